@@ -1,0 +1,1 @@
+"""What is computed: summaries that merge, statistics, suggested constraints, decisions."""

@@ -1,0 +1,1 @@
+"""Data quality: has the data moved away from what the model was trained on?"""

@@ -1,0 +1,1 @@
+"""One package per image: wires the contract to an analyzer."""

@@ -1,0 +1,91 @@
+"""What a job knows of an analyzer: an algebra over mergeable summaries.
+
+``summarize`` turns the record batches of one split into a summary; ``merge`` combines two summaries
+and is associative, with ``empty()`` as identity. So a dataset can be split over threads, processes or
+machines and the results combined in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+from contract.documents.constraints import Constraints
+from contract.documents.statistics import Statistics
+from contract.documents.violations import Violations
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """The documents a window is compared with; either may be absent."""
+
+    statistics: Statistics | None = None
+    constraints: Constraints | None = None
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One value to publish, in CloudWatch's terms.
+
+    Exactly one of `value` and `statistic_values` (``SampleCount, Sum, Minimum, Maximum``) is set.
+    """
+
+    name: str
+    value: float | None = None
+    statistic_values: dict[str, float] | None = None
+    unit: str | None = None
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the summary a person reads: how far a feature moved, whether or not it violates."""
+
+    subject: str
+    text: str
+    distance: float | None = None
+    violated: bool = False
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What `check` concludes: the violations, and what was seen on the way."""
+
+    violations: Violations
+    findings: tuple[Finding, ...] = ()
+    notes: tuple[str, ...] = field(default=())
+
+
+class Analyzer[Summary](Protocol):
+    """One kind of monitoring. Implementations are picklable: they travel to the workers."""
+
+    def empty(self) -> Summary:
+        """Return the identity of `merge`."""
+
+    def summarize(self, batches: Iterable[pa.RecordBatch]) -> Summary:
+        """Summarize the record batches of one split, in order, in bounded memory."""
+
+    def merge(self, left: Summary, right: Summary) -> Summary:
+        """Combine two summaries; associative. May reuse the memory of `left`."""
+
+    def row_count(self, summary: Summary) -> int:
+        """Return how many rows were summarized."""
+
+    def describe(self, summary: Summary) -> Statistics:
+        """Turn a summary into the statistics document."""
+
+    def suggest(self, statistics: Statistics, baseline: Baseline | None) -> Constraints:
+        """Suggest constraints. With a baseline, an expert's additions to it are carried over."""
+
+    def check(self, statistics: Statistics, baseline: Baseline) -> Decision:
+        """Compare a window's statistics with the baseline."""
+
+    def metrics(
+        self, statistics: Statistics, baseline: Baseline | None, decision: Decision | None
+    ) -> list[Metric]:
+        """Return the values to publish."""
+
+
+AnyAnalyzer = Analyzer[Any]

@@ -1,0 +1,1 @@
+"""Reading datasets of every documented format as Arrow record batches."""

@@ -1,0 +1,70 @@
+"""The errors a job can end with, each carrying its exit code.
+
+The tree::
+
+    MonitorError                exit 1  our fault
+    └── InputError              exit 2  the user's input or configuration is at fault
+        ├── ConfigurationError  a setting is missing, misspelt or malformed
+        ├── DatasetError        the data cannot be read
+        ├── DocumentError       a statistics or constraints file cannot be used
+        ├── ScriptError         a user's script failed or returned something unusable
+        └── OutputError         results cannot be written where the settings ask
+
+A message is one sentence that names the file, the field and the fix. It is what the message file
+shows (at most 1 KB), so it must stand alone.
+"""
+
+from __future__ import annotations
+
+
+class MonitorError(Exception):
+    """A job that cannot complete.
+
+    Parameters
+    ----------
+    message
+        One sentence naming what is wrong, where, and how to mend it.
+    details
+        Longer material for the log only, such as the traceback of a user's script.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, details: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.details = details
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Exceptions cross process and machine boundaries; keep `details` when pickled.
+        return (_rebuild, (type(self), self.message, self.details))
+
+
+def _rebuild(kind: type[MonitorError], message: str, details: str | None) -> MonitorError:
+    return kind(message, details=details)
+
+
+class InputError(MonitorError):
+    """The user's input or configuration is at fault."""
+
+    exit_code = 2
+
+
+class ConfigurationError(InputError):
+    """A setting is missing, misspelt or malformed."""
+
+
+class DatasetError(InputError):
+    """The data cannot be read."""
+
+
+class DocumentError(InputError):
+    """A statistics or constraints file cannot be used."""
+
+
+class ScriptError(InputError):
+    """A user's script failed or returned something unusable."""
+
+
+class OutputError(InputError):
+    """Results cannot be written where the settings ask."""
