@@ -1,0 +1,45 @@
+"""The console command ``monitor-data-quality``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from contract.console import run_command
+from contract.settings import Settings
+
+if TYPE_CHECKING:
+    from contract.analyzer import AnyAnalyzer
+    from contract.datasets.plan import Plan
+
+
+def make_analyzer(settings: Settings, plan: Plan) -> AnyAnalyzer:
+    """Return the data-quality analyzer these settings ask for.
+
+    The analyzer is imported here so that mistakes in the settings are reported before anything loads.
+    """
+    from analyzers.data_quality.analyzer import DataQualityAnalyzer
+
+    return DataQualityAnalyzer(
+        rules=settings.rules,
+        categorical_drift_method=settings.categorical_drift_method,
+        small=plan.small,
+    )
+
+
+def main() -> int:
+    """Run the command; return its exit code."""
+    # One level of parallelism: the splits. NumPy's linear algebra must not add its own threads.
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(variable, "1")
+    return run_command(
+        "monitor-data-quality",
+        "Profile a dataset, suggest constraints, and report how a window of data differs from its baseline.",
+        make_analyzer,
+        analysis_types=("DATA_QUALITY",),
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

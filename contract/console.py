@@ -1,0 +1,133 @@
+"""What every console command does around its job: settings, log, summary, message file, exit code."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from types import FrameType
+from typing import TYPE_CHECKING, NoReturn
+
+import contract
+from contract.errors import MonitorError
+from contract.outcome import shorten, write_message
+from contract.settings import Settings, build_parser, message_file, read_settings
+
+if TYPE_CHECKING:
+    from contract.job import MakeAnalyzer
+
+_log = logging.getLogger("monitor")
+
+_MOST_LINES = 12
+
+
+class _Stopped(BaseException):
+    """SIGTERM arrived: unwind, so that partial files are removed."""
+
+
+def run_command(
+    program: str,
+    description: str,
+    make_analyzer: MakeAnalyzer,
+    analysis_types: tuple[str, ...],
+    arguments: Sequence[str] | None = None,
+) -> int:
+    """Run a job as a console command and return its exit code.
+
+    Parameters
+    ----------
+    program
+        Name of the command.
+    description
+        One line for ``--help``.
+    make_analyzer
+        Makes the analyzer from settings and plan. Called when the settings are good, so its imports
+        belong inside it: mistakes are then reported at once.
+    analysis_types
+        Values of ``analysis_type`` served here.
+    arguments
+        Command-line arguments; default those of the process.
+    """
+    arguments = sys.argv[1:] if arguments is None else arguments
+    # Environment of the process is read here, once, and nowhere else for settings.
+    environment = dict(os.environ)
+    message_path = message_file(arguments, environment)
+    _start_log("INFO")
+    signal.signal(signal.SIGTERM, _stop)
+    try:
+        parser = build_parser(program, description, contract.__version__)
+        settings = read_settings(arguments, environment, parser, analysis_types=analysis_types)
+        _start_log(settings.log_level)
+        if settings.validate_only:
+            return _validate(settings, make_analyzer)
+        exit_code, message = _run(settings, make_analyzer)
+    except MonitorError as error:
+        exit_code, message = error.exit_code, error.message
+        if error.details:
+            _log.error("%s", error.details)
+        _log.error("%s", message)
+    except _Stopped:
+        exit_code, message = (
+            143,
+            "Stopped by SIGTERM before the job was complete; no file was left half written.",
+        )
+        _log.error("%s", message)
+        write_message(message_path, message)
+        os._exit(exit_code)  # threads still reading would otherwise hold the process up
+    except MemoryError:
+        exit_code, message = 1, "Out of memory; give the job more, or fewer workers (--workers 1)."
+        _log.error("%s", message)
+    except Exception as error:  # the last resort: whatever it is must reach the message file
+        exit_code = 1
+        message = f"Internal error, please report it: {type(error).__name__}: {error}"
+        _log.error("%s%s", traceback.format_exc(), message)
+    write_message(message_path, message)
+    return exit_code
+
+
+def _run(settings: Settings, make_analyzer: MakeAnalyzer) -> tuple[int, str]:
+    # Imported late: NumPy and Arrow take longer to load than the settings take to check.
+    from contract.job import run
+
+    _log.info("Performing analysis with %s", settings.describe())
+    outcome = run(settings, make_analyzer)
+    decision = outcome.decision
+    for note in decision.notes if decision else ():
+        _log.warning("%s", note)
+    violations = decision.violations.violations if decision else []
+    for violation in violations[:_MOST_LINES]:
+        subject = violation.feature_name or violation.metric_name
+        _log.warning("%s %s: %s", violation.constraint_check_type, subject, violation.description)
+    if len(violations) > _MOST_LINES:
+        _log.warning("... and %d more violations", len(violations) - _MOST_LINES)
+    _log.info("Wrote %s to %s", ", ".join(outcome.files), settings.output_path)
+    _log.info("%s", outcome.message)
+    return outcome.exit_code, outcome.message
+
+
+def _validate(settings: Settings, make_analyzer: MakeAnalyzer) -> int:
+    from contract.validation import validate
+
+    try:
+        for line in validate(settings, make_analyzer):
+            sys.stdout.write(f"ok    {line}\n")
+    except MonitorError as error:
+        sys.stdout.write(f"FAIL  {shorten(error.message)}\n")
+        return error.exit_code
+    return 0
+
+
+def _start_log(level: str) -> None:
+    logging.basicConfig(
+        level=level,
+        format="%(asctime)s - %(name)s - %(levelname)s - %(message)s",
+        stream=sys.stderr,
+        force=True,
+    )
+
+
+def _stop(signal_number: int, frame: FrameType | None) -> NoReturn:
+    raise _Stopped

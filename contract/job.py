@@ -1,0 +1,180 @@
+"""The whole job on one page: read, summarize, describe, check, write, publish."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC
+from typing import Any
+
+from contract import engine, metrics
+from contract.analyzer import AnyAnalyzer, Baseline, Decision
+from contract.datasets import storage
+from contract.datasets.plan import DatasetRequest, NotSplittable, Plan, plan_dataset
+from contract.documents import json_layout
+from contract.documents.constraints import constraints_to_json, read_constraints
+from contract.documents.statistics import Statistics, read_statistics, statistics_to_json
+from contract.documents.violations import Violations, violations_to_json
+from contract.errors import DatasetError
+from contract.outcome import EXIT_COMPLETED, EXIT_VIOLATIONS, completed_message
+from contract.scripts import Preprocessor, load_preprocessor, run_postprocessor
+from contract.settings import Settings
+
+STATISTICS = "statistics.json"
+CONSTRAINTS = "constraints.json"
+VIOLATIONS = "constraint_violations.json"
+
+MakeAnalyzer = Callable[[Settings, Plan], AnyAnalyzer]
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How the job ended: exit code, the sentence for the message file, and what a person wants to see."""
+
+    exit_code: int
+    message: str
+    rows: int
+    decision: Decision | None = None
+    files: tuple[str, ...] = field(default=())
+
+
+def run(settings: Settings, make_analyzer: MakeAnalyzer) -> Outcome:
+    """Run a baseline job (no baseline given) or a monitoring job (baseline given).
+
+    Raises
+    ------
+    MonitorError
+        When the job cannot complete; nothing has been written then, or only whole files.
+    """
+    started = time.monotonic()
+    storage.prepare_output(settings.output_path)
+    baseline = read_baseline(settings)
+    preprocessor = _preprocessor(settings)
+    plan, analyzer, summary = _summarize(settings, baseline, preprocessor, make_analyzer)
+    rows = analyzer.row_count(summary)
+    _log.info("Read %d rows from %s in %.1f s", rows, settings.dataset_source, time.monotonic() - started)
+    if rows == 0:
+        _explain_no_rows(settings, plan)
+
+    statistics: Statistics = analyzer.describe(summary)
+    constraints = analyzer.suggest(statistics, baseline)
+    documents = {
+        STATISTICS: statistics_to_json(statistics, with_extensions=settings.rules == "sound"),
+        CONSTRAINTS: constraints_to_json(constraints),
+    }
+    decision = None
+    if baseline is not None:
+        decision = analyzer.check(statistics, baseline) if rows else _nothing_to_check(settings)
+        documents[VIOLATIONS] = violations_to_json(decision.violations)
+    storage.write_files_atomically(
+        settings.output_path, {name: json_layout.dumps(document) for name, document in documents.items()}
+    )
+    metrics.publish(analyzer.metrics(statistics, baseline, decision), settings)
+    if settings.post_analytics_processor_script:
+        run_postprocessor(settings.post_analytics_processor_script)
+    return _outcome(settings, rows, decision, tuple(documents))
+
+
+def read_baseline(settings: Settings) -> Baseline | None:
+    """Read the baseline documents the settings name, None in a baseline job.
+
+    Raises
+    ------
+    DocumentError
+        Naming the file and the place in it.
+    """
+    if not settings.is_monitoring:
+        return None
+    constraints = statistics = None
+    if settings.baseline_constraints:
+        path = storage.resolve_document(settings.baseline_constraints, CONSTRAINTS, "baseline_constraints")
+        constraints = read_constraints(json_layout.loads(storage.read_bytes(path), path), path)
+    if settings.baseline_statistics:
+        path = storage.resolve_document(settings.baseline_statistics, STATISTICS, "baseline_statistics")
+        statistics = read_statistics(json_layout.loads(storage.read_bytes(path), path), path)
+    return Baseline(statistics, constraints)
+
+
+def dataset_request(
+    settings: Settings, baseline: Baseline | None, preprocessor: Preprocessor | None
+) -> DatasetRequest:
+    """Return what to read; columns that come without names get those of the baseline."""
+    names = None
+    if baseline is not None:
+        document = baseline.constraints or baseline.statistics
+        names = tuple(feature.name for feature in document.features) if document else None
+    return DatasetRequest(
+        source=settings.dataset_source,
+        format=settings.dataset_format,
+        text_only=settings.rules == "sagemaker",
+        window=settings.window,
+        column_names=names,
+        exclude=settings.exclude_features,
+        preprocessor=preprocessor,
+    )
+
+
+def _preprocessor(settings: Settings) -> Preprocessor | None:
+    script = settings.record_preprocessor_script
+    return load_preprocessor(script) if script else None
+
+
+def _summarize(
+    settings: Settings,
+    baseline: Baseline | None,
+    preprocessor: Preprocessor | None,
+    make_analyzer: MakeAnalyzer,
+) -> tuple[Plan, AnyAnalyzer, Any]:
+    request = dataset_request(settings, baseline, preprocessor)
+    plan = plan_dataset(request)
+    analyzer = make_analyzer(settings, plan)
+    try:
+        return plan, analyzer, engine.summarize_splits(analyzer, plan.splits, settings.workers)
+    except NotSplittable as reason:
+        _log.info("Reading files whole: %s", reason)
+    plan = plan_dataset(request, whole_files=True)
+    return plan, analyzer, engine.summarize_splits(analyzer, plan.splits, settings.workers)
+
+
+def _explain_no_rows(settings: Settings, plan: Plan) -> None:
+    """Stop a baseline job that has no rows; a window without data is a completed job."""
+    if settings.is_monitoring:
+        _log.warning("No rows in %s%s", settings.dataset_source, _window_text(settings))
+        return
+    found = "no file" if not plan.splits else "no row"
+    raise DatasetError(
+        f"dataset_source {settings.dataset_source} holds {found}{_window_text(settings)}, but a baseline "
+        "needs data; point it at the training data."
+    )
+
+
+def _nothing_to_check(settings: Settings) -> Decision:
+    note = f"No rows in {settings.dataset_source}{_window_text(settings)}, so nothing was checked."
+    return Decision(Violations(), notes=(note,))
+
+
+def _window_text(settings: Settings) -> str:
+    if settings.window is None:
+        return ""
+    start, end = (
+        instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        for instant in (settings.window.start, settings.window.end)
+    )
+    return f" between {start} and {end}"
+
+
+def _outcome(settings: Settings, rows: int, decision: Decision | None, files: tuple[str, ...]) -> Outcome:
+    violations = len(decision.violations.violations) if decision else 0
+    notes = decision.notes[:1] if decision and rows == 0 else ()
+    fails = violations > 0 and settings.fail_on_violations
+    return Outcome(
+        exit_code=EXIT_VIOLATIONS if fails else EXIT_COMPLETED,
+        message=completed_message(violations, notes),
+        rows=rows,
+        decision=decision,
+        files=files,
+    )

@@ -1,0 +1,44 @@
+"""How a job ends: the message file and the exit code.
+
+The message texts of completed jobs are those of the originals, because services and dashboards match
+their beginning.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+EXIT_COMPLETED = 0
+EXIT_VIOLATIONS = 3
+MESSAGE_BYTES = 1024
+
+_log = logging.getLogger(__name__)
+
+
+def completed_message(violations: int, notes: tuple[str, ...] = ()) -> str:
+    """Return the text of a completed job: the originals' sentence, then our notes."""
+    if violations:
+        text = f"CompletedWithViolations: Job completed successfully with {violations} violations."
+    else:
+        text = "Completed: Job completed successfully with no violations."
+    return " ".join([text, *notes])
+
+
+def shorten(text: str, limit: int = MESSAGE_BYTES) -> str:
+    """Return `text` cut to `limit` bytes of UTF-8, on a character boundary, on one line."""
+    text = " ".join(text.split())
+    data = text.encode("utf-8", errors="replace")
+    if len(data) <= limit:
+        return data.decode()
+    return data[: limit - 3].decode("utf-8", errors="ignore") + "..."
+
+
+def write_message(path: str, text: str) -> None:
+    """Write the outcome; a place that cannot be written is logged, since the outcome itself stands."""
+    file = Path(path)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(shorten(text), encoding="utf-8")
+    except OSError as error:
+        _log.debug("The outcome could not be written to %s (%s).", path, error.strerror)

@@ -1,0 +1,430 @@
+"""Every variable and flag of a job: one frozen object, read once, all mistakes reported together.
+
+Each variable of the container contract is also a flag of the console command (``dataset_source`` is
+``--dataset-source``); the flag wins. ``docs/settings.md`` lists them all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from typing import Any, Literal, NoReturn
+
+from contract.datasets.format import DatasetFormat, parse_dataset_format
+from contract.datasets.window import Window, resolve_window
+from contract.errors import ConfigurationError
+
+Rules = Literal["sound", "sagemaker"]
+
+DEFAULT_MESSAGE_FILE = "/opt/ml/output/message"
+DEFAULT_METRICS_DIRECTORY = "/opt/ml/output/metrics/cloudwatch"
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One thing a user can set.
+
+    `kind` is how its text is read; `required` variables have no default; `ignored` ones are accepted
+    because the originals' jobs carry them, and change nothing.
+    """
+
+    name: str
+    help: str
+    kind: Literal["text", "switch", "choice", "count"] = "text"
+    default: str | None = None
+    choices: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+    required: bool = False
+    ignored: bool = False
+    example: str = ""
+
+    @property
+    def flag(self) -> str:
+        """Return the flag of the console command."""
+        return "--" + self.name.replace("_", "-")
+
+
+VARIABLES: tuple[Variable, ...] = (
+    Variable(
+        "dataset_source",
+        "File or directory with the data, nested folders included; local or s3://.",
+        aliases=("dataset_source_path",),
+        required=True,
+        example="/opt/ml/processing/input/endpoint",
+    ),
+    Variable(
+        "dataset_format",
+        "How to read the data: csv, json, parquet or sagemakerCaptureJson, as JSON with options.",
+        required=True,
+        example='{"csv":{"header":true}}',
+    ),
+    Variable(
+        "output_path",
+        "Directory for statistics.json, constraints.json and constraint_violations.json.",
+        required=True,
+        example="/opt/ml/processing/output",
+    ),
+    Variable(
+        "baseline_constraints", "constraints.json of a baseline job. With it, the job monitors a window."
+    ),
+    Variable("baseline_statistics", "statistics.json of a baseline job. With it, drift is measured."),
+    Variable(
+        "rules",
+        "How to decide: sound (statistics) or sagemaker (as the original containers did).",
+        kind="choice",
+        choices=("sound", "sagemaker"),
+        default="sound",
+    ),
+    Variable(
+        "record_preprocessor_script",
+        "Python file with preprocess_handler(record) or preprocess_dataframe(df).",
+    ),
+    Variable(
+        "post_analytics_processor_script", "Python file with postprocess_handler(), run after the analysis."
+    ),
+    Variable("start_time", "Start of the window, ISO 8601, included.", example="2026-05-06T22:00:00Z"),
+    Variable("end_time", "End of the window, ISO 8601, excluded.", example="2026-05-06T23:00:00Z"),
+    Variable(
+        "window",
+        "Length of the window as an ISO 8601 duration, when the orchestrator computes no times: "
+        "PT1H is the last full hour.",
+        example="PT1H",
+    ),
+    Variable("start_time_offset", "ISO 8601 duration added to the start of the window.", example="-P3D"),
+    Variable("end_time_offset", "ISO 8601 duration added to the end of the window.", example="-P1D"),
+    Variable(
+        "exclude_features_attribute",
+        "Columns to leave out: names or zero-based positions, separated by commas.",
+        example="customer_id,0",
+    ),
+    Variable(
+        "categorical_drift_method",
+        "How drift of text features is measured; copied into the suggested constraints.",
+        kind="choice",
+        choices=("LInfinity", "ChiSquared"),
+    ),
+    Variable(
+        "fail_on_violations", "Exit with code 3 when there are violations.", kind="switch", default="Disabled"
+    ),
+    Variable(
+        "publish_cloudwatch_metrics",
+        "Write CloudWatch metric files.",
+        kind="switch",
+        default="Disabled",
+    ),
+    Variable(
+        "cloudwatch_metrics_directory",
+        "Directory for CloudWatch metric files.",
+        default=DEFAULT_METRICS_DIRECTORY,
+    ),
+    Variable(
+        "output_message_file",
+        "File that gets the outcome in one sentence.",
+        default=DEFAULT_MESSAGE_FILE,
+    ),
+    Variable("metric_time", "Timestamp of published metrics, ISO 8601; default: start of the window."),
+    Variable("sagemaker_endpoint_name", "Endpoint name, a dimension of published metrics."),
+    Variable("sagemaker_monitoring_schedule_name", "Schedule name, a dimension of published metrics."),
+    Variable(
+        "analysis_type",
+        "Only checked: an image refuses a job meant for another.",
+        example="DATA_QUALITY",
+    ),
+    Variable("workers", "Number of splits read at once; default: the processors available.", kind="count"),
+    Variable(
+        "log_level",
+        "Least severity that is logged.",
+        kind="choice",
+        choices=("DEBUG", "INFO", "WARNING", "ERROR"),
+        default="INFO",
+    ),
+    Variable("sagemaker_endpoint_datacapture_prefix", "Accepted for compatibility; not used.", ignored=True),
+    Variable("monitoring_input_type", "Accepted for compatibility; not used.", ignored=True),
+    Variable("detect_drift", "Accepted for compatibility; not used.", ignored=True),
+    Variable("detect_outliers", "Accepted for compatibility; not used.", ignored=True),
+    Variable("image_data", "Accepted for compatibility; not used.", ignored=True),
+    Variable("report_enabled", "Accepted for compatibility; not used.", ignored=True),
+    Variable("auto_ml_job_detail", "Accepted for compatibility; not used.", ignored=True),
+)
+
+_BY_NAME: dict[str, Variable] = {
+    name: variable for variable in VARIABLES for name in (variable.name, *variable.aliases)
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a job was told, checked. Paths are as given; a window is resolved to two instants."""
+
+    dataset_source: str
+    dataset_format: DatasetFormat
+    output_path: str
+    rules: Rules
+    window: Window | None
+    baseline_constraints: str | None
+    baseline_statistics: str | None
+    record_preprocessor_script: str | None
+    post_analytics_processor_script: str | None
+    exclude_features: tuple[str, ...]
+    categorical_drift_method: Literal["LInfinity", "ChiSquared"] | None
+    fail_on_violations: bool
+    publish_cloudwatch_metrics: bool
+    cloudwatch_metrics_directory: str
+    output_message_file: str
+    metric_time: datetime | None
+    sagemaker_endpoint_name: str | None
+    sagemaker_monitoring_schedule_name: str | None
+    workers: int | None
+    log_level: str
+    validate_only: bool
+    given: frozenset[str]
+
+    @property
+    def is_monitoring(self) -> bool:
+        """Return whether a baseline was given, so that there is something to compare with."""
+        return self.baseline_constraints is not None or self.baseline_statistics is not None
+
+    def describe(self) -> str:
+        """Return the settings that were given, one `name=value` each, for the log."""
+        return ", ".join(
+            f"{field.name}={getattr(self, field.name)!r}"
+            for field in fields(self)
+            if field.name in self.given
+        )
+
+
+class _Parser(argparse.ArgumentParser):
+    """An argument parser whose mistakes join the others instead of ending the process."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigurationError(f"{message[0].upper()}{message[1:]}; see {self.prog} --help.")
+
+
+def build_parser(program: str, description: str, version: str) -> argparse.ArgumentParser:
+    """Return the parser of a console command: one flag per variable, plus --validate and --version."""
+    parser = _Parser(
+        prog=program,
+        description=description,
+        allow_abbrev=False,
+        epilog="Every flag is also an environment variable of the name in docs/settings.md; the flag wins. "
+        "Exit codes: 0 completed, 1 our fault, 2 input or configuration at fault, 3 violations and "
+        "fail_on_violations.",
+    )
+    parser.add_argument("--version", action="version", version=f"{program} {version}")
+    parser.add_argument(
+        "--validate",
+        action="store_true",
+        help="Check the settings, the baseline, the scripts and the first rows; write nothing.",
+    )
+    for variable in VARIABLES:
+        text = argparse.SUPPRESS if variable.ignored else _help(variable)
+        flags = [variable.flag, *("--" + alias.replace("_", "-") for alias in variable.aliases)]
+        parser.add_argument(*flags, dest=variable.name, metavar="VALUE", help=text.replace("%", "%%"))
+    return parser
+
+
+def _help(variable: Variable) -> str:
+    parts = [variable.help]
+    if variable.choices:
+        parts.append(f"One of {', '.join(variable.choices)}.")
+    elif variable.kind == "switch":
+        parts.append("Enabled or Disabled.")
+    if variable.default is not None:
+        parts.append(f"Default: {variable.default}.")
+    if variable.example:
+        parts.append(f"Example: {variable.example}")
+    return " ".join(parts)
+
+
+def read_settings(
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    parser: argparse.ArgumentParser,
+    *,
+    now: datetime | None = None,
+    analysis_types: tuple[str, ...] = (),
+) -> Settings:
+    """Read and check all settings.
+
+    Parameters
+    ----------
+    arguments
+        Command-line arguments without the program name.
+    environment
+        The process environment.
+    parser
+        From `build_parser`.
+    now
+        The present, timezone-aware; windows given as durations end before it.
+    analysis_types
+        Values of ``analysis_type`` this image serves.
+
+    Raises
+    ------
+    ConfigurationError
+        With every mistake found, each naming the variable and the fix.
+    """
+    mistakes: list[str] = []
+    flags, unknown = parser.parse_known_args(list(arguments))
+    mistakes += [_unknown_flag(argument) for argument in unknown if argument.startswith("-")]
+    mistakes += [f"{argument!r} is no flag" for argument in unknown if not argument.startswith("-")][:1]
+    mistakes += _near_misses(environment)
+    given = _collect(vars(flags), environment)
+    values = {variable.name: _value(variable, given.get(variable.name), mistakes) for variable in VARIABLES}
+    mistakes += _missing(given, environment)
+    expected = values["analysis_type"]
+    if expected and analysis_types and expected.upper() not in analysis_types:
+        mistakes.append(
+            f"analysis_type is {expected!r}, which this image does not serve; use the image made for it"
+        )
+    dataset_format = _attempt(mistakes, parse_dataset_format, values["dataset_format"])
+    window = _attempt(
+        mistakes,
+        resolve_window,
+        values["start_time"],
+        values["end_time"],
+        values["window"],
+        values["start_time_offset"],
+        values["end_time_offset"],
+        now or datetime.now(UTC),
+    )
+    metric_time = _attempt(mistakes, _instant, values["metric_time"])
+    if mistakes:
+        raise ConfigurationError(_report(mistakes))
+    excluded = values["exclude_features_attribute"] or ""
+    return Settings(
+        dataset_source=values["dataset_source"],
+        dataset_format=dataset_format,
+        output_path=values["output_path"],
+        rules=values["rules"],
+        window=window,
+        baseline_constraints=values["baseline_constraints"],
+        baseline_statistics=values["baseline_statistics"],
+        record_preprocessor_script=values["record_preprocessor_script"],
+        post_analytics_processor_script=values["post_analytics_processor_script"],
+        exclude_features=tuple(name.strip() for name in excluded.split(",") if name.strip()),
+        categorical_drift_method=values["categorical_drift_method"],
+        fail_on_violations=values["fail_on_violations"],
+        publish_cloudwatch_metrics=values["publish_cloudwatch_metrics"],
+        cloudwatch_metrics_directory=values["cloudwatch_metrics_directory"],
+        output_message_file=values["output_message_file"],
+        metric_time=metric_time,
+        sagemaker_endpoint_name=values["sagemaker_endpoint_name"],
+        sagemaker_monitoring_schedule_name=values["sagemaker_monitoring_schedule_name"],
+        workers=values["workers"],
+        log_level=values["log_level"],
+        validate_only=flags.validate,
+        given=frozenset(given),
+    )
+
+
+def message_file(arguments: Sequence[str], environment: Mapping[str, str]) -> str:
+    """Return where the outcome goes, found even when the settings as a whole are unusable."""
+    for position, argument in enumerate(arguments):
+        if argument.startswith("--output-message-file="):
+            return argument.partition("=")[2]
+        if argument == "--output-message-file" and position + 1 < len(arguments):
+            return arguments[position + 1]
+    return environment.get("output_message_file") or DEFAULT_MESSAGE_FILE
+
+
+def _collect(flags: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, str]:
+    given: dict[str, str] = {}
+    for variable in VARIABLES:
+        texts = [
+            flags.get(variable.name),
+            *(environment.get(name) for name in (variable.name, *variable.aliases)),
+        ]
+        # An empty variable is how many orchestrators say "not set".
+        text = next((text for text in texts if text is not None and text.strip()), None)
+        if text is not None:
+            given[variable.name] = text.strip()
+    return given
+
+
+def _value(variable: Variable, text: str | None, mistakes: list[str]) -> Any:
+    text = variable.default if text is None else text
+    if text is None:
+        return None
+    if variable.kind == "switch":
+        switch = _SWITCH.get(text.casefold())
+        if switch is None:
+            mistakes.append(f"{variable.name} is {text!r}; use Enabled or Disabled")
+        return switch
+    if variable.kind == "choice":
+        choice = next((choice for choice in variable.choices if choice.casefold() == text.casefold()), None)
+        if choice is None:
+            mistakes.append(f"{variable.name} is {text!r}; use {' or '.join(variable.choices)}")
+        return choice
+    if variable.kind == "count":
+        if not text.isdecimal() or int(text) < 1:
+            mistakes.append(f"{variable.name} is {text!r}; use a whole number from 1")
+            return None
+        return int(text)
+    return text
+
+
+_SWITCH = {"enabled": True, "true": True, "1": True, "yes": True}
+_SWITCH |= {"disabled": False, "false": False, "0": False, "no": False}
+
+
+def _missing(given: Mapping[str, str], environment: Mapping[str, str]) -> list[str]:
+    mistakes = []
+    for variable in VARIABLES:
+        if not variable.required or variable.name in given:
+            continue
+        hint = f"set it (or {variable.flag}), for example to {variable.example}"
+        if (upper := variable.name.upper()) in environment:
+            hint = f"{upper} is set, but the name is lower-case: rename it to {variable.name}"
+        mistakes.append(f"{variable.name} is not set: {hint}")
+    return mistakes
+
+
+def _near_misses(environment: Mapping[str, str]) -> list[str]:
+    mistakes = []
+    for name in environment:
+        # Variables of the contract are lower-case; anything else belongs to somebody else.
+        if name in _BY_NAME or name != name.lower():
+            continue
+        close = difflib.get_close_matches(name, _BY_NAME, n=1, cutoff=0.84)
+        if close:
+            mistakes.append(f"variable {name} is unknown: did you mean {close[0]}?")
+    return mistakes
+
+
+def _unknown_flag(argument: str) -> str:
+    flag = argument.partition("=")[0]
+    names = [variable.flag for variable in VARIABLES if not variable.ignored]
+    close = difflib.get_close_matches(flag, [*names, "--validate", "--version", "--help"], n=1)
+    return f"flag {flag} is unknown" + (f": did you mean {close[0]}?" if close else "")
+
+
+def _attempt[**P, T](mistakes: list[str], read: Any, *arguments: Any) -> Any:
+    if arguments[0] is None and len(arguments) == 1:
+        return None
+    try:
+        return read(*arguments)
+    except ConfigurationError as error:
+        mistakes.append(error.message.rstrip("."))
+        return None
+
+
+def _instant(text: str) -> datetime:
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        raise ConfigurationError(
+            f"metric_time is {text!r}; use an ISO 8601 time such as 2026-05-06T22:00:00Z"
+        ) from None
+    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
+
+
+def _report(mistakes: list[str]) -> str:
+    unique = list(dict.fromkeys(mistakes))
+    if len(unique) == 1:
+        return unique[0][0].upper() + unique[0][1:] + ("" if unique[0][-1] in ".?" else ".")
+    numbered = "; ".join(f"({i}) {text.rstrip('.')}" for i, text in enumerate(unique, start=1))
+    return f"{len(unique)} settings are wrong: {numbered}."

@@ -1,0 +1,77 @@
+"""Strict JSON in the original files' layout."""
+
+import json
+import math
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contract.documents import json_layout
+from contract.errors import DocumentError
+
+# What OpenJDK 19 and later print, from the specification of Double.toString.
+JAVA = {
+    0.001: "0.001",
+    0.00099: "9.9E-4",
+    1e7: "1.0E7",
+    9999999.0: "9999999.0",
+    12345678.5: "1.23456785E7",
+    1e-5: "1.0E-5",
+    100.0: "100.0",
+    1e21: "1.0E21",
+    -3.25e-7: "-3.25E-7",
+    14402689218.907343: "1.4402689218907343E10",
+    -0.0: "-0.0",
+}
+
+
+@pytest.mark.parametrize(("value", "text"), JAVA.items())
+def test_floats_print_as_java_prints_them(value: float, text: str) -> None:
+    assert json_layout.java_double(value) == text
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_floats_survive(value: float) -> None:
+    text = json_layout.java_double(value)
+    assert re.fullmatch(r"-?\d+\.\d+(E-?\d+)?", text)
+    assert math.copysign(1, float(text)) == math.copysign(1, value)
+    assert float(text) == value
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_what_strict_json_cannot_hold_is_refused(value: float) -> None:
+    with pytest.raises(ValueError, match="strict JSON"):
+        json_layout.dumps({"x": value})
+
+
+_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**62), 2**62)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(exclude_categories=["Cs"])),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), inner),
+    max_leaves=30,
+)
+
+
+@given(st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), _values))
+def test_any_document_survives(document: dict) -> None:
+    assert json.loads(json_layout.dumps(document)) == document
+
+
+def test_layout() -> None:
+    document = {"a": [{"b": 1, "c": [0.5, 2.0]}, {}], "d": ["x", "y"], "e": [], "f": np.array([1.0, 3e8])}
+    assert json_layout.dumps(document).decode() == (
+        '{\n  "a" : [ {\n    "b" : 1,\n    "c" : [ 0.5, 2.0 ]\n  }, { } ],\n  "d" : [ "x", "y" ],\n'
+        '  "e" : [ ],\n  "f" : [ 1.0, 3.0E8 ]\n}'
+    )
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"[1]", b'{"a": NaN}', b"\xff"])
+def test_what_is_not_an_object_is_refused_by_name(data: bytes) -> None:
+    with pytest.raises(DocumentError, match=r"baseline\.json"):
+        json_layout.loads(data, "baseline.json")
