@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from contract.console import run_command
@@ -28,8 +29,14 @@ def make_analyzer(settings: Settings, plan: Plan) -> AnyAnalyzer:
     )
 
 
-def main() -> int:
-    """Run the command; return its exit code."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit code.
+
+    Parameters
+    ----------
+    arguments
+        Command-line arguments; default those of the process.
+    """
     # One level of parallelism: the splits. NumPy's linear algebra must not add its own threads.
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(variable, "1")
@@ -38,6 +45,7 @@ def main() -> int:
         "Profile a dataset, suggest constraints, and report how a window of data differs from its baseline.",
         make_analyzer,
         analysis_types=("DATA_QUALITY",),
+        arguments=arguments,
     )
 
 

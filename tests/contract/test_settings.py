@@ -1,0 +1,105 @@
+"""Settings: variables and flags, all mistakes together, every setting documented."""
+
+from datetime import UTC, datetime
+
+import pytest
+from fixtures import ROOT
+
+from contract.errors import ConfigurationError
+from contract.settings import VARIABLES, Settings, build_parser, message_file, read_settings
+
+NEEDED = {"dataset_source": "/in", "dataset_format": '{"csv":{"header":true}}', "output_path": "/out"}
+NOW = datetime(2026, 5, 6, 22, 40, tzinfo=UTC)
+
+
+def read(*arguments: str, **variables: str) -> Settings:
+    parser = build_parser("monitor-data-quality", "Profile data.", "1")
+    return read_settings(arguments, variables, parser, now=NOW, analysis_types=("DATA_QUALITY",))
+
+
+def test_variables_alone_are_enough() -> None:
+    settings = read(**NEEDED)
+    assert (settings.dataset_source, settings.output_path, settings.rules) == ("/in", "/out", "sound")
+    assert not settings.is_monitoring
+
+
+def test_flags_alone_are_enough_and_win() -> None:
+    flags = [part for name, value in NEEDED.items() for part in ("--" + name.replace("_", "-"), value)]
+    assert read(*flags).dataset_source == "/in"
+    assert read("--dataset-source=/flag", **NEEDED).dataset_source == "/flag"
+
+
+def test_the_documented_alias_is_accepted() -> None:
+    variables = {**NEEDED, "dataset_source_path": "/alias"}
+    del variables["dataset_source"]
+    assert read(**variables).dataset_source == "/alias"
+
+
+def test_an_empty_variable_counts_as_not_set() -> None:
+    assert read(**NEEDED, baseline_constraints="").is_monitoring is False
+    assert read(**NEEDED, baseline_constraints="/c.json").is_monitoring is True
+
+
+@pytest.mark.parametrize("text", ["Enabled", "enabled", "true", "1"])
+def test_switches(text: str) -> None:
+    assert read(**NEEDED, fail_on_violations=text).fail_on_violations is True
+
+
+def test_a_window_from_a_duration() -> None:
+    window = read(**NEEDED, window="PT1H").window
+    assert window is not None
+    assert window.start == datetime(2026, 5, 6, 21, tzinfo=UTC)
+    assert window.end == datetime(2026, 5, 6, 22, tzinfo=UTC)
+    moved = read(**NEEDED, window="P1D", start_time_offset="-P3D", end_time_offset="-P1D").window
+    assert moved is not None
+    assert moved.start == datetime(2026, 5, 2, tzinfo=UTC)
+    assert moved.end == datetime(2026, 5, 5, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("variables", "says"),
+    [
+        ({}, "3 settings are wrong"),
+        ({"DATASET_SOURCE": "/in"}, "DATASET_SOURCE is set, but the name is lower-case"),
+        (
+            {**NEEDED, "baseline_constrants": "/c"},
+            "baseline_constrants is unknown: did you mean baseline_constraints?",
+        ),
+        ({**NEEDED, "rules": "strict"}, "rules is 'strict'; use sound or sagemaker"),
+        ({**NEEDED, "publish_cloudwatch_metrics": "on"}, "use Enabled or Disabled"),
+        ({**NEEDED, "workers": "0"}, "use a whole number from 1"),
+        ({**NEEDED, "metric_time": "yesterday"}, "metric_time is 'yesterday'"),
+        ({**NEEDED, "analysis_type": "MODEL_QUALITY"}, "which this image does not serve"),
+        ({**NEEDED, "start_time_offset": "-PT2D"}, "start_time_offset"),
+        ({**NEEDED, "dataset_format": '{"cvs":{}}'}, "csv"),
+    ],
+)
+def test_mistakes_name_the_variable_and_the_fix(variables: dict[str, str], says: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        read(**variables)
+    assert says in caught.value.message
+
+
+def test_all_mistakes_are_reported_together() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        read("--rulez", "sound", **{**NEEDED, "workers": "x", "dataset_format": "{"})
+    for part in ("did you mean --rules?", "workers is 'x'", "dataset_format", "(3)"):
+        assert part in caught.value.message
+
+
+def test_variables_of_other_programs_are_left_alone() -> None:
+    assert read(**NEEDED, http_proxy="http://proxy", DATASET_FORMATS="x", _="x")
+
+
+def test_the_message_file_is_found_without_the_rest() -> None:
+    assert message_file([], {}) == "/opt/ml/output/message"
+    assert message_file(["--output-message-file", "/m"], {"output_message_file": "/n"}) == "/m"
+    assert message_file(["--output-message-file=/m"], {}) == "/m"
+    assert message_file([], {"output_message_file": "/n"}) == "/n"
+
+
+def test_every_setting_is_documented() -> None:
+    page = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+    for variable in VARIABLES:
+        assert f"`{variable.name}`" in page
+        assert variable.ignored or f"`{variable.flag}`" in page
