@@ -1,0 +1,83 @@
+# Everything a contributor needs. `make` alone prints this help.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+INSTALLED := $(VENV)/.installed
+SDK_VENV := .cache/sdk-venv
+SDK_INSTALLED := $(SDK_VENV)/.installed
+
+DOCKER ?= docker
+# Any image with Python >= 3.12 and its venv module as `python3` will do.
+BASE_IMAGE ?= python:3.13-slim-trixie
+IMAGE_PREFIX ?= model-monitor
+IMAGE_TAG ?= latest
+# More words for `docker build`, for example --network=host.
+DOCKER_BUILD_FLAGS ?=
+IMAGES := data-quality
+
+VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"$$/\1/p' contract/__init__.py)
+REVISION := $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+# A package index of one's own reaches the build only when the environment names one.
+INDEX_ARGUMENTS := $(foreach name,PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_TRUSTED_HOST,$(if $($(name)),--build-arg $(name)))
+
+.PHONY: help demo test lint images test-images bench simulate lock clean $(IMAGES)
+
+help: ## print this help
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(INSTALLED) ## watch a monitor find real changes in a small dataset
+	@$(PYTHON) -m demo
+
+test: $(INSTALLED) ## run the tests (everything that needs no image)
+	$(PYTHON) -m pytest -m "not image" $(PYTEST_FLAGS)
+
+lint: $(INSTALLED) ## check style, types and the direction of imports
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports --no-cache
+
+images: $(IMAGES) ## build the container images
+
+$(IMAGES):
+	$(DOCKER) build $(DOCKER_BUILD_FLAGS) $(INDEX_ARGUMENTS) \
+	  --build-arg BASE_IMAGE=$(BASE_IMAGE) --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) \
+	  --file containers/$(subst -,_,$@)/Dockerfile --tag $(IMAGE_PREFIX)/$@:$(IMAGE_TAG) .
+
+test-images: $(INSTALLED) $(SDK_INSTALLED) ## run the built images as Docker, Podman and the SageMaker SDK run them
+	IMAGE_PREFIX=$(IMAGE_PREFIX) IMAGE_TAG=$(IMAGE_TAG) $(PYTHON) -m pytest -m image tests/images $(PYTEST_FLAGS)
+
+bench: $(INSTALLED) ## measure time and memory beside the read floor and peers
+	@$(PYTHON) -m benchmarks $(BENCH_FLAGS)
+
+simulate: $(INSTALLED) ## measure false alarms and detection power of both sets of rules
+	@$(PYTHON) -m benchmarks.simulate $(SIMULATE_FLAGS)
+
+# The newest versions allowed by pyproject.toml, for Python 3.12 and later on every platform at once.
+COMPILE := $(VENV)/bin/uv pip compile --quiet --upgrade --universal --python-version 3.12 --generate-hashes \
+  --no-emit-index-url --no-emit-find-links --no-config --custom-compile-command "make lock"
+lock: $(INSTALLED) ## write the locked requirements anew
+	$(COMPILE) pyproject.toml --extra dataframe --output-file containers/data_quality/requirements.txt
+	$(COMPILE) requirements/build.in --output-file requirements/build.txt
+	$(COMPILE) pyproject.toml requirements/build.in --extra dataframe --group dev --output-file requirements/dev.txt \
+	  --constraints containers/data_quality/requirements.txt --constraints requirements/build.txt
+	$(COMPILE) requirements/sdk.in --output-file requirements/sdk.txt
+
+clean: ## remove everything that make has made, images apart
+	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist demo-output
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamps: installed once, and again only when a lock or the project's own metadata changes.
+$(INSTALLED): requirements/dev.txt pyproject.toml
+	@python=$$(requirements/find-python) && "$$python" -m venv $(VENV)
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: --requirement requirements/dev.txt
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps --no-index --no-build-isolation --editable .
+	@touch $@
+
+$(SDK_INSTALLED): requirements/sdk.txt
+	@python=$$(requirements/find-python) && "$$python" -m venv $(SDK_VENV)
+	$(SDK_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/sdk.txt
+	@touch $@
