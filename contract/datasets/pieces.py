@@ -1,0 +1,191 @@
+"""Dividing files into pieces of similar size, and walking through a piece in blocks of whole lines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from contract.datasets.storage import SourceFile, open_input, open_random, reading
+
+# The originals' engine reads less than this as one partition.
+SMALL = 4 << 20
+
+BLOCK_SIZE = 16 << 20
+_LEAST_SPLIT, _LARGEST_SPLIT = 1 << 20, 48 << 20
+_SPLITS_WANTED = 16
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A file, or the bytes ``[start, end)`` of it, as stored.
+
+    A line belongs to the piece that holds its first byte. `end` None is the end of the file.
+    """
+
+    path: str
+    start: int = 0
+    end: int | None = None
+
+    @property
+    def is_whole_file(self) -> bool:
+        """Return whether the piece is all of its file."""
+        return self.start == 0 and self.end is None
+
+
+@dataclass(frozen=True)
+class Block:
+    """Whole lines of a file: their text, and where it starts in the (decompressed) file."""
+
+    offset: int
+    data: bytes
+
+
+def label(pieces: tuple[Piece, ...]) -> str:
+    """Return how messages call the pieces of one split."""
+    first = pieces[0]
+    if len(pieces) > 1:
+        return f"{first.path} and {len(pieces) - 1} more"
+    return first.path if first.is_whole_file else f"{first.path} bytes {first.start}-{first.end}"
+
+
+def split_size(total_bytes: int) -> int:
+    """Return the bytes a split should have: enough splits for many cores, few enough to merge cheaply."""
+    return min(_LARGEST_SPLIT, max(_LEAST_SPLIT, total_bytes // _SPLITS_WANTED))
+
+
+def divide(
+    files: Iterable[SourceFile], *, may_cut: Callable[[SourceFile], bool] | None = None
+) -> list[tuple[Piece, ...]]:
+    """Divide files, in their order, into groups of pieces of about `split_size` bytes.
+
+    Parameters
+    ----------
+    files
+        What to read, in order.
+    may_cut
+        Whether a file may be cut into byte ranges; by default none may.
+
+    Returns
+    -------
+    One tuple of pieces per split. Less than 4 MB in all is one split.
+    """
+    files = list(files)
+    total = sum(file.size for file in files)
+    target = split_size(total) if total >= SMALL else SMALL
+    groups: list[tuple[Piece, ...]] = []
+    together: list[Piece] = []
+    gathered = 0
+    for file in files:
+        if file.size > target + target // 2 and may_cut is not None and may_cut(file):
+            groups += [tuple(together)] if together else []
+            groups += [(piece,) for piece in _cut(file, target)]
+            together, gathered = [], 0
+            continue
+        together.append(Piece(file.path))
+        gathered += file.size
+        if gathered >= target:
+            groups.append(tuple(together))
+            together, gathered = [], 0
+    return groups + ([tuple(together)] if together else [])
+
+
+def line_blocks(
+    piece: Piece,
+    *,
+    begin: int = 0,
+    size: int = BLOCK_SIZE,
+    find_cut: Callable[[bytes], int] | None = None,
+) -> Iterator[Block]:
+    """Yield the lines of a piece in blocks that end after a newline (or at the end of the file).
+
+    Parameters
+    ----------
+    piece
+        What to read; compressed files must be whole.
+    begin
+        Bytes to leave out at the beginning of the file, such as a header row.
+    size
+        Bytes per block, about; a block grows until it holds a whole line.
+    find_cut
+        Given the text read so far (not all of the file), returns where the last whole record in it
+        ends, 0 for nowhere. By default records end at newlines. Whole files only.
+
+    Raises
+    ------
+    DatasetError
+        When the file cannot be read, naming it and the cause.
+    """
+    with reading(piece.path):
+        if piece.is_whole_file:
+            yield from _stream_blocks(piece.path, begin, size, find_cut or _after_last_newline)
+        else:
+            yield from _range_blocks(piece, begin, size)
+
+
+def _cut(file: SourceFile, target: int) -> Iterator[Piece]:
+    count = -(-file.size // target)
+    edges = [file.size * i // count for i in range(count + 1)]
+    for start, end in zip(edges, edges[1:], strict=False):
+        yield Piece(file.path, start, end)
+
+
+def _stream_blocks(path: str, begin: int, size: int, find_cut: Callable[[bytes], int]) -> Iterator[Block]:
+    with open_input(path) as stream:
+        stream.read(begin)
+        offset, rest = begin, b""
+        while True:
+            # Growing with what is already held keeps a very long record from being searched again and again.
+            chunk = stream.read(max(size, len(rest)))
+            if not chunk:
+                break
+            data = rest + chunk
+            cut = find_cut(data)
+            if cut:
+                yield Block(offset, data[:cut])
+            offset, rest = offset + cut, data[cut:]
+        if rest:
+            yield Block(offset, rest)
+
+
+def _range_blocks(piece: Piece, begin: int, size: int) -> Iterator[Block]:
+    with open_random(piece.path) as file:
+        end = file.size() if piece.end is None else piece.end
+        offset = begin if piece.start <= begin else _next_line(file, piece.start, end)
+        while offset < end:
+            data = _lines_from(file, offset, end, size)
+            yield Block(offset, data)
+            offset += len(data)
+
+
+def _next_line(file: pa.NativeFile, start: int, end: int) -> int:
+    """Return where the first line that starts at `start` or later begins, at most `end`."""
+    position = start - 1
+    while position < end:
+        data = file.read_at(64 << 10, position)
+        found = data.find(b"\n")
+        if found >= 0:
+            return position + found + 1
+        if not data:
+            break
+        position += len(data)
+    return end
+
+
+def _lines_from(file: pa.NativeFile, offset: int, end: int, size: int) -> bytes:
+    """Return whole lines from `offset`, up to the end of the line that holds byte ``end - 1``."""
+    reach = min(size, end - offset + 4096)
+    while True:
+        data: bytes = file.read_at(reach, offset)
+        if offset + len(data) < end:
+            cut = data.rfind(b"\n") + 1
+        else:
+            cut = data.find(b"\n", end - 1 - offset) + 1
+        if cut or len(data) < reach:
+            return data[: cut or len(data)]
+        reach *= 2
+
+
+def _after_last_newline(data: bytes) -> int:
+    return data.rfind(b"\n") + 1

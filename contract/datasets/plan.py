@@ -1,0 +1,101 @@
+"""Dividing a dataset into splits that can be read side by side.
+
+The division depends on the data alone, never on the machine, so the same data gives the same results
+everywhere. Files come in path order; a split is many small files, one file, or a piece of a large one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from contract.datasets import storage
+from contract.datasets.format import Kind
+from contract.datasets.pieces import SMALL
+from contract.datasets.request import DatasetRequest, NotSplittable, Plan, Split
+from contract.datasets.storage import SourceFile
+from contract.datasets.window import folder_overlaps
+
+__all__ = ["DatasetRequest", "NotSplittable", "Plan", "Split", "plan_dataset"]
+
+_MakeSplits = Callable[[Sequence[SourceFile], DatasetRequest, bool], tuple[Split, ...]]
+
+
+def plan_dataset(request: DatasetRequest, *, whole_files: bool = False) -> Plan:
+    """List the files of a dataset and divide them into splits.
+
+    Parameters
+    ----------
+    request
+        What to read.
+    whole_files
+        Never cut a file. Asked for after a split raised `NotSplittable`.
+
+    Returns
+    -------
+    A plan without splits when there is no file, or none in the window.
+
+    Raises
+    ------
+    DatasetError
+        When the source does not exist or a file's beginning cannot be read.
+    """
+    files = storage.list_files(request.source)
+    capture = request.format.kind in ("sagemakerCaptureJson", "sagemakerMergeJson")
+    if not capture:
+        # Captures are filtered record by record, by the time each one carries.
+        files = [file for file in files if folder_overlaps(file.path, request.window)]
+    total = sum(file.size for file in files)
+    if not files:
+        return Plan((), 0, small=True)
+    splits = _splits(files, request, whole_files)
+    return Plan(splits, total, small=total < SMALL)
+
+
+def _splits(files: list[SourceFile], request: DatasetRequest, whole_files: bool) -> tuple[Split, ...]:
+    preprocessor = request.preprocessor
+    if preprocessor is not None and preprocessor.kind == "record":
+        from contract.datasets.records import record_splits
+
+        return record_splits(files, request)
+    splits = _READERS[request.format.kind](files, request, whole_files)
+    if preprocessor is None:
+        return splits
+    from contract.datasets.records import PreprocessedSplit
+
+    return tuple(PreprocessedSplit(split, preprocessor) for split in splits)
+
+
+# Each reader is imported when its format is asked for: a job is a cold start.
+
+
+def _csv(files: Sequence[SourceFile], request: DatasetRequest, whole_files: bool) -> tuple[Split, ...]:
+    from contract.datasets.csv_table import csv_splits
+
+    return csv_splits(files, request, whole_files=whole_files)
+
+
+def _json(files: Sequence[SourceFile], request: DatasetRequest, whole_files: bool) -> tuple[Split, ...]:
+    from contract.datasets.json_lines import json_splits
+
+    return json_splits(files, request, whole_files=whole_files)
+
+
+def _parquet(files: Sequence[SourceFile], request: DatasetRequest, whole_files: bool) -> tuple[Split, ...]:
+    from contract.datasets.parquet_table import parquet_splits
+
+    return parquet_splits(files, request)
+
+
+def _capture(files: Sequence[SourceFile], request: DatasetRequest, whole_files: bool) -> tuple[Split, ...]:
+    from contract.datasets.capture import capture_splits
+
+    return capture_splits(files, request)
+
+
+_READERS: dict[Kind, _MakeSplits] = {
+    "csv": _csv,
+    "json": _json,
+    "parquet": _parquet,
+    "sagemakerCaptureJson": _capture,
+    "sagemakerMergeJson": _capture,
+}

@@ -1,0 +1,344 @@
+"""Files, local or on S3: listed, opened, decompressed and written, with errors that name the path.
+
+Paths that start with ``s3://`` go to S3 (or what speaks its protocol); nothing of S3 is loaded otherwise.
+The standard credential chain applies. ``AWS_ENDPOINT_URL_S3`` or ``AWS_ENDPOINT_URL`` name another
+server, ``AWS_REGION`` or ``AWS_DEFAULT_REGION`` the region. Data is streamed, never copied to disk.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import functools
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from contract.errors import DatasetError, DocumentError, InputError, OutputError
+
+if TYPE_CHECKING:
+    from pyarrow.fs import S3FileSystem
+
+_S3 = "s3://"
+_DATED_FOLDER = re.compile(r"/\d{4}/\d{2}(/\d{2})*/?$")
+_MAGIC = ((b"\x1f\x8b", "gzip", ""), (b"BZh", "bz2", ".bz2"), (b"\x28\xb5\x2f\xfd", "zstd", ".zst"))
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """A file of the dataset: its path as a user would write it, its size in bytes as stored."""
+
+    path: str
+    size: int
+
+
+def list_files(source: str) -> list[SourceFile]:
+    """Return the data files at `source`, nested folders included, in path order.
+
+    Hidden files and folders, names that start with an underscore (``_SUCCESS``, ``_temporary``) and
+    ``.crc`` files are left out, as the originals' engine does. A `source` that is itself a file is
+    always taken.
+
+    Raises
+    ------
+    DatasetError
+        When there is nothing at `source`, or it cannot be listed. On S3, where an empty folder does not
+        exist, a dated folder (``.../2026/05/06/22``) without objects is an empty dataset.
+    """
+    with reading(source, "dataset_source "):
+        files = _list_s3(source) if source.startswith(_S3) else _list_local(source)
+    return sorted(files, key=lambda file: file.path)
+
+
+def is_s3(path: str) -> bool:
+    """Return whether a path leads to S3."""
+    return path.startswith(_S3)
+
+
+def open_random(path: str) -> pa.NativeFile:
+    """Open a file for reading anywhere in it, as stored.
+
+    Raises
+    ------
+    DatasetError
+        Naming the path and the cause.
+    """
+    with reading(path):
+        if is_s3(path):
+            return _s3().open_input_file(_key(path))
+        return pa.OSFile(path, "rb")
+
+
+def open_input(path: str) -> pa.NativeFile:
+    """Open a file as a stream, decompressed when it is compressed (see `compression`).
+
+    Raises
+    ------
+    DatasetError
+        Naming the path and the cause.
+    """
+    with reading(path):
+        file = open_random(path)
+        codec = compression(path, file.read_at(8, 0))
+        return pa.CompressedInputStream(file, codec) if codec else file
+
+
+def compression(path: str, first_bytes: bytes) -> str | None:
+    """Return how a file is compressed, None when it is not.
+
+    gzip shows in the first bytes whatever the name says; bz2 and zstd must have both the first bytes
+    and the ending (``.bz2``, ``.zst``), since text may start like them.
+    """
+    for magic, codec, ending in _MAGIC:
+        if first_bytes.startswith(magic) and path.endswith(ending):
+            return codec
+    return None
+
+
+def read_bytes(path: str, error: type[InputError] = DatasetError) -> bytes:
+    """Return the content of a file, decompressed.
+
+    Raises
+    ------
+    InputError
+        Of the class `error`, naming the path and the cause.
+    """
+    with reading(path, error=error), open_input(path) as stream:
+        content: bytes = stream.read()
+    return content
+
+
+def resolve_document(path: str, name: str, variable: str) -> str:
+    """Return the path of a document that a setting names directly or by its folder.
+
+    Parameters
+    ----------
+    path
+        File, or folder that holds a file called `name`.
+    name
+        Such as ``statistics.json``.
+    variable
+        The setting, for messages.
+
+    Raises
+    ------
+    DocumentError
+        When there is no such file; names one that looks like it.
+    """
+    with reading(path, f"{variable} ", DocumentError):
+        if is_s3(path):
+            return _resolve_s3(path, name, variable)
+        if Path(path).is_file():
+            return path
+        if not Path(path).is_dir():
+            raise DocumentError(f"{variable} {path} does not exist{_nearby(path)}.")
+        candidate = Path(path) / name
+        if candidate.is_file():
+            return str(candidate)
+        found = sorted(entry.name for entry in Path(path).iterdir() if entry.suffix == ".json")
+    hint = f"; it holds {', '.join(found[:5])}: name the file itself" if found else ""
+    raise DocumentError(f"{variable} {path} is a folder without {name}{hint}.")
+
+
+def prepare_output(directory: str) -> None:
+    """Create the output folder and make sure that it can be written, before any work is done.
+
+    Raises
+    ------
+    OutputError
+        Naming the folder and the cause.
+    """
+    with _writing(directory):
+        if is_s3(directory):
+            bucket = _key(directory).partition("/")[0]
+            if not _exists(_s3().get_file_info(bucket)):
+                raise OutputError(f"output_path {directory} cannot be written: there is no bucket {bucket}.")
+            return
+        Path(directory).mkdir(parents=True, exist_ok=True)
+        probe = Path(directory) / f".probe.{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+
+
+def write_files_atomically(directory: str, files: Mapping[str, bytes]) -> None:
+    """Write files so that each appears whole or not at all, and locally none before all are written.
+
+    Parameters
+    ----------
+    directory
+        Local folder (created when absent) or ``s3://bucket/prefix``.
+    files
+        Content by file name.
+
+    Raises
+    ------
+    OutputError
+        Naming the folder and the cause; nothing half-written is left behind.
+    """
+    with _writing(directory):
+        if is_s3(directory):
+            for name, content in files.items():
+                # One object is put in one request when the stream closes: whole or not at all.
+                with _s3().open_output_stream(f"{_key(directory)}/{name}") as stream:
+                    stream.write(content)
+            return
+        Path(directory).mkdir(parents=True, exist_ok=True)
+        beside = {name: Path(directory) / f".{name}.{os.getpid()}.partial" for name in files}
+        try:
+            for name, content in files.items():
+                _write_durably(beside[name], content)
+            for name, partial in beside.items():
+                partial.replace(Path(directory) / name)
+        finally:
+            for partial in beside.values():
+                partial.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def reading(path: str, role: str = "", error: type[InputError] = DatasetError) -> Iterator[None]:
+    """Turn what storage raises inside the block into an error that names the path and the cause.
+
+    Parameters
+    ----------
+    path
+        What is being read.
+    role
+        Stands before the path in messages, such as ``"dataset_source "``.
+    error
+        The class to raise.
+    """
+    try:
+        yield
+    except OSError as problem:
+        raise error(f"{role}{path} cannot be read: {_cause(problem, path)}.") from problem
+
+
+@contextlib.contextmanager
+def _writing(path: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as problem:
+        raise OutputError(f"{path} cannot be written: {_cause(problem, path)}.") from problem
+
+
+def _list_local(source: str) -> list[SourceFile]:
+    root = Path(source)
+    if root.is_file():
+        return [SourceFile(source, root.stat().st_size)]
+    if not root.exists():
+        raise DatasetError(f"dataset_source {source} does not exist{_nearby(source)}.")
+    return list(_walk(source.rstrip("/") or "/", frozenset()))
+
+
+def _walk(folder: str, above: frozenset[str]) -> Iterator[SourceFile]:
+    here = os.path.realpath(folder)
+    if here in above:
+        return  # a link back to a folder above
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if _is_bookkeeping(entry.name):
+                continue
+            if entry.is_dir():
+                yield from _walk(entry.path, above | {here})
+            elif entry.is_file():
+                yield SourceFile(entry.path, entry.stat().st_size)
+
+
+def _is_bookkeeping(name: str) -> bool:
+    return name.startswith((".", "_")) or name.endswith(".crc")
+
+
+def _list_s3(source: str) -> list[SourceFile]:
+    from pyarrow.fs import FileSelector, FileType
+
+    key = _key(source)
+    info = _s3().get_file_info(key)
+    if info.type == FileType.File and not source.endswith("/"):
+        return [SourceFile(source, info.size)]
+    if info.type == FileType.NotFound and "/" in key:
+        bucket = key.partition("/")[0]
+        if _DATED_FOLDER.search(source) and _exists(_s3().get_file_info(bucket)):
+            return []
+    if info.type == FileType.NotFound:
+        raise DatasetError(f"dataset_source {source} does not exist; check bucket and prefix.")
+    found = _s3().get_file_info(FileSelector(key, recursive=True))
+    return [
+        SourceFile(_S3 + entry.path, entry.size)
+        for entry in found
+        if entry.type == FileType.File
+        and not any(_is_bookkeeping(part) for part in entry.path[len(key) :].split("/"))
+    ]
+
+
+def _resolve_s3(path: str, name: str, variable: str) -> str:
+    from pyarrow.fs import FileType
+
+    beneath = f"{path.rstrip('/')}/{name}"
+    for candidate in (path.rstrip("/"), beneath):
+        if _s3().get_file_info(_key(candidate)).type == FileType.File:
+            return candidate
+    raise DocumentError(f"{variable} {path} does not exist, and neither does {beneath}.")
+
+
+@functools.cache
+def _s3() -> S3FileSystem:
+    from pyarrow.fs import S3FileSystem
+
+    options: dict[str, Any] = {}
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    if endpoint:
+        scheme, separator, host = endpoint.partition("://")
+        options["endpoint_override"] = (host if separator else endpoint).rstrip("/")
+        options["scheme"] = scheme if separator else "https"
+    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    if region:
+        options["region"] = region
+    return S3FileSystem(**options)
+
+
+def _key(path: str) -> str:
+    return path[len(_S3) :].rstrip("/")
+
+
+def _exists(info: Any) -> bool:
+    from pyarrow.fs import FileType
+
+    return bool(info.type != FileType.NotFound)
+
+
+def _write_durably(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _nearby(path: str) -> str:
+    """Say which part of a path exists, or which neighbour looks like it."""
+    missing = Path(path)
+    while not missing.parent.exists():
+        missing = missing.parent
+    if not missing.parent.is_dir():
+        return ""
+    with contextlib.suppress(OSError):
+        close = difflib.get_close_matches(missing.name, [entry.name for entry in missing.parent.iterdir()], 1)
+        if close:
+            return f": did you mean {missing.parent / close[0]}?".rstrip("?")
+    return f", there is only {missing.parent}"
+
+
+def _cause(problem: OSError, path: str) -> str:
+    text = problem.strerror or str(problem)
+    aws = re.search(r"AWS Error (\w+)(?: \(HTTP status \d+\))? during \w+ operation: (.*)", text, re.DOTALL)
+    if aws:
+        text = f"{aws[1].replace('_', ' ').lower()} ({aws[2]})"
+    else:
+        # Arrow repeats the path and appends the number of the error.
+        text = text.partition("Detail: ")[2] or text
+        text = re.sub(r"^\[errno \d+\]\s*", "", text)
+    return " ".join(text.split()).rstrip(".")[:300] or type(problem).__name__

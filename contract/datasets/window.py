@@ -1,0 +1,194 @@
+"""The time window a job looks at, from times or from a duration and the present; which folders lie in it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from contract.errors import ConfigurationError
+
+_DURATION = re.compile(
+    r"(?P<sign>[+-]?)P(?:(?P<weeks>\d+)W|(?:(?P<days>\d+)D)?"
+    r"(?:T(?=\d)(?:(?P<hours>\d+)H)?(?:(?P<minutes>\d+)M)?(?:(?P<seconds>\d+)S)?)?)"
+)
+_CALENDAR = re.compile(r"[+-]?P[^T]*\d[YM]")
+# The folders that data capture writes: yyyy/mm/dd/hh in UTC.
+_HOUR_FOLDER = re.compile(r"(?:^|/)(\d{4})/(\d{2})/(\d{2})/(\d{2})(?=/)")
+
+
+@dataclass(frozen=True)
+class Window:
+    """The half-open interval ``[start, end)``; both are timezone-aware, in UTC."""
+
+    start: datetime
+    end: datetime
+
+    def contains(self, instant: datetime) -> bool:
+        """Return whether `instant` (timezone-aware) lies in the window."""
+        return self.start <= instant < self.end
+
+
+def resolve_window(
+    start_time: str | None,
+    end_time: str | None,
+    window: str | None,
+    start_time_offset: str | None,
+    end_time_offset: str | None,
+    now: datetime,
+) -> Window | None:
+    """Return the window the settings ask for, None when they ask for all data.
+
+    Parameters
+    ----------
+    start_time, end_time
+        ISO 8601 times; without an offset they are UTC.
+    window
+        ISO 8601 duration. Beside one of the times it gives the other; alone it is the last full stretch
+        before `now`, aligned to its smallest unit: ``PT1H`` ends at the full hour, ``P1D`` at midnight UTC.
+    start_time_offset, end_time_offset
+        ISO 8601 durations added to start and end; a leading minus moves back.
+    now
+        The present, timezone-aware.
+
+    Raises
+    ------
+    ConfigurationError
+        Naming the variable and a valid example.
+    """
+    start = _instant("start_time", start_time)
+    end = _instant("end_time", end_time)
+    length = _length(window)
+    start_offset = _offset("start_time_offset", start_time_offset, "-P3D")
+    end_offset = _offset("end_time_offset", end_time_offset, "-P1D")
+    start, end = _complete(start, end, window, length, now)
+    if start is None or end is None:
+        if start_time_offset or end_time_offset:
+            name = "start_time_offset" if start_time_offset else "end_time_offset"
+            raise ConfigurationError(
+                f"{name} is set, but there is no window to move; set window, or start_time and end_time."
+            )
+        return None
+    resolved = Window(start + start_offset, end + end_offset)
+    if resolved.start >= resolved.end:
+        raise ConfigurationError(
+            f"the window ends at {resolved.end:%Y-%m-%dT%H:%M:%SZ}, not after its start "
+            f"{resolved.start:%Y-%m-%dT%H:%M:%SZ}; check start_time, end_time and their offsets."
+        )
+    return resolved
+
+
+def parse_duration(name: str, text: str, example: str) -> timedelta:
+    """Read an ISO 8601 duration of weeks, days, hours, minutes and seconds, possibly negative.
+
+    Raises
+    ------
+    ConfigurationError
+        Naming the variable `name` and, as the fix, what was probably meant or `example`.
+    """
+    stripped = text.strip().upper()
+    match = _DURATION.fullmatch(stripped)
+    parts = {unit: int(n) for unit, n in match.groupdict().items() if unit != "sign" and n} if match else {}
+    if match is None or not parts:
+        raise ConfigurationError(
+            f"{name} is {text!r}, which is no ISO 8601 duration; {_fix(stripped, example)}"
+        )
+    duration = timedelta(**parts)
+    return -duration if match["sign"] == "-" else duration
+
+
+def folder_hour(path: str) -> datetime | None:
+    """Return the hour of the last ``yyyy/mm/dd/hh`` folder in a file's path, None when it has none."""
+    found = _HOUR_FOLDER.findall(path)
+    if not found:
+        return None
+    try:
+        year, month, day, hour = map(int, found[-1])
+        return datetime(year, month, day, hour, tzinfo=UTC)
+    except ValueError:
+        return None  # digits that are no date
+
+
+def folder_overlaps(path: str, window: Window | None, slack: timedelta = timedelta(0)) -> bool:
+    """Return whether a file can hold data of the window, judged by its hour folder alone.
+
+    Files outside hour folders always can. `slack` widens the window on both sides.
+    """
+    hour = None if window is None else folder_hour(path)
+    if window is None or hour is None:
+        return True
+    return hour < window.end + slack and hour + timedelta(hours=1) > window.start - slack
+
+
+def _complete(
+    start: datetime | None, end: datetime | None, text: str | None, length: timedelta | None, now: datetime
+) -> tuple[datetime | None, datetime | None]:
+    """Fill in what the duration says about a missing start or end."""
+    if length is None:
+        if (start is None) != (end is None):
+            given, missing = ("start_time", "end_time") if start else ("end_time", "start_time")
+            raise ConfigurationError(
+                f"{given} is set, but {missing} is not; set both, or {given} and window."
+            )
+        return start, end
+    if start and end:
+        if end - start != length:
+            raise ConfigurationError(
+                f"window is {text!r}, but start_time and end_time are {end - start} apart; leave window out."
+            )
+        return start, end
+    if start:
+        return start, start + length
+    if end is None:
+        end = _aligned(now.astimezone(UTC), (text or "").upper())
+    return end - length, end
+
+
+def _aligned(now: datetime, duration: str) -> datetime:
+    """Round down to the smallest unit that the duration names."""
+    _, _, time = duration.partition("T")
+    if not time:
+        return now.replace(hour=0, minute=0, second=0, microsecond=0)
+    if time.endswith("H"):
+        return now.replace(minute=0, second=0, microsecond=0)
+    return now.replace(second=0 if time.endswith("M") else now.second, microsecond=0)
+
+
+def _instant(name: str, text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        instant = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise ConfigurationError(
+            f"{name} is {text!r}, which is no ISO 8601 time; write for example 2026-05-06T22:00:00Z."
+        ) from None
+    return instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)
+
+
+def _length(text: str | None) -> timedelta | None:
+    if text is None:
+        return None
+    length = parse_duration("window", text, "PT1H")
+    if length <= timedelta(0):
+        raise ConfigurationError(
+            f"window is {text!r}, but its length must be positive; write for example PT1H, "
+            "and move the window with start_time_offset and end_time_offset."
+        )
+    return length
+
+
+def _offset(name: str, text: str | None, example: str) -> timedelta:
+    return timedelta(0) if text is None else parse_duration(name, text, example)
+
+
+def _fix(text: str, example: str) -> str:
+    if _CALENDAR.match(text):
+        return f"years and months have no fixed length, so count days, for example {example}."
+    days = re.fullmatch(r"([+-]?)PT?(\d+)T?([DW])", text)
+    if days:
+        return f"days stand before the T: did you mean {days[1]}P{days[2]}{days[3]}?"
+    hours = re.fullmatch(r"([+-]?)P(\d+)([HS])", text)
+    if hours:
+        return f"hours and seconds stand after a T: did you mean {hours[1]}PT{hours[2]}{hours[3]}?"
+    return f"write for example {example}."
