@@ -425,6 +425,6 @@ def _instant(text: str) -> datetime:
 def _report(mistakes: list[str]) -> str:
     unique = list(dict.fromkeys(mistakes))
     if len(unique) == 1:
-        return unique[0][0].upper() + unique[0][1:] + ("" if unique[0][-1] in ".?" else ".")
+        return unique[0] + ("" if unique[0][-1] in ".?" else ".")
     numbered = "; ".join(f"({i}) {text.rstrip('.')}" for i, text in enumerate(unique, start=1))
     return f"{len(unique)} settings are wrong: {numbered}."

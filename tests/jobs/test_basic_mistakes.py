@@ -25,7 +25,7 @@ def assert_sentence(message: str, *parts: str) -> None:
 def test_a_missing_variable(tmp_path: Path) -> None:
     result = run_job(tmp_path, None)
     assert result.exit_code == 2
-    assert_sentence(result.message, "Dataset_source is not set", "--dataset-source", "for example")
+    assert_sentence(result.message, "dataset_source is not set", "--dataset-source", "for example")
     assert result.files == []
 
 

@@ -13,9 +13,8 @@ def write_csv(path: Path, *, seed: int, rows: int = 3000, shift: float = 0.0) ->
     lines = ["age,income,city,flag"]
     for _ in range(rows):
         city = rng.choice(["Oslo", "São Paulo", "東京"])
-        lines.append(
-            f"{int(rng.integers(18, 90))},{rng.normal(50 + shift * 10, 10):.3f},{city},{int(rng.random() < 0.3)}"
-        )
+        income = rng.normal(50 + shift * 10, 10)
+        lines.append(f"{rng.integers(18, 90)},{income:.3f},{city},{int(rng.random() < 0.3)}")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
