@@ -1,0 +1,199 @@
+"""Decisions as the original containers made them, quirks included (spec sections 3.4 to 3.6).
+
+Where the wording or the rule of the originals is unknown, `docs/compatibility.md` says what was chosen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from analyzers.data_quality.cells import FRACTIONAL, INTEGRAL, category_counts, class_counts
+from analyzers.data_quality.columns import FeaturePair, compare_column_counts, pair_features
+from analyzers.data_quality.distance import (
+    category_shift,
+    collapsed_distance,
+    corrected,
+    goodness_of_fit,
+)
+from analyzers.data_quality.wording import counted, listing
+from contract.analyzer import Decision, Finding
+from contract.documents.constraints import Constraints
+from contract.documents.json_layout import java_double
+from contract.documents.statistics import Statistics
+from contract.documents.violations import CheckType, Violation, Violations
+
+# Deequ's classes of a cell that count towards each expected type. In columns that were typed before they were
+# read, 3.0 is fractional, and so are the infinities.
+_CLASSES = {
+    "Integral": (INTEGRAL,),
+    "Fractional": FRACTIONAL,
+    "String": ("String", "Boolean"),
+}
+
+
+def check_sagemaker(
+    statistics: Statistics, constraints: Constraints, baseline: Statistics | None
+) -> Decision:
+    """Compare a window with the baseline as the originals did.
+
+    Parameters
+    ----------
+    statistics
+        The window.
+    constraints
+        What is expected.
+    baseline
+        Statistics of the baseline; without them drift is not measured.
+
+    Raises
+    ------
+    DocumentError
+        When the constraints' configuration is unusable.
+    """
+    if not constraints.config().evaluate_constraints:
+        return Decision(Violations(), notes=("evaluate_constraints is Disabled, so nothing was checked.",))
+    if (mismatch := compare_column_counts(statistics, constraints)) is not None:
+        return Decision(
+            Violations([mismatch]),
+            notes=("The numbers of columns differ, so no feature was checked, as in the originals.",),
+        )
+    pairs = [
+        pair for pair in pair_features(statistics, constraints, baseline) if pair.config.evaluate_constraints
+    ]
+    violations: list[Violation] = []
+    for check in (_check_type, _check_completeness, _check_categories):
+        violations += _present(check, pairs)
+    findings = [finding for pair in pairs if (finding := _measure_drift(pair)) is not None]
+    findings.sort(key=lambda finding: -(finding.distance or 0.0))
+    violations += [
+        Violation(CheckType.BASELINE_DRIFT, finding.text, finding.subject)
+        for finding in findings
+        if finding.violated
+    ]
+    return Decision(Violations(violations), tuple(findings), _unmatched(statistics, constraints))
+
+
+def _present(
+    check: Callable[[FeaturePair], Violation | None], pairs: Iterable[FeaturePair]
+) -> list[Violation]:
+    return [violation for pair in pairs if (violation := check(pair)) is not None]
+
+
+def _unmatched(statistics: Statistics, constraints: Constraints) -> tuple[str, ...]:
+    if statistics.positional:
+        return ()
+    names = {feature.name for feature in statistics.features}
+    absent = [feature.name for feature in constraints.features if feature.name not in names]
+    if not absent:
+        return ()
+    return (f"The data has no column of these names, so they were not checked: {listing(absent, 20)}.",)
+
+
+def _check_type(pair: FeaturePair) -> Violation | None:
+    expected = pair.expected.inferred_type
+    present = pair.current.num_present
+    if expected not in _CLASSES or not present:
+        return None
+    counts = class_counts(pair.current)
+    ratio = sum(counts.get(name, 0) for name in _CLASSES[expected]) / present
+    threshold = pair.config.datatype_check_threshold
+    if ratio >= threshold:
+        return None
+    description = (
+        f"Data type match requirement is not met. Expected data type: {expected}, "
+        f"Expected match: {java_double(threshold * 100)}%. "
+        f"Observed: Only {java_double(ratio * 100)}% of data is {expected}."
+    )
+    return Violation(CheckType.DATA_TYPE, description, pair.name)
+
+
+def _check_completeness(pair: FeaturePair) -> Violation | None:
+    expected = pair.expected.completeness
+    observed = pair.current.completeness
+    if expected is None or observed >= expected:
+        return None
+    description = (
+        f"Completeness requirement is not met. Expected completeness: {java_double(expected * 100)}%. "
+        f"Observed: Only {java_double(observed * 100)}% of data is present."
+    )
+    return Violation(CheckType.COMPLETENESS, description, pair.name)
+
+
+def _check_categories(pair: FeaturePair) -> Violation | None:
+    domains = pair.expected.domains
+    if domains is None or pair.current.string is None or not pair.current.num_present:
+        return None
+    threshold = pair.config.domain_content_threshold
+    head = f"Categorical values requirement is not met. Expected match: {java_double(threshold * 100)}%. "
+    counts = category_counts(pair.current)
+    if counts is None:
+        # Too many distinct values to be listed: some are outside, but not how many.
+        if threshold < 1.0:
+            return None
+        distinct = int(pair.current.string.distinct_count or 0)
+        tail = f"Observed: About {distinct} distinct values, of which the baseline knows {len(domains)}."
+        return Violation(CheckType.CATEGORICAL_VALUES, head + tail, pair.name)
+    known = set(domains)
+    unseen = {value: count for value, count in counts.items() if value not in known}
+    ratio = 1.0 - sum(unseen.values()) / max(1, sum(counts.values()))
+    if not unseen or ratio >= threshold:
+        return None
+    description = (
+        f"{head}Observed: Only {java_double(ratio * 100)}% of data is in the baseline's domain, "
+        f"which lacks {counted(unseen.items())}."
+    )
+    return Violation(CheckType.CATEGORICAL_VALUES, description, pair.name)
+
+
+def _measure_drift(pair: FeaturePair) -> Finding | None:
+    if not pair.config.perform_comparison or pair.baseline is None:
+        return None
+    if pair.expected.inferred_type in ("Integral", "Fractional"):
+        return _numeric_drift(pair)
+    return _text_drift(pair)
+
+
+def _numeric_drift(pair: FeaturePair) -> Finding | None:
+    before = pair.baseline.numerical if pair.baseline else None
+    now = pair.current.numerical
+    if before is None or now is None or before.sketch is None or now.sketch is None:
+        return None
+    robust = pair.config.comparison_method == "Robust"
+    distance = collapsed_distance(before.sketch, now.sketch, robust=robust)
+    if distance is None:
+        return None
+    return _finding(pair.name, distance, pair.config.comparison_threshold)
+
+
+def _text_drift(pair: FeaturePair) -> Finding | None:
+    before = category_counts(pair.baseline) if pair.baseline else None
+    now = category_counts(pair.current)
+    if not before or not now:
+        return None
+    config = pair.config
+    robust = config.comparison_method == "Robust"
+    if config.categorical_drift_method == "ChiSquared":
+        statistic, p_value = goodness_of_fit(before, now)
+        if statistic is None or p_value is None:
+            return None
+        if robust:
+            return _p_value_finding(pair.name, p_value, config.categorical_threshold)
+        return _finding(pair.name, statistic, config.categorical_threshold)
+    distance = max(abs(shift) for shift in category_shift(before, now).values())
+    if robust:
+        distance = corrected(distance, sum(before.values()), sum(now.values()))
+    return _finding(pair.name, distance, config.categorical_threshold)
+
+
+def _finding(name: str, distance: float, threshold: float) -> Finding:
+    violated = distance > threshold
+    verb = "exceeds" if violated else "is within"
+    text = f"Baseline drift distance: {java_double(distance)} {verb} threshold: {java_double(threshold)}"
+    return Finding(name, text, distance, violated)
+
+
+def _p_value_finding(name: str, p_value: float, threshold: float) -> Finding:
+    violated = p_value < threshold
+    verb = "falls below" if violated else "is not below"
+    text = f"Baseline drift p-value: {java_double(p_value)} {verb} threshold: {java_double(threshold)}"
+    return Finding(name, text, p_value, violated)

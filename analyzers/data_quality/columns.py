@@ -1,0 +1,155 @@
+"""Which column of a window belongs to which feature of the baseline."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+
+from analyzers.data_quality.wording import listing
+from contract.documents.constraints import Constraints, FeatureConstraints, MonitoringConfig
+from contract.documents.statistics import FeatureStatistics, Statistics
+from contract.documents.violations import CheckType, Violation
+
+MISSING_COLUMNS = "Missing columns"
+EXTRA_COLUMNS = "Extra columns"
+
+_MOST_LISTED = 20
+_MOST_COMPARED = 100_000
+
+
+@dataclass(frozen=True)
+class FeaturePair:
+    """A feature of the baseline and its column in the window."""
+
+    expected: FeatureConstraints
+    config: MonitoringConfig
+    current: FeatureStatistics
+    baseline: FeatureStatistics | None
+
+    @property
+    def name(self) -> str:
+        """Return the baseline's name, which is the one people know."""
+        return self.expected.name
+
+
+def pair_features(
+    statistics: Statistics, constraints: Constraints, baseline: Statistics | None
+) -> list[FeaturePair]:
+    """Match columns with features: by position when the columns came without names, else by name.
+
+    Features without a column are left out; so is every feature when there are no names and the numbers of
+    columns differ.
+
+    Raises
+    ------
+    DocumentError
+        When a feature's overrides are unusable.
+    """
+    expected = constraints.features
+    current: list[FeatureStatistics | None]
+    if statistics.positional:
+        if len(statistics.features) != len(expected):
+            return []
+        current = list(statistics.features)
+    else:
+        by_name = {feature.name: feature for feature in statistics.features}
+        current = [by_name.get(feature.name) for feature in expected]
+    known = {feature.name: feature for feature in baseline.features} if baseline else {}
+    return [
+        FeaturePair(feature, constraints.config(feature), column, known.get(feature.name))
+        for feature, column in zip(expected, current, strict=True)
+        if column is not None
+    ]
+
+
+def counts_text(statistics: Statistics, constraints: Constraints) -> str:
+    """Return the ending that the originals give every column violation."""
+    return (
+        f"Number of columns in current dataset: {len(statistics.features)}, "
+        f"Number of columns in baseline constraints: {len(constraints.features)}"
+    )
+
+
+def compare_column_counts(statistics: Statistics, constraints: Constraints) -> Violation | None:
+    """Compare numbers of columns only, as the originals do."""
+    current, expected = len(statistics.features), len(constraints.features)
+    if current == expected:
+        return None
+    kind, name = _mismatch(current, expected)
+    return Violation(
+        kind,
+        f"There are {name.lower()} in current dataset. {counts_text(statistics, constraints)}",
+        name,
+    )
+
+
+def _mismatch(current: int, expected: int) -> tuple[CheckType, str]:
+    if current < expected:
+        return CheckType.MISSING_COLUMN, MISSING_COLUMNS
+    return CheckType.EXTRA_COLUMN, EXTRA_COLUMNS
+
+
+def compare_columns(statistics: Statistics, constraints: Constraints) -> list[Violation]:
+    """Compare the columns by name, or by number when they came without names."""
+    if statistics.positional:
+        return _compare_positions(statistics, constraints)
+    current = [feature.name for feature in statistics.features]
+    expected = [feature.name for feature in constraints.features]
+    # A feature the user switched off may be absent; it is still no extra column.
+    required = [
+        feature.name for feature in constraints.features if constraints.config(feature).evaluate_constraints
+    ]
+    missing = [name for name in required if name not in set(current)]
+    extra = [name for name in current if name not in set(expected)]
+    ending = counts_text(statistics, constraints)
+    return [
+        *_violations(CheckType.MISSING_COLUMN, MISSING_COLUMNS, missing, extra, ending),
+        *_violations(CheckType.EXTRA_COLUMN, EXTRA_COLUMNS, extra, missing, ending),
+    ]
+
+
+def _compare_positions(statistics: Statistics, constraints: Constraints) -> list[Violation]:
+    current, expected = len(statistics.features), len(constraints.features)
+    if current == expected:
+        return []
+    kind, name = _mismatch(current, expected)
+    surplus = f"{abs(current - expected)} {'more' if current > expected else 'fewer'}"
+    description = (
+        f"The data has {surplus} columns than the baseline and no column names, so they cannot be matched; "
+        "leave columns out with exclude_features_attribute, select the captured data that the baseline "
+        f"holds, or make a baseline of data like this. {counts_text(statistics, constraints)}"
+    )
+    return [Violation(kind, description, name)]
+
+
+def _violations(
+    kind: CheckType, summary_name: str, names: list[str], others: list[str], ending: str
+) -> list[Violation]:
+    violations = [
+        Violation(kind, f"{_sentence(kind, name, others)} {ending}", name) for name in names[:_MOST_LISTED]
+    ]
+    if rest := names[_MOST_LISTED:]:
+        description = f"{len(rest)} further columns: {listing(rest)}. {ending}"
+        violations.append(Violation(kind, description, summary_name))
+    return violations
+
+
+def _sentence(kind: CheckType, name: str, others: list[str]) -> str:
+    if kind == CheckType.MISSING_COLUMN:
+        sentence = f"Column {name!r} of the baseline is not in the data"
+        hint = "is it now called {}?"
+    else:
+        sentence = f"Column {name!r} is not in the baseline"
+        hint = "did you mean {}?"
+    close = _closest(name, others)
+    return f"{sentence}; {hint.format(repr(close))}" if close else f"{sentence}."
+
+
+def _closest(name: str, others: list[str]) -> str | None:
+    folded = name.strip().casefold()
+    for other in others:
+        if other.strip().casefold() == folded:
+            return other
+    if len(others) * len(name) > _MOST_COMPARED:
+        return None
+    return next(iter(difflib.get_close_matches(name, others, n=1, cutoff=0.75)), None)
