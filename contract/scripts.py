@@ -1,0 +1,257 @@
+"""The user's scripts: a preprocessor of records or data frames, and a post-analytics processor.
+
+A preprocessor defines ``preprocess_handler(inference_record[, logger])``, called once per record, or
+``preprocess_dataframe(df[, logger])``, called once per batch of columns. A post-analytics processor
+defines ``postprocess_handler([logger])``, called once when the results are written. What a script logs
+with the logger it is given reaches the job's log.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import hashlib
+import inspect
+import linecache
+import logging
+import sys
+import threading
+import traceback
+import types
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from contract.datasets import storage
+from contract.errors import ScriptError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+RECORD_HANDLER = "preprocess_handler"
+DATAFRAME_HANDLER = "preprocess_dataframe"
+POST_HANDLER = "postprocess_handler"
+
+# Scripts are written for one caller at a time: they keep counters and open files in globals.
+script_lock = threading.RLock()
+
+_log = logging.getLogger(__name__)
+_user_log = logging.getLogger("user_script")
+
+Handler = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Preprocessor:
+    """A user's preprocessor; picklable, since workers load the script anew.
+
+    Parameters
+    ----------
+    path
+        Of the script, local or on S3.
+    kind
+        ``"record"`` for `preprocess_handler`, ``"dataframe"`` for `preprocess_dataframe`.
+    """
+
+    path: str
+    kind: Literal["record", "dataframe"]
+
+    @property
+    def function(self) -> str:
+        """Return the name of the function that is called."""
+        return RECORD_HANDLER if self.kind == "record" else DATAFRAME_HANDLER
+
+    def handle(self, record: Any) -> Any:
+        """Call `preprocess_handler` and return what it returns; what it raises is passed on."""
+        return _handler(self.path, RECORD_HANDLER, 1)(record)
+
+    def apply_dataframe(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Return the batch as `preprocess_dataframe` changes it.
+
+        Integer columns that pandas made floats for the sake of missing values are integers again.
+
+        Raises
+        ------
+        ScriptError
+            When the function fails, returns no DataFrame, or pandas is not installed.
+        """
+        from contract.dataframes import apply_to_batch
+
+        handler = _handler(self.path, DATAFRAME_HANDLER, 1)
+        return apply_to_batch(functools.partial(self._call_dataframe, handler), batch, self.path)
+
+    def _call_dataframe(self, handler: Handler, frame: Any) -> Any:
+        try:
+            with script_lock:
+                return handler(frame)
+        except (Exception, SystemExit) as error:
+            raise script_failure(self.path, DATAFRAME_HANDLER, error) from error
+
+
+def load_preprocessor(path: str) -> Preprocessor:
+    """Load a preprocessor script, so that its mistakes show before any data is read.
+
+    Raises
+    ------
+    ScriptError
+        When the file cannot be read or executed, or defines neither function.
+    """
+    module = _module(path)
+    record = callable(getattr(module, RECORD_HANDLER, None))
+    dataframe = callable(getattr(module, DATAFRAME_HANDLER, None))
+    if record and dataframe:
+        _log.warning("%s defines both functions; using %s, the faster one", path, DATAFRAME_HANDLER)
+    if not record and not dataframe:
+        raise _missing(module, path, "record_preprocessor_script", (RECORD_HANDLER, DATAFRAME_HANDLER))
+    preprocessor = Preprocessor(path, "dataframe" if dataframe else "record")
+    _handler(path, preprocessor.function, 1)
+    return preprocessor
+
+
+def run_postprocessor(path: str) -> None:
+    """Load a post-analytics script and call its `postprocess_handler` once.
+
+    Raises
+    ------
+    ScriptError
+        When the file cannot be read or executed, lacks the function, or the function fails.
+    """
+    module = _module(path)
+    if not callable(getattr(module, POST_HANDLER, None)):
+        raise _missing(module, path, "post_analytics_processor_script", (POST_HANDLER,))
+    handler = _handler(path, POST_HANDLER, 0)
+    try:
+        handler()
+    except (Exception, SystemExit) as error:
+        raise script_failure(path, POST_HANDLER, error) from error
+
+
+def script_failure(path: str, function: str, error: BaseException, where: str = "") -> ScriptError:
+    """Return the error for an exception that a user's function raised.
+
+    Parameters
+    ----------
+    path
+        Of the script.
+    function
+        That was called.
+    error
+        What it raised.
+    where
+        What it was called with, such as ``"data/a.jsonl line 3: {...}"``.
+    """
+    line = _line_in(path, error)
+    text = " ".join(str(error).split())[:300]
+    at = f" line {line}" if line else ""
+    occasion = f", for {where}" if where else ""
+    return ScriptError(
+        f"{function} in {path}{at} failed with {type(error).__name__}{': ' if text else ''}{text}{occasion}.",
+        details=_trimmed_traceback(path, error),
+    )
+
+
+def reject_result(path: str, function: str, problem: str, where: str) -> ScriptError:
+    """Return the error for an unusable return value; `problem` says what it was and what to do."""
+    return ScriptError(f"{function} in {path} {problem}, for {where}.")
+
+
+@functools.cache
+def _handler(path: str, function: str, arguments: int) -> Handler:
+    """Return the function with the logger bound when it takes one beside its `arguments`."""
+    module = _module(path)
+    handler: Handler = getattr(module, function)
+    try:
+        parameters = list(inspect.signature(handler).parameters.values())
+    except (TypeError, ValueError):
+        return handler  # written in C; takes what it takes
+    if any(parameter.name == "logger" for parameter in parameters[arguments:]):
+        return functools.partial(handler, logger=_user_log)
+    positional = [
+        parameter
+        for parameter in parameters
+        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+    ]
+    required = [parameter for parameter in positional if parameter.default is parameter.empty]
+    takes_any = any(parameter.kind == parameter.VAR_POSITIONAL for parameter in parameters)
+    if len(required) > arguments + 1 or (len(positional) < arguments and not takes_any):
+        listed = ", ".join(parameter.name for parameter in parameters)
+        expected = f"{function}({'inference_record' if arguments else ''})"
+        raise ScriptError(
+            f"{path} defines {function}({listed}), which cannot be called; write {expected}, with logger "
+            "as an additional parameter if wanted."
+        )
+    if len(required) == arguments + 1:
+        return lambda *values: handler(*values, _user_log)
+    return handler
+
+
+@functools.cache
+def _module(path: str) -> types.ModuleType:
+    source = storage.read_bytes(path, ScriptError)
+    name = f"user_script_{hashlib.sha256(path.encode()).hexdigest()[:12]}"
+    module = types.ModuleType(name)
+    module.__file__ = path
+    # Dataclasses and pickling look a script's classes up by the name of their module.
+    sys.modules[name] = module
+    if storage.is_s3(path):
+        # So that tracebacks show the source though it is no local file.
+        text = source.decode(errors="replace")
+        linecache.cache[path] = (len(text), None, text.splitlines(keepends=True), path)
+    elif (folder := str(Path(path).resolve().parent)) not in sys.path:
+        sys.path.append(folder)
+    try:
+        # The script is the user's own and runs with the user's rights: that is its purpose.
+        exec(compile(source, path, "exec"), module.__dict__)  # noqa: S102 - see above
+    except SyntaxError as error:
+        raise ScriptError(
+            f"{error.filename or path} line {error.lineno} is not valid Python: {error.msg}"
+            f"{f' ({error.text.strip()[:80]})' if error.text else ''}.",
+            details="".join(traceback.format_exception_only(error)),
+        ) from error
+    except (Exception, SystemExit) as error:
+        raise _load_failure(path, error) from error
+    return module
+
+
+def _load_failure(path: str, error: BaseException) -> ScriptError:
+    line = _line_in(path, error)
+    at = f" line {line}" if line else ""
+    text = " ".join(str(error).split())[:300]
+    hint = ""
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        hint = f"; install {error.name.partition('.')[0]} in the image, or do without it"
+    return ScriptError(
+        f"{path} cannot be loaded:{at} fails with {type(error).__name__}: {text}{hint}.",
+        details=_trimmed_traceback(path, error),
+    )
+
+
+def _missing(module: types.ModuleType, path: str, variable: str, wanted: tuple[str, ...]) -> ScriptError:
+    found = [
+        name
+        for name, value in vars(module).items()
+        if inspect.isfunction(value) and value.__module__ == module.__name__
+    ]
+    close = [match for name in wanted for match in difflib.get_close_matches(name, found, 1)]
+    if close:
+        nearest = difflib.get_close_matches(close[0], wanted, 1, cutoff=0)[0]
+        fix = f"did you mean {nearest} where it says {close[0]}?"
+    elif any(name in (RECORD_HANDLER, DATAFRAME_HANDLER, POST_HANDLER) for name in found):
+        fix = f"its {', '.join(found)} belongs into another setting."
+    else:
+        fix = f"it defines {', '.join(found[:8]) or 'no function'}."
+    return ScriptError(f"{variable} {path} defines no {' or '.join(wanted)}; {fix}")
+
+
+def _line_in(path: str, error: BaseException) -> int | None:
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path]
+    return lines[-1] if lines else None
+
+
+def _trimmed_traceback(path: str, error: BaseException) -> str:
+    """Return the traceback from the script's first frame on."""
+    frames = traceback.extract_tb(error.__traceback__)
+    first = next((number for number, frame in enumerate(frames) if frame.filename == path), 0)
+    lines = ["Traceback (most recent call last):\n", *traceback.format_list(frames[first:])]
+    return "".join([*lines, *traceback.format_exception_only(error)])
