@@ -1,0 +1,92 @@
+"""The steps of the story, told while they run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from demo.story import (
+    CONTROL,
+    JULY,
+    TRAINING,
+    Data,
+    Layout,
+    baseline_command,
+    make_data,
+    monitoring_command,
+    prepare_directory,
+    run_job,
+    shell_text,
+    write_data,
+)
+from demo.summary import describe_changes, describe_quiet, read_features, read_report
+
+Say = Callable[[str], None]
+
+
+def tell(directory: Path, say: Say) -> None:
+    """Make the data, run the three jobs and say what they found.
+
+    Parameters
+    ----------
+    directory
+        Gets all files; see `demo.story.Layout`.
+    say
+        Takes one line of text.
+
+    Raises
+    ------
+    contract.errors.MonitorError
+        When the data are not installed, `directory` cannot be used, or a job fails.
+    """
+    started = time.monotonic()
+    layout = Layout(directory)
+    prepare_directory(layout)
+    say("Flights out of New York, 2013. A model predicts, one hour before departure, who will be late.")
+    data = make_data()
+    _prepare(data, layout, say)
+    _run("2. Learn what normal looks like: statistics and suggested constraints", "baseline", layout, say)
+    _run("3. Control: those held-out flights, on 1 April. Nothing changed", "control", layout, say)
+    _run("4. The week of 8 to 14 July", "july", layout, say)
+    _conclude(data, layout, say)
+    say("")
+    say(f"Took {time.monotonic() - started:.0f} s.")
+
+
+def _prepare(data: Data, layout: Layout, say: Say) -> None:
+    files = write_data(data, layout)
+    say("")
+    say("1. Prepare the data")
+    say(f"   {len(data.training):>6,} flights of January to March to learn from   {layout.training}")
+    say(f"   {len(data.control):>6,} flights of the same months, held out at random and replayed on 1 April")
+    say(f"   {len(data.july):>6,} flights of 8 to 14 July")
+    say(f"   the last two as SageMaker captures, {files} files   {layout.captures}")
+
+
+def _run(title: str, name: str, layout: Layout, say: Say) -> None:
+    windows = {window.name: window for window in (CONTROL, JULY)}
+    command = monitoring_command(layout, windows[name]) if name in windows else baseline_command(layout)
+    directory = layout.report(windows[name]) if name in windows else layout.baseline
+    say("")
+    say(title)
+    say("   $ " + shell_text(command))
+    run_job(command, layout.log(name))
+    say("   " + (directory / "message").read_text(encoding="utf-8").strip())
+
+
+def _conclude(data: Data, layout: Layout, say: Say) -> None:
+    baseline = read_features(layout.baseline)
+    control, july = (read_report(layout.report(window)) for window in (CONTROL, JULY))
+    say("")
+    say("What the monitor says")
+    say("")
+    say(f"Control: {len(control.violations)} violations in {control.rows:,} flights")
+    for line in (*describe_changes(baseline, control, TRAINING, CONTROL.title), *describe_quiet(control)):
+        say(line)
+    say("")
+    say(f"{JULY.title}: {len(july.violations)} violations in {july.rows:,} flights")
+    for line in (*describe_changes(baseline, july, TRAINING, JULY.title), *describe_quiet(july)):
+        say(line)
+    say("")
+    say(f"Open {layout.report(JULY) / 'constraint_violations.json'}")
