@@ -160,9 +160,10 @@ def _check_completeness(pair: FeaturePair, alpha: float) -> Violation | None:
         p_value = binomial_tail(missing, rows, 1.0 - expected)
     if p_value >= alpha:
         return None
+    usual = number(round(rows * (1.0 - expected), 1))
     description = (
         f"Only {percent(observed)} of values are present, {percent(expected)} are expected: "
-        f"{missing} of {rows} are missing, where about {number(round(rows * (1.0 - expected), 1))} were to be expected."
+        f"{missing} of {rows} are missing, where about {usual} were to be expected."
     )
     return Violation(CheckType.COMPLETENESS, description, pair.name)
 
@@ -182,7 +183,8 @@ def _check_categories(pair: FeaturePair, alpha: float) -> Violation | None:
         return None
     description = (
         f"Only {percent(ratio)} of values are known, {percent(threshold)} are expected: "
-        f"{outside} of {present} are not among the {len(domains)} values of the baseline, such as {counted(unseen.items())}."
+        f"{outside} of {present} are not among the {len(domains)} values of the baseline, such as "
+        f"{counted(unseen.items())}."
     )
     return Violation(CheckType.CATEGORICAL_VALUES, description, pair.name)
 
@@ -281,8 +283,8 @@ def _note_small_window(
     if statistics.item_count >= needed:
         return []
     note = (
-        f"The window has {statistics.item_count} rows; a drift of {number(threshold)} can be told from chance "
-        f"from {needed} rows on, so only larger ones are reported."
+        f"The window has {statistics.item_count} rows; a drift of {number(threshold)} can be told from "
+        f"chance from {needed} rows on, so only larger ones are reported."
     )
     return [note]
 
