@@ -76,7 +76,7 @@ class Layout:
     @property
     def training(self) -> Path:
         """Return the training data."""
-        return self.directory / "baseline" / "training.csv"
+        return self.directory / "baseline" / "data" / "training.csv"
 
     @property
     def baseline(self) -> Path:
@@ -146,6 +146,7 @@ def prepare_directory(layout: Layout) -> None:
 
 def write_data(data: Data, layout: Layout) -> int:
     """Write the training data and the captures of both windows; return the number of capture files."""
+    layout.training.parent.mkdir(parents=True, exist_ok=True)
     data.training[list(FEATURES)].to_csv(layout.training, index=False, lineterminator="\n")
     return sum(
         write_captures(flights, layout.captures, endpoint=ENDPOINT, variant=VARIANT, seed=seed)
