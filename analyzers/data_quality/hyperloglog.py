@@ -1,0 +1,133 @@
+"""Approximate distinct counts: HyperLogLog (Flajolet et al. 2007; Heule et al. 2013 for the corrections).
+
+512 registers, as the originals use, give a relative standard deviation of 0.05. A hash is split as in
+Spark's ``HyperLogLogPlusPlus``: its top nine bits choose the register, the zeros that lead the rest plus
+one are the rank (spec section 3.2, "Distinct counts").
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Hashes = npt.NDArray[np.uint64]
+
+_INDEX_BITS = 9
+REGISTERS = 1 << _INDEX_BITS
+_LINEAR_COUNTING_LIMIT = 400
+_ALPHA = 0.7213 / (1 + 1.079 / REGISTERS)
+
+_FIRST_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
+_SECOND_MULTIPLIER = np.uint64(0xD6E8FEB86659FD93)
+_HALF = np.uint64(32)
+_INDEX_SHIFT = np.uint64(64 - _INDEX_BITS)
+_RANK_SHIFT = np.uint64(_INDEX_BITS)
+_SENTINEL = np.uint64(1 << (_INDEX_BITS - 1))
+
+
+@dataclass(slots=True)
+class HyperLogLog:
+    """The registers, uint8, shape (512,): the highest rank seen in each."""
+
+    registers: npt.NDArray[np.uint8] = field(default_factory=lambda: np.zeros(REGISTERS, dtype=np.uint8))
+
+    def add_hashes(self, hashes: Hashes) -> None:
+        """Take in 64-bit hashes, uint64, shape (n,)."""
+        if not hashes.size:
+            return
+        rest = (hashes << _RANK_SHIFT) | _SENTINEL
+        # A rank is known from the exponent of the float above the highest bit: no bit scan in NumPy.
+        ranks = _leading_zeros(rest) + np.uint8(1)
+        np.maximum.at(self.registers, (hashes >> _INDEX_SHIFT).astype(np.intp), ranks)
+
+    def add_bits(self, bits: Hashes, scratch: Hashes) -> None:
+        """Hash 64-bit patterns and take them in.
+
+        The rank comes from a cheap two-round mix; only patterns whose rank can still raise the lowest
+        register are mixed further for the register's index, which soon is one in thousands.
+
+        Parameters
+        ----------
+        bits
+            One pattern per value, uint64, shape (n,); equal values must have equal patterns.
+        scratch
+            Two rows of memory to work in, uint64, shape (2, at least n).
+        """
+        mixed, shifted = scratch[0, : bits.size], scratch[1, : bits.size]
+        np.multiply(bits, _FIRST_MULTIPLIER, out=mixed)
+        np.right_shift(mixed, _HALF, out=shifted)
+        np.bitwise_xor(mixed, shifted, out=mixed)
+        np.multiply(mixed, _SECOND_MULTIPLIER, out=mixed)
+        lowest = int(self.registers.min())
+        if lowest:
+            mixed = mixed[mixed < np.uint64(1 << (64 - lowest))]
+        self.add_hashes((_finish(mixed) & ~_rank_mask()) | (mixed >> _RANK_SHIFT))
+
+    def merge(self, other: HyperLogLog) -> None:
+        """Take in what `other` has seen."""
+        np.maximum(self.registers, other.registers, out=self.registers)
+
+    def estimate(self) -> int:
+        """Return the estimated number of distinct values, rounded.
+
+        Linear counting up to 400, then the raw estimate less its expected bias.
+        """
+        empty = int(np.count_nonzero(self.registers == 0))
+        if empty:
+            linear = REGISTERS * math.log(REGISTERS / empty)
+            if linear <= _LINEAR_COUNTING_LIMIT:
+                return _round(linear)
+        raw = _ALPHA * REGISTERS * REGISTERS / float(np.exp2(-self.registers.astype(np.float64)).sum())
+        if raw >= 5 * REGISTERS:
+            return _round(raw)
+        expected, cardinalities = _expected_raw_estimates()
+        return _round(float(np.interp(raw, expected, cardinalities)))
+
+
+def float_bits(values: Floats) -> Hashes:
+    """Return the bit patterns of float64 values that hold no negative zero, shape (n,), without a copy."""
+    return values.view(np.uint64)
+
+
+def _leading_zeros(words: Hashes) -> npt.NDArray[np.uint8]:
+    # Clearing the low bits first keeps the conversion to float64 from rounding up to the next power.
+    _, exponents = np.frexp((words & ~(words >> np.uint64(1))).astype(np.float64))
+    return (64 - exponents).astype(np.uint8)
+
+
+def _finish(mixed: Hashes) -> Hashes:
+    """Mix once more (the last round of MurmurHash3's finaliser), so that index and rank are independent."""
+    mixed = mixed ^ (mixed >> np.uint64(29))
+    mixed = mixed * np.uint64(0xFF51AFD7ED558CCD)
+    return mixed ^ (mixed >> _HALF)
+
+
+def _rank_mask() -> np.uint64:
+    return np.uint64((1 << (64 - _INDEX_BITS)) - 1)
+
+
+def _round(value: float) -> int:
+    return math.floor(value + 0.5)
+
+
+@lru_cache(maxsize=1)
+def _expected_raw_estimates() -> tuple[Floats, Floats]:
+    """Return the raw estimate to expect at cardinalities up to 6 times the number of registers.
+
+    With ``n`` distinct values a register is at most ``k`` with probability ``exp(-n / 512 / 2**k)``
+    (Poisson approximation). From the mean and variance of ``2**-register`` follows the expectation of
+    the raw estimate, a harmonic mean, to second order.
+    """
+    cardinalities = np.arange(0.0, 6 * REGISTERS + 1, 8.0)
+    ranks = np.arange(0, 40)
+    at_most = np.exp(-cardinalities[:, np.newaxis] / REGISTERS * np.exp2(-ranks))
+    probabilities = np.diff(at_most, axis=1, prepend=0.0)
+    mean = probabilities @ np.exp2(-ranks)
+    variance = probabilities @ np.exp2(-2 * ranks) - mean**2
+    expected = _ALPHA * REGISTERS / mean * (1 + variance / mean**2 / REGISTERS)
+    return expected, cardinalities

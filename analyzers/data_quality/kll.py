@@ -1,0 +1,205 @@
+"""A quantile sketch: KLL (Karnin, Lang, Liberty, arXiv:1603.05346) in the form of the original files.
+
+Level ``h`` holds items of weight ``2**h``; level 0 holds values as they came. Capacities shrink upwards,
+the reverse of the paper, and compaction alternates its offset instead of drawing it, so the same values
+in the same order always give the same sketch (spec section 3.2, "Sketch rule").
+
+Three ways in, one state:
+
+* `KllSketch.update` takes values in order of arrival, exactly as the originals did;
+* `KllSketch.update_unordered` is several times faster: it sorts short rows, and keeps every ``2**h``-th
+  value of each row as an item of weight ``2**h``;
+* `KllSketch.update_weighted` takes distinct values with their counts.
+
+The total weight always equals the number of values.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+
+SKETCH_SIZE = 2048
+SHRINKING_FACTOR = 0.64
+
+# Rows this short are sorted by one vectorised sorting network; longer ones cost up to ten times as much
+# per value on processors whose compress-store instruction is slow.
+_ROW = 256
+_FIRST_STRIDE_BITS = 4
+_MAX_STRIDE_BITS = 7
+# Values become items of weight 2**h only once this many times 2**h values were seen.
+_VALUES_PER_UNIT_WEIGHT = 4096
+_EMPTY: Floats = np.empty(0)
+
+
+def level_capacity(height: int) -> int:
+    """Return how many items level `height` is meant to hold: 2050 at level 0, fewer above."""
+    return 2 * (math.ceil(SKETCH_SIZE * SHRINKING_FACTOR**height / 2) + 1)
+
+
+@dataclass(slots=True)
+class KllSketch:
+    """Mergeable quantile sketch of float64 values; finite values only.
+
+    Attributes
+    ----------
+    levels
+        Items by level; weight at level ``h`` is ``2**h``.
+    compactions
+        How often each level was compacted; decides the offset of its next compaction.
+    stored, capacity
+        How many items are held, and how many all levels are meant to hold.
+    """
+
+    levels: list[Floats] = field(default_factory=lambda: [_EMPTY])
+    compactions: list[int] = field(default_factory=lambda: [0])
+    stored: int = 0
+    capacity: int = level_capacity(0)
+
+    @property
+    def weight(self) -> int:
+        """Return the total weight, which is the number of values taken in."""
+        return sum(level.size << height for height, level in enumerate(self.levels))
+
+    def update(self, values: Floats) -> None:
+        """Take `values` in order of arrival, exactly as the original containers."""
+        position = 0
+        while position < values.size:
+            room = self.capacity - self.stored + 1
+            taken = values[position : position + room]
+            self._append(0, taken)
+            position += taken.size
+            if self.stored > self.capacity:
+                self._compact_lowest_full_level()
+
+    def update_unordered(self, values: Floats) -> None:
+        """Take `values` in any order. **Reorders** `values` in place.
+
+        The rank error this adds over ``n`` values is below ``2**h / (3.4 * sqrt(256 * n))`` of ``n``, one
+        standard deviation, with ``h`` at most 7: under 0.1 % at any size, 0.02 % from a million values.
+        """
+        seen = max(1, self.weight + values.size)
+        height = min(_MAX_STRIDE_BITS, (seen // _VALUES_PER_UNIT_WEIGHT).bit_length() - 1)
+        if height < 1 or values.size < 4 * _ROW:
+            self._append(0, values.copy())
+        else:
+            first = min(height, _FIRST_STRIDE_BITS)
+            items = self._thin(values, 0, first)
+            if height > first:
+                items = self._thin(items, first, height - first)
+            self._append(height, items)
+        self._condense()
+
+    def update_weighted(self, values: Floats, counts: npt.NDArray[np.int64]) -> None:
+        """Take each of the distinct `values` as often as the positive `counts` say; no rank error of its own.
+
+        A value that occurs ``n`` times becomes one item for each binary digit of ``n``.
+        """
+        if not values.size:
+            return
+        for height in range(int(counts.max()).bit_length()):
+            items = values[(counts >> height) & 1 == 1]
+            if items.size:
+                self._append(height, items)
+        self._condense()
+
+    def merge(self, other: KllSketch) -> None:
+        """Add `other` level by level, then condense."""
+        for height, level in enumerate(other.levels):
+            self._append(height, level)
+        while self.stored >= self.capacity:
+            self._compact_lowest_full_level()
+
+    def _thin(self, values: Floats, height: int, stride_bits: int) -> Floats:
+        """Keep every ``2**stride_bits``-th value of sorted rows; what fills no row stays at `height`."""
+        rows = values.size // _ROW
+        values[: rows * _ROW].reshape(rows, _ROW).sort(axis=1)
+        if values.size > rows * _ROW:
+            self._append(height, values[rows * _ROW :].copy())
+        return values.take(_kept_places(rows, stride_bits))
+
+    def _append(self, height: int, items: Floats) -> None:
+        while height >= len(self.levels):
+            self.levels.append(_EMPTY)
+            self.compactions.append(0)
+            self.capacity += level_capacity(len(self.levels) - 1)
+        level = self.levels[height]
+        self.levels[height] = np.concatenate((level, items))
+        self.stored += items.size
+
+    def _condense(self) -> None:
+        while self.stored > self.capacity:
+            self._compact_lowest_full_level()
+
+    def _compact_lowest_full_level(self) -> None:
+        for height, level in enumerate(self.levels):
+            if level.size >= level_capacity(height):
+                break
+        else:  # pragma: no cover - impossible while more is stored than all levels hold
+            return
+        even = level.size - level.size % 2
+        ordered = np.sort(level[:even])
+        # 0, 1, 1, 0, 0, 1, 1, ...: the offset toggles before every second compaction.
+        offset = (self.compactions[height] + 1) // 2 % 2
+        self.compactions[height] += 1
+        self.levels[height] = level[even:].copy()
+        self.stored -= even
+        self._append(height + 1, ordered[offset::2])
+
+
+@lru_cache(maxsize=1024)
+def _kept_places(rows: int, stride_bits: int) -> npt.NDArray[np.intp]:
+    """Return where the values that `KllSketch._thin` keeps lie, in row-major order.
+
+    Each row starts at another offset, in the order of van der Corput's sequence (0, 1/2, 1/4, 3/4, ...
+    of the stride), so that the rank errors of the rows cancel even when all rows are alike.
+    """
+    stride = 1 << stride_bits
+    offsets = [int(f"{number:0{stride_bits}b}"[::-1], 2) for number in range(stride)]
+    starts = np.arange(rows) * _ROW + np.resize(offsets, rows)
+    return (starts[:, np.newaxis] + np.arange(0, _ROW, stride)).ravel()
+
+
+def weighted_values(levels: Sequence[npt.ArrayLike]) -> tuple[Floats, npt.NDArray[np.int64]]:
+    """Return the items of a stored sketch in ascending order, with their weights.
+
+    Parameters
+    ----------
+    levels
+        One sequence of values per level, as in ``distribution.kll.sketch.data``.
+
+    Returns
+    -------
+    The values, shape (n,), ascending with ties kept, and the weight of each, shape (n,).
+    """
+    arrays = [np.asarray(level, dtype=np.float64).reshape(-1) for level in levels]
+    if not arrays:
+        return np.empty(0), np.empty(0, dtype=np.int64)
+    values = np.concatenate(arrays)
+    weights = np.repeat(1 << np.arange(len(arrays), dtype=np.int64), [array.size for array in arrays])
+    order = np.argsort(values, kind="stable")
+    return values[order], weights[order]
+
+
+def bucket_counts(levels: Sequence[npt.ArrayLike], bounds: Floats) -> npt.NDArray[np.int64]:
+    """Return the sketch weight in each bucket ``[bounds[i], bounds[i + 1])``, the last one closed.
+
+    Parameters
+    ----------
+    levels
+        One sequence of values per level.
+    bounds
+        Ascending bucket bounds, shape (buckets + 1,).
+    """
+    values, weights = weighted_values(levels)
+    cumulative = np.concatenate((np.zeros(1, dtype=np.int64), np.cumsum(weights)))
+    places = np.searchsorted(values, bounds, side="left")
+    places[-1] = np.searchsorted(values, bounds[-1], side="right")
+    return np.diff(cumulative[places])

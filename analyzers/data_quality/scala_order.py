@@ -1,0 +1,61 @@
+"""The order in which the originals list categories: that of Scala's immutable hash map.
+
+Kept so that a `diff` against an old file shows real differences only; readers should treat the order as
+arbitrary. Spec section 3.2, "Order of categorical buckets".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+_WORD = 0xFFFFFFFF
+_PAIR_SEED = 0xCAFEBABE
+_SMALL_MAP = 4  # Scala's maps of up to four entries keep the order of insertion
+
+
+def category_order(column: str, values: Iterable[str]) -> list[str]:
+    """Return `values` in the order of the original files.
+
+    Five or more follow the trie order of their own hashes; fewer follow that of the (column, value)
+    pairs they were collected from.
+    """
+    texts = list(values)
+    if len(texts) > _SMALL_MAP:
+        return sorted(texts, key=lambda text: (_trie_path(java_hash(text)), text))
+    first = java_hash(column)
+    return sorted(texts, key=lambda text: (_trie_path(_pair_hash(first, java_hash(text))), text))
+
+
+def java_hash(text: str) -> int:
+    """Return ``java.lang.String.hashCode`` as an unsigned 32-bit number."""
+    value = 0
+    units = text.encode("utf-16-le", "surrogatepass")
+    for low, high in zip(units[::2], units[1::2], strict=True):
+        value = (31 * value + (high << 8 | low)) & _WORD
+    return value
+
+
+def _trie_path(value: int) -> tuple[int, ...]:
+    """Return the branches a hash takes through the map's trie: five bits a level, lowest first."""
+    value = (value + ~(value << 9)) & _WORD
+    value ^= value >> 14
+    value = (value + (value << 4)) & _WORD
+    value ^= value >> 10
+    return tuple((value >> shift) & 31 for shift in range(0, 32, 5))
+
+
+def _pair_hash(first: int, second: int) -> int:
+    """Return the hash of a Scala pair: MurmurHash3 (A. Appleby) over the hashes of its members."""
+    value = _PAIR_SEED
+    for member in (first, second):
+        member = member * 0xCC9E2D51 & _WORD
+        member = _rotate(member, 15) * 0x1B873593 & _WORD
+        value = (_rotate(value ^ member, 13) * 5 + 0xE6546B64) & _WORD
+    value ^= 2
+    value = (value ^ value >> 16) * 0x85EBCA6B & _WORD
+    value = (value ^ value >> 13) * 0xC2B2AE35 & _WORD
+    return value ^ value >> 16
+
+
+def _rotate(value: int, bits: int) -> int:
+    return (value << bits | value >> (32 - bits)) & _WORD
