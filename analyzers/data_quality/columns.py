@@ -113,9 +113,10 @@ def _compare_positions(statistics: Statistics, constraints: Constraints) -> list
     if current == expected:
         return []
     kind, name = _mismatch(current, expected)
-    surplus = f"{abs(current - expected)} {'more' if current > expected else 'fewer'}"
+    difference = abs(current - expected)
+    surplus = f"{difference} {'more' if current > expected else 'fewer'} column{'s' * (difference > 1)}"
     description = (
-        f"The data has {surplus} columns than the baseline and no column names, so they cannot be matched; "
+        f"The data has {surplus} than the baseline and no column names, so they cannot be matched; "
         "leave columns out with exclude_features_attribute, select the captured data that the baseline "
         f"holds, or make a baseline of data like this. {counts_text(statistics, constraints)}"
     )

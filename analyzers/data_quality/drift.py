@@ -49,7 +49,7 @@ class Drift:
         verb = "exceeds" if self.violated else "does not violate"
         return (
             f"{self.moved[0].upper()}{self.moved[1:]}{explained}. "
-            f"Baseline drift distance: {java_double(self.distance)} {verb} "
+            f"Baseline drift distance: {java_double(round(self.distance, 12))} {verb} "
             f"threshold: {java_double(self.threshold)}"
         )
 

@@ -1,0 +1,389 @@
+"""Decisions by statistics: each check, its limits, and what it says."""
+
+import re
+
+import numpy as np
+import pytest
+from hand_made import document, numeric, text, unknown
+
+from analyzers.data_quality.check import check
+from analyzers.data_quality.suggest import suggest
+from contract.analyzer import Baseline
+from contract.documents.statistics import NumericBucket
+from contract.errors import DocumentError
+
+ROWS = 5_000
+
+
+def baseline_of(*features):
+    statistics = document(*features)
+    return Baseline(statistics, suggest(statistics))
+
+
+def listed(decision):
+    return [
+        (violation.feature_name, violation.constraint_check_type)
+        for violation in decision.violations.violations
+    ]
+
+
+def only(decision):
+    (violation,) = decision.violations.violations
+    return violation
+
+
+def normal(shift=0.0, rows=ROWS, seed=0):
+    return np.random.default_rng(seed).normal(shift, 1.0, rows)
+
+
+# --- types
+
+
+@pytest.mark.parametrize(
+    ("expected_integral", "types", "violates"),
+    [
+        (True, {"Integral": 3000, "IntegralValued": 2000}, False),
+        (True, {"Integral": 4999, "Fractional": 1}, True),
+        (False, {"Integral": 3000, "IntegralValued": 1000, "Fractional": 1000}, False),
+        (False, {"Fractional": 4999, "String": 1}, True),
+        (False, {"Fractional": 4999, "NonFinite": 1}, True),
+        (True, {"Boolean": 5000}, True),
+    ],
+)
+def test_types(expected_integral, types, violates):
+    baseline = baseline_of(numeric("x", np.arange(ROWS), integral=expected_integral))
+    decision = check(document(numeric("x", np.arange(ROWS), data_types=types)), baseline)
+    assert listed(decision) == ([("x", "data_type_check")] if violates else [])
+    if violates:
+        kind = "Integral" if expected_integral else "Fractional"
+        assert f"Expected data type: {kind}, Expected match: 100.0%." in only(decision).description
+
+
+def test_anything_is_text_and_nothing_is_unknown():
+    baseline = baseline_of(text("x", {"1": 3000, "2": 2000}), unknown("y", ROWS))
+    values = np.repeat([1.0, 2.0], [3000, 2000])
+    window = document(numeric("x", values, integral=True), text("y", ["a"] * ROWS))
+    assert listed(check(window, baseline)) == []
+
+
+def test_a_lowered_type_threshold_allows_for_chance():
+    baseline = baseline_of(numeric("x", np.arange(1000), integral=True))
+    baseline.constraints.monitoring_config["datatype_check_threshold"] = 0.99
+    few = document(numeric("x", np.arange(1000), data_types={"Integral": 985, "Fractional": 15}))
+    many = document(numeric("x", np.arange(1000), data_types={"Integral": 950, "Fractional": 50}))
+    assert listed(check(few, baseline)) == []
+    assert listed(check(many, baseline)) == [("x", "data_type_check")]
+
+
+def test_infinities_that_the_baseline_had_are_no_violation():
+    types = {"Fractional": 4990, "NonFinite": 10}
+    baseline = baseline_of(numeric("x", np.arange(ROWS), data_types=types))
+    window = document(numeric("x", np.arange(ROWS), data_types={"Fractional": 4985, "NonFinite": 15}))
+    assert listed(check(window, baseline)) == []
+    worse = document(numeric("x", np.arange(ROWS), data_types={"Fractional": 4900, "NonFinite": 100}))
+    assert listed(check(worse, baseline)) == [("x", "data_type_check")]
+
+
+# --- completeness
+
+
+def test_a_share_below_the_baselines_by_chance_is_no_violation():
+    baseline = baseline_of(numeric("x", normal(rows=980), missing=20))
+    assert listed(check(document(numeric("x", normal(rows=970), missing=30)), baseline)) == []
+    decision = check(document(numeric("x", normal(rows=920), missing=80)), baseline)
+    assert listed(decision) == [("x", "completeness_check")]
+    assert only(decision).description == (
+        "Only 92 % of values are present, 98 % are expected: "
+        "80 of 1000 are missing, where about 20 were to be expected."
+    )
+
+
+def test_a_full_baseline_is_an_estimate_but_an_edited_limit_is_exact():
+    baseline = baseline_of(numeric("x", normal(rows=20_000)))
+    window = document(numeric("x", normal(rows=4_999), missing=1))
+    assert listed(check(window, baseline)) == []
+    assert listed(check(window, Baseline(None, baseline.constraints))) == [("x", "completeness_check")]
+    baseline.constraints.features[0].completeness = 0.9
+    loose = document(numeric("x", normal(rows=4_490), missing=510))
+    assert listed(check(loose, baseline)) == []
+    assert listed(check(document(numeric("x", normal(rows=4_300), missing=700)), baseline)) == [
+        ("x", "completeness_check")
+    ]
+
+
+# --- categories
+
+
+def test_room_for_unseen_categories_and_its_end():
+    baseline = baseline_of(text("town", {"a": 12_000, "b": 8_000}))
+    assert listed(check(document(text("town", {"a": 3_000, "b": 1_997, "c": 3})), baseline)) == []
+    decision = check(document(text("town", {"a": 3_000, "b": 1_950, "c": 30, "d": 20})), baseline)
+    assert listed(decision) == [("town", "categorical_values_check")]
+    assert only(decision).description.endswith("such as 'c' (30), 'd' (20).")
+    baseline.constraints.features[0].overrides = {"domain_content_threshold": 1.0}
+    strict = check(document(text("town", {"a": 3_000, "b": 1_999, "c": 1})), baseline)
+    assert listed(strict) == [("town", "categorical_values_check")]
+
+
+def test_numbers_in_a_text_feature_are_compared_as_numbers():
+    baseline = baseline_of(text("code", {"07": 500, "12": 400, "x": 100}))
+    steady = document(numeric("code", [7.0] * 600 + [12.0] * 400, integral=True))
+    assert listed(check(steady, baseline)) == []
+    moved = document(numeric("code", [7.0] * 600 + [13.0] * 400, integral=True))
+    decision = check(moved, baseline)
+    assert listed(decision) == [("code", "categorical_values_check")]
+    assert "'13' (400)" in only(decision).description
+
+
+def test_far_more_categories_than_the_domain_violate_a_closed_domain():
+    baseline = baseline_of(text("town", {"a": 12_000, "b": 8_000}))
+    window = document(text("town", {str(i): 1 for i in range(ROWS)}, listed=False))
+    decision = check(window, baseline)
+    assert listed(decision) == [("town", "categorical_values_check")]
+    assert "About 5000 distinct values" in only(decision).description
+    open_domain = baseline_of(text("town", {str(i): 1 for i in range(1000)}))
+    assert listed(check(window, open_domain)) == []
+
+
+# --- drift
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        (np.repeat([0.0, 1.0], [17_600, 2_400]), np.repeat([0.0, 1.0], [3_600, 1_400])),
+        (np.random.default_rng(1).poisson(3, 20_000), np.random.default_rng(2).poisson(4, ROWS)),
+        (normal(rows=20_000, seed=1), normal(0.35, seed=2)),
+    ],
+    ids=["binary", "counts", "continuous"],
+)
+def test_numeric_drift_of_any_kind_is_found(values):
+    before, now = values
+    baseline = baseline_of(numeric("x", before))
+    decision = check(document(numeric("x", now)), baseline)
+    assert listed(decision) == [("x", "baseline_drift_check")]
+    assert only(decision).description.startswith("Mean ")
+    (finding,) = decision.findings
+    assert finding.violated
+    assert finding.distance > 0.1
+
+
+def test_parsers_of_the_originals_wording_read_two_numbers():
+    baseline = baseline_of(numeric("x", np.repeat([0.0, 1.0], [17_600, 2_400])))
+    description = only(
+        check(document(numeric("x", np.repeat([0.0, 1.0], [3_600, 1_400]))), baseline)
+    ).description
+    assert description == (
+        "Mean 0.12 -> 0.28, share of values up to 0 88 % -> 72 %, where chance explains up to 2.9 %. "
+        "Baseline drift distance: 0.16 exceeds threshold: 0.1"
+    )
+    match = re.search("distance: (.+) exceeds threshold: (.+)", description)
+    assert (float(match[1]), float(match[2])) == (0.16, 0.1)
+    assert float(description.split("exceeds threshold:")[1]) == 0.1
+
+
+def test_small_windows_need_larger_changes_and_say_so():
+    baseline = baseline_of(numeric("x", normal(rows=20_000)))
+    decision = check(document(numeric("x", normal(0.5, rows=12, seed=3))), baseline)
+    assert listed(decision) == []
+    assert "The window has 12 rows; a drift of 0.1 can be told from chance from" in decision.notes[0]
+    assert listed(check(document(numeric("x", normal(6.0, rows=12))), baseline)) == [
+        ("x", "baseline_drift_check")
+    ]
+    tiny = check(document(numeric("x", normal())), baseline_of(numeric("x", normal(rows=50))))
+    assert "too few" in tiny.notes[0]
+
+
+def test_simple_method_compares_with_the_threshold_alone():
+    baseline = baseline_of(numeric("x", normal(rows=20_000)))
+    window = document(numeric("x", normal(0.4, rows=60, seed=5)))
+    assert listed(check(window, baseline)) == []
+    baseline.constraints.monitoring_config["distribution_constraints"]["comparison_method"] = "Simple"
+    assert listed(check(window, baseline)) == [("x", "baseline_drift_check")]
+
+
+def test_a_baseline_without_sketch_is_compared_by_its_buckets():
+    values = normal(rows=20_000)
+    feature = numeric("x", values)
+    edges = np.linspace(values.min(), values.max(), 11)
+    counts, _ = np.histogram(values, edges)
+    feature.numerical.sketch = None
+    feature.numerical.buckets = [
+        NumericBucket(low, high, float(count))
+        for low, high, count in zip(edges[:-1], edges[1:], counts, strict=True)
+    ]
+    baseline = baseline_of(feature)
+    assert listed(check(document(numeric("x", normal(seed=4))), baseline)) == []
+    assert listed(check(document(numeric("x", normal(0.5, seed=4))), baseline)) == [
+        ("x", "baseline_drift_check")
+    ]
+    feature.numerical.buckets = None
+    decision = check(document(numeric("x", normal(0.5, seed=4))), baseline)
+    assert listed(decision) == []
+    assert any("'x'" in note for note in decision.notes)
+
+
+@pytest.mark.parametrize("method", ["LInfinity", "ChiSquared"])
+def test_text_drift(method):
+    baseline = baseline_of(text("town", {"a": 10_000, "b": 6_000, "c": 4_000}))
+    baseline.constraints.monitoring_config["distribution_constraints"]["categorical_drift_method"] = method
+    steady = document(text("town", {"a": 2_550, "b": 1_460, "c": 990}))
+    assert listed(check(steady, baseline)) == []
+    moved = document(text("town", {"a": 1_750, "b": 2_250, "c": 1_000}))
+    decision = check(moved, baseline)
+    assert listed(decision) == [("town", "baseline_drift_check")]
+    description = only(decision).description
+    assert "hare of 'a' 50 % -> 35 %" in description or "hare of 'b' 30 % -> 45 %" in description
+    assert (
+        description.endswith("Baseline drift distance: 0.15 exceeds threshold: 0.1") or method == "ChiSquared"
+    )
+
+
+def test_chi_squared_adds_up_small_shifts_that_no_single_share_shows():
+    before = {str(i): 1_000 for i in range(20)}
+    now = {str(i): 320 if i % 2 else 180 for i in range(20)}
+    baseline = baseline_of(text("town", before))
+    assert listed(check(document(text("town", now)), baseline)) == []
+    comparison = baseline.constraints.monitoring_config["distribution_constraints"]
+    comparison["categorical_drift_method"] = "ChiSquared"
+    (finding,) = check(document(text("town", now)), baseline).findings
+    assert finding.violated
+    assert finding.distance == pytest.approx(0.14)
+
+
+def test_what_cannot_be_compared_is_noted():
+    baseline = baseline_of(text("id", {str(i): 1 for i in range(ROWS)}, listed=False))
+    decision = check(document(text("id", {f"z{i}": 1 for i in range(ROWS)}, listed=False)), baseline)
+    assert listed(decision) == []
+    assert "'id'" in decision.notes[0]
+    decision = check(
+        document(numeric("x", normal())), Baseline(None, suggest(document(numeric("x", normal()))))
+    )
+    assert "no baseline_statistics" in decision.notes[0]
+
+
+def test_negative_values_are_noted():
+    baseline = baseline_of(numeric("x", np.abs(normal(rows=20_000))))
+    window = np.abs(normal(seed=1))
+    window[0] = -3.0
+    decision = check(document(numeric("x", window)), baseline)
+    assert listed(decision) == []
+    assert "Never negative" in decision.notes[0]
+
+
+def test_statistics_alone_are_a_baseline():
+    statistics = document(numeric("x", normal(rows=20_000)))
+    assert listed(check(document(numeric("x", normal(1.0))), Baseline(statistics, None))) == [
+        ("x", "baseline_drift_check")
+    ]
+    assert check(statistics, Baseline(None, None)).violations.violations == []
+
+
+# --- columns
+
+
+def test_columns_are_named_and_the_others_still_checked():
+    baseline = baseline_of(
+        numeric("age", normal(rows=20_000)), text("Town", {"a": 20_000}), numeric("x", [1.0])
+    )
+    window = document(numeric("age", normal(2.0)), text("town", {"a": ROWS}), numeric("score", normal()))
+    decision = check(window, baseline)
+    assert listed(decision) == [
+        ("Town", "missing_column_check"),
+        ("x", "missing_column_check"),
+        ("town", "extra_column_check"),
+        ("score", "extra_column_check"),
+        ("age", "baseline_drift_check"),
+    ]
+    first, second, third, *_ = (violation.description for violation in decision.violations.violations)
+    tail = "Number of columns in current dataset: 3, Number of columns in baseline constraints: 3"
+    assert first == f"Column 'Town' of the baseline is not in the data; is it now called 'town'? {tail}"
+    assert second == f"Column 'x' of the baseline is not in the data. {tail}"
+    assert third == f"Column 'town' is not in the baseline; did you mean 'Town'? {tail}"
+
+
+def test_a_wide_table_is_not_listed_column_by_column():
+    baseline = baseline_of(*(numeric(f"c{i}", [1.0, 2.0]) for i in range(300)))
+    decision = check(document(numeric("other", [1.0, 2.0])), baseline)
+    assert len(decision.violations.violations) == 22
+    assert decision.violations.violations[20].feature_name == "Missing columns"
+    assert decision.violations.violations[20].description.startswith("280 further columns: ")
+
+
+def test_a_feature_switched_off_may_be_absent():
+    baseline = baseline_of(numeric("x", [1.0, 2.0]), numeric("y", [1.0, 2.0]))
+    baseline.constraints.features[1].overrides = {"evaluate_constraints": "Disabled"}
+    assert listed(check(document(numeric("x", [1.0, 2.0])), baseline)) == []
+
+
+def test_columns_without_names():
+    baseline = baseline_of(numeric("x", normal(rows=20_000)), text("y", {"a": 20_000}))
+    features = [numeric("_c0", normal(1.0)), text("_c1", {"a": ROWS}), numeric("_c2", normal())]
+    decision = check(document(*features[:2], positional=True), baseline)
+    assert listed(decision) == [("x", "baseline_drift_check")]
+    decision = check(document(*features, positional=True), baseline)
+    assert listed(decision) == [("Extra columns", "extra_column_check")]
+    assert "1 more column than" in only(decision).description
+    assert "exclude_features_attribute" in only(decision).description
+    assert "No column could be matched" in decision.notes[0]
+
+
+# --- configuration
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        {"comparison_threshold": 0.9},
+        {"distribution_constraints": {"perform_comparison": "Disabled"}},
+        {"evaluate_constraints": "Disabled"},
+    ],
+)
+def test_overrides_hold_for_one_feature(overrides):
+    baseline = baseline_of(numeric("x", normal(rows=20_000)), numeric("y", normal(rows=20_000)))
+    baseline.constraints.features[0].overrides = overrides
+    window = document(numeric("x", normal(1.0)), numeric("y", normal(1.0)))
+    assert listed(check(window, baseline)) == [("y", "baseline_drift_check")]
+
+
+def test_everything_switched_off_but_one_feature():
+    baseline = baseline_of(numeric("x", normal(rows=20_000)), numeric("y", normal(rows=20_000)))
+    baseline.constraints.monitoring_config["evaluate_constraints"] = "Disabled"
+    window = document(numeric("x", normal(1.0)), numeric("y", normal(1.0)), numeric("z", normal()))
+    decision = check(window, baseline)
+    assert listed(decision) == []
+    assert "Disabled" in decision.notes[0]
+    baseline.constraints.features[1].overrides = {"evaluate_constraints": "Enabled"}
+    assert listed(check(window, baseline)) == [("y", "baseline_drift_check")]
+
+
+def test_an_unusable_override_names_the_feature():
+    baseline = baseline_of(numeric("x", normal(rows=200)))
+    baseline.constraints.features[0].overrides = {"comparison_threshold": "high"}
+    with pytest.raises(DocumentError, match=r"'x'.*comparison_threshold"):
+        check(document(numeric("x", normal())), baseline)
+
+
+def test_findings_are_one_per_feature_worst_first():
+    baseline = baseline_of(
+        numeric("steady", normal(rows=20_000)),
+        numeric("moved", normal(rows=20_000)),
+        text("id", {"a": 20_000}, listed=False),
+        numeric("gone", normal(rows=20_000)),
+    )
+    window = document(
+        numeric("steady", normal(seed=1)),
+        numeric("moved", normal(1.0, seed=2)),
+        text("id", {"a": ROWS}, listed=False),
+        unknown("gone", ROWS),
+    )
+    decision = check(window, baseline)
+    assert [finding.subject for finding in decision.findings] == ["gone", "moved", "steady"]
+    assert [finding.violated for finding in decision.findings] == [True, True, False]
+
+
+def test_an_empty_window_is_clean():
+    baseline = baseline_of(numeric("x", normal()))
+    decision = check(document(), baseline)
+    assert listed(decision) == []
+    assert "no rows" in decision.notes[0]
