@@ -70,14 +70,18 @@ clean: ## remove everything that make has made, images apart
 	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist demo-output
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# The stamps: installed once, and again only when a lock or the project's own metadata changes.
-$(INSTALLED): requirements/dev.txt pyproject.toml
-	@python=$$(requirements/find-python) && "$$python" -m venv $(VENV)
-	$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: --requirement requirements/dev.txt
-	$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps --no-index --no-build-isolation --editable .
+# The stamps: installed once, and again only when a lock or the project's own metadata changes. The
+# locked build tools come first, so that building a source distribution downloads nothing unchecked.
+INSTALL := -m pip install --quiet --disable-pip-version-check --no-build-isolation
+$(INSTALLED): requirements/build.txt requirements/dev.txt pyproject.toml
+	@python=$$(requirements/find-python) && echo "Setting up $(VENV) with $$python, once" && "$$python" -m venv $(VENV)
+	@$(PYTHON) $(INSTALL) --require-hashes --requirement requirements/build.txt
+	@$(PYTHON) $(INSTALL) --require-hashes --requirement requirements/dev.txt
+	@$(PYTHON) $(INSTALL) --no-deps --no-index --editable .
 	@touch $@
 
-$(SDK_INSTALLED): requirements/sdk.txt
-	@python=$$(requirements/find-python) && "$$python" -m venv $(SDK_VENV)
-	$(SDK_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/sdk.txt
+$(SDK_INSTALLED): requirements/build.txt requirements/sdk.txt
+	@python=$$(requirements/find-python) && echo "Setting up $(SDK_VENV) with $$python, once" && "$$python" -m venv $(SDK_VENV)
+	@$(SDK_VENV)/bin/python $(INSTALL) --require-hashes --requirement requirements/build.txt
+	@$(SDK_VENV)/bin/python $(INSTALL) --require-hashes --requirement requirements/sdk.txt
 	@touch $@

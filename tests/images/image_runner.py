@@ -1,0 +1,82 @@
+"""Running a built image the way a careful operator does: no privileges, no network, nothing writable."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+
+DOCKER = os.environ.get("DOCKER", "docker")
+IMAGE = "{}/data-quality:{}".format(
+    os.environ.get("IMAGE_PREFIX", "model-monitor"), os.environ.get("IMAGE_TAG", "latest")
+)
+CSV_WITH_HEADER = '{"csv":{"header":true}}'
+SOMEBODY = "12345:0"
+
+LOCKED_DOWN = ("--read-only", "--network", "none", "--cap-drop", "ALL", "--security-opt", "no-new-privileges")
+
+
+def unavailable(what: str) -> NoReturn:
+    """Skip a test whose engine is missing on a contributor's machine; on CI that is a failure."""
+    if os.environ.get("CI"):
+        pytest.fail(what)
+    pytest.skip(what)
+
+
+def call(*command: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run a command and capture what it says."""
+    return subprocess.run([str(part) for part in command], capture_output=True, text=True, **options)
+
+
+@dataclass(frozen=True)
+class ImageRun:
+    """What a container left behind."""
+
+    exit_code: int
+    stdout: str
+    log: str
+    output: Path
+
+    def document(self, name: str) -> dict[str, Any]:
+        return json.loads((self.output / name).read_text(encoding="utf-8"))
+
+    @property
+    def files(self) -> list[str]:
+        return sorted(file.name for file in self.output.iterdir())
+
+    @property
+    def message(self) -> str:
+        return (self.output / "message").read_text(encoding="utf-8")
+
+
+def run_image(
+    folder: Path,
+    *arguments: str,
+    mounts: dict[str, Path] | None = None,
+    user: str | None = SOMEBODY,
+    **variables: str,
+) -> ImageRun:
+    """Run the image with `variables` as environment, `mounts` read-only and `folder`/output as /output."""
+    output = shared_folder(folder / "output")
+    command: list[str | Path] = [DOCKER, "run", "--rm", *LOCKED_DOWN]
+    if user:
+        command += ["--user", user]
+    for target, source in (mounts or {}).items():
+        command += ["--volume", f"{source}:{target}:ro"]
+    command += ["--volume", f"{output}:/output"]
+    for name, value in variables.items():
+        command += ["--env", f"{name}={value}"]
+    result = call(*command, IMAGE, *arguments)
+    return ImageRun(result.returncode, result.stdout, result.stderr, output)
+
+
+def shared_folder(folder: Path) -> Path:
+    """Make a folder that any user may write to, as a volume's owner would."""
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o777)
+    return folder

@@ -1,0 +1,113 @@
+"""What a user of the SageMaker SDK does, in the SDK's local mode. Run with the SDK's own environment.
+
+Usage: sdk_driver.py IMAGE FOLDER. FOLDER holds `baseline/data.csv` and `window/data.csv`; what the SDK's
+classes read from the outputs is written to `answers.json` beside them. S3 is where AWS_ENDPOINT_URL points.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import boto3
+from sagemaker.local import LocalSession
+from sagemaker.model_monitor import (
+    Constraints,
+    ConstraintViolations,
+    DatasetFormat,
+    DefaultModelMonitor,
+    Statistics,
+)
+from sagemaker.processing import ProcessingInput, ProcessingOutput, Processor
+
+ROLE = "arn:aws:iam::123456789012:role/monitor"
+BUCKET = "monitor-tests"
+OUTPUT = "/opt/ml/processing/output"
+
+
+def main(image: str, folder: Path) -> None:
+    boto3.client("s3").create_bucket(Bucket=BUCKET)
+    session = LocalSession(default_bucket=BUCKET)
+    answers = suggest_baseline(image, folder, session) | monitor(image, folder, session)
+    (folder / "answers.json").write_text(json.dumps(answers), encoding="utf-8")
+
+
+def suggest_baseline(image: str, folder: Path, session: LocalSession) -> dict:
+    # The monitor class as users know it, with nothing but the image exchanged.
+    monitor = DefaultModelMonitor(role=ROLE, instance_type="local", sagemaker_session=session)
+    monitor.image_uri = image
+    monitor.suggest_baseline(
+        baseline_dataset=str(folder / "baseline" / "data.csv"),
+        dataset_format=DatasetFormat.csv(header=True),
+        output_s3_uri=f"s3://{BUCKET}/baseline",
+        wait=True,
+        logs=False,
+    )
+    download(session, "baseline", folder / "documents")
+    statistics = Statistics.from_file_path(
+        str(folder / "documents" / "statistics.json"), sagemaker_session=session
+    )
+    constraints = Constraints.from_file_path(
+        str(folder / "documents" / "constraints.json"), sagemaker_session=session
+    )
+    return {
+        "item_count": statistics.body_dict["dataset"]["item_count"],
+        "statistics": [feature["name"] for feature in statistics.body_dict["features"]],
+        "constraints": [feature["name"] for feature in constraints.body_dict["features"]],
+    }
+
+
+def monitor(image: str, folder: Path, session: LocalSession) -> dict:
+    # A scheduled execution's inputs and variables; a schedule itself exists in the cloud only.
+    baseline = "/opt/ml/processing/baseline"
+    processor = Processor(
+        role=ROLE,
+        image_uri=image,
+        instance_count=1,
+        instance_type="local",
+        sagemaker_session=session,
+        env={
+            "dataset_source": "/opt/ml/processing/input/endpoint",
+            "dataset_format": json.dumps(DatasetFormat.csv(header=True)),
+            "baseline_constraints": f"{baseline}/constraints/constraints.json",
+            "baseline_statistics": f"{baseline}/stats/statistics.json",
+            "output_path": OUTPUT,
+            "publish_cloudwatch_metrics": "Enabled",
+            "sagemaker_endpoint_name": "endpoint",
+            "sagemaker_monitoring_schedule_name": "schedule",
+            "start_time": "2026-05-06T22:00:00Z",
+            "end_time": "2026-05-06T23:00:00Z",
+        },
+    )
+    processor.run(
+        inputs=[
+            ProcessingInput(f"{folder}/window", "/opt/ml/processing/input/endpoint", "endpoint_input_1"),
+            ProcessingInput(
+                f"s3://{BUCKET}/baseline/constraints.json", f"{baseline}/constraints", "constraints"
+            ),
+            ProcessingInput(f"s3://{BUCKET}/baseline/statistics.json", f"{baseline}/stats", "baseline"),
+        ],
+        outputs=[ProcessingOutput(OUTPUT, f"s3://{BUCKET}/reports", "result")],
+        logs=False,
+    )
+    download(session, "reports", folder / "documents")
+    violations = ConstraintViolations.from_file_path(
+        str(folder / "documents" / "constraint_violations.json"), sagemaker_session=session
+    )
+    return {
+        "violations": [
+            [violation["feature_name"], violation["constraint_check_type"]]
+            for violation in violations.body_dict["violations"]
+        ]
+    }
+
+
+def download(session: LocalSession, prefix: str, folder: Path) -> None:
+    folder.mkdir(exist_ok=True)
+    for key in session.list_s3_files(BUCKET, prefix):
+        session.s3_client.download_file(BUCKET, key, str(folder / Path(key).name))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]))
