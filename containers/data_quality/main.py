@@ -25,7 +25,7 @@ def make_analyzer(settings: Settings, plan: Plan) -> AnyAnalyzer:
     return DataQualityAnalyzer(
         rules=settings.rules,
         categorical_drift_method=settings.categorical_drift_method,
-        small=plan.small,
+        arrival_order=plan.small,
     )
 
 
