@@ -11,8 +11,8 @@ from collections.abc import Callable
 
 from analyzers.data_quality.cells import INTEGRAL, category_counts, class_counts
 from analyzers.data_quality.columns import FeaturePair, compare_columns, pair_features
-from analyzers.data_quality.distance import weighted_items
 from analyzers.data_quality.drift import Drift, compares_drift, measure_drift
+from analyzers.data_quality.kll import weighted_values
 from analyzers.data_quality.significance import binomial_tail, hypergeometric_tail, rows_to_tell
 from analyzers.data_quality.wording import counted, listing, number, percent
 from contract.analyzer import Decision, Finding
@@ -206,7 +206,9 @@ def _unseen_numbers(numbers: NumericalStatistics, domains: list[str]) -> dict[st
         return None
     known = {parsed for text in domains if (parsed := _parse(text)) is not None}
     unseen: dict[str, int] = {}
-    for value, weight in zip(*(part.tolist() for part in weighted_items(numbers.sketch.levels)), strict=True):
+    for value, weight in zip(
+        *(part.tolist() for part in weighted_values(numbers.sketch.levels)), strict=True
+    ):
         if value not in known:
             text = number(value)
             unseen[text] = unseen.get(text, 0) + int(weight)

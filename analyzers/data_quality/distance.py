@@ -18,12 +18,13 @@ categorical, ``ChiSquared``
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from analyzers.data_quality.kll import weighted_values
 from analyzers.data_quality.significance import chi_squared_tail
 from contract.documents.statistics import NumericalStatistics, QuantileSketch
 
@@ -32,6 +33,8 @@ FloatArray = npt.NDArray[np.float64]
 # Expected rows per cell from which the chi-squared distribution fits the far tail (Cochran 1952 asks for 5
 # at the 5 % level; decisions here are made near 0.01 %).
 _SMALLEST_EXPECTED = 10.0
+
+_RANK_ERROR_TIMES_K = 0.005 * 2048.0
 
 
 @dataclass(frozen=True)
@@ -47,19 +50,9 @@ class Distribution:
     rank_error: float = 0.0
 
 
-def weighted_items(levels: Sequence[FloatArray]) -> tuple[FloatArray, FloatArray]:
-    """Return the items of a stored sketch in ascending order and their weights, ties in order of level."""
-    if not levels:
-        return np.empty(0), np.empty(0)
-    values = np.concatenate([np.asarray(level, dtype=np.float64) for level in levels])
-    weights = np.repeat(np.ldexp(1.0, np.arange(len(levels))), [len(level) for level in levels])
-    order = np.argsort(values, kind="stable")
-    return values[order], weights[order]
-
-
 def sketch_distribution(sketch: QuantileSketch) -> Distribution | None:
     """Return the distribution a sketch stands for; None when it is empty."""
-    values, weights = weighted_items(sketch.levels)
+    values, weights = weighted_values(sketch.levels)
     if not len(values):
         return None
     cumulative = np.cumsum(weights)
@@ -77,18 +70,17 @@ def _last_of_ties(values: FloatArray) -> npt.NDArray[np.bool_]:
 def sketch_rank_error(sketch: QuantileSketch) -> float:
     """Return a bound, as a share of the rows, on how far a sketch misplaces a value; 0 for exact sketches.
 
-    Each compaction at level h moves a rank by at most ``2**h``, in either direction. Their number follows
-    from the weight stored above that level and the level's capacity; the bound is three standard deviations
-    of their sum (Karnin, Lang & Liberty 2016, section 2, for the argument).
+    A sketch of k = 2048 errs by up to 0.3 % at sizes from 20,000 to some million rows, whether filled value by
+    value or in sorted chunks (measured; the error falls as ``1 / k``, Karnin, Lang & Liberty 2016). Half a
+    percent is allowed for. A level that was filled by compaction holds at least half of the capacity of the
+    level below, at some height; fewer items everywhere were stored with their weight at once and are exact.
     """
-    weights = [len(level) * 2.0**height for height, level in enumerate(sketch.levels)]
-    total = sum(weights)
-    variance = 0.0
-    for height in range(len(weights) - 1):
-        capacity = 2.0 * (math.ceil(sketch.k * sketch.c**height / 2.0) + 1.0)
-        compactions = sum(weights[height + 1 :]) / (capacity * 2.0**height)
-        variance += compactions * 4.0**height / 2.0
-    return 3.0 * math.sqrt(variance) / total if total else 0.0
+    compacted = any(
+        len(level) > sketch.k * sketch.c ** (height - 1) / 2.0
+        for height, level in enumerate(sketch.levels)
+        if height > 0
+    )
+    return min(1.0, _RANK_ERROR_TIMES_K / sketch.k) if compacted else 0.0
 
 
 def numeric_distance(first: Distribution, second: Distribution) -> tuple[float, float]:
@@ -149,7 +141,7 @@ def collapsed_distance(first: QuantileSketch, second: QuantileSketch, *, robust:
 
 
 def _collapsed(sketch: QuantileSketch) -> Distribution | None:
-    values, weights = weighted_items(sketch.levels)
+    values, weights = weighted_values(sketch.levels)
     if not len(values):
         return None
     last_of_ties = _last_of_ties(values)
