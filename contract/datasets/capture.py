@@ -1,0 +1,280 @@
+"""Endpoint and batch captures, one JSON record per line, as record batches.
+
+Columns of the response come first, then those of the request. Payloads of several rows give several rows.
+A record belongs to the window when its ``inferenceTime`` does; without a readable one, when the hour
+folder of its file does.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from contract.datasets import capture_bulk, capture_exact
+from contract.datasets.capture_exact import GROUND_TRUTH, UNEVEN
+from contract.datasets.capture_layout import Layout, find_layout
+from contract.datasets.capture_lines import Line, LineBlock, line_blocks, not_a_record
+from contract.datasets.csv_cells import CellParser
+from contract.datasets.payload_columns import NotBulkError
+from contract.datasets.payloads import Row
+from contract.datasets.pieces import Piece, divide, label
+from contract.datasets.request import DatasetRequest
+from contract.datasets.storage import SourceFile, compression, open_random, reading
+from contract.datasets.window import Window, folder_overlaps
+from contract.errors import DatasetError
+
+_FILE_SLACK = timedelta(hours=1)
+_LAYOUT_RECORDS = 500
+_LAYOUT_FILES = 8
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class CaptureSplit:
+    """Some capture files, or a byte range of one."""
+
+    pieces: tuple[Piece, ...]
+    sides: tuple[str, ...]
+    layout: Layout
+    text_only: bool = False
+    window: Window | None = None
+
+    @property
+    def label(self) -> str:
+        """Return the file and the range in it."""
+        return label(self.pieces)
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """Yield the rows in order.
+
+        Raises
+        ------
+        DatasetError
+            Naming file and line of what is no capture record.
+        """
+        notes = Notes(self.label)
+        dropped = [raw for raw, name in self.layout.names.items() if name is None]
+        parser = CellParser(self.text_only, dropped)
+        for block in line_blocks(self.pieces):
+            try:
+                batch = self._bulk(block, parser, notes)
+            except NotBulkError as reason:
+                _log.debug("Reading %s record by record: %s", self.label, reason)
+                batch = self._exact(block, parser, notes)
+            if batch is not None and batch.num_rows:
+                yield self.layout.finish(batch)
+        notes.report()
+
+    def _bulk(self, block: LineBlock, parser: CellParser, notes: Notes) -> pa.RecordBatch | None:
+        extracted = capture_bulk.extract(block.data, self.sides, with_times=self.window is not None)
+        numbers: npt.NDArray[np.int64] | None = None
+        if self.window is not None:
+            mask = times_in_window(extracted.times, self.window, block)
+            if not mask.any():
+                return None
+            if not mask.all():
+                numbers = np.flatnonzero(mask)
+                extracted = extracted.filter(pa.array(mask))
+        try:
+            combined = self._combine(extracted, parser)
+        except capture_bulk.NeedsPeersError:
+            everything = capture_exact.with_peers(self.sides)
+            extracted = capture_bulk.extract(block.data, everything, with_times=False)
+            if numbers is not None:
+                extracted = extracted.filter(pa.array(mask))
+            combined = self._combine(extracted, parser)
+        if combined.first_uneven is not None:
+            first = combined.first_uneven if numbers is None else int(numbers[combined.first_uneven])
+            notes.add(UNEVEN, block, first, combined.uneven)
+        return combined.batch
+
+    def _combine(self, extracted: capture_bulk.Extracted, parser: CellParser) -> capture_bulk.Combined:
+        return capture_bulk.combine(extracted, self.sides, self.layout, parser, text_only=self.text_only)
+
+    def _exact(self, block: LineBlock, parser: CellParser, notes: Notes) -> pa.RecordBatch | None:
+        records = list(
+            rows_of_lines(block, self.sides, self.layout.widths, self.window, notes, text_only=self.text_only)
+        )
+        if not records:
+            return None
+        return capture_exact.exact_batch(records, self.sides, self.layout, parser, text_only=self.text_only)
+
+
+@dataclass
+class Notes:
+    """What is odd about the records of a split: reported once each, with the first place."""
+
+    label: str
+    counts: dict[str, int] = field(default_factory=dict)
+    places: dict[str, tuple[LineBlock, int]] = field(default_factory=dict)
+
+    def add(self, text: str, block: LineBlock, number: int, count: int = 1) -> None:
+        """Count records; `number` is that of the first in the block."""
+        self.counts[text] = self.counts.get(text, 0) + count
+        self.places.setdefault(text, (block, number))
+
+    def report(self) -> None:
+        """Log each kind once."""
+        for text, count in self.counts.items():
+            block, number = self.places[text]
+            _log.warning("%s: %d %s, the first at %s", self.label, count, text, block.place(number))
+
+
+def capture_splits(files: Sequence[SourceFile], request: DatasetRequest) -> tuple[CaptureSplit, ...]:
+    """Divide capture files into splits.
+
+    Parameters
+    ----------
+    files
+        In path order. Those whose hour folder lies more than an hour outside the window are not opened.
+    request
+        With the format's `capture_indices`, the window, and the baseline's names.
+    """
+    files = [file for file in files if folder_overlaps(file.path, request.window, _FILE_SLACK)]
+    sides = column_order(request.format.capture_indices)
+    layout = capture_layout(files, sides, request)
+    return tuple(
+        CaptureSplit(pieces, sides, layout, request.text_only, request.window)
+        for pieces in divide(files, may_cut=may_cut)
+    )
+
+
+def column_order(indices: Sequence[str]) -> tuple[str, ...]:
+    """Return the payloads in column order: labels, then the response, then the request."""
+    return tuple(sorted(indices, key=lambda index: (index != GROUND_TRUTH, not index.endswith("Output"))))
+
+
+def may_cut(file: SourceFile) -> bool:
+    """Return whether a file can be read in byte ranges."""
+    with reading(file.path), open_random(file.path) as stream:
+        return compression(file.path, stream.read_at(8, 0)) is None
+
+
+def capture_layout(files: Sequence[SourceFile], sides: tuple[str, ...], request: DatasetRequest) -> Layout:
+    """Decide what the columns are called, from the first records of the first files."""
+    records: list[list[list[Row] | None]] = []
+    for file in files[:_LAYOUT_FILES]:
+        first_block = next(iter(line_blocks([Piece(file.path)], size=1 << 18)), None)
+        if first_block is None:
+            continue
+        for line in first_block.lines():
+            try:
+                record = capture_exact.parse_record(line.data)
+            except ValueError:
+                continue  # reading the file in earnest reports it
+            records.append(_rows(record, line, sides, (0,) * len(sides), Notes(""), text_only=False))
+            if len(records) >= _LAYOUT_RECORDS:
+                break
+        seen = [any(record[side] is not None for record in records) for side in range(len(sides))]
+        if all(seen):
+            break
+    return find_layout(sides, records, request)
+
+
+def rows_of_lines(
+    block: LineBlock,
+    sides: Sequence[str],
+    widths: Sequence[int],
+    window: Window | None,
+    notes: Notes,
+    *,
+    text_only: bool,
+) -> Iterator[list[list[Row] | None]]:
+    """Yield the rows of each record of a block that lies in the window.
+
+    Raises
+    ------
+    DatasetError
+        Naming file and line of what is no capture record.
+    """
+    for line in block.lines():
+        record = record_of_line(line)
+        if not in_window(record, line.path, window):
+            continue
+        rows = _rows(record, line, sides, widths, notes, text_only=text_only)
+        if capture_exact.is_uneven(rows):
+            notes.add(UNEVEN, block, line.number)
+        yield rows
+
+
+def record_of_line(line: Line) -> dict[str, Any]:
+    """Return the capture record of a line.
+
+    Raises
+    ------
+    DatasetError
+        Naming file and line when it is none.
+    """
+    try:
+        return capture_exact.parse_record(line.data)
+    except ValueError as reason:
+        raise not_a_record(line, str(reason)) from None
+
+
+def in_window(record: dict[str, Any], path: str, window: Window | None) -> bool:
+    """Return whether a record belongs to the window."""
+    if window is None:
+        return True
+    metadata = record.get("eventMetadata")
+    instant = parse_instant(metadata.get("inferenceTime") if isinstance(metadata, dict) else None)
+    return folder_overlaps(path, window) if instant is None else window.contains(instant)
+
+
+def parse_instant(text: Any) -> datetime | None:
+    """Return an ISO 8601 time, UTC when it says nothing else; None when it is none."""
+    try:
+        instant = datetime.fromisoformat(text)
+    except (TypeError, ValueError):
+        return None
+    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
+
+
+def times_in_window(times: pa.StringArray, window: Window, block: LineBlock) -> npt.NDArray[np.bool_]:
+    """Return which records of a block belong to the window.
+
+    Parameters
+    ----------
+    times
+        ``inferenceTime`` by record, one per line of the block.
+    """
+    encoded = times.dictionary_encode()
+    instants = [parse_instant(text) for text in encoded.dictionary.to_pylist()]
+    # -1 for no, 1 for yes, 0 for no readable time.
+    verdicts = np.array(
+        [0 if instant is None else 1 if window.contains(instant) else -1 for instant in instants] + [0],
+        np.int8,
+    )
+    codes = encoded.indices.fill_null(len(instants)).to_numpy(zero_copy_only=False)
+    verdict: npt.NDArray[np.int8] = verdicts[codes]
+    if (verdict == 0).any():
+        by_folder = [folder_overlaps(segment.path, window) for segment in block.segments]
+        lines = [segment.data.count(b"\n") for segment in block.segments]
+        verdict = np.where(verdict == 0, np.repeat(by_folder, lines), verdict)
+    inside: npt.NDArray[np.bool_] = verdict > 0
+    return inside
+
+
+def _rows(
+    record: dict[str, Any],
+    line: Line,
+    sides: Sequence[str],
+    widths: Sequence[int],
+    notes: Notes,
+    *,
+    text_only: bool,
+) -> list[list[Row] | None]:
+    def note(text: str) -> None:
+        notes.add(text, line.block, line.number)
+
+    try:
+        return capture_exact.rows_of_record(record, sides, widths, note, text_only=text_only)
+    except DatasetError as error:
+        raise DatasetError(f"{error.message}: {line.path} line {line.line_number()}.") from None

@@ -1,0 +1,255 @@
+"""JSON payloads of many records as columns, in bulk."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.json
+from pyarrow import types
+
+from contract.datasets.flatten import flatten_batch
+
+Counts = npt.NDArray[np.int64]
+
+
+class NotBulkError(Exception):
+    """A block must be read record by record."""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """One payload of every record in a block.
+
+    Parameters
+    ----------
+    counts
+        Rows by record, 0 where there is no payload.
+    lines
+        CSV: the rows as text.
+    batch
+        JSON: the rows as flat columns.
+    is_cells
+        Whether the columns of `batch` have no names of their own.
+    lists
+        JSON objects whose only member is a list: that list by record, null where there is no payload. It
+        is not decided yet whether its elements are rows; `batch` holds one row per object.
+    list_name
+        The name of that member.
+    """
+
+    counts: Counts
+    lines: pa.StringArray | None = None
+    batch: pa.RecordBatch | None = None
+    is_cells: bool = False
+    lists: pa.ListArray | None = None
+    list_name: str = ""
+
+    @property
+    def is_named(self) -> bool:
+        """Return whether the columns have names of their own."""
+        return self.batch is not None and not self.is_cells
+
+    def take(self, positions: Counts) -> Columns:
+        """Return the rows at `positions`, missing where negative."""
+        held = self.lines if self.lines is not None else self.batch
+        if held is None or np.array_equal(positions, np.arange(_rows(held))):
+            return self
+        index = pa.array(positions, mask=positions < 0)
+        if self.lines is not None:
+            return replace(self, lines=self.lines.take(index))
+        return replace(self, batch=held.take(index))
+
+
+def read_json(buffer: pa.Buffer, schema: pa.Schema | None = None, others: str = "infer") -> pa.RecordBatch:
+    """Read JSON objects, one after the other.
+
+    Raises
+    ------
+    NotBulkError
+        When they are malformed or do not fit into columns.
+    """
+    try:
+        table = pyarrow.json.read_json(
+            pa.BufferReader(buffer),
+            # One block, so that no object straddles two.
+            read_options=pyarrow.json.ReadOptions(use_threads=False, block_size=buffer.size + 1),
+            parse_options=pyarrow.json.ParseOptions(explicit_schema=schema, unexpected_field_behavior=others),
+        )
+        [batch] = table.combine_chunks().to_batches()
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
+        raise NotBulkError(str(error)) from error
+    return batch
+
+
+def json_columns(data: pa.StringArray) -> Columns:
+    """Return JSON payloads as columns; null is no payload.
+
+    Raises
+    ------
+    NotBulkError
+        When the payloads differ in kind, or one is no JSON.
+    """
+    # Wrapped, every payload is the one member of an object, whatever it is.
+    wrapped = pc.binary_join_element_wise(
+        '{"p":', data, "}\n", "", null_handling="replace", null_replacement="null"
+    )
+    text = text_buffer(wrapped)
+    batch = read_json(text)
+    if batch.num_rows != len(data) or batch.schema.names != ["p"]:
+        raise NotBulkError("a payload holds several values")
+    found = batch.schema.types[0]
+    wanted = _times_as_text(found)
+    if wanted != found:
+        batch = read_json(text, pa.schema([("p", wanted)]))
+    return _columns_of(batch.column(0))
+
+
+def settle_columns(payloads: Mapping[str, Columns], apart: Collection[str] = ()) -> dict[str, Columns]:
+    """Decide what single lists in JSON objects mean, by the rule of `payloads.settle`.
+
+    Parameters
+    ----------
+    payloads
+        Everything captured, by name.
+    apart
+        Names of payloads that have no say, such as labels that came later.
+
+    Raises
+    ------
+    NotBulkError
+        When the decision differs between the records of the block.
+    """
+    rows = {name: _row_counts(columns) for name, columns in payloads.items() if name not in apart}
+    settled = dict(payloads)
+    for name, columns in payloads.items():
+        if columns.lists is None:
+            continue
+        present = columns.counts > 0
+        others = {other: count for other, count in rows.items() if other != name}
+        unwraps = _stands_for_rows(columns, rows.get(name, columns.counts), others, payloads)[present]
+        if unwraps.all():
+            settled[name] = _unwrapped(columns)
+        elif unwraps.any():
+            raise NotBulkError("lists mean rows in some records only")
+        else:
+            settled[name] = replace(columns, lists=None)
+    return settled
+
+
+def text_buffer(array: pa.StringArray) -> pa.Buffer:
+    """Return the texts of an array without nulls, one after the other, not copied."""
+    _, offsets, data = array.buffers()
+    if len(array) == 0 or data is None:
+        return pa.py_buffer(b"")
+    edges = np.frombuffer(offsets, np.int32)[array.offset : array.offset + len(array) + 1]
+    return data.slice(int(edges[0]), int(edges[-1] - edges[0]))
+
+
+def _rows(held: pa.Array | pa.RecordBatch) -> int:
+    return held.num_rows if isinstance(held, pa.RecordBatch) else len(held)
+
+
+def _columns_of(values: pa.Array) -> Columns:
+    kind = values.type
+    present = values.is_valid().to_numpy(zero_copy_only=False).astype(np.int64)
+    if types.is_null(kind):
+        return Columns(present)
+    if types.is_struct(kind):
+        columns = Columns(present, batch=_named(values.drop_null()))
+        if kind.num_fields == 1 and types.is_list(kind[0].type):
+            return replace(columns, lists=_filled(values.flatten()[0], present), list_name=kind[0].name)
+        return columns
+    if types.is_list(kind):
+        lists = _filled(values, present)
+        lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
+        if types.is_struct(kind.value_type):
+            return Columns(lengths.astype(np.int64), batch=_named(_complete(pc.list_flatten(lists))))
+        if types.is_list(kind.value_type):
+            inner = _complete(pc.list_flatten(lists))
+            return Columns(lengths.astype(np.int64), batch=_cells(inner), is_cells=True)
+        return Columns(present, batch=_cells(lists.drop_null()), is_cells=True)
+    if types.is_integer(kind) or types.is_floating(kind):
+        single = pa.RecordBatch.from_arrays([values.drop_null()], names=["0"])
+        return Columns(present, batch=single, is_cells=True)
+    raise NotBulkError("payloads are text")
+
+
+def _named(objects: pa.StructArray) -> pa.RecordBatch:
+    if objects.type.num_fields == 0:
+        raise NotBulkError("objects without members")
+    return flatten_batch(
+        pa.RecordBatch.from_arrays(objects.flatten(), names=[field.name for field in objects.type])
+    )
+
+
+def _cells(lists: pa.ListArray) -> pa.RecordBatch:
+    """Return lists of numbers, all of one length, as columns."""
+    element = lists.type.value_type
+    lengths = pc.list_value_length(lists)
+    if not (types.is_integer(element) or types.is_floating(element)) or len(pc.unique(lengths)) != 1:
+        raise NotBulkError("arrays differ, or hold more than numbers")
+    return flatten_batch(pa.RecordBatch.from_arrays([lists], names=[""]))
+
+
+def _filled(lists: pa.ListArray, present: Counts) -> pa.ListArray:
+    lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
+    if (lengths[present > 0] == 0).any():
+        raise NotBulkError("a list is empty")
+    return lists
+
+
+def _complete(elements: pa.Array) -> pa.Array:
+    if elements.null_count:
+        raise NotBulkError("a row is null")
+    return elements
+
+
+def _row_counts(columns: Columns) -> Counts:
+    if columns.lists is None:
+        return columns.counts
+    lengths: Counts = pc.fill_null(pc.list_value_length(columns.lists), 0).to_numpy(zero_copy_only=False)
+    return lengths.astype(np.int64)
+
+
+def _stands_for_rows(
+    columns: Columns, count: Counts, others: Mapping[str, Counts], payloads: Mapping[str, Columns]
+) -> npt.NDArray[np.bool_]:
+    element = columns.lists.type.value_type if columns.lists is not None else pa.null()
+    row_like = types.is_struct(element) or types.is_list(element)
+    alone = np.ones(len(count), np.bool_)
+    equal = np.ones(len(count), np.bool_)
+    all_lists = np.ones(len(count), np.bool_)
+    for name, other in others.items():
+        there = other > 0
+        alone &= ~there
+        equal &= ~there | (other == count)
+        all_lists &= ~there | (payloads[name].lists is not None)
+    decisions: npt.NDArray[np.bool_] = np.where(alone, row_like, equal & ((count > 1) | row_like | all_lists))
+    return decisions
+
+
+def _unwrapped(columns: Columns) -> Columns:
+    elements = pc.list_flatten(columns.lists)
+    if types.is_struct(elements.type):
+        batch = _named(_complete(elements))
+    else:
+        if types.is_list(elements.type):
+            _complete(elements)
+        batch = flatten_batch(pa.RecordBatch.from_arrays([elements], names=[columns.list_name]))
+    return Columns(_row_counts(columns), batch=batch)
+
+
+def _times_as_text(kind: pa.DataType) -> pa.DataType:
+    """Return the type with text in place of the times that Arrow sees in it."""
+    if types.is_temporal(kind):
+        return pa.string()
+    if types.is_list(kind):
+        return pa.list_(_times_as_text(kind.value_type))
+    if types.is_struct(kind):
+        return pa.struct([(field.name, _times_as_text(field.type)) for field in kind])
+    return kind
