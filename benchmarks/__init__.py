@@ -1,0 +1,1 @@
+"""Side-by-side runs of the console commands against peers and against merely reading the data."""
