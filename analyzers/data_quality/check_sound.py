@@ -14,6 +14,7 @@ from analyzers.data_quality.columns import FeaturePair, compare_columns, pair_fe
 from analyzers.data_quality.drift import Drift, compares_drift, measure_drift
 from analyzers.data_quality.kll import weighted_values
 from analyzers.data_quality.significance import binomial_tail, hypergeometric_tail, rows_to_tell
+from analyzers.data_quality.suggest import DOMAIN_THRESHOLD, domain_threshold
 from analyzers.data_quality.wording import counted, listing, number, percent
 from contract.analyzer import Decision, Finding
 from contract.documents.constraints import Constraints, FeatureConstraints
@@ -172,7 +173,7 @@ def _check_categories(pair: FeaturePair, alpha: float) -> Violation | None:
     domains = pair.expected.domains
     if domains is None or not pair.current.num_present:
         return None
-    threshold = pair.config.domain_content_threshold
+    threshold = _known_share(pair, domains)
     unseen = _unseen(pair, domains)
     if unseen is None:
         return _check_number_of_categories(pair, domains, threshold)
@@ -187,6 +188,23 @@ def _check_categories(pair: FeaturePair, alpha: float) -> Violation | None:
         f"{counted(unseen.items())}."
     )
     return Violation(CheckType.CATEGORICAL_VALUES, description, pair.name)
+
+
+def _known_share(pair: FeaturePair, domains: list[str]) -> float:
+    """Return the share of values that must be known.
+
+    A domain that is what the baseline's sample showed, in a file without an override for the feature (as
+    the originals wrote them), gets the room that `suggest` leaves. A domain that an expert edited is complete.
+    """
+    threshold = pair.config.domain_content_threshold
+    sampled = category_counts(pair.baseline) if pair.baseline is not None else None
+    overridden = any(
+        DOMAIN_THRESHOLD in overrides
+        for overrides in (pair.expected.overrides, pair.expected.string_overrides)
+    )
+    if threshold < 1.0 or overridden or not sampled or set(sampled) != set(domains):
+        return threshold
+    return domain_threshold(list(sampled.values()))
 
 
 def _unseen(pair: FeaturePair, domains: list[str]) -> dict[str, int] | None:

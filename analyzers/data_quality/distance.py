@@ -70,10 +70,10 @@ def _last_of_ties(values: FloatArray) -> npt.NDArray[np.bool_]:
 def sketch_rank_error(sketch: QuantileSketch) -> float:
     """Return a bound, as a share of the rows, on how far a sketch misplaces a value; 0 for exact sketches.
 
-    A sketch of k = 2048 errs by up to 0.3 % at sizes from 20,000 to some million rows, whether filled value by
-    value or in sorted chunks (measured; the error falls as ``1 / k``, Karnin, Lang & Liberty 2016). Half a
-    percent is allowed for. A level that was filled by compaction holds at least half of the capacity of the
-    level below, at some height; fewer items everywhere were stored with their weight at once and are exact.
+    A sketch of k = 2048 errs by up to 0.3 % at sizes from 20,000 to some million rows, whether filled value
+    by value or in sorted chunks (measured; the error falls as ``1 / k``, Karnin, Lang & Liberty 2016). Half a
+    percent is allowed for. Compaction leaves at least half of the capacity of one level in the next; where no
+    level holds that much, items were stored with their weight at once and are exact.
     """
     compacted = any(
         len(level) > sketch.k * sketch.c ** (height - 1) / 2.0

@@ -125,6 +125,18 @@ def test_room_for_unseen_categories_and_its_end():
     assert listed(strict) == [("town", "categorical_values_check")]
 
 
+def test_an_originals_file_leaves_room_until_an_expert_edits_it():
+    statistics = document(text("town", {"a": 12_000, "b": 8_000}))
+    baseline = Baseline(statistics, suggest(statistics, rules="sagemaker"))
+    window = document(text("town", {"a": 3_000, "b": 1_997, "c": 3}))
+    assert listed(check(window, baseline)) == []
+    assert listed(check(window, Baseline(None, baseline.constraints))) == [
+        ("town", "categorical_values_check")
+    ]
+    baseline.constraints.features[0].domains.append("d")
+    assert listed(check(window, baseline)) == [("town", "categorical_values_check")]
+
+
 def test_numbers_in_a_text_feature_are_compared_as_numbers():
     baseline = baseline_of(text("code", {"07": 500, "12": 400, "x": 100}))
     steady = document(numeric("code", [7.0] * 600 + [12.0] * 400, integral=True))
