@@ -27,6 +27,7 @@ _SECOND_MULTIPLIER = np.uint64(0xD6E8FEB86659FD93)
 _HALF = np.uint64(32)
 _INDEX_SHIFT = np.uint64(64 - _INDEX_BITS)
 _RANK_SHIFT = np.uint64(_INDEX_BITS)
+_INDEX_MASK = np.uint64(((1 << _INDEX_BITS) - 1) << (64 - _INDEX_BITS))
 _SENTINEL = np.uint64(1 << (_INDEX_BITS - 1))
 
 
@@ -41,7 +42,6 @@ class HyperLogLog:
         if not hashes.size:
             return
         rest = (hashes << _RANK_SHIFT) | _SENTINEL
-        # A rank is known from the exponent of the float above the highest bit: no bit scan in NumPy.
         ranks = _leading_zeros(rest) + np.uint8(1)
         np.maximum.at(self.registers, (hashes >> _INDEX_SHIFT).astype(np.intp), ranks)
 
@@ -66,7 +66,7 @@ class HyperLogLog:
         lowest = int(self.registers.min())
         if lowest:
             mixed = mixed[mixed < np.uint64(1 << (64 - lowest))]
-        self.add_hashes((_finish(mixed) & ~_rank_mask()) | (mixed >> _RANK_SHIFT))
+        self.add_hashes(_finish(mixed))
 
     def merge(self, other: HyperLogLog) -> None:
         """Take in what `other` has seen."""
@@ -94,21 +94,26 @@ def float_bits(values: Floats) -> Hashes:
     return values.view(np.uint64)
 
 
+def hash_bits(bits: Hashes) -> Hashes:
+    """Return the hashes that `HyperLogLog.add_bits` takes in for these patterns."""
+    mixed = bits * _FIRST_MULTIPLIER
+    mixed ^= mixed >> _HALF
+    mixed *= _SECOND_MULTIPLIER
+    return _finish(mixed)
+
+
 def _leading_zeros(words: Hashes) -> npt.NDArray[np.uint8]:
-    # Clearing the low bits first keeps the conversion to float64 from rounding up to the next power.
+    # NumPy has no bit scan; the exponent of the word as a float tells its highest bit. Clearing bits below
+    # it first keeps the conversion from rounding up to the next power of two.
     _, exponents = np.frexp((words & ~(words >> np.uint64(1))).astype(np.float64))
     return (64 - exponents).astype(np.uint8)
 
 
 def _finish(mixed: Hashes) -> Hashes:
-    """Mix once more (the last round of MurmurHash3's finaliser), so that index and rank are independent."""
-    mixed = mixed ^ (mixed >> np.uint64(29))
-    mixed = mixed * np.uint64(0xFF51AFD7ED558CCD)
-    return mixed ^ (mixed >> _HALF)
-
-
-def _rank_mask() -> np.uint64:
-    return np.uint64((1 << (64 - _INDEX_BITS)) - 1)
+    """Put nine more independent bits (last rounds of MurmurHash3's finaliser) above those of the rank."""
+    index = (mixed ^ (mixed >> np.uint64(29))) * np.uint64(0xFF51AFD7ED558CCD)
+    index ^= index >> _HALF
+    return (index & _INDEX_MASK) | (mixed >> _RANK_SHIFT)
 
 
 def _round(value: float) -> int:

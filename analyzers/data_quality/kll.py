@@ -110,6 +110,10 @@ class KllSketch:
                 self._append(height, items)
         self._condense()
 
+    def copy(self) -> KllSketch:
+        """Return a sketch that can change independently."""
+        return KllSketch(list(self.levels), list(self.compactions), self.stored, self.capacity)
+
     def merge(self, other: KllSketch) -> None:
         """Add `other` level by level, then condense."""
         for height, level in enumerate(other.levels):
@@ -164,7 +168,8 @@ def _kept_places(rows: int, stride_bits: int) -> npt.NDArray[np.intp]:
     stride = 1 << stride_bits
     offsets = [int(f"{number:0{stride_bits}b}"[::-1], 2) for number in range(stride)]
     starts = np.arange(rows) * _ROW + np.resize(offsets, rows)
-    return (starts[:, np.newaxis] + np.arange(0, _ROW, stride)).ravel()
+    places: npt.NDArray[np.intp] = (starts[:, np.newaxis] + np.arange(0, _ROW, stride)).ravel()
+    return places
 
 
 def weighted_values(levels: Sequence[npt.ArrayLike]) -> tuple[Floats, npt.NDArray[np.int64]]:
@@ -202,4 +207,5 @@ def bucket_counts(levels: Sequence[npt.ArrayLike], bounds: Floats) -> npt.NDArra
     cumulative = np.concatenate((np.zeros(1, dtype=np.int64), np.cumsum(weights)))
     places = np.searchsorted(values, bounds, side="left")
     places[-1] = np.searchsorted(values, bounds[-1], side="right")
-    return np.diff(cumulative[places])
+    counts: npt.NDArray[np.int64] = np.diff(cumulative[places])
+    return counts

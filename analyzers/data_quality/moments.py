@@ -36,9 +36,7 @@ class Moments:
             centre = total / values.size
             deviations = np.subtract(values, centre, out=None if scratch is None else scratch[: values.size])
             squares = float(np.dot(deviations, deviations))
-        self._combine(
-            Moments(values.size, total, centre, squares, float(values.min()), float(values.max()))
-        )
+        self._combine(Moments(values.size, total, centre, squares, float(values.min()), float(values.max())))
 
     def add_in_order(self, values: Floats) -> None:
         """Add a chunk with `total` summed value by value, to the last digit as the originals do."""

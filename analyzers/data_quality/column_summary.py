@@ -1,0 +1,150 @@
+"""The summary of one column, independent of the type the column will turn out to have.
+
+A column may hold numbers in one split and text in another, so everything a later decision can need is
+kept: cells by kind, moments and quantiles of the numeric cells, distinct counts over all cells, and how
+often each value occurs while there are few.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from math import isfinite
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from analyzers.data_quality.hyperloglog import HyperLogLog
+from analyzers.data_quality.kll import KllSketch
+from analyzers.data_quality.moments import Moments
+from analyzers.data_quality.text import CellKind, read_texts
+
+Floats = npt.NDArray[np.float64]
+Counts = npt.NDArray[np.int64]
+
+
+@dataclass(slots=True)
+class ValueCounts:
+    """How often each value occurs, while there are at most `limit`; given up for good beyond.
+
+    Numbers that came as integers, as floats, and values that came as text are kept apart: ``3``, ``3.0``
+    and ``"3"`` are written differently when the column turns out to hold text.
+    """
+
+    limit: int
+    integers: dict[int, int] = field(default_factory=dict)
+    floats: dict[float, int] = field(default_factory=dict)
+    texts: dict[str, int] = field(default_factory=dict)
+    overflowed: bool = False
+
+    def __len__(self) -> int:
+        return len(self.integers) + len(self.floats) + len(self.texts)
+
+    def numbers(self) -> tuple[Floats, Counts]:
+        """Return the distinct finite numbers among the values, and how often each occurs."""
+        cells = read_texts(pa.array(list(self.texts), pa.string()), hash_as_text=False)
+        numeric = np.isfinite(cells.numbers)
+        finite = {value: count for value, count in self.floats.items() if isfinite(value)}
+        values = [np.fromiter(table, np.float64, len(table)) for table in (self.integers, finite)]
+        counts = [
+            np.fromiter(table.values(), np.int64, len(table)) for table in (self.integers, finite, self.texts)
+        ]
+        counts[2] = counts[2][numeric]
+        return np.concatenate([*values, cells.numbers[numeric]]), np.concatenate(counts)
+
+    def overflow(self) -> None:
+        """Give up counting."""
+        self.integers, self.floats, self.texts = {}, {}, {}
+        self.overflowed = True
+
+
+@dataclass(slots=True)
+class ColumnSummary:
+    """Mergeable summary of one column.
+
+    Attributes
+    ----------
+    in_order
+        Whether the sketch takes every number in order of arrival. Otherwise numbers reach the sketch
+        only once their values are too many to count: counts are exact, sketches are not.
+    cells
+        How many cells there are of each `CellKind`, int64, shape (7,).
+    """
+
+    in_order: bool
+    values: ValueCounts
+    cells: Counts = field(default_factory=lambda: np.zeros(len(CellKind), dtype=np.int64))
+    moments: Moments = field(default_factory=Moments)
+    sketch: KllSketch = field(default_factory=KllSketch)
+    distinct: HyperLogLog = field(default_factory=HyperLogLog)
+
+    @property
+    def missing(self) -> int:
+        """Return the number of cells without a value."""
+        return int(self.cells[CellKind.MISSING])
+
+    @property
+    def present(self) -> int:
+        """Return the number of cells with a value."""
+        return int(self.cells.sum()) - self.missing
+
+    @property
+    def needs_numbers(self) -> bool:
+        """Return whether numbers must go to the sketch at once, in any order."""
+        return not self.in_order and self.values.overflowed
+
+    def count_values[Value: (int, float, str)](
+        self, table: dict[Value, int], values: Iterable[Value], counts: Iterable[int]
+    ) -> None:
+        """Add distinct `values` to `table`, one of the three of `self.values`."""
+        if self.values.overflowed:
+            return
+        _add(table, zip(values, counts, strict=True))
+        if len(self.values) > self.values.limit:
+            self.stop_counting()
+
+    def stop_counting(self) -> None:
+        """Give up counting values; the numbers among them go to the sketch."""
+        if not self.values.overflowed:
+            if not self.in_order:
+                self.sketch.update_weighted(*self.values.numbers())
+            self.values.overflow()
+
+    def merge(self, other: ColumnSummary) -> None:
+        """Take in `other`, which is left as it is."""
+        self.cells = self.cells + other.cells
+        self.moments.merge(other.moments)
+        self.distinct.merge(other.distinct)
+        if self.in_order != other.in_order:
+            self.sketch, self.in_order = self.all_numbers(), True
+            self.sketch.merge(other.all_numbers())
+        elif self.values.overflowed or other.values.overflowed:
+            self.stop_counting()
+            self.sketch.merge(other.all_numbers())
+        else:
+            self.sketch.merge(other.sketch)
+        if other.values.overflowed:
+            self.stop_counting()
+        elif not self.values.overflowed:
+            self._merge_values(other.values)
+
+    def all_numbers(self) -> KllSketch:
+        """Return a sketch of every finite number, counted or not."""
+        sketch = self.sketch.copy()
+        if not self.in_order and not self.values.overflowed:
+            sketch.update_weighted(*self.values.numbers())
+        return sketch
+
+    def _merge_values(self, other: ValueCounts) -> None:
+        self.values.limit = min(self.values.limit, other.limit)
+        _add(self.values.integers, other.integers.items())
+        _add(self.values.floats, other.floats.items())
+        _add(self.values.texts, other.texts.items())
+        if len(self.values) > self.values.limit:
+            self.stop_counting()
+
+
+def _add[Value: (int, float, str)](table: dict[Value, int], counts: Iterable[tuple[Value, int]]) -> None:
+    for value, count in counts:
+        table[value] = table.get(value, 0) + count

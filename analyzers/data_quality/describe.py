@@ -1,0 +1,159 @@
+"""From a summary to the statistics document (spec section 3.2 has every member's rule)."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from typing import Literal
+
+import numpy as np
+
+from analyzers.data_quality.column_summary import ColumnSummary
+from analyzers.data_quality.kll import SHRINKING_FACTOR, SKETCH_SIZE, Floats, KllSketch, bucket_counts
+from analyzers.data_quality.scala_order import category_order
+from analyzers.data_quality.summary import DatasetSummary
+from analyzers.data_quality.text import CellKind
+from contract.documents.json_layout import java_double
+from contract.documents.statistics import (
+    CategoryBucket,
+    FeatureStatistics,
+    InferredType,
+    NumericalStatistics,
+    NumericBucket,
+    QuantileSketch,
+    Statistics,
+    StringStatistics,
+)
+
+Rules = Literal["sound", "sagemaker"]
+
+# Up to how many distinct values a text feature is listed value by value. The originals decide by the
+# estimate of distinct values, the sound rules by their exact number.
+MOST_CATEGORIES: dict[Rules, int] = {"sagemaker": 120, "sound": 1000}
+_BUCKETS = 10
+_DATA_TYPES = {
+    "Integral": CellKind.INTEGRAL,
+    "IntegralValued": CellKind.INTEGRAL_VALUED,
+    "Fractional": CellKind.FRACTIONAL,
+    "Boolean": CellKind.BOOLEAN,
+    "String": CellKind.STRING,
+    "NonFinite": CellKind.NON_FINITE,
+}
+
+
+def describe(summary: DatasetSummary, *, rules: Rules) -> Statistics:
+    """Turn a summary into the statistics document.
+
+    Numbers are never NaN or infinite: a member that float64 cannot hold is left out. Under ``sound``
+    rules distinct counts are exact while values are counted; under ``sagemaker`` they are estimates.
+
+    Parameters
+    ----------
+    summary
+        The summary of the whole dataset.
+    rules
+        ``sound`` or ``sagemaker``.
+    """
+    features = [_feature(name, column, rules) for name, column in summary.columns.items()]
+    return Statistics(summary.row_count, features, positional=summary.positional)
+
+
+def inferred_type(column: ColumnSummary) -> InferredType:
+    """Return the type of a column from the kinds of its cells (spec section 3.5).
+
+    Text wins over numbers, and so do booleans beside numbers; one cell written or stored as a fractional
+    number makes the column fractional, even when its value is integral.
+    """
+    cells = column.cells
+    if column.present == 0:
+        return "Unknown"
+    if cells[CellKind.STRING] or cells[CellKind.BOOLEAN]:
+        return "String"
+    return "Integral" if cells[CellKind.INTEGRAL] == column.present else "Fractional"
+
+
+def _feature(name: str, column: ColumnSummary, rules: Rules) -> FeatureStatistics:
+    kind = inferred_type(column)
+    feature = FeatureStatistics(
+        name, kind, data_types={label: int(column.cells[cell]) for label, cell in _DATA_TYPES.items()}
+    )
+    if kind in ("Integral", "Fractional"):
+        feature.numerical = _numerical(column, rules)
+    else:
+        feature.string = _string(name, column, rules)
+    return feature
+
+
+def _completeness(column: ColumnSummary) -> float:
+    cells = column.present + column.missing
+    return column.present / cells if cells else 1.0
+
+
+def _numerical(column: ColumnSummary, rules: Rules) -> NumericalStatistics:
+    moments, sketch = column.moments, column.all_numbers()
+    found = moments.count > 0
+    distinct = column.distinct.estimate()
+    if rules == "sound" and not column.values.overflowed:
+        numbers, _ = column.values.numbers()
+        infinities = sum(math.isinf(value) for value in column.values.floats)
+        distinct = np.unique(numbers).size + infinities
+    return NumericalStatistics(
+        num_present=column.present,
+        num_missing=column.missing,
+        mean=moments.mean,
+        sum=moments.sum,
+        std_dev=moments.standard_deviation,
+        min=moments.minimum if found else None,
+        max=moments.maximum if found else None,
+        approximate_num_distinct_values=distinct,
+        completeness=_completeness(column),
+        buckets=_buckets(sketch, moments.minimum, moments.maximum, rules) if found else None,
+        sketch=QuantileSketch(SHRINKING_FACTOR, float(SKETCH_SIZE), sketch.levels) if found else None,
+    )
+
+
+def _buckets(sketch: KllSketch, low: float, high: float, rules: Rules) -> list[NumericBucket]:
+    if rules == "sagemaker":
+        # The originals start the search for the extremes at the limits of a 32-bit integer.
+        low, high = min(low, 2.0**31 - 1), max(high, -(2.0**31))
+    bounds = _bounds(low, high)
+    counts = bucket_counts(sketch.levels, bounds)
+    return [
+        NumericBucket(lower, upper, float(count))
+        for (lower, upper), count in zip(pairwise(bounds.tolist()), counts.tolist(), strict=True)
+    ]
+
+
+def _bounds(low: float, high: float) -> Floats:
+    """Return the bounds of ten equal-width buckets, in the originals' order of operations."""
+    width = high - low
+    if math.isfinite(width) and math.isfinite(width * _BUCKETS):
+        return np.array([low + width * i / _BUCKETS for i in range(_BUCKETS + 1)])
+    return np.array([low * (1 - i / _BUCKETS) + high * (i / _BUCKETS) for i in range(_BUCKETS + 1)])
+
+
+def _string(name: str, column: ColumnSummary, rules: Rules) -> StringStatistics:
+    estimate = column.distinct.estimate()
+    counts = None if column.values.overflowed else _categories(column)
+    distinct = len(counts) if counts is not None and rules == "sound" else estimate
+    listed = counts if column.present and distinct <= MOST_CATEGORIES[rules] else None
+    return StringStatistics(
+        num_present=column.present,
+        num_missing=column.missing,
+        distinct_count=float(distinct),
+        completeness=_completeness(column),
+        categories=None
+        if listed is None
+        else [CategoryBucket(value, listed[value]) for value in category_order(name, listed)],
+    )
+
+
+def _categories(column: ColumnSummary) -> dict[str, int]:
+    """Return how often each value occurs, numbers written as text: ``3``, ``3.0``, ``Infinity``."""
+    counts = dict(column.values.texts)
+    for integer, count in column.values.integers.items():
+        counts[str(integer)] = counts.get(str(integer), 0) + count
+    for number, count in column.values.floats.items():
+        text = java_double(number) if math.isfinite(number) else "Infinity" if number > 0 else "-Infinity"
+        counts[text] = counts.get(text, 0) + count
+    return counts
