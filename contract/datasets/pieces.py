@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
@@ -12,7 +13,7 @@ from contract.datasets.storage import SourceFile, open_input, open_random, readi
 # The originals' engine reads less than this as one partition.
 SMALL = 4 << 20
 
-BLOCK_SIZE = 16 << 20
+BLOCK_SIZE = 8 << 20
 _LEAST_SPLIT, _LARGEST_SPLIT = 1 << 20, 48 << 20
 _SPLITS_WANTED = 16
 
@@ -127,7 +128,7 @@ def line_blocks(
 def _cut(file: SourceFile, target: int) -> Iterator[Piece]:
     count = -(-file.size // target)
     edges = [file.size * i // count for i in range(count + 1)]
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in itertools.pairwise(edges):
         yield Piece(file.path, start, end)
 
 
@@ -163,7 +164,7 @@ def _next_line(file: pa.NativeFile, start: int, end: int) -> int:
     """Return where the first line that starts at `start` or later begins, at most `end`."""
     position = start - 1
     while position < end:
-        data = file.read_at(64 << 10, position)
+        data: bytes = file.read_at(64 << 10, position)
         found = data.find(b"\n")
         if found >= 0:
             return position + found + 1
@@ -178,10 +179,8 @@ def _lines_from(file: pa.NativeFile, offset: int, end: int, size: int) -> bytes:
     reach = min(size, end - offset + 4096)
     while True:
         data: bytes = file.read_at(reach, offset)
-        if offset + len(data) < end:
-            cut = data.rfind(b"\n") + 1
-        else:
-            cut = data.find(b"\n", end - 1 - offset) + 1
+        falls_short = offset + len(data) < end
+        cut = (data.rfind(b"\n") if falls_short else data.find(b"\n", end - 1 - offset)) + 1
         if cut or len(data) < reach:
             return data[: cut or len(data)]
         reach *= 2

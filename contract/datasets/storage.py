@@ -84,7 +84,8 @@ def open_input(path: str) -> pa.NativeFile:
     """
     with reading(path):
         file = open_random(path)
-        codec = compression(path, file.read_at(8, 0))
+        codec = compression(path, file.read(8))
+        file.seek(0)
         return pa.CompressedInputStream(file, codec) if codec else file
 
 
