@@ -1,13 +1,13 @@
 #!/bin/sh
 # Remove from a virtual environment what no job ever loads: headers, static libraries, the packages'
-# own tests, and Arrow's network and query-plan services. Licences stay.
+# own tests, and Arrow's network service. (Arrow's core is linked to its query plans: those stay, and so
+# do the licences.)
 set -eu
 cd "$1"/lib/python3.*/site-packages
 
 rm -rf pyarrow/include pyarrow/src pyarrow/tests pyarrow/includes
 find pyarrow \( -name '*.pyx' -o -name '*.pxi' -o -name '*.pxd' \) -delete
 rm -f pyarrow/libarrow_flight* pyarrow/libarrow_python_flight* pyarrow/_flight* pyarrow/flight.py
-rm -f pyarrow/libarrow_substrait* pyarrow/_substrait* pyarrow/substrait.py
 
 rm -rf pandas/tests
 find numpy -type d -name tests -prune -exec rm -rf {} +
