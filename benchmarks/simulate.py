@@ -26,7 +26,7 @@ WINDOW_ROWS = (500, 5_000)
 BASELINE_ROWS = 20_000
 
 # A baseline is drawn once and used for many windows; a new one now and then averages over lucky ones.
-WINDOWS_PER_BASELINE = 10
+WINDOWS_PER_BASELINE = 20
 
 Draw = Callable[[np.random.Generator, int], pa.Array]
 
@@ -56,8 +56,8 @@ def _text(shares: Mapping[str, float]) -> Draw:
     return draw
 
 
-def _zipf(categories: int) -> Draw:
-    return _text({f"value {rank:03d}": 1.0 / rank for rank in range(1, categories + 1)})
+def _zipf(categories: int, exponent: float = 1.0) -> Draw:
+    return _text({f"value {rank:04d}": rank**-exponent for rank in range(1, categories + 1)})
 
 
 def _integers(low: int, high: int) -> Draw:
@@ -77,7 +77,6 @@ FEATURES: dict[str, Draw] = {
     "normal": _normal(),
     "normal 2": _normal(),
     "normal 3": _normal(),
-    "normal 4": _normal(),
     "exponential": lambda generator, rows: pa.array(generator.exponential(3.0, rows)),
     "amount": lambda generator, rows: pa.array(np.round(generator.lognormal(3.0, 1.0, rows), 2)),
     "duration": lambda generator, rows: pa.array(generator.lognormal(0.0, 2.0, rows)),
@@ -93,6 +92,7 @@ FEATURES: dict[str, Draw] = {
     "four values": _text({"north": 0.5, "south": 0.3, "east": 0.15, "west": 0.05}),
     "thirty values": _zipf(30),
     "200 values": _zipf(200),
+    "long-tailed text": _zipf(2_000, 2.5),
     "constant": lambda generator, rows: pa.array(np.full(rows, 7, dtype=np.int64)),
 }
 

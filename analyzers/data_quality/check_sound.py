@@ -193,8 +193,8 @@ def _check_categories(pair: FeaturePair, alpha: float) -> Violation | None:
 def _known_share(pair: FeaturePair, domains: list[str]) -> float:
     """Return the share of values that must be known.
 
-    A domain that is what the baseline's sample showed, in a file without an override for the feature (as
-    the originals wrote them), gets the room that `suggest` leaves. A domain that an expert edited is complete.
+    A domain that is what the baseline's sample showed, in a file without an override for the feature (as the
+    originals wrote them), gets the room that `suggest` leaves. A domain that an expert edited is complete.
     """
     threshold = pair.config.domain_content_threshold
     sampled = category_counts(pair.baseline) if pair.baseline is not None else None
