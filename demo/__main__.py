@@ -33,6 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except MonitorError as error:
         sys.stderr.write(f"demo: {error.message}\n")
         return error.exit_code
+    except KeyboardInterrupt:
+        return 130
     return 0
 
 

@@ -81,7 +81,7 @@ def describe_changes(baseline: Features, report: Report, before: str, after: str
     drifted = report.violated("baseline_drift_check")
     missing = report.violated("completeness_check")
     if drifted or missing:
-        yield f"  {'moved':<16}{before:>20}{after:>20}   distance, 0 to 1 (limit 0.1)"
+        yield f"  {'mean ± deviation':<16}{before:>20}{after:>20}   distance, 0 to 1 (limit 0.1)"
     for name in drifted:
         values = [_typical(features[name], name) for features in (baseline, report.features)]
         distance = report.distances[name]
@@ -104,7 +104,7 @@ def describe_quiet(report: Report) -> Iterator[str]:
         return
     largest = report.distances.get(names[0])
     note = f" (largest distance {largest:.2f}, {names[0]})" if largest is not None else ""
-    yield from _wrapped("quiet: " + ", ".join(names) + note)
+    yield from _wrapped(f"quiet{note}: {', '.join(names)}")
 
 
 def _wrapped(text: str) -> list[str]:

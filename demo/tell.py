@@ -89,4 +89,5 @@ def _conclude(data: Data, layout: Layout, say: Say) -> None:
     for line in (*describe_changes(baseline, july, TRAINING, JULY.title), *describe_quiet(july)):
         say(line)
     say("")
-    say(f"Open {layout.report(JULY) / 'constraint_violations.json'}")
+    say(f"All files are in {layout.directory}, every job's log included. Open first:")
+    say(f"  {layout.report(JULY) / 'constraint_violations.json'}")
