@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, NoReturn
 
@@ -180,7 +180,7 @@ class Settings:
     workers: int | None
     log_level: str
     validate_only: bool
-    given: frozenset[str]
+    given: Mapping[str, str]
 
     @property
     def is_monitoring(self) -> bool:
@@ -188,12 +188,8 @@ class Settings:
         return self.baseline_constraints is not None or self.baseline_statistics is not None
 
     def describe(self) -> str:
-        """Return the settings that were given, one `name=value` each, for the log."""
-        return ", ".join(
-            f"{field.name}={getattr(self, field.name)!r}"
-            for field in fields(self)
-            if field.name in self.given
-        )
+        """Return the settings that were given, as text, for the log."""
+        return ", ".join(f"{name}={text}" for name, text in self.given.items())
 
 
 class _Parser(argparse.ArgumentParser):
@@ -317,7 +313,7 @@ def read_settings(
         workers=values["workers"],
         log_level=values["log_level"],
         validate_only=flags.validate,
-        given=frozenset(given),
+        given=given,
     )
 
 
