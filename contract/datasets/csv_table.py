@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 import pyarrow as pa
 
 from contract.datasets.csv_block import CsvColumns, learn_types, parse_csv_block, ragged_row
-from contract.datasets.pieces import Block, Piece, divide, label, line_blocks
+from contract.datasets.pieces import Block, Piece, balanced_rows, divide, label, line_blocks, lines_before
 from contract.datasets.quotes import LONGEST_FIELD, first_record_end, last_record_end, lines_are_records
 from contract.datasets.request import (
     POSITIONAL,
@@ -20,10 +20,8 @@ from contract.datasets.request import (
     excluded_positions,
     positional_names,
 )
-from contract.datasets.storage import SourceFile, compression, open_input, open_random, reading
+from contract.datasets.storage import SourceFile, is_compressed, open_input, reading
 from contract.errors import DatasetError
-
-BATCH_ROWS = 65_536
 
 _SAMPLE = 1 << 20
 _UTF8_MARK = b"\xef\xbb\xbf"
@@ -94,8 +92,7 @@ def csv_splits(
     request = replace(request, preprocessor=None)
 
     def may_cut(file: SourceFile) -> bool:
-        with reading(file.path), open_random(file.path) as stream:
-            return not whole_files and compression(file.path, stream.read_at(8, 0)) is None
+        return not whole_files and not is_compressed(file.path)
 
     splits: list[CsvSplit] = []
     head: CsvHead | None = None
@@ -221,20 +218,16 @@ def _piece_batches(
         except pa.ArrowInvalid as error:
             raise _explained(error, piece, block, request) from error
         table = table.replace_schema_metadata(metadata)
-        yield from table.to_batches(max_chunksize=_batch_rows(table.num_rows))
+        yield from table.to_batches(max_chunksize=balanced_rows(table.num_rows))
         empty = False
     if empty and piece.start == 0:
         kind = pa.string() if request.text_only else pa.null()
-        yield pa.schema([(name, kind) for name in columns.kept], metadata).empty_table().to_batches()[0]
-
-
-def _batch_rows(rows: int) -> int:
-    """Return how many rows a batch has so that batches of one block are of a size."""
-    return -(-rows // max(1, round(rows / BATCH_ROWS))) or 1
+        schema = pa.schema([(name, kind) for name in columns.kept], metadata)
+        yield pa.RecordBatch.from_pylist([], schema=schema)
 
 
 def _zero_byte(piece: Piece, block: Block) -> DatasetError:
-    line = _lines_before(piece.path, block.offset) + block.data.count(b"\n", 0, block.data.index(b"\0")) + 1
+    line = lines_before(piece.path, block.offset) + block.data.count(b"\n", 0, block.data.index(b"\0")) + 1
     return DatasetError(
         f"{piece.path} line {line} holds a zero byte, so the file is not CSV text; "
         "check dataset_format, or save the file as UTF-8."
@@ -246,7 +239,7 @@ def _explained(error: pa.ArrowInvalid, piece: Piece, block: Block, request: Data
         text = block.data.decode()
     except UnicodeDecodeError as problem:
         line_start = block.data.rfind(b"\n", 0, problem.start) + 1
-        line = _lines_before(piece.path, block.offset) + block.data.count(b"\n", 0, problem.start) + 1
+        line = lines_before(piece.path, block.offset) + block.data.count(b"\n", 0, problem.start) + 1
         excerpt = block.data[line_start:].partition(b"\n")[0][:80].decode(errors="replace")
         return DatasetError(
             f"{piece.path} line {line} is not UTF-8 text: {excerpt!r}; save the file as UTF-8."
@@ -258,7 +251,7 @@ def _explained(error: pa.ArrowInvalid, piece: Piece, block: Block, request: Data
         return NotSplittable(f"{piece.path} may have line breaks inside quoted fields")
     expected = "header" if request.format.header else "first row"
     place, row = _ragged_place(text, cells[0], str(error))
-    line = _lines_before(piece.path, block.offset) + place
+    line = lines_before(piece.path, block.offset) + place
     return DatasetError(
         f"{piece.path} line {line} has {cells[1]} cells, but the {expected} has {cells[0]}: {row[:80]!r}; "
         "quote cells that hold commas or line breaks."
@@ -277,15 +270,6 @@ def _ragged_place(text: str, expected: int, message: str) -> tuple[int, str]:
     except csv.Error:
         pass  # a field beyond that reader's limit
     return line, message
-
-
-def _lines_before(path: str, offset: int) -> int:
-    lines = 0
-    with reading(path), open_input(path) as stream:
-        while offset > 0 and (chunk := stream.read(min(offset, _SAMPLE))):
-            lines += chunk.count(b"\n")
-            offset -= len(chunk)
-    return lines
 
 
 def _has_quotes(path: str) -> bool:

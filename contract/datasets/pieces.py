@@ -14,6 +14,7 @@ from contract.datasets.storage import SourceFile, open_input, open_random, readi
 SMALL = 4 << 20
 
 BLOCK_SIZE = 8 << 20
+BATCH_ROWS = 65_536
 _LEAST_SPLIT, _LARGEST_SPLIT = 1 << 20, 48 << 20
 _SPLITS_WANTED = 16
 
@@ -123,6 +124,21 @@ def line_blocks(
             yield from _stream_blocks(piece.path, begin, size, find_cut or _after_last_newline)
         else:
             yield from _range_blocks(piece, begin, size)
+
+
+def lines_before(path: str, offset: int) -> int:
+    """Return how many lines end before a byte of the (decompressed) file; for messages about errors."""
+    lines = 0
+    with reading(path), open_input(path) as stream:
+        while offset > 0 and (chunk := stream.read(min(offset, BLOCK_SIZE))):
+            lines += chunk.count(b"\n")
+            offset -= len(chunk)
+    return lines
+
+
+def balanced_rows(rows: int) -> int:
+    """Return the rows of a batch, about `BATCH_ROWS`, so that the batches of one block are of a size."""
+    return -(-rows // max(1, round(rows / BATCH_ROWS))) or 1
 
 
 def _cut(file: SourceFile, target: int) -> Iterator[Piece]:

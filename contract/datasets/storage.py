@@ -101,6 +101,18 @@ def compression(path: str, first_bytes: bytes) -> str | None:
     return None
 
 
+def is_compressed(path: str) -> bool:
+    """Return whether a file is compressed as `compression` says.
+
+    Raises
+    ------
+    DatasetError
+        Naming the path and the cause.
+    """
+    with reading(path), open_random(path) as file:
+        return compression(path, file.read(8)) is not None
+
+
 def read_bytes(path: str, error: type[InputError] = DatasetError) -> bytes:
     """Return the content of a file, decompressed.
 

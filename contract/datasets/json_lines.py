@@ -1,0 +1,265 @@
+"""JSON files as record batches: JSON Lines in byte ranges, or one document that holds all rows."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import orjson
+import pyarrow as pa
+from pyarrow import json as arrow_json
+from pyarrow import types
+
+from contract.datasets import storage
+from contract.datasets.flatten import flatten_batch
+from contract.datasets.pieces import Block, Piece, balanced_rows, divide, label, line_blocks, lines_before
+from contract.datasets.request import DatasetRequest, excluded_positions
+from contract.datasets.rows import rows_to_batch
+from contract.datasets.storage import SourceFile
+from contract.errors import DatasetError
+
+_SAMPLE = 1 << 20
+_UTF8_MARK = b"\xef\xbb\xbf"
+_BLANK = b" \t\r\n"
+
+
+@dataclass(frozen=True)
+class JsonSplit:
+    """Some JSON files, or a byte range of one JSON Lines file."""
+
+    pieces: tuple[Piece, ...]
+    request: DatasetRequest
+
+    @property
+    def label(self) -> str:
+        """Return the file and the range in it."""
+        return label(self.pieces)
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """Yield the rows in order, nested fields flattened.
+
+        Raises
+        ------
+        DatasetError
+            Naming file and line of what is not a JSON object.
+        """
+        fields = JsonFields()
+        for piece in self.pieces:
+            if piece.is_whole_file and is_document(piece.path):
+                batches = _document_batches(piece.path)
+            else:
+                batches = _line_batches(piece, fields)
+            for batch in batches:
+                yield _arranged(batch, self.request)
+
+
+@dataclass
+class JsonFields:
+    """What earlier blocks taught about the fields: their order, and which ones only look like times."""
+
+    order: dict[str, None] = field(default_factory=dict)
+    text: dict[str, pa.DataType] = field(default_factory=dict)
+
+
+def json_splits(
+    files: Sequence[SourceFile], request: DatasetRequest, *, whole_files: bool = False
+) -> tuple[JsonSplit, ...]:
+    """Divide JSON files into splits.
+
+    Parameters
+    ----------
+    files
+        In path order.
+    request
+        With the columns to leave out.
+    whole_files
+        Never cut a file into byte ranges.
+    """
+    request = replace(request, preprocessor=None)
+
+    def may_cut(file: SourceFile) -> bool:
+        return not whole_files and not storage.is_compressed(file.path) and not is_document(file.path)
+
+    return tuple(JsonSplit(pieces, request) for pieces in divide(files, may_cut=may_cut))
+
+
+def parse_json_block(data: bytes, fields: JsonFields) -> pa.Table:
+    """Parse JSON Lines into columns, in bulk.
+
+    Parameters
+    ----------
+    data
+        Whole lines, one object in each, in UTF-8.
+    fields
+        What is known of the fields; updated.
+
+    Returns
+    -------
+    One chunk per column, columns in the order in which fields are first seen. Text that looks like a
+    time stays text.
+
+    Raises
+    ------
+    pyarrow.ArrowInvalid
+        When a line is not an object, a field has values of several kinds, or an object names it twice.
+    """
+    if not data.isascii():
+        try:
+            data.decode()
+        except UnicodeDecodeError as error:
+            raise pa.ArrowInvalid(str(error)) from error
+    table = _read(data, fields.text)
+    times = {column.name: as_text for column in table.schema if (as_text := _text_for_times(column.type))}
+    if times:
+        fields.text |= times
+        names = table.schema.names
+        table = _read(data, fields.text).select(names)
+    fields.order |= dict.fromkeys(table.schema.names)
+    present = set(table.schema.names)
+    return table.select([name for name in fields.order if name in present]).combine_chunks()
+
+
+def is_document(path: str) -> bool:
+    """Return whether a JSON file is one document rather than one object per line.
+
+    It is when it begins an array, when its first line is no whole value, or when its only line is an
+    object whose one member is a list of objects.
+    """
+    with storage.reading(path), storage.open_input(path) as stream:
+        data = chunk = stream.read(_SAMPLE)
+        while chunk and b"\n" not in chunk:
+            chunk = stream.read(len(data))
+            data += chunk
+        data = data.removeprefix(_UTF8_MARK).lstrip(_BLANK)
+        is_one_line = not data.partition(b"\n")[2].strip(_BLANK) and not stream.read(1)
+    if not data.startswith(b"{"):
+        return bool(data.startswith(b"["))
+    try:
+        value = _loads(data.partition(b"\n")[0])
+    except ValueError:
+        return True  # a mere mistake in line 1 is told apart when the document is read
+    return is_one_line and len(value) == 1 and _is_rows(next(iter(value.values())))
+
+
+def _line_batches(piece: Piece, fields: JsonFields) -> Iterator[pa.RecordBatch]:
+    for block in line_blocks(piece):
+        data = block.data.removeprefix(_UTF8_MARK) if block.offset == 0 else block.data
+        if not data.strip(_BLANK):
+            continue
+        try:
+            table = parse_json_block(data, fields)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+            yield from _row_batches(_rows(piece, replace(block, data=data)))
+            continue
+        if not table.num_columns:
+            yield from _row_batches([{}] * table.num_rows)
+            continue
+        yield from table.to_batches(max_chunksize=balanced_rows(table.num_rows))
+
+
+def _rows(piece: Piece, block: Block) -> list[dict[str, Any]]:
+    """Read a block line by line, exactly."""
+    rows = []
+    for number, line in enumerate(block.data.split(b"\n")):
+        if not line.strip(_BLANK):
+            continue
+        try:
+            row = _loads(line)
+        except ValueError as error:
+            raise _bad_line(piece, block, number, line, f"is not JSON ({error})") from None
+        if not isinstance(row, dict):
+            raise _bad_line(piece, block, number, line, "is not a JSON object")
+        rows.append(row)
+    return rows
+
+
+def _bad_line(piece: Piece, block: Block, number: int, line: bytes, what: str) -> DatasetError:
+    place = lines_before(piece.path, block.offset) + number + 1
+    excerpt = line[:80].decode(errors="replace")
+    return DatasetError(
+        f"{piece.path} line {place} {what}: {excerpt!r}; each line must hold one JSON object."
+    )
+
+
+def _document_batches(path: str) -> Iterator[pa.RecordBatch]:
+    """Read a file that is an array of objects, an object with one such array, or a single object."""
+    data = storage.read_bytes(path).removeprefix(_UTF8_MARK)
+    try:
+        document = _loads(data)
+    except ValueError as error:
+        lines = data.splitlines()
+        first = next((line for line in lines if line.strip(_BLANK)), b"")
+        if first.lstrip(_BLANK).startswith(b"{") and len(lines) > 1 and first.strip(_BLANK) != b"{":
+            # Rather JSON Lines with a mistake; the line by line reading names it.
+            _rows(Piece(path), Block(0, data))
+        raise DatasetError(f"{path} is not JSON: {error}; check that the file is complete.") from None
+    if isinstance(document, dict):
+        lists = [member for member in document.values() if _is_rows(member)]
+        document = lists[0] if len(lists) == 1 else [document]
+    if not _is_rows(document) and document != []:
+        raise DatasetError(f"{path} is a JSON document without rows; it must be an array of objects.")
+    yield from _row_batches(document)
+
+
+def _row_batches(rows: list[dict[str, Any]]) -> Iterator[pa.RecordBatch]:
+    size = balanced_rows(len(rows))
+    for start in range(0, len(rows), size):
+        yield rows_to_batch(rows[start : start + size])
+
+
+def _is_rows(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(row, dict) for row in value)
+
+
+def _loads(data: bytes) -> Any:
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError:
+        # Python writes NaN and Infinity, which strict JSON does not know.
+        return json.loads(data)
+
+
+def _arranged(batch: pa.RecordBatch, request: DatasetRequest) -> pa.RecordBatch:
+    batch = flatten_batch(batch)
+    names = batch.schema.names
+    excluded = excluded_positions(names, request.exclude)
+    kept = [name for position, name in enumerate(names) if position not in excluded]
+    if request.text_only:
+        kept.sort()  # as the originals' engine orders the fields of JSON
+    return batch if kept == names else batch.select(kept)
+
+
+def _read(data: bytes, explicit: dict[str, pa.DataType]) -> pa.Table:
+    parse = arrow_json.ParseOptions(
+        explicit_schema=pa.schema(list(explicit.items())) if explicit else None,
+        newlines_in_values=False,
+        unexpected_field_behavior="infer",
+    )
+    read = functools.partial(arrow_json.read_json, parse_options=parse)
+    try:
+        return read(pa.BufferReader(data), arrow_json.ReadOptions(use_threads=False, block_size=1 << 20))
+    except pa.ArrowInvalid as error:
+        if "straddling" not in str(error):
+            raise
+    whole = arrow_json.ReadOptions(use_threads=False, block_size=len(data) + 1)
+    return read(pa.BufferReader(data), whole)
+
+
+def _text_for_times(kind: pa.DataType) -> pa.DataType | None:
+    """Return the type with text in place of times, None when there is no time in it."""
+    if types.is_temporal(kind):
+        return pa.string()
+    if types.is_list(kind):
+        element = _text_for_times(kind.value_type)
+        return None if element is None else pa.list_(element)
+    if types.is_struct(kind):
+        members = [(member.name, member.type, _text_for_times(member.type)) for member in kind]
+        if any(as_text is not None for _, _, as_text in members):
+            # A member that was always null may yet become anything, so it is not fixed.
+            return pa.struct(
+                [(name, text or known) for name, known, text in members if not types.is_null(known)]
+            )
+    return None

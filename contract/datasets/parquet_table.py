@@ -1,0 +1,169 @@
+"""Parquet files as record batches: row groups of large files side by side, small files together."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from contract.datasets.flatten import flatten_batch
+from contract.datasets.pieces import BATCH_ROWS, Piece, divide, label, split_size
+from contract.datasets.request import DatasetRequest, excluded_positions
+from contract.datasets.storage import SourceFile, is_s3, open_random, reading
+from contract.errors import DatasetError
+
+# Wide tables get fewer rows per batch and smaller read buffers, so that memory does not grow with columns.
+_BATCH_CELLS = 8 << 20
+_BUFFERS = 64 << 20
+# Codes of a dictionary take less than this, in bytes a value; text that was not encoded takes more.
+_ENCODED = 4.0
+
+
+@dataclass(frozen=True)
+class ParquetSplit:
+    """Some Parquet files, or row groups of one."""
+
+    pieces: tuple[Piece, ...]
+    request: DatasetRequest
+    row_groups: tuple[int, ...] | None = None
+
+    @property
+    def label(self) -> str:
+        """Return the file and the row groups in it."""
+        if self.row_groups is None:
+            return label(self.pieces)
+        return f"{self.pieces[0].path} row groups {self.row_groups[0]}-{self.row_groups[-1]}"
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """Yield the rows in order, nested columns flattened.
+
+        Raises
+        ------
+        DatasetError
+            Naming the file that is damaged or is not Parquet.
+        """
+        for piece in self.pieces:
+            yield from _file_batches(piece.path, self.row_groups, self.request)
+
+
+def parquet_splits(files: Sequence[SourceFile], request: DatasetRequest) -> tuple[ParquetSplit, ...]:
+    """Divide Parquet files into splits.
+
+    Parameters
+    ----------
+    files
+        In path order.
+    request
+        With the columns to leave out.
+    """
+    request = replace(request, preprocessor=None)
+    target = split_size(sum(file.size for file in files))
+    splits: list[ParquetSplit] = []
+    for pieces in divide(files, may_cut=lambda _: True):
+        if pieces[0].is_whole_file:
+            splits.append(ParquetSplit(pieces, request))
+        elif pieces[0].start == 0:
+            whole = (Piece(pieces[0].path),)
+            splits += [ParquetSplit(whole, request, groups) for groups in _row_groups(pieces[0].path, target)]
+    return tuple(splits)
+
+
+def _row_groups(path: str, target: int) -> Iterator[tuple[int, ...]]:
+    """Gather row groups until they have about `target` bytes as stored."""
+    with _parquet(path), open_random(path) as file:
+        metadata = pq.read_metadata(file)
+        stored = file.size()
+    sizes = [metadata.row_group(group).total_byte_size for group in range(metadata.num_row_groups)]
+    shrinkage = stored / max(1, sum(sizes))
+    groups: list[int] = []
+    gathered = 0.0
+    for group, size in enumerate(sizes):
+        groups.append(group)
+        gathered += size * shrinkage
+        if gathered >= target or group == len(sizes) - 1:
+            yield tuple(groups)
+            groups, gathered = [], 0.0
+
+
+def _file_batches(
+    path: str, row_groups: tuple[int, ...] | None, request: DatasetRequest
+) -> Iterator[pa.RecordBatch]:
+    with _parquet(path), open_random(path) as source:
+        file = _open(path, source)
+        metadata, names = file.metadata, file.schema_arrow.names
+        excluded = excluded_positions(names, request.exclude)
+        kept = [name for position, name in enumerate(names) if position not in excluded]
+        if names and not kept:
+            raise DatasetError(f"{path} has no column left after exclude_features_attribute; exclude fewer.")
+        if metadata.num_rows == 0:
+            empty = pa.RecordBatch.from_pylist([], schema=file.schema_arrow)
+            yield _flat(empty, kept, path, request)
+            return
+        batches = file.iter_batches(
+            max(1024, min(BATCH_ROWS, _BATCH_CELLS // max(1, metadata.num_columns))),
+            row_groups=list(range(metadata.num_row_groups) if row_groups is None else row_groups),
+            columns=kept if excluded else None,
+            use_threads=False,
+        )
+        for batch in batches:
+            yield _flat(batch, kept, path, request)
+
+
+def _open(path: str, source: pa.NativeFile) -> pq.ParquetFile:
+    metadata = pq.read_metadata(source)
+    return pq.ParquetFile(
+        source,
+        metadata=metadata,
+        read_dictionary=_encoded_text(metadata),
+        # Streaming through small buffers bounds memory even for one giant row group; over the network,
+        # fewer and larger requests are worth the memory of a row group.
+        pre_buffer=is_s3(path),
+        buffer_size=max(16 << 10, min(1 << 20, _BUFFERS // max(1, metadata.num_columns))),
+    )
+
+
+def _flat(batch: pa.RecordBatch, kept: list[str], path: str, request: DatasetRequest) -> pa.RecordBatch:
+    if len(kept) < batch.num_columns:
+        # A name with dots may be read along with the column called like its beginning.
+        batch = batch.select(kept)
+    try:
+        flat = flatten_batch(batch.replace_schema_metadata(None))
+    except DatasetError as error:
+        raise DatasetError(f"{path}: {error.message}") from error
+    nested = [name for name in flat.schema.names if name in request.exclude]
+    return flat.drop_columns(nested) if nested else flat
+
+
+def _encoded_text(metadata: pq.FileMetaData) -> list[str]:
+    """Return the text columns that are stored as codes of a dictionary of reasonable size."""
+    if metadata.num_row_groups == 0:
+        return []
+    group = metadata.row_group(0)
+    text = []
+    for position in range(metadata.num_columns):
+        column = metadata.schema.column(position)
+        is_nested = "." in column.path
+        if is_nested or column.physical_type != "BYTE_ARRAY" or column.logical_type.type != "STRING":
+            continue
+        chunk = group.column(position)
+        if chunk.has_dictionary_page and chunk.total_uncompressed_size <= _ENCODED * max(1, chunk.num_values):
+            text.append(column.path)
+    return text
+
+
+@contextlib.contextmanager
+def _parquet(path: str) -> Iterator[None]:
+    """Turn what reading Parquet raises inside the block into an error that names the file."""
+    with reading(path):
+        try:
+            yield
+        except pa.ArrowNotImplementedError as error:
+            raise DatasetError(f"{path} uses Parquet in a way that cannot be read: {error}.") from error
+        except pa.ArrowInvalid as error:
+            raise DatasetError(
+                f"{path} is truncated or not Parquet ({str(error).rstrip('.')}); "
+                "write it again, or check dataset_format."
+            ) from error
