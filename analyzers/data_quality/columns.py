@@ -13,6 +13,15 @@ from contract.documents.violations import CheckType, Violation
 MISSING_COLUMNS = "Missing columns"
 EXTRA_COLUMNS = "Extra columns"
 
+_LEAVE_OUT = (
+    "leave the others out with exclude_features_attribute, or select only the captured data that the "
+    "baseline holds."
+)
+_CAPTURE_MORE = (
+    "select all the captured data that the baseline holds, or make the baseline without the other columns "
+    "(exclude_features_attribute)."
+)
+
 _MOST_LISTED = 20
 _MOST_COMPARED = 100_000
 
@@ -115,10 +124,10 @@ def _compare_positions(statistics: Statistics, constraints: Constraints) -> list
     kind, name = _mismatch(current, expected)
     difference = abs(current - expected)
     surplus = f"{difference} {'more' if current > expected else 'fewer'} column{'s' * (difference > 1)}"
+    fix = _LEAVE_OUT if current > expected else _CAPTURE_MORE
     description = (
-        f"The data has {surplus} than the baseline and no column names, so they cannot be matched; "
-        "leave columns out with exclude_features_attribute, select the captured data that the baseline "
-        f"holds, or make a baseline of data like this. {counts_text(statistics, constraints)}"
+        f"The data has {surplus} than the baseline and no column names, so they cannot be matched; {fix} "
+        f"{counts_text(statistics, constraints)}"
     )
     return [Violation(kind, description, name)]
 

@@ -7,6 +7,7 @@ import pytest
 from hand_made import document, numeric, text, unknown
 
 from analyzers.data_quality.check import check
+from analyzers.data_quality.check_sound import FALSE_ALARM_RATE, _tarone
 from analyzers.data_quality.suggest import suggest
 from contract.analyzer import Baseline
 from contract.documents.statistics import NumericBucket
@@ -399,3 +400,19 @@ def test_an_empty_window_is_clean():
     decision = check(document(), baseline)
     assert listed(decision) == []
     assert "no rows" in decision.notes[0]
+
+
+def test_features_that_are_always_complete_take_no_share_of_the_budget():
+    complete = [numeric(f"c{i}", normal(rows=299)) for i in range(200)]
+    baseline = baseline_of(numeric("x", normal(rows=299)), *complete)
+    window = [numeric(f"c{i}", normal(rows=320)) for i in range(200)]
+    decision = check(document(numeric("x", normal(rows=310), missing=10), *window), baseline)
+    assert ("x", "completeness_check") in listed(decision)
+
+
+@pytest.mark.parametrize(
+    ("smallest", "able"),
+    [([1.0, 1.0], 1), ([0.0, 1.0], 1), ([0.0, 0.0, 1.0], 2), ([0.0] * 5, 5), ([0.0, 0.002], 2), ([], 1)],
+)
+def test_tarones_count(smallest, able):
+    assert _tarone(smallest) == pytest.approx(FALSE_ALARM_RATE / able)

@@ -1,0 +1,200 @@
+"""The limits a constraints file sets, under sound rules: types, completeness, known values.
+
+Each check reports a share that lies below its limit by more than chance explains.
+"""
+
+from __future__ import annotations
+
+from analyzers.data_quality.cells import INTEGRAL, category_counts, class_counts
+from analyzers.data_quality.columns import FeaturePair
+from analyzers.data_quality.kll import weighted_values
+from analyzers.data_quality.significance import binomial_tail, hypergeometric_tail
+from analyzers.data_quality.suggest import DOMAIN_THRESHOLD, domain_threshold
+from analyzers.data_quality.wording import counted, number, percent
+from contract.documents.json_layout import java_double
+from contract.documents.statistics import FeatureStatistics, NumericalStatistics
+from contract.documents.violations import CheckType, Violation
+
+# Classes of a cell that satisfy each expected type; anything can be text, and Unknown accepts anything.
+_NUMBERS = (INTEGRAL, "IntegralValued", "Fractional")
+CLASSES = {"Integral": (INTEGRAL, "IntegralValued"), "Fractional": _NUMBERS}
+
+# HyperLogLog's count is off by more than a fifth once in 10,000 columns.
+_DISTINCT_COUNT_MARGIN = 0.8
+# Below this share of known values a domain is no closed list, so its length proves nothing.
+_CLOSED_DOMAIN = 0.9
+
+
+def check_type(pair: FeaturePair, alpha: float) -> Violation | None:
+    """Report a share of cells of the expected type significantly below the threshold."""
+    expected = pair.expected.inferred_type
+    present = pair.current.num_present
+    if expected not in CLASSES or not present:
+        return None
+    mismatches = _mismatches(pair, current=True)
+    threshold = pair.config.datatype_check_threshold
+    known_mismatches = _mismatches(pair, current=False)
+    ratio = 1.0 - mismatches / present
+    if ratio >= threshold:
+        return None
+    if known_mismatches and pair.baseline is not None:
+        known_present = pair.baseline.num_present
+        p_value = hypergeometric_tail(
+            mismatches, present, mismatches + known_mismatches, present + known_present
+        )
+    else:
+        p_value = binomial_tail(mismatches, present, 1.0 - threshold)
+    if p_value >= alpha:
+        return None
+    counts = class_counts(pair.current)
+    wrong = [(name, count) for name, count in counts.items() if count and name not in CLASSES[expected]]
+    found = ", ".join(f"{count} {name}" for name, count in wrong)
+    description = (
+        f"Data type match requirement is not met. Expected data type: {expected}, "
+        f"Expected match: {java_double(threshold * 100)}%. "
+        f"Observed: Only {java_double(ratio * 100)}% of data is {expected}. "
+        f"Of {present} values there are {found}."
+    )
+    return Violation(CheckType.DATA_TYPE, description, pair.name)
+
+
+def _mismatches(pair: FeaturePair, *, current: bool) -> int:
+    feature = pair.current if current else pair.baseline
+    if feature is None:
+        return 0
+    accepted = CLASSES[pair.expected.inferred_type]
+    return sum(count for name, count in class_counts(feature).items() if name not in accepted)
+
+
+def check_completeness(pair: FeaturePair, alpha: float) -> Violation | None:
+    """Report a share of values significantly below the expected one."""
+    expected = pair.expected.completeness
+    observed = pair.current.completeness
+    if expected is None or observed >= expected:
+        return None
+    missing, rows = pair.current.num_missing, _rows(pair.current)
+    sampled = _sampled_completeness(pair)
+    if sampled is not None:
+        p_value = hypergeometric_tail(missing, rows, missing + sampled.num_missing, rows + _rows(sampled))
+    else:
+        p_value = binomial_tail(missing, rows, 1.0 - expected)
+    if p_value >= alpha:
+        return None
+    usual = number(round(rows * (1.0 - expected), 1))
+    description = (
+        f"Only {percent(observed)} of values are present, {percent(expected)} are expected: "
+        f"{missing} of {rows} are missing, where about {usual} were to be expected."
+    )
+    return Violation(CheckType.COMPLETENESS, description, pair.name)
+
+
+def smallest_completeness_p_value(pair: FeaturePair) -> float:
+    """Return the smallest p-value the check can give, with as many missing cells on both sides together.
+
+    1.0 where nothing can be wrong by chance. Tarone's correction for many discrete tests needs it.
+    """
+    expected = pair.expected.completeness
+    rows = _rows(pair.current)
+    if expected is None or not rows:
+        return 1.0
+    sampled = _sampled_completeness(pair)
+    if sampled is None:
+        return 0.0 if expected < 1.0 else 1.0
+    missing = pair.current.num_missing + sampled.num_missing
+    return hypergeometric_tail(min(missing, rows), rows, missing, rows + _rows(sampled)) if missing else 1.0
+
+
+def _sampled_completeness(pair: FeaturePair) -> FeatureStatistics | None:
+    """Return the baseline when the limit is what its sample showed, so that its own noise counts as well."""
+    known = pair.baseline
+    if known is None or pair.expected.completeness is None or not _rows(known):
+        return None
+    return known if abs(known.completeness - pair.expected.completeness) <= 1e-9 else None
+
+
+def _rows(feature: FeatureStatistics) -> int:
+    return feature.num_present + feature.num_missing
+
+
+def check_categories(pair: FeaturePair, alpha: float) -> Violation | None:
+    """Report a share of known values significantly below the threshold."""
+    domains = pair.expected.domains
+    if domains is None or not pair.current.num_present:
+        return None
+    threshold = _known_share(pair, domains)
+    unseen = _unseen(pair, domains)
+    if unseen is None:
+        return _check_number_of_categories(pair, domains, threshold)
+    present = pair.current.num_present
+    outside = sum(unseen.values())
+    ratio = 1.0 - outside / present
+    if ratio >= threshold or binomial_tail(outside, present, 1.0 - threshold) >= alpha:
+        return None
+    description = (
+        f"Only {percent(ratio)} of values are known, {percent(threshold)} are expected: "
+        f"{outside} of {present} are not among the {len(domains)} values of the baseline, such as "
+        f"{counted(unseen.items())}."
+    )
+    return Violation(CheckType.CATEGORICAL_VALUES, description, pair.name)
+
+
+def _known_share(pair: FeaturePair, domains: list[str]) -> float:
+    """Return the share of values that must be known.
+
+    A domain that is what the baseline's sample showed, in a file without an override for the feature (as the
+    originals wrote them), gets the room that `suggest` leaves. A domain that an expert edited is complete.
+    """
+    threshold = pair.config.domain_content_threshold
+    sampled = category_counts(pair.baseline) if pair.baseline is not None else None
+    overridden = any(
+        DOMAIN_THRESHOLD in overrides
+        for overrides in (pair.expected.overrides, pair.expected.string_overrides)
+    )
+    if threshold < 1.0 or overridden or not sampled or set(sampled) != set(domains):
+        return threshold
+    return domain_threshold(list(sampled.values()))
+
+
+def _unseen(pair: FeaturePair, domains: list[str]) -> dict[str, int] | None:
+    """Return the rows of each value outside the domain; None when the window lists no values."""
+    if pair.current.numerical is not None:
+        return _unseen_numbers(pair.current.numerical, domains)
+    counts = category_counts(pair.current)
+    if counts is None:
+        return None
+    known = set(domains)
+    return {value: count for value, count in counts.items() if value not in known}
+
+
+def _unseen_numbers(numbers: NumericalStatistics, domains: list[str]) -> dict[str, int] | None:
+    # The baseline was text and the window holds numbers only: compare as numbers, because "07" was read as 7.
+    if numbers.sketch is None:
+        return None
+    known = {parsed for text in domains if (parsed := _parse(text)) is not None}
+    unseen: dict[str, int] = {}
+    for value, weight in zip(
+        *(part.tolist() for part in weighted_values(numbers.sketch.levels)), strict=True
+    ):
+        if value not in known:
+            text = number(value)
+            unseen[text] = unseen.get(text, 0) + int(weight)
+    return unseen
+
+
+def _parse(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def _check_number_of_categories(pair: FeaturePair, domains: list[str], threshold: float) -> Violation | None:
+    text = pair.current.string
+    distinct = (text.distinct_count or 0.0) if text is not None else 0.0
+    if threshold < _CLOSED_DOMAIN or distinct * _DISTINCT_COUNT_MARGIN <= len(domains):
+        return None
+    description = (
+        f"About {number(round(distinct))} distinct values were seen, too many to list, where the baseline "
+        f"has {len(domains)} and {percent(threshold)} of values are expected to be among those."
+    )
+    return Violation(CheckType.CATEGORICAL_VALUES, description, pair.name)
