@@ -108,8 +108,9 @@ def compare_columns(statistics: Statistics, constraints: Constraints) -> list[Vi
     required = [
         feature.name for feature in constraints.features if constraints.config(feature).evaluate_constraints
     ]
-    missing = [name for name in required if name not in set(current)]
-    extra = [name for name in current if name not in set(expected)]
+    current_names, expected_names = set(current), set(expected)
+    missing = [name for name in required if name not in current_names]
+    extra = [name for name in current if name not in expected_names]
     ending = counts_text(statistics, constraints)
     return [
         *_violations(CheckType.MISSING_COLUMN, MISSING_COLUMNS, missing, extra, ending),
