@@ -97,7 +97,7 @@ def line_blocks(
     piece: Piece,
     *,
     begin: int = 0,
-    size: int = BLOCK_SIZE,
+    size: int | None = None,
     find_cut: Callable[[bytes], int] | None = None,
 ) -> Iterator[Block]:
     """Yield the lines of a piece in blocks that end after a newline (or at the end of the file).
@@ -109,7 +109,7 @@ def line_blocks(
     begin
         Bytes to leave out at the beginning of the file, such as a header row.
     size
-        Bytes per block, about; a block grows until it holds a whole line.
+        Bytes per block, about; default `BLOCK_SIZE`. A block grows until it holds a whole line.
     find_cut
         Given the text read so far (not all of the file), returns where the last whole record in it
         ends, 0 for nowhere. By default records end at newlines. Whole files only.
@@ -119,6 +119,7 @@ def line_blocks(
     DatasetError
         When the file cannot be read, naming it and the cause.
     """
+    size = size or BLOCK_SIZE
     with reading(piece.path):
         if piece.is_whole_file:
             yield from _stream_blocks(piece.path, begin, size, find_cut or _after_last_newline)

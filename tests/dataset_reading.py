@@ -1,0 +1,36 @@
+"""What the tests of the readers share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from contract.datasets.format import parse_dataset_format
+from contract.datasets.plan import DatasetRequest, Plan, plan_dataset
+from contract.datasets.request import Split
+
+
+def request(source: Path | str, dataset_format: str = "csv", **options: Any) -> DatasetRequest:
+    return DatasetRequest(str(source), parse_dataset_format(dataset_format), **options)
+
+
+def plan(
+    source: Path | str, dataset_format: str = "csv", *, whole_files: bool = False, **options: Any
+) -> Plan:
+    return plan_dataset(request(source, dataset_format, **options), whole_files=whole_files)
+
+
+def rows(splits: Iterable[Split]) -> list[dict[str, Any]]:
+    """Read splits one after the other, missing columns of a batch left out."""
+    return [row for split in splits for batch in split.batches() for row in batch.to_pylist()]
+
+
+def read(source: Path | str, dataset_format: str = "csv", **options: Any) -> list[dict[str, Any]]:
+    return rows(plan(source, dataset_format, **options).splits)
+
+
+def first_batch(source: Path | str, dataset_format: str = "csv", **options: Any) -> pa.RecordBatch:
+    return next(plan(source, dataset_format, **options).splits[0].batches())
