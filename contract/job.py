@@ -19,7 +19,7 @@ from contract.documents.statistics import Statistics, read_statistics, statistic
 from contract.documents.violations import Violations, violations_to_json
 from contract.errors import DatasetError
 from contract.outcome import EXIT_COMPLETED, EXIT_VIOLATIONS, completed_message
-from contract.scripts import Preprocessor, load_preprocessor, run_postprocessor
+from contract.scripts import Preprocessor, load_postprocessor, load_preprocessor, run_postprocessor
 from contract.settings import Settings
 
 STATISTICS = "statistics.json"
@@ -54,6 +54,8 @@ def run(settings: Settings, make_analyzer: MakeAnalyzer) -> Outcome:
     storage.prepare_output(settings.output_path)
     baseline = read_baseline(settings)
     preprocessor = _preprocessor(settings)
+    if settings.post_analytics_processor_script:
+        load_postprocessor(settings.post_analytics_processor_script)  # its mistakes show before the work
     plan, analyzer, summary = _summarize(settings, baseline, preprocessor, make_analyzer)
     rows = analyzer.row_count(summary)
     _log.info("Read %d rows from %s in %.1f s", rows, settings.dataset_source, time.monotonic() - started)

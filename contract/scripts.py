@@ -109,6 +109,20 @@ def load_preprocessor(path: str) -> Preprocessor:
     return preprocessor
 
 
+def load_postprocessor(path: str) -> Handler:
+    """Return the `postprocess_handler` of a post-analytics script, ready to be called without arguments.
+
+    Raises
+    ------
+    ScriptError
+        When the file cannot be read or executed, or lacks the function.
+    """
+    module = _module(path)
+    if not callable(getattr(module, POST_HANDLER, None)):
+        raise _missing(module, path, "post_analytics_processor_script", (POST_HANDLER,))
+    return _handler(path, POST_HANDLER, 0)
+
+
 def run_postprocessor(path: str) -> None:
     """Load a post-analytics script and call its `postprocess_handler` once.
 
@@ -117,10 +131,7 @@ def run_postprocessor(path: str) -> None:
     ScriptError
         When the file cannot be read or executed, lacks the function, or the function fails.
     """
-    module = _module(path)
-    if not callable(getattr(module, POST_HANDLER, None)):
-        raise _missing(module, path, "post_analytics_processor_script", (POST_HANDLER,))
-    handler = _handler(path, POST_HANDLER, 0)
+    handler = load_postprocessor(path)
     try:
         handler()
     except (Exception, SystemExit) as error:

@@ -16,143 +16,9 @@ from typing import Any, Literal, NoReturn
 from contract.datasets.format import DatasetFormat, parse_dataset_format
 from contract.datasets.window import Window, resolve_window
 from contract.errors import ConfigurationError
+from contract.variables import DEFAULT_MESSAGE_FILE, VARIABLE_BY_NAME, VARIABLES, Variable
 
 Rules = Literal["sound", "sagemaker"]
-
-DEFAULT_MESSAGE_FILE = "/opt/ml/output/message"
-DEFAULT_METRICS_DIRECTORY = "/opt/ml/output/metrics/cloudwatch"
-
-
-@dataclass(frozen=True)
-class Variable:
-    """One thing a user can set.
-
-    `kind` is how its text is read; `required` variables have no default; `ignored` ones are accepted
-    because the originals' jobs carry them, and change nothing.
-    """
-
-    name: str
-    help: str
-    kind: Literal["text", "switch", "choice", "count"] = "text"
-    default: str | None = None
-    choices: tuple[str, ...] = ()
-    aliases: tuple[str, ...] = ()
-    required: bool = False
-    ignored: bool = False
-    example: str = ""
-
-    @property
-    def flag(self) -> str:
-        """Return the flag of the console command."""
-        return "--" + self.name.replace("_", "-")
-
-
-VARIABLES: tuple[Variable, ...] = (
-    Variable(
-        "dataset_source",
-        "File or directory with the data, nested folders included; local or s3://.",
-        aliases=("dataset_source_path",),
-        required=True,
-        example="/opt/ml/processing/input/endpoint",
-    ),
-    Variable(
-        "dataset_format",
-        "How to read the data: csv, json, parquet or sagemakerCaptureJson, as JSON with options.",
-        required=True,
-        example='{"csv":{"header":true}}',
-    ),
-    Variable(
-        "output_path",
-        "Directory for statistics.json, constraints.json and constraint_violations.json.",
-        required=True,
-        example="/opt/ml/processing/output",
-    ),
-    Variable(
-        "baseline_constraints", "constraints.json of a baseline job. With it, the job monitors a window."
-    ),
-    Variable("baseline_statistics", "statistics.json of a baseline job. With it, drift is measured."),
-    Variable(
-        "rules",
-        "How to decide: sound (statistics) or sagemaker (as the original containers did).",
-        kind="choice",
-        choices=("sound", "sagemaker"),
-        default="sound",
-    ),
-    Variable(
-        "record_preprocessor_script",
-        "Python file with preprocess_handler(record) or preprocess_dataframe(df).",
-    ),
-    Variable(
-        "post_analytics_processor_script", "Python file with postprocess_handler(), run after the analysis."
-    ),
-    Variable("start_time", "Start of the window, ISO 8601, included.", example="2026-05-06T22:00:00Z"),
-    Variable("end_time", "End of the window, ISO 8601, excluded.", example="2026-05-06T23:00:00Z"),
-    Variable(
-        "window",
-        "Length of the window as an ISO 8601 duration, when the orchestrator computes no times: "
-        "PT1H is the last full hour.",
-        example="PT1H",
-    ),
-    Variable("start_time_offset", "ISO 8601 duration added to the start of the window.", example="-P3D"),
-    Variable("end_time_offset", "ISO 8601 duration added to the end of the window.", example="-P1D"),
-    Variable(
-        "exclude_features_attribute",
-        "Columns to leave out: names or zero-based positions, separated by commas.",
-        example="customer_id,0",
-    ),
-    Variable(
-        "categorical_drift_method",
-        "How drift of text features is measured; copied into the suggested constraints.",
-        kind="choice",
-        choices=("LInfinity", "ChiSquared"),
-    ),
-    Variable(
-        "fail_on_violations", "Exit with code 3 when there are violations.", kind="switch", default="Disabled"
-    ),
-    Variable(
-        "publish_cloudwatch_metrics",
-        "Write CloudWatch metric files.",
-        kind="switch",
-        default="Disabled",
-    ),
-    Variable(
-        "cloudwatch_metrics_directory",
-        "Directory for CloudWatch metric files.",
-        default=DEFAULT_METRICS_DIRECTORY,
-    ),
-    Variable(
-        "output_message_file",
-        "File that gets the outcome in one sentence.",
-        default=DEFAULT_MESSAGE_FILE,
-    ),
-    Variable("metric_time", "Timestamp of published metrics, ISO 8601; default: start of the window."),
-    Variable("sagemaker_endpoint_name", "Endpoint name, a dimension of published metrics."),
-    Variable("sagemaker_monitoring_schedule_name", "Schedule name, a dimension of published metrics."),
-    Variable(
-        "analysis_type",
-        "Only checked: an image refuses a job meant for another.",
-        example="DATA_QUALITY",
-    ),
-    Variable("workers", "Number of splits read at once; default: the processors available.", kind="count"),
-    Variable(
-        "log_level",
-        "Least severity that is logged.",
-        kind="choice",
-        choices=("DEBUG", "INFO", "WARNING", "ERROR"),
-        default="INFO",
-    ),
-    Variable("sagemaker_endpoint_datacapture_prefix", "Accepted for compatibility; not used.", ignored=True),
-    Variable("monitoring_input_type", "Accepted for compatibility; not used.", ignored=True),
-    Variable("detect_drift", "Accepted for compatibility; not used.", ignored=True),
-    Variable("detect_outliers", "Accepted for compatibility; not used.", ignored=True),
-    Variable("image_data", "Accepted for compatibility; not used.", ignored=True),
-    Variable("report_enabled", "Accepted for compatibility; not used.", ignored=True),
-    Variable("auto_ml_job_detail", "Accepted for compatibility; not used.", ignored=True),
-)
-
-_BY_NAME: dict[str, Variable] = {
-    name: variable for variable in VARIABLES for name in (variable.name, *variable.aliases)
-}
 
 
 @dataclass(frozen=True)
@@ -383,9 +249,9 @@ def _near_misses(environment: Mapping[str, str]) -> list[str]:
     mistakes = []
     for name in environment:
         # Variables of the contract are lower-case; anything else belongs to somebody else.
-        if name in _BY_NAME or name != name.lower():
+        if name in VARIABLE_BY_NAME or name != name.lower():
             continue
-        close = difflib.get_close_matches(name, _BY_NAME, n=1, cutoff=0.84)
+        close = difflib.get_close_matches(name, VARIABLE_BY_NAME, n=1, cutoff=0.84)
         if close:
             mistakes.append(f"variable {name} is unknown: did you mean {close[0]}?")
     return mistakes

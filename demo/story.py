@@ -15,7 +15,7 @@ from pathlib import Path
 import pandas as pd
 
 from contract.errors import MonitorError, OutputError
-from contract.settings import VARIABLES
+from contract.variables import VARIABLES
 from demo.captures import write_captures
 from demo.flights import FEATURES, asked_between, load_tables, make_flights, split_training
 

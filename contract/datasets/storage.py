@@ -166,7 +166,7 @@ def prepare_output(directory: str) -> None:
     OutputError
         Naming the folder and the cause.
     """
-    with _writing(directory):
+    with _writing(directory, "output_path "):
         if is_s3(directory):
             bucket = _key(directory).partition("/")[0]
             if not _exists(_s3().get_file_info(bucket)):
@@ -232,11 +232,14 @@ def reading(path: str, role: str = "", error: type[InputError] = DatasetError) -
 
 
 @contextlib.contextmanager
-def _writing(path: str) -> Iterator[None]:
+def _writing(path: str, role: str = "") -> Iterator[None]:
     try:
         yield
     except OSError as problem:
-        raise OutputError(f"{path} cannot be written: {_cause(problem, path)}.") from problem
+        raise OutputError(
+            f"{role}{path} cannot be written: {_cause(problem, path)}; name a folder this job may write, "
+            "with room for the results."
+        ) from problem
 
 
 def _list_local(source: str) -> list[SourceFile]:

@@ -6,7 +6,8 @@ import pytest
 from fixtures import ROOT
 
 from contract.errors import ConfigurationError
-from contract.settings import VARIABLES, Settings, build_parser, message_file, read_settings
+from contract.settings import Settings, build_parser, message_file, read_settings
+from contract.variables import VARIABLES
 
 NEEDED = {"dataset_source": "/in", "dataset_format": '{"csv":{"header":true}}', "output_path": "/out"}
 NOW = datetime(2026, 5, 6, 22, 40, tzinfo=UTC)
