@@ -7,12 +7,12 @@ from benchmarks.simulate import CHANGES, FEATURES, simulate, table
 
 @pytest.fixture(scope="module")
 def rates():
-    return simulate(windows=25, changed_windows=6, seed=20261122)
+    return simulate(windows=20, changed_windows=4, seed=20261122)
 
 
 @pytest.mark.parametrize("rows", [500, 5_000])
 def test_windows_without_drift_are_clean(rates, rows):
-    assert rates["sound", rows].windows == 25
+    assert rates["sound", rows].windows == 20
     assert rates["sound", rows].false_alarm_rate < 0.01
     # What the sound rules are for: the originals' alarm in nearly every window of the same data.
     assert rates["sagemaker", rows].false_alarm_rate > 0.5
