@@ -30,7 +30,7 @@ from contract.datasets.storage import SourceFile, compression, open_random, read
 from contract.datasets.window import Window, folder_overlaps
 from contract.errors import DatasetError
 
-_FILE_SLACK = timedelta(hours=1)
+FILE_SLACK = timedelta(hours=1)
 _LAYOUT_RECORDS = 500
 _LAYOUT_FILES = 8
 
@@ -44,6 +44,7 @@ class CaptureSplit:
     pieces: tuple[Piece, ...]
     sides: tuple[str, ...]
     layout: Layout
+    types: dict[str, pa.DataType] = field(default_factory=dict, hash=False)
     text_only: bool = False
     window: Window | None = None
 
@@ -62,7 +63,7 @@ class CaptureSplit:
         """
         notes = Notes(self.label)
         dropped = [raw for raw, name in self.layout.names.items() if name is None]
-        parser = CellParser(self.text_only, dropped)
+        parser = CellParser(self.text_only, dropped, dict(self.types))
         for block in line_blocks(self.pieces):
             try:
                 batch = self._bulk(block, parser, notes)
@@ -138,11 +139,11 @@ def capture_splits(files: Sequence[SourceFile], request: DatasetRequest) -> tupl
     request
         With the format's `capture_indices`, the window, and the baseline's names.
     """
-    files = [file for file in files if folder_overlaps(file.path, request.window, _FILE_SLACK)]
+    files = [file for file in files if folder_overlaps(file.path, request.window, FILE_SLACK)]
     sides = column_order(request.format.capture_indices)
-    layout = capture_layout(files, sides, request)
+    layout, types = capture_layout(files, sides, request)
     return tuple(
-        CaptureSplit(pieces, sides, layout, request.text_only, request.window)
+        CaptureSplit(pieces, sides, layout, types, request.text_only, request.window)
         for pieces in divide(files, may_cut=may_cut)
     )
 
@@ -158,8 +159,18 @@ def may_cut(file: SourceFile) -> bool:
         return compression(file.path, stream.read_at(8, 0)) is None
 
 
-def capture_layout(files: Sequence[SourceFile], sides: tuple[str, ...], request: DatasetRequest) -> Layout:
-    """Decide what the columns are called, from the first records of the first files."""
+def capture_layout(
+    files: Sequence[SourceFile], sides: tuple[str, ...], request: DatasetRequest
+) -> tuple[Layout, dict[str, pa.DataType]]:
+    """Decide what the columns are called, and guess types of CSV cells, from the first records."""
+    records = _first_records(files, sides)
+    layout = find_layout(sides, records, request)
+    parser = CellParser(request.text_only)
+    capture_exact.exact_batch(records, sides, layout, parser, text_only=request.text_only)
+    return layout, parser.types
+
+
+def _first_records(files: Sequence[SourceFile], sides: tuple[str, ...]) -> list[list[list[Row] | None]]:
     records: list[list[list[Row] | None]] = []
     for file in files[:_LAYOUT_FILES]:
         first_block = next(iter(line_blocks([Piece(file.path)], size=1 << 18)), None)
@@ -176,7 +187,7 @@ def capture_layout(files: Sequence[SourceFile], sides: tuple[str, ...], request:
         seen = [any(record[side] is not None for record in records) for side in range(len(sides))]
         if all(seen):
             break
-    return find_layout(sides, records, request)
+    return records
 
 
 def rows_of_lines(

@@ -25,7 +25,7 @@ from contract.datasets.payload_columns import (
     json_columns,
     read_json,
     settle_columns,
-    text_buffer,
+    text_bytes,
 )
 
 
@@ -165,12 +165,12 @@ def _columns(side: str, extracted: Extracted, *, text_only: bool) -> Columns:
 
 def _csv_lines(data: pa.StringArray, *, whole: bool) -> Columns:
     text = pc.ascii_rtrim(data, "\r\n")
-    if pc.any(pc.match_substring(text, "\r")).as_py():
+    if b"\r" in text_bytes(text):
         text = pc.replace_substring(pc.replace_substring(text, "\r\n", "\n"), "\r", "\n")
     present = data.is_valid().to_numpy(zero_copy_only=False).astype(np.int64)
-    breaks = pc.fill_null(pc.count_substring(text, "\n"), 0).to_numpy(zero_copy_only=False)
-    if whole or not breaks.any():
+    if whole or b"\n" not in text_bytes(text):
         return Columns(present, lines=text.drop_null() if text.null_count else text)
+    breaks = pc.fill_null(pc.count_substring(text, "\n"), 0).to_numpy(zero_copy_only=False)
     return Columns(present + breaks, lines=pc.list_flatten(pc.split_pattern(text, "\n")))
 
 
@@ -253,32 +253,37 @@ def _padded(columns: Columns, width: int) -> pa.StringArray:
 
 def _parse_lines(texts: list[pa.StringArray], position: int, parse_cells: ParseCells) -> dict[str, pa.Array]:
     lines = pc.binary_join_element_wise(*texts, ",") if len(texts) > 1 else texts[0]
-    lines, width = _same_width(lines)
-    if width == 1:
-        # A blank line would be skipped, an empty cell is not.
-        lines = pc.if_else(pc.equal(lines, ""), '""', lines)
-    with_ends = pc.binary_join_element_wise(lines, "", "\n")
-    names = [cell_name(position + at) for at in range(width)]
+    quoted = b'"' in text_bytes(lines)
+    if quoted and (pc.count_substring(lines, '"').to_numpy() & 1).any():
+        raise NotBulkError("a quoted cell holds a line end")
+    width = len(next(csv.reader([lines[0].as_py()]), [])) or 1
     try:
-        return parse_cells(text_buffer(with_ends).to_pybytes(), names, len(lines))
+        return _parse_width(lines, width, position, parse_cells)
+    except CellsError as error:
+        if quoted:
+            raise NotBulkError(str(error)) from error
+    try:
+        return _parse_width(*_same_width(lines), position, parse_cells)
     except CellsError as error:
         raise NotBulkError(str(error)) from error
 
 
+def _parse_width(
+    lines: pa.StringArray, width: int, position: int, parse_cells: ParseCells
+) -> dict[str, pa.Array]:
+    if width == 1:
+        # A blank line would be skipped, an empty cell is not.
+        lines = pc.if_else(pc.equal(lines, ""), '""', lines)
+    names = [cell_name(position + at) for at in range(width)]
+    return parse_cells(text_bytes(pc.binary_join_element_wise(lines, "", "\n")), names, len(lines))
+
+
 def _same_width(lines: pa.StringArray) -> tuple[pa.StringArray, int]:
-    """Pad lines with empty cells so that all have as many as the longest."""
-    if pc.any(pc.match_substring(lines, '"')).as_py():
-        quotes = pc.count_substring(lines, '"').to_numpy()
-        if (quotes & 1).any():
-            raise NotBulkError("a quoted cell holds a line end")
-        # The CSV parser will object when another line has a different width.
-        return lines, len(next(csv.reader([lines[0].as_py()]), [""]))
+    """Pad lines without quotes with empty cells so that all have as many as the longest."""
     commas = pc.count_substring(lines, ",").to_numpy()
     most = int(commas.max(initial=0))
-    if (commas != most).any():
-        missing = pc.binary_repeat(",", pa.array(most - commas))
-        lines = pc.binary_join_element_wise(lines, missing, "")
-    return lines, most + 1
+    missing = pc.binary_repeat(",", pa.array(most - commas))
+    return pc.binary_join_element_wise(lines, missing, ""), most + 1
 
 
 def _require_utf8(array: Any) -> None:

@@ -33,7 +33,7 @@ class Layout:
     exclude
         Raw names to leave out beyond those of `names`.
     positional
-        Whether no column brought a name of its own.
+        Whether columns have to be matched with the baseline's by their position.
     """
 
     widths: tuple[int, ...]
@@ -105,6 +105,9 @@ def name_columns(layout: Layout, columns: list[str], request: DatasetRequest) ->
     positional = len(unnamed) == len(columns)
     if positional:
         final, excluded = positional_names(len(columns), request)
+        # By the baseline's names a single record with more cells disturbs no other column. The originals
+        # know positions only.
+        positional = request.text_only or final == columns
     else:
         final = _mixed_names(columns, unnamed, request) if unnamed else columns
         excluded = excluded_positions(final, request.exclude) | excluded_positions(columns, request.exclude)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -37,6 +38,15 @@ class Line:
         """Return the number of the line in its file, from 1."""
         return self.block.file_and_line(self.number)[1]
 
+    def is_first_of_file(self) -> bool:
+        """Return whether no other line but blank ones stands before it in the file."""
+        first = self.block.segments[0]
+        return self.number == self.block.first_number and first.offset == 0
+
+    def where(self) -> str:
+        """Return the place and the beginning of the line."""
+        return f"{self.block.place(self.number)}: {self.excerpt()!r}"
+
     def excerpt(self) -> str:
         """Return the first 80 characters."""
         return self.data[:320].decode(errors="replace").strip()[:80]
@@ -57,6 +67,11 @@ class LineBlock:
                 if not data.isspace():
                     yield Line(segment.path, data, number, self)
                 number += 1
+
+    @functools.cached_property
+    def first_number(self) -> int:
+        """Return the number of the first line that is not blank."""
+        return next((line.number for line in self.lines()), 0)
 
     def file_and_line(self, number: int) -> tuple[str, int]:
         """Return the path, and the number in that file (from 1), of a line of the block (from 0)."""

@@ -1,0 +1,372 @@
+import base64
+import gzip
+import json
+import logging
+import pickle
+from datetime import UTC, datetime
+
+import pyarrow as pa
+import pytest
+from capture_data import part, read_batches, read_columns, record, write
+from fixtures import fixture
+
+from contract.datasets.format import DatasetFormat
+from contract.datasets.plan import plan_dataset
+from contract.datasets.request import DatasetRequest
+from contract.datasets.window import Window
+from contract.errors import DatasetError
+
+HOUR = Window(datetime(2026, 5, 6, 10, tzinfo=UTC), datetime(2026, 5, 6, 11, tzinfo=UTC))
+
+
+def _read(tmp_path, records, **options):
+    return read_columns(write(tmp_path / "data" / "a.jsonl", records), **options)
+
+
+def test_response_comes_first_and_newlines_go(tmp_path):
+    rows = _read(tmp_path, [record("0.5\n", "1,a\n"), record("0.75\r\n", "2,b")])
+    assert rows == {"_c0": [0.5, 0.75], "_c1": [1, 2], "_c2": ["a", "b"]}
+
+
+def test_real_csv_captures():
+    rows = read_columns(fixture("model_monitor/sdk/capture.jsonl"))
+    assert list(rows) == [f"_c{position}" for position in range(8)]
+    assert len(rows["_c0"]) == 44
+    assert [rows[name][0] for name in rows] == [0.302709460258, 9, 45, 45, 42, 7, 5, 0]
+
+
+def test_real_json_captures_with_several_rows():
+    rows = read_columns(fixture("model_monitor/sdk/captured-data.jsonl"))
+    assert rows == {"predictions": [3.5, 4.0, 5.5] * 2, "instances": [1.0, 2.0, 5.0] * 2}
+    # What a list means does not depend on what is looked at.
+    output = read_columns(fixture("model_monitor/sdk/captured-data.jsonl"), indices=("endpointOutput",))
+    assert output == {"predictions": rows["predictions"]}
+
+
+def test_real_nested_json_captures():
+    rows = read_columns(fixture("model_monitor/capture/json_llm"))
+    assert list(rows) == [
+        "generated_text",
+        "inputs",
+        "parameters.max_new_tokens",
+        "parameters.temperature",
+        "parameters.top_p",
+        "parameters.do_sample",
+    ]
+    assert rows["parameters.max_new_tokens"] == [512] * 3
+    assert rows["parameters.do_sample"] == [True] * 3
+
+
+def test_real_flat_json_payload(tmp_path):
+    payload = json.loads(fixture("model_monitor/capture/json_payload/sample.json").read_text())
+    rows = _read(tmp_path, [record({"score": 0.5}, payload)])
+    assert {name: [value] for name, value in payload.items()} | {"score": [0.5]} == rows
+
+
+@pytest.mark.parametrize("indices", [("endpointInput",), ("endpointOutput",)])
+def test_one_index_only(tmp_path, indices):
+    rows = _read(tmp_path, [record("0.5", "1,a")], indices=indices)
+    assert list(rows.values()) == ([[1], ["a"]] if indices == ("endpointInput",) else [[0.5]])
+
+
+def test_batch_transform_indices(tmp_path):
+    captured = {"captureData": {"batchTransformOutput": part("7"), "batchTransformInput": part("1,2")}}
+    rows = _read(tmp_path, [captured], indices=("batchTransformInput", "batchTransformOutput"))
+    assert rows == {"_c0": [7], "_c1": [1], "_c2": [2]}
+
+
+def test_missing_payloads_are_missing_cells(tmp_path):
+    rows = _read(tmp_path, [record("1,2", "3"), record(None, "4"), record("5,6", None), record(None, None)])
+    assert rows == {"_c0": [1, None, 5, None], "_c1": [2, None, 6, None], "_c2": [3, 4, None, None]}
+
+
+@pytest.mark.parametrize(
+    ("output", "request_", "expected"),
+    [
+        ("1\n2\n", "3,x\n4,y", {"_c0": [1, 2], "_c1": [3, 4], "_c2": ["x", "y"]}),
+        ("1", "3,x\n4,y", {"_c0": [1, 1], "_c1": [3, 4], "_c2": ["x", "y"]}),
+        ("1\n2", "3,x", {"_c0": [1, 2], "_c1": [3, 3], "_c2": ["x", "x"]}),
+        ({"p": [1, 2]}, "3\n4", {"p": [1, 2], "_c1": [3, 4]}),
+        ([{"p": 1}, {"p": 2}], {"instances": [{"a": 3}, {"a": 4}]}, {"p": [1, 2], "a": [3, 4]}),
+        ([[1, 2], [3, 4]], "5\n6", {"_c0": [1, 3], "_c1": [2, 4], "_c2": [5, 6]}),
+        ({"p": [0.5]}, {"instances": [[1, 2]]}, {"p": [0.5], "instances.0": [1], "instances.1": [2]}),
+        (
+            {"p": [0.5, 0.25]},
+            {"f": [1, 2, 3]},
+            {"p.0": [0.5], "p.1": [0.25], "f.0": [1], "f.1": [2], "f.2": [3]},
+        ),
+        ({"score": 0.5}, {"f": [1]}, {"score": [0.5], "f.0": [1]}),
+        (part('{"p":1}\n{"p":2}\n', "JSON"), "3\n4", {"p": [1, 2], "_c1": [3, 4]}),
+        (0.5, "3", {"_c0": [0.5], "_c1": [3]}),
+        ([0.5, 2], [3], {"_c0": [0.5], "_c1": [2], "_c2": [3]}),
+    ],
+)
+def test_several_rows(tmp_path, output, request_, expected):
+    assert _read(tmp_path, [record(output, request_)]) == expected
+
+
+def test_numbers_of_rows_that_differ_are_padded_and_reported_once(tmp_path, caplog):
+    with caplog.at_level(logging.WARNING):
+        rows = _read(tmp_path, [record("9", "9"), record("1\n2\n3", "4\n5"), record("6\n7", "1\n2\n3")])
+    assert rows == {"_c0": [9, 1, 2, 3, 6, 7, None], "_c1": [9, 4, 5, None, 1, 2, 3]}
+    [warning] = [entry.getMessage() for entry in caplog.records]
+    assert "2 records whose payloads differ in their number of rows" in warning
+    assert warning.endswith("a.jsonl line 2")
+
+
+def test_encodings_may_differ(tmp_path):
+    assert _read(tmp_path, [record({"score": 0.5}, "1,x")]) == {"score": [0.5], "_c1": [1], "_c2": ["x"]}
+    assert _read(tmp_path, [record("0.5", {"a": 1})]) == {"_c0": [0.5], "a": [1]}
+
+
+@pytest.mark.parametrize(
+    ("payload", "content_type", "expected"),
+    [
+        ('{"a": 1}', "application/json", {"_c0": [7], "a": [1]}),
+        ("1,x", "text/csv; charset=utf-8", {"_c0": [7], "_c1": [1], "_c2": ["x"]}),
+        ('{"a": 1}', None, {"_c0": [7], "a": [1]}),
+        ("1,x", "application/octet-stream", {"_c0": [7], "_c1": [1], "_c2": ["x"]}),
+        ("[not json", "text/html", {"_c0": [7], "_c1": ["[not json"]}),
+    ],
+)
+def test_base64_is_decoded_and_recognised(tmp_path, payload, content_type, expected):
+    encoded = base64.b64encode(payload.encode()).decode()
+    data = part(encoded, "BASE64", observedContentType=content_type)
+    assert _read(tmp_path, [record("7", data)]) == expected
+
+
+@pytest.mark.parametrize("data", [part("/wD+", "BASE64"), part("%%%", "BASE64"), part("{not", "JSON")])
+def test_undecodable_payloads_are_missing_and_reported(tmp_path, caplog, data):
+    with caplog.at_level(logging.WARNING):
+        rows = _read(tmp_path, [record("7", "1"), record("7", data)])
+    if data["data"] != "%%%":  # decodes to nothing
+        assert rows == {"_c0": [7, 7], "_c1": [1, None]}
+        assert "1 payloads that could not be decoded" in caplog.text
+
+
+def test_json_of_mixed_kinds(tmp_path):
+    rows = _read(
+        tmp_path, [record(None, {"a": 1, "t": "2026-05-06"}), record(None, {"a": "x", "b": {"c": [1.5]}})]
+    )
+    assert rows == {"a": ["1", "x"], "t": ["2026-05-06", None], "b.c.0": [None, 1.5]}
+
+
+def test_times_in_json_stay_text(tmp_path):
+    rows = _read(tmp_path, [record(None, {"t": "2026-05-06T01:02:03Z", "n": [{"d": "2026-05-06"}]})])
+    assert rows == {"t": ["2026-05-06T01:02:03Z"], "n.0.d": ["2026-05-06"]}
+
+
+def test_json_as_python_writes_it(tmp_path):
+    data = part('{"a": NaN, "b": Infinity, "c": "\\ud83d", "d": 1}', "JSON")
+    rows = _read(tmp_path, [record(None, data)])
+    assert rows["b"] == [float("inf")]
+    assert rows["c"] == ["\N{REPLACEMENT CHARACTER}"]
+    assert rows["d"] == [1]
+
+
+def test_names_that_request_and_response_share(tmp_path):
+    rows = _read(tmp_path, [record({"id": 1, "y": 2}, {"id": 3, "x": 4}), record({"id": 5}, None)])
+    assert rows == {"endpointOutput.id": [1, 5], "y": [2, None], "id": [3, None], "x": [4, None]}
+
+
+def test_ragged_rows_pad_and_extend(tmp_path):
+    names = ("y", "a", "b")
+    records = [record("1", "2,3")] * 3 + [record("1", "2"), record("1", "2,3,4")]
+    rows = _read(tmp_path, records, column_names=names)
+    assert rows == {"y": [1] * 5, "a": [2] * 5, "b": [3, 3, 3, None, 3], "_c3": [None] * 4 + [4]}
+
+
+@pytest.mark.parametrize(
+    ("names", "exclude", "expected"),
+    [
+        (("y", "a", "b"), (), ["y", "a", "b"]),
+        (("y", "a"), (), ["_c0", "_c1", "_c2"]),
+        (("y", "a", "b"), ("a", "0"), ["b"]),
+        (("a", "b"), ("0",), ["a", "b"]),
+        (None, ("_c1",), ["_c0", "_c2"]),
+    ],
+)
+def test_names_by_position_and_exclusion(tmp_path, names, exclude, expected):
+    rows = _read(tmp_path, [record("1", "2,3")], column_names=names, exclude=exclude)
+    assert list(rows) == expected
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (("p", "q", "r"), ["p", "q", "r"]),  # nothing in common: by position
+        (("score", "q", "r"), ["score", "q", "r"]),  # those left over
+        (("q", "score", "r"), ["score", "q", "r"]),
+        (("score", "q"), ["score", "_c1", "_c2"]),
+        (("p", "q"), ["score", "_c1", "_c2"]),
+        (None, ["score", "_c1", "_c2"]),
+    ],
+)
+def test_names_of_mixed_payloads(tmp_path, names, expected):
+    assert list(_read(tmp_path, [record({"score": 1}, "2,3")], column_names=names)) == expected
+
+
+def test_positional_mark(tmp_path):
+    path = write(tmp_path / "a.jsonl", [record("1", "2")])
+    positional = {b"positional": b"true"}
+    assert read_batches(path)[0].schema.metadata == positional
+    assert read_batches(path, column_names=("a", "b"), text_only=True)[0].schema.metadata == positional
+    # Names found by position are names: an extra cell in one record disturbs no other column.
+    assert read_batches(path, column_names=("a", "b"))[0].schema.metadata is None
+    path = write(tmp_path / "b.jsonl", [record({"a": 1}, "2")])
+    assert read_batches(path)[0].schema.metadata is None
+
+
+def test_json_columns_can_be_left_out(tmp_path):
+    records = [record({"y": 1}, {"a": 2, "b": 3})]
+    assert _read(tmp_path, records, exclude=("a", "0")) == {"b": [3]}
+
+
+def test_everything_excluded_keeps_the_rows(tmp_path):
+    path = write(tmp_path / "a.jsonl", [record("1", "2")] * 3)
+    assert [batch.num_rows for batch in read_batches(path, exclude=("0", "1"))] == [3]
+
+
+# Rules of the originals
+
+
+def test_originals_keep_cells_as_text(tmp_path):
+    rows = _read(tmp_path, [record("0.0", "007,x"), record("1", ",y")], text_only=True)
+    assert rows == {"_c0": ["0.0", "1"], "_c1": ["007", None], "_c2": ["x", "y"]}
+
+
+def test_originals_join_texts_before_lines(tmp_path):
+    rows = _read(tmp_path, [record("1\n2\n", "3,x\n4,y\n")], text_only=True)
+    assert rows == {"_c0": ["1", "2", "4"], "_c1": [None, "3", "y"], "_c2": [None, "x", None]}
+
+
+def test_originals_sort_json_keys(tmp_path):
+    rows = _read(tmp_path, [record({"z": 1, "y": 0.0}, {"b": True, "a": None})], text_only=True)
+    assert list(rows) == ["y", "z", "a", "b"]
+    assert rows["y"] == ["0.0"]
+    assert rows["b"] == ["true"]
+
+
+def test_originals_reject_mixed_encodings(tmp_path):
+    with pytest.raises(DatasetError) as error:
+        _read(tmp_path, [record("1", "2"), record({"y": 1}, "2")], text_only=True)
+    assert error.value.message.startswith(
+        "Encoding mismatch: Encoding is CSV for endpointInput, but Encoding is JSON for endpointOutput"
+    )
+    assert error.value.message.endswith("a.jsonl line 2.")
+    with pytest.raises(DatasetError, match=r"BASE64.*rules=sound"):
+        _read(tmp_path, [record(part("AAAA", "BASE64"), "2")], text_only=True)
+
+
+# Lines that are no records
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        (b'{"captureData":{"endpointIn', "not one whole JSON object"),
+        (b"hello", "not one whole JSON object"),
+        (b"[1]", "no JSON object"),
+        (b'{"eventVersion":"0"}', "no captureData"),
+        (b'{"captureData":null}', "no captureData"),
+        (b'{"captureData":{"endpointInput":{"data":"\xff","encoding":"CSV"}}}', "not UTF-8"),
+    ],
+)
+@pytest.mark.parametrize("last", [True, False])
+def test_what_is_no_record_is_named(tmp_path, bad, reason, last):
+    good = json.dumps(record("1", "2")).encode()
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b"\n".join([good, b"", good, bad] + ([] if last else [good])))
+    with pytest.raises(DatasetError) as error:
+        read_columns(path)
+    assert f"{path} line 4 is not a capture record" in error.value.message
+    assert reason in error.value.message
+    assert len(error.value.message) < 1000
+
+
+def test_two_records_in_a_line(tmp_path):
+    (tmp_path / "a.jsonl").write_text(json.dumps(record("1", "2")) * 2)
+    with pytest.raises(DatasetError, match="line 1 is not a capture record"):
+        read_columns(tmp_path)
+
+
+def test_blank_lines_marks_and_compression(tmp_path):
+    line = json.dumps(record("1", "2")).encode()
+    (tmp_path / "a.jsonl").write_bytes(b"\xef\xbb\xbf" + line + b"\n\n  \n" + line)
+    (tmp_path / "b.jsonl.gz").write_bytes(gzip.compress(line + b"\r\n"))
+    (tmp_path / "c.jsonl").write_bytes(b"")
+    assert read_columns(tmp_path) == {"_c0": [1] * 3, "_c1": [2] * 3}
+
+
+def test_line_number_in_a_later_block(tmp_path, monkeypatch):
+    monkeypatch.setattr("contract.datasets.capture_lines.line_blocks.__defaults__", (4096,), raising=False)
+    path = write(tmp_path / "a.jsonl", [record(str(number), "2") for number in range(200)] + [{"x": 1}])
+    with pytest.raises(DatasetError, match="line 201 is not"):
+        read_columns(path)
+
+
+# Windows
+
+
+def test_window_goes_by_inference_time(tmp_path):
+    times = [
+        "2026-05-06T09:59:59.999Z",
+        "2026-05-06T10:00:00Z",
+        "2026-05-06T12:30:00+02:00",
+        "2026-05-06T10:59:59.999999Z",
+        "2026-05-06T11:00:00Z",
+        "{%s}",
+        None,
+    ]
+    records = [record(str(number), "0", time=time) for number, time in enumerate(times)]
+    assert _read(tmp_path, records, window=HOUR)["_c0"] == [1, 2, 3, 5, 6]
+
+
+def test_folder_decides_without_a_time(tmp_path):
+    for hour in (8, 9, 10, 11, 12):
+        folder = tmp_path / f"endpoint/AllTraffic/2026/05/06/{hour:02}"
+        records = [
+            record(str(hour), "0", time=None),
+            record(str(hour + 100), "0", time="2026-05-06T10:30:00Z"),
+        ]
+        write(folder / "a.jsonl", records)
+    # Files two hours away are not opened: nobody writes a capture that late.
+    assert read_columns(tmp_path, window=HOUR)["_c0"] == [109, 10, 110, 111]
+
+
+def test_unopened_files_may_be_broken(tmp_path):
+    (tmp_path / "2026/05/06/01").mkdir(parents=True)
+    (tmp_path / "2026/05/06/01/a.jsonl").write_bytes(b"broken")
+    assert read_columns(tmp_path, window=HOUR) == {}
+
+
+def test_uneven_record_inside_a_window_is_placed(tmp_path, caplog):
+    records = [record("1", "2", time="2026-05-06T01:00:00Z")] * 2 + [record("1\n2\n3", "1\n2")]
+    with caplog.at_level(logging.WARNING):
+        _read(tmp_path, records, window=HOUR)
+    assert "a.jsonl line 3" in caplog.text
+
+
+# Merged captures and splits
+
+
+def test_merged_captures(tmp_path):
+    records = [record("0.5", "1,2", groundTruthData={"data": "1", "encoding": "CSV"})]
+    assert _read(tmp_path, records, kind="sagemakerMergeJson") == {"_c0": [0.5], "_c1": [1], "_c2": [2]}
+    rows = _read(tmp_path, records, kind="sagemakerMergeJson", indices=("endpointOutput", "groundTruthData"))
+    assert rows == {"_c0": [1], "_c1": [0.5]}
+
+
+def test_large_files_are_cut_and_small_ones_grouped(tmp_path):
+    padding = "x" * 2000
+    records = [record(str(number), f"{number % 7},{padding}") for number in range(4000)]
+    write(tmp_path / "b.jsonl", records[:3000])
+    for number in range(10):
+        write(tmp_path / f"c{number}.jsonl", records[3000 + 100 * number : 3100 + 100 * number])
+    request = DatasetRequest(source=str(tmp_path), format=DatasetFormat("sagemakerCaptureJson"))
+    splits = plan_dataset(request).splits
+    assert 4 <= len(splits) <= 20
+    splits = pickle.loads(pickle.dumps(splits))
+    batches = [batch for split in splits for batch in split.batches()]
+    assert [value for batch in batches for value in batch.column("_c0").to_pylist()] == list(range(4000))
+    assert pa.types.is_dictionary(batches[0].schema.field("_c2").type)
