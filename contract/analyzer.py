@@ -1,4 +1,4 @@
-"""What a job knows of an analyzer: an algebra over mergeable summaries.
+"""What a job knows of a monitor: its documents, and an analyzer that is an algebra over mergeable summaries.
 
 ``summarize`` turns the record batches of one split into a summary; ``merge`` combines two summaries
 and is associative, with ``empty()`` as identity. So a dataset can be split over threads, processes or
@@ -7,23 +7,48 @@ machines and the results combined in order.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pyarrow as pa
 
-from contract.documents.constraints import Constraints
-from contract.documents.statistics import Statistics
 from contract.documents.violations import Violations
+
+if TYPE_CHECKING:
+    from contract.datasets.plan import Plan
+    from contract.settings import Settings
 
 
 @dataclass(frozen=True)
-class Baseline:
+class Baseline[Statistics, Constraints]:
     """The documents a window is compared with; either may be absent."""
 
     statistics: Statistics | None = None
     constraints: Constraints | None = None
+
+
+@dataclass(frozen=True)
+class DocumentSet[Statistics, Constraints]:
+    """How one kind of monitor reads and writes its documents.
+
+    Parameters
+    ----------
+    read_statistics, read_constraints
+        From parsed JSON and the path for messages; raise DocumentError.
+    write_statistics
+        To JSON values; the flag says whether to write members that the originals do not have.
+    write_constraints
+        To JSON values.
+    column_names
+        The names that data without names takes from the baseline; None when it takes none.
+    """
+
+    read_statistics: Callable[[dict[str, Any], str], Statistics]
+    write_statistics: Callable[[Statistics, bool], dict[str, Any]]
+    read_constraints: Callable[[dict[str, Any], str], Constraints]
+    write_constraints: Callable[[Constraints], dict[str, Any]]
+    column_names: Callable[[Baseline[Statistics, Constraints]], tuple[str, ...] | None]
 
 
 @dataclass(frozen=True)
@@ -58,7 +83,7 @@ class Decision:
     notes: tuple[str, ...] = field(default=())
 
 
-class Analyzer[Summary](Protocol):
+class Analyzer[Summary, Statistics, Constraints](Protocol):
     """One kind of monitoring. Implementations are picklable: they travel to the workers."""
 
     def empty(self) -> Summary:
@@ -76,16 +101,47 @@ class Analyzer[Summary](Protocol):
     def describe(self, summary: Summary) -> Statistics:
         """Turn a summary into the statistics document."""
 
-    def suggest(self, statistics: Statistics, baseline: Baseline | None) -> Constraints:
+    def suggest(
+        self, statistics: Statistics, baseline: Baseline[Statistics, Constraints] | None
+    ) -> Constraints:
         """Suggest constraints. With a baseline, an expert's additions to it are carried over."""
 
-    def check(self, statistics: Statistics, baseline: Baseline) -> Decision:
+    def check(self, statistics: Statistics, baseline: Baseline[Statistics, Constraints]) -> Decision:
         """Compare a window's statistics with the baseline."""
 
     def metrics(
-        self, statistics: Statistics, baseline: Baseline | None, decision: Decision | None
+        self,
+        statistics: Statistics,
+        baseline: Baseline[Statistics, Constraints] | None,
+        decision: Decision | None,
     ) -> list[Metric]:
         """Return the values to publish."""
 
 
-AnyAnalyzer = Analyzer[Any]
+AnyAnalyzer = Analyzer[Any, Any, Any]
+
+
+@dataclass(frozen=True)
+class Monitor:
+    """One kind of monitoring, as an image offers it.
+
+    Parameters
+    ----------
+    program
+        Name of the console command.
+    description
+        One line for ``--help``.
+    analysis_types
+        Values of ``analysis_type`` it serves.
+    documents
+        Its files.
+    make_analyzer
+        Makes the analyzer from settings and plan. Called when the settings are good, so its imports
+        belong inside it: mistakes are then reported at once.
+    """
+
+    program: str
+    description: str
+    analysis_types: tuple[str, ...]
+    documents: DocumentSet[Any, Any]
+    make_analyzer: Callable[[Settings, Plan], AnyAnalyzer]

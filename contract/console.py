@@ -17,7 +17,7 @@ from contract.outcome import shorten, write_message
 from contract.settings import Settings, build_parser, message_file, read_settings
 
 if TYPE_CHECKING:
-    from contract.job import MakeAnalyzer
+    from contract.analyzer import Monitor
 
 _log = logging.getLogger("monitor")
 
@@ -28,26 +28,13 @@ class _Stopped(BaseException):
     """SIGTERM arrived: unwind, so that partial files are removed."""
 
 
-def run_command(
-    program: str,
-    description: str,
-    make_analyzer: MakeAnalyzer,
-    analysis_types: tuple[str, ...],
-    arguments: Sequence[str] | None = None,
-) -> int:
+def run_command(monitor: Monitor, arguments: Sequence[str] | None = None) -> int:
     """Run a job as a console command and return its exit code.
 
     Parameters
     ----------
-    program
-        Name of the command.
-    description
-        One line for ``--help``.
-    make_analyzer
-        Makes the analyzer from settings and plan. Called when the settings are good, so its imports
-        belong inside it: mistakes are then reported at once.
-    analysis_types
-        Values of ``analysis_type`` served here.
+    monitor
+        What the command does.
     arguments
         Command-line arguments; default those of the process.
     """
@@ -58,12 +45,12 @@ def run_command(
     _start_log("INFO")
     signal.signal(signal.SIGTERM, _stop)
     try:
-        parser = build_parser(program, description, contract.__version__)
-        settings = read_settings(arguments, environment, parser, analysis_types=analysis_types)
+        parser = build_parser(monitor.program, monitor.description, contract.__version__)
+        settings = read_settings(arguments, environment, parser, analysis_types=monitor.analysis_types)
         _start_log(settings.log_level)
         if settings.validate_only:
-            return _validate(settings, make_analyzer)
-        exit_code, message = _run(settings, make_analyzer)
+            return _validate(settings, monitor)
+        exit_code, message = _run(settings, monitor)
     except MonitorError as error:
         exit_code, message = error.exit_code, error.message
         if error.details:
@@ -88,12 +75,12 @@ def run_command(
     return exit_code
 
 
-def _run(settings: Settings, make_analyzer: MakeAnalyzer) -> tuple[int, str]:
+def _run(settings: Settings, monitor: Monitor) -> tuple[int, str]:
     # Imported late: NumPy and Arrow take longer to load than the settings take to check.
     from contract.job import run
 
     _log.info("Performing analysis with %s", settings.describe())
-    outcome = run(settings, make_analyzer)
+    outcome = run(settings, monitor)
     decision = outcome.decision
     for note in decision.notes if decision else ():
         _log.warning("%s", note)
@@ -108,11 +95,11 @@ def _run(settings: Settings, make_analyzer: MakeAnalyzer) -> tuple[int, str]:
     return outcome.exit_code, outcome.message
 
 
-def _validate(settings: Settings, make_analyzer: MakeAnalyzer) -> int:
+def _validate(settings: Settings, monitor: Monitor) -> int:
     from contract.validation import validate
 
     try:
-        for line in validate(settings, make_analyzer):
+        for line in validate(settings, monitor):
             sys.stdout.write(f"ok    {line}\n")
     except MonitorError as error:
         sys.stdout.write(f"FAIL  {shorten(error.message)}\n")

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC
 from typing import Any
 
 from contract import engine, metrics
-from contract.analyzer import AnyAnalyzer, Baseline, Decision
+from contract.analyzer import AnyAnalyzer, Baseline, Decision, DocumentSet, Monitor
 from contract.datasets import storage
 from contract.datasets.plan import DatasetRequest, NotSplittable, Plan, plan_dataset
 from contract.documents import json_layout
-from contract.documents.constraints import constraints_to_json, read_constraints
-from contract.documents.statistics import Statistics, read_statistics, statistics_to_json
 from contract.documents.violations import Violations, violations_to_json
 from contract.errors import DatasetError
 from contract.outcome import EXIT_COMPLETED, EXIT_VIOLATIONS, completed_message
@@ -26,7 +23,7 @@ STATISTICS = "statistics.json"
 CONSTRAINTS = "constraints.json"
 VIOLATIONS = "constraint_violations.json"
 
-MakeAnalyzer = Callable[[Settings, Plan], AnyAnalyzer]
+AnyBaseline = Baseline[Any, Any]
 
 _log = logging.getLogger(__name__)
 
@@ -42,7 +39,7 @@ class Outcome:
     files: tuple[str, ...] = field(default=())
 
 
-def run(settings: Settings, make_analyzer: MakeAnalyzer) -> Outcome:
+def run(settings: Settings, monitor: Monitor) -> Outcome:
     """Run a baseline job (no baseline given) or a monitoring job (baseline given).
 
     Raises
@@ -52,21 +49,21 @@ def run(settings: Settings, make_analyzer: MakeAnalyzer) -> Outcome:
     """
     started = time.monotonic()
     storage.prepare_output(settings.output_path)
-    baseline = read_baseline(settings)
+    baseline = read_baseline(settings, monitor.documents)
     preprocessor = _preprocessor(settings)
     if settings.post_analytics_processor_script:
         load_postprocessor(settings.post_analytics_processor_script)  # its mistakes show before the work
-    plan, analyzer, summary = _summarize(settings, baseline, preprocessor, make_analyzer)
+    plan, analyzer, summary = _summarize(settings, monitor, baseline, preprocessor)
     rows = analyzer.row_count(summary)
     _log.info("Read %d rows from %s in %.1f s", rows, settings.dataset_source, time.monotonic() - started)
     if rows == 0:
         _explain_no_rows(settings, plan)
 
-    statistics: Statistics = analyzer.describe(summary)
+    statistics = analyzer.describe(summary)
     constraints = analyzer.suggest(statistics, baseline)
     documents = {
-        STATISTICS: statistics_to_json(statistics, with_extensions=settings.rules == "sound"),
-        CONSTRAINTS: constraints_to_json(constraints),
+        STATISTICS: monitor.documents.write_statistics(statistics, settings.rules == "sound"),
+        CONSTRAINTS: monitor.documents.write_constraints(constraints),
     }
     decision = None
     if baseline is not None:
@@ -81,7 +78,7 @@ def run(settings: Settings, make_analyzer: MakeAnalyzer) -> Outcome:
     return _outcome(settings, rows, decision, tuple(documents))
 
 
-def read_baseline(settings: Settings) -> Baseline | None:
+def read_baseline(settings: Settings, documents: DocumentSet[Any, Any]) -> AnyBaseline | None:
     """Read the baseline documents the settings name, None in a baseline job.
 
     Raises
@@ -94,21 +91,17 @@ def read_baseline(settings: Settings) -> Baseline | None:
     constraints = statistics = None
     if settings.baseline_constraints:
         path = storage.resolve_document(settings.baseline_constraints, CONSTRAINTS, "baseline_constraints")
-        constraints = read_constraints(json_layout.loads(storage.read_bytes(path), path), path)
+        constraints = documents.read_constraints(json_layout.loads(storage.read_bytes(path), path), path)
     if settings.baseline_statistics:
         path = storage.resolve_document(settings.baseline_statistics, STATISTICS, "baseline_statistics")
-        statistics = read_statistics(json_layout.loads(storage.read_bytes(path), path), path)
+        statistics = documents.read_statistics(json_layout.loads(storage.read_bytes(path), path), path)
     return Baseline(statistics, constraints)
 
 
 def dataset_request(
-    settings: Settings, baseline: Baseline | None, preprocessor: Preprocessor | None
+    settings: Settings, names: tuple[str, ...] | None, preprocessor: Preprocessor | None
 ) -> DatasetRequest:
-    """Return what to read; columns that come without names get those of the baseline."""
-    names = None
-    if baseline is not None:
-        document = baseline.constraints or baseline.statistics
-        names = tuple(feature.name for feature in document.features) if document else None
+    """Return what to read; columns that come without names get `names`."""
     return DatasetRequest(
         source=settings.dataset_source,
         format=settings.dataset_format,
@@ -125,15 +118,17 @@ def _preprocessor(settings: Settings) -> Preprocessor | None:
     return load_preprocessor(script) if script else None
 
 
+def column_names(baseline: AnyBaseline | None, documents: DocumentSet[Any, Any]) -> tuple[str, ...] | None:
+    """Return the names that data without names takes from the baseline, None where there are none."""
+    return None if baseline is None else documents.column_names(baseline)
+
+
 def _summarize(
-    settings: Settings,
-    baseline: Baseline | None,
-    preprocessor: Preprocessor | None,
-    make_analyzer: MakeAnalyzer,
+    settings: Settings, monitor: Monitor, baseline: AnyBaseline | None, preprocessor: Preprocessor | None
 ) -> tuple[Plan, AnyAnalyzer, Any]:
-    request = dataset_request(settings, baseline, preprocessor)
+    request = dataset_request(settings, column_names(baseline, monitor.documents), preprocessor)
     plan = plan_dataset(request)
-    analyzer = make_analyzer(settings, plan)
+    analyzer = monitor.make_analyzer(settings, plan)
     try:
         return plan, analyzer, engine.summarize_splits(analyzer, plan.splits, settings.workers)
     except NotSplittable as reason:

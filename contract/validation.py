@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
 
+from contract.analyzer import Monitor
 from contract.datasets.plan import plan_dataset
 from contract.errors import DatasetError
-from contract.job import MakeAnalyzer, dataset_request, read_baseline
+from contract.job import column_names, dataset_request, read_baseline
 from contract.scripts import load_postprocessor, load_preprocessor
 from contract.settings import Settings
 
+_COLUMNS_SHOWN = 8
 
-def validate(settings: Settings, make_analyzer: MakeAnalyzer) -> Iterator[str]:
+
+def validate(settings: Settings, monitor: Monitor) -> Iterator[str]:
     """Yield one line per thing found in order.
 
     Raises
@@ -21,13 +23,9 @@ def validate(settings: Settings, make_analyzer: MakeAnalyzer) -> Iterator[str]:
         At the first thing that would fail the job.
     """
     yield "settings can be read"
-    baseline = read_baseline(settings)
+    baseline = read_baseline(settings, monitor.documents)
     if baseline is not None:
-        constraints, statistics = baseline.constraints, baseline.statistics
-        if constraints:
-            yield f"baseline_constraints has {len(constraints.features)} features"
-        if statistics:
-            yield f"baseline_statistics has {len(statistics.features)} features, {statistics.item_count} rows"
+        yield "the baseline can be read"
     preprocessor = None
     if settings.record_preprocessor_script:
         preprocessor = load_preprocessor(settings.record_preprocessor_script)
@@ -35,15 +33,21 @@ def validate(settings: Settings, make_analyzer: MakeAnalyzer) -> Iterator[str]:
     if settings.post_analytics_processor_script:
         load_postprocessor(settings.post_analytics_processor_script)
         yield "post_analytics_processor_script can be loaded"
-    plan = plan_dataset(dataset_request(settings, baseline, preprocessor))
+    request = dataset_request(settings, column_names(baseline, monitor.documents), preprocessor)
+    plan = plan_dataset(request)
     yield f"dataset_source has {plan.total_bytes} bytes to read in {len(plan.splits)} splits"
     if not plan.splits:
         if not settings.is_monitoring:
             raise DatasetError(f"dataset_source {settings.dataset_source} holds no data for a baseline.")
         return
-    analyzer = make_analyzer(settings, plan)
-    first = list(itertools.islice(plan.splits[0].batches(), 1))
-    described = analyzer.describe(analyzer.summarize(first))
-    columns = ", ".join(f"{feature.name} ({feature.inferred_type})" for feature in described.features[:8])
-    more = f" and {len(described.features) - 8} more" if len(described.features) > 8 else ""
-    yield f"the first {described.item_count} rows have columns {columns}{more}"
+    analyzer = monitor.make_analyzer(settings, plan)
+    first = next(iter(plan.splits[0].batches()), None)
+    if first is None:
+        yield "the first split has no rows in the window"
+        return
+    analyzer.describe(analyzer.summarize([first]))
+    columns = ", ".join(f"{field.name} ({field.type})" for field in list(first.schema)[:_COLUMNS_SHOWN])
+    more = first.num_columns - _COLUMNS_SHOWN
+    yield f"the first {first.num_rows} rows have columns {columns}" + (
+        f" and {more} more" if more > 0 else ""
+    )

@@ -13,8 +13,9 @@ from analyzers.data_quality.describe import describe
 from analyzers.data_quality.metrics import metrics
 from analyzers.data_quality.suggest import Rules, suggest
 from analyzers.data_quality.summary import DatasetSummary, SummaryOptions, empty_summary, merge, summarize
-from contract.analyzer import Baseline, Decision, Metric
+from contract.analyzer import Decision, Metric
 from contract.documents.constraints import Constraints
+from contract.documents.data_quality import DataQualityBaseline
 from contract.documents.statistics import Statistics
 
 # The originals list the categories of a column up to Deequ's default; more make better drift checks.
@@ -60,7 +61,7 @@ class DataQualityAnalyzer:
         """Turn a summary into the statistics document."""
         return describe(summary, rules=self.rules)
 
-    def suggest(self, statistics: Statistics, baseline: Baseline | None) -> Constraints:
+    def suggest(self, statistics: Statistics, baseline: DataQualityBaseline | None) -> Constraints:
         """Suggest constraints; under sound rules an expert's additions to the baseline are carried over."""
         return suggest(
             statistics,
@@ -69,12 +70,12 @@ class DataQualityAnalyzer:
             categorical_drift_method=self.categorical_drift_method,
         )
 
-    def check(self, statistics: Statistics, baseline: Baseline) -> Decision:
+    def check(self, statistics: Statistics, baseline: DataQualityBaseline) -> Decision:
         """Compare a window's statistics with the baseline."""
         return check(statistics, baseline, rules=self.rules)
 
     def metrics(
-        self, statistics: Statistics, baseline: Baseline | None, decision: Decision | None
+        self, statistics: Statistics, baseline: DataQualityBaseline | None, decision: Decision | None
     ) -> list[Metric]:
         """Return the values to publish."""
         return metrics(statistics, baseline, decision)

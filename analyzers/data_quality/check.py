@@ -5,12 +5,13 @@ from __future__ import annotations
 from analyzers.data_quality.check_sagemaker import check_sagemaker
 from analyzers.data_quality.check_sound import check_sound
 from analyzers.data_quality.suggest import Rules, suggest
-from contract.analyzer import Baseline, Decision
+from contract.analyzer import Decision
+from contract.documents.data_quality import DataQualityBaseline
 from contract.documents.statistics import Statistics
 from contract.documents.violations import Violations
 
 
-def check(statistics: Statistics, baseline: Baseline, *, rules: Rules = "sound") -> Decision:
+def check(statistics: Statistics, baseline: DataQualityBaseline, *, rules: Rules = "sound") -> Decision:
     """Return the violations of a window, what was found on the way, and notes.
 
     Parameters

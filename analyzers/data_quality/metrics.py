@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from contract.analyzer import Baseline, Decision, Metric
+from contract.analyzer import Decision, Metric
 from contract.documents.constraints import Constraints, FeatureConstraints
+from contract.documents.data_quality import DataQualityBaseline
 from contract.documents.statistics import FeatureStatistics, NumericalStatistics, Statistics
 
 
-def metrics(statistics: Statistics, baseline: Baseline | None, decision: Decision | None) -> list[Metric]:
+def metrics(
+    statistics: Statistics, baseline: DataQualityBaseline | None, decision: Decision | None
+) -> list[Metric]:
     """Return ``feature_data_*``, ``feature_non_null_*`` and ``feature_baseline_drift_*`` of every feature.
 
     Parameters

@@ -13,8 +13,8 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from analyzers.data_quality.significance import poisson_upper_bound
-from contract.analyzer import Baseline
 from contract.documents.constraints import Constraints, FeatureConstraints
+from contract.documents.data_quality import DataQualityBaseline
 from contract.documents.statistics import FeatureStatistics, Statistics
 
 Rules = Literal["sound", "sagemaker"]
@@ -28,7 +28,7 @@ _MISSING_MASS_DEVIATIONS = 3.09
 
 def suggest(
     statistics: Statistics,
-    baseline: Baseline | None = None,
+    baseline: DataQualityBaseline | None = None,
     *,
     rules: Rules = "sound",
     categorical_drift_method: str | None = None,

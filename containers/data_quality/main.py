@@ -11,7 +11,7 @@ from contract.console import run_command
 from contract.settings import Settings
 
 if TYPE_CHECKING:
-    from contract.analyzer import AnyAnalyzer
+    from contract.analyzer import AnyAnalyzer, Monitor
     from contract.datasets.plan import Plan
 
 
@@ -41,12 +41,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # One level of parallelism: the splits. NumPy's linear algebra must not add its own threads.
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(variable, "1")
-    return run_command(
-        "monitor-data-quality",
-        "Profile a dataset, suggest constraints, and report how a window of data differs from its baseline.",
-        make_analyzer,
+    return run_command(_monitor(), arguments)
+
+
+def _monitor() -> Monitor:
+    from contract.analyzer import Monitor
+    from contract.documents.data_quality import DATA_QUALITY
+
+    return Monitor(
+        program="monitor-data-quality",
+        description="Profile data, suggest constraints, and report how a window differs from its baseline.",
         analysis_types=("DATA_QUALITY",),
-        arguments=arguments,
+        documents=DATA_QUALITY,
+        make_analyzer=make_analyzer,
     )
 
 

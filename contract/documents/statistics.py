@@ -254,7 +254,7 @@ def _read_string(fields: Fields) -> StringStatistics:
     )
 
 
-def statistics_to_json(document: Statistics, *, with_extensions: bool = True) -> dict[str, Any]:
+def statistics_to_json(document: Statistics, with_extensions: bool = True) -> dict[str, Any]:
     """Return the document as JSON values, in the key order of the original files.
 
     Parameters

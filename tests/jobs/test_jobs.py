@@ -121,7 +121,7 @@ def test_validate_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[s
         ["--validate", "--dataset-source", str(source), "--dataset-format", CSV, "--output-path", str(output)]
     )
     assert code == 0
-    assert "age (Integral), income (Fractional)" in capsys.readouterr().out
+    assert "age (int64), income (double)" in capsys.readouterr().out
     assert not output.exists()
 
 
