@@ -1,4 +1,4 @@
-"""What a job knows of a monitor: its documents, and an analyzer that is an algebra over mergeable summaries.
+"""What a job knows of an analyzer: an algebra over mergeable summaries, and the documents it fills.
 
 ``summarize`` turns the record batches of one split into a summary; ``merge`` combines two summaries
 and is associative, with ``empty()`` as identity. So a dataset can be split over threads, processes or
@@ -9,15 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import pyarrow as pa
 
 from contract.documents.violations import Violations
-
-if TYPE_CHECKING:
-    from contract.datasets.plan import Plan
-    from contract.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -119,29 +115,3 @@ class Analyzer[Summary, Statistics, Constraints](Protocol):
 
 
 AnyAnalyzer = Analyzer[Any, Any, Any]
-
-
-@dataclass(frozen=True)
-class Monitor:
-    """One kind of monitoring, as an image offers it.
-
-    Parameters
-    ----------
-    program
-        Name of the console command.
-    description
-        One line for ``--help``.
-    analysis_types
-        Values of ``analysis_type`` it serves.
-    documents
-        Its files.
-    make_analyzer
-        Makes the analyzer from settings and plan. Called when the settings are good, so its imports
-        belong inside it: mistakes are then reported at once.
-    """
-
-    program: str
-    description: str
-    analysis_types: tuple[str, ...]
-    documents: DocumentSet[Any, Any]
-    make_analyzer: Callable[[Settings, Plan], AnyAnalyzer]

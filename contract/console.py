@@ -17,7 +17,7 @@ from contract.outcome import shorten, write_message
 from contract.settings import Settings, build_parser, message_file, read_settings
 
 if TYPE_CHECKING:
-    from contract.analyzer import Monitor
+    from contract.monitor import Monitor
 
 _log = logging.getLogger("monitor")
 

@@ -9,12 +9,13 @@ from datetime import UTC
 from typing import Any
 
 from contract import engine, metrics
-from contract.analyzer import AnyAnalyzer, Baseline, Decision, DocumentSet, Monitor
+from contract.analyzer import AnyAnalyzer, Baseline, Decision, DocumentSet
 from contract.datasets import storage
 from contract.datasets.plan import DatasetRequest, NotSplittable, Plan, plan_dataset
 from contract.documents import json_layout
 from contract.documents.violations import Violations, violations_to_json
 from contract.errors import DatasetError
+from contract.monitor import Monitor
 from contract.outcome import EXIT_COMPLETED, EXIT_VIOLATIONS, completed_message
 from contract.scripts import Preprocessor, load_postprocessor, load_preprocessor, run_postprocessor
 from contract.settings import Settings

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from contract.analyzer import Monitor
 from contract.datasets.plan import plan_dataset
 from contract.errors import DatasetError
 from contract.job import column_names, dataset_request, read_baseline
+from contract.monitor import Monitor
 from contract.scripts import load_postprocessor, load_preprocessor
 from contract.settings import Settings
 

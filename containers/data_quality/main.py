@@ -11,8 +11,9 @@ from contract.console import run_command
 from contract.settings import Settings
 
 if TYPE_CHECKING:
-    from contract.analyzer import AnyAnalyzer, Monitor
+    from contract.analyzer import AnyAnalyzer
     from contract.datasets.plan import Plan
+    from contract.monitor import Monitor
 
 
 def make_analyzer(settings: Settings, plan: Plan) -> AnyAnalyzer:
@@ -45,8 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _monitor() -> Monitor:
-    from contract.analyzer import Monitor
     from contract.documents.data_quality import DATA_QUALITY
+    from contract.monitor import Monitor
 
     return Monitor(
         program="monitor-data-quality",

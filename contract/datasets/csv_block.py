@@ -21,6 +21,7 @@ _DICTIONARY = pa.dictionary(pa.int32(), pa.string())
 _LADDER = (pa.null(), pa.int64(), pa.float64())
 # Above this share of distinct values a dictionary costs more than it saves.
 _MOSTLY_DISTINCT = 0.5
+_TOO_FEW = 4
 _BLANKS_AND_DELIMITERS = b',"\r\n\t +-'
 
 
@@ -109,7 +110,7 @@ def _infer(data: bytes, columns: CsvColumns) -> dict[str, pa.DataType]:
 
 def _text_type(column: pa.ChunkedArray) -> pa.DataType:
     present = len(column) - column.null_count
-    distinct = pc.count_distinct(column).as_py() if present > 64 else 0
+    distinct = pc.count_distinct(column).as_py() if present > _TOO_FEW else 0
     return pa.string() if distinct > _MOSTLY_DISTINCT * present else _DICTIONARY
 
 
@@ -124,7 +125,7 @@ def _wider(known: pa.DataType, found: pa.DataType) -> pa.DataType:
 def _read(
     data: bytes, names: list[str], types: dict[str, pa.DataType | None], *, one_block: bool = False
 ) -> pa.Table:
-    block_size = len(data) + 1 if one_block else max(_CACHE_FRIENDLY, 64 * len(names))
+    block_size = len(data) + 1 if one_block else max(_CACHE_FRIENDLY, 1024 * len(names))
     has_quotes = b'"' in data
     arguments = (
         csv.ParseOptions(newlines_in_values=has_quotes),

@@ -1,0 +1,39 @@
+"""One kind of monitoring, as an image offers it: what the job needs to know and nothing more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from contract.analyzer import AnyAnalyzer, DocumentSet
+
+if TYPE_CHECKING:
+    from contract.datasets.plan import Plan
+    from contract.settings import Settings
+
+
+@dataclass(frozen=True)
+class Monitor:
+    """One kind of monitoring, as an image offers it.
+
+    Parameters
+    ----------
+    program
+        Name of the console command.
+    description
+        One line for ``--help``.
+    analysis_types
+        Values of ``analysis_type`` it serves.
+    documents
+        Its files.
+    make_analyzer
+        Makes the analyzer from settings and plan. Called when the settings are good, so its imports
+        belong inside it: mistakes are then reported at once.
+    """
+
+    program: str
+    description: str
+    analysis_types: tuple[str, ...]
+    documents: DocumentSet[Any, Any]
+    make_analyzer: Callable[[Settings, Plan], AnyAnalyzer]
