@@ -24,10 +24,16 @@ _ALPHA = 0.7213 / (1 + 1.079 / REGISTERS)
 
 _FIRST_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 _SECOND_MULTIPLIER = np.uint64(0xD6E8FEB86659FD93)
+_INDEX_MULTIPLIER = np.uint64(0xFF51AFD7ED558CCD)  # of MurmurHash3's finaliser
+_INDEX_FOLD = np.uint64(29)
 _HALF = np.uint64(32)
 _INDEX_SHIFT = np.uint64(64 - _INDEX_BITS)
 _RANK_SHIFT = np.uint64(_INDEX_BITS)
 _INDEX_MASK = np.uint64(((1 << _INDEX_BITS) - 1) << (64 - _INDEX_BITS))
+# By register: the hash bits after the index must be below this to raise it.
+_RAISING = np.array(
+    [1 << (64 - _INDEX_BITS - rank) for rank in range(65 - _INDEX_BITS)] + [0], dtype=np.uint64
+)
 _SENTINEL = np.uint64(1 << (_INDEX_BITS - 1))
 
 
@@ -41,9 +47,11 @@ class HyperLogLog:
         """Take in 64-bit hashes, uint64, shape (n,)."""
         if not hashes.size:
             return
-        rest = (hashes << _RANK_SHIFT) | _SENTINEL
-        ranks = _leading_zeros(rest) + np.uint8(1)
-        np.maximum.at(self.registers, (hashes >> _INDEX_SHIFT).astype(np.intp), ranks)
+        indices = (hashes >> _INDEX_SHIFT).astype(np.intp)
+        # Most values were seen before or rank low; sort them out before the slower part.
+        news = np.flatnonzero((hashes & ~_INDEX_MASK) < _RAISING[self.registers][indices])
+        rest = (hashes[news] << _RANK_SHIFT) | _SENTINEL
+        np.maximum.at(self.registers, indices[news], _leading_zeros(rest) + np.uint8(1))
 
     def add_bits(self, bits: Hashes, scratch: Hashes) -> None:
         """Hash 64-bit patterns and take them in.
@@ -58,15 +66,14 @@ class HyperLogLog:
         scratch
             Two rows of memory to work in, uint64, shape (2, at least n).
         """
-        mixed, shifted = scratch[0, : bits.size], scratch[1, : bits.size]
-        np.multiply(bits, _FIRST_MULTIPLIER, out=mixed)
-        np.right_shift(mixed, _HALF, out=shifted)
-        np.bitwise_xor(mixed, shifted, out=mixed)
-        np.multiply(mixed, _SECOND_MULTIPLIER, out=mixed)
+        mixed, other = scratch[0, : bits.size], scratch[1, : bits.size]
+        _mix(bits, mixed, other)
         lowest = int(self.registers.min())
         if lowest:
-            mixed = mixed[mixed < np.uint64(1 << (64 - lowest))]
-        self.add_hashes(_finish(mixed))
+            raising = mixed < np.uint64(1 << (64 - lowest))
+            kept = np.count_nonzero(raising)
+            mixed, other = np.compress(raising, mixed, out=other[:kept]), mixed[:kept]
+        self.add_hashes(_finish(mixed, other))
 
     def merge(self, other: HyperLogLog) -> None:
         """Take in what `other` has seen."""
@@ -96,10 +103,27 @@ def float_bits(values: Floats) -> Hashes:
 
 def hash_bits(bits: Hashes) -> Hashes:
     """Return the hashes that `HyperLogLog.add_bits` takes in for these patterns."""
-    mixed = bits * _FIRST_MULTIPLIER
-    mixed ^= mixed >> _HALF
-    mixed *= _SECOND_MULTIPLIER
-    return _finish(mixed)
+    mixed, other = np.empty_like(bits), np.empty_like(bits)
+    _mix(bits, mixed, other)
+    return _finish(mixed, other)
+
+
+def _mix(bits: Hashes, mixed: Hashes, other: Hashes) -> None:
+    """Fill `mixed`, whose leading zeros decide the rank, using the memory of `other`."""
+    np.multiply(bits, _FIRST_MULTIPLIER, out=mixed)
+    np.right_shift(mixed, _HALF, out=other)
+    np.bitwise_xor(mixed, other, out=mixed)
+    np.multiply(mixed, _SECOND_MULTIPLIER, out=mixed)
+
+
+def _finish(mixed: Hashes, other: Hashes) -> Hashes:
+    """Put nine independent bits, the index, above those of the rank; reuses the memory of both."""
+    np.right_shift(mixed, _INDEX_FOLD, out=other)
+    np.bitwise_xor(mixed, other, out=other)
+    np.multiply(other, _INDEX_MULTIPLIER, out=other)
+    np.bitwise_and(other, _INDEX_MASK, out=other)
+    np.right_shift(mixed, _RANK_SHIFT, out=mixed)
+    return np.bitwise_or(other, mixed, out=other)
 
 
 def _leading_zeros(words: Hashes) -> npt.NDArray[np.uint8]:
@@ -107,13 +131,6 @@ def _leading_zeros(words: Hashes) -> npt.NDArray[np.uint8]:
     # it first keeps the conversion from rounding up to the next power of two.
     _, exponents = np.frexp((words & ~(words >> np.uint64(1))).astype(np.float64))
     return (64 - exponents).astype(np.uint8)
-
-
-def _finish(mixed: Hashes) -> Hashes:
-    """Put nine more independent bits (last rounds of MurmurHash3's finaliser) above those of the rank."""
-    index = (mixed ^ (mixed >> np.uint64(29))) * np.uint64(0xFF51AFD7ED558CCD)
-    index ^= index >> _HALF
-    return (index & _INDEX_MASK) | (mixed >> _RANK_SHIFT)
 
 
 def _round(value: float) -> int:

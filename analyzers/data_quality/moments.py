@@ -89,7 +89,7 @@ class Moments:
     @property
     def standard_deviation(self) -> float | None:
         """Return the population standard deviation, None without values or beyond float64."""
-        return _finite(math.sqrt(max(0.0, self.squares) / self.count)) if self.count else None
+        return _finite(math.sqrt(self.squares / self.count)) if self.count else None
 
 
 def _finite(value: float) -> float | None:

@@ -82,9 +82,8 @@ def add_floats(column: ColumnSummary, array: pa.Array, workspace: Workspace, *, 
         column.stop_counting()
     for start in range(0, values.size, _BLOCK):
         part = values[start : start + _BLOCK]
-        block = workspace.values[: part.size]
-        np.copyto(block, part)
-        block += 0.0  # a negative zero becomes zero, which hashes alike
+        # Adding zero turns a negative zero into zero, so that both hash alike.
+        block = np.add(part, 0.0, out=workspace.values[: part.size])
         block = _without_non_finite(column, block, hash_as_text=hash_as_text)
         if hash_as_text:
             column.distinct.add_hashes(hash_words(float_bits(block)))
