@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from contract.datasets import storage
-from contract.errors import ScriptError
+from contract.errors import DatasetError, ScriptError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -52,10 +52,13 @@ class Preprocessor:
         Of the script, local or on S3.
     kind
         ``"record"`` for `preprocess_handler`, ``"dataframe"`` for `preprocess_dataframe`.
+    digest
+        Of the script's content, so that a worker never runs what it kept of an older script.
     """
 
     path: str
     kind: Literal["record", "dataframe"]
+    digest: str = ""
 
     @property
     def function(self) -> str:
@@ -64,7 +67,7 @@ class Preprocessor:
 
     def handle(self, record: Any) -> Any:
         """Call `preprocess_handler` and return what it returns; what it raises is passed on."""
-        return _handler(self.path, RECORD_HANDLER, 1)(record)
+        return _handler(self.path, self.digest, RECORD_HANDLER, 1)(record)
 
     def apply_dataframe(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Return the batch as `preprocess_dataframe` changes it.
@@ -78,7 +81,7 @@ class Preprocessor:
         """
         from contract.dataframes import apply_to_batch
 
-        handler = _handler(self.path, DATAFRAME_HANDLER, 1)
+        handler = _handler(self.path, self.digest, DATAFRAME_HANDLER, 1)
         return apply_to_batch(functools.partial(self._call_dataframe, handler), batch, self.path)
 
     def _call_dataframe(self, handler: Handler, frame: Any) -> Any:
@@ -97,15 +100,16 @@ def load_preprocessor(path: str) -> Preprocessor:
     ScriptError
         When the file cannot be read or executed, or defines neither function.
     """
-    module = _module(path)
+    digest = _digest(_source(path))
+    module = _module(path, digest)
     record = callable(getattr(module, RECORD_HANDLER, None))
     dataframe = callable(getattr(module, DATAFRAME_HANDLER, None))
     if record and dataframe:
         _log.warning("%s defines both functions; using %s, the faster one", path, DATAFRAME_HANDLER)
     if not record and not dataframe:
         raise _missing(module, path, "record_preprocessor_script", (RECORD_HANDLER, DATAFRAME_HANDLER))
-    preprocessor = Preprocessor(path, "dataframe" if dataframe else "record")
-    _handler(path, preprocessor.function, 1)
+    preprocessor = Preprocessor(path, "dataframe" if dataframe else "record", digest)
+    _handler(path, digest, preprocessor.function, 1)
     return preprocessor
 
 
@@ -117,10 +121,11 @@ def load_postprocessor(path: str) -> Handler:
     ScriptError
         When the file cannot be read or executed, or lacks the function.
     """
-    module = _module(path)
+    digest = _digest(_source(path))
+    module = _module(path, digest)
     if not callable(getattr(module, POST_HANDLER, None)):
         raise _missing(module, path, "post_analytics_processor_script", (POST_HANDLER,))
-    return _handler(path, POST_HANDLER, 0)
+    return _handler(path, digest, POST_HANDLER, 0)
 
 
 def run_postprocessor(path: str) -> None:
@@ -168,9 +173,9 @@ def reject_result(path: str, function: str, problem: str, where: str) -> ScriptE
 
 
 @functools.cache
-def _handler(path: str, function: str, arguments: int) -> Handler:
+def _handler(path: str, digest: str, function: str, arguments: int) -> Handler:
     """Return the function with the logger bound when it takes one beside its `arguments`."""
-    module = _module(path)
+    module = _module(path, digest)
     handler: Handler = getattr(module, function)
     try:
         parameters = list(inspect.signature(handler).parameters.values())
@@ -197,10 +202,21 @@ def _handler(path: str, function: str, arguments: int) -> Handler:
     return handler
 
 
+def _source(path: str) -> bytes:
+    try:
+        return storage.read_bytes(path)
+    except DatasetError as error:
+        raise ScriptError(f"script {error.message}") from error
+
+
+def _digest(source: bytes) -> str:
+    return hashlib.sha256(source).hexdigest()[:16]
+
+
 @functools.cache
-def _module(path: str) -> types.ModuleType:
-    source = storage.read_bytes(path, ScriptError)
-    name = f"user_script_{hashlib.sha256(path.encode()).hexdigest()[:12]}"
+def _module(path: str, digest: str) -> types.ModuleType:
+    source = _source(path)
+    name = f"user_script_{_digest(path.encode() + digest.encode())}"
     module = types.ModuleType(name)
     module.__file__ = path
     # Dataclasses and pickling look a script's classes up by the name of their module.
@@ -245,11 +261,12 @@ def _missing(module: types.ModuleType, path: str, variable: str, wanted: tuple[s
         if inspect.isfunction(value) and value.__module__ == module.__name__
     ]
     close = [match for name in wanted for match in difflib.get_close_matches(name, found, 1)]
-    if close:
+    handlers = [name for name in found if name in (RECORD_HANDLER, DATAFRAME_HANDLER, POST_HANDLER)]
+    if handlers:
+        fix = f"its {', '.join(handlers)} belongs into another setting."
+    elif close:
         nearest = difflib.get_close_matches(close[0], wanted, 1, cutoff=0)[0]
         fix = f"did you mean {nearest} where it says {close[0]}?"
-    elif any(name in (RECORD_HANDLER, DATAFRAME_HANDLER, POST_HANDLER) for name in found):
-        fix = f"its {', '.join(found)} belongs into another setting."
     else:
         fix = f"it defines {', '.join(found[:8]) or 'no function'}."
     return ScriptError(f"{variable} {path} defines no {' or '.join(wanted)}; {fix}")
