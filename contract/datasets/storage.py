@@ -2,7 +2,8 @@
 
 Paths that start with ``s3://`` go to S3 (or what speaks its protocol); nothing of S3 is loaded otherwise.
 The standard credential chain applies. ``AWS_ENDPOINT_URL_S3`` or ``AWS_ENDPOINT_URL`` name another
-server, ``AWS_REGION`` or ``AWS_DEFAULT_REGION`` the region. Data is streamed, never copied to disk.
+server, ``AWS_REGION`` or ``AWS_DEFAULT_REGION`` the region, ``AWS_CA_BUNDLE`` a file of certificates.
+Data is streamed, never copied to disk.
 """
 
 from __future__ import annotations
@@ -60,30 +61,30 @@ def is_s3(path: str) -> bool:
     return path.startswith(_S3)
 
 
-def open_random(path: str) -> pa.NativeFile:
+def open_random(path: str, error: type[InputError] = DatasetError) -> pa.NativeFile:
     """Open a file for reading anywhere in it, as stored.
 
     Raises
     ------
-    DatasetError
-        Naming the path and the cause.
+    InputError
+        Of the class `error`, naming the path and the cause.
     """
-    with reading(path):
+    with reading(path, error=error):
         if is_s3(path):
             return _s3().open_input_file(_key(path))
         return pa.OSFile(path, "rb")
 
 
-def open_input(path: str) -> pa.NativeFile:
+def open_input(path: str, error: type[InputError] = DatasetError) -> pa.NativeFile:
     """Open a file as a stream, decompressed when it is compressed (see `compression`).
 
     Raises
     ------
-    DatasetError
-        Naming the path and the cause.
+    InputError
+        Of the class `error`, naming the path and the cause.
     """
-    with reading(path):
-        file = open_random(path)
+    with reading(path, error=error):
+        file = open_random(path, error)
         codec = compression(path, file.read(8))
         file.seek(0)
         return pa.CompressedInputStream(file, codec) if codec else file
@@ -121,7 +122,7 @@ def read_bytes(path: str, error: type[InputError] = DatasetError) -> bytes:
     InputError
         Of the class `error`, naming the path and the cause.
     """
-    with reading(path, error=error), open_input(path) as stream:
+    with reading(path, error=error), open_input(path, error) as stream:
         content: bytes = stream.read()
     return content
 
@@ -305,15 +306,21 @@ def _resolve_s3(path: str, name: str, variable: str) -> str:
 def _s3() -> S3FileSystem:
     from pyarrow.fs import S3FileSystem
 
-    options: dict[str, Any] = {}
+    # With delayed opening a small object is put in one request, which every server understands.
+    options: dict[str, Any] = {"allow_delayed_open": True}
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     if endpoint:
         scheme, separator, host = endpoint.partition("://")
         options["endpoint_override"] = (host if separator else endpoint).rstrip("/")
         options["scheme"] = scheme if separator else "https"
+        # Servers other than Amazon's often refuse the checksums that the client would add to uploads.
+        os.environ.setdefault("AWS_REQUEST_CHECKSUM_CALCULATION", "when_required")
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
     if region:
         options["region"] = region
+    authorities = os.environ.get("AWS_CA_BUNDLE")
+    if authorities:
+        options["tls_ca_file_path"] = authorities
     return S3FileSystem(**options)
 
 
@@ -352,7 +359,8 @@ def _cause(problem: OSError, path: str) -> str:
     text = problem.strerror or str(problem)
     aws = re.search(r"AWS Error (\w+)(?: \(HTTP status \d+\))? during \w+ operation: (.*)", text, re.DOTALL)
     if aws:
-        text = f"{aws[1].replace('_', ' ').lower()} ({aws[2]})"
+        detail = "" if aws[2].startswith("No response body") else f" ({aws[2]})"
+        text = f"{aws[1].replace('_', ' ').lower()}{detail}"
     else:
         # Arrow repeats the path and appends the number of the error.
         text = text.partition("Detail: ")[2] or text

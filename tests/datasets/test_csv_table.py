@@ -234,16 +234,15 @@ def test_a_large_compressed_file_is_one_split_and_a_plain_one_several(tmp_path):
     cut = plan(tmp_path / "plain.csv")
     assert not cut.small
     assert len(cut.splits) > 4
-    assert sum(batch.num_rows for split in cut.splits for batch in split.batches()) == 400_000
-    assert rows(cut.splits)[399_999] == {"a": 399_999, "b": "text 5"}
+    columns = [batch.column("a") for split in cut.splits for batch in split.batches()]
+    assert np.array_equal(np.concatenate([column.to_numpy() for column in columns]), np.arange(400_000))
     assert len(plan(tmp_path / "plain.csv", whole_files=True).splits) == 1
-    rng = np.random.default_rng(0)
-    noise = rng.integers(0, 2**62, 800_000)
-    (tmp_path / "noise.csv.gz").write_bytes(gzip.compress(b"a\n" + b"\n".join(b"%d" % n for n in noise), 1))
+    noise = np.random.default_rng(0).bytes(5 << 20).hex(" ", 500).replace(" ", "\n")
+    (tmp_path / "noise.csv.gz").write_bytes(gzip.compress(b"a\n" + noise.encode(), 1))
     packed = plan(tmp_path / "noise.csv.gz")
     assert packed.total_bytes > 4 << 20
     assert len(packed.splits) == 1
-    assert sum(batch.num_rows for batch in packed.splits[0].batches()) == 800_000
+    assert sum(batch.num_rows for batch in packed.splits[0].batches()) == noise.count("\n") + 1
 
 
 def test_line_breaks_in_quotes_ask_for_whole_files(tmp_path):

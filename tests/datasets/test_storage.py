@@ -1,0 +1,125 @@
+import gzip
+import os
+
+import pytest
+from dataset_reading import plan, read
+
+from contract.datasets import storage
+from contract.datasets.window import Window, resolve_window
+from contract.errors import DatasetError, DocumentError, OutputError
+
+
+def touch(path, content=b"x"):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+
+
+def listed(folder):
+    return [os.path.relpath(file.path, folder) for file in storage.list_files(str(folder))]
+
+
+def test_data_files_are_found_in_path_order(tmp_path):
+    for name in ("b.csv", "a/z.csv", "a/b/c.csv", "manifest", "10.csv", "9.csv"):
+        touch(tmp_path / name)
+    for name in ("_SUCCESS", ".hidden", "a/.x.crc", "a/x.crc", "_temporary/part.csv", ".git/config"):
+        touch(tmp_path / name)
+    assert listed(tmp_path) == ["10.csv", "9.csv", "a/b/c.csv", "a/z.csv", "b.csv", "manifest"]
+    assert storage.list_files(str(tmp_path / ".hidden"))[0].size == 1
+    assert storage.list_files(f"{tmp_path}/")[0].path == f"{tmp_path}/10.csv"
+
+
+def test_links_are_followed_once(tmp_path):
+    touch(tmp_path / "data" / "a.csv")
+    (tmp_path / "data" / "loop").symlink_to(tmp_path / "data")
+    (tmp_path / "other").symlink_to(tmp_path / "data")
+    (tmp_path / "data" / "b.csv").symlink_to(tmp_path / "data" / "a.csv")
+    (tmp_path / "data" / "gone.csv").symlink_to(tmp_path / "nowhere")
+    assert listed(tmp_path / "data") == ["a.csv", "b.csv"]
+    assert len(listed(tmp_path)) == 4
+
+
+def test_a_source_that_does_not_exist_is_named_with_what_is_near(tmp_path):
+    touch(tmp_path / "endpoint" / "a.csv")
+    with pytest.raises(DatasetError) as caught:
+        storage.list_files(str(tmp_path / "endpint"))
+    assert "dataset_source" in caught.value.message
+    assert f"did you mean {tmp_path / 'endpoint'}" in caught.value.message
+    with pytest.raises(DatasetError, match=f"there is only {tmp_path}"):
+        storage.list_files(str(tmp_path / "quite" / "elsewhere"))
+
+
+def test_a_folder_without_files_is_an_empty_plan(tmp_path):
+    found = plan(tmp_path)
+    assert (found.splits, found.total_bytes, found.small) == ((), 0, True)
+
+
+def test_folders_outside_the_window_are_left_out(tmp_path):
+    for hour in (20, 21, 22):
+        touch(tmp_path / f"2026/05/06/{hour}/a.csv", b"hour\n%d\n" % hour)
+    window = resolve_window("2026-05-06T21:00:00Z", "2026-05-06T22:00:00Z", None, None, None, None)
+    assert isinstance(window, Window)
+    assert read(tmp_path, window=window) == [{"hour": 21}]
+    assert len(read(tmp_path)) == 3
+    touch(tmp_path / "undated.csv", b"hour\n0\n")
+    assert read(tmp_path, window=window) == [{"hour": 21}, {"hour": 0}]
+
+
+def test_bytes_are_read_decompressed(tmp_path):
+    touch(tmp_path / "a.json", gzip.compress(b"{}"))
+    assert storage.read_bytes(str(tmp_path / "a.json")) == b"{}"
+    with pytest.raises(DocumentError, match=r"absent.json cannot be read: No such file"):
+        storage.read_bytes(str(tmp_path / "absent.json"), DocumentError)
+    touch(tmp_path / "b.json", gzip.compress(os.urandom(9000))[:4000])
+    with pytest.raises(DatasetError, match=r"b.json cannot be read"):
+        storage.read_bytes(str(tmp_path / "b.json"))
+
+
+def test_documents_are_found_by_file_or_folder(tmp_path):
+    touch(tmp_path / "statistics.json")
+    for path in (tmp_path, tmp_path / "statistics.json"):
+        found = storage.resolve_document(str(path), "statistics.json", "baseline_statistics")
+        assert found == str(tmp_path / "statistics.json")
+    with pytest.raises(DocumentError, match=r"baseline_constraints .* it holds statistics.json"):
+        storage.resolve_document(str(tmp_path), "constraints.json", "baseline_constraints")
+    with pytest.raises(DocumentError, match=r"baseline_constraints .* did you mean .*statistics.json"):
+        storage.resolve_document(str(tmp_path / "statistic.json"), "constraints.json", "baseline_constraints")
+
+
+def test_files_are_written_together(tmp_path):
+    target = tmp_path / "new" / "folder"
+    storage.prepare_output(str(target))
+    assert list(target.iterdir()) == []
+    storage.write_files_atomically(str(target), {"a.json": b"1", "b.json": b"2"})
+    storage.write_files_atomically(str(target), {"a.json": b"3"})
+    assert {path.name: path.read_bytes() for path in target.iterdir()} == {"a.json": b"3", "b.json": b"2"}
+    assert (target / "a.json").stat().st_mode & 0o777 == 0o666 & ~_umask()
+
+
+def _umask():
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def test_a_failed_write_leaves_nothing_behind(tmp_path):
+    storage.write_files_atomically(str(tmp_path), {"a.json": b"before"})
+    with pytest.raises(OutputError, match="cannot be written"):
+        storage.write_files_atomically(str(tmp_path), {"a.json": b"after", "no/such/folder.json": b""})
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a.json": b"before"}
+
+
+def test_an_output_path_that_is_a_file_is_refused(tmp_path):
+    touch(tmp_path / "out")
+    with pytest.raises(OutputError, match=r"out cannot be written: (File exists|Not a directory)"):
+        storage.prepare_output(str(tmp_path / "out"))
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read and write anything")
+def test_missing_permission_is_named(tmp_path):
+    touch(tmp_path / "a.csv", b"a\n1\n")
+    (tmp_path / "a.csv").chmod(0)
+    with pytest.raises(DatasetError, match="Permission denied"):
+        read(tmp_path)
+    tmp_path.chmod(0o500)
+    with pytest.raises(OutputError, match="Permission denied"):
+        storage.prepare_output(str(tmp_path))
