@@ -14,11 +14,12 @@ import hashlib
 import inspect
 import linecache
 import logging
+import os
 import sys
 import threading
 import traceback
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -128,8 +129,16 @@ def load_postprocessor(path: str) -> Handler:
     return _handler(path, digest, POST_HANDLER, 0)
 
 
-def run_postprocessor(path: str) -> None:
+def run_postprocessor(path: str, variables: Mapping[str, str] | None = None) -> None:
     """Load a post-analytics script and call its `postprocess_handler` once.
+
+    Parameters
+    ----------
+    path
+        Of the script, local or on S3.
+    variables
+        Environment variables to set first, such as ``output_path``: the handler takes no arguments, so
+        the environment is where a script looks, however the job was told.
 
     Raises
     ------
@@ -137,6 +146,7 @@ def run_postprocessor(path: str) -> None:
         When the file cannot be read or executed, lacks the function, or the function fails.
     """
     handler = load_postprocessor(path)
+    os.environ.update(variables or {})
     try:
         handler()
     except (Exception, SystemExit) as error:

@@ -123,6 +123,14 @@ def test_a_script_that_is_not_there(tmp_path):
 # Post-analytics
 
 
+def test_postprocessors_find_the_jobs_settings(tmp_path, monkeypatch):
+    monkeypatch.setenv("output_path", "before")
+    path = script(
+        tmp_path, "import os\ndef postprocess_handler():\n    assert os.environ['output_path'] == 'here'\n"
+    )
+    run_postprocessor(path, {"output_path": "here"})
+
+
 def test_postprocessors_run_once(tmp_path, caplog):
     path = script(
         tmp_path,
