@@ -82,7 +82,9 @@ def read_texts(texts: pa.Array, *, hash_as_text: bool) -> TextCells:
         first = data[starts[rows]]
         last = data[starts[rows] + lengths[rows] - 1]
         _mark_booleans(texts, rows[(first == ord("t")) | (first == ord("f"))], lengths, kinds)
-        starts_like_number = _is_digit(first) | np.isin(first, np.frombuffer(b"+- ", dtype=np.uint8))
+        starts_like_number = (
+            _is_digit(first) | (first == ord("-")) | (first == ord("+")) | (first == ord(" "))
+        )
         _mark_numbers(texts, rows[starts_like_number & _is_digit(last)], kinds, numbers)
         if not hash_as_text:
             numeric = np.flatnonzero(~np.isnan(numbers))
@@ -152,7 +154,8 @@ def _mark_numbers(
 
 def _parse(texts: pa.Array) -> npt.NDArray[np.float64]:
     """Return the values of number texts; beyond float64 they are infinite."""
-    plain = pc.replace_substring(texts, " ", "")
-    plain = pc.replace_substring_regex(plain, r"^\+", "")
-    parsed: npt.NDArray[np.float64] = pc.cast(plain, pa.float64()).to_numpy()
+    data, _, _ = _bytes_of(texts)
+    if np.any((data == ord("+")) | (data == ord(" "))):
+        texts = pc.replace_substring_regex(pc.replace_substring(texts, " ", ""), r"^\+", "")
+    parsed: npt.NDArray[np.float64] = pc.cast(texts, pa.float64()).to_numpy()
     return parsed

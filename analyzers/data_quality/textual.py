@@ -20,6 +20,7 @@ class TextRun:
     def __init__(self, column: ColumnSummary, *, hash_as_text: bool) -> None:
         self._column = column
         self._hash_as_text = hash_as_text
+        self._mostly_different = False
         self._dictionary: pa.Array | None = None
         self._cells: TextCells | None = None
         self._counts: Counts = np.empty(0, dtype=np.int64)
@@ -27,11 +28,11 @@ class TextRun:
     def add(self, array: pa.Array) -> None:
         """Add an Arrow array of texts or of a dictionary of texts."""
         if not pa.types.is_dictionary(array.type):
-            if self._column.needs_numbers:
+            if self._column.needs_numbers and self._mostly_different:
                 self._add_directly(array)
                 return
-            # Few values are expected as long as they are still counted.
             array = array.dictionary_encode()
+            self._mostly_different = 2 * len(array.dictionary) > len(array)
         if not _same(self._dictionary, array.dictionary):
             self.finish()
             self._dictionary = array.dictionary

@@ -18,7 +18,7 @@ def text_hashes(texts: list[str]) -> np.ndarray:
 
 
 @settings(deadline=None)
-@given(st.lists(st.text(max_size=80), max_size=30), st.integers(0, 5))
+@given(st.lists(st.text(max_size=80) | st.text(min_size=60, max_size=400), max_size=30), st.integers(0, 5))
 def test_texts_hash_as_the_package_does(texts, skipped):
     array = pa.array(texts, pa.large_string())[skipped:]
     hashes = read_texts(array, hash_as_text=True).hashes.tolist()
