@@ -15,13 +15,14 @@ from benchmarks import measure, peers_environment, report
 from benchmarks.contenders import PEERS, SECTIONS, Contender, Dataset, Section, Setup, make_sections
 
 ROOT = Path(__file__).resolve().parents[1]
+FULL_ROWS = 10_000_000
 SLOW_SECONDS = 60
 READ_BYTES = 1 << 20
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--rows", type=int, default=10_000_000, help="rows of the table (%(default)s)")
+    parser.add_argument("--rows", type=int, default=FULL_ROWS, help="rows of the table (%(default)s)")
     parser.add_argument("--capture-rows", type=int, help="capture records (a tenth of the rows)")
     parser.add_argument("--repeat", type=int, default=3, help="rounds; medians are shown (%(default)s)")
     parser.add_argument("--only", type=_names(SECTIONS), default=SECTIONS, help=",".join(SECTIONS))
@@ -52,6 +53,8 @@ def main(arguments: Sequence[str]) -> int:
     if peers != options.peers:
         _say("pyspark is left out: it needs Java (Debian: apt-get install default-jre-headless)")
     peers_python = peers_environment.prepare(ROOT / ".cache" / "bench-venv") if peers else Path()
+    if options.rows < FULL_ROWS:
+        _say(f"The goals are meant for {FULL_ROWS:,} rows; starting processes weighs more in smaller runs")
     tables, complete = [], True
     with tempfile.TemporaryDirectory() as scratch:
         setup = Setup(options.data, Path(scratch), peers_python, peers)
