@@ -50,11 +50,13 @@ def run(settings: Settings, monitor: Monitor) -> Outcome:
     """
     started = time.monotonic()
     storage.prepare_output(settings.output_path)
-    baseline = read_baseline(settings, monitor.documents)
+    files = monitor.load_documents()
+    baseline = read_baseline(settings, files)
+    names = column_names(baseline, files)
     preprocessor = _preprocessor(settings)
     if settings.post_analytics_processor_script:
         load_postprocessor(settings.post_analytics_processor_script)  # its mistakes show before the work
-    plan, analyzer, summary = _summarize(settings, monitor, baseline, preprocessor)
+    plan, analyzer, summary = _summarize(settings, monitor, names, preprocessor)
     rows = analyzer.row_count(summary)
     _log.info("Read %d rows from %s in %.1f s", rows, settings.dataset_source, time.monotonic() - started)
     if rows == 0:
@@ -63,8 +65,8 @@ def run(settings: Settings, monitor: Monitor) -> Outcome:
     statistics = analyzer.describe(summary)
     constraints = analyzer.suggest(statistics, baseline)
     documents = {
-        STATISTICS: monitor.documents.write_statistics(statistics, settings.rules == "sound"),
-        CONSTRAINTS: monitor.documents.write_constraints(constraints),
+        STATISTICS: files.write_statistics(statistics, settings.rules == "sound"),
+        CONSTRAINTS: files.write_constraints(constraints),
     }
     decision = None
     if baseline is not None:
@@ -125,9 +127,12 @@ def column_names(baseline: AnyBaseline | None, documents: DocumentSet[Any, Any])
 
 
 def _summarize(
-    settings: Settings, monitor: Monitor, baseline: AnyBaseline | None, preprocessor: Preprocessor | None
+    settings: Settings,
+    monitor: Monitor,
+    names: tuple[str, ...] | None,
+    preprocessor: Preprocessor | None,
 ) -> tuple[Plan, AnyAnalyzer, Any]:
-    request = dataset_request(settings, column_names(baseline, monitor.documents), preprocessor)
+    request = dataset_request(settings, names, preprocessor)
     plan = plan_dataset(request)
     analyzer = monitor.make_analyzer(settings, plan)
     try:

@@ -6,9 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from contract.analyzer import AnyAnalyzer, DocumentSet
-
 if TYPE_CHECKING:
+    from contract.analyzer import AnyAnalyzer, DocumentSet
     from contract.datasets.plan import Plan
     from contract.settings import Settings
 
@@ -25,15 +24,19 @@ class Monitor:
         One line for ``--help``.
     analysis_types
         Values of ``analysis_type`` it serves.
-    documents
-        Its files.
+    load_documents
+        Returns how its files are read and written.
     make_analyzer
-        Makes the analyzer from settings and plan. Called when the settings are good, so its imports
-        belong inside it: mistakes are then reported at once.
+        Makes the analyzer from settings and plan.
+
+    Notes
+    -----
+    Both functions are called when the settings are good, so their imports belong inside them: mistakes
+    are then reported at once.
     """
 
     program: str
     description: str
     analysis_types: tuple[str, ...]
-    documents: DocumentSet[Any, Any]
+    load_documents: Callable[[], DocumentSet[Any, Any]]
     make_analyzer: Callable[[Settings, Plan], AnyAnalyzer]

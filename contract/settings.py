@@ -43,6 +43,14 @@ class Settings:
     metric_time: datetime | None
     sagemaker_endpoint_name: str | None
     sagemaker_monitoring_schedule_name: str | None
+    segment_by: tuple[str, ...]
+    problem_type: Literal["Regression", "BinaryClassification", "MulticlassClassification"] | None
+    inference_attribute: str | None
+    probability_attribute: str | None
+    probability_threshold: float | None
+    ground_truth_attribute: str | None
+    positive_label: str | None
+    ground_truth_source: str | None
     workers: int | None
     log_level: str
     validate_only: bool
@@ -82,6 +90,8 @@ def build_parser(program: str, description: str, version: str) -> argparse.Argum
         help="Check the settings, the baseline, the scripts and the first rows; write nothing.",
     )
     for variable in VARIABLES:
+        if not variable.concerns(program):
+            continue
         text = argparse.SUPPRESS if variable.ignored else _help(variable)
         flags = [variable.flag, *("--" + alias.replace("_", "-") for alias in variable.aliases)]
         parser.add_argument(*flags, dest=variable.name, metavar="VALUE", help=text.replace("%", "%%"))
@@ -131,18 +141,19 @@ def read_settings(
     """
     mistakes: list[str] = []
     flags, unknown = parser.parse_known_args(list(arguments))
-    mistakes += [_unknown_flag(argument) for argument in unknown if argument.startswith("-")]
+    mistakes += [_unknown_flag(argument, parser.prog) for argument in unknown if argument.startswith("-")]
     mistakes += [f"{argument!r} is no flag" for argument in unknown if not argument.startswith("-")][:1]
     mistakes += _near_misses(environment)
-    given = _collect(vars(flags), environment)
+    given = _collect(vars(flags), environment, parser.prog)
     values = {variable.name: _value(variable, given.get(variable.name), mistakes) for variable in VARIABLES}
-    mistakes += _missing(given, environment)
+    mistakes += _missing(given, environment, parser.prog)
     expected = values["analysis_type"]
     if expected and analysis_types and expected.upper() not in analysis_types:
         mistakes.append(
             f"analysis_type is {expected!r}, which this image does not serve; use the image made for it"
         )
     dataset_format = _attempt(mistakes, parse_dataset_format, values["dataset_format"])
+    probability_threshold = _attempt(mistakes, _probability, values["probability_threshold_attribute"])
     window = _attempt(
         mistakes,
         resolve_window,
@@ -156,10 +167,10 @@ def read_settings(
     metric_time = _attempt(mistakes, _instant, values["metric_time"])
     if mistakes:
         raise ConfigurationError(_report(mistakes))
-    excluded = values["exclude_features_attribute"] or ""
     return Settings(
         dataset_source=values["dataset_source"],
-        dataset_format=dataset_format,
+        # Commands without the setting read captures.
+        dataset_format=dataset_format or DatasetFormat("sagemakerCaptureJson"),
         output_path=values["output_path"],
         rules=values["rules"],
         window=window,
@@ -167,7 +178,7 @@ def read_settings(
         baseline_statistics=values["baseline_statistics"],
         record_preprocessor_script=values["record_preprocessor_script"],
         post_analytics_processor_script=values["post_analytics_processor_script"],
-        exclude_features=tuple(name.strip() for name in excluded.split(",") if name.strip()),
+        exclude_features=_names(values["exclude_features_attribute"]),
         categorical_drift_method=values["categorical_drift_method"],
         fail_on_violations=values["fail_on_violations"],
         publish_cloudwatch_metrics=values["publish_cloudwatch_metrics"],
@@ -176,6 +187,14 @@ def read_settings(
         metric_time=metric_time,
         sagemaker_endpoint_name=values["sagemaker_endpoint_name"],
         sagemaker_monitoring_schedule_name=values["sagemaker_monitoring_schedule_name"],
+        segment_by=_names(values["segment_by"]),
+        problem_type=values["problem_type"],
+        inference_attribute=values["inference_attribute"],
+        probability_attribute=values["probability_attribute"],
+        probability_threshold=probability_threshold,
+        ground_truth_attribute=values["ground_truth_attribute"],
+        positive_label=values["positive_label"],
+        ground_truth_source=values["ground_truth_source"],
         workers=values["workers"],
         log_level=values["log_level"],
         validate_only=flags.validate,
@@ -193,9 +212,11 @@ def message_file(arguments: Sequence[str], environment: Mapping[str, str]) -> st
     return environment.get("output_message_file") or DEFAULT_MESSAGE_FILE
 
 
-def _collect(flags: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, str]:
+def _collect(flags: Mapping[str, Any], environment: Mapping[str, str], program: str) -> dict[str, str]:
     given: dict[str, str] = {}
     for variable in VARIABLES:
+        if not variable.concerns(program):
+            continue  # meant for another command of the same job definition
         texts = [
             flags.get(variable.name),
             *(environment.get(name) for name in (variable.name, *variable.aliases)),
@@ -233,10 +254,10 @@ _SWITCH = {"enabled": True, "true": True, "1": True, "yes": True}
 _SWITCH |= {"disabled": False, "false": False, "0": False, "no": False}
 
 
-def _missing(given: Mapping[str, str], environment: Mapping[str, str]) -> list[str]:
+def _missing(given: Mapping[str, str], environment: Mapping[str, str], program: str) -> list[str]:
     mistakes = []
     for variable in VARIABLES:
-        if not variable.required or variable.name in given:
+        if not (variable.required and variable.concerns(program)) or variable.name in given:
             continue
         hint = f"set it (or {variable.flag}), for example to {variable.example}"
         if (upper := variable.name.upper()) in environment:
@@ -257,9 +278,9 @@ def _near_misses(environment: Mapping[str, str]) -> list[str]:
     return mistakes
 
 
-def _unknown_flag(argument: str) -> str:
+def _unknown_flag(argument: str, program: str) -> str:
     flag = argument.partition("=")[0]
-    names = [variable.flag for variable in VARIABLES if not variable.ignored]
+    names = [variable.flag for variable in VARIABLES if variable.concerns(program) and not variable.ignored]
     close = difflib.get_close_matches(flag, [*names, "--validate", "--version", "--help"], n=1)
     return f"flag {flag} is unknown" + (f": did you mean {close[0]}?" if close else "")
 
@@ -272,6 +293,22 @@ def _attempt[**P, T](mistakes: list[str], read: Any, *arguments: Any) -> Any:
     except ConfigurationError as error:
         mistakes.append(error.message.rstrip("."))
         return None
+
+
+def _names(text: str | None) -> tuple[str, ...]:
+    return tuple(name.strip() for name in (text or "").split(",") if name.strip())
+
+
+def _probability(text: str) -> float:
+    try:
+        probability = float(text)
+    except ValueError:
+        probability = -1.0
+    if not 0.0 <= probability <= 1.0:
+        raise ConfigurationError(
+            f"probability_threshold_attribute is {text!r}; use a number from 0 to 1, such as 0.5"
+        )
+    return probability
 
 
 def _instant(text: str) -> datetime:

@@ -23,7 +23,8 @@ def validate(settings: Settings, monitor: Monitor) -> Iterator[str]:
         At the first thing that would fail the job.
     """
     yield "settings can be read"
-    baseline = read_baseline(settings, monitor.documents)
+    files = monitor.load_documents()
+    baseline = read_baseline(settings, files)
     if baseline is not None:
         yield "the baseline can be read"
     preprocessor = None
@@ -33,7 +34,7 @@ def validate(settings: Settings, monitor: Monitor) -> Iterator[str]:
     if settings.post_analytics_processor_script:
         load_postprocessor(settings.post_analytics_processor_script)
         yield "post_analytics_processor_script can be loaded"
-    request = dataset_request(settings, column_names(baseline, monitor.documents), preprocessor)
+    request = dataset_request(settings, column_names(baseline, files), preprocessor)
     plan = plan_dataset(request)
     yield f"dataset_source has {plan.total_bytes} bytes to read in {len(plan.splits)} splits"
     if not plan.splits:

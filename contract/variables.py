@@ -17,7 +17,8 @@ class Variable:
     """One thing a user can set.
 
     `kind` is how its text is read; `required` variables have no default; `ignored` ones are accepted
-    because the originals' jobs carry them, and change nothing.
+    because the originals' jobs carry them, and change nothing. `monitors` are the commands it concerns,
+    all of them when empty.
     """
 
     name: str
@@ -29,12 +30,21 @@ class Variable:
     required: bool = False
     ignored: bool = False
     example: str = ""
+    monitors: tuple[str, ...] = ()
+
+    def concerns(self, program: str) -> bool:
+        """Return whether a command reads it."""
+        return not self.monitors or program in self.monitors
 
     @property
     def flag(self) -> str:
         """Return the flag of the console command."""
         return "--" + self.name.replace("_", "-")
 
+
+_ANALYSES = ("monitor-data-quality", "monitor-model-quality")
+_MODEL_QUALITY = ("monitor-model-quality",)
+_LABELS = ("monitor-model-quality", "merge-ground-truth")
 
 VARIABLES: tuple[Variable, ...] = (
     Variable(
@@ -49,6 +59,7 @@ VARIABLES: tuple[Variable, ...] = (
         "How to read the data: csv, json, parquet or sagemakerCaptureJson, as JSON with options.",
         required=True,
         example='{"csv":{"header":true}}',
+        monitors=_ANALYSES,
     ),
     Variable(
         "output_path",
@@ -57,22 +68,32 @@ VARIABLES: tuple[Variable, ...] = (
         example="/opt/ml/processing/output",
     ),
     Variable(
-        "baseline_constraints", "constraints.json of a baseline job. With it, the job monitors a window."
+        "baseline_constraints",
+        "constraints.json of a baseline job. With it, the job monitors a window.",
+        monitors=_ANALYSES,
     ),
-    Variable("baseline_statistics", "statistics.json of a baseline job. With it, drift is measured."),
+    Variable(
+        "baseline_statistics",
+        "statistics.json of a baseline job. With it, drift is measured.",
+        monitors=_ANALYSES,
+    ),
     Variable(
         "rules",
         "How to decide: sound (statistics) or sagemaker (as the original containers did).",
         kind="choice",
         choices=("sound", "sagemaker"),
         default="sound",
+        monitors=_ANALYSES,
     ),
     Variable(
         "record_preprocessor_script",
         "Python file with preprocess_handler(record) or preprocess_dataframe(df).",
+        monitors=_ANALYSES,
     ),
     Variable(
-        "post_analytics_processor_script", "Python file with postprocess_handler(), run after the analysis."
+        "post_analytics_processor_script",
+        "Python file with postprocess_handler(), run after the analysis.",
+        monitors=_ANALYSES,
     ),
     Variable("start_time", "Start of the window, ISO 8601, included.", example="2026-05-06T22:00:00Z"),
     Variable("end_time", "End of the window, ISO 8601, excluded.", example="2026-05-06T23:00:00Z"),
@@ -88,33 +109,96 @@ VARIABLES: tuple[Variable, ...] = (
         "exclude_features_attribute",
         "Columns to leave out: names or zero-based positions, separated by commas.",
         example="customer_id,0",
+        monitors=_ANALYSES,
     ),
     Variable(
         "categorical_drift_method",
         "How drift of text features is measured; copied into the suggested constraints.",
         kind="choice",
         choices=("LInfinity", "ChiSquared"),
+        monitors=("monitor-data-quality",),
     ),
     Variable(
-        "fail_on_violations", "Exit with code 3 when there are violations.", kind="switch", default="Disabled"
+        "segment_by",
+        "Columns, separated by commas, whose values divide the rows into segments analysed each by itself.",
+        example="carrier,origin",
+        monitors=_ANALYSES,
+    ),
+    Variable(
+        "problem_type",
+        "What the model predicts.",
+        kind="choice",
+        choices=("Regression", "BinaryClassification", "MulticlassClassification"),
+        monitors=_MODEL_QUALITY,
+        required=True,
+        example="BinaryClassification",
+    ),
+    Variable(
+        "inference_attribute",
+        "Column of the predicted value or label: name, zero-based position or JSON path.",
+        monitors=_MODEL_QUALITY,
+        example="prediction",
+    ),
+    Variable(
+        "probability_attribute",
+        "Column of the predicted probability: name, zero-based position or JSON path.",
+        monitors=_MODEL_QUALITY,
+        example="probability",
+    ),
+    Variable(
+        "probability_threshold_attribute",
+        "Probability from which a row counts as predicted positive; default 0.5.",
+        monitors=_MODEL_QUALITY,
+        example="0.5",
+    ),
+    Variable(
+        "ground_truth_attribute",
+        "Column of the label: name, zero-based position or JSON path; default: the merged ground truth.",
+        monitors=_MODEL_QUALITY,
+        example="label",
+    ),
+    Variable(
+        "positive_label",
+        "Label that counts as positive in a binary problem; default 1.",
+        monitors=_MODEL_QUALITY,
+        example="1",
+    ),
+    Variable(
+        "ground_truth_source",
+        "Directory with labels to join with the captures of dataset_source; local or s3://.",
+        monitors=_LABELS,
+        example="/opt/ml/processing/groundtruth",
+    ),
+    Variable(
+        "fail_on_violations",
+        "Exit with code 3 when there are violations.",
+        kind="switch",
+        default="Disabled",
+        monitors=_ANALYSES,
     ),
     Variable(
         "publish_cloudwatch_metrics",
         "Write CloudWatch metric files.",
         kind="switch",
         default="Disabled",
+        monitors=_ANALYSES,
     ),
     Variable(
         "cloudwatch_metrics_directory",
         "Directory for CloudWatch metric files.",
         default=DEFAULT_METRICS_DIRECTORY,
+        monitors=_ANALYSES,
     ),
     Variable(
         "output_message_file",
         "File that gets the outcome in one sentence.",
         default=DEFAULT_MESSAGE_FILE,
     ),
-    Variable("metric_time", "Timestamp of published metrics, ISO 8601; default: start of the window."),
+    Variable(
+        "metric_time",
+        "Timestamp of published metrics, ISO 8601; default: start of the window.",
+        monitors=_ANALYSES,
+    ),
     Variable("sagemaker_endpoint_name", "Endpoint name, a dimension of published metrics."),
     Variable("sagemaker_monitoring_schedule_name", "Schedule name, a dimension of published metrics."),
     Variable(
@@ -122,7 +206,12 @@ VARIABLES: tuple[Variable, ...] = (
         "Only checked: an image refuses a job meant for another.",
         example="DATA_QUALITY",
     ),
-    Variable("workers", "Number of splits read at once; default: the processors available.", kind="count"),
+    Variable(
+        "workers",
+        "Number of splits read at once; default: the processors available.",
+        kind="count",
+        monitors=_ANALYSES,
+    ),
     Variable(
         "log_level",
         "Least severity that is logged.",

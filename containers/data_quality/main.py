@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from contract.console import run_command
+from contract.monitor import Monitor
 from contract.settings import Settings
 
 if TYPE_CHECKING:
-    from contract.analyzer import AnyAnalyzer
+    from contract.analyzer import AnyAnalyzer, DocumentSet
     from contract.datasets.plan import Plan
-    from contract.monitor import Monitor
 
 
 def make_analyzer(settings: Settings, plan: Plan) -> AnyAnalyzer:
@@ -42,20 +42,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # One level of parallelism: the splits. NumPy's linear algebra must not add its own threads.
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(variable, "1")
-    return run_command(_monitor(), arguments)
+    return run_command(MONITOR, arguments)
 
 
-def _monitor() -> Monitor:
+def _documents() -> DocumentSet[Any, Any]:
     from contract.documents.data_quality import DATA_QUALITY
-    from contract.monitor import Monitor
 
-    return Monitor(
-        program="monitor-data-quality",
-        description="Profile data, suggest constraints, and report how a window differs from its baseline.",
-        analysis_types=("DATA_QUALITY",),
-        documents=DATA_QUALITY,
-        make_analyzer=make_analyzer,
-    )
+    return DATA_QUALITY
+
+
+MONITOR = Monitor(
+    program="monitor-data-quality",
+    description="Profile data, suggest constraints, and report how a window differs from its baseline.",
+    analysis_types=("DATA_QUALITY",),
+    load_documents=_documents,
+    make_analyzer=make_analyzer,
+)
 
 
 if __name__ == "__main__":
