@@ -82,8 +82,10 @@ class KllSketch:
     def update_unordered(self, values: Floats) -> None:
         """Take `values` in any order. **Reorders** `values` in place.
 
-        The rank error this adds over ``n`` values is below ``2**h / (3.4 * sqrt(256 * n))`` of ``n``, one
-        standard deviation, with ``h`` at most 7: under 0.1 % at any size, 0.02 % from a million values.
+        Each row of 256 values, and later each row of 256 items kept, adds a rank error of at most half a
+        stride, and these cancel: over ``n`` values their sum has a standard deviation of about
+        ``2**h / (3.5 * sqrt(4096 * n))`` of ``n`` with ``h = 7``, 0.06 % at a million values and 0.02 % at
+        ten million. With compaction the largest rank error is about 0.2 % and 0.1 % there.
         """
         seen = max(1, self.weight + values.size)
         height = min(_MAX_STRIDE_BITS, (seen // _VALUES_PER_UNIT_WEIGHT).bit_length() - 1)
