@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
@@ -22,7 +23,7 @@ _LADDER = (pa.null(), pa.int64(), pa.float64())
 # Above this share of distinct values a dictionary costs more than it saves.
 _MOSTLY_DISTINCT = 0.5
 _TOO_FEW = 4
-_BLANKS_AND_DELIMITERS = b',"\r\n\t +-'
+_BEFORE_NUMBERS = np.frombuffer(b',"\r\n\t +-', dtype=np.uint8)
 
 
 @dataclass
@@ -162,12 +163,15 @@ def _make_hexadecimals_text(data: bytes, columns: CsvColumns) -> None:
 
 
 def _may_hold_hexadecimals(data: bytes) -> bool:
-    for prefix in (b"0x", b"0X"):
-        position = data.find(prefix)
-        while position >= 0:
-            if position == 0 or data[position - 1] in _BLANKS_AND_DELIMITERS:
-                return True
-            position = data.find(prefix, position + 1)
+    for letter in (b"x", b"X"):
+        # Looking for one byte is many times faster than looking for two, and often settles it.
+        if letter not in data:
+            continue
+        text = np.frombuffer(data, dtype=np.uint8)
+        letters = np.flatnonzero(text == ord(letter))
+        zeros = letters[text[letters - 1] == ord("0")] - 1
+        if np.isin(text[zeros - 1], _BEFORE_NUMBERS).any() or not zeros.all():
+            return True
     return False
 
 

@@ -369,3 +369,13 @@ def test_cut_files_are_divided_by_size_alone(tmp_path):
     assert edges[0][0] == 0
     assert edges[-1][1] == path.stat().st_size
     assert all(left[1] == right[0] for left, right in itertools.pairwise(edges))
+
+
+@pytest.mark.parametrize("data", [b"0x1F\n", b"0X1F", b"5\n0x1F\n", b'5\n"0x1F"\n', b"5\r\n 0xa\r\n"])
+def test_hexadecimals_are_no_numbers_wherever_they_stand(tmp_path, data):
+    path = tmp_path / "a.csv"
+    path.write_bytes(data)
+    assert first_batch(path, HEADERLESS).column(0).to_pylist() == [
+        line.strip('"') for line in data.decode().splitlines()
+    ]
+    assert read(path, HEADERLESS)[0]["_c0"] is not None
