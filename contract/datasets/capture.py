@@ -21,7 +21,7 @@ from contract.datasets import capture_bulk, capture_exact
 from contract.datasets.capture_exact import GROUND_TRUTH, UNEVEN
 from contract.datasets.capture_layout import Layout, find_layout
 from contract.datasets.capture_lines import Line, LineBlock, line_blocks, not_a_record
-from contract.datasets.csv_cells import CellParser
+from contract.datasets.csv_cells import CellParser, CellsError
 from contract.datasets.payload_columns import NotBulkError
 from contract.datasets.payloads import Row
 from contract.datasets.pieces import Piece, divide, label
@@ -106,7 +106,14 @@ class CaptureSplit:
         )
         if not records:
             return None
-        return capture_exact.exact_batch(records, self.sides, self.layout, parser, text_only=self.text_only)
+        try:
+            return capture_exact.exact_batch(
+                records, self.sides, self.layout, parser, text_only=self.text_only
+            )
+        except (CellsError, DatasetError) as error:
+            raise DatasetError(
+                f"{self.label} holds payloads that do not fit into columns: {error}"
+            ) from error
 
 
 @dataclass

@@ -13,6 +13,7 @@ import pyarrow.json
 from pyarrow import types
 
 from contract.datasets.flatten import flatten_batch
+from contract.errors import DatasetError
 
 Counts = npt.NDArray[np.int64]
 
@@ -189,9 +190,14 @@ def _columns_of(values: pa.Array) -> Columns:
 def _named(objects: pa.StructArray) -> pa.RecordBatch:
     if objects.type.num_fields == 0:
         raise NotBulkError("objects without members")
-    return flatten_batch(
-        pa.RecordBatch.from_arrays(objects.flatten(), names=[field.name for field in objects.type])
-    )
+    return _flat(pa.RecordBatch.from_arrays(objects.flatten(), names=[field.name for field in objects.type]))
+
+
+def _flat(batch: pa.RecordBatch) -> pa.RecordBatch:
+    try:
+        return flatten_batch(batch)
+    except DatasetError as error:
+        raise NotBulkError(error.message) from error
 
 
 def _cells(lists: pa.ListArray) -> pa.RecordBatch:
@@ -200,7 +206,7 @@ def _cells(lists: pa.ListArray) -> pa.RecordBatch:
     lengths = pc.list_value_length(lists)
     if not (types.is_integer(element) or types.is_floating(element)) or len(pc.unique(lengths)) != 1:
         raise NotBulkError("arrays differ, or hold more than numbers")
-    return flatten_batch(pa.RecordBatch.from_arrays([lists], names=[""]))
+    return _flat(pa.RecordBatch.from_arrays([lists], names=[""]))
 
 
 def _filled(lists: pa.ListArray, present: Counts) -> pa.ListArray:
@@ -247,7 +253,7 @@ def _unwrapped(columns: Columns) -> Columns:
     else:
         if types.is_list(elements.type):
             _complete(elements)
-        batch = flatten_batch(pa.RecordBatch.from_arrays([elements], names=[columns.list_name]))
+        batch = _flat(pa.RecordBatch.from_arrays([elements], names=[columns.list_name]))
     return Columns(_row_counts(columns), batch=batch)
 
 

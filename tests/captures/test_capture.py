@@ -322,6 +322,19 @@ def test_window_goes_by_inference_time(tmp_path):
     assert _read(tmp_path, records, window=HOUR)["_c0"] == [1, 2, 3, 5, 6]
 
 
+def test_lists_inside_a_window(tmp_path):
+    records = [
+        record({"p": [number, -number]}, {"i": [[1], [2]]}, time=f"2026-05-06T{number:02}:00:00Z")
+        for number in (9, 10, 11)
+    ]
+    assert _read(tmp_path, records, window=HOUR, indices=("endpointOutput",)) == {"p": [10, -10]}
+
+
+def test_names_that_clash_are_an_error_with_its_place(tmp_path):
+    with pytest.raises(DatasetError, match=r"a\.jsonl holds payloads .*'a\.b' and 'a' both become"):
+        _read(tmp_path, [record("1", "2")] * 500 + [record("1", {"a.b": 1, "a": {"b": 2}})])
+
+
 def test_folder_decides_without_a_time(tmp_path):
     for hour in (8, 9, 10, 11, 12):
         folder = tmp_path / f"endpoint/AllTraffic/2026/05/06/{hour:02}"
