@@ -16,7 +16,7 @@ IMAGE_PREFIX ?= model-monitor
 IMAGE_TAG ?= latest
 # More words for `docker build`, for example --network=host.
 DOCKER_BUILD_FLAGS ?=
-IMAGES := data-quality
+IMAGES := data-quality model-quality
 
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"$$/\1/p' contract/__init__.py)
 REVISION := $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
@@ -45,7 +45,7 @@ images: $(IMAGES) ## build the container images
 $(IMAGES):
 	$(DOCKER) build $(DOCKER_BUILD_FLAGS) $(INDEX_ARGUMENTS) \
 	  --build-arg BASE_IMAGE=$(BASE_IMAGE) --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) \
-	  --file containers/$(subst -,_,$@)/Dockerfile --tag $(IMAGE_PREFIX)/$@:$(IMAGE_TAG) .
+	  --file containers/Dockerfile --target $@ --tag $(IMAGE_PREFIX)/$@:$(IMAGE_TAG) .
 
 test-images: $(INSTALLED) $(SDK_INSTALLED) ## run the built images as Docker, Podman and the SageMaker SDK run them
 	IMAGE_PREFIX=$(IMAGE_PREFIX) IMAGE_TAG=$(IMAGE_TAG) $(PYTHON) -m pytest -m image tests/images $(PYTEST_FLAGS)
@@ -60,10 +60,10 @@ simulate: $(INSTALLED) ## measure false alarms and detection power of both sets 
 COMPILE := $(VENV)/bin/uv pip compile --quiet --upgrade --universal --python-version 3.12 --generate-hashes \
   --no-emit-index-url --no-emit-find-links --no-config --custom-compile-command "make lock"
 lock: $(INSTALLED) ## write the locked requirements anew
-	$(COMPILE) pyproject.toml --extra dataframe --output-file containers/data_quality/requirements.txt
+	$(COMPILE) pyproject.toml --extra dataframe --output-file containers/requirements.txt
 	$(COMPILE) requirements/build.in --output-file requirements/build.txt
 	$(COMPILE) pyproject.toml requirements/build.in --extra dataframe --group dev --output-file requirements/dev.txt \
-	  --constraints containers/data_quality/requirements.txt --constraints requirements/build.txt
+	  --constraints containers/requirements.txt --constraints requirements/build.txt
 	$(COMPILE) requirements/sdk.in --output-file requirements/sdk.txt
 
 clean: ## remove everything that make has made, images apart

@@ -17,13 +17,10 @@ from fixtures import ROOT
 import contract
 from contract.variables import VARIABLES
 
-LOCKS = [
-    *sorted((ROOT / "requirements").glob("*.txt")),
-    *sorted((ROOT / "containers").glob("*/requirements.txt")),
-]
+LOCKS = [*sorted((ROOT / "requirements").glob("*.txt")), ROOT / "containers" / "requirements.txt"]
 TARGETS = ["help", "demo", "test", "lint", "images", "test-images", "bench", "simulate", "lock", "clean"]
 JOB = ROOT / "orchestrators" / "kubernetes" / "data-quality-job.yaml"
-IMAGES = ["data-quality"]
+IMAGES = ["data-quality", "model-quality"]
 
 
 def make(*arguments: str) -> str:
@@ -41,7 +38,7 @@ def test_make_alone_lists_every_target() -> None:
 def test_images_are_built_with_version_and_base() -> None:
     plan = make("--dry-run", "images", "BASE_IMAGE=somewhere/python:3")
     for name in IMAGES:
-        assert f"--tag model-monitor/{name}:latest" in plan
+        assert f"--target {name} --tag model-monitor/{name}:latest" in plan
     assert "BASE_IMAGE=somewhere/python:3" in plan
     assert f"VERSION={contract.__version__}" in plan
 
@@ -60,7 +57,7 @@ def test_locks_pin_and_hash_everything_and_name_no_index(lock: Path) -> None:
 def test_image_lock_holds_the_runtime_dependencies() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     wanted = [*project["dependencies"], *project["optional-dependencies"]["dataframe"]]
-    locked = (ROOT / "containers" / "data_quality" / "requirements.txt").read_text(encoding="utf-8")
+    locked = (ROOT / "containers" / "requirements.txt").read_text(encoding="utf-8")
     for requirement in wanted:
         name = re.split(r"[^A-Za-z0-9._-]", requirement)[0]
         assert re.search(rf"^{name}==", locked, re.MULTILINE), f"{name}: run make lock"
@@ -71,10 +68,7 @@ def test_development_lock_agrees_with_the_image() -> None:
         text = (ROOT / path).read_text(encoding="utf-8")
         return dict(re.findall(r"^([A-Za-z0-9._-]+)==(\S+)", text, re.MULTILINE))
 
-    image, development = (
-        versions("containers/data_quality/requirements.txt"),
-        versions("requirements/dev.txt"),
-    )
+    image, development = versions("containers/requirements.txt"), versions("requirements/dev.txt")
     assert image.items() <= development.items()
 
 
