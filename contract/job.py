@@ -77,7 +77,7 @@ def run(settings: Settings, monitor: Monitor) -> Outcome:
     )
     metrics.publish(analyzer.metrics(statistics, baseline, decision), settings)
     if settings.post_analytics_processor_script:
-        run_postprocessor(settings.post_analytics_processor_script)
+        run_postprocessor(settings.post_analytics_processor_script, settings.given)
     return _outcome(settings, rows, decision, tuple(documents))
 
 

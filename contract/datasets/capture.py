@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -30,7 +30,6 @@ from contract.datasets.storage import SourceFile, compression, open_random, read
 from contract.datasets.window import Window, folder_overlaps
 from contract.errors import DatasetError
 
-FILE_SLACK = timedelta(hours=1)
 _LAYOUT_RECORDS = 500
 _LAYOUT_FILES = 8
 
@@ -142,11 +141,10 @@ def capture_splits(files: Sequence[SourceFile], request: DatasetRequest) -> tupl
     Parameters
     ----------
     files
-        In path order. Those whose hour folder lies more than an hour outside the window are not opened.
+        In path order.
     request
         With the format's `capture_indices`, the window, and the baseline's names.
     """
-    files = [file for file in files if folder_overlaps(file.path, request.window, FILE_SLACK)]
     sides = column_order(request.format.capture_indices)
     layout, types = capture_layout(files, sides, request)
     return tuple(

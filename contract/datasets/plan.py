@@ -7,6 +7,7 @@ everywhere. Files come in path order; a split is many small files, one file, or 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 
 from contract.datasets import storage
 from contract.datasets.format import Kind
@@ -16,6 +17,10 @@ from contract.datasets.storage import SourceFile
 from contract.datasets.window import folder_overlaps
 
 __all__ = ["DatasetRequest", "NotSplittable", "Plan", "Split", "plan_dataset"]
+
+# A record lies in the folder of the hour it was written, which need not be that of its inference.
+CAPTURE_SLACK = timedelta(hours=1)
+_CAPTURES = ("sagemakerCaptureJson", "sagemakerMergeJson")
 
 _MakeSplits = Callable[[Sequence[SourceFile], DatasetRequest, bool], tuple[Split, ...]]
 
@@ -40,10 +45,9 @@ def plan_dataset(request: DatasetRequest, *, whole_files: bool = False) -> Plan:
         When the source does not exist or a file's beginning cannot be read.
     """
     files = storage.list_files(request.source)
-    capture = request.format.kind in ("sagemakerCaptureJson", "sagemakerMergeJson")
-    if not capture:
-        # Captures are filtered record by record, by the time each one carries.
-        files = [file for file in files if folder_overlaps(file.path, request.window)]
+    # Captures are filtered record by record, by the time each one carries, so files nearby count too.
+    slack = CAPTURE_SLACK if request.format.kind in _CAPTURES else timedelta(0)
+    files = [file for file in files if folder_overlaps(file.path, request.window, slack)]
     total = sum(file.size for file in files)
     if not files:
         return Plan((), 0, small=True)

@@ -10,7 +10,6 @@ import orjson
 import pyarrow as pa
 
 from contract.datasets.capture import (
-    FILE_SLACK,
     capture_layout,
     column_order,
     in_window,
@@ -25,7 +24,6 @@ from contract.datasets.pieces import Piece, divide, label
 from contract.datasets.request import DatasetRequest, Split
 from contract.datasets.script_results import Gathered, UnusableResultError
 from contract.datasets.storage import SourceFile, is_s3, open_random, reading
-from contract.datasets.window import folder_overlaps
 from contract.errors import DatasetError
 from contract.scripts import Preprocessor, reject_result, script_failure, script_lock
 
@@ -184,7 +182,6 @@ def record_splits(files: Sequence[SourceFile], request: DatasetRequest) -> tuple
     if kind not in _CAPTURES:
         # Header rows, arrays and Parquet's footer belong to the whole file.
         return tuple(RecordSplit(pieces, request, preprocessor) for pieces in divide(files))
-    files = [file for file in files if folder_overlaps(file.path, request.window, FILE_SLACK)]
     sides = column_order(request.format.capture_indices)
     layout, _ = capture_layout(files, sides, request)
     return tuple(
