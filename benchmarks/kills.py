@@ -1,0 +1,113 @@
+"""Killing jobs at random points, to see that none leaves a half-written file."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import subprocess
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCUMENTS = ("statistics.json", "constraints.json")
+LEFTOVER = re.compile(r"\.[\w.]+\.\d+\.partial")
+
+
+@dataclass
+class Kills:
+    """What was seen after the kills: when they hit, and what was wrong."""
+
+    points: Counter[str] = field(default_factory=Counter)
+    leftovers: int = 0
+    problems: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        hits = ", ".join(f"{count} {point}" for point, count in sorted(self.points.items()))
+        text = f"{self.points.total()} kills ({hits}), {self.leftovers} hidden partial files left"
+        return f"{text}: {len(self.problems)} problems" + "".join(
+            f"\n  {problem}" for problem in self.problems
+        )
+
+
+def write_wide_table(path: Path, columns: int, rows: int = 40) -> Path:
+    """Write a CSV file whose documents take a while to write."""
+    names = ",".join(f"column_{number}" for number in range(columns))
+    lines = [",".join(str(row * number % 97 / 7) for number in range(columns)) for row in range(rows)]
+    path.write_text("\n".join([names, *lines]) + "\n")
+    return path
+
+
+def command(source: Path, output: Path, message: Path) -> list[str]:
+    """Return the command line of a baseline job."""
+    return [
+        *(sys.executable, "-m", "containers.data_quality.main", "--log-level", "ERROR"),
+        *("--dataset-source", str(source), "--dataset-format", '{"csv":{"header":true}}'),
+        *("--output-path", str(output), "--output-message-file", str(message)),
+    ]
+
+
+def kill_at_random_points(folder: Path, kills: int, columns: int, seed: int = 1) -> Kills:
+    """Start `kills` jobs with one output folder, kill each, and look at what it left.
+
+    Half of the kills fall anywhere in the time a job takes, half into the moments in which it writes.
+    A last job runs undisturbed: it must complete and clear up what the others left.
+    """
+    generator = random.Random(seed)
+    output = folder / "output"
+    run = command(write_wide_table(folder / "wide.csv", columns), output, folder / "message")
+    started = time.monotonic()
+    subprocess.run(run, cwd=ROOT, check=True)
+    duration = time.monotonic() - started
+    result = Kills()
+    for number in range(kills):
+        while_writing = number % 2 == 1
+        before = _state(output)
+        process = subprocess.Popen(run, cwd=ROOT)
+        if while_writing:
+            _wait_for_partial(process, output)
+            time.sleep(generator.uniform(0, 0.04 * duration))
+        else:
+            time.sleep(generator.uniform(0, 1.05 * duration))
+        ended = process.poll() is not None
+        process.kill()
+        process.wait()
+        after = _state(output)
+        point = "after the end" if ended else "while writing" if any(after[1]) else "elsewhere"
+        result.points[point] += 1
+        result.leftovers += len(after[1] - before[1])
+        result.problems += [f"kill {number}: {problem}" for problem in inspect(output)]
+    subprocess.run(run, cwd=ROOT, check=True)
+    if left := sorted(_state(output)[1]):
+        result.problems.append(f"the next job left {', '.join(left)}")
+    return result
+
+
+def inspect(output: Path) -> list[str]:
+    """Return what is wrong with an output folder after a kill."""
+    problems = []
+    for file in sorted(output.iterdir()):
+        if LEFTOVER.fullmatch(file.name):
+            continue
+        if file.name not in DOCUMENTS:
+            problems.append(f"{file.name} should not be there")
+            continue
+        try:
+            json.loads(file.read_bytes())
+        except ValueError as error:
+            problems.append(f"{file.name} is half written: {error}")
+    return problems
+
+
+def _state(output: Path) -> tuple[set[str], set[str]]:
+    names = {file.name for file in output.iterdir()}
+    return {name for name in names if name in DOCUMENTS}, {name for name in names if LEFTOVER.fullmatch(name)}
+
+
+def _wait_for_partial(process: subprocess.Popen[bytes], output: Path) -> None:
+    mark = f".{process.pid}.partial"
+    while process.poll() is None and not any(file.name.endswith(mark) for file in output.iterdir()):
+        time.sleep(0.0005)
