@@ -15,7 +15,7 @@ from analyzers.data_quality.distance import (
     corrected,
     goodness_of_fit,
 )
-from analyzers.data_quality.wording import counted, listing
+from analyzers.wording import counted, listing
 from contract.analyzer import Decision, Finding
 from contract.documents.constraints import Constraints
 from contract.documents.json_layout import java_double

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from dataclasses import dataclass
 
-from analyzers.data_quality.wording import listing
+from analyzers.wording import listing
 from contract.documents.constraints import Constraints, FeatureConstraints, MonitoringConfig
 from contract.documents.statistics import FeatureStatistics, Statistics
 from contract.documents.violations import CheckType, Violation

@@ -10,9 +10,9 @@ import numpy as np
 
 from analyzers.data_quality.column_summary import ColumnSummary
 from analyzers.data_quality.kll import SHRINKING_FACTOR, SKETCH_SIZE, Floats, KllSketch, bucket_counts
-from analyzers.data_quality.scala_order import category_order
 from analyzers.data_quality.summary import DatasetSummary
 from analyzers.data_quality.text import CellKind
+from analyzers.scala_order import category_order
 from contract.documents.json_layout import java_double
 from contract.documents.statistics import (
     CategoryBucket,

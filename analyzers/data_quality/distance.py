@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analyzers.data_quality.kll import weighted_values
-from analyzers.data_quality.significance import chi_squared_tail
+from analyzers.significance import chi_squared_tail
 from contract.documents.statistics import NumericalStatistics, QuantileSketch
 
 FloatArray = npt.NDArray[np.float64]

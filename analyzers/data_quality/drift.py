@@ -17,8 +17,8 @@ from analyzers.data_quality.distance import (
     share_at_or_below,
     sketch_distribution,
 )
-from analyzers.data_quality.significance import hypergeometric_tail, kolmogorov_band
-from analyzers.data_quality.wording import number, percent, shorten
+from analyzers.significance import hypergeometric_tail, kolmogorov_band
+from analyzers.wording import number, percent, shorten
 from contract.documents.json_layout import java_double
 from contract.documents.statistics import NumericalStatistics
 

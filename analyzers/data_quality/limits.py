@@ -8,9 +8,9 @@ from __future__ import annotations
 from analyzers.data_quality.cells import INTEGRAL, category_counts, class_counts
 from analyzers.data_quality.columns import FeaturePair
 from analyzers.data_quality.kll import weighted_values
-from analyzers.data_quality.significance import binomial_tail, hypergeometric_tail
 from analyzers.data_quality.suggest import DOMAIN_THRESHOLD, domain_threshold
-from analyzers.data_quality.wording import counted, number, percent
+from analyzers.significance import binomial_tail, hypergeometric_tail
+from analyzers.wording import counted, number, percent
 from contract.documents.json_layout import java_double
 from contract.documents.statistics import FeatureStatistics, NumericalStatistics
 from contract.documents.violations import CheckType, Violation

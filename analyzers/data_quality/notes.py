@@ -5,8 +5,8 @@ from __future__ import annotations
 from analyzers.data_quality.columns import FeaturePair
 from analyzers.data_quality.drift import compares_drift
 from analyzers.data_quality.limits import CLASSES
-from analyzers.data_quality.significance import rows_to_tell
-from analyzers.data_quality.wording import listing, number
+from analyzers.significance import rows_to_tell
+from analyzers.wording import listing, number
 from contract.documents.constraints import Constraints, FeatureConstraints
 from contract.documents.statistics import Statistics
 

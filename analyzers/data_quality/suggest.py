@@ -12,7 +12,7 @@ import math
 from dataclasses import replace
 from typing import Any, Literal
 
-from analyzers.data_quality.significance import poisson_upper_bound
+from analyzers.significance import poisson_upper_bound
 from contract.documents.constraints import Constraints, FeatureConstraints
 from contract.documents.data_quality import DataQualityBaseline
 from contract.documents.statistics import FeatureStatistics, Statistics

@@ -8,8 +8,8 @@ import pytest
 from fixtures import fixture
 
 from analyzers.data_quality.describe import describe
-from analyzers.data_quality.scala_order import category_order, java_hash
 from analyzers.data_quality.summary import SummaryOptions, empty_summary, merge, summarize
+from analyzers.scala_order import category_order, java_hash
 from contract.documents import json_layout
 from contract.documents.statistics import FeatureStatistics, read_statistics, statistics_to_json
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import special, stats
 
-from analyzers.data_quality import significance
+from analyzers import significance
 
 sizes = st.integers(1, 5000)
 
