@@ -77,6 +77,7 @@ def build_parser(program: str, description: str, version: str) -> argparse.Argum
     """Return the parser of a console command: one flag per variable, plus --validate and --version."""
     parser = _Parser(
         prog=program,
+        usage=f"{program} [--validate] [--FLAG VALUE ...]",
         description=description,
         allow_abbrev=False,
         epilog="Every flag is also an environment variable of the name in docs/settings.md; the flag wins. "
@@ -142,7 +143,8 @@ def read_settings(
     mistakes: list[str] = []
     flags, unknown = parser.parse_known_args(list(arguments))
     mistakes += [_unknown_flag(argument, parser.prog) for argument in unknown if argument.startswith("-")]
-    mistakes += [f"{argument!r} is no flag" for argument in unknown if not argument.startswith("-")][:1]
+    if unknown and not mistakes:
+        mistakes.append(f"{unknown[0]!r} is no flag; values belong to flags, as in --output-path VALUE")
     mistakes += _near_misses(environment)
     given = _collect(vars(flags), environment, parser.prog)
     values = {variable.name: _value(variable, given.get(variable.name), mistakes) for variable in VARIABLES}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import pyarrow as pa
+
 from contract.datasets.plan import plan_dataset
 from contract.errors import DatasetError
 from contract.job import column_names, dataset_request, read_baseline
@@ -47,8 +49,14 @@ def validate(settings: Settings, monitor: Monitor) -> Iterator[str]:
         yield "the first split has no rows in the window"
         return
     analyzer.describe(analyzer.summarize([first]))
-    columns = ", ".join(f"{field.name} ({field.type})" for field in list(first.schema)[:_COLUMNS_SHOWN])
+    columns = ", ".join(
+        f"{field.name} ({_kind(field.type)})" for field in list(first.schema)[:_COLUMNS_SHOWN]
+    )
     more = first.num_columns - _COLUMNS_SHOWN
     yield f"the first {first.num_rows} rows have columns {columns}" + (
         f" and {more} more" if more > 0 else ""
     )
+
+
+def _kind(type_: pa.DataType) -> str:
+    return "text" if pa.types.is_dictionary(type_) else str(type_).replace("string", "text")
