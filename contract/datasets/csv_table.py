@@ -11,7 +11,16 @@ from dataclasses import dataclass, field, replace
 import pyarrow as pa
 
 from contract.datasets.csv_block import CsvColumns, learn_types, parse_csv_block, ragged_row
-from contract.datasets.pieces import Block, Piece, balanced_rows, divide, label, line_blocks, lines_before
+from contract.datasets.pieces import (
+    Block,
+    Piece,
+    balanced_rows,
+    divide,
+    joined,
+    label,
+    line_blocks,
+    lines_before,
+)
 from contract.datasets.quotes import LONGEST_FIELD, first_record_end, last_record_end, lines_are_records
 from contract.datasets.request import (
     POSITIONAL,
@@ -63,6 +72,9 @@ class CsvSplit:
         NotSplittable
             When a byte range may begin inside a quoted field.
         """
+        return joined(self._piece_batches())
+
+    def _piece_batches(self) -> Iterator[pa.RecordBatch]:
         learnt: dict[tuple[str, ...], _Types] = {}
         for piece in self.pieces:
             head = self.head or read_head(piece.path, self.request, learnt)

@@ -15,7 +15,16 @@ from pyarrow import types
 
 from contract.datasets import storage
 from contract.datasets.flatten import flatten_batch
-from contract.datasets.pieces import Block, Piece, balanced_rows, divide, label, line_blocks, lines_before
+from contract.datasets.pieces import (
+    Block,
+    Piece,
+    balanced_rows,
+    divide,
+    joined,
+    label,
+    line_blocks,
+    lines_before,
+)
 from contract.datasets.request import DatasetRequest, excluded_positions
 from contract.datasets.rows import rows_to_batch
 from contract.datasets.storage import SourceFile
@@ -46,6 +55,9 @@ class JsonSplit:
         DatasetError
             Naming file and line of what is not a JSON object.
         """
+        return joined(self._piece_batches())
+
+    def _piece_batches(self) -> Iterator[pa.RecordBatch]:
         fields = JsonFields()
         for piece in self.pieces:
             if piece.is_whole_file and is_document(piece.path):

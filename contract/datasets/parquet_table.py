@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from contract.datasets.flatten import flatten_batch
-from contract.datasets.pieces import BATCH_ROWS, Piece, divide, label, split_size
+from contract.datasets.pieces import BATCH_ROWS, Piece, divide, joined, label, split_size
 from contract.datasets.request import DatasetRequest, excluded_positions
 from contract.datasets.storage import SourceFile, is_s3, open_random, reading
 from contract.errors import DatasetError
@@ -45,8 +45,11 @@ class ParquetSplit:
         DatasetError
             Naming the file that is damaged or is not Parquet.
         """
-        for piece in self.pieces:
-            yield from _file_batches(piece.path, self.row_groups, self.request)
+        return joined(
+            batch
+            for piece in self.pieces
+            for batch in _file_batches(piece.path, self.row_groups, self.request)
+        )
 
 
 def parquet_splits(files: Sequence[SourceFile], request: DatasetRequest) -> tuple[ParquetSplit, ...]:

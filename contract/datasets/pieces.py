@@ -143,6 +143,31 @@ def balanced_rows(rows: int) -> int:
     return -(-rows // max(1, round(rows / BATCH_ROWS))) or 1
 
 
+def joined(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Join consecutive small batches of one schema, such as those of many small files.
+
+    A batch of about `BATCH_ROWS` rows or `BLOCK_SIZE` bytes passes unchanged; the order stays.
+    """
+    waiting: list[pa.RecordBatch] = []
+    rows = size = 0
+    for batch in batches:
+        if waiting and not batch.schema.equals(waiting[0].schema, check_metadata=True):
+            yield _one_batch(waiting)
+            waiting, rows, size = [], 0, 0
+        waiting.append(batch)
+        rows += batch.num_rows
+        size += batch.nbytes
+        if 2 * rows >= BATCH_ROWS or 2 * size >= BLOCK_SIZE:
+            yield _one_batch(waiting)
+            waiting, rows, size = [], 0, 0
+    if waiting:
+        yield _one_batch(waiting)
+
+
+def _one_batch(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
+    return batches[0] if len(batches) == 1 else pa.concat_batches(batches)
+
+
 def _cut(file: SourceFile, target: int) -> Iterator[Piece]:
     count = -(-file.size // target)
     edges = [file.size * i // count for i in range(count + 1)]

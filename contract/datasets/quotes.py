@@ -15,7 +15,8 @@ from contract.errors import DatasetError
 # A quoted field longer than this is a quote that somebody forgot to close.
 LONGEST_FIELD = 64 << 20
 
-_OPENING = re.compile(rb'(?:\A|(?<=[,\r\n]))"')
+# Written so that it begins with a plain character, which is searched for much faster.
+_OPENING = re.compile(rb'"(?<![^,\r\n]")')
 _REST_OF_FIELD = re.compile(rb'(?:[^"]|"")*+"')
 _LINE_END = re.compile(rb"\r\n?|\n")
 _QUOTE, _NEWLINE = ord('"'), ord("\n")

@@ -111,18 +111,16 @@ def test_times_stay_text_and_columns_keep_their_order(tmp_path):
     )
     with mock.patch.object(pieces, "BLOCK_SIZE", 150):
         batches = list(plan(path, "json").splits[0].batches())
-    assert len(batches) == 3
-    for batch in batches:
-        assert batch.schema.names == ["z", "when", "in.when", "in.never", "a.0.0"]
-        assert batch.to_pylist() == [
-            {
-                "z": 1,
-                "when": "2024-01-01T00:00:00Z",
-                "in.when": "2024-01-01",
-                "in.never": None,
-                "a.0.0": "12:00:00",
-            }
-        ]
+    assert len(batches) > 1
+    row = {
+        "z": 1,
+        "when": "2024-01-01T00:00:00Z",
+        "in.when": "2024-01-01",
+        "in.never": None,
+        "a.0.0": "12:00:00",
+    }
+    assert [list(batch.schema.names) for batch in batches] == [list(row)] * len(batches)
+    assert [got for batch in batches for got in batch.to_pylist()] == [row] * 3
 
 
 def test_fields_of_several_kinds_become_text(tmp_path):

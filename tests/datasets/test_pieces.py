@@ -1,10 +1,20 @@
 import itertools
 
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contract.datasets.pieces import SMALL, Piece, divide, label, line_blocks, lines_before, split_size
+from contract.datasets.pieces import (
+    SMALL,
+    Piece,
+    divide,
+    joined,
+    label,
+    line_blocks,
+    lines_before,
+    split_size,
+)
 from contract.datasets.storage import SourceFile
 
 sizes = st.lists(st.integers(0, 10_000) | st.integers(0, 1 << 30), max_size=30)
@@ -76,3 +86,24 @@ def test_places_in_files_are_told(tmp_path):
 @pytest.mark.parametrize(("total", "size"), [(0, 1 << 20), (64 << 20, 4 << 20), (1 << 40, 48 << 20)])
 def test_split_sizes_follow_the_data(total, size):
     assert split_size(total) == size
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.sampled_from("ab")), max_size=30))
+def test_small_batches_of_one_schema_are_joined_in_order(parts):
+    counter = itertools.count()
+    batches = [
+        pa.record_batch(
+            {name: pa.array([f"{next(counter)}" for _ in range(rows)], pa.string()).dictionary_encode()}
+        )
+        for rows, name in parts
+    ]
+    together = list(joined(batches))
+    assert [row for batch in together for row in batch.to_pylist()] == [
+        row for batch in batches for row in batch.to_pylist()
+    ]
+    assert len(together) == len(list(itertools.groupby(name for _, name in parts)))
+
+
+def test_large_batches_pass_unchanged():
+    batches = [pa.record_batch({"a": range(40_000)}), pa.record_batch({"a": range(10)})]
+    assert [batch.num_rows for batch in joined(batches * 2)] == [40_000, 40_010, 10]
