@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from contract.datasets.plan import plan_dataset
 from contract.errors import DatasetError
-from contract.job import column_names, dataset_request, read_baseline
+from contract.job import column_names, dataset_request, load_documents, make_analyzer, read_baseline
 from contract.monitor import Monitor
 from contract.scripts import load_postprocessor, load_preprocessor
 from contract.settings import Settings
@@ -25,7 +25,7 @@ def validate(settings: Settings, monitor: Monitor) -> Iterator[str]:
         At the first thing that would fail the job.
     """
     yield "settings can be read"
-    files = monitor.load_documents()
+    files = load_documents(settings, monitor)
     baseline = read_baseline(settings, files)
     if baseline is not None:
         yield "the baseline can be read"
@@ -43,7 +43,7 @@ def validate(settings: Settings, monitor: Monitor) -> Iterator[str]:
         if not settings.is_monitoring:
             raise DatasetError(f"dataset_source {settings.dataset_source} holds no data for a baseline.")
         return
-    analyzer = monitor.make_analyzer(settings, plan)
+    analyzer = make_analyzer(settings, monitor, plan)
     first = next(iter(plan.splits[0].batches()), None)
     if first is None:
         yield "the first split has no rows in the window"
