@@ -56,6 +56,7 @@ def bucket(server, monkeypatch):
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
     monkeypatch.setenv("AWS_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_REQUEST_CHECKSUM_CALCULATION", "restored after the test")
     monkeypatch.delenv("AWS_REQUEST_CHECKSUM_CALCULATION")
     storage._s3.cache_clear()
