@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -64,10 +65,16 @@ def run_job(folder: Path, source: Path | str | None, **variables: Any) -> Result
 
 @contextmanager
 def environment(variables: dict[str, str]) -> Iterator[None]:
-    """Set exactly these lower-case variables for a while."""
+    """Set exactly these lower-case variables for a while, and leave logging as it was."""
     kept = {name: value for name, value in os.environ.items() if name != name.lower()}
-    with mock.patch.dict(os.environ, {**kept, **variables}, clear=True):
-        yield
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    try:
+        with mock.patch.dict(os.environ, {**kept, **variables}, clear=True):
+            yield
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)
 
 
 def baseline_of(result: Result) -> dict[str, Path]:
