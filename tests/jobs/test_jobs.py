@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fixtures import fixture
-from job_runner import CSV, baseline_of, run_job
+from job_runner import CSV, baseline_of, environment, run_job
 
 
 def write_csv(path: Path, *, seed: int, rows: int = 3000, shift: float = 0.0) -> Path:
@@ -117,9 +117,15 @@ def test_validate_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[s
 
     source = write_csv(tmp_path / "data.csv", seed=1)
     output = tmp_path / "output"
-    code = main(
-        ["--validate", "--dataset-source", str(source), "--dataset-format", CSV, "--output-path", str(output)]
-    )
+    with environment({}):
+        code = main(
+            [
+                "--validate",
+                f"--dataset-source={source}",
+                f"--dataset-format={CSV}",
+                f"--output-path={output}",
+            ]
+        )
     assert code == 0
     assert "age (int64), income (double)" in capsys.readouterr().out
     assert not output.exists()
