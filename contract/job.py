@@ -50,7 +50,7 @@ def run(settings: Settings, monitor: Monitor) -> Outcome:
     """
     started = time.monotonic()
     storage.prepare_output(settings.output_path)
-    files = monitor.load_documents()
+    files = load_documents(settings, monitor)
     baseline = read_baseline(settings, files)
     names = column_names(baseline, files)
     preprocessor = _preprocessor(settings)
@@ -79,6 +79,26 @@ def run(settings: Settings, monitor: Monitor) -> Outcome:
     if settings.post_analytics_processor_script:
         run_postprocessor(settings.post_analytics_processor_script, settings.given)
     return _outcome(settings, rows, decision, tuple(documents))
+
+
+def load_documents(settings: Settings, monitor: Monitor) -> DocumentSet[Any, Any]:
+    """Return how the job's documents are read and written."""
+    documents = monitor.load_documents()
+    if not settings.segment_by:
+        return documents
+    from contract.documents.segments import segmented_documents
+
+    return segmented_documents(documents)
+
+
+def make_analyzer(settings: Settings, monitor: Monitor, plan: Plan) -> AnyAnalyzer:
+    """Return the monitor's analyzer, repeated by segment when the settings ask for it."""
+    analyzer = monitor.make_analyzer(settings, plan)
+    if not settings.segment_by:
+        return analyzer
+    from contract.segments import SegmentedAnalyzer
+
+    return SegmentedAnalyzer(analyzer, settings.segment_by)
 
 
 def read_baseline(settings: Settings, documents: DocumentSet[Any, Any]) -> AnyBaseline | None:
@@ -134,7 +154,7 @@ def _summarize(
 ) -> tuple[Plan, AnyAnalyzer, Any]:
     request = dataset_request(settings, names, preprocessor)
     plan = plan_dataset(request)
-    analyzer = monitor.make_analyzer(settings, plan)
+    analyzer = make_analyzer(settings, monitor, plan)
     try:
         return plan, analyzer, engine.summarize_splits(analyzer, plan.splits, settings.workers)
     except NotSplittable as reason:

@@ -156,6 +156,9 @@ def read_settings(
         )
     dataset_format = _attempt(mistakes, parse_dataset_format, values["dataset_format"])
     probability_threshold = _attempt(mistakes, _probability, values["probability_threshold_attribute"])
+    segment_by = _names(values["segment_by"])
+    if segment_by and values["rules"] == "sagemaker":
+        mistakes.append("segment_by needs rules=sound, because the originals have no segments")
     window = _attempt(
         mistakes,
         resolve_window,
@@ -189,7 +192,7 @@ def read_settings(
         metric_time=metric_time,
         sagemaker_endpoint_name=values["sagemaker_endpoint_name"],
         sagemaker_monitoring_schedule_name=values["sagemaker_monitoring_schedule_name"],
-        segment_by=_names(values["segment_by"]),
+        segment_by=segment_by,
         problem_type=values["problem_type"],
         inference_attribute=values["inference_attribute"],
         probability_attribute=values["probability_attribute"],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import pyarrow as pa
@@ -35,11 +35,18 @@ class DataQualityAnalyzer:
     arrival_order
         Whether sketches take values one by one in order of arrival, as the originals do for small inputs;
         otherwise in sorted chunks, which is faster.
+    error_share
+        How much of the false alarms a job may raise are this comparison's, under sound rules.
     """
 
     rules: Rules = "sound"
     categorical_drift_method: Literal["LInfinity", "ChiSquared"] | None = None
     arrival_order: bool = True
+    error_share: float = 1.0
+
+    def with_error_share(self, share: float) -> DataQualityAnalyzer:
+        """Return a copy that spends `share` of the false alarms a job may raise."""
+        return replace(self, error_share=share)
 
     def empty(self) -> DatasetSummary:
         """Return the identity of `merge`."""
@@ -72,7 +79,7 @@ class DataQualityAnalyzer:
 
     def check(self, statistics: Statistics, baseline: DataQualityBaseline) -> Decision:
         """Compare a window's statistics with the baseline."""
-        return check(statistics, baseline, rules=self.rules)
+        return check(statistics, baseline, rules=self.rules, error_share=self.error_share)
 
     def metrics(
         self, statistics: Statistics, baseline: DataQualityBaseline | None, decision: Decision | None

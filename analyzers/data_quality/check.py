@@ -11,7 +11,13 @@ from contract.documents.statistics import Statistics
 from contract.documents.violations import Violations
 
 
-def check(statistics: Statistics, baseline: DataQualityBaseline, *, rules: Rules = "sound") -> Decision:
+def check(
+    statistics: Statistics,
+    baseline: DataQualityBaseline,
+    *,
+    rules: Rules = "sound",
+    error_share: float = 1.0,
+) -> Decision:
     """Return the violations of a window, what was found on the way, and notes.
 
     Parameters
@@ -23,6 +29,8 @@ def check(statistics: Statistics, baseline: DataQualityBaseline, *, rules: Rules
         suggest; the originals check nothing then.
     rules
         ``sound`` or ``sagemaker``.
+    error_share
+        How much of the false alarms a job may raise are this comparison's, under sound rules.
 
     Raises
     ------
@@ -40,4 +48,4 @@ def check(statistics: Statistics, baseline: DataQualityBaseline, *, rules: Rules
         if baseline.statistics is None:
             return Decision(Violations(), notes=("There is no baseline, so nothing was checked.",))
         constraints = suggest(baseline.statistics)
-    return check_sound(statistics, constraints, baseline.statistics)
+    return check_sound(statistics, constraints, baseline.statistics, error_share)

@@ -28,7 +28,12 @@ from contract.documents.violations import CheckType, Violation, Violations
 FALSE_ALARM_RATE = 0.003
 
 
-def check_sound(statistics: Statistics, constraints: Constraints, baseline: Statistics | None) -> Decision:
+def check_sound(
+    statistics: Statistics,
+    constraints: Constraints,
+    baseline: Statistics | None,
+    error_share: float = 1.0,
+) -> Decision:
     """Compare a window with the baseline.
 
     Parameters
@@ -40,6 +45,9 @@ def check_sound(statistics: Statistics, constraints: Constraints, baseline: Stat
     baseline
         Statistics of the baseline; without them drift is not measured, and the limits of the constraints are
         taken as exact.
+    error_share
+        How much of the false alarms a job may raise are this comparison's; less than all of them when the
+        job makes other comparisons too.
 
     Raises
     ------
@@ -52,7 +60,7 @@ def check_sound(statistics: Statistics, constraints: Constraints, baseline: Stat
     pairs = [
         pair for pair in pair_features(statistics, constraints, baseline) if pair.config.evaluate_constraints
     ]
-    budget = _share_budget(pairs)
+    budget = _share_budget(pairs, FALSE_ALARM_RATE * error_share)
     violations = [
         *columns,
         *_present(check_type, pairs, budget.values),
@@ -79,19 +87,19 @@ class _Budget:
     values: float
 
 
-def _share_budget(pairs: list[FeaturePair]) -> _Budget:
+def _share_budget(pairs: list[FeaturePair], rate: float) -> _Budget:
     drifts = sum(compares_drift(pair) for pair in pairs)
     values = sum(
         (pair.expected.domains is not None) + (pair.config.datatype_check_threshold < 1.0) for pair in pairs
     )
     return _Budget(
-        drift=FALSE_ALARM_RATE / max(1, drifts),
-        completeness=_tarone([smallest_completeness_p_value(pair) for pair in pairs]),
-        values=FALSE_ALARM_RATE / max(1, values),
+        drift=rate / max(1, drifts),
+        completeness=_tarone([smallest_completeness_p_value(pair) for pair in pairs], rate),
+        values=rate / max(1, values),
     )
 
 
-def _tarone(smallest_p_values: list[float]) -> float:
+def _tarone(smallest_p_values: list[float], rate: float = FALSE_ALARM_RATE) -> float:
     """Return the level of each of several discrete tests, not counting those that cannot reach it.
 
     A feature without a missing cell on either side cannot raise a false alarm, so it takes no share of the
@@ -100,9 +108,9 @@ def _tarone(smallest_p_values: list[float]) -> float:
     able = sorted(smallest_p_values)
     for count in range(1, len(able)):
         # In ascending order, the next test is the one that decides whether more than `count` are able.
-        if able[count] > FALSE_ALARM_RATE / count:
-            return FALSE_ALARM_RATE / count
-    return FALSE_ALARM_RATE / max(1, len(able))
+        if able[count] > rate / count:
+            return rate / count
+    return rate / max(1, len(able))
 
 
 def _present(

@@ -1,0 +1,156 @@
+"""Decisions per segment, all of a job's checks together within one budget of false alarms."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from contract.analyzer import AnyAnalyzer, Baseline, Decision, Finding
+from contract.documents.segments import Segment, SegmentedStatistics
+from contract.documents.violations import Violation, Violations
+
+# Half of the false alarms a job may raise are the whole's, as the whole is what a job is about.
+WHOLE_SHARE = 0.5
+# Below this, on either side, a segment's checks could find nothing but a collapse.
+FEWEST_ROWS = 30
+_MOST_LISTED = 8
+_NO_BASELINE = (
+    "The baseline has no segments, so they were measured and not checked; run the baseline job with the same "
+    "segment_by, and give its statistics.json as baseline_statistics."
+)
+
+
+@dataclass(frozen=True)
+class _Checked:
+    """A segment and what its check concluded."""
+
+    segment: Segment[Any]
+    decision: Decision
+
+    @property
+    def severity(self) -> tuple[int, float]:
+        """Return a value that is larger the worse the segment is: violations, then the farthest move."""
+        moves = [finding.distance for finding in self.decision.findings if finding.distance is not None]
+        return len(self.decision.violations.violations), max(moves, default=0.0)
+
+
+def check_segments(
+    analyzer: AnyAnalyzer,
+    statistics: SegmentedStatistics[Any],
+    expected: Sequence[Segment[Any]],
+    baseline: Baseline[Any, Any],
+) -> Decision:
+    """Compare the whole with its baseline and each segment with the same segment of the baseline.
+
+    A segment's constraints are those its baseline statistics suggest, with what an expert changed in the
+    constraints of the whole.
+
+    Parameters
+    ----------
+    analyzer
+        Of the whole and of a segment alike.
+    statistics
+        The window's.
+    expected
+        The baseline's segments.
+    baseline
+        Of the whole.
+
+    Returns
+    -------
+    Decision
+        Violations of the whole first, then those of the segments, the worst segment first. Findings stay
+        the whole's, with one per segment behind them.
+    """
+    known = {segment.key: segment for segment in expected}
+    comparable = [
+        (segment, known[segment.key])
+        for segment in statistics.segments
+        if segment.key in known and min(segment.item_count, known[segment.key].item_count) >= FEWEST_ROWS
+    ]
+    whole = (_spending(analyzer, WHOLE_SHARE) if comparable else analyzer).check(statistics.whole, baseline)
+    inner = _spending(analyzer, (1.0 - WHOLE_SHARE) / max(1, len(comparable)))
+    checked = [
+        _Checked(segment, inner.check(segment.statistics, _baseline_of(inner, before, baseline)))
+        for segment, before in comparable
+    ]
+    checked.sort(key=lambda one: one.severity, reverse=True)
+    said = {violation.description for violation in whole.violations.violations}
+    violations = [violation for one in checked for violation in _violations(one, said)]
+    return Decision(
+        Violations([*whole.violations.violations, *violations], whole.violations.extra),
+        (*whole.findings, *(_finding(one) for one in checked)),
+        (*whole.notes, *_notes(statistics, known, expected, checked)),
+    )
+
+
+def _spending(analyzer: AnyAnalyzer, share: float) -> AnyAnalyzer:
+    with_error_share = getattr(analyzer, "with_error_share", None)
+    return with_error_share(share) if with_error_share else analyzer
+
+
+def _baseline_of(
+    analyzer: AnyAnalyzer, before: Segment[Any], baseline: Baseline[Any, Any]
+) -> Baseline[Any, Any]:
+    return Baseline(before.statistics, analyzer.suggest(before.statistics, baseline))
+
+
+def _violations(one: _Checked, said: set[str]) -> list[Violation]:
+    """Return a segment's violations, without those that the whole has in the same words: a missing column."""
+    return [
+        replace(
+            violation,
+            description=f"In the segment {one.segment.text}: {violation.description}",
+            extra={**violation.extra, "segment": one.segment.values},
+        )
+        for violation in one.decision.violations.violations
+        if violation.description not in said
+    ]
+
+
+def _finding(one: _Checked) -> Finding:
+    count, _ = one.severity
+    text = f"{count} violation{'s' * (count != 1)} in {one.segment.item_count} rows"
+    return Finding(f"segment {one.segment.text}", text, violated=count > 0)
+
+
+def _notes(
+    statistics: SegmentedStatistics[Any],
+    known: dict[Any, Segment[Any]],
+    expected: Sequence[Segment[Any]],
+    checked: list[_Checked],
+) -> list[str]:
+    segments = statistics.segments
+    if segments and not expected:
+        return [_NO_BASELINE]
+    notes = []
+    worst = [one for one in checked if one.decision.violations.violations]
+    if worst:
+        counts = [f"{one.segment.text} ({len(one.decision.violations.violations)})" for one in worst]
+        notes.append(f"Worst segments, with their violations: {_listing(counts)}.")
+    new = [segment.text for segment in segments if segment.key not in known]
+    if new:
+        notes.append(f"Segments the baseline does not have, measured and not checked: {_listing(new)}.")
+    small = [
+        f"{segment.text} ({min(segment.item_count, known[segment.key].item_count)} rows)"
+        for segment in segments
+        if segment.key in known and min(segment.item_count, known[segment.key].item_count) < FEWEST_ROWS
+    ]
+    if small:
+        notes.append(f"Segments too small to decide (fewer than {FEWEST_ROWS} rows): {_listing(small)}.")
+    undecided = [one for one in checked if one.decision.notes]
+    notes += [f"In the segment {one.segment.text}: {one.decision.notes[0]}" for one in undecided[:3]]
+    if len(undecided) > 3:
+        notes.append(f"{len(undecided) - 3} further segments have notes like these.")
+    if statistics.rows_left_out:
+        notes.append(
+            f"{statistics.rows_left_out} rows are in segments beyond the {len(segments)} largest; they count "
+            "in the whole only."
+        )
+    return notes
+
+
+def _listing(texts: list[str]) -> str:
+    shown = ", ".join(texts[:_MOST_LISTED])
+    return f"{shown} and {len(texts) - _MOST_LISTED} more" if len(texts) > _MOST_LISTED else shown

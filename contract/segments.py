@@ -1,0 +1,244 @@
+"""Segments: the same analysis again for each value of chosen columns, around any analyzer.
+
+A segment is one combination of values of the columns. The largest are kept, each complete: a segment that
+was once given up never comes back with half of its rows. Up to `2 * most` segments all of this is exact;
+beyond that, the ones kept are those that were among the largest all the way through the data.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pyarrow as pa
+
+from contract.analyzer import AnyAnalyzer, Baseline, Decision, Metric
+from contract.documents.segments import Segment, SegmentedStatistics
+from contract.errors import DatasetError
+from contract.segment_checks import check_segments
+from contract.segment_rows import Key, divide_rows, positions_of
+
+MOST_SEGMENTS = 50
+_MOST_REMEMBERED = 100_000
+# Small batches divided by many segments become tiny; several are divided together, in bounded memory.
+_ROWS_TOGETHER = 1 << 20
+_BYTES_TOGETHER = 128 << 20
+_NAMES_SHOWN = 20
+
+
+@dataclass
+class SegmentSummary:
+    """One segment's rows and the inner analyzer's summary of them."""
+
+    rows: int
+    summary: Any
+
+
+@dataclass
+class SegmentedSummary:
+    """The summary of the whole and those of the segments; picklable, of bounded size.
+
+    Attributes
+    ----------
+    whole
+        Summary of all rows, as without segments.
+    segments
+        By the values of the columns.
+    given_up
+        Segments seen that are too small to be kept.
+    found
+        Which of the columns were in the data.
+    names
+        The data's columns, for messages.
+    """
+
+    whole: Any
+    segments: dict[Key, SegmentSummary] = field(default_factory=dict)
+    given_up: set[Key] = field(default_factory=set)
+    found: set[str] = field(default_factory=set)
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class SegmentedAnalyzer:
+    """An analyzer that repeats another one's work per segment.
+
+    Parameters
+    ----------
+    inner
+        The analysis. Its ``with_error_share(share)``, if it has one, returns a copy that spends that share
+        of the false alarms a job may raise.
+    columns
+        Names, or zero-based positions as text.
+    most
+        How many segments to report, the largest ones.
+    """
+
+    inner: AnyAnalyzer
+    columns: tuple[str, ...]
+    most: int = MOST_SEGMENTS
+
+    def empty(self) -> SegmentedSummary:
+        """Return the identity of `merge`."""
+        return SegmentedSummary(self.inner.empty())
+
+    def summarize(self, batches: Iterable[pa.RecordBatch]) -> SegmentedSummary:
+        """Summarize the record batches of one split, whole and by segment.
+
+        Raises
+        ------
+        DatasetError
+            When the columns have far too many values to be segments.
+        """
+        summary = self.empty()
+        summary.whole = self.inner.summarize(self._divide(batches, summary))
+        return summary
+
+    def merge(self, left: SegmentedSummary, right: SegmentedSummary) -> SegmentedSummary:
+        """Combine two summaries."""
+        left.whole = self.inner.merge(left.whole, right.whole)
+        left.found |= right.found
+        left.names = left.names or right.names
+        left.given_up |= right.given_up
+        for key, segment in right.segments.items():
+            self._add(left, key, segment)
+        for key in left.given_up & left.segments.keys():
+            del left.segments[key]
+        self._keep_largest(left)
+        return left
+
+    def row_count(self, summary: SegmentedSummary) -> int:
+        """Return how many rows were summarized."""
+        return self.inner.row_count(summary.whole)
+
+    def describe(self, summary: SegmentedSummary) -> SegmentedStatistics[Any]:
+        """Describe the whole and the segments, the largest first.
+
+        Raises
+        ------
+        DatasetError
+            When a column is nowhere in the data.
+        """
+        if self.row_count(summary):
+            self._require_columns(summary)
+        largest = sorted(summary.segments.items(), key=lambda item: (-item[1].rows, _sorted_key(item[0])))
+        segments = [
+            Segment(
+                dict(zip(self.columns, key, strict=True)), segment.rows, self.inner.describe(segment.summary)
+            )
+            for key, segment in largest[: self.most]
+        ]
+        left_out = self.row_count(summary) - sum(segment.item_count for segment in segments)
+        return SegmentedStatistics(self.inner.describe(summary.whole), segments, left_out)
+
+    def suggest(
+        self, statistics: SegmentedStatistics[Any], baseline: Baseline[SegmentedStatistics[Any], Any] | None
+    ) -> Any:
+        """Suggest constraints of the whole; those of a segment follow from the baseline's statistics."""
+        return self.inner.suggest(statistics.whole, whole_baseline(baseline))
+
+    def check(
+        self, statistics: SegmentedStatistics[Any], baseline: Baseline[SegmentedStatistics[Any], Any]
+    ) -> Decision:
+        """Compare the whole and every segment with the baseline's."""
+        expected = baseline.statistics.segments if baseline.statistics else []
+        return check_segments(self.inner, statistics, expected, whole_baseline(baseline) or Baseline())
+
+    def metrics(
+        self,
+        statistics: SegmentedStatistics[Any],
+        baseline: Baseline[SegmentedStatistics[Any], Any] | None,
+        decision: Decision | None,
+    ) -> list[Metric]:
+        """Return the values of the whole: metrics are published without a dimension for segments."""
+        return self.inner.metrics(statistics.whole, whole_baseline(baseline), decision)
+
+    def _divide(
+        self, batches: Iterable[pa.RecordBatch], summary: SegmentedSummary
+    ) -> Iterator[pa.RecordBatch]:
+        """Pass the batches on, and summarize their segments on the way."""
+        waiting: list[pa.RecordBatch] = []
+        for batch in batches:
+            if waiting and not _fits(waiting, batch):
+                self._add_batches(summary, waiting)
+                waiting = []
+            waiting.append(batch)
+            yield batch
+        if waiting:
+            self._add_batches(summary, waiting)
+
+    def _add_batches(self, summary: SegmentedSummary, batches: list[pa.RecordBatch]) -> None:
+        names = batches[0].schema.names
+        summary.names = summary.names or tuple(names)
+        positions = positions_of(names, self.columns)
+        summary.found |= {
+            column for column, at in zip(self.columns, positions, strict=True) if at is not None
+        }
+        divided = divide_rows(batches, positions)
+        counts = {key: segment.rows for key, segment in summary.segments.items()}
+        for key, rows in divided.counts.items():
+            if key not in summary.given_up:
+                counts[key] = counts.get(key, 0) + rows
+        self._give_up(summary, counts)
+        wanted = [key for key in divided.counts if key in counts]
+        for key, batch in divided.select(wanted):
+            self._add(summary, key, SegmentSummary(batch.num_rows, self.inner.summarize([batch])))
+
+    def _add(self, summary: SegmentedSummary, key: Key, segment: SegmentSummary) -> None:
+        known = summary.segments.get(key)
+        if known is None:
+            summary.segments[key] = segment
+        else:
+            known.summary = self.inner.merge(known.summary, segment.summary)
+            known.rows += segment.rows
+
+    def _keep_largest(self, summary: SegmentedSummary) -> None:
+        self._give_up(summary, {key: segment.rows for key, segment in summary.segments.items()})
+
+    def _give_up(self, summary: SegmentedSummary, counts: dict[Key, int]) -> None:
+        """Take all but the largest segments out of `counts` and the summary, and remember them."""
+        limit = 2 * self.most
+        if len(counts) > limit:
+            ranked = sorted(counts, key=lambda key: (-counts[key], _sorted_key(key)))
+            for key in ranked[limit:]:
+                del counts[key]
+                summary.segments.pop(key, None)
+                summary.given_up.add(key)
+        if len(summary.given_up) > _MOST_REMEMBERED:
+            raise DatasetError(
+                f"segment_by {','.join(self.columns)} divides the data into more than {_MOST_REMEMBERED} "
+                "segments; choose columns with fewer values, or let a preprocessing script group them."
+            )
+
+    def _require_columns(self, summary: SegmentedSummary) -> None:
+        for column in self.columns:
+            if column in summary.found:
+                continue
+            close = difflib.get_close_matches(column, summary.names, n=1, cutoff=0.6)
+            hint = f"did you mean {close[0]!r}? The columns are" if close else "the columns are"
+            shown = ", ".join(summary.names[:_NAMES_SHOWN]) + (
+                ", ..." if len(summary.names) > _NAMES_SHOWN else ""
+            )
+            raise DatasetError(f"segment_by names {column!r}, which is not in the data; {hint} {shown}.")
+
+
+def whole_baseline(baseline: Baseline[SegmentedStatistics[Any], Any] | None) -> Baseline[Any, Any] | None:
+    """Return the baseline without its segments, as the inner analyzer knows it."""
+    if baseline is None or baseline.statistics is None:
+        return baseline
+    return replace(baseline, statistics=baseline.statistics.whole)
+
+
+def _fits(waiting: list[pa.RecordBatch], batch: pa.RecordBatch) -> bool:
+    alike: bool = batch.schema.equals(waiting[0].schema, check_metadata=True)
+    return (
+        alike
+        and sum(other.num_rows for other in waiting) + batch.num_rows <= _ROWS_TOGETHER
+        and sum(other.nbytes for other in waiting) + batch.nbytes <= _BYTES_TOGETHER
+    )
+
+
+def _sorted_key(key: Key) -> tuple[tuple[bool, str], ...]:
+    return tuple((value is None, value or "") for value in key)

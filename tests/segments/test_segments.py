@@ -1,0 +1,285 @@
+"""Segments: rows divided as pandas divides them, each segment analysed as if it were alone."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from job_runner import baseline_of, run_job
+
+from analyzers.data_quality.analyzer import DataQualityAnalyzer
+from contract import segments as segments_module
+from contract.analyzer import Decision, Finding
+from contract.documents import json_layout
+from contract.documents.data_quality import DATA_QUALITY
+from contract.documents.segments import Segment, SegmentedStatistics, segmented_documents
+from contract.documents.violations import Violation, Violations
+from contract.errors import DatasetError
+from contract.segment_checks import check_segments
+from contract.segment_rows import divide_rows, positions_of
+from contract.segments import SegmentedAnalyzer
+
+CELLS = {
+    "text": st.sampled_from(["a", "b", "", "ä b", None]),
+    "whole": st.sampled_from([1, 2, -7, None]),
+    "number": st.sampled_from([1.0, 2.5, float("nan"), None]),
+    "flag": st.sampled_from([True, False, None]),
+}
+TYPES = {"text": pa.string(), "whole": pa.int64(), "number": pa.float64(), "flag": pa.bool_()}
+ROWS = st.lists(st.tuples(*CELLS.values()), min_size=1, max_size=60)
+
+
+def batch_of(rows: list[tuple[Any, ...]], *, dictionary: bool) -> pa.RecordBatch:
+    arrays = [pa.array([row[i] for row in rows], kind) for i, kind in enumerate(TYPES.values())]
+    if dictionary:
+        arrays[0] = arrays[0].dictionary_encode()
+    return pa.RecordBatch.from_arrays([*arrays, pa.array(range(len(rows)))], names=[*TYPES, "row"])
+
+
+def text(value: Any) -> str | None:
+    if value is None or value != value:
+        return None
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+@given(ROWS, ROWS, st.booleans(), st.permutations(list(TYPES)), st.integers(1, 4))
+def test_rows_are_divided_as_pandas_groups_them(
+    first: list[Any], second: list[Any], dictionary: bool, order: list[str], count: int
+) -> None:
+    columns = order[:count]
+    batches = [batch_of(rows, dictionary=dictionary) for rows in (first, second)]
+    divided = divide_rows(batches, positions_of(batches[0].schema.names, columns))
+    frame = pd.DataFrame([*first, *second], columns=list(TYPES), dtype=object)
+    frame["row"] = [*range(len(first)), *range(len(second))]
+    for column in columns:
+        frame[column] = [text(value) for value in frame[column]]
+    keys = list(zip(*(frame[column] for column in columns), strict=True))
+    assert divided.counts == Counter(tuple(None if pd.isna(v) else v for v in key) for key in keys)
+    chosen = list(divided.counts)[::2]
+    for key, batch in divided.select(chosen):
+        matches = [tuple(None if pd.isna(v) else v for v in other) == key for other in keys]
+        assert batch.column("row").to_pylist() == frame["row"][matches].tolist()
+
+
+def test_an_absent_column_is_missing_and_a_number_can_be_a_position() -> None:
+    assert positions_of(["a", "1", "b"], ["b", "1", "0", "9", "c"]) == [2, 1, 0, None, None]
+    divided = divide_rows([pa.RecordBatch.from_pydict({"a": [1, 2]})], [None])
+    assert divided.counts == {(None,): 2}
+
+
+def table(rows: int, seed: int, *, shift: dict[str, float] | None = None, names: int = 4) -> pa.RecordBatch:
+    rng = np.random.default_rng(seed)
+    carrier = rng.choice([f"c{i}" for i in range(names)], rows)
+    delay = rng.normal(size=rows) + np.array([(shift or {}).get(name, 0.0) for name in carrier])
+    return pa.RecordBatch.from_pydict(
+        {
+            "delay": pa.array(delay),
+            "carrier": pa.array(carrier).dictionary_encode(),
+            "hour": pa.array(rng.integers(0, 24, rows)),
+        },
+    )
+
+
+def written(statistics: Any) -> bytes:
+    return json_layout.dumps(DATA_QUALITY.write_statistics(statistics, True))
+
+
+def test_a_segment_is_described_as_if_it_were_alone() -> None:
+    batch = table(2_000, seed=1)
+    inner = DataQualityAnalyzer()
+    analyzer = SegmentedAnalyzer(inner, ("carrier",))
+    pieces = [batch.slice(start, 500) for start in range(0, 2_000, 500)]
+    statistics = analyzer.describe(analyzer.summarize(pieces))
+    assert written(statistics.whole) == written(inner.describe(inner.summarize(pieces)))
+    assert [segment.item_count for segment in statistics.segments] == sorted(
+        (segment.item_count for segment in statistics.segments), reverse=True
+    )
+    assert statistics.rows_left_out == 0
+    for segment in statistics.segments:
+        mask = pa.compute.equal(batch.column("carrier").dictionary_decode(), segment.values["carrier"])
+        alone = inner.describe(inner.summarize([batch.filter(mask)]))
+        assert written(segment.statistics) == written(alone)
+
+
+def test_merging_splits_gives_the_segments_of_one_pass() -> None:
+    analyzer = SegmentedAnalyzer(DataQualityAnalyzer(), ("hour", "carrier"))
+    batches = [table(700, seed) for seed in range(3)]
+    merged = analyzer.empty()
+    for batch in batches:
+        merged = analyzer.merge(merged, analyzer.summarize([batch]))
+    once = analyzer.summarize(batches)
+    assert {key: segment.rows for key, segment in merged.segments.items()} == {
+        key: segment.rows for key, segment in once.segments.items()
+    }
+    assert analyzer.row_count(merged) == analyzer.row_count(once) == 2_100
+
+
+@given(st.lists(st.lists(st.integers(0, 40), min_size=1, max_size=60), min_size=1, max_size=6))
+def test_a_reported_segment_has_all_its_rows_however_many_there_are(splits: list[list[int]]) -> None:
+    analyzer = SegmentedAnalyzer(DataQualityAnalyzer(), ("k",), most=3)
+    summary = analyzer.empty()
+    for values in splits:
+        summary = analyzer.merge(summary, analyzer.summarize([pa.RecordBatch.from_pydict({"k": values})]))
+    statistics = analyzer.describe(summary)
+    true = Counter(str(value) for values in splits for value in values)
+    assert len(statistics.segments) <= 3
+    for segment in statistics.segments:
+        assert segment.item_count == true[segment.values["k"] or ""]
+    if len(true) <= 6:
+        largest = sorted(true.values(), reverse=True)[:3]
+        assert [segment.item_count for segment in statistics.segments] == largest
+    assert statistics.rows_left_out == sum(true.values()) - sum(s.item_count for s in statistics.segments)
+
+
+def test_an_identifier_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(segments_module, "_MOST_REMEMBERED", 100)
+    analyzer = SegmentedAnalyzer(DataQualityAnalyzer(), ("id",))
+    with pytest.raises(DatasetError, match="segment_by id divides the data into more than 100 segments"):
+        analyzer.summarize([pa.RecordBatch.from_pydict({"id": list(range(1_000))})])
+
+
+def test_documents_are_the_same_after_reading_and_writing() -> None:
+    analyzer = SegmentedAnalyzer(DataQualityAnalyzer(), ("carrier", "hour"), most=5)
+    statistics = analyzer.describe(analyzer.summarize([table(500, seed=3)]))
+    documents = segmented_documents(DATA_QUALITY)
+    data = json_layout.dumps(documents.write_statistics(statistics, True))
+    assert statistics.rows_left_out > 0
+    again = documents.read_statistics(json_layout.loads(data, "s.json"), "s.json")
+    again.rows_left_out = statistics.rows_left_out
+    assert json_layout.dumps(documents.write_statistics(again, True)) == data
+
+
+class Recorder:
+    """An analyzer that violates where its statistics say so, and remembers the shares it was given."""
+
+    def __init__(self, shares: list[float]) -> None:
+        self.shares = shares
+
+    def with_error_share(self, share: float) -> Recorder:
+        self.shares.append(share)
+        return self
+
+    def suggest(self, statistics: Any, baseline: Any) -> None:
+        return None
+
+    def check(self, statistics: Any, baseline: Any) -> Decision:
+        found = [Violation("check", f"{n} is worse", metric_name="auc") for n in range(statistics)]
+        return Decision(Violations(found), (Finding("auc", "moved", float(statistics)),))
+
+
+def test_the_budget_is_shared_and_the_worst_segment_comes_first() -> None:
+    def segment(name: str, worse: int, rows: int = 100) -> Segment[int]:
+        return Segment({"k": name}, rows, worse)
+
+    shares: list[float] = []
+    window = SegmentedStatistics(0, [segment("a", 1), segment("b", 2), segment("new", 9), segment("c", 9, 8)])
+    expected = [segment(name, 0) for name in "abc"]
+    decision = check_segments(Recorder(shares), window, expected, None)  # type: ignore[arg-type] # a small double
+    assert sum(share * uses for share, uses in zip(shares, (1, 2), strict=True)) == pytest.approx(1.0)
+    assert [violation.extra["segment"]["k"] for violation in decision.violations.violations] == [
+        "b",
+        "b",
+        "a",
+    ]
+    assert decision.violations.violations[0].description == "In the segment k=b: 0 is worse"
+    notes = " ".join(decision.notes)
+    assert "Worst segments, with their violations: k=b (2), k=a (1)." in notes
+    assert "does not have, measured and not checked: k=new." in notes
+    assert "too small to decide (fewer than 30 rows): k=c (8 rows)." in notes
+
+
+# Whole jobs
+
+
+def write(path: Path, batch: pa.RecordBatch) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    batch.to_pandas().to_csv(path, index=False)
+    return path
+
+
+def test_a_change_in_one_segment_is_found_where_it_is(tmp_path: Path) -> None:
+    before = write(tmp_path / "before" / "data.csv", table(6_000, seed=1, names=20))
+    baseline = run_job(tmp_path / "a", before, segment_by="carrier", output_path=tmp_path / "baseline")
+    assert baseline.exit_code == 0, baseline.message
+    assert len(baseline.document("statistics.json")["segments"]) == 20
+    after = table(6_000, seed=2, names=20, shift={"c7": 2.0})
+    window = write(tmp_path / "after" / "data.csv", after)
+    result = run_job(tmp_path, window, segment_by="carrier", **baseline_of(baseline))
+    assert result.exit_code == 0, result.message
+    (violation,) = result.violations
+    assert violation["feature_name"] == "delay"
+    assert violation["segment"] == {"carrier": "c7"}
+    assert violation["description"].startswith("In the segment carrier=c7: ")
+
+
+def test_no_change_raises_nothing_in_any_segment(tmp_path: Path) -> None:
+    before = write(tmp_path / "before" / "data.csv", table(6_000, seed=1, names=20))
+    baseline = run_job(tmp_path / "a", before, segment_by="carrier", output_path=tmp_path / "baseline")
+    for seed in (5, 6, 7):
+        window = write(tmp_path / "after" / "data.csv", table(6_000, seed=seed, names=20))
+        result = run_job(tmp_path, window, segment_by="carrier", **baseline_of(baseline))
+        assert result.violations == []
+
+
+def test_a_missing_column_is_told_once(tmp_path: Path) -> None:
+    before = table(2_000, seed=1)
+    baseline = run_job(
+        tmp_path / "a",
+        write(tmp_path / "before.csv", before),
+        segment_by="carrier",
+        output_path=tmp_path / "baseline",
+    )
+    window = write(tmp_path / "after.csv", before.drop_columns(["hour"]))
+    result = run_job(tmp_path, window, segment_by="carrier", **baseline_of(baseline))
+    assert [violation["constraint_check_type"] for violation in result.violations] == ["missing_column_check"]
+
+
+def test_a_baseline_without_segments_is_said_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = write(tmp_path / "data.csv", table(1_000, seed=1))
+    baseline = run_job(tmp_path / "a", source, output_path=tmp_path / "baseline")
+    monkeypatch.setattr("contract.console._start_log", lambda level: None)
+    result = run_job(tmp_path, source, segment_by="carrier", **baseline_of(baseline))
+    assert result.violations == []
+    assert "The baseline has no segments" in caplog.text
+    # And the other way round: what a plain job does with a baseline that has some.
+    segmented = run_job(tmp_path / "b", source, segment_by="carrier", output_path=tmp_path / "segmented")
+    plain = run_job(tmp_path, source, **baseline_of(segmented))
+    assert plain.exit_code == 0, plain.message
+    assert "segments" not in plain.document("statistics.json")
+
+
+def test_an_unknown_column_lists_those_that_are_there(tmp_path: Path) -> None:
+    source = write(tmp_path / "data.csv", table(100, seed=1))
+    result = run_job(tmp_path, source, segment_by="carier")
+    assert result.exit_code == 2
+    assert "segment_by names 'carier'" in result.message
+    assert "did you mean 'carrier'? The columns are delay, carrier, hour." in result.message
+    assert result.files == []
+
+
+def test_the_originals_have_no_segments(tmp_path: Path) -> None:
+    source = write(tmp_path / "data.csv", table(100, seed=1))
+    result = run_job(tmp_path, source, segment_by="carrier", rules="sagemaker")
+    assert result.exit_code == 2
+    assert "segment_by needs rules=sound" in result.message
+
+
+def test_a_window_without_data_has_no_segments(tmp_path: Path) -> None:
+    source = write(tmp_path / "data.csv", table(500, seed=1))
+    baseline = run_job(tmp_path / "a", source, segment_by="carrier", output_path=tmp_path / "baseline")
+    empty = tmp_path / "empty.csv"
+    empty.write_text("delay,carrier,hour\n")
+    result = run_job(tmp_path, empty, segment_by="carrier", **baseline_of(baseline))
+    assert result.exit_code == 0, result.message
+    assert result.document("statistics.json")["segments"] == []
