@@ -133,6 +133,8 @@ def dataset_request(
         column_names=names,
         exclude=settings.exclude_features,
         preprocessor=preprocessor,
+        labels=settings.problem_type is not None,
+        ground_truth_source=settings.ground_truth_source,
     )
 
 

@@ -1,6 +1,7 @@
 """Endpoint and batch captures, one JSON record per line, as record batches.
 
-Columns of the response come first, then those of the request. Payloads of several rows give several rows.
+Columns of the response come first, then those of the request, and the label last when it is asked for.
+Payloads of several rows give several rows.
 A record belongs to the window when its ``inferenceTime`` does; without a readable one, when the hour
 folder of its file does.
 """
@@ -18,11 +19,19 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from contract.datasets import capture_bulk, capture_exact
-from contract.datasets.capture_exact import GROUND_TRUTH, UNEVEN
+from contract.datasets.capture_exact import UNEVEN
 from contract.datasets.capture_layout import Layout, find_layout
 from contract.datasets.capture_lines import Line, LineBlock, line_blocks, not_a_record
 from contract.datasets.csv_cells import CellParser, CellsError
-from contract.datasets.payload_columns import NotBulkError
+from contract.datasets.ground_truth_columns import (
+    UNLIKE_ROWS,
+    RecordLabels,
+    ids_of_records,
+    labels_of_records,
+    with_label_columns,
+)
+from contract.datasets.ground_truth_index import LabelIndex
+from contract.datasets.payload_columns import Counts, NotBulkError
 from contract.datasets.payloads import Row
 from contract.datasets.pieces import Piece, divide, label
 from contract.datasets.request import DatasetRequest
@@ -46,6 +55,8 @@ class CaptureSplit:
     types: dict[str, pa.DataType] = field(default_factory=dict, hash=False)
     text_only: bool = False
     window: Window | None = None
+    labels: bool = False
+    index: LabelIndex | None = field(default=None, compare=False, repr=False)
 
     @property
     def label(self) -> str:
@@ -70,11 +81,18 @@ class CaptureSplit:
                 _log.debug("Reading %s record by record: %s", self.label, reason)
                 batch = self._exact(block, parser, notes)
             if batch is not None and batch.num_rows:
-                yield self.layout.finish(batch)
+                yield batch
         notes.report()
 
     def _bulk(self, block: LineBlock, parser: CellParser, notes: Notes) -> pa.RecordBatch | None:
-        extracted = capture_bulk.extract(block.data, self.sides, with_times=self.window is not None)
+        extracted = capture_bulk.extract(
+            block.data,
+            self.sides,
+            with_times=self.window is not None,
+            with_labels=self.labels,
+            with_ids=self.index is not None,
+        )
+        labels, ids = extracted.labels, extracted.ids
         numbers: npt.NDArray[np.int64] | None = None
         if self.window is not None:
             mask = times_in_window(extracted.times, self.window, block)
@@ -83,36 +101,51 @@ class CaptureSplit:
             if not mask.all():
                 numbers = np.flatnonzero(mask)
                 extracted = extracted.filter(pa.array(mask))
+                labels, ids = extracted.labels, extracted.ids
         try:
             combined = self._combine(extracted, parser)
         except capture_bulk.NeedsPeersError:
             everything = capture_exact.with_peers(self.sides)
-            extracted = capture_bulk.extract(block.data, everything, with_times=False)
+            extracted = capture_bulk.extract(block.data, everything)
             if numbers is not None:
                 extracted = extracted.filter(pa.array(mask))
             combined = self._combine(extracted, parser)
         if combined.first_uneven is not None:
             first = combined.first_uneven if numbers is None else int(numbers[combined.first_uneven])
             notes.add(UNEVEN, block, first, combined.uneven)
-        return combined.batch
+        batch = self.layout.finish(combined.batch)
+        if labels is None:
+            return batch
+        if self.index is not None and ids is not None:
+            labels = labels.updated(ids, self.index)
+        return _labelled(batch, labels, combined.counts, block, numbers, notes)
 
     def _combine(self, extracted: capture_bulk.Extracted, parser: CellParser) -> capture_bulk.Combined:
         return capture_bulk.combine(extracted, self.sides, self.layout, parser, text_only=self.text_only)
 
     def _exact(self, block: LineBlock, parser: CellParser, notes: Notes) -> pa.RecordBatch | None:
-        records = list(
+        read = list(
             rows_of_lines(block, self.sides, self.layout.widths, self.window, notes, text_only=self.text_only)
         )
-        if not records:
+        if not read:
             return None
+        rows = [rows for _, _, rows in read]
         try:
-            return capture_exact.exact_batch(
-                records, self.sides, self.layout, parser, text_only=self.text_only
-            )
+            raw = capture_exact.exact_batch(rows, self.sides, self.layout, parser, text_only=self.text_only)
         except (CellsError, DatasetError) as error:
             raise DatasetError(
                 f"{self.label} holds payloads that do not fit into columns: {error}"
             ) from error
+        batch = self.layout.finish(raw)
+        if not self.labels:
+            return batch
+        records = [record for _, record, _ in read]
+        labels = labels_of_records(records)
+        if self.index is not None:
+            labels = labels.updated(ids_of_records(records), self.index)
+        counts = np.array([capture_exact.row_count(found) for found in rows], np.int64)
+        numbers = np.array([line.number for line, _, _ in read], np.int64)
+        return _labelled(batch, labels, counts, block, numbers, notes)
 
 
 @dataclass
@@ -135,7 +168,9 @@ class Notes:
             _log.warning("%s: %d %s, the first at %s", self.label, count, text, block.place(number))
 
 
-def capture_splits(files: Sequence[SourceFile], request: DatasetRequest) -> tuple[CaptureSplit, ...]:
+def capture_splits(
+    files: Sequence[SourceFile], request: DatasetRequest, index: LabelIndex | None = None
+) -> tuple[CaptureSplit, ...]:
     """Divide capture files into splits.
 
     Parameters
@@ -144,18 +179,29 @@ def capture_splits(files: Sequence[SourceFile], request: DatasetRequest) -> tupl
         In path order.
     request
         With the format's `capture_indices`, the window, and the baseline's names.
+    index
+        Labels to join with the records.
     """
     sides = column_order(request.format.capture_indices)
     layout, types = capture_layout(files, sides, request)
     return tuple(
-        CaptureSplit(pieces, sides, layout, types, request.text_only, request.window)
+        CaptureSplit(
+            pieces,
+            sides,
+            layout,
+            types,
+            request.text_only,
+            request.window,
+            request.labels or index is not None,
+            index,
+        )
         for pieces in divide(files, may_cut=may_cut)
     )
 
 
 def column_order(indices: Sequence[str]) -> tuple[str, ...]:
-    """Return the payloads in column order: labels, then the response, then the request."""
-    return tuple(sorted(indices, key=lambda index: (index != GROUND_TRUTH, not index.endswith("Output"))))
+    """Return the payloads in column order: the response, then the request."""
+    return tuple(sorted(indices, key=lambda index: not index.endswith("Output")))
 
 
 def may_cut(file: SourceFile) -> bool:
@@ -203,8 +249,8 @@ def rows_of_lines(
     notes: Notes,
     *,
     text_only: bool,
-) -> Iterator[list[list[Row] | None]]:
-    """Yield the rows of each record of a block that lies in the window.
+) -> Iterator[tuple[Line, dict[str, Any], list[list[Row] | None]]]:
+    """Yield line, record and its rows, for each record of a block that lies in the window.
 
     Raises
     ------
@@ -218,7 +264,7 @@ def rows_of_lines(
         rows = _rows(record, line, sides, widths, notes, text_only=text_only)
         if capture_exact.is_uneven(rows):
             notes.add(UNEVEN, block, line.number)
-        yield rows
+        yield line, record, rows
 
 
 def record_of_line(line: Line) -> dict[str, Any]:
@@ -276,6 +322,22 @@ def times_in_window(times: pa.StringArray, window: Window, block: LineBlock) -> 
         verdict = np.where(verdict == 0, np.repeat(by_folder, lines), verdict)
     inside: npt.NDArray[np.bool_] = verdict > 0
     return inside
+
+
+def _labelled(
+    batch: pa.RecordBatch,
+    labels: RecordLabels,
+    counts: Counts,
+    block: LineBlock,
+    numbers: Counts | None,
+    notes: Notes,
+) -> pa.RecordBatch:
+    """Append the labels of records; `numbers` are those of their lines in the block, None for all lines."""
+    batch, unlike = with_label_columns(batch, labels, counts)
+    if len(unlike):
+        first = int(unlike[0]) if numbers is None else int(numbers[unlike[0]])
+        notes.add(UNLIKE_ROWS, block, first, len(unlike))
+    return batch
 
 
 def _rows(

@@ -9,15 +9,16 @@ from __future__ import annotations
 import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from contract.datasets.capture_exact import GROUND_TRUTH, with_peers
+from contract.datasets.capture_exact import with_peers
 from contract.datasets.capture_layout import Layout, cell_name, merge_named
 from contract.datasets.csv_cells import CellsError, ParseCells
+from contract.datasets.ground_truth_columns import LABEL, RecordLabels
+from contract.datasets.ground_truth_lines import require_utf8
 from contract.datasets.payload_columns import (
     Columns,
     Counts,
@@ -43,11 +44,17 @@ class Extracted:
         Text arrays by payload, null where there is none.
     times
         ``inferenceTime``, when asked for.
+    labels
+        The labels that records carry, when asked for.
+    ids
+        What labels are found by, when asked for.
     """
 
     data: Mapping[str, pa.StringArray]
     encodings: Mapping[str, pa.StringArray]
     times: pa.StringArray | None
+    labels: RecordLabels | None = None
+    ids: pa.StringArray | None = None
 
     def filter(self, mask: pa.BooleanArray) -> Extracted:
         """Return the records where `mask` is true."""
@@ -55,19 +62,29 @@ class Extracted:
             {side: array.filter(mask) for side, array in self.data.items()},
             {side: array.filter(mask) for side, array in self.encodings.items()},
             None,
+            self.labels and self.labels.filter(mask),
+            None if self.ids is None else self.ids.filter(mask),
         )
 
 
 @dataclass(frozen=True)
 class Combined:
-    """Rows of a block and, as record number, the first whose payloads differ in their number of rows."""
+    """Rows of a block, how many each record has, and the first record whose payloads differ in that."""
 
     batch: pa.RecordBatch
+    counts: Counts
     uneven: int
     first_uneven: int | None
 
 
-def extract(block: bytes, sides: Sequence[str], *, with_times: bool) -> Extracted:
+def extract(
+    block: bytes,
+    sides: Sequence[str],
+    *,
+    with_times: bool = False,
+    with_labels: bool = False,
+    with_ids: bool = False,
+) -> Extracted:
     """Read the payloads of every record in a block of whole lines.
 
     Raises
@@ -76,24 +93,34 @@ def extract(block: bytes, sides: Sequence[str], *, with_times: bool) -> Extracte
         When a line is no capture record, or there are blank lines.
     """
     payload = pa.struct([("data", pa.string()), ("encoding", pa.string())])
-    captured = [side for side in sides if side != GROUND_TRUTH]
-    fields = [pa.field("captureData", pa.struct([(side, payload) for side in captured]))]
-    if GROUND_TRUTH in sides:
-        fields.append(pa.field(GROUND_TRUTH, payload))
-    if with_times:
-        fields.append(pa.field("eventMetadata", pa.struct([("inferenceTime", pa.string())])))
+    fields = [pa.field("captureData", pa.struct([(side, payload) for side in sides]))]
+    if with_labels:
+        fields.append(pa.field(LABEL, payload))
+    wanted = ("inferenceTime",) * with_times + ("eventId", "inferenceId") * with_ids
+    if wanted:
+        fields.append(pa.field("eventMetadata", pa.struct([(name, pa.string()) for name in wanted])))
     table = read_json(pa.py_buffer(block), pa.schema(fields), others="ignore")
     if table.num_rows != block.count(b"\n") or table.column("captureData").null_count:
         raise NotBulkError("a line is no capture record")
-    parts = dict(zip(captured, table.column("captureData").flatten(), strict=True))
-    if GROUND_TRUTH in sides:
-        parts[GROUND_TRUTH] = table.column(GROUND_TRUTH)
     data, encodings = {}, {}
-    for side in sides:
-        data[side], encodings[side] = parts[side].flatten()
-        _require_utf8(data[side])
-    times = table.column("eventMetadata").flatten()[0] if with_times else None
-    return Extracted(data, encodings, times)
+    for side, part in zip(sides, table.column("captureData").flatten(), strict=True):
+        data[side], encodings[side] = part.flatten()
+        require_utf8(data[side])
+    labels = None
+    if with_labels:
+        labels = RecordLabels(*table.column(LABEL).flatten())
+        require_utf8(labels.data)
+    metadata = dict(zip(wanted, table.column("eventMetadata").flatten(), strict=True)) if wanted else {}
+    ids = label_ids(metadata["inferenceId"], metadata["eventId"]) if with_ids else None
+    return Extracted(data, encodings, metadata.get("inferenceTime"), labels, ids)
+
+
+def label_ids(inference_ids: pa.StringArray, event_ids: pa.StringArray) -> pa.StringArray:
+    """Return what labels are found by: the inferenceId where there is one, else the eventId."""
+    for ids in (inference_ids, event_ids):
+        require_utf8(ids)
+    none = pa.scalar(None, pa.string())
+    return pc.coalesce(pc.if_else(pc.equal(inference_ids, ""), none, inference_ids), event_ids)
 
 
 def combine(
@@ -130,11 +157,11 @@ def combine(
     if any(columns.lists is not None for columns in payloads.values()):
         if set(with_peers(sides)) - payloads.keys():
             raise NeedsPeersError
-        payloads = settle_columns(payloads, apart=(GROUND_TRUTH,))
+        payloads = settle_columns(payloads)
     wanted = [payloads[side] for side in sides]
     if text_only:
         wanted = _joined_per_record(wanted, layout)
-    index, uneven = _zip_rows([columns.counts for columns in wanted])
+    index, counts, uneven = _zip_rows([columns.counts for columns in wanted])
     rows = [columns.take(where) for columns, where in zip(wanted, index, strict=True)]
     named = [columns.batch if columns.is_named else None for columns in rows]
     merged = merge_named(sides, named, layout)
@@ -148,7 +175,7 @@ def combine(
     batch = pa.RecordBatch.from_arrays(list(together.values()), names=list(together))
     if batch.num_rows != count:
         raise NotBulkError("cells hold line ends")
-    return Combined(batch, len(uneven), int(uneven[0]) if len(uneven) else None)
+    return Combined(batch, counts, len(uneven), int(uneven[0]) if len(uneven) else None)
 
 
 def _columns(side: str, extracted: Extracted, *, text_only: bool) -> Columns:
@@ -176,7 +203,7 @@ def _csv_lines(data: pa.StringArray, *, whole: bool) -> Columns:
 
 def _joined_per_record(wanted: list[Columns], layout: Layout) -> list[Columns]:
     """Join the texts of each record with a comma and divide the result into lines."""
-    index, _ = _zip_rows([columns.counts for columns in wanted])
+    index, _, _ = _zip_rows([columns.counts for columns in wanted])
     texts = [
         _padded(columns.take(where), width)
         for columns, where, width in zip(wanted, index, layout.widths, strict=True)
@@ -187,28 +214,28 @@ def _joined_per_record(wanted: list[Columns], layout: Layout) -> list[Columns]:
     return [lines] + [replace(nothing) for _ in wanted[1:]]
 
 
-def _zip_rows(counts: list[Counts]) -> tuple[list[Counts], Counts]:
+def _zip_rows(counts: list[Counts]) -> tuple[list[Counts], Counts, Counts]:
     """Align the rows of several payloads per record.
 
     A payload of one row is repeated; where others have fewer than the longest, rows are missing.
 
     Returns
     -------
-    For each payload the position of its row in each output row, -1 for none; and the records where the
-    numbers of rows differ.
+    For each payload the position of its row in each output row, -1 for none; the output rows of each
+    record; and the records where the numbers of rows differ.
     """
     every = np.stack(counts)
     longest = np.maximum(every.max(axis=0), 1)
     uneven = np.flatnonzero(((every > 1) & (every != longest)).any(axis=0))
     if (longest == 1).all():
-        return [np.where(count > 0, np.cumsum(count) - count, -1) for count in counts], uneven
+        return [np.where(count > 0, np.cumsum(count) - count, -1) for count in counts], longest, uneven
     record = np.repeat(np.arange(len(longest)), longest)
     within = np.arange(len(record)) - np.repeat(np.cumsum(longest) - longest, longest)
     index = []
     for count in counts:
         start, here = (np.cumsum(count) - count)[record], count[record]
         index.append(np.where(here == 1, start, np.where(within < here, start + within, -1)))
-    return index, uneven
+    return index, longest, uneven
 
 
 def _place_cells(
@@ -284,10 +311,3 @@ def _same_width(lines: pa.StringArray) -> tuple[pa.StringArray, int]:
     most = int(commas.max(initial=0))
     missing = pc.binary_repeat(",", pa.array(most - commas))
     return pc.binary_join_element_wise(lines, missing, ""), most + 1
-
-
-def _require_utf8(array: Any) -> None:
-    try:
-        array.validate(full=True)
-    except pa.ArrowInvalid as error:
-        raise NotBulkError(str(error)) from error

@@ -26,7 +26,6 @@ from contract.datasets.payloads import (
 from contract.datasets.rows import rows_to_batch
 from contract.errors import DatasetError
 
-GROUND_TRUTH = "groundTruthData"
 _PEERS = {
     "endpointInput": "endpointOutput",
     "endpointOutput": "endpointInput",
@@ -93,11 +92,8 @@ def rows_of_record(
     """
     if text_only and _common_encoding(record, sides) == "CSV":
         return _joined_texts(record, sides, widths)
-    captured = {side: _payload(record, side, note) for side in with_peers(sides) if side != GROUND_TRUTH}
+    captured = {side: _payload(record, side, note) for side in with_peers(sides)}
     rows = dict(zip(captured, settle(list(captured.values())), strict=True))
-    if GROUND_TRUTH in sides:
-        truth = _payload(record, GROUND_TRUTH, note)
-        [rows[GROUND_TRUTH]] = settle([truth])
     return [rows[side] for side in sides]
 
 
@@ -148,7 +144,6 @@ def exact_batch(
 
 def zip_rows(record: Sequence[list[Row] | None]) -> list[list[Row | None]]:
     """Align the rows of several payloads: one row is repeated, missing rows are None."""
-    count = max(1, *(len(rows) for rows in record if rows is not None), 1)
     return [
         [
             None
@@ -160,8 +155,13 @@ def zip_rows(record: Sequence[list[Row] | None]) -> list[list[Row | None]]:
             else None
             for rows in record
         ]
-        for number in range(count)
+        for number in range(row_count(record))
     ]
+
+
+def row_count(record: Sequence[list[Row] | None]) -> int:
+    """Return how many rows the payloads of a record give, at least one."""
+    return max(1, *(len(rows) for rows in record if rows is not None), 1)
 
 
 def is_uneven(record: Sequence[list[Row] | None]) -> bool:
@@ -170,7 +170,7 @@ def is_uneven(record: Sequence[list[Row] | None]) -> bool:
 
 
 def _part(record: dict[str, Any], side: str) -> Any:
-    return record.get(side) if side == GROUND_TRUTH else record["captureData"].get(side)
+    return record["captureData"].get(side)
 
 
 def _payload(record: dict[str, Any], side: str, note: Note) -> Payload | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,6 +13,7 @@ import pyarrow.json
 from pyarrow import types
 
 from contract.datasets.flatten import flatten_batch
+from contract.datasets.json_guard import refuse_deep_nesting, refuse_leading_null
 from contract.errors import DatasetError
 
 Counts = npt.NDArray[np.int64]
@@ -75,6 +76,9 @@ def read_json(buffer: pa.Buffer, schema: pa.Schema | None = None, others: str = 
         When they are malformed or do not fit into columns.
     """
     try:
+        refuse_leading_null(buffer)
+        if schema is None:
+            refuse_deep_nesting(buffer)
         table = pyarrow.json.read_json(
             pa.BufferReader(buffer),
             # One block, so that no object straddles two.
@@ -112,22 +116,20 @@ def json_columns(data: pa.StringArray) -> Columns:
     return _columns_of(batch.column(0))
 
 
-def settle_columns(payloads: Mapping[str, Columns], apart: Collection[str] = ()) -> dict[str, Columns]:
+def settle_columns(payloads: Mapping[str, Columns]) -> dict[str, Columns]:
     """Decide what single lists in JSON objects mean, by the rule of `payloads.settle`.
 
     Parameters
     ----------
     payloads
         Everything captured, by name.
-    apart
-        Names of payloads that have no say, such as labels that came later.
 
     Raises
     ------
     NotBulkError
         When the decision differs between the records of the block.
     """
-    rows = {name: _row_counts(columns) for name, columns in payloads.items() if name not in apart}
+    rows = {name: _row_counts(columns) for name, columns in payloads.items()}
     settled = dict(payloads)
     for name, columns in payloads.items():
         if columns.lists is None:

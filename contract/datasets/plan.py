@@ -6,7 +6,9 @@ everywhere. Files come in path order; a split is many small files, one file, or 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 from contract.datasets import storage
@@ -15,12 +17,15 @@ from contract.datasets.pieces import SMALL
 from contract.datasets.request import DatasetRequest, NotSplittable, Plan, Split
 from contract.datasets.storage import SourceFile
 from contract.datasets.window import folder_overlaps
+from contract.errors import ConfigurationError
 
 __all__ = ["DatasetRequest", "NotSplittable", "Plan", "Split", "plan_dataset"]
 
 # A record lies in the folder of the hour it was written, which need not be that of its inference.
 CAPTURE_SLACK = timedelta(hours=1)
 _CAPTURES = ("sagemakerCaptureJson", "sagemakerMergeJson")
+
+_log = logging.getLogger(__name__)
 
 _MakeSplits = Callable[[Sequence[SourceFile], DatasetRequest, bool], tuple[Split, ...]]
 
@@ -51,8 +56,34 @@ def plan_dataset(request: DatasetRequest, *, whole_files: bool = False) -> Plan:
     total = sum(file.size for file in files)
     if not files:
         return Plan((), 0, small=True)
-    splits = _splits(files, request, whole_files)
+    if request.ground_truth_source is None:
+        splits = _splits(files, request, whole_files)
+    else:
+        splits = _joined(files, request)
     return Plan(splits, total, small=total < SMALL)
+
+
+def _joined(files: Sequence[SourceFile], request: DatasetRequest) -> tuple[Split, ...]:
+    """Return splits of captures that get their labels from `request.ground_truth_source`."""
+    from contract.datasets.ground_truth_index import index_labels
+
+    source = request.ground_truth_source or ""
+    if request.format.kind not in _CAPTURES:
+        raise ConfigurationError(
+            f"ground_truth_source is set, but dataset_format is {request.format.kind}, and labels are joined "
+            "with captures; use sagemakerCaptureJson, or name the label's column with ground_truth_attribute."
+        )
+    request = replace(request, labels=True)
+    index = index_labels(source, request.human_review)
+    _log.info("Read %d labels from %s, %d of them replaced later", index.records, source, index.duplicates)
+    preprocessor = request.preprocessor
+    if preprocessor is not None and preprocessor.kind == "record":
+        from contract.datasets.records import record_splits
+
+        return record_splits(files, request, index)
+    from contract.datasets.capture import capture_splits
+
+    return _preprocessed(capture_splits(files, request, index), request)
 
 
 def _splits(files: list[SourceFile], request: DatasetRequest, whole_files: bool) -> tuple[Split, ...]:
@@ -61,7 +92,11 @@ def _splits(files: list[SourceFile], request: DatasetRequest, whole_files: bool)
         from contract.datasets.records import record_splits
 
         return record_splits(files, request)
-    splits = _READERS[request.format.kind](files, request, whole_files)
+    return _preprocessed(_READERS[request.format.kind](files, request, whole_files), request)
+
+
+def _preprocessed(splits: tuple[Split, ...], request: DatasetRequest) -> tuple[Split, ...]:
+    preprocessor = request.preprocessor
     if preprocessor is None:
         return splits
     from contract.datasets.records import PreprocessedSplit

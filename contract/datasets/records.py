@@ -19,6 +19,8 @@ from contract.datasets.capture import (
 from contract.datasets.capture_layout import Layout
 from contract.datasets.capture_lines import Line, line_blocks
 from contract.datasets.csv_cells import CellParser, CellsError
+from contract.datasets.ground_truth_columns import LABEL, ids_of_records
+from contract.datasets.ground_truth_index import LabelIndex
 from contract.datasets.inference_record import InferenceRecord
 from contract.datasets.pieces import Piece, divide, label
 from contract.datasets.request import DatasetRequest, Split
@@ -55,6 +57,7 @@ class RecordSplit:
     preprocessor: Preprocessor
     sides: tuple[str, ...] = ()
     layout: Layout = field(default_factory=lambda: Layout(()))
+    index: LabelIndex | None = field(default=None, compare=False, repr=False)
 
     @property
     def label(self) -> str:
@@ -97,10 +100,12 @@ class RecordSplit:
                 yield self._captures(block.lines())
 
     def _captures(self, lines: Iterator[Line]) -> Iterator[tuple[Any, Line | Place]]:
-        for line in lines:
-            record = record_of_line(line)
-            if in_window(record, line.path, self.request.window):
-                yield InferenceRecord(record), line
+        window = self.request.window
+        found = ((record_of_line(line), line) for line in lines)
+        within = ((record, line) for record, line in found if in_window(record, line.path, window))
+        labelled = within if self.index is None else _with_labels(list(within), self.index)
+        for record, line in labelled:
+            yield InferenceRecord(record), line
 
     def _handle(self, record: Any, place: Line | Place, gathered: Gathered) -> None:
         function = self.preprocessor.function
@@ -165,7 +170,9 @@ class PreprocessedSplit:
                 yield self.preprocessor.apply_dataframe(batch)
 
 
-def record_splits(files: Sequence[SourceFile], request: DatasetRequest) -> tuple[RecordSplit, ...]:
+def record_splits(
+    files: Sequence[SourceFile], request: DatasetRequest, index: LabelIndex | None = None
+) -> tuple[RecordSplit, ...]:
     """Divide files whose records pass through a script into splits.
 
     Parameters
@@ -174,6 +181,8 @@ def record_splits(files: Sequence[SourceFile], request: DatasetRequest) -> tuple
         In path order.
     request
         With a preprocessor of the kind ``"record"``.
+    index
+        Labels to join with captures, before the script sees them.
     """
     preprocessor = request.preprocessor
     if preprocessor is None:
@@ -185,8 +194,20 @@ def record_splits(files: Sequence[SourceFile], request: DatasetRequest) -> tuple
     sides = column_order(request.format.capture_indices)
     layout, _ = capture_layout(files, sides, request)
     return tuple(
-        RecordSplit(pieces, request, preprocessor, sides, layout) for pieces in divide(files, may_cut=may_cut)
+        RecordSplit(pieces, request, preprocessor, sides, layout, index)
+        for pieces in divide(files, may_cut=may_cut)
     )
+
+
+def _with_labels(
+    records: list[tuple[dict[str, Any], Line]], index: LabelIndex
+) -> Iterator[tuple[dict[str, Any], Line]]:
+    """Yield the records with the labels that the index has for them."""
+    data, encodings = index.take(index.find(ids_of_records([record for record, _ in records])))
+    for (record, line), text, encoding in zip(records, data.to_pylist(), encodings.to_pylist(), strict=True):
+        if text is not None:
+            record[LABEL] = {"data": text, "encoding": encoding}
+        yield record, line
 
 
 def _text(line: Line) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import pyarrow as pa
 
 from contract.datasets.format import DatasetFormat
+from contract.datasets.human_review import HumanReview
 from contract.datasets.window import Window
 
 if TYPE_CHECKING:
@@ -38,6 +39,12 @@ class DatasetRequest:
         Columns to leave out: names, or zero-based positions as text.
     preprocessor
         The user's script, if any.
+    labels
+        Captures only: whether the labels that records carry become columns, after all others.
+    ground_truth_source
+        Captures only: file or folder with labels, joined with the records by id; implies `labels`.
+    human_review
+        Where labels that human reviewers gave are found in their answers.
     """
 
     source: str
@@ -47,6 +54,9 @@ class DatasetRequest:
     column_names: tuple[str, ...] | None = None
     exclude: tuple[str, ...] = ()
     preprocessor: Preprocessor | None = None
+    labels: bool = False
+    ground_truth_source: str | None = None
+    human_review: HumanReview | None = None
 
 
 class Split(Protocol):

@@ -7,11 +7,13 @@ import io
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from contract.datasets import capture_exact
 from contract.datasets.capture_layout import Layout
 from contract.datasets.csv_cells import CellParser
+from contract.datasets.ground_truth_columns import labels_of_records, with_label_columns
 from contract.datasets.inference_record import InferenceRecord
 from contract.datasets.payloads import Row, csv_payload, loads
 from contract.datasets.request import POSITIONAL, DatasetRequest, excluded_positions, positional_names
@@ -44,6 +46,7 @@ class Gathered:
         self._parser = parser
         self._mappings: list[dict[str, Any]] = []
         self._records: list[list[list[Row] | None]] = []
+        self._labelled: list[dict[str, Any]] = []
         self._lines: list[list[str | None]] = []
         self._header: list[str] | None = None
 
@@ -97,8 +100,12 @@ class Gathered:
             raw = capture_exact.exact_batch(
                 self._records, self._sides, self._layout, self._parser, text_only=self._request.text_only
             )
-            yield self._layout.finish(raw)
-        self._mappings, self._lines, self._records = [], [], []
+            batch = self._layout.finish(raw)
+            if self._request.labels:
+                counts = np.array([capture_exact.row_count(rows) for rows in self._records], np.int64)
+                batch, _ = with_label_columns(batch, labels_of_records(self._labelled), counts)
+            yield batch
+        self._mappings, self._lines, self._records, self._labelled = [], [], [], []
 
     def _add_record(self, record: dict[str, Any]) -> None:
         if not isinstance(record.get("captureData"), dict):
@@ -112,6 +119,7 @@ class Gathered:
                 text_only=self._request.text_only,
             )
         )
+        self._labelled.append(record)
 
     def _add_text(self, text: str) -> None:
         if self._request.format.kind == "csv":

@@ -38,12 +38,19 @@ class SourceFile:
     size: int
 
 
-def list_files(source: str) -> list[SourceFile]:
+def list_files(source: str, variable: str = "dataset_source") -> list[SourceFile]:
     """Return the data files at `source`, nested folders included, in path order.
 
     Hidden files and folders, names that start with an underscore (``_SUCCESS``, ``_temporary``) and
     ``.crc`` files are left out, as the originals' engine does. A `source` that is itself a file is
     always taken.
+
+    Parameters
+    ----------
+    source
+        Local file or folder, or ``s3://bucket/prefix``.
+    variable
+        The setting it comes from, for messages.
 
     Raises
     ------
@@ -51,8 +58,8 @@ def list_files(source: str) -> list[SourceFile]:
         When there is nothing at `source`, or it cannot be listed. On S3, where an empty folder does not
         exist, a dated folder (``.../2026/05/06/22``) without objects is an empty dataset.
     """
-    with reading(source, "dataset_source "):
-        files = _list_s3(source) if source.startswith(_S3) else _list_local(source)
+    with reading(source, f"{variable} "):
+        files = _list_s3(source, variable) if is_s3(source) else _list_local(source, variable)
     return sorted(files, key=lambda file: file.path)
 
 
@@ -243,12 +250,12 @@ def _writing(path: str, role: str = "") -> Iterator[None]:
         ) from problem
 
 
-def _list_local(source: str) -> list[SourceFile]:
+def _list_local(source: str, variable: str) -> list[SourceFile]:
     root = Path(source)
     if root.is_file():
         return [SourceFile(source, root.stat().st_size)]
     if not root.exists():
-        raise DatasetError(f"dataset_source {source} does not exist{_nearby(source)}.")
+        raise DatasetError(f"{variable} {source} does not exist{_nearby(source)}.")
     return list(_walk(source.rstrip("/") or "/", frozenset()))
 
 
@@ -270,7 +277,7 @@ def _is_bookkeeping(name: str) -> bool:
     return name.startswith((".", "_")) or name.endswith(".crc")
 
 
-def _list_s3(source: str) -> list[SourceFile]:
+def _list_s3(source: str, variable: str) -> list[SourceFile]:
     from pyarrow.fs import FileSelector, FileType
 
     key = _key(source)
@@ -282,7 +289,7 @@ def _list_s3(source: str) -> list[SourceFile]:
         if _DATED_FOLDER.search(source) and _exists(_s3().get_file_info(bucket)):
             return []
     if info.type == FileType.NotFound:
-        raise DatasetError(f"dataset_source {source} does not exist; check bucket and prefix.")
+        raise DatasetError(f"{variable} {source} does not exist; check bucket and prefix.")
     found = _s3().get_file_info(FileSelector(key, recursive=True))
     return [
         SourceFile(_S3 + entry.path, entry.size)

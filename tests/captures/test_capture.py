@@ -366,8 +366,8 @@ def test_uneven_record_inside_a_window_is_placed(tmp_path, caplog):
 def test_merged_captures(tmp_path):
     records = [record("0.5", "1,2", groundTruthData={"data": "1", "encoding": "CSV"})]
     assert _read(tmp_path, records, kind="sagemakerMergeJson") == {"_c0": [0.5], "_c1": [1], "_c2": [2]}
-    rows = _read(tmp_path, records, kind="sagemakerMergeJson", indices=("endpointOutput", "groundTruthData"))
-    assert rows == {"_c0": [1], "_c1": [0.5]}
+    rows = _read(tmp_path, records, kind="sagemakerMergeJson", indices=("endpointOutput",), labels=True)
+    assert rows == {"_c0": [0.5], "groundTruthData": ["1"]}
 
 
 def test_large_files_are_cut_and_small_ones_grouped(tmp_path):

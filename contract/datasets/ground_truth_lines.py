@@ -1,0 +1,204 @@
+"""Labels as they are written: one JSON object per line, with the id of the inference they belong to.
+
+``{"groundTruthData": {"data": "1", "encoding": "CSV"}, "eventMetadata": {"eventId": "..."}}``, in files
+anywhere below a folder, commonly ``yyyy/mm/dd/hh`` of the hour when the label was collected. Answers of
+human reviewers are accepted beside them (see `human_review`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from contract.datasets.capture_lines import Line, LineBlock, line_blocks
+from contract.datasets.human_review import Answers, HumanReview, read_answers
+from contract.datasets.payload_columns import NotBulkError, read_json
+from contract.datasets.payloads import loads
+from contract.datasets.pieces import Piece
+from contract.datasets.rows import scalar_text
+from contract.datasets.storage import SourceFile
+from contract.datasets.window import folder_hour
+from contract.errors import DatasetError
+
+UNKNOWN_HOUR = -1
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_BLOCK_SIZE = 8 << 20
+_ANSWERS_TOGETHER = 10_000
+_SCHEMA = pa.schema(
+    [
+        ("groundTruthData", pa.struct([("data", pa.string()), ("encoding", pa.string())])),
+        ("eventMetadata", pa.struct([("eventId", pa.string())])),
+    ]
+)
+_EXAMPLE = '{"groundTruthData":{"data":"1","encoding":"CSV"},"eventMetadata":{"eventId":"..."}}'
+
+Hours = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Labels in the order of their files and lines; arrays of one length.
+
+    Parameters
+    ----------
+    ids
+        Of the inferences: their inferenceId, or else their eventId.
+    data, encodings
+        The label as it was written, and how to read it: ``CSV`` or ``JSON``.
+    hours
+        Hours since 1970 of the folder, `UNKNOWN_HOUR` for none.
+    """
+
+    ids: pa.StringArray
+    data: pa.StringArray
+    encodings: pa.StringArray
+    hours: Hours
+
+
+def read_labels(files: Sequence[SourceFile], review: HumanReview) -> Iterator[Labels]:
+    """Yield the labels of files, those collected later after those collected before.
+
+    Parameters
+    ----------
+    files
+        In any order. They are read by hour folder, then by path; files outside hour folders come first.
+    review
+        Where answers of human reviewers hold the label.
+
+    Raises
+    ------
+    DatasetError
+        Naming file and line of what is no label.
+    """
+    lines: list[Piece] = []
+    answers: list[Answers] = []
+    for file in sorted(files, key=lambda file: (hour_number(folder_hour(file.path)), file.path)):
+        found = read_answers(file, review)
+        if found is None:
+            yield from _answers_as_labels(answers)
+            answers = []
+            lines.append(Piece(file.path))
+            continue
+        yield from _lines_as_labels(lines)
+        lines = []
+        answers += found
+        if len(answers) >= _ANSWERS_TOGETHER:
+            yield from _answers_as_labels(answers)
+            answers = []
+    yield from _lines_as_labels(lines)
+    yield from _answers_as_labels(answers)
+
+
+def hour_number(instant: datetime | None) -> int:
+    """Return the full hours since 1970, `UNKNOWN_HOUR` for None."""
+    return UNKNOWN_HOUR if instant is None else (instant - _EPOCH) // timedelta(hours=1)
+
+
+def hour_text(number: int) -> str:
+    """Return an hour as ISO 8601 text; ``unknown`` for `UNKNOWN_HOUR`."""
+    if number == UNKNOWN_HOUR:
+        return "unknown"
+    return (_EPOCH + timedelta(hours=number)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def label_part(part: Any) -> tuple[str, str] | None:
+    """Return data and encoding of a ``groundTruthData`` object, None when it holds no label.
+
+    Data that is no text, but a JSON value, is taken as JSON.
+    """
+    data = part.get("data") if isinstance(part, dict) else None
+    if data is None:
+        return None
+    if isinstance(data, str):
+        return data, str(part.get("encoding") or "CSV").upper()
+    if isinstance(data, dict | list):
+        return orjson.dumps(data).decode(), "JSON"
+    return scalar_text("groundTruthData", data) or "", "CSV"
+
+
+def require_utf8(array: pa.StringArray) -> None:
+    """Raise NotBulkError unless all texts are UTF-8; Arrow's JSON reader lets others pass."""
+    try:
+        array.validate(full=True)
+    except pa.ArrowInvalid as error:
+        raise NotBulkError(str(error)) from error
+
+
+def _lines_as_labels(parts: Sequence[Piece]) -> Iterator[Labels]:
+    for block in line_blocks(parts, size=_BLOCK_SIZE):
+        try:
+            yield _bulk(block)
+        except NotBulkError:
+            yield _exact(block)
+
+
+def _bulk(block: LineBlock) -> Labels:
+    table = read_json(pa.py_buffer(block.data), _SCHEMA, others="ignore")
+    data, encodings = table.column("groundTruthData").flatten()
+    ids = table.column("eventMetadata").flatten()[0]
+    if table.num_rows != block.data.count(b"\n") or data.null_count or ids.null_count:
+        raise NotBulkError("a line is no label")
+    for texts in (data, ids):
+        require_utf8(texts)
+    lines = [segment.data.count(b"\n") for segment in block.segments]
+    hours = [hour_number(folder_hour(segment.path)) for segment in block.segments]
+    encodings = pc.utf8_upper(pc.fill_null(encodings, "CSV"))
+    return Labels(ids, data, encodings, np.repeat(np.array(hours, np.int32), lines))
+
+
+def _exact(block: LineBlock) -> Labels:
+    ids, data, encodings, hours = [], [], [], []
+    for line in block.lines():
+        identifier, text, encoding = _label(line)
+        ids.append(identifier)
+        data.append(text)
+        encodings.append(encoding)
+        hours.append(hour_number(folder_hour(line.path)))
+    return _labels(ids, data, encodings, hours)
+
+
+def _label(line: Line) -> tuple[str, str, str]:
+    try:
+        record = loads(line.data)
+    except ValueError:
+        raise _no_label(line, "it is not one whole JSON object") from None
+    if not isinstance(record, dict):
+        raise _no_label(line, "it is no JSON object")
+    part = label_part(record.get("groundTruthData"))
+    if part is None:
+        raise _no_label(line, "it has no groundTruthData.data")
+    metadata = record.get("eventMetadata")
+    identifier = metadata.get("eventId") if isinstance(metadata, dict) else None
+    if identifier is None or isinstance(identifier, dict | list):
+        raise _no_label(line, "it has no eventMetadata.eventId")
+    return str(identifier), *part
+
+
+def _no_label(line: Line, reason: str) -> DatasetError:
+    return DatasetError(
+        f"{line.path} line {line.line_number()} is not a label, since {reason}: {line.excerpt()!r}; "
+        f"mend or remove the line, labels look like {_EXAMPLE}."
+    )
+
+
+def _answers_as_labels(answers: Sequence[Answers]) -> Iterator[Labels]:
+    if answers:
+        yield _labels(
+            [answer.identifier for answer in answers],
+            [answer.label for answer in answers],
+            [answer.encoding for answer in answers],
+            [hour_number(folder_hour(answer.path)) for answer in answers],
+        )
+
+
+def _labels(ids: list[str], data: list[str], encodings: list[str], hours: list[int]) -> Labels:
+    texts = [pa.array(texts, pa.string()) for texts in (ids, data, encodings)]
+    return Labels(texts[0], texts[1], texts[2], np.array(hours, np.int32))
