@@ -215,9 +215,12 @@ def capture_layout(
 ) -> tuple[Layout, dict[str, pa.DataType]]:
     """Decide what the columns are called, and guess types of CSV cells, from the first records."""
     records = _first_records(files, sides)
-    layout = find_layout(sides, records, request)
     parser = CellParser(request.text_only)
-    capture_exact.exact_batch(records, sides, layout, parser, text_only=request.text_only)
+    try:
+        layout = find_layout(sides, records, request)
+        capture_exact.exact_batch(records, sides, layout, parser, text_only=request.text_only)
+    except DatasetError as error:
+        raise DatasetError(f"{request.source}: {error.message}") from error
     return layout, parser.types
 
 
@@ -308,7 +311,10 @@ def times_in_window(times: pa.StringArray, window: Window, block: LineBlock) -> 
         ``inferenceTime`` by record, one per line of the block.
     """
     encoded = times.dictionary_encode()
-    instants = [parse_instant(text) for text in encoded.dictionary.to_pylist()]
+    try:
+        instants = [parse_instant(text) for text in encoded.dictionary.to_pylist()]
+    except UnicodeDecodeError as error:
+        raise NotBulkError(str(error)) from error
     # -1 for no, 1 for yes, 0 for no readable time.
     verdicts = np.array(
         [0 if instant is None else 1 if window.contains(instant) else -1 for instant in instants] + [0],

@@ -18,6 +18,9 @@ from contract.errors import DatasetError
 
 _Columns = Iterator[tuple[str, pa.Array]]
 
+# Deeper values are damage or an attack, and would exhaust the stack.
+DEEPEST = 100
+
 
 def flatten_batch(batch: pa.RecordBatch) -> pa.RecordBatch:
     """Return the batch with flat columns of numbers, booleans, nulls and text only.
@@ -44,7 +47,7 @@ def flatten_batch(batch: pa.RecordBatch) -> pa.RecordBatch:
     columns: dict[str, pa.Array] = {}
     origins: dict[str, str] = {}
     for field, array in zip(batch.schema, batch.columns, strict=True):
-        for name, flat in _flatten(field.name, array):
+        for name, flat in _flattened(field.name, array):
             if name in columns:
                 raise name_clash(name, origins[name], field.name)
             columns[name] = flat
@@ -66,6 +69,14 @@ def name_clash(name: str, first: str, second: str) -> DatasetError:
     return DatasetError(
         f"fields {first!r} and {second!r} both become the column {name!r} when nested values are flattened; "
         "rename one of the two."
+    )
+
+
+def too_deep(name: str) -> DatasetError:
+    """Return the error for a field whose values are nested deeper than `DEEPEST`."""
+    return DatasetError(
+        f"field {name[:40]!r} nests values more than {DEEPEST} levels deep; store them as text, "
+        "or leave them out."
     )
 
 
@@ -96,6 +107,13 @@ def _is_list(kind: pa.DataType) -> bool:
         or types.is_list_view(kind)
         or types.is_large_list_view(kind)
     )
+
+
+def _flattened(name: str, array: pa.Array) -> _Columns:
+    try:
+        yield from _flatten(name, array)
+    except RecursionError:
+        raise too_deep(name) from None
 
 
 def _flatten(name: str, array: pa.Array) -> _Columns:

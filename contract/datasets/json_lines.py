@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import orjson
 import pyarrow as pa
 from pyarrow import json as arrow_json
 from pyarrow import types
 
 from contract.datasets import storage
 from contract.datasets.flatten import flatten_batch
+from contract.datasets.json_guard import refuse_bare_null, refuse_deep_nesting
+from contract.datasets.payloads import loads
 from contract.datasets.pieces import (
     Block,
     Piece,
@@ -65,7 +66,9 @@ class JsonSplit:
             else:
                 batches = _line_batches(piece, fields)
             for batch in batches:
-                yield _arranged(batch, self.request)
+                with _naming(piece.path):
+                    arranged = _arranged(batch, self.request)
+                yield arranged
 
 
 @dataclass
@@ -123,6 +126,8 @@ def parse_json_block(data: bytes, fields: JsonFields) -> pa.Table:
             data.decode()
         except UnicodeDecodeError as error:
             raise pa.ArrowInvalid(str(error)) from error
+    refuse_bare_null(data)
+    refuse_deep_nesting(data)
     table = _read(data, fields.text)
     times = {column.name: as_text for column in table.schema if (as_text := _text_for_times(column.type))}
     if times:
@@ -131,7 +136,10 @@ def parse_json_block(data: bytes, fields: JsonFields) -> pa.Table:
         table = _read(data, fields.text).select(names)
     fields.order |= dict.fromkeys(table.schema.names)
     present = set(table.schema.names)
-    return table.select([name for name in fields.order if name in present]).combine_chunks()
+    table = table.select([name for name in fields.order if name in present]).combine_chunks()
+    # Arrow (seen in 26.0) loses nulls at the beginning of a column's first list.
+    table.validate()
+    return table
 
 
 def is_document(path: str) -> bool:
@@ -150,7 +158,7 @@ def is_document(path: str) -> bool:
     if not data.startswith(b"{"):
         return bool(data.startswith(b"["))
     try:
-        value = _loads(data.partition(b"\n")[0])
+        value = loads(data.partition(b"\n")[0])
     except ValueError:
         return True  # a mere mistake in line 1 is told apart when the document is read
     return is_one_line and len(value) == 1 and _is_rows(next(iter(value.values())))
@@ -164,10 +172,10 @@ def _line_batches(piece: Piece, fields: JsonFields) -> Iterator[pa.RecordBatch]:
         try:
             table = parse_json_block(data, fields)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-            yield from _row_batches(_rows(piece, replace(block, data=data)))
+            yield from _row_batches(piece.path, _rows(piece, replace(block, data=data)))
             continue
         if not table.num_columns:
-            yield from _row_batches([{}] * table.num_rows)
+            yield from _row_batches(piece.path, [{}] * table.num_rows)
             continue
         yield from table.to_batches(max_chunksize=balanced_rows(table.num_rows))
 
@@ -179,7 +187,7 @@ def _rows(piece: Piece, block: Block) -> list[dict[str, Any]]:
         if not line.strip(_BLANK):
             continue
         try:
-            row = _loads(line)
+            row = loads(line)
         except ValueError as error:
             raise _bad_line(piece, block, number, line, f"is not JSON ({error})") from None
         if not isinstance(row, dict):
@@ -200,7 +208,7 @@ def _document_batches(path: str) -> Iterator[pa.RecordBatch]:
     """Read a file that is an array of objects, an object with one such array, or a single object."""
     data = storage.read_bytes(path).removeprefix(_UTF8_MARK)
     try:
-        document = _loads(data)
+        document = loads(data)
     except ValueError as error:
         lines = data.splitlines()
         first = next((line for line in lines if line.strip(_BLANK)), b"")
@@ -213,25 +221,28 @@ def _document_batches(path: str) -> Iterator[pa.RecordBatch]:
         document = lists[0] if len(lists) == 1 else [document]
     if not _is_rows(document) and document != []:
         raise DatasetError(f"{path} is a JSON document without rows; it must be an array of objects.")
-    yield from _row_batches(document)
+    yield from _row_batches(path, document)
 
 
-def _row_batches(rows: list[dict[str, Any]]) -> Iterator[pa.RecordBatch]:
+def _row_batches(path: str, rows: list[dict[str, Any]]) -> Iterator[pa.RecordBatch]:
     size = balanced_rows(len(rows))
     for start in range(0, len(rows), size):
-        yield rows_to_batch(rows[start : start + size])
+        with _naming(path):
+            batch = rows_to_batch(rows[start : start + size])
+        yield batch
+
+
+@contextlib.contextmanager
+def _naming(path: str) -> Iterator[None]:
+    """Put the file's path before errors about its columns."""
+    try:
+        yield
+    except DatasetError as error:
+        raise DatasetError(f"{path}: {error.message}") from error
 
 
 def _is_rows(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(row, dict) for row in value)
-
-
-def _loads(data: bytes) -> Any:
-    try:
-        return orjson.loads(data)
-    except orjson.JSONDecodeError:
-        # Python writes NaN and Infinity, which strict JSON does not know.
-        return json.loads(data)
 
 
 def _arranged(batch: pa.RecordBatch, request: DatasetRequest) -> pa.RecordBatch:

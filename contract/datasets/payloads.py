@@ -10,7 +10,6 @@ import base64
 import csv
 import io
 import json
-import re
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -19,11 +18,9 @@ from typing import Any
 
 import orjson
 
-from contract.datasets.rows import scalar_text
+from contract.datasets.rows import scalar_text, without_surrogates
 
 Row = list[str | None] | dict[str, Any]
-
-_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class UndecodableError(ValueError):
@@ -62,7 +59,7 @@ def loads(text: str | bytes) -> Any:
         return orjson.loads(text)
     except orjson.JSONDecodeError:
         try:
-            return _without_surrogates(json.loads(text))
+            return _repaired(json.loads(text))
         except RecursionError:
             raise ValueError("nested too deeply") from None
 
@@ -213,12 +210,12 @@ def _sniffed(text: str, content_type: str) -> Payload | None:
     return csv_payload(text)
 
 
-def _without_surrogates(value: Any) -> Any:
-    """Replace halves of surrogate pairs, which no UTF-8 text can hold."""
+def _repaired(value: Any) -> Any:
+    """Replace halves of surrogate pairs in every text."""
     if isinstance(value, str):
-        return _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", value)
+        return without_surrogates(value)
     if isinstance(value, list):
-        return [_without_surrogates(item) for item in value]
+        return [_repaired(item) for item in value]
     if isinstance(value, dict):
-        return {_without_surrogates(key): _without_surrogates(item) for key, item in value.items()}
+        return {_repaired(key): _repaired(item) for key, item in value.items()}
     return value

@@ -5,16 +5,18 @@ from __future__ import annotations
 import datetime
 import decimal
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from contract.datasets.flatten import bytes_text, name_clash
+from contract.datasets.flatten import DEEPEST, bytes_text, name_clash, too_deep
 from contract.errors import DatasetError
 
 _INT64 = range(-(2**63), 2**63)
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def rows_to_batch(
@@ -48,7 +50,8 @@ def rows_to_batch(
     columns: dict[str, pa.Array] = {}
     origins: dict[str, str] = {}
     for key, values in _by_key(rows).items():
-        for name, flat in _expand(key, values):
+        for raw_name, flat in _expand(key, values):
+            name = without_surrogates(raw_name)
             if name in columns:
                 raise name_clash(name, origins[name], key)
             columns[name] = column_of(name, flat, text_only=text_only)
@@ -76,7 +79,14 @@ def _by_key(rows: Sequence[Mapping[str, Any] | None]) -> dict[str, list[Any]]:
     return columns
 
 
-def _expand(name: str, values: list[Any]) -> Iterator[tuple[str, list[Any]]]:
+def without_surrogates(text: str) -> str:
+    """Return `text` with halves of surrogate pairs, which no UTF-8 text can hold, replaced."""
+    return text if text.isascii() else _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def _expand(name: str, values: list[Any], depth: int = 0) -> Iterator[tuple[str, list[Any]]]:
+    if depth > DEEPEST:
+        raise too_deep(name)
     kinds = {type(value) for value in values}
     if kinds <= {str, int, float, bool, type(None)}:
         yield name, values
@@ -89,12 +99,12 @@ def _expand(name: str, values: list[Any]) -> Iterator[tuple[str, list[Any]]]:
     if not nested or any(value is not None for value in scalars):
         yield name, scalars
     for key, children in _by_key(mappings).items():
-        yield from _expand(f"{name}.{key}", children)
+        yield from _expand(f"{name}.{key}", children, depth + 1)
     for position in range(max((len(value) for value in lists if value is not None), default=0)):
         children = [
             value[position] if value is not None and len(value) > position else None for value in lists
         ]
-        yield from _expand(f"{name}.{position}", children)
+        yield from _expand(f"{name}.{position}", children, depth + 1)
 
 
 def _simple(value: Any) -> Any:
@@ -127,7 +137,7 @@ def column_of(name: str, values: list[Any], *, text_only: bool = False) -> pa.Ar
     if not kinds:
         return pa.nulls(len(values))
     if kinds == {str}:
-        return pa.array(values, pa.string())
+        return _text_array(values)
     if not text_only:
         if kinds == {bool}:
             return pa.array(values, pa.bool_())
@@ -135,14 +145,21 @@ def column_of(name: str, values: list[Any], *, text_only: bool = False) -> pa.Ar
             return pa.array(values, pa.int64())
         if kinds <= {int, float}:
             return pa.array([None if value is None else _float(value) for value in values], pa.float64())
-    return pa.array([scalar_text(name, value) for value in values], pa.string())
+    return _text_array([scalar_text(name, value) for value in values])
+
+
+def _text_array(values: list[str | None]) -> pa.Array:
+    try:
+        return pa.array(values, pa.string())
+    except UnicodeEncodeError:
+        return pa.array([None if text is None else without_surrogates(text) for text in values], pa.string())
 
 
 def _float(value: float) -> float:
     try:
         return float(value)
     except OverflowError:
-        return math.copysign(math.inf, value)
+        return math.inf if value > 0 else -math.inf
 
 
 def scalar_text(name: str, value: Any) -> str | None:
