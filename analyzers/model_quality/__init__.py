@@ -1,0 +1,1 @@
+"""Model quality: metrics of predictions against labels, their intervals, and estimates before labels."""

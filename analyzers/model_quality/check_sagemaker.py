@@ -1,0 +1,74 @@
+"""Decisions as the original containers made them: any value worse than its threshold (spec section 4.4)."""
+
+from __future__ import annotations
+
+from analyzers.scala_order import category_order
+from contract.analyzer import Decision, Finding
+from contract.documents.json_layout import java_double
+from contract.documents.model_quality import (
+    LESS,
+    MetricConstraint,
+    MetricValue,
+    ModelQualityConstraints,
+    ModelQualityStatistics,
+)
+from contract.documents.violations import Violation, Violations
+
+# The originals report these four in camel case.
+_REPORTED = {
+    "true_positive_rate": "truePositiveRate",
+    "true_negative_rate": "trueNegativeRate",
+    "false_positive_rate": "falsePositiveRate",
+    "false_negative_rate": "falseNegativeRate",
+}
+# Not among the ten first violations recorded, although it was one; so it comes last.
+_LAST = "f0_5"
+_SMALL_MAP = 4
+
+
+def check_sagemaker(statistics: ModelQualityStatistics, constraints: ModelQualityConstraints) -> Decision:
+    """Compare a window with the constraints as the originals did.
+
+    A metric that is undefined in the window raises no violation.
+    """
+    violations, findings = [], []
+    for name, reported in _in_order(constraints):
+        metric, constraint = statistics.metrics.get(name), constraints.metrics[name]
+        if metric is None or metric.value is None:
+            continue
+        text = describe_comparison(reported, metric, constraint)
+        violated = is_beyond(metric.value, constraint)
+        if violated:
+            violations.append(Violation(constraint.operator, text, metric_name=reported))
+        findings.append(Finding(name, text, shortfall(metric.value, constraint), violated))
+    return Decision(Violations(violations), tuple(findings))
+
+
+def _in_order(constraints: ModelQualityConstraints) -> list[tuple[str, str]]:
+    names = {_REPORTED.get(name, name): name for name in constraints.metrics}
+    if len(names) > _SMALL_MAP:
+        ordered = category_order("", names)
+        ordered.sort(key=lambda name: name == _LAST)
+    else:
+        ordered = list(names)
+    return [(names[reported], reported) for reported in ordered]
+
+
+def is_beyond(value: float, constraint: MetricConstraint) -> bool:
+    """Return whether a value is worse than the threshold."""
+    return value < constraint.threshold if constraint.operator == LESS else value > constraint.threshold
+
+
+def shortfall(value: float, constraint: MetricConstraint) -> float:
+    """Return by how much a value is worse than the threshold; negative when it is better."""
+    gap = constraint.threshold - value
+    return gap if constraint.operator == LESS else -gap
+
+
+def describe_comparison(name: str, metric: MetricValue, constraint: MetricConstraint) -> str:
+    """Return the originals' sentence on a metric that is beyond its threshold."""
+    value = java_double(metric.value) if metric.value is not None else "NaN"
+    deviation = "NaN" if metric.standard_deviation is None else java_double(metric.standard_deviation)
+    verb = "was" if metric.value is not None and is_beyond(metric.value, constraint) else "was not"
+    threshold = java_double(constraint.threshold)
+    return f"Metric {name} with {value} +/- {deviation} {verb} {constraint.operator} '{threshold}'"

@@ -1,0 +1,139 @@
+"""How good scores are as probabilities: log loss, Brier score, calibration error, top-k accuracy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from analyzers.model_quality.cells import Codes, Floats
+
+# Bins of equal width on 0..1, the last closed, for the expected calibration error.
+CALIBRATION_BINS = 10
+TOP_K = (2, 3, 5)
+
+# Probabilities of exactly 0 and 1 are moved by the precision of a float, so that log loss stays finite.
+_SMALLEST = float(np.finfo(np.float64).eps)
+
+
+def _bins() -> Floats:
+    return np.zeros(CALIBRATION_BINS)
+
+
+@dataclass
+class ProbabilitySums:
+    """Sums over rows with a probability.
+
+    Parameters
+    ----------
+    count
+        Rows in `log_loss` and `brier`.
+    outside
+        Rows with a score outside 0 to 1; when there are any, the scores are no probabilities.
+    log_loss, log_loss_squares, brier, brier_squares
+        Sums of the losses of the rows and of their squares.
+    bin_count, bin_scores, bin_hits
+        Per calibration bin: rows, sum of scores, positives (or right predictions).
+    top_k
+        Rows whose class has one of the k highest probabilities.
+    """
+
+    count: int = 0
+    outside: int = 0
+    log_loss: float = 0.0
+    log_loss_squares: float = 0.0
+    brier: float = 0.0
+    brier_squares: float = 0.0
+    bin_count: Floats = field(default_factory=_bins)
+    bin_scores: Floats = field(default_factory=_bins)
+    bin_hits: Floats = field(default_factory=_bins)
+    top_k: dict[int, int] = field(default_factory=dict)
+    unknown_class: int = 0
+
+    def add_scores(self, scores: Floats, hits: npt.NDArray[np.bool_]) -> None:
+        """Add scores and whether each came true, for the calibration error."""
+        inside = (scores >= 0.0) & (scores <= 1.0)
+        self.outside += int(scores.size - inside.sum())
+        scores, hits = scores[inside], hits[inside]
+        bins = np.minimum((scores * CALIBRATION_BINS).astype(np.int64), CALIBRATION_BINS - 1)
+        self.bin_count += np.bincount(bins, minlength=CALIBRATION_BINS)
+        self.bin_scores += np.bincount(bins, weights=scores, minlength=CALIBRATION_BINS)
+        self.bin_hits += np.bincount(bins, weights=hits.astype(np.float64), minlength=CALIBRATION_BINS)
+
+    def add_binary(self, scores: Floats, is_positive: npt.NDArray[np.bool_]) -> None:
+        """Add probabilities of the positive class."""
+        self.add_scores(scores, is_positive)
+        inside = (scores >= 0.0) & (scores <= 1.0)
+        scores, is_positive = scores[inside], is_positive[inside]
+        given = np.where(is_positive, scores, 1.0 - scores)
+        self._add_losses(given, (1.0 - given) ** 2)
+
+    def add_classes(self, probabilities: Floats, actual: Codes) -> None:
+        """Add rows with a probability of each class.
+
+        Parameters
+        ----------
+        probabilities
+            Shape ``(rows, classes)``, none of them NaN.
+        actual
+            Column of the class that came true, -1 for a class without a column.
+        """
+        known = actual >= 0
+        self.unknown_class += int(actual.size - known.sum())
+        inside = ((probabilities >= 0.0) & (probabilities <= 1.0)).all(axis=1)
+        self.outside += int(actual.size - inside.sum())
+        probabilities, actual = probabilities[known], actual[known]
+        given = probabilities[np.arange(actual.size), actual]
+        rank = (probabilities > given[:, None]).sum(axis=1)
+        for k in TOP_K:
+            if k < probabilities.shape[1]:
+                self.top_k[k] = self.top_k.get(k, 0) + int((rank < k).sum())
+        brier = (probabilities**2).sum(axis=1) - 2.0 * given + 1.0
+        self._add_losses(given, brier)
+
+    def _add_losses(self, given: Floats, brier: Floats) -> None:
+        log_loss = -np.log(np.clip(given, _SMALLEST, 1.0 - _SMALLEST))
+        self.count += given.size
+        self.log_loss += float(log_loss.sum())
+        self.log_loss_squares += float((log_loss**2).sum())
+        self.brier += float(brier.sum())
+        self.brier_squares += float((brier**2).sum())
+
+    def merge(self, other: ProbabilitySums) -> ProbabilitySums:
+        """Return the sums over the rows of both; reuses self."""
+        for name in (
+            "count",
+            "outside",
+            "log_loss",
+            "log_loss_squares",
+            "brier",
+            "brier_squares",
+            "bin_count",
+            "bin_scores",
+            "bin_hits",
+            "unknown_class",
+        ):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        for k, hits in other.top_k.items():
+            self.top_k[k] = self.top_k.get(k, 0) + hits
+        return self
+
+
+def expected_calibration_error(counts: Floats, scores: Floats, hits: Floats) -> Floats:
+    """Return the mean over rows of ``|share of hits - mean score|`` of the row's bin (Naeini et al. 2015).
+
+    Parameters
+    ----------
+    counts, scores, hits
+        Rows, sum of scores and hits per bin along the last axis.
+    """
+    error: Floats = np.abs(hits - scores).sum(axis=-1) / counts.sum(axis=-1)
+    return error
+
+
+def mean_and_deviation(total: float, squares: float, count: int) -> tuple[float, float]:
+    """Return a mean and its standard error from a sum and a sum of squares."""
+    mean = total / count
+    variance = max(0.0, squares / count - mean * mean)
+    return mean, (variance / max(1, count - 1)) ** 0.5

@@ -1,0 +1,260 @@
+"""What a split of data leaves behind: counts and sums that add up, from which every metric follows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from analyzers.model_quality.cells import (
+    MISSING,
+    Floats,
+    LabelCells,
+    NumberCells,
+    normalise_label,
+    read_labels,
+    read_numbers,
+)
+from analyzers.model_quality.columns import Attributes, Columns, find_columns
+from analyzers.model_quality.confusion import Confusion, check_classes, count_pairs
+from analyzers.model_quality.probabilities import ProbabilitySums
+from analyzers.model_quality.residuals import Residuals, merge_residuals
+from analyzers.model_quality.scores import ScoreHistogram, merge_histograms
+from contract.documents.model_quality import ProblemType
+
+Flags = npt.NDArray[np.bool_]
+
+# Stands for the negative label in predictions made from scores, until all labels are known.
+NEGATIVE = "\0negative"
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is predicted, and which columns hold it.
+
+    Parameters
+    ----------
+    problem_type
+        Regression, binary or multiclass classification.
+    attributes
+        The columns.
+    threshold
+        Score from which, inclusive, a row without predicted label counts as predicted positive.
+    positive
+        The positive label, normalised.
+    """
+
+    problem_type: ProblemType
+    attributes: Attributes
+    threshold: float
+    positive: str
+
+
+@dataclass
+class Unusable:
+    """Cells of a column that hold no number where one is needed."""
+
+    count: int = 0
+    example: str = ""
+
+    def add(self, count: int, example: str) -> None:
+        """Count more of them."""
+        self.count += count
+        self.example = self.example or example
+
+
+@dataclass
+class ModelQualitySummary:
+    """Counts and sums over rows; grows with the number of classes and distinct scores only, both bounded.
+
+    Parameters
+    ----------
+    rows
+        All rows.
+    unlabelled
+        Those without a label.
+    not_predicted
+        Those with a label, but neither prediction nor score.
+    not_scored
+        Those with label and prediction, but no score where one is expected.
+    unusable
+        Cells without a number, by setting.
+    confusion
+        Classification: rows with label and prediction.
+    scores
+        Rows with label and score, positives told by the label (multiclass: those predicted right).
+    unlabelled_scores
+        Rows without label, "positives" told by the prediction.
+    probabilities
+        Rows with label and score.
+    residuals
+        Regression: rows with label and prediction.
+    column_names
+        Of the first batch, for messages.
+    """
+
+    rows: int = 0
+    unlabelled: int = 0
+    not_predicted: int = 0
+    not_scored: int = 0
+    unusable: dict[str, Unusable] = field(default_factory=dict)
+    confusion: Confusion = field(default_factory=dict)
+    scores: ScoreHistogram = field(default_factory=ScoreHistogram)
+    unlabelled_scores: ScoreHistogram = field(default_factory=ScoreHistogram)
+    probabilities: ProbabilitySums = field(default_factory=ProbabilitySums)
+    residuals: Residuals = field(default_factory=Residuals)
+    column_names: tuple[str, ...] = ()
+
+
+def merge(left: ModelQualitySummary, right: ModelQualitySummary) -> ModelQualitySummary:
+    """Return the summary of the rows of both; may reuse the memory of `left`."""
+    for name in ("rows", "unlabelled", "not_predicted", "not_scored"):
+        setattr(left, name, getattr(left, name) + getattr(right, name))
+    for setting, cells in right.unusable.items():
+        left.unusable.setdefault(setting, Unusable()).add(cells.count, cells.example)
+    for pair, count in right.confusion.items():
+        left.confusion[pair] = left.confusion.get(pair, 0) + count
+    check_classes(left.confusion)
+    left.scores = merge_histograms(left.scores, right.scores)
+    left.unlabelled_scores = merge_histograms(left.unlabelled_scores, right.unlabelled_scores)
+    left.probabilities = left.probabilities.merge(right.probabilities)
+    left.residuals = merge_residuals(left.residuals, right.residuals)
+    left.column_names = left.column_names or right.column_names
+    return left
+
+
+def summarize(batches: Iterable[pa.RecordBatch], task: Task) -> ModelQualitySummary:
+    """Return the summary of record batches.
+
+    Raises
+    ------
+    DatasetError
+        When a column is missing, or labels have more than 1000 classes.
+    """
+    summary = ModelQualitySummary()
+    add = {
+        "Regression": _add_regression,
+        "BinaryClassification": _add_binary,
+        "MulticlassClassification": _add_multiclass,
+    }[task.problem_type]
+    for batch in batches:
+        if not batch.num_rows:
+            continue
+        summary.rows += batch.num_rows
+        summary.column_names = summary.column_names or tuple(batch.schema.names)
+        add(summary, batch, find_columns(batch.schema, task.attributes), task)
+    summary.scores.settle()
+    summary.unlabelled_scores.settle()
+    return summary
+
+
+def _numbers(summary: ModelQualitySummary, batch: pa.RecordBatch, place: int, setting: str) -> Floats:
+    cells = read_numbers(batch.column(place))
+    _note_unusable(summary, setting, cells)
+    return cells.values
+
+
+def _note_unusable(summary: ModelQualitySummary, setting: str, cells: NumberCells) -> None:
+    if cells.unusable:
+        summary.unusable.setdefault(setting, Unusable()).add(cells.unusable, cells.example)
+
+
+def _add_regression(
+    summary: ModelQualitySummary, batch: pa.RecordBatch, columns: Columns, task: Task
+) -> None:
+    assert columns.inference is not None  # noqa: S101 for mypy: the analyzer demands the setting
+    predictions = _numbers(summary, batch, columns.inference, "inference_attribute")
+    if columns.label is None:
+        summary.unlabelled += batch.num_rows
+        return
+    labels = _numbers(summary, batch, columns.label, "ground_truth_attribute")
+    labelled, predicted = ~np.isnan(labels), ~np.isnan(predictions)
+    summary.unlabelled += int((~labelled).sum())
+    summary.not_predicted += int((labelled & ~predicted).sum())
+    used = labelled & predicted
+    summary.residuals.add(labels[used], predictions[used])
+
+
+def _labels(batch: pa.RecordBatch, place: int | None, *, binary: bool) -> LabelCells:
+    if place is None:
+        return LabelCells(np.full(batch.num_rows, MISSING, dtype=np.int64), [])
+    return read_labels(batch.column(place), binary=binary)
+
+
+def _is(cells: LabelCells, text: str) -> Flags:
+    """Return which cells hold that label."""
+    return np.array([*(known == text for known in cells.texts), False])[cells.codes]
+
+
+def _add_binary(summary: ModelQualitySummary, batch: pa.RecordBatch, columns: Columns, task: Task) -> None:
+    actual = _labels(batch, columns.label, binary=True)
+    scores = None
+    if columns.probabilities:
+        place = _positive_column(columns, task)
+        scores = _numbers(summary, batch, place, "probability_attribute")
+    if columns.inference is not None:
+        predicted = read_labels(batch.column(columns.inference), binary=True)
+    else:
+        assert scores is not None  # noqa: S101 for mypy: the analyzer demands one of the two settings
+        codes = np.where(np.isnan(scores), MISSING, scores >= task.threshold)
+        predicted = LabelCells(codes.astype(np.int64), [NEGATIVE, task.positive])
+    labelled, has_prediction = actual.codes != MISSING, predicted.codes != MISSING
+    summary.unlabelled += int((~labelled).sum())
+    summary.not_predicted += int((labelled & ~has_prediction).sum())
+    used = labelled & has_prediction
+    count_pairs(summary.confusion, actual, predicted, np.flatnonzero(used))
+    if scores is not None:
+        scored, positive = labelled & ~np.isnan(scores), _is(actual, task.positive)
+        summary.not_scored += int((used & ~scored).sum())
+        summary.scores.add(scores[scored], positive[scored])
+        summary.probabilities.add_binary(scores[scored], positive[scored])
+        blank = ~labelled & has_prediction & ~np.isnan(scores)
+        summary.unlabelled_scores.add(scores[blank], _is(predicted, task.positive)[blank])
+
+
+def _positive_column(columns: Columns, task: Task) -> int:
+    """Return the column of the positive class, the last one when no name tells."""
+    classes = [normalise_label(name) for name in columns.classes]
+    if task.positive in classes:
+        return columns.probabilities[classes.index(task.positive)]
+    return columns.probabilities[-1]
+
+
+def _add_multiclass(
+    summary: ModelQualitySummary, batch: pa.RecordBatch, columns: Columns, task: Task
+) -> None:
+    assert columns.inference is not None  # noqa: S101 for mypy: the analyzer demands the setting
+    actual = _labels(batch, columns.label, binary=False)
+    predicted = read_labels(batch.column(columns.inference), binary=False)
+    labelled, has_prediction = actual.codes != MISSING, predicted.codes != MISSING
+    summary.unlabelled += int((~labelled).sum())
+    summary.not_predicted += int((labelled & ~has_prediction).sum())
+    used = labelled & has_prediction
+    count_pairs(summary.confusion, actual, predicted, np.flatnonzero(used))
+    if not columns.probabilities:
+        return
+    table = np.stack(
+        [_numbers(summary, batch, place, "probability_attribute") for place in columns.probabilities], axis=1
+    )
+    confidence = table.max(axis=1)  # NaN when any is
+    right = _same_label(actual, predicted)
+    summary.not_scored += int((used & np.isnan(confidence)).sum())
+    scored = used & ~np.isnan(confidence)
+    summary.scores.add(confidence[scored], right[scored])
+    summary.probabilities.add_scores(confidence[scored], right[scored])
+    blank = ~labelled & has_prediction & ~np.isnan(confidence)
+    summary.unlabelled_scores.add(confidence[blank], np.ones(int(blank.sum()), dtype=np.bool_))
+    if columns.classes:
+        classes = {normalise_label(name): place for place, name in enumerate(columns.classes)}
+        places = np.array([*(classes.get(text, MISSING) for text in actual.texts), MISSING])
+        summary.probabilities.add_classes(table[scored], places[actual.codes[scored]])
+
+
+def _same_label(actual: LabelCells, predicted: LabelCells) -> Flags:
+    places = {text: place for place, text in enumerate(actual.texts)}
+    translated = np.array([*(places.get(text, -2) for text in predicted.texts), -2])
+    same: Flags = translated[predicted.codes] == actual.codes
+    return same
