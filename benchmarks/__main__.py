@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import tempfile
@@ -120,4 +121,6 @@ def _say(text: str) -> None:
 
 
 if __name__ == "__main__":
+    # Stopped from outside, the contender that runs is stopped too: it has a session of its own.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     sys.exit(main(sys.argv[1:]))

@@ -133,17 +133,23 @@ def _memory_sampled(root: int) -> Iterator[list[int]]:
 
 def _tree(root: int) -> Iterator[int]:
     yield root
-    for children in Path(f"/proc/{root}/task").glob("*/children"):
-        with contextlib.suppress(OSError):
-            for child in children.read_text(encoding="ascii").split():
+    with contextlib.suppress(OSError):  # a process or thread that ended meanwhile
+        for thread in os.listdir(f"/proc/{root}/task"):  # noqa: PTH208 several times faster than pathlib
+            for child in _read(f"/proc/{root}/task/{thread}/children").split():
                 yield from _tree(int(child))
 
 
 def _resident_bytes(process: int) -> int:
+    fields = _read(f"/proc/{process}/statm").split()
+    return int(fields[1]) * PAGE_BYTES if fields else 0
+
+
+def _read(path: str) -> bytes:
     try:
-        return int(Path(f"/proc/{process}/statm").read_text(encoding="ascii").split()[1]) * PAGE_BYTES
-    except (OSError, IndexError):
-        return 0  # it ended meanwhile
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 several times faster than pathlib
+            return file.read()
+    except OSError:
+        return b""
 
 
 def _tail(log: Path) -> str:
