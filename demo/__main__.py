@@ -22,11 +22,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     output = parser.parse_args(arguments).output
     try:
-        if importlib.util.find_spec("pandas") is None:
+        if not all(importlib.util.find_spec(package) for package in ("pandas", "sklearn")):
             raise ConfigurationError(
-                "The demo prepares its data with pandas: run make demo, which installs it."
+                "The demo needs pandas and scikit-learn for its data: run make demo, which installs them."
             )
-        # Imported late: the sentence above must come before pandas is needed.
+        # Imported late: the sentence above must come before either is needed.
         from demo.tell import tell
 
         tell(output, say)

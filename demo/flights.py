@@ -17,6 +17,8 @@ import pandas as pd
 
 from contract.errors import DatasetError
 
+LABEL = "is_late"
+
 FEATURES = (
     "carrier",
     "origin",
@@ -137,9 +139,13 @@ def split_training(
     flights: pd.DataFrame, until: datetime, held_out_share: float, seed: int
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Split the flights that depart before `until` (UTC) at random into training and held-out flights."""
-    past = flights[flights["departs_at"] < until]
-    is_held_out = np.random.default_rng(seed).random(len(past)) < held_out_share
-    return past[~is_held_out], past[is_held_out]
+    return split_at_random(flights[flights["departs_at"] < until], held_out_share, seed)
+
+
+def split_at_random(flights: pd.DataFrame, share: float, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Split flights at random into those that stay and, about `share` of all, those that are taken out."""
+    is_taken = np.random.default_rng(seed).random(len(flights)) < share
+    return flights[~is_taken], flights[is_taken]
 
 
 def asked_between(flights: pd.DataFrame, start: datetime, end: datetime) -> pd.DataFrame:

