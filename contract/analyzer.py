@@ -116,3 +116,12 @@ class Analyzer[Summary, Statistics, Constraints](Protocol):
 
 
 AnyAnalyzer = Analyzer[Any, Any, Any]
+
+
+def with_estimates(analyzer: AnyAnalyzer, statistics: Any, baseline: Baseline[Any, Any]) -> Any:
+    """Return the statistics with what the analyzer can estimate from the baseline.
+
+    An analyzer that can has a method ``estimate(statistics, baseline)``; others leave them as they are.
+    """
+    estimate = getattr(analyzer, "estimate", None)
+    return statistics if estimate is None else estimate(statistics, baseline)

@@ -9,8 +9,9 @@ from datetime import UTC
 from typing import Any
 
 from contract import engine, metrics
-from contract.analyzer import AnyAnalyzer, Baseline, Decision, DocumentSet
+from contract.analyzer import AnyAnalyzer, Baseline, Decision, DocumentSet, with_estimates
 from contract.datasets import storage
+from contract.datasets.human_review import HumanReview
 from contract.datasets.plan import DatasetRequest, NotSplittable, Plan, plan_dataset
 from contract.documents import json_layout
 from contract.documents.violations import Violations, violations_to_json
@@ -63,6 +64,8 @@ def run(settings: Settings, monitor: Monitor) -> Outcome:
         _explain_no_rows(settings, plan)
 
     statistics = analyzer.describe(summary)
+    if baseline is not None:
+        statistics = with_estimates(analyzer, statistics, baseline)
     constraints = analyzer.suggest(statistics, baseline)
     documents = {
         STATISTICS: files.write_statistics(statistics, settings.rules == "sound"),
@@ -135,6 +138,9 @@ def dataset_request(
         preprocessor=preprocessor,
         labels=settings.problem_type is not None,
         ground_truth_source=settings.ground_truth_source,
+        human_review=HumanReview.of(
+            settings.human_review_label_attribute, settings.human_review_id_attribute
+        ),
     )
 
 

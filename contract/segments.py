@@ -14,7 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from contract.analyzer import AnyAnalyzer, Baseline, Decision, Metric
+from contract.analyzer import AnyAnalyzer, Baseline, Decision, Metric, with_estimates
 from contract.documents.segments import Segment, SegmentedStatistics
 from contract.errors import DatasetError
 from contract.segment_checks import check_segments
@@ -132,6 +132,19 @@ class SegmentedAnalyzer:
         ]
         left_out = self.row_count(summary) - sum(segment.item_count for segment in segments)
         return SegmentedStatistics(self.inner.describe(summary.whole), segments, left_out)
+
+    def estimate(
+        self, statistics: SegmentedStatistics[Any], baseline: Baseline[SegmentedStatistics[Any], Any]
+    ) -> SegmentedStatistics[Any]:
+        """Add what the inner analyzer can estimate from the whole baseline, to the whole and its segments."""
+        before = whole_baseline(baseline) or Baseline()
+        segments = [
+            replace(segment, statistics=with_estimates(self.inner, segment.statistics, before))
+            for segment in statistics.segments
+        ]
+        return replace(
+            statistics, whole=with_estimates(self.inner, statistics.whole, before), segments=segments
+        )
 
     def suggest(
         self, statistics: SegmentedStatistics[Any], baseline: Baseline[SegmentedStatistics[Any], Any] | None

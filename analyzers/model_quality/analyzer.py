@@ -131,10 +131,10 @@ class ModelQualityAnalyzer:
         Raises
         ------
         DatasetError
-            When a baseline job finds no row with label and prediction.
+            When the data cannot be what the settings say, or a baseline has no row with label and
+            prediction.
         """
-        if baseline is None and not statistics.item_count:
-            self._refuse_unlabelled(statistics)
+        self._refuse(statistics, is_baseline=baseline is None)
         return suggest(statistics, baseline, sound=self.rules == "sound")
 
     def check(self, statistics: ModelQualityStatistics, baseline: ModelQualityBaseline) -> Decision:
@@ -181,13 +181,15 @@ class ModelQualityAnalyzer:
             positive=positive,
         )
 
-    def _refuse_unlabelled(self, statistics: ModelQualityStatistics) -> None:
+    def _refuse(self, statistics: ModelQualityStatistics, *, is_baseline: bool) -> None:
         evidence = statistics.evidence
-        names = list(evidence.column_names) if isinstance(evidence, Evidence) else []
-        if not names:
+        if not isinstance(evidence, Evidence):
             return
-        raise DatasetError(
-            "No row has both a label and a prediction, but a baseline needs them; set ground_truth_attribute "
-            "to the column of labels and inference_attribute to that of predictions. The columns are "
-            f"{listing(names, 20)}."
-        )
+        if evidence.problem is not None:
+            raise DatasetError(evidence.problem)
+        if is_baseline and evidence.column_names and not statistics.item_count:
+            raise DatasetError(
+                "No row has both a label and a prediction, but a baseline needs them; set "
+                "ground_truth_attribute to the column of labels and inference_attribute to that of "
+                f"predictions. The columns are {listing(list(evidence.column_names), 20)}."
+            )

@@ -9,13 +9,12 @@ from typing import Literal
 import numpy as np
 
 from analyzers.model_quality.calibration import calibrate
-from analyzers.model_quality.describe_classes import describe_binary, describe_multiclass
+from analyzers.model_quality.describe_classes import describe_binary, describe_multiclass, label_problem
 from analyzers.model_quality.describe_regression import describe_regression
 from analyzers.model_quality.scores import ScoreHistogram
 from analyzers.model_quality.summary import ModelQualitySummary, Task
 from analyzers.wording import listing
 from contract.documents.model_quality import ModelQualityStatistics
-from contract.errors import DatasetError
 
 Rules = Literal["sound", "sagemaker"]
 
@@ -28,11 +27,14 @@ _SETTING_OF_COLUMN = {
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the later steps need of a window beyond its file: scores without labels, columns, rows."""
+    """What the later steps need of a window beyond its file.
+
+    `problem` is what is wrong with the data as a whole; a segment may be as it is.
+    """
 
     unlabelled_scores: ScoreHistogram
     column_names: tuple[str, ...]
-    row_count: int
+    problem: str | None
 
 
 def describe(summary: ModelQualitySummary, task: Task, *, rules: Rules, seed: int) -> ModelQualityStatistics:
@@ -49,13 +51,7 @@ def describe(summary: ModelQualitySummary, task: Task, *, rules: Rules, seed: in
         further metrics.
     seed
         Of the resampling.
-
-    Raises
-    ------
-    DatasetError
-        When the cells cannot be what the settings say.
     """
-    _refuse_unusable(summary)
     generator = np.random.default_rng(seed)
     describe_type = {
         "Regression": describe_regression,
@@ -67,21 +63,23 @@ def describe(summary: ModelQualitySummary, task: Task, *, rules: Rules, seed: in
     statistics.unlabelled_count = summary.unlabelled
     statistics.evaluation_time = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
     statistics.notes = [*_row_notes(summary), *statistics.notes]
-    statistics.evidence = Evidence(summary.unlabelled_scores, summary.column_names, summary.rows)
+    statistics.evidence = Evidence(summary.unlabelled_scores, summary.column_names, _problem(summary, task))
     if rules == "sound" and task.problem_type != "Regression":
         kind = "positive label" if task.problem_type == "BinaryClassification" else "right prediction"
         statistics.calibration = calibrate(summary.scores, kind)
     return statistics
 
 
-def _refuse_unusable(summary: ModelQualitySummary) -> None:
+def _problem(summary: ModelQualitySummary, task: Task) -> str | None:
+    """Return what is wrong with the data, if anything: cells that cannot be what the settings say."""
     for setting, cells in summary.unusable.items():
         if cells.count + summary.unlabelled >= summary.rows:
-            raise DatasetError(
+            return (
                 f"The {_SETTING_OF_COLUMN[setting]} ({setting}) hold no number, but for example "
                 f"{cells.example!r}; choose another column or another problem_type. "
                 f"The columns are {listing(list(summary.column_names), 20)}."
             )
+    return label_problem(summary.confusion, task) if task.problem_type == "BinaryClassification" else None
 
 
 def _row_notes(summary: ModelQualitySummary) -> list[str]:

@@ -49,7 +49,6 @@ from contract.documents.model_quality import (
     MetricValue,
     ModelQualityStatistics,
 )
-from contract.errors import DatasetError
 
 _CONSTANT_BINARY = ("recall", "precision", "accuracy", "f0_5", "f1", "f2")
 _BINARY_ORDER = (
@@ -87,13 +86,7 @@ def describe_binary(
     sound: bool,
     generator: np.random.Generator,
 ) -> None:
-    """Add the metrics of two classes to the statistics.
-
-    Raises
-    ------
-    DatasetError
-        When the positive label cannot be told.
-    """
+    """Add the metrics of two classes to the statistics."""
     statistics.item_count = sum(summary.confusion.values())
     statistics.metric_order = _BINARY_ORDER
     if statistics.item_count:
@@ -116,18 +109,7 @@ def _binary_matrix(
     labels = {label for pair in confusion for label in pair if label != NEGATIVE}
     others = label_order(labels - {positive})
     default = positive == "1"
-    if positive not in labels and (len(others) > 1 or (default and others != ["0"])):
-        raise DatasetError(
-            f"The labels are {listing(others)}, and none of them is the positive label {positive!r}; "
-            "set positive_label to the one that counts as positive."
-        )
     if len(others) > 1:
-        if default:
-            raise DatasetError(
-                f"problem_type is BinaryClassification, but there are {len(labels)} labels: "
-                f"{listing(label_order(labels))}; use MulticlassClassification, or set positive_label to "
-                "count all others as negative."
-            )
         statistics.notes.append(f"These labels all count as negative: {listing(others, 10)}.")
     elif not positive_seen(confusion, positive) or not others:
         only = positive if not others else "the negative label"
@@ -140,6 +122,28 @@ def _binary_matrix(
         },
         labels | {positive} | ({negative} if len(others) < 2 or _has_scored_negative(confusion) else set()),
     )
+
+
+def label_problem(confusion: Confusion, task: Task) -> str | None:
+    """Return why the positive label cannot be told, None when it can."""
+    labels = {label for pair in confusion for label in pair if label != NEGATIVE}
+    others = label_order(labels - {task.positive})
+    default = task.positive == "1"
+    # A prediction made from a score is always one of two, so it tells only when the labels agree with it.
+    seen = not others or positive_seen(confusion, task.positive)
+    seen = seen or (len(others) == 1 and any(predicted == task.positive for _, predicted in confusion))
+    if not seen and (len(others) > 1 or (default and others != ["0"])):
+        return (
+            f"The labels are {listing(others)}, and none of them is the positive label {task.positive!r}; "
+            "set positive_label to the one that counts as positive."
+        )
+    if len(others) > 1 and default:
+        return (
+            f"problem_type is BinaryClassification, but there are {len(labels)} labels: "
+            f"{listing(label_order(labels))}; use MulticlassClassification, or set positive_label to "
+            "count all others as negative."
+        )
+    return None
 
 
 def positive_seen(confusion: Confusion, positive: str) -> bool:
