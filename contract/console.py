@@ -7,7 +7,8 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
@@ -28,13 +29,61 @@ class _Stopped(BaseException):
     """SIGTERM arrived: unwind, so that partial files are removed."""
 
 
+@dataclass(frozen=True)
+class Command:
+    """A console command.
+
+    Parameters
+    ----------
+    program
+        Its name.
+    description
+        One line for ``--help``.
+    run
+        Does the work; returns exit code and message.
+    validate
+        Yields a line for each thing found in order; raises MonitorError at the first that is not.
+    analysis_types
+        Values of ``analysis_type`` it serves; empty for any.
+    """
+
+    program: str
+    description: str
+    run: Callable[[Settings], tuple[int, str]]
+    validate: Callable[[Settings], Iterator[str]]
+    analysis_types: tuple[str, ...] = ()
+
+
 def run_command(monitor: Monitor, arguments: Sequence[str] | None = None) -> int:
-    """Run a job as a console command and return its exit code.
+    """Run a monitoring job as a console command and return its exit code.
 
     Parameters
     ----------
     monitor
         What the command does.
+    arguments
+        Command-line arguments; default those of the process.
+    """
+
+    def run(settings: Settings) -> tuple[int, str]:
+        return _run(settings, monitor)
+
+    def validate(settings: Settings) -> Iterator[str]:
+        from contract.validation import validate
+
+        return validate(settings, monitor)
+
+    command = Command(monitor.program, monitor.description, run, validate, monitor.analysis_types)
+    return run_program(command, arguments)
+
+
+def run_program(command: Command, arguments: Sequence[str] | None = None) -> int:
+    """Run a console command and return its exit code: settings, log, message file, exit code.
+
+    Parameters
+    ----------
+    command
+        What to run.
     arguments
         Command-line arguments; default those of the process.
     """
@@ -45,12 +94,12 @@ def run_command(monitor: Monitor, arguments: Sequence[str] | None = None) -> int
     _start_log("INFO")
     signal.signal(signal.SIGTERM, _stop)
     try:
-        parser = build_parser(monitor.program, monitor.description, contract.__version__)
-        settings = read_settings(arguments, environment, parser, analysis_types=monitor.analysis_types)
+        parser = build_parser(command.program, command.description, contract.__version__)
+        settings = read_settings(arguments, environment, parser, analysis_types=command.analysis_types)
         _start_log(settings.log_level)
         if settings.validate_only:
-            return _validate(settings, monitor)
-        exit_code, message = _run(settings, monitor)
+            return _validate(settings, command)
+        exit_code, message = command.run(settings)
     except MonitorError as error:
         exit_code, message = error.exit_code, error.message
         if error.details:
@@ -95,11 +144,9 @@ def _run(settings: Settings, monitor: Monitor) -> tuple[int, str]:
     return outcome.exit_code, outcome.message
 
 
-def _validate(settings: Settings, monitor: Monitor) -> int:
-    from contract.validation import validate
-
+def _validate(settings: Settings, command: Command) -> int:
     try:
-        for line in validate(settings, monitor):
+        for line in command.validate(settings):
             sys.stdout.write(f"ok    {line}\n")
     except MonitorError as error:
         sys.stdout.write(f"FAIL  {shorten(error.message)}\n")

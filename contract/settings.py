@@ -51,6 +51,8 @@ class Settings:
     ground_truth_attribute: str | None
     positive_label: str | None
     ground_truth_source: str | None
+    human_review_label_attribute: str | None
+    human_review_id_attribute: str | None
     workers: int | None
     log_level: str
     validate_only: bool
@@ -200,6 +202,8 @@ def read_settings(
         ground_truth_attribute=values["ground_truth_attribute"],
         positive_label=values["positive_label"],
         ground_truth_source=values["ground_truth_source"],
+        human_review_label_attribute=values["human_review_label_attribute"],
+        human_review_id_attribute=values["human_review_id_attribute"],
         workers=values["workers"],
         log_level=values["log_level"],
         validate_only=flags.validate,
@@ -262,7 +266,7 @@ _SWITCH |= {"disabled": False, "false": False, "0": False, "no": False}
 def _missing(given: Mapping[str, str], environment: Mapping[str, str], program: str) -> list[str]:
     mistakes = []
     for variable in VARIABLES:
-        if not (variable.required and variable.concerns(program)) or variable.name in given:
+        if not variable.is_required(program) or variable.name in given:
             continue
         hint = f"set it (or {variable.flag}), for example to {variable.example}"
         if (upper := variable.name.upper()) in environment:

@@ -16,7 +16,8 @@ DEFAULT_METRICS_DIRECTORY = "/opt/ml/output/metrics/cloudwatch"
 class Variable:
     """One thing a user can set.
 
-    `kind` is how its text is read; `required` variables have no default; `ignored` ones are accepted
+    `kind` is how its text is read; `required` variables have no default, and `required_by` names commands
+    that need one which others can do without; `ignored` ones are accepted
     because the originals' jobs carry them, and change nothing. `monitors` are the commands it concerns,
     all of them when empty.
     """
@@ -28,6 +29,7 @@ class Variable:
     choices: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
     required: bool = False
+    required_by: tuple[str, ...] = ()
     ignored: bool = False
     example: str = ""
     monitors: tuple[str, ...] = ()
@@ -35,6 +37,10 @@ class Variable:
     def concerns(self, program: str) -> bool:
         """Return whether a command reads it."""
         return not self.monitors or program in self.monitors
+
+    def is_required(self, program: str) -> bool:
+        """Return whether a command cannot do without it."""
+        return program in self.required_by or (self.required and self.concerns(program))
 
     @property
     def flag(self) -> str:
@@ -167,7 +173,22 @@ VARIABLES: tuple[Variable, ...] = (
         "ground_truth_source",
         "Directory with labels to join with the captures of dataset_source; local or s3://.",
         monitors=_LABELS,
+        required_by=("merge-ground-truth",),
         example="/opt/ml/processing/groundtruth",
+    ),
+    Variable(
+        "human_review_label_attribute",
+        "Where the answers of human reviewers hold the label: dotted path within answerContent; default: "
+        "their only value.",
+        monitors=_LABELS,
+        example="sentiment.label",
+    ),
+    Variable(
+        "human_review_id_attribute",
+        "Where the input of human reviewers holds the id of the inference: dotted path within inputContent; "
+        "default: inferenceId, else eventId, else the name of the human loop.",
+        monitors=_LABELS,
+        example="inferenceId",
     ),
     Variable(
         "fail_on_violations",

@@ -41,7 +41,12 @@ class HumanReview:
     """
 
     label_attribute: str | None = None
-    id_attributes: tuple[str, ...] = ("inferenceId", "eventId", "eventMetadata.inferenceId")
+    id_attributes: tuple[str, ...] = ("inferenceId", "eventId")
+
+    @classmethod
+    def of(cls, label_attribute: str | None, id_attribute: str | None) -> HumanReview:
+        """Return what the settings say, defaults where they are None."""
+        return cls(label_attribute, (id_attribute,) if id_attribute else cls.id_attributes)
 
 
 @dataclass(frozen=True)

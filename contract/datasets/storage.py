@@ -121,6 +121,11 @@ def is_compressed(path: str) -> bool:
         return compression(path, file.read(8)) is not None
 
 
+def open_output(path: str) -> pa.NativeFile:
+    """Open a file on S3 for writing; it appears when it is closed."""
+    return _s3().open_output_stream(_key(path))
+
+
 def read_bytes(path: str, error: type[InputError] = DatasetError) -> bytes:
     """Return the content of a file, decompressed.
 
@@ -174,7 +179,7 @@ def prepare_output(directory: str) -> None:
     OutputError
         Naming the folder and the cause.
     """
-    with _writing(directory, "output_path "):
+    with writing(directory, "output_path "):
         if is_s3(directory):
             bucket = _key(directory).partition("/")[0]
             if not _exists(_s3().get_file_info(bucket)):
@@ -201,7 +206,7 @@ def write_files_atomically(directory: str, files: Mapping[str, bytes]) -> None:
     OutputError
         Naming the folder and the cause; nothing half-written is left behind.
     """
-    with _writing(directory):
+    with writing(directory):
         if is_s3(directory):
             for name, content in files.items():
                 # One object is put in one request when the stream closes: whole or not at all.
@@ -240,7 +245,8 @@ def reading(path: str, role: str = "", error: type[InputError] = DatasetError) -
 
 
 @contextlib.contextmanager
-def _writing(path: str, role: str = "") -> Iterator[None]:
+def writing(path: str, role: str = "") -> Iterator[None]:
+    """Turn what storage raises inside the block into an OutputError that names the path and the cause."""
     try:
         yield
     except OSError as problem:

@@ -1,0 +1,46 @@
+"""The console command ``merge-ground-truth``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+
+from contract.console import Command, run_program
+from contract.outcome import EXIT_COMPLETED
+from contract.settings import Settings
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit code.
+
+    Parameters
+    ----------
+    arguments
+        Command-line arguments; default those of the process.
+    """
+    return run_program(COMMAND, arguments)
+
+
+def _run(settings: Settings) -> tuple[int, str]:
+    # Imported late: Arrow takes longer to load than the settings take to check.
+    from contract.merge import merge
+
+    return EXIT_COMPLETED, merge(settings)
+
+
+def _validate(settings: Settings) -> Iterator[str]:
+    from contract.merge import validate
+
+    yield from validate(settings)
+
+
+COMMAND = Command(
+    program="merge-ground-truth",
+    description="Join captured predictions with labels that came later.",
+    run=_run,
+    validate=_validate,
+)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
