@@ -1,18 +1,18 @@
-"""Running the data-quality command in this process, as an orchestrator would run it."""
+"""Running the commands in this process, as an orchestrator would run them."""
 
 from __future__ import annotations
 
 import json
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from containers.data_quality.main import main
+from containers.data_quality.main import main as monitor_data_quality
 
 CSV = '{"csv":{"header":true}}'
 
@@ -37,8 +37,14 @@ class Result:
         return self.document("constraint_violations.json")["violations"]
 
 
-def run_job(folder: Path, source: Path | str | None, **variables: Any) -> Result:
-    """Run the command with environment variables only; a variable given as None is left out.
+def run_job(
+    folder: Path,
+    source: Path | str | None,
+    *,
+    command: Callable[[Sequence[str]], int] = monitor_data_quality,
+    **variables: Any,
+) -> Result:
+    """Run a command with environment variables only; a variable given as None is left out.
 
     Parameters
     ----------
@@ -46,6 +52,8 @@ def run_job(folder: Path, source: Path | str | None, **variables: Any) -> Result
         Scratch folder; outputs go to `folder/output` unless `output_path` is given.
     source
         The dataset, None to leave the variable out.
+    command
+        What to run, data quality unless told otherwise.
     """
     output = Path(variables.pop("output_path", folder / "output"))
     message_file = folder / "message"
@@ -59,7 +67,7 @@ def run_job(folder: Path, source: Path | str | None, **variables: Any) -> Result
         **variables,
     }
     with environment({name: str(value) for name, value in settings.items() if value is not None}):
-        exit_code = main([])
+        exit_code = command([])
     return Result(exit_code, message_file.read_text(encoding="utf-8"), output)
 
 

@@ -19,8 +19,11 @@ from contract.variables import VARIABLES
 
 LOCKS = [*sorted((ROOT / "requirements").glob("*.txt")), ROOT / "containers" / "requirements.txt"]
 TARGETS = ["help", "demo", "test", "lint", "images", "test-images", "bench", "simulate", "lock", "clean"]
-JOB = ROOT / "orchestrators" / "kubernetes" / "data-quality-job.yaml"
+JOBS = sorted((ROOT / "orchestrators" / "kubernetes").glob("*.yaml"))
 IMAGES = ["data-quality", "model-quality"]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+# The console commands and their modules.
+COMMANDS = {command: target.partition(":")[0] for command, target in PROJECT["scripts"].items()}
 
 
 def make(*arguments: str) -> str:
@@ -55,8 +58,7 @@ def test_locks_pin_and_hash_everything_and_name_no_index(lock: Path) -> None:
 
 
 def test_image_lock_holds_the_runtime_dependencies() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    wanted = [*project["dependencies"], *project["optional-dependencies"]["dataframe"]]
+    wanted = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["dataframe"]]
     locked = (ROOT / "containers" / "requirements.txt").read_text(encoding="utf-8")
     for requirement in wanted:
         name = re.split(r"[^A-Za-z0-9._-]", requirement)[0]
@@ -99,27 +101,28 @@ def test_find_python_finds_this_one() -> None:
     assert result.stdout.strip() in {"python3", "python3.12", "python3.13", "python3.14"}
 
 
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "import containers.data_quality.main",
-        "from containers.data_quality.main import main; main()",
-    ],
-)
-def test_the_command_loads_nothing_heavy_before_the_settings_are_checked(statement: str) -> None:
+@pytest.mark.parametrize("module", sorted(COMMANDS.values()))
+@pytest.mark.parametrize("call", ["", "main()"])
+def test_a_command_loads_nothing_heavy_before_the_settings_are_checked(module: str, call: str) -> None:
     # A job is a cold start, and a mistake in its settings should be told at once.
     heavy = ["numpy", "pandas", "pyarrow", "scipy", "sklearn", "shap", "dask", "xxhash"]
-    script = f"import sys\n{statement}\nprint([name for name in {heavy} if name in sys.modules])"
+    loaded = f"[name for name in {heavy} if name in sys.modules]"
+    script = f"import sys\nfrom {module} import main\n{call}\nprint({loaded})"
     result = subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, env={}, capture_output=True, text=True, check=True
     )
     assert result.stdout.splitlines()[-1] == "[]"
 
 
-@pytest.fixture(scope="module")
-def job() -> dict[str, Any]:
-    """Return the Kubernetes example."""
-    return yaml.safe_load(JOB.read_text(encoding="utf-8"))
+@pytest.fixture(scope="module", params=JOBS, ids=lambda path: path.stem)
+def job(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """Return a Kubernetes example."""
+    return yaml.safe_load(request.param.read_text(encoding="utf-8"))
+
+
+def containers(job: dict[str, Any]) -> list[dict[str, Any]]:
+    pod = job["spec"]["template"]["spec"]
+    return [*pod.get("initContainers", []), *pod["containers"]]
 
 
 def test_kubernetes_job_is_valid(job: dict[str, Any]) -> None:
@@ -127,19 +130,19 @@ def test_kubernetes_job_is_valid(job: dict[str, Any]) -> None:
 
 
 def test_kubernetes_job_sets_variables_that_exist(job: dict[str, Any]) -> None:
-    (container,) = job["spec"]["template"]["spec"]["containers"]
     known = {name for variable in VARIABLES for name in (variable.name, *variable.aliases)}
-    assert {entry["name"] for entry in container["env"]} <= known
+    for container in containers(job):
+        assert {entry["name"] for entry in container["env"]} <= known
 
 
 def test_kubernetes_job_asks_for_no_privileges(job: dict[str, Any]) -> None:
     pod = job["spec"]["template"]["spec"]
-    (container,) = pod["containers"]
     assert pod["securityContext"]["runAsNonRoot"] is True
     assert pod["automountServiceAccountToken"] is False
-    assert container["securityContext"] == {
-        "allowPrivilegeEscalation": False,
-        "readOnlyRootFilesystem": True,
-        "capabilities": {"drop": ["ALL"]},
-    }
-    assert set(container["resources"]["limits"]) == {"cpu", "memory"}
+    for container in containers(job):
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
+        assert set(container["resources"]["limits"]) == {"cpu", "memory"}

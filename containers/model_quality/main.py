@@ -1,0 +1,67 @@
+"""The console command ``monitor-model-quality``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from contract.console import run_command
+from contract.monitor import Monitor
+from contract.settings import Settings
+
+if TYPE_CHECKING:
+    from contract.analyzer import AnyAnalyzer, DocumentSet
+    from contract.datasets.plan import Plan
+
+
+def make_analyzer(settings: Settings, plan: Plan) -> AnyAnalyzer:
+    """Return the model-quality analyzer these settings ask for.
+
+    The analyzer is imported here so that mistakes in the settings are reported before anything loads.
+    """
+    from analyzers.model_quality.analyzer import ModelQualityAnalyzer
+
+    return ModelQualityAnalyzer(
+        rules=settings.rules,
+        problem_type=settings.problem_type,
+        inference_attribute=settings.inference_attribute,
+        probability_attribute=settings.probability_attribute,
+        probability_threshold=settings.probability_threshold,
+        ground_truth_attribute=settings.ground_truth_attribute,
+        positive_label=settings.positive_label,
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit code.
+
+    Parameters
+    ----------
+    arguments
+        Command-line arguments; default those of the process.
+    """
+    # One level of parallelism: the splits. NumPy's linear algebra must not add its own threads.
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(variable, "1")
+    return run_command(MONITOR, arguments)
+
+
+def _documents() -> DocumentSet[Any, Any]:
+    from contract.documents.model_quality import MODEL_QUALITY
+
+    return MODEL_QUALITY
+
+
+MONITOR = Monitor(
+    program="monitor-model-quality",
+    description="Measure how good predictions are, and report where they are worse than at the baseline.",
+    analysis_types=("MODEL_QUALITY",),
+    load_documents=_documents,
+    make_analyzer=make_analyzer,
+)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
