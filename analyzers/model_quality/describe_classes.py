@@ -75,7 +75,7 @@ _BINARY_ORDER = (
 )
 
 # Entries that a score histogram is reduced to before it is resampled.
-_RESAMPLED_ENTRIES = 512
+_RESAMPLED_ENTRIES = 256
 _MOST_SUBSAMPLED_ROWS = 1_000_000_000  # what numpy's hypergeometric generator takes
 
 
@@ -176,7 +176,7 @@ def _put_binary(
     put(statistics, values, binary_metrics(tables(cells)), sound=sound)
     constant = constant_cells(cells)
     constants = first_values(binary_metrics(constant[None, :].astype(np.float64)))
-    spread = binary_metrics(_constant_draws(constant, tables(constant)))
+    spread = binary_metrics(_constant_draws(constant, tables(constant)[:RESAMPLES]))
     named = {f"{name}{CONSTANT}": constants[name] for name in _CONSTANT_BINARY}
     if math.isnan(named[f"precision{CONSTANT}"]):
         # By convention: a classifier that never says positive is not precise.
