@@ -38,7 +38,7 @@ _SCHEMA = pa.schema(
 )
 _NEEDS_ESCAPE = re.compile(rb'[\x00-\x1f"\\]')
 _ENDPOINT_FOLDERS = re.compile(r"(?:^|/)([^/]+/[^/]+)/\d{4}/\d{2}/\d{2}/\d{2}/")
-_COMPRESSED = re.compile(r"\.(gz|bz2|zst)$")
+_ENDINGS = re.compile(r"(\.jsonl?)?(\.(gz|bz2|zst))?$")
 
 
 @dataclass(frozen=True)
@@ -148,8 +148,7 @@ def target_name(target: Target, endpoint: str) -> str:
     path = re.sub(r"^s3://[^/]+/", "", target.path)
     folders = _ENDPOINT_FOLDERS.findall(path)
     hour = hour_text(target.hour)[:13].replace("-", "/").replace("T", "/")
-    name = _COMPRESSED.sub("", path.rpartition("/")[2])
-    name = name if name.endswith(".jsonl") else f"{name}.jsonl"
+    name = _ENDINGS.sub("", path.rpartition("/")[2]) + ".jsonl"
     parts = [folders[-1] if folders else endpoint, *([hour] if target.hour != UNKNOWN_HOUR else []), name]
     return "/".join(parts)
 
