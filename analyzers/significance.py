@@ -37,7 +37,7 @@ def rows_to_tell(distance: float, baseline_count: float, alpha: float) -> int | 
 
     None when the baseline itself is too small, so that no window is large enough.
     """
-    remainder = 2.0 * distance**2 / -math.log(alpha / 2.0) - 1.0 / baseline_count
+    remainder = 2.0 * distance * distance / -math.log(alpha / 2.0) - 1.0 / baseline_count
     return math.ceil(1.0 / remainder) if remainder > 0 else None
 
 

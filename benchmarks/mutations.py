@@ -248,7 +248,8 @@ def _double(holder: Any, key: Any, generator: random.Random, root: Any) -> None:
 
 def _nudge(holder: Any, key: Any, generator: random.Random, root: Any) -> None:
     if isinstance(holder[key], int | float) and not isinstance(holder[key], bool):
-        holder[key] = generator.choice((-holder[key], float(holder[key]), 0, holder[key] * 1e200))
+        number = max(-1e308, min(1e308, holder[key]))
+        holder[key] = generator.choice((-holder[key], float(number), 0, number * 1e200))
 
 
 def _stringify(holder: Any, key: Any, generator: random.Random, root: Any) -> None:

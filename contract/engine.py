@@ -17,6 +17,7 @@ from typing import Any
 
 from contract.analyzer import AnyAnalyzer
 from contract.datasets.plan import Split
+from contract.errors import DatasetError
 
 _log = logging.getLogger(__name__)
 
@@ -85,4 +86,11 @@ def _in_order(
 
 def _summarize(analyzer: AnyAnalyzer, split: Split) -> Any:
     _log.debug("Reading %s", split.label)
-    return analyzer.summarize(split.batches())
+    try:
+        return analyzer.summarize(split.batches())
+    except UnicodeDecodeError as error:
+        # Formats with a type for text, such as Parquet, only claim that it is UTF-8.
+        excerpt = error.object[:80].decode(errors="replace")
+        raise DatasetError(
+            f"{split.label} holds text that is not UTF-8: {excerpt!r}; write it again as UTF-8."
+        ) from error

@@ -120,6 +120,7 @@ def _open(path: str, source: pa.NativeFile) -> pq.ParquetFile:
     return pq.ParquetFile(
         source,
         metadata=metadata,
+        page_checksum_verification=True,
         read_dictionary=_encoded_text(metadata),
         # Streaming through small buffers bounds memory even for one giant row group; over the network,
         # fewer and larger requests are worth the memory of a row group.

@@ -99,7 +99,7 @@ def csv_payload(text: str) -> Payload:
     """Return the rows of CSV text; empty cells are None."""
     # A payload is one cell at worst, however long; Python's limit guards against something else.
     csv.field_size_limit(sys.maxsize)
-    rows = csv.reader(io.StringIO(text.rstrip("\r\n"), newline=""))
+    rows = csv.reader(io.StringIO(without_surrogates(text).rstrip("\r\n"), newline=""))
     return Payload([[cell or None for cell in row] or [None] for row in rows] or [[None]])
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from contract.documents.fields import Fields, in_order
+from contract.documents.fields import Fields, features_have, in_order
 from contract.documents.statistics import INFERRED_TYPES, InferredType
 from contract.errors import DocumentError
 
@@ -169,6 +169,11 @@ def read_constraints(value: dict[str, Any], where: str) -> Constraints:
         raise DocumentError(
             f"{where} has no 'features' list, so it is not a data-quality constraints file; "
             "give baseline_constraints the constraints.json of a data-quality baseline job."
+        )
+    if features_have(value, "numerical_statistics", "string_statistics"):
+        raise DocumentError(
+            f"{where} is a statistics file; give it to baseline_statistics, and baseline_constraints the "
+            "constraints.json beside it."
         )
     fields = Fields(value, where)
     fields.number("version", 0.0)

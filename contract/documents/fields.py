@@ -8,6 +8,8 @@ from typing import Any
 from contract.errors import DocumentError
 
 _MISSING = object()
+# Beyond this, floats no longer hold every integer.
+_MOST = 2**53
 
 
 class Fields:
@@ -46,6 +48,13 @@ class Fields:
         member = self.get(key, (int, float), default)
         return float(member) if isinstance(member, int | float) else member
 
+    def count(self, key: str, default: Any = _MISSING) -> int:
+        """Return a member that counts something; files of the originals may write it with a point."""
+        member = self.number(key, default)
+        if not 0 <= member <= _MOST:
+            raise DocumentError(f"{self.where}.{key} must be a count of 0 or more, but is {member:g}.")
+        return int(member)
+
     def child(self, key: str) -> Fields | None:
         """Return the object at `key`, or None when absent."""
         member = self.get(key, dict, None)
@@ -63,6 +72,14 @@ class Fields:
     def order(self) -> tuple[str, ...]:
         """Return the keys in file order."""
         return tuple(self.value)
+
+
+def features_have(value: dict[str, Any], *keys: str) -> bool:
+    """Return whether any of the features of a document has one of `keys`."""
+    features = value.get("features")
+    return isinstance(features, list) and any(
+        isinstance(feature, dict) and not feature.keys().isdisjoint(keys) for feature in features
+    )
 
 
 def in_order(members: dict[str, Any], extra: dict[str, Any], order: Iterable[str]) -> dict[str, Any]:

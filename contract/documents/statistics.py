@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from contract.documents.fields import Fields, in_order
+from contract.documents.fields import Fields, features_have, in_order
 from contract.errors import DocumentError
 
 InferredType = Literal["Integral", "Fractional", "String", "Unknown"]
@@ -147,11 +147,16 @@ def read_statistics(value: dict[str, Any], where: str) -> Statistics:
             f"{where} has no 'features' list, so it is not a data-quality statistics file; "
             "give baseline_statistics the statistics.json of a data-quality baseline job."
         )
+    if features_have(value, "num_constraints", "string_constraints"):
+        raise DocumentError(
+            f"{where} is a constraints file; give it to baseline_constraints, and baseline_statistics the "
+            "statistics.json beside it."
+        )
     fields.number("version", 0.0)
     dataset = fields.child("dataset")
     features = [_read_feature(member) for member in fields.children("features")]
     return Statistics(
-        item_count=dataset.get("item_count", int, 0) if dataset else 0,
+        item_count=dataset.count("item_count", 0) if dataset else 0,
         features=features,
         extra=fields.extra(),
         order=fields.order(),
@@ -174,15 +179,19 @@ def _read_feature(fields: Fields) -> FeatureStatistics:
         inferred_type=inferred,
         numerical=_read_numerical(numerical) if numerical else None,
         string=_read_string(string) if string else None,
-        data_types=fields.get("data_types", dict, None),
+        data_types=_read_data_types(fields.child("data_types")),
         extra=fields.extra(),
         order=fields.order(),
     )
 
 
+def _read_data_types(fields: Fields | None) -> dict[str, int] | None:
+    return None if fields is None else {name: fields.count(name, 0) for name in fields.order()}
+
+
 def _read_common(fields: Fields) -> tuple[int, int]:
     common = fields.child("common")
-    return (int(common.number("num_present", 0)), int(common.number("num_missing", 0))) if common else (0, 0)
+    return (common.count("num_present", 0), common.count("num_missing", 0)) if common else (0, 0)
 
 
 def _read_numerical(fields: Fields) -> NumericalStatistics:
@@ -240,7 +249,7 @@ def _read_string(fields: Fields) -> StringStatistics:
     categories = None
     if categorical is not None and categorical.get("buckets", list, None) is not None:
         categories = [
-            CategoryBucket(member.get("value", str), int(member.number("count")))
+            CategoryBucket(member.get("value", str), member.count("count"))
             for member in categorical.children("buckets")
         ]
     return StringStatistics(

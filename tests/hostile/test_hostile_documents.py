@@ -1,0 +1,211 @@
+"""Baseline documents that are damaged, edited by hand, old, or not ours."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from fixtures import fixture
+from job_runner import Result, baseline_of, run_job
+
+
+COMMON = ("features", 0, "numerical_statistics", "common")
+DOTTED = "features[0] (a).numerical_statistics"
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    source = tmp_path / "data.csv"
+    source.write_text("a,b\n" + "".join(f"{i},x{i % 3}\n" for i in range(100)))
+    return source
+
+
+@pytest.fixture
+def baseline(tmp_path: Path, table: Path) -> Result:
+    return run_job(tmp_path / "b", table, output_path=tmp_path / "baseline")
+
+
+def edited(baseline: Result, name: str, *path: Any, value: Any) -> Path:
+    """Write a baseline document with one member changed; `path` leads to it."""
+    document = baseline.document(name)
+    holder: Any = document
+    for key in path[:-1]:
+        holder = holder[key]
+    holder[path[-1]] = value
+    file = baseline.output / f"edited_{name}"
+    file.write_text(json.dumps(document))
+    return file
+
+
+def test_constraints_in_the_shape_of_2019(tmp_path: Path, table: Path, baseline: Result) -> None:
+    document = baseline.document("constraints.json")
+    document["monitoring_config"] = {
+        "evaluate_constraints": "Enabled",
+        "emit_metrics": "Enabled",
+        "datatype_check_threshold": 0.1,
+        "min_domain_mass": 0.9,
+        "distribution_constraints": {"enable_comparisons": True, "comparison_threshold": 0.1},
+    }
+    document["features"][1] = {
+        "name": "b",
+        "inferred_type": "String",
+        "completeness": 1.0,
+        "string_constraints": {"domains": ["x0"]},
+    }
+    old = tmp_path / "constraints.json"
+    old.write_text(json.dumps(document))
+    result = run_job(tmp_path, table, baseline_constraints=old)
+    assert result.exit_code == 0
+    [violation] = result.violations
+    assert violation["constraint_check_type"] == "categorical_values_check"
+    assert violation["description"].startswith("Only 34 % of values are known, 90 % are expected:")
+
+
+def test_real_constraints_of_2019(tmp_path: Path, table: Path) -> None:
+    folder = fixture("model_monitor/sdk/constraints.json").parent
+    result = run_job(tmp_path, table, baseline_constraints=folder / "constraints.json")
+    assert result.exit_code == 0
+
+
+def test_constraints_of_another_tool(tmp_path: Path, table: Path) -> None:
+    other = tmp_path / "suite.json"
+    other.write_text('{"expectation_suite_name": "taxi", "expectations": []}')
+    result = run_job(tmp_path, table, baseline_constraints=other)
+    assert result.exit_code == 2
+    assert result.message == (
+        f"{other} has no 'features' list, so it is not a data-quality constraints file; "
+        "give baseline_constraints the constraints.json of a data-quality baseline job."
+    )
+
+
+def test_statistics_where_constraints_belong(tmp_path: Path, table: Path, baseline: Result) -> None:
+    statistics = baseline.output / "statistics.json"
+    result = run_job(tmp_path, table, baseline_constraints=statistics)
+    assert result.exit_code == 2
+    assert result.message == (
+        f"{statistics} is a statistics file; give it to baseline_statistics, and baseline_constraints the "
+        "constraints.json beside it."
+    )
+
+
+def test_constraints_where_statistics_belong(tmp_path: Path, table: Path, baseline: Result) -> None:
+    constraints = baseline.output / "constraints.json"
+    result = run_job(tmp_path, table, baseline_statistics=constraints)
+    assert result.exit_code == 2
+    assert result.message == (
+        f"{constraints} is a constraints file; give it to baseline_constraints, and baseline_statistics the "
+        "statistics.json beside it."
+    )
+
+
+@pytest.mark.parametrize("variable", ["baseline_constraints", "baseline_statistics"])
+@pytest.mark.parametrize("data", [b"", b'{"version": 0.0, "feat', b'{"features": NaN}', b"\xff{}", b"\0"])
+def test_documents_that_are_no_json(tmp_path: Path, table: Path, variable: str, data: bytes) -> None:
+    document = tmp_path / "document.json"
+    document.write_bytes(data)
+    result = run_job(tmp_path, table, **{variable: document})
+    assert result.exit_code == 2
+    with pytest.raises(orjson.JSONDecodeError) as problem:
+        orjson.loads(data)
+    assert result.message == (
+        f"{document} is not valid JSON ({problem.value}); give the file a baseline job wrote, "
+        "or mend that place."
+    )
+
+
+def test_a_document_that_is_a_list(tmp_path: Path, table: Path) -> None:
+    document = tmp_path / "document.json"
+    document.write_text("[]")
+    result = run_job(tmp_path, table, baseline_constraints=document)
+    assert result.exit_code == 2
+    assert result.message == f"{document} holds a JSON list where an object was expected."
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "problem"),
+    [
+        (("features", 0, "name"), None, "features[0] has no 'name'; is it a file of this monitor?"),
+        (("features", 0, "name"), 7, "features[0].name must be text, but is a number."),
+        (
+            ("features", 0, "inferred_type"),
+            "Integer",
+            "features[0] (a).inferred_type is 'Integer'; known are Integral, Fractional, String, Unknown.",
+        ),
+        (("features", 1), "b", "features[1] must be an object, but is text."),
+        (
+            ("features", 1, "string_constraints", "domains"),
+            ["x", 1],
+            'features[1] (b).string_constraints.domains must be a list of texts, such as ["a", "b"].',
+        ),
+        (
+            ("features", 0, "num_constraints", "is_non_negative"),
+            "yes",
+            "features[0] (a).num_constraints.is_non_negative must be true or false, but is text.",
+        ),
+    ],
+)
+def test_constraints_with_a_wrong_member(
+    tmp_path: Path, table: Path, baseline: Result, path: tuple[Any, ...], value: Any, problem: str
+) -> None:
+    document = edited(baseline, "constraints.json", *path, value=value)
+    result = run_job(tmp_path, table, baseline_constraints=document)
+    assert result.exit_code == 2
+    assert result.message == f"{document}.{problem}"
+
+
+def test_a_threshold_that_is_text(tmp_path: Path, table: Path, baseline: Result) -> None:
+    document = edited(
+        baseline, "constraints.json", "monitoring_config", "datatype_check_threshold", value="high"
+    )
+    result = run_job(tmp_path, table, baseline_constraints=document)
+    assert result.exit_code == 2
+    assert result.message == (
+        f"{document}: monitoring_config: datatype_check_threshold is 'high'; use a number such as 0.1."
+    )
+
+
+def test_a_huge_threshold_is_never_reached(tmp_path: Path, table: Path, baseline: Result) -> None:
+    document = edited(
+        *(baseline, "constraints.json", "monitoring_config", "distribution_constraints"),
+        value={"comparison_threshold": 1e300, "perform_comparison": "Enabled"},
+    )
+    variables = {**baseline_of(baseline), "baseline_constraints": document}
+    result = run_job(tmp_path, table, **variables)
+    assert result.exit_code == 0
+    assert result.violations == []
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "problem"),
+    [
+        (
+            (*COMMON, "num_present"),
+            -5,
+            f"{DOTTED}.common.num_present must be a count of 0 or more, but is -5.",
+        ),
+        (
+            (*COMMON, "num_missing"),
+            1e300,
+            f"{DOTTED}.common.num_missing must be a count of 0 or more, but is 1e+300.",
+        ),
+        (
+            ("features", 0, "numerical_statistics", "distribution", "kll", "sketch", "data"),
+            [["x"]],
+            f"{DOTTED}.distribution.kll.sketch.data must be lists of numbers, one per level.",
+        ),
+        (
+            ("features", 1, "data_types", "String"),
+            [],
+            "features[1] (b).data_types.String must be a number, but is a list.",
+        ),
+        (("dataset", "item_count"), "many", "dataset.item_count must be a number, but is text."),
+    ],
+)
+def test_statistics_with_a_wrong_member(
+    tmp_path: Path, table: Path, baseline: Result, path: tuple[Any, ...], value: Any, problem: str
+) -> None:
+    document = edited(baseline, "statistics.json", *path, value=value)
+    result = run_job(tmp_path, table, baseline_statistics=document)
+    assert result.exit_code == 2
+    assert result.message == f"{document}.{problem}"
