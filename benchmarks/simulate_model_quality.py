@@ -1,7 +1,7 @@
 """How often model-quality decisions are wrong: false alarms, changes found, truths outside their interval.
 
-Draws a baseline and windows of models of the kinds that occur in practice, passes them through the analyzer as
-record batches, and counts. `docs/model_quality.md` holds the tables of a full run.
+Draws a baseline and windows of models of the kinds that occur in practice, passes them through the analyzer
+as record batches, and counts. `docs/model_quality.md` holds the tables of a full run.
 
     python -m benchmarks.simulate_model_quality [--windows N] [--seed S]
 """
