@@ -1,1 +1,1 @@
-"""The demo: a delay model for flights out of New York, and how its data drift in July."""
+"""The demo: a delay model for flights out of New York, how its data drift, and when it stops being good."""

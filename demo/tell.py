@@ -7,14 +7,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 from demo.commands import baseline_command, monitoring_command, run_job, shell_text
-from demo.story import CONTROL, JULY, TRAINING, Data, Layout, make_data, prepare_directory, write_data
+from demo.story import APRIL, CONTROL, JULY, TRAINING, Data, Layout, make_data, prepare_directory, write_data
 from demo.summary import describe_changes, describe_quiet, read_features, read_report
+from demo.tell_model import tell_model
 
 Say = Callable[[str], None]
 
 
 def tell(directory: Path, say: Say) -> None:
-    """Make the data, run the three jobs and say what they found.
+    """Make the data, run the jobs and say what they found.
 
     Parameters
     ----------
@@ -37,7 +38,12 @@ def tell(directory: Path, say: Say) -> None:
     _run("2. Learn what normal looks like: statistics and suggested constraints", "baseline", layout, say)
     _run("3. Control: those held-out flights, on 1 April. Nothing changed", "control", layout, say)
     _run("4. The week of 8 to 14 July", "july", layout, say)
-    _conclude(data, layout, say)
+    _conclude(layout, say)
+    tell_model(data, layout, say)
+    say("")
+    say(f"All files are in {layout.directory}, every job's log included. Open first:")
+    say(f"  {layout.report(JULY) / 'constraint_violations.json'}")
+    say(f"  {layout.measurement(APRIL) / 'constraint_violations.json'}")
     say("")
     say(f"Took {time.monotonic() - started:.0f} s.")
 
@@ -48,8 +54,9 @@ def _prepare(data: Data, layout: Layout, say: Say) -> None:
     say("1. Prepare the data")
     say(f"   {len(data.training):>6,} flights of January to March to learn from   {layout.training}")
     say(f"   {len(data.control):>6,} flights of the same months, held out at random and replayed on 1 April")
+    say(f"   {len(data.april):>6,} flights of 21 to 27 April, for the second part")
     say(f"   {len(data.july):>6,} flights of 8 to 14 July")
-    say(f"   the last two as SageMaker captures, {files} files   {layout.captures}")
+    say(f"   the last three as SageMaker captures, {files} files   {layout.captures}")
 
 
 def _run(title: str, name: str, layout: Layout, say: Say) -> None:
@@ -63,7 +70,7 @@ def _run(title: str, name: str, layout: Layout, say: Say) -> None:
     say("   " + (directory / "message").read_text(encoding="utf-8").strip())
 
 
-def _conclude(data: Data, layout: Layout, say: Say) -> None:
+def _conclude(layout: Layout, say: Say) -> None:
     baseline = read_features(layout.baseline)
     control, july = (read_report(layout.report(window)) for window in (CONTROL, JULY))
     say("")
@@ -76,6 +83,3 @@ def _conclude(data: Data, layout: Layout, say: Say) -> None:
     say(f"{JULY.title}: {len(july.violations)} violations in {july.rows:,} flights")
     for line in (*describe_changes(baseline, july, TRAINING, JULY.title), *describe_quiet(july)):
         say(line)
-    say("")
-    say(f"All files are in {layout.directory}, every job's log included. Open first:")
-    say(f"  {layout.report(JULY) / 'constraint_violations.json'}")

@@ -1,4 +1,4 @@
-"""The demo's data, made once for all its tests."""
+"""The demo's data, made once for all its tests, and one run of the demo."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from demo.story import Data
+    from demo.story import Data, Layout
 
 
 @pytest.fixture(scope="session")
@@ -19,3 +19,18 @@ def data() -> Data:
     from demo.story import make_data
 
     return make_data()
+
+
+@pytest.fixture(scope="session")
+def told(tmp_path_factory: pytest.TempPathFactory, data: Data) -> tuple[Layout, str]:
+    """Run the demo once; return where its files are and what it printed."""
+    from demo import __main__ as demo
+    from demo.story import Layout
+
+    directory = tmp_path_factory.mktemp("demo") / "output"
+    lines: list[str] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("demo.tell.make_data", lambda: data)
+        patch.setattr(demo, "say", lambda text="": lines.append(text))
+        assert demo.main(["--output", str(directory)]) == 0
+    return Layout(directory), "\n".join(lines)
