@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NoReturn
 import contract
 from contract.errors import MonitorError
 from contract.outcome import shorten, write_message
+from contract.process import leave_out_pandas, limit_threads
 from contract.settings import Settings, build_parser, message_file, read_settings
 
 if TYPE_CHECKING:
@@ -87,6 +88,7 @@ def run_program(command: Command, arguments: Sequence[str] | None = None) -> int
     arguments
         Command-line arguments; default those of the process.
     """
+    own_process = arguments is None
     arguments = sys.argv[1:] if arguments is None else arguments
     # Environment of the process is read here, once, and nowhere else for settings.
     environment = dict(os.environ)
@@ -99,6 +101,8 @@ def run_program(command: Command, arguments: Sequence[str] | None = None) -> int
         _start_log(settings.log_level)
         if settings.validate_only:
             return _validate(settings, command)
+        if own_process:
+            _arrange_process(settings)
         exit_code, message = command.run(settings)
     except MonitorError as error:
         exit_code, message = error.exit_code, error.message
@@ -142,6 +146,12 @@ def _run(settings: Settings, monitor: Monitor) -> tuple[int, str]:
     _log.info("Wrote %s to %s", ", ".join(outcome.files), settings.output_path)
     _log.info("%s", outcome.message)
     return outcome.exit_code, outcome.message
+
+
+def _arrange_process(settings: Settings) -> None:
+    limit_threads()
+    if not (settings.record_preprocessor_script or settings.post_analytics_processor_script):
+        leave_out_pandas()
 
 
 def _validate(settings: Settings, command: Command) -> int:

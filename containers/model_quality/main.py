@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -42,9 +41,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments
         Command-line arguments; default those of the process.
     """
-    # One level of parallelism: the splits. NumPy's linear algebra must not add its own threads.
-    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ.setdefault(variable, "1")
     return run_command(MONITOR, arguments)
 
 

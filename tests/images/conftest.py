@@ -3,8 +3,19 @@
 from __future__ import annotations
 
 import pytest
+from captured_predictions import predict, write_table
 from image_data import write_baseline
-from image_runner import CSV_WITH_HEADER, DOCKER, IMAGE, ImageRun, call, run_image, unavailable
+from image_runner import (
+    CSV_WITH_HEADER,
+    DOCKER,
+    IMAGES,
+    MODEL_QUALITY,
+    ImageRun,
+    call,
+    run_image,
+    shared_folder,
+    unavailable,
+)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -17,15 +28,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(scope="session", autouse=True)
-def image() -> str:
-    """Return the name of the image under test."""
-    try:
-        found = call(DOCKER, "image", "inspect", IMAGE)
-    except FileNotFoundError:
-        unavailable(f"there is no command {DOCKER}; install Docker, or name another engine: DOCKER=...")
-    if found.returncode:
-        unavailable(f"image {IMAGE} was not found ({found.stderr.strip()}); build it: make images")
-    return IMAGE
+def images() -> dict[str, str]:
+    """Return the images under test by their short names."""
+    for image in IMAGES.values():
+        try:
+            found = call(DOCKER, "image", "inspect", image)
+        except FileNotFoundError:
+            unavailable(f"there is no command {DOCKER}; install Docker, or name another engine: DOCKER=...")
+        if found.returncode:
+            unavailable(f"image {image} was not found ({found.stderr.strip()}); build it: make images")
+    return IMAGES
 
 
 @pytest.fixture(scope="session")
@@ -37,6 +49,27 @@ def baseline(tmp_path_factory: pytest.TempPathFactory) -> ImageRun:
         mounts={"/data": write_baseline(folder / "data")},
         dataset_source="/data",
         dataset_format=CSV_WITH_HEADER,
+        output_path="/output",
+        output_message_file="/output/message",
+    )
+
+
+@pytest.fixture(scope="session")
+def model_baseline(tmp_path_factory: pytest.TempPathFactory) -> ImageRun:
+    """Return a model-quality baseline job's run, made once."""
+    folder = tmp_path_factory.mktemp("model-baseline")
+    data = shared_folder(folder / "data")
+    write_table(data / "data.csv", predict(2_000, seed=1)).chmod(0o644)
+    return run_image(
+        folder,
+        image=MODEL_QUALITY,
+        mounts={"/data": data},
+        dataset_source="/data",
+        dataset_format=CSV_WITH_HEADER,
+        problem_type="BinaryClassification",
+        inference_attribute="prediction",
+        probability_attribute="probability",
+        ground_truth_attribute="label",
         output_path="/output",
         output_message_file="/output/message",
     )

@@ -12,9 +12,14 @@ from typing import Any, NoReturn
 import pytest
 
 DOCKER = os.environ.get("DOCKER", "docker")
-IMAGE = "{}/data-quality:{}".format(
-    os.environ.get("IMAGE_PREFIX", "model-monitor"), os.environ.get("IMAGE_TAG", "latest")
+NAMES = ("data-quality", "model-quality")
+DATA_QUALITY, MODEL_QUALITY = (
+    "{}/{}:{}".format(
+        os.environ.get("IMAGE_PREFIX", "model-monitor"), name, os.environ.get("IMAGE_TAG", "latest")
+    )
+    for name in NAMES
 )
+IMAGES = dict(zip(NAMES, (DATA_QUALITY, MODEL_QUALITY), strict=True))
 CSV_WITH_HEADER = '{"csv":{"header":true}}'
 SOMEBODY = "12345:0"
 
@@ -59,19 +64,23 @@ def run_image(
     *arguments: str,
     mounts: dict[str, Path] | None = None,
     user: str | None = SOMEBODY,
+    image: str = DATA_QUALITY,
+    entrypoint: str | None = None,
     **variables: str,
 ) -> ImageRun:
-    """Run the image with `variables` as environment, `mounts` read-only and `folder`/output as /output."""
+    """Run an image with `variables` as environment, `mounts` read-only and `folder`/output as /output."""
     output = shared_folder(folder / "output")
     command: list[str | Path] = [DOCKER, "run", "--rm", *LOCKED_DOWN]
     if user:
         command += ["--user", user]
+    if entrypoint:
+        command += ["--entrypoint", entrypoint]
     for target, source in (mounts or {}).items():
         command += ["--volume", f"{source}:{target}:ro"]
     command += ["--volume", f"{output}:/output"]
     for name, value in variables.items():
         command += ["--env", f"{name}={value}"]
-    result = call(*command, IMAGE, *arguments)
+    result = call(*command, image, *arguments)
     return ImageRun(result.returncode, result.stdout, result.stderr, output)
 
 

@@ -1,7 +1,8 @@
 """What a user of the SageMaker SDK does, in the SDK's local mode. Run with the SDK's own environment.
 
-Usage: sdk_driver.py IMAGE FOLDER. FOLDER holds `baseline/data.csv` and `window/data.csv`; what the SDK's
-classes read from the outputs is written to `answers.json` beside them. S3 is where AWS_ENDPOINT_URL points.
+Usage: sdk_driver.py DATA_QUALITY_IMAGE MODEL_QUALITY_IMAGE FOLDER. FOLDER holds `baseline/data.csv` and
+`window/data.csv`, and under `model/` a baseline, captures and labels; what the SDK's classes read from the
+outputs is written to `answers.json` beside them. S3 is where AWS_ENDPOINT_URL points.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from sagemaker.model_monitor import (
     ConstraintViolations,
     DatasetFormat,
     DefaultModelMonitor,
+    ModelQualityMonitor,
     Statistics,
 )
 from sagemaker.processing import ProcessingInput, ProcessingOutput, Processor
@@ -26,10 +28,12 @@ BUCKET = "monitor-tests"
 OUTPUT = "/opt/ml/processing/output"
 
 
-def main(image: str, folder: Path) -> None:
+def main(data_quality: str, model_quality: str, folder: Path) -> None:
     boto3.client("s3").create_bucket(Bucket=BUCKET)
     session = LocalSession(default_bucket=BUCKET)
-    answers = suggest_baseline(image, folder, session) | monitor(image, folder, session)
+    answers = suggest_baseline(data_quality, folder, session) | monitor(data_quality, folder, session)
+    answers |= suggest_model_baseline(model_quality, folder / "model", session)
+    answers |= monitor_model(model_quality, folder / "model", session)
     (folder / "answers.json").write_text(json.dumps(answers), encoding="utf-8")
 
 
@@ -103,6 +107,83 @@ def monitor(image: str, folder: Path, session: LocalSession) -> dict:
     }
 
 
+def suggest_model_baseline(image: str, folder: Path, session: LocalSession) -> dict:
+    monitor = ModelQualityMonitor(role=ROLE, instance_type="local", sagemaker_session=session)
+    monitor.image_uri = image
+    monitor.suggest_baseline(
+        baseline_dataset=str(folder / "baseline" / "data.csv"),
+        dataset_format=DatasetFormat.csv(header=True),
+        problem_type="BinaryClassification",
+        inference_attribute="prediction",
+        probability_attribute="probability",
+        ground_truth_attribute="label",
+        output_s3_uri=f"s3://{BUCKET}/model-baseline",
+        wait=True,
+        logs=False,
+    )
+    download(session, "model-baseline", folder / "documents")
+    statistics = Statistics.from_file_path(
+        str(folder / "documents" / "statistics.json"), sagemaker_session=session
+    )
+    constraints = Constraints.from_file_path(
+        str(folder / "documents" / "constraints.json"), sagemaker_session=session
+    )
+    return {
+        "model_accuracy": statistics.body_dict["binary_classification_metrics"]["accuracy"]["value"],
+        "model_constraints": list(constraints.body_dict["binary_classification_constraints"]),
+    }
+
+
+def monitor_model(image: str, folder: Path, session: LocalSession) -> dict:
+    # The variables of a scheduled execution, and the labels beside the captures: no merge job in between.
+    baseline, inputs = "/opt/ml/processing/baseline", "/opt/ml/processing/input"
+    processor = Processor(
+        role=ROLE,
+        image_uri=image,
+        instance_count=1,
+        instance_type="local",
+        sagemaker_session=session,
+        env={
+            "analysis_type": "MODEL_QUALITY",
+            "dataset_source": f"{inputs}/endpoint",
+            "dataset_format": '{"sagemakerCaptureJson":{"captureIndexNames":["endpointOutput"]}}',
+            "ground_truth_source": f"{inputs}/groundtruth",
+            "problem_type": "BinaryClassification",
+            "inference_attribute": "0",
+            "probability_attribute": "1",
+            "baseline_constraints": f"{baseline}/constraints/constraints.json",
+            "baseline_statistics": f"{baseline}/stats/statistics.json",
+            "output_path": OUTPUT,
+            "publish_cloudwatch_metrics": "Enabled",
+            "sagemaker_endpoint_name": "endpoint",
+            "sagemaker_monitoring_schedule_name": "schedule",
+            "start_time": "2026-05-06T22:00:00Z",
+            "end_time": "2026-05-06T23:00:00Z",
+        },
+    )
+    documents = f"s3://{BUCKET}/model-baseline"
+    processor.run(
+        inputs=[
+            ProcessingInput(f"{folder}/captures", f"{inputs}/endpoint", "endpoint_input_1"),
+            ProcessingInput(f"{folder}/labels", f"{inputs}/groundtruth", "ground_truth_input"),
+            ProcessingInput(f"{documents}/constraints.json", f"{baseline}/constraints", "constraints"),
+            ProcessingInput(f"{documents}/statistics.json", f"{baseline}/stats", "baseline"),
+        ],
+        outputs=[ProcessingOutput(OUTPUT, f"s3://{BUCKET}/model-reports", "result")],
+        logs=False,
+    )
+    download(session, "model-reports", folder / "documents")
+    violations = ConstraintViolations.from_file_path(
+        str(folder / "documents" / "constraint_violations.json"), sagemaker_session=session
+    )
+    return {
+        "model_violations": [
+            [violation["metric_name"], violation["constraint_check_type"]]
+            for violation in violations.body_dict["violations"]
+        ]
+    }
+
+
 def download(session: LocalSession, prefix: str, folder: Path) -> None:
     folder.mkdir(exist_ok=True)
     for key in session.list_s3_files(BUCKET, prefix):
@@ -110,4 +191,4 @@ def download(session: LocalSession, prefix: str, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))
+    main(sys.argv[1], sys.argv[2], Path(sys.argv[3]))

@@ -1,7 +1,8 @@
-"""The example Job's pod, run by Podman as it is written, volumes and image apart."""
+"""The example Jobs' pods, run by Podman as they are written, claims and image apart."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -11,11 +12,13 @@ from typing import Any
 
 import pytest
 import yaml
+from captured_predictions import predict, write_captures, write_labels
 from fixtures import ROOT
 from image_data import write_window
 from image_runner import CSV_WITH_HEADER, DOCKER, ImageRun, call, shared_folder, unavailable
 
-JOB = ROOT / "orchestrators" / "kubernetes" / "data-quality-job.yaml"
+JOBS = ROOT / "orchestrators" / "kubernetes"
+REPORTS = ["constraint_violations.json", "constraints.json", "statistics.json"]
 # Containers get the limits of a plain machine; asking for more than this one has would fail.
 CONTAINERS_CONF = """\
 [containers]
@@ -34,75 +37,105 @@ class Podman:
         self._environment = {**os.environ, "CONTAINERS_CONF": str(folder / "containers.conf")}
         self._command = ["podman", "--root", str(folder / "storage"), "--runroot", str(folder / "run")]
 
-        self.image = ""
+        self.images: dict[str, str] = {}
 
-    def load(self, archive: Path) -> None:
-        """Load an image and remember the name it gets here."""
+    def load(self, name: str, archive: Path) -> None:
+        """Load an image and remember what it is called here."""
         loaded = self("load", "--input", archive)
         assert loaded.returncode == 0, loaded.stderr
-        self.image = loaded.stdout.strip().rpartition(" ")[2]
+        self.images[name] = loaded.stdout.strip().rpartition(" ")[2]
 
     def __call__(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
         return call(*self._command, *arguments, env=self._environment)
 
 
 @pytest.fixture(scope="module")
-def podman(tmp_path_factory: pytest.TempPathFactory, image: str) -> Iterator[Podman]:
-    """Return Podman with the image loaded from Docker."""
+def podman(tmp_path_factory: pytest.TempPathFactory, images: dict[str, str]) -> Iterator[Podman]:
+    """Return Podman with the images loaded from Docker."""
     if not shutil.which("podman"):
         unavailable("podman is not installed")
     folder = tmp_path_factory.mktemp("podman")
     podman = Podman(folder)
     archive = folder / "image.tar"
     try:
-        call(DOCKER, "save", "--output", archive, image, check=True)
-        podman.load(archive)
-        archive.unlink()
+        for name, image in images.items():
+            call(DOCKER, "save", "--output", archive, image, check=True)
+            podman.load(name, archive)
+            archive.unlink()
         yield podman
     finally:
         podman("rmi", "--all", "--force")
 
 
-def pod(image: str, volumes: dict[str, Path], variables: dict[str, str]) -> dict[str, Any]:
-    """Return the Job's pod with directories for its volumes and these variables besides its own."""
-    template = yaml.safe_load(JOB.read_text(encoding="utf-8"))["spec"]["template"]
+def pod(name: str, image: str, volumes: dict[str, Path], variables: dict[str, str]) -> dict[str, Any]:
+    """Return a Job's pod with directories for its claims and these variables besides its own."""
+    job = yaml.safe_load((JOBS / f"{name}-job.yaml").read_text(encoding="utf-8"))
+    template = job["spec"]["template"]
     specification = template["spec"]
-    assert {volume["name"] for volume in specification["volumes"]} == set(volumes)
+    claims = {volume["name"] for volume in specification["volumes"] if "persistentVolumeClaim" in volume}
+    assert claims == set(volumes)
     specification["volumes"] = [
-        {"name": name, "hostPath": {"path": str(path), "type": "Directory"}} for name, path in volumes.items()
+        {"name": volume["name"], "hostPath": {"path": str(volumes[volume["name"]]), "type": "Directory"}}
+        if volume["name"] in volumes
+        else volume
+        for volume in specification["volumes"]
     ]
+    for container in [*specification.get("initContainers", []), *specification["containers"]]:
+        container["image"] = image
+        container["imagePullPolicy"] = "Never"
     (container,) = specification["containers"]
-    container["image"] = image
-    container["imagePullPolicy"] = "Never"
     merged = {entry["name"]: entry["value"] for entry in container["env"]} | variables
-    container["env"] = [{"name": name, "value": value} for name, value in merged.items()]
+    container["env"] = [{"name": variable, "value": value} for variable, value in merged.items()]
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {**template["metadata"], "name": "data-quality"},
+        "metadata": {**template["metadata"], "name": name},
         "spec": specification,
     }
 
 
-def test_pod_of_the_job_runs_as_written(tmp_path: Path, podman: Podman, baseline: ImageRun) -> None:
+def play(podman: Podman, folder: Path, name: str, volumes: dict[str, Path], **variables: str) -> list[str]:
+    """Run the pod of a Job to its end, which must be a good one; return the names of its reports."""
+    manifest = folder / "pod.yaml"
+    manifest.write_text(yaml.safe_dump(pod(name, podman.images[name], volumes, variables)), encoding="utf-8")
+    played = podman("play", "kube", manifest)
+    container = f"{name}-{name}"
+    try:
+        log = podman("logs", container)
+        assert played.returncode == 0, played.stdout + played.stderr + log.stderr
+        exit_code = podman("wait", container).stdout.strip()
+        log = podman("logs", container)
+        assert exit_code == "0", log.stdout + log.stderr
+        inspected = podman(
+            "inspect", "--format", "{{.Config.User}} {{.HostConfig.ReadonlyRootfs}}", container
+        )
+    finally:
+        podman("play", "kube", "--down", manifest)
+        podman("volume", "prune", "--force")
+    assert inspected.stdout.strip() == "10001:10001 true"
+    return sorted(file.name for file in volumes["reports"].iterdir())
+
+
+def test_pod_of_the_data_quality_job(tmp_path: Path, podman: Podman, baseline: ImageRun) -> None:
     volumes = {
         "captures": write_window(tmp_path / "captures"),
         "baseline": baseline.output,
         "reports": shared_folder(tmp_path / "reports"),
     }
-    manifest = tmp_path / "pod.yaml"
-    variables = {"dataset_format": CSV_WITH_HEADER}
-    manifest.write_text(yaml.safe_dump(pod(podman.image, volumes, variables)), encoding="utf-8")
-    played = podman("play", "kube", manifest)
-    assert played.returncode == 0, played.stdout + played.stderr
-    name = "data-quality-data-quality"
-    try:
-        exit_code = podman("wait", name).stdout.strip()
-        log = podman("logs", name)
-        assert exit_code == "0", log.stdout + log.stderr
-        inspected = podman("inspect", "--format", "{{.Config.User}} {{.HostConfig.ReadonlyRootfs}}", name)
-    finally:
-        podman("play", "kube", "--down", manifest)
-    assert inspected.stdout.strip() == "10001:10001 true"
-    files = sorted(file.name for file in (tmp_path / "reports").iterdir())
-    assert files == ["constraint_violations.json", "constraints.json", "statistics.json"]
+    assert play(podman, tmp_path, "data-quality", volumes, dataset_format=CSV_WITH_HEADER) == REPORTS
+
+
+def test_pod_of_the_model_quality_job_joins_labels_first(
+    tmp_path: Path, podman: Podman, model_baseline: ImageRun
+) -> None:
+    predictions = predict(1_500, seed=2, wrong=0.5)
+    volumes = {
+        "captures": write_captures(tmp_path / "captures", predictions),
+        "labels": write_labels(tmp_path / "labels", predictions.labels),
+        "baseline": model_baseline.output,
+        "reports": shared_folder(tmp_path / "reports"),
+    }
+    assert play(podman, tmp_path, "model-quality", volumes) == REPORTS
+    statistics = json.loads((tmp_path / "reports" / "statistics.json").read_text(encoding="utf-8"))
+    accuracy = statistics["binary_classification_metrics"]["accuracy"]["value"]
+    assert accuracy == pytest.approx(predictions.accuracy, abs=1e-12)

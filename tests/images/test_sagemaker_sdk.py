@@ -1,4 +1,4 @@
-"""The image in the SageMaker SDK's local mode: same classes, same variables, same documents."""
+"""The images in the SageMaker SDK's local mode: same classes, same variables, same documents."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from captured_predictions import predict, write_captures, write_labels, write_table
 from fixtures import ROOT
 from image_data import FEATURES, ROWS, write_baseline, write_window
 from image_runner import DOCKER, call, unavailable
 
 SDK = ROOT / ".cache" / "sdk-venv" / "bin"
 SECONDS_TO_START = 60
+WORSE = predict(1_500, seed=2, wrong=0.5)
 # A test tells nobody that it ran.
 SDK_CONFIGURATION = """\
 SchemaVersion: "1.0"
@@ -80,7 +82,7 @@ def listed(*command: str) -> set[str]:
 
 @pytest.fixture(scope="module")
 def answers(
-    image: str, s3_endpoint: str, tidy_docker: None, tmp_path_factory: pytest.TempPathFactory
+    images: dict[str, str], s3_endpoint: str, tidy_docker: None, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Any]:
     """Run a baseline job and a monitoring job through the SDK; return what it read from their outputs."""
     if not shutil.which("docker-compose") and call("docker", "compose", "version").returncode:
@@ -88,6 +90,9 @@ def answers(
     folder = tmp_path_factory.mktemp("sdk")
     write_baseline(folder / "baseline")
     write_window(folder / "window")
+    write_table(folder / "model" / "baseline" / "data.csv", predict(2_000, seed=1))
+    write_captures(folder / "model" / "captures", WORSE)
+    write_labels(folder / "model" / "labels", WORSE.labels)
     (folder / "sdk.yaml").write_text(SDK_CONFIGURATION, encoding="utf-8")
     environment = {
         **os.environ,
@@ -102,7 +107,7 @@ def answers(
         "HOME": str(folder),
     }
     driver = Path(__file__).with_name("sdk_driver.py")
-    result = call(SDK / "python", driver, image, folder, env=environment, cwd=folder)
+    result = call(SDK / "python", driver, *images.values(), folder, env=environment, cwd=folder)
     assert result.returncode == 0, result.stdout + result.stderr
     return json.loads((folder / "answers.json").read_text(encoding="utf-8"))
 
@@ -115,3 +120,12 @@ def test_suggest_baseline_completes_and_its_documents_load(answers: dict[str, An
 
 def test_monitoring_completes_and_its_violations_load(answers: dict[str, Any]) -> None:
     assert ["income", "baseline_drift_check"] in answers["violations"]
+
+
+def test_suggest_baseline_of_a_model_completes_and_its_documents_load(answers: dict[str, Any]) -> None:
+    assert answers["model_accuracy"] == pytest.approx(predict(2_000, seed=1).accuracy, abs=1e-12)
+    assert {"accuracy", "auc", "precision", "recall"} <= set(answers["model_constraints"])
+
+
+def test_monitoring_a_model_completes_and_its_violations_load(answers: dict[str, Any]) -> None:
+    assert ["accuracy", "LessThanThreshold"] in answers["model_violations"]
