@@ -1,4 +1,4 @@
-"""Merge captures with as many labels, and say what it cost: `python -m benchmarks.merge --records 1000000`."""
+"""Merge captures with as many labels, and say what it cost: `python -m benchmarks.merge --help`."""
 
 from __future__ import annotations
 

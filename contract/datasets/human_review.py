@@ -13,6 +13,7 @@ A file counts as such when its name ends with ``.json`` and its content is one o
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -127,9 +128,11 @@ def _label_of(answer: dict[str, Any], review: HumanReview, path: str) -> tuple[s
             return _as_label(found)
     wanted = "no single value" if review.label_attribute is None else f"no {review.label_attribute!r}"
     there = ", ".join(leaves) or "nothing"
+    close = difflib.get_close_matches(review.label_attribute or "", leaves, 1)
+    fix = "set human_review_label_attribute to the one that is the label"
     raise DatasetError(
-        f"{path} has {wanted} in humanAnswers.answerContent, which holds {there[:200]}; "
-        "set human_review_label_attribute to the one that is the label."
+        f"{path} has {wanted} in humanAnswers.answerContent, which holds {there[:200]}; {fix}"
+        + (f": did you mean {close[0]}?" if close else ".")
     )
 
 
