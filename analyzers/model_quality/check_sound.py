@@ -28,7 +28,7 @@ from contract.documents.violations import Violation, Violations
 from contract.errors import DocumentError
 
 # Probability that a window without any change raises a violation.
-FALSE_ALARM_RATE = 0.008
+FALSE_ALARM_RATE = 0.005
 
 _SAME_TEST = {
     "true_positive_rate": "recall",

@@ -1,0 +1,271 @@
+"""Constraints, decisions by both sets of rules, and estimates for rows without labels."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from quality_tables import (
+    batch,
+    binary_analyzer,
+    binary_batch,
+    measure,
+    multiclass_analyzer,
+    regression_analyzer,
+)
+
+from analyzers.model_quality.analyzer import ModelQualityAnalyzer
+from analyzers.model_quality.calibration import isotonic
+from analyzers.model_quality.resampling import area_interval
+from contract.analyzer import Baseline
+from contract.documents import json_layout
+from contract.documents.model_quality import (
+    MODEL_QUALITY,
+    MetricConstraint,
+    ModelQualityBaseline,
+    read_constraints,
+    read_statistics,
+)
+from contract.errors import DocumentError
+
+
+def baseline_of(analyzer: ModelQualityAnalyzer, table: pa.RecordBatch) -> ModelQualityBaseline:
+    """Return the baseline as a later job reads it from its files."""
+    statistics = measure(analyzer, table)
+    sound = analyzer.rules == "sound"
+    written = json_layout.dumps(MODEL_QUALITY.write_statistics(statistics, sound))
+    constraints = json_layout.dumps(MODEL_QUALITY.write_constraints(analyzer.suggest(statistics, None)))
+    return Baseline(
+        read_statistics(json_layout.loads(written, "statistics.json"), "statistics.json"),
+        read_constraints(json_layout.loads(constraints, "constraints.json"), "constraints.json"),
+    )
+
+
+def turned(table: pa.RecordBatch, share: float, generator: np.random.Generator) -> pa.RecordBatch:
+    """Return the table with a share of its labels turned round."""
+    labels = np.asarray(table.column("label"))
+    labels = np.where(generator.random(labels.size) < share, 1 - labels, labels)
+    return batch(label=labels, prediction=table.column("prediction"), score=table.column("score"))
+
+
+def test_sound_rules_hold_without_change_and_find_five_points() -> None:
+    generator = np.random.default_rng(1)
+    analyzer = binary_analyzer()
+    baseline = baseline_of(analyzer, binary_batch(generator, 5000))
+    alarms = found = 0
+    for _ in range(8):
+        window = binary_batch(generator, 5000)
+        alarms += bool(analyzer.check(measure(analyzer, window), baseline).violations.violations)
+        worse = measure(analyzer, turned(window, 0.08, generator))
+        violations = analyzer.check(worse, baseline).violations.violations
+        found += "accuracy" in {violation.metric_name for violation in violations}
+    assert alarms <= 1
+    assert found == 8
+
+
+def test_sagemaker_rules_alarm_at_any_value_that_is_worse() -> None:
+    generator = np.random.default_rng(2)
+    analyzer = binary_analyzer(rules="sagemaker")
+    baseline = baseline_of(analyzer, binary_batch(generator, 5000))
+    window = measure(analyzer, turned(binary_batch(generator, 5000), 0.2, generator))
+    violations = analyzer.check(window, baseline).violations.violations
+    assert [violation.metric_name for violation in violations] == [
+        "auc", "precision", "truePositiveRate", "f1", "accuracy", "falsePositiveRate", "trueNegativeRate",
+        "falseNegativeRate", "recall", "f2", "f0_5",
+    ]  # fmt: skip
+    first = violations[0]
+    auc = window.metrics["auc"]
+    threshold = json_layout.java_double(baseline.constraints.metrics["auc"].threshold)
+    assert first.constraint_check_type == "LessThanThreshold"
+    assert first.description == (
+        f"Metric auc with {json_layout.java_double(auc.value)} +/- "
+        f"{json_layout.java_double(auc.standard_deviation)} was LessThanThreshold '{threshold}'"
+    )
+    assert violations[5].constraint_check_type == "GreaterThanThreshold"
+
+
+def test_a_threshold_that_somebody_set_is_exact_and_stays() -> None:
+    generator = np.random.default_rng(3)
+    analyzer = binary_analyzer()
+    baseline = baseline_of(analyzer, binary_batch(generator, 5000))
+    constraints = baseline.constraints
+    constraints.metrics = {
+        "accuracy": MetricConstraint(0.5, "LessThanThreshold", {"additional_properties": None}),
+        "log_loss": MetricConstraint(0.01, "GreaterThanThreshold"),
+        "auc": constraints.metrics["auc"],
+    }
+    window = measure(analyzer, binary_batch(generator, 5000))
+    violations = analyzer.check(window, baseline).violations.violations
+    assert [violation.metric_name for violation in violations] == ["log_loss"]
+    suggested = analyzer.suggest(window, baseline).metrics
+    assert suggested["accuracy"] == constraints.metrics["accuracy"]
+    assert suggested["log_loss"].threshold == 0.01
+    assert suggested["auc"].threshold == window.value("auc")
+    assert set(suggested) == {"accuracy", "log_loss", "auc"}
+
+
+def test_a_constraint_on_no_metric_is_refused() -> None:
+    analyzer = binary_analyzer()
+    baseline = baseline_of(analyzer, binary_batch(np.random.default_rng(4), 500))
+    baseline.constraints.metrics["acuracy"] = MetricConstraint(0.9, "LessThanThreshold")
+    with pytest.raises(DocumentError, match="did you mean 'accuracy'"):
+        analyzer.check(measure(analyzer, binary_batch(np.random.default_rng(5), 500)), baseline)
+
+
+def test_a_baseline_of_another_problem_is_refused() -> None:
+    baseline = baseline_of(binary_analyzer(), binary_batch(np.random.default_rng(4), 500))
+    analyzer = regression_analyzer()
+    with pytest.raises(DocumentError, match="BinaryClassification, but the window is Regression"):
+        analyzer.check(measure(analyzer, batch(label=[1.0, 2.0], prediction=[1.0, 2.5])), baseline)
+
+
+def test_a_small_window_says_how_many_rows_it_would_need() -> None:
+    generator = np.random.default_rng(6)
+    analyzer = binary_analyzer()
+    baseline = baseline_of(analyzer, binary_batch(generator, 20_000))
+    decision = analyzer.check(measure(analyzer, binary_batch(generator, 100)), baseline)
+    assert any("The window has 100 labelled rows" in note and "recall (" in note for note in decision.notes)
+    decision = analyzer.check(measure(analyzer, binary_batch(generator, 20_000)), baseline)
+    assert not any("need more" in note for note in decision.notes)
+
+
+def test_constraints_alone_are_exact() -> None:
+    generator = np.random.default_rng(7)
+    analyzer = binary_analyzer()
+    baseline = baseline_of(analyzer, binary_batch(generator, 5000))
+    window = measure(analyzer, turned(binary_batch(generator, 5000), 0.1, generator))
+    decision = analyzer.check(window, Baseline(None, baseline.constraints))
+    assert decision.violations.violations
+    assert any("thresholds are taken as exact" in note for note in decision.notes)
+
+
+def test_a_smaller_share_of_the_budget_asks_for_more() -> None:
+    generator = np.random.default_rng(8)
+    analyzer = binary_analyzer()
+    baseline = baseline_of(analyzer, binary_batch(generator, 5000))
+    window = measure(analyzer, turned(binary_batch(generator, 600), 0.05, generator))
+    counts = [
+        len(analyzer.with_error_share(share).check(window, baseline).violations.violations)
+        for share in (1.0, 0.1, 1e-3)
+    ]
+    assert counts == sorted(counts, reverse=True)
+
+
+@pytest.mark.parametrize("problem", ["multiclass", "regression"])
+def test_other_problems_hold_without_change_and_find_one(problem: str) -> None:
+    generator = np.random.default_rng(9)
+    analyzer = multiclass_analyzer() if problem == "multiclass" else regression_analyzer()
+
+    def table(worse: float) -> pa.RecordBatch:
+        if problem == "multiclass":
+            labels = generator.integers(0, 4, 4000)
+            right = generator.random(4000) < 0.8 - worse
+            return batch(label=labels, prediction=np.where(right, labels, generator.integers(0, 4, 4000)))
+        labels = generator.normal(10.0, 3.0, 4000)
+        return batch(label=labels, prediction=labels + (1.0 + worse) * generator.normal(size=4000))
+
+    baseline = baseline_of(analyzer, table(0.0))
+    assert not analyzer.check(measure(analyzer, table(0.0)), baseline).violations.violations
+    assert analyzer.check(measure(analyzer, table(0.15)), baseline).violations.violations
+
+
+def test_every_metric_is_published_by_its_name() -> None:
+    statistics = measure(binary_analyzer(rules="sagemaker"), binary_batch(np.random.default_rng(10), 300))
+    published = {metric.name for metric in binary_analyzer().metrics(statistics, None, None)}
+    assert published >= {
+        "f0_5_best_constant_classifier", "auc", "precision", "accuracy_best_constant_classifier",
+        "true_positive_rate", "f1", "false_negative_rate", "recall_best_constant_classifier", "f2",
+    }  # fmt: skip
+
+
+def test_estimates_meet_what_the_labels_say_later() -> None:
+    generator = np.random.default_rng(11)
+    analyzer = binary_analyzer()
+    baseline = baseline_of(analyzer, binary_batch(generator, 5000))
+    # The mix changes, so accuracy does; what a score means does not.
+    labelled = binary_batch(generator, 20_000)
+    scores = np.asarray(labelled.column("score"))
+    kept = (scores < 0.1) | (scores > 0.6) | (generator.random(scores.size) < 0.3)
+    labelled = labelled.filter(pa.array(kept))
+    unlabelled = batch(
+        label=pa.nulls(labelled.num_rows),
+        prediction=labelled.column("prediction"),
+        score=labelled.column("score"),
+    )
+    measured = measure(analyzer, labelled)
+    window = analyzer.estimate(measure(analyzer, unlabelled), baseline)
+    assert window.metrics == {}
+    assert window.estimated["item_count"] == labelled.num_rows
+    assert "no concept drift" in window.estimated["assumption"]
+    for name in ("accuracy", "precision", "recall", "f1", "auc"):
+        estimated = window.estimated["metrics"][name]["value"]
+        assert estimated == pytest.approx(measured.value(name), abs=0.02), name
+    decision = analyzer.check(window, baseline)
+    assert not decision.violations.violations
+    assert any("Estimated, not measured" in note for note in decision.notes)
+    published = {metric.name for metric in analyzer.metrics(window, baseline, decision)}
+    assert published == {f"estimated_{name}" for name in ("accuracy", "precision", "recall", "f1", "auc")}
+
+
+def test_estimates_of_several_classes_come_from_confidence() -> None:
+    generator = np.random.default_rng(12)
+    analyzer = multiclass_analyzer(probability_attribute="confidence")
+
+    def table(rows: int) -> pa.RecordBatch:
+        confidence = generator.uniform(0.4, 1.0, rows)
+        labels = generator.integers(0, 3, rows)
+        wrong = (labels + 1) % 3
+        right = generator.random(rows) < confidence**2
+        return batch(label=labels, prediction=np.where(right, labels, wrong), confidence=confidence)
+
+    baseline = baseline_of(analyzer, table(20_000))
+    window = table(20_000)
+    truth = measure(analyzer, window).value("accuracy")
+    blank = window.set_column(0, "label", pa.nulls(window.num_rows))
+    estimated = analyzer.estimate(measure(analyzer, blank), baseline).estimated
+    assert estimated["metrics"]["accuracy"]["value"] == pytest.approx(truth, abs=0.02)
+
+
+def test_no_estimate_without_a_sound_baseline() -> None:
+    table = binary_batch(np.random.default_rng(13), 500)
+    blank = table.set_column(0, "label", pa.nulls(500))
+    for rules in ("sound", "sagemaker"):
+        analyzer = binary_analyzer(rules=rules)
+        baseline = baseline_of(binary_analyzer(rules="sagemaker"), table)
+        assert analyzer.estimate(measure(analyzer, blank), baseline).estimated is None
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_isotonic_regression_equals_scikit_learn(seed: int) -> None:
+    from sklearn.isotonic import isotonic_regression
+
+    generator = np.random.default_rng(seed)
+    rates, weights = generator.random(30), generator.integers(1, 9, 30).astype(float)
+    expected = isotonic_regression(rates, sample_weight=weights)
+    assert isotonic(rates, weights) == pytest.approx(expected)
+
+
+def test_intervals_hold_the_value_and_stay_in_range() -> None:
+    for rows in (1, 2, 5, 50, 500):
+        statistics = measure(binary_analyzer(), binary_batch(np.random.default_rng(rows), rows, distance=6.0))
+        for name, metric in statistics.metrics.items():
+            if metric.interval is not None:
+                low, high = metric.interval
+                assert low <= metric.value <= high, name
+                assert low >= 0.0, name
+    low, high = area_interval(1.0, 0.0, 10, 50)
+    assert 0.8 < low < 1.0
+    assert high == 1.0
+
+
+def test_intervals_hold_the_truth_about_95_times_in_100() -> None:
+    generator = np.random.default_rng(14)
+    truth = measure(binary_analyzer(), binary_batch(generator, 400_000)).metrics
+    held = dict.fromkeys(("accuracy", "recall", "precision", "f1", "auc", "log_loss"), 0)
+    windows = 30
+    for _ in range(windows):
+        metrics = measure(binary_analyzer(), binary_batch(generator, 300)).metrics
+        for name in held:
+            low, high = metrics[name].interval
+            held[name] += low <= truth[name].value <= high
+    assert sum(held.values()) / (len(held) * windows) == pytest.approx(0.95, abs=0.04)
