@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import subprocess
 import sys
 import tempfile
@@ -60,10 +61,11 @@ def main(arguments: Sequence[str]) -> int:
         _report(reader, inputs, tally, time.monotonic() - started, options.failures)
         bad += len(tally.findings)
     if options.kills:
-        with tempfile.TemporaryDirectory() as folder:
-            result = kills.kill_at_random_points(Path(folder), options.kills, columns=1000)
-        print(result)
-        bad += len(result.problems)
+        for stop in (signal.SIGKILL, signal.SIGTERM):
+            with tempfile.TemporaryDirectory() as folder:
+                result = kills.kill_at_random_points(Path(folder), options.kills, columns=500, stop=stop)
+            print(f"{stop.name}: {result}", flush=True)
+            bad += len(result.problems)
     return 1 if bad else 0
 
 
@@ -134,7 +136,12 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--inputs", type=int, help="per reader (10000)")
     parser.add_argument("--reader", action="append", choices=list(fuzz_inputs.READERS), help="default: all")
     parser.add_argument("--first", type=int, default=0, help="number of the first input (%(default)s)")
-    parser.add_argument("--kills", type=int, default=0, help="jobs to kill at random points (%(default)s)")
+    parser.add_argument(
+        "--kills",
+        type=int,
+        default=0,
+        help="jobs to kill with SIGKILL, and to stop with SIGTERM, at random points (%(default)s)",
+    )
     parser.add_argument("--processes", type=int, default=2, help="at a time (%(default)s)")
     parser.add_argument(
         "--failures", type=Path, default=ROOT / ".cache" / "fuzz", help="where findings go (%(default)s)"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -50,11 +51,14 @@ def command(source: Path, output: Path, message: Path) -> list[str]:
     ]
 
 
-def kill_at_random_points(folder: Path, kills: int, columns: int, seed: int = 1) -> Kills:
+def kill_at_random_points(
+    folder: Path, kills: int, columns: int, *, stop: signal.Signals = signal.SIGKILL, seed: int = 1
+) -> Kills:
     """Start `kills` jobs with one output folder, kill each, and look at what it left.
 
     Half of the kills fall anywhere in the time a job takes, half into the moments in which it writes.
-    A last job runs undisturbed: it must complete and clear up what the others left.
+    A last job runs undisturbed: it must complete and clear up what the others left. After SIGTERM there is
+    nothing to clear up.
     """
     generator = random.Random(seed)
     output = folder / "output"
@@ -66,19 +70,21 @@ def kill_at_random_points(folder: Path, kills: int, columns: int, seed: int = 1)
     for number in range(kills):
         while_writing = number % 2 == 1
         before = _state(output)
-        process = subprocess.Popen(run, cwd=ROOT)
+        process = subprocess.Popen(run, cwd=ROOT, stderr=subprocess.DEVNULL)
         if while_writing:
             _wait_for_partial(process, output)
-            time.sleep(generator.uniform(0, 0.04 * duration))
+            time.sleep(generator.uniform(0, 0.02 * duration))
         else:
             time.sleep(generator.uniform(0, 1.05 * duration))
         ended = process.poll() is not None
-        process.kill()
+        process.send_signal(stop)
         process.wait()
         after = _state(output)
-        point = "after the end" if ended else "while writing" if any(after[1]) else "elsewhere"
+        point = "after the end" if ended else "while writing" if while_writing or after[1] else "before"
         result.points[point] += 1
         result.leftovers += len(after[1] - before[1])
+        if stop == signal.SIGTERM and after[1]:
+            result.problems.append(f"kill {number}: {min(after[1])} was left behind")
         result.problems += [f"kill {number}: {problem}" for problem in inspect(output)]
     subprocess.run(run, cwd=ROOT, check=True)
     if left := sorted(_state(output)[1]):

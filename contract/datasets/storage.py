@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _S3 = "s3://"
 _DATED_FOLDER = re.compile(r"/\d{4}/\d{2}(/\d{2})*/?$")
+_PARTIAL = re.compile(r"\..+\.(\d+)\.partial")
 _MAGIC = ((b"\x1f\x8b", "gzip", ""), (b"BZh", "bz2", ".bz2"), (b"\x28\xb5\x2f\xfd", "zstd", ".zst"))
 
 
@@ -174,6 +175,8 @@ def resolve_document(path: str, name: str, variable: str) -> str:
 def prepare_output(directory: str) -> None:
     """Create the output folder and make sure that it can be written, before any work is done.
 
+    What jobs that were killed while writing have left there is removed.
+
     Raises
     ------
     OutputError
@@ -186,7 +189,8 @@ def prepare_output(directory: str) -> None:
                 raise OutputError(f"output_path {directory} cannot be written: there is no bucket {bucket}.")
             return
         Path(directory).mkdir(parents=True, exist_ok=True)
-        probe = Path(directory) / f".probe.{os.getpid()}"
+        _remove_leftovers(directory)
+        probe = _partial(directory, "probe")
         probe.touch()
         probe.unlink()
 
@@ -214,7 +218,8 @@ def write_files_atomically(directory: str, files: Mapping[str, bytes]) -> None:
                     stream.write(content)
             return
         Path(directory).mkdir(parents=True, exist_ok=True)
-        beside = {name: Path(directory) / f".{name}.{os.getpid()}.partial" for name in files}
+        _remove_leftovers(directory)
+        beside = {name: _partial(directory, name) for name in files}
         try:
             for name, content in files.items():
                 _write_durably(beside[name], content)
@@ -345,6 +350,31 @@ def _exists(info: Any) -> bool:
     from pyarrow.fs import FileType
 
     return bool(info.type != FileType.NotFound)
+
+
+def _partial(directory: str, name: str) -> Path:
+    """Return where a file is written until it is whole."""
+    return Path(directory) / f".{name}.{os.getpid()}.partial"
+
+
+def _remove_leftovers(directory: str) -> None:
+    """Remove partial files of processes that are no more; in a container, all have the same number."""
+    for file in Path(directory).iterdir():
+        match = _PARTIAL.fullmatch(file.name)
+        if match and not _is_another_process(int(match[1])):
+            file.unlink(missing_ok=True)
+
+
+def _is_another_process(number: int) -> bool:
+    if number == os.getpid():
+        return False
+    try:
+        os.kill(number, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        pass  # of another user
+    return True
 
 
 def _write_durably(path: Path, content: bytes) -> None:

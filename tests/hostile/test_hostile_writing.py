@@ -1,0 +1,161 @@
+"""Outputs that cannot be written, and jobs that are stopped: no half file is ever left."""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from job_runner import baseline_of, run_job
+
+from benchmarks import kills
+from contract.datasets import storage
+
+ROOT = Path(__file__).resolve().parents[2]
+_READ_ONLY = 1
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    source = tmp_path / "data.csv"
+    rows = "".join(f"{i},x{i % 3},{i / 7}\n" for i in range(3000))
+    source.write_text("a,b,c\n" + rows)
+    return source
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """Mount a file system of 32 KB; skip where that is not permitted."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.mount(b"tmpfs", bytes(folder), b"tmpfs", 0, b"size=32k"):
+        pytest.skip(f"mounting a file system needs rights: {os.strerror(ctypes.get_errno())}")
+    try:
+        yield folder
+    finally:
+        libc.umount2(bytes(folder), 2)
+
+
+def test_a_full_disk(tmp_path: Path, table: Path, small_disk: Path) -> None:
+    result = run_job(tmp_path, table, output_path=small_disk / "out")
+    assert result.exit_code == 2
+    assert result.message == (
+        f"{small_disk}/out cannot be written: No space left on device; "
+        "name a folder this job may write, with room for the results."
+    )
+    assert result.files == []
+
+
+def test_a_disk_that_fills_up_keeps_the_results_of_before(
+    tmp_path: Path, table: Path, small_disk: Path
+) -> None:
+    small = tmp_path / "small.csv"
+    small.write_text("a\n1\n2\n")
+    output = small_disk / "out"
+    before = run_job(tmp_path, small, output_path=output)
+    documents = {name: (output / name).read_bytes() for name in before.files}
+    result = run_job(tmp_path, table, output_path=output)
+    assert result.exit_code == 2
+    assert {name: (output / name).read_bytes() for name in result.files} == documents
+
+
+def test_a_read_only_disk(tmp_path: Path, table: Path, small_disk: Path) -> None:
+    remount = 32
+    libc = ctypes.CDLL(None, use_errno=True)
+    assert libc.mount(None, bytes(small_disk), None, remount | _READ_ONLY, None) == 0
+    result = run_job(tmp_path, table, output_path=small_disk)
+    assert result.exit_code == 2
+    assert result.message == (
+        f"output_path {small_disk} cannot be written: Read-only file system; "
+        "name a folder this job may write, with room for the results."
+    )
+
+
+def test_a_file_where_the_output_belongs(tmp_path: Path, table: Path) -> None:
+    output = tmp_path / "file"
+    output.write_text("precious")
+    result = run_job(tmp_path, table, output_path=output)
+    assert result.exit_code == 2
+    assert result.message == (
+        f"output_path {output} cannot be written: File exists; "
+        "name a folder this job may write, with room for the results."
+    )
+    assert output.read_text() == "precious"
+
+
+def test_a_folder_where_a_document_belongs(tmp_path: Path, table: Path) -> None:
+    output = tmp_path / "output"
+    (output / "constraints.json").mkdir(parents=True)
+    result = run_job(tmp_path, table)
+    assert result.exit_code == 2
+    assert result.message == (
+        f"{output} cannot be written: Is a directory; "
+        "name a folder this job may write, with room for the results."
+    )
+    assert not [name for name in result.files if name.startswith(".")]
+
+
+def test_metrics_that_cannot_be_written_where_the_user_wants_them(tmp_path: Path, table: Path) -> None:
+    baseline = run_job(tmp_path / "b", table, output_path=tmp_path / "baseline")
+    (tmp_path / "file").write_text("")
+    result = run_job(
+        tmp_path,
+        table,
+        publish_cloudwatch_metrics="Enabled",
+        cloudwatch_metrics_directory=tmp_path / "file",
+        **baseline_of(baseline),
+    )
+    assert result.exit_code == 2
+    assert result.message == (
+        f"{tmp_path}/file cannot be written: File exists; "
+        "name a folder this job may write, with room for the results."
+    )
+
+
+def test_sigterm_in_the_middle(tmp_path: Path) -> None:
+    source = tmp_path / "data.csv"
+    source.write_text("a,b\n" + "1,x\n2,y\n" * 3_000_000)
+    output, message = tmp_path / "output", tmp_path / "message"
+    process = subprocess.Popen(kills.command(source, output, message), cwd=ROOT)
+    while not output.exists():
+        time.sleep(0.005)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 143
+    assert message.read_text() == (
+        "Stopped by SIGTERM before the job was complete; no file was left half written."
+    )
+    assert list(output.iterdir()) == []
+
+
+def test_kills_at_random_points(tmp_path: Path) -> None:
+    result = kills.kill_at_random_points(tmp_path, 8, columns=200)
+    assert result.problems == []
+    assert result.points.total() == 8
+
+
+def test_partial_files_of_dead_processes_are_cleared_up(tmp_path: Path, table: Path) -> None:
+    output = tmp_path / "output"
+    output.mkdir()
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    theirs = output / f".statistics.json.{dead.pid}.partial"
+    ours = output / f".constraints.json.{os.getpid()}.partial"
+    running = output / f".statistics.json.{os.getppid()}.partial"
+    other = output / ".notes.partial"
+    for file in (theirs, ours, running, other):
+        file.write_text('{"version"')
+    result = run_job(tmp_path, table)
+    assert result.exit_code == 0
+    assert set(result.files) == {"statistics.json", "constraints.json", running.name, other.name}
+
+
+def test_what_cannot_be_renamed_is_removed(tmp_path: Path) -> None:
+    (tmp_path / "b").mkdir()
+    with pytest.raises(storage.OutputError):
+        storage.write_files_atomically(str(tmp_path), {"a": b"1", "b": b"2"})
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["a", "b"]
