@@ -1,0 +1,67 @@
+"""The index of labels: whatever the hashes, it is a dictionary in which the latest label wins."""
+
+from __future__ import annotations
+
+import gzip
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from label_data import label, write
+
+from contract.datasets import ground_truth_index
+from contract.datasets.ground_truth_index import hash_ids, index_labels
+from contract.errors import DatasetError
+
+_ids = st.sampled_from(["a", "b", "c", "d", "e", "f", "g", "h"]) | st.text(max_size=2)
+
+
+def _colliding(ids):
+    """Return hashes of which the first half has two values only, at both ends."""
+    keys, checks = hash_ids(ids)
+    return (keys & np.uint64(1)) << np.uint64(63), checks
+
+
+@given(
+    st.lists(st.tuples(_ids, st.sampled_from(["", "0", "1", "é"])), max_size=30),
+    st.lists(st.none() | _ids, max_size=20),
+    st.sampled_from([0, 1 << 20]),
+    st.sampled_from([100, 1 << 20]),
+    st.booleans(),
+)
+def test_the_index_is_a_dictionary(labels, wanted, memory, partition, collide):
+    with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ground_truth_index, "_PARTITION", partition)
+        if collide:
+            patch.setattr(ground_truth_index, "hash_ids", _colliding)
+        path = write(Path(name) / "labels.jsonl", [label(*found) for found in labels])
+        index = index_labels(str(path), memory=memory)
+        data, encodings = index.take(index.find(pa.array(wanted, pa.string())))
+    expected = dict(labels)
+    assert data.to_pylist() == [expected.get(identifier) for identifier in wanted]
+    assert encodings.to_pylist() == ["CSV" if identifier in expected else None for identifier in wanted]
+    assert (index.records, index.duplicates) == (len(labels), len(labels) - len(expected))
+
+
+def test_nothing_stays_on_disk_after_a_failure(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "scratch"))
+    (tmp_path / "scratch").mkdir()
+    path = write(tmp_path / "labels.jsonl", [label("a"), "no label"])
+    with pytest.raises(DatasetError, match="line 2 is not a label"):
+        index_labels(str(path), memory=0)
+    assert list((tmp_path / "scratch").iterdir()) == []
+
+
+def test_compressed_labels_count_as_larger(tmp_path):
+    path = tmp_path / "labels.jsonl.gz"
+    text = write(
+        tmp_path / "a.jsonl", [label(str(number), str(number)) for number in range(100)]
+    ).read_bytes()
+    path.write_bytes(gzip.compress(text))
+    index = index_labels(str(path), memory=path.stat().st_size)
+    assert isinstance(index.keys, np.memmap)
+    assert index.take(index.find(pa.array(["7"])))[0].to_pylist() == ["7"]
