@@ -10,8 +10,10 @@ import pytest
 from fixtures import fixture
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from job_runner import run_job
 from label_data import HOUR, capture, label, lines, merged_files, report, run_merge, write
 
+from containers.model_quality.main import main as monitor_model_quality
 from containers.model_quality.merge import main
 from contract.datasets import ground_truth_index, ground_truth_lines, ground_truth_merge
 from contract.datasets.payload_columns import NotBulkError
@@ -311,3 +313,37 @@ def test_validation_writes_nothing(tmp_path, capsys):
     assert main(arguments) == 0
     assert "ground_truth_source has" in capsys.readouterr().out
     assert not (tmp_path / "out").exists()
+
+
+def test_recorded_captures_score_the_same_merged_or_joined(tmp_path):
+    captured = fixture("model_monitor/sdk/capture.jsonl").read_text()
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/capture.jsonl").write_text(captured.replace("{%s}", "2026-05-06T22:10:00Z"))
+    labels = fixture("model_monitor/sdk/actuals.jsonl")
+    merged = run_merge(tmp_path, tmp_path / "in", labels, output_path=tmp_path / "merged")
+    kinds = {
+        "sagemakerMergeJson": {"source": merged.output},
+        "sagemakerCaptureJson": {"source": tmp_path / "in", "ground_truth_source": labels},
+    }
+    statistics = {}
+    for kind, inputs in kinds.items():
+        result = run_job(
+            tmp_path,
+            command=monitor_model_quality,
+            dataset_format=json.dumps({kind: {"captureIndexNames": ["endpointOutput"]}}),
+            problem_type="BinaryClassification",
+            probability_attribute="0",
+            output_path=tmp_path / kind,
+            **inputs,
+        )
+        assert result.exit_code == 0, result.message
+        statistics[kind] = result.document("statistics.json")
+    for document in statistics.values():
+        assert document["dataset"].pop("item_count") == 44
+        document["dataset"].pop("evaluation_time", None)
+    assert statistics["sagemakerMergeJson"] == statistics["sagemakerCaptureJson"]
+    truth = [json.loads(line)["groundTruthData"]["data"] for line in labels.read_text().splitlines()]
+    matrix = statistics["sagemakerMergeJson"]["binary_classification_metrics"]["confusion_matrix"]
+    assert {name: sum(row.values()) for name, row in matrix.items()} == {
+        name: truth.count(name) for name in ("0", "1")
+    }
