@@ -63,11 +63,9 @@ def check_segments(
         Violations of the whole first, then those of the segments, the worst segment first. Findings stay
         the whole's, with one per segment behind them.
     """
-    known = {segment.key: segment for segment in expected}
+    pairs = _pair(statistics.segments, expected)
     comparable = [
-        (segment, known[segment.key])
-        for segment in statistics.segments
-        if segment.key in known and min(segment.item_count, known[segment.key].item_count) >= FEWEST_ROWS
+        (segment, before) for segment, before in pairs if before and _rows(segment, before) >= FEWEST_ROWS
     ]
     whole = (_spending(analyzer, WHOLE_SHARE) if comparable else analyzer).check(statistics.whole, baseline)
     inner = _spending(analyzer, (1.0 - WHOLE_SHARE) / max(1, len(comparable)))
@@ -81,8 +79,21 @@ def check_segments(
     return Decision(
         Violations([*whole.violations.violations, *violations], whole.violations.extra),
         (*whole.findings, *(_finding(one) for one in checked)),
-        (*whole.notes, *_notes(statistics, known, expected, checked)),
+        (*whole.notes, *_notes(statistics, expected, pairs, checked)),
     )
+
+
+def _pair(
+    segments: Sequence[Segment[Any]], expected: Sequence[Segment[Any]]
+) -> list[tuple[Segment[Any], Segment[Any] | None]]:
+    """Return each segment with that of the baseline."""
+    columns = list(segments[0].values) if segments else []
+    known = {segment.key(columns): segment for segment in expected}
+    return [(segment, known.get(segment.key(columns))) for segment in segments]
+
+
+def _rows(segment: Segment[Any], before: Segment[Any]) -> int:
+    return min(segment.item_count, before.item_count)
 
 
 def _spending(analyzer: AnyAnalyzer, share: float) -> AnyAnalyzer:
@@ -117,25 +128,34 @@ def _finding(one: _Checked) -> Finding:
 
 def _notes(
     statistics: SegmentedStatistics[Any],
-    known: dict[Any, Segment[Any]],
     expected: Sequence[Segment[Any]],
+    pairs: list[tuple[Segment[Any], Segment[Any] | None]],
     checked: list[_Checked],
 ) -> list[str]:
-    segments = statistics.segments
-    if segments and not expected:
+    if pairs and not expected:
         return [_NO_BASELINE]
+    if pairs and not any(before for _, before in pairs):
+        note = (
+            f"No segment is in the baseline, whose segments are by {', '.join(expected[0].values)}, so they "
+            "were measured and not checked."
+        )
+        return [note]
     notes = []
     worst = [one for one in checked if one.decision.violations.violations]
     if worst:
         counts = [f"{one.segment.text} ({len(one.decision.violations.violations)})" for one in worst]
         notes.append(f"Worst segments, with their violations: {_listing(counts)}.")
-    new = [segment.text for segment in segments if segment.key not in known]
+    new = [segment.text for segment, before in pairs if before is None]
     if new:
         notes.append(f"Segments the baseline does not have, measured and not checked: {_listing(new)}.")
+    matched = {id(before) for _, before in pairs}
+    gone = [segment.text for segment in expected if id(segment) not in matched]
+    if gone:
+        notes.append(f"Segments of the baseline that are not among this window's: {_listing(gone)}.")
     small = [
-        f"{segment.text} ({min(segment.item_count, known[segment.key].item_count)} rows)"
-        for segment in segments
-        if segment.key in known and min(segment.item_count, known[segment.key].item_count) < FEWEST_ROWS
+        f"{segment.text} ({_rows(segment, before)} rows)"
+        for segment, before in pairs
+        if before and _rows(segment, before) < FEWEST_ROWS
     ]
     if small:
         notes.append(f"Segments too small to decide (fewer than {FEWEST_ROWS} rows): {_listing(small)}.")
@@ -145,7 +165,7 @@ def _notes(
         notes.append(f"{len(undecided) - 3} further segments have notes like these.")
     if statistics.rows_left_out:
         notes.append(
-            f"{statistics.rows_left_out} rows are in segments beyond the {len(segments)} largest; they count "
+            f"{statistics.rows_left_out} rows are in segments beyond the {len(pairs)} largest; they count "
             "in the whole only."
         )
     return notes

@@ -6,6 +6,7 @@ value (null where it is missing), and ``item_count``.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -25,10 +26,14 @@ class Segment[Statistics]:
     item_count: int
     statistics: Statistics
 
-    @property
-    def key(self) -> tuple[tuple[str, str | None], ...]:
-        """Return the values in a form that can be looked up, whatever the order of the columns."""
-        return tuple(sorted(self.values.items()))
+    def key(self, columns: Sequence[str]) -> tuple[str | None, ...]:
+        """Return the values in the order of `columns`; in their own order where the names are others.
+
+        A column may have a name in one dataset and a position in another.
+        """
+        if set(columns) == set(self.values):
+            return tuple(self.values[column] for column in columns)
+        return tuple(self.values.values())
 
     @property
     def text(self) -> str:

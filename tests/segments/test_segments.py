@@ -197,6 +197,24 @@ def test_the_budget_is_shared_and_the_worst_segment_comes_first() -> None:
     assert "too small to decide (fewer than 30 rows): k=c (8 rows)." in notes
 
 
+def test_a_column_may_have_a_name_in_the_baseline_and_a_position_in_the_window() -> None:
+    window = SegmentedStatistics(0, [Segment({"3": "a"}, 100, 2), Segment({"3": "b"}, 100, 0)])
+    expected = [Segment({"k": "b"}, 100, 0), Segment({"k": "a"}, 100, 0), Segment({"k": "gone"}, 100, 0)]
+    decision = check_segments(Recorder([]), window, expected, None)  # type: ignore[arg-type] # a small double
+    assert [violation.extra["segment"] for violation in decision.violations.violations] == [{"3": "a"}] * 2
+    assert decision.notes[-1] == "Segments of the baseline that are not among this window's: k=gone."
+    other = check_segments(Recorder([]), window, [Segment({"h": "1"}, 9, 0)], None)  # type: ignore[arg-type] # ditto
+    assert other.notes == (
+        "No segment is in the baseline, whose segments are by h, so they were measured and not checked.",
+    )
+
+
+def test_columns_of_the_same_names_match_in_any_order() -> None:
+    segment = Segment({"a": "1", "b": "2"}, 1, 0)
+    assert segment.key(["b", "a"]) == ("2", "1")
+    assert segment.key(["0", "1"]) == ("1", "2")
+
+
 # Whole jobs
 
 
