@@ -1,7 +1,8 @@
 """How often each set of rules is wrong: false alarms without drift, and planted changes found.
 
 Draws a baseline and windows of twenty features of the kinds that occur in practice, passes them through the
-analyzer as record batches, and counts violations. `docs/soundness.md` holds the table of a full run.
+analyzer as record batches, and counts violations. `docs/soundness.md` holds the table of a full run; those of
+model quality follow (`benchmarks/simulate_model_quality.py`).
 
     python -m benchmarks.simulate [--windows N] [--seed S]
 """
@@ -18,6 +19,7 @@ import numpy as np
 import pyarrow as pa
 
 from analyzers.data_quality.analyzer import DataQualityAnalyzer
+from benchmarks import simulate_model_quality
 from contract.analyzer import Baseline, Decision
 from contract.documents.violations import CheckType
 
@@ -253,8 +255,9 @@ def main() -> None:
             print(f"\nfeatures with false alarms, {rules}, {rows:,} rows: {features}")
     print(
         f"\n{arguments.windows} windows without drift and {changed} with each change, per size; seed "
-        f"{arguments.seed}; {time.monotonic() - started:.0f} s"
+        f"{arguments.seed}; {time.monotonic() - started:.0f} s\n"
     )
+    simulate_model_quality.run(arguments.windows, arguments.seed)
 
 
 if __name__ == "__main__":
