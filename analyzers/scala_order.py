@@ -8,8 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import numpy as np
+
 _WORD = 0xFFFFFFFF
 _PAIR_SEED = 0xCAFEBABE
+# Long texts are hashed in stretches of this length, each as a sum that wraps around at 32 bits.
+_STRETCH = 256
+_POWERS = np.array([pow(31, n, 1 << 32) for n in reversed(range(_STRETCH))], np.uint32)
 _SMALL_MAP = 4  # Scala's maps of up to four entries keep the order of insertion
 
 
@@ -29,9 +34,15 @@ def category_order(column: str, values: Iterable[str]) -> list[str]:
 def java_hash(text: str) -> int:
     """Return ``java.lang.String.hashCode`` as an unsigned 32-bit number."""
     value = 0
-    units = text.encode("utf-16-le", "surrogatepass")
-    for low, high in zip(units[::2], units[1::2], strict=True):
-        value = (31 * value + (high << 8 | low)) & _WORD
+    units = np.frombuffer(text.encode("utf-16-le", "surrogatepass"), dtype="<u2")
+    if len(units) <= _STRETCH:
+        for unit in units.tolist():
+            value = (31 * value + unit) & _WORD
+        return value
+    for start in range(0, len(units), _STRETCH):
+        stretch = units[start : start + _STRETCH].astype(np.uint32)
+        weighted = int(np.dot(stretch, _POWERS[-len(stretch) :]))
+        value = (value * pow(31, len(stretch), 1 << 32) + weighted) & _WORD
     return value
 
 

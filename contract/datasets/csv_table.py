@@ -21,7 +21,13 @@ from contract.datasets.pieces import (
     line_blocks,
     lines_before,
 )
-from contract.datasets.quotes import LONGEST_FIELD, first_record_end, last_record_end, lines_are_records
+from contract.datasets.quotes import (
+    LONGEST_FIELD,
+    first_record_end,
+    last_record_end,
+    lines_are_records,
+    unclosed_field,
+)
 from contract.datasets.request import (
     POSITIONAL,
     DatasetRequest,
@@ -225,6 +231,8 @@ def _piece_batches(
             raise NotSplittable(f"{piece.path} has line breaks inside quoted fields")
         if b"\0" in block.data:
             raise _zero_byte(piece, block)
+        if (opening := unclosed_field(block.data)) is not None:
+            raise _unclosed_quote(piece, block, opening)
         try:
             table = parse_csv_block(block.data, columns)
         except pa.ArrowInvalid as error:
@@ -236,6 +244,16 @@ def _piece_batches(
         kind = pa.string() if request.text_only else pa.null()
         schema = pa.schema([(name, kind) for name in columns.kept], metadata)
         yield pa.RecordBatch.from_pylist([], schema=schema)
+
+
+def _unclosed_quote(piece: Piece, block: Block, opening: int) -> DatasetError:
+    line = lines_before(piece.path, block.offset) + block.data.count(b"\n", 0, opening) + 1
+    start = block.data.rfind(b"\n", 0, opening) + 1
+    excerpt = block.data[start : start + 80].partition(b"\n")[0].decode(errors="replace")
+    return DatasetError(
+        f"{piece.path} line {line} has a quote that is not closed: {excerpt!r}; close it, "
+        "or write it twice in a quoted cell if it is text."
+    )
 
 
 def _zero_byte(piece: Piece, block: Block) -> DatasetError:
