@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,6 +16,7 @@ WHOLE_SHARE = 0.5
 # Below this, on either side, a segment's checks could find nothing but a collapse.
 FEWEST_ROWS = 30
 _MOST_LISTED = 8
+_NUMBER = re.compile(r"\d[\d.,]*")
 _NO_BASELINE = (
     "The baseline has no segments, so they were measured and not checked; run the baseline job with the same "
     "segment_by, and give its statistics.json as baseline_statistics."
@@ -159,16 +161,29 @@ def _notes(
     ]
     if small:
         notes.append(f"Segments too small to decide (fewer than {FEWEST_ROWS} rows): {_listing(small)}.")
-    undecided = [one for one in checked if one.decision.notes]
-    notes += [f"In the segment {one.segment.text}: {one.decision.notes[0]}" for one in undecided[:3]]
-    if len(undecided) > 3:
-        notes.append(f"{len(undecided) - 3} further segments have notes like these.")
+    notes += _notes_of_segments(checked)
     if statistics.rows_left_out:
         notes.append(
             f"{statistics.rows_left_out} rows are in segments beyond the {len(pairs)} largest; they count "
             "in the whole only."
         )
     return notes
+
+
+def _notes_of_segments(checked: list[_Checked]) -> list[str]:
+    """Return the segments' own notes, those that differ in their numbers only told once."""
+    alike: dict[str, list[tuple[_Checked, str]]] = {}
+    for one in checked:
+        for note in one.decision.notes:
+            alike.setdefault(_NUMBER.sub("#", note), []).append((one, note))
+    notes = []
+    for group in alike.values():
+        first, note = group[0]
+        where = f"the segment {first.segment.text}"
+        if len(group) > 1:
+            where = f"{len(group)} segments, such as {first.segment.text}"
+        notes.append(f"In {where}: {note}")
+    return notes[:_MOST_LISTED]
 
 
 def _listing(texts: list[str]) -> str:

@@ -209,6 +209,21 @@ def test_a_column_may_have_a_name_in_the_baseline_and_a_position_in_the_window()
     )
 
 
+def test_notes_that_differ_in_numbers_only_are_told_once() -> None:
+    class Noting(Recorder):
+        def check(self, statistics: Any, baseline: Any) -> Decision:
+            notes = ("It is small.",) if statistics == 0 else (f"{statistics}.5 of 1,000 rows are odd.",)
+            return Decision(Violations(), notes=notes)
+
+    segments = [Segment({"k": str(n)}, 100, n) for n in range(4)]
+    decision = check_segments(Noting([]), SegmentedStatistics(0, segments), segments, None)  # type: ignore[arg-type] # a small double
+    assert decision.notes == (
+        "It is small.",
+        "In the segment k=0: It is small.",
+        "In 3 segments, such as k=1: 1.5 of 1,000 rows are odd.",
+    )
+
+
 def test_columns_of_the_same_names_match_in_any_order() -> None:
     segment = Segment({"a": "1", "b": "2"}, 1, 0)
     assert segment.key(["b", "a"]) == ("2", "1")
