@@ -15,7 +15,7 @@ from contract.datasets.human_review import HumanReview
 from contract.datasets.plan import DatasetRequest, NotSplittable, Plan, plan_dataset
 from contract.documents import json_layout
 from contract.documents.violations import Violations, violations_to_json
-from contract.errors import DatasetError
+from contract.errors import DatasetError, DocumentError
 from contract.monitor import Monitor
 from contract.outcome import EXIT_COMPLETED, EXIT_VIOLATIONS, completed_message
 from contract.scripts import Preprocessor, load_postprocessor, load_preprocessor, run_postprocessor
@@ -117,10 +117,14 @@ def read_baseline(settings: Settings, documents: DocumentSet[Any, Any]) -> AnyBa
     constraints = statistics = None
     if settings.baseline_constraints:
         path = storage.resolve_document(settings.baseline_constraints, CONSTRAINTS, "baseline_constraints")
-        constraints = documents.read_constraints(json_layout.loads(storage.read_bytes(path), path), path)
+        constraints = documents.read_constraints(
+            json_layout.loads(storage.read_bytes(path, DocumentError), path), path
+        )
     if settings.baseline_statistics:
         path = storage.resolve_document(settings.baseline_statistics, STATISTICS, "baseline_statistics")
-        statistics = documents.read_statistics(json_layout.loads(storage.read_bytes(path), path), path)
+        statistics = documents.read_statistics(
+            json_layout.loads(storage.read_bytes(path, DocumentError), path), path
+        )
     return Baseline(statistics, constraints)
 
 
