@@ -109,11 +109,12 @@ def run_program(command: Command, arguments: Sequence[str] | None = None) -> int
         if error.details:
             _log.error("%s", error.details)
         _log.error("%s", message)
-    except _Stopped:
-        exit_code, message = (
-            143,
-            "Stopped by SIGTERM before the job was complete; no file was left half written.",
-        )
+    except (_Stopped, KeyboardInterrupt) as stop:
+        interrupted = isinstance(stop, KeyboardInterrupt)
+        if interrupted and not own_process:
+            raise
+        exit_code, name = (130, "SIGINT") if interrupted else (143, "SIGTERM")
+        message = f"Stopped by {name} before the job was complete; no file was left half written."
         _log.error("%s", message)
         write_message(message_path, message)
         os._exit(exit_code)  # threads still reading would otherwise hold the process up

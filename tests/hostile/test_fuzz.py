@@ -1,0 +1,148 @@
+"""Damaged inputs by the hundred: each ends in a result, or in exit code 2 with a cause."""
+
+import os
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from benchmarks import fuzz, fuzz_inputs, fuzz_run
+from benchmarks.mutations import json_bytes
+
+INPUTS = 120
+
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=6)
+    | st.sampled_from(["1,2", '{"a": 1}', "[1, 2]", "CSV", "JSON", "BASE64", "Integral", "Enabled", "a"])
+)
+JSON = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=3), inner, max_size=4),
+    max_leaves=15,
+)
+PARTS = st.fixed_dictionaries(
+    {},
+    optional={
+        "data": st.text(max_size=30) | JSON.map(lambda value: json_bytes(value).decode()) | JSON,
+        "encoding": st.sampled_from(["CSV", "JSON", "BASE64", "", "XML"]) | SCALARS,
+        "observedContentType": st.sampled_from(["text/csv", "application/json", ""]) | SCALARS,
+    },
+)
+CAPTURES = st.fixed_dictionaries(
+    {
+        "captureData": st.fixed_dictionaries(
+            {}, optional={"endpointInput": PARTS | JSON, "endpointOutput": PARTS | JSON}
+        )
+    },
+    optional={
+        "eventMetadata": st.fixed_dictionaries({}, optional={"inferenceTime": SCALARS}) | JSON,
+        "groundTruthData": PARTS | JSON,
+    },
+)
+DOCUMENTS = st.fixed_dictionaries(
+    {
+        "features": st.lists(
+            st.fixed_dictionaries(
+                {
+                    "name": st.sampled_from(["age", "city", "x"]),
+                    "inferred_type": st.sampled_from(["Integral", "Fractional", "String", "Unknown"]),
+                },
+                optional={
+                    "completeness": SCALARS,
+                    "num_constraints": st.dictionaries(st.just("is_non_negative"), st.booleans()) | JSON,
+                    "string_constraints": st.dictionaries(st.just("domains"), st.lists(st.text())) | JSON,
+                    "numerical_statistics": JSON,
+                    "string_statistics": JSON,
+                    "data_types": st.dictionaries(st.sampled_from(["Integral", "String"]), st.integers(0)),
+                },
+            ),
+            max_size=4,
+        )
+    },
+    optional={"monitoring_config": JSON, "dataset": JSON, "version": SCALARS},
+)
+THOROUGH = settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    before = dict(os.environ)
+    with warnings.catch_warnings():
+        fuzz_run.prepare(tmp_path, limit_memory=False)
+        yield tmp_path
+    os.environ.update(before)
+
+
+def assert_no_problem(folder: Path, case: fuzz_inputs.Case) -> None:
+    verdict = fuzz_run.run_case(case, folder / "scratch")
+    assert not verdict.problem, f"{verdict.message}\n{verdict.log}"
+
+
+@pytest.mark.parametrize("reader", [reader for reader in fuzz_inputs.READERS if reader != "parquet"])
+def test_damaged_inputs(folder: Path, reader: str) -> None:
+    for number in range(INPUTS):
+        verdict = fuzz_run.run_case(fuzz_inputs.make_case(reader, number), folder / "scratch")
+        assert not verdict.problem, f"{reader} {number}: {verdict.message}\n{verdict.log}"
+
+
+def test_damaged_parquet() -> None:
+    """Damaged Parquet is read in a process of its own, in case it takes the process with it."""
+    tally = fuzz.fuzz("parquet", 0, INPUTS, processes=1)
+    assert tally.findings == []
+
+
+def test_inputs_are_the_same_everywhere() -> None:
+    for reader in ("csv", "json", "capture", "settings"):
+        assert fuzz_inputs.make_case(reader, 7) == fuzz_inputs.make_case(reader, 7)
+
+
+@THOROUGH
+@given(rows=st.lists(JSON, min_size=1, max_size=4))
+def test_any_json(folder: Path, rows: list[object]) -> None:
+    data = b"\n".join(map(json_bytes, rows))
+    variables = {"dataset_source": "{folder}/data", "dataset_format": fuzz_inputs.JSON}
+    assert_no_problem(folder, fuzz_inputs.Case({"data": data}, variables, ("data",)))
+
+
+@THOROUGH
+@given(
+    records=st.lists(CAPTURES, min_size=1, max_size=4),
+    dataset_format=st.sampled_from([fuzz_inputs.CAPTURE, fuzz_inputs.MERGE]),
+    rules=st.sampled_from(["sound", "sagemaker"]),
+    windowed=st.booleans(),
+)
+def test_any_capture(
+    folder: Path, records: list[object], dataset_format: str, rules: str, windowed: bool
+) -> None:
+    data = b"\n".join(map(json_bytes, records))
+    variables = {"dataset_source": "{folder}/data", "dataset_format": dataset_format, "rules": rules}
+    variables |= fuzz_inputs.WINDOW if windowed else {}
+    assert_no_problem(folder, fuzz_inputs.Case({"data": data}, variables, ("data",)))
+
+
+@THOROUGH
+@given(
+    document=DOCUMENTS,
+    variable=st.sampled_from(["baseline_constraints", "baseline_statistics"]),
+    rules=st.sampled_from(["sound", "sagemaker"]),
+)
+def test_any_document(folder: Path, document: object, variable: str, rules: str) -> None:
+    files = {"data.csv": fuzz_inputs.csv_seeds()[0], "document.json": json_bytes(document)}
+    variables = {
+        "dataset_source": "{folder}/data.csv",
+        "dataset_format": fuzz_inputs.CSV,
+        "rules": rules,
+        variable: "{folder}/document.json",
+    }
+    assert_no_problem(folder, fuzz_inputs.Case(files, variables, ("document.json",), monitors=True))

@@ -1,0 +1,134 @@
+"""Scripts that fail or return nonsense: the message names the line of the script and the record."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from job_runner import run_job
+
+CAPTURE = '{"sagemakerCaptureJson":{"captureIndexNames":["endpointInput"]}}'
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()) | st.binary(),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.text(max_size=3) | st.integers(), inner, max_size=4)
+        | st.tuples(inner, inner)
+    ),
+    max_leaves=12,
+)
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    source = tmp_path / "data.csv"
+    source.write_text("a,b\n1,x\n2,y\n3,z\n")
+    return source
+
+
+def script(tmp_path: Path, body: str, function: str = "preprocess_handler(record)") -> Path:
+    path = tmp_path / "script.py"
+    path.write_text(f"def {function}:\n    {body}\n")
+    return path
+
+
+def test_a_script_that_raises(tmp_path: Path, table: Path) -> None:
+    path = script(tmp_path, "return {'a': 1 / (2 - int(record[:1]))} if record[0] != 'a' else record")
+    result = run_job(tmp_path, table, record_preprocessor_script=path)
+    assert result.exit_code == 2
+    assert result.message == (
+        f"preprocess_handler in {path} line 2 failed with ZeroDivisionError: division by zero, "
+        f"for {table} line 3: '2,y'."
+    )
+    assert result.files == []
+
+
+def test_a_script_that_ends_the_process(tmp_path: Path, table: Path) -> None:
+    path = script(tmp_path, "raise SystemExit(0)")
+    result = run_job(tmp_path, table, record_preprocessor_script=path)
+    assert result.exit_code == 2
+    assert result.message == (
+        f"preprocess_handler in {path} line 2 failed with SystemExit: 0, for {table} line 1: 'a,b'."
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ("None", "returned None; return a dict, a list of dicts,"),
+        ("7", "returned a value of type int; return a dict, a list of dicts,"),
+        ("b'x'", "returned a value of type bytes; return a dict, a list of dicts,"),
+    ],
+)
+def test_a_script_that_returns_nonsense(tmp_path: Path, table: Path, value: str, problem: str) -> None:
+    path = script(tmp_path, f"return {value}")
+    result = run_job(tmp_path, table, record_preprocessor_script=path)
+    assert result.exit_code == 2
+    assert result.message == (
+        f"preprocess_handler in {path} {problem} [] to drop the record, or the record itself, "
+        f"for {table} line 1: 'a,b'."
+    )
+
+
+def test_a_script_that_returns_a_list_of_nonsense(tmp_path: Path, table: Path) -> None:
+    path = script(tmp_path, "return [1]")
+    result = run_job(tmp_path, table, record_preprocessor_script=path)
+    assert result.exit_code == 2
+    assert result.message == (
+        f"preprocess_handler in {path} returned a list of int; return a list of dicts, a dict, "
+        f"or [] to drop the record, for {table} line 1: 'a,b'."
+    )
+
+
+def test_a_script_that_returns_values_without_a_column_type(tmp_path: Path, table: Path) -> None:
+    path = script(tmp_path, "return {'a': object()}")
+    result = run_job(tmp_path, table, record_preprocessor_script=path)
+    assert result.exit_code == 2
+    assert result.message == (
+        f"preprocess_handler in {path} returned rows that do not fit: column 'a' holds a value of type "
+        f"object; use text, numbers, booleans, None, or lists and mappings of these, for records of {table}."
+    )
+
+
+def test_a_script_that_is_no_python(tmp_path: Path, table: Path) -> None:
+    path = script(tmp_path, "return {")
+    result = run_job(tmp_path, table, record_preprocessor_script=path)
+    assert result.exit_code == 2
+    assert result.message == f"{path} line 2 is not valid Python: '{{' was never closed (return {{)."
+
+
+def test_a_script_without_its_function(tmp_path: Path, table: Path) -> None:
+    path = script(tmp_path, "return {}", "preprocess_handle(record)")
+    result = run_job(tmp_path, table, record_preprocessor_script=path)
+    assert result.exit_code == 2
+    assert result.message == (
+        f"record_preprocessor_script {path} defines no preprocess_handler or preprocess_dataframe; "
+        "did you mean preprocess_handler where it says preprocess_handle?"
+    )
+
+
+def test_a_post_analytics_script_that_raises_leaves_whole_results(tmp_path: Path, table: Path) -> None:
+    path = script(tmp_path, "raise OSError('no route to host')", "postprocess_handler()")
+    result = run_job(tmp_path, table, post_analytics_processor_script=path)
+    assert result.exit_code == 2
+    assert result.message == f"postprocess_handler in {path} line 2 failed with OSError: no route to host."
+    assert result.files == ["constraints.json", "statistics.json"]
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(value=ANYTHING, number=st.integers(0, 1 << 60))
+def test_a_script_may_return_anything(tmp_path: Path, value: object, number: int) -> None:
+    """Each value is a result or the script's mistake."""
+    source = tmp_path / "data.jsonl"
+    part = {"data": "1,2", "encoding": "CSV"}
+    source.write_text((json.dumps({"captureData": {"endpointInput": part}}) + "\n") * 3)
+    path = tmp_path / f"script_{number}.py"
+    text = f"nan, inf = float('nan'), float('inf')\ndef preprocess_handler(record):\n    return {value!r}\n"
+    path.write_text(text, encoding="utf-8", errors="backslashreplace")
+    result = run_job(tmp_path, source, dataset_format=CAPTURE, record_preprocessor_script=path)
+    if result.exit_code == 0:
+        result.document("statistics.json")
+    else:
+        assert result.exit_code == 2
+        assert str(path) in result.message or "holds no row" in result.message
