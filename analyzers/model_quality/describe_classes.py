@@ -207,8 +207,7 @@ def _put_scores(
         statistics.notes.append(
             f"No row with a score has a {absent} label, so there are no curves and no auc."
         )
-        if not sound:
-            statistics.metrics["auc"] = MetricValue(None)
+        statistics.metrics["auc"] = MetricValue(None)
         return
     points = cumulative(histogram, thinned=True)
     statistics.curves[ROC_CURVE] = roc_curve(points)

@@ -32,7 +32,7 @@ def put(
     Parameters
     ----------
     statistics
-        The document; undefined metrics are left out with a note, or kept as ``NaN`` as in the originals.
+        The document; undefined metrics have no value in it, and a note names them.
     values
         By name; NaN for undefined.
     draws
@@ -43,10 +43,8 @@ def put(
     undefined = []
     for name, value in values.items():
         if not math.isfinite(value):
-            if sound:
-                undefined.append(name)
-            else:
-                statistics.metrics[name] = MetricValue(None)
+            statistics.metrics[name] = MetricValue(None)
+            undefined.append(name)
             continue
         spread = deviation(draws[name]) if name in draws else None
         if not sound and statistics.item_count < FEWEST_ROWS_OF_SPREAD:
@@ -56,7 +54,7 @@ def put(
             interval = _around(value, quantile_interval(draws[name]))
         statistics.metrics[name] = MetricValue(value, spread, interval)
     if undefined:
-        statistics.notes.append(f"Left out, as the rows leave them undefined: {', '.join(undefined)}.")
+        statistics.notes.append(f"Undefined for these rows: {', '.join(undefined)}.")
 
 
 def _around(value: float, interval: tuple[float, float] | None) -> tuple[float, float] | None:

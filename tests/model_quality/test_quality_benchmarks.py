@@ -11,10 +11,10 @@ from benchmarks.simulate_model_quality import MODELS, simulate_coverage, simulat
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.name)
 def test_sound_rules_alarm_less_and_find_the_change(model) -> None:
-    rates = simulate_decisions(model, 5_000, 8, 4, np.random.default_rng(1))
+    rates = simulate_decisions(model, 5_000, 4, 2, np.random.default_rng(1))
     assert rates["sound"].alarmed <= 1
     assert rates["sagemaker"].alarmed >= rates["sound"].alarmed
-    assert rates["sound"].found == 4
+    assert rates["sound"].found == 2
 
 
 def test_coverage_is_counted_per_metric() -> None:
