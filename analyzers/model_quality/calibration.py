@@ -8,8 +8,8 @@ from analyzers.model_quality.cells import Floats
 from analyzers.model_quality.scores import ScoreHistogram
 from contract.documents.model_quality import ScoreCalibration
 
-# Fewer rows per entry tell more of chance than of the score.
-_ROWS_PER_ENTRY = 50
+# Isotonic regression pools entries that chance has put out of order, so they may be small.
+_ROWS_PER_ENTRY = 10
 _MOST_ENTRIES = 100
 
 
