@@ -27,13 +27,15 @@ WINDOW = {"start_time": "2026-05-06T10:00:00Z", "end_time": "2026-05-06T11:00:00
 class Case:
     """One run: files by name in the scratch folder, and settings, where ``{folder}`` is that folder.
 
-    `causes` are texts of which a message about a mistake must hold one.
+    `causes` are texts of which a message about a mistake must hold one; `command` is a key of
+    `benchmarks.fuzz_run.COMMANDS`.
     """
 
     files: dict[str, bytes]
     settings: dict[str, str]
     causes: tuple[str, ...]
     monitors: bool = False
+    command: str = "monitor-data-quality"
 
 
 def make_case(reader: str, number: int) -> Case:
@@ -286,7 +288,8 @@ def _document(generator: random.Random, name: str, seeds: dict[str, bytes]) -> C
     return Case(files, variables, (name,), monitors=True)
 
 
-# What a baseline job wrote for `csv_seeds()[0]`; the worker fills it in before the first case.
+# What baseline jobs wrote for `csv_seeds()[0]` and `quality_table()`, the latter with the kind of problem
+# before the name; the worker fills it in before the first case.
 documents: dict[str, bytes] = {}
 
 
@@ -443,6 +446,115 @@ def _script(generator: random.Random) -> Case:
     return Case({**case.files, script: source}, settings, (script, "data"), case.monitors)
 
 
+@functools.cache
+def label_seeds() -> tuple[bytes, ...]:
+    """Return valid labels for the captures of `capture_seeds`: single, lists, and a human review."""
+
+    def lines(values: list[str], encoding: str) -> bytes:
+        records = [
+            {
+                "groundTruthData": {"data": value, "encoding": encoding},
+                "eventMetadata": {"eventId": f"e-{number}"},
+                "eventVersion": "0",
+            }
+            for number, value in enumerate(values)
+        ]
+        return b"".join(json_bytes(record) + b"\n" for record in records)
+
+    review = {
+        "flowDefinitionArn": "arn:aws:sagemaker:eu-west-1:111122223333:flow-definition/review",
+        "humanAnswers": [{"answerContent": {"label": 1}, "submissionTime": "2026-05-06T12:00:00Z"}],
+        "humanLoopName": "loop-1",
+        "inputContent": {"inferenceId": "e-1"},
+    }
+    return (
+        lines([str(number % 2) for number in range(8)], "CSV"),
+        lines([json.dumps({"label": number % 2}) for number in range(8)], "JSON"),
+        lines(["0\n1" for _ in range(8)], "CSV"),
+        json_bytes(review),
+    )
+
+
+def _labels(generator: random.Random) -> Case:
+    """Return a merge whose labels are damaged, or its captures, or a job that joins while reading."""
+    if generator.random() < 0.5:
+        records = [json.loads(line) for line in generator.choice(label_seeds()).splitlines()]
+        records[0] = damage_tree(records[0], generator)
+        labels = b"\n".join(json_bytes(record) for record in records)
+    else:
+        labels = _packed(generator.choice(label_seeds()), generator, label_seeds())
+    captures = generator.choice(capture_seeds()[:3])
+    if generator.random() < 0.3:
+        captures = damage(captures, generator, capture_seeds())
+    # Only files called .json can be answers of human reviewers.
+    name = generator.choice(("labels.jsonl", "output.json"))
+    settings = {"dataset_source": "{folder}/data.jsonl", "ground_truth_source": f"{{folder}}/{name}"}
+    if generator.random() < 0.4:
+        settings |= WINDOW
+    files = {"data.jsonl": captures, name: labels}
+    if generator.random() < 0.6:
+        return Case(files, settings, ("data.jsonl", name), command="merge-ground-truth")
+    settings |= {"dataset_format": MERGE, "problem_type": "BinaryClassification"}
+    settings |= {"inference_attribute": "0", "rules": generator.choice(("sound", "sagemaker"))}
+    causes = ("data.jsonl", name, "attribute", "problem_type", "positive_label")
+    return Case(files, settings, causes, command="monitor-model-quality")
+
+
+def quality_table() -> bytes:
+    """Return a valid table of predictions with their labels."""
+    lines = ["label,prediction,probability,group"]
+    lines += [f"{n % 3 % 2},{n % 2},0.{n * 7 % 100:02},{'ab'[n % 2]}" for n in range(40)]
+    return "\n".join(lines).encode() + b"\n"
+
+
+QUALITY = {
+    "inference_attribute": "prediction",
+    "probability_attribute": "probability",
+    "ground_truth_attribute": "label",
+}
+
+
+def _model_quality(generator: random.Random) -> Case:
+    """Return a model-quality job whose table, one of whose documents or whose attributes are damaged."""
+    problem = generator.choice(("BinaryClassification", "MulticlassClassification", "Regression"))
+    settings = {
+        "dataset_source": "{folder}/data.csv",
+        "dataset_format": CSV,
+        "problem_type": problem,
+        **QUALITY,
+    }
+    if problem == "Regression":
+        del settings["probability_attribute"]
+    settings["rules"] = generator.choice(("sound", "sound", "sagemaker"))
+    table = quality_table()
+    files = {"data.csv": table}
+    causes = ("data.csv", *settings, "attribute", "positive_label")
+    choice = generator.random()
+    if choice < 0.4:
+        files["data.csv"] = damage(table, generator, [table])
+    elif choice < 0.5:
+        name = generator.choice(sorted(QUALITY))
+        settings[name] = (
+            damage(QUALITY[name].encode(), generator).replace(b"\0", b"").decode(errors="surrogateescape")
+        )
+    if choice < 0.4:
+        return Case(files, settings, causes, command="monitor-model-quality")
+    kept = {name: data for name, data in documents.items() if name.startswith(problem)}
+    for name, data in kept.items():
+        kind = name.removeprefix(problem).removesuffix(".json")
+        settings[f"baseline_{kind}"] = f"{{folder}}/{name}"
+        files[name] = data
+    if choice >= 0.5:
+        name = generator.choice(sorted(kept))
+        tree = generator.random() < 0.7
+        files[name] = (
+            json_bytes(damage_tree(json.loads(files[name]), generator))
+            if tree
+            else damage(files[name], generator, [files[name]])
+        )
+    return Case(files, settings, (*causes, *kept), monitors=True, command="monitor-model-quality")
+
+
 READERS: dict[str, Callable[[random.Random], Case]] = {
     "csv": _csv,
     "json": _json,
@@ -452,4 +564,6 @@ READERS: dict[str, Callable[[random.Random], Case]] = {
     "constraints": _constraints,
     "settings": _settings,
     "script": _script,
+    "labels": _labels,
+    "model_quality": _model_quality,
 }

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import faulthandler
+import importlib
 import io
 import json
 import os
@@ -13,7 +13,6 @@ import signal
 import sys
 import time
 import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -26,6 +25,11 @@ SECONDS = 10.0
 _STUCK_SECONDS = 30.0
 _MEMORY = 8 << 30
 _DOCUMENTS = ("statistics.json", "constraints.json")
+COMMANDS = {
+    "monitor-data-quality": "containers.data_quality.main",
+    "monitor-model-quality": "containers.model_quality.main",
+    "merge-ground-truth": "containers.model_quality.merge",
+}
 
 
 @dataclass(frozen=True)
@@ -50,20 +54,34 @@ def prepare(folder: Path, *, limit_memory: bool = True) -> None:
     warnings.simplefilter("error")
     for name in [name for name in os.environ if name == name.lower()]:
         del os.environ[name]
-    valid = {
-        "table": ("data.csv", fuzz_inputs.csv_seeds()[0], fuzz_inputs.CSV),
-        "capture": ("data.jsonl", fuzz_inputs.capture_seeds()[0], fuzz_inputs.CAPTURE),
-    }
-    for name, (file, data, dataset_format) in valid.items():
-        case = Case(
-            {file: data}, {"dataset_source": f"{{folder}}/{file}", "dataset_format": dataset_format}, ()
-        )
-        verdict = run_case(case, folder / "scratch")
-        if verdict.exit_code != 0 or verdict.problem:
-            raise RuntimeError(f"the valid input {name} fails: {verdict}")
-        shutil.rmtree(folder / name, ignore_errors=True)
-        shutil.copytree(folder / "scratch" / "output", folder / name)
+    for name, file, data, dataset_format in (
+        ("table", "data.csv", fuzz_inputs.csv_seeds()[0], fuzz_inputs.CSV),
+        ("capture", "data.jsonl", fuzz_inputs.capture_seeds()[0], fuzz_inputs.CAPTURE),
+    ):
+        settings = {"dataset_source": f"{{folder}}/{file}", "dataset_format": dataset_format}
+        _make_baseline(Case({file: data}, settings, ()), folder, name)
     fuzz_inputs.documents.update({name: (folder / "table" / name).read_bytes() for name in _DOCUMENTS})
+    for problem in ("BinaryClassification", "MulticlassClassification", "Regression"):
+        settings = {
+            "dataset_source": "{folder}/data.csv",
+            "dataset_format": fuzz_inputs.CSV,
+            "problem_type": problem,
+            **fuzz_inputs.QUALITY,
+        }
+        if problem == "Regression":
+            del settings["probability_attribute"]
+        files = {"data.csv": fuzz_inputs.quality_table()}
+        _make_baseline(Case(files, settings, (), command="monitor-model-quality"), folder, problem)
+        for name in _DOCUMENTS:
+            fuzz_inputs.documents[problem + name] = (folder / problem / name).read_bytes()
+
+
+def _make_baseline(case: Case, folder: Path, name: str) -> None:
+    verdict = run_case(case, folder / "scratch")
+    if verdict.exit_code != 0 or verdict.problem:
+        raise RuntimeError(f"the valid input {name} fails: {verdict}")
+    shutil.rmtree(folder / name, ignore_errors=True)
+    shutil.copytree(folder / "scratch" / "output", folder / name)
 
 
 def run_case(case: Case, folder: Path) -> Verdict:
@@ -86,7 +104,7 @@ def run_case(case: Case, folder: Path) -> Verdict:
     }
     settings = {name: text.replace("{folder}", str(folder)) for name, text in settings.items()}
     started = time.monotonic()
-    exit_code, problem, log = _run(settings)
+    exit_code, problem, log = _run(case.command, settings)
     seconds = time.monotonic() - started
     message_file = folder / "message"
     message = message_file.read_text(encoding="utf-8") if message_file.exists() else ""
@@ -94,10 +112,9 @@ def run_case(case: Case, folder: Path) -> Verdict:
     return Verdict(exit_code, problem, message, seconds, log)
 
 
-def _run(settings: dict[str, str]) -> tuple[int | None, str, str]:
+def _run(command: str, settings: dict[str, str]) -> tuple[int | None, str, str]:
     """Run the job; return its exit code, or what went wrong with it, and its log."""
-    from containers.data_quality.main import main
-
+    run = importlib.import_module(COMMANDS[command]).main
     log = io.StringIO()
     before = dict(os.environ)
     error, sys.stderr = sys.stderr, log
@@ -106,7 +123,7 @@ def _run(settings: dict[str, str]) -> tuple[int | None, str, str]:
     try:
         os.environ.update(settings)
         signal.setitimer(signal.ITIMER_REAL, SECONDS)
-        return main([]), "", log.getvalue()
+        return run([]), "", log.getvalue()
     except _TooSlow:
         return None, f"no end within {SECONDS:.0f} s", log.getvalue()
     except BaseException as escaped:  # whatever it is, it is a finding
@@ -126,36 +143,39 @@ def _stop(signal_number: int, frame: FrameType | None) -> NoReturn:
 
 
 def _judge(case: Case, exit_code: int | None, message: str, output: Path, log: str) -> str:
+    merges = case.command == "merge-ground-truth"
     if exit_code not in (0, 2, 3):
         return f"exit code {exit_code}"
-    if not message or len(message.encode()) > 1024 or "\n" in message:
+    # A merge that went well has nothing to say, as the originals.
+    if len(message.encode()) > 1024 or "\n" in message or not (message or (merges and exit_code == 0)):
         return "no message of one line"
     if exit_code == 2 and not any(cause in message for cause in case.causes):
         return "the message names no cause"
     if "Traceback" in log and "script" not in message:
         return "a traceback that is not of the user's script"
-    documents = {file.name: file for file in output.iterdir()}
-    if leftover := [name for name in documents if name.startswith(".")]:
-        return f"{leftover[0]} was left behind"
+    files = [file for file in output.rglob("*") if file.is_file()]
+    if hidden := [file.name for file in output.rglob(".*")]:
+        return f"{hidden[0]} was left behind"
     if exit_code == 2:
-        return f"{min(documents)} was written" if documents else ""
-    for name in (*_DOCUMENTS, *(("constraint_violations.json",) if case.monitors else ())):
-        if name not in documents:
-            return f"no {name}"
-        with strictly(name) as problems:
-            json.loads(documents[name].read_bytes().decode(), parse_constant=_no_constant)
-        if problems:
-            return problems[0]
-    return ""
+        return f"{files[0].name} was written" if files else ""
+    expected = {"_merge_report.json"} if merges else {*_DOCUMENTS}
+    expected |= {"constraint_violations.json"} if case.monitors else set()
+    if missing := expected - {file.name for file in files}:
+        return f"no {min(missing)}"
+    return next(filter(None, map(_not_strict, files)), "")
 
 
-@contextlib.contextmanager
-def strictly(name: str) -> Iterator[list[str]]:
-    problems: list[str] = []
+def _not_strict(file: Path) -> str:
+    """Return why a file is no strict JSON or JSON Lines, empty when it is."""
+    text = file.read_bytes()
     try:
-        yield problems
+        for part in text.splitlines() if file.suffix == ".jsonl" else [text]:
+            # Records are passed on as they came, whatever is in members that nobody reads.
+            errors = "replace" if file.suffix == ".jsonl" else "strict"
+            json.loads(part.decode(errors=errors), parse_constant=_no_constant)
     except ValueError as error:
-        problems.append(f"{name} is not strict JSON: {error}")
+        return f"{file.name} is not strict JSON: {error}"
+    return ""
 
 
 def _no_constant(name: str) -> Any:

@@ -149,6 +149,7 @@ def read_settings(
         mistakes.append(f"{unknown[0]!r} is no flag; values belong to flags, as in --output-path VALUE")
     mistakes += _near_misses(environment)
     given = _collect(vars(flags), environment, parser.prog)
+    _require_text(given)
     values = {variable.name: _value(variable, given.get(variable.name), mistakes) for variable in VARIABLES}
     mistakes += _missing(given, environment, parser.prog)
     expected = values["analysis_type"]
@@ -235,6 +236,17 @@ def _collect(flags: Mapping[str, Any], environment: Mapping[str, str], program: 
         if text is not None:
             given[variable.name] = text.strip()
     return given
+
+
+def _require_text(given: Mapping[str, str]) -> None:
+    for name, text in given.items():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            # What the environment holds beyond UTF-8 reaches Python as halves of surrogate pairs.
+            raise ConfigurationError(
+                f"{name} is {text!r}, which is not UTF-8 text; write it in UTF-8."
+            ) from None
 
 
 def _value(variable: Variable, text: str | None, mistakes: list[str]) -> Any:

@@ -7,6 +7,7 @@ human reviewers are accepted beside them (see `human_review`).
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -120,7 +120,7 @@ def label_part(part: Any) -> tuple[str, str] | None:
     if isinstance(data, str):
         return data, str(part.get("encoding") or "CSV").upper()
     if isinstance(data, dict | list):
-        return orjson.dumps(data).decode(), "JSON"
+        return json.dumps(data, ensure_ascii=False, separators=(",", ":")), "JSON"
     return scalar_text("groundTruthData", data) or "", "CSV"
 
 
@@ -146,7 +146,7 @@ def _bulk(block: LineBlock) -> Labels:
     ids = table.column("eventMetadata").flatten()[0]
     if table.num_rows != block.data.count(b"\n") or data.null_count or ids.null_count:
         raise NotBulkError("a line is no label")
-    for texts in (data, ids):
+    for texts in (data, ids, encodings):
         require_utf8(texts)
     lines = [segment.data.count(b"\n") for segment in block.segments]
     hours = [hour_number(folder_hour(segment.path)) for segment in block.segments]

@@ -117,15 +117,17 @@ def _file_batches(
 
 def _open(path: str, source: pa.NativeFile) -> pq.ParquetFile:
     metadata = pq.read_metadata(source)
+    # Streaming through small buffers bounds memory even for one giant row group; over the network, fewer
+    # and larger requests are worth the memory of a row group. Where the file itself is not larger than the
+    # buffers, it is the better bound: a damaged page may ask a stream for gigabytes.
+    streams = source.size() > _BUFFERS
     return pq.ParquetFile(
         source,
         metadata=metadata,
         page_checksum_verification=True,
-        read_dictionary=_encoded_text(metadata),
-        # Streaming through small buffers bounds memory even for one giant row group; over the network,
-        # fewer and larger requests are worth the memory of a row group.
+        read_dictionary=_encoded_text(source, metadata),
         pre_buffer=is_s3(path),
-        buffer_size=max(16 << 10, min(1 << 20, _BUFFERS // max(1, metadata.num_columns))),
+        buffer_size=max(16 << 10, min(1 << 20, _BUFFERS // max(1, metadata.num_columns))) if streams else 0,
     )
 
 
@@ -141,21 +143,30 @@ def _flat(batch: pa.RecordBatch, kept: list[str], path: str, request: DatasetReq
     return flat.drop_columns(nested) if nested else flat
 
 
-def _encoded_text(metadata: pq.FileMetaData) -> list[str]:
+def _encoded_text(source: pa.NativeFile, metadata: pq.FileMetaData) -> list[str]:
     """Return the text columns that are stored as codes of a dictionary of reasonable size."""
     if metadata.num_row_groups == 0:
         return []
+    columns = [metadata.schema.column(position) for position in range(metadata.num_columns)]
+    text = {
+        position: column.path
+        for position, column in enumerate(columns)
+        if "." not in column.path  # nested
+        and column.physical_type == "BYTE_ARRAY"
+        and column.logical_type.type == "STRING"
+    }
+    if not text:
+        return []
+    # Asking for a damaged description of a chunk ends the process (Arrow 26.0); reading from it raises.
+    file = pq.ParquetFile(source, metadata=metadata)
+    next(file.iter_batches(1, row_groups=[0], columns=list(text.values()), use_threads=False), None)
     group = metadata.row_group(0)
-    text = []
-    for position in range(metadata.num_columns):
-        column = metadata.schema.column(position)
-        is_nested = "." in column.path
-        if is_nested or column.physical_type != "BYTE_ARRAY" or column.logical_type.type != "STRING":
-            continue
-        chunk = group.column(position)
-        if chunk.has_dictionary_page and chunk.total_uncompressed_size <= _ENCODED * max(1, chunk.num_values):
-            text.append(column.path)
-    return text
+    chunks = {path: group.column(position) for position, path in text.items()}
+    return [
+        path
+        for path, chunk in chunks.items()
+        if chunk.has_dictionary_page and chunk.total_uncompressed_size <= _ENCODED * max(1, chunk.num_values)
+    ]
 
 
 @contextlib.contextmanager

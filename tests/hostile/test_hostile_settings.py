@@ -70,11 +70,7 @@ def test_all_mistakes_at_once(tmp_path: Path) -> None:
         ),
         ('{"csv":{"header":1}}', "dataset_format option header is 1; use true or false."),
         ("tsv", "dataset_format names the kind 'tsv', which is unknown: did you mean csv?"),
-        (
-            "\udcff",
-            "dataset_format is not valid JSON: '\\udcff', Expecting value: line 1 column 1 (char 0); "
-            "write for example " + CSV + ".",
-        ),
+        ("\udcff", "dataset_format is '\\udcff', which is not UTF-8 text; write it in UTF-8."),
     ],
 )
 def test_a_malformed_dataset_format(tmp_path: Path, table: Path, text: str, message: str) -> None:

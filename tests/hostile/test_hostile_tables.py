@@ -11,6 +11,8 @@ import pytest
 from dataset_reading import read
 from job_runner import CSV, Result, baseline_of, run_job
 
+from benchmarks import fuzz
+
 JSON = '{"json":{"lines":true}}'
 CAPTURE = '{"sagemakerCaptureJson":{"captureIndexNames":["endpointInput","endpointOutput"]}}'
 RULES = pytest.mark.parametrize("rules", ["sound", "sagemaker"])
@@ -123,6 +125,12 @@ def test_parquet_pages_that_do_not_match_their_checksum(tmp_path: Path) -> None:
         f"{source} cannot be read: could not verify page integrity, CRC checksum verification failed for "
         "page_ordinal 0."
     )
+
+
+def test_parquet_whose_description_of_a_column_is_damaged() -> None:
+    """Read in a process of its own: Arrow ends the process when asked for such a description."""
+    tally = fuzz.fuzz("parquet", 8648, 8649, processes=1)
+    assert tally.outcomes == {"exit code 2": 1}
 
 
 def test_parquet_text_that_is_not_utf8(tmp_path: Path) -> None:
