@@ -14,7 +14,7 @@ from contract.datasets import storage
 ACCESS, SECRET = "monitor-access-key", "monitor-secret-key"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def s3_server(tmp_path_factory):
     program = shutil.which("rclone", path=str(Path(sys.executable).parent)) or shutil.which("rclone")
     if program is None:
@@ -24,7 +24,9 @@ def s3_server(tmp_path_factory):
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [program, "serve", "s3", "--addr", f"127.0.0.1:{port}", "--auth-key", f"{ACCESS},{SECRET}"]
-    command += ["--config", "/dev/null", "--vfs-cache-mode", "off", "--dir-cache-time", "0", str(folder)]
+    # Files change behind the server's back, so it must not remember them; with no time at all, though, it
+    # forgets folders while it makes them, and starts over for ever.
+    command += ["--config", "/dev/null", "--vfs-cache-mode", "off", "--dir-cache-time", "100us", str(folder)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         _wait_for(port, process)
