@@ -198,8 +198,8 @@ def _common_encoding(record: dict[str, Any], sides: Sequence[str]) -> str | None
     for other in others:
         if encodings[other] != encodings[first]:
             raise DatasetError(
-                f"Encoding mismatch: Encoding is {encodings[first]} for {first}, but Encoding is "
-                f"{encodings[other]} for {other}; set rules=sound to read both"
+                f"Encoding mismatch: Encoding is {str(encodings[first])[:40]} for {first}, but Encoding is "
+                f"{str(encodings[other])[:40]} for {other}; set rules=sound to read both"
             )
     return encodings.get(first)
 

@@ -13,6 +13,7 @@ import difflib
 import functools
 import os
 import re
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 _S3 = "s3://"
 _DATED_FOLDER = re.compile(r"/\d{4}/\d{2}(/\d{2})*/?$")
 _PARTIAL = re.compile(r"\..+\.(\d+)\.partial")
+_STAGING = re.compile(r"\.staging\.(\d+)")
 _MAGIC = ((b"\x1f\x8b", "gzip", ""), (b"BZh", "bz2", ".bz2"), (b"\x28\xb5\x2f\xfd", "zstd", ".zst"))
 
 
@@ -190,6 +192,7 @@ def prepare_output(directory: str) -> None:
             return
         Path(directory).mkdir(parents=True, exist_ok=True)
         _remove_leftovers(directory)
+        _remove_staging(directory)
         probe = _partial(directory, "probe")
         probe.touch()
         probe.unlink()
@@ -363,6 +366,14 @@ def _remove_leftovers(directory: str) -> None:
         match = _PARTIAL.fullmatch(file.name)
         if match and not _is_another_process(int(match[1])):
             file.unlink(missing_ok=True)
+
+
+def _remove_staging(directory: str) -> None:
+    """Remove folders of unfinished files of processes that are no more."""
+    for folder in Path(directory).iterdir():
+        match = _STAGING.fullmatch(folder.name)
+        if match and not _is_another_process(int(match[1])):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _is_another_process(number: int) -> bool:

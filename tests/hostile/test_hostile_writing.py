@@ -150,6 +150,9 @@ def test_partial_files_of_dead_processes_are_cleared_up(tmp_path: Path, table: P
     other = output / ".notes.partial"
     for file in (theirs, ours, running, other):
         file.write_text('{"version"')
+    staging = output / f".staging.{dead.pid}" / "0"
+    staging.mkdir(parents=True)
+    (staging / "part").write_text("half")
     result = run_job(tmp_path, table)
     assert result.exit_code == 0
     assert set(result.files) == {"statistics.json", "constraints.json", running.name, other.name}
