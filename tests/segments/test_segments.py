@@ -282,6 +282,7 @@ def test_a_baseline_without_segments_is_said_so(
     source = write(tmp_path / "data.csv", table(1_000, seed=1))
     baseline = run_job(tmp_path / "a", source, output_path=tmp_path / "baseline")
     monkeypatch.setattr("contract.console._start_log", lambda level: None)
+    caplog.set_level("WARNING")
     result = run_job(tmp_path, source, segment_by="carrier", **baseline_of(baseline))
     assert result.violations == []
     assert "The baseline has no segments" in caplog.text
