@@ -1,5 +1,8 @@
 """Shared test configuration."""
 
+import logging
+
+import pytest
 from hypothesis import settings
 
 # No test asserts a time: machines that run tests are shared.
@@ -7,3 +10,12 @@ settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
 pytest_plugins = ["s3_server"]
+
+
+@pytest.fixture(autouse=True)
+def plain_logging() -> None:
+    """Start every test with Python's default logging: jobs run in this process configure it."""
+    root = logging.getLogger()
+    root.setLevel(logging.WARNING)
+    # pytest's own handlers are of subclasses; the job's is a plain one.
+    root.handlers[:] = [handler for handler in root.handlers if type(handler) is not logging.StreamHandler]

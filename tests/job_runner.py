@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -73,16 +72,10 @@ def run_job(
 
 @contextmanager
 def environment(variables: dict[str, str]) -> Iterator[None]:
-    """Set exactly these lower-case variables for a while, and leave logging as it was."""
+    """Set exactly these lower-case variables for a while."""
     kept = {name: value for name, value in os.environ.items() if name != name.lower()}
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    try:
-        with mock.patch.dict(os.environ, {**kept, **variables}, clear=True):
-            yield
-    finally:
-        root.handlers[:] = handlers
-        root.setLevel(level)
+    with mock.patch.dict(os.environ, {**kept, **variables}, clear=True):
+        yield
 
 
 def baseline_of(result: Result) -> dict[str, Path]:
