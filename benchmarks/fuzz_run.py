@@ -169,7 +169,7 @@ def _not_strict(file: Path) -> str:
     """Return why a file is no strict JSON or JSON Lines, empty when it is."""
     text = file.read_bytes()
     try:
-        for part in text.splitlines() if file.suffix == ".jsonl" else [text]:
+        for part in text.strip(b"\n").split(b"\n") if file.suffix == ".jsonl" else [text]:
             # Records are passed on as they came, whatever is in members that nobody reads.
             errors = "replace" if file.suffix == ".jsonl" else "strict"
             json.loads(part.decode(errors=errors), parse_constant=_no_constant)

@@ -339,7 +339,10 @@ def _labelled(
     notes: Notes,
 ) -> pa.RecordBatch:
     """Append the labels of records; `numbers` are those of their lines in the block, None for all lines."""
-    batch, unlike = with_label_columns(batch, labels, counts)
+    try:
+        batch, unlike = with_label_columns(batch, labels, counts)
+    except DatasetError as error:
+        raise DatasetError(f"labels of {block.segments[0].path}: {error.message}") from error
     if len(unlike):
         first = int(unlike[0]) if numbers is None else int(numbers[unlike[0]])
         notes.add(UNLIKE_ROWS, block, first, len(unlike))
