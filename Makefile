@@ -23,7 +23,7 @@ REVISION := $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 # A package index of one's own reaches the build only when the environment names one.
 INDEX_ARGUMENTS := $(foreach name,PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_TRUSTED_HOST,$(if $($(name)),--build-arg $(name)))
 
-.PHONY: help demo test lint images test-images bench simulate lock clean $(IMAGES)
+.PHONY: help demo test lint images test-images bench simulate fuzz lock clean $(IMAGES)
 
 help: ## print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,9 @@ bench: $(INSTALLED) ## measure time and memory beside the read floor and peers
 
 simulate: $(INSTALLED) ## measure false alarms and detection power of both sets of rules
 	@$(PYTHON) -m benchmarks.simulate $(SIMULATE_FLAGS)
+
+fuzz: $(INSTALLED) ## throw damaged inputs at every reader, and kill jobs at random points
+	@$(PYTHON) -m benchmarks.fuzz --inputs 10000 --kills 100 $(FUZZ_FLAGS)
 
 # The newest versions allowed by pyproject.toml, for Python 3.12 and later on every platform at once.
 COMPILE := $(VENV)/bin/uv pip compile --quiet --upgrade --universal --python-version 3.12 --generate-hashes \

@@ -83,6 +83,7 @@ def _parquet(rows: int, setup: Setup) -> Section:
     contenders = [
         _ours(dataset, setup),
         _floor("pyarrow, merely iterating", dataset, setup, goal=2.5),
+        _floor("pyarrow, merely reading row groups", dataset, setup, goal=2.5, reader="row-groups"),
         *_profilers(dataset, setup),
     ]
     return Section(f"Parquet, {rows:,} rows x 20 columns", tuple(contenders))
@@ -139,8 +140,8 @@ def _ours(dataset: Dataset, setup: Setup, name: str = OURS, goal: float | None =
     return Contender(name, command, dataset, goal)
 
 
-def _floor(name: str, dataset: Dataset, setup: Setup, goal: float) -> Contender:
-    reader = "captures" if dataset.kind == "small-captures" else dataset.kind
+def _floor(name: str, dataset: Dataset, setup: Setup, goal: float, reader: str | None = None) -> Contender:
+    reader = reader or ("captures" if dataset.kind == "small-captures" else dataset.kind)
     command = (sys.executable, str(HERE / "floors.py"), reader, str(dataset.path(setup.data)))
     return Contender(name, command, dataset, goal)
 

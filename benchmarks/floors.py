@@ -17,6 +17,14 @@ def iterate_parquet(path: Path) -> int:
     return sum(batch.num_rows for batch in pq.ParquetFile(path).iter_batches(use_threads=True))
 
 
+def read_row_groups(path: Path) -> int:
+    """Read one row group after the other, decoding its columns on all cores: pyarrow's quickest way."""
+    import pyarrow.parquet as pq
+
+    file = pq.ParquetFile(path, memory_map=True)
+    return sum(file.read_row_group(group).num_rows for group in range(file.num_row_groups))
+
+
 def stream_csv(path: Path) -> int:
     """Stream all columns with pyarrow's incremental reader, types inferred."""
     import pyarrow.csv
@@ -40,6 +48,7 @@ def _lines(folder: Path) -> Iterator[bytes]:
 
 FLOORS: dict[str, Callable[[Path], int]] = {
     "parquet": iterate_parquet,
+    "row-groups": read_row_groups,
     "csv": stream_csv,
     "captures": parse_captures,
 }

@@ -21,7 +21,7 @@ from contract.analyzer import Baseline
 ROWS = 10_000_000
 BATCH_ROWS = 65_536
 
-# What the issue allows, in scikit-learn evaluations.
+# At most this many scikit-learn evaluations.
 GOAL = 3.0
 
 

@@ -18,7 +18,19 @@ import contract
 from contract.variables import VARIABLES
 
 LOCKS = [*sorted((ROOT / "requirements").glob("*.txt")), ROOT / "containers" / "requirements.txt"]
-TARGETS = ["help", "demo", "test", "lint", "images", "test-images", "bench", "simulate", "lock", "clean"]
+TARGETS = [
+    "help",
+    "demo",
+    "test",
+    "lint",
+    "images",
+    "test-images",
+    "bench",
+    "simulate",
+    "fuzz",
+    "lock",
+    "clean",
+]
 JOBS = sorted((ROOT / "orchestrators" / "kubernetes").glob("*.yaml"))
 IMAGES = ["data-quality", "model-quality"]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]

@@ -126,6 +126,9 @@ def _numbers_moved(
     parts = []
     if before.mean is not None and now.mean is not None:
         parts.append(f"mean {number(before.mean)} -> {number(now.mean)}")
+        same = number(before.mean) == number(now.mean)
+        if same and before.std_dev is not None and now.std_dev is not None:
+            parts.append(f"standard deviation {number(before.std_dev)} -> {number(now.std_dev)}")
     if share_before is not None:
         share_now = share_at_or_below(current, widest)
         parts.append(

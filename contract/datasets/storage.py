@@ -13,7 +13,6 @@ import difflib
 import functools
 import os
 import re
-import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from contract.datasets.leftovers import partial_path, remove_partial_files, remove_staging_folders
 from contract.errors import DatasetError, DocumentError, InputError, OutputError
 
 if TYPE_CHECKING:
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 _S3 = "s3://"
 _DATED_FOLDER = re.compile(r"/\d{4}/\d{2}(/\d{2})*/?$")
-_PARTIAL = re.compile(r"\..+\.(\d+)\.partial")
-_STAGING = re.compile(r"\.staging\.(\d+)")
 _MAGIC = ((b"\x1f\x8b", "gzip", ""), (b"BZh", "bz2", ".bz2"), (b"\x28\xb5\x2f\xfd", "zstd", ".zst"))
 
 
@@ -191,9 +189,9 @@ def prepare_output(directory: str) -> None:
                 raise OutputError(f"output_path {directory} cannot be written: there is no bucket {bucket}.")
             return
         Path(directory).mkdir(parents=True, exist_ok=True)
-        _remove_leftovers(directory)
-        _remove_staging(directory)
-        probe = _partial(directory, "probe")
+        remove_partial_files(directory)
+        remove_staging_folders(directory)
+        probe = partial_path(directory, "probe")
         probe.touch()
         probe.unlink()
 
@@ -221,8 +219,8 @@ def write_files_atomically(directory: str, files: Mapping[str, bytes]) -> None:
                     stream.write(content)
             return
         Path(directory).mkdir(parents=True, exist_ok=True)
-        _remove_leftovers(directory)
-        beside = {name: _partial(directory, name) for name in files}
+        remove_partial_files(directory)
+        beside = {name: partial_path(directory, name) for name in files}
         try:
             for name, content in files.items():
                 _write_durably(beside[name], content)
@@ -353,39 +351,6 @@ def _exists(info: Any) -> bool:
     from pyarrow.fs import FileType
 
     return bool(info.type != FileType.NotFound)
-
-
-def _partial(directory: str, name: str) -> Path:
-    """Return where a file is written until it is whole."""
-    return Path(directory) / f".{name}.{os.getpid()}.partial"
-
-
-def _remove_leftovers(directory: str) -> None:
-    """Remove partial files of processes that are no more; in a container, all have the same number."""
-    for file in Path(directory).iterdir():
-        match = _PARTIAL.fullmatch(file.name)
-        if match and not _is_another_process(int(match[1])):
-            file.unlink(missing_ok=True)
-
-
-def _remove_staging(directory: str) -> None:
-    """Remove folders of unfinished files of processes that are no more."""
-    for folder in Path(directory).iterdir():
-        match = _STAGING.fullmatch(folder.name)
-        if match and not _is_another_process(int(match[1])):
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _is_another_process(number: int) -> bool:
-    if number == os.getpid():
-        return False
-    try:
-        os.kill(number, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        pass  # of another user
-    return True
 
 
 def _write_durably(path: Path, content: bytes) -> None:
