@@ -1,0 +1,1 @@
+"""Bias: does the data, and does the model, treat groups alike?"""
