@@ -7,7 +7,7 @@ machines and the results combined in order.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -25,6 +25,10 @@ class Baseline[Statistics, Constraints]:
     constraints: Constraints | None = None
 
 
+def _no_further_files(statistics: Any, constraints: Any) -> Mapping[str, Any]:
+    return {}
+
+
 @dataclass(frozen=True)
 class DocumentSet[Statistics, Constraints]:
     """How one kind of monitor reads and writes its documents.
@@ -39,6 +43,11 @@ class DocumentSet[Statistics, Constraints]:
         To JSON values.
     column_names
         The names that data without names takes from the baseline; None when it takes none.
+    further_files
+        Files beyond the three that every job writes: JSON values, or text and bytes written as they are, by
+        path below the output folder.
+    constraints_names
+        File names that a folder given as ``baseline_constraints`` may hold, the first found is read.
     """
 
     read_statistics: Callable[[dict[str, Any], str], Statistics]
@@ -46,6 +55,8 @@ class DocumentSet[Statistics, Constraints]:
     read_constraints: Callable[[dict[str, Any], str], Constraints]
     write_constraints: Callable[[Constraints], dict[str, Any]]
     column_names: Callable[[Baseline[Statistics, Constraints]], tuple[str, ...] | None]
+    further_files: Callable[[Statistics, Constraints], Mapping[str, Any]] = _no_further_files
+    constraints_names: tuple[str, ...] = ("constraints.json",)
 
 
 @dataclass(frozen=True)

@@ -70,18 +70,26 @@ def run(settings: Settings, monitor: Monitor) -> Outcome:
     documents = {
         STATISTICS: files.write_statistics(statistics, settings.rules == "sound"),
         CONSTRAINTS: files.write_constraints(constraints),
+        **files.further_files(statistics, constraints),
     }
     decision = None
     if baseline is not None:
         decision = analyzer.check(statistics, baseline) if rows else _nothing_to_check(settings)
         documents[VIOLATIONS] = violations_to_json(decision.violations)
     storage.write_files_atomically(
-        settings.output_path, {name: json_layout.dumps(document) for name, document in documents.items()}
+        settings.output_path, {name: _content(document) for name, document in documents.items()}
     )
     metrics.publish(analyzer.metrics(statistics, baseline, decision), settings)
     if settings.post_analytics_processor_script:
         run_postprocessor(settings.post_analytics_processor_script, settings.given)
     return _outcome(settings, rows, decision, tuple(documents))
+
+
+def _content(document: Any) -> bytes:
+    """Return a file's bytes: text and bytes as they are, anything else as JSON in the originals' layout."""
+    if isinstance(document, bytes):
+        return document
+    return document.encode() if isinstance(document, str) else json_layout.dumps(document)
 
 
 def load_documents(settings: Settings, monitor: Monitor) -> DocumentSet[Any, Any]:
@@ -116,12 +124,14 @@ def read_baseline(settings: Settings, documents: DocumentSet[Any, Any]) -> AnyBa
         return None
     constraints = statistics = None
     if settings.baseline_constraints:
-        path = storage.resolve_document(settings.baseline_constraints, CONSTRAINTS, "baseline_constraints")
+        path = storage.resolve_document(
+            settings.baseline_constraints, documents.constraints_names, "baseline_constraints"
+        )
         constraints = documents.read_constraints(
             json_layout.loads(storage.read_bytes(path, DocumentError), path), path
         )
     if settings.baseline_statistics:
-        path = storage.resolve_document(settings.baseline_statistics, STATISTICS, "baseline_statistics")
+        path = storage.resolve_document(settings.baseline_statistics, (STATISTICS,), "baseline_statistics")
         statistics = documents.read_statistics(
             json_layout.loads(storage.read_bytes(path, DocumentError), path), path
         )

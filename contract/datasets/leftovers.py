@@ -12,8 +12,8 @@ _STAGING = re.compile(r"\.staging\.(\d+)")
 
 
 def partial_path(directory: str, name: str) -> Path:
-    """Return where a file is written until it is whole."""
-    return Path(directory) / f".{name}.{os.getpid()}.partial"
+    """Return where a file is written until it is whole: in `directory`, whatever folder `name` lies in."""
+    return Path(directory) / f".{name.replace('/', '_')}.{os.getpid()}.partial"
 
 
 def remove_partial_files(directory: str) -> None:

@@ -13,7 +13,7 @@ import difflib
 import functools
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -140,15 +140,15 @@ def read_bytes(path: str, error: type[InputError] = DatasetError) -> bytes:
     return content
 
 
-def resolve_document(path: str, name: str, variable: str) -> str:
+def resolve_document(path: str, names: Sequence[str], variable: str) -> str:
     """Return the path of a document that a setting names directly or by its folder.
 
     Parameters
     ----------
     path
-        File, or folder that holds a file called `name`.
-    name
-        Such as ``statistics.json``.
+        File, or folder that holds a file called by one of `names`.
+    names
+        Such as ``statistics.json``, in order of preference.
     variable
         The setting, for messages.
 
@@ -159,17 +159,17 @@ def resolve_document(path: str, name: str, variable: str) -> str:
     """
     with reading(path, f"{variable} ", DocumentError):
         if is_s3(path):
-            return _resolve_s3(path, name, variable)
+            return _resolve_s3(path, names, variable)
         if Path(path).is_file():
             return path
         if not Path(path).is_dir():
             raise DocumentError(f"{variable} {path} does not exist{_nearby(path)}.")
-        candidate = Path(path) / name
-        if candidate.is_file():
-            return str(candidate)
+        for name in names:
+            if (Path(path) / name).is_file():
+                return str(Path(path) / name)
         found = sorted(entry.name for entry in Path(path).iterdir() if entry.suffix == ".json")
     hint = f"; it holds {', '.join(found[:5])}: name the file itself" if found else ""
-    raise DocumentError(f"{variable} {path} is a folder without {name}{hint}.")
+    raise DocumentError(f"{variable} {path} is a folder without {' or '.join(names)}{hint}.")
 
 
 def prepare_output(directory: str) -> None:
@@ -204,7 +204,7 @@ def write_files_atomically(directory: str, files: Mapping[str, bytes]) -> None:
     directory
         Local folder (created when absent) or ``s3://bucket/prefix``.
     files
-        Content by file name.
+        Content by file name, or by path below `directory` with ``/``.
 
     Raises
     ------
@@ -225,6 +225,7 @@ def write_files_atomically(directory: str, files: Mapping[str, bytes]) -> None:
             for name, content in files.items():
                 _write_durably(beside[name], content)
             for name, partial in beside.items():
+                (Path(directory) / name).parent.mkdir(exist_ok=True)
                 partial.replace(Path(directory) / name)
         finally:
             for partial in beside.values():
@@ -311,14 +312,14 @@ def _list_s3(source: str, variable: str) -> list[SourceFile]:
     ]
 
 
-def _resolve_s3(path: str, name: str, variable: str) -> str:
+def _resolve_s3(path: str, names: Sequence[str], variable: str) -> str:
     from pyarrow.fs import FileType
 
-    beneath = f"{path.rstrip('/')}/{name}"
-    for candidate in (path.rstrip("/"), beneath):
+    beneath = [f"{path.rstrip('/')}/{name}" for name in names]
+    for candidate in (path.rstrip("/"), *beneath):
         if _s3().get_file_info(_key(candidate)).type == FileType.File:
             return candidate
-    raise DocumentError(f"{variable} {path} does not exist, and neither does {beneath}.")
+    raise DocumentError(f"{variable} {path} does not exist, and neither does {' or '.join(beneath)}.")
 
 
 @functools.cache

@@ -94,6 +94,8 @@ def segmented_documents(documents: DocumentSet[Any, Any]) -> DocumentSet[Segment
         read_constraints=documents.read_constraints,
         write_constraints=documents.write_constraints,
         column_names=column_names,
+        further_files=lambda statistics, constraints: documents.further_files(statistics.whole, constraints),
+        constraints_names=documents.constraints_names,
     )
 
 

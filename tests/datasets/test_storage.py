@@ -77,12 +77,14 @@ def test_bytes_are_read_decompressed(tmp_path):
 def test_documents_are_found_by_file_or_folder(tmp_path):
     touch(tmp_path / "statistics.json")
     for path in (tmp_path, tmp_path / "statistics.json"):
-        found = storage.resolve_document(str(path), "statistics.json", "baseline_statistics")
+        found = storage.resolve_document(str(path), ("statistics.json",), "baseline_statistics")
         assert found == str(tmp_path / "statistics.json")
     with pytest.raises(DocumentError, match=r"baseline_constraints .* it holds statistics.json"):
-        storage.resolve_document(str(tmp_path), "constraints.json", "baseline_constraints")
+        storage.resolve_document(str(tmp_path), ("constraints.json",), "baseline_constraints")
     with pytest.raises(DocumentError, match=r"baseline_constraints .* did you mean .*statistics.json"):
-        storage.resolve_document(str(tmp_path / "statistic.json"), "constraints.json", "baseline_constraints")
+        storage.resolve_document(
+            str(tmp_path / "statistic.json"), ("constraints.json",), "baseline_constraints"
+        )
 
 
 def test_files_are_written_together(tmp_path):
@@ -123,3 +125,16 @@ def test_missing_permission_is_named(tmp_path):
     tmp_path.chmod(0o500)
     with pytest.raises(OutputError, match="Permission denied"):
         storage.prepare_output(str(tmp_path))
+
+
+def test_a_file_may_lie_in_a_folder_of_its_own(tmp_path):
+    storage.write_files_atomically(str(tmp_path), {"deep/out.csv": b"1\n", "a.json": b"{}"})
+    assert (tmp_path / "deep" / "out.csv").read_bytes() == b"1\n"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "deep"]
+
+
+def test_the_first_name_that_exists_is_taken(tmp_path):
+    (tmp_path / "analysis.json").write_text("{}")
+    names = ("constraints.json", "analysis.json")
+    found = storage.resolve_document(str(tmp_path), names, "baseline_constraints")
+    assert found == str(tmp_path / "analysis.json")

@@ -36,10 +36,10 @@ def test_results_are_written_and_found(bucket):
     storage.write_files_atomically("s3://bucket/out/now", {"statistics.json": b"{}"})
     assert (bucket / "out" / "now" / "statistics.json").read_bytes() == b"{}"
     for path in ("s3://bucket/out/now", "s3://bucket/out/now/statistics.json"):
-        found = storage.resolve_document(path, "statistics.json", "baseline_statistics")
+        found = storage.resolve_document(path, ("statistics.json",), "baseline_statistics")
         assert storage.read_bytes(found) == b"{}"
     with pytest.raises(DocumentError, match="baseline_constraints s3://bucket/out"):
-        storage.resolve_document("s3://bucket/out", "constraints.json", "baseline_constraints")
+        storage.resolve_document("s3://bucket/out", ("constraints.json",), "baseline_constraints")
 
 
 def test_a_window_without_objects_is_empty_but_a_wrong_path_is_not(bucket):
