@@ -223,9 +223,9 @@ def write_files_atomically(directory: str, files: Mapping[str, bytes]) -> None:
         beside = {name: partial_path(directory, name) for name in files}
         try:
             for name, content in files.items():
+                (Path(directory) / name).parent.mkdir(exist_ok=True)
                 _write_durably(beside[name], content)
             for name, partial in beside.items():
-                (Path(directory) / name).parent.mkdir(exist_ok=True)
                 partial.replace(Path(directory) / name)
         finally:
             for partial in beside.values():

@@ -106,7 +106,7 @@ def _umask():
 def test_a_failed_write_leaves_nothing_behind(tmp_path):
     storage.write_files_atomically(str(tmp_path), {"a.json": b"before"})
     with pytest.raises(OutputError, match="cannot be written"):
-        storage.write_files_atomically(str(tmp_path), {"a.json": b"after", "no/such/folder.json": b""})
+        storage.write_files_atomically(str(tmp_path), {"a.json": b"after", "a.json/is-a-file.json": b""})
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a.json": b"before"}
 
 
