@@ -59,14 +59,20 @@ simulate: $(INSTALLED) ## measure false alarms and detection power of both sets 
 fuzz: $(INSTALLED) ## throw damaged inputs at every reader, and kill jobs at random points
 	@$(PYTHON) -m benchmarks.fuzz --inputs 10000 --kills 100 $(FUZZ_FLAGS)
 
-# The newest versions allowed by pyproject.toml, for Python 3.12 and later on every platform at once.
+# The newest versions allowed by pyproject.toml, for Python 3.12 and later on every platform at once. The
+# image with the most packages comes first: the others have the same versions, and so share its layers.
 COMPILE := $(VENV)/bin/uv pip compile --quiet --upgrade --universal --python-version 3.12 --generate-hashes \
   --no-emit-index-url --no-emit-find-links --no-config --custom-compile-command "make lock"
 lock: $(INSTALLED) ## write the locked requirements anew
-	$(COMPILE) pyproject.toml --extra dataframe --output-file containers/requirements.txt
+	$(COMPILE) pyproject.toml --extra dataframe --extra feature-attribution \
+	  --output-file containers/requirements-feature-attribution.txt
+	$(COMPILE) pyproject.toml --extra dataframe --extra bias --output-file containers/requirements-bias.txt \
+	  --constraints containers/requirements-feature-attribution.txt
+	$(COMPILE) pyproject.toml --extra dataframe --output-file containers/requirements.txt \
+	  --constraints containers/requirements-feature-attribution.txt
 	$(COMPILE) requirements/build.in --output-file requirements/build.txt
-	$(COMPILE) pyproject.toml requirements/build.in --extra dataframe --group dev --output-file requirements/dev.txt \
-	  --constraints containers/requirements.txt --constraints requirements/build.txt
+	$(COMPILE) pyproject.toml requirements/build.in --all-extras --group dev --output-file requirements/dev.txt \
+	  --constraints containers/requirements-feature-attribution.txt --constraints requirements/build.txt
 	$(COMPILE) requirements/sdk.in --output-file requirements/sdk.txt
 
 clean: ## remove everything that make has made, images apart
