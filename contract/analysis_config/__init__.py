@@ -12,10 +12,12 @@ from contract.analysis_config.members import (
     ShapConfig,
     Value,
 )
+from contract.analysis_config.read import Kind, read_analysis_config
 
 __all__ = [
     "AnalysisConfig",
     "Facet",
+    "Kind",
     "Locator",
     "Methods",
     "PartialDependenceConfig",
@@ -24,4 +26,5 @@ __all__ = [
     "Segments",
     "ShapConfig",
     "Value",
+    "read_analysis_config",
 ]
