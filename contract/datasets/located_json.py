@@ -1,0 +1,164 @@
+"""JSON documents and JSON Lines whose columns are found by JMESPath, as record batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pyarrow as pa
+
+from contract.datasets import storage
+from contract.datasets.json_path import Find, compile_path
+from contract.datasets.locations import FeatureRow, Locations, RecordRows, feature_rows
+from contract.datasets.payloads import loads
+from contract.datasets.pieces import BATCH_ROWS, Block, Piece, divide, label, line_blocks, lines_before
+from contract.datasets.request import DatasetRequest
+from contract.datasets.storage import SourceFile
+from contract.errors import DatasetError
+
+_UTF8_MARK = b"\xef\xbb\xbf"
+_BLANK = b" \t\r\n"
+_KEYS_SHOWN = 8
+
+
+@dataclass(frozen=True)
+class LocatedJsonSplit:
+    """Some JSON files, or a byte range of one JSON Lines file."""
+
+    pieces: tuple[Piece, ...]
+    locations: Locations
+
+    @property
+    def label(self) -> str:
+        """Return the file and the range in it."""
+        return label(self.pieces)
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """Yield the rows in order.
+
+        Raises
+        ------
+        DatasetError
+            Naming file and line where a path finds nothing, or not as many values as rows.
+        """
+        finder = Finder(self.locations)
+        for piece in self.pieces:
+            rows = RecordRows(self.locations)
+            records = _document(piece.path) if self.locations.document else _lines(piece)
+            for record, place in records:
+                finder.add(rows, record, place)
+                if len(rows) >= BATCH_ROWS:
+                    yield _batch(rows, piece.path)
+                    rows = RecordRows(self.locations)
+            if len(rows):
+                yield _batch(rows, piece.path)
+
+
+class Finder:
+    """The compiled paths of `Locations`, applied to JSON values."""
+
+    def __init__(self, locations: Locations) -> None:
+        self._locations = locations
+        self._features: Find = compile_path(locations.features or "@", locations.variable)
+        self._others = [compile_path(other.path or "@", other.variable) for other in locations.others]
+
+    def add(self, rows: RecordRows, record: Any, place: Callable[[], str]) -> None:
+        """Add the rows of one record.
+
+        Raises
+        ------
+        DatasetError
+            When there are no features, or another number of values than rows.
+        """
+        found = self._features(record)
+        features: list[FeatureRow] | None = feature_rows(found, document=self._locations.document)
+        if features is None and self._locations.features is not None:
+            raise DatasetError(
+                f"{place()} has nothing at {self._locations.features!r}{_keys(record)}; "
+                f"correct {self._locations.variable}."
+            )
+        rows.add(features, [find(record) for find in self._others], place)
+
+
+def located_json_splits(
+    files: Sequence[SourceFile], request: DatasetRequest, locations: Locations, *, whole_files: bool = False
+) -> tuple[LocatedJsonSplit, ...]:
+    """Divide JSON files into splits.
+
+    Parameters
+    ----------
+    files
+        In path order.
+    request
+        Unused beyond its locations; for the signature the readers share.
+    locations
+        Where the columns are.
+    whole_files
+        Never cut a file into byte ranges.
+    """
+    Finder(locations)  # its mistakes show before the work
+
+    def may_cut(file: SourceFile) -> bool:
+        return not (whole_files or locations.document or storage.is_compressed(file.path))
+
+    return tuple(LocatedJsonSplit(pieces, locations) for pieces in divide(files, may_cut=may_cut))
+
+
+def _batch(rows: RecordRows, path: str) -> pa.RecordBatch:
+    try:
+        return rows.batch()
+    except DatasetError as error:
+        raise DatasetError(f"{path}: {error.message}") from error
+
+
+def _document(path: str) -> Iterator[tuple[Any, Callable[[], str]]]:
+    data = storage.read_bytes(path).removeprefix(_UTF8_MARK)
+    if not data.strip(_BLANK):
+        return
+    try:
+        yield loads(data), lambda: path
+    except ValueError as error:
+        lines = data.strip(_BLANK).split(b"\n")
+        hint = "check that the file is complete"
+        if len(lines) > 1 and all(line.strip(_BLANK).startswith(b"{") for line in lines[:2]):
+            hint = "if it holds one record per line, set dataset_type to application/jsonlines"
+        raise DatasetError(f"{path} is not JSON ({error}); {hint}.") from None
+
+
+def _lines(piece: Piece) -> Iterator[tuple[Any, Callable[[], str]]]:
+    for block in line_blocks(piece):
+        data = block.data.removeprefix(_UTF8_MARK) if block.offset == 0 else block.data
+        for number, line in enumerate(data.split(b"\n")):
+            if not line.strip(_BLANK):
+                continue
+            place = _Place(piece.path, replace(block, data=b""), number)
+            try:
+                record = loads(line)
+            except ValueError as error:
+                excerpt = line[:80].decode(errors="replace")
+                raise DatasetError(
+                    f"{place()} is not JSON ({error}): {excerpt!r}; each line must hold one JSON record, "
+                    "and a file that is one JSON document has the dataset_type application/json."
+                ) from None
+            yield record, place
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A line's file and number, found when somebody asks."""
+
+    path: str
+    block: Block
+    number: int
+
+    def __call__(self) -> str:
+        return f"{self.path} line {lines_before(self.path, self.block.offset) + self.number + 1}"
+
+
+def _keys(record: Any) -> str:
+    """Return what a record has instead, for a message."""
+    if isinstance(record, dict) and record:
+        names = ", ".join(list(record)[:_KEYS_SHOWN])
+        return f" (its members are {names})"
+    return ""

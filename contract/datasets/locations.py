@@ -1,0 +1,200 @@
+"""Where nested records hold their columns, and making columns of what is found there.
+
+A record may hold one row or many. Its features are a list of cells, or an object whose members name them;
+several rows are a list of these. Labels and predictions are one value, or a list of as many as there are
+rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from contract.datasets.rows import column_of, rows_to_batch
+from contract.errors import DatasetError
+
+PREFIX = "column_"
+
+_PLAIN = (pa.int64(), pa.float64(), pa.string(), pa.bool_(), pa.null())
+
+# One row of features: cells without names, or values by name.
+FeatureRow = list[Any] | dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Location:
+    """Where one further column of a record is found.
+
+    Parameters
+    ----------
+    name
+        What the column is called.
+    path
+        JMESPath; in CSV the zero-based position as text. None takes all there is, which must be one value.
+    side
+        Captures only: the part of the record it is looked for in.
+    variable
+        The setting or member that holds the path, for messages.
+    """
+
+    name: str
+    path: str | None
+    side: str = ""
+    variable: str = ""
+
+
+@dataclass(frozen=True)
+class Locations:
+    """Where a dataset's records hold their columns.
+
+    Parameters
+    ----------
+    features
+        JMESPath of the features; None takes the whole request of a capture.
+    others
+        Columns that follow the features, in this order.
+    headers
+        Names of the features; without them, or where their number differs, they are called ``column_0``,
+        ``column_1`` and so on.
+    document
+        Whether a JSON file is one document whose paths lead to lists, rather than one record per line.
+    variable
+        The setting or member that holds `features`, for messages.
+    """
+
+    features: str | None
+    others: tuple[Location, ...] = ()
+    headers: tuple[str, ...] = ()
+    document: bool = False
+    variable: str = "features"
+
+
+class RecordRows:
+    """Rows gathered from records: features, and the columns beside them."""
+
+    def __init__(self, locations: Locations) -> None:
+        self._locations = locations
+        self.features: list[FeatureRow] = []
+        self.others: list[list[Any]] = [[] for _ in locations.others]
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def add(self, features: list[FeatureRow] | None, others: Sequence[Any], place: Callable[[], str]) -> None:
+        """Add the rows of one record.
+
+        Parameters
+        ----------
+        features
+            Its rows; None when it has none, and the other columns say how many there are.
+        others
+            What was found for each further column: None, one value, or a list.
+        place
+            Names the record, for messages.
+
+        Raises
+        ------
+        DatasetError
+            When there is another number of values than of rows; names both.
+        """
+        lists = [value if isinstance(value, list) else [value] for value in others]
+        count = max(map(len, lists), default=1) if features is None else len(features)
+        self.features += [{}] * count if features is None else features
+        for location, values, gathered in zip(self._locations.others, lists, self.others, strict=True):
+            if len(values) == count:
+                gathered += values
+            elif values == [None]:
+                gathered += [None] * count
+            else:
+                raise DatasetError(
+                    f"{place()} has {count} rows of features, but {len(values)} values of {location.name!r} "
+                    f"at {location.path!r}; check {location.variable or 'the path'} and the record."
+                )
+
+    def batch(self) -> pa.RecordBatch:
+        """Return the rows as columns, the features first.
+
+        Raises
+        ------
+        DatasetError
+            When a value is neither text, number, boolean nor null.
+        """
+        columns = _feature_columns(self.features, self._locations.headers)
+        for location, values in zip(self._locations.others, self.others, strict=True):
+            columns[location.name] = _column(location.name, values)
+        if not columns:
+            return rows_to_batch([{}] * len(self.features))
+        return pa.RecordBatch.from_arrays(list(columns.values()), list(columns))
+
+
+def feature_rows(value: Any, *, document: bool = False) -> list[FeatureRow] | None:
+    """Return what was found at the path of the features as rows, None when it is nothing.
+
+    Parameters
+    ----------
+    value
+        A list of cells or an object is one row; a list of these is several.
+    document
+        Whether single cells in a list are rows of one cell each.
+    """
+    if isinstance(value, dict):
+        return [value]
+    if not isinstance(value, list):
+        return None if value is None else [[value]]
+    if value and all(isinstance(row, list | dict) for row in value):
+        return value
+    return [[cell] for cell in value] if document else [value]
+
+
+def typed_text(column: pa.Array) -> pa.Array:
+    """Return a column of text as integers or floats where every cell is one, else as it is."""
+    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+        return column
+    if column.null_count == len(column):
+        return column
+    for kind in (pa.int64(), pa.float64()):
+        try:
+            return pc.cast(pc.utf8_trim_whitespace(column), kind)
+        except pa.ArrowInvalid:
+            continue
+    return column
+
+
+def _feature_columns(rows: list[FeatureRow], headers: tuple[str, ...]) -> dict[str, pa.Array]:
+    if all(isinstance(row, dict) for row in rows):
+        batch = rows_to_batch(rows)  # type: ignore[arg-type]  # all are mappings here
+        return dict(zip(batch.schema.names, batch.columns, strict=True))
+    widths = {len(row) for row in rows}
+    width = max(widths)
+    if len(widths) > 1 or not all(isinstance(row, list) for row in rows):
+        rows = [_as_cells(row, width) for row in rows]
+    names = headers if len(headers) == width else tuple(f"{PREFIX}{position}" for position in range(width))
+    return {
+        name: _column(name, list(cells)) for name, cells in zip(names, zip(*rows, strict=True), strict=True)
+    }
+
+
+def _as_cells(row: FeatureRow, width: int) -> list[Any]:
+    cells = list(row.values()) if isinstance(row, dict) else row
+    return cells + [None] * (width - len(cells))
+
+
+def _column(name: str, values: list[Any]) -> pa.Array:
+    try:
+        # Integers or floats alone, with or without missing ones, need no look at every value.
+        column = pa.array(values)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, UnicodeEncodeError, ValueError, TypeError):
+        return column_of(name, _unwrapped(values))
+    return column if column.type in _PLAIN else column_of(name, _unwrapped(values))
+
+
+def _unwrapped(values: list[Any]) -> list[Any]:
+    """Return lists of one value, as scores are often written, as that value."""
+    if any(isinstance(value, list) and len(value) == 1 for value in values):
+        return list(chain.from_iterable(value if isinstance(value, list) else [value] for value in values))
+    return values
