@@ -1,0 +1,240 @@
+"""``statistics.json`` of bias jobs: for every facet value, the counts that all metrics follow from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from contract.documents.analysis import VERSION, number_to_json, read_number
+from contract.documents.bias_metric import MetricValue, metric_to_json, read_metric
+from contract.documents.fields import Fields, in_order
+from contract.errors import DocumentError
+
+
+@dataclass
+class FacetStatistics:
+    """One facet value: how many rows, and every metric.
+
+    Parameters
+    ----------
+    facet
+        Name as in ``analysis.json``; names of an intersection are joined by ``,``.
+    value_or_threshold
+        The group, such as ``0``, ``a,c`` or ``(40, 75]``.
+    counts
+        ``counts[facet][observed][predicted]``: facet 0 the rest, 1 the group; outcome 0 negative, 1
+        positive. Without predictions all rows stand under predicted 0.
+    strata_observed, strata_predicted
+        ``counts[stratum][facet][outcome]`` for the strata of the group variable; None without one.
+    threshold
+        The threshold when the facet is continuous.
+    pre, post
+        Metrics against all other rows; None when the stage was not asked for or failed.
+    best
+        The group with the highest share of positives, to compare with; None where that is this one or there
+        are fewer than two.
+    against_best
+        Metrics against the group `best`.
+    missing
+        Rows without a value of the facet; they count among the rest.
+    """
+
+    facet: str
+    value_or_threshold: str
+    counts: list[list[list[int]]]
+    strata_observed: list[list[list[int]]] | None = None
+    strata_predicted: list[list[list[int]]] | None = None
+    threshold: float | None = None
+    pre: list[MetricValue] | None = None
+    post: list[MetricValue] | None = None
+    best: str | None = None
+    against_best: list[MetricValue] | None = None
+    missing: int = 0
+    extra: dict[str, Any] = field(default_factory=dict)
+    order: tuple[str, ...] = ()
+
+    def metric(self, name: str) -> MetricValue | None:
+        """Return the metric called `name`, None when it is not there."""
+        return next((m for m in [*(self.pre or []), *(self.post or [])] if m.name == name), None)
+
+
+@dataclass
+class BiasStatistics:
+    """The whole of ``statistics.json``.
+
+    Parameters
+    ----------
+    item_count
+        Rows read.
+    label, label_value_or_threshold
+        As in ``analysis.json``.
+    facets
+        One per facet value, in the order of the request.
+    has_labels, has_predictions
+        Whether any row has a label, a prediction.
+    predicted_label_value_or_threshold
+        Of the predictions; differs from the labels' for continuous ones.
+    model_metrics
+        Whole-model metrics: accuracy and so on.
+    confusion_matrix
+        Observed label to predicted label to rows, for categorical labels.
+    problems
+        Why a stage, or a facet in it, has no metrics.
+    notes
+        What a reader should know.
+    evidence
+        What the analyzer keeps in memory; not written.
+    """
+
+    item_count: int
+    label: str
+    label_value_or_threshold: str
+    facets: list[FacetStatistics]
+    has_labels: bool = True
+    has_predictions: bool = False
+    predicted_label_value_or_threshold: str | None = None
+    model_metrics: list[MetricValue] = field(default_factory=list)
+    confusion_matrix: dict[str, dict[str, int]] | None = None
+    problems: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    evidence: Any = None
+    extra: dict[str, Any] = field(default_factory=dict)
+    order: tuple[str, ...] = ()
+    where: str = "statistics.json"
+
+
+def read_statistics(value: dict[str, Any], where: str) -> BiasStatistics:
+    """Build the statistics from parsed JSON.
+
+    Raises
+    ------
+    DocumentError
+        Naming file and path, when a member is missing or of the wrong type.
+    """
+    fields = Fields(value, where)
+    fields.get("version", (str, int, float), None)
+    dataset = fields.child("dataset")
+    if dataset is None or "facets" not in value:
+        raise DocumentError(
+            f"{where} has no 'dataset' with 'facets' beside it, so it is not a file of a bias job; give "
+            "baseline_statistics the statistics.json of a bias baseline job."
+        )
+    return BiasStatistics(
+        item_count=dataset.count("item_count"),
+        label=dataset.get("label", str),
+        label_value_or_threshold=dataset.get("label_value_or_threshold", str, ""),
+        facets=[_read_facet(member) for member in fields.children("facets")],
+        has_labels=dataset.get("has_labels", bool, True),
+        has_predictions=dataset.get("has_predictions", bool, False),
+        predicted_label_value_or_threshold=dataset.get("predicted_label_value_or_threshold", str, None),
+        model_metrics=[read_metric(member) for member in fields.children("model_metrics", [])],
+        confusion_matrix=fields.get("confusion_matrix", dict, None),
+        problems=fields.get("problems", dict, {}),
+        notes=[str(note) for note in fields.get("notes", list, [])],
+        extra=fields.extra(),
+        order=fields.order(),
+        where=where,
+    )
+
+
+def _read_facet(fields: Fields) -> FacetStatistics:
+    best = fields.child("against_best")
+    return FacetStatistics(
+        facet=fields.get("facet", str),
+        value_or_threshold=fields.get("value_or_threshold", str),
+        counts=_read_table(fields, "counts"),
+        strata_observed=_read_strata(fields, "strata_observed"),
+        strata_predicted=_read_strata(fields, "strata_predicted"),
+        threshold=read_number(fields, "threshold"),
+        missing=fields.count("missing", 0),
+        pre=_read_metrics(fields, "pre_training"),
+        post=_read_metrics(fields, "post_training"),
+        best=None if best is None else best.get("value_or_threshold", str),
+        against_best=None if best is None else _read_metrics(best, "metrics"),
+        extra=fields.extra(),
+        order=fields.order(),
+    )
+
+
+def _read_metrics(fields: Fields, key: str) -> list[MetricValue] | None:
+    if fields.get(key, list, None) is None:
+        return None
+    return [read_metric(member) for member in fields.children(key)]
+
+
+def _read_table(fields: Fields, key: str) -> list[list[list[int]]]:
+    """Return ``counts[facet][observed][predicted]``, every count a whole number of 0 or more."""
+    table: list[list[list[int]]] = fields.get(key, list)
+    if not _is_table(table, (2, 2, 2)):
+        raise DocumentError(
+            f"{fields.where}.{key} must be counts by facet, observed and predicted outcome, two of each; "
+            "give the file as a bias job wrote it."
+        )
+    return table
+
+
+def _read_strata(fields: Fields, key: str) -> list[list[list[int]]] | None:
+    strata: list[list[list[int]]] | None = fields.get(key, list, None)
+    if strata is not None and not _is_table(strata, (len(strata), 2, 2)):
+        raise DocumentError(
+            f"{fields.where}.{key} must be counts by stratum, facet and outcome, two of each of the latter; "
+            "give the file as a bias job wrote it."
+        )
+    return strata
+
+
+def _is_table(value: Any, shape: tuple[int, ...]) -> bool:
+    if not shape:
+        return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return (
+        isinstance(value, list)
+        and len(value) == shape[0]
+        and all(_is_table(member, shape[1:]) for member in value)
+    )
+
+
+def statistics_to_json(document: BiasStatistics, with_extensions: bool = True) -> dict[str, Any]:
+    """Return the statistics as JSON values; Clarify has no such file, so there is nothing to leave out."""
+    dataset: dict[str, Any] = {
+        "item_count": document.item_count,
+        "label": document.label,
+        "label_value_or_threshold": document.label_value_or_threshold,
+        "has_labels": document.has_labels,
+        "has_predictions": document.has_predictions,
+    }
+    if document.predicted_label_value_or_threshold is not None:
+        dataset["predicted_label_value_or_threshold"] = document.predicted_label_value_or_threshold
+    members: dict[str, Any] = {"version": VERSION, "dataset": dataset}
+    members["facets"] = [_facet_to_json(facet) for facet in document.facets]
+    if document.model_metrics:
+        members["model_metrics"] = [metric_to_json(metric) for metric in document.model_metrics]
+    optional: dict[str, Any] = {
+        "confusion_matrix": document.confusion_matrix,
+        "problems": document.problems,
+        "notes": document.notes,
+    }
+    members |= {key: member for key, member in optional.items() if member}
+    return in_order(members, document.extra, document.order)
+
+
+def _facet_to_json(facet: FacetStatistics) -> dict[str, Any]:
+    members: dict[str, Any] = {
+        "facet": facet.facet,
+        "value_or_threshold": facet.value_or_threshold,
+        "counts": facet.counts,
+    }
+    strata = {"strata_observed": facet.strata_observed, "strata_predicted": facet.strata_predicted}
+    members |= {key: counts for key, counts in strata.items() if counts is not None}
+    if facet.threshold is not None:
+        members["threshold"] = number_to_json(facet.threshold)
+    if facet.missing:
+        members["missing"] = facet.missing
+    for key, metrics in (("pre_training", facet.pre), ("post_training", facet.post)):
+        if metrics is not None:
+            members[key] = [metric_to_json(metric) for metric in metrics]
+    if facet.best is not None and facet.against_best is not None:
+        members["against_best"] = {
+            "value_or_threshold": facet.best,
+            "metrics": [metric_to_json(metric) for metric in facet.against_best],
+        }
+    return in_order(members, facet.extra, facet.order)
