@@ -16,7 +16,7 @@ IMAGE_PREFIX ?= model-monitor
 IMAGE_TAG ?= latest
 # More words for `docker build`, for example --network=host.
 DOCKER_BUILD_FLAGS ?=
-IMAGES := data-quality model-quality
+IMAGES := data-quality model-quality bias feature-attribution
 
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"$$/\1/p' contract/__init__.py)
 REVISION := $(shell git rev-parse HEAD 2>/dev/null || echo unknown)

@@ -9,7 +9,6 @@ rm -rf pyarrow/include pyarrow/src pyarrow/tests pyarrow/includes
 find pyarrow \( -name '*.pyx' -o -name '*.pxi' -o -name '*.pxd' \) -delete
 rm -f pyarrow/libarrow_flight* pyarrow/libarrow_python_flight* pyarrow/_flight* pyarrow/flight.py
 
-rm -rf pandas/tests
-find numpy -type d -name tests -prune -exec rm -rf {} +
+find . -type d -name tests -prune -exec rm -rf {} +
 rm -rf numpy/_core/include
 find . -name '*.a' -delete
