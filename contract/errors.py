@@ -8,6 +8,7 @@ The tree::
         ├── DatasetError        the data cannot be read
         ├── DocumentError       a statistics or constraints file cannot be used
         ├── ScriptError         a user's script failed or returned something unusable
+        ├── ModelError          the model cannot be opened or asked, or answers what cannot be used
         └── OutputError         results cannot be written where the settings ask
 
 A message is one sentence that names the file, the field and the fix. It is what the message file
@@ -64,6 +65,10 @@ class DocumentError(InputError):
 
 class ScriptError(InputError):
     """A user's script failed or returned something unusable."""
+
+
+class ModelError(InputError):
+    """The model cannot be opened or asked, or answers what cannot be used."""
 
 
 class OutputError(InputError):
