@@ -64,12 +64,14 @@ class Metric:
     """One value to publish, in CloudWatch's terms.
 
     Exactly one of `value` and `statistic_values` (``SampleCount, Sum, Minimum, Maximum``) is set.
+    `dimensions` tell values of one name apart, beside the endpoint's and the schedule's names.
     """
 
     name: str
     value: float | None = None
     statistic_values: dict[str, float] | None = None
     unit: str | None = None
+    dimensions: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,7 @@ def _line(metric: Metric, settings: Settings) -> dict[str, Any]:
     dimensions = {
         "Endpoint": settings.sagemaker_endpoint_name,
         "MonitoringSchedule": settings.sagemaker_monitoring_schedule_name,
+        **metric.dimensions,
     }
     line["Dimensions"] = [{"Name": name, "Value": value} for name, value in dimensions.items() if value]
     if metric.statistic_values is not None:
