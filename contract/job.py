@@ -174,7 +174,7 @@ def _summarize(
     names: tuple[str, ...] | None,
     preprocessor: Preprocessor | None,
 ) -> tuple[Plan, AnyAnalyzer, Any]:
-    request = dataset_request(settings, names, preprocessor)
+    request, monitor = monitor.arranged(settings, dataset_request(settings, names, preprocessor))
     plan = plan_dataset(request)
     analyzer = make_analyzer(settings, monitor, plan)
     try:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from contract.analyzer import AnyAnalyzer, DocumentSet
-    from contract.datasets.plan import Plan
+    from contract.datasets.plan import DatasetRequest, Plan
     from contract.settings import Settings
+
+
+MakeAnalyzer = Callable[["Settings", "Plan"], "AnyAnalyzer"]
 
 
 @dataclass(frozen=True)
@@ -28,10 +31,13 @@ class Monitor:
         Returns how its files are read and written.
     make_analyzer
         Makes the analyzer from settings and plan.
+    arrange
+        For monitors with a configuration file that says how the data is read: returns what to read, and
+        how to make the analyzer, from the settings and what they say alone.
 
     Notes
     -----
-    Both functions are called when the settings are good, so their imports belong inside them: mistakes
+    The functions are called when the settings are good, so their imports belong inside them: mistakes
     are then reported at once.
     """
 
@@ -39,4 +45,18 @@ class Monitor:
     description: str
     analysis_types: tuple[str, ...]
     load_documents: Callable[[], DocumentSet[Any, Any]]
-    make_analyzer: Callable[[Settings, Plan], AnyAnalyzer]
+    make_analyzer: MakeAnalyzer
+    arrange: Callable[[Settings, DatasetRequest], tuple[DatasetRequest, MakeAnalyzer]] | None = None
+
+    def arranged(self, settings: Settings, request: DatasetRequest) -> tuple[DatasetRequest, Monitor]:
+        """Return what to read, and the monitor that analyzes it.
+
+        Raises
+        ------
+        InputError
+            When the monitor's configuration is at fault.
+        """
+        if self.arrange is None:
+            return request, self
+        request, make_analyzer = self.arrange(settings, request)
+        return request, replace(self, make_analyzer=make_analyzer)

@@ -44,6 +44,8 @@ class Settings:
     sagemaker_endpoint_name: str | None
     sagemaker_monitoring_schedule_name: str | None
     segment_by: tuple[str, ...]
+    analysis_config: str | None
+    features_attribute: str | None
     problem_type: Literal["Regression", "BinaryClassification", "MulticlassClassification"] | None
     inference_attribute: str | None
     probability_attribute: str | None
@@ -95,20 +97,20 @@ def build_parser(program: str, description: str, version: str) -> argparse.Argum
     for variable in VARIABLES:
         if not variable.concerns(program):
             continue
-        text = argparse.SUPPRESS if variable.ignored else _help(variable)
+        text = argparse.SUPPRESS if variable.ignored else _help(variable, program)
         flags = [variable.flag, *("--" + alias.replace("_", "-") for alias in variable.aliases)]
         parser.add_argument(*flags, dest=variable.name, metavar="VALUE", help=text.replace("%", "%%"))
     return parser
 
 
-def _help(variable: Variable) -> str:
+def _help(variable: Variable, program: str) -> str:
     parts = [variable.help]
     if variable.choices:
         parts.append(f"One of {', '.join(variable.choices)}.")
     elif variable.kind == "switch":
         parts.append("Enabled or Disabled.")
-    if variable.default is not None:
-        parts.append(f"Default: {variable.default}.")
+    if (default := variable.default_for(program)) is not None:
+        parts.append(f"Default: {default}.")
     if variable.example:
         parts.append(f"Example: {variable.example}")
     return " ".join(parts)
@@ -150,7 +152,10 @@ def read_settings(
     mistakes += _near_misses(environment)
     given = _collect(vars(flags), environment, parser.prog)
     _require_text(given)
-    values = {variable.name: _value(variable, given.get(variable.name), mistakes) for variable in VARIABLES}
+    values = {
+        variable.name: _value(variable, given.get(variable.name), parser.prog, mistakes)
+        for variable in VARIABLES
+    }
     mistakes += _missing(given, environment, parser.prog)
     expected = values["analysis_type"]
     if expected and analysis_types and expected.upper() not in analysis_types:
@@ -196,6 +201,8 @@ def read_settings(
         sagemaker_endpoint_name=values["sagemaker_endpoint_name"],
         sagemaker_monitoring_schedule_name=values["sagemaker_monitoring_schedule_name"],
         segment_by=segment_by,
+        analysis_config=values["analysis_config"],
+        features_attribute=values["features_attribute"],
         problem_type=values["problem_type"],
         inference_attribute=values["inference_attribute"],
         probability_attribute=values["probability_attribute"],
@@ -249,8 +256,8 @@ def _require_text(given: Mapping[str, str]) -> None:
             ) from None
 
 
-def _value(variable: Variable, text: str | None, mistakes: list[str]) -> Any:
-    text = variable.default if text is None else text
+def _value(variable: Variable, text: str | None, program: str, mistakes: list[str]) -> Any:
+    text = variable.default_for(program) if text is None else text
     if text is None:
         return None
     if variable.kind == "switch":

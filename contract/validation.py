@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 
-from contract.datasets.plan import plan_dataset
+from contract.datasets.plan import DatasetRequest, plan_dataset
 from contract.errors import DatasetError
 from contract.job import column_names, dataset_request, load_documents, make_analyzer, read_baseline
 from contract.monitor import Monitor
@@ -37,11 +37,14 @@ def validate(settings: Settings, monitor: Monitor) -> Iterator[str]:
         load_postprocessor(settings.post_analytics_processor_script)
         yield "post_analytics_processor_script can be loaded"
     request = dataset_request(settings, column_names(baseline, files), preprocessor)
+    request, monitor = monitor.arranged(settings, request)
+    if settings.analysis_config:
+        yield f"the analysis configuration at {settings.analysis_config} can be used"
     plan = plan_dataset(request)
-    yield f"dataset_source has {plan.total_bytes} bytes to read in {len(plan.splits)} splits"
+    yield f"{_source(request, settings)} has {plan.total_bytes} bytes to read in {len(plan.splits)} splits"
     if not plan.splits:
         if not settings.is_monitoring:
-            raise DatasetError(f"dataset_source {settings.dataset_source} holds no data for a baseline.")
+            raise DatasetError(f"{_source(request, settings)} holds no data for a baseline.")
         return
     analyzer = make_analyzer(settings, monitor, plan)
     first = next(iter(plan.splits[0].batches()), None)
@@ -56,6 +59,12 @@ def validate(settings: Settings, monitor: Monitor) -> Iterator[str]:
     yield f"the first {first.num_rows} rows have columns {columns}" + (
         f" and {more} more" if more > 0 else ""
     )
+
+
+def _source(request: DatasetRequest, settings: Settings) -> str:
+    if request.source == settings.dataset_source:
+        return "dataset_source"
+    return f"dataset_uri {request.source}"
 
 
 def _kind(type_: pa.DataType) -> str:

@@ -19,7 +19,7 @@ class Variable:
     `kind` is how its text is read; `required` variables have no default, and `required_by` names commands
     that need one which others can do without; `ignored` ones are accepted
     because the originals' jobs carry them, and change nothing. `monitors` are the commands it concerns,
-    all of them when empty.
+    all of them when empty; `defaults` are those of single commands.
     """
 
     name: str
@@ -33,6 +33,7 @@ class Variable:
     ignored: bool = False
     example: str = ""
     monitors: tuple[str, ...] = ()
+    defaults: tuple[tuple[str, str], ...] = ()
 
     def concerns(self, program: str) -> bool:
         """Return whether a command reads it."""
@@ -40,7 +41,13 @@ class Variable:
 
     def is_required(self, program: str) -> bool:
         """Return whether a command cannot do without it."""
+        if self.default_for(program) is not None:
+            return False
         return program in self.required_by or (self.required and self.concerns(program))
+
+    def default_for(self, program: str) -> str | None:
+        """Return what a command takes when it is not set, None for nothing."""
+        return dict(self.defaults).get(program, self.default)
 
     @property
     def flag(self) -> str:
@@ -48,9 +55,12 @@ class Variable:
         return "--" + self.name.replace("_", "-")
 
 
-_ANALYSES = ("monitor-data-quality", "monitor-model-quality")
 _MODEL_QUALITY = ("monitor-model-quality",)
-_LABELS = ("monitor-model-quality", "merge-ground-truth")
+_BIAS = ("monitor-bias",)
+_SCRIPTED = ("monitor-data-quality", *_MODEL_QUALITY)
+_ANALYSES = (*_SCRIPTED, *_BIAS)
+_PREDICTIONS = (*_MODEL_QUALITY, *_BIAS)
+_LABELS = (*_PREDICTIONS, "merge-ground-truth")
 
 VARIABLES: tuple[Variable, ...] = (
     Variable(
@@ -59,11 +69,12 @@ VARIABLES: tuple[Variable, ...] = (
         aliases=("dataset_source_path",),
         required=True,
         example="/opt/ml/processing/input/endpoint",
+        defaults=(("monitor-bias", "/opt/ml/processing/input/data"),),
     ),
     Variable(
         "dataset_format",
         "How to read the data: csv, json, parquet or sagemakerCaptureJson, as JSON with options.",
-        required=True,
+        required_by=_SCRIPTED,
         example='{"csv":{"header":true}}',
         monitors=_ANALYSES,
     ),
@@ -72,10 +83,18 @@ VARIABLES: tuple[Variable, ...] = (
         "Directory for statistics.json, constraints.json and constraint_violations.json.",
         required=True,
         example="/opt/ml/processing/output",
+        defaults=(("monitor-bias", "/opt/ml/processing/output"),),
+    ),
+    Variable(
+        "analysis_config",
+        "analysis_config.json, or the folder that holds it; local or s3://.",
+        monitors=_BIAS,
+        default="/opt/ml/processing/input/config",
     ),
     Variable(
         "baseline_constraints",
-        "constraints.json of a baseline job. With it, the job monitors a window.",
+        "constraints.json of a baseline job (bias: or Clarify's analysis.json). With it, the job monitors a "
+        "window.",
         monitors=_ANALYSES,
     ),
     Variable(
@@ -94,12 +113,12 @@ VARIABLES: tuple[Variable, ...] = (
     Variable(
         "record_preprocessor_script",
         "Python file with preprocess_handler(record) or preprocess_dataframe(df).",
-        monitors=_ANALYSES,
+        monitors=_SCRIPTED,
     ),
     Variable(
         "post_analytics_processor_script",
         "Python file with postprocess_handler(), run after the analysis.",
-        monitors=_ANALYSES,
+        monitors=_SCRIPTED,
     ),
     Variable("start_time", "Start of the window, ISO 8601, included.", example="2026-05-06T22:00:00Z"),
     Variable("end_time", "End of the window, ISO 8601, excluded.", example="2026-05-06T23:00:00Z"),
@@ -115,7 +134,7 @@ VARIABLES: tuple[Variable, ...] = (
         "exclude_features_attribute",
         "Columns to leave out: names or zero-based positions, separated by commas.",
         example="customer_id,0",
-        monitors=_ANALYSES,
+        monitors=_SCRIPTED,
     ),
     Variable(
         "categorical_drift_method",
@@ -140,27 +159,33 @@ VARIABLES: tuple[Variable, ...] = (
         example="BinaryClassification",
     ),
     Variable(
+        "features_attribute",
+        "Where requests hold the features: JMESPath.",
+        monitors=_BIAS,
+        example="instances[*].features",
+    ),
+    Variable(
         "inference_attribute",
         "Column of the predicted value or label: name, zero-based position or JSON path.",
-        monitors=_MODEL_QUALITY,
+        monitors=_PREDICTIONS,
         example="prediction",
     ),
     Variable(
         "probability_attribute",
         "Column of the predicted probability: name, zero-based position or JSON path.",
-        monitors=_MODEL_QUALITY,
+        monitors=_PREDICTIONS,
         example="probability",
     ),
     Variable(
         "probability_threshold_attribute",
         "Probability from which a row counts as predicted positive; default 0.5.",
-        monitors=_MODEL_QUALITY,
+        monitors=_PREDICTIONS,
         example="0.5",
     ),
     Variable(
         "ground_truth_attribute",
         "Column of the label: name, zero-based position or JSON path; default: the merged ground truth.",
-        monitors=_MODEL_QUALITY,
+        monitors=_PREDICTIONS,
         example="label",
     ),
     Variable(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -43,6 +44,8 @@ _UTF8_MARK = b"\xef\xbb\xbf"
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 _Types = dict[str, pa.DataType]
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -166,6 +169,9 @@ def read_head(
         begin = end
     else:
         names, excluded = positional_names(len(cells), request)
+        if request.repeated_names and tuple(cells) == request.column_names:
+            _log.info("%s begins with the names of its columns, which are left out as a row", path)
+            begin = end
     if len(excluded) == len(names):
         raise DatasetError(f"{path} has no column left after exclude_features_attribute; exclude fewer.")
     known = (learnt or {}).get(tuple(names))

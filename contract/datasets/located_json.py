@@ -13,7 +13,6 @@ from contract.datasets.json_path import Find, compile_path
 from contract.datasets.locations import FeatureRow, Locations, RecordRows, feature_rows
 from contract.datasets.payloads import loads
 from contract.datasets.pieces import BATCH_ROWS, Block, Piece, divide, label, line_blocks, lines_before
-from contract.datasets.request import DatasetRequest
 from contract.datasets.storage import SourceFile
 from contract.errors import DatasetError
 
@@ -82,7 +81,7 @@ class Finder:
 
 
 def located_json_splits(
-    files: Sequence[SourceFile], request: DatasetRequest, locations: Locations, *, whole_files: bool = False
+    files: Sequence[SourceFile], locations: Locations, *, whole_files: bool = False
 ) -> tuple[LocatedJsonSplit, ...]:
     """Divide JSON files into splits.
 
@@ -90,8 +89,6 @@ def located_json_splits(
     ----------
     files
         In path order.
-    request
-        Unused beyond its locations; for the signature the readers share.
     locations
         Where the columns are.
     whole_files

@@ -60,6 +60,8 @@ def plan_dataset(request: DatasetRequest, *, whole_files: bool = False) -> Plan:
         splits = _splits(files, request, whole_files)
     else:
         splits = _joined(files, request)
+    if request.beside:
+        splits = _continued(splits, request, whole_files)
     return Plan(splits, total, small=total < SMALL)
 
 
@@ -81,9 +83,23 @@ def _joined(files: Sequence[SourceFile], request: DatasetRequest) -> tuple[Split
         from contract.datasets.records import record_splits
 
         return record_splits(files, request, index)
+    if request.locations is not None:
+        from contract.datasets.located_captures import located_capture_splits
+
+        return located_capture_splits(files, request, request.locations, index)
     from contract.datasets.capture import capture_splits
 
     return _preprocessed(capture_splits(files, request, index), request)
+
+
+def _continued(splits: tuple[Split, ...], request: DatasetRequest, whole_files: bool) -> tuple[Split, ...]:
+    """Return one split whose rows are continued by those of other datasets."""
+    from contract.datasets.beside import BesideSplit, Side
+
+    others = [plan_dataset(other, whole_files=whole_files) for other in request.beside]
+    sides = [Side(request.source, splits)]
+    sides += [Side(other.source, plan.splits) for other, plan in zip(request.beside, others, strict=True)]
+    return (BesideSplit(tuple(sides)),)
 
 
 def _splits(files: list[SourceFile], request: DatasetRequest, whole_files: bool) -> tuple[Split, ...]:
@@ -114,6 +130,10 @@ def _csv(files: Sequence[SourceFile], request: DatasetRequest, whole_files: bool
 
 
 def _json(files: Sequence[SourceFile], request: DatasetRequest, whole_files: bool) -> tuple[Split, ...]:
+    if request.locations is not None:
+        from contract.datasets.located_json import located_json_splits
+
+        return located_json_splits(files, request.locations, whole_files=whole_files)
     from contract.datasets.json_lines import json_splits
 
     return json_splits(files, request, whole_files=whole_files)
@@ -126,6 +146,10 @@ def _parquet(files: Sequence[SourceFile], request: DatasetRequest, whole_files: 
 
 
 def _capture(files: Sequence[SourceFile], request: DatasetRequest, whole_files: bool) -> tuple[Split, ...]:
+    if request.locations is not None:
+        from contract.datasets.located_captures import located_capture_splits
+
+        return located_capture_splits(files, request, request.locations)
     from contract.datasets.capture import capture_splits
 
     return capture_splits(files, request)

@@ -13,6 +13,7 @@ from contract.datasets.human_review import HumanReview
 from contract.datasets.window import Window
 
 if TYPE_CHECKING:
+    from contract.datasets.locations import Locations
     from contract.scripts import Preprocessor
 
 # Schema metadata of batches whose column names did not come with the data.
@@ -45,6 +46,13 @@ class DatasetRequest:
         Captures only: file or folder with labels, joined with the records by id; implies `labels`.
     human_review
         Where labels that human reviewers gave are found in their answers.
+    repeated_names
+        CSV without a header only: whether files may nevertheless begin with a line that repeats
+        `column_names`; it is then left out.
+    locations
+        JSON and captures only: where nested records hold their columns.
+    beside
+        Further datasets whose rows continue those of this one, row by row.
     """
 
     source: str
@@ -57,6 +65,9 @@ class DatasetRequest:
     labels: bool = False
     ground_truth_source: str | None = None
     human_review: HumanReview | None = None
+    repeated_names: bool = False
+    locations: Locations | None = None
+    beside: tuple[DatasetRequest, ...] = ()
 
 
 class Split(Protocol):
