@@ -40,7 +40,6 @@ _SCALES: dict[str, Scale] = {
 }
 _OF_LABELS = frozenset(("CI", "DPL", "KL", "JS", *DISTANCES))
 _OF_PREDICTIONS = frozenset(("DPPL", "DI"))
-_STRATIFIED = frozenset(("CDDL", "CDDPL"))
 
 
 @dataclass(frozen=True)
@@ -99,17 +98,17 @@ def draw(tables: Tables, names: Iterable[str], size: int, generator: np.random.G
     generator
         Source of randomness.
     """
-    wanted = set(names)
+    wanted = tuple(names)
     draws: Draws = {}
-    for view in _VIEWS:
-        if members := wanted & view.members:
-            counts = view.resampled(tables.confusion, size, generator)
-            draws.update(_metrics_of(counts, members))
+    # Each table has a generator of its own, so that a metric's draws do not depend on what else is wanted.
+    *generators, of_strata = generator.spawn(len(_VIEWS) + 1)
+    for view, own in zip(_VIEWS, generators, strict=True):
+        if members := [name for name in wanted if name in view.members]:
+            draws.update(_metrics_of(view.resampled(tables.confusion, size, own), members))
     for name, strata in (("CDDL", tables.label_strata), ("CDDPL", tables.prediction_strata)):
-        if name in wanted and strata is not None:
-            estimate = disparity(strata)
-            if estimate is not None:
-                draws[name] = estimate.draw(size, generator)
+        estimate = disparity(strata) if name in wanted and strata is not None else None
+        if estimate is not None:
+            draws[name] = estimate.draw(size, of_strata)
     return draws
 
 
@@ -274,7 +273,7 @@ def disparity(strata: Floats) -> Disparity | None:
     outcomes = strata.sum(axis=1)
     sizes = outcomes.sum(axis=1)
     rows = float(sizes.sum())
-    if not (outcomes.sum(axis=0) > 0).all():
+    if not strata.size or not (outcomes.sum(axis=0) > 0).all():
         return None
     weights = sizes / rows
     occupied = np.maximum(outcomes, 1.0)

@@ -1,0 +1,56 @@
+"""Compare a window's bias with the baseline's, by the rules chosen."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from analyzers.bias.check_sagemaker import check_sagemaker
+from analyzers.bias.check_sound import check_sound
+from analyzers.bias.suggest import suggest
+from contract.analyzer import Decision
+from contract.documents.bias import BiasBaseline, BiasStatistics
+from contract.documents.violations import Violations
+
+Rules = Literal["sound", "sagemaker"]
+
+
+def check(
+    statistics: BiasStatistics,
+    baseline: BiasBaseline,
+    *,
+    rules: Rules,
+    error_share: float = 1.0,
+    seed: int = 0,
+) -> Decision:
+    """Return the violations of a window, what was found on the way, and notes.
+
+    Parameters
+    ----------
+    statistics
+        The window.
+    baseline
+        What it is compared with. Without constraints, sound rules take those that the baseline's statistics
+        suggest; the original checks nothing then.
+    rules
+        ``sound`` or ``sagemaker``.
+    error_share
+        Share of the false-alarm rate that this check may spend.
+    seed
+        Of the resampling.
+    """
+    notes = [*statistics.notes, *(f"{what}: {why}" for what, why in statistics.problems.items())]
+    constraints = baseline.constraints
+    if constraints is None and baseline.statistics is not None and rules == "sound":
+        constraints = suggest(baseline.statistics, None)
+    if constraints is None:
+        return Decision(
+            Violations([], {"version": "1.0"}),
+            notes=(*notes, "There are no constraints, so nothing was checked."),
+        )
+    if rules == "sagemaker":
+        decision = check_sagemaker(statistics, constraints)
+    else:
+        decision = check_sound(
+            statistics, constraints, baseline.statistics, error_share=error_share, seed=seed
+        )
+    return Decision(decision.violations, decision.findings, (*notes, *decision.notes))

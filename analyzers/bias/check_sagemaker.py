@@ -1,0 +1,125 @@
+"""Decisions as Clarify's bias-drift monitor made them: |current| > |baseline|, without tolerance.
+
+Spec section 4.3: found from the service's own decisions. Sizes are compared, so signs do not count, and DI is
+compared by size too, although a smaller DI is the worse one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from analyzers.bias.explain import group_text, requirement_text
+from analyzers.bias.pairing import paired_constraints
+from analyzers.bias.suggest import metrics_of
+from contract.analyzer import Decision, Finding
+from contract.documents.bias import (
+    BiasConstraints,
+    BiasStatistics,
+    FacetStatistics,
+    MetricValue,
+    Stage,
+)
+from contract.documents.violations import Violation, Violations
+
+CHECK_TYPE = "bias_drift_check"
+STAGES: tuple[Stage, ...] = ("post", "pre")
+Pair = tuple[Stage, FacetStatistics, MetricValue, MetricValue]
+
+
+def check_sagemaker(statistics: BiasStatistics, constraints: BiasConstraints) -> Decision:
+    """Compare a window with the constraints as the original did.
+
+    A metric without a value on either side raises no violation; notes name those, and groups that
+    the constraints do not have.
+    """
+    violations, findings = [], []
+    unknown = unmatched(statistics, constraints)
+    without: dict[str, list[str]] = {}
+    for _, facet, metric, before in pairs(statistics, constraints):
+        if metric.value is None or before.value is None:
+            without.setdefault(group_text(facet), []).append(metric.name)
+            continue
+        violated = abs(metric.value) > abs(before.value)
+        text = requirement_text(metric.value, before.value)
+        if violated:
+            violations.append(violation(facet, metric.name, text))
+        growth = abs(metric.value) - abs(before.value)
+        distance = None if math.isnan(growth) or math.isinf(growth) else growth
+        if violated:
+            subject = f"{metric.name} of {group_text(facet)}"
+            findings.append(Finding(subject, text, distance, violated))
+    notes = [
+        *unknown,
+        *(
+            f"{group}: without a value in the window or the baseline, so not checked: {', '.join(names)}."
+            for group, names in without.items()
+        ),
+        *_ignored(constraints),
+    ]
+    return Decision(Violations(violations, {"version": "1.0"}), tuple(findings), tuple(notes))
+
+
+def pairs(statistics: BiasStatistics, constraints: BiasConstraints) -> Iterator[Pair]:
+    """Yield every metric of the window with its constraint, in the original's order."""
+    for stage in STAGES:
+        for facet in statistics.facets:
+            before = paired_constraints(constraints, stage, facet.facet, facet.value_or_threshold)
+            if before is None:
+                continue
+            for metric in metrics_of(facet, stage) or ():
+                constraint = before.metric(metric.name)
+                if constraint is not None:
+                    yield stage, facet, metric, constraint
+
+
+def unmatched(statistics: BiasStatistics, constraints: BiasConstraints) -> list[str]:
+    """Return notes on groups that only one side has."""
+    notes = []
+    seen: list[str] = []
+    for facet in statistics.facets:
+        stages = [stage for stage in STAGES if metrics_of(facet, stage) is not None]
+        paired = [
+            before
+            for stage in stages
+            if (before := paired_constraints(constraints, stage, facet.facet, facet.value_or_threshold))
+        ]
+        seen += [f"{facet.facet} {before.value_or_threshold}" for before in paired]
+        if stages and not paired:
+            notes.append(f"The baseline does not know the group {group_text(facet)}, so it was not checked.")
+    absent = [
+        f"{name} = {member.value_or_threshold}"
+        for _, stage in constraints.stages()
+        for name, members in stage.facets.items()
+        for member in members
+        if f"{name} {member.value_or_threshold}" not in seen
+    ]
+    if absent:
+        groups = ", ".join(dict.fromkeys(absent))
+        notes.append(
+            f"The window does not have these groups of the baseline, or no metrics of them: {groups}."
+        )
+    return notes
+
+
+def violation(facet: FacetStatistics, name: str, description: str) -> Violation:
+    """Return a violation with the members of the original file."""
+    group = {"facet": facet.facet, "facet_value": facet.value_or_threshold}
+    return Violation(CHECK_TYPE, description, metric_name=name, extra=group)
+
+
+def _ignored(constraints: BiasConstraints) -> list[str]:
+    given = [
+        metric.name
+        for _, stage in constraints.stages()
+        for members in stage.facets.values()
+        for member in members
+        for metric in member.metrics
+        if metric.allowed is not None or metric.threshold is not None
+    ]
+    if not given:
+        return []
+    names = ", ".join(dict.fromkeys(given))
+    return [
+        f"rules=sagemaker compares with the baseline's values; allowed and threshold are not used: {names}."
+    ]

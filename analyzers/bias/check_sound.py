@@ -1,0 +1,159 @@
+"""Decisions by statistics: a violation is a size of bias beyond its limit by more than chance explains.
+
+All metrics of all groups of a window without any change together raise a violation in less than 1 % of
+windows. Metrics that are the same number in another form (DPL, KS, LP, TVD), and the two groups of a facet of
+two values, share one part of that budget.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from analyzers.bias.check_sagemaker import unmatched, violation
+from analyzers.bias.comparison import Limit, p_values
+from analyzers.bias.explain import explain, group_text, impact_finding, requirement_text
+from analyzers.bias.held import Held, hold
+from analyzers.bias.resampling import to_scale
+from analyzers.wording import number
+from contract.analyzer import Decision, Finding
+from contract.documents.bias import BiasConstraints, BiasStatistics, FacetStatistics, MetricValue
+from contract.documents.violations import Violations
+
+# Probability that a window without any change raises a violation.
+FALSE_ALARM_RATE = 0.005
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One metric of one group against its limit.
+
+    `p_value` is the probability of a value as bad when nothing has changed; 1 where the limit is kept.
+    """
+
+    facet: FacetStatistics
+    metric: MetricValue
+    value: float
+    limit: Limit
+    p_value: float
+
+    @property
+    def is_beyond(self) -> bool:
+        """Return whether the value is beyond the limit, be it by chance."""
+        return self.limit.is_left(self.metric.name, self.value)
+
+    @property
+    def growth(self) -> float:
+        """Return how far the value is beyond the limit on the comparison scale; negative inside."""
+        position = to_scale(self.metric.name, self.value)
+        return max(position - self.limit.high, self.limit.low - position)
+
+
+def check_sound(
+    statistics: BiasStatistics,
+    constraints: BiasConstraints,
+    baseline: BiasStatistics | None,
+    *,
+    error_share: float,
+    seed: int,
+) -> Decision:
+    """Compare a window with the baseline.
+
+    Parameters
+    ----------
+    statistics
+        The window.
+    constraints
+        What is allowed: per metric ``allowed``, else ``threshold``, else its value at the baseline as a size.
+    baseline
+        Where the values come from. A value that is this document's own carries its error, and so does one
+        with a ``confidence_interval``; others are exact, Clarify's among them.
+    error_share
+        Share of the false-alarm rate that this check may spend.
+    seed
+        Of the resampling.
+    """
+    groups, notes = hold(statistics, constraints, baseline)
+    tests = {group.test_of(name) for group in groups for name in group.limits}
+    alpha = FALSE_ALARM_RATE * error_share / max(1, len(tests))
+    comparisons = _once([one for group in groups for one in _compare(group, seed)])
+    violated = [comparison for comparison in comparisons if comparison.p_value < alpha]
+    findings = sorted(
+        (_finding(comparison, comparison.p_value < alpha) for comparison in comparisons),
+        key=lambda finding: (not finding.violated, -(finding.distance or 0.0)),
+    )
+    return Decision(
+        Violations(
+            [violation(one.facet, one.metric.name, _violation_text(one)) for one in violated],
+            {"version": "1.0"},
+        ),
+        (*findings, *_four_fifths(statistics)),
+        (*unmatched(statistics, constraints), *notes, *_exact_note(groups)),
+    )
+
+
+def _compare(group: Held, seed: int) -> list[Comparison]:
+    values = {name: metric.value for name, metric in group.metrics.items() if metric.value is not None}
+    beyond = {name: limit for name, limit in group.limits.items() if limit.is_left(name, values[name])}
+    found = p_values(group.window, group.before, beyond, seed)
+    if "FT" in beyond:
+        found["FT"] = 0.0  # has no interval, so somebody's limit is taken at its word
+    return [
+        Comparison(group.facet, group.metrics[name], values[name], limit, found.get(name, 1.0))
+        for name, limit in group.limits.items()
+    ]
+
+
+def _once(comparisons: Iterable[Comparison]) -> list[Comparison]:
+    """Return the comparisons with GE, in which groups play no part, for the first group only."""
+    kept, has_entropy = [], False
+    for comparison in comparisons:
+        if comparison.metric.name == "GE":
+            if has_entropy:
+                continue
+            has_entropy = True
+        kept.append(comparison)
+    return kept
+
+
+def _violation_text(comparison: Comparison) -> str:
+    sentence = explain(comparison.facet, comparison.metric)
+    tail = requirement_text(comparison.value, comparison.limit.requirement)
+    return f"{sentence} {tail}" if sentence else tail
+
+
+def _finding(comparison: Comparison, violated: bool) -> Finding:
+    metric, requirement = comparison.metric, comparison.limit.requirement
+    interval = ""
+    if metric.confidence_interval is not None:
+        low, high = metric.confidence_interval
+        interval = f" (95 % interval {number(low)} to {number(high)})"
+    if isinstance(requirement, tuple):
+        limit = f"allowed {number(requirement[0])} to {number(requirement[1])}"
+    else:
+        limit = f"{'allowed' if comparison.limit.decided else 'baseline'} {number(requirement)}"
+    verdict = "holds"
+    if violated:
+        verdict = "is beyond that by more than chance explains"
+    elif comparison.is_beyond:
+        verdict = "is beyond that, but no more than chance explains"
+    subject = f"{metric.name} of {group_text(comparison.facet)}"
+    text = f"{subject} is {number(comparison.value)}{interval}, {limit}: {verdict}"
+    return Finding(subject, text, comparison.growth, violated)
+
+
+def _four_fifths(statistics: BiasStatistics) -> list[Finding]:
+    findings = []
+    for facet in statistics.facets:
+        metric = facet.metric("DI")
+        text = None if metric is None else impact_finding(facet, metric)
+        if text is not None:
+            findings.append(Finding(f"DI of {group_text(facet)}", text))
+    return findings
+
+
+def _exact_note(groups: list[Held]) -> list[str]:
+    limits = [limit for group in groups for limit in group.limits.values() if not limit.decided]
+    if not limits or any(limit.own or limit.error for limit in limits):
+        return []
+    return ["The baseline's values are taken as exact; give its statistics to count their own uncertainty."]

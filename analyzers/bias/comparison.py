@@ -1,0 +1,247 @@
+"""Whether a metric of bias is larger than allowed by more than chance explains."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+
+from analyzers.bias.formulas import Floats
+from analyzers.bias.resampling import Draws, Tables, draw, scale_of, to_scale
+from contract.documents.bias import FacetStatistics, MetricValue
+
+# Groups smaller than this are not decided, nor are rates of fewer rows than the second number.
+SMALLEST_GROUP = 30
+FEWEST_IN_RATE = 10
+
+# Most metrics are settled by the first few draws; the rest is drawn until its tail is known.
+_FIRST_DRAWS = 2_000
+_DRAWS = 20_000
+_SETTLED = 0.02
+# The tail beyond this many draws is extrapolated as that of a normal distribution.
+_TAIL_DRAWS = 20
+
+_Z_95 = 1.959963984540054
+_SAME_NUMBER = 1e-5
+_SMALLEST_P = 1e-15
+
+_NORMAL = NormalDist()
+
+
+@dataclass(frozen=True)
+class Limit:
+    """What a metric is held to.
+
+    Parameters
+    ----------
+    requirement
+        As written in the violation: the baseline's value, a threshold, or a range.
+    low, high
+        The same on the comparison scale; for a size, ``-size`` and ``size``.
+    error
+        Standard error of the size on that scale; 0 where somebody decided it.
+    own
+        Whether it is the value of the baseline's statistics, whose counts then say how far to trust it.
+    decided
+        Whether somebody decided it, rather than the baseline.
+    """
+
+    requirement: float | tuple[float, float]
+    low: float
+    high: float
+    error: float = 0.0
+    own: bool = False
+    decided: bool = False
+
+    def is_left(self, name: str, value: float) -> bool:
+        """Return whether a value is beyond the limit, be it by chance."""
+        position = to_scale(name, value)
+        return position < self.low or position > self.high
+
+
+def limit_of(constraint: MetricValue, before: MetricValue | None) -> Limit | None:
+    """Return the limit that a constraint sets, None when no value can be beyond it.
+
+    Parameters
+    ----------
+    constraint
+        From the baseline's constraints: ``allowed``, else ``threshold``, else its value is the limit.
+    before
+        The same metric in the baseline's statistics, None when there are none.
+    """
+    name = constraint.name
+    if constraint.allowed is not None:
+        low, high = (to_scale(name, end) for end in constraint.allowed)
+        if scale_of(name) in ("distance", "divergence"):
+            low = -high
+        return Limit(constraint.allowed, low, high, decided=True)
+    value = constraint.threshold if constraint.threshold is not None else constraint.value
+    if value is None or math.isnan(value):
+        return None
+    size = abs(to_scale(name, value))
+    if math.isinf(size):
+        return None
+    if constraint.threshold is not None:
+        return Limit(value, -size, size, decided=True)
+    if before is not None and before.value is not None:
+        own = math.isclose(value, before.value, rel_tol=_SAME_NUMBER, abs_tol=_SAME_NUMBER)
+        return Limit(value, -size, size, own=own)
+    return Limit(value, -size, size, error=_error(constraint, value))
+
+
+def _error(constraint: MetricValue, value: float) -> float:
+    """Return the standard error on the comparison scale that the constraint itself states, else 0."""
+    if constraint.confidence_interval is None:
+        return 0.0
+    name = constraint.name
+    low, high = (to_scale(name, end) for end in constraint.confidence_interval)
+    if scale_of(name) in ("difference", "ratio"):
+        error = (high - low) / (2.0 * _Z_95)
+    else:
+        error = (high - to_scale(name, value)) / _Z_95
+    return error if math.isfinite(error) else 0.0
+
+
+# --- tables ------------------------------------------------------------------------------------------------
+
+
+def tables_of(facet: FacetStatistics) -> Tables:
+    """Return a group's counts as arrays."""
+    observed, predicted = (
+        None if strata is None else np.asarray(strata, dtype=np.float64).reshape(-1, 2, 2)
+        for strata in (facet.strata_observed, facet.strata_predicted)
+    )
+    return Tables(np.asarray(facet.counts, dtype=np.float64), observed, predicted)
+
+
+def decided_strata(tables: Tables) -> Tables:
+    """Return the tables with only those strata in which both outcomes occur.
+
+    An empty outcome counts as a share of 0, so that strata too small to have both pull the disparity of a
+    small sample away from that of a large one; without them it is unbiased at any size.
+    """
+    observed, predicted = (
+        None if strata is None else strata[(strata.sum(axis=1) > 0).all(axis=1)]
+        for strata in (tables.label_strata, tables.prediction_strata)
+    )
+    return Tables(tables.confusion, observed, predicted)
+
+
+# --- p-values ----------------------------------------------------------------------------------------------
+
+
+def p_values(window: Tables, before: Tables | None, limits: dict[str, Limit], seed: int) -> dict[str, float]:
+    """Return, per metric, the probability of a value as far beyond its limit when nothing has changed.
+
+    Both sides are resampled. Most metrics are settled by a few draws; the tails of the others take more.
+
+    Parameters
+    ----------
+    window, before
+        Counts of the window and of the baseline; None when the baseline's are not known.
+    limits
+        By metric.
+    seed
+        Of the resampling. Groups share it: what is the same table then gives the same draws.
+    """
+    found: dict[str, float] = {}
+    for size in (_FIRST_DRAWS, _DRAWS):
+        open_limits = {name: limit for name, limit in limits.items() if found.get(name, 0.0) < _SETTLED}
+        if not open_limits:
+            break
+        generators = np.random.default_rng([seed, 2, size]).spawn(3)
+        drawn = draw(window, open_limits, size, generators[0])
+        own = [name for name, limit in open_limits.items() if limit.own]
+        others = draw(before, own, size, generators[1]) if before is not None else {}
+        noise = generators[2].standard_normal(size)
+        for name, limit in open_limits.items():
+            if name in drawn:
+                found[name] = _p_value(drawn[name], limit, _bound(name, limit, others, noise))
+    return found
+
+
+def _bound(name: str, limit: Limit, others: Draws, noise: Floats) -> tuple[Floats, Floats] | None:
+    """Return draws of the limit's two ends; None when it is exact."""
+    if limit.own and name in others:
+        size = np.abs(others[name])
+        return -size, size
+    if limit.error:
+        size = np.abs(limit.high + limit.error * noise)
+        return -size, size
+    return None
+
+
+def _p_value(drawn: Floats, limit: Limit, ends: tuple[Floats, Floats] | None) -> float:
+    low, high = (limit.low, limit.high) if ends is None else ends
+    above, below = _tail(drawn - high), _tail(low - drawn)
+    # Where the range is narrow, chance leaves it at either end.
+    return float(min(1.0, above + max(0.0, 1.0 - below), below + max(0.0, 1.0 - above)))
+
+
+def _tail(excess: Floats) -> float:
+    """Return the probability that `excess` is not positive, beyond the draws as of a normal tail."""
+    inside = int(np.count_nonzero(excess <= 0.0))
+    if inside >= _TAIL_DRAWS or excess.size < _DRAWS:
+        return inside / excess.size
+    edge = float(np.partition(excess, _TAIL_DRAWS - 1)[_TAIL_DRAWS - 1])
+    middle = float(np.median(excess))
+    if middle <= edge:
+        return inside / excess.size
+    depth = _NORMAL.inv_cdf(_TAIL_DRAWS / excess.size) * middle / (middle - edge)
+    return max(_SMALLEST_P, _NORMAL.cdf(depth))
+
+
+# --- enough rows -------------------------------------------------------------------------------------------
+
+
+def rows_lacking(name: str, tables: Tables) -> int | None:
+    """Return how many rows of this kind would be enough to decide a metric; None when there are enough.
+
+    Every group needs `SMALLEST_GROUP` rows, and `FEWEST_IN_RATE` of those that a rate is a share of.
+    """
+    counts = tables.confusion
+    sizes = counts.sum(axis=(1, 2))
+    total = float(sizes.sum())
+    smallest = total if name in ("CI", "GE") else float(sizes.min())
+    factor = SMALLEST_GROUP / max(smallest, 0.5)
+    base = _RATES.get(name)
+    if base is not None:
+        factor = max(factor, FEWEST_IN_RATE / max(float(base(counts).min()), 0.5))
+    strata = {"CDDL": tables.label_strata, "CDDPL": tables.prediction_strata}.get(name)
+    if strata is not None and strata.size:
+        factor = max(factor, FEWEST_IN_RATE / max(float(strata.sum(axis=(0, 1)).min()), 0.5))
+    return math.ceil(total * factor) if factor > 1.0 else None
+
+
+def _positive_labels(counts: Floats) -> Floats:
+    return np.asarray(counts[:, 1, :].sum(axis=-1))
+
+
+def _negative_labels(counts: Floats) -> Floats:
+    return np.asarray(counts[:, 0, :].sum(axis=-1))
+
+
+def _positive_predictions(counts: Floats) -> Floats:
+    return np.asarray(counts[:, :, 1].sum(axis=-1))
+
+
+def _negative_predictions(counts: Floats) -> Floats:
+    return np.asarray(counts[:, :, 0].sum(axis=-1))
+
+
+def _mistakes(counts: Floats) -> Floats:
+    return np.asarray(counts[:, 0, 1] + counts[:, 1, 0])
+
+
+_RATES: dict[str, Callable[[Floats], Floats]] = {
+    "RD": _positive_labels,
+    "SD": _negative_labels,
+    "DAR": _positive_predictions,
+    "DCA": _positive_predictions,
+    "DRR": _negative_predictions,
+    "DCR": _negative_predictions,
+    "TE": _mistakes,
+}
