@@ -1,0 +1,209 @@
+"""One request and its answer, over HTTP with connections kept alive.
+
+Retrying and the size of requests are decided in `contract.models.asking`; a channel only sends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import email.utils
+import http.client
+import queue
+import ssl
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+from urllib.parse import SplitResult, urlsplit
+
+from contract.errors import ConfigurationError
+
+USER_AGENT = "model-monitor"
+_MOST_ANSWER_BYTES = 1 << 30
+_BROKEN = (ConnectionResetError, BrokenPipeError, ConnectionAbortedError, http.client.HTTPException)
+
+
+class ChannelError(Exception):
+    """A request that got no answer.
+
+    `kind` is ``unreachable`` (not connected), ``broken`` (closed before the answer was complete) or ``slow``
+    (nothing within the time allowed).
+    """
+
+    def __init__(self, kind: Literal["unreachable", "broken", "slow"], text: str) -> None:
+        super().__init__(text)
+        self.kind = kind
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer: its status, its bytes, and the seconds it asks to wait, if it does."""
+
+    status: int
+    body: bytes
+    retry_after: float | None = None
+
+
+class Channel(Protocol):
+    """A way to an endpoint; used by several threads at once."""
+
+    @property
+    def where(self) -> str:
+        """Return the address, for messages."""
+
+    def send(self, body: bytes) -> Reply:
+        """Send one request.
+
+        Raises
+        ------
+        ChannelError
+            When no answer comes.
+        """
+
+    def close(self) -> None:
+        """Close all connections."""
+
+
+@dataclass
+class HttpChannel:
+    """POST requests to one URL.
+
+    Parameters
+    ----------
+    url
+        ``http://`` or ``https://``.
+    headers
+        Of every request.
+    timeout
+        Seconds until connected, and without any part of an answer.
+    """
+
+    url: str
+    headers: Mapping[str, str]
+    timeout: float
+    _idle: queue.LifoQueue[http.client.HTTPConnection] = field(
+        default_factory=queue.LifoQueue, repr=False, compare=False
+    )
+
+    @property
+    def where(self) -> str:
+        """Return the URL."""
+        return self.url
+
+    def send(self, body: bytes) -> Reply:
+        """Send one request, see `Channel.send`."""
+        return self.request("POST", urlsplit(self.url), body)
+
+    def get(self, path: str) -> Reply:
+        """Ask for another path of the same server."""
+        return self.request("GET", urlsplit(self.url)._replace(path=path, query=""), None)
+
+    def request(self, method: str, parts: SplitResult, body: bytes | None) -> Reply:
+        """Send any request; a kept connection that the server has closed is replaced once."""
+        path = parts.path or "/"
+        target = f"{path}?{parts.query}" if parts.query else path
+        try:
+            connection = self._idle.get_nowait()
+        except queue.Empty:
+            return self._exchange(self._connect(), method, target, body)
+        try:
+            return self._exchange(connection, method, target, body)
+        except ChannelError as error:
+            if error.kind != "broken":
+                raise
+            return self._exchange(self._connect(), method, target, body)
+
+    def close(self) -> None:
+        """Close the connections that are kept."""
+        while True:
+            try:
+                self._idle.get_nowait().close()
+            except queue.Empty:
+                return
+
+    def _connect(self) -> http.client.HTTPConnection:
+        parts = urlsplit(self.url)
+        host = parts.hostname or ""
+        connection = (
+            http.client.HTTPSConnection(
+                host, parts.port, timeout=self.timeout, context=ssl.create_default_context()
+            )
+            if parts.scheme == "https"
+            else http.client.HTTPConnection(host, parts.port, timeout=self.timeout)
+        )
+        try:
+            connection.connect()
+        except OSError as error:
+            kind: Literal["slow", "unreachable"] = (
+                "slow" if isinstance(error, TimeoutError) else "unreachable"
+            )
+            raise ChannelError(kind, _reason(error, self.timeout)) from error
+        return connection
+
+    def _exchange(
+        self, connection: http.client.HTTPConnection, method: str, target: str, body: bytes | None
+    ) -> Reply:
+        try:
+            # A server that refuses the body may have answered, and stopped reading.
+            with contextlib.suppress(BrokenPipeError):
+                connection.request(method, target, body, dict(self.headers))
+            response = connection.getresponse()
+            content = response.read(_MOST_ANSWER_BYTES)
+            if response.length:  # bytes announced that never came
+                raise http.client.IncompleteRead(content, response.length)
+        except BaseException as error:
+            connection.close()
+            if isinstance(error, TimeoutError):
+                raise ChannelError("slow", _reason(error, self.timeout)) from error
+            if isinstance(error, _BROKEN):
+                raise ChannelError(
+                    "broken", "it closed the connection before its answer was complete"
+                ) from error
+            if isinstance(error, OSError):
+                raise ChannelError("unreachable", _reason(error, self.timeout)) from error
+            raise
+        if response.will_close:
+            connection.close()
+        else:
+            self._idle.put(connection)
+        return Reply(response.status, content, _retry_after(response.headers.get("Retry-After")))
+
+
+def require_url(url: str) -> SplitResult:
+    """Return the parts of a URL.
+
+    Raises
+    ------
+    ConfigurationError
+        When it is none that can be asked.
+    """
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        usable = False
+    if not usable or any(character.isspace() or ord(character) < 33 for character in url):
+        raise ConfigurationError(
+            f"model {url!r} is not a usable address; write it as http://host:port/invocations."
+        )
+    return parts
+
+
+def _reason(error: OSError, timeout: float) -> str:
+    if isinstance(error, TimeoutError):
+        return f"no answer within {timeout:g} s"
+    return " ".join((error.strerror or str(error) or type(error).__name__).split()).lower()[:200]
+
+
+def _retry_after(value: str | None) -> float | None:
+    """Return the seconds of a ``Retry-After`` header, which holds seconds or a date."""
+    if not value:
+        return None
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
+    except (TypeError, ValueError, OverflowError):
+        return None

@@ -1,0 +1,57 @@
+"""Identical rows are sent once: finding them without comparing every pair."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
+_MIXER = np.uint64(0xBF58476D1CE4E5B9)
+_MISSING = np.uint64(0x7FF8DEADBEEF0001)
+
+
+def identical_rows(table: pa.RecordBatch) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
+    """Return which rows to keep, and for each row the position among those of its equal.
+
+    Rows are equal when all values are the same text or have the same bits (so 0.0 and -0.0 differ), or
+    both are missing.
+
+    Returns
+    -------
+    Indices of the first row of each kind, ascending, and the kinds, shape (rows,); None when all rows
+    differ.
+    """
+    if table.num_rows < 2 or table.num_columns == 0:
+        return None
+    codes = [_codes(column) for column in table.columns]
+    mixed = np.zeros(table.num_rows, dtype=np.uint64)
+    for code in codes:
+        mixed = (mixed ^ code) * _MULTIPLIER
+        mixed = (mixed ^ (mixed >> np.uint64(29))) * _MIXER
+        mixed ^= mixed >> np.uint64(32)
+    encoded = pa.array(mixed).dictionary_encode()
+    if len(encoded.dictionary) == table.num_rows:
+        return None
+    kinds = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    first = np.full(len(encoded.dictionary), table.num_rows, dtype=np.int64)
+    np.minimum.at(first, kinds, np.arange(table.num_rows))
+    same = first[kinds]
+    if any((code[same] != code).any() for code in codes):
+        return None  # two different rows with the same hash: send all
+    return first, kinds
+
+
+def _codes(column: pa.Array) -> NDArray[np.uint64]:
+    """Return one number per value, the same for the same values only."""
+    missing = column.is_null().to_numpy(zero_copy_only=False) if column.null_count else None
+    if pa.types.is_floating(column.type):
+        values = column.to_numpy(zero_copy_only=False).astype(np.float64).view(np.uint64)
+    elif pa.types.is_integer(column.type) and not column.null_count:
+        values = column.to_numpy().astype(np.uint64)
+    else:
+        # Text, booleans, and integers that a detour by floats could round.
+        if not pa.types.is_dictionary(column.type):
+            column = column.dictionary_encode()
+        values = column.indices.fill_null(0).to_numpy(zero_copy_only=False).astype(np.uint64)
+    return values if missing is None else np.where(missing, _MISSING, values)
