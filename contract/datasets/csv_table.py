@@ -149,19 +149,10 @@ def read_head(
     DatasetError
         When the header cannot be used.
     """
-    with reading(path), open_input(path) as stream:
-        data: bytes = stream.read(_SAMPLE)
-        complete = len(data) < _SAMPLE
-        begin = _first_byte(path, data)
-        while not (end := first_record_end(data[begin:])) and not complete:
-            if len(data) > LONGEST_FIELD:
-                raise DatasetError(f"{path} is not CSV: its first row has no end; check dataset_format.")
-            more = stream.read(len(data))
-            complete = not more
-            data += more
-    end = begin + end if end else len(data)
-    if begin == len(data):
+    beginning = _beginning(path)
+    if beginning is None:
         return None
+    data, begin, end, complete = beginning
     cells = _cells(path, data[begin:end])
     if request.format.header:
         names = _header_names(path, cells)
@@ -180,6 +171,40 @@ def read_head(
     if known is None and rows.strip(b"\r\n"):
         _learn(path, rows, columns)
     return CsvHead(tuple(names), frozenset(excluded), begin, columns.types)
+
+
+def first_cells(path: str) -> list[str]:
+    """Return the cells of the first record of a CSV file, none when it has no record.
+
+    Raises
+    ------
+    DatasetError
+        When it cannot be read.
+    """
+    beginning = _beginning(path)
+    if beginning is None:
+        return []
+    data, begin, end, _ = beginning
+    return _cells(path, data[begin:end])
+
+
+def _beginning(path: str) -> tuple[bytes, int, int, bool] | None:
+    """Return first bytes, begin and end of the first record in them, and whether they are all there is.
+
+    None for a file without any record.
+    """
+    with reading(path), open_input(path) as stream:
+        data: bytes = stream.read(_SAMPLE)
+        complete = len(data) < _SAMPLE
+        begin = _first_byte(path, data)
+        while not (end := first_record_end(data[begin:])) and not complete:
+            if len(data) > LONGEST_FIELD:
+                raise DatasetError(f"{path} is not CSV: its first row has no end; check dataset_format.")
+            more = stream.read(len(data))
+            complete = not more
+            data += more
+    end = begin + end if end else len(data)
+    return None if begin == len(data) else (data, begin, end, complete)
 
 
 def _learn(path: str, rows: bytes, columns: CsvColumns) -> None:

@@ -22,7 +22,7 @@ from contract.datasets.json_path import Find, compile_path
 from contract.datasets.locations import FeatureRow, Location, Locations, RecordRows, feature_rows, typed_text
 from contract.datasets.payloads import Payload, UndecodableError, loads, parse_payload
 from contract.datasets.pieces import BATCH_ROWS, Piece, divide, label
-from contract.datasets.request import DatasetRequest
+from contract.datasets.request import DatasetRequest, Split
 from contract.datasets.storage import SourceFile
 from contract.datasets.window import Window
 from contract.errors import DatasetError
@@ -35,6 +35,8 @@ _PARTS = {
     RESPONSE: ("endpointOutput", "batchTransformOutput"),
 }
 _TOGETHER = 1024
+_FILES_LOOKED_AT = 8
+_RECORDS_LOOKED_AT = 100
 
 _log = logging.getLogger(__name__)
 
@@ -128,6 +130,49 @@ def located_capture_splits(
         LocatedCaptureSplit(pieces, locations, request.window, index)
         for pieces in divide(files, may_cut=may_cut)
     )
+
+
+@dataclass(frozen=True)
+class TypedLabelSplit:
+    """A split of captures whose labels, text so far, become numbers where they are."""
+
+    split: Split
+
+    @property
+    def label(self) -> str:
+        """Return the file and the range in it."""
+        return self.split.label
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """Yield the rows in order."""
+        for batch in self.split.batches():
+            columns = [
+                typed_text(column) if name.partition(".")[0] == GROUND_TRUTH else column
+                for name, column in zip(batch.schema.names, batch.columns, strict=True)
+            ]
+            yield pa.RecordBatch.from_arrays(columns, batch.schema.names, metadata=batch.schema.metadata)
+
+
+def first_sides(files: Sequence[SourceFile]) -> dict[str, bool]:
+    """Return the payloads that the first records have, and whether each is CSV.
+
+    Parameters
+    ----------
+    files
+        Captures, in path order; a few records of the first ones are read.
+    """
+    sides: dict[str, bool] = {}
+    seen = 0
+    for file in files[:_FILES_LOOKED_AT]:
+        block = next(iter(line_blocks([Piece(file.path)], size=1 << 18)), None)
+        for line in () if block is None else block.lines():
+            for side, part in record_of_line(line)["captureData"].items():
+                if isinstance(part, dict) and part.get("data") is not None:
+                    sides[side] = sides.get(side, True) and _json_values(part) is None
+            seen += 1
+            if seen >= _RECORDS_LOOKED_AT:
+                return sides
+    return sides
 
 
 @dataclass

@@ -59,7 +59,8 @@ class Finder:
 
     def __init__(self, locations: Locations) -> None:
         self._locations = locations
-        self._features: Find = compile_path(locations.features or "@", locations.variable)
+        features = locations.features
+        self._features: Find | None = None if features is None else compile_path(features, locations.variable)
         self._others = [compile_path(other.path or "@", other.variable) for other in locations.others]
 
     def add(self, rows: RecordRows, record: Any, place: Callable[[], str]) -> None:
@@ -70,9 +71,10 @@ class Finder:
         DatasetError
             When there are no features, or another number of values than rows.
         """
-        found = self._features(record)
-        features: list[FeatureRow] | None = feature_rows(found, document=self._locations.document)
-        if features is None and self._locations.features is not None:
+        features: list[FeatureRow] | None = None
+        if self._features is not None:
+            features = feature_rows(self._features(record), document=self._locations.document)
+        if features is None and self._features is not None:
             raise DatasetError(
                 f"{place()} has nothing at {self._locations.features!r}{_keys(record)}; "
                 f"correct {self._locations.variable}."

@@ -55,7 +55,7 @@ class Locations:
     Parameters
     ----------
     features
-        JMESPath of the features; None takes the whole request of a capture.
+        JMESPath of the features; None takes the whole request of a capture, and of JSON files none.
     others
         Columns that follow the features, in this order.
     headers

@@ -60,6 +60,10 @@ def plan_dataset(request: DatasetRequest, *, whole_files: bool = False) -> Plan:
         splits = _splits(files, request, whole_files)
     else:
         splits = _joined(files, request)
+    if request.typed_labels:
+        from contract.datasets.located_captures import TypedLabelSplit
+
+        splits = tuple(TypedLabelSplit(split) for split in splits)
     if request.beside:
         splits = _continued(splits, request, whole_files)
     return Plan(splits, total, small=total < SMALL)

@@ -46,6 +46,8 @@ class DatasetRequest:
         Captures only: file or folder with labels, joined with the records by id; implies `labels`.
     human_review
         Where labels that human reviewers gave are found in their answers.
+    typed_labels
+        Whether labels whose text is a number become numbers.
     repeated_names
         CSV without a header only: whether files may nevertheless begin with a line that repeats
         `column_names`; it is then left out.
@@ -65,6 +67,7 @@ class DatasetRequest:
     labels: bool = False
     ground_truth_source: str | None = None
     human_review: HumanReview | None = None
+    typed_labels: bool = False
     repeated_names: bool = False
     locations: Locations | None = None
     beside: tuple[DatasetRequest, ...] = ()

@@ -1,0 +1,80 @@
+"""The console command ``monitor-bias``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from contract.console import run_command
+from contract.monitor import MakeAnalyzer, Monitor
+from contract.settings import Settings
+
+if TYPE_CHECKING:
+    from contract.analyzer import AnyAnalyzer, DocumentSet
+    from contract.datasets.plan import DatasetRequest, Plan
+
+
+def arrange(settings: Settings, request: DatasetRequest) -> tuple[DatasetRequest, MakeAnalyzer]:
+    """Return what ``analysis_config.json`` says to read, and how to make the analyzer it asks for.
+
+    Parameters
+    ----------
+    request
+        What the settings alone say.
+
+    Raises
+    ------
+    InputError
+        When the configuration, or the data it is about, is at fault.
+    """
+    from analyzers.bias.analyzer import BiasAnalyzer
+
+    from containers.bias.request import bias_request, only_needed
+    from contract.analysis_config.arrange import arrange_dataset
+    from contract.analysis_config.load import load_analysis_config
+
+    config = load_analysis_config(settings, "bias")
+    request, columns = arrange_dataset(settings, config, request)
+    wanted = bias_request(settings, config, columns)
+    request = only_needed(request, wanted, columns, settings)
+
+    def make(settings: Settings, plan: Plan) -> AnyAnalyzer:
+        return BiasAnalyzer(settings.rules, wanted)
+
+    return request, make
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit code.
+
+    Parameters
+    ----------
+    arguments
+        Command-line arguments; default those of the process.
+    """
+    return run_command(MONITOR, arguments)
+
+
+def _documents() -> DocumentSet[Any, Any]:
+    from contract.documents.bias import BIAS
+
+    return BIAS
+
+
+def _unarranged(settings: Settings, plan: Plan) -> AnyAnalyzer:
+    raise AssertionError("a bias job is arranged before its analyzer is made")
+
+
+MONITOR = Monitor(
+    program="monitor-bias",
+    description="Measure how unlike a model treats groups, and report where more so than at the baseline.",
+    analysis_types=("MODEL_BIAS", "DATA_BIAS", "BIAS"),
+    load_documents=_documents,
+    make_analyzer=_unarranged,
+    arrange=arrange,
+)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,96 @@
+"""Datasets of nested JSON records, whose columns are found by JMESPath."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from contract.analysis_config.columns import Columns
+from contract.analysis_config.first_rows import first_batch
+from contract.analysis_config.json_object import Mistakes
+from contract.analysis_config.members import AnalysisConfig, Locator
+from contract.analysis_config.tables import add_separate_files
+from contract.datasets.json_lines import is_document
+from contract.datasets.locations import PREFIX, Location, Locations
+from contract.datasets.request import DatasetRequest
+from contract.datasets.storage import list_files
+from contract.settings import Settings
+
+_LABEL, _PREDICTED, _PROBABILITY = "label", "predicted_label", "probability"
+
+
+def arrange_nested(
+    settings: Settings, config: AnalysisConfig, request: DatasetRequest, mistakes: Mistakes
+) -> tuple[DatasetRequest, Columns]:
+    """Return what to read and its columns, for JSON and JSON Lines with a path of the features."""
+    separate = config.predicted_label_dataset_uri is not None
+    predicted = None if separate else settings.inference_attribute or config.predicted_label
+    paths: list[tuple[str, Locator | None, str]] = [
+        (_LABEL, settings.ground_truth_attribute or config.label, "label"),
+        (_PREDICTED, predicted, "predicted_label"),
+        (_PROBABILITY, settings.probability_attribute, "probability_attribute"),
+    ]
+    others = tuple(
+        Location(name, str(path), variable=variable) for name, path, variable in paths if path is not None
+    )
+    locations = Locations(config.features, others, document=_is_document(config, request))
+    request = replace(request, locations=locations)
+    request, columns = name_columns(request, locations, config, mistakes)
+    return add_separate_files(config, request, columns, mistakes)
+
+
+def name_columns(
+    request: DatasetRequest, locations: Locations, config: AnalysisConfig, mistakes: Mistakes
+) -> tuple[DatasetRequest, Columns]:
+    """Name the columns that `locations` lead to: by the headers for features, label and predicted label.
+
+    Parameters
+    ----------
+    request
+        Reads `locations`.
+    """
+    batch = first_batch(request)
+    found = () if batch is None else tuple(batch.schema.names)
+    beside = [other.name for other in locations.others]
+    features = tuple(name for name in found if name not in beside)
+    names = _names(features, beside, config, mistakes)
+    others = tuple(replace(other, name=names.get(other.name, other.name)) for other in locations.others)
+    named = tuple(names.get(name, name) for name in features)
+    # Records may name their features themselves; headers are for those that do not.
+    locations = replace(locations, others=others, headers=named)
+    columns = Columns(
+        names=(*named, *(other.name for other in others)) if found else (),
+        label=names.get(_LABEL, _LABEL) if _LABEL in beside else None,
+        predicted_label=names.get(_PREDICTED, _PREDICTED) if _PREDICTED in beside else None,
+        probability=_PROBABILITY if _PROBABILITY in beside else None,
+        label_name=names.get(_LABEL, _LABEL),
+    )
+    return replace(request, locations=locations), columns
+
+
+def _names(
+    features: tuple[str, ...], beside: list[str], config: AnalysisConfig, mistakes: Mistakes
+) -> dict[str, str]:
+    """Return final names by those at hand, for the columns that get another."""
+    listed = [name for name in (_LABEL, _PREDICTED) if name in beside]
+    if not config.headers:
+        if not features or not features[0].startswith(PREFIX):
+            return {}
+        return {name: f"{PREFIX}{len(features) + at}" for at, name in enumerate(listed)}
+    if not features:
+        return {}
+    least, most = len(features), len(features) + len(listed)
+    if not least <= len(config.headers) <= most:
+        expected = f"{least} features" + "".join(f" and the {name.replace('_', ' ')}" for name in listed)
+        mistakes.add(
+            f"headers names {len(config.headers)} columns, but the data has {expected}; "
+            "name the features, then the label, then the predicted label"
+        )
+        return {}
+    return dict(zip([*features, *listed], config.headers, strict=False))
+
+
+def _is_document(config: AnalysisConfig, request: DatasetRequest) -> bool:
+    if config.dataset_type in ("application/json", "application/jsonlines"):
+        return config.dataset_type == "application/json"
+    files = list_files(request.source, "dataset_source")
+    return bool(files) and is_document(files[0].path)
