@@ -1,0 +1,282 @@
+"""How often decisions on bias are wrong: false alarms without change, a disadvantage found, honest intervals.
+
+Draws the table of counts that a baseline and a window of a population have (the same as drawing rows and
+counting them), and a share of the windows as rows through the whole analyzer. `docs/bias_decisions.md` holds
+the tables of a full run.
+
+    python -m benchmarks.simulate_bias [--windows N] [--seed S]
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+
+from analyzers.bias.check import check
+from analyzers.bias.comparison import tables_of
+from analyzers.bias.formulas import Floats
+from analyzers.bias.metrics import METRICS
+from analyzers.bias.resampling import spreads
+from analyzers.bias.suggest import suggest
+from contract.analyzer import Baseline
+from contract.documents.bias import BiasStatistics, FacetStatistics, MetricValue
+
+RULES = ("sound", "sagemaker")
+WINDOW_ROWS = (500, 2_000, 20_000)
+BASELINE_ROWS = (2_000, 20_000)
+CHANGED_ROWS = 5_000
+COVERAGE_ROWS = (500, 2_000, 20_000)
+MINORITY = 0.1
+
+
+@dataclass(frozen=True)
+class Population:
+    """Shares of ``cells[sex, region, stratum, observed, predicted]``; one region, one stratum where unused.
+
+    Facets are the second sex, a minority, and, with several regions, each region in turn.
+    """
+
+    name: str
+    cells: Floats
+
+    @property
+    def has_strata(self) -> bool:
+        return self.cells.shape[2] > 1
+
+    def groups(self) -> Iterator[tuple[str, str, int, int]]:
+        """Yield facet, value, and the axis and position that hold the group."""
+        yield "sex", "1", 0, 1
+        if self.cells.shape[1] > 1:
+            for region in range(self.cells.shape[1]):
+                yield "region", str(region), 1, region
+
+    def changed(self) -> Population:
+        """Return the population in which every other positive prediction of the minority is negative."""
+        cells = self.cells.copy()
+        halved = cells[1, ..., 1] / 2.0
+        cells[1, ..., 1] -= halved
+        cells[1, ..., 0] += halved
+        return Population(self.name, cells)
+
+
+def _population(
+    name: str,
+    positive: float,
+    *,
+    lower: float = 0.0,
+    regions: int = 1,
+    strata: int = 1,
+    minority: float = MINORITY,
+) -> Population:
+    """Return a population whose labels are positive at a rate, predicted right four times of five.
+
+    `lower` is by how much the minority's rate is below the others'. Strata differ in size, in rate and in
+    their share of the minority.
+    """
+    sizes = np.arange(1.0, strata + 1.0)
+    sizes /= sizes.sum()
+    tilt = np.linspace(-0.5, 0.5, strata) if strata > 1 else np.zeros(1)
+    cells = np.zeros((2, regions, strata, 2, 2))
+    for stratum, size in enumerate(sizes):
+        share = minority * (1.0 + 0.5 * tilt[stratum])
+        for sex, of_sex in enumerate((1.0 - share, share)):
+            rate = positive * (1.0 + 0.5 * tilt[stratum]) * (1.0 - lower * sex)
+            # As many positive predictions as positive labels.
+            labels = np.array([1.0 - rate, rate])
+            wrong = 0.2 * rate / (1.0 - rate)
+            predictions = np.array([[1.0 - wrong, wrong], [0.2, 0.8]])
+            table = size * of_sex * labels[:, None] * predictions
+            for region in range(regions):
+                cells[sex, region, stratum] = table / regions
+    return Population(name, cells / cells.sum())
+
+
+POPULATIONS = (
+    _population("50 % positive, fair", 0.5),
+    _population("30 % positive, fair", 0.3),
+    _population("30 % positive, minority 21 %", 0.3, lower=0.3),
+    _population("10 % positive, fair", 0.1),
+    _population("30 % positive, 5 strata", 0.3, strata=5),
+    _population("30 % positive, 60 strata", 0.3, strata=60),
+    _population("30 % positive, 5 facet values", 0.3, regions=4),
+)
+
+
+def draw(population: Population, rows: int, generator: np.random.Generator) -> BiasStatistics:
+    """Return the statistics of rows drawn from a population."""
+    shape = population.cells.shape
+    counts = generator.multinomial(rows, population.cells.ravel()).reshape(shape)
+    facets = [_facet(population, counts, *group) for group in population.groups()]
+    return BiasStatistics(rows, "label", "1", facets, has_labels=True, has_predictions=True)
+
+
+def _facet(
+    population: Population, counts: np.ndarray, facet: str, value: str, axis: int, position: int
+) -> FacetStatistics:
+    group = np.take(counts, position, axis)
+    # Rest and group against stratum, observed, predicted.
+    both = np.stack((counts.sum(axis=axis) - group, group)).sum(axis=1)
+    strata = None
+    if population.has_strata:
+        strata = both.swapaxes(0, 1)
+    statistics = FacetStatistics(
+        facet,
+        value,
+        both.sum(axis=1).tolist(),
+        None if strata is None else strata.sum(axis=-1).tolist(),
+        None if strata is None else strata.sum(axis=-2).tolist(),
+    )
+    values = metric_values(statistics)
+    statistics.pre, statistics.post = (
+        [values[name] for name in sorted(values) if METRICS[name].stage == stage] for stage in ("pre", "post")
+    )
+    return statistics
+
+
+def metric_values(facet: FacetStatistics) -> dict[str, MetricValue]:
+    """Return every metric that follows from a group's counts."""
+    tables = tables_of(facet)
+    values = {}
+    for name, metric in METRICS.items():
+        strata = {"CDDL": tables.label_strata, "CDDPL": tables.prediction_strata}
+        table = strata[name] if metric.table == "strata" else tables.confusion
+        if metric.table == "neighbours" or table is None:
+            continue
+        value = float(metric.function(table))
+        values[name] = MetricValue(name, metric.description, None if np.isnan(value) else value)
+    return values
+
+
+@dataclass
+class Rates:
+    """How many windows there were, how many raised a violation, and of which metrics."""
+
+    windows: int = 0
+    alarmed: int = 0
+    metrics: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def share(self) -> float:
+        """Return the share of windows with a violation."""
+        return self.alarmed / max(1, self.windows)
+
+
+def simulate(
+    population: Population,
+    rows: int,
+    baseline_rows: int,
+    windows: int,
+    generator: np.random.Generator,
+    *,
+    changed: bool = False,
+) -> dict[str, Rates]:
+    """Return, per set of rules, how many windows raised a violation; each has a baseline of its own.
+
+    With the change, only violations of the metrics of predictions (DPPL, DI) of the minority count.
+    """
+    rates = {rules: Rates() for rules in RULES}
+    now = population.changed() if changed else population
+    for number in range(windows):
+        before = draw(population, baseline_rows, generator)
+        baseline = Baseline(before, suggest(before, None))
+        window = draw(now, rows, generator)
+        for rules, rate in rates.items():
+            sound = "sound" if rules == "sound" else "sagemaker"
+            found = check(window, baseline, rules=sound, seed=number).violations.violations
+            if changed:
+                found = [one for one in found if one.metric_name in ("DPPL", "DI")]
+                found = [one for one in found if one.extra["facet"] == "sex"]
+            rate.windows += 1
+            rate.alarmed += bool(found)
+            rate.metrics.update(violation.metric_name or "" for violation in found)
+    return rates
+
+
+def coverage(
+    population: Population, rows: int, windows: int, generator: np.random.Generator
+) -> dict[str, float]:
+    """Return, per metric, the share of windows whose 95 % interval holds the population's value."""
+    very_many = np.rint(population.cells * 1e12)
+    truth = metric_values(_facet(population, very_many, "sex", "1", 0, 1))
+    held: Counter[str] = Counter()
+    measured: Counter[str] = Counter()
+    for _ in range(windows):
+        facet = draw(population, rows, generator).facets[0]
+        values = {m.name: m.value for m in [*(facet.pre or []), *(facet.post or [])] if m.value is not None}
+        for name, one in spreads(tables_of(facet), values, generator).items():
+            value = truth[name].value
+            measured[name] += 1
+            held[name] += value is not None and one.interval[0] <= value <= one.interval[1]
+    return {name: held[name] / measured[name] for name in sorted(measured)}
+
+
+def print_false_alarms(windows: int, seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    print("| population | baseline | rows | false alarms, sound | false alarms, sagemaker |")
+    print("|---|---:|---:|---:|---:|")
+    for population in POPULATIONS:
+        for baseline_rows in BASELINE_ROWS:
+            for rows in WINDOW_ROWS:
+                rates = simulate(population, rows, baseline_rows, windows, generator)
+                shares = " | ".join(f"{100.0 * rates[rules].share:.2f} %" for rules in RULES)
+                print(f"| {population.name} | {baseline_rows:,} | {rows:,} | {shares} |", flush=True)
+
+
+def print_found(windows: int, seed: int) -> None:
+    generator = np.random.default_rng(seed + 1)
+    print("\nThe minority's positive predictions halved, windows of 5,000 rows\n")
+    print("| population | baseline | found, sound | found, sagemaker |")
+    print("|---|---:|---:|---:|")
+    for population in POPULATIONS:
+        for baseline_rows in BASELINE_ROWS:
+            rates = simulate(population, CHANGED_ROWS, baseline_rows, windows, generator, changed=True)
+            shares = " | ".join(f"{100.0 * rates[rules].share:.1f} %" for rules in RULES)
+            print(f"| {population.name} | {baseline_rows:,} | {shares} |", flush=True)
+
+
+def print_coverage(windows: int, seed: int) -> None:
+    generator = np.random.default_rng(seed + 2)
+    for population in POPULATIONS:
+        shares = {rows: coverage(population, rows, windows, generator) for rows in COVERAGE_ROWS}
+        print(f"\nCoverage of 95 % intervals, {population.name}\n")
+        print("| metric | " + " | ".join(f"{rows:,} rows" for rows in COVERAGE_ROWS) + " |")
+        print("|---|" + "---:|" * len(COVERAGE_ROWS))
+        for name in shares[COVERAGE_ROWS[-1]]:
+            cells = " | ".join(
+                f"{100.0 * shares[rows][name]:.1f} %" if name in shares[rows] else ""
+                for rows in COVERAGE_ROWS
+            )
+            print(f"| {name} | {cells} |", flush=True)
+
+
+def run(windows: int, seed: int) -> None:
+    """Print all tables: `windows` per cell, a fifth as many where the change is in and for coverage."""
+    started = time.monotonic()
+    fewer = max(1, windows // 5)
+    print_false_alarms(windows, seed)
+    print_found(fewer, seed)
+    print_coverage(fewer, seed)
+    print(
+        f"\n{windows} windows without change per cell, {fewer} with it and for coverage; a new baseline for "
+        f"every window; seed {seed}; {time.monotonic() - started:.0f} s"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.simulate_bias", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument("--windows", type=int, default=2_000, help="windows without change, per cell")
+    parser.add_argument("--seed", type=int, default=1)
+    arguments = parser.parse_args()
+    run(arguments.windows, arguments.seed)
+
+
+if __name__ == "__main__":
+    main()
