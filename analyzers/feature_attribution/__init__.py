@@ -1,0 +1,1 @@
+"""Feature attribution: Shapley values of a model's answers."""
