@@ -32,11 +32,13 @@ def arrange(settings: Settings, request: DatasetRequest) -> tuple[DatasetRequest
 
     from containers.bias.request import bias_request, only_needed
     from contract.analysis_config.arrange import arrange_dataset
+    from contract.analysis_config.json_object import Mistakes
     from contract.analysis_config.load import load_analysis_config
 
     config = load_analysis_config(settings, "bias")
-    request, columns = arrange_dataset(settings, config, request)
-    wanted = bias_request(settings, config, columns)
+    mistakes = Mistakes(config.where)
+    request, columns = arrange_dataset(settings, config, request, mistakes)
+    wanted = bias_request(settings, config, columns, mistakes)
     request = only_needed(request, wanted, columns, settings)
 
     def make(settings: Settings, plan: Plan) -> AnyAnalyzer:

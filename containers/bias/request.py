@@ -17,15 +17,23 @@ FLIP_TEST = "FT"
 _log = logging.getLogger("monitor.bias")
 
 
-def bias_request(settings: Settings, config: AnalysisConfig, columns: Columns) -> BiasRequest:
+def bias_request(
+    settings: Settings, config: AnalysisConfig, columns: Columns, mistakes: Mistakes
+) -> BiasRequest:
     """Return what to measure.
+
+    Parameters
+    ----------
+    columns
+        Those of the data.
+    mistakes
+        What is known to be wrong so far.
 
     Raises
     ------
     ConfigurationError
         With every column that is not in the data, and when predictions are missing that metrics need.
     """
-    mistakes = Mistakes(config.where)
     facets = tuple(_facet(config, number, columns, mistakes) for number in range(len(config.facet)))
     group = config.group_variable
     if group is not None:

@@ -27,7 +27,7 @@ _KINDS: dict[str, Kind] = {
 
 
 def arrange_dataset(
-    settings: Settings, config: AnalysisConfig, request: DatasetRequest
+    settings: Settings, config: AnalysisConfig, request: DatasetRequest, mistakes: Mistakes
 ) -> tuple[DatasetRequest, Columns]:
     """Return what to read, and the names of its columns.
 
@@ -37,15 +37,16 @@ def arrange_dataset(
         The job's settings; where data is and how it is read may be told there or in `config`.
     request
         What the settings alone say; its window and labels are kept.
+    mistakes
+        Gets every member that does not suit the data.
 
     Raises
     ------
     ConfigurationError
-        With every member that does not suit the data.
+        When members suit the data so little that others cannot be judged.
     DatasetError
         When the data cannot be read.
     """
-    mistakes = Mistakes(config.where)
     told = "dataset_format" in settings.given
     if told:
         form = settings.dataset_format
@@ -61,10 +62,7 @@ def arrange_dataset(
         column_names=None,
     )
     if form.kind in ("sagemakerCaptureJson", "sagemakerMergeJson"):
-        arranged = arrange_captures(settings, config, request, mistakes)
-    elif form.kind == "json" and config.features is not None:
-        arranged = arrange_nested(settings, config, request, mistakes)
-    else:
-        arranged = arrange_table(settings, config, request, mistakes, header_told=told)
-    mistakes.stop_if_any()
-    return arranged
+        return arrange_captures(settings, config, request, mistakes)
+    if form.kind == "json" and config.features is not None:
+        return arrange_nested(settings, config, request, mistakes)
+    return arrange_table(settings, config, request, mistakes, header_told=told)

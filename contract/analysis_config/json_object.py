@@ -29,7 +29,8 @@ class Mistakes:
         if not texts:
             return
         if len(texts) == 1:
-            raise ConfigurationError(f"{self.where}: {texts[0]}.")
+            end = "" if texts[0].endswith("?") else "."
+            raise ConfigurationError(f"{self.where}: {texts[0]}{end}")
         numbered = "; ".join(f"({number}) {text}" for number, text in enumerate(texts, start=1))
         raise ConfigurationError(f"{self.where}: {len(texts)} members are wrong: {numbered}.")
 

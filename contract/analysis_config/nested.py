@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pyarrow as pa
+
 from contract.analysis_config.columns import Columns
 from contract.analysis_config.first_rows import first_batch
 from contract.analysis_config.json_object import Mistakes
 from contract.analysis_config.members import AnalysisConfig, Locator
 from contract.analysis_config.tables import add_separate_files
 from contract.datasets.json_lines import is_document
+from contract.datasets.located_captures import GROUND_TRUTH
 from contract.datasets.locations import PREFIX, Location, Locations
 from contract.datasets.request import DatasetRequest
 from contract.datasets.storage import list_files
 from contract.settings import Settings
 
+_ENOUGH_ROWS = 10
 _LABEL, _PREDICTED, _PROBABILITY = "label", "predicted_label", "probability"
 
 
@@ -50,6 +54,8 @@ def name_columns(
     """
     batch = first_batch(request)
     found = () if batch is None else tuple(batch.schema.names)
+    if batch is not None:
+        _note_empty(batch, locations, mistakes)
     beside = [other.name for other in locations.others]
     features = tuple(name for name in found if name not in beside)
     names = _names(features, beside, config, mistakes)
@@ -65,6 +71,18 @@ def name_columns(
         label_name=names.get(_LABEL, _LABEL),
     )
     return replace(request, locations=locations), columns
+
+
+def _note_empty(batch: pa.RecordBatch, locations: Locations, mistakes: Mistakes) -> None:
+    """Note the paths that lead to nothing. Of a few rows, all may well lack a value."""
+    if batch.num_rows < _ENOUGH_ROWS:
+        return
+    for other in locations.others:
+        if other.side != GROUND_TRUTH and batch.column(other.name).null_count == batch.num_rows:
+            mistakes.add(
+                f"{other.variable} is {other.path!r}, which leads to nothing in the first "
+                f"{batch.num_rows} rows; correct the path"
+            )
 
 
 def _names(
@@ -85,7 +103,7 @@ def _names(
             f"headers names {len(config.headers)} columns, but the data has {expected}; "
             "name the features, then the label, then the predicted label"
         )
-        return {}
+        mistakes.stop_if_any()  # of columns with other names, more would be said that is beside the point
     return dict(zip([*features, *listed], config.headers, strict=False))
 
 

@@ -37,6 +37,8 @@ _PARTS = {
 _TOGETHER = 1024
 _FILES_LOOKED_AT = 8
 _RECORDS_LOOKED_AT = 100
+# Of a few labels, all may well be null.
+_ENOUGH_LABELS = 10
 
 _log = logging.getLogger(__name__)
 
@@ -74,6 +76,7 @@ class LocatedCaptureSplit:
                     rows = RecordRows(self.locations)
         if len(rows):
             yield finder.finish(rows)
+        finder.require_labels(self.label)
         if finder.undecodable:
             _log.warning(
                 "%s: %d payloads that could not be decoded count as missing", self.label, finder.undecodable
@@ -194,6 +197,7 @@ class _Finder:
         )
         self._others = [_finder(other.path, other.variable) for other in locations.others]
         self._text: set[str] = set()
+        self._labels = self._labelled = 0
         self.undecodable = 0
 
     def add(
@@ -216,7 +220,23 @@ class _Finder:
             _found(parts[other.side], find, other)
             for other, find in zip(self._locations.others, self._others, strict=True)
         ]
+        self._count_labels(parts[GROUND_TRUTH], found)
         rows.add(features, found, lambda: f"{line.path} line {line.line_number()}")
+
+    def _count_labels(self, part: _Part, found: list[Any]) -> None:
+        if part.payload is not None:
+            self._labels += 1
+            for other, value in zip(self._locations.others, found, strict=True):
+                self._labelled += other.side == GROUND_TRUTH and value is not None
+
+    def require_labels(self, where: str) -> None:
+        """Raise DatasetError when there were labels, and the path of the label led to none of them."""
+        for other in self._locations.others:
+            if other.side == GROUND_TRUTH and self._labels >= _ENOUGH_LABELS and not self._labelled:
+                raise DatasetError(
+                    f"{where} has {self._labels} records with {GROUND_TRUTH}, but none has a label at "
+                    f"{other.path!r}; set {other.variable} to where the label is, as JMESPath."
+                )
 
     def finish(self, rows: RecordRows) -> pa.RecordBatch:
         """Return the rows as columns; what came as CSV gets the types that its text allows."""

@@ -79,7 +79,13 @@ class Finder:
                 f"{place()} has nothing at {self._locations.features!r}{_keys(record)}; "
                 f"correct {self._locations.variable}."
             )
-        rows.add(features, [find(record) for find in self._others], place)
+        found = [find(record) for find in self._others]
+        if self._locations.document and None in found:
+            other = self._locations.others[found.index(None)]
+            raise DatasetError(
+                f"{place()} has nothing at {other.path!r}{_keys(record)}; correct {other.variable}."
+            )
+        rows.add(features, found, place)
 
 
 def located_json_splits(
