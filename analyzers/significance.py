@@ -174,3 +174,19 @@ def poisson_upper_bound(count: int, alpha: float) -> float:
         if high - low <= 1e-12 * high:
             break
     return high
+
+
+def student_quantile(normal_quantile: float, degrees_of_freedom: float) -> float:
+    """Return the quantile of Student's t at the probability of a quantile of the normal distribution.
+
+    Cornish and Fisher's expansion to the fourth power of 1 / degrees (Abramowitz & Stegun 26.7.5): off by
+    0.1 % at 3 degrees of freedom and 95 %, by 1 % at 2.
+    """
+    z, square = normal_quantile, normal_quantile * normal_quantile
+    terms = (
+        (square + 1.0) * z / 4.0,
+        ((5.0 * square + 16.0) * square + 3.0) * z / 96.0,
+        (((3.0 * square + 19.0) * square + 17.0) * square - 15.0) * z / 384.0,
+        ((((79.0 * square + 776.0) * square + 1482.0) * square - 1920.0) * square - 945.0) * z / 92160.0,
+    )
+    return z + sum(term / degrees_of_freedom**power for power, term in enumerate(terms, start=1))

@@ -162,7 +162,7 @@ def _unmeasured(constraints: ModelQualityConstraints, comparisons: list[Comparis
     absent = [name for name in constraints.metrics if name not in compared]
     if not absent:
         return []
-    return [f"Not checked, as the window does not define them: {', '.join(absent)}."]
+    return [f"Not checked, as the window does not define them or has too few rows: {', '.join(absent)}."]
 
 
 def _small_window(

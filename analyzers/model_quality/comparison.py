@@ -10,7 +10,7 @@ from statistics import NormalDist
 import numpy as np
 
 from analyzers.model_quality.cells import Floats
-from analyzers.model_quality.resampling import Z_95
+from analyzers.model_quality.intervals import Z_95
 from analyzers.model_quality.suggest import is_own_value
 from contract.documents.model_quality import LESS, MetricConstraint, MetricValue, ModelQualityStatistics
 
@@ -74,7 +74,7 @@ class Comparison:
 def compare(
     name: str, constraint: MetricConstraint, window: Side, baseline: Side | None
 ) -> Comparison | None:
-    """Return the comparison of a metric, None when the window does not define it.
+    """Return the comparison of a metric, None when the window does not define it or its spread.
 
     Parameters
     ----------
@@ -88,6 +88,8 @@ def compare(
     metric = window.statistics.metrics.get(name)
     if metric is None or metric.value is None:
         return None
+    if metric.interval is None and metric.standard_deviation is None:
+        return None  # one row: nothing tells how far it would move by chance
     own = baseline is not None and is_own_value(constraint, baseline.statistics.value(name))
     known = baseline if own else None
     error = _error(name, metric)

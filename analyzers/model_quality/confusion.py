@@ -127,6 +127,21 @@ def binary_metrics(cells: Floats) -> dict[str, Floats]:
     return metrics
 
 
+def binary_proportions(cells: Codes) -> dict[str, tuple[int, int]]:
+    """Return hits and total of the metrics of a 2 x 2 table that are shares of independent rows."""
+    true_positives, false_negatives, false_positives, true_negatives = cells.tolist()
+    positives, negatives = true_positives + false_negatives, false_positives + true_negatives
+    return {
+        "recall": (true_positives, positives),
+        "precision": (true_positives, true_positives + false_positives),
+        "accuracy": (true_positives + true_negatives, positives + negatives),
+        "true_positive_rate": (true_positives, positives),
+        "true_negative_rate": (true_negatives, negatives),
+        "false_positive_rate": (false_positives, negatives),
+        "false_negative_rate": (false_negatives, positives),
+    }
+
+
 def constant_cells(cells: Codes) -> Codes:
     """Return the 2 x 2 table of always predicting the more frequent class, the negative one in a tie."""
     positives, negatives = int(cells[0] + cells[1]), int(cells[2] + cells[3])

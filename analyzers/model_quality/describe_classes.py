@@ -12,21 +12,29 @@ from analyzers.model_quality.confusion import (
     Confusion,
     binary_cells,
     binary_metrics,
+    binary_proportions,
     cells_of,
     constant_cells,
     constant_matrix,
     label_order,
     multiclass_metrics,
 )
-from analyzers.model_quality.metric_values import CONSTANT, first_values, put, put_loss, put_share
+from analyzers.model_quality.intervals import Spread, area_interval, precision_interval, proportion_interval
+from analyzers.model_quality.metric_values import (
+    CONSTANT,
+    first_values,
+    put,
+    put_loss,
+    put_proportion,
+    put_share,
+)
 from analyzers.model_quality.probabilities import (
     ProbabilitySums,
     expected_calibration_error,
-    mean_and_deviation,
 )
 from analyzers.model_quality.resampling import (
     RESAMPLES,
-    area_interval,
+    TABLE_RESAMPLES,
     cell_blocks,
     deviation,
     subsamples,
@@ -36,6 +44,7 @@ from analyzers.model_quality.scores import (
     ScoreHistogram,
     area_deviation,
     average_precision,
+    average_precision_spread,
     cumulative,
     precision_recall_curve,
     roc_curve,
@@ -74,8 +83,6 @@ _BINARY_ORDER = (
     f"f2{CONSTANT}",
 )
 
-# Entries that a score histogram is reduced to before it is resampled.
-_RESAMPLED_ENTRIES = 256
 _MOST_SUBSAMPLED_ROWS = 1_000_000_000  # what numpy's hypergeometric generator takes
 
 
@@ -166,22 +173,30 @@ def _matrix(confusion: Confusion, labels: set[str]) -> dict[str, dict[str, int]]
 def _put_binary(
     statistics: ModelQualityStatistics, cells: Codes, sound: bool, generator: np.random.Generator
 ) -> None:
-    def tables(counts: Codes) -> Floats:
-        return table_draws(counts, generator) if sound else _subsampled(counts, generator)
+    def tables(counts: Codes, resamples: int) -> Floats:
+        return table_draws(counts, generator, resamples) if sound else _subsampled(counts, generator)
 
     values = first_values(binary_metrics(cells[None, :].astype(np.float64)))
     if not sound and math.isnan(values["precision"]):
         # With nothing predicted positive the originals' library has a precision of zero.
         values["precision"] = 0.0
-    put(statistics, values, binary_metrics(tables(cells)), sound=sound)
+    put(statistics, values, binary_metrics(tables(cells, TABLE_RESAMPLES)), sound=sound)
+    if sound:
+        _put_proportion_intervals(statistics, cells)
     constant = constant_cells(cells)
     constants = first_values(binary_metrics(constant[None, :].astype(np.float64)))
-    spread = binary_metrics(_constant_draws(constant, tables(constant)[:RESAMPLES]))
+    spread = binary_metrics(_constant_draws(constant, tables(constant, RESAMPLES)))
     named = {f"{name}{CONSTANT}": constants[name] for name in _CONSTANT_BINARY}
     if math.isnan(named[f"precision{CONSTANT}"]):
         # By convention: a classifier that never says positive is not precise.
         named[f"precision{CONSTANT}"] = 0.0
     put(statistics, named, {f"{name}{CONSTANT}": spread[name] for name in _CONSTANT_BINARY}, sound=sound)
+
+
+def _put_proportion_intervals(statistics: ModelQualityStatistics, cells: Codes) -> None:
+    for name, (hits, total) in binary_proportions(cells).items():
+        if total:
+            statistics.metrics[name].interval = proportion_interval(hits, total)
 
 
 def _constant_draws(constant: Codes, draws: Floats) -> Floats:
@@ -221,12 +236,17 @@ def _put_scores(
     statistics.metrics["auc"] = MetricValue(area, spread, interval)
     counts = histogram.positives.astype(np.float64), histogram.negatives.astype(np.float64)
     precision = float(average_precision(*counts))
-    coarse = histogram.compressed(_RESAMPLED_ENTRIES)
-    drawn = [
-        generator.standard_gamma(counts.astype(np.float64), size=(RESAMPLES, counts.size))
-        for counts in (coarse.positives, coarse.negatives)
-    ]
-    put_share(statistics, "average_precision", precision, deviation(average_precision(drawn[0], drawn[1])))
+    _put_average_precision(statistics, precision, average_precision_spread(histogram), positives)
+
+
+def _put_average_precision(
+    statistics: ModelQualityStatistics, precision: float, spread: Spread | None, positives: int
+) -> None:
+    metric = MetricValue(precision)
+    if spread is not None:
+        metric.standard_deviation = spread.error
+        metric.interval = precision_interval(precision, spread, positives)
+    statistics.metrics["average_precision"] = metric
 
 
 def _subsampled_area(histogram: ScoreHistogram, generator: np.random.Generator) -> float | None:
@@ -251,10 +271,8 @@ def _put_probabilities(
         )
         return
     if sums.count:
-        log_loss = mean_and_deviation(sums.log_loss, sums.log_loss_squares, sums.count)
-        put_loss(statistics, "log_loss", *log_loss)
-        brier = mean_and_deviation(sums.brier, sums.brier_squares, sums.count)
-        put_loss(statistics, "brier_score", *brier)
+        put_loss(statistics, "log_loss", sums.count, sums.log_loss)
+        put_loss(statistics, "brier_score", sums.count, sums.brier)
     if sums.bin_count.any():
         used = sums.bin_count > 0.0
         counts, scores, hits = sums.bin_count[used], sums.bin_scores[used], sums.bin_hits[used]
@@ -358,6 +376,4 @@ def _put_top_k(statistics: ModelQualityStatistics, sums: ProbabilitySums) -> Non
         )
     for k, hits in sorted(sums.top_k.items()):
         if sums.count:
-            share = hits / sums.count
-            spread = math.sqrt(max(share * (1.0 - share), 0.25 / sums.count) / sums.count)
-            put_share(statistics, f"top_{k}_accuracy", share, spread)
+            put_proportion(statistics, f"top_{k}_accuracy", hits, sums.count)

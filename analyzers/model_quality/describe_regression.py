@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 
+from analyzers.model_quality.intervals import Spread, loss_interval, unexplained_interval
 from analyzers.model_quality.metric_values import first_values, put
-from analyzers.model_quality.resampling import RESAMPLES, deviation, positive_interval
-from analyzers.model_quality.residuals import BUCKETS, regression_metrics
+from analyzers.model_quality.residuals import BUCKETS, regression_metrics, regression_spreads
 from analyzers.model_quality.summary import ModelQualitySummary, Task
 from contract.documents.model_quality import MetricValue, ModelQualityStatistics
 
@@ -36,27 +36,26 @@ def describe_regression(
         draws = regression_metrics(residuals, weights)
         put(statistics, {name: values[name] for name in _ORIGINAL}, draws, sound=False)
         return
-    draws = regression_metrics(residuals, generator.standard_exponential((RESAMPLES, BUCKETS)))
-    put(statistics, values, draws, sound=True)
+    put(statistics, values, {}, sound=True)
+    spreads = regression_spreads(residuals)
     for name, metric in statistics.metrics.items():
-        _add_interval(name, metric, draws[name])
+        _add_spread(name, metric, spreads.get("mse" if name == "rmse" else name))
     zeros = residuals.rows - int(residuals.relative_count.sum())
     if zeros and "mape" in statistics.metrics:
         statistics.notes.append(f"mape leaves out {zeros} rows whose label is zero.")
 
 
-def _add_interval(
-    name: str, metric: MetricValue, draws: np.ndarray[tuple[int], np.dtype[np.float64]]
-) -> None:
-    """Replace the interval by one on the scale on which errors multiply."""
-    if metric.value is None:
+def _add_spread(name: str, metric: MetricValue, spread: Spread | None) -> None:
+    """Add standard error and interval; those of rmse are those of its square."""
+    if metric.value is None or spread is None:
         return
-    defined = draws[np.isfinite(draws)]
     if name == "r2":
-        unexplained = 1.0 - metric.value
-        spread = deviation(np.log(np.maximum(1.0 - defined, 1e-300)))
-        if unexplained > 0.0 and spread is not None:
-            low, high = positive_interval(unexplained, spread * unexplained)
-            metric.interval = (1.0 - high, 1.0 - low)
-    elif metric.value > 0.0 and (spread := deviation(np.log(defined))) is not None:
-        metric.interval = positive_interval(metric.value, spread * metric.value)
+        metric.standard_deviation = spread.error * (1.0 - metric.value)
+        metric.interval = unexplained_interval(metric.value, spread)
+    elif name == "rmse":
+        metric.standard_deviation = spread.error / (2.0 * metric.value) if metric.value else 0.0
+        low, high = loss_interval(metric.value**2, spread)
+        metric.interval = min(metric.value, math.sqrt(low)), max(metric.value, math.sqrt(high))
+    else:
+        metric.standard_deviation = spread.error
+        metric.interval = loss_interval(metric.value, spread)

@@ -6,7 +6,13 @@ import math
 from collections.abc import Mapping
 
 from analyzers.model_quality.cells import Floats
-from analyzers.model_quality.resampling import deviation, positive_interval, quantile_interval, share_interval
+from analyzers.model_quality.intervals import (
+    loss_interval,
+    proportion_interval,
+    share_interval,
+    spread_of_powers,
+)
+from analyzers.model_quality.resampling import deviation, quantile_interval
 from contract.documents.model_quality import MetricValue, ModelQualityStatistics
 
 CONSTANT = "_best_constant_classifier"
@@ -68,7 +74,17 @@ def put_share(statistics: ModelQualityStatistics, name: str, value: float, sprea
     statistics.metrics[name] = MetricValue(value, spread, interval)
 
 
-def put_loss(statistics: ModelQualityStatistics, name: str, value: float, spread: float | None) -> None:
-    """Add a metric from 0 up with an interval from its standard error."""
-    interval = None if spread is None else positive_interval(value, spread)
-    statistics.metrics[name] = MetricValue(value, spread, interval)
+def put_proportion(statistics: ModelQualityStatistics, name: str, hits: float, total: float) -> None:
+    """Add the share of rows that are hits, `total` positive."""
+    share = hits / total
+    spread = math.sqrt(max(share * (1.0 - share), 0.25 / total) / total)
+    statistics.metrics[name] = MetricValue(share, spread, proportion_interval(hits, total))
+
+
+def put_loss(statistics: ModelQualityStatistics, name: str, count: int, powers: Floats) -> None:
+    """Add the mean of a loss over `count` rows from its sums of powers."""
+    mean, spread = float(powers[0]) / count, spread_of_powers(count, powers)
+    if spread is None:
+        statistics.metrics[name] = MetricValue(mean)
+    else:
+        statistics.metrics[name] = MetricValue(mean, spread.error, loss_interval(mean, spread))

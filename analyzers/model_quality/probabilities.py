@@ -21,6 +21,10 @@ def _bins() -> Floats:
     return np.zeros(CALIBRATION_BINS)
 
 
+def _powers() -> Floats:
+    return np.zeros(4)
+
+
 @dataclass
 class ProbabilitySums:
     """Sums over rows with a probability.
@@ -31,8 +35,8 @@ class ProbabilitySums:
         Rows in `log_loss` and `brier`.
     outside
         Rows with a score outside 0 to 1; when there are any, the scores are no probabilities.
-    log_loss, log_loss_squares, brier, brier_squares
-        Sums of the losses of the rows and of their squares.
+    log_loss, brier
+        Sums of the losses of the rows and of their second to fourth powers.
     bin_count, bin_scores, bin_hits
         Per calibration bin: rows, sum of scores, positives (or right predictions).
     top_k
@@ -41,10 +45,8 @@ class ProbabilitySums:
 
     count: int = 0
     outside: int = 0
-    log_loss: float = 0.0
-    log_loss_squares: float = 0.0
-    brier: float = 0.0
-    brier_squares: float = 0.0
+    log_loss: Floats = field(default_factory=_powers)
+    brier: Floats = field(default_factory=_powers)
     bin_count: Floats = field(default_factory=_bins)
     bin_scores: Floats = field(default_factory=_bins)
     bin_hits: Floats = field(default_factory=_bins)
@@ -95,10 +97,8 @@ class ProbabilitySums:
     def _add_losses(self, given: Floats, brier: Floats) -> None:
         log_loss = -np.log(np.clip(given, _SMALLEST, 1.0 - _SMALLEST))
         self.count += given.size
-        self.log_loss += float(log_loss.sum())
-        self.log_loss_squares += float((log_loss**2).sum())
-        self.brier += float(brier.sum())
-        self.brier_squares += float((brier**2).sum())
+        self.log_loss += _sums_of_powers(log_loss)
+        self.brier += _sums_of_powers(brier)
 
     def merge(self, other: ProbabilitySums) -> ProbabilitySums:
         """Return the sums over the rows of both; reuses self."""
@@ -106,9 +106,7 @@ class ProbabilitySums:
             "count",
             "outside",
             "log_loss",
-            "log_loss_squares",
             "brier",
-            "brier_squares",
             "bin_count",
             "bin_scores",
             "bin_hits",
@@ -132,8 +130,6 @@ def expected_calibration_error(counts: Floats, scores: Floats, hits: Floats) -> 
     return error
 
 
-def mean_and_deviation(total: float, squares: float, count: int) -> tuple[float, float]:
-    """Return a mean and its standard error from a sum and a sum of squares."""
-    mean = total / count
-    variance = max(0.0, squares / count - mean * mean)
-    return mean, (variance / max(1, count - 1)) ** 0.5
+def _sums_of_powers(values: Floats) -> Floats:
+    squares = values * values
+    return np.array([values.sum(), squares.sum(), squares @ values, squares @ squares])

@@ -1,15 +1,12 @@
 """How far a metric would move with other rows of the same kind: resampling of counts, not of rows.
 
-A resample gives every cell of a confusion matrix, every bucket of residuals and every entry of a score
-histogram a random weight instead of drawing rows again, so its cost does not depend on the number of rows.
-Weights are gamma distributed (the Bayesian bootstrap, Rubin 1981); 2 x 2 tables get half a row more in
-each cell (Jeffreys' prior), which keeps intervals honest where a cell is empty.
+A resample gives every cell of a confusion matrix a random weight instead of drawing rows again, so its cost
+does not depend on the number of rows. Weights are gamma distributed (the Bayesian bootstrap, Rubin 1981);
+2 x 2 tables get half a row more in each cell (Jeffreys' prior), which keeps intervals honest where a cell is
+empty.
 """
 
 from __future__ import annotations
-
-import math
-from collections.abc import Callable
 
 import numpy as np
 
@@ -24,12 +21,10 @@ TABLE_RESAMPLES = 20_000
 _MOST_WEIGHTS = 100_000_000
 _BLOCK_WEIGHTS = 4_000_000
 
-Z_95 = 1.959963984540054
 
-
-def table_draws(cells: Codes, generator: np.random.Generator) -> Floats:
-    """Return resampled 2 x 2 tables, shape ``(TABLE_RESAMPLES, 4)``."""
-    return generator.standard_gamma(cells + 0.5, size=(TABLE_RESAMPLES, cells.size))
+def table_draws(cells: Codes, generator: np.random.Generator, resamples: int = TABLE_RESAMPLES) -> Floats:
+    """Return resampled 2 x 2 tables, shape ``(resamples, 4)``."""
+    return generator.standard_gamma(cells + 0.5, size=(resamples, cells.size))
 
 
 def cell_blocks(counts: Codes, generator: np.random.Generator) -> list[Floats]:
@@ -62,60 +57,3 @@ def quantile_interval(draws: Floats) -> tuple[float, float] | None:
         return None
     low, high = np.quantile(defined, (0.025, 0.975))
     return float(low), float(high)
-
-
-def share_interval(value: float, deviation: float) -> tuple[float, float]:
-    """Return a 95 % interval for a number in 0..1 from its standard error, on the log-odds scale."""
-    if not 0.0 < value < 1.0:
-        return max(0.0, value - Z_95 * deviation), min(1.0, value + Z_95 * deviation)
-    centre, width = math.log(value / (1.0 - value)), Z_95 * deviation / (value * (1.0 - value))
-    low, high = (1.0 / (1.0 + math.exp(-bound)) for bound in (centre - width, centre + width))
-    return low, high
-
-
-def positive_interval(value: float, deviation: float) -> tuple[float, float]:
-    """Return a 95 % interval for a positive number from its standard error, on the log scale."""
-    if value <= 0.0:
-        return value, value
-    factor = math.exp(Z_95 * deviation / value)
-    return value / factor, value * factor
-
-
-def area_interval(
-    area: float, deviation: float | None, positives: int, negatives: int
-) -> tuple[float, float]:
-    """Return a 95 % interval for an area under the ROC curve.
-
-    Those areas whose own variance makes the observed one no surprise (Newcombe 2006, method 5), with Hanley
-    and McNeil's variance scaled to what DeLong's estimate says of these scores; so the interval stays within
-    0..1 and has a width even when every positive ranks above every negative.
-    """
-    model = _area_variance(area, positives, negatives)
-    ratio = 1.0
-    if deviation is not None and model > 0.0:
-        ratio = min(2.0, max(0.5, deviation**2 / model))
-
-    def surprising(candidate: float) -> bool:
-        variance = ratio * _area_variance(candidate, positives, negatives)
-        return abs(area - candidate) > Z_95 * math.sqrt(variance)
-
-    return _border(area, 0.0, surprising), _border(area, 1.0, surprising)
-
-
-def _area_variance(area: float, positives: int, negatives: int) -> float:
-    mean_less_one = (positives + negatives) / 2.0 - 1.0
-    spread = 1.0 + mean_less_one * ((1.0 - area) / (2.0 - area) + area / (1.0 + area))
-    return area * (1.0 - area) / (positives * negatives) * spread
-
-
-def _border(inside: float, outside: float, surprising: Callable[[float], bool]) -> float:
-    """Return where, between a value that is no surprise and the end of the range, surprise begins."""
-    if not surprising(outside):
-        return outside
-    for _ in range(60):
-        middle = (inside + outside) / 2.0
-        if surprising(middle):
-            outside = middle
-        else:
-            inside = middle
-    return inside

@@ -1,8 +1,7 @@
-"""What regression metrics need of the rows: sums over 2000 buckets, which a bootstrap can reweight.
+"""What regression metrics need of the rows: sums over 2000 buckets, which tell how much means vary.
 
 Rows go to buckets in turn, from a place that depends on the data, so up to 2000 rows of one split have a
-bucket each and the bootstrap is the ordinary one; beyond, a bucket is a random group of rows and the
-bootstrap one of groups.
+bucket each; beyond, a bucket is a random group of rows, and how much groups differ tells how much rows do.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from analyzers.model_quality.cells import Floats
+from analyzers.model_quality.intervals import Spread, spread_of_total
 
 BUCKETS = 2000
 
@@ -136,6 +136,50 @@ def regression_metrics(residuals: Residuals, weights: Floats) -> dict[str, Float
         mape = weights @ residuals.relative / (weights @ residuals.relative_count)
     metrics = {"mae": over + under, "mse": mse, "rmse": np.sqrt(mse), "r2": r2, "mape": mape}
     for quantile in PINBALL_QUANTILES:
-        name = f"pinball_loss_{quantile}".replace(".", "_")
-        metrics[name] = quantile * over + (1.0 - quantile) * under
+        metrics[_pinball_name(quantile)] = quantile * over + (1.0 - quantile) * under
     return metrics
+
+
+def _pinball_name(quantile: float) -> str:
+    return f"pinball_loss_{quantile}".replace(".", "_")
+
+
+def regression_spreads(residuals: Residuals) -> dict[str, Spread]:
+    """Return how much each mean varies by chance, by name; without those that cannot be told.
+
+    That of ``r2`` is the spread of ``log(1 - r2)``: to first order, the mean over rows of the squared
+    residual by its mean, less the squared deviation of the label by its mean.
+    """
+    over, under, count = residuals.over, residuals.under, residuals.count
+    sums = {
+        "mae": (over + under, count),
+        "mse": (residuals.squares, count),
+        "mape": (residuals.relative, residuals.relative_count),
+    }
+    for quantile in PINBALL_QUANTILES:
+        sums[_pinball_name(quantile)] = quantile * over + (1.0 - quantile) * under, count
+    spreads = {name: _spread_of_mean(total, rows) for name, (total, rows) in sums.items()}
+    spreads["r2"] = _spread_of_unexplained(residuals)
+    return {name: spread for name, spread in spreads.items() if spread is not None}
+
+
+def _spread_of_mean(sums: Floats, counts: Floats) -> Spread | None:
+    used = counts > 0.0
+    if not used.any():
+        return None
+    sums, counts = sums[used], counts[used]
+    rows = counts.sum()
+    return spread_of_total(sums - counts * (sums.sum() / rows), rows)
+
+
+def _spread_of_unexplained(residuals: Residuals) -> Spread | None:
+    used = residuals.count > 0.0
+    count, squares = residuals.count[used], residuals.squares[used]
+    centred = residuals.label_mean[used] - np.average(residuals.label_mean[used], weights=count)
+    label_squares = residuals.label_squares[used] + count * centred**2
+    if not squares.sum() > 0.0 or not label_squares.sum() > 0.0:
+        return None
+    rows = count.sum()
+    return spread_of_total(
+        squares * (rows / squares.sum()) - label_squares * (rows / label_squares.sum()), rows
+    )

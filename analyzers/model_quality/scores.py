@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from analyzers.model_quality.intervals import Spread, spread_of_moments
+
 Floats = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
 
@@ -231,3 +233,34 @@ def average_precision(positives: Floats, negatives: Floats) -> Floats:
         precision = np.where(taken > 0.0, true_positives / taken, 0.0)
         area: Floats = (precision * positives[..., ::-1]).sum(axis=-1) / true_positives[..., -1]
     return area
+
+
+def average_precision_spread(histogram: ScoreHistogram) -> Spread | None:
+    """Return how much the average precision varies by chance, None with a single row.
+
+    From its derivative by the weight of each row (infinitesimal jackknife): a positive moves the average by
+    its own precision and lifts that of the positives below it, a negative lowers theirs.
+
+    Parameters
+    ----------
+    histogram
+        At least one positive.
+    """
+    histogram.settle()
+    positives, negatives = (
+        counts[::-1].astype(np.float64) for counts in (histogram.positives, histogram.negatives)
+    )
+    true_positives, taken = np.cumsum(positives), np.cumsum(positives + negatives)
+    precision, total = true_positives / taken, true_positives[-1]
+    area = np.dot(precision, positives) / total
+    # Sums over the positives at and below each score.
+    lifted = np.cumsum((positives * (taken - true_positives) / taken**2)[::-1])[::-1]
+    lowered = np.cumsum((positives * true_positives / taken**2)[::-1])[::-1]
+    by_positive, by_negative = (precision - area + lifted) / total, -lowered / total
+    rows = int(taken[-1])
+    moments = [
+        rows ** (power - 1)
+        * float(np.dot(positives, by_positive**power) + np.dot(negatives, by_negative**power))
+        for power in (2, 3, 4)
+    ]
+    return spread_of_moments(rows, 1.0, moments)

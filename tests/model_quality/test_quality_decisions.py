@@ -16,7 +16,7 @@ from quality_tables import (
 
 from analyzers.model_quality.analyzer import ModelQualityAnalyzer
 from analyzers.model_quality.calibration import isotonic
-from analyzers.model_quality.resampling import area_interval
+from analyzers.model_quality.intervals import area_interval
 from contract.analyzer import Baseline
 from contract.documents import json_layout
 from contract.documents.model_quality import (
