@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from bias_data import write_bias_baseline, write_config
 from captured_predictions import predict, write_table
 from image_data import write_baseline
 from image_runner import (
+    BIAS,
     CSV_WITH_HEADER,
     DOCKER,
     IMAGES,
@@ -72,4 +74,19 @@ def model_baseline(tmp_path_factory: pytest.TempPathFactory) -> ImageRun:
         ground_truth_attribute="label",
         output_path="/output",
         output_message_file="/output/message",
+    )
+
+
+@pytest.fixture(scope="session")
+def bias_baseline(tmp_path_factory: pytest.TempPathFactory) -> ImageRun:
+    """Return a bias baseline job's run, made once: Clarify's own paths, no variables, nobody's user."""
+    folder = tmp_path_factory.mktemp("bias-baseline")
+    return run_image(
+        folder,
+        image=BIAS,
+        mounts={
+            "/opt/ml/processing/input/config": write_config(folder / "config"),
+            "/opt/ml/processing/input/data": write_bias_baseline(folder / "data"),
+        },
+        output_at="/opt/ml/processing/output",
     )

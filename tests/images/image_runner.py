@@ -12,14 +12,14 @@ from typing import Any, NoReturn
 import pytest
 
 DOCKER = os.environ.get("DOCKER", "docker")
-NAMES = ("data-quality", "model-quality")
-DATA_QUALITY, MODEL_QUALITY = (
+NAMES = ("data-quality", "model-quality", "bias", "feature-attribution")
+DATA_QUALITY, MODEL_QUALITY, BIAS, FEATURE_ATTRIBUTION = (
     "{}/{}:{}".format(
         os.environ.get("IMAGE_PREFIX", "model-monitor"), name, os.environ.get("IMAGE_TAG", "latest")
     )
     for name in NAMES
 )
-IMAGES = dict(zip(NAMES, (DATA_QUALITY, MODEL_QUALITY), strict=True))
+IMAGES = dict(zip(NAMES, (DATA_QUALITY, MODEL_QUALITY, BIAS, FEATURE_ATTRIBUTION), strict=True))
 CSV_WITH_HEADER = '{"csv":{"header":true}}'
 SOMEBODY = "12345:0"
 
@@ -66,9 +66,10 @@ def run_image(
     user: str | None = SOMEBODY,
     image: str = DATA_QUALITY,
     entrypoint: str | None = None,
+    output_at: str = "/output",
     **variables: str,
 ) -> ImageRun:
-    """Run an image with `variables` as environment, `mounts` read-only and `folder`/output as /output."""
+    """Run an image with `variables` as environment, `mounts` read-only and `folder`/output at `output_at`."""
     output = shared_folder(folder / "output")
     command: list[str | Path] = [DOCKER, "run", "--rm", *LOCKED_DOWN]
     if user:
@@ -77,7 +78,7 @@ def run_image(
         command += ["--entrypoint", entrypoint]
     for target, source in (mounts or {}).items():
         command += ["--volume", f"{source}:{target}:ro"]
-    command += ["--volume", f"{output}:/output"]
+    command += ["--volume", f"{output}:{output_at}"]
     for name, value in variables.items():
         command += ["--env", f"{name}={value}"]
     result = call(*command, image, *arguments)

@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 import yaml
+from bias_data import GROUP, MONITOR_CONFIG, WORSE, accuracy_difference, metric, write_bias_window
 from captured_predictions import predict, write_captures, write_labels
 from fixtures import ROOT
 from image_data import write_window
-from image_runner import CSV_WITH_HEADER, DOCKER, ImageRun, call, shared_folder, unavailable
+from image_runner import CSV_WITH_HEADER, DOCKER, IMAGES, ImageRun, call, shared_folder, unavailable
 
 JOBS = ROOT / "orchestrators" / "kubernetes"
 REPORTS = ["constraint_violations.json", "constraints.json", "statistics.json"]
@@ -36,32 +37,30 @@ class Podman:
         (folder / "containers.conf").write_text(CONTAINERS_CONF)
         self._environment = {**os.environ, "CONTAINERS_CONF": str(folder / "containers.conf")}
         self._command = ["podman", "--root", str(folder / "storage"), "--runroot", str(folder / "run")]
+        self._archive = folder / "image.tar"
+        self._images: dict[str, str] = {}
 
-        self.images: dict[str, str] = {}
-
-    def load(self, name: str, archive: Path) -> None:
-        """Load an image and remember what it is called here."""
-        loaded = self("load", "--input", archive)
-        assert loaded.returncode == 0, loaded.stderr
-        self.images[name] = loaded.stdout.strip().rpartition(" ")[2]
+    def image(self, name: str) -> str:
+        """Return what an image is called here, loaded from Docker when first asked for."""
+        if name not in self._images:
+            call(DOCKER, "save", "--output", self._archive, IMAGES[name], check=True)
+            loaded = self("load", "--input", self._archive)
+            assert loaded.returncode == 0, loaded.stderr
+            self._archive.unlink()
+            self._images[name] = loaded.stdout.strip().rpartition(" ")[2]
+        return self._images[name]
 
     def __call__(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
         return call(*self._command, *arguments, env=self._environment)
 
 
 @pytest.fixture(scope="module")
-def podman(tmp_path_factory: pytest.TempPathFactory, images: dict[str, str]) -> Iterator[Podman]:
-    """Return Podman with the images loaded from Docker."""
+def podman(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podman]:
+    """Return Podman, which gets its images from Docker."""
     if not shutil.which("podman"):
         unavailable("podman is not installed")
-    folder = tmp_path_factory.mktemp("podman")
-    podman = Podman(folder)
-    archive = folder / "image.tar"
+    podman = Podman(tmp_path_factory.mktemp("podman"))
     try:
-        for name, image in images.items():
-            call(DOCKER, "save", "--output", archive, image, check=True)
-            podman.load(name, archive)
-            archive.unlink()
         yield podman
     finally:
         podman("rmi", "--all", "--force")
@@ -94,10 +93,23 @@ def pod(name: str, image: str, volumes: dict[str, Path], variables: dict[str, st
     }
 
 
-def play(podman: Podman, folder: Path, name: str, volumes: dict[str, Path], **variables: str) -> list[str]:
+def config_map(name: str, files: dict[str, str]) -> dict[str, Any]:
+    """Return a ConfigMap that holds these files."""
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": files}
+
+
+def play(
+    podman: Podman,
+    folder: Path,
+    name: str,
+    volumes: dict[str, Path],
+    *config_maps: dict[str, Any],
+    **variables: str,
+) -> list[str]:
     """Run the pod of a Job to its end, which must be a good one; return the names of its reports."""
     manifest = folder / "pod.yaml"
-    manifest.write_text(yaml.safe_dump(pod(name, podman.images[name], volumes, variables)), encoding="utf-8")
+    documents = [*config_maps, pod(name, podman.image(name), volumes, variables)]
+    manifest.write_text(yaml.safe_dump_all(documents), encoding="utf-8")
     played = podman("play", "kube", manifest)
     container = f"{name}-{name}"
     try:
@@ -139,3 +151,20 @@ def test_pod_of_the_model_quality_job_joins_labels_first(
     statistics = json.loads((tmp_path / "reports" / "statistics.json").read_text(encoding="utf-8"))
     accuracy = statistics["binary_classification_metrics"]["accuracy"]["value"]
     assert accuracy == pytest.approx(predictions.accuracy, abs=1e-12)
+
+
+def test_pod_of_the_bias_job_reads_its_configuration_from_a_config_map(
+    tmp_path: Path, podman: Podman, bias_baseline: ImageRun
+) -> None:
+    volumes = {
+        **write_bias_window(tmp_path),
+        "baseline": bias_baseline.output,
+        "reports": shared_folder(tmp_path / "reports"),
+    }
+    configuration = config_map("bias-analysis", {"analysis_config.json": json.dumps(MONITOR_CONFIG)})
+    reports = play(podman, tmp_path, "bias", volumes, configuration)
+    assert reports == ["analysis.json", *REPORTS]
+    analysis = json.loads((tmp_path / "reports" / "analysis.json").read_text(encoding="utf-8"))
+    assert metric(analysis, "AD")["value"] == pytest.approx(accuracy_difference(WORSE), abs=1e-12)
+    found = json.loads((tmp_path / "reports" / "constraint_violations.json").read_text(encoding="utf-8"))
+    assert ("AD", GROUP) in [(entry["metric_name"], entry["facet_value"]) for entry in found["violations"]]
