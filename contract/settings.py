@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, NoReturn
 
 from contract.datasets.format import DatasetFormat, parse_dataset_format
-from contract.datasets.window import Window, resolve_window
+from contract.datasets.window import Window, parse_duration, resolve_window
 from contract.errors import ConfigurationError
 from contract.variables import DEFAULT_MESSAGE_FILE, VARIABLE_BY_NAME, VARIABLES, Variable
 
@@ -45,6 +46,10 @@ class Settings:
     sagemaker_monitoring_schedule_name: str | None
     segment_by: tuple[str, ...]
     analysis_config: str | None
+    model: str | None
+    allow_pickled_model: bool
+    max_runtime: float | None
+    attribution_drift_threshold: float | None
     features_attribute: str | None
     problem_type: Literal["Regression", "BinaryClassification", "MulticlassClassification"] | None
     inference_attribute: str | None
@@ -164,6 +169,8 @@ def read_settings(
         )
     dataset_format = _attempt(mistakes, parse_dataset_format, values["dataset_format"])
     probability_threshold = _attempt(mistakes, _probability, values["probability_threshold_attribute"])
+    drift_threshold = _attempt(mistakes, _drift_threshold, values["attribution_drift_threshold"])
+    max_runtime = _attempt(mistakes, _seconds, values["max_runtime"])
     segment_by = _names(values["segment_by"])
     if segment_by and values["rules"] == "sagemaker":
         mistakes.append("segment_by needs rules=sound, because the originals have no segments")
@@ -202,6 +209,10 @@ def read_settings(
         sagemaker_monitoring_schedule_name=values["sagemaker_monitoring_schedule_name"],
         segment_by=segment_by,
         analysis_config=values["analysis_config"],
+        model=values["model"],
+        allow_pickled_model=values["allow_pickled_model"],
+        max_runtime=max_runtime,
+        attribution_drift_threshold=drift_threshold,
         features_attribute=values["features_attribute"],
         problem_type=values["problem_type"],
         inference_attribute=values["inference_attribute"],
@@ -296,11 +307,13 @@ def _missing(given: Mapping[str, str], environment: Mapping[str, str], program: 
 
 def _near_misses(environment: Mapping[str, str]) -> list[str]:
     mistakes = []
+    # One short word is too near to what other programs' variables are called, such as mode.
+    known = [name for name in VARIABLE_BY_NAME if name != "model"]
     for name in environment:
         # Variables of the contract are lower-case; anything else belongs to somebody else.
         if name in VARIABLE_BY_NAME or name != name.lower():
             continue
-        close = difflib.get_close_matches(name, VARIABLE_BY_NAME, n=1, cutoff=0.84)
+        close = difflib.get_close_matches(name, known, n=1, cutoff=0.84)
         if close:
             mistakes.append(f"variable {name} is unknown: did you mean {close[0]}?")
     return mistakes
@@ -328,15 +341,33 @@ def _names(text: str | None) -> tuple[str, ...]:
 
 
 def _probability(text: str) -> float:
+    return _share("probability_threshold_attribute", text, "0.5")
+
+
+def _drift_threshold(text: str) -> float:
+    return _share("attribution_drift_threshold", text, "0.9")
+
+
+def _share(name: str, text: str, example: str) -> float:
     try:
-        probability = float(text)
+        share = float(text)
     except ValueError:
-        probability = -1.0
-    if not 0.0 <= probability <= 1.0:
+        share = -1.0
+    if not 0.0 <= share <= 1.0:
+        raise ConfigurationError(f"{name} is {text!r}; use a number from 0 to 1, such as {example}")
+    return share
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = parse_duration("max_runtime", text, "PT30M").total_seconds()
+    if not 0.0 < seconds < math.inf:
         raise ConfigurationError(
-            f"probability_threshold_attribute is {text!r}; use a number from 0 to 1, such as 0.5"
+            f"max_runtime is {text!r}; use a positive ISO 8601 duration such as PT30M, or seconds"
         )
-    return probability
+    return seconds
 
 
 def _instant(text: str) -> datetime:

@@ -57,7 +57,10 @@ class Variable:
 
 _MODEL_QUALITY = ("monitor-model-quality",)
 _BIAS = ("monitor-bias",)
-_SCRIPTED = ("monitor-data-quality", *_MODEL_QUALITY)
+_ATTRIBUTION = ("monitor-feature-attribution",)
+_TABLES = ("monitor-data-quality", *_MODEL_QUALITY)
+_SCRIPTED = (*_TABLES, *_ATTRIBUTION)
+_CONFIGURED = (*_BIAS, *_ATTRIBUTION)
 _ANALYSES = (*_SCRIPTED, *_BIAS)
 _PREDICTIONS = (*_MODEL_QUALITY, *_BIAS)
 _LABELS = (*_PREDICTIONS, "merge-ground-truth")
@@ -69,12 +72,12 @@ VARIABLES: tuple[Variable, ...] = (
         aliases=("dataset_source_path",),
         required=True,
         example="/opt/ml/processing/input/endpoint",
-        defaults=(("monitor-bias", "/opt/ml/processing/input/data"),),
+        defaults=tuple((program, "/opt/ml/processing/input/data") for program in _CONFIGURED),
     ),
     Variable(
         "dataset_format",
         "How to read the data: csv, json, parquet or sagemakerCaptureJson, as JSON with options.",
-        required_by=_SCRIPTED,
+        required_by=_TABLES,
         example='{"csv":{"header":true}}',
         monitors=_ANALYSES,
     ),
@@ -83,13 +86,40 @@ VARIABLES: tuple[Variable, ...] = (
         "Directory for statistics.json, constraints.json and constraint_violations.json.",
         required=True,
         example="/opt/ml/processing/output",
-        defaults=(("monitor-bias", "/opt/ml/processing/output"),),
+        defaults=tuple((program, "/opt/ml/processing/output") for program in _CONFIGURED),
     ),
     Variable(
         "analysis_config",
         "analysis_config.json, or the folder that holds it; local or s3://.",
-        monitors=_BIAS,
+        monitors=_CONFIGURED,
         default="/opt/ml/processing/input/config",
+    ),
+    Variable(
+        "model",
+        "Model to explain: address of a model server, or a model file; local or s3://. Default: the endpoint "
+        "that analysis_config names.",
+        monitors=_ATTRIBUTION,
+        example="http://localhost:8080/invocations",
+    ),
+    Variable(
+        "allow_pickled_model",
+        "Load a pickled model. Whoever made the file then runs code in this job: only for files you trust.",
+        kind="switch",
+        default="Disabled",
+        monitors=_ATTRIBUTION,
+    ),
+    Variable(
+        "max_runtime",
+        "Time after which no further row is explained, as an ISO 8601 duration or in seconds; the result is "
+        "then marked partial.",
+        monitors=_ATTRIBUTION,
+        example="PT30M",
+    ),
+    Variable(
+        "attribution_drift_threshold",
+        "NDCG below which the order of features has drifted, from 0 to 1; default: the baseline's, else 0.9.",
+        monitors=_ATTRIBUTION,
+        example="0.9",
     ),
     Variable(
         "baseline_constraints",
@@ -147,7 +177,7 @@ VARIABLES: tuple[Variable, ...] = (
         "segment_by",
         "Columns, separated by commas, whose values divide the rows into segments analysed each by itself.",
         example="carrier,origin",
-        monitors=_ANALYSES,
+        monitors=(*_TABLES, *_BIAS),
     ),
     Variable(
         "problem_type",
@@ -161,7 +191,7 @@ VARIABLES: tuple[Variable, ...] = (
     Variable(
         "features_attribute",
         "Where requests hold the features: JMESPath.",
-        monitors=_BIAS,
+        monitors=_CONFIGURED,
         example="instances[*].features",
     ),
     Variable(

@@ -1,0 +1,180 @@
+"""How far live attributions are from the baseline's: their order by NDCG, their size by ratios.
+
+NDCG (Järvelin and Kekäläinen 2002) as the AWS guide defines it for attributions: features are sorted by
+their live attribution, and each contributes its baseline attribution divided by ``log2(position + 1)``; the
+sum is divided by that of the baseline's own order. It is 1 when the order is the same.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import NDArray
+
+type Floats = NDArray[np.float64]
+
+_DRAWS = 400
+
+
+@dataclass(frozen=True)
+class Attributions:
+    """Global attributions of one side, and how well they are known.
+
+    Parameters
+    ----------
+    values
+        One per feature, as sizes: not negative.
+    errors
+        Their standard errors; zero where they count as exact.
+    total
+        Of all features.
+    total_error
+        Its standard error.
+    rows
+        Explained; None where nobody knows.
+    """
+
+    values: Floats
+    errors: Floats
+    total: float
+    total_error: float
+    rows: int | None = None
+
+
+def ndcg(baseline: Floats, live: Floats) -> float:
+    """Return the NDCG of the live order of features, NaN when the baseline attributes nothing.
+
+    Parameters
+    ----------
+    baseline, live
+        Attributions of the same features, as sizes. Features with equal live attributions are taken in the
+        baseline's order.
+    """
+    return ndcg_of_order(baseline, np.lexsort((-baseline, -live)))
+
+
+def ndcg_of_order(baseline: Floats, order: NDArray[np.intp]) -> float:
+    """Return the NDCG of an order of features, positions from the first to the last."""
+    discounts = 1.0 / np.log2(np.arange(2.0, baseline.size + 2.0))
+    ideal = float(np.sort(baseline)[::-1] @ discounts)
+    return float(baseline[order] @ discounts) / ideal if ideal > 0.0 else math.nan
+
+
+def ndcg_error(baseline: Attributions, live: Attributions, generator: np.random.Generator) -> float:
+    """Return the standard error of the NDCG: its spread when both sides move by their standard errors.
+
+    Where attributions are closer to each other than to their errors, the spread holds the reordering of
+    equals too, so that it errs towards the larger.
+    """
+    moved = [
+        np.abs(side.values + side.errors * generator.standard_normal((_DRAWS, side.values.size)))
+        for side in (baseline, live)
+    ]
+    order = np.argsort(-moved[1], axis=1, kind="stable")
+    discounts = 1.0 / np.log2(np.arange(2.0, baseline.values.size + 2.0))
+    gained = np.take_along_axis(moved[0], order, axis=1) @ discounts
+    ideal = np.sort(moved[0], axis=1)[:, ::-1] @ discounts
+    known = ideal > 0.0
+    return float(np.std(gained[known] / ideal[known])) if known.any() else math.nan
+
+
+def half_widths(baseline: Attributions, live: Attributions, alpha: float) -> Floats:
+    """Return how far chance may move each live attribution from the baseline's, in units of the live side.
+
+    Probability that any feature moves farther when nothing has changed: `alpha` (Bonferroni's inequality,
+    normal approximation widened for few rows as Student's distribution is). The baseline's errors count in
+    proportion to the totals, because NDCG does not see a common factor.
+    """
+    scale = live.total / baseline.total if baseline.total > 0.0 else 1.0
+    quantile = NormalDist().inv_cdf(1.0 - alpha / (2.0 * max(1, live.values.size)))
+    return np.hypot(
+        _widened(quantile, live.rows) * live.errors,
+        _widened(quantile, baseline.rows) * scale * baseline.errors,
+    )
+
+
+def _widened(quantile: float, rows: int | None) -> float:
+    # First term of the Cornish-Fisher expansion of Student's quantile.
+    return quantile if rows is None else quantile * (1.0 + (quantile**2 + 1.0) / (4.0 * max(1, rows - 1)))
+
+
+def ndcg_beyond_noise(baseline: Floats, live: Floats, widths: Floats) -> float:
+    """Return the NDCG without rank changes that chance explains.
+
+    Two features keep the order the baseline gives them unless their intervals ``live ± width`` are apart.
+    When nothing but chance moves attributions the result is therefore 1.
+
+    Parameters
+    ----------
+    baseline, live, widths
+        One value per feature.
+    """
+    before = (live - widths)[:, None] > (live + widths)[None, :]
+    # A feature of little weight may have to come early for the sake of one that must follow it.
+    released = np.where(before, baseline[None, :], 0.0).max(axis=1, initial=0.0)
+    orders = [
+        np.lexsort((-baseline, -live)),
+        _constrained_order(before, baseline),
+        _constrained_order(before, np.maximum(baseline, released)),
+    ]
+    return max(ndcg_of_order(baseline, order) for order in orders)
+
+
+def _constrained_order(before: NDArray[np.bool_], priority: Floats) -> NDArray[np.intp]:
+    """Return the features by falling priority, each after those that must come before it."""
+    waiting_for = before.sum(axis=0)
+    placed = np.zeros(priority.size, dtype=bool)
+    order = np.empty(priority.size, dtype=np.intp)
+    for position in range(priority.size):
+        candidates = np.where((waiting_for == 0) & ~placed, priority, -np.inf)
+        chosen = int(np.argmax(candidates))
+        order[position] = chosen
+        placed[chosen] = True
+        waiting_for -= before[chosen]
+    return order
+
+
+@dataclass(frozen=True)
+class SizeChange:
+    """How a size changed: the ratio, and the ratio nearest to 1 that chance leaves possible."""
+
+    ratio: float
+    nearest: float
+
+
+def size_change(
+    before: tuple[float, float], after: tuple[float, float], quantile: float
+) -> SizeChange | None:
+    """Compare two sizes, each with its standard error.
+
+    The nearest ratio is the end of the interval of the ratio (Fieller 1954) on the side of 1; an error of
+    the baseline that reaches zero leaves any ratio possible.
+
+    Returns
+    -------
+    None when both are zero.
+    """
+    (old, old_error), (new, new_error) = before, after
+    if old <= 0.0 and new <= 0.0:
+        return None
+    ratio = new / old if old > 0.0 else math.inf
+
+    def explained(candidate: float) -> bool:
+        return abs(new - candidate * old) <= quantile * math.hypot(new_error, candidate * old_error)
+
+    if explained(1.0):
+        return SizeChange(ratio, 1.0)
+    return SizeChange(ratio, _nearest(explained, ratio))
+
+
+def _nearest(explained: Callable[[float], bool], ratio: float) -> float:
+    """Return the ratio nearest to 1 that is explained, by bisection between 1 and the ratio seen."""
+    inner, outer = 1.0, min(ratio, 1e9)
+    for _ in range(60):
+        middle = (inner + outer) / 2.0
+        inner, outer = (inner, middle) if explained(middle) else (middle, outer)
+    return outer

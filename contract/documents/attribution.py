@@ -1,0 +1,390 @@
+"""The documents of feature-attribution jobs.
+
+``analysis.json`` has exactly Clarify's members: ``explanations.kernel_shap``, and for each label the
+``global_shap_values`` and the ``expected_value``. ``constraints.json`` has the same shape; each label may
+also hold ``standard_errors``, the ``total`` of the sizes of all values with its ``total_standard_error``, and
+what a user allows: ``drift_threshold`` and ``magnitude_threshold``. Both are read as constraints.
+``statistics.json`` says how the values came about. Values of single rows and the rows of the baseline are
+files of their own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pyarrow as pa
+
+from contract.analyzer import Baseline, DocumentSet
+from contract.documents import analysis
+from contract.documents.analysis import VERSION, number_to_json, read_number
+from contract.documents.attribution_tables import table_to_csv
+from contract.documents.fields import Fields, in_order
+from contract.errors import DocumentError
+
+ANALYSIS = "analysis.json"
+LOCAL_VALUES = "explanations_shap/out.csv"
+BASELINE_ROWS = "explanations_shap/baseline.csv"
+EXPLANATIONS = "explanations"
+KERNEL_SHAP = "kernel_shap"
+
+_WRONG_FILE = (
+    "so it is not a file of a feature-attribution job; give baseline_constraints the constraints.json or the "
+    "analysis.json of a feature-attribution baseline job."
+)
+
+
+@dataclass
+class LabelAttributions:
+    """The global values of one label.
+
+    Parameters
+    ----------
+    values
+        By feature; None where undefined.
+    expected_value
+        The model's mean answer on the baseline's rows, in log-odds when the values are.
+    standard_errors
+        By feature, of `values`; empty in files of Clarify.
+    total, total_standard_error
+        Of the sizes of all features' values.
+    drift_threshold
+        NDCG below which the order of features has drifted; None where nobody said.
+    magnitude_threshold
+        Factor by which sizes may grow or shrink; None where nobody said, 0 for any.
+    sampling_errors
+        By feature, the part of the standard errors that more coalitions would lower; not in constraints.
+    """
+
+    values: dict[str, float | None]
+    expected_value: float | None
+    standard_errors: dict[str, float] = field(default_factory=dict)
+    total: float | None = None
+    total_standard_error: float | None = None
+    drift_threshold: float | None = None
+    magnitude_threshold: float | None = None
+    sampling_errors: dict[str, float] = field(default_factory=dict)
+    extra: dict[str, Any] = field(default_factory=dict)
+    order: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class SamplingDesign:
+    """What values must have in common to be compared.
+
+    Parameters
+    ----------
+    agg_method
+        ``mean_abs``, ``median`` or ``mean_sq``; None in files of Clarify.
+    use_logit
+        Whether values are in log-odds.
+    num_samples
+        Coalitions asked for each row at most; None for the default.
+    seed
+        Of the coalitions.
+    baseline_rows
+        How many rows stand for absent features.
+    rows
+        Explained.
+    """
+
+    agg_method: str | None = None
+    use_logit: bool | None = None
+    num_samples: int | None = None
+    seed: int | None = None
+    baseline_rows: int | None = None
+    rows: int | None = None
+
+
+@dataclass
+class AttributionConstraints:
+    """``constraints.json`` or ``analysis.json``.
+
+    Other explanations in the file are kept in `further_explanations`, other analyses in `extra`.
+    """
+
+    labels: dict[str, LabelAttributions]
+    design: SamplingDesign = field(default_factory=SamplingDesign)
+    further_explanations: dict[str, Any] = field(default_factory=dict)
+    extra: dict[str, Any] = field(default_factory=dict)
+    order: tuple[str, ...] = ()
+    where: str = "constraints.json"
+
+
+@dataclass
+class Explained:
+    """How much was explained.
+
+    Parameters
+    ----------
+    rows
+        Explained.
+    rows_read
+        Explained or not.
+    model_rows
+        Rows the model was asked about.
+    seconds
+        Spent on it.
+    partial
+        Whether the time ran out before all rows were explained.
+    """
+
+    rows: int = 0
+    rows_read: int = 0
+    model_rows: int = 0
+    seconds: float = 0.0
+    partial: bool = False
+
+
+@dataclass
+class AttributionStatistics:
+    """``statistics.json``, and the tables written beside it."""
+
+    labels: dict[str, LabelAttributions]
+    explained: Explained = field(default_factory=Explained)
+    design: SamplingDesign = field(default_factory=SamplingDesign)
+    notes: tuple[str, ...] = ()
+    where: str = "statistics.json"
+    local_values: pa.Table | None = None
+    baseline_rows: pa.RecordBatch | None = None
+
+
+AttributionBaseline = Baseline[AttributionStatistics, AttributionConstraints]
+
+
+# --- analysis.json and constraints.json -------------------------------------------------------------------
+
+
+def read_constraints(value: dict[str, Any], where: str) -> AttributionConstraints:
+    """Build the constraints from ``constraints.json`` or a Clarify ``analysis.json``.
+
+    Raises
+    ------
+    DocumentError
+        Naming file and path, when a member is missing or of the wrong type, or there are no values.
+    """
+    fields = Fields(value, where)
+    fields.get("version", (str, int, float), None)
+    labels, design, further = _read_explanations(fields, where)
+    return AttributionConstraints(
+        labels=labels,
+        design=design,
+        further_explanations=further,
+        extra=fields.extra(),
+        order=fields.order(),
+        where=where,
+    )
+
+
+def _read_explanations(
+    fields: Fields, where: str
+) -> tuple[dict[str, LabelAttributions], SamplingDesign, dict[str, Any]]:
+    explanations = fields.child(EXPLANATIONS)
+    if explanations is None:
+        raise DocumentError(f"{where} has no {EXPLANATIONS!r}, {_WRONG_FILE}")
+    values = explanations.child(KERNEL_SHAP)
+    if values is None or not values.value:
+        raise DocumentError(f"{explanations.where} has no {KERNEL_SHAP!r} with values, {_WRONG_FILE}")
+    labels = {}
+    for name in values.value:
+        label = values.child(name)
+        if label is None:
+            raise DocumentError(f"{values.where}.{name} must be an object, but is null.")
+        labels[name] = _read_label(label)
+    return labels, _read_design(explanations.child("sampling_design")), explanations.extra()
+
+
+def _read_label(fields: Fields) -> LabelAttributions:
+    values = Fields(fields.get("global_shap_values", dict), f"{fields.where}.global_shap_values")
+    if not values.value:
+        raise DocumentError(f"{values.where} names no feature; give the file of a job that has explained.")
+    label = LabelAttributions(
+        values={name: read_number(values, name) for name in values.value},
+        expected_value=read_number(fields, "expected_value"),
+        standard_errors=_read_numbers(fields, "standard_errors"),
+        total=read_number(fields, "total"),
+        total_standard_error=read_number(fields, "total_standard_error"),
+        drift_threshold=_read_limit(fields, "drift_threshold", "a number from 0 to 1", 0.0, 1.0),
+        magnitude_threshold=_read_limit(
+            fields, "magnitude_threshold", "a factor of 1 or more, or 0 for any", 1.0, None
+        ),
+        sampling_errors=_read_numbers(fields, "sampling_errors"),
+    )
+    return replace(label, extra=fields.extra(), order=fields.order())
+
+
+def _read_numbers(fields: Fields, key: str) -> dict[str, float]:
+    members = fields.child(key)
+    if members is None:
+        return {}
+    numbers = {name: read_number(members, name) for name in members.value}
+    return {name: number for name, number in numbers.items() if number is not None}
+
+
+def _read_limit(fields: Fields, key: str, meant: str, least: float, most: float | None) -> float | None:
+    number = read_number(fields, key)
+    if number is None or number == 0.0:
+        return number
+    if number < least or (most is not None and number > most):
+        raise DocumentError(f"{fields.where}.{key} must be {meant}, but is {number}.")
+    return number
+
+
+def _read_design(fields: Fields | None) -> SamplingDesign:
+    if fields is None:
+        return SamplingDesign()
+    return SamplingDesign(
+        agg_method=fields.get("agg_method", str, None),
+        use_logit=fields.get("use_logit", bool, None),
+        num_samples=fields.get("num_samples", int, None),
+        seed=fields.get("seed", int, None),
+        baseline_rows=fields.get("baseline_rows", int, None),
+        rows=fields.get("rows", int, None),
+    )
+
+
+def constraints_to_json(document: AttributionConstraints) -> dict[str, Any]:
+    """Return the constraints as JSON values."""
+    explanations: dict[str, Any] = {KERNEL_SHAP: _labels_to_json(document.labels, with_extensions=True)}
+    if design := _design_to_json(document.design):
+        explanations["sampling_design"] = design
+    explanations |= document.further_explanations
+    members = {"version": VERSION, EXPLANATIONS: explanations}
+    return in_order(members, document.extra, document.order)
+
+
+def analysis_to_json(document: AttributionConstraints) -> dict[str, Any]:
+    """Return what ``analysis.json`` holds: the constraints without members that Clarify lacks."""
+    labels = _labels_to_json(document.labels, with_extensions=False)
+    members = {"version": VERSION, EXPLANATIONS: {KERNEL_SHAP: labels, **document.further_explanations}}
+    return in_order(members, document.extra, document.order)
+
+
+def _labels_to_json(labels: dict[str, LabelAttributions], *, with_extensions: bool) -> dict[str, Any]:
+    return {name: _label_to_json(label, with_extensions) for name, label in labels.items()}
+
+
+def _label_to_json(label: LabelAttributions, with_extensions: bool) -> dict[str, Any]:
+    members: dict[str, Any] = {
+        "global_shap_values": _numbers_to_json(label.values),
+        "expected_value": number_to_json(label.expected_value),
+    }
+    if not with_extensions:
+        return members
+    for key, numbers in (
+        ("standard_errors", label.standard_errors),
+        ("sampling_errors", label.sampling_errors),
+    ):
+        if numbers:
+            members[key] = _numbers_to_json(numbers)
+    for key, number in (
+        ("total", label.total),
+        ("total_standard_error", label.total_standard_error),
+        ("drift_threshold", label.drift_threshold),
+        ("magnitude_threshold", label.magnitude_threshold),
+    ):
+        if number is not None:
+            members[key] = number_to_json(number)
+    return in_order(members, label.extra, label.order)
+
+
+def _numbers_to_json(numbers: dict[str, float] | dict[str, float | None]) -> dict[str, Any]:
+    return {name: number_to_json(number) for name, number in numbers.items()}
+
+
+def _design_to_json(design: SamplingDesign) -> dict[str, Any]:
+    members = {
+        "agg_method": design.agg_method,
+        "use_logit": design.use_logit,
+        "num_samples": design.num_samples,
+        "seed": design.seed,
+        "baseline_rows": design.baseline_rows,
+        "rows": design.rows,
+    }
+    return {key: member for key, member in members.items() if member is not None}
+
+
+# --- statistics.json --------------------------------------------------------------------------------------
+
+
+def read_statistics(value: dict[str, Any], where: str) -> AttributionStatistics:
+    """Build the statistics from JSON.
+
+    Raises
+    ------
+    DocumentError
+        Naming file and path, when a member is missing or of the wrong type.
+    """
+    fields = Fields(value, where)
+    labels, design, _ = _read_explanations(fields, where)
+    explained = fields.child("explained")
+    return AttributionStatistics(
+        labels=labels,
+        explained=Explained() if explained is None else _read_explained(explained),
+        design=design,
+        notes=tuple(str(note) for note in fields.get("notes", list, [])),
+        where=where,
+    )
+
+
+def _read_explained(fields: Fields) -> Explained:
+    return Explained(
+        rows=fields.count("rows", 0),
+        rows_read=fields.count("rows_read", 0),
+        model_rows=fields.count("model_rows", 0),
+        seconds=fields.number("seconds", 0.0),
+        partial=fields.get("partial", bool, False),
+    )
+
+
+def statistics_to_json(document: AttributionStatistics, with_extensions: bool = True) -> dict[str, Any]:
+    """Return the statistics as JSON values; all members are our own, so there is nothing to leave out."""
+    explained = document.explained
+    rate = explained.rows / explained.seconds if explained.seconds > 0.0 else 0.0
+    return {
+        "version": VERSION,
+        "explained": {
+            "rows": explained.rows,
+            "rows_read": explained.rows_read,
+            "model_rows": explained.model_rows,
+            "seconds": round(explained.seconds, 3),
+            "rows_per_second": round(rate, 1),
+            "partial": explained.partial,
+        },
+        EXPLANATIONS: {
+            KERNEL_SHAP: _labels_to_json(document.labels, with_extensions=True),
+            "sampling_design": _design_to_json(document.design),
+        },
+        "notes": list(document.notes),
+    }
+
+
+# --- The set ----------------------------------------------------------------------------------------------
+
+
+def _further_files(statistics: AttributionStatistics, constraints: AttributionConstraints) -> dict[str, Any]:
+    files: dict[str, Any] = {ANALYSIS: analysis.dumps(analysis_to_json(constraints))}
+    if statistics.baseline_rows is not None:
+        files[BASELINE_ROWS] = table_to_csv(pa.Table.from_batches([statistics.baseline_rows]))
+    if statistics.local_values is not None:
+        files[LOCAL_VALUES] = table_to_csv(statistics.local_values)
+    return files
+
+
+def _column_names(baseline: AttributionBaseline) -> tuple[str, ...] | None:
+    """Return the features the baseline names; None when they are not the model's own."""
+    document = baseline.constraints or baseline.statistics
+    if document is None:
+        return None
+    return tuple(next(iter(document.labels.values())).values)
+
+
+ATTRIBUTION: DocumentSet[AttributionStatistics, AttributionConstraints] = DocumentSet(
+    read_statistics=read_statistics,
+    write_statistics=statistics_to_json,
+    read_constraints=read_constraints,
+    write_constraints=constraints_to_json,
+    column_names=_column_names,
+    further_files=_further_files,
+    constraints_names=("constraints.json", ANALYSIS),
+)
