@@ -106,15 +106,12 @@ def _layout_widths(split: object) -> tuple[int, ...]:
 
 
 def _feature_names(config: AnalysisConfig, width: int, mistakes: Mistakes) -> tuple[str, ...]:
-    headers = config.headers
+    headers, label = config.headers, config.label
     if not headers:
         return tuple(f"{PREFIX}{at}" for at in range(width))
-    label = (
-        headers[config.label]
-        if isinstance(config.label, int) and config.label < len(headers)
-        else config.label
-    )
-    names = headers if len(headers) == width else tuple(name for name in headers if name != label)
+    if isinstance(label, int) and len(headers) == width + 1 and label < len(headers):
+        label = headers[label]
+    names = tuple(name for name in headers if name != label)
     if len(names) != width:
         mistakes.add(
             f"headers names {len(names)} features, but requests have {width}; name every feature, in order"

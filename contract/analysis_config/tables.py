@@ -156,7 +156,9 @@ def _named_csv(
         return request
     if not headers and not header_told:
         request = replace(request, format=DatasetFormat("csv", header=True))
-        if _has_header(request, mentioned):
+        # A separate file has only columns that are asked for, so one without their names has none.
+        names = [name for name in mentioned if isinstance(name, str)]
+        if _has_header(request, names, needs_name=member != "headers" and bool(names)):
             return request
     request = replace(request, format=DatasetFormat("csv", header=False))
     if headers:
@@ -172,13 +174,21 @@ def _named_csv(
     return request
 
 
-def _has_header(request: DatasetRequest, mentioned: Iterable[Locator | None]) -> bool:
-    """Return whether the first row of CSV is a header: it has a name asked for, or no number."""
+def _has_header(request: DatasetRequest, names: list[str], *, needs_name: bool) -> bool:
+    """Return whether the first row of CSV is a header: it has a name asked for, or no number.
+
+    Parameters
+    ----------
+    names
+        Those asked for.
+    needs_name
+        Whether only a row with one of them is a header.
+    """
     for file in list_files(request.source):
         cells = first_cells(file.path)
         if cells:
-            named = any(name in cells for name in mentioned if isinstance(name, str))
-            return named or not any(_is_number(cell) for cell in cells)
+            named = any(name in cells for name in names)
+            return named or not (needs_name or any(_is_number(cell) for cell in cells))
     return True
 
 

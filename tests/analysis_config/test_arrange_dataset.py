@@ -1,0 +1,211 @@
+"""From an analysis configuration and data to columns: headers, positions, paths, separate files, captures."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from contract.analysis_config import read_analysis_config
+from contract.analysis_config.arrange import arrange_dataset
+from contract.analysis_config.columns import Columns
+from contract.analysis_config.json_object import Mistakes
+from contract.datasets.plan import plan_dataset
+from contract.errors import ConfigurationError, DatasetError
+from contract.job import dataset_request
+from contract.settings import build_parser, read_settings
+
+BIAS: dict[str, Any] = {"label": "y", "label_values_or_threshold": [1], "facet": [{"name_or_index": "a"}]}
+CSV = {**BIAS, "dataset_type": "text/csv"}
+LINES = {**BIAS, "dataset_type": "application/jsonlines", "features": "features"}
+
+
+def arrange(source: Path | str, config: dict[str, Any], **variables: Any) -> tuple[pa.Table, Columns]:
+    variables |= {"dataset_source": source}
+    texts = {name: str(value) for name, value in variables.items()}
+    settings = read_settings([], texts, build_parser("monitor-bias", "", "1"))
+    read = read_analysis_config(config, "analysis_config.json", "bias")
+    mistakes = Mistakes("analysis_config.json")
+    request, columns = arrange_dataset(settings, read, dataset_request(settings, None, None), mistakes)
+    mistakes.stop_if_any()
+    batches = [batch for split in plan_dataset(request).splits for batch in split.batches()]
+    return pa.Table.from_batches(batches) if batches else pa.table({}), columns
+
+
+def write(path: Path, *lines: Any) -> Path:
+    texts = [line if isinstance(line, str) else json.dumps(line) for line in lines]
+    path.write_text("".join(text + "\n" for text in texts), encoding="utf-8")
+    return path
+
+
+def test_csv_with_a_header_row(tmp_path: Path) -> None:
+    table, columns = arrange(write(tmp_path / "d.csv", "a,y", "3,1"), CSV)
+    assert table.to_pydict() == {"a": [3], "y": [1]}
+    assert (columns.label, columns.label_name, columns.features) == ("y", "y", ("a",))
+    assert not columns.has_predictions
+
+
+def test_a_header_of_numbers_is_one_when_a_column_asked_for_is_in_it(tmp_path: Path) -> None:
+    table, _ = arrange(write(tmp_path / "d.csv", "a,y,2020", "3,1,5"), CSV)
+    assert table.column_names == ["a", "y", "2020"]
+
+
+def test_csv_without_header_row_and_headers(tmp_path: Path) -> None:
+    config = {**CSV, "label": 1, "predicted_label": 2}
+    table, columns = arrange(write(tmp_path / "d.csv", "3,1,0", "4,0,0"), config)
+    assert table.to_pydict() == {"column_0": [3, 4], "column_1": [1, 0], "column_2": [0, 0]}
+    assert (columns.label, columns.predicted_label, columns.features) == (
+        "column_1",
+        "column_2",
+        ("column_0",),
+    )
+
+
+@pytest.mark.parametrize("first", [[], ["a,y"]])
+def test_headers_name_csv_whether_or_not_the_file_has_them_too(tmp_path: Path, first: list[str]) -> None:
+    table, columns = arrange(write(tmp_path / "d.csv", *first, "3,1"), {**CSV, "headers": ["a", "y"]})
+    assert table.to_pydict() == {"a": [3], "y": [1]}
+    assert columns.label == "y"
+
+
+def test_a_header_told_by_the_settings(tmp_path: Path) -> None:
+    told = {"dataset_format": '{"csv":{"header":true}}'}
+    table, columns = arrange(write(tmp_path / "d.csv", "b,z", "3,1"), {**CSV, "headers": ["a", "y"]}, **told)
+    assert table.to_pydict() == {"b": [3], "z": [1]}
+    assert columns.label == "z"
+
+
+def test_headers_of_another_number_are_named(tmp_path: Path) -> None:
+    path = write(tmp_path / "d.csv", "3,1,5")
+    with pytest.raises(
+        ConfigurationError, match=r"headers names 2 columns, but .*d\.csv has 3; name every column"
+    ):
+        arrange(path, {**CSV, "headers": ["a", "y"]})
+    path = write(tmp_path / "d.jsonl", {"features": [1, 2], "l": 1})
+    with pytest.raises(
+        ConfigurationError, match="headers names 1 columns, but the data has 2 features and the label"
+    ):
+        arrange(path, {**LINES, "label": "l", "headers": ["a"]})
+
+
+def test_parquet_by_its_own_names_and_by_the_headers(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"b": [3], "z": [1]}), tmp_path / "d.parquet")
+    config = {**BIAS, "dataset_type": "application/x-parquet", "headers": ["a", "y"]}
+    assert arrange(tmp_path / "d.parquet", config)[1].label == "z"
+
+
+def test_flat_json_lines_need_no_paths(tmp_path: Path) -> None:
+    config = {**BIAS, "dataset_type": "application/jsonlines", "predicted_label": "p"}
+    table, columns = arrange(write(tmp_path / "d.jsonl", {"a": 1, "y": 0, "p": 1}), config)
+    assert table.column_names == ["a", "y", "p"]
+    assert (columns.label, columns.predicted_label) == ("y", "p")
+
+
+def test_headers_of_records_name_features_label_and_predicted_label(tmp_path: Path) -> None:
+    path = write(tmp_path / "d.jsonl", {"features": [3, 4], "l": 1, "p": 0})
+    config = {**LINES, "label": "l", "predicted_label": "p"}
+    table, columns = arrange(path, {**config, "headers": ["a", "b", "Target", "Predicted"]})
+    assert table.to_pydict() == {"a": [3], "b": [4], "Target": [1], "Predicted": [0]}
+    assert (columns.label, columns.label_name, columns.predicted_label) == ("Target", "Target", "Predicted")
+    table, columns = arrange(path, config)
+    assert table.column_names == ["column_0", "column_1", "column_2", "column_3"]
+    assert columns.label == "column_2"
+    table, columns = arrange(path, {**config, "headers": ["a", "b", "Target"]})
+    assert table.column_names == ["a", "b", "Target", "predicted_label"]
+
+
+def test_a_path_that_leads_nowhere_is_named(tmp_path: Path) -> None:
+    path = write(tmp_path / "d.jsonl", *[{"features": [3], "l": 1}] * 10)
+    with pytest.raises(ConfigurationError, match="label is 'y', which leads to nothing in the first 10 rows"):
+        arrange(path, LINES)
+
+
+def test_facets_in_a_file_of_their_own(tmp_path: Path) -> None:
+    data = write(tmp_path / "d.csv", "1,0", "2,1")
+    facets = write(tmp_path / "facets.csv", "f", "m")
+    config = {**CSV, "label": 1, "facet_dataset_uri": str(facets)}
+    table, columns = arrange(data, config)
+    assert table.to_pydict() == {"column_0": [1, 2], "column_1": [0, 1], "a": ["f", "m"]}
+    assert columns.facets == ("a",)
+    table, columns = arrange(data, {**config, "facet_headers": ["sex"], "facet": [{"name_or_index": 0}]})
+    assert columns.facets == ("sex",)
+    write(tmp_path / "facets.csv", "f", "m", "f")
+    with pytest.raises(DatasetError, match=r"d\.csv has 2 rows, but .*facets\.csv has 3"):
+        arrange(data, config)
+
+
+@pytest.mark.parametrize(
+    ("name", "lines", "asked"),
+    [
+        ("p.csv", ["1", "0"], {}),
+        ("p.csv", ["guess,score", "1,5", "0,6"], {"predicted_label": "guess"}),
+        ("p.csv", ["5,1", "6,0"], {"predicted_label": 1}),
+        ("p.csv", ["5,1", "6,0"], {"predicted_label": "g", "predicted_label_headers": ["s", "g"]}),
+        ("p.jsonl", [{"out": {"guess": 1}}, {"out": {"guess": 0}}], {"predicted_label": "out.guess"}),
+    ],
+)
+def test_predictions_in_a_file_of_their_own(
+    tmp_path: Path, name: str, lines: list[Any], asked: dict[str, Any]
+) -> None:
+    predictions = write(tmp_path / name, *lines)
+    config = {**CSV, "predicted_label_dataset_uri": str(predictions), **asked}
+    table, columns = arrange(write(tmp_path / "d.csv", "a,y", "3,1", "4,0"), config)
+    assert columns.predicted_label is not None
+    assert table[columns.predicted_label].to_pylist() == [1, 0]
+    assert columns.label == "y"
+
+
+def capture(request: str, response: str, label: str | None) -> dict[str, Any]:
+    captured = {"endpointInput": (request, "INPUT"), "endpointOutput": (response, "OUTPUT")}
+    record: dict[str, Any] = {
+        "captureData": {
+            side: {"data": data, "mode": mode, "encoding": "CSV", "observedContentType": "text/csv"}
+            for side, (data, mode) in captured.items()
+        },
+        "eventMetadata": {"eventId": "1"},
+        "eventVersion": "0",
+    }
+    return record if label is None else {**record, "groundTruthData": {"data": label, "encoding": "CSV"}}
+
+
+def test_csv_captures(tmp_path: Path) -> None:
+    path = write(tmp_path / "d.jsonl", capture("3,f", "0.5,1", "1"), capture("4,m", "0.25,0", "0"))
+    config = {**BIAS, "headers": ["n", "a", "y"]}
+    table, columns = arrange(path, config, probability_attribute=0, inference_attribute=1)
+    assert table.select(["n", "a", "groundTruthData"]).to_pydict() == {
+        "n": [3, 4],
+        "a": ["f", "m"],
+        "groundTruthData": [1, 0],
+    }
+    assert columns.features == ("n", "a")
+    assert (columns.label, columns.label_name) == ("groundTruthData", "y")
+    assert table[columns.predicted_label or ""].to_pylist() == [1, 0]
+    assert table[columns.probability or ""].to_pylist() == [0.5, 0.25]
+    assert arrange(path, {**BIAS, "headers": ["n", "a"]})[1].features == ("n", "a")
+    assert arrange(path, BIAS)[1].features == ("column_0", "column_1")
+    with pytest.raises(
+        ConfigurationError, match=r"inference_attribute is '2', but responses are CSV of 2 columns"
+    ):
+        arrange(path, config, inference_attribute=2)
+    with pytest.raises(ConfigurationError, match="headers names 1 features, but requests have 2"):
+        arrange(path, {**BIAS, "headers": ["n", "y"]})
+
+
+def test_captures_without_labels(tmp_path: Path) -> None:
+    path = write(tmp_path / "d.jsonl", capture("3,f", "0.5", None))
+    table, columns = arrange(path, {**BIAS, "headers": ["n", "a", "y"]}, probability_attribute=0)
+    assert table[columns.label or ""].null_count == 1
+
+
+def test_captures_have_no_files_beside_them(tmp_path: Path) -> None:
+    path = write(tmp_path / "d.jsonl", capture("3,f", "0.5", None))
+    with pytest.raises(ConfigurationError, match="facet_dataset_uri is for datasets"):
+        arrange(path, {**BIAS, "facet_dataset_uri": "x.csv"})
+
+
+def test_no_rows_leave_the_names_as_they_are_given(tmp_path: Path) -> None:
+    table, columns = arrange(write(tmp_path / "d.jsonl"), LINES)
+    assert table.num_rows == 0
+    assert columns.names == ()
