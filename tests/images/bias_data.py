@@ -71,7 +71,7 @@ def write_bias_window(folder: Path) -> dict[str, Path]:
 
 def metric(document: dict[str, Any], name: str) -> dict[str, Any]:
     """Return a metric of `GROUP` from ``analysis.json`` or ``constraints.json``."""
-    stages = (document[f"{stage}_training_bias_metrics"] for stage in ("post", "pre"))
-    groups = [group for stage in stages for group in stage["facets"]["group"]]
+    stages = (document.get(f"{stage}_training_bias_metrics") for stage in ("post", "pre"))
+    groups = [group for stage in stages if stage for group in stage["facets"]["group"]]
     assert {group["value_or_threshold"] for group in groups} == {GROUP}
     return next(entry for group in groups for entry in group["metrics"] if entry["name"] == name)

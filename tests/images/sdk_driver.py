@@ -48,7 +48,7 @@ def suggest_baseline(image: str, folder: Path, session: LocalSession) -> dict:
         wait=True,
         logs=False,
     )
-    download(session, "baseline", folder / "documents")
+    download(session, BUCKET, "baseline", folder / "documents")
     statistics = Statistics.from_file_path(
         str(folder / "documents" / "statistics.json"), sagemaker_session=session
     )
@@ -95,7 +95,7 @@ def monitor(image: str, folder: Path, session: LocalSession) -> dict:
         outputs=[ProcessingOutput(OUTPUT, f"s3://{BUCKET}/reports", "result")],
         logs=False,
     )
-    download(session, "reports", folder / "documents")
+    download(session, BUCKET, "reports", folder / "documents")
     violations = ConstraintViolations.from_file_path(
         str(folder / "documents" / "constraint_violations.json"), sagemaker_session=session
     )
@@ -121,7 +121,7 @@ def suggest_model_baseline(image: str, folder: Path, session: LocalSession) -> d
         wait=True,
         logs=False,
     )
-    download(session, "model-baseline", folder / "documents")
+    download(session, BUCKET, "model-baseline", folder / "documents")
     statistics = Statistics.from_file_path(
         str(folder / "documents" / "statistics.json"), sagemaker_session=session
     )
@@ -172,7 +172,7 @@ def monitor_model(image: str, folder: Path, session: LocalSession) -> dict:
         outputs=[ProcessingOutput(OUTPUT, f"s3://{BUCKET}/model-reports", "result")],
         logs=False,
     )
-    download(session, "model-reports", folder / "documents")
+    download(session, BUCKET, "model-reports", folder / "documents")
     violations = ConstraintViolations.from_file_path(
         str(folder / "documents" / "constraint_violations.json"), sagemaker_session=session
     )
@@ -184,10 +184,10 @@ def monitor_model(image: str, folder: Path, session: LocalSession) -> dict:
     }
 
 
-def download(session: LocalSession, prefix: str, folder: Path) -> None:
+def download(session: LocalSession, bucket: str, prefix: str, folder: Path) -> None:
     folder.mkdir(exist_ok=True)
-    for key in session.list_s3_files(BUCKET, prefix):
-        session.s3_client.download_file(BUCKET, key, str(folder / Path(key).name))
+    for key in session.list_s3_files(bucket, prefix):
+        session.s3_client.download_file(bucket, key, str(folder / Path(key).name))
 
 
 if __name__ == "__main__":

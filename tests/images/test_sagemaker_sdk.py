@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bias_data import BASELINE, GROUP, accuracy_difference, metric, write_bias_baseline, write_bias_window
 from captured_predictions import predict, write_captures, write_labels, write_table
 from fixtures import ROOT
 from image_data import FEATURES, ROWS, write_baseline, write_window
-from image_runner import DOCKER, call, unavailable
+from image_runner import BIAS, DATA_QUALITY, DOCKER, MODEL_QUALITY, call, unavailable
 
 SDK = ROOT / ".cache" / "sdk-venv" / "bin"
 SECONDS_TO_START = 60
@@ -80,19 +81,10 @@ def listed(*command: str) -> set[str]:
     )
 
 
-@pytest.fixture(scope="module")
-def answers(
-    images: dict[str, str], s3_endpoint: str, tidy_docker: None, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, Any]:
-    """Run a baseline job and a monitoring job through the SDK; return what it read from their outputs."""
+def drive(driver: str, folder: Path, s3_endpoint: str, *images: str) -> dict[str, Any]:
+    """Run a driver with the SDK's environment; return what it wrote to `folder`/answers.json."""
     if not shutil.which("docker-compose") and call("docker", "compose", "version").returncode:
         unavailable("local mode needs docker-compose or the compose plugin of docker")
-    folder = tmp_path_factory.mktemp("sdk")
-    write_baseline(folder / "baseline")
-    write_window(folder / "window")
-    write_table(folder / "model" / "baseline" / "data.csv", predict(2_000, seed=1))
-    write_captures(folder / "model" / "captures", WORSE)
-    write_labels(folder / "model" / "labels", WORSE.labels)
     (folder / "sdk.yaml").write_text(SDK_CONFIGURATION, encoding="utf-8")
     environment = {
         **os.environ,
@@ -106,10 +98,33 @@ def answers(
         "SAGEMAKER_SUPPRESS_V2_WARNING": "1",
         "HOME": str(folder),
     }
-    driver = Path(__file__).with_name("sdk_driver.py")
-    result = call(SDK / "python", driver, *images.values(), folder, env=environment, cwd=folder)
+    program = Path(__file__).with_name(driver)
+    result = call(SDK / "python", program, *images, folder, env=environment, cwd=folder)
     assert result.returncode == 0, result.stdout + result.stderr
     return json.loads((folder / "answers.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def answers(s3_endpoint: str, tidy_docker: None, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Run baseline and monitoring jobs through the SDK; return what it read from their outputs."""
+    folder = tmp_path_factory.mktemp("sdk")
+    write_baseline(folder / "baseline")
+    write_window(folder / "window")
+    write_table(folder / "model" / "baseline" / "data.csv", predict(2_000, seed=1))
+    write_captures(folder / "model" / "captures", WORSE)
+    write_labels(folder / "model" / "labels", WORSE.labels)
+    return drive("sdk_driver.py", folder, s3_endpoint, DATA_QUALITY, MODEL_QUALITY)
+
+
+@pytest.fixture(scope="module")
+def clarify_answers(
+    s3_endpoint: str, tidy_docker: None, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Any]:
+    """Run bias jobs through the SDK's Clarify classes; return what they read from the outputs."""
+    folder = tmp_path_factory.mktemp("sdk-clarify")
+    write_bias_baseline(folder / "baseline")
+    write_bias_window(folder)
+    return drive("sdk_clarify_driver.py", folder, s3_endpoint, BIAS)
 
 
 def test_suggest_baseline_completes_and_its_documents_load(answers: dict[str, Any]) -> None:
@@ -129,3 +144,35 @@ def test_suggest_baseline_of_a_model_completes_and_its_documents_load(answers: d
 
 def test_monitoring_a_model_completes_and_its_violations_load(answers: dict[str, Any]) -> None:
     assert ["accuracy", "LessThanThreshold"] in answers["model_violations"]
+
+
+def test_clarify_processor_measures_before_training(clarify_answers: dict[str, Any]) -> None:
+    analysis = clarify_answers["pre"]
+    assert "post_training_bias_metrics" not in analysis
+    (group,) = analysis["pre_training_bias_metrics"]["facets"]["group"]
+    names = [entry["name"] for entry in group["metrics"]]
+    assert names == ["CDDL", "CI", "DPL", "JS", "KL", "KS", "LP", "TVD"]
+    share = BASELINE.groups.count(GROUP) / len(BASELINE.groups)
+    assert group["metrics"][1]["value"] == pytest.approx(1 - 2 * share, abs=1e-12)
+
+
+def test_clarify_processor_measures_ready_predictions(clarify_answers: dict[str, Any]) -> None:
+    analysis = clarify_answers["post"]
+    assert "pre_training_bias_metrics" not in analysis
+    (group,) = analysis["post_training_bias_metrics"]["facets"]["group"]
+    assert [entry["name"] for entry in group["metrics"]] == ["AD", "DI", "RD"]
+    assert metric(analysis, "AD")["value"] == pytest.approx(accuracy_difference(BASELINE), abs=1e-12)
+
+
+def test_clarify_processor_measures_both_and_its_monitor_the_same(clarify_answers: dict[str, Any]) -> None:
+    analysis = clarify_answers["both"]
+    post, pre = (
+        analysis[f"{stage}_training_bias_metrics"]["facets"]["group"][0]["metrics"]
+        for stage in ("post", "pre")
+    )
+    assert (len(post), len(pre)) == (13, 8)
+    assert clarify_answers["suggested"] == analysis
+
+
+def test_monitoring_bias_completes_and_its_violations_load(clarify_answers: dict[str, Any]) -> None:
+    assert [GROUP, "AD"] in clarify_answers["violations"]

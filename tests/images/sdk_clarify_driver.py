@@ -1,0 +1,122 @@
+"""What a user of the SDK's Clarify classes does, in local mode. Run with the SDK's own environment.
+
+Usage: sdk_clarify_driver.py BIAS_IMAGE FOLDER. FOLDER holds `baseline/data.csv`, `captures` and `labels`, as
+`bias_data.py` writes them; what the SDK's classes read from the outputs is written to `answers.json` beside
+them. S3 is where AWS_ENDPOINT_URL points.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import boto3
+from sagemaker.clarify import BiasConfig, DataConfig, ModelPredictedLabelConfig, SageMakerClarifyProcessor
+from sagemaker.local import LocalSession
+from sagemaker.model_monitor import Constraints, ConstraintViolations, ModelBiasMonitor
+from sagemaker.processing import ProcessingInput, ProcessingOutput, Processor
+from sdk_driver import OUTPUT, ROLE, download
+
+BUCKET = "clarify-tests"
+INPUT = "/opt/ml/processing/input"
+BIAS = BiasConfig(
+    label_values_or_threshold=[1], facet_name="group", facet_values_or_threshold=["a"], group_name="group"
+)
+CAPTURES = '{"sagemakerCaptureJson":{"captureIndexNames":["endpointOutput","endpointInput"]}}'
+# Where a response holds the label and its probability.
+PREDICTED = ModelPredictedLabelConfig(label=0, probability=1)
+
+
+def main(image: str, folder: Path) -> None:
+    boto3.client("s3").create_bucket(Bucket=BUCKET)
+    session = LocalSession(default_bucket=BUCKET)
+    answers = {name: run(name, image, folder, session) for name in ("pre", "post", "both")}
+    monitor = ModelBiasMonitor(role=ROLE, instance_type="local", sagemaker_session=session)
+    monitor.image_uri = image
+    answers["suggested"] = suggest_baseline(monitor, folder)
+    answers["violations"] = watch(monitor, image, folder, session)
+    (folder / "answers.json").write_text(json.dumps(answers), encoding="utf-8")
+
+
+def data_config(folder: Path, prefix: str) -> DataConfig:
+    return DataConfig(
+        s3_data_input_path=str(folder / "baseline" / "data.csv"),
+        s3_output_path=f"s3://{BUCKET}/{prefix}",
+        s3_analysis_config_output_path=f"s3://{BUCKET}/{prefix}-config",
+        label="label",
+        headers=["label", "prediction", "probability", "group"],
+        dataset_type="text/csv",
+        predicted_label="prediction",
+    )
+
+
+def run(name: str, image: str, folder: Path, session: LocalSession) -> dict:
+    """Run one kind of processing job with nothing but the image exchanged; return its analysis.json."""
+    processor = SageMakerClarifyProcessor(
+        role=ROLE, instance_count=1, instance_type="local", sagemaker_session=session
+    )
+    processor.image_uri = image
+    data = data_config(folder, name)
+    if name == "pre":
+        processor.run_pre_training_bias(data, BIAS, methods="all", logs=False)
+    elif name == "post":
+        processor.run_post_training_bias(
+            data, BIAS, model_predicted_label_config=PREDICTED, methods=["AD", "DI", "RD"], logs=False
+        )
+    else:
+        processor.run_bias(data, BIAS, None, PREDICTED, logs=False)
+    return Constraints.from_s3_uri(f"s3://{BUCKET}/{name}/analysis.json", sagemaker_session=session).body_dict
+
+
+def suggest_baseline(monitor: ModelBiasMonitor, folder: Path) -> dict:
+    monitor.suggest_baseline(data_config(folder, "baseline"), BIAS, None, PREDICTED, wait=True, logs=False)
+    return monitor.suggested_constraints().body_dict
+
+
+def watch(monitor: ModelBiasMonitor, image: str, folder: Path, session: LocalSession) -> list[list[str]]:
+    # A scheduled execution's inputs, made of what the monitor remembers of its baseline job; a schedule
+    # itself exists in the cloud only.
+    remembered = monitor.latest_baselining_job_config
+    configuration = folder / "analysis_config.json"
+    configuration.write_text(json.dumps(remembered.analysis_config._to_dict()), encoding="utf-8")
+    processor = Processor(
+        role=ROLE,
+        image_uri=image,
+        instance_count=1,
+        instance_type="local",
+        sagemaker_session=session,
+        env={
+            "dataset_source": f"{INPUT}/endpoint",
+            "dataset_format": CAPTURES,
+            "ground_truth_source": f"{INPUT}/groundtruth",
+            "inference_attribute": remembered.inference_attribute,
+            "probability_attribute": remembered.probability_attribute,
+            "baseline_constraints": "/opt/ml/processing/baseline/constraints/analysis.json",
+            "publish_cloudwatch_metrics": "Enabled",
+            "sagemaker_endpoint_name": "endpoint",
+            "sagemaker_monitoring_schedule_name": "schedule",
+            "start_time": "2026-05-06T22:00:00Z",
+            "end_time": "2026-05-06T23:00:00Z",
+        },
+    )
+    constraints = monitor.suggested_constraints().file_s3_uri
+    processor.run(
+        inputs=[
+            ProcessingInput(str(configuration), f"{INPUT}/config", "analysis_config"),
+            ProcessingInput(str(folder / "captures"), f"{INPUT}/endpoint", "endpoint_input_1"),
+            ProcessingInput(str(folder / "labels"), f"{INPUT}/groundtruth", "ground_truth_input"),
+            ProcessingInput(constraints, "/opt/ml/processing/baseline/constraints", "constraints"),
+        ],
+        outputs=[ProcessingOutput(OUTPUT, f"s3://{BUCKET}/reports", "result")],
+        logs=False,
+    )
+    download(session, BUCKET, "reports", folder / "documents")
+    violations = ConstraintViolations.from_file_path(
+        str(folder / "documents" / "constraint_violations.json"), sagemaker_session=session
+    )
+    return [[entry["facet_value"], entry["metric_name"]] for entry in violations.body_dict["violations"]]
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]))
