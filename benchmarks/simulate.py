@@ -257,7 +257,7 @@ def main() -> None:
         f"\n{arguments.windows} windows without drift and {changed} with each change, per size; seed "
         f"{arguments.seed}; {time.monotonic() - started:.0f} s\n"
     )
-    simulate_model_quality.run(max(1, arguments.windows // 3), arguments.seed)
+    simulate_model_quality.run(2 * arguments.windows, arguments.seed)
 
 
 if __name__ == "__main__":
