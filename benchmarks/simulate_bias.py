@@ -16,9 +16,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
-import pyarrow as pa
 
-from analyzers.bias.check import check
+from analyzers.bias.check import Rules, check
 from analyzers.bias.comparison import tables_of
 from analyzers.bias.formulas import Floats
 from analyzers.bias.metrics import METRICS
@@ -27,7 +26,7 @@ from analyzers.bias.suggest import suggest
 from contract.analyzer import Baseline
 from contract.documents.bias import BiasStatistics, FacetStatistics, MetricValue
 
-RULES = ("sound", "sagemaker")
+RULES: tuple[Rules, ...] = ("sound", "sagemaker")
 WINDOW_ROWS = (500, 2_000, 20_000)
 BASELINE_ROWS = (2_000, 20_000)
 CHANGED_ROWS = 5_000
@@ -47,7 +46,8 @@ class Population:
 
     @property
     def has_strata(self) -> bool:
-        return self.cells.shape[2] > 1
+        """Return whether there is a group variable."""
+        return len(self.cells[0, 0]) > 1
 
     def groups(self) -> Iterator[tuple[str, str, int, int]]:
         """Yield facet, value, and the axis and position that hold the group."""
@@ -175,7 +175,7 @@ def simulate(
     generator: np.random.Generator,
     *,
     changed: bool = False,
-) -> dict[str, Rates]:
+) -> dict[Rules, Rates]:
     """Return, per set of rules, how many windows raised a violation; each has a baseline of its own.
 
     With the change, only violations of the metrics of predictions (DPPL, DI) of the minority count.
@@ -187,8 +187,7 @@ def simulate(
         baseline = Baseline(before, suggest(before, None))
         window = draw(now, rows, generator)
         for rules, rate in rates.items():
-            sound = "sound" if rules == "sound" else "sagemaker"
-            found = check(window, baseline, rules=sound, seed=number).violations.violations
+            found = check(window, baseline, rules=rules, seed=number).violations.violations
             if changed:
                 found = [one for one in found if one.metric_name in ("DPPL", "DI")]
                 found = [one for one in found if one.extra["facet"] == "sex"]

@@ -7,6 +7,7 @@ two values, share one part of that budget.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -127,19 +128,23 @@ def _finding(comparison: Comparison, violated: bool) -> Finding:
     interval = ""
     if metric.confidence_interval is not None:
         low, high = metric.confidence_interval
-        interval = f" (95 % interval {number(low)} to {number(high)})"
+        interval = f" (95 % interval {_text(low)} to {_text(high)})"
     if isinstance(requirement, tuple):
-        limit = f"allowed {number(requirement[0])} to {number(requirement[1])}"
+        limit = f"allowed {_text(requirement[0])} to {_text(requirement[1])}"
     else:
-        limit = f"{'allowed' if comparison.limit.decided else 'baseline'} {number(requirement)}"
+        limit = f"{'allowed' if comparison.limit.decided else 'baseline'} {_text(requirement)}"
     verdict = "holds"
     if violated:
         verdict = "is beyond that by more than chance explains"
     elif comparison.is_beyond:
         verdict = "is beyond that, but no more than chance explains"
     subject = f"{metric.name} of {group_text(comparison.facet)}"
-    text = f"{subject} is {number(comparison.value)}{interval}, {limit}: {verdict}"
+    text = f"{subject} is {_text(comparison.value)}{interval}, {limit}: {verdict}"
     return Finding(subject, text, comparison.growth, violated)
+
+
+def _text(value: float) -> str:
+    return number(value) if math.isfinite(value) else str(value).replace("inf", "infinite")
 
 
 def _four_fifths(statistics: BiasStatistics) -> list[Finding]:

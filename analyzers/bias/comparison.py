@@ -41,6 +41,8 @@ class Limit:
         As written in the violation: the baseline's value, a threshold, or a range.
     low, high
         The same on the comparison scale; for a size, ``-size`` and ``size``.
+    position
+        The baseline's value on that scale, with its sign.
     error
         Standard error of the size on that scale; 0 where somebody decided it.
     own
@@ -52,6 +54,7 @@ class Limit:
     requirement: float | tuple[float, float]
     low: float
     high: float
+    position: float = 0.0
     error: float = 0.0
     own: bool = False
     decided: bool = False
@@ -81,15 +84,16 @@ def limit_of(constraint: MetricValue, before: MetricValue | None) -> Limit | Non
     value = constraint.threshold if constraint.threshold is not None else constraint.value
     if value is None or math.isnan(value):
         return None
-    size = abs(to_scale(name, value))
+    position = to_scale(name, value)
+    size = abs(position)
     if math.isinf(size):
         return None
     if constraint.threshold is not None:
         return Limit(value, -size, size, decided=True)
     if before is not None and before.value is not None:
         own = math.isclose(value, before.value, rel_tol=_SAME_NUMBER, abs_tol=_SAME_NUMBER)
-        return Limit(value, -size, size, own=own)
-    return Limit(value, -size, size, error=_error(constraint, value))
+        return Limit(value, -size, size, position, own=own)
+    return Limit(value, -size, size, position, error=_error(constraint, value))
 
 
 def _error(constraint: MetricValue, value: float) -> float:
@@ -158,27 +162,44 @@ def p_values(window: Tables, before: Tables | None, limits: dict[str, Limit], se
         others = draw(before, own, size, generators[1]) if before is not None else {}
         noise = generators[2].standard_normal(size)
         for name, limit in open_limits.items():
-            if name in drawn:
-                found[name] = _p_value(drawn[name], limit, _bound(name, limit, others, noise))
+            if name not in drawn:
+                continue
+            if limit.decided:
+                found[name] = _beyond_range(drawn[name], limit.low, limit.high)
+            else:
+                found[name] = _grown(drawn[name], _baseline_draws(name, limit, drawn[name], others, noise))
     return found
 
 
-def _bound(name: str, limit: Limit, others: Draws, noise: Floats) -> tuple[Floats, Floats] | None:
-    """Return draws of the limit's two ends; None when it is exact."""
-    if limit.own and name in others:
-        size = np.abs(others[name])
-        return -size, size
-    if limit.error:
-        size = np.abs(limit.high + limit.error * noise)
-        return -size, size
-    return None
+def _baseline_draws(name: str, limit: Limit, drawn: Floats, others: Draws, noise: Floats) -> Floats:
+    if name in others:
+        return others[name]
+    # A distance does not say which group was ahead: the one that is now, which makes growth the smallest.
+    signed = scale_of(name) in ("difference", "ratio")
+    position = limit.position if signed else math.copysign(limit.high, float(np.median(drawn)))
+    return position + limit.error * noise
 
 
-def _p_value(drawn: Floats, limit: Limit, ends: tuple[Floats, Floats] | None) -> float:
-    low, high = (limit.low, limit.high) if ends is None else ends
+def _beyond_range(drawn: Floats, low: float, high: float) -> float:
+    """Return the probability that chance alone leaves a range as far as the draws do."""
     above, below = _tail(drawn - high), _tail(low - drawn)
     # Where the range is narrow, chance leaves it at either end.
-    return float(min(1.0, above + max(0.0, 1.0 - below), below + max(0.0, 1.0 - above)))
+    return min(1.0, above + max(0.0, 1.0 - below), below + max(0.0, 1.0 - above))
+
+
+def _grown(drawn: Floats, others: Floats) -> float:
+    """Return the probability that chance alone moves a metric as far, in the direction of more bias.
+
+    The metric must have moved, which is what the probability is of, and its size must have grown: a
+    metric of the same size on the other side is no more bias, and gives 1.
+    """
+    if float(np.mean(np.abs(drawn) <= np.abs(others))) > _SETTLED:
+        return 1.0
+    now, then = float(np.median(drawn)), float(np.median(others))
+    move = (drawn - others) if now > 0.0 else (others - drawn)
+    # Chance could have made it as large on the other side too, unless the baseline's own size forbids.
+    further = max(0.0, 2.0 * abs(then) - abs(now - then)) if now * then > 0.0 else 0.0
+    return min(1.0, _tail(move) + _tail(move + further))
 
 
 def _tail(excess: Floats) -> float:

@@ -72,8 +72,8 @@ def impact_finding(facet: FacetStatistics, metric: MetricValue) -> str | None:
         return None
     beyond = "below 0.8" if high < FOUR_FIFTHS else "above 1.25"
     return (
-        f"DI of {group_text(facet)} is {number(metric.value)} (95 % interval {number(low)} to "
-        f"{number(high)}), {beyond}, the four-fifths line. {explain(facet, metric)}"
+        f"The 95 % interval of DI of {group_text(facet)} is {low:.3g} to {high:.3g}"
+        f", {beyond}, the four-fifths line. {explain(facet, metric)}"
     )
 
 
