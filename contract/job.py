@@ -51,6 +51,7 @@ def run(settings: Settings, monitor: Monitor) -> Outcome:
     """
     started = time.monotonic()
     storage.prepare_output(settings.output_path)
+    settings = monitor.adjusted(settings)
     files = load_documents(settings, monitor)
     baseline = read_baseline(settings, files)
     names = column_names(baseline, files)

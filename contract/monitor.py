@@ -34,6 +34,8 @@ class Monitor:
     arrange
         For monitors with a configuration file that says how the data is read: returns what to read, and
         how to make the analyzer, from the settings and what they say alone.
+    adjust
+        For monitors with a configuration file that adds to the settings: returns them with that.
 
     Notes
     -----
@@ -47,6 +49,17 @@ class Monitor:
     load_documents: Callable[[], DocumentSet[Any, Any]]
     make_analyzer: MakeAnalyzer
     arrange: Callable[[Settings, DatasetRequest], tuple[DatasetRequest, MakeAnalyzer]] | None = None
+    adjust: Callable[[Settings], Settings] | None = None
+
+    def adjusted(self, settings: Settings) -> Settings:
+        """Return the settings with what the monitor's configuration adds to them.
+
+        Raises
+        ------
+        InputError
+            When the configuration is at fault.
+        """
+        return settings if self.adjust is None else self.adjust(settings)
 
     def arranged(self, settings: Settings, request: DatasetRequest) -> tuple[DatasetRequest, Monitor]:
         """Return what to read, and the monitor that analyzes it.

@@ -25,6 +25,7 @@ def validate(settings: Settings, monitor: Monitor) -> Iterator[str]:
         At the first thing that would fail the job.
     """
     yield "settings can be read"
+    settings = monitor.adjusted(settings)
     files = load_documents(settings, monitor)
     baseline = read_baseline(settings, files)
     if baseline is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from contract.console import run_command
@@ -34,17 +35,34 @@ def arrange(settings: Settings, request: DatasetRequest) -> tuple[DatasetRequest
     from contract.analysis_config.arrange import arrange_dataset
     from contract.analysis_config.json_object import Mistakes
     from contract.analysis_config.load import load_analysis_config
+    from contract.analysis_config.segments import segment_columns
 
     config = load_analysis_config(settings, "bias")
     mistakes = Mistakes(config.where)
     request, columns = arrange_dataset(settings, config, request, mistakes)
+    segments = segment_columns(config, columns, mistakes)
     wanted = bias_request(settings, config, columns, mistakes)
-    request = only_needed(request, wanted, columns, settings)
+    request = only_needed(replace(request, segments=segments), wanted, columns, settings)
 
     def make(settings: Settings, plan: Plan) -> AnyAnalyzer:
         return BiasAnalyzer(settings.rules, wanted)
 
     return request, make
+
+
+def adjust(settings: Settings) -> Settings:
+    """Return the settings with the segments of ``analysis_config.json``.
+
+    Raises
+    ------
+    InputError
+        When the configuration is at fault.
+    """
+    from contract.analysis_config.load import load_analysis_config
+    from contract.analysis_config.segments import segment_names
+
+    names = segment_names(load_analysis_config(settings, "bias"))
+    return replace(settings, segment_by=(*settings.segment_by, *names))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -75,6 +93,7 @@ MONITOR = Monitor(
     load_documents=_documents,
     make_analyzer=_unarranged,
     arrange=arrange,
+    adjust=adjust,
 )
 
 

@@ -66,6 +66,7 @@ def only_needed(
         return request
     needed = {wanted.label, wanted.group_variable, wanted.predicted_label, wanted.probability}
     needed |= {name for facet in wanted.facets for name in facet.columns} | set(settings.segment_by)
+    needed |= {segment.source for segment in request.segments}
     unneeded = tuple(name for name in columns.names if name not in needed)
     # A name of digits would be taken for a position.
     if any(name.isdecimal() for name in (*columns.names, *settings.segment_by)) or request.beside:

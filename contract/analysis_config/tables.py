@@ -157,8 +157,8 @@ def _named_csv(
     if not headers and not header_told:
         request = replace(request, format=DatasetFormat("csv", header=True))
         # A separate file has only columns that are asked for, so one without their names has none.
-        names = [name for name in mentioned if isinstance(name, str)]
-        if _has_header(request, names, needs_name=member != "headers" and bool(names)):
+        asked = [name for name in mentioned if isinstance(name, str)]
+        if _has_header(request, asked, needs_name=member != "headers" and bool(asked)):
             return request
     request = replace(request, format=DatasetFormat("csv", header=False))
     if headers:

@@ -66,6 +66,10 @@ def plan_dataset(request: DatasetRequest, *, whole_files: bool = False) -> Plan:
         splits = tuple(TypedLabelSplit(split) for split in splits)
     if request.beside:
         splits = _continued(splits, request, whole_files)
+    if request.segments:
+        from contract.datasets.segment_column import DividedSplit
+
+        splits = tuple(DividedSplit(split, request.segments) for split in splits)
     return Plan(splits, total, small=total < SMALL)
 
 

@@ -14,6 +14,7 @@ from contract.datasets.window import Window
 
 if TYPE_CHECKING:
     from contract.datasets.locations import Locations
+    from contract.datasets.segment_column import SegmentColumn
     from contract.scripts import Preprocessor
 
 # Schema metadata of batches whose column names did not come with the data.
@@ -55,6 +56,8 @@ class DatasetRequest:
         JSON and captures only: where nested records hold their columns.
     beside
         Further datasets whose rows continue those of this one, row by row.
+    segments
+        Columns to add that tell the segments of the rows.
     """
 
     source: str
@@ -71,6 +74,7 @@ class DatasetRequest:
     repeated_names: bool = False
     locations: Locations | None = None
     beside: tuple[DatasetRequest, ...] = ()
+    segments: tuple[SegmentColumn, ...] = ()
 
 
 class Split(Protocol):
