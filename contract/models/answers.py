@@ -105,8 +105,8 @@ def _read_csv(body: bytes, rows: int) -> list[Any]:
         raise AnswerError("is empty")
     try:
         table = csv.read_csv(
-            io.BytesIO(body),
-            csv.ReadOptions(autogenerate_column_names=True, use_threads=False, block_size=max(1, len(body))),
+            io.BytesIO(body + b"\n"),
+            csv.ReadOptions(autogenerate_column_names=True, use_threads=False, block_size=len(body) + 1),
             csv.ParseOptions(newlines_in_values=True),
         )
     except pa.ArrowInvalid as error:

@@ -143,6 +143,7 @@ class HttpChannel:
     def _exchange(
         self, connection: http.client.HTTPConnection, method: str, target: str, body: bytes | None
     ) -> Reply:
+        response: http.client.HTTPResponse | None = None
         try:
             # A server that refuses the body may have answered, and stopped reading.
             with contextlib.suppress(BrokenPipeError):
@@ -152,6 +153,8 @@ class HttpChannel:
             if response.length:  # bytes announced that never came
                 raise http.client.IncompleteRead(content, response.length)
         except BaseException as error:
+            if response is not None:
+                response.close()
             connection.close()
             if isinstance(error, TimeoutError):
                 raise ChannelError("slow", _reason(error, self.timeout)) from error

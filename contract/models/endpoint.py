@@ -5,9 +5,11 @@ SageMaker's contract is ``POST /invocations`` with CSV, JSON Lines or JSON, and 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import pyarrow as pa
@@ -102,7 +104,7 @@ class EndpointModel:
         self._predictor = predictor
         self.where = channel.where
         if codec.is_single:
-            policy = _one_row(policy)
+            policy = replace(policy, most_rows=1)
         self._asker = Asker(channel, codec.render, policy, progress)
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -175,17 +177,20 @@ def open_http(
     if predictor.target_model is not None:
         headers["X-Amzn-SageMaker-Target-Model"] = predictor.target_model
     channel = HttpChannel(url, headers, policy.timeout)
-    if url.partition("?")[0].endswith(INVOCATIONS):
-        _check_health(channel, policy)
+    path = urlsplit(url).path
+    if path.endswith(INVOCATIONS):
+        check_health(channel, path.removesuffix(INVOCATIONS) + "/ping", policy)
     return EndpointModel((open_http, (url, predictor, policy)), channel, codec, predictor, policy, progress)
 
 
-def _check_health(channel: HttpChannel, policy: Policy) -> None:
-    """Ask ``GET /ping``, again and again while the server starts; servers without it pass."""
-    import time
-    from urllib.parse import urlsplit
+def check_health(channel: HttpChannel, path: str, policy: Policy) -> None:
+    """Ask a server for its health, again and again while it starts; servers without such a path pass.
 
-    path = urlsplit(channel.url).path.removesuffix(INVOCATIONS) + "/ping"
+    Raises
+    ------
+    ModelError
+        When it does not get ready.
+    """
     until = time.monotonic() + policy.patience
     for attempt in range(1, policy.attempts + 1):
         try:
@@ -203,15 +208,8 @@ def _check_health(channel: HttpChannel, policy: Policy) -> None:
     channel.close()
     raise ModelError(
         f"model {channel.url} is not ready after {attempt} attempts: {problem}; check host and port, and "
-        "that the "
-        "endpoint is running."
+        "that the endpoint is running."
     )
-
-
-def _one_row(policy: Policy) -> Policy:
-    from dataclasses import replace
-
-    return replace(policy, most_rows=1)
 
 
 def _label_array(values: list[Any]) -> pa.Array:
