@@ -24,6 +24,9 @@ _SETTLED = 0.02
 # The tail beyond this many draws is extrapolated as that of a normal distribution.
 _TAIL_DRAWS = 20
 
+# Quotients of two random counts: an interval says less of their tails than of others.
+_LONG_TAILED = frozenset(("TE", "DCA", "DCR"))
+
 _Z_95 = 1.959963984540054
 _SAME_NUMBER = 1e-5
 _SMALLEST_P = 1e-15
@@ -102,10 +105,9 @@ def _error(constraint: MetricValue, value: float) -> float:
         return 0.0
     name = constraint.name
     low, high = (to_scale(name, end) for end in constraint.confidence_interval)
-    if scale_of(name) in ("difference", "ratio"):
-        error = (high - low) / (2.0 * _Z_95)
-    else:
-        error = (high - to_scale(name, value)) / _Z_95
+    position = to_scale(name, value)
+    # The wider side; that of a distance or a divergence is the upper one, as the lower one ends at 0.
+    error = max(high - position, position - low) / _Z_95 * (2.0 if name in _LONG_TAILED else 1.0)
     return error if math.isfinite(error) else 0.0
 
 
@@ -209,10 +211,12 @@ def _tail(excess: Floats) -> float:
         return inside / excess.size
     edge = float(np.partition(excess, _TAIL_DRAWS - 1)[_TAIL_DRAWS - 1])
     middle = float(np.median(excess))
+    # What was counted is enough for tails that are long on the other side.
+    counted = (inside + 1.0) / (excess.size + 1.0)
     if middle <= edge:
-        return inside / excess.size
+        return counted
     depth = _NORMAL.inv_cdf(_TAIL_DRAWS / excess.size) * middle / (middle - edge)
-    return max(_SMALLEST_P, _NORMAL.cdf(depth))
+    return min(counted, max(_SMALLEST_P, _NORMAL.cdf(depth)))
 
 
 # --- enough rows -------------------------------------------------------------------------------------------

@@ -1,0 +1,96 @@
+"""Statistics of bias made from counts, without data."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from analyzers.bias.comparison import tables_of
+from analyzers.bias.metrics import METRICS
+from analyzers.bias.resampling import spreads
+from analyzers.bias.suggest import suggest
+from contract.analyzer import Baseline
+from contract.documents.bias import (
+    BiasBaseline,
+    BiasStatistics,
+    FacetStatistics,
+    MetricValue,
+    constraints_to_json,
+    read_constraints,
+)
+
+# counts[facet][observed][predicted]
+FAIR = [[[3000, 750], [900, 2100]], [[400, 100], [120, 280]]]
+
+
+def facet(
+    counts: Any, name: str = "Sex", group: str = "0", strata: Any = None, intervals: bool = False
+) -> FacetStatistics:
+    """Return a group's statistics; `strata` are ``[stratum][facet][observed][predicted]``."""
+    observed = predicted = None
+    if strata is not None:
+        table = np.asarray(strata)
+        observed, predicted = table.sum(axis=-1).tolist(), table.sum(axis=-2).tolist()
+    one = FacetStatistics(name, group, np.asarray(counts).tolist(), observed, predicted)
+    tables = tables_of(one)
+    metrics = {}
+    for metric in METRICS.values():
+        of_strata = tables.label_strata if metric.name == "CDDL" else tables.prediction_strata
+        table = of_strata if metric.table == "strata" else tables.confusion
+        if table is None or metric.table == "neighbours":
+            continue
+        value = float(metric.function(table))
+        metrics[metric.name] = MetricValue(
+            metric.name, metric.description, None if np.isnan(value) else value
+        )
+    if intervals:
+        values = {name: m.value for name, m in metrics.items() if m.value is not None}
+        for name, spread in spreads(tables, values, np.random.default_rng(0)).items():
+            metrics[name].confidence_interval = spread.interval
+            metrics[name].standard_error = spread.standard_error
+    one.pre, one.post = (
+        [metrics[name] for name in sorted(metrics) if METRICS[name].stage == stage]
+        for stage in ("pre", "post")
+    )
+    return one
+
+
+def statistics(*facets: FacetStatistics) -> BiasStatistics:
+    """Return the statistics of a data set with these groups."""
+    rows = int(np.sum(facets[0].counts))
+    return BiasStatistics(rows, "Target", "1", list(facets), has_labels=True, has_predictions=True)
+
+
+def of_values(
+    values: Mapping[str, Mapping[str, float | str | None]], name: str = "Sex", group: str = "0"
+) -> BiasStatistics:
+    """Return statistics with given values, such as those that Clarify printed; no counts."""
+    one = FacetStatistics(name, group, np.zeros((2, 2, 2), int).tolist())
+    one.pre, one.post = (
+        [
+            MetricValue(metric, "", None if value is None else float(value))
+            for metric, value in values[stage].items()
+        ]
+        if stage in values
+        else None
+        for stage in ("pre", "post")
+    )
+    return BiasStatistics(0, "Target", "1", [one], has_labels=True, has_predictions="post" in values)
+
+
+def baseline_of(before: BiasStatistics, *, with_statistics: bool = True, **changes: Any) -> BiasBaseline:
+    """Return a baseline with constraints as read from a file.
+
+    `changes` are members set on metrics, by metric name: ``DI={"allowed": [0.8, 1.25]}``.
+    """
+    document = constraints_to_json(suggest(before, None))
+    for stage in ("pre_training_bias_metrics", "post_training_bias_metrics"):
+        for groups in document.get(stage, {}).get("facets", {}).values():
+            for group in groups:
+                for metric in group["metrics"]:
+                    metric.update(changes.get(metric["name"], {}))
+    constraints = read_constraints(json.loads(json.dumps(document)), "constraints.json")
+    return Baseline(before if with_statistics else None, constraints)
