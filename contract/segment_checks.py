@@ -31,10 +31,36 @@ class _Checked:
     decision: Decision
 
     @property
-    def severity(self) -> tuple[int, float]:
-        """Return a value that is larger the worse the segment is: violations, then the farthest move."""
-        moves = [finding.distance for finding in self.decision.findings if finding.distance is not None]
-        return len(self.decision.violations.violations), max(moves, default=0.0)
+    def severity(self) -> tuple[bool, float, int, float]:
+        """Return a value that is larger the worse the segment is.
+
+        Any violation, then the largest move that is one, then how many there are, then the largest move.
+        """
+        count = len(self.decision.violations.violations)
+        moves = [
+            (finding.distance, finding.violated)
+            for finding in self.decision.findings
+            if finding.distance is not None
+        ]
+        significant = max((distance for distance, violated in moves if violated), default=0.0)
+        return count > 0, significant, count, max((distance for distance, _ in moves), default=0.0)
+
+
+def named_alike(segments: Sequence[Segment[Any]], expected: Sequence[Segment[Any]]) -> list[Segment[Any]]:
+    """Return the segments with positions replaced by the names that the baseline's segments have for them."""
+    if not segments or not expected:
+        return list(segments)
+    columns, names = list(segments[0].values), list(expected[0].values)
+    titles = [name if column.isdecimal() else column for column, name in zip(columns, names, strict=False)]
+    known = {segment.key(names) for segment in expected}
+    if len(names) != len(columns) or len(set(titles)) != len(titles):
+        return list(segments)
+    if not any(tuple(segment.values.values()) in known for segment in segments):
+        return list(segments)
+    return [
+        replace(segment, values=dict(zip(titles, segment.values.values(), strict=True)))
+        for segment in segments
+    ]
 
 
 def check_segments(
@@ -123,7 +149,7 @@ def _violations(one: _Checked, said: set[str]) -> list[Violation]:
 
 
 def _finding(one: _Checked) -> Finding:
-    count, _ = one.severity
+    count = len(one.decision.violations.violations)
     text = f"{count} violation{'s' * (count != 1)} in {one.segment.item_count} rows"
     return Finding(f"segment {one.segment.text}", text, violated=count > 0)
 
@@ -146,7 +172,7 @@ def _notes(
     worst = [one for one in checked if one.decision.violations.violations]
     if worst:
         counts = [f"{one.segment.text} ({len(one.decision.violations.violations)})" for one in worst]
-        notes.append(f"Worst segments, with their violations: {_listing(counts)}.")
+        notes.append(f"Worst segments, with the number of their violations: {_listing(counts)}.")
     new = [segment.text for segment, before in pairs if before is None]
     if new:
         notes.append(f"Segments the baseline does not have, measured and not checked: {_listing(new)}.")

@@ -17,7 +17,7 @@ import pyarrow as pa
 from contract.analyzer import AnyAnalyzer, Baseline, Decision, Metric, with_estimates
 from contract.documents.segments import Segment, SegmentedStatistics
 from contract.errors import DatasetError
-from contract.segment_checks import check_segments
+from contract.segment_checks import check_segments, named_alike
 from contract.segment_rows import Key, divide_rows, positions_of
 
 MOST_SEGMENTS = 50
@@ -26,6 +26,8 @@ _MOST_REMEMBERED = 100_000
 _ROWS_TOGETHER = 1 << 20
 _BYTES_TOGETHER = 128 << 20
 _NAMES_SHOWN = 20
+# What readers call a column without a name, before its position.
+_UNNAMED = "_c"
 
 
 @dataclass
@@ -52,6 +54,8 @@ class SegmentedSummary:
         Which of the columns were in the data.
     names
         The data's columns, for messages.
+    titles
+        What the data calls a column that was given by its position.
     """
 
     whole: Any
@@ -59,6 +63,7 @@ class SegmentedSummary:
     given_up: set[Key] = field(default_factory=set)
     found: set[str] = field(default_factory=set)
     names: tuple[str, ...] = ()
+    titles: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -101,6 +106,7 @@ class SegmentedAnalyzer:
         left.whole = self.inner.merge(left.whole, right.whole)
         left.found |= right.found
         left.names = left.names or right.names
+        left.titles = {**right.titles, **left.titles}
         left.given_up |= right.given_up
         for key, segment in right.segments.items():
             self._add(left, key, segment)
@@ -124,10 +130,9 @@ class SegmentedAnalyzer:
         if self.row_count(summary):
             self._require_columns(summary)
         largest = sorted(summary.segments.items(), key=lambda item: (-item[1].rows, _sorted_key(item[0])))
+        titles = self._titles(summary)
         segments = [
-            Segment(
-                dict(zip(self.columns, key, strict=True)), segment.rows, self.inner.describe(segment.summary)
-            )
+            Segment(dict(zip(titles, key, strict=True)), segment.rows, self.inner.describe(segment.summary))
             for key, segment in largest[: self.most]
         ]
         left_out = self.row_count(summary) - sum(segment.item_count for segment in segments)
@@ -136,11 +141,16 @@ class SegmentedAnalyzer:
     def estimate(
         self, statistics: SegmentedStatistics[Any], baseline: Baseline[SegmentedStatistics[Any], Any]
     ) -> SegmentedStatistics[Any]:
-        """Add what the inner analyzer can estimate from the whole baseline, to the whole and its segments."""
+        """Add what the inner analyzer can estimate from the whole baseline, to the whole and its segments.
+
+        Columns that the data has no names for take those of the baseline's segments.
+        """
         before = whole_baseline(baseline) or Baseline()
         segments = [
             replace(segment, statistics=with_estimates(self.inner, segment.statistics, before))
-            for segment in statistics.segments
+            for segment in named_alike(
+                statistics.segments, baseline.statistics.segments if baseline.statistics else []
+            )
         ]
         return replace(
             statistics, whole=with_estimates(self.inner, statistics.whole, before), segments=segments
@@ -189,6 +199,9 @@ class SegmentedAnalyzer:
         summary.found |= {
             column for column, at in zip(self.columns, positions, strict=True) if at is not None
         }
+        for column, at in zip(self.columns, positions, strict=True):
+            if at is not None and names[at] not in (column, f"{_UNNAMED}{at}"):
+                summary.titles.setdefault(column, names[at])
         divided = divide_rows(batches, positions)
         counts = {key: segment.rows for key, segment in summary.segments.items()}
         for key, rows in divided.counts.items():
@@ -224,6 +237,11 @@ class SegmentedAnalyzer:
                 f"segment_by {','.join(self.columns)} divides the data into more than {_MOST_REMEMBERED} "
                 "segments; choose columns with fewer values, or let a preprocessing script group them."
             )
+
+    def _titles(self, summary: SegmentedSummary) -> tuple[str, ...]:
+        """Return the columns by name where the data has one, as they were given where two are the same."""
+        titles = tuple(summary.titles.get(column, column) for column in self.columns)
+        return titles if len(set(titles)) == len(titles) else self.columns
 
     def _require_columns(self, summary: SegmentedSummary) -> None:
         for column in self.columns:

@@ -13,7 +13,7 @@ import numpy as np
 
 from analyzers.model_quality.cells import Floats
 from analyzers.model_quality.check_sagemaker import describe_comparison, is_beyond, shortfall
-from analyzers.model_quality.comparison import Comparison, Side, compare
+from analyzers.model_quality.comparison import Comparison, Side, compare, is_loss
 from analyzers.model_quality.confusion import binary_cells, binary_metrics
 from analyzers.model_quality.resampling import table_draws
 from analyzers.model_quality.suggest import CONSTRAINED
@@ -154,7 +154,10 @@ def _finding(comparison: Comparison, alpha: float) -> Finding:
         verdict = "is worse, but no more than chance explains"
     expected = f"expected {limit} {number(constraint.threshold)}"
     text = f"{comparison.name} {number(value)}{interval}, {expected}: {verdict}"
-    return Finding(comparison.name, text, shortfall(value, constraint), violated)
+    worse = shortfall(value, constraint)
+    if is_loss(comparison.name) and constraint.threshold > 0.0:
+        worse /= constraint.threshold  # what has a unit of its own compares by its relative increase
+    return Finding(comparison.name, text, worse, violated)
 
 
 def _unmeasured(constraints: ModelQualityConstraints, comparisons: list[Comparison]) -> list[str]:

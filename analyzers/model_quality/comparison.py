@@ -100,15 +100,16 @@ def compare(
         p_value = _drawn_p_value(window.draws[name], constraint, threshold)
     else:
         p_value = _normal_p_value(name, metric.value, constraint, error, baseline_error)
-    relevant = RELEVANT_RATIO if _is_loss(name) or name == "r2" else RELEVANT_POINTS
-    if _is_loss(name) or name in ("auc", "r2"):
+    relevant = RELEVANT_RATIO if is_loss(name) or name == "r2" else RELEVANT_POINTS
+    if is_loss(name) or name in ("auc", "r2"):
         return Comparison(name, metric, constraint, p_value, error, baseline_error, relevant)
     # Shares are compared on the scale of log odds, but the change worth telling is one of points.
     slope = _slope(metric.value)
     return Comparison(name, metric, constraint, p_value, error, baseline_error, relevant * slope)
 
 
-def _is_loss(name: str) -> bool:
+def is_loss(name: str) -> bool:
+    """Return whether a metric is an error from 0 up, whose changes are told by their ratio."""
     return name in _LOSSES or name.startswith("pinball_loss")
 
 
@@ -137,7 +138,7 @@ def _scaled(name: str, value: float) -> float:
         return value
     if name == "r2":
         return math.log(max(1e-300, 1.0 - value))
-    if _is_loss(name):
+    if is_loss(name):
         return math.log(max(1e-300, value))
     inside = min(1.0 - 1e-9, max(1e-9, value))
     return math.log(inside / (1.0 - inside))
@@ -165,6 +166,6 @@ def _error(name: str, metric: MetricValue) -> float:
         return spread
     if name == "r2":
         return spread / max(1e-12, 1.0 - metric.value)
-    if _is_loss(name):
+    if is_loss(name):
         return spread / max(1e-12, metric.value)
     return spread * _slope(metric.value)

@@ -16,13 +16,13 @@ from job_runner import baseline_of, run_job
 
 from analyzers.data_quality.analyzer import DataQualityAnalyzer
 from contract import segments as segments_module
-from contract.analyzer import Decision, Finding
+from contract.analyzer import Baseline, Decision, Finding
 from contract.documents import json_layout
 from contract.documents.data_quality import DATA_QUALITY
 from contract.documents.segments import Segment, SegmentedStatistics, segmented_documents
 from contract.documents.violations import Violation, Violations
 from contract.errors import DatasetError
-from contract.segment_checks import check_segments
+from contract.segment_checks import check_segments, named_alike
 from contract.segment_rows import divide_rows, positions_of
 from contract.segments import SegmentedAnalyzer
 
@@ -192,7 +192,7 @@ def test_the_budget_is_shared_and_the_worst_segment_comes_first() -> None:
     ]
     assert decision.violations.violations[0].description == "In the segment k=b: 0 is worse"
     notes = " ".join(decision.notes)
-    assert "Worst segments, with their violations: k=b (2), k=a (1)." in notes
+    assert "Worst segments, with the number of their violations: k=b (2), k=a (1)." in notes
     assert "does not have, measured and not checked: k=new." in notes
     assert "too small to decide (fewer than 30 rows): k=c (8 rows)." in notes
 
@@ -207,6 +207,54 @@ def test_a_column_may_have_a_name_in_the_baseline_and_a_position_in_the_window()
     assert other.notes == (
         "No segment is in the baseline, whose segments are by h, so they were measured and not checked.",
     )
+
+
+def test_the_largest_significant_loss_counts_more_than_the_number_of_violations() -> None:
+    class Losing(Recorder):
+        def check(self, statistics: Any, baseline: Any) -> Decision:
+            violations = [Violation("check", "worse", metric_name="auc")] * statistics["violations"]
+            findings = [
+                Finding("auc", "moved", statistics["loss"], bool(violations)),
+                Finding("recall", "moved, but no more than chance explains", statistics["chance"]),
+            ]
+            return Decision(Violations(violations), tuple(findings))
+
+    losses = {"many": (5, 0.05, 0.0), "much": (1, 0.3, 0.0), "chance": (0, 0.0, 0.9), "half": (1, 0.05, 0.0)}
+    segments = [
+        Segment({"k": name}, 100, {"violations": count, "loss": loss, "chance": chance})
+        for name, (count, loss, chance) in losses.items()
+    ]
+    whole = {"violations": 0, "loss": 0.0, "chance": 0.0}
+    decision = check_segments(Losing([]), SegmentedStatistics(whole, segments), segments, None)  # type: ignore[arg-type] # a small double
+    assert "Worst segments, with the number of their violations: k=much (1), k=many (5), k=half (1)." in (
+        decision.notes
+    )
+    assert [finding.subject for finding in decision.findings[-4:]][-1] == "segment k=chance"
+
+
+@pytest.mark.parametrize("names", [("delay", "carrier", "hour"), ("_c0", "_c1", "_c2")])
+def test_a_position_is_shown_by_the_name_that_is_known(names: tuple[str, ...]) -> None:
+    batch = table(400, seed=1).rename_columns(names)
+    analyzer = SegmentedAnalyzer(DataQualityAnalyzer(), ("1",))
+    statistics = analyzer.describe(analyzer.summarize([batch]))
+    shown = "carrier" if "carrier" in names else "1"
+    assert {tuple(segment.values) for segment in statistics.segments} == {(shown,)}
+    named = SegmentedAnalyzer(DataQualityAnalyzer(), ("carrier",))
+    before = named.describe(named.summarize([table(400, seed=2)]))
+    window = analyzer.estimate(statistics, Baseline(before, None))
+    assert {tuple(segment.values) for segment in window.segments} == {("carrier",)}
+
+
+def test_names_of_the_baseline_are_not_lent_to_other_columns() -> None:
+    segments = [Segment({"3": "a"}, 9, 0)]
+    for expected in (
+        [Segment({"k": "b"}, 9, 0)],
+        [Segment({"k": "a", "h": "1"}, 9, 0)],
+        [],
+    ):
+        assert named_alike(segments, expected) == segments
+    both = named_alike([Segment({"3": "a", "h": "1"}, 9, 0)], [Segment({"k": "a", "h": "1"}, 9, 0)])
+    assert both[0].values == {"k": "a", "h": "1"}
 
 
 def test_notes_that_differ_in_numbers_only_are_told_once() -> None:
