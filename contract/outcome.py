@@ -9,6 +9,8 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+from contract.variables import DEFAULT_MESSAGE_FILE
+
 EXIT_COMPLETED = 0
 EXIT_VIOLATIONS = 3
 MESSAGE_BYTES = 1024
@@ -35,10 +37,14 @@ def shorten(text: str, limit: int = MESSAGE_BYTES) -> str:
 
 
 def write_message(path: str, text: str) -> None:
-    """Write the outcome; a place that cannot be written is logged, since the outcome itself stands."""
+    """Write the outcome; a place that cannot be written is logged, since the outcome itself stands.
+
+    Outside of SageMaker the default place seldom exists, which nobody needs to be told.
+    """
     file = Path(path)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(shorten(text), encoding="utf-8")
     except OSError as error:
-        _log.debug("The outcome could not be written to %s (%s).", path, error.strerror)
+        level = logging.DEBUG if path == DEFAULT_MESSAGE_FILE else logging.WARNING
+        _log.log(level, "The outcome could not be written to %s (%s).", path, error.strerror)
