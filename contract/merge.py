@@ -34,7 +34,7 @@ from contract.settings import Settings
 # Underscore: whoever reads the merged records as a dataset passes over it.
 REPORT = "_merge_report.json"
 _MOST_WORKERS = 8
-_HOURS_LOGGED = 48
+_HOURS_LOGGED = 5
 _VARIANT = "AllTraffic"
 
 _log = logging.getLogger(__name__)
@@ -215,22 +215,28 @@ def _share(part: int, whole: int) -> float | None:
 
 
 def _log_report(report: dict[str, Any]) -> None:
-    columns = ("captures", "labels", "joined", "orphans")
-    lines = [f"{'hour':<20}" + "".join(f"{column:>12}" for column in columns)]
     hours = report["hours"]
-    lines += [
-        f"{hour['hour']:<20}" + "".join(f"{hour[column]:>12}" for column in columns)
-        for hour in hours[:_HOURS_LOGGED]
-    ]
-    if len(hours) > _HOURS_LOGGED:
-        lines.append(f"... and {len(hours) - _HOURS_LOGGED} more hours in {REPORT}")
     totals = (report["captures"], report["labels"], report["joined"], report["orphan_labels"])
-    lines.append(f"{'total':<20}" + "".join(f"{total:>12}" for total in totals))
-    _log.info("Label coverage by hour\n%s", "\n".join(lines))
+    worst = sorted(
+        (hour for hour in hours if hour["joined"] < hour["captures"]),
+        key=lambda hour: hour["joined"] - hour["captures"],
+    )[:_HOURS_LOGGED]
+    title = "Label coverage"
+    if worst and len(hours) > 1:
+        title += f", the hours with most captures without label first ({REPORT} has all {len(hours)})"
+    _log.info("%s\n%s", title, _coverage_table(worst if len(hours) > 1 else [], totals))
+    _log.debug("Label coverage by hour\n%s", _coverage_table(hours, totals))
     if report["duplicate_labels"]:
         _log.warning("%d labels were replaced by later ones for the same id", report["duplicate_labels"])
     if report["captures_without_id"]:
         _log.warning("%d captures have no id, so no label can be theirs", report["captures_without_id"])
+
+
+def _coverage_table(hours: list[dict[str, Any]], totals: tuple[int, ...]) -> str:
+    columns = ("captures", "labels", "joined", "orphans")
+    lines = [f"{'hour':<20}" + "".join(f"{column:>12}" for column in columns)]
+    lines += [f"{hour['hour']:<20}" + "".join(f"{hour[column]:>12}" for column in columns) for hour in hours]
+    return "\n".join([*lines, f"{'total':<20}" + "".join(f"{total:>12}" for total in totals)])
 
 
 def _message(report: dict[str, Any], settings: Settings, labels_source: str) -> str:

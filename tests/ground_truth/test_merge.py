@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import tempfile
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,7 @@ from containers.model_quality.main import main as monitor_model_quality
 from containers.model_quality.merge import main
 from contract.datasets import ground_truth_index, ground_truth_lines, ground_truth_merge
 from contract.datasets.payload_columns import NotBulkError
+from contract.merge import Coverage, _log_report
 
 
 def _merge(tmp_path, captures, labels, **variables):
@@ -347,3 +350,23 @@ def test_recorded_captures_score_the_same_merged_or_joined(tmp_path):
     assert {name: sum(row.values()) for name, row in matrix.items()} == {
         name: truth.count(name) for name in ("0", "1")
     }
+
+
+def test_the_log_names_the_hours_that_miss_most_and_debug_all_of_them(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    hours = Counter(dict.fromkeys(range(480_000, 480_050), 10))
+    joined = Counter({hour: 10 - hour % 7 for hour in hours})
+    coverage = Coverage(hours, joined, Counter(hours), Counter(), 500, 0, 0)
+    caplog.set_level(logging.DEBUG)
+    _log_report(coverage.report())
+    shown, everything = caplog.messages
+    assert len(shown.splitlines()) == 8
+    assert "_merge_report.json has all 50" in shown
+    missed = [int(line.split()[1]) - int(line.split()[3]) for line in shown.splitlines()[2:-1]]
+    assert missed == [6] * 5
+    assert len(everything.splitlines()) == 53
+    assert shown.splitlines()[-1] == everything.splitlines()[-1]
+    caplog.clear()
+    _log_report(Coverage(hours, Counter(hours), Counter(hours), Counter(), 500, 0, 0).report())
+    assert len(caplog.messages[0].splitlines()) == 3
