@@ -96,9 +96,9 @@ VARIABLES: tuple[Variable, ...] = (
     ),
     Variable(
         "model",
-        "Model to explain: address of a model server, or a model file; local or s3://. Default: the endpoint "
+        "Model to ask: address of a model server, or a model file; local or s3://. Default: the endpoint "
         "that analysis_config names.",
-        monitors=_ATTRIBUTION,
+        monitors=_CONFIGURED,
         example="http://localhost:8080/invocations",
     ),
     Variable(
@@ -106,7 +106,7 @@ VARIABLES: tuple[Variable, ...] = (
         "Load a pickled model. Whoever made the file then runs code in this job: only for files you trust.",
         kind="switch",
         default="Disabled",
-        monitors=_ATTRIBUTION,
+        monitors=_CONFIGURED,
     ),
     Variable(
         "max_runtime",

@@ -31,15 +31,18 @@ def arrange(settings: Settings, request: DatasetRequest) -> tuple[DatasetRequest
     """
     from analyzers.bias.analyzer import BiasAnalyzer
 
-    from containers.bias.request import bias_request, only_needed
+    from containers.bias.request import bias_request, only_needed, wants_predictions
     from contract.analysis_config.arrange import arrange_dataset
     from contract.analysis_config.json_object import Mistakes
     from contract.analysis_config.load import load_analysis_config
+    from contract.analysis_config.predictions import ask_model, names_a_model
     from contract.analysis_config.segments import segment_columns
 
     config = load_analysis_config(settings, "bias")
     mistakes = Mistakes(config.where)
     request, columns = arrange_dataset(settings, config, request, mistakes)
+    if wants_predictions(config) and not columns.has_predictions and names_a_model(settings, config):
+        request, columns = ask_model(settings, config, request, columns, mistakes)
     segments = segment_columns(config, columns, mistakes)
     wanted = bias_request(settings, config, columns, mistakes)
     request = only_needed(replace(request, segments=segments), wanted, columns, settings)

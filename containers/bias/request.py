@@ -56,13 +56,18 @@ def bias_request(
     )
 
 
+def wants_predictions(config: AnalysisConfig) -> bool:
+    """Return whether metrics are asked for that need predictions; a monitor computes all it can."""
+    return config.methods is None or config.methods.post_training_bias is not None
+
+
 def only_needed(
     request: DatasetRequest, wanted: BiasRequest, columns: Columns, settings: Settings
 ) -> DatasetRequest:
     """Leave out the columns that no metric looks at; the flip test looks at all of them."""
     if wanted.post_training is not None and FLIP_TEST in wanted.post_training:
         return request
-    if request.format.kind not in ("csv", "parquet"):
+    if request.format.kind not in ("csv", "parquet") or request.prediction is not None:
         return request
     needed = {wanted.label, wanted.group_variable, wanted.predicted_label, wanted.probability}
     needed |= {name for facet in wanted.facets for name in facet.columns} | set(settings.segment_by)
@@ -100,8 +105,8 @@ def _stages(
         if methods.post_training_bias is not None and not columns.has_predictions:
             mistakes.add(
                 "methods.post_training_bias needs predictions; name their column or JMESPath in "
-                "predicted_label, give their file in predicted_label_dataset_uri, or leave "
-                "post_training_bias out"
+                "predicted_label, give their file in predicted_label_dataset_uri, say which model to ask in "
+                "predictor.endpoint_name or the setting model, or leave post_training_bias out"
             )
         ignored = [name for name in ("shap", "pdp", "report") if getattr(methods, name) is not None]
         if ignored:

@@ -60,17 +60,26 @@ def plan_dataset(request: DatasetRequest, *, whole_files: bool = False) -> Plan:
         splits = _splits(files, request, whole_files)
     else:
         splits = _joined(files, request)
+    return Plan(_extended(splits, request, whole_files), total, small=total < SMALL)
+
+
+def _extended(splits: tuple[Split, ...], request: DatasetRequest, whole_files: bool) -> tuple[Split, ...]:
+    """Return splits with the columns that are added to what the files hold."""
     if request.typed_labels:
         from contract.datasets.located_captures import TypedLabelSplit
 
         splits = tuple(TypedLabelSplit(split) for split in splits)
     if request.beside:
         splits = _continued(splits, request, whole_files)
+    if request.prediction is not None:
+        from contract.datasets.predicted import PredictedSplit
+
+        splits = tuple(PredictedSplit(split, request.prediction) for split in splits)
     if request.segments:
         from contract.datasets.segment_column import DividedSplit
 
         splits = tuple(DividedSplit(split, request.segments) for split in splits)
-    return Plan(splits, total, small=total < SMALL)
+    return splits
 
 
 def _joined(files: Sequence[SourceFile], request: DatasetRequest) -> tuple[Split, ...]:

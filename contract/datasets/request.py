@@ -14,6 +14,7 @@ from contract.datasets.window import Window
 
 if TYPE_CHECKING:
     from contract.datasets.locations import Locations
+    from contract.datasets.predicted import Prediction
     from contract.datasets.segment_column import SegmentColumn
     from contract.scripts import Preprocessor
 
@@ -56,6 +57,8 @@ class DatasetRequest:
         JSON and captures only: where nested records hold their columns.
     beside
         Further datasets whose rows continue those of this one, row by row.
+    prediction
+        What to ask a model for each row.
     segments
         Columns to add that tell the segments of the rows.
     """
@@ -74,6 +77,7 @@ class DatasetRequest:
     repeated_names: bool = False
     locations: Locations | None = None
     beside: tuple[DatasetRequest, ...] = ()
+    prediction: Prediction | None = None
     segments: tuple[SegmentColumn, ...] = ()
 
 

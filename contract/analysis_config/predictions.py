@@ -1,0 +1,85 @@
+"""Predictions that a model is asked for, where the data has none."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from contract.analysis_config.columns import Columns, find_column
+from contract.analysis_config.first_rows import first_batch
+from contract.analysis_config.json_object import Mistakes
+from contract.analysis_config.members import AnalysisConfig, PredictorConfig
+from contract.datasets.predicted import Prediction
+from contract.datasets.request import DatasetRequest
+from contract.settings import Settings
+
+_LABEL, _PROBABILITY = "predicted_label", "probability"
+
+
+def names_a_model(settings: Settings, config: AnalysisConfig) -> bool:
+    """Return whether settings or configuration say which model to ask."""
+    predictor = config.predictor
+    return settings.model is not None or bool(predictor and (predictor.endpoint_name or predictor.model_name))
+
+
+def ask_model(
+    settings: Settings, config: AnalysisConfig, request: DatasetRequest, columns: Columns, mistakes: Mistakes
+) -> tuple[DatasetRequest, Columns]:
+    """Return what to read with a column of predictions, and the columns with it.
+
+    The model is asked for the first row at once, so that what is wrong with it shows before the work.
+
+    Raises
+    ------
+    ConfigurationError
+        When it is not said how to ask the model, or the configuration is at fault otherwise.
+    ModelError
+        When the model cannot be asked.
+    """
+    from contract.models import open_model
+
+    features = model_features(config, columns, mistakes)
+    mistakes.stop_if_any()
+    predictor = config.predictor or PredictorConfig()
+    if predictor.content_type is None and config.dataset_type in (
+        "text/csv",
+        "application/json",
+        "application/jsonlines",
+    ):
+        predictor = replace(predictor, content_type=config.dataset_type)
+    model = open_model(settings.model, predictor, allow_pickled_model=settings.allow_pickled_model)
+    as_label = predictor.probability is None and predictor.label is not None
+    first = first_batch(request)
+    if not as_label and first is not None:
+        scores = model.predict(first.slice(0, 1).select(list(features)))
+        as_label = scores.shape[1] > 1
+    name = _free_name(_LABEL if as_label else _PROBABILITY, columns)
+    request = replace(request, prediction=Prediction(name, features, as_label, model))
+    if as_label:
+        return request, replace(columns, predicted_label=name)
+    return request, replace(columns, probability=name)
+
+
+def model_features(config: AnalysisConfig, columns: Columns, mistakes: Mistakes) -> tuple[str, ...]:
+    """Return the columns that the model takes: all but label, predictions, and those that are left out."""
+    excluded = {
+        find_column(locator, columns.names, f"excluded_columns[{number}]", mistakes, config.headers)
+        for number, locator in enumerate(config.excluded_columns)
+    }
+    if config.joinsource_name_or_index is not None:
+        excluded.add(
+            find_column(
+                config.joinsource_name_or_index,
+                columns.names,
+                "joinsource_name_or_index",
+                mistakes,
+                config.headers,
+            )
+        )
+    excluded.update(columns.facets)
+    return tuple(name for name in columns.features if name not in excluded)
+
+
+def _free_name(name: str, columns: Columns) -> str:
+    while name in columns.names:
+        name += "_"
+    return name
