@@ -149,7 +149,8 @@ def _json_locator(
                     f"holds nothing at predictor.{member} {expression!r}; it {_describe(document, is_lines)}"
                 )
             return found
-        if isinstance(document, list) and not any(isinstance(value, dict) for value in document):
+        values = document if isinstance(document, list) else [document]
+        if not any(isinstance(value, dict) for value in values):
             return document
         raise AnswerError(
             f"{_describe(document, is_lines)}, and predictor.probability does not say which to take; give "

@@ -129,7 +129,7 @@ def _parse(text: str, member: str, allowed: tuple[str, ...]) -> Template:
             )
     if set(placeholders) <= {"feature_names"} or (allowed == ("features",) and placeholders != ["features"]):
         raise ConfigurationError(
-            f"predictor.{member} {text!r} must hold {' or '.join('$' + name for name in known)}"
+            f"predictor.{member} {text!r} must hold {' or '.join('$' + name for name in known[:2])}"
             f"{' once' if len(known) == 1 else ''}; requests would carry no data otherwise."
         )
     try:

@@ -54,6 +54,7 @@ class Server:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            wbufsize = -1  # an answer in one packet: small ones wait for each other otherwise
 
             def setup(self) -> None:
                 super().setup()

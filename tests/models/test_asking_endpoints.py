@@ -9,6 +9,7 @@ import socket
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import replace
 
 import numpy as np
@@ -26,7 +27,7 @@ Ask = Callable[..., tuple[Model, Server]]
 @pytest.fixture
 def ask() -> Iterator[Ask]:
     """Open models behind servers that behave as told; all are closed afterwards."""
-    opened: list[tuple[Model, object, Server]] = []
+    opened: list[tuple[Model, AbstractContextManager[Server]]] = []
 
     def open_one(
         post: Behaviour,
@@ -42,11 +43,11 @@ def ask() -> Iterator[Ask]:
         except BaseException:
             context.__exit__(None, None, None)
             raise
-        opened.append((model, context, server))
+        opened.append((model, context))
         return model, server
 
     yield open_one
-    for model, context, server in opened:
+    for model, context in opened:
         model.close()
         context.__exit__(None, None, None)
 
