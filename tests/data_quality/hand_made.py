@@ -4,6 +4,8 @@ from collections import Counter
 
 import numpy as np
 
+from analyzers.data_quality.suggest import suggest
+from contract.analyzer import Baseline
 from contract.documents.statistics import (
     CategoryBucket,
     FeatureStatistics,
@@ -12,6 +14,8 @@ from contract.documents.statistics import (
     Statistics,
     StringStatistics,
 )
+
+ROWS = 5_000
 
 
 def numeric(name, values, *, missing=0, integral=False, levels=None, data_types=None):
@@ -68,3 +72,24 @@ def unknown(name, missing):
 def document(*features, positional=False):
     rows = features[0].num_present + features[0].num_missing if features else 0
     return Statistics(rows, list(features), positional=positional)
+
+
+def baseline_of(*features):
+    statistics = document(*features)
+    return Baseline(statistics, suggest(statistics))
+
+
+def listed(decision):
+    return [
+        (violation.feature_name, violation.constraint_check_type)
+        for violation in decision.violations.violations
+    ]
+
+
+def only(decision):
+    (violation,) = decision.violations.violations
+    return violation
+
+
+def normal(shift=0.0, rows=ROWS, seed=0):
+    return np.random.default_rng(seed).normal(shift, 1.0, rows)
