@@ -17,6 +17,8 @@ import numpy as np
 
 from analyzers.feature_attribution.check_sagemaker import METRIC, document, order_violation
 from analyzers.feature_attribution.drift import (
+    Attributions,
+    Size,
     SizeChange,
     half_widths,
     ndcg,
@@ -138,9 +140,7 @@ def _sizes(pair: Pair, limits: Limits, alpha: float) -> Iterator[Violation | Fin
         return
     watched = _watched(pair)
     quantile = NormalDist().inv_cdf(1.0 - alpha / (2.0 * (1 + len(watched))))
-    total = size_change(
-        (pair.baseline.total, pair.baseline.total_error), (pair.live.total, pair.live.total_error), quantile
-    )
+    total = size_change(_total(pair.baseline), _total(pair.live), quantile)
     if total is None:
         return
     violated = _is_beyond(total, factor)
@@ -151,11 +151,7 @@ def _sizes(pair: Pair, limits: Limits, alpha: float) -> Iterator[Violation | Fin
         text = f"The attribution of all features together {_ratio_text(total)}{_allowed(total, factor)}."
         yield Violation(MAGNITUDE_CHECK, text, metric_name=METRIC, extra={"label": pair.label})
     for place in watched:
-        change = size_change(
-            (float(pair.baseline.values[place]), float(pair.baseline.errors[place])),
-            (float(pair.live.values[place]), float(pair.live.errors[place])),
-            quantile,
-        )
+        change = size_change(_size(pair.baseline, place), _size(pair.live, place), quantile)
         if change is None or not _is_beyond(change, factor):
             continue
         if violated and _is_beyond(SizeChange(0.0, change.nearest / total.ratio), factor) is False:
@@ -173,6 +169,14 @@ def _sizes(pair: Pair, limits: Limits, alpha: float) -> Iterator[Violation | Fin
         yield Violation(
             MAGNITUDE_CHECK, text, feature_name=name, metric_name=METRIC, extra={"label": pair.label}
         )
+
+
+def _total(side: Attributions) -> Size:
+    return Size(side.total, side.total_error, float(side.floors.sum()))
+
+
+def _size(side: Attributions, place: int) -> Size:
+    return Size(float(side.values[place]), float(side.errors[place]), float(side.floors[place]))
 
 
 def _watched(pair: Pair) -> list[int]:

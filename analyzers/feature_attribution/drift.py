@@ -30,6 +30,8 @@ class Attributions:
         One per feature, as sizes: not negative.
     errors
         Their standard errors; zero where they count as exact.
+    floors
+        What they would be without any influence, for noise alone.
     total
         Of all features.
     total_error
@@ -40,6 +42,7 @@ class Attributions:
 
     values: Floats
     errors: Floats
+    floors: Floats
     total: float
     total_error: float
     rows: int | None = None
@@ -86,15 +89,16 @@ def half_widths(baseline: Attributions, live: Attributions, alpha: float) -> Flo
     """Return how far chance may move each live attribution from the baseline's, in units of the live side.
 
     Probability that any feature moves farther when nothing has changed: `alpha` (Bonferroni's inequality,
-    normal approximation widened for few rows as Student's distribution is). The baseline's errors count in
-    proportion to the totals, because NDCG does not see a common factor.
+    normal approximation widened for few rows as Student's distribution is). The floors of both sides come on
+    top. The baseline's noise counts in proportion to the totals, because NDCG does not see a common factor.
     """
     scale = live.total / baseline.total if baseline.total > 0.0 else 1.0
     quantile = NormalDist().inv_cdf(1.0 - alpha / (2.0 * max(1, live.values.size)))
-    return np.hypot(
+    errors = np.hypot(
         _widened(quantile, live.rows) * live.errors,
         _widened(quantile, baseline.rows) * scale * baseline.errors,
     )
+    return np.asarray(errors + live.floors + scale * baseline.floors)
 
 
 def _widened(quantile: float, rows: int | None) -> float:
@@ -146,29 +150,34 @@ class SizeChange:
     nearest: float
 
 
-def size_change(
-    before: tuple[float, float], after: tuple[float, float], quantile: float
-) -> SizeChange | None:
-    """Compare two sizes, each with its standard error.
+@dataclass(frozen=True)
+class Size:
+    """A size with its standard error, and what it would be for noise alone."""
 
-    The nearest ratio is the end of the interval of the ratio (Fieller 1954) on the side of 1; an error of
-    the baseline that reaches zero leaves any ratio possible.
+    value: float
+    error: float
+    floor: float = 0.0
+
+
+def size_change(before: Size, after: Size, quantile: float) -> SizeChange | None:
+    """Compare two sizes.
+
+    The nearest ratio is the end of the interval of the ratio (Fieller 1954) on the side of 1; a baseline
+    within its own noise leaves any ratio possible.
 
     Returns
     -------
     None when both are zero.
     """
-    (old, old_error), (new, new_error) = before, after
-    if old <= 0.0 and new <= 0.0:
+    if before.value <= 0.0 and after.value <= 0.0:
         return None
-    ratio = new / old if old > 0.0 else math.inf
+    ratio = after.value / before.value if before.value > 0.0 else math.inf
 
     def explained(candidate: float) -> bool:
-        return abs(new - candidate * old) <= quantile * math.hypot(new_error, candidate * old_error)
+        noise = quantile * math.hypot(after.error, candidate * before.error)
+        return abs(after.value - candidate * before.value) <= noise + after.floor + candidate * before.floor
 
-    if explained(1.0):
-        return SizeChange(ratio, 1.0)
-    return SizeChange(ratio, _nearest(explained, ratio))
+    return SizeChange(ratio, 1.0 if explained(1.0) else _nearest(explained, ratio))
 
 
 def _nearest(explained: Callable[[float], bool], ratio: float) -> float:

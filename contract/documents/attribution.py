@@ -2,8 +2,9 @@
 
 ``analysis.json`` has exactly Clarify's members: ``explanations.kernel_shap``, and for each label the
 ``global_shap_values`` and the ``expected_value``. ``constraints.json`` has the same shape; each label may
-also hold ``standard_errors``, the ``total`` of the sizes of all values with its ``total_standard_error``, and
-what a user allows: ``drift_threshold`` and ``magnitude_threshold``. Both are read as constraints.
+also hold ``standard_errors``, ``noise_floors``, the ``total`` of the sizes of all values with its
+``total_standard_error``, and what a user allows: ``drift_threshold`` and ``magnitude_threshold``. Both are
+read as constraints.
 ``statistics.json`` says how the values came about. Values of single rows and the rows of the baseline are
 files of their own.
 """
@@ -54,6 +55,8 @@ class LabelAttributions:
         Factor by which sizes may grow or shrink; None where nobody said, 0 for any.
     sampling_errors
         By feature, the part of the standard errors that more coalitions would lower; not in constraints.
+    noise_floors
+        By feature, what it would show without any influence, for the noise of coalitions alone.
     """
 
     values: dict[str, float | None]
@@ -64,6 +67,7 @@ class LabelAttributions:
     drift_threshold: float | None = None
     magnitude_threshold: float | None = None
     sampling_errors: dict[str, float] = field(default_factory=dict)
+    noise_floors: dict[str, float] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)
     order: tuple[str, ...] = ()
 
@@ -209,6 +213,7 @@ def _read_label(fields: Fields) -> LabelAttributions:
             fields, "magnitude_threshold", "a factor of 1 or more, or 0 for any", 1.0, None
         ),
         sampling_errors=_read_numbers(fields, "sampling_errors"),
+        noise_floors=_read_numbers(fields, "noise_floors"),
     )
     return replace(label, extra=fields.extra(), order=fields.order())
 
@@ -274,6 +279,7 @@ def _label_to_json(label: LabelAttributions, with_extensions: bool) -> dict[str,
     for key, numbers in (
         ("standard_errors", label.standard_errors),
         ("sampling_errors", label.sampling_errors),
+        ("noise_floors", label.noise_floors),
     ):
         if numbers:
             members[key] = _numbers_to_json(numbers)

@@ -1,0 +1,139 @@
+"""From a summary to the statistics document."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+
+from analyzers.feature_attribution import aggregate
+from analyzers.feature_attribution.aggregate import GlobalValues
+from analyzers.feature_attribution.request import AttributionRequest
+from analyzers.feature_attribution.solve import Floats
+from analyzers.feature_attribution.summary import AttributionSummary
+from contract.documents.attribution import (
+    AttributionStatistics,
+    Explained,
+    LabelAttributions,
+    SamplingDesign,
+)
+from contract.errors import ConfigurationError
+
+
+def describe(
+    summary: AttributionSummary, request: AttributionRequest, seconds: float
+) -> AttributionStatistics:
+    """Return the statistics.
+
+    Parameters
+    ----------
+    summary
+        Of all splits.
+    request
+        What was asked for.
+    seconds
+        Spent on explaining.
+
+    Raises
+    ------
+    ConfigurationError
+        When the time was over before one row was explained.
+    """
+    if summary.rows_read and not summary.rows:
+        raise ConfigurationError(
+            f"max_runtime was over before one of {summary.rows_read} rows was explained; give more time, or "
+            "fewer methods.shap.num_samples."
+        )
+    labels: dict[str, LabelAttributions] = {}
+    notes = list(request.notes)
+    if summary.totals is not None and summary.expected is not None:
+        values = aggregate.describe(summary.totals)
+        names = request.label_names(len(summary.expected))
+        labels = {
+            name: _label(values, number, float(summary.expected[number]), _features(request))
+            for number, name in enumerate(names)
+        }
+        notes += _notes(values, request, len(names))
+    if summary.partial:
+        notes.append(
+            f"max_runtime was over after {summary.rows} of {summary.rows_read} rows; the values are those of "
+            "the first rows."
+        )
+    return AttributionStatistics(
+        labels=labels,
+        explained=Explained(summary.rows, summary.rows_read, summary.model_rows, seconds, summary.partial),
+        design=SamplingDesign(
+            agg_method=request.agg_method,
+            use_logit=request.sampling.use_logit,
+            num_samples=request.sampling.num_samples,
+            seed=request.sampling.seed,
+            baseline_rows=request.baseline.num_rows,
+            rows=summary.rows,
+        ),
+        notes=tuple(dict.fromkeys(notes)),
+        local_values=_local_table(summary, request) if request.keep_local and labels else None,
+        baseline_rows=request.baseline,
+    )
+
+
+def _features(request: AttributionRequest) -> tuple[str, ...]:
+    return request.reported or request.features
+
+
+def _label(
+    values: GlobalValues, number: int, expected: float, features: tuple[str, ...]
+) -> LabelAttributions:
+    # An error that cannot be told leaves the other part.
+    sampling = np.nan_to_num(values.coalition_error[number], nan=0.0)
+    floors = np.nan_to_num(values.noise_floor[number], nan=0.0)
+    errors = np.hypot(sampling, values.instance_error[number])
+    return LabelAttributions(
+        values={**_by_name(features, values.values[number])},
+        expected_value=expected,
+        standard_errors=_by_name(features, errors),
+        total=float(values.total[number]),
+        total_standard_error=float(np.nan_to_num(values.total_error[number], nan=float(errors.sum()))),
+        sampling_errors=_by_name(features, sampling),
+        # Values that are exact have none.
+        noise_floors=_by_name(features, floors) if np.any(floors) else {},
+    )
+
+
+def _by_name(features: tuple[str, ...], numbers: Floats) -> dict[str, float]:
+    return dict(zip(features, numbers.tolist(), strict=True))
+
+
+def _notes(values: GlobalValues, request: AttributionRequest, outputs: int) -> list[str]:
+    notes = []
+    if request.label_headers and len(request.label_headers) != outputs:
+        notes.append(
+            f"predictor.label_headers names {len(request.label_headers)} labels, but the model gives "
+            f"{outputs} scores per row, so they are called label0 and so on."
+        )
+    if not np.isfinite(values.coalition_error).all():
+        notes.append(
+            "num_samples is smaller than twice the number of features, so the error from the choice of "
+            "coalitions cannot be told and is taken as zero."
+        )
+    if not np.any(values.total):
+        notes.append("Every feature has the value 0: all rows equal the baseline, or the model ignores them.")
+    return notes
+
+
+def _local_table(summary: AttributionSummary, request: AttributionRequest) -> pa.Table:
+    """Return the values of single rows: features fastest, then labels, then the column copied beside them."""
+    local = np.concatenate(summary.local)
+    features = _features(request)
+    names: list[str] = []
+    columns: list[pa.Array] = []
+    for number, label in enumerate(request.label_names(local.shape[1])):
+        names += [f"{feature}_{label}" for feature in features]
+        columns += [pa.array(np.ascontiguousarray(local[:, number, place])) for place in range(len(features))]
+    if request.join_column is not None:
+        names.append(request.join_column)
+        columns.append(_joined(summary.joined))
+    return pa.table(columns, names=names)
+
+
+def _joined(parts: list[pa.Array]) -> pa.ChunkedArray:
+    kinds = {part.type for part in parts}
+    return pa.chunked_array(parts if len(kinds) == 1 else [part.cast(pa.string()) for part in parts])

@@ -1,0 +1,170 @@
+"""The console command ``monitor-feature-attribution``."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from contract.console import run_command
+from contract.monitor import MakeAnalyzer, Monitor
+from contract.settings import Settings
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from containers.feature_attribution.arrange import Wanted
+    from contract.analysis_config import AnalysisConfig
+    from contract.analyzer import AnyAnalyzer, DocumentSet
+    from contract.datasets.plan import DatasetRequest, Plan
+
+_log = logging.getLogger("monitor.feature_attribution")
+
+_OWN_ROWS = (
+    "Neither methods.shap.baseline nor the baseline job's explanations_shap/baseline.csv gives the rows that "
+    "stand for absent features, so they are clusters of this window's data, and sizes can change for that "
+    "alone."
+)
+
+
+def arrange(settings: Settings, request: DatasetRequest) -> tuple[DatasetRequest, MakeAnalyzer]:
+    """Return what ``analysis_config.json`` says to read, and how to make the analyzer it asks for.
+
+    Parameters
+    ----------
+    request
+        What the settings alone say.
+
+    Raises
+    ------
+    InputError
+        When the configuration, or the data it is about, is at fault.
+    """
+    from containers.feature_attribution.arrange import arrange_attribution
+    from contract.analysis_config.load import load_analysis_config
+
+    config = load_analysis_config(settings, "attribution")
+    request, wanted = arrange_attribution(settings, config, request)
+
+    def make(settings: Settings, plan: Plan) -> AnyAnalyzer:
+        return _make_analyzer(settings, config, request, wanted, plan)
+
+    return request, make
+
+
+def _make_analyzer(
+    settings: Settings, config: AnalysisConfig, request: DatasetRequest, wanted: Wanted, plan: Plan
+) -> AnyAnalyzer:
+    from analyzers.feature_attribution.analyzer import FeatureAttributionAnalyzer
+    from analyzers.feature_attribution.check_sound import Limits
+    from analyzers.feature_attribution.kernel import Sampling
+    from analyzers.feature_attribution.request import AttributionRequest, Budget
+    from containers.feature_attribution.asking import Asking
+    from containers.feature_attribution.sample import count_rows
+    from contract.engine import available_processors
+    from contract.models import Policy, open_model
+
+    shap = wanted.shap
+    baseline, notes = _baseline_rows(settings, config, request, wanted, plan)
+    budget = Budget(settings.max_runtime)
+    asked: list[Asking] = []
+    # A dataset in one piece leaves the other processors to the model's own library.
+    processors = settings.workers or available_processors()
+    model = open_model(
+        settings.model,
+        wanted.predictor,
+        policy=Policy(threads=max(1, processors // max(1, len(plan.splits)))),
+        allow_pickled_model=settings.allow_pickled_model,
+        progress=lambda done, all_rows: asked[0].log(done) if asked else None,
+    )
+    asked.append(Asking(model, budget, None if settings.validate_only else count_rows(plan, request)))
+    return FeatureAttributionAnalyzer(
+        rules=settings.rules,
+        request=AttributionRequest(
+            features=wanted.features,
+            baseline=baseline,
+            sampling=Sampling(shap.num_samples, shap.use_logit, shap.seed or 0),
+            agg_method=shap.agg_method,
+            reported=wanted.reported,
+            label_headers=tuple(str(header) for header in wanted.predictor.label_headers),
+            keep_local=shap.save_local_shap_values,
+            join_column=wanted.join_column,
+            most_rows=1 if settings.validate_only else None,
+            notes=notes,
+        ),
+        ask=asked[0],
+        limits=Limits(drift=settings.attribution_drift_threshold),
+        budget=budget,
+        finish=asked[0].close,
+    )
+
+
+def _baseline_rows(
+    settings: Settings, config: AnalysisConfig, request: DatasetRequest, wanted: Wanted, plan: Plan
+) -> tuple[pa.RecordBatch, tuple[str, ...]]:
+    """Return the rows that stand for absent features, and notes on where they come from."""
+    from analyzers.feature_attribution.baselines import cluster_baselines
+    from containers.feature_attribution.reference import Shape, given_rows, rows_of_baseline_job
+    from containers.feature_attribution.sample import sample_rows
+
+    if not wanted.columns:  # a window without data
+        return _no_rows(), ()
+    path = settings.features_attribute or config.features
+    shape = Shape(wanted.features, wanted.columns, path)
+    rows = given_rows(config, shape)
+    if rows is not None:
+        return rows, ()
+    notes: tuple[str, ...] = ()
+    if settings.is_monitoring:
+        rows = rows_of_baseline_job(settings, shape)
+        if rows is not None:
+            return rows, ()
+        notes = (_OWN_ROWS,)
+    sample = sample_rows(plan, request, wanted.features, wanted.shap.seed or 0)
+    if not sample.num_rows:
+        return sample, notes
+    rows = cluster_baselines(sample, num_clusters=wanted.shap.num_clusters, seed=wanted.shap.seed or 0)
+    _log.info("Absent features take the values of %d clusters of the data", rows.num_rows)
+    return rows, notes
+
+
+def _no_rows() -> pa.RecordBatch:
+    import pyarrow as pa
+
+    return pa.RecordBatch.from_arrays([], names=[])
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit code.
+
+    Parameters
+    ----------
+    arguments
+        Command-line arguments; default those of the process.
+    """
+    return run_command(MONITOR, arguments)
+
+
+def _documents() -> DocumentSet[Any, Any]:
+    from contract.documents.attribution import ATTRIBUTION
+
+    return ATTRIBUTION
+
+
+def _unarranged(settings: Settings, plan: Plan) -> AnyAnalyzer:
+    raise AssertionError("a feature-attribution job is arranged before its analyzer is made")
+
+
+MONITOR = Monitor(
+    program="monitor-feature-attribution",
+    description="Explain what a model's predictions come from, and report where that is no longer as it was.",
+    analysis_types=("MODEL_EXPLAINABILITY", "EXPLAINABILITY"),
+    load_documents=_documents,
+    make_analyzer=_unarranged,
+    arrange=arrange,
+)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
