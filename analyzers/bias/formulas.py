@@ -23,7 +23,7 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 
 
-def quotient(numerator: Floats, denominator: Floats) -> Floats:
+def quotient(numerator: Floats | np.float64, denominator: Floats | np.float64) -> Floats:
     """Return numerator / denominator; 0 for 0 / 0, infinite with the numerator's sign for others by 0."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(np.where((denominator == 0) & (numerator == 0), 0.0, numerator / denominator))

@@ -24,6 +24,7 @@ Stage = Literal["pre", "post"]
 Table = Literal["confusion", "strata", "neighbours"]
 
 _NO_COMMON = "No instance of common facet found, dataset may be too small"
+_WITHOUT_LABELS = frozenset(("CI", "DPPL", "DI", "CDDPL", "FT"))
 NO_GROUP_VARIABLE = "Group variable is empty or not provided"
 
 
@@ -53,6 +54,11 @@ class BiasMetric:
     table: Table
     function: Callable[[Floats], Floats]
     problem: Callable[[Floats], str | None]
+
+    @property
+    def needs_labels(self) -> bool:
+        """Return whether the metric is about labels; others need nothing, or predictions only."""
+        return self.name not in _WITHOUT_LABELS
 
 
 def _of_labels(function: Callable[[Floats], Floats]) -> Callable[[Floats], Floats]:

@@ -36,7 +36,9 @@ class FacetStatistics:
     against_best
         Metrics against the group `best`.
     missing
-        Rows without a value of the facet; they count among the rest.
+        Rows without a value of the facet: left out under sound rules, among the rest under the originals'.
+    basic_statistics
+        Size, labels and outcomes of the group, as JSON values.
     """
 
     facet: str
@@ -50,6 +52,7 @@ class FacetStatistics:
     best: str | None = None
     against_best: list[MetricValue] | None = None
     missing: int = 0
+    basic_statistics: list[dict[str, Any]] = field(default_factory=list)
     extra: dict[str, Any] = field(default_factory=dict)
     order: tuple[str, ...] = ()
 
@@ -147,6 +150,7 @@ def _read_facet(fields: Fields) -> FacetStatistics:
         strata_predicted=_read_strata(fields, "strata_predicted"),
         threshold=read_number(fields, "threshold"),
         missing=fields.count("missing", 0),
+        basic_statistics=fields.get("basic_statistics", list, []),
         pre=_read_metrics(fields, "pre_training"),
         post=_read_metrics(fields, "post_training"),
         best=None if best is None else best.get("value_or_threshold", str),
@@ -229,6 +233,8 @@ def _facet_to_json(facet: FacetStatistics) -> dict[str, Any]:
         members["threshold"] = number_to_json(facet.threshold)
     if facet.missing:
         members["missing"] = facet.missing
+    if facet.basic_statistics:
+        members["basic_statistics"] = facet.basic_statistics
     for key, metrics in (("pre_training", facet.pre), ("post_training", facet.post)):
         if metrics is not None:
             members[key] = [metric_to_json(metric) for metric in metrics]

@@ -1,0 +1,178 @@
+"""The bias analyzer: summaries, statistics, constraints and checks tied to one protocol."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import pyarrow as pa
+
+from analyzers.bias import summary as summaries
+from analyzers.bias.check import check
+from analyzers.bias.cloudwatch import published
+from analyzers.bias.describe import describe
+from analyzers.bias.groups import Meaning, Rules, absent_text, read_thresholds
+from analyzers.bias.metrics import METRICS
+from analyzers.bias.request import BiasRequest
+from analyzers.bias.suggest import suggest
+from analyzers.bias.summary import BiasSummary, SummaryPlan
+from contract.analyzer import Decision, Metric
+from contract.documents.bias import BiasBaseline, BiasConstraints, BiasStatistics
+from contract.errors import ConfigurationError, DatasetError
+
+
+@dataclass(frozen=True)
+class BiasAnalyzer:
+    """Bias by either set of rules.
+
+    Parameters
+    ----------
+    rules
+        ``sound`` or ``sagemaker``.
+    request
+        What to measure.
+    seed
+        Of the resampling, and of samples taken for the flip test.
+    error_share
+        Share of the false-alarm rate that one check may spend.
+
+    Raises
+    ------
+    ConfigurationError
+        When a metric has no such name, or post-training metrics are asked for without predictions.
+    """
+
+    rules: Rules
+    request: BiasRequest
+    seed: int = 0
+    error_share: float = 1.0
+
+    def __post_init__(self) -> None:
+        self._refuse_unknown(self.request.pre_training, "pre")
+        self._refuse_unknown(self.request.post_training, "post")
+        if self.request.post_training is not None and self._plan.prediction is None:
+            raise ConfigurationError(
+                "post_training_bias needs predictions; set predicted_label to their column, or probability "
+                "to that of scores."
+            )
+
+    def with_error_share(self, share: float) -> BiasAnalyzer:
+        """Return a copy whose check spends only `share` of the false-alarm rate."""
+        return replace(self, error_share=self.error_share * share)
+
+    def empty(self) -> BiasSummary:
+        """Return the identity of `merge`."""
+        return summaries.empty(self._plan)
+
+    def summarize(self, batches: Iterable[pa.RecordBatch]) -> BiasSummary:
+        """Summarize the record batches of one split, in order, in bounded memory."""
+        return summaries.summarize(batches, self._plan)
+
+    def merge(self, left: BiasSummary, right: BiasSummary) -> BiasSummary:
+        """Combine two summaries; associative."""
+        return summaries.merge(left, right, self._plan)
+
+    def row_count(self, summary: BiasSummary) -> int:
+        """Return how many rows were summarized."""
+        return summary.rows
+
+    def describe(self, summary: BiasSummary) -> BiasStatistics:
+        """Turn a summary into the statistics document."""
+        return describe(summary, self._plan, Meaning(self.rules), self.seed)
+
+    def estimate(self, statistics: BiasStatistics, baseline: BiasBaseline) -> BiasStatistics:
+        """Return a window's statistics with values and thresholds read as the baseline read them.
+
+        Under sound rules only: one number in the configuration then means in every window what it meant in
+        the baseline, however few values a window has.
+        """
+        summary = statistics.evidence
+        if self.rules != "sound" or not isinstance(summary, BiasSummary) or not summary.rows:
+            return statistics
+        known = read_thresholds(self._plan, *_printed(baseline))
+        if not known:
+            return statistics
+        return describe(summary, self._plan, Meaning(self.rules, known), self.seed)
+
+    def suggest(self, statistics: BiasStatistics, baseline: BiasBaseline | None) -> BiasConstraints:
+        """Suggest constraints; under sound rules a user's additions to the baseline's are carried over.
+
+        Raises
+        ------
+        DatasetError
+            When the data do not allow what the request asks.
+        """
+        self._refuse(statistics, is_baseline=baseline is None)
+        return suggest(statistics, baseline, sound=self.rules == "sound")
+
+    def check(self, statistics: BiasStatistics, baseline: BiasBaseline) -> Decision:
+        """Compare a window's statistics with the baseline."""
+        return check(statistics, baseline, rules=self.rules, error_share=self.error_share, seed=self.seed)
+
+    def metrics(
+        self, statistics: BiasStatistics, baseline: BiasBaseline | None, decision: Decision | None
+    ) -> list[Metric]:
+        """Return the values to publish."""
+        return published(statistics)
+
+    @cached_property
+    def _plan(self) -> SummaryPlan:
+        sound = self.rules == "sound"
+        return SummaryPlan(
+            request=self.request,
+            infer_types=self.request.infer_types,
+            numeric_texts=sound or self.request.infer_types,
+            count_distinct=not sound,
+            seed=self.seed,
+        )
+
+    def _refuse_unknown(self, names: tuple[str, ...] | None, stage: str) -> None:
+        known = [name for name, metric in METRICS.items() if metric.stage == stage]
+        for name in names or ():
+            if name in known:
+                continue
+            if self.rules == "sagemaker":
+                raise ConfigurationError(
+                    f"Invalid metric_name: metrics should be one of the registered metrics{known}"
+                )
+            close = difflib.get_close_matches(name.upper(), known, n=1)
+            hint = f"; did you mean {close[0]!r}?" if close else "."
+            raise ConfigurationError(
+                f"methods.{stage}_training_bias names the metric {name!r}, but there are only "
+                f"{', '.join(known)}{hint}"
+            )
+
+    def _refuse(self, statistics: BiasStatistics, *, is_baseline: bool) -> None:
+        for what, why in statistics.problems.items():
+            raise DatasetError(f"{why}." if self.rules == "sound" else f"{what}: {why}")
+        summary = statistics.evidence
+        if not is_baseline or not statistics.item_count or not isinstance(summary, BiasSummary):
+            return
+        columns = [("label", self.request.label, statistics.has_labels)]
+        if self._plan.prediction is not None and self.request.post_training is not None:
+            columns.append(("predicted_label", self._plan.prediction, statistics.has_predictions))
+        for role, column, has_any in columns:
+            if not summary.columns[column].seen:
+                raise DatasetError(f"{absent_text(role, column, summary.names).removesuffix('?')}.")
+            if not has_any:
+                raise DatasetError(
+                    f"{role} {column!r} holds no value in any row, but a baseline needs it; point {role} at "
+                    "the column that has them."
+                )
+
+
+def _printed(baseline: BiasBaseline) -> tuple[str, list[tuple[str, str]]]:
+    """Return how a baseline prints its label's values and its groups."""
+    if baseline.constraints is not None:
+        for _, stage in baseline.constraints.stages():
+            groups = [
+                (name, each.value_or_threshold) for name, values in stage.facets.items() for each in values
+            ]
+            return stage.label_value_or_threshold, groups
+    if baseline.statistics is not None:
+        statistics = baseline.statistics
+        groups = [(facet.facet, facet.value_or_threshold) for facet in statistics.facets]
+        return statistics.label_value_or_threshold, groups
+    return "", []

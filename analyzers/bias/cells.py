@@ -1,0 +1,202 @@
+"""Cells of record batches as codes of distinct values, whatever type the reader gave them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from analyzers.bias.request import Value
+from analyzers.model_quality.cells import normalise_label
+
+Codes = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+Kind = Literal["bool", "integer", "float", "text"]
+
+# Integers that span fewer values than this are their own codes; others are hashed.
+_SPAN = 4096
+# Beyond this, floats no longer hold every integer.
+_EXACT = 2.0**53
+# Cells that pandas' CSV reader takes for missing.
+_MISSING_TEXTS = frozenset(("", "None", "<NA>", "NULL", "NaN", "n/a", "nan", "null", "#N/A", "#N/A N/A")) | {
+    *("#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "N/A", "NA")
+}
+_TRUTH = {"True": True, "TRUE": True, "true": True, "False": False, "FALSE": False, "false": False}
+
+
+@dataclass(frozen=True)
+class Cells:
+    """A column of a batch: code 0 is a missing cell, code i + 1 stands for ``values[i]``.
+
+    Not every value needs to occur; codes need not be in order of appearance.
+    """
+
+    codes: Codes
+    values: Sequence[Value]
+
+
+def kind_of(value: Value) -> Kind:
+    """Return which kind of cell a value is."""
+    if isinstance(value, bool):
+        return "bool"
+    if isinstance(value, int):
+        return "integer"
+    return "float" if isinstance(value, float) else "text"
+
+
+def as_number(value: Value) -> float | None:
+    """Return a value as a number, None for text that is none."""
+    if isinstance(value, str) and "_" in value:
+        return None  # Python would read 1_000 as a number
+    try:
+        return float(value)
+    except ValueError:
+        return None
+
+
+def normalise(value: Value) -> str:
+    """Return the text under which equal values of whatever type are the same.
+
+    `` 1``, ``1``, ``1.0`` and ``true`` are all ``1``; texts with leading zeros are codes, not numbers.
+    """
+    if isinstance(value, bool):
+        return "1" if value else "0"
+    text = normalise_label(repr(value) if isinstance(value, float) else str(value))
+    return {"true": "1", "false": "0"}.get(text, text)
+
+
+def typed_text(text: str) -> Value | None:
+    """Return what a cell of a CSV file stands for, as pandas reads it: None when it is missing."""
+    if text in _MISSING_TEXTS:
+        return None
+    if text in _TRUTH:
+        return _TRUTH[text]
+    if "_" in text:
+        return text
+    try:
+        return int(text)
+    except ValueError:
+        number = as_number(text)
+    if number is None:
+        return text
+    return None if math.isnan(number) else number
+
+
+def encode(array: pa.Array, *, infer_types: bool = False) -> Cells:
+    """Return a column as codes.
+
+    Parameters
+    ----------
+    array
+        Any type a reader yields; NaN counts as missing.
+    infer_types
+        Whether text stands for what pandas would read from it.
+    """
+    kind = array.type
+    if pa.types.is_null(kind):
+        return Cells(np.zeros(len(array), dtype=np.int64), ())
+    if pa.types.is_boolean(kind):
+        return Cells(_filled(array.cast(pa.int8())) + 1, (False, True))
+    if pa.types.is_integer(kind):
+        return _encode_integers(array)
+    if pa.types.is_floating(kind):
+        return _encode_floats(array)
+    return _encode_texts(array, infer_types=infer_types)
+
+
+def _filled(array: pa.Array) -> Codes:
+    """Return integers with -1 for null."""
+    filled = array.fill_null(-1) if array.null_count else array
+    return np.asarray(filled.to_numpy(zero_copy_only=False), dtype=np.int64)
+
+
+def _encode_integers(array: pa.Array) -> Cells:
+    bounds = pc.min_max(array)
+    low, high = bounds["min"].as_py(), bounds["max"].as_py()
+    if low is None or high - low >= _SPAN:
+        return _hashed(array)
+    if high < 2**63:
+        array = array.cast(pa.int64())
+    # Taking off the least before anything else keeps unsigned 64-bit integers exact.
+    shifted = pc.subtract(array, pa.scalar(low, array.type)).cast(pa.int64())
+    return Cells(_filled(shifted) + 1, range(low, high + 1))
+
+
+def _encode_floats(array: pa.Array) -> Cells:
+    numbers = floats(array)
+    present = ~np.isnan(numbers)
+    known = numbers if present.all() else numbers[present]
+    if _all_integral(known[:64]) and _all_integral(known):
+        low, high = float(known.min()), float(known.max())
+        if high - low < _SPAN and max(abs(low), abs(high)) < _EXACT:
+            codes = np.zeros(numbers.size, dtype=np.int64)
+            codes[present] = (known - low).astype(np.int64) + 1
+            return Cells(codes, [low + step for step in range(int(high - low) + 1)])
+    return _hashed(pa.array(numbers, from_pandas=True))
+
+
+def _all_integral(numbers: Floats) -> bool:
+    return bool(numbers.size) and bool((numbers == np.floor(numbers)).all() and np.isfinite(numbers).all())
+
+
+def _encode_texts(array: pa.Array, *, infer_types: bool) -> Cells:
+    cells = _hashed(array)
+    if not infer_types:
+        return cells
+    places: dict[tuple[Kind, Value], int] = {}
+    lookup = np.zeros(len(cells.values) + 1, dtype=np.int64)
+    for code, text in enumerate(cells.values, start=1):
+        value = typed_text(str(text))
+        if value is not None:
+            lookup[code] = places.setdefault((kind_of(value), value), len(places) + 1)
+    return Cells(lookup[cells.codes], [value for _, value in places])
+
+
+def _hashed(array: pa.Array) -> Cells:
+    encoded = array if pa.types.is_dictionary(array.type) else array.dictionary_encode()
+    indices, values = encoded.indices, encoded.dictionary.to_pylist()
+    codes = _filled(indices) + 1
+    if None in values or len(set(values)) < len(values):
+        # A dictionary may hold null or the same text twice; each value has one code here.
+        places: dict[Value, int] = {}
+        lookup = [0 if v is None else places.setdefault(v, len(places) + 1) for v in values]
+        return Cells(np.array([0, *lookup], dtype=np.int64)[codes], list(places))
+    return Cells(codes, values)
+
+
+def floats(array: pa.Array) -> Floats:
+    """Return numbers or booleans as float64, NaN where missing."""
+    if pa.types.is_boolean(array.type):
+        array = array.cast(pa.int8())
+    array = array.cast(pa.float64(), safe=False)
+    filled = array.fill_null(math.nan) if array.null_count else array
+    return np.asarray(filled.to_numpy(zero_copy_only=False))
+
+
+def numbers_of(array: pa.Array) -> Floats | None:
+    """Return any column as float64, None when it holds text that is not a number."""
+    if pa.types.is_null(array.type):
+        return np.full(len(array), math.nan)
+    if not is_textual(array.type):
+        return floats(array)
+    cells = _hashed(array)
+    table = np.full(len(cells.values) + 1, math.nan)
+    for code, text in enumerate(cells.values, start=1):
+        number = None if str(text).strip() in _MISSING_TEXTS else as_number(text)
+        if number is None and str(text).strip() not in _MISSING_TEXTS:
+            return None
+        table[code] = math.nan if number is None else number
+    return table[cells.codes]
+
+
+def is_textual(kind: pa.DataType) -> bool:
+    """Return whether cells of a type are text."""
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))

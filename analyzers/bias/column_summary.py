@@ -1,0 +1,353 @@
+"""What is kept of a column: its distinct values while they are few, else only what the rules tell apart."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from analyzers.bias.cells import (
+    Cells,
+    Codes,
+    Floats,
+    Kind,
+    as_number,
+    encode,
+    floats,
+    is_textual,
+    kind_of,
+    normalise,
+    numbers_of,
+)
+from analyzers.bias.distinct import Distinct, hash_numbers, hash_texts
+from analyzers.bias.extent import Extent
+from analyzers.bias.request import Value
+
+# Up to so many new values in a batch, looking for the first cell of each is quicker than sorting.
+_MOST_FIRSTS = 32
+
+
+class Beyond(NamedTuple):
+    """Stands for all values that no rule tells apart: neither listed, nor on different sides of a threshold.
+
+    `above` says for each threshold whether the values lie above it, `truncated_above` whether they do once
+    cut to whole numbers, as Clarify compares fractional predictions with integer labels.
+    """
+
+    is_text: bool
+    above: tuple[bool, ...]
+    truncated_above: tuple[bool, ...]
+
+
+Kept = Value | Beyond
+
+
+@dataclass(frozen=True)
+class ColumnPlan:
+    """How a column is to be kept.
+
+    Parameters
+    ----------
+    name
+        Of the column.
+    most_values
+        Distinct values kept; with more, values are told apart only by `listed` and `thresholds`.
+    listed
+        Values that the request may mean, normalised.
+    thresholds
+        That the request may compare with.
+    count_distinct
+        Whether to go on counting distinct values when they are too many to keep.
+    infer_types
+        Whether text stands for what pandas would read from it.
+    cut
+        For scores: cells become 1 above this, 0 at or below.
+    """
+
+    name: str
+    most_values: int
+    listed: frozenset[str] = frozenset()
+    thresholds: tuple[float, ...] = ()
+    count_distinct: bool = False
+    infer_types: bool = False
+    cut: float | None = None
+
+
+@dataclass
+class ColumnSummary:
+    """What is kept of one column; place i + 1 stands for ``values[i]``, place 0 for missing cells.
+
+    Values are in the order of their first cell. `first` is the first cell of all, None when it is missing;
+    `missing_after` says how many values come before the first missing cell.
+    """
+
+    values: list[Kept] = field(default_factory=list)
+    places: dict[tuple[bool, Kept], int] = field(default_factory=dict)
+    collapsed: bool = False
+    rows: int = 0
+    missing: int = 0
+    unusable: int = 0
+    kinds: set[Kind] = field(default_factory=set)
+    first: Value | None = None
+    missing_after: int | None = None
+    collapsed_extent: Extent | None = None
+    distinct: Distinct | None = None
+    seen: bool = False
+
+    def distinct_count(self) -> int:
+        """Return how many distinct values there are; beyond what is counted, a number that is too large."""
+        return len(self.values) if self.distinct is None else self.distinct.count()
+
+    def extent(self) -> Extent:
+        """Return what all values have in common."""
+        if self.collapsed_extent is not None:
+            return self.collapsed_extent
+        extent = Extent()
+        extent.add(value for value in self.values if not isinstance(value, Beyond))
+        return extent
+
+    def place(self, value: Kept) -> int:
+        """Return the place of a value, a new one when it has none."""
+        key = (isinstance(value, str), value)
+        place = self.places.get(key)
+        if place is None:
+            self.values.append(value)
+            place = self.places[key] = len(self.values)
+        return place
+
+
+def update(
+    summary: ColumnSummary, array: pa.Array | None, rows: int, plan: ColumnPlan
+) -> tuple[Codes, Codes | None]:
+    """Add a column of a batch.
+
+    Parameters
+    ----------
+    summary
+        Changed in place.
+    array
+        The column, None when the batch lacks it.
+    rows
+        Of the batch.
+    plan
+        How to keep the column.
+
+    Returns
+    -------
+    The place of every cell; and, when the column had to collapse, the new place of every earlier place.
+    """
+    is_first = summary.rows == 0
+    summary.rows += rows
+    if array is None or not rows:
+        summary.missing += rows
+        summary.seen = summary.seen or array is not None
+        return np.zeros(rows, dtype=np.int64), None
+    summary.seen = True
+    if plan.cut is not None:
+        return _add_cells(summary, _cut(summary, array, plan.cut), plan, is_first), None
+    moved = None
+    if not summary.collapsed:
+        cells = encode(array, infer_types=plan.infer_types)
+        occurring = _occurring(cells)
+        if len(summary.values) + len(occurring) <= plan.most_values or not _is_beyond(
+            summary, cells, occurring, plan
+        ):
+            return _add_cells(summary, cells, plan, is_first), None
+        moved = collapse(summary, plan)
+    if is_textual(array.type):
+        cells = encode(array, infer_types=plan.infer_types)
+        return _add_texts(summary, cells, plan, is_first), moved
+    return _add_numbers(summary, array, plan, is_first), moved
+
+
+def _cut(summary: ColumnSummary, array: pa.Array, cut: float) -> Cells:
+    numbers = numbers_of(array)
+    if numbers is None:
+        numbers, unusable = np.full(len(array), math.nan), len(array) - array.null_count
+        summary.unusable += unusable
+    return Cells(np.where(np.isnan(numbers), 0, 1 + (numbers > cut)), (0, 1))
+
+
+def _occurring(cells: Cells) -> list[int]:
+    counts = np.bincount(cells.codes, minlength=len(cells.values) + 1)
+    return [int(code) for code in np.flatnonzero(counts[1:]) + 1]
+
+
+def _is_beyond(summary: ColumnSummary, cells: Cells, occurring: Sequence[int], plan: ColumnPlan) -> bool:
+    values = (cells.values[code - 1] for code in occurring)
+    new = sum((isinstance(value, str), value) not in summary.places for value in values)
+    return len(summary.values) + new > plan.most_values
+
+
+def _add_cells(summary: ColumnSummary, cells: Cells, plan: ColumnPlan, is_first: bool) -> Codes:
+    """Add cells whose distinct values are all kept."""
+    before = len(summary.values)
+    occurring = _occurring(cells)
+    known = [(isinstance(v := cells.values[code - 1], str), v) in summary.places for code in occurring]
+    new = [code for code, is_known in zip(occurring, known, strict=True) if not is_known]
+    lookup = np.zeros(len(cells.values) + 1, dtype=np.int64)
+    for code in [*_by_first_cell(cells.codes, new), *occurring]:
+        value = cells.values[code - 1]
+        summary.kinds.add(kind_of(value))
+        lookup[code] = summary.place(value)
+    return _finished(summary, cells, lookup, before, is_first)
+
+
+def _finished(summary: ColumnSummary, cells: Cells, lookup: Codes, before: int, is_first: bool) -> Codes:
+    if is_first and cells.codes[0]:
+        summary.first = cells.values[int(cells.codes[0]) - 1]
+    places = lookup[cells.codes]
+    missing = int(np.count_nonzero(places == 0))
+    if missing and summary.missing_after is None:
+        earlier = places[: int(np.argmax(places == 0))]
+        summary.missing_after = max(before, int(earlier.max(initial=0)))
+    summary.missing += missing
+    return places
+
+
+def _by_first_cell(codes: Codes, wanted: list[int]) -> list[int]:
+    if len(wanted) <= 1:
+        return wanted
+    if len(wanted) <= _MOST_FIRSTS:
+        return sorted(wanted, key=lambda code: int(np.argmax(codes == code)))
+    found, firsts = np.unique(codes, return_index=True)
+    first = dict(zip(found.tolist(), firsts.tolist(), strict=True))
+    return sorted(wanted, key=first.__getitem__)
+
+
+def _add_texts(summary: ColumnSummary, cells: Cells, plan: ColumnPlan, is_first: bool) -> Codes:
+    """Add cells of text to a collapsed column."""
+    before = len(summary.values)
+    lookup = np.zeros(len(cells.values) + 1, dtype=np.int64)
+    occurring = _occurring(cells)
+    values = [cells.values[code - 1] for code in occurring]
+    for code, value in zip(occurring, values, strict=True):
+        summary.kinds.add(kind_of(value))
+        lookup[code] = summary.place(_reduced(value, plan))
+    _measure(summary, values)
+    return _finished(summary, cells, lookup, before, is_first)
+
+
+def _add_numbers(summary: ColumnSummary, array: pa.Array, plan: ColumnPlan, is_first: bool) -> Codes:
+    """Add numbers to a collapsed column, without looking at distinct values."""
+    numbers = floats(array)
+    present = ~np.isnan(numbers)
+    known = numbers[present]
+    integer = pa.types.is_integer(array.type)
+    summary.missing += numbers.size - known.size
+    if not known.size:
+        return np.zeros(numbers.size, dtype=np.int64)
+    summary.kinds.add("integer" if integer else "float")
+    _measure_numbers(summary, known)
+    if is_first and present[0]:
+        summary.first = int(numbers[0]) if integer else float(numbers[0])
+    classes = np.zeros(known.size, dtype=np.int64)
+    for threshold in plan.thresholds:
+        classes = 4 * classes + 2 * (known > threshold) + (np.trunc(known) > threshold)
+    lookup = np.zeros(4 ** len(plan.thresholds), dtype=np.int64)
+    for code in np.unique(classes):
+        lookup[code] = summary.place(_reduced(float(known[np.argmax(classes == code)]), plan, listed=False))
+    places = np.zeros(numbers.size, dtype=np.int64)
+    places[present] = lookup[classes]
+    for text in sorted(plan.listed):
+        value = as_number(text)
+        equal = None if value is None else numbers == value
+        if value is not None and equal is not None and equal.any():
+            places[equal] = summary.place(int(value) if integer else value)
+    return places
+
+
+def _reduced(value: Kept, plan: ColumnPlan, *, listed: bool = True) -> Kept:
+    """Return what stands for a value in a collapsed column."""
+    if isinstance(value, Beyond) or (listed and normalise(value) in plan.listed):
+        return value
+    number = as_number(value)
+    if number is None or math.isnan(number):
+        nothing = (False,) * len(plan.thresholds)
+        return Beyond(isinstance(value, str), nothing, nothing)
+    cut = math.trunc(number) if math.isfinite(number) else number
+    return Beyond(
+        isinstance(value, str),
+        tuple(number > threshold for threshold in plan.thresholds),
+        tuple(cut > threshold for threshold in plan.thresholds),
+    )
+
+
+def _measure(summary: ColumnSummary, values: Sequence[Value]) -> None:
+    """Take values into the extent of a collapsed column and the count of its distinct values."""
+    extent = summary.collapsed_extent = summary.collapsed_extent or Extent()
+    extent.add(values)
+    if summary.distinct is not None:
+        summary.distinct.add(hash_texts(value for value in values if isinstance(value, str)))
+        numbers = [float(value) for value in values if not isinstance(value, str)]
+        summary.distinct.add(hash_numbers(np.array(numbers, dtype=np.float64)))
+
+
+def _measure_numbers(summary: ColumnSummary, numbers: Floats) -> None:
+    extent = summary.collapsed_extent = summary.collapsed_extent or Extent()
+    is_integral = bool((numbers == np.floor(numbers)).all())
+    extent.add_numbers(float(numbers.min()), float(numbers.max()), is_integral)
+    extent.is_castable = extent.is_castable and bool(np.isfinite(numbers).all())
+    if summary.distinct is not None:
+        summary.distinct.add(hash_numbers(numbers))
+
+
+def collapse(summary: ColumnSummary, plan: ColumnPlan) -> Codes:
+    """Keep only what the rules tell apart; return the new place of every earlier place."""
+    before = summary.values
+    if summary.collapsed:
+        return np.arange(len(before) + 1)
+    summary.collapsed, summary.values, summary.places = True, [], {}
+    summary.distinct = Distinct() if plan.count_distinct else None
+    _measure(summary, [value for value in before if not isinstance(value, Beyond)])
+    return np.array([0, *(summary.place(_reduced(value, plan)) for value in before)], dtype=np.int64)
+
+
+def merge(left: ColumnSummary, right: ColumnSummary, plan: ColumnPlan) -> tuple[ColumnSummary, Codes, Codes]:
+    """Combine the summaries of a column over earlier and over later rows.
+
+    Returns
+    -------
+    The combined summary, and the new place of every place of the left and of the right one.
+    """
+    merged = _copy(left)
+    later = _copy(right)
+    of_left, of_right = np.arange(len(left.values) + 1), np.arange(len(right.values) + 1)
+    together = len(merged.places.keys() | later.places.keys())
+    if merged.collapsed or later.collapsed or together > plan.most_values:
+        of_left, of_right = collapse(merged, plan), collapse(later, plan)
+    if left.rows == 0:
+        merged.first = right.first
+    later_places = np.array([0, *(merged.place(value) for value in later.values)], dtype=np.int64)
+    merged.rows += later.rows
+    merged.missing += later.missing
+    merged.unusable += later.unusable
+    merged.kinds |= later.kinds
+    if merged.collapsed_extent is not None and later.collapsed_extent is not None:
+        merged.collapsed_extent = merged.collapsed_extent.joined(later.collapsed_extent)
+    if merged.missing_after is None and later.missing_after is not None:
+        known = int(later_places[: later.missing_after + 1].max())
+        merged.missing_after = max(len(left.values), known)
+    merged.seen = merged.seen or later.seen
+    if merged.distinct is not None and later.distinct is not None:
+        merged.distinct.add_all(later.distinct)
+    return merged, of_left, later_places[of_right]
+
+
+def _copy(summary: ColumnSummary) -> ColumnSummary:
+    copied = ColumnSummary(**{name: getattr(summary, name) for name in summary.__dataclass_fields__})
+    copied.values, copied.places, copied.kinds = (
+        list(summary.values),
+        dict(summary.places),
+        set(summary.kinds),
+    )
+    if summary.distinct is not None:
+        copied.distinct = Distinct()
+        copied.distinct.add_all(summary.distinct)
+    if summary.collapsed_extent is not None:
+        copied.collapsed_extent = replace(summary.collapsed_extent)
+    return copied

@@ -1,0 +1,261 @@
+"""From a summary to the statistics document: every metric of every group, by either set of rules."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from analyzers.bias.best_group import best_of
+from analyzers.bias.flip import Flip, flip_of
+from analyzers.bias.formulas import Floats
+from analyzers.bias.groups import Meaning, absent_text, select_groups, select_labels, select_predictions
+from analyzers.bias.metrics import METRICS, NO_GROUP_VARIABLE
+from analyzers.bias.model_metrics import basic_statistics, label_confusion, model_metrics
+from analyzers.bias.request import BiasRequest
+from analyzers.bias.resampling import Tables, spreads
+from analyzers.bias.selection import Problem, Selection, values_text
+from analyzers.bias.summary import MOST_STRATA, BiasSummary, SummaryPlan
+from analyzers.bias.tables import Cells, Counts, Group, Reading, against, cells_of, counts_of
+from analyzers.wording import shorten
+from contract.documents.bias import BiasStatistics, FacetStatistics, MetricValue
+
+NO_LABELS = "No row has a label"
+
+
+@dataclass
+class _Analysis:
+    """What is known while statistics are made."""
+
+    summary: BiasSummary
+    plan: SummaryPlan
+    meaning: Meaning
+    seed: int
+    problems: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def request(self) -> BiasRequest:
+        return self.plan.request
+
+    @property
+    def sound(self) -> bool:
+        return self.meaning.rules == "sound"
+
+
+def describe(summary: BiasSummary, plan: SummaryPlan, meaning: Meaning, seed: int) -> BiasStatistics:
+    """Return the statistics of all rows.
+
+    Parameters
+    ----------
+    summary, plan
+        What was kept, and why.
+    meaning
+        How columns are read.
+    seed
+        Of the intervals, and of samples of the flip test.
+    """
+    request = plan.request
+    statistics = BiasStatistics(
+        item_count=summary.rows,
+        label=request.label_name or request.label,
+        label_value_or_threshold=values_text(request.label_values),
+        facets=[],
+        has_labels=False,
+        evidence=summary,
+    )
+    if not summary.rows:
+        return statistics
+    analysis = _Analysis(summary, plan, meaning, seed)
+    reading = _read_outcomes(analysis)
+    statistics.has_labels = reading.labels is not None
+    statistics.has_predictions = reading.predictions is not None
+    if reading.labels is not None:
+        statistics.label_value_or_threshold = reading.labels.text
+    if reading.predictions is not None and plan.columns[plan.prediction or ""].cut is None:
+        statistics.predicted_label_value_or_threshold = reading.predictions.text
+    for index in range(len(request.facets)):
+        statistics.facets += _describe_facet(analysis, index, reading)
+    if request.facets and reading.labels is not None and reading.predictions is not None:
+        _describe_model(statistics, analysis, reading)
+    statistics.problems, statistics.notes = analysis.problems, analysis.notes
+    return statistics
+
+
+def _read_outcomes(analysis: _Analysis) -> Reading:
+    summary, plan, meaning = analysis.summary, analysis.plan, analysis.meaning
+    labels = predictions = None
+    try:
+        labels = select_labels(summary, plan, meaning)
+    except Problem as problem:
+        analysis.problems["label"] = str(problem)
+        return Reading(None, None, leave_out=analysis.sound)
+    if plan.prediction is not None and analysis.request.post_training is not None:
+        try:
+            predictions = select_predictions(summary, plan, meaning, labels)
+        except Problem as problem:
+            analysis.problems["post_training_bias"] = str(problem)
+        unusable = summary.columns[plan.prediction].unusable
+        if unusable:
+            analysis.notes.append(f"{unusable:,} cells of {plan.prediction!r} are no numbers.")
+    return Reading(labels, predictions, leave_out=analysis.sound)
+
+
+def _describe_facet(analysis: _Analysis, index: int, reading: Reading) -> list[FacetStatistics]:
+    name = " & ".join(analysis.request.facets[index].columns)
+    try:
+        groups = select_groups(analysis.summary, analysis.plan, analysis.meaning, index)
+    except Problem as problem:
+        analysis.problems[f"facet {name}"] = str(problem)
+        return []
+    cells = cells_of(analysis.summary, analysis.plan, index)
+    described = [
+        _describe_group(analysis, group, cells, reading, [index, number])
+        for number, group in enumerate(groups)
+    ]
+    if described and analysis.sound:
+        _note_rows_left_out(analysis, name, cells, groups[0], reading)
+        _compare_with_best(analysis, index, groups, described, cells, reading)
+    return described
+
+
+def _describe_group(
+    analysis: _Analysis, group: Group, cells: Cells, reading: Reading, number: list[int]
+) -> FacetStatistics:
+    counts = counts_of(cells, group, reading, analysis.plan)
+    facet = FacetStatistics(
+        facet=group.name,
+        value_or_threshold=group.text,
+        counts=_whole(counts.confusion),
+        strata_observed=None if counts.label_strata is None else _whole(counts.label_strata),
+        strata_predicted=None if counts.prediction_strata is None else _whole(counts.prediction_strata),
+        threshold=group.threshold,
+        missing=counts.missing,
+        basic_statistics=basic_statistics(counts.confusion, with_predictions=reading.predictions is not None),
+    )
+    request = analysis.request
+    if request.pre_training is not None and "label" not in analysis.problems:
+        facet.pre = [_measure(analysis, name, counts, reading, None) for name in sorted(request.pre_training)]
+    if request.post_training is not None and reading.predictions is not None:
+        flip = _flip(analysis, group, counts, reading)
+        facet.post = [
+            _measure(analysis, name, counts, reading, flip) for name in sorted(request.post_training)
+        ]
+    if analysis.sound:
+        _add_intervals(facet, counts, np.random.default_rng([analysis.seed, *number]))
+    return facet
+
+
+def _whole(counts: Floats) -> list[list[list[int]]]:
+    whole: list[list[list[int]]] = counts.astype(np.int64).tolist()
+    return whole
+
+
+def _measure(
+    analysis: _Analysis, name: str, counts: Counts, reading: Reading, flip: Flip | None
+) -> MetricValue:
+    metric = METRICS[name]
+    if reading.labels is None and metric.needs_labels:
+        return MetricValue(name, metric.description, None, NO_LABELS)
+    if metric.table == "neighbours":
+        problem = metric.problem(counts.confusion) or (None if flip is None else flip.problem)
+        value = flip.value if flip is not None and problem is None else None
+        return MetricValue(name, metric.description, value, problem)
+    table = counts.confusion
+    if metric.table == "strata":
+        strata = counts.label_strata if metric.stage == "pre" else counts.prediction_strata
+        problem = _strata_problem(analysis)
+        if strata is None or problem is not None:
+            return MetricValue(name, metric.description, None, problem or NO_GROUP_VARIABLE)
+        table = strata
+    problem = metric.problem(table)
+    value = None if problem is not None else float(metric.function(table))
+    return MetricValue(name, metric.description, value, problem)
+
+
+def _strata_problem(analysis: _Analysis) -> str | None:
+    column = analysis.request.group_variable
+    if column is None:
+        return NO_GROUP_VARIABLE
+    summary = analysis.summary.columns[column]
+    if not summary.seen and analysis.sound:
+        return absent_text("group_variable", column, analysis.summary.names)
+    if summary.collapsed:
+        return f"Group variable {shorten(column)!r} has more than {MOST_STRATA:,} distinct values"
+    return None
+
+
+def _flip(analysis: _Analysis, group: Group, counts: Counts, reading: Reading) -> Flip | None:
+    sample, prediction = analysis.summary.sample, analysis.plan.prediction
+    if sample is None or prediction is None or reading.predictions is None:
+        return None
+    if METRICS["FT"].problem(counts.confusion) is not None:
+        return None
+    flip = flip_of(sample, group, prediction, reading, analysis.seed)
+    analysis.notes += [note for note in flip.notes if note not in analysis.notes]
+    return flip
+
+
+def _add_intervals(facet: FacetStatistics, counts: Counts, generator: np.random.Generator) -> None:
+    metrics = [*(facet.pre or []), *(facet.post or [])]
+    values = {metric.name: float(metric.value) for metric in metrics if metric.value is not None}
+    tables = Tables(counts.confusion, counts.label_strata, counts.prediction_strata)
+    found = spreads(tables, values, generator)
+    for metric in metrics:
+        if metric.name in found:
+            metric.standard_error = found[metric.name].standard_error
+            metric.confidence_interval = found[metric.name].interval
+
+
+def _note_rows_left_out(analysis: _Analysis, name: str, cells: Cells, group: Group, reading: Reading) -> None:
+    counts = counts_of(cells, group, reading, analysis.plan)
+    if counts.missing:
+        analysis.notes.append(f"{counts.missing:,} rows have no value of facet {name!r} and are left out.")
+    if counts.incomplete:
+        note = f"{counts.incomplete:,} rows lack a label or a prediction and are left out."
+        if note not in analysis.notes:
+            analysis.notes.append(note)
+
+
+def _compare_with_best(
+    analysis: _Analysis,
+    index: int,
+    groups: list[Group],
+    described: list[FacetStatistics],
+    cells: Cells,
+    reading: Reading,
+) -> None:
+    """Add the metrics of each group against the one with the highest share of positives."""
+    best = best_of(analysis.summary, analysis.plan, analysis.meaning, index, groups, cells, reading)
+    if best is None:
+        return
+    wanted = {*(analysis.request.pre_training or ()), *(analysis.request.post_training or ())}
+    for group, facet in zip(groups, described, strict=True):
+        inside = group.contains(cells.places)
+        if (inside & best.contains(cells.places)).any():
+            continue
+        confusion = against(cells, group, best, reading, analysis.plan)
+        counts = Counts(confusion, None, None, 0, 0)
+        names = [metric.name for metric in [*(facet.pre or []), *(facet.post or [])]]
+        facet.best = best.text
+        facet.against_best = [
+            _measure(analysis, name, counts, reading, None)
+            for name in names
+            if name in wanted and METRICS[name].table == "confusion" and name != "GE"
+        ]
+
+
+def _describe_model(statistics: BiasStatistics, analysis: _Analysis, reading: Reading) -> None:
+    plan, summary = analysis.plan, analysis.summary
+    cells = cells_of(summary, plan, 0)
+    everyone = Group("", "", (plan.request.label,), ())
+    counts = counts_of(cells, everyone, reading, plan)
+    statistics.model_metrics = model_metrics(counts.confusion.sum(axis=0))
+    if plan.request.predicted_label is not None and _are_categories(reading.labels):
+        columns = (plan.request.label, plan.request.predicted_label)
+        label, prediction = ((name, summary.columns[name]) for name in columns)
+        statistics.confusion_matrix = label_confusion(cells, label, prediction)
+
+
+def _are_categories(labels: Selection | None) -> bool:
+    return labels is not None and labels.threshold is None

@@ -1,0 +1,215 @@
+"""What a request means for the data at hand: positive labels and predictions, and the groups of facets."""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from analyzers.bias import typing_sagemaker, typing_sound
+from analyzers.bias.column_summary import ColumnSummary
+from analyzers.bias.request import FacetRequest, Value
+from analyzers.bias.selection import Problem, Selection
+from analyzers.bias.summary import BiasSummary, SummaryPlan
+from analyzers.bias.tables import Group, cells_of
+from analyzers.wording import listing, shorten
+
+Rules = Literal["sound", "sagemaker"]
+
+# Facet names and groups of intersections; a comma separates the values of one group.
+INTERSECTION = " & "
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """How columns are read.
+
+    Parameters
+    ----------
+    rules
+        ``sound`` or ``sagemaker``.
+    thresholds
+        For facets and the label, by name, whether a single number is a threshold, where that is known from
+        elsewhere: a window is read as its baseline was.
+    """
+
+    rules: Rules
+    thresholds: dict[str, bool] = field(default_factory=dict)
+
+
+def select_labels(summary: BiasSummary, plan: SummaryPlan, meaning: Meaning) -> Selection | None:
+    """Return the positive labels; None when no row has a label.
+
+    Raises
+    ------
+    Problem
+        When the label values do not fit the column.
+    """
+    request = plan.request
+    if not request.label_values:
+        raise Problem(typing_sagemaker.NO_LABEL_VALUES)
+    column = summary.columns[request.label]
+    if meaning.rules == "sagemaker":
+        if not column.seen:
+            raise Problem(f"Label column {request.label} is not present in the dataset")
+        return typing_sagemaker.select(column, plan.columns[request.label], request.label_values)
+    if column.rows == column.missing:
+        return None
+    threshold = meaning.thresholds.get(request.label)
+    return typing_sound.select(column, plan.columns[request.label], request.label_values, threshold=threshold)
+
+
+def select_predictions(
+    summary: BiasSummary, plan: SummaryPlan, meaning: Meaning, labels: Selection | None
+) -> Selection | None:
+    """Return the positive predictions; None when there are none to read.
+
+    Raises
+    ------
+    Problem
+        When predictions cannot be compared with labels.
+    """
+    request, name = plan.request, plan.prediction
+    if name is None:
+        return None
+    column = summary.columns[name]
+    if meaning.rules == "sagemaker":
+        return _predictions_sagemaker(column, summary.columns[request.label], plan, name)
+    if column.rows == column.missing:
+        return None
+    if plan.columns[name].cut is not None:
+        return Selection("1", np.array([False, *(value == 1 for value in column.values)]))
+    threshold = labels.threshold is not None if labels is not None else meaning.thresholds.get(request.label)
+    return typing_sound.select(column, plan.columns[name], request.label_values, threshold=threshold)
+
+
+def _predictions_sagemaker(
+    column: ColumnSummary, labels: ColumnSummary, plan: SummaryPlan, name: str
+) -> Selection:
+    values = plan.request.label_values
+    if not column.seen:
+        raise Problem(f"Predicted label column {name} is not present in the dataset")
+    kinds = [typing_sagemaker.kind_of_column(each, len(values)) for each in (labels, column)]
+    if kinds[0] != kinds[1]:
+        raise Problem(typing_sagemaker.TYPES_DIFFER)
+    selection = typing_sagemaker.select(column, plan.columns[name], values, with_labels=labels)
+    if not selection.chosen[1:].any():
+        raise Problem(typing_sagemaker.NO_POSITIVE_PREDICTION)
+    return selection
+
+
+def select_groups(summary: BiasSummary, plan: SummaryPlan, meaning: Meaning, facet: int) -> list[Group]:
+    """Return the groups of a facet.
+
+    Raises
+    ------
+    Problem
+        When a column is not there, or its values do not fit.
+    """
+    request = plan.request.facets[facet]
+    for column in request.columns:
+        if not summary.columns[column].seen:
+            raise Problem(_absent(column, summary, meaning.rules))
+    name = INTERSECTION.join(request.columns)
+    if len(request.columns) == 1:
+        selections = _of_column(summary, plan, meaning, request.columns[0], _plain(request))
+        return [
+            Group(name, selection.text, request.columns, ((selection,),), selection.threshold)
+            for selection in selections
+        ]
+    if not request.values:
+        return _combinations(summary, plan, meaning, facet, name)
+    alternatives = tuple(
+        tuple(
+            _of_column(summary, plan, meaning, column, (value,))[0]
+            for column, value in zip(request.columns, values, strict=True)
+        )
+        for values in request.values
+        if isinstance(values, tuple)
+    )
+    text = ",".join(INTERSECTION.join(_part(part) for part in parts) for parts in alternatives)
+    return [Group(name, text, request.columns, alternatives)]
+
+
+def _plain(request: FacetRequest) -> tuple[Value, ...]:
+    return tuple(value for value in request.values if not isinstance(value, tuple))
+
+
+def _part(selection: Selection) -> str:
+    # The maximum of an interval differs between windows, so that of an intersection leaves it out.
+    return selection.text if selection.threshold is None else f">{selection.threshold:g}"
+
+
+def _of_column(
+    summary: BiasSummary, plan: SummaryPlan, meaning: Meaning, name: str, values: tuple[Value, ...]
+) -> list[Selection]:
+    column = summary.columns[name]
+    if meaning.rules == "sagemaker":
+        if not values:
+            return typing_sagemaker.every_value(column)
+        return [typing_sagemaker.select(column, plan.columns[name], values)]
+    if not values:
+        return typing_sound.every_value(name, column)
+    return [typing_sound.select(column, plan.columns[name], values, threshold=meaning.thresholds.get(name))]
+
+
+def _combinations(
+    summary: BiasSummary, plan: SummaryPlan, meaning: Meaning, facet: int, name: str
+) -> list[Group]:
+    """Return a group for each combination of values that occurs."""
+    columns = plan.request.facets[facet].columns
+    cells = cells_of(summary, plan, facet)
+    choices = [_of_column(summary, plan, meaning, column, ()) for column in columns]
+    groups = [
+        Group(name, INTERSECTION.join(part.text for part in parts), columns, (parts,))
+        for parts in itertools.product(*choices)
+    ]
+    occurring = [group for group in groups if group.contains(cells.places).any()]
+    if len(occurring) > typing_sound.MOST_GROUPS:
+        raise Problem(
+            f"facet {shorten(name)!r} has {len(occurring):,} combinations of values, more than the "
+            f"{typing_sound.MOST_GROUPS} that are compared in turn; list the combinations to compare in "
+            "value_or_threshold"
+        )
+    return occurring
+
+
+def _absent(column: str, summary: BiasSummary, rules: Rules) -> str:
+    if rules == "sagemaker":
+        return f"Facet column {column} is not present in the dataset"
+    return absent_text("facet", column, summary.names)
+
+
+def absent_text(role: str, column: str, names: tuple[str, ...]) -> str:
+    """Return why a column is missed, with the name that may be meant."""
+    close = difflib.get_close_matches(column, names, n=1)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    return f"{role} {column!r} is not in the data, whose columns are {listing(list(names), 20)}{hint}"
+
+
+def read_thresholds(plan: SummaryPlan, label: str, facets: list[tuple[str, str]]) -> dict[str, bool]:
+    """Return for label and facets of one column whether a baseline read its single number as a threshold.
+
+    Parameters
+    ----------
+    plan
+        With the request.
+    label
+        The label's values as the baseline prints them, such as ``1`` or ``(5, 10]``.
+    facets
+        Names of facets and their groups as the baseline prints them.
+    """
+    known = {plan.request.label: _is_interval(label)} if label and len(plan.request.label_values) == 1 else {}
+    groups = dict(facets)
+    for facet in plan.request.facets:
+        name = facet.columns[0]
+        if len(facet.columns) == 1 and len(facet.values) == 1 and name in groups:
+            known[name] = _is_interval(groups[name])
+    return known
+
+
+def _is_interval(text: str) -> bool:
+    return text.startswith("(") and text.endswith("]")

@@ -1,0 +1,285 @@
+"""The summary of bias analyses: tables of counts over the values of facet, label, prediction and stratum.
+
+One pass, bounded memory. What the values mean (which label is positive, which rows form the group) is decided
+when all rows are known, since Clarify's rules look at the whole column.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import pyarrow as pa
+
+from analyzers.bias import column_summary, row_sample
+from analyzers.bias.cells import Codes, Floats, as_number, normalise
+from analyzers.bias.column_summary import ColumnPlan, ColumnSummary
+from analyzers.bias.request import BiasRequest, Value
+from analyzers.bias.row_sample import RowSample, SamplePlan
+
+# Distinct values kept of a label or prediction, of a facet, of a group variable.
+MOST_LABELS = 64
+MOST_FACET_VALUES = 1_000
+MOST_STRATA = 5_000
+# Cells of one table: 32 MB.
+MOST_TABLE_CELLS = 1 << 22
+
+Table = Floats
+
+
+@dataclass(frozen=True)
+class SummaryPlan:
+    """What to keep for a request.
+
+    Parameters
+    ----------
+    request
+        What is asked.
+    infer_types
+        Whether text stands for what pandas would read from it.
+    numeric_texts
+        Whether text that is a number counts as one in the flip test.
+    count_distinct
+        Whether the rules ask for the number of distinct values of labels and facets.
+    seed
+        Of the sample for the flip test.
+    """
+
+    request: BiasRequest
+    infer_types: bool
+    numeric_texts: bool
+    count_distinct: bool
+    seed: int
+
+    @property
+    def prediction(self) -> str | None:
+        """Return the column of predictions or scores."""
+        return self.request.predicted_label or self.request.probability
+
+    @cached_property
+    def columns(self) -> dict[str, ColumnPlan]:
+        """Return how each column that plays a part is kept."""
+        request = self.request
+        listed: dict[str, list[Value]] = {request.label: list(request.label_values)}
+        most = {request.label: MOST_LABELS}
+        for facet in request.facets:
+            for place, column in enumerate(facet.columns):
+                values = [v[place] if isinstance(v, tuple) else v for v in facet.values]
+                listed.setdefault(column, []).extend(values)
+                most[column] = max(most.get(column, 0), MOST_FACET_VALUES)
+        if request.group_variable is not None:
+            most[request.group_variable] = max(most.get(request.group_variable, 0), MOST_STRATA)
+        if self.prediction is not None:
+            listed.setdefault(self.prediction, []).extend(request.label_values)
+            most[self.prediction] = max(most.get(self.prediction, 0), MOST_LABELS)
+        return {name: self._column(name, listed.get(name, []), size) for name, size in most.items()}
+
+    def _column(self, name: str, listed: list[Value], most_values: int) -> ColumnPlan:
+        is_score = name == self.request.probability and self.request.predicted_label is None
+        numbers = [number for value in listed if (number := as_number(value)) is not None]
+        # Clarify casts listed values to the column's type: 1.5 may come to mean 1.
+        casts = [str(int(number)) for number in numbers if np.isfinite(number)]
+        unlisted = any(name in facet.columns and not facet.values for facet in self.request.facets)
+        return ColumnPlan(
+            name=name,
+            most_values=most_values,
+            listed=frozenset((*(normalise(value) for value in listed), *casts)),
+            thresholds=tuple(dict.fromkeys(numbers)),
+            count_distinct=self.count_distinct or unlisted,
+            infer_types=self.infer_types,
+            cut=self.request.probability_threshold if is_score else None,
+        )
+
+    @cached_property
+    def axes(self) -> tuple[tuple[str, ...], ...]:
+        """Return the columns that span the table of each facet."""
+        shared = (self.request.label, self.prediction, self.request.group_variable)
+        return tuple(
+            tuple(dict.fromkeys((*facet.columns, *(name for name in shared if name is not None))))
+            for facet in self.request.facets
+        )
+
+    @cached_property
+    def sample(self) -> SamplePlan | None:
+        """Return what the flip test needs, None when it is not asked for."""
+        request = self.request
+        if self.prediction is None or "FT" not in (request.post_training or ()):
+            return None
+        facets = [column for facet in request.facets for column in facet.columns]
+        names = (request.label, request.predicted_label, request.probability)
+        return SamplePlan(
+            features=None if request.features is None else request.features,
+            excluded=frozenset(name for name in names if name is not None),
+            places=tuple(dict.fromkeys((*facets, self.prediction))),
+            numeric_texts=self.numeric_texts,
+            seed=self.seed,
+        )
+
+
+@dataclass
+class BiasSummary:
+    """What is kept of the rows.
+
+    Parameters
+    ----------
+    rows
+        How many there were.
+    names
+        Columns of the data, in order of appearance.
+    columns
+        By name, those that play a part.
+    tables
+        For each facet of the request, rows by the places of its axes; empty before the first row.
+    sample
+        Rows for the flip test.
+    """
+
+    rows: int = 0
+    names: tuple[str, ...] = ()
+    columns: dict[str, ColumnSummary] = field(default_factory=dict)
+    tables: list[Table] = field(default_factory=list)
+    sample: RowSample | None = None
+
+
+def summarize(batches: Iterable[pa.RecordBatch], plan: SummaryPlan) -> BiasSummary:
+    """Summarize record batches in order."""
+    summary = empty(plan)
+    for batch in batches:
+        if batch.num_rows:
+            _add(summary, batch, plan)
+    return summary
+
+
+def empty(plan: SummaryPlan) -> BiasSummary:
+    """Return the summary of no rows."""
+    return BiasSummary(
+        columns={name: ColumnSummary() for name in plan.columns},
+        tables=[np.zeros((1,) * len(axes)) for axes in plan.axes],
+        sample=None if plan.sample is None else RowSample(),
+    )
+
+
+def _add(summary: BiasSummary, batch: pa.RecordBatch, plan: SummaryPlan) -> None:
+    summary.names = tuple(dict.fromkeys((*summary.names, *batch.schema.names)))
+    places: dict[str, Codes] = {}
+    for name, column in plan.columns.items():
+        index = batch.schema.get_field_index(name)
+        array = batch.column(index) if index >= 0 else None
+        places[name], moved = column_summary.update(summary.columns[name], array, batch.num_rows, column)
+        if moved is not None:
+            _move(summary, name, moved, plan)
+    summary.rows += batch.num_rows
+    for index, axes in enumerate(plan.axes):
+        shape = _shape(summary, axes)
+        while np.prod(shape, dtype=float) > MOST_TABLE_CELLS and _shrink(summary, axes, places, plan):
+            shape = _shape(summary, axes)
+        table = _grown(summary.tables[index], shape)
+        summary.tables[index] = table
+        _count(table, [places[name] for name in axes])
+    if summary.sample is not None and plan.sample is not None:
+        row_sample.add(summary.sample, batch, places, plan.sample)
+
+
+def _count(table: Table, places: list[Codes]) -> None:
+    key = places[0]
+    for place, size in zip(places[1:], table.shape[1:], strict=True):
+        key = key * size + place
+    if table.size <= 4 * key.size:
+        table += np.bincount(key, minlength=table.size).reshape(table.shape)
+    else:
+        found, counts = np.unique(key, return_counts=True)
+        table.reshape(-1)[found] += counts
+
+
+def _shape(summary: BiasSummary, axes: tuple[str, ...]) -> tuple[int, ...]:
+    return tuple(len(summary.columns[name].values) + 1 for name in axes)
+
+
+def _grown(table: Table, shape: tuple[int, ...]) -> Table:
+    if table.shape == shape:
+        return table
+    grown = np.zeros(shape)
+    grown[tuple(slice(size) for size in table.shape)] = table
+    return grown
+
+
+def _shrink(summary: BiasSummary, axes: tuple[str, ...], places: dict[str, Codes], plan: SummaryPlan) -> bool:
+    """Collapse the column with most values among the axes; return False when none is left to collapse."""
+    open_columns = [name for name in axes if not summary.columns[name].collapsed]
+    if not open_columns:
+        return False
+    name = max(open_columns, key=lambda name: len(summary.columns[name].values))
+    moved = column_summary.collapse(summary.columns[name], plan.columns[name])
+    places[name] = moved[places[name]]
+    _move(summary, name, moved, plan)
+    return True
+
+
+def _move(summary: BiasSummary, name: str, moved: Codes, plan: SummaryPlan) -> None:
+    """Give the places of a column new numbers in all tables."""
+    for index, axes in enumerate(plan.axes):
+        if name in axes:
+            axis = axes.index(name)
+            summary.tables[index] = _moved(summary.tables[index], axis, moved)
+    if summary.sample is not None:
+        summary.sample = summary.sample.moved({name: moved})
+
+
+def _moved(table: Table, axis: int, moved: Codes, size: int | None = None) -> Table:
+    before = np.moveaxis(table, axis, 0)
+    # A table may not have grown to the newest places yet; what it has not counted needs no new place.
+    after = np.zeros((int(moved.max()) + 1 if size is None else size, *before.shape[1:]))
+    np.add.at(after, moved[: before.shape[0]], before)
+    return np.moveaxis(after, 0, axis)
+
+
+def merge(left: BiasSummary, right: BiasSummary, plan: SummaryPlan) -> BiasSummary:
+    """Combine the summaries of earlier and of later rows; associative."""
+    if not right.rows:
+        return left
+    if not left.rows:
+        return right
+    columns: dict[str, ColumnSummary] = {}
+    moves: dict[str, tuple[Codes, Codes]] = {}
+    for name, column in plan.columns.items():
+        columns[name], *moved = column_summary.merge(left.columns[name], right.columns[name], column)
+        moves[name] = (moved[0], moved[1])
+    for axes in plan.axes:
+        _shrink_merged(columns, axes, moves, plan)
+    merged = BiasSummary(
+        rows=left.rows + right.rows,
+        names=tuple(dict.fromkeys((*left.names, *right.names))),
+        columns=columns,
+    )
+    for index, axes in enumerate(plan.axes):
+        tables = [left.tables[index], right.tables[index]]
+        for side in range(2):
+            for axis, name in enumerate(axes):
+                size = len(columns[name].values) + 1
+                tables[side] = _moved(tables[side], axis, moves[name][side], size)
+        merged.tables.append(tables[0] + tables[1])
+    if left.sample is not None and right.sample is not None:
+        merged.sample = row_sample.merge(
+            left.sample.moved({name: moved for name, (moved, _) in moves.items()}),
+            right.sample.moved({name: moved for name, (_, moved) in moves.items()}),
+        )
+    return merged
+
+
+def _shrink_merged(
+    columns: dict[str, ColumnSummary],
+    axes: tuple[str, ...],
+    moves: dict[str, tuple[Codes, Codes]],
+    plan: SummaryPlan,
+) -> None:
+    """Collapse merged columns until a table over the axes is no larger than tables may be."""
+    while np.prod([len(columns[name].values) + 1.0 for name in axes]) > MOST_TABLE_CELLS:
+        open_columns = [name for name in axes if not columns[name].collapsed]
+        if not open_columns:
+            return
+        name = max(open_columns, key=lambda name: len(columns[name].values))
+        moved = column_summary.collapse(columns[name], plan.columns[name])
+        of_left, of_right = moves[name]
+        moves[name] = moved[of_left], moved[of_right]

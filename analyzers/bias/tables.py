@@ -1,0 +1,167 @@
+"""From a summary to the counts of one group against the rest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from analyzers.bias.cells import Floats
+from analyzers.bias.selection import Flags, Selection
+from analyzers.bias.summary import BiasSummary, SummaryPlan
+
+Places = dict[str, npt.NDArray[np.int64]]
+
+
+@dataclass(frozen=True)
+class Group:
+    """A group of a facet: rows of which, for each column, the place is chosen in one of the alternatives.
+
+    Parameters
+    ----------
+    name
+        Of the facet.
+    text
+        The group, such as ``0`` or ``(40, 75]``.
+    alternatives
+        Each a selection per column; one selection that holds suffices, of which every column must hold.
+    threshold
+        Of a continuous facet of one column.
+    """
+
+    name: str
+    text: str
+    columns: tuple[str, ...]
+    alternatives: tuple[tuple[Selection, ...], ...]
+    threshold: float | None = None
+
+    def contains(self, places: Places) -> Flags:
+        """Return which rows or cells are in the group."""
+        inside = np.zeros(len(places[self.columns[0]]), dtype=np.bool_)
+        for selections in self.alternatives:
+            every = np.ones_like(inside)
+            for column, selection in zip(self.columns, selections, strict=True):
+                every &= selection.chosen[places[column]]
+            inside |= every
+        return inside
+
+
+@dataclass(frozen=True)
+class Cells:
+    """The occupied cells of a facet's table: places by column, and rows in each."""
+
+    places: Places
+    rows: Floats
+
+    def where(self, kept: Flags) -> Cells:
+        """Return only some of the cells."""
+        return Cells({name: places[kept] for name, places in self.places.items()}, self.rows[kept])
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What labels and predictions mean.
+
+    Parameters
+    ----------
+    labels, predictions
+        The positive ones; None when no row has any, or they are not asked for.
+    leave_out
+        Whether rows without a label, prediction or facet are left out; else they are negative, and not in
+        the group.
+    """
+
+    labels: Selection | None
+    predictions: Selection | None
+    leave_out: bool
+
+
+@dataclass(frozen=True)
+class Counts:
+    """The counts of a group against the rest: see `analyzers.bias.metrics`.
+
+    `missing` counts rows without a value of the facet, `incomplete` rows left out for want of a label or a
+    prediction.
+    """
+
+    confusion: Floats
+    label_strata: Floats | None
+    prediction_strata: Floats | None
+    missing: int
+    incomplete: int
+
+
+def cells_of(summary: BiasSummary, plan: SummaryPlan, facet: int) -> Cells:
+    """Return the occupied cells of a facet's table."""
+    table = summary.tables[facet]
+    occupied = np.nonzero(table)
+    return Cells(dict(zip(plan.axes[facet], occupied, strict=True)), table[occupied])
+
+
+def counts_of(cells: Cells, group: Group, reading: Reading, plan: SummaryPlan) -> Counts:
+    """Return the counts of a group against all other rows."""
+    missing = _any_missing(cells, group.columns)
+    missing_rows = int(cells.rows[missing].sum())
+    incomplete = 0
+    if reading.leave_out:
+        cells = cells.where(~missing)
+        lacking = _any_missing(cells, tuple(_outcome_columns(reading, plan)))
+        incomplete = int(cells.rows[lacking].sum())
+        cells = cells.where(~lacking)
+    inside = group.contains(cells.places)
+    return _counted(cells, inside, reading, plan, missing_rows, incomplete)
+
+
+def _counted(
+    cells: Cells, inside: Flags, reading: Reading, plan: SummaryPlan, missing: int, incomplete: int
+) -> Counts:
+    observed = _outcome(cells, plan.request.label, reading.labels)
+    predicted = _outcome(cells, plan.prediction, reading.predictions)
+    key = (inside * 2 + observed) * 2 + predicted
+    confusion = np.bincount(key, weights=cells.rows, minlength=8).reshape(2, 2, 2)
+    column = plan.request.group_variable
+    has_labels, has_predictions = reading.labels is not None, reading.predictions is not None
+    return Counts(
+        confusion=confusion,
+        label_strata=_strata(cells, column, inside, observed) if column and has_labels else None,
+        prediction_strata=_strata(cells, column, inside, predicted) if column and has_predictions else None,
+        missing=missing,
+        incomplete=incomplete,
+    )
+
+
+def against(cells: Cells, group: Group, others: Group, reading: Reading, plan: SummaryPlan) -> Floats:
+    """Return ``counts[facet, observed, predicted]`` of a group (1) against another group (0)."""
+    inside, other = group.contains(cells.places), others.contains(cells.places)
+    kept = cells.where(inside | other)
+    return counts_of(kept, group, reading, plan).confusion
+
+
+def _any_missing(cells: Cells, columns: tuple[str, ...]) -> Flags:
+    missing = np.zeros(len(cells.rows), dtype=np.bool_)
+    for column in columns:
+        missing |= cells.places[column] == 0
+    return missing
+
+
+def _outcome_columns(reading: Reading, plan: SummaryPlan) -> list[str]:
+    columns = [plan.request.label] if reading.labels is not None else []
+    if reading.predictions is not None and plan.prediction is not None:
+        columns.append(plan.prediction)
+    return columns
+
+
+def _outcome(cells: Cells, column: str | None, selection: Selection | None) -> npt.NDArray[np.int64]:
+    if column is None or selection is None:
+        return np.zeros(len(cells.rows), dtype=np.int64)
+    return selection.chosen[cells.places[column]].astype(np.int64)
+
+
+def _strata(cells: Cells, column: str, inside: Flags, outcome: npt.NDArray[np.int64]) -> Floats:
+    """Return ``counts[stratum, facet, outcome]`` of strata that have rows, without rows of no stratum."""
+    known = cells.places[column] > 0
+    key = (cells.places[column][known] * 2 + inside[known]) * 2 + outcome[known]
+    counts = np.bincount(key, weights=cells.rows[known], minlength=4)
+    strata = np.append(counts, np.zeros(-len(counts) % 4)).reshape(-1, 2, 2)
+    return np.asarray(strata[strata.sum(axis=(1, 2)) > 0])
