@@ -1,0 +1,263 @@
+"""Bias jobs end to end: Clarify's job definitions, its files, and its decisions."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fixtures import fixture
+from job_runner import Result, run_job
+
+from containers.bias.main import main as monitor_bias
+
+HEADERS = [
+    *("Age", "Workclass", "fnlwgt", "Education", "Education-Num", "Marital Status", "Occupation"),
+    *("Relationship", "Ethnic group", "Sex", "Capital Gain", "Capital Loss", "Hours per week", "Country"),
+    "Target",
+]
+ADULT: dict[str, Any] = {
+    "headers": HEADERS,
+    "label_values_or_threshold": [1],
+    "facet": [{"name_or_index": "Sex", "value_or_threshold": [0]}],
+    "group_variable": "Age",
+}
+ALL = {"pre_training_bias": {"methods": "all"}, "post_training_bias": {"methods": "all"}}
+DOCUMENT = {
+    **ADULT,
+    "dataset_type": "application/json",
+    "features": "instances[*].features",
+    "label": "instances[*].label",
+    "predicted_label": "predicted_label",
+    "methods": ALL,
+}
+RULES = ("sound", "sagemaker")
+
+
+def bias(folder: Path, source: Path | None, config: dict[str, Any], **variables: Any) -> Result:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "analysis_config.json").write_text(json.dumps(config), encoding="utf-8")
+    variables = {"analysis_config": folder, "dataset_format": None, **variables}
+    return run_job(folder, source, command=monitor_bias, **variables)
+
+
+def metrics(analysis: dict[str, Any]) -> dict[tuple[str, str, str, str], Any]:
+    """Return every metric's value by stage, facet, value and name; infinities as text."""
+    return {
+        (stage, facet, value["value_or_threshold"], metric["name"]): metric["value"]
+        for stage in ("pre_training_bias_metrics", "post_training_bias_metrics")
+        if stage in analysis
+        for facet, values in analysis[stage]["facets"].items()
+        for value in values
+        for metric in value["metrics"]
+    }
+
+
+@pytest.fixture(scope="module")
+def adult_baseline(tmp_path_factory: pytest.TempPathFactory) -> Result:
+    """A baseline job from the rows and predictions of a real one."""
+    predictions = fixture("clarify/adult_json/validation_predictions.json")
+    config = {**DOCUMENT, "predicted_label_dataset_uri": str(predictions)}
+    source = fixture("clarify/adult_json/validation-dataset.json")
+    return bias(tmp_path_factory.mktemp("adult"), source, config, rules="sagemaker")
+
+
+def recorded(name: str) -> dict[str, Any]:
+    return json.loads(fixture(f"clarify/aws_notebook_outputs/{name}.json").read_text(encoding="utf-8"))
+
+
+def test_the_adult_baseline_is_that_of_the_real_job(adult_baseline: Result) -> None:
+    assert adult_baseline.exit_code == 0, adult_baseline.message
+    expected = recorded("bias_endpoint_json_baseline_analysis")
+    found = adult_baseline.document("analysis.json")
+    assert metrics(found) == pytest.approx(metrics(expected), rel=0, abs=1e-12)
+    assert without_values(found) == without_values(expected)
+
+
+def without_values(value: Any) -> Any:
+    """Return a document with `null` in place of every metric's value."""
+    if isinstance(value, dict):
+        return {key: None if key == "value" else without_values(member) for key, member in value.items()}
+    return [without_values(member) for member in value] if isinstance(value, list) else value
+
+
+@pytest.mark.parametrize("rules", RULES)
+def test_json_lines_and_csv_give_the_same_baseline(tmp_path: Path, rules: str) -> None:
+    document = json.loads(fixture("clarify/adult_json/validation-dataset.json").read_text(encoding="utf-8"))
+    predictions = json.loads(
+        fixture("clarify/adult_json/validation_predictions.json").read_text(encoding="utf-8")
+    )
+    rows = [
+        (instance["features"], instance["label"], guess)
+        for instance, guess in zip(document["instances"], predictions["predicted_label"], strict=True)
+    ]
+    lines = [json.dumps({"x": features, "y": label, "p": guess}) for features, label, guess in rows]
+    (tmp_path / "d.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    config = {**ADULT, "dataset_type": "application/jsonlines", "methods": ALL}
+    nested = bias(
+        tmp_path / "nested",
+        tmp_path / "d.jsonl",
+        {**config, "features": "x", "label": "y", "predicted_label": "p", "headers": [*HEADERS, "Guess"]},
+        rules=rules,
+    )
+    assert nested.exit_code == 0, nested.message
+    cells = [",".join(map(str, [*features, label, guess])) for features, label, guess in rows]
+    (tmp_path / "d.csv").write_text("\n".join([",".join([*HEADERS, "Guess"]), *cells]), encoding="utf-8")
+    config = {**config, "dataset_type": "text/csv", "label": "Target", "predicted_label": "Guess"}
+    del config["headers"]
+    table = bias(tmp_path / "table", tmp_path / "d.csv", config, rules=rules)
+    assert table.exit_code == 0, table.message
+    assert metrics(table.document("analysis.json")) == metrics(nested.document("analysis.json"))
+    expected = recorded("bias_endpoint_json_baseline_analysis")
+    assert metrics(table.document("analysis.json")) == pytest.approx(metrics(expected), rel=0, abs=1e-12)
+
+
+def merged(folder: Path, name: str, copies: int) -> Path:
+    record = json.dumps(recorded(name))
+    source = folder / "merge" / "loans" / "AllTraffic" / "2024" / "01" / "19" / "20"
+    source.mkdir(parents=True)
+    (source / "part-0.jsonl").write_text((record + "\n") * copies, encoding="utf-8")
+    return folder / "merge"
+
+
+def monitoring(folder: Path, name: str, copies: int, prediction: str) -> Result:
+    result = bias(
+        folder,
+        merged(folder, f"bias_{name}_json_merged_record", copies),
+        {**ADULT, "label": "instances[*].label"},
+        rules="sagemaker",
+        baseline_constraints=fixture(f"clarify/aws_notebook_outputs/bias_{name}_json_baseline_analysis.json"),
+        features_attribute="instances[*].features",
+        inference_attribute=prediction,
+        dataset_format='{"sagemakerMergeJson":{"captureIndexNames":["endpointInput","endpointOutput"]}}',
+    )
+    assert result.exit_code == 0, result.message
+    return result
+
+
+def test_a_monitoring_job_decides_as_the_real_one(tmp_path: Path) -> None:
+    result = monitoring(tmp_path, "endpoint", 10, "predictions[*].predicted_label")
+    cases = json.loads(fixture("clarify/bias_drift_aws_cases.json").read_text(encoding="utf-8"))["cases"]
+    case = next(case for case in cases if case["name"] == "endpoint_json")
+    assert [violation["metric_name"] for violation in result.violations] == case["violated_metrics"]
+    found = result.document("constraint_violations.json")
+    for ours, theirs in zip(decided(found), decided(recorded("bias_endpoint_json_violations")), strict=True):
+        assert ours[:-1] == theirs[:-1]
+        assert ours[-1] == pytest.approx(theirs[-1], rel=1e-12)
+
+
+def test_batch_output_is_decided_likewise_but_for_the_flip_test(tmp_path: Path) -> None:
+    # Of the endpoint's records there were ten copies, which are each other's nearest neighbours.
+    result = monitoring(tmp_path, "batch", 1, "SageMakerOutput.predictions[*].predicted_label")
+    cases = json.loads(fixture("clarify/bias_drift_aws_cases.json").read_text(encoding="utf-8"))["cases"]
+    case = next(case for case in cases if case["name"] == "endpoint_json")
+    expected = [name for name in case["violated_metrics"] if name != "FT"]
+    assert [violation["metric_name"] for violation in result.violations] == expected
+
+
+def decided(document: dict[str, Any]) -> list[tuple[Any, ...]]:
+    """Return what violations say: who, and the two numbers, up to their last digit."""
+    members = ("facet", "facet_value", "metric_name", "constraint_check_type")
+    return [
+        (*(violation[key] for key in members), numbers(violation["description"]))
+        for violation in document["violations"]
+    ]
+
+
+def numbers(description: str) -> list[float]:
+    wording = r"Metric value (\S+) doesn't meet the baseline constraint requirement (\S+)$"
+    found = re.search(wording, description)
+    assert found, description
+    return [float(text) for text in found.groups()]
+
+
+def test_our_own_constraints_are_a_baseline_too(adult_baseline: Result, tmp_path: Path) -> None:
+    source = fixture("clarify/adult_json/validation-dataset.json")
+    predictions = fixture("clarify/adult_json/validation_predictions.json")
+    config = {**DOCUMENT, "predicted_label_dataset_uri": str(predictions)}
+    for rules in RULES:
+        result = bias(
+            tmp_path / rules,
+            source,
+            config,
+            rules=rules,
+            baseline_constraints=adult_baseline.output,
+            fail_on_violations="true",
+        )
+        assert result.exit_code == 0, result.message
+        assert result.violations == []
+
+
+def test_a_clarify_job_definition_needs_no_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from contract import variables
+
+    folders = {name: tmp_path / name for name in ("config", "data", "output")}
+    for folder in folders.values():
+        folder.mkdir()
+    (folders["data"] / "d.csv").write_text("sex,y\n" + "f,1\nf,0\nm,1\nm,1\n" * 20, encoding="utf-8")
+    config = {
+        "dataset_type": "text/csv",
+        "label": "y",
+        "label_values_or_threshold": [1],
+        "facet": [{"name_or_index": "sex", "value_or_threshold": ["f"]}],
+        "methods": {
+            "pre_training_bias": {"methods": "all"},
+            "report": {"name": "report", "title": "Analysis Report"},
+        },
+    }
+    defaults = {variable.name: variable.default_for("monitor-bias") for variable in variables.VARIABLES}
+    assert defaults["analysis_config"] == "/opt/ml/processing/input/config"
+    assert defaults["dataset_source"] == "/opt/ml/processing/input/data"
+    assert defaults["output_path"] == "/opt/ml/processing/output"
+    result = bias(folders["config"], folders["data"], config, output_path=folders["output"])
+    assert result.exit_code == 0, result.message
+    assert "analysis.json" in result.files
+    value = metrics(result.document("analysis.json"))[("pre_training_bias_metrics", "sex", "f", "DPL")]
+    assert value == pytest.approx(0.5)
+
+
+def test_segments_are_analysed_each_by_itself(tmp_path: Path) -> None:
+    rows = "".join(
+        f"{sex},{age},{int(sex == 'm' or age > 40)}\n"
+        for age in (25, 30, 50)
+        for sex in "fm"
+        for _ in range(40)
+    )
+    (tmp_path / "d.csv").write_text("sex,age,y\n" + rows, encoding="utf-8")
+    config = {
+        "dataset_type": "text/csv",
+        "label": "y",
+        "label_values_or_threshold": [1],
+        "facet": [{"name_or_index": "sex", "value_or_threshold": ["f"]}],
+        "segment_config": [{"config_name": "age group", "name_or_index": "age", "segments": [["[18, 30]"]]}],
+        "methods": {"pre_training_bias": {"methods": ["DPL"]}},
+    }
+    result = bias(tmp_path, tmp_path / "d.csv", config)
+    assert result.exit_code == 0, result.message
+    segments = result.document("statistics.json")["segments"]
+    assert [segment["item_count"] for segment in segments] == [160, 80]
+
+
+def test_validation_reads_configuration_and_first_rows(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "d.csv").write_text("sex,y\n" + "f,1\nm,0\n" * 20, encoding="utf-8")
+    config = {
+        "dataset_type": "text/csv",
+        "label": "y",
+        "label_values_or_threshold": [1],
+        "facet": [{"name_or_index": "sx", "value_or_threshold": ["f"]}],
+    }
+    (tmp_path / "analysis_config.json").write_text(json.dumps(config), encoding="utf-8")
+    flags = ["--validate", f"--dataset-source={tmp_path / 'd.csv'}", f"--analysis-config={tmp_path}"]
+    flags.append(f"--output-message-file={tmp_path / 'message'}")
+    flags.append('--dataset-format={"csv":{}}')
+    assert monitor_bias(flags) == 2
+    assert (
+        "facet[0].name_or_index is 'sx', which is not in the data: did you mean sex?"
+        in capsys.readouterr().out
+    )
+    config["facet"] = [{"name_or_index": "sex", "value_or_threshold": ["f"]}]
+    (tmp_path / "analysis_config.json").write_text(json.dumps(config), encoding="utf-8")
+    assert monitor_bias(flags) == 0
+    assert "the first 40 rows have columns sex (text), y (int64)" in capsys.readouterr().out
