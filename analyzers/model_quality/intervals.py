@@ -52,11 +52,15 @@ def spread_of_total(deviations: Floats, rows: float) -> Spread | None:
     Returns
     -------
     Spread or None
-        None with fewer than two groups, or where squares overflow.
+        None with fewer than two groups, or deviations that are no numbers.
     """
-    with np.errstate(over="ignore", invalid="ignore"):
-        moments = tuple(float((deviations**power).sum()) / max(1, deviations.size) for power in (2, 3, 4))
-    return spread_of_moments(deviations.size, deviations.size / rows, moments)
+    # Divided by the largest, so that fourth powers stay numbers.
+    largest = float(np.abs(deviations).max(initial=0.0))
+    if not math.isfinite(largest):
+        return None
+    relative = deviations / largest if largest > 0.0 else deviations
+    moments = [float((relative**power).sum()) / max(1, relative.size) for power in (2, 3, 4)]
+    return spread_of_moments(deviations.size, largest * deviations.size / rows, moments)
 
 
 def spread_of_powers(count: int, powers: Floats) -> Spread | None:
