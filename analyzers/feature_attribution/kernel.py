@@ -144,7 +144,7 @@ class _Asked:
     def __init__(self, predict: Predict, use_logit: bool) -> None:
         self._predict = predict
         self._use_logit = use_logit
-        self.rows = 0
+        self._rows = 0
 
     def answers(self, table: Any) -> Floats:
         """Return the scores of a table, shape (rows, outputs)."""
@@ -154,8 +154,8 @@ class _Asked:
             scores = scores[:, None]
         if scores.ndim != 2 or len(scores) != rows:
             raise ModelError(
-                f"The model answered scores of shape {scores.shape} when asked for {rows} rows; it must answer "
-                "one score, or one list of scores, per row."
+                f"The model answered scores of shape {scores.shape} when asked for {rows} rows; it must "
+                "answer one score, or one list of scores, per row."
             )
         if not np.isfinite(scores).all():
             row = int(np.flatnonzero(~np.isfinite(scores).all(axis=1))[0])
@@ -169,8 +169,13 @@ class _Asked:
                 "methods.shap.use_logit needs probabilities, but the model answered scores from "
                 f"{scores.min():g} to {scores.max():g}; leave use_logit out."
             )
-        self.rows += rows
+        self._rows += rows
         return scores
+
+    def counted(self) -> int:
+        """Return the rows asked for since this was called last."""
+        rows, self._rows = self._rows, 0
+        return rows
 
     def link(self, scores: Floats) -> Floats:
         """Return scores in the units that values are computed in."""
@@ -212,7 +217,6 @@ def _explain_window(
     asked: _Asked, rows: Rows, expected: Floats, sampling: Sampling, position: int
 ) -> Explanation:
     """Return the values of one window; rows that occur again are solved once."""
-    asked_before = asked.rows
     differing = rows.differing()
     count, columns = differing.shape
     first = rows.first_alike()
@@ -246,7 +250,7 @@ def _explain_window(
         design=result.design[first],
         residuals=repeated[2],
         spread=repeated[3],
-        model_rows=asked.rows - asked_before,
+        model_rows=asked.counted(),
     )
 
 

@@ -199,8 +199,8 @@ def _fitting(baselines: Any, schema: pa.Schema) -> pa.RecordBatch:
             arrays.append(_plain(array).cast(field.type))
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             raise ConfigurationError(
-                f"The SHAP baseline's value for the feature {field.name!r} is {array.type}, which does not fit "
-                f"the rows' {field.type} ({error}); give a value of the feature's own type."
+                f"The SHAP baseline's value for the feature {field.name!r} is {array.type}, which does not "
+                f"fit the rows' {field.type} ({error}); give a value of the feature's own type."
             ) from None
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
 

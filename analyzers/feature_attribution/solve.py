@@ -7,14 +7,14 @@ Exact. All pairs were asked: the projection holds the weights of Shapley's formu
 
 Sampled. The odd part of any game is ``d(S) = sum over odd sets T of a_T prod_{i in T} z_i``, where ``z_i``
 is +1 for members of S and -1 for others, and ``phi_i = 2 sum over T containing i of a_T / |T|``. Least
-squares with Shapley's kernel (Lundberg and Lee 2017) fits the sets of one member and treats the rest as noise.
-Here the sets of one member are fitted freely and the rest is a Gaussian process whose variance falls by a
-constant factor from each odd order to the next (universal kriging; the covariance of two coalitions depends on
-their Hamming distance alone, through Krawtchouk polynomials). The best linear unbiased predictor of
-``phi`` uses what coalitions tell of each other: measured errors are a third of the kernel-weighted ones where
-half the pairs were asked, never higher for the models tried (docs/shapley.md). It is exact for models that
-are linear up to interactions of two features, it sums exactly to ``v(all) - v(none)``, and it comes with its
-own error: the kriging variance times a scale estimated from residuals left out one at a time.
+squares with Shapley's kernel (Lundberg and Lee 2017) fits the sets of one member and treats the rest as
+noise. Here the sets of one member are fitted freely, and the rest is a Gaussian process whose variance falls
+by a constant factor from each odd order to the next (universal kriging; the covariance of two coalitions
+depends on their Hamming distance alone, through Krawtchouk polynomials). So coalitions that overlap tell of
+each other. Values are exact for models with interactions of at most two features once there are as many
+pairs as features; they add up to ``v(all) - v(none)``; and they come with their own error, the kriging
+variance times a scale estimated from residuals left out one at a time. Measured beside the kernel-weighted
+fit in docs/shapley.md.
 """
 
 from __future__ import annotations

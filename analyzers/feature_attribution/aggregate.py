@@ -1,0 +1,230 @@
+"""Global values from local ones, with what coalitions and rows left to chance, in sums that merge."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import erfc
+from typing import Literal
+
+import numpy as np
+
+from analyzers.feature_attribution.explanation import Explanation
+from analyzers.feature_attribution.solve import Floats
+
+type Aggregation = Literal["mean_abs", "median", "mean_sq"]
+
+# Mean size of a normal deviate in units of its standard deviation.
+_MEAN_SIZE = float(np.sqrt(2.0 / np.pi))
+
+
+@dataclass(frozen=True)
+class GlobalSummary:
+    """Sums over explained rows; arrays have the shape (outputs, features) unless said otherwise.
+
+    Parameters
+    ----------
+    method
+        ``mean_abs``, ``median`` or ``mean_sq``.
+    rows
+        Explained rows.
+    sums, squares
+        Of what is averaged: sizes of local values, their squares, or (median) the values themselves.
+    totals, total_squares
+        Of the same added up over features, shape (outputs,).
+    coalition_variance
+        Variance of ``sums`` from the choice of coalitions.
+    noise
+        Sum of what is averaged as pure noise of the local standard errors would show it.
+    inflation
+        Sum of what the noise of local values adds to their sizes or squares on average.
+    local
+        Local values, kept for the median only; each of shape (rows, outputs, features).
+    """
+
+    method: Aggregation
+    rows: int
+    sums: Floats
+    squares: Floats
+    totals: Floats
+    total_squares: Floats
+    coalition_variance: Floats
+    noise: Floats
+    inflation: Floats
+    local: tuple[Floats, ...] = ()
+
+
+@dataclass(frozen=True)
+class GlobalValues:
+    """Global attributions; arrays have the shape (outputs, features) unless said otherwise.
+
+    Parameters
+    ----------
+    values
+        Mean of absolute local values, plain median of signed ones, or mean of squares.
+    coalition_error
+        Standard error from the choice of coalitions; 0 where values are exact, NaN where unknown.
+    inflation
+        Estimate of what the noise of local values adds to ``values``: small values of either sign have larger
+        sizes on average than the value they stand for. 0 for the median.
+    instance_error
+        Standard error from the choice of rows, as draws from many.
+    noise_floor
+        What a feature without any influence would show for its coalition errors alone; 0 for the median.
+    total, total_error
+        Of the values of all features together, and its standard error, shape (outputs,).
+    rows
+        Explained rows.
+    """
+
+    values: Floats
+    coalition_error: Floats
+    inflation: Floats
+    instance_error: Floats
+    noise_floor: Floats
+    total: Floats
+    total_error: Floats
+    rows: int
+
+    @property
+    def standard_error(self) -> Floats:
+        """Errors of coalitions and rows and the inflation together.
+
+        What coalitions leave to chance in each row alone is in the scatter of rows too, and counts twice.
+        """
+        return np.hypot(np.hypot(self.coalition_error, self.inflation), self.instance_error)
+
+
+def empty(method: Aggregation, outputs: int = 0, features: int = 0) -> GlobalSummary:
+    """Return the summary of no rows: the identity of `merge`."""
+    zeros = np.zeros((outputs, features))
+    return GlobalSummary(method, 0, zeros, zeros, zeros.sum(axis=1), zeros.sum(axis=1), zeros, zeros, zeros)
+
+
+def summarize(explanation: Explanation, method: Aggregation) -> GlobalSummary:
+    """Return the sums over one window, whose designs no other window uses.
+
+    Parameters
+    ----------
+    explanation
+        Of whole windows, as `kernel.explain_windows` gives them.
+    method
+        What is averaged.
+    """
+    local, error = explanation.local, explanation.standard_error
+    slope: Floats | None
+    if method == "mean_abs":
+        averaged, slope, noise = np.abs(local), np.sign(local), error * _MEAN_SIZE
+        inflation = _mean_size_beyond(np.sqrt(np.maximum(local**2 - error**2, 0.0)), error)
+    elif method == "mean_sq":
+        averaged, slope, noise = local**2, 2.0 * local, error**2
+        inflation = error**2
+    else:
+        averaged, slope, noise = local, None, np.zeros_like(local)
+        inflation = noise
+    totals = averaged.sum(axis=2)
+    return GlobalSummary(
+        method=method,
+        rows=len(local),
+        sums=averaged.sum(axis=0),
+        squares=(averaged**2).sum(axis=0),
+        totals=totals.sum(axis=0),
+        total_squares=(totals**2).sum(axis=0),
+        coalition_variance=_coalition_variance(explanation, slope),
+        noise=noise.sum(axis=0),
+        inflation=inflation.sum(axis=0),
+        local=(local,) if method == "median" else (),
+    )
+
+
+def _coalition_variance(explanation: Explanation, slope: Floats | None) -> Floats:
+    """Return the variance of a sum over rows whose errors are correlated within designs.
+
+    A design's error is linear in the games it is applied to, so the error of a weighted sum of values is that
+    of one value of the weighted sum of games. That holds where all rows differ from the baseline in the same
+    features, and is close to it elsewhere. A median hangs on a few neighbours: without weights the errors of
+    a design count as one.
+    """
+    variance = np.zeros(explanation.local.shape[1:])
+    for number in np.unique(explanation.design[explanation.design >= 0]):
+        rows = explanation.design == number
+        residuals, spread = explanation.residuals[rows], explanation.spread[rows][:, None, :]
+        if slope is None:
+            scale = np.sqrt(np.mean(residuals**2, axis=2))
+            variance += (scale[:, :, None] * spread).sum(axis=0) ** 2
+        else:
+            combined = np.einsum("nof,nor->ofr", slope[rows] * spread, residuals)
+            variance += np.mean(combined**2, axis=2)
+    return variance
+
+
+def _mean_size_beyond(size: Floats, error: Floats) -> Floats:
+    """Return how much larger the mean size of a normal deviate is than the size of its mean."""
+    beyond = np.zeros_like(size)
+    noisy = error > 0.0
+    ratio = size[noisy] / error[noisy]
+    below = np.asarray([erfc(value) for value in (ratio / np.sqrt(2.0)).tolist()])
+    beyond[noisy] = error[noisy] * (_MEAN_SIZE * np.exp(-(ratio**2) / 2.0) - ratio * below)
+    beyond[np.isnan(error)] = np.nan
+    return beyond
+
+
+def merge(one: GlobalSummary, other: GlobalSummary) -> GlobalSummary:
+    """Return the sums over the rows of both."""
+    if not one.rows or not other.rows:
+        return one if one.rows else other
+    return GlobalSummary(
+        method=one.method,
+        rows=one.rows + other.rows,
+        sums=one.sums + other.sums,
+        squares=one.squares + other.squares,
+        totals=one.totals + other.totals,
+        total_squares=one.total_squares + other.total_squares,
+        coalition_variance=one.coalition_variance + other.coalition_variance,
+        noise=one.noise + other.noise,
+        inflation=one.inflation + other.inflation,
+        local=one.local + other.local,
+    )
+
+
+def describe(summary: GlobalSummary) -> GlobalValues:
+    """Return the global values of at least one row.
+
+    Notes
+    -----
+    Errors of means are ``s / sqrt(rows)`` with the sample standard deviation, 0 for a single row. The error
+    of a median is half the distance between the order statistics half a root of ``rows`` before and after.
+    """
+    rows = summary.rows
+    values = summary.sums / rows
+    instance_error = _error_of_mean(summary.sums, summary.squares, rows)
+    total = summary.totals / rows
+    total_instance = _error_of_mean(summary.totals, summary.total_squares, rows)
+    coalition_error = np.sqrt(summary.coalition_variance) / rows
+    total_coalition = np.sqrt(summary.coalition_variance.sum(axis=1)) / rows
+    if summary.method == "median":
+        ordered = np.sort(np.concatenate(summary.local), axis=0)
+        values = np.median(ordered, axis=0)
+        reach = np.sqrt(rows) / 2.0
+        low = int(np.floor(max(0.0, (rows - 1) / 2.0 - reach)))
+        high = int(np.ceil(min(rows - 1.0, (rows - 1) / 2.0 + reach)))
+        instance_error = (ordered[high] - ordered[low]) / 2.0
+        total = np.abs(values).sum(axis=1)
+        total_instance = np.sqrt((instance_error**2).sum(axis=1))
+    return GlobalValues(
+        values=values,
+        coalition_error=coalition_error,
+        inflation=summary.inflation / rows,
+        instance_error=instance_error,
+        noise_floor=summary.noise / rows,
+        total=total,
+        total_error=np.hypot(np.hypot(total_instance, total_coalition), summary.inflation.sum(axis=1) / rows),
+        rows=rows,
+    )
+
+
+def _error_of_mean(sums: Floats, squares: Floats, rows: int) -> Floats:
+    if rows < 2:
+        return np.zeros_like(sums)
+    # Sums of squares lose digits where values hardly vary; their difference is then no less than zero.
+    variance = np.maximum(squares - sums**2 / rows, 0.0) / (rows - 1)
+    return np.asarray(np.sqrt(variance / rows), dtype=np.float64)
