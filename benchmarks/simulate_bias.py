@@ -10,17 +10,25 @@ the tables of a full run.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import multiprocessing
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
 
+from analyzers.bias.analyzer import BiasAnalyzer
 from analyzers.bias.check import Rules, check
 from analyzers.bias.comparison import tables_of
 from analyzers.bias.formulas import Floats
 from analyzers.bias.metrics import METRICS
+from analyzers.bias.request import ALL_POST, BiasRequest, FacetRequest
 from analyzers.bias.resampling import spreads
 from analyzers.bias.suggest import suggest
 from contract.analyzer import Baseline
@@ -32,6 +40,9 @@ BASELINE_ROWS = (2_000, 20_000)
 CHANGED_ROWS = 5_000
 COVERAGE_ROWS = (500, 2_000, 20_000)
 MINORITY = 0.1
+
+Counts = npt.NDArray[np.int64]
+RunAll = Callable[[Callable[["Cell"], Any], Iterable["Cell"]], Iterator[Any]]
 
 
 @dataclass(frozen=True)
@@ -108,16 +119,41 @@ POPULATIONS = (
 )
 
 
-def draw(population: Population, rows: int, generator: np.random.Generator) -> BiasStatistics:
-    """Return the statistics of rows drawn from a population."""
-    shape = population.cells.shape
-    counts = generator.multinomial(rows, population.cells.ravel()).reshape(shape)
+def draw_counts(population: Population, rows: int, generator: np.random.Generator) -> Counts:
+    """Return how many of the rows drawn from a population are in each of its cells."""
+    counts = generator.multinomial(rows, population.cells.ravel())
+    return counts.reshape(population.cells.shape)
+
+
+def describe(population: Population, counts: Counts) -> BiasStatistics:
+    """Return the statistics of rows with these counts, without intervals."""
     facets = [_facet(population, counts, *group) for group in population.groups()]
-    return BiasStatistics(rows, "label", "1", facets, has_labels=True, has_predictions=True)
+    return BiasStatistics(int(counts.sum()), "label", "1", facets, has_labels=True, has_predictions=True)
+
+
+def describe_rows(population: Population, counts: Counts) -> BiasStatistics:
+    """Return the same statistics as a job makes them: of rows, by the analyzer, with intervals."""
+    cells = np.repeat(np.arange(counts.size), counts.ravel())
+    columns = np.unravel_index(cells, counts.shape)
+    names = ("sex", "region", "stratum", "label", "prediction")
+    batch = pa.RecordBatch.from_pydict(dict(zip(names, columns, strict=True)))
+    facets: dict[str, list[int]] = {}
+    for facet, value, _, _ in population.groups():
+        facets.setdefault(facet, []).append(int(value))
+    request = BiasRequest(
+        label="label",
+        label_values=(1,),
+        facets=tuple(FacetRequest((facet,), (value,)) for facet in facets for value in facets[facet]),
+        group_variable="stratum" if population.has_strata else None,
+        predicted_label="prediction",
+        post_training=tuple(name for name in ALL_POST if name != "FT"),
+    )
+    analyzer = BiasAnalyzer("sound", request)
+    return analyzer.describe(analyzer.summarize([batch]))
 
 
 def _facet(
-    population: Population, counts: np.ndarray, facet: str, value: str, axis: int, position: int
+    population: Population, counts: Counts, facet: str, value: str, axis: int, position: int
 ) -> FacetStatistics:
     group = np.take(counts, position, axis)
     # Rest and group against stratum, observed, predicted.
@@ -167,28 +203,36 @@ class Rates:
         return self.alarmed / max(1, self.windows)
 
 
-def simulate(
-    population: Population,
-    rows: int,
-    baseline_rows: int,
-    windows: int,
-    generator: np.random.Generator,
-    *,
-    changed: bool = False,
-) -> dict[Rules, Rates]:
-    """Return, per set of rules, how many windows raised a violation; each has a baseline of its own.
+@dataclass(frozen=True)
+class Cell:
+    """One cell of a table: windows of a population beside baselines of their own.
 
-    With the change, only violations of the metrics of predictions (DPPL, DI) of the minority count.
+    With the change, only violations of the metrics of predictions (DPPL, DI) of the minority count. Through
+    rows, every window passes the whole analyzer.
     """
+
+    population: Population
+    baseline_rows: int
+    rows: int
+    windows: int
+    seed: int
+    changed: bool = False
+    through_rows: bool = False
+
+
+def simulate(cell: Cell) -> dict[Rules, Rates]:
+    """Return, per set of rules, how many windows raised a violation."""
+    generator = np.random.default_rng(cell.seed)
     rates = {rules: Rates() for rules in RULES}
-    now = population.changed() if changed else population
-    for number in range(windows):
-        before = draw(population, baseline_rows, generator)
-        baseline = Baseline(before, suggest(before, None))
-        window = draw(now, rows, generator)
+    before, now = cell.population, cell.population.changed() if cell.changed else cell.population
+    look = describe_rows if cell.through_rows else describe
+    for number in range(cell.windows):
+        known = look(before, draw_counts(before, cell.baseline_rows, generator))
+        baseline = Baseline(known, suggest(known, None))
+        window = look(now, draw_counts(now, cell.rows, generator))
         for rules, rate in rates.items():
             found = check(window, baseline, rules=rules, seed=number).violations.violations
-            if changed:
+            if cell.changed:
                 found = [one for one in found if one.metric_name in ("DPPL", "DI")]
                 found = [one for one in found if one.extra["facet"] == "sex"]
             rate.windows += 1
@@ -197,16 +241,15 @@ def simulate(
     return rates
 
 
-def coverage(
-    population: Population, rows: int, windows: int, generator: np.random.Generator
-) -> dict[str, float]:
+def coverage(population: Population, rows: int, windows: int, seed: int) -> dict[str, float]:
     """Return, per metric, the share of windows whose 95 % interval holds the population's value."""
+    generator = np.random.default_rng(seed)
     very_many = np.rint(population.cells * 1e12)
     truth = metric_values(_facet(population, very_many, "sex", "1", 0, 1))
     held: Counter[str] = Counter()
     measured: Counter[str] = Counter()
     for _ in range(windows):
-        facet = draw(population, rows, generator).facets[0]
+        facet = describe(population, draw_counts(population, rows, generator)).facets[0]
         values = {m.name: m.value for m in [*(facet.pre or []), *(facet.post or [])] if m.value is not None}
         for name, one in spreads(tables_of(facet), values, generator).items():
             value = truth[name].value
@@ -215,52 +258,82 @@ def coverage(
     return {name: held[name] / measured[name] for name in sorted(measured)}
 
 
-def print_false_alarms(windows: int, seed: int) -> None:
-    generator = np.random.default_rng(seed)
-    print("| population | baseline | rows | false alarms, sound | false alarms, sagemaker |")
-    print("|---|---:|---:|---:|---:|")
-    for population in POPULATIONS:
-        for baseline_rows in BASELINE_ROWS:
-            for rows in WINDOW_ROWS:
-                rates = simulate(population, rows, baseline_rows, windows, generator)
-                shares = " | ".join(f"{100.0 * rates[rules].share:.2f} %" for rules in RULES)
-                print(f"| {population.name} | {baseline_rows:,} | {rows:,} | {shares} |", flush=True)
+def print_false_alarms(run_all: RunAll, windows: int, seed: int) -> None:
+    cells = [
+        Cell(population, baseline_rows, rows, windows, seed)
+        for population in POPULATIONS
+        for baseline_rows in BASELINE_ROWS
+        for rows in WINDOW_ROWS
+    ]
+    few = max(1, windows // 10)
+    cells += [
+        Cell(POPULATIONS[-1], BASELINE_ROWS[-1], rows, few, seed, through_rows=True) for rows in WINDOW_ROWS
+    ]
+    print("| population | baseline | rows | windows | false alarms, sound | false alarms, sagemaker |")
+    print("|---|---:|---:|---:|---:|---:|")
+    for cell, rates in zip(cells, run_all(simulate, cells), strict=True):
+        shares = " | ".join(f"{100.0 * rates[rules].share:.2f} %" for rules in RULES)
+        name = cell.population.name + (", through the analyzer" if cell.through_rows else "")
+        print(
+            f"| {name} | {cell.baseline_rows:,} | {cell.rows:,} | {cell.windows:,} | {shares} |", flush=True
+        )
 
 
-def print_found(windows: int, seed: int) -> None:
-    generator = np.random.default_rng(seed + 1)
-    print("\nThe minority's positive predictions halved, windows of 5,000 rows\n")
+def print_found(run_all: RunAll, windows: int, seed: int) -> None:
+    cells = [
+        Cell(population, baseline_rows, CHANGED_ROWS, windows, seed, changed=True)
+        for population in POPULATIONS
+        for baseline_rows in BASELINE_ROWS
+    ]
+    print(f"\nThe minority's positive predictions halved, windows of {CHANGED_ROWS:,} rows\n")
     print("| population | baseline | found, sound | found, sagemaker |")
     print("|---|---:|---:|---:|")
-    for population in POPULATIONS:
-        for baseline_rows in BASELINE_ROWS:
-            rates = simulate(population, CHANGED_ROWS, baseline_rows, windows, generator, changed=True)
-            shares = " | ".join(f"{100.0 * rates[rules].share:.1f} %" for rules in RULES)
-            print(f"| {population.name} | {baseline_rows:,} | {shares} |", flush=True)
+    for cell, rates in zip(cells, run_all(simulate, cells), strict=True):
+        shares = " | ".join(f"{100.0 * rates[rules].share:.1f} %" for rules in RULES)
+        print(f"| {cell.population.name} | {cell.baseline_rows:,} | {shares} |", flush=True)
 
 
-def print_coverage(windows: int, seed: int) -> None:
-    generator = np.random.default_rng(seed + 2)
-    for population in POPULATIONS:
-        shares = {rows: coverage(population, rows, windows, generator) for rows in COVERAGE_ROWS}
-        print(f"\nCoverage of 95 % intervals, {population.name}\n")
-        print("| metric | " + " | ".join(f"{rows:,} rows" for rows in COVERAGE_ROWS) + " |")
-        print("|---|" + "---:|" * len(COVERAGE_ROWS))
-        for name in shares[COVERAGE_ROWS[-1]]:
-            cells = " | ".join(
-                f"{100.0 * shares[rows][name]:.1f} %" if name in shares[rows] else ""
-                for rows in COVERAGE_ROWS
-            )
-            print(f"| {name} | {cells} |", flush=True)
+def print_coverage(run_all: RunAll, windows: int, seed: int) -> None:
+    cells = [Cell(population, 0, rows, windows, seed) for population in POPULATIONS for rows in COVERAGE_ROWS]
+    found = list(run_all(_coverage_of, cells))
+    print("\nCoverage of 95 % intervals: mean over the populations, and the lowest\n")
+    print("| metric | " + " | ".join(f"{rows:,} rows" for rows in COVERAGE_ROWS) + " |")
+    print("|---|" + "---:|" * len(COVERAGE_ROWS))
+    for name in sorted({name for shares in found for name in shares}):
+        texts = []
+        for rows in COVERAGE_ROWS:
+            pairs = zip(cells, found, strict=True)
+            shares = [one[name] for cell, one in pairs if cell.rows == rows and name in one]
+            texts.append(f"{100.0 * np.mean(shares):.1f} % ({100.0 * min(shares):.1f} %)")
+        print(f"| {name} | {' | '.join(texts)} |")
 
 
-def run(windows: int, seed: int) -> None:
-    """Print all tables: `windows` per cell, a fifth as many where the change is in and for coverage."""
+def _coverage_of(cell: Cell) -> dict[str, float]:
+    return coverage(cell.population, cell.rows, cell.windows, cell.seed)
+
+
+def run(windows: int, seed: int, processes: int | None = None) -> None:
+    """Print all tables: `windows` per cell, a fifth as many where the change is in and for coverage.
+
+    Parameters
+    ----------
+    windows
+        Windows without change in each cell.
+    seed
+        Of everything drawn.
+    processes
+        How many at once; None takes one per core, 1 none beside this one.
+    """
     started = time.monotonic()
     fewer = max(1, windows // 5)
-    print_false_alarms(windows, seed)
-    print_found(fewer, seed)
-    print_coverage(fewer, seed)
+    with contextlib.ExitStack() as stack:
+        run_all: RunAll = map
+        if processes != 1:
+            spawn = multiprocessing.get_context("spawn")
+            run_all = stack.enter_context(ProcessPoolExecutor(processes, mp_context=spawn)).map
+        print_false_alarms(run_all, windows, seed)
+        print_found(run_all, fewer, seed + 1)
+        print_coverage(run_all, fewer, seed + 2)
     print(
         f"\n{windows} windows without change per cell, {fewer} with it and for coverage; a new baseline for "
         f"every window; seed {seed}; {time.monotonic() - started:.0f} s"

@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 
 from benchmarks import simulate_bias
-from benchmarks.simulate_bias import POPULATIONS, coverage, simulate
+from benchmarks.simulate_bias import (
+    POPULATIONS,
+    Cell,
+    Population,
+    coverage,
+    describe,
+    describe_rows,
+    draw_counts,
+    simulate,
+)
 
 BY_NAME = {population.name: population for population in POPULATIONS}
 
@@ -14,7 +23,7 @@ BY_NAME = {population.name: population for population in POPULATIONS}
 @pytest.mark.parametrize("name", ["30 % positive, fair", "30 % positive, 5 strata"])
 @pytest.mark.parametrize("rows", [500, 2_000, 20_000])
 def test_windows_without_change_raise_nothing(name: str, rows: int) -> None:
-    rates = simulate(BY_NAME[name], rows, 20_000, 40, np.random.default_rng(rows))
+    rates = simulate(Cell(BY_NAME[name], 20_000, rows, 40, seed=rows))
     # One of 40 is what the budget allows; more would be a rate of several per cent.
     assert rates["sound"].alarmed <= 1
     assert rates["sagemaker"].alarmed > 30
@@ -22,15 +31,31 @@ def test_windows_without_change_raise_nothing(name: str, rows: int) -> None:
 
 @pytest.mark.parametrize("name", ["50 % positive, fair", "30 % positive, fair"])
 def test_half_the_selection_rate_is_found(name: str) -> None:
-    rates = simulate(BY_NAME[name], 5_000, 20_000, 12, np.random.default_rng(7), changed=True)
+    rates = simulate(Cell(BY_NAME[name], 20_000, 5_000, 12, seed=7, changed=True))
     assert rates["sound"].alarmed == 12
 
 
 @pytest.mark.parametrize("name", ["10 % positive, fair", "30 % positive, 60 strata"])
 def test_intervals_hold_the_truth(name: str) -> None:
-    shares = coverage(BY_NAME[name], 2_000, 60, np.random.default_rng(11))
+    shares = coverage(BY_NAME[name], 2_000, 60, seed=11)
     assert len(shares) >= 18
     assert min(shares.values()) >= 0.85
+
+
+@pytest.mark.parametrize("population", POPULATIONS[3:], ids=lambda population: population.name)
+def test_tables_say_what_rows_say(population: Population) -> None:
+    counts = draw_counts(population, 1_000, np.random.default_rng(3))
+    of_tables, of_rows = describe(population, counts), describe_rows(population, counts)
+    assert len(of_tables.facets) == len(of_rows.facets)
+    for ours, theirs in zip(of_tables.facets, of_rows.facets, strict=True):
+        assert (ours.facet, ours.value_or_threshold) == (theirs.facet, theirs.value_or_threshold)
+        assert ours.counts == theirs.counts
+        occupied = [stratum for stratum in ours.strata_observed or [] if np.any(stratum)]
+        assert sorted(occupied) == sorted(theirs.strata_observed or [])
+        for metric in [*(ours.pre or []), *(ours.post or [])]:
+            other = theirs.metric(metric.name)
+            assert other is not None
+            assert metric.value == pytest.approx(other.value, rel=1e-9, abs=1e-12)
 
 
 def test_the_change_halves_what_the_minority_gets() -> None:
@@ -43,7 +68,7 @@ def test_the_change_halves_what_the_minority_gets() -> None:
 
 def test_the_tables_print(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(simulate_bias, "POPULATIONS", POPULATIONS[:1])
-    simulate_bias.run(windows=2, seed=1)
+    simulate_bias.run(windows=2, seed=1, processes=1)
     printed = capsys.readouterr().out
     assert "| 50 % positive, fair | 2,000 | 500 |" in printed
     assert "Coverage of 95 % intervals" in printed
