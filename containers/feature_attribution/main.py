@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from contract.analysis_config import AnalysisConfig
     from contract.analyzer import AnyAnalyzer, DocumentSet
     from contract.datasets.plan import DatasetRequest, Plan
+    from contract.models import Policy
 
 _log = logging.getLogger("monitor.feature_attribution")
 
@@ -63,18 +64,16 @@ def _make_analyzer(
     from containers.feature_attribution.asking import Asking
     from containers.feature_attribution.sample import count_rows
     from contract.engine import available_processors
-    from contract.models import Policy, open_model
+    from contract.models import open_model
 
     shap = wanted.shap
     baseline, notes = _baseline_rows(settings, config, request, wanted, plan)
     budget = Budget(settings.max_runtime)
     asked: list[Asking] = []
-    # A dataset in one piece leaves the other processors to the model's own library.
-    processors = settings.workers or available_processors()
     model = open_model(
         settings.model,
         wanted.predictor,
-        policy=Policy(threads=max(1, processors // max(1, len(plan.splits)))),
+        policy=model_policy(settings.workers or available_processors(), len(plan.splits)),
         allow_pickled_model=settings.allow_pickled_model,
         progress=lambda done, all_rows: asked[0].log(done) if asked else None,
     )
@@ -98,6 +97,13 @@ def _make_analyzer(
         budget=budget,
         finish=asked[0].close,
     )
+
+
+def model_policy(processors: int, splits: int) -> Policy:
+    """Return how the model is asked: a dataset in few pieces leaves processors to the model's own library."""
+    from contract.models import Policy
+
+    return Policy(threads=max(1, processors // max(1, splits)))
 
 
 def _baseline_rows(

@@ -1,0 +1,161 @@
+"""The documents of feature-attribution jobs: Clarify's own read and written without loss."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from fixtures import fixture
+
+from analyzers.feature_attribution.suggest import suggest
+from contract.analyzer import Baseline
+from contract.documents import analysis, json_layout
+from contract.documents.attribution import (
+    ATTRIBUTION,
+    AttributionConstraints,
+    AttributionStatistics,
+    Explained,
+    LabelAttributions,
+    SamplingDesign,
+    analysis_to_json,
+    constraints_to_json,
+    read_constraints,
+    read_statistics,
+    statistics_to_json,
+)
+from contract.documents.attribution_tables import table_to_csv
+from contract.errors import DocumentError
+
+WRITTEN = [
+    "aws_notebook_outputs/shap_baseline_adult_json_batch.json",
+    "aws_notebook_outputs/shap_baseline_adult_jsonlines_batch.json",
+    "aws_notebook_outputs/shap_baseline_adult_jsonlines_endpoint.json",
+    "weather_csv/aws_explainability_baseline_analysis.json",
+    "analysis_outputs/fraud_explainability_analysis.json",
+]
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_clarifys_files_are_written_as_they_were_read(name: str) -> None:
+    text = fixture(f"clarify/{name}").read_text(encoding="utf-8")
+    document = read_constraints(json.loads(text), name)
+    assert analysis.dumps(analysis_to_json(document)) == text.strip()
+    assert constraints_to_json(document) == json.loads(text)
+
+
+@pytest.mark.parametrize("folder", ["analysis_outputs/model_card", "sdk_model_card/"])
+def test_other_explanations_are_kept(folder: str) -> None:
+    name = f"clarify/{folder}{'_' if not folder.endswith('/') else ''}clarify_explanability.json"
+    value = json.loads(fixture(name).read_text(encoding="utf-8"))
+    document = read_constraints(value, name)
+    assert list(document.labels) == ["label0", "label1"]
+    assert constraints_to_json(document) == value
+
+
+def statistics() -> AttributionStatistics:
+    label = LabelAttributions(
+        values={"a": 0.5, "b": None},
+        expected_value=0.25,
+        standard_errors={"a": 0.125},
+        total=0.5,
+        total_standard_error=0.125,
+        sampling_errors={"a": 0.0625},
+        noise_floors={"a": 0.03125},
+    )
+    return AttributionStatistics(
+        {"yes": label},
+        Explained(10, 12, 3000, 2.5, partial=True),
+        SamplingDesign("mean_abs", use_logit=True, num_samples=100, seed=1, baseline_rows=2, rows=10),
+        ("a note",),
+    )
+
+
+def test_our_own_are_read_as_they_were_written() -> None:
+    document = statistics()
+    written = json_layout.dumps(statistics_to_json(document))
+    again = read_statistics(json_layout.loads(written, "statistics.json"), "statistics.json")
+    assert statistics_to_json(again) == statistics_to_json(document)
+    assert (again.explained, again.design, again.notes) == (
+        document.explained,
+        document.design,
+        document.notes,
+    )
+    constraints = suggest(document, None, None)
+    value = constraints_to_json(constraints)
+    read = read_constraints(json.loads(json.dumps(value)), "constraints.json")
+    assert (read.labels["yes"].values, read.design) == (constraints.labels["yes"].values, constraints.design)
+    assert read.labels["yes"].drift_threshold == 0.9
+    assert read.labels["yes"].magnitude_threshold == 2.0
+    assert constraints_to_json(read) == value
+
+
+def test_analysis_json_has_no_members_of_our_own() -> None:
+    files = ATTRIBUTION.further_files(statistics(), suggest(statistics(), None, None))
+    assert list(files) == ["analysis.json"]
+    assert json.loads(files["analysis.json"]) == {
+        "version": "1.0",
+        "explanations": {
+            "kernel_shap": {"yes": {"global_shap_values": {"a": 0.5, "b": None}, "expected_value": 0.25}}
+        },
+    }
+
+
+def test_thresholds_are_carried_over() -> None:
+    before = LabelAttributions({"a": 1.0}, 0.0, drift_threshold=0.8, magnitude_threshold=5.0)
+    baseline = Baseline(None, AttributionConstraints({"0.79": before}))
+    label = suggest(statistics(), baseline, None).labels["yes"]
+    assert (label.drift_threshold, label.magnitude_threshold) == (0.8, 5.0)
+    assert suggest(statistics(), baseline, 0.7).labels["yes"].drift_threshold == 0.7
+
+
+def test_tables_can_be_read_again() -> None:
+    names = ["plain", 'with, comma and "quotes"', " spaced"]
+    table = pa.table(
+        [
+            pa.array([0.1, None, 1e-20]),
+            pa.array(["x", 'y,"z"', None]).dictionary_encode(),
+            pa.array([1, 2, 3]),
+        ],
+        names=names,
+    )
+    rows = list(csv.reader(io.StringIO(table_to_csv(table).decode())))
+    assert rows[0] == names
+    assert [float(row[0]) if row[0] else None for row in rows[1:]] == [0.1, None, 1e-20]
+    assert [row[1] for row in rows[1:]] == ["x", 'y,"z"', ""]
+
+
+def explained(**label: Any) -> dict[str, Any]:
+    return {"explanations": {"kernel_shap": {"label0": {"global_shap_values": {"a": 1.0}, **label}}}}
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (
+            {"features": []},
+            r"^f.json has no 'explanations', so it is not a file of a feature-attribution job; ",
+        ),
+        ({"explanations": {"pdp": []}}, r"^f.json.explanations has no 'kernel_shap' with values, "),
+        (
+            {"explanations": {"kernel_shap": {"x": 1}}},
+            r"^f.json.explanations.kernel_shap.x must be an object",
+        ),
+        (
+            {"explanations": {"kernel_shap": {"x": {"global_shap_values": {}}}}},
+            r"global_shap_values names no feat",
+        ),
+        (explained(global_shap_values={"a": "much"}), r"global_shap_values.a must be a number, \"Infinity\""),
+        (explained(drift_threshold=1.5), r"drift_threshold must be a number from 0 to 1, but is 1.5\.$"),
+        (
+            explained(magnitude_threshold=0.5),
+            r"magnitude_threshold must be a factor of 1 or more, or 0 for any",
+        ),
+    ],
+)
+def test_mistakes_name_the_place(value: dict[str, Any], message: str) -> None:
+    with pytest.raises(DocumentError, match=message):
+        read_constraints(value, "f.json")
