@@ -44,7 +44,7 @@ def read_analysis_config(value: Any, where: str, kind: Kind) -> AnalysisConfig:
     mistakes = Mistakes(where)
     members = JsonObject(value, "", mistakes)
     config = _config(members, where)
-    if members.members:
+    if isinstance(value, dict):
         _require(config, members, kind)
     mistakes.stop_if_any()
     return config

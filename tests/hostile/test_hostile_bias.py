@@ -1,0 +1,229 @@
+"""Bias jobs on data and configurations that suit each other badly: whole sentences, never tracebacks."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from job_runner import Result, run_job
+
+from containers.bias.main import main as monitor_bias
+
+ALL = {"pre_training_bias": {"methods": "all"}, "post_training_bias": {"methods": "all"}}
+CONFIG: dict[str, Any] = {
+    "dataset_type": "text/csv",
+    "label": "y",
+    "predicted_label": "p",
+    "label_values_or_threshold": [1],
+    "facet": [{"name_or_index": "sex", "value_or_threshold": ["f"]}],
+    "methods": ALL,
+}
+RULES = ("sound", "sagemaker")
+
+
+def rows(count: int, row: Callable[[int], str]) -> str:
+    return "sex,age,y,p\n" + "".join(row(number) + "\n" for number in range(count))
+
+
+def plain(number: int) -> str:
+    return f"{'fm'[number % 2]},{20 + number % 50},{number % 3 % 2},{number % 5 % 2}"
+
+
+def bias(folder: Path, data: str, config: dict[str, Any] | None = None, **variables: Any) -> Result:
+    source = folder / "d.csv"
+    source.write_text(data, encoding="utf-8")
+    (folder / "analysis_config.json").write_text(json.dumps({**CONFIG, **(config or {})}), encoding="utf-8")
+    variables = {"analysis_config": folder, "dataset_format": None, **variables}
+    result = run_job(folder, source, command=monitor_bias, **variables)
+    assert "Internal error" not in result.message
+    return result
+
+
+def metrics(result: Result, stage: str) -> dict[str, Any]:
+    """Return the metrics of the only facet value."""
+    [values] = result.document("analysis.json")[f"{stage}_training_bias_metrics"]["facets"].values()
+    return {metric["name"]: metric for metric in values[0]["metrics"]}
+
+
+@pytest.mark.parametrize("rules", RULES)
+@pytest.mark.parametrize(
+    ("config", "parts"),
+    [
+        (
+            {"facet": [{"name_or_index": "sx"}, {"name_or_index": 9}], "label": "Y"},
+            [
+                "3 members are wrong",
+                "label is 'Y', which is not in the data: did you mean y?",
+                "facet[0].name_or_index is 'sx', which is not in the data: did you mean sex?",
+                "facet[1].name_or_index is 9, but the data has 4 columns, so the last position is 3",
+            ],
+        ),
+        (
+            {"facet": [["sex", "income"]], "group_variable": "agee"},
+            [
+                "facet[0].name_or_index is 'income', which is not in the data; its columns are sex, age,",
+                "group_variable is 'agee', which is not in the data: did you mean age?",
+            ],
+        ),
+        (
+            {"methods": {"pre_training_bias": {"methods": ["CI", "DP"]}}},
+            ["methods.pre_training_bias.methods asks for 'DP', which is no such metric: did you mean DPL?"],
+        ),
+        (
+            {"predicted_label": None},
+            [
+                "methods.post_training_bias needs predictions; name their column or JMESPath in",
+            ],
+        ),
+        (
+            {"predicted_label": None, "predictor": {"model_name": "loans"}},
+            ["predictor.model_name 'loans' would need an endpoint of its own"],
+        ),
+        (
+            {"segment_config": [{"name_or_index": "ag", "segments": [["[1, 2"]]}]},
+            [
+                "segment_config[0].segments holds '[1, 2', which is no interval",
+                "segment_config[0].name_or_index is 'ag', which is not in the data: did you mean age?",
+            ],
+        ),
+        ({"dataset_uri": "/nowhere/d.csv"}, ["/nowhere/d.csv"]),
+        ({"predicted_label_dataset_uri": "/nowhere/p.csv"}, ["/nowhere/p.csv"]),
+    ],
+)
+def test_a_configuration_that_does_not_suit_the_data(
+    tmp_path: Path, rules: str, config: dict[str, Any], parts: list[str]
+) -> None:
+    result = bias(tmp_path, rows(200, plain), config, rules=rules)
+    assert result.exit_code == 2
+    for part in parts:
+        assert part in result.message
+    assert result.files == []
+
+
+@pytest.mark.parametrize(
+    ("content", "part"),
+    [
+        (b"", "is not valid JSON"),
+        (b'{"label": "y",}', "is not valid JSON"),
+        (b"\xff\xfe{}", "is not valid JSON"),
+        (b"[]", "the file must be an object, but is []"),
+        (b"null", "the file must be an object, but is null"),
+        (b"{}", "3 members are wrong: (1) label is missing"),
+    ],
+)
+def test_a_file_that_is_no_configuration(tmp_path: Path, content: bytes, part: str) -> None:
+    path = tmp_path / "analysis_config.json"
+    path.write_bytes(content)
+    result = run_job(tmp_path, tmp_path, command=monitor_bias, analysis_config=path, dataset_format=None)
+    assert result.exit_code == 2
+    assert str(path) in result.message
+    assert part in result.message
+
+
+def test_a_configuration_that_is_not_there(tmp_path: Path) -> None:
+    (tmp_path / "config").mkdir()
+    for place in (tmp_path / "config", tmp_path / "confg"):
+        result = run_job(tmp_path, tmp_path, command=monitor_bias, analysis_config=place, dataset_format=None)
+        assert result.exit_code == 2
+        assert "analysis_config" in result.message
+
+
+def test_a_label_that_is_never_positive(tmp_path: Path) -> None:
+    config = {"label_values_or_threshold": [7]}
+    result = bias(tmp_path, rows(200, plain), config, rules="sagemaker")
+    assert result.exit_code == 2
+    assert "Positive Predicted Index Series contains all False values" in result.message
+    result = bias(tmp_path, rows(200, plain), config)
+    assert result.exit_code in (0, 2)
+
+
+@pytest.mark.parametrize("rules", RULES)
+@pytest.mark.parametrize(
+    ("value", "error"), [("x", "Facet set is empty"), ("f", "Negated facet set is empty")]
+)
+def test_an_empty_group(tmp_path: Path, rules: str, value: str, error: str) -> None:
+    data = rows(200, plain if value == "x" else lambda number: "f" + plain(number)[1:])
+    facet = {"name_or_index": "sex", "value_or_threshold": [value]}
+    result = bias(tmp_path, data, {"facet": [facet]}, rules=rules)
+    assert result.exit_code == 0, result.message
+    found = metrics(result, "post")["DI"]
+    assert (found["value"], found["error"]) == (None, error)
+
+
+@pytest.mark.parametrize("guess", [0, 1])
+def test_all_predictions_equal(tmp_path: Path, guess: int) -> None:
+    result = bias(tmp_path, rows(200, lambda number: plain(number)[:-1] + str(guess)))
+    assert result.exit_code == 0, result.message
+    assert metrics(result, "post")["DPPL"]["value"] == 0.0
+
+
+def test_missing_labels_are_left_out_and_counted(tmp_path: Path) -> None:
+    data = rows(
+        200, lambda number: f"{'fm'[number % 2]},{number},{'' if number % 4 == 0 else number % 3 % 2},1"
+    )
+    result = bias(tmp_path, data)
+    assert result.exit_code == 0, result.message
+    assert result.document("statistics.json")["notes"] == [
+        "50 rows lack a label or a prediction and are left out."
+    ]
+
+
+def test_no_label_at_all(tmp_path: Path) -> None:
+    result = bias(tmp_path, rows(200, lambda number: f"{'fm'[number % 2]},{number},,1"))
+    assert result.exit_code == 2
+    assert "label 'y' holds no value in any row" in result.message
+
+
+def test_tables_of_40_rows_keep_the_group_that_is_listed(tmp_path: Path) -> None:
+    data = rows(40, lambda number: f"{number % 4 // 3},{number},{number % 3 % 2},{number % 5 % 2}")
+    result = bias(tmp_path, data, {"facet": [{"name_or_index": "sex", "value_or_threshold": [0]}]})
+    assert result.exit_code == 0, result.message
+    # 30 of 40 rows are in the group, so the rest is smaller.
+    assert metrics(result, "pre")["CI"]["value"] == pytest.approx(-0.5)
+
+
+def test_ten_thousand_values_of_a_facet(tmp_path: Path) -> None:
+    data = rows(10_000, lambda number: f"g{number},{number},{number % 3 % 2},{number % 2}")
+    result = bias(tmp_path, data, {"facet": [{"name_or_index": "sex"}]})
+    assert result.exit_code == 2
+    assert (
+        "facet 'sex' has 10,000 distinct values, more than the 100 that are compared in turn"
+        in result.message
+    )
+    listed = bias(tmp_path, data, {"facet": [{"name_or_index": "sex", "value_or_threshold": ["g1", "g2"]}]})
+    assert listed.exit_code == 0, listed.message
+
+
+@pytest.mark.parametrize("rules", RULES)
+@pytest.mark.parametrize("data", ["", "sex,age,y,p\n"])
+def test_no_rows(tmp_path: Path, rules: str, data: str) -> None:
+    result = bias(tmp_path, data, rules=rules)
+    assert result.exit_code == 2
+    assert "but a baseline needs data" in result.message
+
+
+def test_a_window_without_rows_is_a_completed_job(tmp_path: Path) -> None:
+    baseline = bias(tmp_path, rows(200, plain))
+    assert baseline.exit_code == 0, baseline.message
+    output = tmp_path / "window"
+    result = bias(tmp_path, "sex,age,y,p\n", baseline_constraints=baseline.output, output_path=output)
+    assert result.exit_code == 0, result.message
+    assert "nothing was checked" in result.message
+
+
+@pytest.mark.parametrize("text", ['{"version":"1.0"}', '{"features":[]}', "[]", "{"])
+def test_a_baseline_of_another_kind(tmp_path: Path, text: str) -> None:
+    (tmp_path / "constraints.json").write_text(text, encoding="utf-8")
+    result = bias(tmp_path, rows(200, plain), baseline_constraints=tmp_path / "constraints.json")
+    assert result.exit_code == 2
+    assert "constraints.json" in result.message
+
+
+def test_settings_of_other_commands_and_misspelt_ones(tmp_path: Path) -> None:
+    result = bias(tmp_path, rows(200, plain), analysis_confg="x")
+    assert result.exit_code == 2
+    assert "variable analysis_confg is unknown: did you mean analysis_config?" in result.message
+    result = bias(tmp_path, rows(200, plain), analysis_type="DATA_QUALITY")
+    assert result.exit_code == 2
+    assert "use the image made for it" in result.message
