@@ -18,6 +18,7 @@ from demo.story import Layout, Window
 _MODULES = {
     "monitor-data-quality": "containers.data_quality.main",
     "monitor-model-quality": "containers.model_quality.main",
+    "monitor-bias": "containers.bias.main",
     "merge-ground-truth": "containers.model_quality.merge",
 }
 _ROOT = Path(__file__).parents[1]
@@ -115,6 +116,32 @@ def measurement_command(layout: Layout, window: Window) -> list[str]:
         *_during(window),
         *_compared_with(layout.model_baseline),
         *_reporting_to(layout.measurement(window)),
+    ]
+
+
+def bias_baseline_command(layout: Layout) -> list[str]:
+    """Return the command that measures bias on the validation data."""
+    return [
+        "monitor-bias",
+        f"--analysis-config={layout.bias_configuration}",
+        f"--dataset-source={layout.validation}",
+        f"--dataset-format={_CSV}",
+        "--inference-attribute=predicted_late",
+        *_reporting_to(layout.bias_baseline),
+    ]
+
+
+def bias_command(layout: Layout, window: Window) -> list[str]:
+    """Return the command that compares bias in a window that has labels with the baseline's."""
+    return [
+        "monitor-bias",
+        f"--analysis-config={layout.bias_configuration}",
+        f"--dataset-source={layout.merged}",
+        f"--dataset-format={_ANSWERS_WITH_LABELS}",
+        f"--inference-attribute={COLUMNS.index('predicted_late')}",
+        *_during(window),
+        *_compared_with(layout.bias_baseline),
+        *_reporting_to(layout.bias(window)),
     ]
 
 

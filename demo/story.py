@@ -34,6 +34,7 @@ VALIDATION_SHARE = 1 / 4
 LABELS_COME_AFTER = pd.Timedelta(days=1)
 
 _MARKER = ".written-by-demo"
+_FOLDERS = ("baseline", "bias-baseline", "captures", "labels", "merged", "model-baseline", "reports")
 
 
 @dataclass(frozen=True)
@@ -146,6 +147,20 @@ class Layout:
         """Return the directory with the model-quality report of one window with labels."""
         return self.directory / "reports" / f"{window.name}-model"
 
+    @property
+    def bias_configuration(self) -> Path:
+        """Return the directory with the analysis configuration of the bias jobs."""
+        return self.bias_baseline / "config"
+
+    @property
+    def bias_baseline(self) -> Path:
+        """Return the directory with the bias at the baseline."""
+        return self.directory / "bias-baseline"
+
+    def bias(self, window: Window) -> Path:
+        """Return the directory with the bias report of one window with labels."""
+        return self.directory / "reports" / f"{window.name}-bias"
+
     def log(self, name: str) -> Path:
         """Return the log of one job."""
         return self.directory / f"{name}.log"
@@ -193,7 +208,7 @@ def prepare_directory(layout: Layout) -> None:
             raise OutputError(
                 f"{directory} holds files that are not the demo's: choose an empty or new directory."
             )
-        for folder in ("baseline", "captures", "labels", "merged", "model-baseline", "reports"):
+        for folder in _FOLDERS:
             shutil.rmtree(directory / folder, ignore_errors=True)
             (directory / folder).mkdir(parents=True)
         marker.touch()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from bias_data import write_bias_baseline, write_config
 from captured_predictions import predict, write_table
@@ -18,6 +20,7 @@ from image_runner import (
     shared_folder,
     unavailable,
 )
+from sdk_local_mode import s3_server, tidied
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -90,3 +93,17 @@ def bias_baseline(tmp_path_factory: pytest.TempPathFactory) -> ImageRun:
         },
         output_at="/opt/ml/processing/output",
     )
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Return the address of a server that speaks S3."""
+    with s3_server(tmp_path_factory.mktemp("s3")) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def tidy_docker() -> Iterator[None]:
+    """Remove what the SDK's local mode leaves behind."""
+    with tidied():
+        yield

@@ -1,0 +1,68 @@
+"""The third part of the story: does the model treat the airports as it did?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from demo.bias import FACET, GROUP, describe_bias, explain_violation, read_bias, write_configuration
+from demo.commands import bias_baseline_command, bias_command, run_job, shell_text
+from demo.story import APRIL, CONTROL, JULY, TRAINING, Layout
+
+Say = Callable[[str], None]
+
+_WINDOWS = (CONTROL, APRIL, JULY)
+_EXPLAINED = "AD"
+_LESSON = (
+    "In April the model fails everybody, and LaGuardia most of all. In July it is worse than it was as",
+    "well, but no more so for LaGuardia than for others: only GE is worse, and it knows no groups.",
+)
+
+
+def tell_bias(layout: Layout, say: Say) -> None:
+    """Measure how the model treats one airport's flights at the baseline, and in every window.
+
+    Parameters
+    ----------
+    layout
+        Where the captures with their labels are.
+    say
+        Takes one line of text.
+
+    Raises
+    ------
+    contract.errors.MonitorError
+        When a job fails.
+    """
+    write_configuration(layout.bias_configuration)
+    say("")
+    say(f"9. Is it fair? {FACET} = {GROUP} against all others, in those flights of {TRAINING}")
+    say("   $ " + shell_text(bias_baseline_command(layout)))
+    run_job(bias_baseline_command(layout), layout.log("bias-baseline"))
+    shown, *others = _WINDOWS
+    say("")
+    say("10. Is it as fair as it was?")
+    say("   $ " + shell_text(bias_command(layout, shown)))
+    say(f"   and the same for {' and '.join(window.title for window in others)}")
+    for window in _WINDOWS:
+        run_job(bias_command(layout, window), layout.log(f"{window.name}-bias"))
+    _conclude(layout, say)
+
+
+def _conclude(layout: Layout, say: Say) -> None:
+    measured = {window.name: read_bias(layout.bias(window)) for window in _WINDOWS}
+    say("")
+    say(f"What the monitor says of {GROUP}")
+    say("")
+    rows = [(window.title, measured[window.name]) for window in _WINDOWS]
+    for line in describe_bias(read_bias(layout.bias_baseline), rows, TRAINING):
+        say(line)
+    april = measured[APRIL.name]
+    say("")
+    count = len(april.violations)
+    say(f"{APRIL.title}: {count} violations in {april.rows:,} labelled flights")
+    say(f"  worse: {', '.join(april.violated)}")
+    for line in explain_violation(april, _EXPLAINED):
+        say(line)
+    say("")
+    for line in _LESSON:
+        say(line)
