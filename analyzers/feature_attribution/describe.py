@@ -16,7 +16,6 @@ from contract.documents.attribution import (
     LabelAttributions,
     SamplingDesign,
 )
-from contract.errors import ConfigurationError
 
 
 def describe(
@@ -32,17 +31,7 @@ def describe(
         What was asked for.
     seconds
         Spent on explaining.
-
-    Raises
-    ------
-    ConfigurationError
-        When the time was over before one row was explained.
     """
-    if summary.rows_read and not summary.rows:
-        raise ConfigurationError(
-            f"max_runtime was over before one of {summary.rows_read} rows was explained; give more time, or "
-            "fewer methods.shap.num_samples."
-        )
     labels: dict[str, LabelAttributions] = {}
     notes = list(request.notes)
     if summary.totals is not None and summary.expected is not None:

@@ -122,7 +122,8 @@ def _blocks(stream: FeatureStream, request: AttributionRequest, budget: Budget) 
     """Yield rows; ever more at a time when time is limited, so that it is not exceeded by much."""
     count = _FIRST_ROWS if budget.is_limited else _BLOCK_ROWS
     left = request.most_rows
-    while not budget.is_over:
+    # However short the time, something is explained.
+    while not (budget.is_over and budget.explained):
         block = stream.take(count if left is None else min(count, left))
         if block is None:
             return
