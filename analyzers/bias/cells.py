@@ -20,7 +20,7 @@ Floats = npt.NDArray[np.float64]
 Kind = Literal["bool", "integer", "float", "text"]
 
 # Integers that span fewer values than this are their own codes; others are hashed.
-_SPAN = 4096
+_SPAN = 512
 # Beyond this, floats no longer hold every integer.
 _EXACT = 2.0**53
 # Cells that pandas' CSV reader takes for missing.
@@ -121,11 +121,15 @@ def _encode_integers(array: pa.Array) -> Cells:
     low, high = bounds["min"].as_py(), bounds["max"].as_py()
     if low is None or high - low >= _SPAN:
         return _hashed(array)
-    if high < 2**63:
-        array = array.cast(pa.int64())
-    # Taking off the least before anything else keeps unsigned 64-bit integers exact.
-    shifted = pc.subtract(array, pa.scalar(low, array.type)).cast(pa.int64())
-    return Cells(_filled(shifted) + 1, range(low, high + 1))
+    if high >= 2**63:
+        # Taking off the least first keeps unsigned 64-bit integers exact.
+        array = pc.subtract(array, pa.scalar(low, array.type))
+        return Cells(_filled(array.cast(pa.int64())) + 1, range(low, high + 1))
+    whole = array.cast(pa.int64())
+    if whole.null_count:
+        whole = pc.subtract(whole, low)
+        return Cells(_filled(whole) + 1, range(low, high + 1))
+    return Cells(whole.to_numpy() - (low - 1), range(low, high + 1))
 
 
 def _encode_floats(array: pa.Array) -> Cells:

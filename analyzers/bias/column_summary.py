@@ -120,48 +120,48 @@ class ColumnSummary:
         return place
 
 
-def update(
-    summary: ColumnSummary, array: pa.Array | None, rows: int, plan: ColumnPlan
-) -> tuple[Codes, Codes | None]:
-    """Add a column of a batch.
+@dataclass(frozen=True)
+class Coded:
+    """A column of a batch: codes of its cells, or their places when the column is collapsed.
+
+    `values` says what the codes stand for, code 0 for missing cells; None when `codes` are places.
+    """
+
+    codes: Codes
+    values: Sequence[Value] | None
+
+    @property
+    def size(self) -> int:
+        """Return how many codes there are at most."""
+        return int(self.codes.max(initial=0)) + 1 if self.values is None else len(self.values) + 1
+
+
+def read(summary: ColumnSummary, array: pa.Array | None, rows: int, plan: ColumnPlan) -> Coded:
+    """Return a column of a batch as codes; a collapsed column takes its cells in.
 
     Parameters
     ----------
     summary
-        Changed in place.
+        Of the rows before.
     array
         The column, None when the batch lacks it.
     rows
         Of the batch.
     plan
         How to keep the column.
-
-    Returns
-    -------
-    The place of every cell; and, when the column had to collapse, the new place of every earlier place.
     """
-    is_first = summary.rows == 0
-    summary.rows += rows
-    if array is None or not rows:
-        summary.missing += rows
-        summary.seen = summary.seen or array is not None
-        return np.zeros(rows, dtype=np.int64), None
+    if array is None:
+        return Coded(np.zeros(rows, dtype=np.int64), ())
     summary.seen = True
     if plan.cut is not None:
-        return _add_cells(summary, _cut(summary, array, plan.cut), plan, is_first), None
-    moved = None
-    if not summary.collapsed:
+        cells = _cut(summary, array, plan.cut)
+    elif not summary.collapsed:
         cells = encode(array, infer_types=plan.infer_types)
-        occurring = _occurring(cells)
-        if len(summary.values) + len(occurring) <= plan.most_values or not _is_beyond(
-            summary, cells, occurring, plan
-        ):
-            return _add_cells(summary, cells, plan, is_first), None
-        moved = collapse(summary, plan)
-    if is_textual(array.type):
-        cells = encode(array, infer_types=plan.infer_types)
-        return _add_texts(summary, cells, plan, is_first), moved
-    return _add_numbers(summary, array, plan, is_first), moved
+    elif is_textual(array.type):
+        return Coded(_add_texts(summary, encode(array, infer_types=plan.infer_types), plan), None)
+    else:
+        return Coded(_add_numbers(summary, array, plan), None)
+    return Coded(cells.codes, cells.values)
 
 
 def _cut(summary: ColumnSummary, array: pa.Array, cut: float) -> Cells:
@@ -172,41 +172,43 @@ def _cut(summary: ColumnSummary, array: pa.Array, cut: float) -> Cells:
     return Cells(np.where(np.isnan(numbers), 0, 1 + (numbers > cut)), (0, 1))
 
 
-def _occurring(cells: Cells) -> list[int]:
-    counts = np.bincount(cells.codes, minlength=len(cells.values) + 1)
-    return [int(code) for code in np.flatnonzero(counts[1:]) + 1]
+def register(summary: ColumnSummary, coded: Coded, rows: Codes, plan: ColumnPlan) -> Codes | None:
+    """Give the codes that occur their places.
 
+    Parameters
+    ----------
+    summary
+        Changed in place.
+    coded
+        The column.
+    rows
+        How many rows of the batch have each code.
+    plan
+        How to keep the column.
 
-def _is_beyond(summary: ColumnSummary, cells: Cells, occurring: Sequence[int], plan: ColumnPlan) -> bool:
-    values = (cells.values[code - 1] for code in occurring)
-    new = sum((isinstance(value, str), value) not in summary.places for value in values)
-    return len(summary.values) + new > plan.most_values
-
-
-def _add_cells(summary: ColumnSummary, cells: Cells, plan: ColumnPlan, is_first: bool) -> Codes:
-    """Add cells whose distinct values are all kept."""
+    Returns
+    -------
+    The place of every code; None when there are too many values, so that the column has to collapse.
+    """
+    if coded.values is None:
+        return np.arange(coded.size)
+    values = {code: coded.values[code - 1] for code in (np.flatnonzero(rows[1:]) + 1).tolist()}
+    new = [code for code, value in values.items() if (isinstance(value, str), value) not in summary.places]
     before = len(summary.values)
-    occurring = _occurring(cells)
-    known = [(isinstance(v := cells.values[code - 1], str), v) in summary.places for code in occurring]
-    new = [code for code, is_known in zip(occurring, known, strict=True) if not is_known]
-    lookup = np.zeros(len(cells.values) + 1, dtype=np.int64)
-    for code in [*_by_first_cell(cells.codes, new), *occurring]:
-        value = cells.values[code - 1]
+    if before + len(new) > plan.most_values:
+        return None
+    lookup = np.zeros(coded.size, dtype=np.int64)
+    for code in _by_first_cell(coded.codes, new):
+        summary.place(values[code])
+    for code, value in values.items():
         summary.kinds.add(kind_of(value))
         lookup[code] = summary.place(value)
-    return _finished(summary, cells, lookup, before, is_first)
-
-
-def _finished(summary: ColumnSummary, cells: Cells, lookup: Codes, before: int, is_first: bool) -> Codes:
-    if is_first and cells.codes[0]:
-        summary.first = cells.values[int(cells.codes[0]) - 1]
-    places = lookup[cells.codes]
-    missing = int(np.count_nonzero(places == 0))
-    if missing and summary.missing_after is None:
-        earlier = places[: int(np.argmax(places == 0))]
+    if summary.rows == 0 and coded.codes.size and coded.codes[0]:
+        summary.first = coded.values[int(coded.codes[0]) - 1]
+    if rows[0] and summary.missing_after is None:
+        earlier = lookup[coded.codes[: int(np.argmax(coded.codes == 0))]]
         summary.missing_after = max(before, int(earlier.max(initial=0)))
-    summary.missing += missing
-    return places
+    return lookup
 
 
 def _by_first_cell(codes: Codes, wanted: list[int]) -> list[int]:
@@ -219,31 +221,31 @@ def _by_first_cell(codes: Codes, wanted: list[int]) -> list[int]:
     return sorted(wanted, key=first.__getitem__)
 
 
-def _add_texts(summary: ColumnSummary, cells: Cells, plan: ColumnPlan, is_first: bool) -> Codes:
+def _add_texts(summary: ColumnSummary, cells: Cells, plan: ColumnPlan) -> Codes:
     """Add cells of text to a collapsed column."""
-    before = len(summary.values)
     lookup = np.zeros(len(cells.values) + 1, dtype=np.int64)
-    occurring = _occurring(cells)
+    occurring = (np.flatnonzero(np.bincount(cells.codes, minlength=len(lookup))[1:]) + 1).tolist()
     values = [cells.values[code - 1] for code in occurring]
     for code, value in zip(occurring, values, strict=True):
         summary.kinds.add(kind_of(value))
         lookup[code] = summary.place(_reduced(value, plan))
     _measure(summary, values)
-    return _finished(summary, cells, lookup, before, is_first)
+    if summary.rows == 0 and cells.codes[0]:
+        summary.first = cells.values[int(cells.codes[0]) - 1]
+    return np.asarray(lookup[cells.codes])
 
 
-def _add_numbers(summary: ColumnSummary, array: pa.Array, plan: ColumnPlan, is_first: bool) -> Codes:
+def _add_numbers(summary: ColumnSummary, array: pa.Array, plan: ColumnPlan) -> Codes:
     """Add numbers to a collapsed column, without looking at distinct values."""
     numbers = floats(array)
     present = ~np.isnan(numbers)
     known = numbers[present]
     integer = pa.types.is_integer(array.type)
-    summary.missing += numbers.size - known.size
     if not known.size:
         return np.zeros(numbers.size, dtype=np.int64)
     summary.kinds.add("integer" if integer else "float")
     _measure_numbers(summary, known)
-    if is_first and present[0]:
+    if summary.rows == 0 and present[0]:
         summary.first = int(numbers[0]) if integer else float(numbers[0])
     classes = np.zeros(known.size, dtype=np.int64)
     for threshold in plan.thresholds:

@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from analyzers.bias import column_summary, row_sample
 from analyzers.bias.cells import Codes, Floats, as_number, normalise
-from analyzers.bias.column_summary import ColumnPlan, ColumnSummary
+from analyzers.bias.column_summary import Coded, ColumnPlan, ColumnSummary
 from analyzers.bias.request import BiasRequest, Value
 from analyzers.bias.row_sample import RowSample, SamplePlan
 
@@ -27,6 +28,7 @@ MOST_STRATA = 5_000
 MOST_TABLE_CELLS = 1 << 22
 
 Table = Floats
+Keys = npt.NDArray[np.signedinteger]
 
 
 @dataclass(frozen=True)
@@ -94,12 +96,10 @@ class SummaryPlan:
 
     @cached_property
     def axes(self) -> tuple[tuple[str, ...], ...]:
-        """Return the columns that span the table of each facet."""
+        """Return the columns that span the table of each facet, those that all tables share first."""
         shared = (self.request.label, self.prediction, self.request.group_variable)
-        return tuple(
-            tuple(dict.fromkeys((*facet.columns, *(name for name in shared if name is not None))))
-            for facet in self.request.facets
-        )
+        names = tuple(name for name in shared if name is not None)
+        return tuple(tuple(dict.fromkeys((*names, *facet.columns))) for facet in self.request.facets)
 
     @cached_property
     def sample(self) -> SamplePlan | None:
@@ -163,34 +163,98 @@ def empty(plan: SummaryPlan) -> BiasSummary:
 
 def _add(summary: BiasSummary, batch: pa.RecordBatch, plan: SummaryPlan) -> None:
     summary.names = tuple(dict.fromkeys((*summary.names, *batch.schema.names)))
-    places: dict[str, Codes] = {}
+    arrays = {name: batch.column(name) if name in batch.schema.names else None for name in plan.columns}
+    coded = {
+        name: column_summary.read(summary.columns[name], arrays[name], batch.num_rows, column)
+        for name, column in plan.columns.items()
+    }
+    keys: dict[tuple[str, ...], Keys] = {}
+    tables = [_count(coded, axes, keys) for axes in plan.axes]
+    lookups: dict[str, Codes] = {}
     for name, column in plan.columns.items():
-        index = batch.schema.get_field_index(name)
-        array = batch.column(index) if index >= 0 else None
-        places[name], moved = column_summary.update(summary.columns[name], array, batch.num_rows, column)
-        if moved is not None:
-            _move(summary, name, moved, plan)
-    summary.rows += batch.num_rows
+        rows = _rows_by_code(name, coded[name], tables, plan)
+        lookup = column_summary.register(summary.columns[name], coded[name], rows, column)
+        if lookup is None:
+            _move(summary, name, column_summary.collapse(summary.columns[name], column), plan)
+            coded[name] = column_summary.read(summary.columns[name], arrays[name], batch.num_rows, column)
+            lookup = np.arange(coded[name].size)
+            tables = [_count(coded, axes, {}) for axes in plan.axes]
+        lookups[name] = lookup
+        summary.columns[name].rows += batch.num_rows
+        summary.columns[name].missing += int(rows[0])
     for index, axes in enumerate(plan.axes):
-        shape = _shape(summary, axes)
-        while np.prod(shape, dtype=float) > MOST_TABLE_CELLS and _shrink(summary, axes, places, plan):
-            shape = _shape(summary, axes)
-        table = _grown(summary.tables[index], shape)
-        summary.tables[index] = table
-        _count(table, [places[name] for name in axes])
+        _add_cells(summary, index, axes, tables[index], lookups, plan)
+    summary.rows += batch.num_rows
     if summary.sample is not None and plan.sample is not None:
+        places = {name: lookups[name][coded[name].codes] for name in plan.sample.places}
         row_sample.add(summary.sample, batch, places, plan.sample)
 
 
-def _count(table: Table, places: list[Codes]) -> None:
-    key = places[0]
-    for place, size in zip(places[1:], table.shape[1:], strict=True):
-        key = key * size + place
-    if table.size <= 4 * key.size:
-        table += np.bincount(key, minlength=table.size).reshape(table.shape)
+@dataclass(frozen=True)
+class _Counted:
+    """Occupied cells of a batch: for each axis its codes, and the rows."""
+
+    codes: tuple[Codes, ...]
+    rows: Codes
+
+    def of_axis(self, axis: int) -> Codes:
+        """Return the rows of each code of an axis."""
+        return np.bincount(self.codes[axis], weights=self.rows).astype(np.int64)
+
+
+def _count(coded: dict[str, Coded], axes: tuple[str, ...], keys: dict[tuple[str, ...], Keys]) -> _Counted:
+    """Return the occupied cells over some columns; `keys` holds what tables over the same columns share."""
+    sizes = [coded[name].size for name in axes]
+    cells = float(np.prod(sizes, dtype=float))
+    # Processors multiply 32-bit integers several times as fast as 64-bit ones.
+    kind = np.int32 if cells < 2**31 else np.int64
+    key: Keys = coded[axes[0]].codes.astype(kind)
+    for depth in range(2, len(axes) + 1):
+        known = keys.get(axes[:depth])
+        if known is None or known.dtype != kind:
+            known = keys[axes[:depth]] = np.multiply(key, sizes[depth - 1], dtype=kind)
+            np.add(known, coded[axes[depth - 1]].codes, out=known, casting="same_kind")
+        key = known
+    if cells <= 4 * key.size + 1024:
+        dense = np.bincount(key)
+        occupied = np.flatnonzero(dense)
+        rows = dense[occupied]
     else:
-        found, counts = np.unique(key, return_counts=True)
-        table.reshape(-1)[found] += counts
+        occupied, rows = np.unique(key, return_counts=True)
+    return _Counted(tuple(np.unravel_index(occupied, sizes)), rows)
+
+
+def _rows_by_code(name: str, coded: Coded, tables: list[_Counted], plan: SummaryPlan) -> Codes:
+    """Return how many rows have each code of a column."""
+    for axes, table in zip(plan.axes, tables, strict=True):
+        if name in axes:
+            return table.of_axis(axes.index(name))
+    return np.bincount(coded.codes)
+
+
+def _add_cells(
+    summary: BiasSummary,
+    index: int,
+    axes: tuple[str, ...],
+    counted: _Counted,
+    lookups: dict[str, Codes],
+    plan: SummaryPlan,
+) -> None:
+    """Add the cells of a batch to a facet's table."""
+    has_shrunk = False
+    while np.prod(_shape(summary, axes), dtype=float) > MOST_TABLE_CELLS:
+        moved = _shrink(summary, axes, plan)
+        if moved is None:
+            break
+        name, new_places = moved
+        lookups[name] = new_places[lookups[name]]
+        has_shrunk = True
+    table = summary.tables[index] = _grown(summary.tables[index], _shape(summary, axes))
+    places = tuple(lookups[name][codes] for name, codes in zip(axes, counted.codes, strict=True))
+    if has_shrunk:
+        np.add.at(table, places, counted.rows)
+    else:
+        table[places] += counted.rows  # quicker, and right since no two codes have the same place
 
 
 def _shape(summary: BiasSummary, axes: tuple[str, ...]) -> tuple[int, ...]:
@@ -205,16 +269,15 @@ def _grown(table: Table, shape: tuple[int, ...]) -> Table:
     return grown
 
 
-def _shrink(summary: BiasSummary, axes: tuple[str, ...], places: dict[str, Codes], plan: SummaryPlan) -> bool:
-    """Collapse the column with most values among the axes; return False when none is left to collapse."""
+def _shrink(summary: BiasSummary, axes: tuple[str, ...], plan: SummaryPlan) -> tuple[str, Codes] | None:
+    """Collapse the column with most values among the axes; return it with its new places, if there is one."""
     open_columns = [name for name in axes if not summary.columns[name].collapsed]
     if not open_columns:
-        return False
+        return None
     name = max(open_columns, key=lambda name: len(summary.columns[name].values))
     moved = column_summary.collapse(summary.columns[name], plan.columns[name])
-    places[name] = moved[places[name]]
     _move(summary, name, moved, plan)
-    return True
+    return name, moved
 
 
 def _move(summary: BiasSummary, name: str, moved: Codes, plan: SummaryPlan) -> None:
