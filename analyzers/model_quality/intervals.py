@@ -68,8 +68,11 @@ def spread_of_powers(count: int, powers: Floats) -> Spread | None:
     if count < 2:
         return None
     first, second, third, fourth = (powers / count).tolist()
+    variance = second - first * first
+    if variance <= 1e-12 * second:
+        variance = 0.0  # all alike: what is left is rounding
     moments = (
-        second - first**2,
+        variance,
         third - 3.0 * first * second + 2.0 * first**3,
         fourth - 4.0 * first * third + 6.0 * first**2 * second - 3.0 * first**4,
     )
@@ -96,7 +99,7 @@ def spread_of_moments(count: int, scale: float, moments: Sequence[float]) -> Spr
     second, third, fourth = moments
     if count < 2 or not all(map(math.isfinite, moments)):
         return None
-    error = scale * math.sqrt(max(0.0, second) / (count - 1))
+    error = scale * math.sqrt(second / (count - 1))
     squared = second * second
     if squared <= 0.0:
         return Spread(count, error, 0.0, 3.0)
