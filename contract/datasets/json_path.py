@@ -7,7 +7,8 @@ element lacks the member. JMESPath leaves such elements out, after which values 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from contract.errors import ConfigurationError
@@ -18,6 +19,32 @@ _NAME = r'(?:[A-Za-z_][A-Za-z0-9_]*|"[^"\\]+")'
 _PLAIN = re.compile(rf"{_NAME}(?:\.{_NAME})*")
 _PROJECTION = re.compile(rf"(?:({_NAME}(?:\.{_NAME})*))?\[(?:\*|)\](?:\.({_NAME}(?:\.{_NAME})*))?")
 _STEP = re.compile(_NAME)
+
+
+@dataclass(frozen=True)
+class PlainPath:
+    """An expression of member names only, or such a projection over one list.
+
+    Parameters
+    ----------
+    before, after
+        Names of members on the way to the list, and from its elements on; all are in `before` where there is
+        no list.
+    """
+
+    before: tuple[str, ...]
+    projects: bool = False
+    after: tuple[str, ...] = ()
+
+
+def plain_path(expression: str) -> PlainPath | None:
+    """Return an expression as the names it consists of, None when it is more than that."""
+    text = expression.strip()
+    if _PLAIN.fullmatch(text):
+        return PlainPath(tuple(_steps(text)))
+    if match := _PROJECTION.fullmatch(text):
+        return PlainPath(tuple(_steps(match[1] or "")), True, tuple(_steps(match[2] or "")))
+    return None
 
 
 def compile_path(expression: str, variable: str) -> Find:
@@ -36,10 +63,8 @@ def compile_path(expression: str, variable: str) -> Find:
         When it is no JMESPath.
     """
     text = expression.strip()
-    if _PLAIN.fullmatch(text):
-        return _plain(_steps(text))
-    if match := _PROJECTION.fullmatch(text):
-        return _projection(_steps(match[1] or ""), _steps(match[2] or ""))
+    if path := plain_path(text):
+        return _projection(path.before, path.after) if path.projects else _plain(path.before)
     # Imported late: few jobs need more than the plain paths.
     import jmespath  # type: ignore[import-untyped]  # ships no type information
     from jmespath.exceptions import JMESPathError  # type: ignore[import-untyped]  # as above
@@ -66,7 +91,7 @@ def _steps(text: str) -> list[str]:
     return [step.strip('"') for step in _STEP.findall(text)]
 
 
-def _plain(steps: list[str]) -> Find:
+def _plain(steps: Sequence[str]) -> Find:
     if len(steps) == 1:
         [only] = steps
 
@@ -85,7 +110,7 @@ def _plain(steps: list[str]) -> Find:
     return find
 
 
-def _projection(before: list[str], after: list[str]) -> Find:
+def _projection(before: Sequence[str], after: Sequence[str]) -> Find:
     find_list = _plain(before) if before else _itself
     find_member = _plain(after) if after else _itself
 

@@ -3,22 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 
 from contract.datasets import storage
+from contract.datasets.json_lines import JsonFields, parse_json_block
 from contract.datasets.json_path import Find, compile_path
+from contract.datasets.located_bulk import BulkPaths, bulk_batch, bulk_paths, values_at
 from contract.datasets.locations import FeatureRow, Locations, RecordRows, feature_rows
+from contract.datasets.payload_columns import NotBulkError
 from contract.datasets.payloads import loads
-from contract.datasets.pieces import BATCH_ROWS, Block, Piece, divide, label, line_blocks, lines_before
+from contract.datasets.pieces import (
+    BATCH_ROWS,
+    Block,
+    Piece,
+    balanced_rows,
+    divide,
+    label,
+    line_blocks,
+    lines_before,
+)
 from contract.datasets.storage import SourceFile
 from contract.errors import DatasetError
 
 _UTF8_MARK = b"\xef\xbb\xbf"
 _BLANK = b" \t\r\n"
 _KEYS_SHOWN = 8
+# Of so many lines the types of features are learnt.
+_LEARNT_LINES = 100
 
 
 @dataclass(frozen=True)
@@ -42,16 +56,21 @@ class LocatedJsonSplit:
             Naming file and line where a path finds nothing, or not as many values as rows.
         """
         finder = Finder(self.locations)
+        bulk = None if self.locations.document else _BulkReader.of(self.locations, finder)
         for piece in self.pieces:
-            rows = RecordRows(self.locations)
-            records = _document(piece.path) if self.locations.document else _lines(piece)
-            for record, place in records:
-                finder.add(rows, record, place)
-                if len(rows) >= BATCH_ROWS:
-                    yield _batch(rows, piece.path)
-                    rows = RecordRows(self.locations)
-            if len(rows):
-                yield _batch(rows, piece.path)
+            if self.locations.document:
+                yield from _exact(_document(piece.path), finder, self.locations, piece.path)
+                continue
+            for block in line_blocks(piece):
+                data = block.data.removeprefix(_UTF8_MARK) if block.offset == 0 else block.data
+                if not data.strip(_BLANK):
+                    continue
+                batch = bulk.read(data) if bulk is not None else None
+                if batch is None:
+                    yield from _exact(_lines(piece.path, block, data), finder, self.locations, piece.path)
+                    continue
+                size = balanced_rows(batch.num_rows)
+                yield from (batch.slice(at, size) for at in range(0, batch.num_rows, size))
 
 
 class Finder:
@@ -110,6 +129,63 @@ def located_json_splits(
     return tuple(LocatedJsonSplit(pieces, locations) for pieces in divide(files, may_cut=may_cut))
 
 
+class _BulkReader:
+    """Reads whole blocks of lines where all paths are plain."""
+
+    def __init__(self, locations: Locations, paths: BulkPaths, finder: Finder) -> None:
+        self._locations, self._paths, self._finder = locations, paths, finder
+        self._fields = JsonFields()
+        self._kinds: dict[str, pa.DataType] | None = None
+
+    @classmethod
+    def of(cls, locations: Locations, finder: Finder) -> _BulkReader | None:
+        """Return a reader, None where paths are not plain."""
+        paths = bulk_paths(locations)
+        return None if paths is None else cls(locations, paths, finder)
+
+    def read(self, data: bytes) -> pa.RecordBatch | None:
+        """Return the rows of whole lines, None when they have to be read one by one."""
+        try:
+            if self._kinds is None:
+                self._kinds = self._learn(data)
+            table = parse_json_block(data, self._fields)
+            columns = [column.combine_chunks() for column in table.columns]
+            if not columns:
+                return None
+            records = pa.StructArray.from_arrays(columns, table.schema.names)
+            features, counts = values_at(records, self._paths.features)
+            others = {
+                other.name: values_at(records, path)
+                for other, path in zip(self._locations.others, self._paths.others, strict=True)
+                if path is not None
+            }
+            return bulk_batch(features, counts, others, self._locations, self._kinds)
+        except (NotBulkError, DatasetError, pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError):
+            return None  # reading line by line names the place of what is wrong
+
+    def _learn(self, data: bytes) -> dict[str, pa.DataType]:
+        rows = RecordRows(self._locations)
+        for line in data.split(b"\n", _LEARNT_LINES)[:_LEARNT_LINES]:
+            if line.strip(_BLANK):
+                self._finder.add(rows, loads(line), str)
+        batch = rows.batch()
+        return dict(zip(batch.schema.names, batch.schema.types, strict=True))
+
+
+def _exact(
+    records: Iterator[tuple[Any, Callable[[], str]]], finder: Finder, locations: Locations, path: str
+) -> Iterator[pa.RecordBatch]:
+    """Read records one by one."""
+    rows = RecordRows(locations)
+    for record, place in records:
+        finder.add(rows, record, place)
+        if len(rows) >= BATCH_ROWS:
+            yield _batch(rows, path)
+            rows = RecordRows(locations)
+    if len(rows):
+        yield _batch(rows, path)
+
+
 def _batch(rows: RecordRows, path: str) -> pa.RecordBatch:
     try:
         return rows.batch()
@@ -131,22 +207,20 @@ def _document(path: str) -> Iterator[tuple[Any, Callable[[], str]]]:
         raise DatasetError(f"{path} is not JSON ({error}); {hint}.") from None
 
 
-def _lines(piece: Piece) -> Iterator[tuple[Any, Callable[[], str]]]:
-    for block in line_blocks(piece):
-        data = block.data.removeprefix(_UTF8_MARK) if block.offset == 0 else block.data
-        for number, line in enumerate(data.split(b"\n")):
-            if not line.strip(_BLANK):
-                continue
-            place = _Place(piece.path, replace(block, data=b""), number)
-            try:
-                record = loads(line)
-            except ValueError as error:
-                excerpt = line[:80].decode(errors="replace")
-                raise DatasetError(
-                    f"{place()} is not JSON ({error}): {excerpt!r}; each line must hold one JSON record, "
-                    "and a file that is one JSON document has the dataset_type application/json."
-                ) from None
-            yield record, place
+def _lines(path: str, block: Block, data: bytes) -> Iterator[tuple[Any, Callable[[], str]]]:
+    for number, line in enumerate(data.split(b"\n")):
+        if not line.strip(_BLANK):
+            continue
+        place = _Place(path, block.offset, number)
+        try:
+            record = loads(line)
+        except ValueError as error:
+            excerpt = line[:80].decode(errors="replace")
+            raise DatasetError(
+                f"{place()} is not JSON ({error}): {excerpt!r}; each line must hold one JSON record, "
+                "and a file that is one JSON document has the dataset_type application/json."
+            ) from None
+        yield record, place
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,11 +228,11 @@ class _Place:
     """A line's file and number, found when somebody asks."""
 
     path: str
-    block: Block
+    offset: int
     number: int
 
     def __call__(self) -> str:
-        return f"{self.path} line {lines_before(self.path, self.block.offset) + self.number + 1}"
+        return f"{self.path} line {lines_before(self.path, self.offset) + self.number + 1}"
 
 
 def _keys(record: Any) -> str:

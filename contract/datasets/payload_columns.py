@@ -101,6 +101,17 @@ def json_columns(data: pa.StringArray) -> Columns:
     NotBulkError
         When the payloads differ in kind, or one is no JSON.
     """
+    return _columns_of(json_values(data))
+
+
+def json_values(data: pa.StringArray) -> pa.Array:
+    """Return JSON payloads parsed, one value for each; null is no payload.
+
+    Raises
+    ------
+    NotBulkError
+        When the payloads differ in kind, or one is no JSON.
+    """
     # Wrapped, every payload is the one member of an object, whatever it is.
     wrapped = pc.binary_join_element_wise(
         '{"p":', data, "}\n", "", null_handling="replace", null_replacement="null"
@@ -113,7 +124,7 @@ def json_columns(data: pa.StringArray) -> Columns:
     wanted = _times_as_text(found)
     if wanted != found:
         batch = read_json(text, pa.schema([("p", wanted)]))
-    return _columns_of(batch.column(0))
+    return batch.column(0)
 
 
 def settle_columns(payloads: Mapping[str, Columns]) -> dict[str, Columns]:

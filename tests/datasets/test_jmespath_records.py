@@ -301,3 +301,45 @@ def test_a_line_that_repeats_the_names_is_no_row(tmp_path: Path) -> None:
 )
 def test_text_becomes_numbers_where_all_of_it_is_one(cells: list[str | None], expected: list[Any]) -> None:
     assert typed_text(pa.array(cells, pa.string())).to_pylist() == expected
+
+
+cells = st.one_of(st.integers(-5, 5), st.floats(-5, 5), st.none(), st.sampled_from(["a", "2020-01-01"]))
+kinds = st.sampled_from(
+    [st.integers(-5, 5), st.integers(-5, 5) | st.floats(-5, 5), st.sampled_from(["a", "2020-01-01"]), cells]
+)
+
+
+@st.composite
+def record_lines(draw: st.DrawFn) -> list[dict[str, Any]]:
+    columns = draw(st.lists(kinds, min_size=1, max_size=4))
+    named = draw(st.booleans())
+    label = draw(
+        st.sampled_from([st.integers(0, 1), st.booleans(), st.none() | st.integers(0, 1), st.just("x")])
+    )
+    lines = []
+    for _ in range(draw(st.integers(1, 6))):
+        values = [draw(column) for column in columns]
+        features = {f"f{at}": value for at, value in enumerate(values)} if named else values
+        lines.append({"in": {"features": features}, "label": draw(label), "other": draw(cells)})
+    return lines
+
+
+@given(record_lines())
+def test_plain_paths_are_read_in_bulk_as_they_are_one_by_one(lines: list[dict[str, Any]]) -> None:
+    import tempfile
+
+    # `|| ` makes the path more than plain, so the second reading is line by line.
+    tables = []
+    for features, label in (("in.features", "label"), ("in.features || `[]`", "label || label")):
+        with tempfile.TemporaryDirectory() as folder:
+            path = write(Path(folder) / "a.jsonl", *lines)
+            locations = Locations(features, (Location("y", label, variable="label"),))
+            tables.append(read(DatasetRequest(path, JSON, locations=locations)))
+    assert tables[0].to_pydict() == tables[1].to_pydict()
+    assert tables[0].schema == tables[1].schema
+
+
+def test_integers_beside_floats_stay_integers_in_bulk(tmp_path: Path) -> None:
+    rows = [{"features": [number, number / 2], "label": 1} for number in range(1_000)]
+    table = read(DatasetRequest(write(tmp_path / "a.jsonl", *rows), JSON, locations=LINES))
+    assert table.schema.types == [pa.int64(), pa.float64(), pa.int64()]
