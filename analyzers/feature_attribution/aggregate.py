@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import erfc
+from functools import lru_cache
+from math import erfc, sqrt
 from typing import Literal
 
 import numpy as np
@@ -14,7 +15,10 @@ from analyzers.feature_attribution.solve import Floats
 type Aggregation = Literal["mean_abs", "median", "mean_sq"]
 
 # Mean size of a normal deviate in units of its standard deviation.
-_MEAN_SIZE = float(np.sqrt(2.0 / np.pi))
+_MEAN_SIZE = sqrt(2.0 / np.pi)
+
+# So many standard errors from zero, a value's sign is no question.
+_FARTHEST = 6.0
 
 
 @dataclass(frozen=True)
@@ -159,13 +163,16 @@ def _coalition_variance(explanation: Explanation, slope: Floats | None) -> Float
 
 def _mean_size_beyond(size: Floats, error: Floats) -> Floats:
     """Return how much larger the mean size of a normal deviate is than the size of its mean."""
-    beyond = np.zeros_like(size)
-    noisy = error > 0.0
-    ratio = size[noisy] / error[noisy]
-    below = np.asarray([erfc(value) for value in (ratio / np.sqrt(2.0)).tolist()])
-    beyond[noisy] = error[noisy] * (_MEAN_SIZE * np.exp(-(ratio**2) / 2.0) - ratio * below)
-    beyond[np.isnan(error)] = np.nan
-    return beyond
+    ratio = np.divide(size, error, out=np.full_like(size, _FARTHEST), where=error > 0.0)
+    return np.asarray(error * np.interp(ratio, *_beyond_table()), dtype=np.float64)
+
+
+@lru_cache(maxsize=1)
+def _beyond_table() -> tuple[Floats, Floats]:
+    """Return sizes of the mean of a normal deviate of spread one, and how much larger its mean size is."""
+    means = np.linspace(0.0, _FARTHEST, 1025)
+    below = np.array([erfc(mean / sqrt(2.0)) for mean in means.tolist()])
+    return means, _MEAN_SIZE * np.exp(-(means**2) / 2.0) - means * below
 
 
 def merge(one: GlobalSummary, other: GlobalSummary) -> GlobalSummary:

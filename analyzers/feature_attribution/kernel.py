@@ -31,8 +31,8 @@ ROWS_PER_DESIGN = 256
 # Where the user gave no budget, all coalitions of this many features are asked: 4,096, twice the default.
 EXACT_FEATURES = 12
 
-# Synthetic rows in memory at a time.
-_BLOCK_BYTES = 8 << 20
+# Synthetic rows that the model is asked for at a time: no more than caches hold, for models in this process.
+BLOCK_BYTES = 1 << 20
 _CELL_BYTES = 8
 
 # Half the distance from 1 to the next smaller float32: what a model that answers float32 can mean by 1.
@@ -56,12 +56,16 @@ class Sampling:
     exact_features
         Rows that differ from the baseline in at most so many features have all their coalitions asked,
         whatever the budget; None stands for `EXACT_FEATURES` without ``num_samples``, for 0 with it.
+    block_bytes
+        Size of the tables that the model is asked about, at 8 bytes a cell. An endpoint that takes several
+        requests at once wants more. Values do not depend on it, but for rounding.
     """
 
     num_samples: int | None = None
     use_logit: bool = False
     seed: int = 0
     exact_features: int | None = None
+    block_bytes: int = BLOCK_BYTES
 
     def __post_init__(self) -> None:
         if self.num_samples is not None and self.num_samples < 2:
@@ -89,6 +93,7 @@ def explain(
     use_logit: bool = False,
     seed: int = 0,
     exact_features: int | None = None,
+    block_bytes: int = BLOCK_BYTES,
     first_position: int = 0,
 ) -> Explanation:
     """Return the Shapley values of rows.
@@ -101,7 +106,7 @@ def explain(
         Rows to explain: a float64 or object matrix of shape (rows, features), or a record batch.
     baselines
         Rows that stand for "feature absent", of the same type and columns. Answers on several are averaged.
-    num_samples, use_logit, seed, exact_features
+    num_samples, use_logit, seed, exact_features, block_bytes
         As in `Sampling`.
     first_position
         Position of the first row in the dataset; a multiple of `WINDOW_ROWS` makes the values those of the
@@ -119,7 +124,7 @@ def explain(
     -----
     Method of Lundberg and Lee (2017), solved as `solve` describes.
     """
-    sampling = Sampling(num_samples, use_logit, seed, exact_features)
+    sampling = Sampling(num_samples, use_logit, seed, exact_features, block_bytes)
     return concatenate(list(explain_windows(predict, instances, baselines, sampling, first_position)))
 
 
@@ -232,7 +237,7 @@ def _explain_window(
         spread=np.zeros((count, columns)),
         model_rows=0,
     )
-    block_rows = max(1024, _BLOCK_BYTES // (_CELL_BYTES * max(1, columns)))
+    block_rows = max(64, sampling.block_bytes // (_CELL_BYTES * max(1, columns)))
     for start in range(0, len(distinct), block_rows):
         block = distinct[start : start + block_rows]
         result.predictions[block] = asked.link(asked.answers(rows.instances(block)))
@@ -310,12 +315,15 @@ def _values(
     if len(mixtures) == 1:
         yield _values_in_slices(asked, rows, mixtures[0], max(1, block_rows // baseline_rows))
         return
+    if not any(len(wanted.masks) for wanted in mixtures):
+        yield from (np.zeros((len(wanted.instances), 0, 1)) for wanted in mixtures)
+        return
     answers = asked.answers(rows.mixed(mixtures))
     start = 0
     for wanted in mixtures:
         shape = (len(wanted.instances), baseline_rows, len(wanted.masks))
         stop = start + int(np.prod(shape))
-        yield asked.link(answers[start:stop].reshape(*shape, -1).mean(axis=1))
+        yield asked.link(answers[start:stop].reshape(*shape, answers.shape[1]).mean(axis=1))
         start = stop
 
 

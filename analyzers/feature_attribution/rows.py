@@ -110,19 +110,16 @@ class MatrixRows:
 
     def mixed(self, mixtures: Sequence[Mixture]) -> NDArray[Any]:
         """Return the rows wanted."""
-        baseline_count, columns = self._baselines.shape
-        sizes = [len(wanted.instances) * baseline_count * len(wanted.masks) for wanted in mixtures]
-        rows = np.empty((sum(sizes), columns), dtype=self._instances.dtype)
-        start = 0
-        for wanted, size in zip(mixtures, sizes, strict=True):
-            shape = (len(wanted.instances), baseline_count, len(wanted.masks), columns)
-            block = rows[start : start + size].reshape(shape)
-            block[...] = self._baselines[None, :, None, :]
-            np.copyto(
-                block, self._instances[wanted.instances][:, None, None, :], where=wanted.masks[None, None]
-            )
-            start += size
-        return rows
+        columns = self._instances.shape[1]
+        parts = [
+            np.where(
+                wanted.masks[None, None],
+                self._instances[wanted.instances][:, None, None, :],
+                self._baselines[None, :, None, :],
+            ).reshape(-1, columns)
+            for wanted in mixtures
+        ]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 class BatchRows:

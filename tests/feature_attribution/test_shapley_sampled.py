@@ -215,7 +215,7 @@ def test_synthetic_rows_come_in_bounded_blocks() -> None:
     wide = shapley_models.draw(600, 2)
     wide[1, 14:] = wide[0, 14:]
     explain(model, wide[1:], wide[:1], exact_features=14)
-    assert max(sizes) <= 8 << 20
+    assert max(sizes) <= 1 << 20
 
 
 @pytest.mark.parametrize("answer", [np.nan, np.inf])
