@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+import weakref
 
 import numpy as np
 import pyarrow as pa
@@ -36,6 +37,8 @@ class Asking:
         self._rows = rows
         self._answered = 0
         self._logged = time.monotonic()
+        # A job that fails forgets the model anywhere on its way; its connections are closed all the same.
+        self._close = weakref.finalize(self, model.close)
 
     def __call__(self, table: pa.RecordBatch) -> NDArray[np.float64]:
         """Return the scores of some rows."""
@@ -46,7 +49,7 @@ class Asking:
 
     def close(self) -> None:
         """Close the model; it is not asked again."""
-        self._model.close()
+        self._close()
 
     def log(self, underway: int = 0) -> None:
         """Say how far the job is, if it has not been said for a while.

@@ -1,0 +1,323 @@
+"""Whole feature-attribution jobs: tables and captures, endpoints and model files, real published results."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from attribution_data import (
+    BASELINE,
+    FEATURES,
+    csv_endpoint,
+    json_endpoint,
+    people,
+    score,
+    table_config,
+    write_captures,
+    write_csv,
+)
+from fixtures import fixture
+from job_runner import Result, baseline_of, run_job
+from models.model_server import Answer, Request, serving
+
+from containers.feature_attribution import main as command
+
+FILES = ["analysis.json", "constraints.json", "explanations_shap", "statistics.json"]
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[str]:
+    with serving(csv_endpoint) as server:
+        yield server.url
+
+
+def run(folder: Path, source: Path | None, config: dict[str, Any], model: object, **variables: Any) -> Result:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "analysis_config.json").write_text(json.dumps(config), encoding="utf-8")
+    settings = {"dataset_format": None, "analysis_config": folder, "model": model, **variables}
+    return run_job(folder, source, command=command.main, **settings)
+
+
+def attributions(result: Result, label: str = "label0") -> dict[str, float]:
+    assert result.exit_code in (0, 3), result.message
+    values = result.document("analysis.json")["explanations"]["kernel_shap"][label]["global_shap_values"]
+    assert isinstance(values, dict)
+    return values
+
+
+def table(result: Result, name: str) -> list[list[str]]:
+    with (result.output / "explanations_shap" / name).open(encoding="utf-8", newline="") as file:
+        return list(csv.reader(file))
+
+
+def kinds(result: Result) -> set[str]:
+    return {violation["constraint_check_type"] for violation in result.violations}
+
+
+@pytest.fixture(scope="module")
+def baseline(tmp_path_factory: pytest.TempPathFactory, endpoint: str) -> Result:
+    folder = tmp_path_factory.mktemp("baseline")
+    result = run(folder, write_csv(folder / "data.csv", people(600).rows), table_config(), endpoint)
+    assert result.exit_code == 0, result.message
+    return result
+
+
+def test_a_baseline_from_a_table(baseline: Result) -> None:
+    assert baseline.files == FILES
+    assert attributions(baseline) == pytest.approx(people(600).global_values, abs=1e-9)
+    assert table(baseline, "baseline.csv") == [[*FEATURES], ["30", "green", "2"]]
+    header, *rows = table(baseline, "out.csv")
+    assert header == ["age_label0", "colour_label0", "income_label0"]
+    np.testing.assert_allclose(np.array(rows, dtype=float), people(600).local_values, atol=1e-9)
+    explained = baseline.document("statistics.json")["explained"]
+    assert (explained["rows"], explained["partial"]) == (600, False)
+
+
+def test_captures_are_explained_with_the_baseline_jobs_rows(
+    tmp_path: Path, baseline: Result, endpoint: str
+) -> None:
+    live = people(500, seed=1)
+    captures = write_captures(tmp_path / "captures", live)
+    config = {"headers": [*FEATURES], "methods": {"shap": {}}, "predictor": {"content_type": "text/csv"}}
+    result = run(tmp_path, captures, config, endpoint, **baseline_of(baseline))
+    assert attributions(result) == pytest.approx(live.global_values, abs=1e-9)
+    assert result.violations == []
+    assert "explanations_shap" in result.files  # baseline.csv alone
+    assert not (result.output / "explanations_shap" / "out.csv").exists()
+    assert result.document("statistics.json")["notes"] == []
+
+
+@pytest.mark.parametrize("rules", ["sound", "sagemaker"])
+def test_drift_is_found_and_can_fail_the_job(
+    tmp_path: Path, baseline: Result, endpoint: str, rules: str
+) -> None:
+    live = people(500, seed=2, age_spread=0.1, income_spread=40.0)
+    captures = write_captures(tmp_path / "captures", live)
+    config = {"headers": [*FEATURES], "methods": {"shap": {}}, "predictor": {"content_type": "text/csv"}}
+    result = run(
+        tmp_path,
+        captures,
+        config,
+        endpoint,
+        rules=rules,
+        fail_on_violations="Enabled",
+        publish_cloudwatch_metrics="Enabled",
+        cloudwatch_metrics_directory=tmp_path / "metrics",
+        **baseline_of(baseline),
+    )
+    assert result.exit_code == 3, result.message
+    wanted = {"feature_attribution_drift_check"}
+    assert kinds(result) == wanted | ({"feature_attribution_magnitude_check"} if rules == "sound" else set())
+    assert result.document("constraint_violations.json")["version"] == "1.0"
+    lines = (tmp_path / "metrics" / "cloudwatch_metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    first = json.loads(lines[0])
+    assert first["MetricName"] == "feature_age"
+    assert {"Name": "ValueType", "Value": "GlobalShapValues"} in first["Dimensions"]
+    assert json.loads(lines[-1])["MetricName"] == "ExpectedValue"
+
+
+def test_json_captures_and_templates(tmp_path: Path, baseline: Result) -> None:
+    live = people(300, seed=3)
+    captures = write_captures(tmp_path / "captures", live, as_json=True)
+    config = {
+        "headers": [*FEATURES],
+        "methods": {"shap": {"baseline": {"instances": [{"features": BASELINE}]}}},
+        "predictor": {
+            "content_type": "application/json",
+            "accept_type": "application/json",
+            "content_template": '{"instances":$records}',
+            "record_template": '{"features":$features}',
+            "probability": "predictions[*].score",
+        },
+    }
+    with serving(json_endpoint) as server:
+        result = run(
+            tmp_path,
+            captures,
+            config,
+            server.url,
+            features_attribute="instances[*].features",
+            **baseline_of(baseline),
+        )
+    assert attributions(result) == pytest.approx(live.global_values, abs=1e-9)
+
+
+def test_columns_that_are_no_features_are_not_sent(tmp_path: Path, endpoint: str) -> None:
+    data = people(50, seed=4)
+    rows = [["late", f"id-{number}", *row, 7] for number, row in enumerate(data.rows)]
+    source = write_csv(tmp_path / "data.csv", rows, ["label", "id", *FEATURES, "extra"])
+    config = {
+        **table_config(features_to_explain=["income", "age"]),
+        "label": "label",
+        "joinsource_name_or_index": "id",
+        "excluded_columns": [5],
+    }
+    result = run(tmp_path, source, config, endpoint)
+    expected = {name: data.global_values[name] for name in ("age", "income")}
+    assert attributions(result) == pytest.approx(expected, abs=1e-9)
+    header, *lines = table(result, "out.csv")
+    assert header == ["age_label0", "income_label0", "id"]
+    assert [line[-1] for line in lines] == [f"id-{number}" for number in range(50)]
+
+
+def test_several_outputs_have_the_names_of_label_headers(tmp_path: Path) -> None:
+    def classes(request: Request) -> Answer:
+        return Answer("".join(f"{score(row)!r},{-score(row)!r}\n" for row in request.rows()))
+
+    source = write_csv(tmp_path / "data.csv", people(40, seed=5).rows)
+    config = table_config()
+    config["predictor"]["label_headers"] = ["late", "punctual"]
+    with serving(classes) as server:
+        result = run(tmp_path, source, config, server.url)
+    assert attributions(result, "late") == pytest.approx(attributions(result, "punctual"))
+    assert table(result, "out.csv")[0] == [
+        f"{name}_{label}" for label in ("late", "punctual") for name in FEATURES
+    ]
+
+
+def test_without_a_baseline_clusters_of_the_data_stand_for_absent_features(
+    tmp_path: Path, endpoint: str
+) -> None:
+    source = write_csv(tmp_path / "data.csv", people(200, seed=6).rows)
+    config = table_config(num_clusters=2)
+    del config["methods"]["shap"]["baseline"]
+    result = run(tmp_path, source, config, endpoint)
+    assert result.exit_code == 0, result.message
+    header, *rows = table(result, "baseline.csv")
+    assert (header, len(rows)) == ([*FEATURES], 2)
+
+
+@pytest.mark.parametrize("form", ["csv", "csv without header", "json lines", "parquet"])
+def test_baselines_from_files(tmp_path: Path, endpoint: str, form: str) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    file = tmp_path / "rows" / "baseline"
+    if form == "parquet":
+        file.parent.mkdir()
+        cells = {name: [cell] for name, cell in zip(FEATURES, BASELINE, strict=True)}
+        parquet.write_table(pa.table(cells), file)
+    elif form == "json lines":
+        file.parent.mkdir()
+        file.write_text(json.dumps({"features": BASELINE}) + "\n", encoding="utf-8")
+    else:
+        header = None if form == "csv" else BASELINE
+        write_csv(file, [BASELINE] if form == "csv" else [], header)
+    data = people(20, seed=7)
+    source = write_csv(tmp_path / "data.csv", data.rows)
+    result = run(tmp_path / "job", source, table_config(baseline=str(file)), endpoint)
+    assert attributions(result) == pytest.approx(data.global_values, abs=1e-9)
+
+
+def test_a_time_limit_ends_in_a_partial_result(tmp_path: Path, endpoint: str) -> None:
+    source = write_csv(tmp_path / "data.csv", people(3_000, seed=8).rows)
+    result = run(tmp_path, source, table_config(), endpoint, max_runtime="0.0001")
+    assert attributions(result)
+    explained = result.document("statistics.json")["explained"]
+    assert explained["partial"]
+    assert 1 <= explained["rows"] < explained["rows_read"] == 3_000
+    assert "max_runtime was over after" in result.document("statistics.json")["notes"][0]
+
+
+def test_a_window_without_data_is_a_completed_job(tmp_path: Path, baseline: Result, endpoint: str) -> None:
+    (tmp_path / "captures").mkdir()
+    config = {"headers": [*FEATURES], "methods": {"shap": {"baseline": [BASELINE]}}, "predictor": {}}
+    result = run(tmp_path, tmp_path / "captures", config, endpoint, **baseline_of(baseline))
+    assert result.exit_code == 0, result.message
+    assert "nothing was checked" in result.message
+    assert result.violations == []
+
+
+def test_a_dry_run_asks_the_model_about_one_row(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = write_csv(tmp_path / "data.csv", people(500, seed=9).rows)
+    (tmp_path / "analysis_config.json").write_text(json.dumps(table_config()), encoding="utf-8")
+    with serving(csv_endpoint) as server:
+        arguments = ["--validate", "--dataset-source", str(source), "--analysis-config", str(tmp_path)]
+        exit_code = command.main([*arguments, "--model", server.url, "--output-path", str(tmp_path / "out")])
+        asked = sum(len(request.rows()) for request in server.requests)
+    assert exit_code == 0
+    assert 1 <= asked <= 2 ** len(FEATURES) + 2
+    assert "the first 500 rows have columns age (double), colour (text)" in capsys.readouterr().out
+    assert not (tmp_path / "out").exists()
+
+
+# Real models, with what the originals published for them
+
+
+def adult() -> tuple[dict[str, Any], dict[str, Any], Path]:
+    reference = json.loads(
+        fixture("clarify/adult_json/exact_shapley_reference.json").read_text(encoding="utf-8")
+    )
+    config = {
+        "dataset_type": "application/json",
+        "headers": [*reference["model"]["features"], "Target"],
+        "label": "instances[*].label",
+        "features": "instances[*].features",
+        "methods": {"shap": {"baseline": [reference["baseline_row"]], "num_samples": 100}},
+        "predictor": {},
+    }
+    return reference, config, fixture("clarify/adult_json/ll-adult-prediction-model.tar.gz")
+
+
+def test_the_linear_learner_is_explained_better_than_in_the_published_results(tmp_path: Path) -> None:
+    reference, config, model = adult()
+    result = run(tmp_path, fixture("clarify/adult_json/validation-dataset.json"), config, model)
+    ours = np.array([*attributions(result).values()])
+    exact = np.array([*reference["validation"]["global_exact"]["mean_abs"].values()])
+    published = [np.array([*run.values()]) for run in reference["aws_global_mean_abs_validation"].values()]
+    label = result.document("statistics.json")["explanations"]["kernel_shap"]["label0"]
+    noise = np.array([*label["noise_floors"].values()])
+    assert (np.abs(ours - exact) <= 4 * np.array([*label["sampling_errors"].values()]) + noise).all()
+    for theirs in published:
+        assert np.sqrt(np.mean((ours - exact) ** 2)) < np.sqrt(np.mean((theirs - exact) ** 2))
+        # The noise of theirs is at most that of their least feature, whose exact value is next to none.
+        assert np.abs(ours - theirs).max() < 2 * theirs.min()
+    assert label["expected_value"] == pytest.approx(reference["expected_value"], abs=1e-9)
+
+
+@pytest.mark.parametrize("rules", ["sound", "sagemaker"])
+def test_the_published_baseline_with_a_score_as_label_is_compared(tmp_path: Path, rules: str) -> None:
+    _, config, model = adult()
+    del config["label"], config["headers"][-1]
+    constraints = fixture("clarify/aws_notebook_outputs/shap_baseline_adult_json_batch.json")
+    result = run(
+        tmp_path,
+        fixture("clarify/adult_json/test-dataset.json"),
+        config,
+        model,
+        rules=rules,
+        baseline_constraints=constraints,
+    )
+    assert result.exit_code == 0, result.message
+    assert result.violations == []
+
+
+@pytest.mark.parametrize("rules", ["sound", "sagemaker"])
+def test_the_published_drift_of_the_weather_model_is_found(tmp_path: Path, rules: str) -> None:
+    header, *rows = fixture("clarify/weather_csv/t_file.csv").read_text(encoding="utf-8").splitlines()
+    means = np.array([row.split(",") for row in rows], dtype=float).mean(axis=0)[1:]
+    live = tmp_path / "live.csv"
+    live.write_text("\n".join([header, *rows[:49]]) + "\n", encoding="utf-8")
+    config = table_config(baseline=[means.tolist()], num_samples=50)
+    config["label"] = "value"
+    result = run(
+        tmp_path,
+        live,
+        config,
+        fixture("clarify/weather_csv/xgboost_model.json"),
+        rules=rules,
+        baseline_constraints=fixture("clarify/weather_csv/aws_explainability_baseline_analysis.json"),
+    )
+    found = [item for item in result.violations if item["metric_name"] == "shap"]
+    drift = float(found[0]["description"].split()[3])
+    assert found[0]["description"].startswith(f"Feature attribution drift {drift!r} exceeds threshold 0.9")
+    assert drift == pytest.approx(0.887, abs=0.01)
+    # Sizes are a hundred times those of the published baseline, which NDCG does not see.
+    assert ("feature_attribution_magnitude_check" in kinds(result)) == (rules == "sound")
