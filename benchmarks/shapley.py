@@ -1,0 +1,206 @@
+"""Shapley values beside shap.KernelExplainer: same boosted trees, same rows, same budget, one process.
+
+Speed (rows per second, share of the time inside the model), errors against enumeration, and a large table in
+bounded memory. Models and linear algebra get one thread each.
+
+    python -m benchmarks.shapley [--rows N] [--large-rows N] [--only speed,errors,memory]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import resource
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import threadpoolctl
+
+from analyzers.feature_attribution import aggregate
+from analyzers.feature_attribution.kernel import Sampling, explain, explain_windows
+
+FEATURES = 14
+BUDGETS = (100, 2076)
+GOALS = {100: 30.0, 2076: 9.0}
+GOAL_INSIDE = 0.8
+SECTIONS = ("speed", "errors", "memory")
+
+type Predict = Callable[[np.ndarray], np.ndarray]
+
+
+def train(features: int, trees: int = 100) -> Any:
+    """Return boosted trees of depth 5 with interactions to find."""
+    import xgboost
+
+    rows = draw(features, 5000, seed=1)
+    score = rows[:, 0] + rows[:, 1] * rows[:, 2] + np.sin(2 * rows[:, 3]) + rows[:, 4] * (rows[:, 5] > 0)
+    labels = score + 0.5 * rows[:, 6:].sum(axis=1) / np.sqrt(features - 6) > 0
+    options = {"objective": "binary:logistic", "max_depth": 5, "nthread": 1, "eta": 0.1}
+    return xgboost.train(options, xgboost.DMatrix(rows, labels.astype(np.int64)), trees)
+
+
+def draw(features: int, rows: int, seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=(rows, features))
+
+
+class Timed:
+    """A model that adds up the seconds spent inside it."""
+
+    def __init__(self, predict: Predict) -> None:
+        self.predict = predict
+        self.seconds = 0.0
+        self.rows = 0
+
+    def __call__(self, rows: np.ndarray) -> np.ndarray:
+        started = time.process_time()
+        scores = self.predict(rows)
+        self.seconds += time.process_time() - started
+        self.rows += len(rows)
+        return scores
+
+
+def kernel_explainer(predict: Predict, baseline: np.ndarray) -> Callable[[np.ndarray, int], np.ndarray]:
+    import shap
+
+    logging.getLogger("shap").setLevel(logging.ERROR)
+    explainer = shap.KernelExplainer(predict, baseline)
+
+    def values(rows: np.ndarray, budget: int) -> np.ndarray:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return np.asarray(explainer.shap_values(rows, nsamples=budget, l1_reg=False, silent=True))
+
+    return values
+
+
+def compare_speed(rows: int, rounds: int = 3) -> list[dict[str, float]]:
+    """Return rows per second of both for every budget, the best of rounds that take turns."""
+    predict = Timed(train(FEATURES).inplace_predict)
+    given, baseline = draw(FEATURES, rows, 2), np.zeros((1, FEATURES))
+    theirs = kernel_explainer(predict.predict, baseline)
+    explain(predict, given[:10], baseline, num_samples=100)  # first calls are not what is compared
+    theirs(given[:5], 100)
+    found = []
+    for budget in BUDGETS:
+        own_rows = rows * 10 if budget < 1000 else rows
+        own_given = np.resize(given, (own_rows, FEATURES)) + 1e-6 * np.arange(own_rows)[:, None]
+        few = given[: max(5, 20_000 // budget)]
+        own, other, inside = [], [], []
+        for _ in range(rounds):
+            predict.seconds, started = 0.0, time.process_time()
+            explain(predict, own_given, baseline, num_samples=budget)
+            seconds = time.process_time() - started
+            own.append(own_rows / seconds)
+            inside.append(predict.seconds / seconds)
+            started = time.process_time()
+            theirs(few, budget)
+            other.append(len(few) / (time.process_time() - started))
+        found.append({"budget": budget, "own": max(own), "other": max(other), "inside": max(inside)})
+    return found
+
+
+def compare_errors(rows: int = 12, features: int = FEATURES) -> list[dict[str, float]]:
+    """Return root mean squared errors against enumeration in units of the values' own size."""
+    predict = train(features).inplace_predict
+    given, baseline = draw(features, rows, 3), np.zeros((1, features))
+    exact = explain(predict, given, baseline, exact_features=features).local[:, 0]
+    theirs = kernel_explainer(predict, baseline)
+    found = []
+    for budget in (100, 500, 2076):
+        own = [explain(predict, given, baseline, num_samples=budget, seed=seed) for seed in range(5)]
+        other = theirs(given, budget)
+        size = np.sqrt((exact**2).mean())
+        found.append(
+            {
+                "budget": budget,
+                "own": np.sqrt(np.mean([(one.local[:, 0] - exact) ** 2 for one in own])) / size,
+                "stated": np.sqrt(np.mean([one.standard_error**2 for one in own])) / size,
+                "other": np.sqrt(np.mean((other - exact) ** 2)) / size,
+            }
+        )
+    return found
+
+
+def explain_large(rows: int, budget: int, features: int = 50) -> dict[str, float]:
+    """Return seconds and peak memory of a table explained window by window, in this process."""
+    predict = Timed(train(features, trees=50).inplace_predict)
+    given, baseline = draw(features, rows, 4), np.zeros((1, features))
+    before, started = _peak_bytes(), time.process_time()
+    summary = aggregate.empty("mean_abs")
+    for window in explain_windows(predict, given, baseline, Sampling(num_samples=budget)):
+        summary = aggregate.merge(summary, aggregate.summarize(window, "mean_abs"))
+    seconds = time.process_time() - started
+    assert summary.rows == rows
+    return {
+        "seconds": seconds,
+        "inside": predict.seconds / seconds,
+        "before": before,
+        "peak": _peak_bytes(),
+        "model_rows": predict.rows,
+    }
+
+
+def _peak_bytes() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.shapley", description=__doc__.splitlines()[0])
+    parser.add_argument("--rows", type=int, default=1000, help="rows at 2,076 coalitions (%(default)s)")
+    parser.add_argument("--large-rows", type=int, default=100_000, help="rows of 50 features (%(default)s)")
+    parser.add_argument("--large-budget", type=int, default=200, help="their coalitions (%(default)s)")
+    parser.add_argument("--only", default=",".join(SECTIONS), help="sections (%(default)s)")
+    options = parser.parse_args()
+    threadpoolctl.threadpool_limits(1)
+    sections = options.only.split(",")
+    if "speed" in sections:
+        print_speed(compare_speed(options.rows))
+    if "errors" in sections:
+        print_errors(compare_errors())
+    if "memory" in sections:
+        print_memory(options.large_rows, options.large_budget)
+
+
+def print_speed(lines: list[dict[str, float]]) -> None:
+    print("| coalitions | rows/s | KernelExplainer | ratio | goal | inside the model | goal |")
+    print("|---:|---:|---:|---:|---:|---:|---:|")
+    for line in lines:
+        budget, ratio = int(line["budget"]), line["own"] / line["other"]
+        goal = f"{GOAL_INSIDE:.0%}" if budget > 1000 else ""
+        print(
+            f"| {budget:,} | {line['own']:,.0f} | {line['other']:,.0f} | {ratio:.0f} | {GOALS[budget]:.0f} | "
+            f"{line['inside']:.0%} | {goal} |"
+        )
+
+
+def print_errors(lines: list[dict[str, float]]) -> None:
+    print("\n| coalitions | error | stated | KernelExplainer's error |")
+    print("|---:|---:|---:|---:|")
+    for line in lines:
+        print(f"| {line['budget']:,} | {line['own']:.2%} | {line['stated']:.2%} | {line['other']:.2%} |")
+
+
+def print_memory(rows: int, budget: int) -> None:
+    # A process of its own, so that the peak is this section's.
+    code = (
+        "import json, threadpoolctl; from benchmarks.shapley import explain_large; "
+        f"threadpoolctl.threadpool_limits(1); print(json.dumps(explain_large({rows}, {budget})))"
+    )
+    answer = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    line = json.loads(answer.stdout)
+    print("\n| rows x features | coalitions | CPU s | model rows/s | inside the model | peak | before |")
+    print("|---:|---:|---:|---:|---:|---:|---:|")
+    print(
+        f"| {rows:,} x 50 | {budget} | {line['seconds']:.0f} | {line['model_rows'] / line['seconds']:,.0f} | "
+        f"{line['inside']:.0%} | {line['peak'] / 1e6:,.0f} MB | {line['before'] / 1e6:,.0f} MB |"
+    )
+
+
+if __name__ == "__main__":
+    main()
