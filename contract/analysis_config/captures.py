@@ -11,8 +11,8 @@ from contract.analysis_config.nested import name_columns
 from contract.datasets.capture import CaptureSplit
 from contract.datasets.format import DatasetFormat
 from contract.datasets.ground_truth_columns import LABEL
-from contract.datasets.located_captures import GROUND_TRUTH, RESPONSE, first_sides
-from contract.datasets.locations import PREFIX, Location, Locations
+from contract.datasets.located_captures import first_sides
+from contract.datasets.locations import GROUND_TRUTH, PREFIX, RESPONSE, Location, Locations
 from contract.datasets.plan import plan_dataset
 from contract.datasets.request import DatasetRequest
 from contract.datasets.storage import list_files

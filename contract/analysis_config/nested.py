@@ -12,8 +12,7 @@ from contract.analysis_config.json_object import Mistakes
 from contract.analysis_config.members import AnalysisConfig, Locator
 from contract.analysis_config.tables import add_separate_files
 from contract.datasets.json_lines import is_document
-from contract.datasets.located_captures import GROUND_TRUTH
-from contract.datasets.locations import PREFIX, Location, Locations
+from contract.datasets.locations import GROUND_TRUTH, PREFIX, Location, Locations
 from contract.datasets.request import DatasetRequest
 from contract.datasets.storage import list_files
 from contract.settings import Settings

@@ -6,6 +6,7 @@ have no paths; there, a location is the position of a column.
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -14,27 +15,36 @@ from typing import Any
 import pyarrow as pa
 
 from contract.datasets.capture import in_window, may_cut, record_of_line
-from contract.datasets.capture_lines import Line, line_blocks
+from contract.datasets.capture_lines import Line, LineBlock, line_blocks
 from contract.datasets.ground_truth_columns import ids_of_records
 from contract.datasets.ground_truth_index import LabelIndex
 from contract.datasets.ground_truth_lines import label_part
 from contract.datasets.json_path import Find, compile_path
-from contract.datasets.locations import FeatureRow, Location, Locations, RecordRows, feature_rows, typed_text
+from contract.datasets.located_bulk import bulk_paths
+from contract.datasets.located_capture_bulk import BulkCaptures, Kinds
+from contract.datasets.locations import (
+    GROUND_TRUTH,
+    PARTS,
+    REQUEST,
+    RESPONSE,
+    FeatureRow,
+    Location,
+    Locations,
+    RecordRows,
+    feature_rows,
+    typed_text,
+)
+from contract.datasets.payload_columns import NotBulkError
 from contract.datasets.payloads import Payload, UndecodableError, loads, parse_payload
-from contract.datasets.pieces import BATCH_ROWS, Piece, divide, label
+from contract.datasets.pieces import BATCH_ROWS, Piece, balanced_rows, divide, label
 from contract.datasets.request import DatasetRequest, Split
 from contract.datasets.storage import SourceFile
 from contract.datasets.window import Window
 from contract.errors import DatasetError
 
-REQUEST = "request"
-RESPONSE = "response"
-GROUND_TRUTH = "groundTruthData"
-_PARTS = {
-    REQUEST: ("endpointInput", "batchTransformInput", "batchTransformOutput"),
-    RESPONSE: ("endpointOutput", "batchTransformOutput"),
-}
 _TOGETHER = 1024
+# Of so many records the types of features are learnt.
+_LEARNT_RECORDS = 100
 _FILES_LOOKED_AT = 8
 _RECORDS_LOOKED_AT = 100
 # Of a few labels, all may well be null.
@@ -67,8 +77,39 @@ class LocatedCaptureSplit:
             predictions than rows.
         """
         finder = _Finder(self.locations)
+        bulk = self._bulk()
+        kinds: Kinds | None = None
+        for block in line_blocks(self.pieces):
+
+            def learn(block: LineBlock = block) -> Kinds:
+                nonlocal kinds
+                kinds = self._learn(block) if kinds is None else kinds
+                return kinds
+
+            if bulk is not None:
+                try:
+                    batch, labelled, found = bulk.read(block, learn)
+                except NotBulkError as reason:
+                    _log.debug("Reading %s record by record: %s", self.label, reason)
+                else:
+                    finder.count_labels(labelled, found)
+                    yield from _sized(batch)
+                    continue
+            yield from self._exact(block, finder)
+        finder.require_labels(self.label)
+        if finder.undecodable:
+            _log.warning(
+                "%s: %d payloads that could not be decoded count as missing", self.label, finder.undecodable
+            )
+
+    def _bulk(self) -> BulkCaptures | None:
+        paths = bulk_paths(self.locations)
+        return None if paths is None else BulkCaptures(self.locations, paths, self.window, self.index)
+
+    def _exact(self, block: LineBlock, finder: _Finder, most: int | None = None) -> Iterator[pa.RecordBatch]:
+        """Read the records of a block one by one, at most as many as asked for."""
         rows = RecordRows(self.locations)
-        for records in self._records():
+        for records in self._records(block, most):
             for line, record, truth in self._with_labels(records):
                 finder.add(rows, line, record, truth)
                 if len(rows) >= BATCH_ROWS:
@@ -76,22 +117,23 @@ class LocatedCaptureSplit:
                     rows = RecordRows(self.locations)
         if len(rows):
             yield finder.finish(rows)
-        finder.require_labels(self.label)
-        if finder.undecodable:
-            _log.warning(
-                "%s: %d payloads that could not be decoded count as missing", self.label, finder.undecodable
-            )
 
-    def _records(self) -> Iterator[list[tuple[Line, dict[str, Any]]]]:
+    def _learn(self, block: LineBlock) -> Kinds:
+        """Return the types of features as the first records of a block have them."""
+        kinds: dict[str, pa.DataType] = {}
+        for batch in self._exact(block, _Finder(self.locations), _LEARNT_RECORDS):
+            kinds |= dict(zip(batch.schema.names, batch.schema.types, strict=True))
+        return kinds
+
+    def _records(self, block: LineBlock, most: int | None) -> Iterator[list[tuple[Line, dict[str, Any]]]]:
         together: list[tuple[Line, dict[str, Any]]] = []
-        for block in line_blocks(self.pieces):
-            for line in block.lines():
-                record = record_of_line(line)
-                if in_window(record, line.path, self.window):
-                    together.append((line, record))
-                if len(together) >= _TOGETHER:
-                    yield together
-                    together = []
+        for line in itertools.islice(block.lines(), most):
+            record = record_of_line(line)
+            if in_window(record, line.path, self.window):
+                together.append((line, record))
+            if len(together) >= _TOGETHER:
+                yield together
+                together = []
         if together:
             yield together
 
@@ -220,14 +262,18 @@ class _Finder:
             _found(parts[other.side], find, other)
             for other, find in zip(self._locations.others, self._others, strict=True)
         ]
-        self._count_labels(parts[GROUND_TRUTH], found)
+        labelled = [
+            value is not None
+            for other, value in zip(self._locations.others, found, strict=True)
+            if other.side == GROUND_TRUTH
+        ]
+        self.count_labels(parts[GROUND_TRUTH].payload is not None, sum(labelled))
         rows.add(features, found, lambda: f"{line.path} line {line.line_number()}")
 
-    def _count_labels(self, part: _Part, found: list[Any]) -> None:
-        if part.payload is not None:
-            self._labels += 1
-            for other, value in zip(self._locations.others, found, strict=True):
-                self._labelled += other.side == GROUND_TRUTH and value is not None
+    def count_labels(self, labels: int, found: int) -> None:
+        """Count records with labels, and those where one was found."""
+        self._labels += labels
+        self._labelled += found
 
     def require_labels(self, where: str) -> None:
         """Raise DatasetError when there were labels, and the path of the label led to none of them."""
@@ -268,7 +314,7 @@ class _Finder:
 
     def _part(self, record: dict[str, Any], side: str) -> _Part:
         captured = record["captureData"]
-        return self._decoded(next((captured[name] for name in _PARTS[side] if captured.get(name)), None))
+        return self._decoded(next((captured[name] for name in PARTS[side] if captured.get(name)), None))
 
     def _decoded(self, part: Any) -> _Part:
         try:
@@ -280,6 +326,13 @@ class _Finder:
             return _Part()
         values = _json_values(part)
         return _Part(values or [], payload, is_csv=values is None)
+
+
+def _sized(batch: pa.RecordBatch | None) -> Iterator[pa.RecordBatch]:
+    """Yield the rows in batches of the usual size."""
+    rows = 0 if batch is None else batch.num_rows
+    size = balanced_rows(max(1, rows))
+    yield from (batch.slice(at, size) for at in range(0, rows, size))  # type: ignore[union-attr]  # rows is 0 for None
 
 
 def _finder(path: str | None, variable: str) -> Find | None:

@@ -20,6 +20,16 @@ from contract.errors import DatasetError
 
 PREFIX = "column_"
 
+# The parts of a capture record that a column may be found in, and what they are called there: the first that
+# a record has.
+REQUEST = "request"
+RESPONSE = "response"
+GROUND_TRUTH = "groundTruthData"
+PARTS = {
+    REQUEST: ("endpointInput", "batchTransformInput", "batchTransformOutput"),
+    RESPONSE: ("endpointOutput", "batchTransformOutput"),
+}
+
 _PLAIN = (pa.int64(), pa.float64(), pa.string(), pa.bool_(), pa.null())
 
 # One row of features: cells without names, or values by name.

@@ -9,13 +9,13 @@ import jmespath
 import pyarrow as pa
 import pytest
 from fixtures import fixture
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contract.datasets.format import DatasetFormat
 from contract.datasets.json_path import compile_path
-from contract.datasets.located_captures import GROUND_TRUTH, RESPONSE, first_sides
-from contract.datasets.locations import Location, Locations, typed_text
+from contract.datasets.located_captures import first_sides
+from contract.datasets.locations import GROUND_TRUTH, RESPONSE, Location, Locations, typed_text
 from contract.datasets.plan import DatasetRequest, plan_dataset
 from contract.datasets.storage import list_files
 from contract.errors import ConfigurationError, DatasetError
@@ -324,6 +324,7 @@ def record_lines(draw: st.DrawFn) -> list[dict[str, Any]]:
     return lines
 
 
+@settings(max_examples=50)
 @given(record_lines())
 def test_plain_paths_are_read_in_bulk_as_they_are_one_by_one(lines: list[dict[str, Any]]) -> None:
     import tempfile
@@ -343,3 +344,51 @@ def test_integers_beside_floats_stay_integers_in_bulk(tmp_path: Path) -> None:
     rows = [{"features": [number, number / 2], "label": 1} for number in range(1_000)]
     table = read(DatasetRequest(write(tmp_path / "a.jsonl", *rows), JSON, locations=LINES))
     assert table.schema.types == [pa.int64(), pa.float64(), pa.int64()]
+
+
+@st.composite
+def captured_lines(draw: st.DrawFn) -> list[dict[str, Any]]:
+    width = draw(st.integers(1, 3))
+    cell = draw(
+        st.sampled_from(
+            [st.integers(-5, 5), st.integers(-5, 5) | st.floats(-5, 5), st.text("ab", max_size=2)]
+        )
+    )
+    labelled = draw(
+        st.sampled_from([st.none(), st.just("JSON"), st.just("CSV"), st.sampled_from(["JSON", None])])
+    )
+    lines = []
+    for number in range(draw(st.integers(1, 5))):
+        rows = draw(st.integers(1, 3))
+        instances = [{"features": [draw(cell) for _ in range(width)]} for _ in range(rows)]
+        guesses = [{"score": draw(st.floats(0, 1)), "label": draw(st.integers(0, 1))} for _ in range(rows)]
+        labels = [draw(st.integers(0, 1)) for _ in range(rows)]
+        kind = draw(labelled)
+        truth = {
+            None: None,
+            "JSON": json.dumps({"instances": [{"label": label} for label in labels]}),
+            "CSV": "\n".join(map(str, labels)),
+        }[kind]
+        request, response = json.dumps({"instances": instances}), json.dumps({"predictions": guesses})
+        lines.append(capture(request, response, truth, number))
+    return lines
+
+
+@settings(max_examples=50)
+@given(captured_lines())
+def test_captures_are_read_in_bulk_as_they_are_one_by_one(lines: list[dict[str, Any]]) -> None:
+    import tempfile
+
+    tables = []
+    for more in ("", " || `null`"):
+        others = (
+            Location("y", "instances[*].label", GROUND_TRUTH, "label"),
+            Location("s", "predictions[*].score", RESPONSE, "s"),
+            Location("p", "predictions[*].label" + more, RESPONSE, "p"),
+        )
+        with tempfile.TemporaryDirectory() as folder:
+            path = write(Path(folder) / "a.jsonl", *lines)
+            request = DatasetRequest(path, CAPTURES, locations=Locations("instances[*].features", others))
+            tables.append(read(request))
+    assert tables[0].to_pydict() == tables[1].to_pydict()
+    assert tables[0].schema == tables[1].schema
