@@ -15,7 +15,7 @@ from analyzers.model_quality.cells import Floats
 from analyzers.model_quality.check_sagemaker import describe_comparison, is_beyond, shortfall
 from analyzers.model_quality.comparison import Comparison, Side, compare, is_loss
 from analyzers.model_quality.confusion import binary_cells, binary_metrics
-from analyzers.model_quality.resampling import table_draws
+from analyzers.model_quality.resampling import TABLE_RESAMPLES, table_draws
 from analyzers.model_quality.suggest import CONSTRAINED
 from analyzers.wording import number
 from contract.analyzer import Decision, Finding
@@ -29,6 +29,10 @@ from contract.errors import DocumentError
 
 # Probability that a window without any change raises a violation.
 FALSE_ALARM_RATE = 0.005
+
+# A first look with few resamples settles all that is far from any limit.
+_FIRST_RESAMPLES = 2_000
+_SETTLED = 0.02
 
 _SAME_TEST = {
     "true_positive_rate": "recall",
@@ -82,14 +86,7 @@ def check_sound(
         When a constraint names no metric.
     """
     _refuse_unknown(statistics, constraints)
-    generators = np.random.default_rng([seed, 1]).spawn(2)
-    window = Side(statistics, _draws(statistics, positive, generators[0]))
-    before = None if baseline is None else Side(baseline, _draws(baseline, positive, generators[1]))
-    comparisons = [
-        comparison
-        for name, constraint in constraints.metrics.items()
-        if (comparison := compare(name, constraint, window, before)) is not None
-    ]
+    comparisons = _comparisons(statistics, constraints, baseline, positive, seed)
     tests = {_SAME_TEST.get(comparison.name, comparison.name) for comparison in comparisons}
     alpha = FALSE_ALARM_RATE * error_share / max(1, len(tests))
     violations = [
@@ -104,7 +101,7 @@ def check_sound(
     notes = [
         *_unmeasured(constraints, comparisons),
         *_small_window(statistics, comparisons, alpha),
-        *(["There is no baseline_statistics, so thresholds are taken as exact."] if before is None else []),
+        *(["There is no baseline_statistics, so thresholds are taken as exact."] if baseline is None else []),
     ]
     return Decision(Violations(violations), tuple(findings), tuple(notes))
 
@@ -115,13 +112,40 @@ def is_violated(comparison: Comparison, alpha: float) -> bool:
     return value is not None and is_beyond(value, comparison.constraint) and comparison.p_value < alpha
 
 
+def _comparisons(
+    statistics: ModelQualityStatistics,
+    constraints: ModelQualityConstraints,
+    baseline: ModelQualityStatistics | None,
+    positive: str,
+    seed: int,
+) -> list[Comparison]:
+    """Return the comparisons of all metrics, with many resamples only where a few do not settle them."""
+    comparisons: list[Comparison] = []
+    for resamples in (_FIRST_RESAMPLES, TABLE_RESAMPLES):
+        generators = np.random.default_rng([seed, 1]).spawn(2)
+        window = Side(statistics, _draws(statistics, positive, generators[0], resamples))
+        before = None
+        if baseline is not None:
+            before = Side(baseline, _draws(baseline, positive, generators[1], resamples))
+        comparisons = [
+            comparison
+            for name, constraint in constraints.metrics.items()
+            if (comparison := compare(name, constraint, window, before)) is not None
+        ]
+        if all(
+            comparison.p_value > _SETTLED for comparison in comparisons if comparison.name in window.draws
+        ):
+            break
+    return comparisons
+
+
 def _draws(
-    statistics: ModelQualityStatistics, positive: str, generator: np.random.Generator
+    statistics: ModelQualityStatistics, positive: str, generator: np.random.Generator, resamples: int
 ) -> Mapping[str, Floats]:
     if statistics.problem_type != "BinaryClassification" or not statistics.confusion_matrix:
         return {}
     cells = binary_cells(statistics.confusion_matrix, positive)
-    return binary_metrics(table_draws(cells, generator))
+    return binary_metrics(table_draws(cells, generator, resamples))
 
 
 def _refuse_unknown(statistics: ModelQualityStatistics, constraints: ModelQualityConstraints) -> None:

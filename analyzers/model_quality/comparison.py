@@ -116,7 +116,13 @@ def is_loss(name: str) -> bool:
 def _drawn_p_value(drawn: Floats, constraint: MetricConstraint, threshold: Floats | None) -> float:
     limit = constraint.threshold if threshold is None else threshold
     beyond = drawn >= limit if constraint.operator == LESS else drawn <= limit
-    return (1.0 + float(np.count_nonzero(beyond))) / (drawn.size + 1.0)
+    p_value = (1.0 + float(np.count_nonzero(beyond))) / (drawn.size + 1.0)
+    if beyond.any():
+        return p_value
+    # No draw is beyond, and a small share of the budget may ask for less than one in so many.
+    apart = _log_odds(drawn) - _log_odds(np.asarray(limit))
+    ratio = abs(float(apart.mean())) / max(1e-12, float(apart.std()))
+    return max(_SMALLEST_P, min(p_value, NormalDist().cdf(-ratio)))
 
 
 def _normal_p_value(
@@ -142,6 +148,12 @@ def _scaled(name: str, value: float) -> float:
         return math.log(max(1e-300, value))
     inside = min(1.0 - 1e-9, max(1e-9, value))
     return math.log(inside / (1.0 - inside))
+
+
+def _log_odds(shares: Floats) -> Floats:
+    inside = np.clip(shares, 1e-9, 1.0 - 1e-9)
+    logits: Floats = np.log(inside / (1.0 - inside))
+    return logits
 
 
 def _slope(value: float) -> float:

@@ -33,8 +33,8 @@ from analyzers.model_quality.probabilities import (
     expected_calibration_error,
 )
 from analyzers.model_quality.resampling import (
+    INTERVAL_RESAMPLES,
     RESAMPLES,
-    TABLE_RESAMPLES,
     cell_blocks,
     deviation,
     subsamples,
@@ -180,7 +180,7 @@ def _put_binary(
     if not sound and math.isnan(values["precision"]):
         # With nothing predicted positive the originals' library has a precision of zero.
         values["precision"] = 0.0
-    put(statistics, values, binary_metrics(tables(cells, TABLE_RESAMPLES)), sound=sound)
+    put(statistics, values, binary_metrics(tables(cells, INTERVAL_RESAMPLES)), sound=sound)
     if sound:
         _put_proportion_intervals(statistics, cells)
     constant = constant_cells(cells)

@@ -59,7 +59,9 @@ def spread_of_total(deviations: Floats, rows: float) -> Spread | None:
     if not math.isfinite(largest):
         return None
     relative = deviations / largest if largest > 0.0 else deviations
-    moments = [float((relative**power).sum()) / max(1, relative.size) for power in (2, 3, 4)]
+    squares = relative * relative
+    sums = (squares.sum(), np.dot(squares, relative), np.dot(squares, squares))
+    moments = [float(total) / max(1, relative.size) for total in sums]
     return spread_of_moments(deviations.size, largest * deviations.size / rows, moments)
 
 

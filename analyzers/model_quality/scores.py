@@ -256,11 +256,10 @@ def average_precision_spread(histogram: ScoreHistogram) -> Spread | None:
     # Sums over the positives at and below each score.
     lifted = np.cumsum((positives * (taken - true_positives) / taken**2)[::-1])[::-1]
     lowered = np.cumsum((positives * true_positives / taken**2)[::-1])[::-1]
-    by_positive, by_negative = (precision - area + lifted) / total, -lowered / total
     rows = int(taken[-1])
-    moments = [
-        rows ** (power - 1)
-        * float(np.dot(positives, by_positive**power) + np.dot(negatives, by_negative**power))
-        for power in (2, 3, 4)
-    ]
-    return spread_of_moments(rows, 1.0, moments)
+    moments = np.zeros(3)
+    for counts, derivative in ((positives, precision - area + lifted), (negatives, -lowered)):
+        by_row = derivative * (rows / total)
+        squares = by_row * by_row
+        moments += [np.dot(counts, squares), np.dot(counts, squares * by_row), np.dot(counts, squares**2)]
+    return spread_of_moments(rows, 1.0, (moments / rows).tolist())

@@ -151,6 +151,15 @@ def test_a_smaller_share_of_the_budget_asks_for_more() -> None:
     assert counts == sorted(counts, reverse=True)
 
 
+def test_the_share_of_one_of_many_segments_suffices_for_a_collapse() -> None:
+    generator = np.random.default_rng(15)
+    analyzer = binary_analyzer()
+    baseline = baseline_of(analyzer, binary_batch(generator, 5000))
+    window = measure(analyzer, turned(binary_batch(generator, 2000), 0.3, generator))
+    decision = analyzer.with_error_share(0.5 / 50).check(window, baseline)
+    assert "accuracy" in {violation.metric_name for violation in decision.violations.violations}
+
+
 @pytest.mark.parametrize("problem", ["multiclass", "regression"])
 def test_other_problems_hold_without_change_and_find_one(problem: str) -> None:
     generator = np.random.default_rng(9)
