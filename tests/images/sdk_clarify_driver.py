@@ -14,7 +14,7 @@ from pathlib import Path
 import boto3
 from sagemaker.clarify import BiasConfig, DataConfig, ModelPredictedLabelConfig, SageMakerClarifyProcessor
 from sagemaker.local import LocalSession
-from sagemaker.model_monitor import Constraints, ConstraintViolations, ModelBiasMonitor
+from sagemaker.model_monitor import BiasAnalysisConfig, Constraints, ConstraintViolations, ModelBiasMonitor
 from sagemaker.processing import ProcessingInput, ProcessingOutput, Processor
 from sdk_driver import OUTPUT, ROLE, download
 
@@ -75,11 +75,12 @@ def suggest_baseline(monitor: ModelBiasMonitor, folder: Path) -> dict:
 
 
 def watch(monitor: ModelBiasMonitor, image: str, folder: Path, session: LocalSession) -> list[list[str]]:
-    # A scheduled execution's inputs, made of what the monitor remembers of its baseline job; a schedule
-    # itself exists in the cloud only.
+    # A scheduled execution's inputs; a schedule itself exists in the cloud only. What the monitor remembers
+    # of its baseline job says where predictions are; its headers are those of other files.
     remembered = monitor.latest_baselining_job_config
+    analysis = BiasAnalysisConfig(BIAS, headers=["group", "label"], label="label")
     configuration = folder / "analysis_config.json"
-    configuration.write_text(json.dumps(remembered.analysis_config._to_dict()), encoding="utf-8")
+    configuration.write_text(json.dumps(analysis._to_dict()), encoding="utf-8")
     processor = Processor(
         role=ROLE,
         image_uri=image,
