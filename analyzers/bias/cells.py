@@ -17,7 +17,7 @@ from analyzers.model_quality.cells import normalise_label
 
 Codes = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
-Kind = Literal["bool", "integer", "float", "text"]
+Kind = Literal["bool", "integer", "float", "text", "category"]
 
 # Integers that span fewer values than this are their own codes; others are hashed.
 _SPAN = 512

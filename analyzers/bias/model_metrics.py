@@ -70,7 +70,7 @@ def basic_statistics(confusion: Floats, *, with_predictions: bool) -> list[dict[
     """
     group = confusion[1]
     size = float(group.sum())
-    shares = [_ratio(group[1].sum(), size), _ratio(group[0].sum(), size)]
+    positive = _ratio(group[1].sum(), size)
     statistics: list[dict[str, Any]] = [
         {
             "name": "proportion",
@@ -80,7 +80,7 @@ def basic_statistics(confusion: Floats, *, with_predictions: bool) -> list[dict[
         {
             "name": "observed_label_distribution",
             "description": "Distribution of observed label outcomes for sensitive facet",
-            "value": shares,
+            "value": [positive, 1.0 - positive],
         },
     ]
     if with_predictions:

@@ -27,6 +27,9 @@ MOST_STRATA = 5_000
 # Cells of one table: 32 MB.
 MOST_TABLE_CELLS = 1 << 22
 
+# Metadata of a field whose column was a category in pandas.
+CATEGORICAL = b"categorical"
+
 Table = Floats
 Keys = npt.NDArray[np.signedinteger]
 
@@ -168,6 +171,7 @@ def _add(summary: BiasSummary, batch: pa.RecordBatch, plan: SummaryPlan) -> None
         name: column_summary.read(summary.columns[name], arrays[name], batch.num_rows, column)
         for name, column in plan.columns.items()
     }
+    _note_categories(summary, batch.schema)
     keys: dict[tuple[str, ...], Keys] = {}
     tables = [_count(coded, axes, keys) for axes in plan.axes]
     lookups: dict[str, Codes] = {}
@@ -188,6 +192,13 @@ def _add(summary: BiasSummary, batch: pa.RecordBatch, plan: SummaryPlan) -> None
     if summary.sample is not None and plan.sample is not None:
         places = {name: lookups[name][coded[name].codes] for name in plan.sample.places}
         row_sample.add(summary.sample, batch, places, plan.sample)
+
+
+def _note_categories(summary: BiasSummary, schema: pa.Schema) -> None:
+    """Note which columns were pandas categories, which Clarify's rules never take for continuous."""
+    for name, column in summary.columns.items():
+        if name in schema.names and (schema.field(name).metadata or {}).get(CATEGORICAL) == b"true":
+            column.kinds.add("category")
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from analyzers.bias.distinct import MOST_COUNTED
 from analyzers.bias.request import Value
 from analyzers.bias.selection import Flags, Problem, Selection, above, interval_text, values_text
 
-DataType = Literal["int64", "float64", "bool", "object"]
+DataType = Literal["int64", "float64", "bool", "object", "category"]
 Kind = Literal["categorical", "continuous"]
 
 _DISTINCT_SHARE = 0.05
@@ -35,6 +35,8 @@ TYPES_DIFFER = "Predicted Label Column series datatype is not the same as Label 
 def data_type(column: ColumnSummary) -> DataType:
     """Return the type that pandas gives the column."""
     kinds = column.kinds
+    if "category" in kinds:
+        return "category"
     if "text" in kinds or ("bool" in kinds and (len(kinds) > 1 or column.missing)):
         return "object"
     if "bool" in kinds:
@@ -53,7 +55,7 @@ def kind_of_column(column: ColumnSummary, listed: int) -> Kind:
         How many values the request lists.
     """
     dtype = data_type(column)
-    if listed > 1 or dtype == "bool":
+    if listed > 1 or dtype in ("bool", "category"):
         return "categorical"
     if dtype == "float64":
         return "continuous"
@@ -149,7 +151,7 @@ def _matching(column: ColumnSummary, values: tuple[Value, ...], *, is_text: bool
 
 def _first_type(column: ColumnSummary) -> Callable[[Value], Value] | None:
     dtype = data_type(column)
-    if dtype == "object":
+    if dtype in ("object", "category"):
         return None if column.first is None else type(column.first)
     types: dict[DataType, Callable[[Value], Value]] = {"int64": int, "float64": float, "bool": bool}
     return types[dtype]

@@ -9,7 +9,9 @@ from typing import Any
 import pyarrow as pa
 from fixtures import fixture
 
+from analyzers.bias.analyzer import BiasAnalyzer
 from analyzers.bias.request import ALL_POST, ALL_PRE, BiasRequest, FacetRequest
+from contract.documents.bias import BiasStatistics, MetricValue
 
 _TYPES = {"int64": pa.int64(), "float64": pa.float64(), "bool": pa.bool_(), "object": pa.string()}
 
@@ -30,23 +32,19 @@ def recorded_calls(kind: str) -> list[dict[str, Any]]:
 
 def batch_of(columns: dict[str, tuple[list[Any], str]]) -> pa.RecordBatch:
     """Return a record batch from values and the pandas types of columns."""
-    arrays = {
-        name: pa.array(_values(values, dtype), _type(values, dtype))
-        for name, (values, dtype) in columns.items()
-    }
-    return pa.RecordBatch.from_pydict(arrays)
+    arrays, fields = [], []
+    for name, (values, dtype) in columns.items():
+        array = _array(values, dtype)
+        metadata = {b"categorical": b"true"} if dtype == "category" else None
+        arrays.append(array)
+        fields.append(pa.field(name, array.type, metadata=metadata))
+    return pa.RecordBatch.from_arrays(arrays, schema=pa.schema(fields))
 
 
-def _type(values: list[Any], dtype: str) -> pa.DataType:
-    if dtype == "category":
-        return None if all(not isinstance(value, str) for value in values) else pa.string()
-    return _TYPES[dtype]
-
-
-def _values(values: list[Any], dtype: str) -> list[Any]:
+def _array(values: list[Any], dtype: str) -> pa.Array:
     if dtype == "float64":
-        return [math.nan if value is None else float(value) for value in values]
-    return values
+        values = [math.nan if value is None else float(value) for value in values]
+    return pa.array(values, _TYPES.get(dtype))
 
 
 def batch_of_case(case: dict[str, Any]) -> pa.RecordBatch:
@@ -58,6 +56,7 @@ def request_of_case(case: dict[str, Any]) -> BiasRequest:
     """Return what a generated case asks."""
     config = case["config"]
     predicted = config["predicted_label"]
+    post = tuple(config.get("post_training_methods") or ALL_POST)
     return BiasRequest(
         label=config["label"]["name"],
         label_values=tuple(config["label"]["values"] or ()),
@@ -65,5 +64,28 @@ def request_of_case(case: dict[str, Any]) -> BiasRequest:
         group_variable=config["group_variable"],
         predicted_label=None if predicted is None else predicted["name"],
         pre_training=tuple(config.get("pre_training_methods") or ALL_PRE),
-        post_training=None if predicted is None else tuple(config.get("post_training_methods") or ALL_POST),
+        post_training=None if predicted is None else post,
     )
+
+
+def statistics_of(batch: pa.RecordBatch, request: BiasRequest) -> BiasStatistics:
+    """Return what the analyzer makes of one batch by Clarify's rules."""
+    analyzer = BiasAnalyzer("sagemaker", request)
+    return analyzer.describe(analyzer.summarize([batch]))
+
+
+def number(value: float | str | None) -> float | None:
+    """Return a number as recorded, infinities given as text."""
+    return float(value) if isinstance(value, str) else value
+
+
+def assert_equal(recorded: dict[str, Any], metric: MetricValue) -> None:
+    """Hold a metric to a recorded one."""
+    where = f"{recorded['name']}: {recorded} but {metric}"
+    assert (recorded["name"], recorded["description"]) == (metric.name, metric.description), where
+    assert recorded.get("error") == metric.error, where
+    expected = number(recorded["value"])
+    if expected is None or metric.value is None or math.isinf(expected):
+        assert expected == metric.value, where
+    else:
+        assert math.isclose(expected, metric.value, rel_tol=1e-9, abs_tol=1e-12), where
