@@ -83,13 +83,20 @@ def check_sound(
         (_finding(comparison, comparison.p_value < alpha) for comparison in comparisons),
         key=lambda finding: (not finding.violated, -(finding.distance or 0.0)),
     )
+    crossed = _four_fifths(statistics)
+    said = {f"{one.metric.name} of {group_text(one.facet)}" for one in violated}
     return Decision(
         Violations(
             [violation(one.facet, one.metric.name, _violation_text(one)) for one in violated],
             {"version": "1.0"},
         ),
-        (*findings, *_four_fifths(statistics)),
-        (*unmatched(statistics, constraints), *notes, *_exact_note(groups)),
+        (*findings, *crossed),
+        (
+            *unmatched(statistics, constraints),
+            *notes,
+            *_exact_note(groups),
+            *(finding.text for finding in crossed if finding.subject not in said),
+        ),
     )
 
 

@@ -16,6 +16,8 @@ WITHOUT_LABELS = frozenset(("CI", "DPPL", "DI", "CDDPL", "FT"))
 
 # Strata that lack an outcome are left out; with more of the rows in them, too little is left.
 _MOST_LEFT_OUT = 0.1
+# Facets of many values have many small groups.
+_MOST_NOTES = 10
 
 
 @dataclass
@@ -55,6 +57,8 @@ def hold(
         limit = limit_of(constraint, before)
         if not statistics.has_labels and metric.name not in WITHOUT_LABELS:
             continue
+        if metric.value is None and limit is None and constraint.value is None:
+            continue  # as at the baseline
         if metric.value is None or limit is None:
             undefined.setdefault(group_text(facet), []).append(metric.name)
             continue
@@ -68,7 +72,10 @@ def hold(
     ]
     if any("FT" in group.limits and not group.limits["FT"].decided for group in groups.values()):
         notes.append("FT has no interval, so it is only held to an allowed range or threshold that you set.")
-    notes += [note for group in groups.values() for note in _leave_out(group)]
+    left_out = [note for group in groups.values() for note in _leave_out(group)]
+    notes += left_out[:_MOST_NOTES]
+    if len(left_out) > _MOST_NOTES:
+        notes.append(f"The same is true of {len(left_out) - _MOST_NOTES:,} more cases.")
     return list(groups.values()), notes
 
 

@@ -324,6 +324,36 @@ def test_undefined_and_infinite_values_are_noted() -> None:
     assert "Metric value Infinity doesn't" in text
 
 
+def test_what_was_never_defined_is_not_noted() -> None:
+    def without_strata(value: float | None) -> BiasStatistics:
+        one = facet(FAIR)
+        assert one.pre is not None
+        one.pre.append(MetricValue("CDDL", "", value))
+        return statistics(one)
+
+    never = check(without_strata(None), baseline_of(without_strata(None)), rules="sound")
+    assert not never.notes
+    no_more = check(without_strata(None), baseline_of(without_strata(0.1)), rules="sound")
+    assert "not checked" in notes(no_more)
+
+
+def test_many_small_groups_have_few_notes() -> None:
+    small = [facet([[[300, 80], [100, 200]], [[12, 1], [1, 6]]], "City", str(city)) for city in range(40)]
+    decision = check(statistics(*small), baseline_of(statistics(*small)), rules="sound")
+    assert len(decision.notes) < 15
+    assert "30 more cases" in notes(decision)
+
+
+@pytest.mark.parametrize(
+    ("allowed", "violated"),
+    [([0.0, 1.25], False), ([0.0, 0.5], True), ([0.8, "Infinity"], True), ([0.3, "Infinity"], False)],
+)
+def test_ranges_may_be_open(allowed: list[Any], violated: bool) -> None:
+    window = statistics(facet(HALVED)) if allowed[1] != 0.5 else statistics(facet(FAIR))
+    baseline = baseline_of(statistics(facet(HALVED)), DI={"allowed": allowed})
+    assert ("DI" in names(check(window, baseline, rules="sound"))) == violated
+
+
 def test_small_strata_do_not_move_the_disparity() -> None:
     generator = np.random.default_rng(3)
     shares = np.array([[[0.5, 0.15], [0.05, 0.2]], [[0.05, 0.02], [0.005, 0.025]]]).ravel()
@@ -343,6 +373,9 @@ def test_the_four_fifths_line_is_a_finding() -> None:
     lines = [finding.text for finding in decision.findings if "four-fifths" in finding.text]
     assert len(lines) == 1
     assert "at the others' rate" in lines[0]
+    assert lines[0] in decision.notes
+    violated = check(window, baseline_of(statistics(facet(FAIR))), rules="sound")
+    assert "four-fifths" not in notes(violated)  # said by the violation of DI
     fair = check(statistics(facet(FAIR, intervals=True)), baseline_of(statistics(facet(FAIR))), rules="sound")
     assert not any("four-fifths" in finding.text for finding in fair.findings)
 
