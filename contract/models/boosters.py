@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,9 @@ from contract.analysis_config.members import PredictorConfig
 from contract.errors import ModelError
 from contract.models.columns import numeric_matrix
 from contract.models.libraries import require
-from contract.models.lightgbm_text import require_whole
 from contract.models.local import LocalModel, first_line
 from contract.models.policy import Policy
+from contract.models.trial import harm_of, varied_rows
 
 
 def open_xgboost(
@@ -30,6 +31,13 @@ def open_xgboost(
         When the file is damaged, or is no model.
     """
     xgboost = require("xgboost", "xgboost-cpu", where)
+
+    def attempt() -> None:
+        copy = xgboost.Booster({"nthread": 1})
+        copy.load_model(bytearray(content))
+        copy.inplace_predict(varied_rows(copy.num_features()))
+
+    _require_harmless(attempt, content, f"{where} is not a whole XGBoost model")
     booster = xgboost.Booster()
     try:
         booster.load_model(bytearray(content))
@@ -74,11 +82,18 @@ def open_lightgbm(
     ModelError
         When the file is damaged, or is no model.
     """
-    text = require_whole(content, where)
     lightgbm = require("lightgbm", "lightgbm", where)
+
+    def attempt() -> None:
+        # Threads of the original do not exist in the copy.
+        lightgbm.basic._LIB.omp_set_num_threads(1)
+        copy = lightgbm.Booster(model_str=content.decode())
+        copy.predict(varied_rows(copy.num_feature()), num_threads=1)
+
+    _require_harmless(attempt, content, f"{where} is not a whole LightGBM model")
     try:
-        booster = lightgbm.Booster(model_str=text)
-    except lightgbm.basic.LightGBMError as error:
+        booster = lightgbm.Booster(model_str=content.decode())
+    except (lightgbm.basic.LightGBMError, ValueError) as error:
         raise ModelError(
             f"{where} is not a whole LightGBM model ({first_line(error)}); save it again with "
             "Booster.save_model('model.txt')."
@@ -98,3 +113,8 @@ def open_lightgbm(
     return LocalModel(
         where, "lightgbm", booster, score, reopen, None, predictor.label_headers, known, booster.num_feature()
     )
+
+
+def _require_harmless(attempt: Callable[[], None], content: bytes, problem: str) -> None:
+    if reason := harm_of(attempt, len(content)):
+        raise ModelError(f"{problem} ({reason}); save it again with the library's save_model.")
