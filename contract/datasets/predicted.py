@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -28,12 +29,18 @@ class Prediction:
         The columns that the model takes, in its order.
     as_label
         Whether the predicted label is wanted, rather than the score.
+    model
+        It is closed when nothing refers to this any more.
     """
 
     name: str
     features: tuple[str, ...]
     as_label: bool
     model: Model = field(compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        # A job that fails forgets the model anywhere on its way; its connections are closed all the same.
+        weakref.finalize(self, self.model.close)
 
     def column(self, batch: pa.RecordBatch) -> pa.Array:
         """Return the prediction for each row.

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from fixtures import fixture
 from job_runner import Result, run_job
+from models.model_server import Answer, Request, serving
 
 from containers.bias.main import main as monitor_bias
 
@@ -261,3 +262,80 @@ def test_validation_reads_configuration_and_first_rows(
     (tmp_path / "analysis_config.json").write_text(json.dumps(config), encoding="utf-8")
     assert monitor_bias(flags) == 0
     assert "the first 40 rows have columns sex (text), y (int64)" in capsys.readouterr().out
+
+
+LOANS: dict[str, Any] = {
+    "dataset_type": "text/csv",
+    "label": "y",
+    "label_values_or_threshold": [1],
+    "facet": [{"name_or_index": "sex", "value_or_threshold": [0]}],
+    "excluded_columns": ["id"],
+    "methods": ALL,
+}
+
+
+def loans(folder: Path, *, predicted: bool) -> Path:
+    """Write a table whose model says yes to incomes above 50, which women have less often."""
+    rows = [(number, number % 2, (number * 7) % (80 if number % 2 else 60)) for number in range(400)]
+    header = "id,sex,income,y" + ",p" * predicted
+    lines = [
+        f"{n},{sex},{income},{int(income > 40)}" + f",{int(income > 50)}" * predicted
+        for n, sex, income in rows
+    ]
+    path = folder / ("predicted.csv" if predicted else "d.csv")
+    path.write_text("\n".join([header, *lines, ""]), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("answers", ["scores", "labels"])
+def test_a_model_is_asked_where_there_are_no_predictions(tmp_path: Path, answers: str) -> None:
+    def predict(request: Request) -> Answer:
+        incomes = [float(income) for _, income in request.rows()]
+        scores = [income / 100 if answers == "scores" else int(income > 50) for income in incomes]
+        return Answer("\n".join(map(str, scores)), headers={"Content-Type": "text/csv"})
+
+    predictor = {"content_type": "text/csv", **({"label": 0} if answers == "labels" else {})}
+    with serving(predict) as server:
+        config = {**LOANS, "predictor": predictor}
+        asked = bias(tmp_path / "asked", loans(tmp_path, predicted=False), config, model=server.url)
+    assert asked.exit_code == 0, asked.message
+    config = {**LOANS, "predicted_label": "p"}
+    given = bias(tmp_path / "given", loans(tmp_path, predicted=True), config)
+    expected = metrics(given.document("analysis.json"))
+    assert metrics(asked.document("analysis.json")) == expected
+
+
+def test_labels_are_joined_with_captures_while_reading(tmp_path: Path) -> None:
+    captures, labels = [], []
+    for number in range(60):
+        sex, income = number % 2, (number * 7) % 80
+        parts = {"endpointInput": f"{sex},{income}", "endpointOutput": str(income / 100)}
+        metadata = {"eventId": str(number), "inferenceTime": "2026-05-06T22:10:00Z"}
+        captured = {side: {"data": data, "encoding": "CSV"} for side, data in parts.items()}
+        captures.append({"captureData": captured, "eventMetadata": metadata, "eventVersion": "0"})
+        truth = {"data": str(int(income > 40)), "encoding": "CSV"}
+        labels.append({"groundTruthData": truth, "eventMetadata": metadata, "eventVersion": "0"})
+    for name, records in (("captures", captures), ("labels", labels)):
+        folder = tmp_path / name / "2026" / "05" / "06" / "22"
+        folder.mkdir(parents=True)
+        text = "\n".join(map(json.dumps, records)) + "\n"
+        (folder / "a.jsonl").write_text(text, encoding="utf-8")
+    config = {key: LOANS[key] for key in ("label", "label_values_or_threshold", "facet")}
+    result = bias(
+        tmp_path,
+        tmp_path / "captures",
+        {**config, "headers": ["sex", "income", "y"]},
+        dataset_format='{"sagemakerCaptureJson":{}}',
+        ground_truth_source=tmp_path / "labels",
+        probability_attribute="0",
+        probability_threshold_attribute="0.3",
+        start_time="2026-05-06T22:00:00Z",
+        end_time="2026-05-06T23:00:00Z",
+    )
+    assert result.exit_code == 0, result.message
+    found = metrics(result.document("analysis.json"))
+    assert len(found) == 21
+    assert result.document("analysis.json")["pre_training_bias_metrics"]["label"] == "y"
+    positive = [(number % 2, (number * 7) % 80 > 30) for number in range(60)]
+    shares = [sum(yes for sex, yes in positive if sex == group) / 30 for group in (0, 1)]
+    assert found[("post_training_bias_metrics", "sex", "0", "DI")] == pytest.approx(shares[0] / shares[1])
