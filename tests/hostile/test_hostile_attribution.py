@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -72,9 +73,8 @@ def test_an_endpoint_that_is_down(tmp_path: Path, data: Path) -> None:
         (
             lambda request: Answer("<html>oops</html>"),
             (
-                " was asked about row 0 of the batch, and its answer holds '<html>oops</html>' where a number "
-                "should "
-                "be; it begins '<html>oops</html>'."
+                " was asked about row 0 of the batch, and its answer holds '<html>oops</html>' where a "
+                "number should be; it begins '<html>oops</html>'."
             ),
         ),
         (
@@ -92,33 +92,29 @@ def test_an_endpoint_that_is_down(tmp_path: Path, data: Path) -> None:
             lambda request: Answer("slow down", 429),
             (
                 " answered status 429 for row 0 of the batch after 3 attempts in 0 s: 'slow down'; it is "
-                "overloaded; "
-                "give it more instances, or lower the concurrency."
+                "overloaded; give it more instances, or lower the concurrency."
             ),
         ),
         (
             lambda request: Answer("busy", 503),
             (
-                " answered status 503 for row 0 of the batch after 3 attempts in 0 s: 'busy'; it is overloaded "
-                "or "
-                "starting; give it more instances or time."
+                " answered status 503 for row 0 of the batch after 3 attempts in 0 s: 'busy'; it is "
+                "overloaded or starting; give it more instances or time."
             ),
         ),
         (
             lambda request: Answer("nan\n" * len(request.rows())),
             (
                 " answered no score (null or NaN) for 1 of 1 rows, first for row 0 of the batch; the model "
-                "must give "
-                "a finite number for every row, those with missing values included."
+                "must give a finite number for every row, those with missing values included."
             ),
         ),
         (
             lambda request: Answer(hang_up=True),
             (
                 " did not answer for row 0 of the batch after 3 attempts in 0 s: it closed the connection "
-                "before its "
-                "answer was complete; check that the endpoint runs, can be reached from here and is not "
-                "overloaded."
+                "before its answer was complete; check that the endpoint runs, can be reached from here and "
+                "is not overloaded."
             ),
         ),
     ],
@@ -126,7 +122,10 @@ def test_an_endpoint_that_is_down(tmp_path: Path, data: Path) -> None:
 )
 def test_endpoints_that_misbehave(tmp_path: Path, data: Path, post: Behaviour, complaint: str) -> None:
     with serving(post) as server:
-        assert_sentence(run(tmp_path, data, table_config(), server.url), server.url + complaint)
+        result = run(tmp_path, data, table_config(), server.url)
+    # How long three attempts take is the machine's business.
+    assert re.sub(r"attempts in \d+ s", "attempts in 0 s", result.message) == server.url + complaint
+    assert (result.exit_code, result.files) == (2, [])
 
 
 def test_an_endpoint_that_is_slow(tmp_path: Path, data: Path) -> None:
@@ -175,8 +174,7 @@ def test_a_model_with_other_features(tmp_path: Path, numbers: Path, trees: Path)
     assert_sentence(
         run(tmp_path, numbers, table_config(baseline=[[1, 2]]), trees),
         f"{trees} takes 3 features, but the data has 2 columns; give exactly the columns the model was "
-        "trained "
-        "on (excluded_columns leaves out others).",
+        "trained on (excluded_columns leaves out others).",
     )
 
 
@@ -184,8 +182,7 @@ def test_text_for_a_model_that_takes_numbers(tmp_path: Path, data: Path, trees: 
     assert_sentence(
         run(tmp_path, data, table_config(), trees),
         f"column 'colour' is text, but {trees} takes numbers only; encode it as in training, or give the "
-        "whole "
-        "pipeline as an endpoint, an ONNX file or an inference.py.",
+        "whole pipeline as an endpoint, an ONNX file or an inference.py.",
     )
 
 
@@ -230,23 +227,23 @@ def test_no_model_at_all(tmp_path: Path, data: Path) -> None:
             [[1, 2]],
             (
                 "{config}: methods.shap.baseline row 0 has 2 values, but the model takes 3 features (age, "
-                "colour, "
-                "income); give one value per feature, in this order."
+                "colour, income); give one value per feature, in this order."
             ),
         ),
         (
             [{"age": 1}],
             (
-                "{config}: methods.shap.baseline row 0 lacks the features 'colour', 'income'; give one value per "
+                "{config}: methods.shap.baseline row 0 lacks the features 'colour', 'income'; give one "
+                "value per "
                 'feature, or a record in the shape of a request, such as {{"features":[...]}}.'
             ),
         ),
         (
             [["old", "green", 1]],
             (
-                "The SHAP baseline's value for the feature 'age' is string, which does not fit the rows' double "
-                "(Failed to parse string: 'old' as a scalar of type double); give a value of the feature's own "
-                "type."
+                "The SHAP baseline's value for the feature 'age' is string, which does not fit the rows' "
+                "double (Failed to parse string: 'old' as a scalar of type double); give a value of the "
+                "feature's own type."
             ),
         ),
     ],
@@ -264,8 +261,7 @@ def test_baseline_files_that_do_not_fit(tmp_path: Path, data: Path, endpoint: st
     assert_sentence(
         run(tmp_path, data, table_config(baseline=str(file)), endpoint),
         f"{file} row 0 has 2 values, but the model takes 3 features (age, colour, income); give one value "
-        "per "
-        "feature, in this order.",
+        "per feature, in this order.",
     )
     write_csv(file, [])
     assert_sentence(
@@ -279,8 +275,8 @@ def test_baseline_files_that_do_not_fit(tmp_path: Path, data: Path, endpoint: st
     file.write_bytes(b"\xff\xfe\x00")
     assert_sentence(
         run(tmp_path, data, table_config(baseline=str(file)), endpoint),
-        f"methods.shap.baseline {file} is neither UTF-8 text nor Parquet; write it as CSV with one value per "
-        "feature.",
+        f"methods.shap.baseline {file} is neither UTF-8 text nor Parquet; write it as CSV with one value "
+        "per feature.",
     )
 
 
@@ -310,24 +306,21 @@ def test_every_feature_equal_to_the_baseline(tmp_path: Path, endpoint: str) -> N
             {"excluded_columns": [0, 1, 2]},
             (
                 "{config}: no column is left to explain; leave some of label, predicted_label and "
-                "excluded_columns "
-                "out."
+                "excluded_columns out."
             ),
         ),
         (
             {"joinsource_name_or_index": "id"},
             (
                 "{config}: joinsource_name_or_index is 'id', which is not in the data; its columns are age, "
-                "colour, "
-                "income."
+                "colour, income."
             ),
         ),
         (
             {"methods": {"shap": {"num_clusters": 50}}},
             (
-                "methods.shap.num_clusters is 50, but the dataset has 20 distinct rows; give a number from 1 "
-                "to 20, or "
-                "give methods.shap.baseline."
+                "methods.shap.num_clusters is 50, but the dataset has 20 distinct rows; give a number from "
+                "1 to 20, or give methods.shap.baseline."
             ),
         ),
         (
@@ -353,8 +346,7 @@ def test_log_odds_of_what_is_no_probability(tmp_path: Path, data: Path, endpoint
     assert_sentence(
         result,
         "methods.shap.use_logit needs probabilities, but the model answered scores from 4 to 4; leave "
-        "use_logit "
-        "out.",
+        "use_logit out.",
     )
 
 
@@ -365,8 +357,7 @@ def test_settings_of_this_command(tmp_path: Path, data: Path, endpoint: str) -> 
     assert_sentence(
         result,
         "2 settings are wrong: (1) attribution_drift_threshold is '90'; use a number from 0 to 1, such as "
-        "0.9; "
-        "(2) max_runtime is 'soon', which is no ISO 8601 duration; write for example PT30M.",
+        "0.9; (2) max_runtime is 'soon', which is no ISO 8601 duration; write for example PT30M.",
     )
     for text in ("-5", "0", "-PT5M"):
         result = run(tmp_path, data, table_config(), endpoint, max_runtime=text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import runpy
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from attribution_data import (
     write_captures,
     write_csv,
 )
-from fixtures import fixture
+from fixtures import ROOT, fixture
 from job_runner import Result, baseline_of, run_job
 from models.model_server import Answer, Request, serving
 
@@ -246,6 +247,60 @@ def test_a_dry_run_asks_the_model_about_one_row(
     assert 1 <= asked <= 2 ** len(FEATURES) + 2
     assert "the first 500 rows have columns age (double), colour (text)" in capsys.readouterr().out
     assert not (tmp_path / "out").exists()
+
+
+def test_parts_of_embeddings_are_explained_with_the_real_model(tmp_path: Path) -> None:
+    example = ROOT / "preprocessing_examples" / "parts_of_embeddings.py"
+    parts = runpy.run_path(str(example))
+    rng = np.random.default_rng(10)
+    weights = rng.normal(size=8)
+    requests = [
+        {
+            "embedding": rng.normal(size=8).round(3).tolist(),
+            "text": f"Case {number}. Late{'!' * (number % 3)}",
+        }
+        for number in range(25)
+    ]
+
+    def ask(request: dict[str, Any]) -> float:
+        return float(weights @ np.array(request["embedding"])) + request["text"].count("!")
+
+    def endpoint(request: Request) -> Answer:
+        rows = [dict(zip(columns, row, strict=True)) for row in request.rows()]
+        return Answer("".join(f"{ask(parts['join'](row))!r}\n" for row in rows))
+
+    nothing = {"embedding": [0.0] * 8, "text": "Nothing. Said"}
+    columns = sorted(parts["split"](nothing))
+    captures = tmp_path / "captures.jsonl"
+    lines = [
+        {
+            "captureData": {
+                "endpointInput": {
+                    "observedContentType": "application/json",
+                    "mode": "INPUT",
+                    "data": json.dumps(request),
+                    "encoding": "JSON",
+                }
+            },
+            "eventMetadata": {"eventId": str(number), "inferenceTime": "2026-05-06T22:10:00Z"},
+            "eventVersion": "0",
+        }
+        for number, request in enumerate(requests)
+    ]
+    captures.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    config = {
+        "methods": {"shap": {"baseline": [parts["split"](nothing)], "save_local_shap_values": True}},
+        "predictor": {"content_type": "text/csv"},
+    }
+    with serving(endpoint) as server:
+        result = run(tmp_path, captures, config, server.url, record_preprocessor_script=example)
+    assert result.exit_code == 0, result.message
+    header, *rows = table(result, "out.csv")
+    assert header == [f"{name}_label0" for name in columns]
+    blocks = [np.array(request["embedding"]).reshape(4, 2) * weights.reshape(4, 2) for request in requests]
+    marks = [[0, request["text"].count("!")] for request in requests]
+    wanted = [[*block.sum(axis=1), *mark] for block, mark in zip(blocks, marks, strict=True)]
+    np.testing.assert_allclose(np.array(rows, dtype=float), np.array(wanted), atol=1e-9)
 
 
 # Real models, with what the originals published for them

@@ -1,5 +1,6 @@
 import csv
 import json
+import runpy
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -81,6 +82,19 @@ def test_nested_json(tmp_path, caplog):
 def test_exclude_features(tmp_path):
     request = {"customer_id": 7, "created_at": "now", "Comment": "hi", "age": 4}
     assert _read(_captures(tmp_path, ("1", request)), "exclude_features.py") == {"age": [4]}
+
+
+def test_parts_of_embeddings(tmp_path):
+    requests = [
+        {"embedding": [0.1, -2.5, 3.0, 1e-9, 5.0], "text": "One. Two. Three."},
+        {"embedding": [1.0], "text": ""},
+    ]
+    rows = _read(_captures(tmp_path, *[("1", request) for request in requests]), "parts_of_embeddings.py")
+    assert list(rows) == ["block_0", "block_1", "block_2", "block_3", "sentence_0", "sentence_1"]
+    assert rows["block_0"] == ["0.1 -2.5", "1.0"]
+    assert rows["sentence_1"] == ["Two. Three.", ""]
+    join = runpy.run_path(str(EXAMPLES / "parts_of_embeddings.py"))["join"]
+    assert [join({name: rows[name][number] for name in rows}) for number in (0, 1)] == requests
 
 
 def test_vectorised_dataframe(tmp_path):
