@@ -16,7 +16,17 @@ from analyzers.bias.request import BiasRequest
 from analyzers.bias.resampling import Tables, spreads
 from analyzers.bias.selection import Problem, Selection, values_text
 from analyzers.bias.summary import MOST_STRATA, BiasSummary, SummaryPlan
-from analyzers.bias.tables import Cells, Counts, Group, Reading, against, cells_of, counts_of
+from analyzers.bias.tables import (
+    Cells,
+    Counts,
+    Group,
+    Reading,
+    against,
+    cells_of,
+    counts_of,
+    rows,
+    rows_lacking,
+)
 from analyzers.wording import shorten
 from contract.documents.bias import BiasStatistics, FacetStatistics, MetricValue
 
@@ -97,7 +107,7 @@ def _read_outcomes(analysis: _Analysis) -> Reading:
             analysis.problems["post_training_bias"] = str(problem)
         unusable = summary.columns[plan.prediction].unusable
         if unusable:
-            analysis.notes.append(f"{unusable:,} cells of {plan.prediction!r} are no numbers.")
+            analysis.notes.append(f"Not a number in {plan.prediction!r}: {rows(unusable)}.")
     return Reading(labels, predictions, leave_out=analysis.sound)
 
 
@@ -210,9 +220,9 @@ def _add_intervals(facet: FacetStatistics, counts: Counts, generator: np.random.
 def _note_rows_left_out(analysis: _Analysis, name: str, cells: Cells, group: Group, reading: Reading) -> None:
     counts = counts_of(cells, group, reading, analysis.plan)
     if counts.missing:
-        analysis.notes.append(f"{counts.missing:,} rows have no value of facet {name!r} and are left out.")
+        analysis.notes.append(f"{rows_lacking(counts.missing, f'facet {name!r}')}.")
     if counts.incomplete:
-        note = f"{counts.incomplete:,} rows lack a label or a prediction and are left out."
+        note = f"{rows_lacking(counts.incomplete, 'a label or a prediction')}."
         if note not in analysis.notes:
             analysis.notes.append(note)
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from analyzers.bias.flip_test import flip_test
 from analyzers.bias.row_sample import RowSample, thin
-from analyzers.bias.tables import Group, Reading
+from analyzers.bias.tables import Group, Reading, rows, rows_lacking
 from analyzers.wording import listing
 
 _NOT_NUMERIC = "FlipTest does not support non-numeric columns"
@@ -66,7 +66,7 @@ def flip_of(sample: RowSample, group: Group, prediction: str, reading: Reading, 
         features = features[usable]
         kept = {column: places[usable] for column, places in kept.items()}
         if not usable.all():
-            notes.append(f"{int((~usable).sum()):,} rows lack a value and are left out of the flip test.")
+            notes.append(f"{rows_lacking(int((~usable).sum()), 'a value')} of the flip test (FT).")
     elif not usable.all():
         return Flip(None, _MISSING_VALUES)
     inside = group.contains({column: places.astype(np.int64) for column, places in kept.items()})
@@ -74,7 +74,7 @@ def flip_of(sample: RowSample, group: Group, prediction: str, reading: Reading, 
         return Flip(None, _NO_ROWS, notes)
     flips = flip_test(features, inside, reading.predictions.chosen[kept[prediction]], seed=seed)
     if sample.rows_seen > sample.rows:
-        notes.append(f"The flip test (FT) looks at {sample.rows:,} of {sample.rows_seen:,} rows.")
+        notes.append(f"The flip test (FT) looks at {sample.rows:,} of {rows(sample.rows_seen)}.")
     if flips.rows < int(inside.sum()):
         notes.append(
             f"The flip test (FT) asks about {flips.rows:,} of {int(inside.sum()):,} rows of a group."

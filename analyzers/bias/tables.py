@@ -92,6 +92,17 @@ class Counts:
     incomplete: int
 
 
+def rows(count: int) -> str:
+    """Return a number of rows in words."""
+    return "1 row" if count == 1 else f"{count:,} rows"
+
+
+def rows_lacking(count: int, what: str) -> str:
+    """Return the beginning of a sentence about rows that are left out."""
+    lack, are = ("lacks", "is") if count == 1 else ("lack", "are")
+    return f"{rows(count)} {lack} {what} and {are} left out"
+
+
 def cells_of(summary: BiasSummary, plan: SummaryPlan, facet: int) -> Cells:
     """Return the occupied cells of a facet's table."""
     table = summary.tables[facet]
