@@ -11,6 +11,8 @@ from contract.analysis_config.nested import name_columns
 from contract.datasets.capture import CaptureSplit
 from contract.datasets.format import DatasetFormat
 from contract.datasets.ground_truth_columns import LABEL
+from contract.datasets.ground_truth_lines import read_labels
+from contract.datasets.human_review import HumanReview
 from contract.datasets.located_captures import first_sides
 from contract.datasets.locations import GROUND_TRUTH, PREFIX, RESPONSE, Location, Locations
 from contract.datasets.plan import plan_dataset
@@ -27,16 +29,18 @@ def arrange_captures(
         if getattr(config, member):
             mistakes.add(f"{member} is for datasets, but captures carry their own columns; leave it out")
     sides = first_sides(list_files(request.source))
+    labels_are_csv = sides.pop(GROUND_TRUTH, True) and _single_labels(request)
     inputs = [side for side in sides if side.endswith("Input")]
-    if sides and inputs and all(sides.values()) and len(sides) <= 2:
+    if inputs and all(sides.values()) and len(sides) <= 2 and labels_are_csv:
         return _csv_captures(settings, config, request, tuple(sides), mistakes)
     predictor = config.predictor
     predicted = settings.inference_attribute
     probability = settings.probability_attribute
     if predicted is None and probability is None and predictor is not None:
         predicted, probability = _text(predictor.label), _text(predictor.probability)
+    truth = settings.ground_truth_attribute
     paths = [
-        ("label", settings.ground_truth_attribute or _text(config.label), GROUND_TRUTH, "label"),
+        ("label", truth or _text(config.label), GROUND_TRUTH, "ground_truth_attribute" if truth else "label"),
         ("predicted_label", predicted, RESPONSE, "inference_attribute"),
         ("probability", probability, RESPONSE, "probability_attribute"),
     ]
@@ -97,6 +101,17 @@ def _csv_captures(
         probability=probability,
     )
     return replace(request, column_names=names), columns
+
+
+def _single_labels(request: DatasetRequest) -> bool:
+    """Return whether labels that are joined with the records are cells of CSV, as far as the first says."""
+    if request.ground_truth_source is None:
+        return True
+    files = list_files(request.ground_truth_source, "ground_truth_source")
+    first = next(read_labels(files[:1], request.human_review or HumanReview()), None)
+    if first is None or not len(first.data):
+        return True
+    return first.encodings[0].as_py() == "CSV" and "," not in first.data[0].as_py()
 
 
 def _layout_widths(split: object) -> tuple[int, ...]:

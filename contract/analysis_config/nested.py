@@ -27,9 +27,10 @@ def arrange_nested(
     """Return what to read and its columns, for JSON and JSON Lines with a path of the features."""
     separate = config.predicted_label_dataset_uri is not None
     predicted = None if separate else settings.inference_attribute or config.predicted_label
+    truth = settings.ground_truth_attribute
     paths: list[tuple[str, Locator | None, str]] = [
-        (_LABEL, settings.ground_truth_attribute or config.label, "label"),
-        (_PREDICTED, predicted, "predicted_label"),
+        (_LABEL, truth or config.label, "ground_truth_attribute" if truth else "label"),
+        (_PREDICTED, predicted, "inference_attribute" if settings.inference_attribute else "predicted_label"),
         (_PROBABILITY, settings.probability_attribute, "probability_attribute"),
     ]
     others = tuple(

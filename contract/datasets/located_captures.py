@@ -199,7 +199,7 @@ class TypedLabelSplit:
 
 
 def first_sides(files: Sequence[SourceFile]) -> dict[str, bool]:
-    """Return the payloads that the first records have, and whether each is CSV.
+    """Return the parts that the first records have, and whether each is CSV, labels of one cell.
 
     Parameters
     ----------
@@ -211,9 +211,11 @@ def first_sides(files: Sequence[SourceFile]) -> dict[str, bool]:
     for file in files[:_FILES_LOOKED_AT]:
         block = next(iter(line_blocks([Piece(file.path)], size=1 << 18)), None)
         for line in () if block is None else block.lines():
-            for side, part in record_of_line(line)["captureData"].items():
+            record = record_of_line(line)
+            for side, part in {**record["captureData"], GROUND_TRUTH: record.get(GROUND_TRUTH)}.items():
                 if isinstance(part, dict) and part.get("data") is not None:
-                    sides[side] = sides.get(side, True) and _json_values(part) is None
+                    single = side != GROUND_TRUTH or "," not in str(part["data"])
+                    sides[side] = sides.get(side, True) and single and _json_values(part) is None
             seen += 1
             if seen >= _RECORDS_LOOKED_AT:
                 return sides
@@ -345,11 +347,10 @@ def _found(part: _Part, find: Find | None, location: Location) -> Any:
         return None
     if part.is_csv:
         position = int(location.path) if location.path and location.path.isdecimal() else 0
-        cells = [
-            row[position] if len(row) > position else None
-            for row in part.payload.rows
-            if isinstance(row, list)
-        ]
+        rows = [row for row in part.payload.rows if isinstance(row, list)]
+        if location.side == GROUND_TRUTH and all(len(row) == 1 for row in rows):
+            position = 0  # of a label alone, the position may be that of its column in the dataset
+        cells = [_at(row, position) for row in rows]
         return cells[0] if len(cells) == 1 else cells
     if find is not None:
         found = [find(value) for value in part.values]

@@ -193,6 +193,23 @@ def test_csv_captures(tmp_path: Path) -> None:
         arrange(path, {**BIAS, "headers": ["n", "y"]})
 
 
+@pytest.mark.parametrize(
+    ("label", "encoding", "asked"), [('{"t":1}', "JSON", {"label": "t"}), ("9,1", "CSV", {"label": 1})]
+)
+def test_csv_captures_with_labels_that_are_more_than_one_cell(
+    tmp_path: Path, label: str, encoding: str, asked: dict[str, Any]
+) -> None:
+    truth = {"data": label, "encoding": encoding}
+    config = {**BIAS, "headers": ["n", "a", "Target"], **asked}
+    record = capture("3,f", "0.5", None)
+    labels = write(tmp_path / "labels.jsonl", {"groundTruthData": truth, "eventMetadata": {"eventId": "1"}})
+    joined = arrange(write(tmp_path / "d.jsonl", record), config, ground_truth_source=labels)
+    merged = arrange(write(tmp_path / "d.jsonl", {**record, "groundTruthData": truth}), config)
+    for table, columns in (joined, merged):
+        assert table[columns.label or ""].to_pylist() == [1]
+        assert columns.features == ("n", "a")
+
+
 def test_captures_without_labels(tmp_path: Path) -> None:
     path = write(tmp_path / "d.jsonl", capture("3,f", "0.5", None))
     table, columns = arrange(path, {**BIAS, "headers": ["n", "a", "y"]}, probability_attribute=0)

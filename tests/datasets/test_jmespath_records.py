@@ -235,7 +235,8 @@ def test_csv_requests_with_json_answers_and_csv_labels(tmp_path: Path) -> None:
         "p": [0.5, 1.0, 0.25, 0.25],
     }
     assert table.schema.field("y").type == pa.int64()
-    assert first_sides(list_files(path)) == {"endpointInput": True, "endpointOutput": False}
+    expected = {"endpointInput": True, "endpointOutput": False, "groundTruthData": True}
+    assert first_sides(list_files(path)) == expected
 
 
 def test_labels_are_joined_while_reading(tmp_path: Path) -> None:
