@@ -10,10 +10,13 @@ import numpy as np
 import pytest
 from bias_tables import FAIR, baseline_of, facet, of_values, statistics
 from fixtures import fixture
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from analyzers.bias.check import check
 from analyzers.bias.comparison import limit_of
 from analyzers.bias.pairing import same_group
+from analyzers.bias.resampling import to_scale
 from analyzers.bias.suggest import suggest
 from contract.analyzer import Baseline, Decision
 from contract.documents.bias import BiasBaseline, BiasStatistics, MetricValue, read_constraints
@@ -386,6 +389,52 @@ def test_a_smaller_share_of_errors_needs_a_larger_change() -> None:
     full = names(check(statistics(facet(slightly)), baseline, rules="sound", error_share=20.0))
     share = names(check(statistics(facet(slightly)), baseline, rules="sound", error_share=1e-6))
     assert set(share) < set(full)
+
+
+CELLS = st.lists(st.integers(0, 4_000), min_size=8, max_size=8)
+
+
+def table(cells: list[int]) -> list[list[list[int]]]:
+    return [[cells[:2], cells[2:4]], [cells[4:6], cells[6:]]]
+
+
+@given(CELLS, CELLS)
+@settings(max_examples=10, deadline=None)
+def test_sound_violations_are_larger_than_their_limit(before: list[int], after: list[int]) -> None:
+    known, window = statistics(facet(table(before))), statistics(facet(table(after)))
+    decision = check(window, baseline_of(known), rules="sound")
+    for name in names(decision):
+        metric, limit = window.facets[0].metric(name), known.facets[0].metric(name)
+        assert metric is not None
+        assert limit is not None
+        assert abs(to_scale(name, float(metric.value))) > abs(to_scale(name, float(limit.value)))
+    json.dumps(violations_to_json(decision.violations), allow_nan=False)
+
+
+@given(CELLS)
+@settings(max_examples=30, deadline=None)
+def test_a_window_that_is_its_own_baseline_holds(cells: list[int]) -> None:
+    window = statistics(facet(table(cells)))
+    for with_statistics in (True, False):
+        for rules in ("sound", "sagemaker"):
+            baseline = baseline_of(window, with_statistics=with_statistics)
+            assert not names(check(window, baseline, rules=rules))
+
+
+def test_the_order_of_groups_plays_no_part() -> None:
+    groups = [facet(HALVED, "Sex", "0"), facet([HALVED[1], HALVED[0]], "Sex", "1"), facet(FAIR, "Age", "9")]
+    before = [facet(FAIR, "Sex", "0"), facet([FAIR[1], FAIR[0]], "Sex", "1"), facet(FAIR, "Age", "9")]
+    found = [
+        {
+            (v.metric_name, v.extra["facet"], v.extra["facet_value"], v.description)
+            for v in check(
+                statistics(*one), baseline_of(statistics(*two)), rules="sound"
+            ).violations.violations
+        }
+        for one, two in ((groups, before), (groups[::-1], before), (groups, before[::-1]))
+    ]
+    assert found[0] == found[1] == found[2]
+    assert {facet_value for _, _, facet_value, _ in found[0]} == {"0", "1"}
 
 
 def test_the_same_seed_gives_the_same_decision() -> None:
