@@ -8,6 +8,7 @@ beyond that, the ones kept are those that were among the largest all the way thr
 from __future__ import annotations
 
 import difflib
+import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -28,6 +29,8 @@ _BYTES_TOGETHER = 128 << 20
 _NAMES_SHOWN = 20
 # What readers call a column without a name, before its position.
 _UNNAMED = "_c"
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -79,11 +82,14 @@ class SegmentedAnalyzer:
         Names, or zero-based positions as text.
     most
         How many segments to report, the largest ones.
+    warned_of
+        Columns that the log has already said to be absent somewhere.
     """
 
     inner: AnyAnalyzer
     columns: tuple[str, ...]
     most: int = MOST_SEGMENTS
+    warned_of: set[str] = field(default_factory=set, compare=False, repr=False)
 
     def empty(self) -> SegmentedSummary:
         """Return the identity of `merge`."""
@@ -187,21 +193,28 @@ class SegmentedAnalyzer:
             if waiting and not _fits(waiting, batch):
                 self._add_batches(summary, waiting)
                 waiting = []
+            if not waiting:
+                self._note_columns(summary, batch.schema.names)
             waiting.append(batch)
             yield batch
         if waiting:
             self._add_batches(summary, waiting)
 
-    def _add_batches(self, summary: SegmentedSummary, batches: list[pa.RecordBatch]) -> None:
-        names = batches[0].schema.names
+    def _note_columns(self, summary: SegmentedSummary, names: list[str]) -> None:
+        """Note which columns the next rows have, and log once which they lack: other files may have it."""
         summary.names = summary.names or tuple(names)
-        positions = positions_of(names, self.columns)
-        summary.found |= {
-            column for column, at in zip(self.columns, positions, strict=True) if at is not None
-        }
-        for column, at in zip(self.columns, positions, strict=True):
-            if at is not None and names[at] not in (column, f"{_UNNAMED}{at}"):
-                summary.titles.setdefault(column, names[at])
+        for column, at in zip(self.columns, positions_of(names, self.columns), strict=True):
+            if at is not None:
+                summary.found.add(column)
+                if names[at] not in (column, f"{_UNNAMED}{at}"):
+                    summary.titles.setdefault(column, names[at])
+            elif names and column not in self.warned_of:
+                self.warned_of.add(column)
+                hint = self._hint(column, summary)
+                _log.warning("segment_by names %r, which rows read just now do not have; %s", column, hint)
+
+    def _add_batches(self, summary: SegmentedSummary, batches: list[pa.RecordBatch]) -> None:
+        positions = positions_of(batches[0].schema.names, self.columns)
         divided = divide_rows(batches, positions)
         counts = {key: segment.rows for key, segment in summary.segments.items()}
         for key, rows in divided.counts.items():
@@ -247,12 +260,15 @@ class SegmentedAnalyzer:
         for column in self.columns:
             if column in summary.found:
                 continue
-            close = difflib.get_close_matches(column, summary.names, n=1, cutoff=0.6)
-            hint = f"did you mean {close[0]!r}? The columns are" if close else "the columns are"
-            shown = ", ".join(summary.names[:_NAMES_SHOWN]) + (
-                ", ..." if len(summary.names) > _NAMES_SHOWN else ""
+            raise DatasetError(
+                f"segment_by names {column!r}, which is not in the data; {self._hint(column, summary)}"
             )
-            raise DatasetError(f"segment_by names {column!r}, which is not in the data; {hint} {shown}.")
+
+    def _hint(self, column: str, summary: SegmentedSummary) -> str:
+        close = difflib.get_close_matches(column, summary.names, n=1, cutoff=0.6)
+        hint = f"did you mean {close[0]!r}? The columns are" if close else "the columns are"
+        more = ", ..." if len(summary.names) > _NAMES_SHOWN else ""
+        return f"{hint} {', '.join(summary.names[:_NAMES_SHOWN])}{more}."
 
 
 def whole_baseline(baseline: Baseline[SegmentedStatistics[Any], Any] | None) -> Baseline[Any, Any] | None:

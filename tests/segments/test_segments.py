@@ -346,6 +346,15 @@ def test_an_unknown_column_lists_those_that_are_there(tmp_path: Path) -> None:
     assert result.files == []
 
 
+def test_an_absent_column_is_told_at_the_first_rows_and_once(caplog: pytest.LogCaptureFixture) -> None:
+    analyzer = SegmentedAnalyzer(DataQualityAnalyzer(), ("carier",))
+    other = pa.RecordBatch.from_pydict({"carier": ["a", "b"]})
+    summary = analyzer.summarize([table(100, seed=1), table(50, seed=2).drop_columns(["hour"]), other])
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "did you mean 'carrier'? The columns are delay, carrier, hour." in caplog.text
+    assert {segment.values["carier"] for segment in analyzer.describe(summary).segments} == {None, "a", "b"}
+
+
 def test_the_originals_have_no_segments(tmp_path: Path) -> None:
     source = write(tmp_path / "data.csv", table(100, seed=1))
     result = run_job(tmp_path, source, segment_by="carrier", rules="sagemaker")
