@@ -209,8 +209,9 @@ def _tail(excess: Floats) -> float:
     inside = int(np.count_nonzero(excess <= 0.0))
     if inside >= _TAIL_DRAWS or excess.size < _DRAWS:
         return inside / excess.size
-    edge = float(np.partition(excess, _TAIL_DRAWS - 1)[_TAIL_DRAWS - 1])
-    middle = float(np.median(excess))
+    half = excess.size // 2
+    ordered = np.partition(excess, (_TAIL_DRAWS - 1, half))
+    edge, middle = float(ordered[_TAIL_DRAWS - 1]), float(ordered[half])
     # What was counted is enough for tails that are long on the other side.
     counted = (inside + 1.0) / (excess.size + 1.0)
     if middle <= edge:
