@@ -17,6 +17,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -105,26 +106,48 @@ def compare_speed(rows: int, rounds: int = 3) -> list[dict[str, float]]:
     return found
 
 
-def compare_errors(rows: int = 12, features: int = FEATURES) -> list[dict[str, float]]:
-    """Return root mean squared errors against enumeration in units of the values' own size."""
-    predict = train(features).inplace_predict
-    given, baseline = draw(features, rows, 3), np.zeros((1, features))
-    exact = explain(predict, given, baseline, exact_features=features).local[:, 0]
-    theirs = kernel_explainer(predict, baseline)
+def compare_errors(rows: int = 12) -> list[dict[str, Any]]:
+    """Return root mean squared errors in units of the exact values' root mean square.
+
+    Exact are enumeration for probabilities of 14 features, and interventional TreeSHAP for log-odds.
+    """
     found = []
-    for budget in (100, 500, 2076):
-        own = [explain(predict, given, baseline, num_samples=budget, seed=seed) for seed in range(5)]
-        other = theirs(given, budget)
-        size = np.sqrt((exact**2).mean())
-        found.append(
-            {
-                "budget": budget,
-                "own": np.sqrt(np.mean([(one.local[:, 0] - exact) ** 2 for one in own])) / size,
-                "stated": np.sqrt(np.mean([one.standard_error**2 for one in own])) / size,
-                "other": np.sqrt(np.mean((other - exact) ** 2)) / size,
-            }
-        )
+    for features, units in ((14, "probability"), (14, "log-odds"), (20, "log-odds"), (40, "log-odds")):
+        booster = train(features)
+        given, baseline = draw(features, rows, 3), np.zeros((1, features))
+        if units == "probability":
+            predict: Predict = booster.inplace_predict
+            exact = explain(predict, given, baseline, exact_features=features).local
+        else:
+            predict = partial(booster.inplace_predict, predict_type="margin")
+            exact = _tree_values(booster, given, baseline)
+        found += [
+            {"features": features, "units": units, **_errors(predict, given, baseline, exact, budget)}
+            for budget in (100, 500, 2076)
+        ]
     return found
+
+
+def _tree_values(booster: Any, given: np.ndarray, baseline: np.ndarray) -> np.ndarray:
+    import shap
+
+    explainer = shap.TreeExplainer(booster, data=baseline, feature_perturbation="interventional")
+    return np.asarray(explainer.shap_values(given, check_additivity=False))[:, None, :]
+
+
+def _errors(
+    predict: Predict, given: np.ndarray, baseline: np.ndarray, exact: np.ndarray, budget: int
+) -> dict[str, float]:
+    own = [explain(predict, given, baseline, num_samples=budget, seed=seed) for seed in range(5)]
+    theirs = kernel_explainer(predict, baseline)
+    other = [theirs(given, budget)[:, None, :] for _ in range(2)]
+    size = np.sqrt((exact**2).mean())
+    return {
+        "budget": budget,
+        "own": np.sqrt(np.mean([(one.local - exact) ** 2 for one in own])) / size,
+        "stated": np.sqrt(np.mean([one.standard_error**2 for one in own])) / size,
+        "other": np.sqrt(np.mean([(one - exact) ** 2 for one in other])) / size,
+    }
 
 
 def explain_large(rows: int, budget: int, features: int = 50) -> dict[str, float]:
@@ -179,11 +202,14 @@ def print_speed(lines: list[dict[str, float]]) -> None:
         )
 
 
-def print_errors(lines: list[dict[str, float]]) -> None:
-    print("\n| coalitions | error | stated | KernelExplainer's error |")
-    print("|---:|---:|---:|---:|")
+def print_errors(lines: list[dict[str, Any]]) -> None:
+    print("\n| features | units | coalitions | error | stated | KernelExplainer's error |")
+    print("|---:|---|---:|---:|---:|---:|")
     for line in lines:
-        print(f"| {line['budget']:,} | {line['own']:.2%} | {line['stated']:.2%} | {line['other']:.2%} |")
+        print(
+            f"| {line['features']} | {line['units']} | {line['budget']:,} | {line['own']:.2%} | "
+            f"{line['stated']:.2%} | {line['other']:.2%} |"
+        )
 
 
 def print_memory(rows: int, budget: int) -> None:

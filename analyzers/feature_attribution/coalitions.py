@@ -83,8 +83,7 @@ def draw_pairs(players: int, pairs: int, generator: np.random.Generator) -> tupl
         left -= len(chosen[-1])
         sizes.pop(0)
     filled = pairs - left
-    for size, count in zip(sizes, _equal_parts(players, sizes, left, generator), strict=True):
-        chosen.append(_some_of_size(players, size, count, generator))
+    chosen.append(_draw(players, sizes, _equal_parts(players, sizes, left, generator), generator))
     return np.concatenate(chosen), filled
 
 
@@ -118,15 +117,8 @@ def _equal_parts(players: int, sizes: list[int], budget: int, generator: np.rand
     left = budget
     while left > 0 and open_sizes:
         weights = np.array([_weight(players, size) for size in open_sizes])
-        parts = left * weights / weights.sum()
-        whole = np.floor(parts).astype(np.int64)
-        missing = left - int(whole.sum())
-        if missing:
-            fractions = parts - whole
-            extra = generator.choice(
-                len(open_sizes), size=missing, replace=False, p=fractions / fractions.sum()
-            )
-            whole[extra] += 1
+        whole = np.floor(left * weights / weights.sum()).astype(np.int64)
+        whole[generator.permutation(len(open_sizes))[: left - int(whole.sum())]] += 1
         for size, part in zip(open_sizes, whole.tolist(), strict=True):
             taken = min(part, _pairs_of_size(players, size) - counts[size])
             counts[size] += taken
@@ -135,23 +127,36 @@ def _equal_parts(players: int, sizes: list[int], budget: int, generator: np.rand
     return [counts[size] for size in sizes]
 
 
-def _some_of_size(players: int, size: int, count: int, generator: np.random.Generator) -> Masks:
-    """Return ``count`` distinct coalitions of one size, no two of them complements."""
-    if 2 * count > _pairs_of_size(players, size):
-        everything = _all_of_size(players, size)
-        return everything[generator.permutation(len(everything))[:count]]
-    found = np.zeros((0, players), dtype=np.bool_)
-    while len(found) < count:
-        ranks = generator.random((count - len(found), players)).argpartition(size - 1, axis=1)
-        masks = np.zeros((len(ranks), players), dtype=np.bool_)
-        np.put_along_axis(masks, ranks[:, :size], True, axis=1)
-        if 2 * size == players:
-            masks[~masks[:, 0]] ^= True
-        found = _distinct(np.concatenate((found, masks)))
-    return found
+def _draw(players: int, sizes: list[int], counts: list[int], generator: np.random.Generator) -> Masks:
+    """Return so many coalitions of every size, all distinct, no two of them complements."""
+    chosen = [np.zeros((0, players), dtype=np.bool_)]
+    sparse: list[int] = []
+    for size, count in zip(sizes, counts, strict=True):
+        if 2 * count > _pairs_of_size(players, size):
+            everything = _all_of_size(players, size)
+            chosen.append(everything[generator.permutation(len(everything))[:count]])
+        else:
+            sparse += [size] * count
+    wanted = np.array(sparse, dtype=np.int64)
+    drawn = _uniform(players, wanted, generator)
+    while (again := _repeated(drawn)).any():
+        drawn[again] = _uniform(players, wanted[again], generator)
+    return np.concatenate((*chosen, drawn))
 
 
-def _distinct(masks: Masks) -> Masks:
-    """Return the rows without repetitions, each where it came first."""
-    _, first = np.unique(np.packbits(masks, axis=1), axis=0, return_index=True)
-    return masks[np.sort(first)]
+def _uniform(players: int, sizes: NDArray[np.int64], generator: np.random.Generator) -> Masks:
+    """Return one coalition of every size given; of the middle size the one that holds the first player."""
+    order = generator.random((len(sizes), players)).argsort(axis=1)
+    masks = np.empty((len(sizes), players), dtype=np.bool_)
+    np.put_along_axis(masks, order, np.arange(players) < sizes[:, None], axis=1)
+    masks[(2 * sizes == players) & ~masks[:, 0]] ^= True
+    return masks
+
+
+def _repeated(masks: Masks) -> Masks:
+    """Return which rows occur before."""
+    packed = np.packbits(masks, axis=1)
+    keys = packed.view(np.dtype((np.void, packed.shape[1]))).reshape(-1)
+    repeated = np.ones(len(masks), dtype=np.bool_)
+    repeated[np.unique(keys, return_index=True)[1]] = False
+    return repeated

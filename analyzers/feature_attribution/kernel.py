@@ -31,8 +31,8 @@ ROWS_PER_DESIGN = 256
 # Where the user gave no budget, all coalitions of this many features are asked: 4,096, twice the default.
 EXACT_FEATURES = 12
 
-# Synthetic rows that the model is asked for at a time: no more than caches hold, for models in this process.
-BLOCK_BYTES = 1 << 20
+# Synthetic rows that the model is asked for at a time: about what caches hold, for models in this process.
+BLOCK_BYTES = 4 << 20
 _CELL_BYTES = 8
 
 # Half the distance from 1 to the next smaller float32: what a model that answers float32 can mean by 1.

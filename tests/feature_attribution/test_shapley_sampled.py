@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from analyzers.feature_attribution.coalitions import draw_pairs, number_of_pairs
 from analyzers.feature_attribution.kernel import (
+    BLOCK_BYTES,
     ROWS_PER_DESIGN,
     WINDOW_ROWS,
     Sampling,
@@ -215,7 +216,7 @@ def test_synthetic_rows_come_in_bounded_blocks() -> None:
     wide = shapley_models.draw(600, 2)
     wide[1, 14:] = wide[0, 14:]
     explain(model, wide[1:], wide[:1], exact_features=14)
-    assert max(sizes) <= 1 << 20
+    assert max(sizes) <= BLOCK_BYTES
 
 
 @pytest.mark.parametrize("answer", [np.nan, np.inf])
