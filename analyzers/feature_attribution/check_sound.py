@@ -102,11 +102,12 @@ def _order(
     granted = ndcg_beyond_noise(pair.baseline.values, pair.live.values, widths)
     error = ndcg_error(pair.baseline, pair.live, generator)
     violated = granted < threshold
-    text = f"NDCG {score:.4f} (standard error {number(error)}, {granted:.4f} with chance granted)"
+    known = number(error) if math.isfinite(error) else "unknown"
+    text = f"NDCG {score:.4f} (standard error {known}, {granted:.4f} with chance granted)"
     yield Finding(pair.label, text, distance=1.0 - granted, violated=violated)
     if violated:
         because = (
-            f"{_moved(pair)}; the standard error is {number(error)}, and without rank changes that chance "
+            f"{_moved(pair)}; the standard error is {known}, and without rank changes that chance "
             f"explains the score is {granted:.4f}."
         )
         yield order_violation(pair.label, score, threshold, because)

@@ -44,8 +44,8 @@ def describe(
         notes += _notes(values, request, len(names))
     if summary.partial:
         notes.append(
-            f"max_runtime was over after {summary.rows} of {summary.rows_read} rows; the values are those of "
-            "the first rows."
+            f"max_runtime was over after {summary.rows} of {summary.rows_read} rows; the values are those "
+            "of the first rows."
         )
     return AttributionStatistics(
         labels=labels,
@@ -71,8 +71,8 @@ def _features(request: AttributionRequest) -> tuple[str, ...]:
 def _label(
     values: GlobalValues, number: int, expected: float, features: tuple[str, ...]
 ) -> LabelAttributions:
-    # An error that cannot be told leaves the other part.
-    sampling = np.nan_to_num(values.coalition_error[number], nan=0.0)
+    # An error that cannot be told may be of any size.
+    sampling = np.nan_to_num(values.coalition_error[number], nan=np.inf)
     floors = np.nan_to_num(values.noise_floor[number], nan=0.0)
     errors = np.hypot(sampling, values.instance_error[number])
     return LabelAttributions(
@@ -80,7 +80,7 @@ def _label(
         expected_value=expected,
         standard_errors=_by_name(features, errors),
         total=float(values.total[number]),
-        total_standard_error=float(np.nan_to_num(values.total_error[number], nan=float(errors.sum()))),
+        total_standard_error=float(np.nan_to_num(values.total_error[number], nan=np.inf)),
         sampling_errors=_by_name(features, sampling),
         # Values that are exact have none.
         noise_floors=_by_name(features, floors) if np.any(floors) else {},
@@ -100,8 +100,8 @@ def _notes(values: GlobalValues, request: AttributionRequest, outputs: int) -> l
         )
     if not np.isfinite(values.coalition_error).all():
         notes.append(
-            "num_samples is smaller than twice the number of features, so the error from the choice of "
-            "coalitions cannot be told and is taken as zero."
+            "methods.shap.num_samples is too small for the error from the choice of coalitions to be told, "
+            "so no change can be told from noise; give at least four times the number of features."
         )
     if not np.any(values.total):
         notes.append("Every feature has the value 0: all rows equal the baseline, or the model ignores them.")

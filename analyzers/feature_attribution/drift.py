@@ -29,7 +29,7 @@ class Attributions:
     values
         One per feature, as sizes: not negative.
     errors
-        Their standard errors; zero where they count as exact.
+        Their standard errors; zero where they count as exact, infinite where nobody can tell.
     floors
         What they would be without any influence, for noise alone.
     total
@@ -73,6 +73,8 @@ def ndcg_error(baseline: Attributions, live: Attributions, generator: np.random.
     Where attributions are closer to each other than to their errors, the spread holds the reordering of
     equals too, so that it errs towards the larger.
     """
+    if not (np.isfinite(baseline.errors).all() and np.isfinite(live.errors).all()):
+        return math.inf
     moved = [
         np.abs(side.values + side.errors * generator.standard_normal((_DRAWS, side.values.size)))
         for side in (baseline, live)
@@ -98,7 +100,8 @@ def half_widths(baseline: Attributions, live: Attributions, alpha: float) -> Flo
         _widened(quantile, live.rows) * live.errors,
         _widened(quantile, baseline.rows) * scale * baseline.errors,
     )
-    return np.asarray(errors + live.floors + scale * baseline.floors)
+    widths = errors + live.floors + scale * baseline.floors
+    return np.asarray(np.nan_to_num(widths, nan=np.inf, posinf=np.inf))
 
 
 def _widened(quantile: float, rows: int | None) -> float:

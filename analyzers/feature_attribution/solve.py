@@ -169,7 +169,8 @@ def _solve(masks: Masks, residuals: NDArray[np.int64]) -> Design:
     left_out = (picked_solved - signs_solved @ (information @ (signs.T @ picked_solved))).T
     precision = left_out[np.arange(len(residuals)), 1 + residuals]
     told = precision > 1e-9 * kernel.of_value
-    if pairs < players or not told.any():
+    # Features that came and went together in every coalition cannot be told apart, nor can their error.
+    if np.linalg.matrix_rank(signs) < players or pairs < players or not told.any():
         told[:] = False
         variance = np.full(players, np.nan)
     return Design(

@@ -256,10 +256,10 @@ def test_parts_of_embeddings_are_explained_with_the_real_model(tmp_path: Path) -
     weights = rng.normal(size=8)
     requests = [
         {
-            "embedding": rng.normal(size=8).round(3).tolist(),
+            "embedding": embedding,
             "text": f"Case {number}. Late{'!' * (number % 3)}",
         }
-        for number in range(25)
+        for number, embedding in enumerate(rng.normal(size=(25, 8)).round(3).tolist())
     ]
 
     def ask(request: dict[str, Any]) -> float:
