@@ -33,6 +33,8 @@ def open_xgboost(
     xgboost = require("xgboost", "xgboost-cpu", where)
 
     def attempt() -> None:
+        # Threads of the original do not exist in the copy.
+        xgboost.core._LIB.omp_set_num_threads(1)
         copy = xgboost.Booster({"nthread": 1})
         copy.load_model(bytearray(content))
         copy.inplace_predict(varied_rows(copy.num_features()))

@@ -55,7 +55,11 @@ def open_inference(
     headers = {"Content-Type": _JSON, "Accept": _JSON, "User-Agent": USER_AGENT}
     channel = HttpChannel(model_url + _INFER, headers, policy.timeout)
     check_health(channel, f"{path}/ready", policy)
-    inputs = _described_inputs(channel, path, model_url)
+    try:
+        inputs = _described_inputs(channel, path, model_url)
+    except ModelError:
+        channel.close()
+        raise
     if inputs and any(tensor.shape[:1] == (1,) for tensor in inputs):
         policy = replace(policy, most_rows=1)
 

@@ -80,7 +80,7 @@ class SageMakerChannel:
                     max_pool_connections=self._policy.concurrency,
                 )
                 try:
-                    self._client = boto3.client("sagemaker-runtime", config=config)
+                    self._client = boto3.session.Session().client("sagemaker-runtime", config=config)
                 except BotoCoreError as error:
                     raise self._unusable(error) from error
             return self._client
