@@ -12,13 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from analyzers.bias.cells import Floats
-from analyzers.bias.neighbours import Indices, compares_all, nearest
+from analyzers.bias.neighbours import Indices, compares_all, distinct_rows, nearest
 from analyzers.bias.selection import Flags
 
 _VOTERS = 5
 _FEWEST_FOR_VOTERS = 10
-# Pairs of rows compared at most where every row is compared with every other: about a minute.
-MOST_PAIRS = 20_000_000_000
+# Pairs of rows compared at most where every row is compared with every other: half a minute or so.
+MOST_PAIRS = 4_000_000_000
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,7 @@ def flip_test(
     answers, own = predicted[~in_group], predicted[in_group]
     k = _VOTERS if len(others) >= _FEWEST_FOR_VOTERS else 1
     points, voters = _without_copies(others, answers, k)
-    queries, copies = np.unique(group, axis=0, return_inverse=True)
-    copies = copies.reshape(-1)
+    queries, copies = distinct_rows(group)
     pairs = len(points) * len(queries)
     if pairs > most_pairs and compares_all(points, k):
         asked = _sampled(len(queries), most_pairs // len(points), seed)
@@ -92,9 +91,9 @@ class _Voters:
 
 def _without_copies(others: Floats, answers: Flags, k: int) -> tuple[Floats, _Voters]:
     """Return distinct points, and the first k rows of each as voters."""
-    points, inverse = np.unique(others, axis=0, return_inverse=True)
-    order = np.argsort(inverse.reshape(-1), kind="stable")
-    point_of = inverse.reshape(-1)[order]
+    points, inverse = distinct_rows(others)
+    order = np.argsort(inverse, kind="stable")
+    point_of = inverse[order]
     starts = np.searchsorted(point_of, np.arange(len(points)))
     rank = np.arange(len(order)) - starts[point_of]
     first = rank < k

@@ -17,8 +17,9 @@ _MOST_TREE_DIRECTIONS = 6.0
 # Numbers held at once when comparing all with all: 64 MB.
 _BLOCK = 1 << 23
 _CHUNK = 64
-# Chunks looked at beyond the k that must hold the neighbours, against rounding.
+# Chunks and rows looked at beyond the k that must hold the neighbours, against rounding.
 _SPARE_CHUNKS = 2
+_SPARE = 8
 
 Indices = npt.NDArray[np.int64]
 
@@ -41,6 +42,32 @@ def nearest(points: Floats, queries: Floats, k: int) -> Indices:
     order = np.argsort(-points.var(axis=0), kind="stable")
     points, queries = points[:, order], queries[:, order]
     return _by_blocks(points, queries, k) if compares_all(points, k) else _by_tree(points, queries, k)
+
+
+def distinct_rows(rows: Floats) -> tuple[Floats, Indices]:
+    """Return the distinct rows in the order of their first appearance, and which of them each row is.
+
+    Rows are told apart by a hash, which is many times quicker than sorting them, and compared in full to be
+    sure.
+    """
+    _, first, inverse = np.unique(_hashes(rows), return_index=True, return_inverse=True)
+    order = np.argsort(first, kind="stable")
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    distinct, places = rows[first[order]], rank[inverse.reshape(-1)]
+    if not np.array_equal(distinct[places], rows):
+        distinct, places = np.unique(rows, axis=0, return_inverse=True)
+    return distinct, places.reshape(-1).astype(np.int64)
+
+
+def _hashes(rows: Floats) -> npt.NDArray[np.uint64]:
+    """Return a 64-bit hash of each row: multiply and shift, column by column, as splitmix64 does."""
+    hashes = np.full(len(rows), 0x9E3779B97F4A7C15, dtype=np.uint64)
+    for column in rows.T:
+        bits = (column + 0.0).view(np.uint64)  # adding zero makes -0.0 and 0.0 the same
+        hashes = (hashes ^ bits) * np.uint64(0xBF58476D1CE4E5B9)
+        hashes ^= hashes >> np.uint64(29)
+    return hashes
 
 
 def compares_all(points: Floats, k: int) -> bool:
@@ -74,16 +101,20 @@ def _by_blocks(points: Floats, queries: Floats, k: int) -> Indices:
     shifted = np.vstack((points - centre, np.zeros((padded, points.shape[1]))))
     lengths = (shifted**2).sum(axis=1)
     lengths[len(points) :] = np.inf
+    turned = np.ascontiguousarray(-2.0 * shifted.T)
     chunks = min(k + _SPARE_CHUNKS, len(shifted) // _CHUNK)
     places = np.empty((len(queries), k), dtype=np.int64)
     step = max(1, _BLOCK // len(shifted))
     for start in range(0, len(queries), step):
         asked = queries[start : start + step] - centre
-        squares = asked @ (-2.0 * shifted.T)
+        squares = asked @ turned
         squares += lengths
         least = squares.reshape(len(asked), -1, _CHUNK).min(axis=2)
         best = np.argpartition(least, chunks - 1, axis=1)[:, :chunks]
-        candidates = np.sort((best[:, :, None] * _CHUNK + np.arange(_CHUNK)).reshape(len(asked), -1), axis=1)
+        candidates = (best[:, :, None] * _CHUNK + np.arange(_CHUNK)).reshape(len(asked), -1)
+        nearly = np.take_along_axis(squares, candidates, axis=1)
+        kept = np.argpartition(nearly, k + _SPARE - 1, axis=1)[:, : k + _SPARE]
+        candidates = np.sort(np.take_along_axis(candidates, kept, axis=1), axis=1)
         exact = ((shifted[candidates] - asked[:, None, :]) ** 2).sum(axis=2)
         exact[candidates >= len(points)] = np.inf
         first = np.argsort(exact, axis=1, kind="stable")[:, :k]
