@@ -39,7 +39,7 @@ def validate(settings: Settings, monitor: Monitor) -> Iterator[str]:
         yield "post_analytics_processor_script can be loaded"
     request = dataset_request(settings, column_names(baseline, files), preprocessor)
     request, monitor = monitor.arranged(settings, request)
-    if settings.analysis_config:
+    if monitor.arrange is not None:
         yield f"the analysis configuration at {settings.analysis_config} can be used"
     plan = plan_dataset(request)
     yield f"{_source(request, settings)} has {plan.total_bytes} bytes to read in {len(plan.splits)} splits"
