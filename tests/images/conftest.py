@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from attribution_data import CONFIG, Predict, draw, train, write_rows
 from bias_data import write_bias_baseline, write_config
 from captured_predictions import predict, write_table
 from image_data import write_baseline
@@ -12,6 +14,7 @@ from image_runner import (
     BIAS,
     CSV_WITH_HEADER,
     DOCKER,
+    FEATURE_ATTRIBUTION,
     IMAGES,
     MODEL_QUALITY,
     ImageRun,
@@ -107,3 +110,26 @@ def tidy_docker() -> Iterator[None]:
     """Remove what the SDK's local mode leaves behind."""
     with tidied():
         yield
+
+
+@pytest.fixture(scope="session")
+def boosted_trees(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Predict]:
+    """Return a folder with a model's file, and the model as a function."""
+    return train(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(scope="session")
+def explained(tmp_path_factory: pytest.TempPathFactory, boosted_trees: tuple[Path, Predict]) -> ImageRun:
+    """Return a baseline job's run, made once: Clarify's own paths, and a model file beside them."""
+    folder = tmp_path_factory.mktemp("explained")
+    return run_image(
+        folder,
+        image=FEATURE_ATTRIBUTION,
+        mounts={
+            "/opt/ml/processing/input/config": write_config(folder / "config", CONFIG),
+            "/opt/ml/processing/input/data": write_rows(folder / "data", draw(2)),
+            "/model": boosted_trees[0],
+        },
+        output_at="/opt/ml/processing/output",
+        model="/model/model.json",
+    )

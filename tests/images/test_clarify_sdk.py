@@ -24,7 +24,7 @@ def clarify_answers(
 
 
 @pytest.fixture(scope="module")
-def explained(
+def explained_model(
     s3_endpoint: str, tidy_docker: None, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Predict, dict[str, Any]]:
     """Explain a model that is served on this machine; return the model and what the SDK read."""
@@ -70,9 +70,9 @@ def test_monitoring_bias_completes_and_its_violations_load(clarify_answers: dict
 
 
 def test_clarify_processor_explains_a_model_that_is_served_here(
-    explained: tuple[Predict, dict[str, Any]],
+    explained_model: tuple[Predict, dict[str, Any]],
 ) -> None:
-    predict, answers = explained
+    predict, answers = explained_model
     local = exact(predict, draw(2))
     values = answers["analysis"]["explanations"]["kernel_shap"]["label0"]["global_shap_values"]
     assert list(values) == list(FEATURES)

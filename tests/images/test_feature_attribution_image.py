@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from attribution_data import CONFIG, FEATURES, Predict, draw, exact, train, write_requests, write_rows
+from attribution_data import CONFIG, FEATURES, Predict, draw, exact, write_requests, write_rows
 from bias_data import write_config
 from image_runner import FEATURE_ATTRIBUTION, ImageRun, run_image
 
@@ -17,60 +17,42 @@ INPUT = "/opt/ml/processing/input"
 CAPTURES = '{"sagemakerCaptureJson":{"captureIndexNames":["endpointInput"]}}'
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Predict]:
-    return train(tmp_path_factory.mktemp("model"))
-
-
-@pytest.fixture(scope="module")
-def explained(tmp_path_factory: pytest.TempPathFactory, model: tuple[Path, Predict]) -> ImageRun:
-    """Return a baseline job's run, made once: Clarify's own paths, and a model file beside them."""
-    folder = tmp_path_factory.mktemp("explained")
-    return run_image(
-        folder,
-        image=FEATURE_ATTRIBUTION,
-        mounts={
-            f"{INPUT}/config": write_config(folder / "config", CONFIG),
-            f"{INPUT}/data": write_rows(folder / "data", draw(2)),
-            "/model": model[0],
-        },
-        output_at="/opt/ml/processing/output",
-        model="/model/model.json",
-    )
-
-
 def attributions(run: ImageRun) -> dict[str, Any]:
     return run.document("analysis.json")["explanations"]["kernel_shap"]["label0"]
 
 
-def test_clarifys_own_paths_give_exact_values(explained: ImageRun, model: tuple[Path, Predict]) -> None:
+def test_clarifys_own_paths_give_exact_values(
+    explained: ImageRun, boosted_trees: tuple[Path, Predict]
+) -> None:
     assert explained.exit_code == 0, explained.log
     assert explained.files == DOCUMENTS
-    expected = np.abs(exact(model[1], draw(2))).mean(axis=0)
+    expected = np.abs(exact(boosted_trees[1], draw(2))).mean(axis=0)
     found = attributions(explained)["global_shap_values"]
     assert list(found) == list(FEATURES)
     assert list(found.values()) == pytest.approx(expected.tolist(), abs=1e-6)
 
 
-def test_local_values_add_up(explained: ImageRun, model: tuple[Path, Predict]) -> None:
+def test_local_values_add_up(explained: ImageRun, boosted_trees: tuple[Path, Predict]) -> None:
     with (explained.output / "explanations_shap" / "out.csv").open(encoding="utf-8") as file:
         header, *rows = csv.reader(file)
     assert header == [f"{name}_label0" for name in FEATURES]
     local = np.array(rows, dtype=float)
-    np.testing.assert_allclose(local, exact(model[1], draw(2)), atol=1e-6)
-    scores = model[1](draw(2)) - attributions(explained)["expected_value"]
+    np.testing.assert_allclose(local, exact(boosted_trees[1], draw(2)), atol=1e-6)
+    scores = boosted_trees[1](draw(2)) - attributions(explained)["expected_value"]
     np.testing.assert_allclose(local.sum(axis=1), scores, atol=1e-6)
 
 
-def monitor(folder: Path, explained: ImageRun, model: tuple[Path, Predict], rows: np.ndarray) -> ImageRun:
+def monitor(
+    folder: Path, explained: ImageRun, boosted_trees: tuple[Path, Predict], rows: np.ndarray
+) -> ImageRun:
     return run_image(
         folder,
         image=FEATURE_ATTRIBUTION,
         mounts={
             "/config": write_config(folder / "config", CONFIG),
-            "/captures": write_requests(folder / "captures", rows, model[1](rows)),
+            "/captures": write_requests(folder / "captures", rows, boosted_trees[1](rows)),
             "/baseline": explained.output,
-            "/model": model[0],
+            "/model": boosted_trees[0],
         },
         analysis_config="/config",
         dataset_source="/captures",
@@ -85,19 +67,19 @@ def monitor(folder: Path, explained: ImageRun, model: tuple[Path, Predict], rows
 
 
 def test_a_window_like_the_baseline_has_no_violation(
-    tmp_path: Path, explained: ImageRun, model: tuple[Path, Predict]
+    tmp_path: Path, explained: ImageRun, boosted_trees: tuple[Path, Predict]
 ) -> None:
-    run = monitor(tmp_path, explained, model, draw(3))
+    run = monitor(tmp_path, explained, boosted_trees, draw(3))
     assert run.exit_code == 0, run.log
     assert run.document("constraint_violations.json")["violations"] == []
 
 
 def test_a_model_that_now_relies_on_another_feature_is_reported(
-    tmp_path: Path, explained: ImageRun, model: tuple[Path, Predict]
+    tmp_path: Path, explained: ImageRun, boosted_trees: tuple[Path, Predict]
 ) -> None:
     values = attributions(explained)["global_shap_values"]
-    least, *others = sorted(values, key=values.__getitem__)
-    run = monitor(tmp_path, explained, model, draw(3, steady=tuple(others)))
+    strongest = sorted(values, key=values.__getitem__)[1:]
+    run = monitor(tmp_path, explained, boosted_trees, draw(3, steady=tuple(strongest)))
     assert run.exit_code == 3, run.log
     violations = run.document("constraint_violations.json")["violations"]
     assert "feature_attribution_drift_check" in [entry["constraint_check_type"] for entry in violations]

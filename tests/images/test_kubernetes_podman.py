@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
+from attribution_data import CONFIG, Predict, draw, write_requests
 from bias_data import GROUP, MONITOR_CONFIG, WORSE, accuracy_difference, metric, write_bias_window
 from captured_predictions import predict, write_captures, write_labels
 from fixtures import ROOT
@@ -168,3 +169,21 @@ def test_pod_of_the_bias_job_reads_its_configuration_from_a_config_map(
     assert metric(analysis, "AD")["value"] == pytest.approx(accuracy_difference(WORSE), abs=1e-12)
     found = json.loads((tmp_path / "reports" / "constraint_violations.json").read_text(encoding="utf-8"))
     assert ("AD", GROUP) in [(entry["metric_name"], entry["facet_value"]) for entry in found["violations"]]
+
+
+def test_pod_of_the_feature_attribution_job_asks_the_model_it_is_given(
+    tmp_path: Path, podman: Podman, explained: ImageRun, boosted_trees: tuple[Path, Predict]
+) -> None:
+    model, ask = boosted_trees
+    rows = draw(3)
+    volumes = {
+        "captures": write_requests(tmp_path / "captures", rows, ask(rows)),
+        "model": model,
+        "baseline": explained.output,
+        "reports": shared_folder(tmp_path / "reports"),
+    }
+    configuration = config_map("feature-attribution-analysis", {"analysis_config.json": json.dumps(CONFIG)})
+    reports = play(podman, tmp_path, "feature-attribution", volumes, configuration)
+    assert reports == sorted(["analysis.json", "explanations_shap", *REPORTS])
+    found = json.loads((tmp_path / "reports" / "constraint_violations.json").read_text(encoding="utf-8"))
+    assert found["violations"] == []
