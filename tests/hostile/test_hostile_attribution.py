@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from attribution_data import FEATURES, csv_endpoint, people, table_config, write_csv
+from attributed_people import FEATURES, csv_endpoint, people, table_config, write_csv
 from fixtures import fixture
 from job_runner import Result, run_job
 from models.model_server import QUICK, Answer, Behaviour, Request, serving

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from attribution_data import (
+from attributed_people import (
     BASELINE,
     FEATURES,
     csv_endpoint,
