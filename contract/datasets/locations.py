@@ -7,6 +7,7 @@ rows.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -198,9 +199,19 @@ def _column(name: str, values: list[Any]) -> pa.Array:
     try:
         # Integers or floats alone, with or without missing ones, need no look at every value.
         column = pa.array(values)
+        if column.type in _PLAIN:
+            return column
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, UnicodeEncodeError, ValueError, TypeError):
-        return column_of(name, _unwrapped(values))
-    return column if column.type in _PLAIN else column_of(name, _unwrapped(values))
+        pass
+    values = _unwrapped(values)
+    nested = next((value for value in values if isinstance(value, list | dict)), None)
+    if nested is not None:
+        kind = "a list" if isinstance(nested, list) else "an object"
+        raise DatasetError(
+            f"column {name!r} holds {kind} where one value was expected: {json.dumps(nested)[:60]}; "
+            "correct its path, or leave out such records."
+        )
+    return column_of(name, values)
 
 
 def _unwrapped(values: list[Any]) -> list[Any]:

@@ -88,6 +88,9 @@ def is_interval(text: str | int) -> bool:
 
 def _holds(values: pa.Array, member: str | int) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
     numeric = pa.types.is_integer(values.type) or pa.types.is_floating(values.type)
+    if numeric:
+        # Beyond 2**53 Arrow refuses to compare integers with floats unless told that digits may go.
+        values = values.cast(pa.float64(), safe=False)
     match = _INTERVAL.fullmatch(member) if isinstance(member, str) else None
     if match is not None and numeric:
         low = (pc.greater_equal if match[1] == "[" else pc.greater)(values, float(match[2]))

@@ -146,7 +146,11 @@ def test_a_lines_file_in_byte_ranges_is_read_once(tmp_path: Path) -> None:
             DOCUMENT,
             "if it holds one record per line, set dataset_type",
         ),
-        ([{"features": [[[1, 2]]], "label": 0}], LINES, "holds a value of type list"),
+        (
+            [{"features": [[[1, 2]]], "label": 0}],
+            LINES,
+            "'column_0' holds a list where one value was expected",
+        ),
     ],
 )
 def test_what_does_not_fit_is_named(

@@ -50,3 +50,7 @@ def test_a_column_that_is_not_there_leaves_all_to_the_rest() -> None:
 @pytest.mark.parametrize("text", ["[1, 4", "1, 4]", "[1; 4]", "[a, b]", "x", 3])
 def test_what_is_no_interval(text: str | int) -> None:
     assert not is_interval(text)
+
+
+def test_integers_that_no_float_holds() -> None:
+    assert labels([2**53 + 1, 2**62, 3], ("[0, 10]",), ("(10, inf]",)) == ["s1", "s1", "s0"]
