@@ -146,7 +146,9 @@ class BiasAnalyzer:
 
     def _refuse(self, statistics: BiasStatistics, *, is_baseline: bool) -> None:
         for what, why in statistics.problems.items():
-            raise DatasetError(f"{why}." if self.rules == "sound" else f"{what}: {why}")
+            if self.rules == "sound":
+                raise DatasetError(_sentence(why))
+            raise DatasetError(f"{what}: {why}; rules=sagemaker stops here as Clarify does, try rules=sound.")
         summary = statistics.evidence
         if not is_baseline or not statistics.item_count or not isinstance(summary, BiasSummary):
             return
@@ -155,12 +157,16 @@ class BiasAnalyzer:
             columns.append(("predicted_label", self._plan.prediction, statistics.has_predictions))
         for role, column, has_any in columns:
             if not summary.columns[column].seen:
-                raise DatasetError(f"{absent_text(role, column, summary.names).removesuffix('?')}.")
+                raise DatasetError(_sentence(absent_text(role, column, summary.names)))
             if not has_any:
                 raise DatasetError(
                     f"{role} {column!r} holds no value in any row, but a baseline needs it; point {role} at "
                     "the column that has them."
                 )
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith("?") else f"{text}."
 
 
 def _printed(baseline: BiasBaseline) -> tuple[str, list[tuple[str, str]]]:

@@ -60,7 +60,7 @@ def select(
     if number is not None and (is_threshold(column, values) if threshold is None else threshold):
         extent = column.extent()
         whole = extent.is_integral and number.is_integer() and not isinstance(values[0], float)
-        text = interval_text(number, max(extent.greatest, number), whole=whole)
+        text = interval_text(number, extent.greatest, whole=whole)
         return Selection(text, above(column, plan.thresholds, number, cut=False), number)
     wanted = {normalise(value) for value in values}
     return Selection(

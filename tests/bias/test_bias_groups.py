@@ -1,0 +1,228 @@
+"""What a request means under sound rules, and the sentences where it cannot be met."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from analyzers.bias.analyzer import BiasAnalyzer
+from analyzers.bias.request import BiasRequest, FacetRequest
+from contract.analyzer import Baseline
+from contract.documents.bias import BiasConstraints, BiasStatistics
+from contract.errors import ConfigurationError, DatasetError
+
+_LABELS = [0, 1] * 20
+
+
+def _request(column: str = "g", *values: Any, **changes: Any) -> BiasRequest:
+    plain = BiasRequest("y", (1,), (FacetRequest((column,), values),), post_training=None)
+    return replace(plain, **changes)
+
+
+def _statistics(columns: dict[str, Any], request: BiasRequest, rules: Any = "sound") -> BiasStatistics:
+    analyzer = BiasAnalyzer(rules, request)
+    return analyzer.describe(analyzer.summarize([pa.RecordBatch.from_pydict(columns)]))
+
+
+def _groups(columns: dict[str, Any], request: BiasRequest) -> list[tuple[str, float | None, int]]:
+    columns.setdefault("y", [place % 2 for place in range(len(next(iter(columns.values()))))])
+    return [
+        (facet.value_or_threshold, facet.threshold, int(np.sum(facet.counts[1])))
+        for facet in _statistics(columns, request).facets
+    ]
+
+
+@pytest.mark.parametrize(
+    ("values", "listed", "expected"),
+    [
+        # Codes: few whole numbers, of which the listed is one, or none at all like it.
+        ([0, 1] * 8, 0, ("0", None, 8)),
+        ([0.0, 1.0] * 8, 0, ("0", None, 8)),
+        ([1, 1, 1, 1], 0, ("0", None, 0)),
+        ([0, 1] * 8, 7, ("7", None, 0)),
+        (["0", "1"] * 8, 0, ("0", None, 8)),
+        ([True, False, True], 1, ("1", None, 2)),
+        ([True, False, True], "true", ("true", None, 2)),
+        (["a", "b", "1"], 1, ("1", None, 1)),
+        (["01", "02", "03"], "02", ("02", None, 1)),
+        # Thresholds: many numbers, fractions, or a number between others.
+        (list(range(18, 90)), 40, ("(40, 89]", 40.0, 49)),
+        (list(range(18, 90)), "40", ("(40, 89]", 40.0, 49)),
+        ([str(age) for age in range(18, 90)], 40, ("(40, 89]", 40.0, 49)),
+        ([0.5, 1.5, 2.5], 1, ("(1.0, 2.5]", 1.0, 2)),
+        ([0, 1, 2, 3], 1.5, ("(1.5, 3.0]", 1.5, 2)),
+        ([10, 20, 50, 60], 40, ("(40, 60]", 40.0, 2)),
+        (list(range(18, 90)), 200, ("(89, 200]", 200.0, 0)),
+        (list(range(2_000)), 999, ("(999, 1999]", 999.0, 1_000)),
+        ([-28.9, -32.7, -48.6], -40, ("(-40.0, -28.9]", -40.0, 2)),
+    ],
+)
+def test_one_listed_value(values: list[Any], listed: Any, expected: tuple[str, float | None, int]) -> None:
+    (found,) = _groups({"g": values}, _request("g", listed))
+    assert found[1:] == expected[1:]
+    assert found[0].replace(".0", "") == expected[0].replace(".0", "")
+
+
+def test_the_number_of_rows_plays_no_part() -> None:
+    # By the rule of 5 %, forty rows or fewer turn the group around.
+    for copies in (1, 5, 40, 400):
+        (group,) = _groups({"g": [0, 1, 1] * copies}, _request("g", 0))
+        assert group == ("0", None, copies)
+
+
+def test_several_values_are_one_group() -> None:
+    assert _groups({"g": ["a", "b", "c", "a"]}, _request("g", "a", "c")) == [("a,c", None, 3)]
+    assert _groups({"g": [18, 40, 50, 40]}, _request("g", 40, 50)) == [("40,50", None, 3)]
+
+
+def test_without_values_every_group_comes_in_turn() -> None:
+    assert _groups({"g": ["b", "a", "b", None]}, _request("g")) == [("b", None, 2), ("a", None, 1)]
+    assert _groups({"g": [1, 1.0, 0]}, _request("g")) == [("1.0", None, 2), ("0.0", None, 1)]
+
+
+def test_intersections() -> None:
+    columns: dict[str, Any] = {"sex": ["f", "m", "f", "m"] * 10, "age": list(range(20, 60))}
+    listed = FacetRequest(("sex", "age"), (("f", 40),))
+    request = BiasRequest("y", (1,), (listed,), post_training=None)
+    assert _groups(columns, request) == [("f & >40", None, 9)]
+    columns["age"] = ["young", "old"] * 20
+    combined = replace(request, facets=(FacetRequest(("sex", "age")),))
+    assert _groups(columns, combined) == [("f & young", None, 20), ("m & old", None, 20)]
+    assert _statistics(columns, combined).facets[0].facet == "sex & age"
+
+
+def test_labels_of_several_classes_and_numbers() -> None:
+    columns = {"g": ["a", "b"] * 10, "y": ["yes", "no", "maybe", "no"] * 5}
+    statistics = _statistics(columns, _request("g", "a", label_values=("yes", "maybe")))
+    assert statistics.label_value_or_threshold == "yes,maybe"
+    assert statistics.facets[0].counts == [[[10, 0], [0, 0]], [[0, 0], [10, 0]]]
+    columns["y"] = [place / 3 for place in range(20)]
+    statistics = _statistics(columns, _request("g", "a", label_values=(5,)))
+    assert statistics.label_value_or_threshold == f"(5.0, {19 / 3}]"
+
+
+def test_a_window_is_read_as_its_baseline_was() -> None:
+    request = _request("age", 40)
+    analyzer = BiasAnalyzer("sound", request)
+    many = {"age": list(range(18, 90)), "y": [0, 1] * 36}
+    few = {"age": [30, 40, 40, 50], "y": [0, 1, 0, 1]}
+    baseline_statistics = _statistics(many, request)
+    constraints: BiasConstraints = analyzer.suggest(baseline_statistics, None)
+    window = _statistics(few, request)
+    assert window.facets[0].threshold is None
+    for baseline in (Baseline(None, constraints), Baseline(baseline_statistics, None)):
+        again = analyzer.estimate(window, baseline)
+        assert again.facets[0].value_or_threshold == "(40, 50]"
+        assert np.sum(again.facets[0].counts[1]) == 1
+    assert analyzer.estimate(window, Baseline()).facets[0].threshold is None
+
+
+def test_every_group_is_compared_with_the_best() -> None:
+    generator = np.random.default_rng(0)
+    group = np.repeat(["a", "b", "c", "tiny"], [400, 400, 400, 3])
+    rate = np.repeat([0.2, 0.5, 0.8, 1.0], [400, 400, 400, 3])
+    columns = {"g": group, "y": (generator.random(1_203) < rate).astype(int)}
+    first, *others = _statistics(columns, _request("g", "a", facets=(FacetRequest(("g",)),))).facets
+    assert first.best == "c"
+    assert first.against_best is not None
+    counts = {name: columns["y"][group == name] for name in ("a", "c")}
+    difference = next(metric for metric in first.against_best if metric.name == "DPL")
+    assert difference.value == pytest.approx(counts["c"].mean() - counts["a"].mean())
+    assert [facet.best for facet in others] == ["c", None, "c"]
+    (listed,) = _statistics(columns, _request("g", "a")).facets
+    assert listed.best == "c"
+
+
+def test_two_groups_need_no_best() -> None:
+    assert _statistics({"g": [0, 1] * 50, "y": [0, 1] * 50}, _request("g", 0)).facets[0].best is None
+
+
+# --- sentences --------------------------------------------------------------------------------------------
+
+
+def _refusal(columns: dict[str, Any], request: BiasRequest, rules: Any = "sound") -> str:
+    statistics = _statistics(columns, request, rules)
+    with pytest.raises(DatasetError) as refused:
+        BiasAnalyzer(rules, request).suggest(statistics, None)
+    return refused.value.message
+
+
+def test_a_facet_that_is_not_there() -> None:
+    columns = {"gender": ["a", "b"], "y": [0, 1]}
+    assert _refusal(columns, _request("gendr", "a")) == (
+        "facet 'gendr' is not in the data, whose columns are 'gender', 'y'; did you mean 'gender'?"
+    )
+    request = _request("z", "a")
+    assert "Facet column z is not present in the dataset" in _refusal(columns, request, "sagemaker")
+
+
+def test_too_many_values_to_compare_in_turn() -> None:
+    columns = {"city": [f"city {number}" for number in range(10_000)], "y": [0, 1] * 5_000}
+    assert _refusal(columns, _request("city")) == (
+        "facet 'city' has 10,000 distinct values, more than the 100 that are compared in turn; list the "
+        "values or give the threshold to compare in value_or_threshold."
+    )
+    pairs = {"a": list(range(30)) * 20, "b": list(range(20)) * 30, "y": [0, 1] * 300}
+    request = _request("a", facets=(FacetRequest(("a", "b")),))
+    assert "has 60 combinations" not in str(_statistics(pairs, request).problems)
+    pairs["b"] = [number % 19 for number in range(600)]
+    assert _refusal(pairs, request).startswith(
+        "facet 'a & b' has 570 combinations of values, more than the 100"
+    )
+
+
+def test_labels_that_are_not_there() -> None:
+    columns = {"g": ["a", "b"], "label": [0, 1]}
+    message = _refusal(columns, _request("g", "a", label="lable"))
+    assert (
+        message == "label 'lable' is not in the data, whose columns are 'g', 'label'; did you mean 'label'?"
+    )
+    columns["label"] = [None, None]
+    assert _refusal(columns, _request("g", "a", label="label")).startswith(
+        "label 'label' holds no value in any row, but a baseline needs it"
+    )
+
+
+def test_a_window_without_labels_keeps_what_needs_none() -> None:
+    request = BiasRequest("y", (1,), (FacetRequest(("g",), (0,)),), predicted_label="p")
+    statistics = _statistics({"g": _LABELS, "p": [0, 0, 1, 1] * 10}, request)
+    assert not statistics.has_labels
+    facet = statistics.facets[0]
+    known = {metric.name for metric in [*(facet.pre or []), *(facet.post or [])] if metric.value is not None}
+    assert known == {"CI", "DI", "DPPL", "FT"}
+    assert facet.metric("DPL").error == "No row has a label"  # type: ignore[union-attr]  # it was asked for
+
+
+def test_unknown_metrics() -> None:
+    with pytest.raises(ConfigurationError, match="did you mean 'DPL'"):
+        BiasAnalyzer("sound", _request("g", "a", pre_training=("DPLL",)))
+    with pytest.raises(ConfigurationError, match=r"Invalid metric_name: .*\['CI', 'DPL'"):
+        BiasAnalyzer("sagemaker", _request("g", "a", pre_training=("DPLL",)))
+    with pytest.raises(ConfigurationError, match="post_training_bias needs predictions"):
+        BiasAnalyzer("sound", _request("g", "a", post_training=("DI",)))
+
+
+def test_a_model_that_never_says_yes() -> None:
+    request = BiasRequest("y", (1,), (FacetRequest(("g",), (0,)),), predicted_label="p")
+    columns = {"g": [0, 1, 1, 0] * 50, "y": _LABELS * 5, "p": [0] * 200}
+    impact = _statistics(columns, request).facets[0].metric("DI")
+    assert impact is not None
+    assert impact.value == 0.0
+    assert "No Label values are present" in _refusal(columns, request, "sagemaker")
+
+
+def test_text_columns_read_from_csv_are_typed_as_pandas_types_them() -> None:
+    columns = {"g": ["0", "1", "1", "NA"] * 50, "y": ["1", "0", "1", "0"] * 50, "x": ["1.5", "x"] * 100}
+    typed = _request("g", 0, infer_types=True)
+    statistics = _statistics(columns, typed, "sagemaker")
+    # A missing cell makes whole numbers fractional, hence continuous, and 0 a threshold.
+    assert statistics.facets[0].value_or_threshold == "(0.0, 1.0]"
+    assert statistics.label_value_or_threshold == "1"
+    plain = _statistics(columns, _request("g", 0), "sagemaker")
+    assert plain.facets[0].value_or_threshold == "0"
+    mixed = _statistics(columns, _request("x", 1.5, infer_types=True), "sagemaker")
+    assert np.sum(mixed.facets[0].counts[1]) == 100
