@@ -91,9 +91,16 @@ def unpack(path: str, folder: Path) -> None:
         ) from error
 
 
+def _is_model(file: Path) -> bool:
+    """Return whether a file may be a model; notes and settings have the same endings as some."""
+    with file.open("rb") as stream:
+        begin = stream.read(200)
+    return {".json": b'"learner"' in begin, ".txt": begin.startswith(b"tree")}.get(file.suffix, True)
+
+
 def _model_file(folder: Path, path: str) -> Path:
     files = sorted(file for file in folder.rglob("*") if file.is_file() and not file.name.startswith("."))
-    models = [file for file in files if file.name in _NAMES or file.suffix in _ENDINGS]
+    models = [file for file in files if file.name in _NAMES or (file.suffix in _ENDINGS and _is_model(file))]
     if len(models) == 1:
         return models[0]
     shown = ", ".join(str(file.relative_to(folder)) for file in (models or files)[:8])

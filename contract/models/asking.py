@@ -7,6 +7,7 @@ records; what is learned about the size holds for all later requests.
 
 from __future__ import annotations
 
+import logging
 import re
 import threading
 import time
@@ -24,6 +25,8 @@ from contract.models.answers import AnswerError
 from contract.models.channel import Channel, ChannelError, Reply
 from contract.models.policy import Policy
 from contract.models.rendering import Render
+
+_log = logging.getLogger(__name__)
 
 Progress = Callable[[int, int], None]
 Read = Callable[[bytes, int], Any]
@@ -144,6 +147,7 @@ class Asker:
 
     def shrink(self, rows: int, size: int | None = None) -> None:
         """Remember that a request of `rows` rows, or of `size` bytes, was too large."""
+        _log.info("%s takes no request of %d rows; making them smaller", self.channel.where, rows)
         with self._lock:
             if size is None:
                 self._most_rows = min(self._most_rows, max(1, -(-rows // 2)))
@@ -252,6 +256,7 @@ class _Call:
         is_over = self._failing_seconds() + pause > policy.patience
         if not is_passing or attempt == policy.attempts or is_over:
             raise self._give_up(failure, piece, attempt)
+        _log.info("%s: %s; asking again in %.1f s", self.asker.channel.where, _problem(failure), pause)
         if asked is not None:
             # A server that says when it will be ready says so to all requests.
             self.not_before = max(self.not_before, time.monotonic() + pause)
@@ -280,6 +285,10 @@ class _Call:
             f"{quoted(failure.body)}; "
             f"{advice}."
         )
+
+
+def _problem(failure: Reply | ChannelError) -> str:
+    return str(failure) if isinstance(failure, ChannelError) else f"status {failure.status}"
 
 
 _ADVICE = {

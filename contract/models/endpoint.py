@@ -5,6 +5,7 @@ SageMaker's contract is ``POST /invocations`` with CSV, JSON Lines or JSON, and 
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -25,6 +26,8 @@ from contract.models.policy import Policy
 from contract.models.protocol import Scores, largest_labels, require_finite
 from contract.models.rendering import Render, json_renderer, render_csv
 from contract.models.templates import json_shape
+
+_log = logging.getLogger(__name__)
 
 CONTENT_TYPES = ("text/csv", "application/jsonlines", "application/json")
 INVOCATIONS = "/invocations"
@@ -204,6 +207,7 @@ def check_health(channel: HttpChannel, path: str, policy: Policy) -> None:
         pause = policy.pause(attempt)
         if attempt == policy.attempts or time.monotonic() + pause > until:
             break
+        _log.info("%s is not ready: %s; asking again in %.1f s", channel.url, problem, pause)
         time.sleep(pause)
     channel.close()
     raise ModelError(

@@ -99,9 +99,10 @@ def _values(column: pa.Array) -> list[bytes]:
 
 def _number_rows(table: pa.RecordBatch) -> bytes:
     """Return ``[[1,2],[3,4]]`` for columns of numbers, booleans or nulls."""
+    has_nulls = any(column.null_count for column in table.columns)
     kinds = {column.type for column in table.columns}
-    no_nulls = not any(column.null_count for column in table.columns)
-    if len(kinds) == 1 and no_nulls and next(iter(kinds)) in (pa.float64(), pa.int64()):
+    are_integers = all(pa.types.is_integer(kind) for kind in kinds) and pa.uint64() not in kinds
+    if not has_nulls and (are_integers or kinds == {pa.float64()}):
         matrix = np.stack([column.to_numpy() for column in table.columns], axis=1)
         return orjson.dumps(matrix, option=_NUMPY)
     return orjson.dumps(list(zip(*(column.to_pylist() for column in table.columns), strict=True)))
