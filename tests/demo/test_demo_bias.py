@@ -271,5 +271,9 @@ def test_the_page_says_what_the_reports_say(reports: dict[str, Bias]) -> None:
     assert text in page.replace("\n> ", " ")
 
 
+def test_predictions_of_the_group_are_what_they_were(reports: dict[str, Bias]) -> None:
+    assert {"DPPL", "DI", "CDDPL"}.isdisjoint(reports[APRIL.name].violated)
+
+
 def test_what_is_worse_in_july_knows_no_groups(reports: dict[str, Bias]) -> None:
     assert reports[JULY.name].violated == ["GE"]
