@@ -173,11 +173,11 @@ def _sizes(pair: Pair, limits: Limits, alpha: float) -> Iterator[Violation | Fin
 
 
 def _total(side: Attributions) -> Size:
-    return Size(side.total, side.total_error, float(side.floors.sum()))
+    return Size(side.total, side.total_error)
 
 
 def _size(side: Attributions, place: int) -> Size:
-    return Size(float(side.values[place]), float(side.errors[place]), float(side.floors[place]))
+    return Size(float(side.values[place]), float(side.errors[place]))
 
 
 def _watched(pair: Pair) -> list[int]:

@@ -74,7 +74,7 @@ def _label(
     # An error that cannot be told may be of any size.
     sampling = np.nan_to_num(values.coalition_error[number], nan=np.inf)
     floors = np.nan_to_num(values.noise_floor[number], nan=0.0)
-    errors = np.hypot(sampling, values.instance_error[number])
+    errors = np.nan_to_num(values.standard_error[number], nan=np.inf)
     return LabelAttributions(
         values={**_by_name(features, values.values[number])},
         expected_value=expected,

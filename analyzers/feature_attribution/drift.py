@@ -30,8 +30,6 @@ class Attributions:
         One per feature, as sizes: not negative.
     errors
         Their standard errors; zero where they count as exact, infinite where nobody can tell.
-    floors
-        What they would be without any influence, for noise alone.
     total
         Of all features.
     total_error
@@ -42,7 +40,6 @@ class Attributions:
 
     values: Floats
     errors: Floats
-    floors: Floats
     total: float
     total_error: float
     rows: int | None = None
@@ -91,8 +88,8 @@ def half_widths(baseline: Attributions, live: Attributions, alpha: float) -> Flo
     """Return how far chance may move each live attribution from the baseline's, in units of the live side.
 
     Probability that any feature moves farther when nothing has changed: `alpha` (Bonferroni's inequality,
-    normal approximation widened for few rows as Student's distribution is). The floors of both sides come on
-    top. The baseline's noise counts in proportion to the totals, because NDCG does not see a common factor.
+    normal approximation widened for few rows as Student's distribution is). The baseline's errors count in
+    proportion to the totals, because NDCG does not see a common factor.
     """
     scale = live.total / baseline.total if baseline.total > 0.0 else 1.0
     quantile = NormalDist().inv_cdf(1.0 - alpha / (2.0 * max(1, live.values.size)))
@@ -100,8 +97,8 @@ def half_widths(baseline: Attributions, live: Attributions, alpha: float) -> Flo
         _widened(quantile, live.rows) * live.errors,
         _widened(quantile, baseline.rows) * scale * baseline.errors,
     )
-    widths = errors + live.floors + scale * baseline.floors
-    return np.asarray(np.nan_to_num(widths, nan=np.inf, posinf=np.inf))
+    # An infinite error times a total of zero.
+    return np.asarray(np.nan_to_num(errors, nan=np.inf, posinf=np.inf))
 
 
 def _widened(quantile: float, rows: int | None) -> float:
@@ -155,11 +152,10 @@ class SizeChange:
 
 @dataclass(frozen=True)
 class Size:
-    """A size with its standard error, and what it would be for noise alone."""
+    """A size with its standard error."""
 
     value: float
     error: float
-    floor: float = 0.0
 
 
 def size_change(before: Size, after: Size, quantile: float) -> SizeChange | None:
@@ -178,7 +174,7 @@ def size_change(before: Size, after: Size, quantile: float) -> SizeChange | None
 
     def explained(candidate: float) -> bool:
         noise = quantile * math.hypot(after.error, candidate * before.error)
-        return abs(after.value - candidate * before.value) <= noise + after.floor + candidate * before.floor
+        return abs(after.value - candidate * before.value) <= noise
 
     return SizeChange(ratio, 1.0 if explained(1.0) else _nearest(explained, ratio))
 

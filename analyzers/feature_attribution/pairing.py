@@ -129,10 +129,9 @@ def _attributions(label: LabelAttributions, features: tuple[str, ...], rows: int
     # Medians of signed values may be negative; how much a feature counts is its size.
     values = np.abs(np.array([label.values.get(feature) or 0.0 for feature in features]))
     errors = np.array([label.standard_errors.get(feature, 0.0) for feature in features])
-    floors = np.array([label.noise_floors.get(feature, 0.0) for feature in features])
     total = float(values.sum())
     total_error = label.total_standard_error
     if total_error is None or (label.total is not None and not math.isclose(label.total, total)):
         # At most: as if all features moved together.
         total_error = float(errors.sum())
-    return Attributions(values, errors, floors, total, total_error, rows)
+    return Attributions(values, errors, total, total_error, rows)

@@ -101,16 +101,16 @@ def test_values_within_their_widths_have_not_drifted(values: list[float], seed: 
 
 def test_the_error_of_ndcg_is_its_spread() -> None:
     values = np.array([1.0, 0.9, 0.1])
-    exact = Attributions(values, np.zeros(3), np.zeros(3), 2.0, 0.0)
-    noisy = Attributions(values, np.full(3, 0.2), np.zeros(3), 2.0, 0.3)
+    exact = Attributions(values, np.zeros(3), 2.0, 0.0)
+    noisy = Attributions(values, np.full(3, 0.2), 2.0, 0.3)
     assert ndcg_error(exact, exact, np.random.default_rng(0)) == 0.0
     assert 0.005 < ndcg_error(exact, noisy, np.random.default_rng(0)) < 0.1
 
 
 def test_few_rows_widen_what_chance_may_do() -> None:
-    side = Attributions(np.ones(2), np.full(2, 0.1), np.zeros(2), 2.0, 0.2, rows=1000)
-    few = Attributions(np.ones(2), np.full(2, 0.1), np.zeros(2), 2.0, 0.2, rows=10)
-    exact = Attributions(np.ones(2), np.zeros(2), np.zeros(2), 2.0, 0.0)
+    side = Attributions(np.ones(2), np.full(2, 0.1), 2.0, 0.2, rows=1000)
+    few = Attributions(np.ones(2), np.full(2, 0.1), 2.0, 0.2, rows=10)
+    exact = Attributions(np.ones(2), np.zeros(2), 2.0, 0.0)
     assert (half_widths(exact, few, 0.01) > 1.2 * half_widths(exact, side, 0.01)).all()
 
 

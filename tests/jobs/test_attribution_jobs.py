@@ -328,7 +328,7 @@ def test_the_linear_learner_is_explained_better_than_in_the_published_results(tm
     exact = np.array([*reference["validation"]["global_exact"]["mean_abs"].values()])
     published = [np.array([*run.values()]) for run in reference["aws_global_mean_abs_validation"].values()]
     label = result.document("statistics.json")["explanations"]["kernel_shap"]["label0"]
-    noise = np.array([*label["noise_floors"].values()])
+    noise = np.array([*label["noise_floors"].values()])  # what sizes near zero gain from it
     assert (np.abs(ours - exact) <= 4 * np.array([*label["sampling_errors"].values()]) + noise).all()
     for theirs in published:
         assert np.sqrt(np.mean((ours - exact) ** 2)) < np.sqrt(np.mean((theirs - exact) ** 2))
