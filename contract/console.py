@@ -19,6 +19,7 @@ from contract.process import leave_out_pandas, limit_threads
 from contract.settings import Settings, build_parser, message_file, read_settings
 
 if TYPE_CHECKING:
+    from contract.documents.violations import Violation
     from contract.monitor import Monitor
 
 _log = logging.getLogger("monitor")
@@ -136,17 +137,25 @@ def _run(settings: Settings, monitor: Monitor) -> tuple[int, str]:
     _log.info("Performing analysis with %s", settings.describe())
     outcome = run(settings, monitor)
     decision = outcome.decision
-    for note in decision.notes if decision else ():
+    for note in outcome.notes:
         _log.warning("%s", note)
     violations = decision.violations.violations if decision else []
     for violation in violations[:_MOST_LINES]:
-        subject = violation.feature_name or violation.metric_name
-        _log.warning("%s %s: %s", violation.constraint_check_type, subject, violation.description)
+        _log.warning("%s %s: %s", violation.constraint_check_type, _subject(violation), violation.description)
     if len(violations) > _MOST_LINES:
         _log.warning("... and %d more violations", len(violations) - _MOST_LINES)
     _log.info("Wrote %s to %s", ", ".join(outcome.files), settings.output_path)
     _log.info("%s", outcome.message)
     return outcome.exit_code, outcome.message
+
+
+def _subject(violation: Violation) -> str:
+    """Return what a violation is about: a feature, or a metric, and whose."""
+    subject = violation.feature_name or violation.metric_name or ""
+    members = violation.extra
+    return (
+        f"{subject} of {members['facet']} {members.get('facet_value', '')}" if "facet" in members else subject
+    )
 
 
 def _arrange_process(settings: Settings) -> None:

@@ -39,6 +39,7 @@ class Outcome:
     rows: int
     decision: Decision | None = None
     files: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
 
 
 def run(settings: Settings, monitor: Monitor) -> Outcome:
@@ -83,7 +84,14 @@ def run(settings: Settings, monitor: Monitor) -> Outcome:
     metrics.publish(analyzer.metrics(statistics, baseline, decision), settings)
     if settings.post_analytics_processor_script:
         run_postprocessor(settings.post_analytics_processor_script, settings.given)
-    return _outcome(settings, rows, decision, tuple(documents))
+    return _outcome(settings, rows, decision, tuple(documents), _notes(statistics, decision))
+
+
+def _notes(statistics: Any, decision: Decision | None) -> tuple[str, ...]:
+    """Return what was seen on the way: a decision repeats what its statistics note."""
+    if decision is not None:
+        return decision.notes
+    return tuple(getattr(getattr(statistics, "whole", statistics), "notes", ()))
 
 
 def _content(document: Any) -> bytes:
@@ -213,14 +221,20 @@ def _window_text(settings: Settings) -> str:
     return f" between {start} and {end}"
 
 
-def _outcome(settings: Settings, rows: int, decision: Decision | None, files: tuple[str, ...]) -> Outcome:
+def _outcome(
+    settings: Settings,
+    rows: int,
+    decision: Decision | None,
+    files: tuple[str, ...],
+    notes: tuple[str, ...],
+) -> Outcome:
     violations = len(decision.violations.violations) if decision else 0
-    notes = decision.notes[:1] if decision and rows == 0 else ()
     fails = violations > 0 and settings.fail_on_violations
     return Outcome(
         exit_code=EXIT_VIOLATIONS if fails else EXIT_COMPLETED,
-        message=completed_message(violations, notes),
+        message=completed_message(violations, notes[:1] if decision and rows == 0 else ()),
         rows=rows,
         decision=decision,
         files=files,
+        notes=notes,
     )

@@ -158,15 +158,15 @@ def test_all_predictions_equal(tmp_path: Path, guess: int) -> None:
     assert metrics(result, "post")["DPPL"]["value"] == 0.0
 
 
-def test_missing_labels_are_left_out_and_counted(tmp_path: Path) -> None:
+def test_missing_labels_are_left_out_and_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = rows(
         200, lambda number: f"{'fm'[number % 2]},{number},{'' if number % 4 == 0 else number % 3 % 2},1"
     )
-    result = bias(tmp_path, data)
+    result = bias(tmp_path, data, log_level="WARNING")
     assert result.exit_code == 0, result.message
-    assert result.document("statistics.json")["notes"] == [
-        "50 rows lack a label or a prediction and are left out."
-    ]
+    note = "50 rows lack a label or a prediction and are left out."
+    assert result.document("statistics.json")["notes"] == [note]
+    assert note in capsys.readouterr().err
 
 
 def test_no_label_at_all(tmp_path: Path) -> None:
