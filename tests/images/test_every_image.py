@@ -120,6 +120,14 @@ def test_what_is_left_of_its_own_libraries_still_computes(name: str) -> None:
     assert python(IMAGES[name], LIBRARIES[name]) == "True"
 
 
+def test_onnx_runtime_reports_to_nobody() -> None:
+    # It keeps a device identifier and sends events unless told not to; it says so where it cannot write.
+    command = ("--entrypoint", "python3", IMAGES["feature-attribution"], "-c", "import onnxruntime")
+    result = call(DOCKER, "run", "--rm", *LOCKED_DOWN, "--user", SOMEBODY, *command)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+    assert "ORT_DISABLE_TELEMETRY=1" in configuration(IMAGES["feature-attribution"])["Env"]
+
+
 @pytest.mark.parametrize("name", sorted(set(NAMES) - {"feature-attribution"}))
 def test_no_image_carries_what_others_compute_with(name: str) -> None:
     script = (
