@@ -73,6 +73,7 @@ def kernel_explainer(predict: Predict, baseline: np.ndarray) -> Callable[[np.nda
     explainer = shap.KernelExplainer(predict, baseline)
 
     def values(rows: np.ndarray, budget: int) -> np.ndarray:
+        np.random.seed(budget)  # the only generator that KernelExplainer draws from
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return np.asarray(explainer.shap_values(rows, nsamples=budget, l1_reg=False, silent=True))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from math import erfc, sqrt
@@ -10,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from analyzers.feature_attribution.explanation import Explanation
-from analyzers.feature_attribution.solve import Floats
+from analyzers.feature_attribution.solve import Floats, shared_error
 
 type Aggregation = Literal["mean_abs", "median", "mean_sq"]
 
@@ -19,6 +20,25 @@ _MEAN_SIZE = sqrt(2.0 / np.pi)
 
 # So many standard errors from zero, a value's sign is no question.
 _FARTHEST = 6.0
+
+
+@dataclass(frozen=True)
+class DesignErrors:
+    """Errors of sums over the rows of each design, added up; shape (outputs, features).
+
+    Parameters
+    ----------
+    variance
+        Sum of their squares.
+    deviation
+        Sum of their sizes.
+    designs
+        How many.
+    """
+
+    variance: Floats
+    deviation: Floats
+    designs: int
 
 
 @dataclass(frozen=True)
@@ -35,8 +55,8 @@ class GlobalSummary:
         Of what is averaged: sizes of local values, their squares, or (median) the values themselves.
     totals, total_squares
         Of the same added up over features, shape (outputs,).
-    coalition_variance
-        Variance of ``sums`` from the choice of coalitions.
+    design_errors
+        Errors of ``sums`` from the choice of coalitions, by the number of features and of pairs in a design.
     noise
         Sum of what is averaged as pure noise of the local standard errors would show it.
     inflation
@@ -51,7 +71,7 @@ class GlobalSummary:
     squares: Floats
     totals: Floats
     total_squares: Floats
-    coalition_variance: Floats
+    design_errors: Mapping[tuple[int, int], DesignErrors]
     noise: Floats
     inflation: Floats
     local: tuple[Floats, ...] = ()
@@ -101,7 +121,7 @@ class GlobalValues:
 def empty(method: Aggregation, outputs: int = 0, features: int = 0) -> GlobalSummary:
     """Return the summary of no rows: the identity of `merge`."""
     zeros = np.zeros((outputs, features))
-    return GlobalSummary(method, 0, zeros, zeros, zeros.sum(axis=1), zeros.sum(axis=1), zeros, zeros, zeros)
+    return GlobalSummary(method, 0, zeros, zeros, zeros.sum(axis=1), zeros.sum(axis=1), {}, zeros, zeros)
 
 
 def summarize(explanation: Explanation, method: Aggregation) -> GlobalSummary:
@@ -133,32 +153,62 @@ def summarize(explanation: Explanation, method: Aggregation) -> GlobalSummary:
         squares=(averaged**2).sum(axis=0),
         totals=totals.sum(axis=0),
         total_squares=(totals**2).sum(axis=0),
-        coalition_variance=_coalition_variance(explanation, slope),
+        design_errors=_design_errors(explanation, slope),
         noise=noise.sum(axis=0),
         inflation=inflation.sum(axis=0),
         local=(local,) if method == "median" else (),
     )
 
 
-def _coalition_variance(explanation: Explanation, slope: Floats | None) -> Floats:
-    """Return the variance of a sum over rows whose errors are correlated within designs.
+def _design_errors(explanation: Explanation, slope: Floats | None) -> Mapping[tuple[int, int], DesignErrors]:
+    """Return the errors of sums over rows whose errors are correlated within designs.
 
     A design's error is linear in the games it is applied to, so the error of a weighted sum of values is that
     of one value of the weighted sum of games. That holds where all rows differ from the baseline in the same
     features, and is close to it elsewhere. A median hangs on a few neighbours: without weights the errors of
     a design count as one.
     """
-    variance = np.zeros(explanation.local.shape[1:])
+    found: Mapping[tuple[int, int], DesignErrors] = {}
     for number in np.unique(explanation.design[explanation.design >= 0]):
         rows = explanation.design == number
         residuals, spread = explanation.residuals[rows], explanation.spread[rows][:, None, :]
         if slope is None:
             scale = np.sqrt(np.mean(residuals**2, axis=2))
-            variance += (scale[:, :, None] * spread).sum(axis=0) ** 2
+            variance = (scale[:, :, None] * spread).sum(axis=0) ** 2
         else:
             combined = np.einsum("nof,nor->ofr", slope[rows] * spread, residuals)
-            variance += np.mean(combined**2, axis=2)
-    return variance
+            variance = np.mean(combined**2, axis=2)
+        first = int(np.argmax(rows))
+        kind = int(np.count_nonzero(explanation.spread[first])), int(explanation.coalitions[first]) // 2
+        found = _added(found, {kind: DesignErrors(variance, np.sqrt(variance), 1)})
+    return found
+
+
+def _added(
+    one: Mapping[tuple[int, int], DesignErrors], other: Mapping[tuple[int, int], DesignErrors]
+) -> Mapping[tuple[int, int], DesignErrors]:
+    added = dict(one)
+    for kind, errors in other.items():
+        if kind in added:
+            before = added[kind]
+            errors = DesignErrors(
+                before.variance + errors.variance,
+                before.deviation + errors.deviation,
+                before.designs + errors.designs,
+            )
+        added[kind] = errors
+    return added
+
+
+def _coalition_error(summary: GlobalSummary) -> Floats:
+    """Return the standard error of the sums: what designs share of their errors does not average out."""
+    variance, common = np.zeros_like(summary.sums), np.zeros_like(summary.sums)
+    several = sum(errors.designs for errors in summary.design_errors.values()) > 1
+    for (players, pairs), errors in sorted(summary.design_errors.items()):
+        shared = shared_error(players, pairs) if several else 0.0
+        variance += (1.0 - shared) * errors.variance
+        common += np.sqrt(shared) * errors.deviation
+    return np.hypot(np.sqrt(variance), common)
 
 
 def _mean_size_beyond(size: Floats, error: Floats) -> Floats:
@@ -186,7 +236,7 @@ def merge(one: GlobalSummary, other: GlobalSummary) -> GlobalSummary:
         squares=one.squares + other.squares,
         totals=one.totals + other.totals,
         total_squares=one.total_squares + other.total_squares,
-        coalition_variance=one.coalition_variance + other.coalition_variance,
+        design_errors=_added(one.design_errors, other.design_errors),
         noise=one.noise + other.noise,
         inflation=one.inflation + other.inflation,
         local=one.local + other.local,
@@ -206,8 +256,8 @@ def describe(summary: GlobalSummary) -> GlobalValues:
     instance_error = _error_of_mean(summary.sums, summary.squares, rows)
     total = summary.totals / rows
     total_instance = _error_of_mean(summary.totals, summary.total_squares, rows)
-    coalition_error = np.sqrt(summary.coalition_variance) / rows
-    total_coalition = np.sqrt(summary.coalition_variance.sum(axis=1)) / rows
+    coalition_error = _coalition_error(summary) / rows
+    total_coalition = np.sqrt((coalition_error**2).sum(axis=1))
     if summary.method == "median":
         ordered = np.sort(np.concatenate(summary.local), axis=0)
         values = np.median(ordered, axis=0)

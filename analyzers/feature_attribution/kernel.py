@@ -28,6 +28,9 @@ type Predict = Callable[[Any], NDArray[Any]]
 WINDOW_ROWS = 1024
 ROWS_PER_DESIGN = 256
 
+# All coalitions of 20 features; their solution fills 100 MB.
+MOST_SAMPLES = 1 << 20
+
 # Where the user gave no budget, all coalitions of this many features are asked: 4,096, twice the default.
 EXACT_FEATURES = 12
 
@@ -72,6 +75,11 @@ class Sampling:
             raise ConfigurationError(
                 f"methods.shap.num_samples is {self.num_samples}; coalitions are asked in pairs, "
                 "give at least 2."
+            )
+        if self.num_samples is not None and self.num_samples > MOST_SAMPLES:
+            raise ConfigurationError(
+                f"methods.shap.num_samples is {self.num_samples}, more coalitions per row than can be "
+                f"solved; give at most {MOST_SAMPLES}, or leave it out."
             )
 
     def pairs(self, features: int, players: int) -> int:
@@ -136,7 +144,10 @@ def explain_windows(
     Parameters and errors are those of `explain`.
     """
     asked = _Asked(predict, sampling.use_logit)
-    answered = asked.answers(open_rows(instances[:0], baselines).baselines())
+    reference = open_rows(instances[:0], baselines).baselines()
+    if not len(reference):
+        raise ConfigurationError("The SHAP baseline has no rows; give at least one, or leave it out.")
+    answered = asked.answers(reference)
     expected = asked.link(answered.mean(axis=0))
     for start in range(0, max(1, len(instances)), WINDOW_ROWS):
         window = instances[start : start + WINDOW_ROWS]
@@ -275,7 +286,7 @@ def _pieces(
             if exact:
                 design = exact_design(size)
             else:
-                generator = np.random.default_rng([sampling.seed, position, size, start])
+                generator = np.random.default_rng([sampling.seed % 2**64, position, size, start])
                 design = sampled_design(size, pairs, generator)
             together = max(1, most_rows // max(1, 2 * len(design.masks)))
             for rows in _same_pattern(differing, chunk):

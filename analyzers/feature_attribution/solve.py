@@ -181,6 +181,30 @@ def _solve(masks: Masks, residuals: NDArray[np.int64]) -> Design:
     )
 
 
+@lru_cache(maxsize=64)
+def shared_error(players: int, pairs: int) -> float:
+    """Return which share of the error's variance two designs have in common, of the same game.
+
+    Coalitions that are in both, and what neither can tell apart, err the same way however often a design is
+    drawn. Estimated from two draws under the covariance that the solution assumes.
+    """
+    if pairs >= number_of_pairs(players):
+        return 0.0
+    kernel = _kernel(players)
+    designs = [sampled_design(players, pairs, np.random.default_rng(number)) for number in range(2)]
+    coalitions = [np.concatenate((np.ones((1, players), dtype=np.bool_), one.masks)) for one in designs]
+    signs = [np.where(one, 1.0, -1.0) for one in coalitions]
+    between = kernel.between[np.rint((players - signs[0] @ signs[1].T) / 2).astype(np.intp)]
+    common = np.full(players, kernel.of_value)
+    for one, sign, design in zip(coalitions, signs, designs, strict=True):
+        target = sign * kernel.with_value[(~one).sum(axis=1)[:, None] - ~one]
+        common -= np.einsum("ic,ci->i", design.projection, target)
+    first, second = (design.projection for design in designs)
+    common += np.einsum("ic,ic->i", first @ between, second)
+    own = np.mean([design.spread**2 for design in designs])
+    return float(np.clip(common.mean() / own, 0.0, 1.0)) if own > 0.0 else 1.0
+
+
 def _sum_exactly(projection: Floats) -> Floats:
     """Return the projection whose values add up to ``2 d(all) = v(all) - v(none)`` to the last bit or so."""
     wanted = np.zeros(projection.shape[1])

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from analyzers.feature_attribution.coalitions import draw_pairs, number_of_pairs
 from analyzers.feature_attribution.kernel import (
     BLOCK_BYTES,
+    MOST_SAMPLES,
     ROWS_PER_DESIGN,
     WINDOW_ROWS,
     Sampling,
@@ -191,7 +192,7 @@ def test_budgets_are_clarifys() -> None:
     assert Sampling().pairs(20, 3) == number_of_pairs(3)
     assert Sampling(num_samples=100).pairs(14, 12) == 50
     assert Sampling(num_samples=101).pairs(14, 12) == 50
-    assert Sampling(num_samples=10**9).pairs(14, 14) == number_of_pairs(14)
+    assert Sampling(num_samples=10**6).pairs(14, 14) == number_of_pairs(14)
     assert Sampling(num_samples=100, exact_features=12).pairs(14, 12) == number_of_pairs(12)
 
 
@@ -202,6 +203,31 @@ def test_budgets_below_a_pair_are_refused(num_samples: int) -> None:
     assert str(raised.value) == (
         f"methods.shap.num_samples is {num_samples}; coalitions are asked in pairs, give at least 2."
     )
+
+
+def test_budgets_beyond_memory_are_refused() -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        Sampling(num_samples=MOST_SAMPLES + 1)
+    assert str(raised.value) == (
+        "methods.shap.num_samples is 1048577, more coalitions per row than can be solved; "
+        "give at most 1048576, or leave it out."
+    )
+
+
+def test_no_rows_are_explained_by_none() -> None:
+    model = shapley_models.logistic(6)
+    rows = shapley_models.draw(6, 2)
+    found = explain(model, rows[:0], rows)
+    assert found.local.shape == (0, 1, 6)
+    np.testing.assert_allclose(found.expected, model(rows).mean())
+    with pytest.raises(ConfigurationError, match="The SHAP baseline has no rows; give at least one"):
+        explain(model, rows, rows[:0])
+
+
+def test_any_integer_is_a_seed() -> None:
+    rows = shapley_models.draw(13, 2)
+    found = explain(shapley_models.logistic(13), rows[1:], rows[:1], num_samples=50, seed=-7)
+    assert np.isfinite(found.local).all()
 
 
 def test_synthetic_rows_come_in_bounded_blocks() -> None:
