@@ -122,8 +122,7 @@ class BiasAnalyzer:
         sound = self.rules == "sound"
         return SummaryPlan(
             request=self.request,
-            infer_types=self.request.infer_types,
-            numeric_texts=sound or self.request.infer_types,
+            numeric_texts=sound,
             count_distinct=not sound,
             seed=self.seed,
         )

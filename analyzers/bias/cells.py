@@ -23,11 +23,7 @@ Kind = Literal["bool", "integer", "float", "text", "category"]
 _SPAN = 512
 # Beyond this, floats no longer hold every integer.
 _EXACT = 2.0**53
-# Cells that pandas' CSV reader takes for missing.
-_MISSING_TEXTS = frozenset(("", "None", "<NA>", "NULL", "NaN", "n/a", "nan", "null", "#N/A", "#N/A N/A")) | {
-    *("#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "N/A", "NA")
-}
-_TRUTH = {"True": True, "TRUE": True, "true": True, "False": False, "FALSE": False, "false": False}
+_MISSING_TEXTS = frozenset(("", "na", "nan", "none", "null"))
 
 
 @dataclass(frozen=True)
@@ -71,32 +67,13 @@ def normalise(value: Value) -> str:
     return {"true": "1", "false": "0"}.get(text, text)
 
 
-def typed_text(text: str) -> Value | None:
-    """Return what a cell of a CSV file stands for, as pandas reads it: None when it is missing."""
-    if text in _MISSING_TEXTS:
-        return None
-    if text in _TRUTH:
-        return _TRUTH[text]
-    if "_" in text:
-        return text
-    try:
-        return int(text)
-    except ValueError:
-        number = as_number(text)
-    if number is None:
-        return text
-    return None if math.isnan(number) else number
-
-
-def encode(array: pa.Array, *, infer_types: bool = False) -> Cells:
+def encode(array: pa.Array) -> Cells:
     """Return a column as codes.
 
     Parameters
     ----------
     array
         Any type a reader yields; NaN counts as missing.
-    infer_types
-        Whether text stands for what pandas would read from it.
     """
     kind = array.type
     if pa.types.is_null(kind):
@@ -107,7 +84,7 @@ def encode(array: pa.Array, *, infer_types: bool = False) -> Cells:
         return _encode_integers(array)
     if pa.types.is_floating(kind):
         return _encode_floats(array)
-    return _encode_texts(array, infer_types=infer_types)
+    return _hashed(array)
 
 
 def _filled(array: pa.Array) -> Codes:
@@ -149,19 +126,6 @@ def _all_integral(numbers: Floats) -> bool:
     return bool(numbers.size) and bool((numbers == np.floor(numbers)).all() and np.isfinite(numbers).all())
 
 
-def _encode_texts(array: pa.Array, *, infer_types: bool) -> Cells:
-    cells = _hashed(array)
-    if not infer_types:
-        return cells
-    places: dict[tuple[Kind, Value], int] = {}
-    lookup = np.zeros(len(cells.values) + 1, dtype=np.int64)
-    for code, text in enumerate(cells.values, start=1):
-        value = typed_text(str(text))
-        if value is not None:
-            lookup[code] = places.setdefault((kind_of(value), value), len(places) + 1)
-    return Cells(lookup[cells.codes], [value for _, value in places])
-
-
 def _hashed(array: pa.Array) -> Cells:
     encoded = array if pa.types.is_dictionary(array.type) else array.dictionary_encode()
     indices, values = encoded.indices, encoded.dictionary.to_pylist()
@@ -192,10 +156,12 @@ def numbers_of(array: pa.Array) -> Floats | None:
     cells = _hashed(array)
     table = np.full(len(cells.values) + 1, math.nan)
     for code, text in enumerate(cells.values, start=1):
-        number = None if str(text).strip() in _MISSING_TEXTS else as_number(text)
-        if number is None and str(text).strip() not in _MISSING_TEXTS:
+        if str(text).strip().lower() in _MISSING_TEXTS:
+            continue
+        number = as_number(text)
+        if number is None:
             return None
-        table[code] = math.nan if number is None else number
+        table[code] = number
     return table[cells.codes]
 
 

@@ -62,8 +62,6 @@ class ColumnPlan:
         That the request may compare with.
     count_distinct
         Whether to go on counting distinct values when they are too many to keep.
-    infer_types
-        Whether text stands for what pandas would read from it.
     cut
         For scores: cells become 1 above this, 0 at or below.
     """
@@ -73,7 +71,6 @@ class ColumnPlan:
     listed: frozenset[str] = frozenset()
     thresholds: tuple[float, ...] = ()
     count_distinct: bool = False
-    infer_types: bool = False
     cut: float | None = None
 
 
@@ -156,9 +153,9 @@ def read(summary: ColumnSummary, array: pa.Array | None, rows: int, plan: Column
     if plan.cut is not None:
         cells = _cut(summary, array, plan.cut)
     elif not summary.collapsed:
-        cells = encode(array, infer_types=plan.infer_types)
+        cells = encode(array)
     elif is_textual(array.type):
-        return Coded(_add_texts(summary, encode(array, infer_types=plan.infer_types), plan), None)
+        return Coded(_add_texts(summary, encode(array), plan), None)
     else:
         return Coded(_add_numbers(summary, array, plan), None)
     return Coded(cells.codes, cells.values)

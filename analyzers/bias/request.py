@@ -56,8 +56,6 @@ class BiasRequest:
     features
         The columns that make rows neighbours in the flip test; None takes all but the facet, the label and
         the prediction.
-    infer_types
-        Whether text stands for what pandas would read from it: for CSV files read as text.
     """
 
     label: str
@@ -71,4 +69,3 @@ class BiasRequest:
     post_training: tuple[str, ...] | None = ALL_POST
     label_name: str = ""
     features: tuple[str, ...] | None = None
-    infer_types: bool = False

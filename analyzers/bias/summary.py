@@ -42,8 +42,6 @@ class SummaryPlan:
     ----------
     request
         What is asked.
-    infer_types
-        Whether text stands for what pandas would read from it.
     numeric_texts
         Whether text that is a number counts as one in the flip test.
     count_distinct
@@ -53,7 +51,6 @@ class SummaryPlan:
     """
 
     request: BiasRequest
-    infer_types: bool
     numeric_texts: bool
     count_distinct: bool
     seed: int
@@ -93,7 +90,6 @@ class SummaryPlan:
             listed=frozenset((*(normalise(value) for value in listed), *casts)),
             thresholds=tuple(dict.fromkeys(numbers)),
             count_distinct=self.count_distinct or unlisted,
-            infer_types=self.infer_types,
             cut=self.request.probability_threshold if is_score else None,
         )
 

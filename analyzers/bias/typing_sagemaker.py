@@ -91,7 +91,7 @@ def select(
         When the values do not fit the column.
     """
     if kind_of_column(column, len(values)) == "categorical":
-        return Selection(values_text(values), _equal(column, plan, values))
+        return Selection(values_text(values), _equal(column, values))
     threshold = as_number(values[0])
     if threshold is None:
         raise Problem(_NOT_ONE_NUMBER)
@@ -132,9 +132,9 @@ def every_value(column: ColumnSummary) -> list[Selection]:
     return selections
 
 
-def _equal(column: ColumnSummary, plan: ColumnPlan, values: tuple[Value, ...]) -> Flags:
-    # A column read from text that is not all numbers is all text.
-    is_text = plan.infer_types and data_type(column) == "object"
+def _equal(column: ColumnSummary, values: tuple[Value, ...]) -> Flags:
+    # Where some part of a file holds text, pandas takes the numbers of other parts for text too.
+    is_text = "text" in column.kinds and len(column.kinds) > 1
     chosen = _matching(column, values, is_text=is_text)
     if chosen.any():
         return chosen

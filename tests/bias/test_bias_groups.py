@@ -215,14 +215,18 @@ def test_a_model_that_never_says_yes() -> None:
     assert "No Label values are present" in _refusal(columns, request, "sagemaker")
 
 
-def test_text_columns_read_from_csv_are_typed_as_pandas_types_them() -> None:
-    columns = {"g": ["0", "1", "1", "NA"] * 50, "y": ["1", "0", "1", "0"] * 50, "x": ["1.5", "x"] * 100}
-    typed = _request("g", 0, infer_types=True)
-    statistics = _statistics(columns, typed, "sagemaker")
+def test_clarify_reads_columns_as_pandas_types_them() -> None:
+    columns: dict[str, Any] = {"g": [0, 1, 1, None] * 50, "y": [1, 0, 1, 0] * 50}
+    statistics = _statistics(columns, _request("g", 0), "sagemaker")
     # A missing cell makes whole numbers fractional, hence continuous, and 0 a threshold.
     assert statistics.facets[0].value_or_threshold == "(0.0, 1.0]"
     assert statistics.label_value_or_threshold == "1"
-    plain = _statistics(columns, _request("g", 0), "sagemaker")
-    assert plain.facets[0].value_or_threshold == "0"
-    mixed = _statistics(columns, _request("x", 1.5, infer_types=True), "sagemaker")
-    assert np.sum(mixed.facets[0].counts[1]) == 100
+    columns["g"] = ["0", "1", "1", None] * 50
+    assert _statistics(columns, _request("g", 0), "sagemaker").facets[0].value_or_threshold == "0"
+
+
+def test_clarify_takes_numbers_beside_text_for_text() -> None:
+    analyzer = BiasAnalyzer("sagemaker", _request("g", 1))
+    batches = [pa.RecordBatch.from_pydict({"g": g, "y": [0, 1] * 50}) for g in ([1] * 100, ["1", "x"] * 50)]
+    statistics = analyzer.describe(analyzer.summarize(batches))
+    assert np.sum(statistics.facets[0].counts[1]) == 150

@@ -176,4 +176,3 @@ def test_text_that_is_numbers_is_numbers_under_sound_rules() -> None:
     columns = {"g": ["a", "b", "b"], "y": [0, 1, 1], "p": [0, 1, 0], "x": ["1", "5", "2"]}
     assert _metric(columns, "sound")[0].value == 0.0
     assert _metric(columns, "sagemaker")[0].error is not None
-    assert _metric(columns, "sagemaker", infer_types=True)[0].value == 0.0

@@ -215,7 +215,7 @@ def test_every_recorded_typing_is_reproduced() -> None:
 
 def _summarized(batch: pa.RecordBatch) -> ColumnSummary:
     request = BiasRequest("y", (1,), (FacetRequest(("y",)),), post_training=None)
-    plan = SummaryPlan(request, infer_types=False, numeric_texts=False, count_distinct=True, seed=0)
+    plan = SummaryPlan(request, numeric_texts=False, count_distinct=True, seed=0)
     return summarize([batch], plan).columns["y"]
 
 
