@@ -7,7 +7,7 @@ from dataclasses import replace
 from contract.analysis_config.columns import Columns
 from contract.analysis_config.json_object import Mistakes
 from contract.analysis_config.members import AnalysisConfig, Locator
-from contract.analysis_config.nested import name_columns
+from contract.analysis_config.nested import name_columns, with_classes
 from contract.datasets.capture import CaptureSplit
 from contract.datasets.format import DatasetFormat
 from contract.datasets.ground_truth_columns import LABEL
@@ -44,10 +44,13 @@ def arrange_captures(
         ("predicted_label", predicted, RESPONSE, "inference_attribute"),
         ("probability", probability, RESPONSE, "probability_attribute"),
     ]
-    others = tuple(
-        Location(name, path, side, variable)
-        for name, path, side, variable in paths
-        if path is not None or side == GROUND_TRUTH
+    others = with_classes(
+        [
+            Location(name, path, side, variable)
+            for name, path, side, variable in paths
+            if path is not None or side == GROUND_TRUTH
+        ],
+        config,
     )
     features = settings.features_attribute or config.features
     variable = "features_attribute" if settings.features_attribute else "features"

@@ -18,6 +18,7 @@ from contract.datasets.storage import list_files
 from contract.settings import Settings
 
 _ENOUGH_ROWS = 10
+_TWO = 2
 _LABEL, _PREDICTED, _PROBABILITY = "label", "predicted_label", "probability"
 
 
@@ -33,13 +34,28 @@ def arrange_nested(
         (_PREDICTED, predicted, "inference_attribute" if settings.inference_attribute else "predicted_label"),
         (_PROBABILITY, settings.probability_attribute, "probability_attribute"),
     ]
-    others = tuple(
-        Location(name, str(path), variable=variable) for name, path, variable in paths if path is not None
+    others = with_classes(
+        [Location(name, str(path), variable=variable) for name, path, variable in paths if path is not None],
+        config,
     )
     locations = Locations(config.features, others, document=_is_document(config, request))
     request = replace(request, locations=locations)
     request, columns = name_columns(request, locations, config, mistakes)
     return add_separate_files(config, request, columns, mistakes)
+
+
+def with_classes(others: list[Location], config: AnalysisConfig) -> tuple[Location, ...]:
+    """Return the locations; scores of more than two classes become the label with the largest.
+
+    Two classes may have one score as well as two, so they are left to a threshold.
+    """
+    headers = () if config.predictor is None else config.predictor.label_headers
+    if len(headers) <= _TWO or any(other.name == _PREDICTED for other in others):
+        return tuple(others)
+    return tuple(
+        replace(other, name=_PREDICTED, classes=headers) if other.name == _PROBABILITY else other
+        for other in others
+    )
 
 
 def name_columns(

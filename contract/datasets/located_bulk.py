@@ -34,6 +34,8 @@ def bulk_paths(locations: Locations) -> BulkPaths | None:
     """Return the paths when all of them are plain; a location without a path stays None."""
     features = None if locations.features is None else plain_path(locations.features)
     others = tuple(None if other.path is None else plain_path(other.path) for other in locations.others)
+    if any(other.classes for other in locations.others):
+        return None
     plain = all(
         path is not None or other.path is None for path, other in zip(others, locations.others, strict=True)
     )

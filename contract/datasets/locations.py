@@ -51,12 +51,16 @@ class Location:
         Captures only: the part of the record it is looked for in.
     variable
         The setting or member that holds the path, for messages.
+    classes
+        When a list of scores is found for each row: what they are scores of. The column holds the class with
+        the largest.
     """
 
     name: str
     path: str | None
     side: str = ""
     variable: str = ""
+    classes: tuple[str | int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -113,7 +117,11 @@ class RecordRows:
         DatasetError
             When there is another number of values than of rows; names both.
         """
-        lists = [value if isinstance(value, list) else [value] for value in others]
+        chosen = [
+            _largest(value, location, place) if location.classes else value
+            for value, location in zip(others, self._locations.others, strict=True)
+        ]
+        lists = [value if isinstance(value, list) else [value] for value in chosen]
         count = max(map(len, lists), default=1) if features is None else len(features)
         self.features += [{}] * count if features is None else features
         for location, values, gathered in zip(self._locations.others, lists, self.others, strict=True):
@@ -141,6 +149,25 @@ class RecordRows:
         if not columns:
             return rows_to_batch([{}] * len(self.features))
         return pa.RecordBatch.from_arrays(list(columns.values()), list(columns))
+
+
+def _largest(value: Any, location: Location, place: Callable[[], str]) -> Any:
+    """Return the class with the largest score, for one row or a list of them."""
+    if value is None:
+        return None
+    if isinstance(value, list) and value and all(isinstance(row, list | None) for row in value):
+        return [_largest(row, location, place) for row in value]
+    classes = location.classes
+    if not isinstance(value, list) or len(value) != len(classes) or not all(map(_is_score, value)):
+        raise DatasetError(
+            f"{place()} has {json.dumps(value)[:60]} at {location.path!r}, but predictor.label_headers names "
+            f"{len(classes)} classes; there must be a list of as many scores for each row."
+        )
+    return classes[value.index(max(value))]
+
+
+def _is_score(value: Any) -> bool:
+    return isinstance(value, int | float)
 
 
 def feature_rows(value: Any, *, document: bool = False) -> list[FeatureRow] | None:

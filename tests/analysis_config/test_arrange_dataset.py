@@ -226,3 +226,18 @@ def test_no_rows_leave_the_names_as_they_are_given(tmp_path: Path) -> None:
     table, columns = arrange(write(tmp_path / "d.jsonl"), LINES)
     assert table.num_rows == 0
     assert columns.names == ()
+
+
+def test_of_scores_of_several_classes_the_largest_is_the_prediction(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "d.jsonl",
+        {"features": [3], "l": "b", "scores": [0.1, 0.7, 0.2]},
+        {"features": [[4], [5]], "l": ["a", "c"], "scores": [[0.5, 0.1, 0.4], [0, 0, 1]]},
+    )
+    config = {**LINES, "label": "l", "predictor": {"label_headers": ["a", "b", "c"]}}
+    table, columns = arrange(path, config, probability_attribute="scores")
+    assert table[columns.predicted_label or ""].to_pylist() == ["b", "a", "c"]
+    assert columns.probability is None
+    config["predictor"] = {"label_headers": ["a", "b", "c", "d"]}
+    with pytest.raises(DatasetError, match="label_headers names 4 classes"):
+        arrange(path, config, probability_attribute="scores")

@@ -1,6 +1,7 @@
 """Bias jobs on data and configurations that suit each other badly: whole sentences, never tracebacks."""
 
 import json
+import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 from job_runner import Result, run_job
 
+from benchmarks.mutations import damage, damage_tree, json_bytes
 from containers.bias.main import main as monitor_bias
 
 ALL = {"pre_training_bias": {"methods": "all"}, "post_training_bias": {"methods": "all"}}
@@ -227,3 +229,57 @@ def test_settings_of_other_commands_and_misspelt_ones(tmp_path: Path) -> None:
     result = bias(tmp_path, rows(200, plain), analysis_type="DATA_QUALITY")
     assert result.exit_code == 2
     assert "use the image made for it" in result.message
+
+
+def damaged(number: int, folder: Path) -> dict[str, Any]:
+    """Write data and configuration, one of them damaged at random; return the job's variables."""
+    generator = random.Random(number)
+    rows = [{"features": [n, n % 2, n / 4], "label": n % 3 % 2, "guess": n % 5 % 2} for n in range(30)]
+    config = {**CONFIG, "headers": ["n", "sex", "x", "y", "p"], "label": "label", "predicted_label": "guess"}
+    config |= {"dataset_type": "application/jsonlines", "features": "features"}
+    config["facet"] = [{"name_or_index": "sex", "value_or_threshold": [0]}]
+    variables: dict[str, Any] = {}
+    lines: list[dict[str, Any]] = rows
+    if number % 3 == 0:
+        for member in ("dataset_type", "features", "predicted_label", "methods"):
+            del config[member]
+        config["headers"] = ["n", "sex", "x", "y"]
+        lines = [captured(row, number % 2 == 0) for row in rows]
+        variables = {"inference_attribute": "guess" if number % 2 else "0", "dataset_format": None}
+        variables |= {"features_attribute": "features"} if number % 2 else {}
+    if number % 4 == 0:
+        (folder / "analysis_config.json").write_bytes(json_bytes(damage_tree(config, generator)))
+    else:
+        (folder / "analysis_config.json").write_bytes(json_bytes(config))
+        hurt = [damage_tree(line, generator) if generator.random() < 0.1 else line for line in lines]
+        lines = hurt
+    data = b"\n".join(json_bytes(line) for line in lines)
+    (folder / "d.jsonl").write_bytes(damage(data, generator) if number % 5 == 0 else data)
+    return variables
+
+
+def captured(row: dict[str, Any], csv: bool) -> dict[str, Any]:
+    cells = ",".join(map(str, row["features"]))
+    texts = {
+        "endpointInput": cells if csv else json.dumps({"features": row["features"]}),
+        "endpointOutput": str(row["guess"]) if csv else json.dumps({"guess": row["guess"]}),
+    }
+    encoding = "CSV" if csv else "JSON"
+    truth = {"data": str(row["label"]) if csv else json.dumps({"label": row["label"]}), "encoding": encoding}
+    return {
+        "captureData": {side: {"data": text, "encoding": encoding} for side, text in texts.items()},
+        "groundTruthData": truth,
+        "eventMetadata": {"eventId": "1"},
+        "eventVersion": "0",
+    }
+
+
+@pytest.mark.parametrize("number", range(60))
+def test_damaged_data_and_configurations_end_in_a_result_or_a_cause(tmp_path: Path, number: int) -> None:
+    variables = {"analysis_config": tmp_path, "dataset_format": None, **damaged(number, tmp_path)}
+    rules = RULES[number % 2]
+    result = run_job(tmp_path, tmp_path / "d.jsonl", command=monitor_bias, rules=rules, **variables)
+    assert result.exit_code in (0, 2), result.message
+    assert "Internal error" not in result.message
+    for name in result.files:
+        json.loads((result.output / name).read_text(encoding="utf-8"), parse_constant=pytest.fail)
