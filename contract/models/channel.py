@@ -10,6 +10,7 @@ import email.utils
 import http.client
 import queue
 import ssl
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -84,6 +85,7 @@ class HttpChannel:
     _idle: queue.LifoQueue[http.client.HTTPConnection] = field(
         default_factory=queue.LifoQueue, repr=False, compare=False
     )
+    _closed: threading.Event = field(default_factory=threading.Event, repr=False, compare=False)
 
     @property
     def where(self) -> str:
@@ -114,7 +116,11 @@ class HttpChannel:
             return self._exchange(self._connect(), method, target, body)
 
     def close(self) -> None:
-        """Close the connections that are kept."""
+        """Close the connections that are kept, and those under way as soon as they have their answers."""
+        self._closed.set()
+        self._close_idle()
+
+    def _close_idle(self) -> None:
         while True:
             try:
                 self._idle.get_nowait().close()
@@ -169,6 +175,8 @@ class HttpChannel:
             connection.close()
         else:
             self._idle.put(connection)
+            if self._closed.is_set():
+                self._close_idle()
         return Reply(response.status, content, _retry_after(response.headers.get("Retry-After")))
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import pickle
+import subprocess
 import sys
 import tarfile
 from pathlib import Path
@@ -14,7 +16,7 @@ import numpy as np
 import onnx
 import pyarrow as pa
 import pytest
-from fixtures import fixture
+from fixtures import ROOT, fixture
 from onnx import TensorProto, helper, numpy_helper
 
 from contract.analysis_config import PredictorConfig
@@ -294,6 +296,7 @@ def predict_fn(data, model, context):
 """
 TRANSFORM = """
 import json
+import os
 
 def model_fn(model_dir):
     return 2.0
@@ -436,3 +439,22 @@ def test_a_library_that_is_not_installed(tmp_path: Path, monkeypatch: pytest.Mon
         ModelError, match=r"needs onnxruntime, .* install model-monitor-containers\[feature-attribution\]"
     ):
         open_model(path)
+
+
+def test_no_library_is_loaded_before_it_is_needed() -> None:
+    program = "import sys, contract.models; print(*sys.modules)"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    run = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment
+    )
+    loaded = {name.partition(".")[0] for name in run.stdout.split()}
+    assert not loaded & {
+        "boto3",
+        "botocore",
+        "jmespath",
+        "lightgbm",
+        "onnxruntime",
+        "pandas",
+        "scipy",
+        "xgboost",
+    }
