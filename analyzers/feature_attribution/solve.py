@@ -30,8 +30,8 @@ from analyzers.feature_attribution.coalitions import Masks, draw_pairs, enumerat
 
 type Floats = NDArray[np.float64]
 
-# How much of the variance each odd order holds of the one before. Between 0.03 and 0.3 errors hardly move
-# for smooth models and trees; at 0.2 games of pure noise cost no more than with least squares.
+# How much of the variance each odd order holds of the one before. From 0.03 to 0.3 the errors of smooth
+# models and trees stay below those of least squares; larger shares waste less on games without structure.
 _DECAY = 0.2
 _HIGHEST_ORDER = 13
 
@@ -40,6 +40,10 @@ _NUGGET = 1e-9
 
 # A dense system of this size takes 0.2 s; larger designs are averages of several.
 _PAIRS_PER_SYSTEM = 2048
+
+# A few more pairs than features may by chance not tell all features apart; such draws are repeated.
+_SCARCE = 3
+_REDRAWS = 100
 
 # Residuals that estimate the scale of the error, per design: its standard error has 11 % noise.
 RESIDUALS = 40
@@ -108,12 +112,24 @@ def sampled_design(players: int, pairs: int, generator: np.random.Generator) -> 
     if pairs >= number_of_pairs(players):
         return exact_design(players)
     masks, filled = draw_pairs(players, pairs, generator)
+    if players <= pairs < _SCARCE * players:
+        for _ in range(_REDRAWS):
+            if _tells_apart(masks):
+                break
+            masks, filled = draw_pairs(players, pairs, generator)
     sampled = np.arange(filled, pairs) if filled < pairs else np.arange(pairs)
     candidates = generator.permutation(sampled)
     systems = -(-pairs // _PAIRS_PER_SYSTEM)
     if systems == 1:
         return _solve(masks, candidates[:RESIDUALS])
     return _average(masks, np.array_split(generator.permutation(pairs), systems), generator)
+
+
+def _tells_apart(masks: Masks) -> bool:
+    """Return whether no two features, nor sums of them, come and go together in every coalition."""
+    everyone = np.ones((1, masks.shape[1]), dtype=np.bool_)
+    signs = np.where(np.concatenate((everyone, masks)), 1.0, -1.0)
+    return bool(np.linalg.matrix_rank(signs) == masks.shape[1])
 
 
 def _average(masks: Masks, parts: list[NDArray[np.int64]], generator: np.random.Generator) -> Design:
@@ -169,8 +185,7 @@ def _solve(masks: Masks, residuals: NDArray[np.int64]) -> Design:
     left_out = (picked_solved - signs_solved @ (information @ (signs.T @ picked_solved))).T
     precision = left_out[np.arange(len(residuals)), 1 + residuals]
     told = precision > 1e-9 * kernel.of_value
-    # Features that came and went together in every coalition cannot be told apart, nor can their error.
-    if np.linalg.matrix_rank(signs) < players or pairs < players or not told.any():
+    if pairs < players or not told.any() or not _tells_apart(masks):
         told[:] = False
         variance = np.full(players, np.nan)
     return Design(
