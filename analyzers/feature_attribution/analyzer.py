@@ -11,9 +11,9 @@ from analyzers.feature_attribution.check import Rules, check
 from analyzers.feature_attribution.check_sound import Limits
 from analyzers.feature_attribution.describe import describe
 from analyzers.feature_attribution.metrics import attribution_metrics
-from analyzers.feature_attribution.request import AttributionRequest, Budget
+from analyzers.feature_attribution.request import Ask, AttributionRequest, Budget, Shortcut
 from analyzers.feature_attribution.suggest import suggest
-from analyzers.feature_attribution.summary import Ask, AttributionSummary, merge, summarize
+from analyzers.feature_attribution.summary import AttributionSummary, merge, summarize
 from contract.analyzer import Decision, Metric
 from contract.documents.attribution import (
     AttributionBaseline,
@@ -39,6 +39,8 @@ class FeatureAttributionAnalyzer:
         What the settings allow, under sound rules.
     budget
         The time there is.
+    shortcut
+        Gives exact values without coalitions, where it can.
     finish
         Called when the model will not be asked again.
     """
@@ -48,6 +50,7 @@ class FeatureAttributionAnalyzer:
     ask: Ask
     limits: Limits = field(default_factory=Limits)
     budget: Budget = field(default_factory=Budget, compare=False)
+    shortcut: Shortcut | None = None
     finish: Callable[[], None] | None = None
 
     def empty(self) -> AttributionSummary:
@@ -56,7 +59,7 @@ class FeatureAttributionAnalyzer:
 
     def summarize(self, batches: Iterable[pa.RecordBatch]) -> AttributionSummary:
         """Explain the rows of one split, in order, in bounded memory."""
-        return summarize(batches, self.request, self.ask, self.budget)
+        return summarize(batches, self.request, self.ask, self.budget, self.shortcut)
 
     def merge(self, left: AttributionSummary, right: AttributionSummary) -> AttributionSummary:
         """Combine two summaries; associative."""

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
 import pyarrow as pa
 
+from analyzers.feature_attribution.explanation import Explanation
 from analyzers.feature_attribution.kernel import Sampling
+from analyzers.feature_attribution.solve import Floats
 
+Ask = Callable[[pa.RecordBatch], Floats]
+# Rows and baseline rows in; exact values out, or None where coalitions have to be asked.
+Shortcut = Callable[[pa.RecordBatch, pa.RecordBatch], Explanation | None]
 AggregationMethod = Literal["mean_abs", "median", "mean_sq"]
 
 

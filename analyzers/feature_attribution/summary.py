@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -12,11 +12,9 @@ import xxhash
 from analyzers.feature_attribution import aggregate
 from analyzers.feature_attribution.explanation import Explanation
 from analyzers.feature_attribution.kernel import WINDOW_ROWS, explain_windows
-from analyzers.feature_attribution.request import AttributionRequest, Budget
+from analyzers.feature_attribution.request import Ask, AttributionRequest, Budget, Shortcut
 from analyzers.feature_attribution.solve import Floats
 from analyzers.feature_attribution.stream import FeatureStream
-
-Ask = Callable[[pa.RecordBatch], Floats]
 
 # Rows handed on at a time; the windows in it are what fills the memory.
 _BLOCK_ROWS = 16 * WINDOW_ROWS
@@ -88,9 +86,26 @@ def merge(left: AttributionSummary, right: AttributionSummary) -> AttributionSum
 
 
 def summarize(
-    batches: Iterable[pa.RecordBatch], request: AttributionRequest, ask: Ask, budget: Budget
+    batches: Iterable[pa.RecordBatch],
+    request: AttributionRequest,
+    ask: Ask,
+    budget: Budget,
+    shortcut: Shortcut | None = None,
 ) -> AttributionSummary:
     """Explain the rows of one split, in order, until there are no more or the time is over.
+
+    Parameters
+    ----------
+    batches
+        Of the split.
+    request
+        What to explain.
+    ask
+        The model.
+    budget
+        The time there is.
+    shortcut
+        Asked first for the exact values of a block.
 
     Notes
     -----
@@ -105,7 +120,11 @@ def summarize(
         features = block.select(list(request.features))
         if position is None:
             position = _first_position(features)
-        for explanation in explain_windows(ask, features, request.baseline, request.sampling, position):
+        exact = None if shortcut is None else shortcut(features, request.baseline)
+        windows: Iterable[Explanation] = [exact] if exact is not None else ()
+        if exact is None:
+            windows = explain_windows(ask, features, request.baseline, request.sampling, position)
+        for explanation in windows:
             summary.add(_reported(explanation, request), request)
             budget.explained += len(explanation.local)
         position += WINDOW_ROWS * (1 + (block.num_rows - 1) // WINDOW_ROWS)

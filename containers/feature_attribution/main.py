@@ -63,6 +63,7 @@ def _make_analyzer(
     from analyzers.feature_attribution.request import AttributionRequest, Budget
     from containers.feature_attribution.asking import Asking
     from containers.feature_attribution.sample import count_rows
+    from containers.feature_attribution.shortcut import tree_shortcut
     from contract.engine import available_processors
     from contract.models import open_model
 
@@ -77,13 +78,15 @@ def _make_analyzer(
         allow_pickled_model=settings.allow_pickled_model,
         progress=lambda done, all_rows: asked[0].log(done) if asked else None,
     )
-    asked.append(Asking(model, budget, None if settings.validate_only else count_rows(plan, request)))
+    rows = 1 if settings.validate_only else count_rows(plan, request)
+    asked.append(Asking(model, budget, rows))
+    sampling = Sampling(shap.num_samples, shap.use_logit, shap.seed or 0)
     return FeatureAttributionAnalyzer(
         rules=settings.rules,
         request=AttributionRequest(
             features=wanted.features,
             baseline=baseline,
-            sampling=Sampling(shap.num_samples, shap.use_logit, shap.seed or 0),
+            sampling=sampling,
             agg_method=shap.agg_method,
             reported=wanted.reported,
             label_headers=tuple(str(header) for header in wanted.predictor.label_headers),
@@ -95,6 +98,7 @@ def _make_analyzer(
         ask=asked[0],
         limits=Limits(drift=settings.attribution_drift_threshold),
         budget=budget,
+        shortcut=tree_shortcut(model, asked[0], sampling, wanted.features, rows),
         finish=asked[0].close,
     )
 

@@ -27,6 +27,7 @@ from job_runner import Result, baseline_of, run_job
 from models.model_server import Answer, Request, serving
 
 from containers.feature_attribution import main as command
+from containers.feature_attribution import shortcut
 
 FILES = ["analysis.json", "constraints.json", "explanations_shap", "statistics.json"]
 
@@ -247,6 +248,33 @@ def test_a_dry_run_asks_the_model_about_one_row(
     assert 1 <= asked <= 2 ** len(FEATURES) + 2
     assert "the first 500 rows have columns age (double), colour (text)" in capsys.readouterr().out
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("use_logit", [False, True])
+def test_many_rows_of_trees_take_the_shortcut_to_the_same_values(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, use_logit: bool
+) -> None:
+    import xgboost
+
+    rows = np.random.default_rng(11).normal(size=(150, 4)).round(2)
+    rows[::7, 1] = np.nan
+    answers = (rows[:, 0] + np.nan_to_num(rows[:, 1]) * rows[:, 2] > 0).astype(float)
+    objective = "binary:logistic" if use_logit else "reg:squarederror"
+    booster = xgboost.train(
+        {"nthread": 1, "objective": objective}, xgboost.DMatrix(rows, answers, nthread=1), 10
+    )
+    booster.save_model(tmp_path / "model.json")
+    cells = [["" if np.isnan(cell) else cell for cell in row] for row in rows.tolist()]
+    source = write_csv(tmp_path / "data.csv", cells, list("abcd"))
+    config = table_config(baseline=[[0.1, 0.2, 0.3, 0.4]], use_logit=use_logit)
+    results = []
+    for worth in (10**12, 0):
+        monkeypatch.setattr(shortcut, "MODEL_ROWS_WORTH_IT", worth)
+        results.append(run(tmp_path / str(worth), source, config, tmp_path / "model.json"))
+    coalitions, trees = results
+    asked = [result.document("statistics.json")["explained"]["model_rows"] for result in results]
+    assert asked[1] < asked[0] / 5
+    assert attributions(trees) == pytest.approx(attributions(coalitions), rel=1e-4, abs=1e-5)
 
 
 def test_parts_of_embeddings_are_explained_with_the_real_model(tmp_path: Path) -> None:
