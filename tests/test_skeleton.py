@@ -114,7 +114,7 @@ def test_find_python_finds_this_one() -> None:
 
 
 @pytest.mark.parametrize("module", sorted(COMMANDS.values()))
-@pytest.mark.parametrize("call", ["", "main()"])
+@pytest.mark.parametrize("call", ["", "main(['--nonsense'])"])
 def test_a_command_loads_nothing_heavy_before_the_settings_are_checked(module: str, call: str) -> None:
     # A job is a cold start, and a mistake in its settings should be told at once.
     heavy = ["numpy", "pandas", "pyarrow", "scipy", "sklearn", "shap", "dask", "xxhash"]
