@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from fixtures import fixture
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from smclarify_cases import number, recorded_calls
@@ -173,6 +173,7 @@ _OF_TABLES = [name for name, metric in METRICS.items() if metric.table == "confu
 _ANTISYMMETRIC = ("CI", "DPL", "DPPL", "DCA", "DCR", "RD", "SD", "DAR", "DRR", "AD", "TE")
 
 
+@settings(max_examples=20, deadline=None)
 @given(hnp.arrays(np.float64, (3, 4, 2, 2, 2), elements=st.integers(0, 9).map(float)))
 def test_many_tables_give_what_each_gives(tables: Floats) -> None:
     for name in _OF_TABLES:

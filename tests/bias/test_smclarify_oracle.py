@@ -6,8 +6,10 @@ import math
 import re
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
+from fixtures import fixture
 from smclarify_cases import (
     assert_equal,
     batch_of,
@@ -226,6 +228,33 @@ def test_the_five_percent_rule_counts_distinct_values_that_are_not_kept() -> Non
         assert column.collapsed
         assert column.distinct_count() == 3_000
         assert kind_of_column(column, 1) == expected
+
+
+def test_credit_of_a_real_job_is_read_as_its_log_says() -> None:
+    # The log of that job: age has a uniqueness of 0.053, is continuous, and the interval is (40, 75].
+    lines = fixture("clarify/credit_risk/SouthGermanCredit.asc").read_text(encoding="ascii").splitlines()
+    names, rows = lines[0].split(), np.array([line.split() for line in lines[1:]], dtype=np.int64)
+    columns = dict(zip(names, rows.T, strict=True))
+    request = BiasRequest(
+        "kredit", (1,), (FacetRequest(("alter",), (40,)),), group_variable="famges", post_training=None
+    )
+    batch = pa.RecordBatch.from_pydict(columns)
+    (facet,) = statistics_of(batch, request).facets
+    assert facet.value_or_threshold == "(40, 75]"
+    older, good, strata = columns["alter"] > 40, columns["kredit"] == 1, columns["famges"]
+    expected = {
+        "CI": ((~older).sum() - older.sum()) / 1_000,
+        "DPL": good[~older].mean() - good[older].mean(),
+        "CDDL": sum(
+            (strata == one).mean()
+            * (older[(strata == one) & ~good].mean() - older[(strata == one) & good].mean())
+            for one in np.unique(strata)
+        ),
+    }
+    for name, value in expected.items():
+        metric = facet.metric(name)
+        assert metric is not None
+        assert metric.value == pytest.approx(value, rel=1e-12)
 
 
 def test_infinities_are_recorded_as_text() -> None:
