@@ -92,8 +92,8 @@ class BiasAnalyzer:
         if self.rules != "sound" or not isinstance(summary, BiasSummary) or not summary.rows:
             return statistics
         known = read_thresholds(self._plan, *_printed(baseline))
-        if not known:
-            return statistics
+        if known.items() <= read_thresholds(self._plan, *_groups_of(statistics)).items():
+            return statistics  # read alike; describing anew would repeat the flip test for nothing
         return describe(summary, self._plan, Meaning(self.rules, known), self.seed)
 
     def suggest(self, statistics: BiasStatistics, baseline: BiasBaseline | None) -> BiasConstraints:
@@ -176,8 +176,9 @@ def _printed(baseline: BiasBaseline) -> tuple[str, list[tuple[str, str]]]:
                 (name, each.value_or_threshold) for name, values in stage.facets.items() for each in values
             ]
             return stage.label_value_or_threshold, groups
-    if baseline.statistics is not None:
-        statistics = baseline.statistics
-        groups = [(facet.facet, facet.value_or_threshold) for facet in statistics.facets]
-        return statistics.label_value_or_threshold, groups
-    return "", []
+    return ("", []) if baseline.statistics is None else _groups_of(baseline.statistics)
+
+
+def _groups_of(statistics: BiasStatistics) -> tuple[str, list[tuple[str, str]]]:
+    groups = [(facet.facet, facet.value_or_threshold) for facet in statistics.facets]
+    return statistics.label_value_or_threshold, groups

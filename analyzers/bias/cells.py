@@ -47,12 +47,12 @@ def kind_of(value: Value) -> Kind:
 
 
 def as_number(value: Value) -> float | None:
-    """Return a value as a number, None for text that is none."""
+    """Return a value as a number, None for what is none, or none that a float can hold."""
     if isinstance(value, str) and "_" in value:
         return None  # Python would read 1_000 as a number
     try:
         return float(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 

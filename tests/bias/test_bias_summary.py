@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -74,6 +75,20 @@ def test_merging_parts_gives_what_one_pass_gives(
         assert _written(analyzer.describe(right)) == whole
         in_batches = analyzer.summarize([_batch(part) for part in parts])
         assert _written(analyzer.describe(in_batches)) == whole
+
+
+@settings(max_examples=25, deadline=None)
+@given(rows=st.lists(_ROW, min_size=1, max_size=60), seed=st.integers(0, 100))
+def test_the_order_of_rows_changes_no_count(rows: list[tuple[Any, ...]], seed: int) -> None:
+    request = replace(_REQUEST, features=("age",))
+    analyzer = BiasAnalyzer("sound", request)
+    shuffled = [rows[place] for place in np.random.default_rng(seed).permutation(len(rows))]
+    found = [analyzer.describe(analyzer.summarize([_batch(each)])) for each in (rows, shuffled)]
+    first, second = (
+        {(facet.facet, facet.value_or_threshold): facet.counts for facet in statistics.facets}
+        for statistics in found
+    )
+    assert first == second
 
 
 def test_nothing_is_the_identity() -> None:
