@@ -21,6 +21,7 @@ from analyzers.feature_attribution.drift import (
     Size,
     SizeChange,
     half_widths,
+    in_common,
     ndcg,
     ndcg_beyond_noise,
     ndcg_error,
@@ -141,7 +142,8 @@ def _sizes(pair: Pair, limits: Limits, alpha: float) -> Iterator[Violation | Fin
         return
     watched = _watched(pair)
     quantile = NormalDist().inv_cdf(1.0 - alpha / (2.0 * (1 + len(watched))))
-    total = size_change(_total(pair.baseline), _total(pair.live), quantile)
+    baseline, live = in_common(pair.baseline, pair.live, 1.0)
+    total = size_change(_total(baseline), _total(live), quantile)
     if total is None:
         return
     violated = _is_beyond(total, factor)
@@ -152,10 +154,10 @@ def _sizes(pair: Pair, limits: Limits, alpha: float) -> Iterator[Violation | Fin
         text = f"The attribution of all features together {_ratio_text(total)}{_allowed(total, factor)}."
         yield Violation(MAGNITUDE_CHECK, text, metric_name=METRIC, extra={"label": pair.label})
     for place in watched:
-        change = size_change(_size(pair.baseline, place), _size(pair.live, place), quantile)
+        change = size_change(_size(baseline, place), _size(live, place), quantile)
         if change is None or not _is_beyond(change, factor):
             continue
-        if violated and _is_beyond(SizeChange(0.0, change.nearest / total.ratio), factor) is False:
+        if violated and not _is_beyond(_relative(change, total), factor):
             continue  # it moved as all features did, which has been said
         name = pair.features[place]
         shares = (
@@ -186,6 +188,13 @@ def _watched(pair: Pair) -> list[int]:
         for side in (pair.baseline, pair.live)
     ]
     return [int(place) for place in np.flatnonzero(np.maximum(*shares) >= MATTERS)]
+
+
+def _relative(change: SizeChange, total: SizeChange) -> SizeChange:
+    """Return what a feature's change is beside that of all."""
+    if total.ratio == 0.0 or math.isinf(total.ratio):
+        return SizeChange(1.0, 1.0)
+    return SizeChange(change.ratio / total.ratio, change.nearest / total.ratio)
 
 
 def _is_beyond(change: SizeChange, factor: float) -> bool:

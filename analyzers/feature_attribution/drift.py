@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 
 import numpy as np
@@ -92,6 +92,7 @@ def half_widths(baseline: Attributions, live: Attributions, alpha: float) -> Flo
     proportion to the totals, because NDCG does not see a common factor.
     """
     scale = live.total / baseline.total if baseline.total > 0.0 else 1.0
+    baseline, live = in_common(baseline, live, scale)
     quantile = NormalDist().inv_cdf(1.0 - alpha / (2.0 * max(1, live.values.size)))
     errors = np.hypot(
         _widened(quantile, live.rows) * live.errors,
@@ -99,6 +100,34 @@ def half_widths(baseline: Attributions, live: Attributions, alpha: float) -> Flo
     )
     # An infinite error times a total of zero.
     return np.asarray(np.nan_to_num(errors, nan=np.inf, posinf=np.inf))
+
+
+def in_common(baseline: Attributions, live: Attributions, scale: float) -> tuple[Attributions, Attributions]:
+    """Return both sides with errors no smaller than the other side's rows imply for as many rows.
+
+    A feature that matters in few rows may have none of them in a small window: its attribution there is zero,
+    and so is the scatter that its error is told from, while the other side knows how it scatters.
+
+    Parameters
+    ----------
+    scale
+        The factor between values that have not changed.
+    """
+    if not baseline.rows or not live.rows or scale <= 0.0:
+        return baseline, live
+    factor = scale * math.sqrt(baseline.rows / live.rows)
+    return (
+        replace(
+            baseline,
+            errors=np.maximum(baseline.errors, live.errors / factor),
+            total_error=max(baseline.total_error, live.total_error / factor),
+        ),
+        replace(
+            live,
+            errors=np.maximum(live.errors, baseline.errors * factor),
+            total_error=max(live.total_error, baseline.total_error * factor),
+        ),
+    )
 
 
 def _widened(quantile: float, rows: int | None) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -175,6 +176,26 @@ def test_a_collapse_of_all_sizes_is_seen() -> None:
     assert violation.description.startswith(
         "The attribution of all features together is 0.01 times the baseline's, and at most 0.01"
     )
+
+
+@pytest.mark.parametrize(("before", "after"), [(0.5, 0.0), (0.0, 0.5)])
+def test_a_model_that_became_constant_or_was(before: float, after: float) -> None:
+    names = ("a", "b", "c")
+    decision = decide(
+        {"x": label(dict.fromkeys(names, before), 0.01)}, {"x": label(dict.fromkeys(names, after), 0.01)}
+    )
+    assert kinds(decision) == ["feature_attribution_magnitude_check"]
+
+
+def test_a_feature_that_matters_rarely_may_have_no_row_in_a_small_window() -> None:
+    before = label({"a": 0.5, "rare": 0.5})
+    before = replace(before, standard_errors={"a": 0.01, "rare": 0.1})
+    live = replace(label({"a": 0.5, "rare": 0.0}), standard_errors={"a": 0.03, "rare": 0.0})
+    window = AttributionStatistics({"x": live}, Explained(rows=100, rows_read=100))
+    known = Baseline(None, AttributionConstraints({"x": before}, SamplingDesign(rows=2_000)))
+    unknown = Baseline(None, AttributionConstraints({"x": before}))
+    assert kinds(check(window, known, rules="sound", limits=Limits())) == []
+    assert kinds(check(window, unknown, rules="sound", limits=Limits())) != []
 
 
 def test_a_feature_that_lost_its_weight_is_seen_where_the_order_hardly_changes() -> None:
