@@ -58,25 +58,8 @@ def open_onnx(
     ModelError
         When the file is damaged, or holds an input that rows of columns cannot fill.
     """
-    runtime = require("onnxruntime", "onnxruntime", where)
-    options = runtime.SessionOptions()
-    options.intra_op_num_threads = policy.threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 4
-    try:
-        session = runtime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime has a class of its own for every status
-        raise ModelError(
-            f"{where} is not a whole ONNX model ({first_line(error)}); export it again, and check it with "
-            "onnx.checker."
-        ) from error
+    session = _session(source, where, policy)
     inputs = session.get_inputs()
-    if odd := [tensor for tensor in inputs if tensor.type not in _TYPES]:
-        raise ModelError(
-            f"{where} has the input {odd[0].name!r} of type {odd[0].type}, which columns cannot fill; give "
-            "a model "
-            "whose inputs are tensors of numbers or texts."
-        )
     outputs = session.get_outputs()
     score_output = _score_output(outputs, predictor, where)
     label_output = _label_output(outputs, score_output, predictor, where)
@@ -102,6 +85,28 @@ def open_onnx(
         None if is_matrix else [tensor.name for tensor in inputs],
         width if isinstance(width, int) else None,
     )
+
+
+def _session(source: str | bytes, where: str, policy: Policy) -> Any:
+    runtime = require("onnxruntime", "onnxruntime", where)
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = policy.threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    try:
+        session = runtime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime has a class of its own for every status
+        raise ModelError(
+            f"{where} is not a whole ONNX model ({first_line(error)}); export it again, and check it with "
+            "onnx.checker."
+        ) from error
+    if odd := [tensor for tensor in session.get_inputs() if tensor.type not in _TYPES]:
+        raise ModelError(
+            f"{where} has the input {odd[0].name!r} of type {odd[0].type}, which columns cannot fill; give "
+            "a model "
+            "whose inputs are tensors of numbers or texts."
+        )
+    return session
 
 
 def _score_output(outputs: Sequence[Any], predictor: PredictorConfig, where: str) -> str:

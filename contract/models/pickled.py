@@ -27,21 +27,7 @@ def open_pickled(
     ModelError
         When it is not `allowed`, cannot be loaded, or has no such method.
     """
-    if not allowed:
-        raise ModelError(
-            f"model {where} is pickled, and loading it would run any code its maker put in with the rights "
-            "of this "
-            "job; export it as ONNX or as the booster's own file, or set allow_pickled_model=Enabled if you "
-            "trust where it comes from."
-        )
-    try:
-        model = _load(content, where)
-    except Exception as error:  # unpickling runs code of the file's choice, which may raise anything
-        raise ModelError(
-            f"model {where} cannot be unpickled: {type(error).__name__}: {first_line(error)}; it needs the "
-            "same "
-            "libraries, in the same versions, as when it was saved."
-        ) from error
+    model = _permitted(content, where, allowed)
     if type(model).__module__.startswith("xgboost") and type(model).__name__ == "Booster":
         from contract.models.boosters import xgboost_model
 
@@ -77,6 +63,24 @@ def open_pickled(
         [str(name) for name in names] if names is not None else None,
         getattr(model, "n_features_in_", None),
     )
+
+
+def _permitted(content: bytes, where: str, allowed: bool) -> Any:
+    if not allowed:
+        raise ModelError(
+            f"model {where} is pickled, and loading it would run any code its maker put in with the rights "
+            "of this "
+            "job; export it as ONNX or as the booster's own file, or set allow_pickled_model=Enabled if you "
+            "trust where it comes from."
+        )
+    try:
+        return _load(content, where)
+    except Exception as error:  # unpickling runs code of the file's choice, which may raise anything
+        raise ModelError(
+            f"model {where} cannot be unpickled: {type(error).__name__}: {first_line(error)}; it needs the "
+            "same "
+            "libraries, in the same versions, as when it was saved."
+        ) from error
 
 
 def _load(content: bytes, where: str) -> Any:
