@@ -83,7 +83,7 @@ def directions(variances: Floats) -> float:
 
 def _by_tree(points: Floats, queries: Floats, k: int) -> Indices:
     # Imported here since only this test needs it.
-    from scipy.spatial import cKDTree  # type: ignore[import-untyped]  # scipy has no types of its own
+    from scipy.spatial import cKDTree
 
     rows = np.argsort(points[:, 0], kind="stable")
     asked = np.argsort(queries[:, 0], kind="stable")

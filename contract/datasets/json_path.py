@@ -66,8 +66,8 @@ def compile_path(expression: str, variable: str) -> Find:
     if path := plain_path(text):
         return _projection(path.before, path.after) if path.projects else _plain(path.before)
     # Imported late: few jobs need more than the plain paths.
-    import jmespath  # type: ignore[import-untyped]  # ships no type information
-    from jmespath.exceptions import JMESPathError  # type: ignore[import-untyped]  # as above
+    import jmespath
+    from jmespath.exceptions import JMESPathError
 
     try:
         compiled = jmespath.compile(text)
