@@ -135,6 +135,17 @@ def loss_interval(mean: float, spread: Spread) -> Interval:
     return max(0.0, low), high
 
 
+def logarithmic_interval(mean: float, spread: Spread) -> Interval:
+    """Return a 95 % interval for the mean of positive values that are bounded or nearly so, on the log scale.
+
+    Hall's transformation would make it too wide when a rare class has ten rows.
+    """
+    if mean <= 0.0:
+        return mean, mean
+    factor = math.exp(min(700.0, _quantile(spread) * spread.error / mean))
+    return mean / factor, mean * factor
+
+
 def unexplained_interval(r2: float, spread: Spread) -> Interval:
     """Return a 95 % interval for R² from the spread of ``log(1 - R²)``, on which scale errors multiply."""
     factor = math.exp(min(700.0, _quantile(spread) * spread.error))

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from analyzers.model_quality.cells import Floats
 from analyzers.model_quality.intervals import (
-    loss_interval,
+    logarithmic_interval,
     proportion_interval,
     share_interval,
     spread_of_powers,
@@ -82,9 +82,9 @@ def put_proportion(statistics: ModelQualityStatistics, name: str, hits: float, t
 
 
 def put_loss(statistics: ModelQualityStatistics, name: str, count: int, powers: Floats) -> None:
-    """Add the mean of a loss over `count` rows from its sums of powers."""
+    """Add the mean loss of `count` probabilities from its sums of powers."""
     mean, spread = float(powers[0]) / count, spread_of_powers(count, powers)
     if spread is None:
         statistics.metrics[name] = MetricValue(mean)
     else:
-        statistics.metrics[name] = MetricValue(mean, spread.error, loss_interval(mean, spread))
+        statistics.metrics[name] = MetricValue(mean, spread.error, logarithmic_interval(mean, spread))
