@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from bias_tables import FAIR, facet
+from bias_tables import FAIR, baseline_of, facet, statistics
+from fixtures import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 
+from analyzers.bias.check import check
 from analyzers.bias.explain import explain, group_text, impact_finding, requirement_text
 from analyzers.bias.metrics import METRICS
 from contract.documents.bias import MetricValue
@@ -140,3 +142,12 @@ def test_four_fifths_needs_the_whole_interval() -> None:
     assert "below 0.8, the four-fifths line" in str(impact_finding(one, below))
     assert "above 1.25, the four-fifths line" in str(impact_finding(one, above))
     assert impact_finding(one, MetricValue("DI", "", 0.7)) is None
+
+
+def test_the_page_quotes_what_is_said() -> None:
+    baseline = baseline_of(statistics(facet([[[2000, 500], [600, 1400]], [[200, 50], [60, 140]]])))
+    window = statistics(facet([[[2000, 500], [600, 1400]], [[230, 20], [90, 110]]]))
+    violations = check(window, baseline, rules="sound").violations.violations
+    page = (ROOT / "docs" / "bias_decisions.md").read_text(encoding="utf-8")
+    quote = " ".join(line.removeprefix("> ") for line in page.splitlines() if line.startswith("> "))
+    assert quote in [violation.description for violation in violations]
