@@ -67,46 +67,63 @@ def normalise(value: Value) -> str:
     return {"true": "1", "false": "0"}.get(text, text)
 
 
-def encode(array: pa.Array) -> Cells:
+class Buffers:
+    """Arrays of codes that are used again for every batch: fresh memory costs more than the work in it."""
+
+    def __init__(self) -> None:
+        self._arrays: dict[tuple[str, ...], Codes] = {}
+
+    def array(self, use: tuple[str, ...], size: int) -> Codes:
+        """Return the array for a use, `size` long, with whatever it held before."""
+        known = self._arrays.get(use)
+        if known is None or known.size < size:
+            known = self._arrays[use] = np.empty(size, dtype=np.int64)
+        return known[:size]
+
+
+def encode(array: pa.Array, out: Codes | None = None) -> Cells:
     """Return a column as codes.
 
     Parameters
     ----------
     array
         Any type a reader yields; NaN counts as missing.
+    out
+        Where codes may be written, as long as the column.
     """
     kind = array.type
     if pa.types.is_null(kind):
         return Cells(np.zeros(len(array), dtype=np.int64), ())
     if pa.types.is_boolean(kind):
-        return Cells(_filled(array.cast(pa.int8())) + 1, (False, True))
+        return Cells(_plus_one(array.cast(pa.int8()), out), (False, True))
     if pa.types.is_integer(kind):
-        return _encode_integers(array)
+        return _encode_integers(array, out)
     if pa.types.is_floating(kind):
         return _encode_floats(array)
-    return _hashed(array)
+    return _hashed(array, out)
 
 
-def _filled(array: pa.Array) -> Codes:
-    """Return integers with -1 for null."""
+def _plus_one(array: pa.Array, out: Codes | None) -> Codes:
+    """Return integers plus one, 0 for null."""
     filled = array.fill_null(-1) if array.null_count else array
-    return np.asarray(filled.to_numpy(zero_copy_only=False), dtype=np.int64)
+    numbers = filled.to_numpy(zero_copy_only=False)
+    codes: Codes = np.add(numbers, 1, out=out, dtype=np.int64)
+    return codes
 
 
-def _encode_integers(array: pa.Array) -> Cells:
+def _encode_integers(array: pa.Array, out: Codes | None) -> Cells:
     bounds = pc.min_max(array)
     low, high = bounds["min"].as_py(), bounds["max"].as_py()
     if low is None or high - low >= _SPAN:
-        return _hashed(array)
+        return _hashed(array, out)
     if high >= 2**63:
         # Taking off the least first keeps unsigned 64-bit integers exact.
         array = pc.subtract(array, pa.scalar(low, array.type))
-        return Cells(_filled(array.cast(pa.int64())) + 1, range(low, high + 1))
+        return Cells(_plus_one(array.cast(pa.int64()), out), range(low, high + 1))
     whole = array.cast(pa.int64())
     if whole.null_count:
-        whole = pc.subtract(whole, low)
-        return Cells(_filled(whole) + 1, range(low, high + 1))
-    return Cells(whole.to_numpy() - (low - 1), range(low, high + 1))
+        return Cells(_plus_one(pc.subtract(whole, low), out), range(low, high + 1))
+    return Cells(np.subtract(whole.to_numpy(), low - 1, out=out), range(low, high + 1))
 
 
 def _encode_floats(array: pa.Array) -> Cells:
@@ -126,10 +143,10 @@ def _all_integral(numbers: Floats) -> bool:
     return bool(numbers.size) and bool((numbers == np.floor(numbers)).all() and np.isfinite(numbers).all())
 
 
-def _hashed(array: pa.Array) -> Cells:
+def _hashed(array: pa.Array, out: Codes | None = None) -> Cells:
     encoded = array if pa.types.is_dictionary(array.type) else array.dictionary_encode()
     indices, values = encoded.indices, encoded.dictionary.to_pylist()
-    codes = _filled(indices) + 1
+    codes = _plus_one(indices, out)
     if None in values or len(set(values)) < len(values):
         # A dictionary may hold null or the same text twice; each value has one code here.
         places: dict[Value, int] = {}

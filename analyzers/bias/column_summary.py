@@ -133,7 +133,7 @@ class Coded:
         return int(self.codes.max(initial=0)) + 1 if self.values is None else len(self.values) + 1
 
 
-def read(summary: ColumnSummary, array: pa.Array | None, rows: int, plan: ColumnPlan) -> Coded:
+def read(summary: ColumnSummary, array: pa.Array | None, out: Codes, plan: ColumnPlan) -> Coded:
     """Return a column of a batch as codes; a collapsed column takes its cells in.
 
     Parameters
@@ -142,18 +142,19 @@ def read(summary: ColumnSummary, array: pa.Array | None, rows: int, plan: Column
         Of the rows before.
     array
         The column, None when the batch lacks it.
-    rows
-        Of the batch.
+    out
+        Where codes may be written; as long as the batch.
     plan
         How to keep the column.
     """
     if array is None:
-        return Coded(np.zeros(rows, dtype=np.int64), ())
+        out.fill(0)
+        return Coded(out, ())
     summary.seen = True
     if plan.cut is not None:
         cells = _cut(summary, array, plan.cut)
     elif not summary.collapsed:
-        cells = encode(array)
+        cells = encode(array, out)
     elif is_textual(array.type):
         return Coded(_add_texts(summary, encode(array), plan), None)
     else:

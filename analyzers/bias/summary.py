@@ -11,11 +11,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from analyzers.bias import column_summary, row_sample
-from analyzers.bias.cells import Codes, Floats, as_number, normalise
+from analyzers.bias.cells import Buffers, Codes, Floats, as_number, normalise
 from analyzers.bias.column_summary import Coded, ColumnPlan, ColumnSummary
 from analyzers.bias.request import BiasRequest, Value
 from analyzers.bias.row_sample import RowSample, SamplePlan
@@ -31,7 +30,6 @@ MOST_TABLE_CELLS = 1 << 22
 CATEGORICAL = b"categorical"
 
 Table = Floats
-Keys = npt.NDArray[np.signedinteger]
 
 
 @dataclass(frozen=True)
@@ -144,10 +142,10 @@ class BiasSummary:
 
 def summarize(batches: Iterable[pa.RecordBatch], plan: SummaryPlan) -> BiasSummary:
     """Summarize record batches in order."""
-    summary = empty(plan)
+    summary, buffers = empty(plan), Buffers()
     for batch in batches:
         if batch.num_rows:
-            _add(summary, batch, plan)
+            _add(summary, batch, plan, buffers)
     return summary
 
 
@@ -160,15 +158,17 @@ def empty(plan: SummaryPlan) -> BiasSummary:
     )
 
 
-def _add(summary: BiasSummary, batch: pa.RecordBatch, plan: SummaryPlan) -> None:
+def _add(summary: BiasSummary, batch: pa.RecordBatch, plan: SummaryPlan, buffers: Buffers) -> None:
     summary.names = tuple(dict.fromkeys((*summary.names, *batch.schema.names)))
     arrays = {name: batch.column(name) if name in batch.schema.names else None for name in plan.columns}
     coded = {
-        name: column_summary.read(summary.columns[name], arrays[name], batch.num_rows, column)
+        name: column_summary.read(
+            summary.columns[name], arrays[name], buffers.array((name,), batch.num_rows), column
+        )
         for name, column in plan.columns.items()
     }
     _note_categories(summary, batch.schema)
-    keys: dict[tuple[str, ...], Keys] = {}
+    keys = _Keys(buffers)
     tables = [_count(coded, axes, keys) for axes in plan.axes]
     lookups: dict[str, Codes] = {}
     for name, column in plan.columns.items():
@@ -176,9 +176,12 @@ def _add(summary: BiasSummary, batch: pa.RecordBatch, plan: SummaryPlan) -> None
         lookup = column_summary.register(summary.columns[name], coded[name], rows, column)
         if lookup is None:
             _move(summary, name, column_summary.collapse(summary.columns[name], column), plan)
-            coded[name] = column_summary.read(summary.columns[name], arrays[name], batch.num_rows, column)
+            coded[name] = column_summary.read(
+                summary.columns[name], arrays[name], buffers.array((name,), batch.num_rows), column
+            )
             lookup = np.arange(coded[name].size)
-            tables = [_count(coded, axes, {}) for axes in plan.axes]
+            keys = _Keys(buffers)
+            tables = [_count(coded, axes, keys) for axes in plan.axes]
         lookups[name] = lookup
         summary.columns[name].rows += batch.num_rows
         summary.columns[name].missing += int(rows[0])
@@ -209,26 +212,36 @@ class _Counted:
         return np.bincount(self.codes[axis], weights=self.rows).astype(np.int64)
 
 
-def _count(coded: dict[str, Coded], axes: tuple[str, ...], keys: dict[tuple[str, ...], Keys]) -> _Counted:
+def _count(coded: dict[str, Coded], axes: tuple[str, ...], keys: _Keys) -> _Counted:
     """Return the occupied cells over some columns; `keys` holds what tables over the same columns share."""
     sizes = [coded[name].size for name in axes]
-    cells = float(np.prod(sizes, dtype=float))
-    # Processors multiply 32-bit integers several times as fast as 64-bit ones.
-    kind = np.int32 if cells < 2**31 else np.int64
-    key: Keys = coded[axes[0]].codes.astype(kind)
+    key = coded[axes[0]].codes
     for depth in range(2, len(axes) + 1):
-        known = keys.get(axes[:depth])
-        if known is None or known.dtype != kind:
-            known = keys[axes[:depth]] = np.multiply(key, sizes[depth - 1], dtype=kind)
-            np.add(known, coded[axes[depth - 1]].codes, out=known, casting="same_kind")
-        key = known
-    if cells <= 4 * key.size + 1024:
+        key = keys.extended(axes[:depth], key, sizes[depth - 1], coded[axes[depth - 1]].codes)
+    if np.prod(sizes, dtype=float) <= 4 * key.size + 1024:
         dense = np.bincount(key)
         occupied = np.flatnonzero(dense)
         rows = dense[occupied]
     else:
         occupied, rows = np.unique(key, return_counts=True)
     return _Counted(tuple(np.unravel_index(occupied, sizes)), rows)
+
+
+class _Keys:
+    """The cell of every row, over ever more columns; each is computed once in a batch."""
+
+    def __init__(self, buffers: Buffers) -> None:
+        self._buffers = buffers
+        self._known: dict[tuple[str, ...], Codes] = {}
+
+    def extended(self, names: tuple[str, ...], key: Codes, size: int, codes: Codes) -> Codes:
+        """Return `key` with one more column, of `size` codes."""
+        known = self._known.get(names)
+        if known is None:
+            known = self._known[names] = self._buffers.array(names, key.size)
+            np.multiply(key, size, out=known)
+            known += codes
+        return known
 
 
 def _rows_by_code(name: str, coded: Coded, tables: list[_Counted], plan: SummaryPlan) -> Codes:
