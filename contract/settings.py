@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal, NoReturn
 
 from contract.datasets.format import DatasetFormat, parse_dataset_format
-from contract.datasets.window import Window, parse_duration, resolve_window
+from contract.datasets.window import Window, fill_in_start, parse_duration, resolve_window
 from contract.errors import ConfigurationError
 from contract.variables import DEFAULT_MESSAGE_FILE, VARIABLE_BY_NAME, VARIABLES, Variable
 
@@ -184,6 +184,9 @@ def read_settings(
         values["end_time_offset"],
         now or datetime.now(UTC),
     )
+    # Without its window, which is among the mistakes already, a path has nothing to be filled in with.
+    if values["output_path"] and not mistakes:
+        values["output_path"] = _attempt(mistakes, fill_in_start, values["output_path"], window)
     metric_time = _attempt(mistakes, _instant, values["metric_time"])
     if mistakes:
         raise ConfigurationError(_report(mistakes))

@@ -13,6 +13,7 @@ _DURATION = re.compile(
     r"(?:T(?=\d)(?:(?P<hours>\d+)H)?(?:(?P<minutes>\d+)M)?(?:(?P<seconds>\d+)S)?)?)"
 )
 _CALENDAR = re.compile(r"[+-]?P[^T]*\d[YM]")
+_DATE_FIELD = re.compile("%[YmdHM]")
 # The folders that data capture writes: yyyy/mm/dd/hh in UTC.
 _HOUR_FOLDER = re.compile(r"(?:^|/)(\d{4})/(\d{2})/(\d{2})/(\d{2})(?=/)")
 
@@ -95,6 +96,28 @@ def parse_duration(name: str, text: str, example: str) -> timedelta:
         )
     duration = timedelta(**parts)
     return -duration if match["sign"] == "-" else duration
+
+
+def fill_in_start(path: str, window: Window | None) -> str:
+    """Return a path with its ``%Y``, ``%m``, ``%d``, ``%H`` and ``%M`` replaced by the start of the window.
+
+    A job that runs again and again so keeps its reports apart: in UTC, as captures lie in folders of hours.
+
+    Raises
+    ------
+    ConfigurationError
+        When there is something to replace but no window.
+    """
+    found = _DATE_FIELD.search(path)
+    if found is None:
+        return path
+    if window is None:
+        raise ConfigurationError(
+            f"output_path is {path!r}, where {found[0]} stands for the start of the window, but there is no "
+            "window; set window, or start_time and end_time."
+        )
+    start = window.start
+    return _DATE_FIELD.sub(lambda field: start.strftime(field[0]).rjust(2, "0"), path)
 
 
 def folder_hour(path: str) -> datetime | None:
