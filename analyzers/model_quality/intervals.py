@@ -16,6 +16,10 @@ from analyzers.significance import student_quantile
 
 Z_95 = 1.959963984540054
 
+# With ten positives DeLong's variance is too small as often as not; below this share of the model's it is
+# not believed. Chosen by the coverage that it gives with 200 and 1,000 rows.
+_SMALLEST_RATIO = 0.45
+
 Interval = tuple[float, float]
 
 
@@ -205,7 +209,7 @@ def area_interval(
     model = _area_variance(area, positives, negatives)
     ratio = 1.0
     if deviation is not None and model > 0.0:
-        ratio = min(2.0, max(0.5, deviation**2 / model))
+        ratio = min(2.0, max(_SMALLEST_RATIO, deviation**2 / model))
 
     def surprising(candidate: float) -> bool:
         variance = ratio * _area_variance(candidate, positives, negatives)
