@@ -17,7 +17,10 @@ from fixtures import ROOT
 import contract
 from contract.variables import VARIABLES
 
-LOCKS = [*sorted((ROOT / "requirements").glob("*.txt")), ROOT / "containers" / "requirements.txt"]
+LOCKS = [
+    *sorted((ROOT / "requirements").glob("*.txt")),
+    *sorted((ROOT / "containers").glob("requirements*.txt")),
+]
 TARGETS = [
     "help",
     "demo",
@@ -32,7 +35,7 @@ TARGETS = [
     "clean",
 ]
 JOBS = sorted((ROOT / "orchestrators" / "kubernetes").glob("*.yaml"))
-IMAGES = ["data-quality", "model-quality"]
+IMAGES = ["data-quality", "model-quality", "bias", "feature-attribution"]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 # The console commands and their modules.
 COMMANDS = {command: target.partition(":")[0] for command, target in PROJECT["scripts"].items()}
