@@ -13,9 +13,11 @@ from contract.analysis_config.first_rows import column_names
 from contract.analysis_config.json_object import Mistakes
 from contract.datasets.format import DatasetFormat
 from contract.datasets.request import DatasetRequest
+from contract.errors import ConfigurationError
 from contract.settings import Settings
 
 _CONTENT_TYPES = ("text/csv", "application/jsonlines", "application/json")
+_TABLES = ("text/csv", "application/x-parquet")
 _CAPTURES = ("sagemakerCaptureJson", "sagemakerMergeJson")
 
 _log = logging.getLogger("monitor.feature_attribution")
@@ -82,7 +84,25 @@ def _dataset(
     if script is not None and script.kind == "record":
         return _scripted(settings, config, request, mistakes)
     # Answers of the model are asked for anew, whatever was captured of them.
-    return arrange_dataset(settings, replace(config, predictor=None), request, mistakes)
+    config = replace(config, predictor=None)
+    named = _named_as_at_the_baseline(settings, config, request)
+    return arrange_dataset(settings, config, request, mistakes) if named is None else named
+
+
+def _named_as_at_the_baseline(
+    settings: Settings, config: AnalysisConfig, request: DatasetRequest
+) -> tuple[DatasetRequest, Columns] | None:
+    """Arrange records without headers by the baseline's names, None where these do not fit."""
+    names = request.column_names
+    is_table = config.dataset_type in _TABLES or settings.dataset_format.kind in ("csv", "parquet")
+    if not names or config.headers or (is_table and config.features is None):
+        return None
+    mistakes = Mistakes(config.where)
+    try:
+        arranged = arrange_dataset(settings, replace(config, headers=names), request, mistakes)
+    except ConfigurationError:
+        return None
+    return None if mistakes.texts else arranged
 
 
 def _scripted(

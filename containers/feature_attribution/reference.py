@@ -71,12 +71,21 @@ def rows_of_baseline_job(settings: Settings, shape: Shape) -> pa.RecordBatch | N
             storage.read_bytes(path, DocumentError)
         except DocumentError:
             continue
-        return rows_of_files(path, shape)
+        return rows_of_files(path, shape, has_header=True)
     return None
 
 
-def rows_of_files(uri: str, shape: Shape) -> pa.RecordBatch:
+def rows_of_files(uri: str, shape: Shape, *, has_header: bool = False) -> pa.RecordBatch:
     """Return the rows of the files at a path, local or on S3: CSV, JSON, JSON Lines or Parquet.
+
+    Parameters
+    ----------
+    uri
+        A file or a folder.
+    shape
+        The columns to fill.
+    has_header
+        Whether CSV begins with a header even where none of its names is known.
 
     Raises
     ------
@@ -85,7 +94,7 @@ def rows_of_files(uri: str, shape: Shape) -> pa.RecordBatch:
     DatasetError
         When there is no file.
     """
-    tables = [_read(file.path, shape) for file in storage.list_files(uri, _MEMBER)]
+    tables = [_read(file.path, shape, has_header) for file in storage.list_files(uri, _MEMBER)]
     if not tables or not sum(table.num_rows for table in tables):
         raise ConfigurationError(f"{_MEMBER} {uri} holds no row; give one row at least.")
     if len(tables) == 1:
@@ -96,7 +105,7 @@ def rows_of_files(uri: str, shape: Shape) -> pa.RecordBatch:
     return combined.combine_chunks().to_batches()[0]
 
 
-def _read(path: str, shape: Shape) -> pa.RecordBatch:
+def _read(path: str, shape: Shape, has_header: bool) -> pa.RecordBatch:
     data = storage.read_bytes(path, ConfigurationError)
     if data[:4] == b"PAR1":
         return _parquet(data, path, shape)
@@ -108,7 +117,7 @@ def _read(path: str, shape: Shape) -> pa.RecordBatch:
         ) from None
     if text.lstrip()[:1] in ("{", "["):
         return _table(_json_rows(text, path, shape), shape, path)
-    return _csv(text, path, shape)
+    return _csv(text, path, shape, has_header)
 
 
 def _parquet(data: bytes, path: str, shape: Shape) -> pa.RecordBatch:
@@ -139,10 +148,10 @@ def _json_rows(text: str, path: str, shape: Shape) -> list[Any]:
     return _found(records, shape)
 
 
-def _csv(text: str, path: str, shape: Shape) -> pa.RecordBatch:
+def _csv(text: str, path: str, shape: Shape, has_header: bool) -> pa.RecordBatch:
     rows = [row for row in csv.reader(io.StringIO(text)) if row]
     names: list[str] = []
-    if rows and (set(rows[0]) & set(shape.columns or shape.features)):
+    if rows and (has_header or set(rows[0]) & set(shape.columns or shape.features)):
         names = rows.pop(0)
     cells = [[cell if cell != "" else None for cell in row] for row in rows]
     if set(shape.features) <= set(names):

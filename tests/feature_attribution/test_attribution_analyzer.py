@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import json
 import pickle
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,8 @@ from analyzers.feature_attribution.analyzer import FeatureAttributionAnalyzer
 from analyzers.feature_attribution.kernel import WINDOW_ROWS, Sampling
 from analyzers.feature_attribution.request import AttributionRequest, Budget
 from analyzers.feature_attribution.stream import FeatureStream, common_type
-from contract.documents.attribution import AttributionStatistics
+from contract.analyzer import Baseline
+from contract.documents.attribution import AttributionStatistics, constraints_to_json, read_constraints
 
 FEATURES = ("age", "colour", "income", "never")
 WEIGHTS = {"red": 2.0, "green": -1.0, None: 0.5}
@@ -149,6 +152,20 @@ def test_wrong_numbers_of_label_headers_are_told() -> None:
     statistics = job.describe(job.summarize([draw(5)]))
     assert list(statistics.labels) == ["label0", "label1"]
     assert "predictor.label_headers names 1 labels, but the model gives 2 scores" in statistics.notes[0]
+
+
+def test_errors_that_cannot_be_told_are_of_any_size() -> None:
+    job = analyzer(sampling=Sampling(num_samples=4))
+    statistics = job.describe(job.summarize([draw(100)]))
+    assert any("num_samples is too small" in note for note in statistics.notes)
+    label = statistics.labels["label0"]
+    assert set(label.standard_errors.values()) == {np.inf}
+    written = json.dumps(constraints_to_json(job.suggest(statistics, None)), allow_nan=False)
+    constraints = read_constraints(json.loads(written), "constraints.json")
+    assert constraints.labels["label0"].standard_errors == label.standard_errors
+    swapped = replace(label, values=dict(zip(label.values, reversed(label.values.values()), strict=True)))
+    window = replace(statistics, labels={**statistics.labels, "label0": swapped})
+    assert job.check(window, Baseline(None, constraints)).violations.violations == []
 
 
 class Ticking(Budget):

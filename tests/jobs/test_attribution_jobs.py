@@ -94,6 +94,18 @@ def test_captures_are_explained_with_the_baseline_jobs_rows(
     assert result.document("statistics.json")["notes"] == []
 
 
+@pytest.mark.parametrize("as_json", [False, True])
+def test_captures_without_headers_take_the_baselines_names(
+    tmp_path: Path, baseline: Result, endpoint: str, as_json: bool
+) -> None:
+    live = people(50, seed=12)
+    captures = write_captures(tmp_path / "captures", live, as_json=as_json)
+    config = {"methods": {"shap": {}}, "predictor": {"content_type": "text/csv"}}
+    paths = {"features_attribute": "instances[*].features"} if as_json else {}
+    result = run(tmp_path, captures, config, endpoint, **paths, **baseline_of(baseline))
+    assert attributions(result) == pytest.approx(live.global_values, abs=1e-9)
+
+
 @pytest.mark.parametrize("rules", ["sound", "sagemaker"])
 def test_drift_is_found_and_can_fail_the_job(
     tmp_path: Path, baseline: Result, endpoint: str, rules: str
