@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 
 import numpy as np
@@ -17,8 +16,6 @@ SAMPLED_ROWS = 20_000
 _BLOCK_ROWS = 65_536
 # Larger datasets are not read an extra time only to tell how long is left.
 MOST_BYTES_COUNTED = 256 << 20
-
-_log = logging.getLogger("monitor.feature_attribution")
 
 
 def count_rows(plan: Plan, request: DatasetRequest) -> int | None:
