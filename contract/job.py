@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass, field
-from datetime import UTC
-from typing import Any
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
-from contract import engine, metrics
+from contract import engine, gate, metrics
 from contract.analyzer import AnyAnalyzer, Baseline, Decision, DocumentSet, with_estimates
 from contract.datasets import storage
 from contract.datasets.human_review import HumanReview
@@ -17,9 +17,13 @@ from contract.documents import json_layout
 from contract.documents.violations import Violations, violations_to_json
 from contract.errors import DatasetError, DocumentError
 from contract.monitor import Monitor
-from contract.outcome import EXIT_COMPLETED, EXIT_VIOLATIONS, completed_message
+from contract.outcome import completed_message, exit_code
 from contract.scripts import Preprocessor, load_postprocessor, load_preprocessor, run_postprocessor
 from contract.settings import Settings
+from contract.sinks.report import RunReport, digest_of
+
+if TYPE_CHECKING:
+    from contract.sinks.delivery import Undelivered
 
 STATISTICS = "statistics.json"
 CONSTRAINTS = "constraints.json"
@@ -43,7 +47,7 @@ class Outcome:
 
 
 def run(settings: Settings, monitor: Monitor) -> Outcome:
-    """Run a baseline job (no baseline given) or a monitoring job (baseline given).
+    """Run a baseline job (no baseline given, or no check wanted) or a monitoring job (baseline given).
 
     Raises
     ------
@@ -52,6 +56,9 @@ def run(settings: Settings, monitor: Monitor) -> Outcome:
     """
     started = time.monotonic()
     storage.prepare_output(settings.output_path)
+    if settings.register_new_baseline:
+        storage.prepare_output(settings.register_new_baseline, "register_new_baseline")
+    sinks = metrics.open_sinks(settings)
     settings = monitor.adjusted(settings)
     files = load_documents(settings, monitor)
     baseline = read_baseline(settings, files)
@@ -66,8 +73,9 @@ def run(settings: Settings, monitor: Monitor) -> Outcome:
         _explain_no_rows(settings, plan)
 
     statistics = analyzer.describe(summary)
-    if baseline is not None:
-        statistics = with_estimates(analyzer, statistics, baseline)
+    compared = baseline if settings.is_monitoring else None
+    if compared is not None:
+        statistics = with_estimates(analyzer, statistics, compared)
     constraints = analyzer.suggest(statistics, baseline)
     documents = {
         STATISTICS: files.write_statistics(statistics, settings.rules == "sound"),
@@ -75,16 +83,34 @@ def run(settings: Settings, monitor: Monitor) -> Outcome:
         **files.further_files(statistics, constraints),
     }
     decision = None
-    if baseline is not None:
-        decision = analyzer.check(statistics, baseline) if rows else _nothing_to_check(settings)
+    if compared is not None:
+        decision = analyzer.check(statistics, compared) if rows else _nothing_to_check(settings)
         documents[VIOLATIONS] = violations_to_json(decision.violations)
-    storage.write_files_atomically(
-        settings.output_path, {name: _content(document) for name, document in documents.items()}
+    contents = {name: _content(document) for name, document in documents.items()}
+    storage.write_files_atomically(settings.output_path, contents)
+
+    report = RunReport(
+        monitor=monitor.program.removeprefix("monitor-"),
+        endpoint=settings.sagemaker_endpoint_name,
+        schedule=settings.sagemaker_monitoring_schedule_name,
+        window=settings.window,
+        dataset_source=settings.dataset_source,
+        output_path=settings.output_path,
+        rows=rows,
+        seconds=time.monotonic() - started,
+        finished=datetime.now(UTC),
+        metric_time=settings.metric_time,
+        metrics=tuple(analyzer.metrics(statistics, compared, decision)),
+        violations=tuple(decision.violations.violations) if decision else None,
+        digest=digest_of(settings, monitor.program, contents),
     )
-    metrics.publish(analyzer.metrics(statistics, baseline, decision), settings)
+    undelivered = metrics.publish(report, settings, sinks)
+    contents.pop(VIOLATIONS, None)
+    kept = gate.settle(settings, report, contents)
     if settings.post_analytics_processor_script:
         run_postprocessor(settings.post_analytics_processor_script, settings.given)
-    return _outcome(settings, rows, decision, tuple(documents), _notes(statistics, decision))
+    notes = _notes(statistics, decision)
+    return _outcome(settings, rows, decision, tuple(documents), notes, undelivered, kept)
 
 
 def _notes(statistics: Any, decision: Decision | None) -> tuple[str, ...]:
@@ -124,27 +150,38 @@ def make_analyzer(settings: Settings, monitor: Monitor, plan: Plan) -> AnyAnalyz
 def read_baseline(settings: Settings, documents: DocumentSet[Any, Any]) -> AnyBaseline | None:
     """Read the baseline documents the settings name, None in a baseline job.
 
+    Where the check is skipped, a baseline still lends its names and an expert's additions, if it is there.
+
     Raises
     ------
     DocumentError
         Naming the file and the place in it.
     """
-    if not settings.is_monitoring:
-        return None
     constraints = statistics = None
-    if settings.baseline_constraints:
-        path = storage.resolve_document(
-            settings.baseline_constraints, documents.constraints_names, "baseline_constraints"
-        )
+    path = _find(settings, settings.baseline_constraints, documents.constraints_names, "baseline_constraints")
+    if path:
         constraints = documents.read_constraints(
             json_layout.loads(storage.read_bytes(path, DocumentError), path), path
         )
-    if settings.baseline_statistics:
-        path = storage.resolve_document(settings.baseline_statistics, (STATISTICS,), "baseline_statistics")
+    path = _find(settings, settings.baseline_statistics, (STATISTICS,), "baseline_statistics")
+    if path:
         statistics = documents.read_statistics(
             json_layout.loads(storage.read_bytes(path, DocumentError), path), path
         )
-    return Baseline(statistics, constraints)
+    return Baseline(statistics, constraints) if constraints or statistics else None
+
+
+def _find(settings: Settings, given: str | None, names: tuple[str, ...], variable: str) -> str | None:
+    """Return the path of a document of the baseline; a check that is skipped can do without."""
+    if not given:
+        return None
+    try:
+        return storage.resolve_document(given, names, variable)
+    except DocumentError as error:
+        if not settings.skip_check:
+            raise
+        _log.info("Going on without it, since the check is skipped: %s", error.message)
+        return None
 
 
 def dataset_request(
@@ -227,12 +264,20 @@ def _outcome(
     decision: Decision | None,
     files: tuple[str, ...],
     notes: tuple[str, ...],
+    undelivered: tuple[Undelivered, ...],
+    kept: str | None,
 ) -> Outcome:
     violations = len(decision.violations.violations) if decision else 0
-    fails = violations > 0 and settings.fail_on_violations
+    said = [*(notes[:1] if decision and rows == 0 else ()), *((kept,) if kept else ())]
+    if undelivered:
+        missed = "; ".join(f"{parcel.address}: {parcel.reason}" for parcel in undelivered)
+        said.append(f"Not delivered to {missed}.")
     return Outcome(
-        exit_code=EXIT_VIOLATIONS if fails else EXIT_COMPLETED,
-        message=completed_message(violations, notes[:1] if decision and rows == 0 else ()),
+        exit_code=exit_code(
+            violations=violations > 0 and settings.fail_on_violations,
+            undelivered=bool(undelivered) and settings.fail_on_sink_error,
+        ),
+        message=completed_message(violations, tuple(said)),
         rows=rows,
         decision=decision,
         files=files,

@@ -1,11 +1,14 @@
-"""CloudWatch metric files: JSON Lines in a directory that the platform picks up (spec section 5)."""
+"""What a run publishes: CloudWatch metric files, and whatever sinks the settings name.
+
+The files are JSON Lines in a directory that the platform picks up (spec section 5).
+"""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -13,13 +16,56 @@ from contract.analyzer import Metric
 from contract.datasets.storage import write_files_atomically
 from contract.errors import OutputError
 from contract.settings import Settings
+from contract.sinks.report import RunReport
+
+if TYPE_CHECKING:
+    from contract.sinks.delivery import Undelivered
+    from contract.sinks.opening import Sinks
 
 FILE_NAME = "cloudwatch_metrics.jsonl"
 
 _log = logging.getLogger(__name__)
 
 
-def publish(metrics: Iterable[Metric], settings: Settings) -> None:
+def open_sinks(settings: Settings) -> Sinks | None:
+    """Return the job's sinks, None without any.
+
+    Raises
+    ------
+    ConfigurationError
+        When one cannot be used as the settings have it.
+    """
+    if not (settings.metrics_sinks or settings.event_sinks or settings.sink_headers_file):
+        return None
+    # Imported late: most jobs have no sinks.
+    from contract.sinks import opening
+
+    return opening.open_sinks(settings)
+
+
+def publish(report: RunReport, settings: Settings, sinks: Sinks | None) -> tuple[Undelivered, ...]:
+    """Write the metric file, if the settings ask for it, and tell the sinks.
+
+    Returns
+    -------
+    What did not reach its sink.
+
+    Raises
+    ------
+    OutputError
+        When the directory of the metric file was chosen by the user and cannot be written; the sinks have
+        been told then.
+    """
+    undelivered: tuple[Undelivered, ...] = ()
+    try:
+        write_metric_file(report.metrics, settings)
+    finally:
+        if sinks is not None:
+            undelivered = sinks.deliver(report)
+    return undelivered
+
+
+def write_metric_file(metrics: Iterable[Metric], settings: Settings) -> None:
     """Write the metric file, if the settings ask for it.
 
     Raises

@@ -13,9 +13,17 @@ from contract.variables import DEFAULT_MESSAGE_FILE
 
 EXIT_COMPLETED = 0
 EXIT_VIOLATIONS = 3
+EXIT_NOT_DELIVERED = 4
 MESSAGE_BYTES = 1024
 
 _log = logging.getLogger(__name__)
+
+
+def exit_code(*, violations: bool, undelivered: bool) -> int:
+    """Return how a completed job ends, where violations or sinks that were not reached are to fail it."""
+    if violations:
+        return EXIT_VIOLATIONS
+    return EXIT_NOT_DELIVERED if undelivered else EXIT_COMPLETED
 
 
 def completed_message(violations: int, notes: tuple[str, ...] = ()) -> str:

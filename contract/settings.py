@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import argparse
 import difflib
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, NoReturn
 
+from contract import setting_values
 from contract.datasets.format import DatasetFormat, parse_dataset_format
-from contract.datasets.window import Window, fill_in_start, parse_duration, resolve_window
+from contract.datasets.window import Window, fill_in_start, resolve_window
 from contract.errors import ConfigurationError
+from contract.sinks.addresses import SinkAddress, mask, parse_sinks
 from contract.variables import DEFAULT_MESSAGE_FILE, VARIABLE_BY_NAME, VARIABLES, Variable
 
 Rules = Literal["sound", "sagemaker"]
@@ -38,6 +39,13 @@ class Settings:
     exclude_features: tuple[str, ...]
     categorical_drift_method: Literal["LInfinity", "ChiSquared"] | None
     fail_on_violations: bool
+    skip_check: bool
+    register_new_baseline: str | None
+    metrics_sinks: tuple[SinkAddress, ...]
+    event_sinks: tuple[SinkAddress, ...]
+    sink_timeout: float
+    sink_headers_file: str | None
+    fail_on_sink_error: bool
     publish_cloudwatch_metrics: bool
     cloudwatch_metrics_directory: str
     output_message_file: str
@@ -66,13 +74,18 @@ class Settings:
     given: Mapping[str, str]
 
     @property
-    def is_monitoring(self) -> bool:
-        """Return whether a baseline was given, so that there is something to compare with."""
+    def has_baseline(self) -> bool:
+        """Return whether a baseline was given."""
         return self.baseline_constraints is not None or self.baseline_statistics is not None
 
+    @property
+    def is_monitoring(self) -> bool:
+        """Return whether the data is compared with a baseline."""
+        return self.has_baseline and not self.skip_check
+
     def describe(self) -> str:
-        """Return the settings that were given, as text, for the log."""
-        return ", ".join(f"{name}={text}" for name, text in self.given.items())
+        """Return the settings that were given, as text without anything secret, for the log."""
+        return ", ".join(f"{name}={mask(text)}" for name, text in self.given.items())
 
 
 class _Parser(argparse.ArgumentParser):
@@ -91,7 +104,7 @@ def build_parser(program: str, description: str, version: str) -> argparse.Argum
         allow_abbrev=False,
         epilog="Every flag is also an environment variable of the name in docs/settings.md; the flag wins. "
         "Exit codes: 0 completed, 1 our fault, 2 input or configuration at fault, 3 violations and "
-        "fail_on_violations.",
+        "fail_on_violations, 4 not delivered and fail_on_sink_error.",
     )
     parser.add_argument("--version", action="version", version=f"{program} {version}")
     parser.add_argument(
@@ -168,9 +181,17 @@ def read_settings(
             f"analysis_type is {expected!r}, which this image does not serve; use the image made for it"
         )
     dataset_format = _attempt(mistakes, parse_dataset_format, values["dataset_format"])
-    probability_threshold = _attempt(mistakes, _probability, values["probability_threshold_attribute"])
-    drift_threshold = _attempt(mistakes, _drift_threshold, values["attribution_drift_threshold"])
-    max_runtime = _attempt(mistakes, _seconds, values["max_runtime"])
+    probability_threshold = _attempt(
+        mistakes, setting_values.probability, values["probability_threshold_attribute"]
+    )
+    drift_threshold = _attempt(
+        mistakes, setting_values.drift_threshold, values["attribution_drift_threshold"]
+    )
+    max_runtime = _attempt(mistakes, setting_values.max_runtime, values["max_runtime"])
+    sink_timeout = _attempt(mistakes, setting_values.sink_timeout, values["sink_timeout"])
+    metrics_sinks = _attempt(mistakes, parse_sinks, "metrics_sinks", values["metrics_sinks"])
+    event_sinks = _attempt(mistakes, parse_sinks, "event_sinks", values["event_sinks"])
+    mistakes += setting_values.gate_mistakes(values)
     segment_by = _names(values["segment_by"])
     if segment_by and values["rules"] == "sagemaker":
         mistakes.append("segment_by needs rules=sound, because the originals have no segments")
@@ -187,7 +208,7 @@ def read_settings(
     # Without its window, which is among the mistakes already, a path has nothing to be filled in with.
     if values["output_path"] and not mistakes:
         values["output_path"] = _attempt(mistakes, fill_in_start, values["output_path"], window)
-    metric_time = _attempt(mistakes, _instant, values["metric_time"])
+    metric_time = _attempt(mistakes, setting_values.instant, values["metric_time"])
     if mistakes:
         raise ConfigurationError(_report(mistakes))
     return Settings(
@@ -204,6 +225,13 @@ def read_settings(
         exclude_features=_names(values["exclude_features_attribute"]),
         categorical_drift_method=values["categorical_drift_method"],
         fail_on_violations=values["fail_on_violations"],
+        skip_check=bool(values["skip_check"]),
+        register_new_baseline=values["register_new_baseline"],
+        metrics_sinks=metrics_sinks or (),
+        event_sinks=event_sinks or (),
+        sink_timeout=sink_timeout,
+        sink_headers_file=values["sink_headers_file"],
+        fail_on_sink_error=bool(values["fail_on_sink_error"]),
         publish_cloudwatch_metrics=values["publish_cloudwatch_metrics"],
         cloudwatch_metrics_directory=values["cloudwatch_metrics_directory"],
         output_message_file=values["output_message_file"],
@@ -341,46 +369,6 @@ def _attempt[**P, T](mistakes: list[str], read: Any, *arguments: Any) -> Any:
 
 def _names(text: str | None) -> tuple[str, ...]:
     return tuple(name.strip() for name in (text or "").split(",") if name.strip())
-
-
-def _probability(text: str) -> float:
-    return _share("probability_threshold_attribute", text, "0.5")
-
-
-def _drift_threshold(text: str) -> float:
-    return _share("attribution_drift_threshold", text, "0.9")
-
-
-def _share(name: str, text: str, example: str) -> float:
-    try:
-        share = float(text)
-    except ValueError:
-        share = -1.0
-    if not 0.0 <= share <= 1.0:
-        raise ConfigurationError(f"{name} is {text!r}; use a number from 0 to 1, such as {example}")
-    return share
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = parse_duration("max_runtime", text, "PT30M").total_seconds()
-    if not 0.0 < seconds < math.inf:
-        raise ConfigurationError(
-            f"max_runtime is {text!r}; use a positive ISO 8601 duration such as PT30M, or seconds"
-        )
-    return seconds
-
-
-def _instant(text: str) -> datetime:
-    try:
-        instant = datetime.fromisoformat(text)
-    except ValueError:
-        raise ConfigurationError(
-            f"metric_time is {text!r}; use an ISO 8601 time such as 2026-05-06T22:00:00Z"
-        ) from None
-    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
 
 
 def _report(mistakes: list[str]) -> str:

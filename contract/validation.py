@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 
+from contract import metrics
 from contract.datasets.plan import DatasetRequest, plan_dataset
 from contract.errors import DatasetError
 from contract.job import column_names, dataset_request, load_documents, make_analyzer, read_baseline
@@ -25,6 +26,9 @@ def validate(settings: Settings, monitor: Monitor) -> Iterator[str]:
         At the first thing that would fail the job.
     """
     yield "settings can be read"
+    sinks = metrics.open_sinks(settings)
+    if sinks is not None:
+        yield f"sinks are set up, and will be asked when the job is done: {sinks.describe()}"
     settings = monitor.adjusted(settings)
     files = load_documents(settings, monitor)
     baseline = read_baseline(settings, files)

@@ -253,6 +253,54 @@ VARIABLES: tuple[Variable, ...] = (
         monitors=_ANALYSES,
     ),
     Variable(
+        "skip_check",
+        "Compute and write everything, but compare with no baseline: there are no violations then.",
+        kind="switch",
+        default="Disabled",
+        monitors=_ANALYSES,
+    ),
+    Variable(
+        "register_new_baseline",
+        "Folder that gets statistics and constraints as the new baseline when the check passes or is "
+        "skipped; local or s3://. The baseline before is kept in its folder previous.",
+        monitors=_ANALYSES,
+        example="/opt/ml/processing/baseline",
+    ),
+    Variable(
+        "metrics_sinks",
+        "Where metrics go besides CloudWatch files, separated by commas: prometheus-textfile:/folder/, "
+        "pushgateway+http://host:9091, otlp+http://host:4318, cloudwatch:.",
+        monitors=_ANALYSES,
+        example="pushgateway+http://pushgateway:9091",
+    ),
+    Variable(
+        "event_sinks",
+        "Who gets an event when there are violations, separated by commas: events+https://host/path "
+        "(CloudEvents), eventbridge:bus-name.",
+        monitors=_ANALYSES,
+        example="events+http://retraining:8080/events",
+    ),
+    Variable(
+        "sink_timeout",
+        "Time a sink has for all attempts, as an ISO 8601 duration or in seconds.",
+        default="PT30S",
+        monitors=_ANALYSES,
+    ),
+    Variable(
+        "sink_headers_file",
+        "JSON file with HTTP headers by the host of a sink, ${NAME} standing for an environment variable; "
+        "local or s3://.",
+        monitors=_ANALYSES,
+        example="/run/secrets/sink-headers.json",
+    ),
+    Variable(
+        "fail_on_sink_error",
+        "Exit with code 4 when a sink did not get what was meant for it; the files are written all the same.",
+        kind="switch",
+        default="Disabled",
+        monitors=_ANALYSES,
+    ),
+    Variable(
         "publish_cloudwatch_metrics",
         "Write CloudWatch metric files.",
         kind="switch",

@@ -9,7 +9,6 @@ Data is streamed, never copied to disk.
 from __future__ import annotations
 
 import contextlib
-import difflib
 import functools
 import os
 import re
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from contract.datasets.causes import cause_of, nearby
 from contract.datasets.leftovers import partial_path, remove_partial_files, remove_staging_folders
 from contract.errors import DatasetError, DocumentError, InputError, OutputError
 
@@ -140,6 +140,25 @@ def read_bytes(path: str, error: type[InputError] = DatasetError) -> bytes:
     return content
 
 
+def read_if_there(path: str, error: type[InputError] = DatasetError) -> bytes | None:
+    """Return the content of a file as stored, None when there is no such file.
+
+    Raises
+    ------
+    InputError
+        Of the class `error`, naming the path and the cause.
+    """
+    from pyarrow.fs import FileType
+
+    with reading(path, error=error):
+        there = _s3().get_file_info(_key(path)).type == FileType.File if is_s3(path) else Path(path).is_file()
+        if not there:
+            return None
+        with open_random(path, error) as file:
+            content: bytes = file.read()
+    return content
+
+
 def resolve_document(path: str, names: Sequence[str], variable: str) -> str:
     """Return the path of a document that a setting names directly or by its folder.
 
@@ -163,7 +182,7 @@ def resolve_document(path: str, names: Sequence[str], variable: str) -> str:
         if Path(path).is_file():
             return path
         if not Path(path).is_dir():
-            raise DocumentError(f"{variable} {path} does not exist{_nearby(path)}.")
+            raise DocumentError(f"{variable} {path} does not exist{nearby(path)}.")
         for name in names:
             if (Path(path) / name).is_file():
                 return str(Path(path) / name)
@@ -172,21 +191,28 @@ def resolve_document(path: str, names: Sequence[str], variable: str) -> str:
     raise DocumentError(f"{variable} {path} is a folder without {' or '.join(names)}{hint}.")
 
 
-def prepare_output(directory: str) -> None:
-    """Create the output folder and make sure that it can be written, before any work is done.
+def prepare_output(directory: str, variable: str = "output_path") -> None:
+    """Create an output folder and make sure that it can be written, before any work is done.
 
     What jobs that were killed while writing have left there is removed.
+
+    Parameters
+    ----------
+    directory
+        Local folder or ``s3://bucket/prefix``.
+    variable
+        The setting it comes from, for messages.
 
     Raises
     ------
     OutputError
         Naming the folder and the cause.
     """
-    with writing(directory, "output_path "):
+    with writing(directory, f"{variable} "):
         if is_s3(directory):
             bucket = _key(directory).partition("/")[0]
             if not _exists(_s3().get_file_info(bucket)):
-                raise OutputError(f"output_path {directory} cannot be written: there is no bucket {bucket}.")
+                raise OutputError(f"{variable} {directory} cannot be written: there is no bucket {bucket}.")
             return
         Path(directory).mkdir(parents=True, exist_ok=True)
         remove_partial_files(directory)
@@ -248,7 +274,7 @@ def reading(path: str, role: str = "", error: type[InputError] = DatasetError) -
     try:
         yield
     except OSError as problem:
-        raise error(f"{role}{path} cannot be read: {_cause(problem, path)}.") from problem
+        raise error(f"{role}{path} cannot be read: {cause_of(problem, path)}.") from problem
 
 
 @contextlib.contextmanager
@@ -258,7 +284,7 @@ def writing(path: str, role: str = "") -> Iterator[None]:
         yield
     except OSError as problem:
         raise OutputError(
-            f"{role}{path} cannot be written: {_cause(problem, path)}; name a folder this job may write, "
+            f"{role}{path} cannot be written: {cause_of(problem, path)}; name a folder this job may write, "
             "with room for the results."
         ) from problem
 
@@ -268,7 +294,7 @@ def _list_local(source: str, variable: str) -> list[SourceFile]:
     if root.is_file():
         return [SourceFile(source, root.stat().st_size)]
     if not root.exists():
-        raise DatasetError(f"{variable} {source} does not exist{_nearby(source)}.")
+        raise DatasetError(f"{variable} {source} does not exist{nearby(source)}.")
     return list(_walk(source.rstrip("/") or "/", frozenset()))
 
 
@@ -359,30 +385,3 @@ def _write_durably(path: Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _nearby(path: str) -> str:
-    """Say which part of a path exists, or which neighbour looks like it."""
-    missing = Path(path)
-    while not missing.parent.exists():
-        missing = missing.parent
-    if not missing.parent.is_dir():
-        return ""
-    with contextlib.suppress(OSError):
-        close = difflib.get_close_matches(missing.name, [entry.name for entry in missing.parent.iterdir()], 1)
-        if close:
-            return f": did you mean {missing.parent / close[0]}?".rstrip("?")
-    return f", there is only {missing.parent}"
-
-
-def _cause(problem: OSError, path: str) -> str:
-    text = problem.strerror or str(problem)
-    aws = re.search(r"AWS Error (\w+)(?: \(HTTP status \d+\))? during \w+ operation: (.*)", text, re.DOTALL)
-    if aws:
-        detail = "" if aws[2].startswith("No response body") else f" ({aws[2]})"
-        text = f"{aws[1].replace('_', ' ').lower()}{detail}"
-    else:
-        # Arrow repeats the path and appends the number of the error.
-        text = text.partition("Detail: ")[2] or text
-        text = re.sub(r"^\[errno \d+\]\s*", "", text)
-    return " ".join(text.split()).rstrip(".")[:300] or type(problem).__name__

@@ -1,0 +1,151 @@
+"""Addresses of sinks as settings write them, and what of them may be shown."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import dataclass, field
+from typing import Literal
+from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
+
+from contract.errors import ConfigurationError
+
+Kind = Literal["prometheus-textfile", "pushgateway", "otlp", "cloudwatch", "events", "eventbridge"]
+
+# How each address is written, by the setting it belongs to.
+WRITTEN: dict[str, dict[Kind, str]] = {
+    "metrics_sinks": {
+        "prometheus-textfile": "prometheus-textfile:/folder/",
+        "pushgateway": "pushgateway+http://host:9091",
+        "otlp": "otlp+http://host:4318",
+        "cloudwatch": "cloudwatch:",
+    },
+    "event_sinks": {
+        "events": "events+https://host/path",
+        "eventbridge": "eventbridge:bus-name",
+    },
+}
+_HTTP: tuple[Kind, ...] = ("pushgateway", "otlp", "events")
+DEFAULT_NAMESPACE = "ModelMonitor"
+
+_CREDENTIALS = re.compile(r"(?<=://)[^/?#\s]*@")
+_QUERY = re.compile(r"\?[^,\s]*")
+# The path of a webhook often is its secret.
+_WEBHOOK = re.compile(r"(events\+https?://[^/?#,\s]*)[/?#][^,\s]*", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class SinkAddress:
+    """One sink.
+
+    Parameters
+    ----------
+    kind
+        What is spoken there.
+    target
+        URL without credentials; file or folder of a textfile; namespace of CloudWatch; name of a bus.
+    shown
+        The address without anything secret, for logs and messages.
+    user, password
+        From the address, None when it has none.
+    """
+
+    kind: Kind
+    target: str
+    shown: str
+    user: str | None = field(default=None, repr=False)
+    password: str | None = field(default=None, repr=False)
+
+    @property
+    def host(self) -> str | None:
+        """Return ``host`` or ``host:port`` of an HTTP sink, None for others."""
+        return urlsplit(self.target).netloc if self.kind in _HTTP else None
+
+
+def mask(text: str) -> str:
+    """Return `text` without the credentials, queries and webhook paths of the addresses in it."""
+    text = _CREDENTIALS.sub("***@", text)
+    return _QUERY.sub("?***", _WEBHOOK.sub(r"\1/***", text)) if "://" in text else text
+
+
+def parse_sinks(variable: str, text: str | None) -> tuple[SinkAddress, ...]:
+    """Return the sinks of a setting, each once.
+
+    Parameters
+    ----------
+    variable
+        ``metrics_sinks`` or ``event_sinks``.
+    text
+        Addresses separated by commas; a comma within an address is written ``%2C``. None for no sinks.
+
+    Raises
+    ------
+    ConfigurationError
+        Naming the first address that cannot be used, and how to write it.
+    """
+    addresses = [_parse(variable, part.strip()) for part in (text or "").split(",") if part.strip()]
+    return tuple(dict.fromkeys(addresses))
+
+
+def _parse(variable: str, text: str) -> SinkAddress:
+    scheme, _, rest = text.partition(":")
+    name = scheme.partition("+")[0].casefold()
+    written = WRITTEN[variable]
+    if name not in written:
+        raise ConfigurationError(f"{variable} holds {mask(text)!r}; {_advice(variable, name)}.")
+    kind: Kind = next(kind for kind in written if kind == name)
+    if kind in _HTTP:
+        return _http(variable, kind, text, scheme.partition("+")[2].casefold(), rest)
+    if kind == "cloudwatch":
+        return _cloudwatch(variable, text, rest)
+    if not rest or "+" in scheme:
+        raise ConfigurationError(f"{variable} holds {mask(text)!r}; write it as {written[kind]}.")
+    if kind == "prometheus-textfile" and ("://" in rest or not rest.endswith(("/", ".prom"))):
+        raise ConfigurationError(
+            f"{variable} holds {mask(text)!r}, but node exporter only reads local files that end in .prom; "
+            "name such a file, or a folder with / at its end."
+        )
+    return SinkAddress(kind, rest.replace("%2C", ","), text)
+
+
+def _advice(variable: str, name: str) -> str:
+    other = next(setting for setting in WRITTEN if setting != variable)
+    if name in WRITTEN[other]:
+        return f"it belongs in {other}"
+    close = difflib.get_close_matches(name, list(WRITTEN[variable]), n=1)
+    if close:
+        return f"did you mean {next(way for kind, way in WRITTEN[variable].items() if kind == close[0])}?"[
+            :-1
+        ]
+    return f"write one of {', '.join(WRITTEN[variable].values())}"
+
+
+def _http(variable: str, kind: Kind, text: str, protocol: str, rest: str) -> SinkAddress:
+    try:
+        parts = urlsplit(f"{protocol}:{rest}")
+        usable = protocol in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        usable = False
+    if not usable or any(character.isspace() or not 32 < ord(character) < 127 for character in text):
+        raise ConfigurationError(
+            f"{variable} holds {mask(text)!r}, which is no address; write it as {WRITTEN[variable][kind]}."
+        )
+    netloc = parts.netloc.rpartition("@")[2]
+    bare = SplitResult(parts.scheme, netloc, parts.path, parts.query, "")
+    return SinkAddress(
+        kind,
+        urlunsplit(bare),
+        mask(text),
+        unquote(parts.username) if parts.username is not None else None,
+        unquote(parts.password) if parts.password is not None else None,
+    )
+
+
+def _cloudwatch(variable: str, text: str, namespace: str) -> SinkAddress:
+    namespace = namespace or DEFAULT_NAMESPACE
+    if not re.fullmatch(r"[A-Za-z0-9._\-/#: ]{1,255}", namespace) or namespace.upper().startswith("AWS/"):
+        raise ConfigurationError(
+            f"{variable} holds {text!r}; after cloudwatch: stands a namespace of at most 255 letters, digits "
+            "and ._-/# that does not start with AWS/, or nothing."
+        )
+    return SinkAddress("cloudwatch", namespace, f"cloudwatch:{namespace}")

@@ -1,0 +1,70 @@
+"""What sinks are told about one completed run."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from contract.analyzer import Metric
+from contract.datasets.window import Window
+from contract.documents.violations import Violation
+
+if TYPE_CHECKING:
+    from contract.settings import Settings
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """One completed run.
+
+    Parameters
+    ----------
+    monitor
+        ``data-quality``, ``model-quality``, ``bias`` or ``feature-attribution``.
+    violations
+        None when nothing was compared.
+    seconds
+        How long the run took until its files were written.
+    digest
+        Of what was found: equal for two runs that found the same in the same data, so that trying a job
+        again does not tell of its violations as if they were new.
+    """
+
+    monitor: str
+    endpoint: str | None
+    schedule: str | None
+    window: Window | None
+    dataset_source: str
+    output_path: str
+    rows: int
+    seconds: float
+    finished: datetime
+    metric_time: datetime | None
+    metrics: tuple[Metric, ...]
+    violations: tuple[Violation, ...] | None
+    digest: str
+
+
+def digest_of(settings: Settings, monitor: str, documents: Mapping[str, bytes]) -> str:
+    """Return 32 hexadecimal digits that stand for what a run found, and about what.
+
+    Parameters
+    ----------
+    documents
+        The files the run wrote, by name.
+    """
+    window = settings.window
+    about = (
+        monitor,
+        settings.sagemaker_endpoint_name or "",
+        settings.sagemaker_monitoring_schedule_name or "",
+        window.start.isoformat() if window else "",
+        window.end.isoformat() if window else "",
+    )
+    found = hashlib.sha256()
+    for part in (*(text.encode() for text in about), *(documents[name] for name in sorted(documents))):
+        found.update(len(part).to_bytes(8, "big") + part)
+    return found.hexdigest()[:32]
