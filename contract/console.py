@@ -13,12 +13,14 @@ from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
 import contract
+from contract.cluster.role import find_role
 from contract.errors import MonitorError
 from contract.outcome import shorten, write_message
 from contract.process import leave_out_pandas, limit_threads
 from contract.settings import Settings, build_parser, message_file, read_settings
 
 if TYPE_CHECKING:
+    from contract.cluster.leader import Cluster
     from contract.documents.violations import Violation
     from contract.monitor import Monitor
 
@@ -131,11 +133,21 @@ def run_program(command: Command, arguments: Sequence[str] | None = None) -> int
 
 
 def _run(settings: Settings, monitor: Monitor) -> tuple[int, str]:
+    role = find_role(settings, os.environ)
+    if role is not None:
+        # Imported late, as what follows: only a job on several hosts loads Dask.
+        from contract.cluster.run import run_on_several_hosts
+
+        return run_on_several_hosts(role, lambda cluster: _run_here(settings, monitor, cluster))
+    return _run_here(settings, monitor)
+
+
+def _run_here(settings: Settings, monitor: Monitor, cluster: Cluster | None = None) -> tuple[int, str]:
     # Imported late: NumPy and Arrow take longer to load than the settings take to check.
     from contract.job import run
 
     _log.info("Performing analysis with %s", settings.describe())
-    outcome = run(settings, monitor)
+    outcome = run(settings, monitor, cluster)
     decision = outcome.decision
     for note in outcome.notes:
         _log.warning("%s", note)

@@ -1,7 +1,7 @@
 """Where the work runs: splits are summarized side by side, summaries merged in order.
 
-Any `concurrent.futures.Executor` will do. The default is a pool of threads: the readers and the
-numerical code release the interpreter lock.
+The default is a pool of threads: the readers and the numerical code release the interpreter lock. Anything
+else that takes a split and returns a future will do, such as a cluster of hosts (`contract.cluster`).
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import logging
 import math
 import os
 from collections import deque
-from collections.abc import Iterator
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from contract.analyzer import AnyAnalyzer
 from contract.datasets.plan import Split
@@ -51,40 +51,87 @@ def summarize_splits(analyzer: AnyAnalyzer, splits: tuple[Split, ...], workers: 
     The merged summary, ``analyzer.empty()`` for no splits.
     """
     workers = min(workers or available_processors(), max(1, len(splits)))
-    summary = analyzer.empty()
     if workers == 1:
+        summary = analyzer.empty()
         for split in splits:
-            summary = analyzer.merge(summary, _summarize(analyzer, split))
+            summary = analyzer.merge(summary, summarize_split(analyzer, split))
         return summary
     executor = ThreadPoolExecutor(workers, thread_name_prefix="split")
     try:
-        for partial in _in_order(executor, analyzer, splits, ahead=2 * workers):
-            summary = analyzer.merge(summary, partial)
+        return merge_in_order(
+            analyzer,
+            splits,
+            submit=lambda split: executor.submit(summarize_split, analyzer, split),
+            ahead=lambda: 2 * workers,
+        )
     finally:
         # After a failure nobody waits for the splits still being read.
         executor.shutdown(wait=False, cancel_futures=True)
+
+
+class Pending(Protocol):
+    """The summary of a split that is being read somewhere."""
+
+    def result(self) -> Any:
+        """Wait for the summary and return it, or raise what reading raised."""
+
+    def cancel(self) -> Any:
+        """Do without it."""
+
+
+def merge_in_order(
+    analyzer: AnyAnalyzer,
+    splits: tuple[Split, ...],
+    submit: Callable[[Split], Pending],
+    ahead: Callable[[], int],
+) -> Any:
+    """Merge summaries in split order as they come, so the result is the same wherever they come from.
+
+    Parameters
+    ----------
+    analyzer
+        Merges.
+    splits
+        The pieces of the dataset.
+    submit
+        Has a split summarized elsewhere.
+    ahead
+        How many summaries may wait unmerged, so memory stays bounded; it is asked again for each split.
+
+    Returns
+    -------
+    The merged summary, ``analyzer.empty()`` for no splits.
+    """
+    summary = analyzer.empty()
+    for partial in _in_order(splits, submit, ahead):
+        summary = analyzer.merge(summary, partial)
     return summary
 
 
 def _in_order(
-    executor: Executor, analyzer: AnyAnalyzer, splits: tuple[Split, ...], ahead: int
+    splits: tuple[Split, ...], submit: Callable[[Split], Pending], ahead: Callable[[], int]
 ) -> Iterator[Any]:
-    """Yield summaries in split order with at most `ahead` unmerged, so memory stays bounded."""
-    waiting: deque[Future[Any]] = deque()
-    upcoming = iter(splits)
+    waiting: deque[Pending] = deque()
     try:
-        for split in upcoming:
-            waiting.append(executor.submit(_summarize, analyzer, split))
-            if len(waiting) >= ahead:
+        for split in splits:
+            waiting.append(submit(split))
+            while len(waiting) >= ahead():
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
     finally:
-        for future in waiting:
-            future.cancel()
+        for pending in waiting:
+            pending.cancel()
 
 
-def _summarize(analyzer: AnyAnalyzer, split: Split) -> Any:
+def summarize_split(analyzer: AnyAnalyzer, split: Split) -> Any:
+    """Return the summary of one split.
+
+    Raises
+    ------
+    DatasetError
+        When it holds text that is none; and whatever the reader and the analyzer raise.
+    """
     _log.debug("Reading %s", split.label)
     try:
         return analyzer.summarize(split.batches())

@@ -23,6 +23,7 @@ from contract.settings import Settings
 from contract.sinks.report import RunReport, digest_of
 
 if TYPE_CHECKING:
+    from contract.cluster.leader import Cluster
     from contract.sinks.delivery import Undelivered
 
 STATISTICS = "statistics.json"
@@ -46,8 +47,17 @@ class Outcome:
     notes: tuple[str, ...] = ()
 
 
-def run(settings: Settings, monitor: Monitor) -> Outcome:
+def run(settings: Settings, monitor: Monitor, cluster: Cluster | None = None) -> Outcome:
     """Run a baseline job (no baseline given, or no check wanted) or a monitoring job (baseline given).
+
+    Parameters
+    ----------
+    settings
+        What the job was told.
+    monitor
+        What kind of job it is.
+    cluster
+        Hosts that help; None where this one is alone.
 
     Raises
     ------
@@ -66,7 +76,7 @@ def run(settings: Settings, monitor: Monitor) -> Outcome:
     preprocessor = _preprocessor(settings)
     if settings.post_analytics_processor_script:
         load_postprocessor(settings.post_analytics_processor_script)  # its mistakes show before the work
-    plan, analyzer, summary = _summarize(settings, monitor, names, preprocessor)
+    plan, analyzer, summary = _summarize(settings, monitor, names, preprocessor, cluster)
     rows = analyzer.row_count(summary)
     _log.info("Read %d rows from %s in %.1f s", rows, settings.dataset_source, time.monotonic() - started)
     if rows == 0:
@@ -219,16 +229,34 @@ def _summarize(
     monitor: Monitor,
     names: tuple[str, ...] | None,
     preprocessor: Preprocessor | None,
+    cluster: Cluster | None,
 ) -> tuple[Plan, AnyAnalyzer, Any]:
     request, monitor = monitor.arranged(settings, dataset_request(settings, names, preprocessor))
     plan = plan_dataset(request)
     analyzer = make_analyzer(settings, monitor, plan)
+
+    def summarized(plan: Plan) -> Any:
+        if cluster is None:
+            return engine.summarize_splits(analyzer, plan.splits, settings.workers)
+        return cluster.summarize(analyzer, plan.splits, _sources(settings, request))
+
     try:
-        return plan, analyzer, engine.summarize_splits(analyzer, plan.splits, settings.workers)
+        return plan, analyzer, summarized(plan)
     except NotSplittable as reason:
         _log.info("Reading files whole: %s", reason)
     plan = plan_dataset(request, whole_files=True)
-    return plan, analyzer, engine.summarize_splits(analyzer, plan.splits, settings.workers)
+    return plan, analyzer, summarized(plan)
+
+
+def _sources(settings: Settings, request: DatasetRequest) -> tuple[str, ...]:
+    """Return the paths that all hosts of a job must see alike."""
+    paths = [
+        *(read.source for read in (request, *request.beside)),
+        request.ground_truth_source,
+        settings.record_preprocessor_script,
+        settings.model,
+    ]
+    return tuple(path for path in paths if path)
 
 
 def _explain_no_rows(settings: Settings, plan: Plan) -> None:

@@ -55,6 +55,17 @@ def sink_timeout(text: str) -> float:
     return _seconds("sink_timeout", text, "PT30S")
 
 
+def cluster_wait(text: str) -> float:
+    """Return ``cluster_wait`` in seconds.
+
+    Raises
+    ------
+    ConfigurationError
+        When it is no positive duration.
+    """
+    return _seconds("cluster_wait", text, "PT1M")
+
+
 def instant(text: str) -> datetime:
     """Return ``metric_time``; without an offset it is UTC.
 

@@ -69,6 +69,10 @@ class Settings:
     human_review_label_attribute: str | None
     human_review_id_attribute: str | None
     workers: int | None
+    dask_scheduler_address: str | None
+    cluster_leader_address: str | None
+    cluster_size: int | None
+    cluster_wait: float
     log_level: str
     validate_only: bool
     given: Mapping[str, str]
@@ -192,6 +196,7 @@ def read_settings(
     metrics_sinks = _attempt(mistakes, parse_sinks, "metrics_sinks", values["metrics_sinks"])
     event_sinks = _attempt(mistakes, parse_sinks, "event_sinks", values["event_sinks"])
     mistakes += setting_values.gate_mistakes(values)
+    cluster_wait = _attempt(mistakes, setting_values.cluster_wait, values["cluster_wait"])
     segment_by = _names(values["segment_by"])
     if segment_by and values["rules"] == "sagemaker":
         mistakes.append("segment_by needs rules=sound, because the originals have no segments")
@@ -255,6 +260,10 @@ def read_settings(
         human_review_label_attribute=values["human_review_label_attribute"],
         human_review_id_attribute=values["human_review_id_attribute"],
         workers=values["workers"],
+        dask_scheduler_address=values["dask_scheduler_address"],
+        cluster_leader_address=values["cluster_leader_address"],
+        cluster_size=values["cluster_size"],
+        cluster_wait=cluster_wait or 0.0,
         log_level=values["log_level"],
         validate_only=flags.validate,
         given=given,

@@ -337,6 +337,31 @@ VARIABLES: tuple[Variable, ...] = (
         monitors=_ANALYSES,
     ),
     Variable(
+        "dask_scheduler_address",
+        "Scheduler of a Dask cluster whose workers read the splits; they have this program, and see the same "
+        "files.",
+        monitors=_ANALYSES,
+        example="scheduler.example:8786",
+    ),
+    Variable(
+        "cluster_leader_address",
+        "Where pods of an Indexed Job of Kubernetes find the one with index 0, which leads them.",
+        monitors=_ANALYSES,
+        example="drift-0.drift:8786",
+    ),
+    Variable(
+        "cluster_size",
+        "Number of pods of an Indexed Job, its completions; the leader waits for them before it ends.",
+        kind="count",
+        monitors=_ANALYSES,
+    ),
+    Variable(
+        "cluster_wait",
+        "How long hosts of a job wait for each other, as an ISO 8601 duration or in seconds.",
+        default="PT1M",
+        monitors=_ANALYSES,
+    ),
+    Variable(
         "log_level",
         "Least severity that is logged.",
         kind="choice",

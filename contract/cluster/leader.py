@@ -1,0 +1,275 @@
+"""Leading a job on several hosts: splits go out, summaries come back and are merged here in split order.
+
+Nothing waits for workers: the leader starts with its own processors, and hosts join while it works. A worker
+that is lost costs the time of its splits, which others read again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import socket
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from contract import engine
+from contract.analyzer import AnyAnalyzer
+from contract.cluster import library
+from contract.cluster.evidence import gather
+from contract.cluster.remote import Parcel, compare_host, hold, pack, summarize_piece, unpack
+from contract.cluster.role import Role, split_address
+from contract.datasets.plan import Split
+from contract.errors import ConfigurationError, MonitorError
+
+_CLOSING_SECONDS = 5.0
+_POLLING_SECONDS = 0.05
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class Cluster:
+    """The hosts that a job is divided over.
+
+    Parameters
+    ----------
+    role
+        Of this host.
+    client
+        Dask's.
+    started
+        When the leader was ready, on the monotonic clock.
+    """
+
+    role: Role
+    client: Any
+    started: float
+    _seen: dict[str, str] = field(default_factory=dict, init=False)
+
+    def summarize(self, analyzer: AnyAnalyzer, splits: tuple[Split, ...], sources: Sequence[str]) -> Any:
+        """Summarize every split somewhere and merge the summaries in split order.
+
+        Parameters
+        ----------
+        analyzer
+            What to compute; it is pickled.
+        splits
+            The pieces of the dataset; they are pickled.
+        sources
+            Paths that every host must see as this one does.
+
+        Raises
+        ------
+        InputError
+            When a host sees other files, or a split cannot be read.
+        MonitorError
+            When the cluster is lost, or a split takes one worker after the other with it.
+        """
+        parcel = _parcel(analyzer, splits, sources)
+        if parcel is None or len(splits) < 2:
+            summary = engine.summarize_splits(analyzer, splits, self.role.threads)
+        else:
+            summary = self._divide(analyzer, parcel, splits)
+        self._wait_for_hosts()
+        if parcel is not None:
+            self._compare(parcel)
+        return summary
+
+    def _divide(self, analyzer: AnyAnalyzer, parcel: bytes, splits: tuple[Split, ...]) -> Any:
+        self._require_workers()
+        distributed = library.load()
+        token = uuid.uuid4().hex
+        held = self.client.submit(hold, parcel, key=f"analyzer-{token}", pure=False)
+
+        def submit(split: Split) -> engine.Pending:
+            key = f"split-{uuid.uuid4().hex}"
+            future = self.client.submit(summarize_piece, token, held, pack(split), key=key, pure=False)
+            return _Piece(future, split.label)
+
+        try:
+            return engine.merge_in_order(analyzer, splits, submit, ahead=self._ahead)
+        except distributed.KilledWorker as error:
+            raise MonitorError(_lost_again(error, splits)) from error
+        except (distributed.CancelledError, distributed.comm.CommClosedError, OSError) as error:
+            raise MonitorError(
+                f"The Dask scheduler at {self.role.address} was lost while the data was read "
+                f"({type(error).__name__}: {error}); run the job again."
+            ) from error
+
+    def _ahead(self) -> int:
+        """Return how many summaries may wait; log who came and who went."""
+        threads = library.threads_of(self.client)
+        for address in [address for address in self._seen if address not in threads]:
+            _log.warning("Lost %s; others read its splits again", self._seen.pop(address))
+        if any(address not in self._seen for address in threads):
+            names = library.names_of(self.client)
+            for address in threads:
+                if address not in self._seen:
+                    self._seen[address] = names.get(address, address)
+                    _log.info("%s reads %d splits at once", self._seen[address], threads[address])
+        return 2 * max(1, sum(threads.values()))
+
+    def _require_workers(self) -> None:
+        """Wait for the first worker of a cluster that exists already."""
+        deadline = self.started + self.role.seconds_to_wait
+        while not library.threads_of(self.client):
+            if time.monotonic() > deadline:
+                raise ConfigurationError(
+                    f"The Dask cluster at {self.role.address} had no worker for "
+                    f"{self.role.seconds_to_wait:g} seconds; start workers, or raise cluster_wait."
+                )
+            time.sleep(_POLLING_SECONDS)
+
+    def _wait_for_hosts(self) -> None:
+        """Wait for hosts that have not come: they would look for a leader that is gone."""
+        deadline = self.started + self.role.seconds_to_wait
+        expected = set(self.role.hosts) - {self.role.name}
+        came = {library.host_name(name) for name in self._seen.values()}
+        while expected - came:
+            came |= {library.host_name(name) for name in library.names_of(self.client).values()}
+            if time.monotonic() > deadline:
+                absent = ", ".join(sorted(expected - came))
+                _log.warning(
+                    "Did without %s: not there within %g seconds (cluster_wait)",
+                    absent,
+                    self.role.seconds_to_wait,
+                )
+                return
+            time.sleep(_POLLING_SECONDS)
+
+    def _compare(self, parcel: bytes) -> None:
+        """Make sure that all hosts see the same files, those included that had nothing to read."""
+        try:
+            hosts = self.client.run(compare_host, parcel, on_error="return")
+        except OSError as error:  # a worker left meanwhile
+            _log.info("Not all hosts could be compared: %s", error)
+            return
+        for answer in hosts.values():
+            if isinstance(answer, MonitorError):
+                raise answer
+            if isinstance(answer, BaseException):
+                _log.info("A host could not be compared: %s", answer)
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """The packed summary of a split, on its way."""
+
+    future: Any
+    label: str
+
+    def result(self) -> Any:
+        return unpack(self.future.result())
+
+    def cancel(self) -> None:
+        self.future.cancel()
+
+
+@contextlib.contextmanager
+def open_cluster(role: Role) -> Iterator[Cluster]:
+    """Form the cluster, or connect with the one there is; when the block ends the workers are let go.
+
+    Parameters
+    ----------
+    role
+        A leader's or a client's.
+
+    Raises
+    ------
+    ConfigurationError
+        When the address cannot be listened on, or no scheduler answers there.
+    """
+    distributed = library.load()
+    security = distributed.Security()
+    if role.kind == "client":
+        with _connected(distributed, role, security) as client:
+            yield Cluster(role, client, time.monotonic())
+        return
+    local = _start(distributed, role, security)
+    try:
+        client = distributed.Client(local, set_as_default=False)
+        try:
+            yield Cluster(role, client, time.monotonic())
+        finally:
+            client.close(timeout=_CLOSING_SECONDS)
+    finally:
+        # Tells the workers that they are no longer needed.
+        local.close(timeout=_CLOSING_SECONDS)
+
+
+def _start(distributed: Any, role: Role, security: Any) -> Any:
+    """Return a scheduler with a worker, both in this process."""
+    host, port = split_address(role.address)
+    try:
+        return distributed.LocalCluster(
+            n_workers=1,
+            processes=False,
+            threads_per_worker=role.threads or engine.available_processors(),
+            name=f"leader-{uuid.uuid4().hex}",
+            host=_own_address(host),
+            scheduler_port=port,
+            protocol=f"{library.protocol(security)}://",
+            dashboard_address="127.0.0.1:0",
+            worker_dashboard_address="127.0.0.1:0",
+            security=security,
+            silence_logs=False,
+            memory_limit=0,
+            local_directory=library.scratch_folder(),
+        )
+    except (OSError, RuntimeError) as error:
+        raise ConfigurationError(
+            f"The leader cannot listen on port {port} ({error.__cause__ or error}); free the port, or name "
+            "another one in cluster_leader_address."
+        ) from error
+
+
+@contextlib.contextmanager
+def _connected(distributed: Any, role: Role, security: Any) -> Iterator[Any]:
+    address = library.url(role.address, security)
+    try:
+        client = distributed.Client(
+            address, timeout=role.seconds_to_wait, set_as_default=False, security=security
+        )
+    except (OSError, TimeoutError, ValueError) as error:
+        raise ConfigurationError(
+            f"No Dask scheduler answers at {address} (dask_scheduler_address) within "
+            f"{role.seconds_to_wait:g} seconds: {error}; start it, or correct the address."
+        ) from error
+    try:
+        yield client
+    finally:
+        client.close(timeout=_CLOSING_SECONDS)
+
+
+def _own_address(leader: str) -> str:
+    """Return the address of this host that others reach it by.
+
+    The leader's name, where this host can resolve it: a pod may know its service's name later than it
+    starts, so the name of the host comes second.
+    """
+    for name in (leader, socket.gethostname()):
+        with contextlib.suppress(OSError):
+            for *_, address in socket.getaddrinfo(name, None, type=socket.SOCK_STREAM):
+                with contextlib.suppress(OSError), socket.create_server((str(address[0]), 0)):
+                    return str(address[0])
+    return "0.0.0.0"  # noqa: S104 - the last resort, for hosts that do not know their own name
+
+
+def _parcel(analyzer: AnyAnalyzer, splits: tuple[Split, ...], sources: Sequence[str]) -> bytes | None:
+    """Return what every worker needs, None when it cannot travel."""
+    try:
+        pack(splits[:1])
+        return pack(Parcel(analyzer, gather(sources)))
+    except (TypeError, AttributeError, ValueError) as error:  # what pickling raises, PicklingError included
+        _log.warning("This job cannot be divided over hosts, so the leader works alone: %s", error)
+    return None
+
+
+def _lost_again(error: Any, splits: tuple[Split, ...]) -> str:
+    return (
+        f"Several workers were lost one after the other over the same of {len(splits)} splits ({error}); "
+        "give the workers more memory, or fewer splits at once (workers=1)."
+    )

@@ -1,0 +1,137 @@
+"""What this host is to a job that several hosts run: the leader, a worker, or a client of a cluster."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from contract.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from contract.settings import Settings
+
+RESOURCE_CONFIG = Path("/opt/ml/config/resourceconfig.json")
+COMPLETION_INDEX = "JOB_COMPLETION_INDEX"
+PORT = 8786
+SECONDS_TO_WAIT = 60.0
+
+
+@dataclass(frozen=True)
+class Role:
+    """The part of one host.
+
+    Parameters
+    ----------
+    kind
+        ``leader`` runs the scheduler, works, decides and writes; ``worker`` summarizes splits;
+        ``client`` leads a job on a cluster that exists already.
+    name
+        Of this host, for messages.
+    address
+        Of the scheduler: ``host:port``, or a URL that Dask understands.
+    hosts
+        The names of all hosts; empty where nobody knows them.
+    seconds_to_wait
+        How long hosts wait for each other.
+    threads
+        Splits that this host reads at once; None for its processors.
+    """
+
+    kind: Literal["leader", "worker", "client"]
+    name: str
+    address: str
+    hosts: tuple[str, ...] = ()
+    seconds_to_wait: float = SECONDS_TO_WAIT
+    threads: int | None = None
+
+
+def find_role(
+    settings: Settings, environment: Mapping[str, str], resource_config: Path = RESOURCE_CONFIG
+) -> Role | None:
+    """Return what this host is to the job; None when the job has one host.
+
+    A cluster named by ``dask_scheduler_address`` comes first, then an Indexed Job of Kubernetes
+    (``cluster_leader_address`` and ``JOB_COMPLETION_INDEX``), then the instances of a SageMaker job.
+
+    Parameters
+    ----------
+    settings
+        Of the job.
+    environment
+        Of the process: Kubernetes tells a pod its index there.
+    resource_config
+        Where SageMaker lists the instances.
+
+    Raises
+    ------
+    ConfigurationError
+        When an address, the index or SageMaker's file cannot be understood.
+    """
+    seconds = SECONDS_TO_WAIT if settings.cluster_wait is None else settings.cluster_wait
+    if settings.dask_scheduler_address:
+        address = settings.dask_scheduler_address
+        _require_port("dask_scheduler_address", address)
+        return Role("client", "client", address, (), seconds, settings.workers)
+    if settings.cluster_leader_address:
+        return _indexed(settings, environment, settings.cluster_leader_address, seconds)
+    config = _instances(resource_config)
+    if config is None:
+        return None
+    current, hosts = config
+    leader = hosts[0]
+    kind: Literal["leader", "worker"] = "leader" if current == leader else "worker"
+    return Role(kind, current, f"{leader}:{PORT}", hosts, seconds, settings.workers)
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """Return host and port of an address that `find_role` accepted."""
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    return host.strip("[]"), int(port)
+
+
+def _indexed(settings: Settings, environment: Mapping[str, str], address: str, seconds: float) -> Role:
+    if ":" not in address:
+        address = f"{address}:{PORT}"
+    _require_port("cluster_leader_address", address)
+    index = environment.get(COMPLETION_INDEX, "")
+    if not index.isdecimal():
+        raise ConfigurationError(
+            f"cluster_leader_address is set, but {COMPLETION_INDEX} is {index!r}, so this pod does not know "
+            "whether it leads; use a Job with completionMode: Indexed, or set it: 0 leads, others work."
+        )
+    hosts = tuple(f"pod {number}" for number in range(settings.cluster_size or 0))
+    kind: Literal["leader", "worker"] = "leader" if int(index) == 0 else "worker"
+    return Role(kind, f"pod {int(index)}", address, hosts, seconds, settings.workers)
+
+
+def _require_port(variable: str, address: str) -> None:
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port) < 65_536:
+        raise ConfigurationError(
+            f"{variable} is {address!r}; use host and port, such as scheduler.example:{PORT}."
+        )
+
+
+def _instances(path: Path) -> tuple[str, tuple[str, ...]] | None:
+    """Return this instance and all of them in order, None for a job with one instance."""
+    try:
+        config: Any = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(
+            f"{path} cannot be read as JSON ({error}); SageMaker lists the instances of a job there."
+        ) from error
+    hosts = config.get("hosts") if isinstance(config, dict) else None
+    if not isinstance(hosts, list) or not all(isinstance(host, str) for host in hosts):
+        raise ConfigurationError(f"{path} has no list of hosts; SageMaker lists a job's instances there.")
+    current = config.get("current_host")
+    if len(hosts) < 2:
+        return None
+    if current not in hosts:
+        raise ConfigurationError(f"{path}: current_host {current!r} is none of its hosts {', '.join(hosts)}.")
+    # Every instance must name the same leader, whatever the order of the list.
+    return str(current), tuple(sorted(hosts))
