@@ -1,0 +1,1 @@
+"""The command that takes schedules out of the closed services."""
