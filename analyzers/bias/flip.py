@@ -22,6 +22,7 @@ _MISSING_VALUES = (
     f"missing values. See {_GUIDE} You can find a list of all estimators that handle NaN values at the "
     f"following page: {_GUIDE}#estimators-that-handle-nan-values"
 )
+_INFINITE = "Input X contains infinity or a value too large for dtype('float64')."
 _NO_ROWS = "The flip test needs rows without missing values in the group and outside it"
 
 
@@ -56,19 +57,20 @@ def flip_of(sample: RowSample, group: Group, prediction: str, reading: Reading, 
         named = f": {listing(text)}" if reading.leave_out else ""
         return Flip(None, f"{_NOT_NUMERIC}{named}")
     thin(sample)
-    features = sample.matrix()[:, [name not in group.columns for name in names]]
+    features = sample.matrix(np.array([name not in group.columns for name in names], dtype=np.bool_))
     kept = {column: sample.places_of(column) for column in (*group.columns, prediction)}
-    usable = ~np.isnan(features).any(axis=1)
+    with np.errstate(invalid="ignore"):
+        usable = ~np.isnan(features @ np.zeros(features.shape[1]))  # infinite times zero is NaN, too
     notes = []
     if reading.leave_out:
         for places in kept.values():
             usable &= places > 0
-        features = features[usable]
-        kept = {column: places[usable] for column, places in kept.items()}
         if not usable.all():
+            features = features[usable]
+            kept = {column: places[usable] for column, places in kept.items()}
             notes.append(f"{rows_lacking(int((~usable).sum()), 'a value')} of the flip test (FT).")
     elif not usable.all():
-        return Flip(None, _MISSING_VALUES)
+        return Flip(None, _MISSING_VALUES if np.isnan(features).any() else _INFINITE)
     inside = group.contains({column: places.astype(np.int64) for column, places in kept.items()})
     if reading.predictions is None or not inside.any() or inside.all():
         return Flip(None, _NO_ROWS, notes)

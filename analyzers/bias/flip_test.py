@@ -66,8 +66,7 @@ def flip_test(
     k = _VOTERS if len(others) >= _FEWEST_FOR_VOTERS else 1
     points, voters = _without_copies(others, answers, k)
     queries, copies = distinct_rows(group)
-    pairs = len(points) * len(queries)
-    if pairs > most_pairs and compares_all(points, k):
+    if len(points) * len(queries) > most_pairs and compares_all(points, k):
         asked = _sampled(len(queries), most_pairs // len(points), seed)
         kept = np.isin(copies, asked)
         queries, copies = queries[asked], np.searchsorted(asked, copies[kept])
@@ -92,6 +91,9 @@ class _Voters:
 def _without_copies(others: Floats, answers: Flags, k: int) -> tuple[Floats, _Voters]:
     """Return distinct points, and the first k rows of each as voters."""
     points, inverse = distinct_rows(others)
+    if len(points) == len(others):
+        own = np.column_stack((np.zeros_like(inverse), np.tile(answers[:, None], k)))
+        return points, _Voters(np.ones_like(inverse), own.astype(np.int64))
     order = np.argsort(inverse, kind="stable")
     point_of = inverse[order]
     starts = np.searchsorted(point_of, np.arange(len(points)))

@@ -39,9 +39,11 @@ def nearest(points: Floats, queries: Floats, k: int) -> Indices:
     if points.shape[1] == 0 or len(queries) == 0:
         return np.tile(np.arange(k, dtype=np.int64), (len(queries), 1))
     # Columns of much variance first: distances grow quickly, and neighbouring queries visit the same rows.
-    order = np.argsort(-points.var(axis=0), kind="stable")
-    points, queries = points[:, order], queries[:, order]
-    return _by_blocks(points, queries, k) if compares_all(points, k) else _by_tree(points, queries, k)
+    variances = points.var(axis=0)
+    order = np.argsort(-variances, kind="stable")
+    if _compares_all(len(points), variances, k):
+        return _by_blocks(points[:, order], queries[:, order], k)
+    return _by_tree(points, queries, k, order)
 
 
 def distinct_rows(rows: Floats) -> tuple[Floats, Indices]:
@@ -50,7 +52,11 @@ def distinct_rows(rows: Floats) -> tuple[Floats, Indices]:
     Rows are told apart by a hash, which is many times quicker than sorting them, and compared in full to be
     sure.
     """
-    _, first, inverse = np.unique(_hashes(rows), return_index=True, return_inverse=True)
+    hashes = _hashes(rows)
+    ordered = np.sort(hashes)
+    if (ordered[1:] != ordered[:-1]).all():
+        return rows, np.arange(len(rows), dtype=np.int64)
+    _, first, inverse = np.unique(hashes, return_index=True, return_inverse=True)
     order = np.argsort(first, kind="stable")
     rank = np.empty_like(order)
     rank[order] = np.arange(len(order))
@@ -72,7 +78,11 @@ def _hashes(rows: Floats) -> npt.NDArray[np.uint64]:
 
 def compares_all(points: Floats, k: int) -> bool:
     """Return whether `nearest` compares every query with every point."""
-    return len(points) > 4 * k * _CHUNK and directions(points.var(axis=0)) > _MOST_TREE_DIRECTIONS
+    return _compares_all(len(points), points.var(axis=0), k)
+
+
+def _compares_all(points: int, variances: Floats, k: int) -> bool:
+    return points > 4 * k * _CHUNK and directions(variances) > _MOST_TREE_DIRECTIONS
 
 
 def directions(variances: Floats) -> float:
@@ -81,14 +91,14 @@ def directions(variances: Floats) -> float:
     return float(variances.sum()) ** 2 / squares if squares > 0.0 else 0.0
 
 
-def _by_tree(points: Floats, queries: Floats, k: int) -> Indices:
+def _by_tree(points: Floats, queries: Floats, k: int, order: Indices) -> Indices:
     # Imported here since only this test needs it.
     from scipy.spatial import cKDTree
 
-    rows = np.argsort(points[:, 0], kind="stable")
-    asked = np.argsort(queries[:, 0], kind="stable")
-    tree = cKDTree(points[rows], leafsize=16, balanced_tree=False, compact_nodes=False)
-    _, found = tree.query(queries[asked], k=k, workers=-1)
+    rows = np.argsort(points[:, order[0]], kind="stable")
+    asked = np.argsort(queries[:, order[0]], kind="stable")
+    tree = cKDTree(points[rows[:, None], order], leafsize=16, balanced_tree=False, compact_nodes=False)
+    _, found = tree.query(queries[asked[:, None], order], k=k, workers=-1)
     places = np.empty((len(queries), k), dtype=np.int64)
     places[asked] = rows[np.asarray(found).reshape(len(queries), k)]
     return places

@@ -130,10 +130,22 @@ def spread(name: str, value: float, draws: Floats) -> Spread | None:
     defined = draws[~np.isnan(draws)]
     if defined.size < RESAMPLES // 2 or math.isnan(value):
         return None
-    low, lower, upper, high = (float(bound) for bound in np.quantile(defined, _LEVELS))
+    low, lower, upper, high = _quantiles(defined)
     low, high = _from_scale(name, low, high)
     lower, upper = _from_scale(name, lower, upper)
     return Spread((upper - lower) / 2.0, (min(low, value), max(high, value)))
+
+
+def _quantiles(draws: Floats) -> list[float]:
+    """Return the draws at `_LEVELS`, interpolated as NumPy does, without what its import drags along."""
+    ordered = np.sort(draws)
+    places = np.array(_LEVELS) * (ordered.size - 1)
+    below = np.floor(places).astype(np.int64)
+    left, right = ordered[below], ordered[below + 1]
+    with np.errstate(invalid="ignore"):  # between equal infinities
+        between = left + (places - below) * (right - left)
+    quantiles: list[float] = np.where(left == right, left, between).tolist()
+    return quantiles
 
 
 def spreads(

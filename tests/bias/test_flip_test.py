@@ -62,7 +62,7 @@ def test_both_searches_are_exact() -> None:
     for width in (1, 3, 9):
         points, queries = generator.normal(size=(3_000, width)), generator.normal(size=(200, width))
         expected = np.argsort(((queries[:, None] - points[None]) ** 2).sum(axis=2), axis=1)[:, :5]
-        np.testing.assert_array_equal(neighbours._by_tree(points, queries, 5), expected)
+        np.testing.assert_array_equal(neighbours._by_tree(points, queries, 5, np.arange(width)), expected)
         np.testing.assert_array_equal(neighbours._by_blocks(points, queries, 5), expected)
         # Far from the origin, squares lose digits; the nearest few are compared without them.
         np.testing.assert_array_equal(neighbours._by_blocks(points + 1e5, queries + 1e5, 5), expected)
