@@ -6,6 +6,7 @@ file and scores some rows; what happens to it is known before this process does 
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import signal
 import time
@@ -40,6 +41,7 @@ def harm_of(attempt: Callable[[], Any], size: int) -> str | None:
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, 1)
             os.dup2(nowhere, 2)
+            faulthandler.disable()  # its file may be another than the standard error
             attempt()
         finally:
             os._exit(0)
