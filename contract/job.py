@@ -66,12 +66,12 @@ def run(settings: Settings, monitor: Monitor, cluster: Cluster | None = None) ->
     """
     started = time.monotonic()
     storage.prepare_output(settings.output_path)
-    if settings.register_new_baseline:
-        storage.prepare_output(settings.register_new_baseline, "register_new_baseline")
     sinks = metrics.open_sinks(settings)
     settings = monitor.adjusted(settings)
     files = load_documents(settings, monitor)
     baseline = read_baseline(settings, files)
+    if settings.register_new_baseline:
+        storage.prepare_output(settings.register_new_baseline, "register_new_baseline")
     names = column_names(baseline, files)
     preprocessor = _preprocessor(settings)
     if settings.post_analytics_processor_script:
@@ -189,7 +189,8 @@ def _find(settings: Settings, given: str | None, names: tuple[str, ...], variabl
         return storage.resolve_document(given, names, variable)
     except DocumentError as error:
         if not settings.skip_check:
-            raise
+            hint = "; skip_check=Enabled makes the first baseline." if settings.register_new_baseline else "."
+            raise DocumentError(error.message.rstrip(".") + hint) from error
         _log.info("Going on without it, since the check is skipped: %s", error.message)
         return None
 

@@ -9,6 +9,7 @@ Data is streamed, never copied to disk.
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import os
 import re
@@ -371,7 +372,10 @@ def _s3() -> S3FileSystem:
 
 
 def _key(path: str) -> str:
-    return path[len(_S3) :].rstrip("/")
+    key = path[len(_S3) :].rstrip("/")
+    if "//" in key:
+        raise OSError(errno.EINVAL, "two slashes stand next to each other; take one out")
+    return key
 
 
 def _exists(info: Any) -> bool:
