@@ -28,11 +28,11 @@ class Mistakes:
         texts = list(dict.fromkeys(self.texts))
         if not texts:
             return
+        end = "" if texts[-1].endswith("?") else "."
         if len(texts) == 1:
-            end = "" if texts[0].endswith("?") else "."
             raise ConfigurationError(f"{self.where}: {texts[0]}{end}")
         numbered = "; ".join(f"({number}) {text}" for number, text in enumerate(texts, start=1))
-        raise ConfigurationError(f"{self.where}: {len(texts)} members are wrong: {numbered}.")
+        raise ConfigurationError(f"{self.where}: {len(texts)} members are wrong: {numbered}{end}")
 
 
 class JsonObject:
