@@ -11,8 +11,8 @@ from contract.schedules.yaml_text import dump
 HOW = (
     (
         "Push the image to a repository of your account, then: aws cloudformation deploy --template-file "
-        "FILE --stack-name NAME --capabilities CAPABILITY_IAM --parameter-overrides Image=... (AlarmTopic=..., "
-        "RetrainingPipeline=... if you have them)"
+        "FILE --stack-name NAME --capabilities CAPABILITY_IAM --parameter-overrides Image=... (and "
+        "AlarmTopic=..., RetrainingPipeline=... if you have them)"
     ),
 )
 # Not what the other orchestrators need told: this one mounts and collects as the original did.

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from imported import LABELLED, MONITORS, SCHEDULES, descriptions, import_schedule
+from imported_schedules import LABELLED, MONITORS, SCHEDULES, descriptions, import_schedule
 from kubernetes_validate import validate as validate_kubernetes
 
 from containers.import_schedule import main as command
@@ -213,7 +213,7 @@ def test_the_service_itself_can_be_asked(monkeypatch: pytest.MonkeyPatch) -> Non
         ),
         (tuple(descriptions("bias")[:2]), "describe-endpoint --endpoint-name churn"),
         ((str(SCHEDULES / "missing.json"),), "missing.json cannot be read"),
-        ((str(SCHEDULES.parent / "imported.py"),), "not an object"),
+        ((str(SCHEDULES.parent.parent / "imported_schedules.py"),), "not an object"),
         ((*descriptions("bias"), descriptions("bias")[0]), "give one schedule at a time"),
     ],
 )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from containers.import_schedule.main import main
 
-SCHEDULES = Path(__file__).parent / "schedules"
+SCHEDULES = Path(__file__).parent / "orchestrators" / "schedules"
 MONITORS = ("data-quality", "model-quality", "bias", "feature-attribution")
 LABELLED = ("model-quality", "bias")
 

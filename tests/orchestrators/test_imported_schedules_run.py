@@ -1,0 +1,92 @@
+"""Imported schedules at work: every step of every type, from and to a server that speaks S3."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+import yaml
+from imported_schedules import MONITORS, descriptions, import_schedule
+from job_runner import environment
+from s3_server import ACCESS, SECRET
+from schedule_world import options, reports, start, write_world
+
+from containers.bias.main import main as monitor_bias
+from containers.data_quality.main import main as monitor_data_quality
+from containers.feature_attribution.main import main as monitor_feature_attribution
+from containers.model_quality.main import main as monitor_model_quality
+from containers.model_quality.merge import main as merge_ground_truth
+from contract.datasets import storage
+
+pytest.importorskip("xgboost")
+COMMANDS = {
+    "monitor-data-quality": monitor_data_quality,
+    "monitor-model-quality": monitor_model_quality,
+    "monitor-bias": monitor_bias,
+    "monitor-feature-attribution": monitor_feature_attribution,
+    "merge-ground-truth": merge_ground_truth,
+}
+
+
+@pytest.fixture(scope="module")
+def world(s3_server: tuple[Path, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder whose folders are buckets, filled."""
+    buckets, _ = s3_server
+    write_world(buckets, tmp_path_factory.mktemp("scratch"))
+    return buckets
+
+
+@pytest.fixture
+def credentials(s3_server: tuple[Path, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the standard chain finds: an endpoint of one's own, and keys."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_server[1])
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_REQUEST_CHECKSUM_CALCULATION", "when_required")
+    storage._s3.cache_clear()
+
+
+@pytest.mark.parametrize("monitor", MONITORS)
+@pytest.mark.parametrize("target", ["kubernetes", "sagemaker"])
+@pytest.mark.usefixtures("credentials")
+def test_an_imported_schedule_does_its_work(
+    monitor: str, target: str, world: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    reported = reports(world, monitor)
+    steps = processing_job(monitor) if target == "sagemaker" else containers(monitor)
+    for command, variables in steps:
+        message = tmp_path / "message"
+        settings = {**variables, "start_time": start(monitor), "output_message_file": str(message)}
+        with environment(settings):
+            exit_code = COMMANDS[command]([])
+        log = capfd.readouterr().err
+        assert exit_code == 0, log
+        assert SECRET not in log + message.read_text()
+        assert ACCESS not in log + message.read_text()
+    found = json.loads((reported / "constraint_violations.json").read_text(encoding="utf-8"))
+    assert found["violations"]
+    assert message.read_text().startswith("CompletedWithViolations")
+    (reported / "constraint_violations.json").unlink()
+
+
+def containers(monitor: str) -> list[tuple[str, dict[str, str]]]:
+    text = import_schedule("--to", "kubernetes", *options(monitor), *descriptions(monitor))
+    pod = yaml.safe_load(text)["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    return [
+        (container["command"][0], {entry["name"]: entry["value"] for entry in container["env"]})
+        for container in [*pod.get("initContainers", []), *pod["containers"]]
+    ]
+
+
+def processing_job(monitor: str) -> list[tuple[str, dict[str, str]]]:
+    text = import_schedule("--to", "sagemaker", *options(monitor), *descriptions(monitor))
+    target = yaml.safe_load(text)["Resources"]["Schedule"]["Properties"]["Target"]
+    request = json.loads(target["Input"]["Fn::Sub"])
+    (command,) = request["AppSpecification"]["ContainerEntrypoint"]
+    return [(command, request["Environment"])]
