@@ -1,4 +1,4 @@
-"""Decisions as Clarify's bias-drift monitor made them: |current| > |baseline|, without tolerance.
+"""Decisions as Clarify's bias-drift monitor made them: |current| > |baseline|, to the precision of floats.
 
 Spec section 4.3: found from the service's own decisions. Sizes are compared, so signs do not count, and DI is
 compared by size too, although a smaller DI is the worse one.
@@ -23,6 +23,8 @@ from contract.documents.bias import (
 from contract.documents.violations import Violation, Violations
 
 CHECK_TYPE = "bias_drift_check"
+# Metrics are sums over rows or strata; other orders of addition change the last digits by less than this.
+_SAME_RELATIVE, _SAME_ABSOLUTE = 1e-12, 1e-15
 STAGES: tuple[Stage, ...] = ("post", "pre")
 Pair = tuple[Stage, FacetStatistics, MetricValue, MetricValue]
 
@@ -40,7 +42,7 @@ def check_sagemaker(statistics: BiasStatistics, constraints: BiasConstraints) ->
         if metric.value is None or before.value is None:
             without.setdefault(group_text(facet), []).append(metric.name)
             continue
-        violated = abs(metric.value) > abs(before.value)
+        violated = _is_larger(abs(metric.value), abs(before.value))
         text = requirement_text(metric.value, before.value)
         if violated:
             violations.append(violation(facet, metric.name, text))
@@ -58,6 +60,11 @@ def check_sagemaker(statistics: BiasStatistics, constraints: BiasConstraints) ->
         *_ignored(constraints),
     ]
     return Decision(Violations(violations, {"version": "1.0"}), tuple(findings), tuple(notes))
+
+
+def _is_larger(size: float, limit: float) -> bool:
+    """Return whether a size is larger; in their last digits the same rows may differ (GE, by their order)."""
+    return size > limit and not math.isclose(size, limit, rel_tol=_SAME_RELATIVE, abs_tol=_SAME_ABSOLUTE)
 
 
 def pairs(statistics: BiasStatistics, constraints: BiasConstraints) -> Iterator[Pair]:

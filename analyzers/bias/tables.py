@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from analyzers.bias.cells import Floats
+from analyzers.bias.cells import Floats, as_number
+from analyzers.bias.column_summary import Beyond, Kept
 from analyzers.bias.selection import Flags, Selection
 from analyzers.bias.summary import BiasSummary, SummaryPlan
 
@@ -49,14 +52,19 @@ class Group:
 
 @dataclass(frozen=True)
 class Cells:
-    """The occupied cells of a facet's table: places by column, and rows in each."""
+    """The occupied cells of a facet's table: places by column, rows in each, and each cell's stratum.
+
+    Strata are numbered in the order of their values, in which Clarify adds them up; none is -1.
+    """
 
     places: Places
     rows: Floats
+    strata: npt.NDArray[np.int64]
 
     def where(self, kept: Flags) -> Cells:
         """Return only some of the cells."""
-        return Cells({name: places[kept] for name, places in self.places.items()}, self.rows[kept])
+        places = {name: places[kept] for name, places in self.places.items()}
+        return Cells(places, self.rows[kept], self.strata[kept])
 
 
 @dataclass(frozen=True)
@@ -107,7 +115,27 @@ def cells_of(summary: BiasSummary, plan: SummaryPlan, facet: int) -> Cells:
     """Return the occupied cells of a facet's table."""
     table = summary.tables[facet]
     occupied = np.nonzero(table)
-    return Cells(dict(zip(plan.axes[facet], occupied, strict=True)), table[occupied])
+    places = dict(zip(plan.axes[facet], occupied, strict=True))
+    column = plan.request.group_variable
+    strata = np.full(len(occupied[0]), -1)
+    if column is not None:
+        strata = _ranks(summary.columns[column].values)[places[column]]
+    return Cells(places, table[occupied], strata)
+
+
+def _ranks(values: Sequence[Kept]) -> npt.NDArray[np.int64]:
+    """Return for each place the rank of its value, numbers before text; -1 for missing cells."""
+    ordered = sorted(range(len(values)), key=lambda index: _sort_key(values[index]))
+    ranks = np.full(len(values) + 1, -1, dtype=np.int64)
+    ranks[np.array(ordered, dtype=np.int64) + 1] = np.arange(len(values))
+    return ranks
+
+
+def _sort_key(value: Kept) -> tuple[int, float, str]:
+    if isinstance(value, (str, Beyond)):
+        return (1, 0.0, value if isinstance(value, str) else "")
+    number = as_number(value)
+    return (0, math.inf if number is None else number, "")
 
 
 def counts_of(cells: Cells, group: Group, reading: Reading, plan: SummaryPlan) -> Counts:
@@ -135,8 +163,8 @@ def _counted(
     has_labels, has_predictions = reading.labels is not None, reading.predictions is not None
     return Counts(
         confusion=confusion,
-        label_strata=_strata(cells, column, inside, observed) if column and has_labels else None,
-        prediction_strata=_strata(cells, column, inside, predicted) if column and has_predictions else None,
+        label_strata=_strata(cells, inside, observed) if column and has_labels else None,
+        prediction_strata=_strata(cells, inside, predicted) if column and has_predictions else None,
         missing=missing,
         incomplete=incomplete,
     )
@@ -169,10 +197,10 @@ def _outcome(cells: Cells, column: str | None, selection: Selection | None) -> n
     return selection.chosen[cells.places[column]].astype(np.int64)
 
 
-def _strata(cells: Cells, column: str, inside: Flags, outcome: npt.NDArray[np.int64]) -> Floats:
+def _strata(cells: Cells, inside: Flags, outcome: npt.NDArray[np.int64]) -> Floats:
     """Return ``counts[stratum, facet, outcome]`` of strata that have rows, without rows of no stratum."""
-    known = cells.places[column] > 0
-    key = (cells.places[column][known] * 2 + inside[known]) * 2 + outcome[known]
+    known = cells.strata >= 0
+    key = (cells.strata[known] * 2 + inside[known]) * 2 + outcome[known]
     counts = np.bincount(key, weights=cells.rows[known], minlength=4)
     strata = np.append(counts, np.zeros(-len(counts) % 4)).reshape(-1, 2, 2)
     return np.asarray(strata[strata.sum(axis=(1, 2)) > 0])

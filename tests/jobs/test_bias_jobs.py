@@ -75,6 +75,21 @@ def test_the_adult_baseline_is_that_of_the_real_job(adult_baseline: Result) -> N
     assert without_values(found) == without_values(expected)
 
 
+def test_the_same_rows_do_not_drift_from_the_real_baseline(tmp_path: Path) -> None:
+    predictions = fixture("clarify/adult_json/validation_predictions.json")
+    result = bias(
+        tmp_path,
+        fixture("clarify/adult_json/validation-dataset.json"),
+        {**DOCUMENT, "predicted_label_dataset_uri": str(predictions)},
+        rules="sagemaker",
+        baseline_constraints=fixture(
+            "clarify/aws_notebook_outputs/bias_endpoint_json_baseline_analysis.json"
+        ),
+    )
+    assert result.exit_code == 0, result.message
+    assert result.document("constraint_violations.json")["violations"] == []
+
+
 def without_values(value: Any) -> Any:
     """Return a document with `null` in place of every metric's value."""
     if isinstance(value, dict):
