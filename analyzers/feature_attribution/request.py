@@ -46,6 +46,8 @@ class AttributionRequest:
         Explained at most, for a trial; None for all.
     notes
         On how the request came about, for the statistics.
+    model
+        Its address or file, for a trial's report.
     """
 
     features: tuple[str, ...]
@@ -58,6 +60,7 @@ class AttributionRequest:
     join_column: str | None = None
     most_rows: int | None = None
     notes: tuple[str, ...] = ()
+    model: str = "the model"
 
     def label_names(self, outputs: int) -> tuple[str, ...]:
         """Return the names of the model's outputs."""
@@ -73,6 +76,10 @@ class Budget:
         self._started = time.monotonic()
         self._seconds = math.inf if seconds is None else seconds
         self.explained = 0
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Another host has another clock, and as much time as there is left.
+        return (Budget, (self.left if self.is_limited else None,))
 
     @property
     def is_limited(self) -> bool:

@@ -40,6 +40,10 @@ class Asking:
         # A job that fails forgets the model anywhere on its way; its connections are closed all the same.
         self._close = weakref.finalize(self, model.close)
 
+    def __reduce__(self) -> tuple[object, ...]:
+        # On another host it asks, and says how far it is, for itself.
+        return (Asking, (self._model, self._budget, self._rows))
+
     def __call__(self, table: pa.RecordBatch) -> NDArray[np.float64]:
         """Return the scores of some rows."""
         scores = self._model.predict(table)

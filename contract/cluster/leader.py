@@ -7,7 +7,9 @@ that is lost costs the time of its splits, which others read again.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
+import pickle
 import socket
 import time
 import uuid
@@ -19,7 +21,7 @@ from contract import engine
 from contract.analyzer import AnyAnalyzer
 from contract.cluster import library
 from contract.cluster.evidence import gather
-from contract.cluster.remote import Parcel, compare_host, hold, pack, summarize_piece, unpack
+from contract.cluster.remote import Conditions, Parcel, compare_host, hold, pack, summarize_piece, unpack
 from contract.cluster.role import Role, split_address
 from contract.datasets.plan import Split
 from contract.errors import ConfigurationError, MonitorError
@@ -42,11 +44,14 @@ class Cluster:
         Dask's.
     started
         When the leader was ready, on the monotonic clock.
+    own_address
+        Of the worker in this process, if there is one.
     """
 
     role: Role
     client: Any
     started: float
+    own_address: str | None = None
     _seen: dict[str, str] = field(default_factory=dict, init=False)
 
     def summarize(self, analyzer: AnyAnalyzer, splits: tuple[Split, ...], sources: Sequence[str]) -> Any:
@@ -68,14 +73,14 @@ class Cluster:
         MonitorError
             When the cluster is lost, or a split takes one worker after the other with it.
         """
-        parcel = _parcel(analyzer, splits, sources)
+        conditions = Conditions(gather(sources))
+        parcel = _packed(Parcel(analyzer, splits, conditions))
         if parcel is None or len(splits) < 2:
             summary = engine.summarize_splits(analyzer, splits, self.role.threads)
         else:
             summary = self._divide(analyzer, parcel, splits)
         self._wait_for_hosts()
-        if parcel is not None:
-            self._compare(parcel)
+        self._compare(conditions)
         return summary
 
     def _divide(self, analyzer: AnyAnalyzer, parcel: bytes, splits: tuple[Split, ...]) -> Any:
@@ -84,10 +89,12 @@ class Cluster:
         token = uuid.uuid4().hex
         held = self.client.submit(hold, parcel, key=f"analyzer-{token}", pure=False)
 
+        numbers = itertools.count()
+
         def submit(split: Split) -> engine.Pending:
-            key = f"split-{uuid.uuid4().hex}"
-            future = self.client.submit(summarize_piece, token, held, pack(split), key=key, pure=False)
-            return _Piece(future, split.label)
+            number = next(numbers)
+            key = f"split-{token}-{number}"
+            return _Piece(self.client.submit(summarize_piece, token, held, number, key=key, pure=False))
 
         try:
             return engine.merge_in_order(analyzer, splits, submit, ahead=self._ahead)
@@ -108,7 +115,8 @@ class Cluster:
             names = library.names_of(self.client)
             for address in threads:
                 if address not in self._seen:
-                    self._seen[address] = names.get(address, address)
+                    own = address == self.own_address
+                    self._seen[address] = self.role.name if own else names.get(address, address)
                     _log.info("%s reads %d splits at once", self._seen[address], threads[address])
         return 2 * max(1, sum(threads.values()))
 
@@ -140,10 +148,10 @@ class Cluster:
                 return
             time.sleep(_POLLING_SECONDS)
 
-    def _compare(self, parcel: bytes) -> None:
+    def _compare(self, conditions: Conditions) -> None:
         """Make sure that all hosts see the same files, those included that had nothing to read."""
         try:
-            hosts = self.client.run(compare_host, parcel, on_error="return")
+            hosts = self.client.run(compare_host, pack(conditions), on_error="return")
         except OSError as error:  # a worker left meanwhile
             _log.info("Not all hosts could be compared: %s", error)
             return
@@ -159,7 +167,6 @@ class _Piece:
     """The packed summary of a split, on its way."""
 
     future: Any
-    label: str
 
     def result(self) -> Any:
         return unpack(self.future.result())
@@ -192,7 +199,7 @@ def open_cluster(role: Role) -> Iterator[Cluster]:
     try:
         client = distributed.Client(local, set_as_default=False)
         try:
-            yield Cluster(role, client, time.monotonic())
+            yield Cluster(role, client, time.monotonic(), local.workers[0].address)
         finally:
             client.close(timeout=_CLOSING_SECONDS)
     finally:
@@ -203,27 +210,30 @@ def open_cluster(role: Role) -> Iterator[Cluster]:
 def _start(distributed: Any, role: Role, security: Any) -> Any:
     """Return a scheduler with a worker, both in this process."""
     host, port = split_address(role.address)
+    address = _own_address(host)
     try:
-        return distributed.LocalCluster(
-            n_workers=1,
-            processes=False,
-            threads_per_worker=role.threads or engine.available_processors(),
-            name=f"leader-{uuid.uuid4().hex}",
-            host=_own_address(host),
-            scheduler_port=port,
-            protocol=f"{library.protocol(security)}://",
-            dashboard_address="127.0.0.1:0",
-            worker_dashboard_address="127.0.0.1:0",
-            security=security,
-            silence_logs=False,
-            memory_limit=0,
-            local_directory=library.scratch_folder(),
-        )
-    except (OSError, RuntimeError) as error:
+        # Dask would take another port, or leave a socket behind.
+        socket.create_server((address, port)).close()
+    except OSError as error:
         raise ConfigurationError(
-            f"The leader cannot listen on port {port} ({error.__cause__ or error}); free the port, or name "
-            "another one in cluster_leader_address."
+            f"The leader cannot listen on port {port} ({(error.strerror or str(error)).lower()}); free the "
+            "port, or name another one in cluster_leader_address."
         ) from error
+    return distributed.LocalCluster(
+        n_workers=1,
+        processes=False,
+        threads_per_worker=role.threads or engine.available_processors(),
+        name=f"leader-{uuid.uuid4().hex}",
+        host=address,
+        scheduler_port=port,
+        protocol=f"{library.protocol(security)}://",
+        dashboard_address="127.0.0.1:0",
+        worker_dashboard_address="127.0.0.1:0",
+        security=security,
+        silence_logs=False,
+        memory_limit=0,
+        local_directory=library.scratch_folder(),
+    )
 
 
 @contextlib.contextmanager
@@ -258,12 +268,11 @@ def _own_address(leader: str) -> str:
     return "0.0.0.0"  # noqa: S104 - the last resort, for hosts that do not know their own name
 
 
-def _parcel(analyzer: AnyAnalyzer, splits: tuple[Split, ...], sources: Sequence[str]) -> bytes | None:
+def _packed(parcel: Parcel) -> bytes | None:
     """Return what every worker needs, None when it cannot travel."""
     try:
-        pack(splits[:1])
-        return pack(Parcel(analyzer, gather(sources)))
-    except (TypeError, AttributeError, ValueError) as error:  # what pickling raises, PicklingError included
+        return pack(parcel)
+    except (TypeError, AttributeError, pickle.PicklingError) as error:
         _log.warning("This job cannot be divided over hosts, so the leader works alone: %s", error)
     return None
 

@@ -17,21 +17,30 @@ import contract
 from contract import engine
 from contract.analyzer import AnyAnalyzer
 from contract.cluster.evidence import Evidence, verify
+from contract.datasets.plan import Split
 from contract.errors import ConfigurationError
 
 _MOST_PARCELS = 2
 
 _lock = threading.Lock()
-_opened: OrderedDict[str, AnyAnalyzer] = OrderedDict()
+_opened: OrderedDict[str, Parcel] = OrderedDict()
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What must hold on every host."""
+
+    evidence: Evidence
+    version: str = contract.__version__
 
 
 @dataclass(frozen=True)
 class Parcel:
-    """What every worker needs once per job."""
+    """What every worker needs once per job: together, so that what the splits share travels once."""
 
     analyzer: AnyAnalyzer
-    evidence: Evidence
-    version: str = contract.__version__
+    splits: tuple[Split, ...]
+    conditions: Conditions
 
 
 def pack(value: object) -> bytes:
@@ -49,8 +58,8 @@ def hold(parcel: bytes) -> bytes:
     return parcel
 
 
-def summarize_piece(token: str, parcel: bytes, split: bytes) -> bytes:
-    """Return the packed summary of a packed split.
+def summarize_piece(token: str, parcel: bytes, number: int) -> bytes:
+    """Return the packed summary of a split.
 
     Parameters
     ----------
@@ -58,41 +67,41 @@ def summarize_piece(token: str, parcel: bytes, split: bytes) -> bytes:
         Unique to the parcel, so that it is opened once per process.
     parcel
         A packed `Parcel`.
-    split
-        A packed `Split`.
+    number
+        Of the split in the parcel.
     """
-    analyzer = _open(token, parcel)
-    return pack(engine.summarize_split(analyzer, unpack(split)))
+    opened = _open(token, parcel)
+    return pack(engine.summarize_split(opened.analyzer, opened.splits[number]))
 
 
-def compare_host(parcel: bytes) -> str:
-    """Make sure that this host sees the leader's files; return its name.
+def compare_host(conditions: bytes) -> str:
+    """Make sure that this host meets packed `Conditions`; return its name.
 
     Raises
     ------
     InputError
-        When it does not, or runs another version of this program.
+        When it sees other files than the leader, or runs another version of this program.
     """
-    _checked(parcel)
-    return socket.gethostname()
+    host = socket.gethostname()
+    _require(unpack(conditions), host)
+    return host
 
 
-def _open(token: str, parcel: bytes) -> AnyAnalyzer:
+def _open(token: str, parcel: bytes) -> Parcel:
     with _lock:
         if token not in _opened:
-            _opened[token] = _checked(parcel).analyzer
+            opened: Parcel = unpack(parcel)
+            _require(opened.conditions, socket.gethostname())
+            _opened[token] = opened
             while len(_opened) > _MOST_PARCELS:
                 _opened.popitem(last=False)
         return _opened[token]
 
 
-def _checked(parcel: bytes) -> Parcel:
-    opened: Parcel = unpack(parcel)
-    host = socket.gethostname()
-    if opened.version != contract.__version__:
+def _require(conditions: Conditions, host: str) -> None:
+    if conditions.version != contract.__version__:
         raise ConfigurationError(
             f"Host {host} runs version {contract.__version__} of model-monitor-containers and the leader "
-            f"{opened.version}; give all hosts the same image."
+            f"{conditions.version}; give all hosts the same image."
         )
-    verify(opened.evidence, host)
-    return opened
+    verify(conditions.evidence, host)

@@ -1,0 +1,75 @@
+"""Hosts that see other files than the leader are found out."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from contract.cluster.evidence import gather, verify
+from contract.errors import DatasetError
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    for number in range(5):
+        (folder / f"{number}.csv").write_text("a\n1\n", encoding="utf-8")
+    return folder
+
+
+def test_the_same_files_pass_and_later_ones_do_no_harm(data: Path) -> None:
+    evidence = gather([str(data), str(data), "s3://bucket/data", "http://model:8080", "/not/there"])
+    verify(evidence, "algo-2")
+    (data / "later.csv").write_text("a\n", encoding="utf-8")
+    with (data / "0.csv").open("a", encoding="utf-8") as file:
+        file.write("2\n")
+    verify(evidence, "algo-2")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda data: shutil.rmtree(data), r"Host algo-2 cannot read .*\.csv.*no such file.*FullyReplicated"),
+        (lambda data: (data / "4.csv").unlink(), r"Host algo-2 cannot read .*4\.csv"),
+        (
+            lambda data: (data / "4.csv").write_text("a"),
+            r"algo-2 holds 1 bytes in .*4\.csv, .* leader holds 4",
+        ),
+    ],
+)
+def test_what_lacks_is_named(data: Path, change, message: str) -> None:
+    evidence = gather([str(data)])
+    change(data)
+    with pytest.raises(DatasetError, match=message):
+        verify(evidence, "algo-2")
+
+
+def test_a_share_of_a_large_dataset_is_noticed(tmp_path: Path) -> None:
+    for number in range(3_000):
+        (tmp_path / f"{number}.csv").touch()
+    evidence = gather([str(tmp_path)])
+    assert len(evidence.sizes) <= 1_000
+    for number in range(0, 3_000, 2):
+        (tmp_path / f"{number}.csv").unlink()
+    with pytest.raises(DatasetError, match="Host algo-2 cannot read"):
+        verify(evidence, "algo-2")
+
+
+def test_a_leader_without_files_knows_that_others_have_them(tmp_path: Path) -> None:
+    evidence = gather([str(tmp_path)])
+    verify(evidence, "algo-2")
+    (tmp_path / "rows.csv").touch()
+    with pytest.raises(DatasetError, match=r"holds files in .*, where the leader has none"):
+        verify(evidence, "algo-2")
+
+
+def test_another_script_of_the_same_size_is_noticed(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text("x = 1\n", encoding="utf-8")
+    evidence = gather([str(script)])
+    script.write_text("x = 2\n", encoding="utf-8")
+    with pytest.raises(DatasetError, match=r"holds another .*script\.py"):
+        verify(evidence, "algo-2")
