@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any, Protocol, runtime_checkable
 
 import pyarrow as pa
 
@@ -15,6 +16,14 @@ from contract.scripts import load_postprocessor, load_preprocessor
 from contract.settings import Settings
 
 _COLUMNS_SHOWN = 8
+
+
+@runtime_checkable
+class Trying(Protocol):
+    """An analyzer that uses more than the data, and has something to say of how that went."""
+
+    def tried(self, statistics: Any) -> tuple[str, ...]:
+        """Return a line for each thing that was found in order, from the statistics of a trial."""
 
 
 def validate(settings: Settings, monitor: Monitor) -> Iterator[str]:
@@ -56,7 +65,9 @@ def validate(settings: Settings, monitor: Monitor) -> Iterator[str]:
     if first is None:
         yield "the first split has no rows in the window"
         return
-    analyzer.describe(analyzer.summarize([first]))
+    statistics = analyzer.describe(analyzer.summarize([first]))
+    if isinstance(analyzer, Trying):
+        yield from analyzer.tried(statistics)
     columns = ", ".join(
         f"{field.name} ({_kind(field.type)})" for field in list(first.schema)[:_COLUMNS_SHOWN]
     )

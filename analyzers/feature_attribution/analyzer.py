@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from analyzers.feature_attribution.check import Rules, check
 from analyzers.feature_attribution.check_sound import Limits
-from analyzers.feature_attribution.describe import describe
+from analyzers.feature_attribution.describe import describe, tried
 from analyzers.feature_attribution.metrics import attribution_metrics
 from analyzers.feature_attribution.request import Ask, AttributionRequest, Budget, Shortcut
 from analyzers.feature_attribution.suggest import suggest
@@ -99,3 +99,7 @@ class FeatureAttributionAnalyzer:
     ) -> list[Metric]:
         """Return every global value and the expected value of every label."""
         return attribution_metrics(statistics)
+
+    def tried(self, statistics: AttributionStatistics) -> tuple[str, ...]:
+        """Return what the model did with the row explained in a trial."""
+        return tried(statistics, self.request.model)

@@ -10,6 +10,7 @@ from analyzers.feature_attribution.aggregate import GlobalValues
 from analyzers.feature_attribution.request import AttributionRequest
 from analyzers.feature_attribution.solve import Floats
 from analyzers.feature_attribution.summary import AttributionSummary
+from analyzers.wording import listing
 from contract.documents.attribution import (
     AttributionStatistics,
     Explained,
@@ -62,6 +63,35 @@ def describe(
         local_values=_local_table(summary, request) if request.keep_local and labels else None,
         baseline_rows=request.baseline,
     )
+
+
+def tried(statistics: AttributionStatistics, model: str) -> tuple[str, ...]:
+    """Return a line on what the model did with the rows of a trial; none where no row was explained.
+
+    Parameters
+    ----------
+    statistics
+        Of the trial.
+    model
+        Its address or file.
+    """
+    explained = statistics.explained
+    if not statistics.labels:
+        return ()
+    labels = listing(list(statistics.labels))
+    name, first = next(iter(statistics.labels.items()))
+    feature, value = max(first.values.items(), key=lambda item: abs(item[1] or 0.0))
+    scores = "1 score" if len(statistics.labels) == 1 else f"{len(statistics.labels)} scores"
+    text = (
+        f"the model {model} answers {scores} per row ({labels}); asked about {explained.model_rows} rows in "
+        f"{explained.seconds:.1f} s, it gives {name} {_shown(first.expected_value)} at the baseline, and the "
+        f"first row's largest value to {feature}: {_shown(value)}"
+    )
+    return (text,)
+
+
+def _shown(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.4g}"
 
 
 def _features(request: AttributionRequest) -> tuple[str, ...]:

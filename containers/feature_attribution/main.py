@@ -63,7 +63,7 @@ def _make_analyzer(
     from analyzers.feature_attribution.request import AttributionRequest, Budget
     from containers.feature_attribution.asking import Asking
     from containers.feature_attribution.sample import count_rows
-    from containers.feature_attribution.shortcut import tree_shortcut
+    from containers.feature_attribution.shortcut import open_shortcut
     from contract.engine import available_processors
     from contract.models import open_model
 
@@ -94,11 +94,12 @@ def _make_analyzer(
             join_column=wanted.join_column,
             most_rows=1 if settings.validate_only else None,
             notes=notes,
+            model=model.where,
         ),
         ask=asked[0],
         limits=Limits(drift=settings.attribution_drift_threshold),
         budget=budget,
-        shortcut=tree_shortcut(model, asked[0], sampling, wanted.features, rows),
+        shortcut=open_shortcut(model, asked[0], sampling, wanted.features, rows),
         finish=asked[0].close,
     )
 

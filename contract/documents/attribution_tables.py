@@ -2,25 +2,48 @@
 
 from __future__ import annotations
 
-import io
+import re
 
 import pyarrow as pa
-from pyarrow import csv
+import pyarrow.compute as pc
+
+_ROWS_AT_ONCE = 65_536
+_SPECIAL = r'[,"\r\n]|^\s|\s$'
 
 
 def table_to_csv(table: pa.Table) -> bytes:
-    """Return a table as CSV: names in the first line, nothing for missing values."""
-    plain = pa.table(
-        [
-            column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
-            for column in table.columns
-        ],
-        names=table.column_names,
-    )
-    buffer = io.BytesIO()
-    buffer.write(_header(table.column_names))
-    csv.write_csv(plain, buffer, csv.WriteOptions(include_header=False, quoting_style="needed"))
-    return buffer.getvalue()
+    """Return a table as CSV: names in the first line, nothing for missing values.
+
+    Names and cells are quoted only where they hold a comma, a quote, a line end, or space at an end.
+    """
+    parts = [_header(table.column_names)]
+    for batch in table.to_batches(max_chunksize=_ROWS_AT_ONCE):
+        cells = [_cells(column) for column in batch.columns]
+        if len(cells) == 1:
+            # An empty line is no row to most readers.
+            cells = [pc.if_else(pc.equal(cells[0], _text("")), _text('""'), cells[0])]
+        lines = pc.binary_join_element_wise(*cells, _text(",")) if cells else pa.nulls(0, pa.large_string())
+        parts.append("".join(f"{line}\n" for line in lines.to_pylist()).encode())
+    return b"".join(parts)
+
+
+def _cells(column: pa.Array) -> pa.Array:
+    """Return the values as the file shows them."""
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    texts = column.cast(pa.large_string()).fill_null("")
+    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+        return texts
+    needed = pc.match_substring_regex(texts, _SPECIAL)
+    if not pc.any(needed).as_py():
+        return texts
+    doubled = pc.replace_substring(texts, '"', '""')
+    quoted = pc.binary_join_element_wise(_text('"'), doubled, _text('"'), _text(""))
+    return pc.if_else(needed, quoted, texts)
+
+
+def _text(text: str) -> pa.Scalar:
+    return pa.scalar(text, pa.large_string())
 
 
 def _header(names: list[str]) -> bytes:
@@ -28,6 +51,6 @@ def _header(names: list[str]) -> bytes:
 
 
 def _quoted(name: str) -> str:
-    if any(character in name for character in ',"\r\n') or name != name.strip():
+    if re.search(_SPECIAL, name):
         return '"' + name.replace('"', '""') + '"'
     return name

@@ -258,7 +258,9 @@ def test_a_dry_run_asks_the_model_about_one_row(
         asked = sum(len(request.rows()) for request in server.requests)
     assert exit_code == 0
     assert 1 <= asked <= 2 ** len(FEATURES) + 2
-    assert "the first 500 rows have columns age (double), colour (text)" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "the first 500 rows have columns age (double), colour (text)" in printed
+    assert f"the model {server.url} answers 1 score per row (label0); asked about " in printed
     assert not (tmp_path / "out").exists()
 
 
