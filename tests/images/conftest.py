@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from image_runner import (
     shared_folder,
     unavailable,
 )
+from pods import Podman
 from sdk_local_mode import s3_server, tidied
 
 
@@ -133,3 +135,15 @@ def explained(tmp_path_factory: pytest.TempPathFactory, boosted_trees: tuple[Pat
         output_at="/opt/ml/processing/output",
         model="/model/model.json",
     )
+
+
+@pytest.fixture(scope="session")
+def podman(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podman]:
+    """Return Podman, which gets its images from Docker."""
+    if not shutil.which("podman"):
+        unavailable("podman is not installed")
+    podman = Podman(tmp_path_factory.mktemp("podman"))
+    try:
+        yield podman
+    finally:
+        podman("rmi", "--all", "--force")

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,54 +13,11 @@ from bias_data import GROUP, MONITOR_CONFIG, WORSE, accuracy_difference, metric,
 from captured_predictions import predict, write_captures, write_labels
 from fixtures import ROOT
 from image_data import write_window
-from image_runner import CSV_WITH_HEADER, DOCKER, IMAGES, ImageRun, call, shared_folder, unavailable
+from image_runner import CSV_WITH_HEADER, ImageRun, shared_folder
+from pods import Podman
 
 JOBS = ROOT / "orchestrators" / "kubernetes"
 REPORTS = ["constraint_violations.json", "constraints.json", "statistics.json"]
-# Containers get the limits of a plain machine; asking for more than this one has would fail.
-CONTAINERS_CONF = """\
-[containers]
-default_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]
-[engine]
-cgroup_manager = "cgroupfs"
-events_logger = "file"
-"""
-
-
-class Podman:
-    """Podman with a configuration and a storage of its own, so that nothing of the machine changes."""
-
-    def __init__(self, folder: Path) -> None:
-        (folder / "containers.conf").write_text(CONTAINERS_CONF)
-        self._environment = {**os.environ, "CONTAINERS_CONF": str(folder / "containers.conf")}
-        self._command = ["podman", "--root", str(folder / "storage"), "--runroot", str(folder / "run")]
-        self._archive = folder / "image.tar"
-        self._images: dict[str, str] = {}
-
-    def image(self, name: str) -> str:
-        """Return what an image is called here, loaded from Docker when first asked for."""
-        if name not in self._images:
-            call(DOCKER, "save", "--output", self._archive, IMAGES[name], check=True)
-            loaded = self("load", "--input", self._archive)
-            assert loaded.returncode == 0, loaded.stderr
-            self._archive.unlink()
-            self._images[name] = loaded.stdout.strip().rpartition(" ")[2]
-        return self._images[name]
-
-    def __call__(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-        return call(*self._command, *arguments, env=self._environment)
-
-
-@pytest.fixture(scope="module")
-def podman(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podman]:
-    """Return Podman, which gets its images from Docker."""
-    if not shutil.which("podman"):
-        unavailable("podman is not installed")
-    podman = Podman(tmp_path_factory.mktemp("podman"))
-    try:
-        yield podman
-    finally:
-        podman("rmi", "--all", "--force")
 
 
 def pod(name: str, image: str, volumes: dict[str, Path], variables: dict[str, str]) -> dict[str, Any]:
