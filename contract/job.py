@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 from contract import engine, gate, metrics
@@ -20,7 +20,7 @@ from contract.monitor import Monitor
 from contract.outcome import completed_message, exit_code
 from contract.scripts import Preprocessor, load_postprocessor, load_preprocessor, run_postprocessor
 from contract.settings import Settings
-from contract.sinks.report import RunReport, digest_of
+from contract.sinks.report import report_of
 
 if TYPE_CHECKING:
     from contract.cluster.leader import Cluster
@@ -99,21 +99,9 @@ def run(settings: Settings, monitor: Monitor, cluster: Cluster | None = None) ->
     contents = {name: _content(document) for name, document in documents.items()}
     storage.write_files_atomically(settings.output_path, contents)
 
-    report = RunReport(
-        monitor=monitor.program.removeprefix("monitor-"),
-        endpoint=settings.sagemaker_endpoint_name,
-        schedule=settings.sagemaker_monitoring_schedule_name,
-        window=settings.window,
-        dataset_source=settings.dataset_source,
-        output_path=settings.output_path,
-        rows=rows,
-        seconds=time.monotonic() - started,
-        finished=datetime.now(UTC),
-        metric_time=settings.metric_time,
-        metrics=tuple(analyzer.metrics(statistics, compared, decision)),
-        violations=tuple(decision.violations.violations) if decision else None,
-        digest=digest_of(settings, monitor.program, contents),
-    )
+    published = analyzer.metrics(statistics, compared, decision)
+    seconds = time.monotonic() - started
+    report = report_of(settings, monitor.program, rows, seconds, published, decision, contents)
     undelivered = metrics.publish(report, settings, sinks)
     contents.pop(VIOLATIONS, None)
     kept = gate.settle(settings, report, contents)

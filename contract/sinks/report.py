@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from contract.analyzer import Metric
+from contract.analyzer import Decision, Metric
 from contract.datasets.window import Window
 from contract.documents.violations import Violation
 
@@ -48,7 +48,44 @@ class RunReport:
     digest: str
 
 
-def digest_of(settings: Settings, monitor: str, documents: Mapping[str, bytes]) -> str:
+def report_of(
+    settings: Settings,
+    program: str,
+    rows: int,
+    seconds: float,
+    metrics: Iterable[Metric],
+    decision: Decision | None,
+    documents: Mapping[str, bytes],
+) -> RunReport:
+    """Return the report of a run that ends now.
+
+    Parameters
+    ----------
+    program
+        Name of the console command.
+    seconds
+        Since its start.
+    documents
+        The files it wrote, by name.
+    """
+    return RunReport(
+        monitor=program.removeprefix("monitor-"),
+        endpoint=settings.sagemaker_endpoint_name,
+        schedule=settings.sagemaker_monitoring_schedule_name,
+        window=settings.window,
+        dataset_source=settings.dataset_source,
+        output_path=settings.output_path,
+        rows=rows,
+        seconds=seconds,
+        finished=datetime.now(UTC),
+        metric_time=settings.metric_time,
+        metrics=tuple(metrics),
+        violations=tuple(decision.violations.violations) if decision else None,
+        digest=digest_of(settings, program, documents),
+    )
+
+
+def digest_of(settings: Settings, program: str, documents: Mapping[str, bytes]) -> str:
     """Return 32 hexadecimal digits that stand for what a run found, and about what.
 
     Parameters
@@ -58,7 +95,7 @@ def digest_of(settings: Settings, monitor: str, documents: Mapping[str, bytes]) 
     """
     window = settings.window
     about = (
-        monitor,
+        program,
         settings.sagemaker_endpoint_name or "",
         settings.sagemaker_monitoring_schedule_name or "",
         window.start.isoformat() if window else "",
