@@ -1,1 +1,1 @@
-"""The demo: a delay model for flights out of New York; how its data drift, and when it fails, and whom."""
+"""The demo: a delay model for flights out of New York; how its data drift, when it fails, whom, and why."""

@@ -15,7 +15,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the demo and return its exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m demo",
-        description="Watch three monitors find what changed in real flights out of New York, and for whom.",
+        description="Watch four monitors find what changed in real flights out of New York, and for whom.",
     )
     parser.add_argument(
         "--output", type=Path, default=Path("demo-output"), help="directory for all files (%(default)s)"

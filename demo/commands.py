@@ -7,6 +7,8 @@ import os
 import shlex
 import subprocess
 import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from contract.errors import MonitorError
@@ -19,6 +21,7 @@ _MODULES = {
     "monitor-data-quality": "containers.data_quality.main",
     "monitor-model-quality": "containers.model_quality.main",
     "monitor-bias": "containers.bias.main",
+    "monitor-feature-attribution": "containers.feature_attribution.main",
     "merge-ground-truth": "containers.model_quality.merge",
 }
 _ROOT = Path(__file__).parents[1]
@@ -145,6 +148,32 @@ def bias_command(layout: Layout, window: Window) -> list[str]:
     ]
 
 
+def attribution_baseline_command(layout: Layout) -> list[str]:
+    """Return the command that explains the model on some of the validation data."""
+    return [
+        "monitor-feature-attribution",
+        f"--analysis-config={layout.attribution_configuration}",
+        f"--model={layout.model}",
+        f"--dataset-source={layout.explained}",
+        f"--dataset-format={_CSV}",
+        *_reporting_to(layout.attribution_baseline),
+    ]
+
+
+def attribution_command(layout: Layout, window: Window) -> list[str]:
+    """Return the command that explains the model in a window, and compares with the baseline."""
+    return [
+        "monitor-feature-attribution",
+        f"--analysis-config={layout.attribution_configuration}",
+        f"--model={layout.model}",
+        f"--dataset-source={layout.captures}",
+        f"--dataset-format={_INPUTS}",
+        *_during(window),
+        f"--baseline-constraints={layout.attribution_baseline / 'constraints.json'}",
+        *_reporting_to(layout.attribution(window)),
+    ]
+
+
 def _during(window: Window) -> list[str]:
     return [
         f"--start-time={window.start:%Y-%m-%dT%H:%M:%SZ}",
@@ -184,6 +213,19 @@ def run_job(command: list[str], log: Path) -> None:
         lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines() or ["it said nothing"]
         reason = lines[-1].rpartition(" - ERROR - ")[2].rstrip(".")
         raise MonitorError(f"A job ended with exit code {ended.returncode} ({reason}); its log is {log}.")
+
+
+def run_jobs(jobs: Sequence[tuple[list[str], Path]]) -> None:
+    """Run jobs that do not need each other side by side; each is a command and its log.
+
+    Raises
+    ------
+    MonitorError
+        When a job fails; see `run_job`.
+    """
+    with ThreadPoolExecutor(max_workers=len(jobs)) as pool:
+        for _ in pool.map(lambda job: run_job(*job), jobs):
+            pass
 
 
 def shell_text(command: list[str]) -> str:

@@ -20,7 +20,7 @@ from demo.flights import (
     split_at_random,
     split_training,
 )
-from demo.model import train, with_predictions
+from demo.model import DelayModel, train, with_predictions
 
 ENDPOINT = "flight-delay"
 VARIANT = "AllTraffic"
@@ -31,10 +31,20 @@ TRAINED_UNTIL = datetime(2013, 4, 1, 4)
 HELD_OUT_SHARE = 1 / 12
 
 VALIDATION_SHARE = 1 / 4
+EXPLAINED_FLIGHTS = 3_000
 LABELS_COME_AFTER = pd.Timedelta(days=1)
 
 _MARKER = ".written-by-demo"
-_FOLDERS = ("baseline", "bias-baseline", "captures", "labels", "merged", "model-baseline", "reports")
+_FOLDERS = (
+    "attribution-baseline",
+    "baseline",
+    "bias-baseline",
+    "captures",
+    "labels",
+    "merged",
+    "model-baseline",
+    "reports",
+)
 
 
 @dataclass(frozen=True)
@@ -81,6 +91,8 @@ class Data:
     control, april, july
         What the endpoint was asked about in three windows. Like `validation`, they have the columns that
         `demo.model.with_predictions` adds.
+    model
+        What the endpoint answers with.
     """
 
     training: pd.DataFrame
@@ -88,6 +100,13 @@ class Data:
     control: pd.DataFrame
     april: pd.DataFrame
     july: pd.DataFrame
+    model: DelayModel
+
+    @property
+    def explained(self) -> pd.DataFrame:
+        """Return the flights whose explanations are the baseline: some of `validation`, drawn at random."""
+        flights = min(EXPLAINED_FLIGHTS, len(self.validation))
+        return self.validation.sample(flights, random_state=SEED).sort_index()
 
     def of(self, window: Window) -> pd.DataFrame:
         """Return the flights of a window."""
@@ -161,6 +180,30 @@ class Layout:
         """Return the directory with the bias report of one window with labels."""
         return self.directory / "reports" / f"{window.name}-bias"
 
+    @property
+    def model(self) -> Path:
+        """Return the model as it is deployed."""
+        return self.attribution_baseline / "model" / "model.tar.gz"
+
+    @property
+    def explained(self) -> Path:
+        """Return the flights whose explanations are the baseline."""
+        return self.attribution_baseline / "data" / "flights.csv"
+
+    @property
+    def attribution_configuration(self) -> Path:
+        """Return the directory with the analysis configuration of the feature-attribution jobs."""
+        return self.attribution_baseline / "config"
+
+    @property
+    def attribution_baseline(self) -> Path:
+        """Return the directory with the attributions at the baseline."""
+        return self.directory / "attribution-baseline"
+
+    def attribution(self, window: Window) -> Path:
+        """Return the directory with the feature-attribution report of one window."""
+        return self.directory / "reports" / f"{window.name}-attribution"
+
     def log(self, name: str) -> Path:
         """Return the log of one job."""
         return self.directory / f"{name}.log"
@@ -184,6 +227,7 @@ def make_data() -> Data:
         control=with_predictions(model, _replayed(held_out, CONTROL)),
         april=with_predictions(model, asked_between(flights, APRIL.start, APRIL.end)),
         july=with_predictions(model, asked_between(flights, JULY.start, JULY.end)),
+        model=model,
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from demo.commands import baseline_command, monitoring_command, run_job, shell_text
 from demo.story import APRIL, CONTROL, JULY, TRAINING, Data, Layout, make_data, prepare_directory, write_data
 from demo.summary import describe_changes, describe_quiet, read_features, read_report
+from demo.tell_attribution import tell_attribution
 from demo.tell_bias import tell_bias
 from demo.tell_model import tell_model
 
@@ -42,11 +43,13 @@ def tell(directory: Path, say: Say) -> None:
     _conclude(layout, say)
     tell_model(data, layout, say)
     tell_bias(layout, say)
+    tell_attribution(data, layout, say)
     say("")
     say(f"All files are in {layout.directory}, every job's log included. Open first:")
     say(f"  {layout.report(JULY) / 'constraint_violations.json'}")
     say(f"  {layout.measurement(APRIL) / 'constraint_violations.json'}")
     say(f"  {layout.bias(APRIL) / 'constraint_violations.json'}")
+    say(f"  {layout.attribution(JULY) / 'analysis.json'}")
     say("")
     say(f"Took {time.monotonic() - started:.0f} s.")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from demo.bias import FACET, GROUP, describe_bias, explain_violation, read_bias, write_configuration
-from demo.commands import bias_baseline_command, bias_command, run_job, shell_text
+from demo.commands import bias_baseline_command, bias_command, run_job, run_jobs, shell_text
 from demo.story import APRIL, CONTROL, JULY, TRAINING, Layout
 
 Say = Callable[[str], None]
@@ -43,8 +43,7 @@ def tell_bias(layout: Layout, say: Say) -> None:
     say("10. Is it as fair as it was?")
     say("   $ " + shell_text(bias_command(layout, shown)))
     say(f"   and the same for {' and '.join(window.title for window in others)}")
-    for window in _WINDOWS:
-        run_job(bias_command(layout, window), layout.log(f"{window.name}-bias"))
+    run_jobs([(bias_command(layout, window), layout.log(f"{window.name}-bias")) for window in _WINDOWS])
     _conclude(layout, say)
 
 

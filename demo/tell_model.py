@@ -12,6 +12,7 @@ from demo.commands import (
     merge_command,
     model_baseline_command,
     run_job,
+    run_jobs,
     shell_text,
 )
 from demo.performance import (
@@ -74,8 +75,7 @@ def _in_windows(title: str, command: Callable[[Layout, Window], list[str]], layo
     say("   $ " + shell_text(command(layout, shown)))
     say(f"   and the same for {' and '.join(window.title for window in others)}")
     kind = command.__name__.removesuffix("_command")
-    for window in _WINDOWS:
-        run_job(command(layout, window), layout.log(f"{window.name}-model-{kind}"))
+    run_jobs([(command(layout, window), layout.log(f"{window.name}-model-{kind}")) for window in _WINDOWS])
 
 
 def _merge(data: Data, layout: Layout, say: Say) -> None:
