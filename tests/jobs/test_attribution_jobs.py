@@ -260,7 +260,7 @@ def test_a_dry_run_asks_the_model_about_one_row(
     assert 1 <= asked <= 2 ** len(FEATURES) + 2
     printed = capsys.readouterr().out
     assert "the first 500 rows have columns age (double), colour (text)" in printed
-    assert f"the model {server.url} answers 1 score per row (label0); asked about " in printed
+    assert f"the model {server.url} answers 1 score per row ('label0'); asked about " in printed
     assert not (tmp_path / "out").exists()
 
 
