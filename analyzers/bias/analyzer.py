@@ -13,11 +13,12 @@ from analyzers.bias import summary as summaries
 from analyzers.bias.check import check
 from analyzers.bias.cloudwatch import published
 from analyzers.bias.describe import describe
-from analyzers.bias.groups import Meaning, Rules, absent_text, read_thresholds
+from analyzers.bias.groups import Meaning, Rules, absent_text, read_thresholds, select_labels
 from analyzers.bias.metrics import METRICS
 from analyzers.bias.request import BiasRequest
 from analyzers.bias.suggest import suggest
 from analyzers.bias.summary import BiasSummary, SummaryPlan
+from analyzers.bias.unselected import unselected_outcomes
 from contract.analyzer import Decision, Metric
 from contract.documents.bias import BiasBaseline, BiasConstraints, BiasStatistics
 from contract.errors import ConfigurationError, DatasetError
@@ -162,6 +163,16 @@ class BiasAnalyzer:
                     f"{role} {column!r} holds no value in any row, but a baseline needs it; point {role} at "
                     "the column that has them."
                 )
+        if self.rules == "sound":
+            self._refuse_without_positives(summary)
+
+    def _refuse_without_positives(self, summary: BiasSummary) -> None:
+        """Stop where a baseline has no positive label: every metric of labels would be 0 or undefined."""
+        labels, name = select_labels(summary, self._plan, Meaning(self.rules)), self.request.label
+        if labels is not None:
+            text = unselected_outcomes("label", self._plan.columns[name], summary.columns[name], labels)
+            if text is not None:
+                raise DatasetError(text)
 
 
 def _sentence(text: str) -> str:

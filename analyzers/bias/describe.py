@@ -27,6 +27,7 @@ from analyzers.bias.tables import (
     rows,
     rows_lacking,
 )
+from analyzers.bias.unselected import unselected_group, unselected_outcomes
 from analyzers.wording import shorten
 from contract.documents.bias import BiasStatistics, FacetStatistics, MetricValue
 
@@ -82,6 +83,8 @@ def describe(summary: BiasSummary, plan: SummaryPlan, meaning: Meaning, seed: in
     statistics.has_predictions = reading.predictions is not None
     if reading.labels is not None:
         statistics.label_value_or_threshold = reading.labels.text
+    if analysis.sound:
+        _note_nothing_positive(analysis, reading)
     if reading.predictions is not None and plan.columns[plan.prediction or ""].cut is None:
         statistics.predicted_label_value_or_threshold = reading.predictions.text
     for index in range(len(request.facets)):
@@ -111,6 +114,20 @@ def _read_outcomes(analysis: _Analysis) -> Reading:
     return Reading(labels, predictions, leave_out=analysis.sound)
 
 
+def _note_nothing_positive(analysis: _Analysis, reading: Reading) -> None:
+    outcomes = (
+        ("label", analysis.request.label, reading.labels),
+        ("prediction", analysis.plan.prediction, reading.predictions),
+    )
+    for role, column, selection in outcomes:
+        if column is None or selection is None:
+            continue
+        kept = analysis.summary.columns[column]
+        note = unselected_outcomes(role, analysis.plan.columns[column], kept, selection)
+        if note is not None:
+            analysis.notes.append(note)
+
+
 def _describe_facet(analysis: _Analysis, index: int, reading: Reading) -> list[FacetStatistics]:
     name = " & ".join(analysis.request.facets[index].columns)
     try:
@@ -124,6 +141,8 @@ def _describe_facet(analysis: _Analysis, index: int, reading: Reading) -> list[F
         for number, group in enumerate(groups)
     ]
     if described and analysis.sound:
+        found = (unselected_group(group, cells, analysis.summary.columns) for group in groups)
+        analysis.notes += [note for note in found if note is not None]
         _note_rows_left_out(analysis, name, cells, groups[0], reading)
         _compare_with_best(analysis, index, groups, described, cells, reading)
     return described

@@ -1,6 +1,6 @@
-"""What a metric of bias says in words: which group, against whom, and how many people it concerns.
+"""What a metric of bias says in words: which group, against which others, and how many it concerns.
 
-Rows are called people, since that is what bias is about; every sentence is made from counts of rows.
+Every sentence is made from counts of rows, and leaves open what they are: people, loans or flights.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def explain(facet: FacetStatistics, metric: MetricValue) -> str:
 def impact_finding(facet: FacetStatistics, metric: MetricValue) -> str | None:
     """Return a sentence when the four-fifths line is crossed by more than chance explains, else None.
 
-    The line (29 CFR 1607.4 D) is drawn at 0.8, and at 1.25 for the rest of the people. It counts as crossed
+    The line (29 CFR 1607.4 D) is drawn at 0.8, and at 1.25 for the rest. It counts as crossed
     when the whole 95 % interval of DI is beyond it.
     """
     if metric.name != "DI" or metric.value is None or metric.confidence_interval is None:
@@ -121,9 +121,9 @@ _SHARES: dict[str, Callable[[Floats], Share]] = {
 }
 # Who is counted, and what happened to those who are.
 _OUTCOMES = {
-    **dict.fromkeys(("DPL", "KL", "JS", "KS", "LP", "TVD"), ("people", "have a positive label")),
-    **dict.fromkeys(("DPPL", "DI"), ("people", "are predicted positive")),
-    "AD": ("people", "are predicted rightly"),
+    **dict.fromkeys(("DPL", "KL", "JS", "KS", "LP", "TVD"), ("rows", "have a positive label")),
+    **dict.fromkeys(("DPPL", "DI"), ("rows", "are predicted positive")),
+    "AD": ("rows", "are predicted rightly"),
     "RD": ("positive labels", "are predicted positive"),
     "SD": ("negative labels", "are predicted negative"),
     "DAR": ("positive predictions", "have a positive label"),
@@ -140,10 +140,10 @@ def _shares(names: Groups, hits: Floats, of: Floats, words: tuple[str, str]) -> 
     rate = hits[0] / of[0]
     expected = of[1] * rate - hits[1]
     own, others = (percent(round(share, 4)) for share in (hits[1] / of[1], rate))
+    counted = _count(of[1]) if who == "rows" else f"{_count(of[1])} {who}"
     return (
-        f"{_count(hits[1])} of {_count(of[1])} {who} {names[0]} {outcome} ({own}), against "
-        f"{_count(hits[0])} of {_count(of[0])} {names[1]} ({others}); at the others' rate it would be "
-        f"{_more(expected)}."
+        f"{_count(hits[1])} of {counted} {names[0]} {outcome} ({own}), against {_count(hits[0])} of "
+        f"{_count(of[0])} others ({others}); at the others' rate it would be {_more(expected)}."
     )
 
 
@@ -187,7 +187,7 @@ def _ratios(names: Groups, first: Floats, second: Floats, these: str, those: str
         for a, b in zip(first, second, strict=True)
     ]
     return (
-        f"Of people {names[0]} there are {_count(first[1])} {these} to {_count(second[1])} {those} "
+        f"{names[0][:1].upper()}{names[0][1:]} there are {_count(first[1])} {these} to {_count(second[1])} {those} "
         f"({per[1]}), {names[1]} {_count(first[0])} to {_count(second[0])} ({per[0]})."
     )
 
@@ -199,7 +199,7 @@ def _imbalance(facet: FacetStatistics, counts: Floats) -> str:
     rest, group = counts.sum(axis=(1, 2))
     total = rest + group
     share = percent(group / total) if total else "none"
-    return f"{_count(group)} of {_count(total)} people ({share}) are {group_text(facet)}."
+    return f"{_count(group)} of {_count(total)} ({share}) have {group_text(facet)}."
 
 
 def _strata(facet: FacetStatistics, name: str) -> str:
@@ -210,7 +210,7 @@ def _strata(facet: FacetStatistics, name: str) -> str:
     what = "labels" if name == "CDDL" else "predictions"
     rejected, accepted = (percent(round(share, 4)) for share in estimate.shares)
     return (
-        f"Of negative {what} {rejected} concern people with {group_text(facet)}, of positive {what} "
+        f"Of negative {what} {rejected} concern {group_text(facet)}, of positive {what} "
         f"{accepted}, averaged over the groups compared."
     )
 
@@ -221,20 +221,20 @@ def _entropy(counts: Floats) -> str:
     if not total:
         return ""
     return (
-        f"Of {_count(total)} people {_count(rows[0, 1])} are wrongly predicted positive and "
-        f"{_count(rows[1, 0])} wrongly predicted negative; groups play no part in this metric."
+        f"Of {_count(total)} predictions {_count(rows[0, 1])} are wrongly positive and "
+        f"{_count(rows[1, 0])} wrongly negative; groups play no part in this metric."
     )
 
 
 def _flips(facet: FacetStatistics, metric: MetricValue, counts: Floats) -> str:
-    people = counts[1].sum()
+    size = counts[1].sum()
     if metric.value is None or math.isinf(metric.value):
         return ""
-    flips = round(abs(metric.value) * people)
+    flips = round(abs(metric.value) * size)
     better = "positive" if metric.value > 0 else "negative"
     return (
-        f"Of {_count(people)} people with {group_text(facet)}, {_count(flips)} more are predicted {better} "
-        "than if each got what most people like them among the others get."
+        f"Of {_count(size)} with {group_text(facet)}, {_count(flips)} more are predicted {better} "
+        "than if each got what most of its nearest others get."
     )
 
 

@@ -149,7 +149,7 @@ def _of_column(
     column = summary.columns[name]
     if meaning.rules == "sagemaker":
         if not values:
-            return typing_sagemaker.every_value(column)
+            return typing_sagemaker.every_value(name, column)
         return [typing_sagemaker.select(column, plan.columns[name], values)]
     if not values:
         return typing_sound.every_value(name, column)

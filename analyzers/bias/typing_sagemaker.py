@@ -111,16 +111,21 @@ def _is_whole(column: ColumnSummary) -> bool:
     return data_type(column) in ("int64", "object")
 
 
-def every_value(column: ColumnSummary) -> list[Selection]:
+def every_value(name: str, column: ColumnSummary) -> list[Selection]:
     """Return a selection for each distinct value in order of appearance; missing cells are one that is empty.
 
     Raises
     ------
     Problem
-        For continuous columns.
+        For continuous columns, and for those with more values than are kept.
     """
     if kind_of_column(column, 0) == "continuous":
         raise Problem(NO_THRESHOLD)
+    if column.collapsed:
+        raise Problem(
+            f"{name!r} has {column.distinct_count():,} distinct values, too many to compare in turn; list "
+            "those to compare in value_or_threshold"
+        )
     selections = []
     for place, value in enumerate(column.values, start=1):
         chosen = np.zeros(len(column.values) + 1, dtype=np.bool_)

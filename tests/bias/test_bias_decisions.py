@@ -268,7 +268,7 @@ def test_the_flip_test_is_held_to_a_limit_of_ones_own_only() -> None:
     assert "FT has no interval" in notes(unlimited)
     limited = check(window, baseline_of(before, FT={"threshold": 0.1}), rules="sound")
     assert names(limited) == ["FT"]
-    assert "80 people" not in limited.violations.violations[0].description
+    assert "80 with" not in limited.violations.violations[0].description
     assert "180 more are predicted negative" in limited.violations.violations[0].description
 
 

@@ -29,51 +29,51 @@ def said(counts: object, name: str, strata: object = None) -> str:
         (
             "DPPL",
             (
-                "23 of 1,000 people with Sex = 0 are predicted positive (2.3 %), against 183 of 3,000 "
-                "among all others (6.1 %); at the others' rate it would be 38 more."
+                "23 of 1,000 with Sex = 0 are predicted positive (2.3 %), against 183 of 3,000 "
+                "others (6.1 %); at the others' rate it would be 38 more."
             ),
         ),
         (
             "DPL",
             (
-                "100 of 1,000 people with Sex = 0 have a positive label (10 %), against 300 of 3,000 "
-                "among all others (10 %); at the others' rate it would be as many."
+                "100 of 1,000 with Sex = 0 have a positive label (10 %), against 300 of 3,000 "
+                "others (10 %); at the others' rate it would be as many."
             ),
         ),
         (
             "RD",
             (
                 "20 of 100 positive labels with Sex = 0 are predicted positive (20 %), against 150 of "
-                "300 among all others (50 %); at the others' rate it would be 30 more."
+                "300 others (50 %); at the others' rate it would be 30 more."
             ),
         ),
         (
             "SD",
             (
                 "897 of 900 negative labels with Sex = 0 are predicted negative (99.7 %), against "
-                "2,667 of 2,700 among all others (98.8 %); at the others' rate it would be 8 fewer."
+                "2,667 of 2,700 others (98.8 %); at the others' rate it would be 8 fewer."
             ),
         ),
-        ("CI", "1,000 of 4,000 people (25 %) are Sex = 0."),
+        ("CI", "1,000 of 4,000 (25 %) have Sex = 0."),
         (
             "TE",
             (
-                "Of people with Sex = 0 there are 80 wrong negative predictions to 3 wrong positive "
+                "With Sex = 0 there are 80 wrong negative predictions to 3 wrong positive "
                 "ones (26.67 to 1), among all others 150 to 33 (4.545 to 1)."
             ),
         ),
         (
             "DCA",
             (
-                "Of people with Sex = 0 there are 100 positive labels to 23 positive predictions "
+                "With Sex = 0 there are 100 positive labels to 23 positive predictions "
                 "(4.348 to 1), among all others 300 to 183 (1.639 to 1)."
             ),
         ),
         (
             "GE",
             (
-                "Of 4,000 people 36 are wrongly predicted positive and 230 wrongly predicted "
-                "negative; groups play no part in this metric."
+                "Of 4,000 predictions 36 are wrongly positive and 230 wrongly negative; "
+                "groups play no part in this metric."
             ),
         ),
     ],
@@ -91,7 +91,7 @@ def test_strata() -> None:
     strata = [[[[30, 0], [0, 60]], [[30, 0], [0, 20]]], [[[15, 0], [0, 30]], [[45, 0], [0, 30]]]]
     # Of the rejected of the first stratum half, of the second three quarters; accepted a quarter and a half.
     assert said([[[45, 0], [0, 90]], [[75, 0], [0, 50]]], "CDDPL", strata) == (
-        "Of negative predictions 61.5 % concern people with Sex = 0, of positive predictions "
+        "Of negative predictions 61.5 % concern Sex = 0, of positive predictions "
         "36.5 %, averaged over the groups compared."
     )
 

@@ -137,7 +137,36 @@ def test_a_label_that_is_never_positive(tmp_path: Path) -> None:
     assert result.exit_code == 2
     assert "Positive Predicted Index Series contains all False values" in result.message
     result = bias(tmp_path, rows(200, plain), config)
-    assert result.exit_code in (0, 2)
+    assert result.exit_code == 2
+    assert result.message == (
+        "No label is positive: label_values_or_threshold asks for labels that are 7, but 'y' holds '0', '1'."
+    )
+
+
+def test_a_window_without_a_positive_label_or_prediction_says_so(tmp_path: Path) -> None:
+    baseline = bias(tmp_path, rows(200, plain))
+    data = rows(200, lambda number: plain(number)[:-3] + "0,0")
+    result = bias(tmp_path, data, baseline_constraints=baseline.output, output_path=tmp_path / "window")
+    assert result.exit_code == 0, result.message
+    notes = result.document("statistics.json")["notes"]
+    assert [note.partition(":")[0] for note in notes] == ["No label is positive", "No prediction is positive"]
+
+
+def test_groups_that_select_nobody_or_everybody_are_noted(tmp_path: Path) -> None:
+    facets = [
+        {"name_or_index": "sex", "value_or_threshold": ["F", "W"]},
+        {"name_or_index": "sex", "value_or_threshold": ["F"]},
+        {"name_or_index": "sex", "value_or_threshold": ["f", "m"]},
+        {"name_or_index": "age", "value_or_threshold": [69]},
+    ]
+    result = bias(tmp_path, rows(200, plain), {"facet": facets})
+    assert result.exit_code == 0, result.message
+    assert result.document("statistics.json")["notes"] == [
+        "No row is of the group sex = F,W: 'sex' holds 'f', 'm'; did you mean 'f'?",
+        "No row is of the group sex = F: 'sex' holds 'f', 'm'; did you mean 'f'?",
+        "Every row is of the group sex = f,m: there are no others to compare.",
+        "No row is of the group age = (69, 69]: 'age' goes from 20 to 69.",
+    ]
 
 
 @pytest.mark.parametrize("rules", RULES)
@@ -193,6 +222,9 @@ def test_ten_thousand_values_of_a_facet(tmp_path: Path) -> None:
         "facet 'sex' has 10,000 distinct values, more than the 100 that are compared in turn"
         in result.message
     )
+    original = bias(tmp_path, data, {"facet": [{"name_or_index": "sex"}]}, rules="sagemaker")
+    assert original.exit_code == 2
+    assert "'sex' has 10,000 distinct values, too many to compare in turn; list those" in original.message
     listed = bias(tmp_path, data, {"facet": [{"name_or_index": "sex", "value_or_threshold": ["g1", "g2"]}]})
     assert listed.exit_code == 0, listed.message
 
