@@ -50,8 +50,11 @@ $(IMAGES):
 test-images: $(INSTALLED) $(SDK_INSTALLED) ## run the built images as Docker, Podman and the SageMaker SDK run them
 	IMAGE_PREFIX=$(IMAGE_PREFIX) IMAGE_TAG=$(IMAGE_TAG) $(PYTHON) -m pytest -m image tests/images $(PYTEST_FLAGS)
 
+# What is measured by itself, after the tables of data quality.
+BENCH_PARTS ?= model_quality merge bias shapley endpoint cluster
 bench: $(INSTALLED) ## measure time and memory beside the read floor and peers
 	@$(PYTHON) -m benchmarks $(BENCH_FLAGS)
+	@for part in $(BENCH_PARTS); do echo && $(PYTHON) -m benchmarks.$$part || exit; done
 
 simulate: $(INSTALLED) ## measure false alarms and detection power of both sets of rules
 	@$(PYTHON) -m benchmarks.simulate $(SIMULATE_FLAGS)
