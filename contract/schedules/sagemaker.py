@@ -119,7 +119,11 @@ def _resources(jobs: Jobs) -> dict[str, Any]:
     prefix = _prefix(jobs)
     violations = {
         "ProcessingJobName": [{"prefix": prefix}],
-        "ExitMessage": [{"prefix": "CompletedWithViolations"}],
+        # The outcome's sentence; with fail_on_violations, the exit code in the reason of the failure.
+        "$or": [
+            {"ExitMessage": [{"prefix": "CompletedWithViolations"}]},
+            {"FailureReason": [{"wildcard": "*exit code: 3*"}]},
+        ],
     }
     failures = {
         "ProcessingJobName": [{"prefix": prefix}],

@@ -18,7 +18,7 @@ MONITORS = ("data-quality", "model-quality", "bias", "feature-attribution")
 
 
 def arrange(buckets: Path, scratch: Path) -> Path:
-    """Fill the buckets of `schedule_world`, and one more that has all of it; return the folder of that one."""
+    """Fill the buckets of `schedule_world`, and one more that has all of it; return that one's folder."""
     write_world(buckets, scratch)
     here = buckets / BUCKET
     models = buckets / "models" / "churn"

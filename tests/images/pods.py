@@ -69,14 +69,17 @@ def on_this_machine(podman: Podman, specification: dict[str, Any], **variables: 
 def run_pod(
     podman: Podman, folder: Path, specification: dict[str, Any], *, with_documents: Iterable[Any] = ()
 ) -> list[tuple[str, int, str]]:
-    """Run a pod to its end; return name, exit code and log of its containers, the first ones first."""
+    """Run a pod to its end; return name, exit code and log of its containers.
+
+    Podman removes init containers once they have succeeded, and starts no other before.
+    """
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "run"}, "spec": specification}
     manifest = folder / "pod.yaml"
     manifest.write_text(yaml.safe_dump_all([*with_documents, pod]), encoding="utf-8")
     played = podman("play", "kube", manifest)
     results = []
     try:
-        for container in containers_of(specification):
+        for container in specification["containers"]:
             name = f"run-{container['name']}"
             exit_code = podman("wait", name).stdout.strip()
             logged = podman("logs", name)
