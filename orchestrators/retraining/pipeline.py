@@ -8,6 +8,7 @@ the pipeline: the baseline is only renewed when there is a model that was traine
 
 ``TRAIN_COMMAND`` gets the data's place as its last argument. ``BASELINE`` is the folder that
 ``baseline_constraints`` and ``baseline_statistics`` of the monitor name, local or s3://.
+Further settings of the monitor, such as problem_type, it finds in the environment, as always.
 """
 
 from __future__ import annotations
