@@ -59,6 +59,8 @@ class Attribution:
         Mean absolute Shapley value of each feature, in units of probability.
     errors
         Their standard errors.
+    effects
+        Mean Shapley value of each feature: the sign says which way.
     violations
         The entries of ``constraint_violations.json``; none in a baseline.
     """
@@ -66,6 +68,7 @@ class Attribution:
     rows: int
     sizes: dict[str, float]
     errors: dict[str, float]
+    effects: dict[str, float]
     violations: list[dict[str, Any]]
 
     @property
@@ -103,11 +106,13 @@ def read_attribution(directory: Path) -> Attribution:
     """Return the report that a feature-attribution job left in `directory`."""
     statistics = _read(directory / "statistics.json")
     output = statistics["explanations"]["kernel_shap"][_OUTPUT]
+    values = pd.read_csv(directory / "explanations_shap" / "out.csv")
     violations = directory / "constraint_violations.json"
     return Attribution(
         rows=statistics["explained"]["rows"],
         sizes=output["global_shap_values"],
         errors=output["standard_errors"],
+        effects={name: float(values[f"{name}_{_OUTPUT}"].mean()) for name in FEATURES},
         violations=_read(violations)["violations"] if violations.exists() else [],
     )
 
@@ -151,10 +156,13 @@ def describe_attribution(
     yield f"  {'violations':<36}{''.join(f'{count:>20}' for count in counts)}"
 
 
-def describe_growth(baseline: Attribution, window: Attribution) -> str:
-    """Return how many times their size at the baseline the features have that matter most in a window."""
-    growth = {name: window.sizes[name] / baseline.sizes[name] for name in window.ranked[:MOST]}
-    return ", ".join(f"{name} {times:.1f}" for name, times in growth.items()) + " times its size"
+def describe_growth(baseline: Attribution, window: Attribution) -> Iterator[str]:
+    """Yield a line for each feature that matters most in a window: how it has grown, and its effect."""
+    for name in window.ranked[:MOST]:
+        times = window.sizes[name] / baseline.sizes[name]
+        before, after = (100 * report.effects[name] for report in (baseline, window))
+        effect = f"it adds {after:+.1f} points on average ({before:+.1f} before)"
+        yield f"  {name:<16}{times:.1f} times its size; {effect}"
 
 
 def _with_place(report: Attribution, name: str) -> str:

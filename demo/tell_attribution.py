@@ -19,9 +19,9 @@ Say = Callable[[str], None]
 
 _WINDOWS = (APRIL, JULY)
 _LESSON = (
-    "No alarm: the model relies on the same features, in nearly the same order. Even in April, when it",
-    "failed most, its reasons were those of winter, but for the mild spring, which counts almost twice.",
-    "Attribution says why the model answers as it does; only labels say whether it is right.",
+    "No alarm: the model relies on the same features, in nearly the same order. But the sign of the values",
+    "says more: warmth lowers its answers by five points, which in winter it did not, and in July that",
+    "takes back what delays at the airport add. Whether that is right, only labels say; it was not.",
 )
 
 
@@ -79,7 +79,8 @@ def _conclude(layout: Layout, say: Say) -> None:
     for window in _WINDOWS:
         report = windows[window.name]
         say(f"{window.title}: {len(report.violations)} violations in {report.rows:,} flights")
-        say(f"  {describe_growth(baseline, report)}")
+        for line in describe_growth(baseline, report):
+            say(line)
     say("")
     for line in _LESSON:
         say(line)

@@ -231,12 +231,28 @@ def test_violations_are_the_truth_and_nothing_else(
     assert reports[window.name].violations == []
 
 
-def test_the_mild_spring_lowers_the_probability(local_values: dict[str, np.ndarray]) -> None:
-    """Told in docs/demo.md: what the temperature adds, with its sign."""
-    temperature = FEATURES.index("temperature")
-    means = {name: local_values[name][:, temperature].mean() for name in NAMES}
-    assert means[APRIL.name] < -0.03
-    assert abs(means["baseline"]) < 0.02
+def test_warmth_truly_lowers_the_answers_and_takes_back_what_delays_add(
+    local_values: dict[str, np.ndarray],
+    errors_of_local_values: dict[str, tuple[np.ndarray, np.ndarray]],
+) -> None:
+    effects = {}
+    for name in NAMES:
+        sampled, exact = errors_of_local_values[name]
+        effects[name] = local_values[name].mean(axis=0) - (sampled - exact).mean(axis=0)
+    temperature, recent_delay = (FEATURES.index(feature) for feature in ("temperature", "recent_delay"))
+    assert abs(effects["baseline"][temperature]) < 0.015
+    for window in WINDOWS:
+        assert -0.07 < effects[window.name][temperature] < -0.04
+    july = effects[JULY.name]
+    assert abs(july[temperature] + july[recent_delay]) < 0.015 < 0.04 < july[recent_delay]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_effects_are_means_with_their_sign(
+    reports: dict[str, Attribution], local_values: dict[str, np.ndarray], name: str
+) -> None:
+    means = dict(zip(FEATURES, local_values[name].mean(axis=0), strict=True))
+    assert reports[name].effects == pytest.approx(means, abs=1e-12)
 
 
 def test_texts_are_explained_too(reports: dict[str, Attribution], told: tuple[Layout, str]) -> None:
@@ -262,3 +278,19 @@ def test_the_fourth_part_says_what_the_reports_say(
     assert scores == [f"{ndcg(reports['baseline'].sizes, reports[w.name].sizes):.3f}" for w in WINDOWS]
     (decisions,) = [line.split()[1:] for line in lines if line.startswith("  violations")]
     assert decisions == ["none"] * len(WINDOWS)
+
+
+def test_the_page_says_what_the_reports_say(reports: dict[str, Attribution]) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "demo.md").read_text(encoding="utf-8")
+    shown = dict.fromkeys(feature for report in reports.values() for feature in report.ranked[:MOST])
+    for feature in shown:
+        sizes = [
+            f"{report.ranked.index(feature) + 1}. "
+            f"{100 * report.sizes[feature]:.1f} ± {100 * report.errors[feature]:.1f}"
+            for report in reports.values()
+        ]
+        assert f"| `{feature}` | {' | '.join(sizes)} |" in page
+        effects = [f"{100 * report.effects[feature]:+.1f}" for report in reports.values()]
+        assert f"| `{feature}`, with sign | {' | '.join(effects)} |".replace("-", "\N{MINUS SIGN}") in page
+    scores = [f"{ndcg(reports['baseline'].sizes, reports[window.name].sizes):.3f}" for window in WINDOWS]
+    assert f"| NDCG | | {' | '.join(scores)} |" in page
