@@ -154,7 +154,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--rows", type=int, default=300_000, help="rows to score (%(default)s)")
     parser.add_argument("--features", type=int, default=14, help="columns (%(default)s)")
     parser.add_argument(
-        "--repeat", type=int, default=8, help="rounds; the best of each are compared (%(default)s)"
+        "--repeat", type=int, default=12, help="rounds; the best of each are compared (%(default)s)"
     )
     options = parser.parse_args(arguments)
     table = make_table(options.rows, options.features)

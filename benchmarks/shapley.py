@@ -1,24 +1,28 @@
 """Shapley values beside shap.KernelExplainer: same boosted trees, same rows, same budget, one process.
 
-Speed (rows per second, share of the time inside the model), errors against enumeration, and a large table in
-bounded memory. Models and linear algebra get one thread each.
+Speed (rows per second, share of the time inside the model), the same of whole jobs, errors against
+enumeration, and a large table in bounded memory. Models and linear algebra get one thread each.
 
-    python -m benchmarks.shapley [--rows N] [--large-rows N] [--only speed,errors,memory]
+    python -m benchmarks.shapley [--rows N] [--job-rows N] [--large-rows N] [--only speed,job,errors,memory]
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import logging
 import resource
 import subprocess
 import sys
+import tempfile
 import time
 import warnings
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import threadpoolctl
@@ -30,9 +34,10 @@ FEATURES = 14
 BUDGETS = (100, 2076)
 GOALS = {100: 30.0, 2076: 9.0}
 GOAL_INSIDE = 0.8
-SECTIONS = ("speed", "errors", "memory")
+SECTIONS = ("speed", "job", "errors", "memory")
 
 type Predict = Callable[[np.ndarray], np.ndarray]
+type Clock = Callable[[], float]
 
 
 def train(features: int, trees: int = 100) -> Any:
@@ -51,18 +56,19 @@ def draw(features: int, rows: int, seed: int) -> np.ndarray:
 
 
 class Timed:
-    """A model that adds up the seconds spent inside it."""
+    """A model that adds up the CPU seconds spent inside it."""
 
-    def __init__(self, predict: Predict) -> None:
+    def __init__(self, predict: Callable[..., np.ndarray], clock: Clock = time.process_time) -> None:
         self.predict = predict
+        self.clock = clock
         self.seconds = 0.0
         self.rows = 0
 
-    def __call__(self, rows: np.ndarray) -> np.ndarray:
-        started = time.process_time()
-        scores = self.predict(rows)
-        self.seconds += time.process_time() - started
-        self.rows += len(rows)
+    def __call__(self, *given: Any, **options: Any) -> np.ndarray:
+        started = self.clock()
+        scores = self.predict(*given, **options)
+        self.seconds += self.clock() - started
+        self.rows += len(scores)
         return scores
 
 
@@ -136,6 +142,44 @@ def _tree_values(booster: Any, given: np.ndarray, baseline: np.ndarray) -> np.nd
     return np.asarray(explainer.shap_values(given, check_additivity=False))[:, None, :]
 
 
+def run_job(rows: int, budget: int) -> dict[str, float]:
+    """Return CPU seconds of a baseline job on a CSV file, and the share of them inside XGBoost's predict.
+
+    Everything counts but the interpreter's start: imports, reading, opening the model, writing.
+    """
+    import xgboost
+
+    from containers.feature_attribution import main as command
+
+    predict = Timed(xgboost.Booster.inplace_predict, time.thread_time)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        mock.patch.object(
+            xgboost.Booster, "inplace_predict", lambda *given, **options: predict(*given, **options)
+        ),
+    ):
+        train(FEATURES).save_model(f"{folder}/model.json")
+        names = ",".join(f"feature_{number}" for number in range(FEATURES))
+        np.savetxt(f"{folder}/data.csv", draw(FEATURES, rows, 2), "%.6f", ",", header=names, comments="")
+        shap = {"baseline": [[0.0] * FEATURES], "num_samples": budget, "agg_method": "mean_abs"}
+        config = {"dataset_type": "text/csv", "methods": {"shap": shap}, "predictor": {}}
+        Path(folder, "analysis_config.json").write_text(json.dumps(config), encoding="utf-8")
+        flags = {
+            "dataset-source": f"{folder}/data.csv",
+            "dataset-format": '{"csv":{"header":true}}',
+            "analysis-config": folder,
+            "model": f"{folder}/model.json",
+            "output-path": f"{folder}/output",
+            "workers": "1",
+        }
+        started = time.process_time()
+        with contextlib.redirect_stdout(sys.stderr):
+            code = command.main([f"--{name}={value}" for name, value in flags.items()])
+        seconds = time.process_time() - started
+        assert code == 0
+    return {"budget": budget, "rows": rows, "seconds": seconds, "inside": predict.seconds / seconds}
+
+
 def _errors(
     predict: Predict, given: np.ndarray, baseline: np.ndarray, exact: np.ndarray, budget: int
 ) -> dict[str, float]:
@@ -177,6 +221,7 @@ def _peak_bytes() -> int:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.shapley", description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=1000, help="rows at 2,076 coalitions (%(default)s)")
+    parser.add_argument("--job-rows", type=int, default=5000, help="rows of whole jobs (%(default)s)")
     parser.add_argument("--large-rows", type=int, default=100_000, help="rows of 50 features (%(default)s)")
     parser.add_argument("--large-budget", type=int, default=200, help="their coalitions (%(default)s)")
     parser.add_argument("--only", default=",".join(SECTIONS), help="sections (%(default)s)")
@@ -185,6 +230,8 @@ def main() -> None:
     sections = options.only.split(",")
     if "speed" in sections:
         print_speed(compare_speed(options.rows))
+    if "job" in sections:
+        print_jobs(options.job_rows)
     if "errors" in sections:
         print_errors(compare_errors())
     if "memory" in sections:
@@ -213,14 +260,31 @@ def print_errors(lines: list[dict[str, Any]]) -> None:
         )
 
 
-def print_memory(rows: int, budget: int) -> None:
-    # A process of its own, so that the peak is this section's.
+def print_jobs(rows: int) -> None:
+    print("\n| whole job | coalitions | CPU s | rows/s | inside the model | goal |")
+    print("|---|---:|---:|---:|---:|---:|")
+    for budget in BUDGETS:
+        line = in_own_process(f"run_job({rows}, {budget})")
+        rate, goal = rows / line["seconds"], f"{GOAL_INSIDE:.0%}" if budget > 1000 else ""
+        print(
+            f"| {rows:,} x {FEATURES} CSV | {budget:,} | {line['seconds']:.1f} | {rate:,.0f} | "
+            f"{line['inside']:.0%} | {goal} |"
+        )
+
+
+def in_own_process(call: str) -> dict[str, float]:
+    """Return what a function of this module gives in a process of its own, whose peak and imports are its."""
     code = (
-        "import json, threadpoolctl; from benchmarks.shapley import explain_large; "
-        f"threadpoolctl.threadpool_limits(1); print(json.dumps(explain_large({rows}, {budget})))"
+        f"import json, threadpoolctl; from benchmarks.shapley import {call.partition('(')[0]}; "
+        f"threadpoolctl.threadpool_limits(1); print(json.dumps({call}))"
     )
     answer = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    line = json.loads(answer.stdout)
+    found: dict[str, float] = json.loads(answer.stdout.splitlines()[-1])
+    return found
+
+
+def print_memory(rows: int, budget: int) -> None:
+    line = in_own_process(f"explain_large({rows}, {budget})")
     print("\n| rows x features | coalitions | CPU s | model rows/s | inside the model | peak | before |")
     print("|---:|---:|---:|---:|---:|---:|---:|")
     print(

@@ -153,6 +153,17 @@ def test_different_rows_are_all_sent() -> None:
     assert identical_rows(pa.record_batch({"a": pa.array([None, 0]), "b": [1, 1]})) is None
 
 
+def test_identical_rows_among_many_are_found_when_they_are_worth_it() -> None:
+    values = np.arange(40_000) % 20_000
+    found = identical_rows(pa.record_batch({"a": values, "b": values / 3.0}))
+    assert found is not None
+    first, kinds = found
+    np.testing.assert_array_equal(first, np.arange(20_000))
+    np.testing.assert_array_equal(kinds, values)
+    lone_twin = np.append(np.arange(39_999), 0)
+    assert identical_rows(pa.record_batch({"a": lone_twin})) is None
+
+
 def test_arrays_take_the_types_of_the_data() -> None:
     schema = pa.schema(
         [("n", pa.int32()), ("m", pa.int64()), ("x", pa.float64()), ("b", pa.bool_()), ("s", pa.string())]
