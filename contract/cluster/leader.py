@@ -53,6 +53,7 @@ class Cluster:
     started: float
     own_address: str | None = None
     _seen: dict[str, str] = field(default_factory=dict, init=False)
+    _came: set[str] = field(default_factory=set, init=False)
 
     def summarize(self, analyzer: AnyAnalyzer, splits: tuple[Split, ...], sources: Sequence[str]) -> Any:
         """Summarize every split somewhere and merge the summaries in split order.
@@ -117,6 +118,7 @@ class Cluster:
                 if address not in self._seen:
                     own = address == self.own_address
                     self._seen[address] = self.role.name if own else names.get(address, address)
+                    self._came.add(self._seen[address])
                     _log.info("%s reads %d splits at once", self._seen[address], threads[address])
         return 2 * max(1, sum(threads.values()))
 
@@ -134,19 +136,19 @@ class Cluster:
     def _wait_for_hosts(self) -> None:
         """Wait for hosts that have not come: they would look for a leader that is gone."""
         deadline = self.started + self.role.seconds_to_wait
-        expected = set(self.role.hosts) - {self.role.name}
-        came = {library.host_name(name) for name in self._seen.values()}
-        while expected - came:
-            came |= {library.host_name(name) for name in library.names_of(self.client).values()}
-            if time.monotonic() > deadline:
-                absent = ", ".join(sorted(expected - came))
+        absent = set(self.role.hosts) - {self.role.name} - self._came
+        while absent:
+            absent -= set(library.names_of(self.client).values())
+            if absent and time.monotonic() > deadline:
                 _log.warning(
                     "Did without %s: not there within %g seconds (cluster_wait)",
-                    absent,
+                    ", ".join(sorted(absent)),
                     self.role.seconds_to_wait,
                 )
                 return
-            time.sleep(_POLLING_SECONDS)
+            time.sleep(_POLLING_SECONDS if absent else 0.0)
+        if len(self.role.hosts) > 1:
+            _log.info("%d hosts took part: %s", len(self.role.hosts), ", ".join(self.role.hosts))
 
     def _compare(self, conditions: Conditions) -> None:
         """Make sure that all hosts see the same files, those included that had nothing to read."""

@@ -50,6 +50,8 @@ def load() -> Any:
     import distributed
 
     dask.config.set(_SETTINGS)
+    # Dask asks for one in several places, and finds none where the root is read-only.
+    tempfile.tempdir = scratch_folder()
     _silence()
     return distributed
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import logging
 import socket
 import threading
@@ -37,6 +38,9 @@ def work(role: Role) -> str:
     MonitorError
         When the leader was lost in the middle of its job.
     """
+    # Before the leader is there, since it will not wait.
+    library.load()
+    importlib.import_module("contract.cluster.remote")
     if not _reached(role):
         # The leader decides and writes: its job is whole without this host.
         return (
@@ -67,7 +71,6 @@ def _reached(role: Role) -> bool:
 
 def _serve(role: Role) -> str:
     """Run a Dask worker; return why it ended."""
-    library.load()
     ended: list[str] = []
     failed: list[BaseException] = []
 

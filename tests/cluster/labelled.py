@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -58,21 +57,3 @@ class Untravelled(Labels):
 
     def __init__(self) -> None:
         self.open = (line for line in ())
-
-
-def write_rows(folder: Path, files: int, rows: int) -> Path:
-    """Write a dataset that makes several splits: Parquet files over the size that is one split."""
-    import pyarrow.parquet as pq
-
-    generator = np.random.default_rng(7)
-    folder.mkdir(parents=True, exist_ok=True)
-    for number in range(files):
-        table = pa.table(
-            {
-                "amount": generator.lognormal(3.0, 1.0, rows),
-                "count": generator.integers(0, 50, rows),
-                "kind": generator.choice(["a", "b", "c"], rows),
-            }
-        )
-        pq.write_table(table, folder / f"{number}.parquet", row_group_size=rows // 2)
-    return folder

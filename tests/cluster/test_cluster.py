@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from hosts import SECONDS, free_port, wait_until, worker
 from job_runner import run_job
-from labelled import Labels, Piece, Untravelled, write_rows
+from labelled import Labels, Piece, Untravelled
+from several_splits import write_rows
 
 from contract.cluster import leader
 from contract.cluster.leader import Cluster, open_cluster

@@ -72,7 +72,7 @@ def tidied() -> Iterator[None]:
 def listed(*command: str) -> set[str]:
     return set(
         call(
-            DOCKER, *command, "--quiet", "--filter", "name=algo-1-", "--filter", "name=sagemaker-local"
+            DOCKER, *command, "--quiet", "--filter", "name=algo-", "--filter", "name=sagemaker-local"
         ).stdout.split()
     )
 
