@@ -6,6 +6,7 @@ from typing import Literal
 
 from analyzers.bias.check_sagemaker import check_sagemaker
 from analyzers.bias.check_sound import check_sound
+from analyzers.bias.explain import impact_findings
 from analyzers.bias.suggest import suggest
 from contract.analyzer import Decision
 from contract.documents.bias import BiasBaseline, BiasStatistics
@@ -53,4 +54,16 @@ def check(
         decision = check_sound(
             statistics, constraints, baseline.statistics, error_share=error_share, seed=seed
         )
-    return Decision(decision.violations, decision.findings, (*notes, *decision.notes))
+    said = [note for note in notes if note not in _told_by_violations(statistics, decision)]
+    return Decision(decision.violations, decision.findings, (*said, *decision.notes))
+
+
+def _told_by_violations(statistics: BiasStatistics, decision: Decision) -> list[str]:
+    """Return the findings on four fifths whose groups have a violation of DI, which says as much."""
+    violated = [
+        (one.extra.get("facet"), one.extra.get("facet_value"))
+        for one in decision.violations.violations
+        if one.metric_name == "DI"
+    ]
+    facets = [facet for facet in statistics.facets if (facet.facet, facet.value_or_threshold) in violated]
+    return list(impact_findings(facets).values())

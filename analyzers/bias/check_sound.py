@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from analyzers.bias.check_sagemaker import unmatched, violation
 from analyzers.bias.comparison import Limit, p_values
-from analyzers.bias.explain import explain, group_text, impact_finding, requirement_text
+from analyzers.bias.explain import explain, group_text, impact_findings, requirement_text
 from analyzers.bias.held import Held, hold
 from analyzers.bias.resampling import to_scale
 from analyzers.wording import number
@@ -83,19 +83,17 @@ def check_sound(
         (_finding(comparison, comparison.p_value < alpha) for comparison in comparisons),
         key=lambda finding: (not finding.violated, -(finding.distance or 0.0)),
     )
-    crossed = _four_fifths(statistics)
-    said = {f"{one.metric.name} of {group_text(one.facet)}" for one in violated}
+    crossed = impact_findings(statistics.facets)
     return Decision(
         Violations(
             [violation(one.facet, one.metric.name, _violation_text(one)) for one in violated],
             {"version": "1.0"},
         ),
-        (*findings, *crossed),
+        (*findings, *(Finding(f"DI of {group}", text) for group, text in crossed.items())),
         (
             *unmatched(statistics, constraints),
             *notes,
             *_exact_note(groups),
-            *(finding.text for finding in crossed if finding.subject not in said),
         ),
     )
 
@@ -152,16 +150,6 @@ def _finding(comparison: Comparison, violated: bool) -> Finding:
 
 def _text(value: float) -> str:
     return number(value) if math.isfinite(value) else str(value).replace("inf", "infinite")
-
-
-def _four_fifths(statistics: BiasStatistics) -> list[Finding]:
-    findings = []
-    for facet in statistics.facets:
-        metric = facet.metric("DI")
-        text = None if metric is None else impact_finding(facet, metric)
-        if text is not None:
-            findings.append(Finding(f"DI of {group_text(facet)}", text))
-    return findings
 
 
 def _exact_note(groups: list[Held]) -> list[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from analyzers.bias.best_group import best_of
+from analyzers.bias.explain import impact_findings
 from analyzers.bias.flip import Flip, flip_of
 from analyzers.bias.formulas import Floats
 from analyzers.bias.groups import Meaning, absent_text, select_groups, select_labels, select_predictions
@@ -91,6 +92,8 @@ def describe(summary: BiasSummary, plan: SummaryPlan, meaning: Meaning, seed: in
         statistics.facets += _describe_facet(analysis, index, reading)
     if request.facets and reading.labels is not None and reading.predictions is not None:
         _describe_model(statistics, analysis, reading)
+    if analysis.sound:
+        analysis.notes += impact_findings(statistics.facets).values()
     statistics.problems, statistics.notes = analysis.problems, analysis.notes
     return statistics
 

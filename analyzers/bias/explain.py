@@ -6,7 +6,7 @@ Every sentence is made from counts of rows, and leaves open what they are: peopl
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
@@ -75,6 +75,17 @@ def impact_finding(facet: FacetStatistics, metric: MetricValue) -> str | None:
         f"The 95 % interval of DI of {group_text(facet)} is {low:.3g} to {high:.3g}"
         f", {beyond}, the four-fifths line. {explain(facet, metric)}"
     )
+
+
+def impact_findings(facets: Iterable[FacetStatistics]) -> dict[str, str]:
+    """Return `impact_finding` of every group that crosses the line, by the group in words."""
+    found = {}
+    for facet in facets:
+        metric = facet.metric("DI")
+        text = None if metric is None else impact_finding(facet, metric)
+        if text is not None:
+            found[group_text(facet)] = text
+    return found
 
 
 # --- shares: how many of whom ------------------------------------------------------------------------------
@@ -187,8 +198,8 @@ def _ratios(names: Groups, first: Floats, second: Floats, these: str, those: str
         for a, b in zip(first, second, strict=True)
     ]
     return (
-        f"{names[0][:1].upper()}{names[0][1:]} there are {_count(first[1])} {these} to {_count(second[1])} {those} "
-        f"({per[1]}), {names[1]} {_count(first[0])} to {_count(second[0])} ({per[0]})."
+        f"{names[0].replace('with', 'With', 1)} there are {_count(first[1])} {these} to {_count(second[1])} "
+        f"{those} ({per[1]}), {names[1]} {_count(first[0])} to {_count(second[0])} ({per[0]})."
     )
 
 

@@ -20,6 +20,11 @@ class CheckType(StrEnum):
     EXTRA_COLUMN = "extra_column_check"
 
 
+# Members of bias violations that the original file has before others.
+_LEADING = ("version",)
+_BEFORE_METRIC = ("facet", "facet_value")
+
+
 @dataclass
 class Violation:
     """One violation. Data quality names a feature; model quality names a metric."""
@@ -58,7 +63,12 @@ def _read_violation(fields: Fields) -> Violation:
 
 def violations_to_json(document: Violations) -> dict[str, Any]:
     """Return the document as JSON values."""
-    return {"violations": [_to_json(violation) for violation in document.violations], **document.extra}
+    first = {key: document.extra[key] for key in _LEADING if key in document.extra}
+    return {
+        **first,
+        "violations": [_to_json(violation) for violation in document.violations],
+        **document.extra,
+    }
 
 
 def _to_json(violation: Violation) -> dict[str, Any]:
@@ -67,6 +77,7 @@ def _to_json(violation: Violation) -> dict[str, Any]:
         members["feature_name"] = violation.feature_name
     members["constraint_check_type"] = violation.constraint_check_type
     members["description"] = violation.description
+    members |= {key: violation.extra[key] for key in _BEFORE_METRIC if key in violation.extra}
     if violation.metric_name is not None:
         members["metric_name"] = violation.metric_name
     return {**members, **violation.extra}

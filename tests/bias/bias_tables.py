@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from analyzers.bias.comparison import tables_of
+from analyzers.bias.explain import impact_findings
 from analyzers.bias.metrics import METRICS
 from analyzers.bias.resampling import spreads
 from analyzers.bias.suggest import suggest
@@ -61,7 +62,10 @@ def facet(
 def statistics(*facets: FacetStatistics) -> BiasStatistics:
     """Return the statistics of a data set with these groups."""
     rows = int(np.sum(facets[0].counts))
-    return BiasStatistics(rows, "Target", "1", list(facets), has_labels=True, has_predictions=True)
+    notes = list(impact_findings(facets).values())
+    return BiasStatistics(
+        rows, "Target", "1", list(facets), has_labels=True, has_predictions=True, notes=notes
+    )
 
 
 def of_values(

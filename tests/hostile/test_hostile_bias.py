@@ -189,6 +189,15 @@ def test_all_predictions_equal(tmp_path: Path, guess: int) -> None:
     assert metrics(result, "post")["DPPL"]["value"] == 0.0
 
 
+def test_a_baseline_beyond_four_fifths_says_so_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = rows(400, lambda number: f"{'fm'[number % 2]},{number},{number // 2 % 2},{number % 2}")
+    result = bias(tmp_path, data, log_level="WARNING")
+    assert result.exit_code == 0, result.message
+    assert capsys.readouterr().err.count("below 0.8, the four-fifths line") == 1
+
+
 def test_missing_labels_are_left_out_and_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = rows(
         200, lambda number: f"{'fm'[number % 2]},{number},{'' if number % 4 == 0 else number % 3 % 2},1"
