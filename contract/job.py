@@ -16,7 +16,7 @@ from contract.datasets.plan import DatasetRequest, NotSplittable, Plan, plan_dat
 from contract.documents import json_layout
 from contract.documents.violations import Violations, violations_to_json
 from contract.errors import DatasetError, DocumentError
-from contract.monitor import Monitor
+from contract.monitor import MakeAnalyzer, Monitor
 from contract.outcome import completed_message, exit_code
 from contract.scripts import Preprocessor, load_postprocessor, load_preprocessor, run_postprocessor
 from contract.settings import Settings
@@ -135,9 +135,9 @@ def load_documents(settings: Settings, monitor: Monitor) -> DocumentSet[Any, Any
     return segmented_documents(documents)
 
 
-def make_analyzer(settings: Settings, monitor: Monitor, plan: Plan) -> AnyAnalyzer:
+def make_analyzer(settings: Settings, make: MakeAnalyzer, plan: Plan) -> AnyAnalyzer:
     """Return the monitor's analyzer, repeated by segment when the settings ask for it."""
-    analyzer = monitor.make_analyzer(settings, plan)
+    analyzer = make(settings, plan)
     if not settings.segment_by:
         return analyzer
     from contract.segments import SegmentedAnalyzer
@@ -220,9 +220,9 @@ def _summarize(
     preprocessor: Preprocessor | None,
     cluster: Cluster | None,
 ) -> tuple[Plan, AnyAnalyzer, Any]:
-    request, monitor = monitor.arranged(settings, dataset_request(settings, names, preprocessor))
+    request, make = monitor.arranged(settings, dataset_request(settings, names, preprocessor))
     plan = plan_dataset(request)
-    analyzer = make_analyzer(settings, monitor, plan)
+    analyzer = make_analyzer(settings, make, plan)
 
     def summarized(plan: Plan) -> Any:
         if cluster is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Monitor:
     load_documents
         Returns how its files are read and written.
     make_analyzer
-        Makes the analyzer from settings and plan.
+        Makes the analyzer from settings and plan; None where `arrange` says how.
     arrange
         For monitors with a configuration file that says how the data is read: returns what to read, and
         how to make the analyzer, from the settings and what they say alone.
@@ -47,7 +47,7 @@ class Monitor:
     description: str
     analysis_types: tuple[str, ...]
     load_documents: Callable[[], DocumentSet[Any, Any]]
-    make_analyzer: MakeAnalyzer
+    make_analyzer: MakeAnalyzer | None = None
     arrange: Callable[[Settings, DatasetRequest], tuple[DatasetRequest, MakeAnalyzer]] | None = None
     adjust: Callable[[Settings], Settings] | None = None
 
@@ -61,15 +61,18 @@ class Monitor:
         """
         return settings if self.adjust is None else self.adjust(settings)
 
-    def arranged(self, settings: Settings, request: DatasetRequest) -> tuple[DatasetRequest, Monitor]:
-        """Return what to read, and the monitor that analyzes it.
+    def arranged(self, settings: Settings, request: DatasetRequest) -> tuple[DatasetRequest, MakeAnalyzer]:
+        """Return what to read, and how to make the analyzer.
 
         Raises
         ------
         InputError
             When the monitor's configuration is at fault.
+        TypeError
+            When the monitor has neither `arrange` nor `make_analyzer`.
         """
-        if self.arrange is None:
-            return request, self
-        request, make_analyzer = self.arrange(settings, request)
-        return request, replace(self, make_analyzer=make_analyzer)
+        if self.arrange is not None:
+            return self.arrange(settings, request)
+        if self.make_analyzer is None:
+            raise TypeError(f"{self.program} needs make_analyzer or arrange")
+        return request, self.make_analyzer

@@ -51,7 +51,7 @@ def validate(settings: Settings, monitor: Monitor) -> Iterator[str]:
         load_postprocessor(settings.post_analytics_processor_script)
         yield "post_analytics_processor_script can be loaded"
     request = dataset_request(settings, column_names(baseline, files), preprocessor)
-    request, monitor = monitor.arranged(settings, request)
+    request, make = monitor.arranged(settings, request)
     if monitor.arrange is not None:
         yield f"the analysis configuration at {settings.analysis_config} can be used"
     plan = plan_dataset(request)
@@ -60,7 +60,7 @@ def validate(settings: Settings, monitor: Monitor) -> Iterator[str]:
         if not settings.is_monitoring:
             raise DatasetError(f"{_source(request, settings)} holds no data for a baseline.")
         return
-    analyzer = make_analyzer(settings, monitor, plan)
+    analyzer = make_analyzer(settings, make, plan)
     first = next(iter(plan.splits[0].batches()), None)
     if first is None:
         yield "the first split has no rows in the window"

@@ -30,7 +30,6 @@ def arrange(settings: Settings, request: DatasetRequest) -> tuple[DatasetRequest
         When the configuration, or the data it is about, is at fault.
     """
     from analyzers.bias.analyzer import BiasAnalyzer
-
     from containers.bias.request import bias_request, only_needed, wants_predictions
     from contract.analysis_config.arrange import arrange_dataset
     from contract.analysis_config.json_object import Mistakes
@@ -85,16 +84,11 @@ def _documents() -> DocumentSet[Any, Any]:
     return BIAS
 
 
-def _unarranged(settings: Settings, plan: Plan) -> AnyAnalyzer:
-    raise AssertionError("a bias job is arranged before its analyzer is made")
-
-
 MONITOR = Monitor(
     program="monitor-bias",
     description="Measure how unlike a model treats groups, and report where more so than at the baseline.",
     analysis_types=("MODEL_BIAS", "DATA_BIAS", "BIAS"),
     load_documents=_documents,
-    make_analyzer=_unarranged,
     arrange=arrange,
     adjust=adjust,
 )

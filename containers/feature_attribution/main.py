@@ -163,16 +163,11 @@ def _documents() -> DocumentSet[Any, Any]:
     return ATTRIBUTION
 
 
-def _unarranged(settings: Settings, plan: Plan) -> AnyAnalyzer:
-    raise AssertionError("a feature-attribution job is arranged before its analyzer is made")
-
-
 MONITOR = Monitor(
     program="monitor-feature-attribution",
     description="Explain what a model's predictions come from, and report where that is no longer as it was.",
     analysis_types=("MODEL_EXPLAINABILITY", "EXPLAINABILITY"),
     load_documents=_documents,
-    make_analyzer=_unarranged,
     arrange=arrange,
 )
 
