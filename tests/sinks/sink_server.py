@@ -35,11 +35,12 @@ class Answer:
 
 
 Behaviour = Callable[[Request], Answer]
+Arrange = Callable[[ThreadingHTTPServer], None]
 RESET, HANG, TRICKLE = Answer(instead="reset"), Answer(instead="hang"), Answer(instead="trickle")
 
 
 class Server:
-    def __init__(self, behaviour: Behaviour) -> None:
+    def __init__(self, behaviour: Behaviour, arrange: Arrange | None = None) -> None:
         self.requests: list[Request] = []
         self.released = threading.Event()
         outer, lock = self, threading.Lock()
@@ -84,6 +85,8 @@ class Server:
                 pass  # clients hang up here, and so do we
 
         self._server = Quiet(("127.0.0.1", 0), Handler)
+        if arrange is not None:
+            arrange(self._server)
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
         self._thread.start()
         self.host = f"127.0.0.1:{self._server.server_port}"
@@ -109,8 +112,8 @@ def always(answer: Answer) -> Behaviour:
 
 
 @contextmanager
-def serving(behaviour: Behaviour = accepting) -> Iterator[Server]:
-    server = Server(behaviour)
+def serving(behaviour: Behaviour = accepting, arrange: Arrange | None = None) -> Iterator[Server]:
+    server = Server(behaviour, arrange)
     try:
         yield server
     finally:
