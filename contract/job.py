@@ -108,7 +108,24 @@ def run(settings: Settings, monitor: Monitor, cluster: Cluster | None = None) ->
     if settings.post_analytics_processor_script:
         run_postprocessor(settings.post_analytics_processor_script, settings.given)
     notes = _notes(statistics, decision)
-    return _outcome(settings, rows, decision, tuple(documents), notes, undelivered, kept)
+    outcome = _outcome(settings, rows, decision, tuple(documents), notes, undelivered, kept)
+    if settings.history_path is None:
+        return outcome
+    # Imported late, as only jobs that keep a history need it.
+    from contract.history.keep import Ended, keep_run
+
+    ended = Ended(
+        outcome.exit_code,
+        outcome.message,
+        notes,
+        decision,
+        statistics,
+        compared,
+        files,
+        contents[STATISTICS],
+    )
+    lost = (*undelivered, *keep_run(settings, report, ended))
+    return _outcome(settings, rows, decision, tuple(documents), notes, lost, kept)
 
 
 def _notes(statistics: Any, decision: Decision | None) -> tuple[str, ...]:

@@ -46,6 +46,8 @@ class Settings:
     sink_timeout: float
     sink_headers_file: str | None
     fail_on_sink_error: bool
+    history_path: str | None
+    history_statistics: bool
     publish_cloudwatch_metrics: bool
     cloudwatch_metrics_directory: str
     output_message_file: str
@@ -237,6 +239,8 @@ def read_settings(
         sink_timeout=sink_timeout,
         sink_headers_file=values["sink_headers_file"],
         fail_on_sink_error=bool(values["fail_on_sink_error"]),
+        history_path=values["history_path"],
+        history_statistics=bool(values["history_statistics"]),
         publish_cloudwatch_metrics=values["publish_cloudwatch_metrics"],
         cloudwatch_metrics_directory=values["cloudwatch_metrics_directory"],
         output_message_file=values["output_message_file"],

@@ -294,6 +294,20 @@ VARIABLES: tuple[Variable, ...] = (
         example="/run/secrets/sink-headers.json",
     ),
     Variable(
+        "history_path",
+        "Folder that gets a small record of every run; any number of jobs may share it; local or s3://.",
+        monitors=_ANALYSES,
+        example="s3://bucket/model-monitor/history",
+    ),
+    Variable(
+        "history_statistics",
+        "Keep each run's statistics and baseline in the history too, so that monitor-backtest can check it "
+        "again.",
+        kind="switch",
+        default="Enabled",
+        monitors=_ANALYSES,
+    ),
+    Variable(
         "fail_on_sink_error",
         "Exit with code 4 when a sink did not get what was meant for it; the files are written all the same.",
         kind="switch",

@@ -259,6 +259,21 @@ def write_files_atomically(directory: str, files: Mapping[str, bytes]) -> None:
                 partial.unlink(missing_ok=True)
 
 
+def remove_file(path: str) -> None:
+    """Remove a file; one that is not there is no mistake.
+
+    Raises
+    ------
+    OutputError
+        Naming the path and the cause.
+    """
+    with writing(path):
+        if not is_s3(path):
+            Path(path).unlink(missing_ok=True)
+        elif _exists(_s3().get_file_info(_key(path))):
+            _s3().delete_file(_key(path))
+
+
 @contextlib.contextmanager
 def reading(path: str, role: str = "", error: type[InputError] = DatasetError) -> Iterator[None]:
     """Turn what storage raises inside the block into an error that names the path and the cause.

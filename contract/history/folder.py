@@ -1,0 +1,122 @@
+"""The files of a history: each written once and whole, so that any number of writers go on side by side."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import secrets
+import time
+from pathlib import Path
+
+from contract.datasets import storage
+from contract.errors import DatasetError
+
+RUNS = "runs"
+STATISTICS = "statistics"
+BASELINES = "baselines"
+
+_PARTIAL = ".part"
+# A writer that is this old is no more.
+_ABANDONED_SECONDS = 24 * 3600.0
+
+
+def write_whole(path: str, content: bytes) -> None:
+    """Write a file that appears whole or not at all, whoever else writes to the folder.
+
+    Jobs in containers all have the same process number, so what is not whole yet has a random name.
+
+    Parameters
+    ----------
+    path
+        Local or ``s3://``; folders above it are created.
+
+    Raises
+    ------
+    OutputError
+        Naming the path and the cause; nothing half-written is left behind.
+    """
+    with storage.writing(path):
+        if storage.is_s3(path):
+            with storage.open_output(path) as stream:
+                stream.write(content)
+            return
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = target.with_name(f".{secrets.token_hex(8)}{_PARTIAL}")
+        try:
+            with partial.open("xb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(target)
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+def compress(content: bytes) -> bytes:
+    """Return gzip's form of `content`; the same content gives the same bytes."""
+    return gzip.compress(content, compresslevel=6, mtime=0)
+
+
+def join(folder: str, *names: str) -> str:
+    """Return the path of something below a folder, local or on S3."""
+    return "/".join([folder.rstrip("/"), *names])
+
+
+def list_runs(history: str) -> list[str]:
+    """Return the paths of all files of records, the oldest first; none where nothing was ever appended.
+
+    Raises
+    ------
+    DatasetError
+        When there is nothing at `history`, or it cannot be listed.
+    """
+    files = storage.list_files(history, "history_path")
+    beginning = join(history, RUNS) + "/"
+    return [file.path for file in files if file.path.startswith(beginning)]
+
+
+def read_if_there(path: str) -> bytes | None:
+    """Return the content of a file, decompressed; None when it is not, or no longer, there.
+
+    Raises
+    ------
+    DatasetError
+        When it is there and cannot be read.
+    """
+    try:
+        content = storage.read_if_there(path)
+    except DatasetError:
+        if storage.is_s3(path) or Path(path).exists():
+            raise
+        return None  # it went between being found and being opened
+    if content is None:
+        return None
+    try:
+        return gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content
+    except (OSError, EOFError) as error:
+        raise DatasetError(
+            f"{path} is not whole ({error}); remove it, or put it back from a copy."
+        ) from error
+
+
+def is_there(path: str) -> bool:
+    """Return whether a file exists.
+
+    Raises
+    ------
+    DatasetError
+        When that cannot be told.
+    """
+    if storage.is_s3(path):
+        return storage.read_if_there(path) is not None
+    return Path(path).is_file()
+
+
+def remove_abandoned(history: str) -> None:
+    """Remove what writers that were killed long ago left half-written; S3 never shows such."""
+    if storage.is_s3(history):
+        return
+    for partial in Path(history).glob(f"*/.*{_PARTIAL}"):
+        if time.time() - partial.stat().st_mtime > _ABANDONED_SECONDS:
+            partial.unlink(missing_ok=True)

@@ -1,0 +1,162 @@
+"""Reading a history: which runs there were, in the order of the time they are about."""
+
+from __future__ import annotations
+
+import difflib
+import logging
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import orjson
+
+from contract.errors import ConfigurationError, DatasetError, DocumentError
+from contract.history import folder
+from contract.history.record import SCHEMA, Run, read_run
+
+_NAME = re.compile(r".*/(\d{8}T\d{6}\.\d{6})Z-[^/]*")
+_NAME_TIME = "%Y%m%dT%H%M%S.%f"
+_TRIES = 5
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which runs are wanted; None does not ask.
+
+    Parameters
+    ----------
+    monitor, endpoint, schedule
+        Exactly so.
+    since, until
+        Runs about a time from `since`, inclusive, to `until`, exclusive.
+    last
+        The latest so many.
+    """
+
+    monitor: str | None = None
+    endpoint: str | None = None
+    schedule: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    last: int | None = None
+
+    def takes(self, run: Run) -> bool:
+        """Return whether a run is wanted, `last` apart."""
+        wanted = ((self.monitor, run.monitor), (self.endpoint, run.endpoint), (self.schedule, run.schedule))
+        return (
+            all(asked is None or asked == found for asked, found in wanted)
+            and (self.since is None or run.at >= self.since)
+            and (self.until is None or run.at < self.until)
+        )
+
+
+EVERYTHING = Selection()
+
+
+def read_runs(history: str, selection: Selection = EVERYTHING) -> list[Run]:
+    """Return the runs of a history that are wanted, the earliest first.
+
+    Parameters
+    ----------
+    history
+        ``history_path``: a folder, local or on S3.
+
+    Raises
+    ------
+    DatasetError
+        When there is nothing there, or a file cannot be read.
+    DocumentError
+        When a record is unusable; names file and line.
+    """
+    runs = [run for run in _read_all(history, selection.since).values() if selection.takes(run)]
+    runs.sort(key=lambda run: (run.at, run.finished, run.run))
+    return runs if selection.last is None else runs[-selection.last :]
+
+
+def run_named(history: str, name: str) -> Run:
+    """Return the one run of that name, or whose name begins so; ``last`` is the one that ended last.
+
+    Raises
+    ------
+    ConfigurationError
+        When there is none, or there are several.
+    """
+    runs = _read_all(history, None)
+    if name == "last" and runs:
+        return max(runs.values(), key=lambda run: (run.finished, run.run))
+    found = [run for run in runs.values() if run.run.startswith(name)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise ConfigurationError(
+            f"{len(found)} runs in {history} begin with {name!r}; give more of the name."
+        )
+    close = difflib.get_close_matches(name, list(runs), n=1, cutoff=0.4)
+    hint = f"did you mean {close[0]}?" if close else "monitor-history list shows those there are."
+    raise ConfigurationError(f"{history} has no run {name!r}; {hint}")
+
+
+def parse_records(content: bytes, where: str) -> list[Run]:
+    """Return the records of one file.
+
+    Raises
+    ------
+    DocumentError
+        When one is unusable; names the line.
+    """
+    runs = []
+    for number, line in enumerate(content.splitlines(), start=1):
+        if not line.strip():
+            continue
+        place = f"{where}, line {number}"
+        try:
+            value = orjson.loads(line)
+        except orjson.JSONDecodeError as error:
+            raise DocumentError(
+                f"{place}, is not valid JSON ({error}); remove the line, or put the file back from a copy."
+            ) from None
+        if isinstance(value, dict) and isinstance(value.get("schema"), int) and value["schema"] > SCHEMA:
+            _log.debug(
+                "%s was written by a newer version; what this one does not know is left as it is", place
+            )
+        runs.append(read_run(value, place))
+    return runs
+
+
+def _read_all(history: str, since: datetime | None) -> dict[str, Run]:
+    """Return all runs by name; a run that stands in two files, as while files are compacted, counts once."""
+    for _ in range(_TRIES):
+        runs: dict[str, Run] = {}
+        complete = True
+        for path in _not_before(folder.list_runs(history), since):
+            content = folder.read_if_there(path)
+            if content is None:
+                complete = False  # compacted just now: what was in it is in another file
+                break
+            runs.update((run.run, run) for run in parse_records(content, path))
+        if complete:
+            return runs
+    raise DatasetError(
+        f"{history} keeps changing while it is read; wait until monitor-history compact is done with it."
+    )
+
+
+def _not_before(paths: Iterable[str], since: datetime | None) -> list[str]:
+    """Leave out files whose last run ended before a time: it is about a time still earlier."""
+    if since is None:
+        return list(paths)
+    kept = []
+    for path in paths:
+        ended = name_time(path)
+        if ended is None or ended >= since:
+            kept.append(path)
+    return kept
+
+
+def name_time(path: str) -> datetime | None:
+    """Return when the last run in a file of records ended, by the file's name; None where it does not say."""
+    match = _NAME.fullmatch(path)
+    return None if match is None else datetime.strptime(match[1], _NAME_TIME).replace(tzinfo=UTC)
