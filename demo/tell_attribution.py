@@ -19,9 +19,9 @@ Say = Callable[[str], None]
 
 _WINDOWS = (APRIL, JULY)
 _LESSON = (
-    "No alarm: the model relies on the same features, in nearly the same order. But the sign of the values",
-    "says more: warmth lowers its answers by five points, which in winter it did not, and in July that",
-    "takes back what delays at the airport add. Whether that is right, only labels say; it was not.",
+    "No alarm: the model relies on the same features, in nearly the same order. But the signs say more:",
+    "warmth lowers its answers by five points, which in winter it did not, and in July that takes back",
+    "what delays at the airport add. Whether that is right, only labels say; it was not.",
 )
 
 
