@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator, Sequence
 
+from contract.cluster.role import find_role
 from contract.console import Command, run_program
 from contract.outcome import EXIT_COMPLETED
 from contract.settings import Settings
@@ -22,6 +24,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(settings: Settings) -> tuple[int, str]:
+    role = find_role(settings, os.environ)
+    if role is not None and role.kind == "worker":
+        return EXIT_COMPLETED, f"Not needed: labels are joined on one host, {role.address}."
     # Imported late: Arrow takes longer to load than the settings take to check.
     from contract.merge import merge
 
