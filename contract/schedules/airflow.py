@@ -51,11 +51,8 @@ with DAG(
             docker_url=os.environ.get("DOCKER_HOST", "unix://var/run/docker.sock"),
             network_mode=os.environ.get("MODEL_MONITOR_NETWORK", "bridge"),
             user="10001:10001",
-            tmpfs=["/tmp"],
-            cap_add=None,
             mount_tmp_dir=False,
             auto_remove="force",
-            cpus={processors}.0,
             mem_limit="{memory}m",
             retries=0,
         )

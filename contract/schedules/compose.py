@@ -51,7 +51,7 @@ def manifest(jobs: Jobs) -> str:
         "tmpfs": ["/tmp:mode=1777"],  # noqa: S108 - memory of the container's own
         "cap_drop": ["ALL"],
         "security_opt": ["no-new-privileges:true"],
-        "cpus": float(jobs.resources.processors),
+        # Docker refuses more processors than the machine has, so only memory is limited.
         "mem_limit": f"{jobs.resources.memory}m",
     }
     return dump({"version": "2.4", "services": {jobs.name: service}}, (*jobs.notes, *HOW))

@@ -1,0 +1,187 @@
+"""All four monitors as one DAG: merge labels, then the analyses, then the action; pods of Kubernetes.
+
+Copy this file into Airflow's folder of DAGs (Airflow 3, provider `cncf.kubernetes`) and fill in three values
+in the environment of its workers: MODEL_MONITOR_IMAGES, where the images are; MODEL_MONITOR_DATA, s3://BUCKET
+(captures, labels, baseline, analysis, model in it; reports are written); MODEL_MONITOR_ACTION_URL, which is
+told of violations (left out: nobody is). Keys for S3, where pods have no role of their own, are in the secret
+model-monitor-s3.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import urllib.request
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
+from airflow.sdk import DAG, TriggerRule, task
+from airflow.sdk.exceptions import AirflowSkipException
+from kubernetes.client import models
+
+IMAGES = os.environ.get("MODEL_MONITOR_IMAGES", "model-monitor")
+TAG = os.environ.get("MODEL_MONITOR_TAG", "latest")
+ROOT = os.environ.get("MODEL_MONITOR_DATA", "s3://my-bucket")
+ACTION_URL = os.environ.get("MODEL_MONITOR_ACTION_URL", "")
+
+VIOLATIONS = 3
+
+# The day before; of monitors that need labels, the day before that.
+WINDOW = {"window": "P1D"}
+LABELLED = {**WINDOW, "start_time_offset": "-P1D", "end_time_offset": "-P1D"}
+# Columns of the model's output, counted from zero: the predicted label, then its probability.
+PREDICTIONS = {"inference_attribute": "0", "probability_attribute": "1"}
+
+
+class Monitor(KubernetesPodOperator):
+    """A pod of this project: nobody's user, nothing writable but /tmp.
+
+    Its variables are taken as they are written, names that end in .json are no templates. Exit code 3 is a
+    result, not a failure: the task then returns "violations".
+    """
+
+    template_fields = ()
+    template_ext = ()
+
+    def __init__(self, *, image: str, command: str, variables: dict[str, str], **options: Any) -> None:
+        super().__init__(
+            name=options["task_id"],
+            image=f"{IMAGES}/{image}:{TAG}",
+            cmds=[command],
+            env_vars=variables,
+            env_from=[
+                models.V1EnvFromSource(
+                    secret_ref=models.V1SecretEnvSource(name="model-monitor-s3", optional=True)
+                )
+            ],
+            labels={"app.kubernetes.io/name": image, "app.kubernetes.io/part-of": "model-monitor"},
+            automount_service_account_token=False,
+            security_context={
+                "runAsNonRoot": True,
+                "runAsUser": 10001,
+                "runAsGroup": 10001,
+                "fsGroup": 10001,
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
+            container_security_context={
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            },
+            container_resources=models.V1ResourceRequirements(
+                requests={"cpu": "1", "memory": "512Mi"}, limits={"cpu": "2", "memory": "2Gi"}
+            ),
+            volumes=[models.V1Volume(name="scratch", empty_dir=models.V1EmptyDirVolumeSource())],
+            volume_mounts=[models.V1VolumeMount(name="scratch", mount_path="/tmp")],  # noqa: S108 - the pod's own
+            on_finish_action="delete_succeeded_pod",
+            skip_on_exit_code=VIOLATIONS,
+            **options,
+        )
+
+    def execute(self, context: Any) -> str:
+        """Run it; return what it found."""
+        try:
+            super().execute(context)
+        except AirflowSkipException:
+            return "violations"
+        return "no violations"
+
+
+def analysis(monitor: str, variables: dict[str, str]) -> Monitor:
+    """Return the task of a monitor: its variables, its baseline, its report."""
+    return Monitor(
+        task_id=monitor,
+        image=monitor,
+        command=f"monitor-{monitor}",
+        variables={
+            **variables,
+            "baseline_constraints": f"{ROOT}/baseline/{monitor}/constraints.json",
+            "baseline_statistics": f"{ROOT}/baseline/{monitor}/statistics.json",
+            "output_path": f"{ROOT}/reports/{monitor}/%Y/%m/%d",
+            "fail_on_violations": "Enabled",
+        },
+    )
+
+
+def records(kind: str, *parts: str) -> str:
+    """Return the dataset_format of captures, merged with labels or not."""
+    return json.dumps({kind: {"captureIndexNames": list(parts)}})
+
+
+@task(trigger_rule=TriggerRule.ALL_DONE)
+def action(monitors: list[str], **context: Any) -> list[str]:
+    """Tell the address which monitors found violations, once all are through; return them."""
+    results = {name: context["ti"].xcom_pull(task_ids=name) for name in monitors}
+    found = [name for name, result in results.items() if result == "violations"]
+    if found and ACTION_URL:
+        body = json.dumps({"event": "model-monitor.violations", "monitors": found}).encode()
+        request = urllib.request.Request(  # noqa: S310 - the operator's own address
+            ACTION_URL, body, {"Content-Type": "application/json"}
+        )
+        urllib.request.urlopen(request, timeout=30).close()  # noqa: S310 - the operator's own address
+    return found
+
+
+with DAG(
+    "model-monitor-on-kubernetes",
+    schedule="20 1 * * *",
+    start_date=datetime(2026, 1, 1, tzinfo=UTC),
+    catchup=False,
+    max_active_runs=1,
+    dagrun_timeout=timedelta(hours=4),
+    tags=["model-monitor"],
+):
+    merge = Monitor(
+        task_id="merge-ground-truth",
+        image="model-quality",
+        command="merge-ground-truth",
+        variables={
+            **LABELLED,
+            "dataset_source": f"{ROOT}/captures",
+            "ground_truth_source": f"{ROOT}/labels",
+            "output_path": f"{ROOT}/merged",
+        },
+    )
+    data_quality = analysis(
+        "data-quality",
+        {
+            **WINDOW,
+            "dataset_source": f"{ROOT}/captures",
+            "dataset_format": records("sagemakerCaptureJson", "endpointInput"),
+        },
+    )
+    model_quality = analysis(
+        "model-quality",
+        {
+            **LABELLED,
+            **PREDICTIONS,
+            "dataset_source": f"{ROOT}/merged",
+            "dataset_format": records("sagemakerMergeJson", "endpointOutput"),
+            "problem_type": "BinaryClassification",
+        },
+    )
+    bias = analysis(
+        "bias",
+        {
+            **LABELLED,
+            **PREDICTIONS,
+            "dataset_source": f"{ROOT}/merged",
+            "dataset_format": records("sagemakerMergeJson", "endpointOutput", "endpointInput"),
+            "analysis_config": f"{ROOT}/analysis/bias",
+        },
+    )
+    feature_attribution = analysis(
+        "feature-attribution",
+        {
+            **WINDOW,
+            "dataset_source": f"{ROOT}/captures",
+            "dataset_format": records("sagemakerCaptureJson", "endpointInput"),
+            "analysis_config": f"{ROOT}/analysis/feature-attribution",
+            "model": f"{ROOT}/model/model.json",
+            "max_runtime": "PT30M",
+        },
+    )
+    analyses = [data_quality, model_quality, bias, feature_attribution]
+    merge >> [model_quality, bias]
+    analyses >> action([monitor.task_id for monitor in analyses])
