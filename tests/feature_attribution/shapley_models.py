@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from itertools import permutations
 from math import comb
 from typing import Any
@@ -59,6 +60,7 @@ def logistic(features: int) -> Callable[[np.ndarray], np.ndarray]:
     return lambda rows: 1 / (1 + np.exp(-(np.asarray(rows, dtype=np.float64) @ weights - 0.5)))
 
 
+@lru_cache
 def xgboost_trees(features: int) -> Any:
     xgboost = pytest.importorskip("xgboost")
     rows = draw(features)
@@ -69,6 +71,7 @@ def xgboost_trees(features: int) -> Any:
     )
 
 
+@lru_cache
 def lightgbm_trees(features: int) -> Any:
     lightgbm = pytest.importorskip("lightgbm")
     rows = draw(features)

@@ -91,14 +91,14 @@ def test_errors_are_no_larger_than_those_of_kernel_explainer(kind: str, features
     else:
         exact = explain(model, rows[1:], rows[:1], exact_features=14).local[:, 0]
     ours, theirs = [], []
-    for seed in range(SEEDS):
+    for seed in range(2 if budget > 1000 else SEEDS):
         found = explain(model, rows[1:], rows[:1], num_samples=budget, seed=seed)
         assert (found.coalitions <= budget).all()
         np.testing.assert_allclose(
             found.local.sum(axis=2), found.predictions - found.expected, rtol=0, atol=1e-9
         )
         ours.append(found.local[:, 0] - exact)
-        if seed < (1 if budget > 1000 else 2):
+        if seed < (2 if budget < 500 else 1):
             theirs.append(kernel_explainer(model, rows[1:], rows[:1], budget, seed) - exact)
     assert np.sqrt(np.mean(np.square(ours))) <= np.sqrt(np.mean(np.square(theirs)))
 
@@ -155,7 +155,7 @@ def test_sizes_are_filled_from_the_outside() -> None:
 
 
 @pytest.mark.parametrize(
-    ("players", "pairs"), [(3, 2), (5, 1), (20, 5), (40, 39), (13, 2 * _PAIRS_PER_SYSTEM - 2)]
+    ("players", "pairs"), [(3, 2), (5, 1), (20, 5), (40, 39), (13, _PAIRS_PER_SYSTEM + 2)]
 )
 def test_small_and_large_designs_sum_exactly(players: int, pairs: int) -> None:
     design = sampled_design(players, pairs, np.random.default_rng(0))
