@@ -66,12 +66,14 @@ fuzz: $(INSTALLED) ## throw damaged inputs at every reader, and kill jobs at ran
 # image with the most packages comes first: the others have the same versions, and so share its layers.
 COMPILE := $(VENV)/bin/uv pip compile --quiet --upgrade --universal --python-version 3.12 --generate-hashes \
   --no-emit-index-url --no-emit-find-links --no-config --custom-compile-command "make lock"
+# What every image has besides its own.
+EVERYWHERE := --extra dataframe --extra aws --extra cluster
 lock: $(INSTALLED) ## write the locked requirements anew
-	$(COMPILE) pyproject.toml --extra dataframe --extra feature-attribution \
+	$(COMPILE) pyproject.toml $(EVERYWHERE) --extra feature-attribution \
 	  --output-file containers/requirements-feature-attribution.txt
-	$(COMPILE) pyproject.toml --extra dataframe --extra bias --output-file containers/requirements-bias.txt \
+	$(COMPILE) pyproject.toml $(EVERYWHERE) --extra bias --output-file containers/requirements-bias.txt \
 	  --constraints containers/requirements-feature-attribution.txt
-	$(COMPILE) pyproject.toml --extra dataframe --output-file containers/requirements.txt \
+	$(COMPILE) pyproject.toml $(EVERYWHERE) --output-file containers/requirements.txt \
 	  --constraints containers/requirements-feature-attribution.txt
 	$(COMPILE) requirements/build.in --output-file requirements/build.txt
 	$(COMPILE) pyproject.toml requirements/build.in --all-extras --group dev --output-file requirements/dev.txt \
