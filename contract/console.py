@@ -172,7 +172,14 @@ def _subject(violation: Violation) -> str:
 
 def _arrange_process(settings: Settings) -> None:
     limit_threads()
-    if not (settings.record_preprocessor_script or settings.post_analytics_processor_script):
+    # Code of the user's may want pandas: scripts, a model's own inference.py, whatever is pickled.
+    users_code = (
+        settings.record_preprocessor_script
+        or settings.post_analytics_processor_script
+        or (settings.model or "").endswith((".tar.gz", ".tgz"))
+        or settings.allow_pickled_model
+    )
+    if not users_code:
         leave_out_pandas()
 
 
