@@ -9,6 +9,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
@@ -147,7 +148,12 @@ def _run_here(settings: Settings, monitor: Monitor, cluster: Cluster | None = No
     from contract.job import run
 
     _log.info("Performing analysis with %s", settings.describe())
-    outcome = run(settings, monitor, cluster)
+    started = datetime.now(UTC)
+    try:
+        outcome = run(settings, monitor, cluster)
+    except MonitorError as error:
+        _record_failure(settings, monitor, started, error)
+        raise
     decision = outcome.decision
     for note in outcome.notes:
         _log.warning("%s", note)
@@ -159,6 +165,13 @@ def _run_here(settings: Settings, monitor: Monitor, cluster: Cluster | None = No
     _log.info("Wrote %s to %s", ", ".join(outcome.files), settings.output_path)
     _log.info("%s", outcome.message)
     return outcome.exit_code, outcome.message
+
+
+def _record_failure(settings: Settings, monitor: Monitor, started: datetime, error: MonitorError) -> None:
+    if settings.history_path is not None:
+        from contract.history.keep import keep_failure
+
+        keep_failure(settings, monitor.program, started, error.exit_code, error.message)
 
 
 def _subject(violation: Violation) -> str:

@@ -87,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def add_history_path(parser: argparse.ArgumentParser) -> None:
+def add_history_path(parser: argparse._ActionsContainer) -> None:
     """Add the flag that says where the history is."""
     parser.add_argument(
         "--history-path",
@@ -97,7 +97,7 @@ def add_history_path(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_selection(parser: argparse.ArgumentParser) -> None:
+def add_selection(parser: argparse._ActionsContainer) -> None:
     """Add the flags that say which runs are wanted."""
     parser.add_argument("--monitor", choices=MONITORS)
     parser.add_argument("--endpoint", metavar="NAME")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import logging
+import math
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -15,7 +17,15 @@ import contract
 from contract.documents.violations import Violation
 from contract.errors import DatasetError, OutputError
 from contract.history import folder
-from contract.history.record import MOST_DESCRIPTION, Compared, Run, RunFinding, run_to_json
+from contract.history.intervals import Interval, intervals_of, metric_key
+from contract.history.record import (
+    MOST_DESCRIPTION,
+    Compared,
+    Run,
+    RunFinding,
+    RunMetric,
+    run_to_json,
+)
 from contract.outcome import shorten
 from contract.sinks.delivery import NotDeliveredError, Parcel, Undelivered, deliver
 
@@ -25,6 +35,8 @@ if TYPE_CHECKING:
     from contract.sinks.report import RunReport
 
 _DIGEST_DIGITS = 32
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -76,7 +88,7 @@ def keep_run(settings: Settings, report: RunReport, ended: Ended) -> tuple[Undel
 
 
 def keep_failure(settings: Settings, program: str, started: datetime, code: int, message: str) -> None:
-    """Append a run that ended without a result; that it could not be is logged only.
+    """Append a run that ended without a result; where that fails too, the log says so.
 
     Parameters
     ----------
@@ -101,7 +113,8 @@ def keep_failure(settings: Settings, program: str, started: datetime, code: int,
         exit_code=code,
         message=shorten(message),
     )
-    _append(settings, run, [])
+    for missed in _append(settings, run, []):
+        _log.warning("The history at %s does not have this run: %s", missed.address, missed.reason)
 
 
 def _append(
@@ -150,7 +163,7 @@ def _run_of(settings: Settings, report: RunReport, ended: Ended) -> Run:
         unlabelled=unlabelled,
         notes=len(ended.notes),
         violations=violations,
-        metrics={metric.name: metric.value for metric in report.metrics if metric.value is not None},
+        metrics=_metrics(report, ended.statistics),
         findings=tuple(
             RunFinding(finding.subject, finding.distance, finding.violated)
             for finding in (ended.decision.findings if ended.decision else ())
@@ -160,7 +173,27 @@ def _run_of(settings: Settings, report: RunReport, ended: Ended) -> Run:
             statistics_path=settings.baseline_statistics,
         ),
         checking=_checking(settings, ended.statistics),
+        statistics_digest=digest(ended.statistics_file),
     )
+
+
+def _metrics(report: RunReport, statistics: Any) -> tuple[RunMetric, ...]:
+    intervals = intervals_of(getattr(statistics, "whole", statistics))
+    return tuple(
+        RunMetric(
+            name=metric.name,
+            value=metric.value,
+            statistic_values=metric.statistic_values,
+            dimensions=metric.dimensions,
+            interval=_finite(intervals.get(metric_key(metric.name, metric.dimensions))),
+        )
+        for metric in report.metrics
+    )
+
+
+def _finite(interval: Interval | None) -> Interval | None:
+    """Return an interval that JSON can hold, None for one without end."""
+    return interval if interval is not None and all(map(math.isfinite, interval)) else None
 
 
 def _name(finished: datetime, monitor: str) -> str:
@@ -213,14 +246,19 @@ def _baseline_material(
     material: list[tuple[str, Callable[[], bytes]]] = []
     for role, document in documents.items():
         content = _json(document)
-        digests[role] = hashlib.sha256(content).hexdigest()[:_DIGEST_DIGITS]
+        digests[role] = digest(content)
         material.append((baseline_file(digests[role]), _compressing(content)))
     return digests, material
 
 
-def baseline_file(digest: str) -> str:
-    """Return the path below the history of a document of a baseline."""
-    return f"{folder.BASELINES}/{digest}.json.gz"
+def digest(content: bytes) -> str:
+    """Return 32 hexadecimal digits that stand for a document."""
+    return hashlib.sha256(content).hexdigest()[:_DIGEST_DIGITS]
+
+
+def baseline_file(name: str) -> str:
+    """Return the path below the history of a document of a baseline, given its digest."""
+    return f"{folder.BASELINES}/{name}.json.gz"
 
 
 def _compressing(content: bytes) -> Callable[[], bytes]:

@@ -11,7 +11,8 @@ from contract.documents.fields import Fields
 from contract.documents.violations import Violation, Violations, read_violations, violations_to_json
 from contract.errors import DocumentError
 
-SCHEMA = 1
+# 1: metrics were an object of values by name. 2: a list, as bias has one name for many groups.
+SCHEMA = 2
 # Descriptions may list hundreds of values; the run's own files have them whole.
 MOST_DESCRIPTION = 400
 
@@ -23,6 +24,29 @@ class RunFinding:
     subject: str
     distance: float | None = None
     violated: bool = False
+
+
+@dataclass(frozen=True)
+class RunMetric:
+    """One value that was measured.
+
+    Parameters
+    ----------
+    name, dimensions
+        As published.
+    value
+        None where `statistic_values` has several.
+    statistic_values
+        ``SampleCount``, ``Sum``, ``Minimum``, ``Maximum``.
+    interval
+        95 % confidence interval, where it is known.
+    """
+
+    name: str
+    value: float | None = None
+    statistic_values: Mapping[str, float] | None = None
+    dimensions: Mapping[str, str] = field(default_factory=dict)
+    interval: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -62,13 +86,17 @@ class Run:
     violations
         None where nothing was compared.
     metrics
-        By name.
+        What was published, with intervals.
+    findings
+        How far features or metrics moved.
     compared
         The baseline.
     checking
         What else its check depends on, such as ``positive_label``, as JSON values.
     statistics
         Path of its statistics below ``history_path``, None where they were not kept.
+    statistics_digest
+        Of ``statistics.json`` as the run wrote it.
     """
 
     run: str
@@ -90,11 +118,12 @@ class Run:
     unlabelled: int | None = None
     notes: int = 0
     violations: tuple[Violation, ...] | None = None
-    metrics: Mapping[str, float] = field(default_factory=dict)
+    metrics: tuple[RunMetric, ...] = ()
     findings: tuple[RunFinding, ...] = ()
     compared: Compared = field(default_factory=Compared)
     checking: Mapping[str, Any] = field(default_factory=dict)
     statistics: str | None = None
+    statistics_digest: str | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -142,17 +171,29 @@ def run_to_json(run: Run) -> dict[str, Any]:
         "unlabelled": run.unlabelled,
         "notes": run.notes,
         "violations": violations,
-        "metrics": dict(run.metrics),
+        "metrics": [_metric_to_json(metric) for metric in run.metrics],
         "findings": [_finding_to_json(finding) for finding in run.findings],
         "baseline": {key: member for key, member in vars(run.compared).items() if member is not None},
         "check": dict(run.checking),
         "statistics": run.statistics,
+        "statistics_digest": run.statistics_digest,
     }
     kept = {key: member for key, member in members.items() if member not in (None, {})}
     return {**kept, **run.extra}
 
 
 _WINDOW = ("start", "end")
+
+
+def _metric_to_json(metric: RunMetric) -> dict[str, Any]:
+    members: dict[str, Any] = {
+        "name": metric.name,
+        "value": metric.value,
+        "statistic_values": metric.statistic_values,
+        "dimensions": dict(metric.dimensions),
+        "interval": metric.interval,
+    }
+    return {key: member for key, member in members.items() if member not in (None, {})}
 
 
 def _finding_to_json(finding: RunFinding) -> dict[str, Any]:
@@ -175,6 +216,10 @@ def read_run(value: dict[str, Any], where: str) -> Run:
         Naming file and member, when one is missing or of the wrong type.
     """
     schema = Fields(value, where).count("schema")
+    if schema < min(_UPGRADES):
+        raise DocumentError(
+            f"{where}.schema is {schema}, which no version has written; is it a record of a run?"
+        )
     for older in range(schema, SCHEMA):
         value = _UPGRADES[older](value)
     fields = Fields(value, where)
@@ -205,13 +250,25 @@ def read_run(value: dict[str, Any], where: str) -> Run:
         unlabelled=fields.get("unlabelled", int, None),
         notes=fields.count("notes", 0),
         violations=violations,
-        metrics={name: float(metric) for name, metric in fields.get("metrics", dict, {}).items()},
+        metrics=tuple(_read_metric(member) for member in fields.children("metrics", [])),
         findings=tuple(_read_finding(member) for member in fields.children("findings", [])),
         compared=Compared() if baseline is None else _read_compared(baseline),
         checking=fields.get("check", dict, {}),
         statistics=fields.get("statistics", str, None),
+        statistics_digest=fields.get("statistics_digest", str, None),
     )
     return replace(run, extra=fields.extra())
+
+
+def _read_metric(fields: Fields) -> RunMetric:
+    interval = fields.get("interval", list, None)
+    return RunMetric(
+        name=fields.get("name", str),
+        value=fields.number("value", None),
+        statistic_values=fields.get("statistic_values", dict, None),
+        dimensions=fields.get("dimensions", dict, {}),
+        interval=None if interval is None or len(interval) != 2 else (float(interval[0]), float(interval[1])),
+    )
 
 
 def _read_finding(fields: Fields) -> RunFinding:
@@ -244,5 +301,12 @@ def _text(instant: datetime) -> str:
     return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
+def _metrics_as_list(value: dict[str, Any]) -> dict[str, Any]:
+    metrics = value.get("metrics", {})
+    if not isinstance(metrics, dict):
+        return value
+    return {**value, "metrics": [{"name": name, "value": number} for name, number in metrics.items()]}
+
+
 # How a record of one schema becomes one of the next.
-_UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+_UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _metrics_as_list}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -140,12 +140,26 @@ def finding_rows(runs: Sequence[Run]) -> Rows:
 
 def metric_rows(runs: Sequence[Run]) -> Rows:
     """Return one row per metric and run."""
-    return [
-        {**_identity(run), "metric": name, "value": value}
-        for run in runs
-        for name, value in run.metrics.items()
-    ]
+    rows = []
+    for run in runs:
+        for metric in run.metrics:
+            low, high = metric.interval or (None, None)
+            values = metric.statistic_values or {}
+            rows.append(
+                {
+                    **_identity(run),
+                    "metric": metric.name,
+                    "dimensions": _text(metric.dimensions),
+                    "value": metric.value,
+                    "low": low,
+                    "high": high,
+                    **{column: values.get(key) for column, key in _SEVERAL.items()},
+                }
+            )
+    return rows
 
+
+_SEVERAL = {"count": "SampleCount", "sum": "Sum", "minimum": "Minimum", "maximum": "Maximum"}
 
 TABLES: dict[str, Callable[[Sequence[Run]], Rows]] = {
     "runs": run_rows,
@@ -201,5 +215,5 @@ def _identity(run: Run) -> dict[str, Any]:
     }
 
 
-def _text(members: dict[str, Any]) -> str | None:
-    return orjson.dumps(members).decode() if members else None
+def _text(members: Mapping[str, Any]) -> str | None:
+    return orjson.dumps(dict(members)).decode() if members else None

@@ -1,0 +1,156 @@
+"""The four monitors, as far as checking statistics again takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from contract.analyzer import AnyAnalyzer, Decision, DocumentSet
+from contract.backtest.replay import Kind
+
+if TYPE_CHECKING:
+    from contract.documents.attribution import AttributionBaseline, AttributionStatistics
+
+Value = Mapping[str, Any]
+
+
+def _has(*names: str) -> Callable[[Value], bool]:
+    return lambda value: any(name in value for name in names)
+
+
+# --- Data quality -----------------------------------------------------------------------------------------
+
+
+def _data_quality_documents() -> DocumentSet[Any, Any]:
+    from contract.documents.data_quality import DATA_QUALITY
+
+    return DATA_QUALITY
+
+
+def _data_quality(rules: str, checking: Value, statistics: Any) -> AnyAnalyzer:
+    from analyzers.data_quality.analyzer import DataQualityAnalyzer
+
+    return DataQualityAnalyzer(rules=_rules(rules))
+
+
+# --- Model quality ----------------------------------------------------------------------------------------
+
+
+def _model_quality_documents() -> DocumentSet[Any, Any]:
+    from contract.documents.model_quality import MODEL_QUALITY
+
+    return MODEL_QUALITY
+
+
+def _model_quality(rules: str, checking: Value, statistics: Any) -> AnyAnalyzer:
+    from analyzers.model_quality.analyzer import ModelQualityAnalyzer
+
+    return ModelQualityAnalyzer(
+        rules=_rules(rules),
+        problem_type=statistics.problem_type,
+        inference_attribute="0",  # columns play no part any more
+        positive_label=checking.get("positive_label"),
+    )
+
+
+# --- Bias -------------------------------------------------------------------------------------------------
+
+
+def _bias_documents() -> DocumentSet[Any, Any]:
+    from contract.documents.bias import BIAS
+
+    return BIAS
+
+
+def _bias(rules: str, checking: Value, statistics: Any) -> AnyAnalyzer:
+    from analyzers.bias.analyzer import BiasAnalyzer
+    from analyzers.bias.request import BiasRequest
+
+    # What was asked for is in the statistics: metrics and their counts.
+    nothing = BiasRequest(label="", label_values=(), facets=(), pre_training=None, post_training=None)
+    return BiasAnalyzer(_rules(rules), nothing)
+
+
+# --- Feature attribution ----------------------------------------------------------------------------------
+
+
+def _attribution_documents() -> DocumentSet[Any, Any]:
+    from contract.documents.attribution import ATTRIBUTION
+
+    return ATTRIBUTION
+
+
+@dataclass(frozen=True)
+class _AttributionChecker:
+    """The check of feature attributions without the model that they explain."""
+
+    rules: Any
+    drift: float | None
+    seed: int
+
+    def check(self, statistics: AttributionStatistics, baseline: AttributionBaseline) -> Decision:
+        """Compare a window's attributions with the baseline's."""
+        from analyzers.feature_attribution.check import check
+        from analyzers.feature_attribution.check_sound import Limits
+
+        return check(statistics, baseline, rules=self.rules, limits=Limits(drift=self.drift), seed=self.seed)
+
+
+def _attribution(rules: str, checking: Value, statistics: Any) -> AnyAnalyzer:
+    checker: Any = _AttributionChecker(
+        rules=_rules(rules),
+        drift=checking.get("attribution_drift_threshold"),
+        seed=statistics.design.seed or 0,
+    )
+    analyzer: AnyAnalyzer = checker
+    return analyzer
+
+
+def _rules(rules: str) -> Any:
+    return rules
+
+
+def _explains(value: Value) -> bool:
+    return "kernel_shap" in (value.get("explanations") or {})
+
+
+KINDS: dict[str, Kind] = {
+    kind.monitor: kind
+    for kind in (
+        Kind(
+            "data-quality",
+            _data_quality_documents,
+            _data_quality,
+            has_written=_has("features"),
+            takes=_has("features"),
+        ),
+        Kind(
+            "model-quality",
+            _model_quality_documents,
+            _model_quality,
+            has_written=_has(
+                "regression_metrics", "binary_classification_metrics", "multiclass_classification_metrics"
+            ),
+            takes=_has(
+                "regression_constraints",
+                "binary_classification_constraints",
+                "multiclass_classification_constraints",
+            ),
+        ),
+        Kind(
+            "bias",
+            _bias_documents,
+            _bias,
+            has_written=_has("facets"),
+            takes=_has("pre_training_bias_metrics", "post_training_bias_metrics"),
+        ),
+        Kind(
+            "feature-attribution",
+            _attribution_documents,
+            _attribution,
+            has_written=_explains,
+            takes=_explains,
+        ),
+    )
+}
