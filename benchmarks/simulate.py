@@ -2,7 +2,7 @@
 
 Draws a baseline and windows of twenty features of the kinds that occur in practice, passes them through the
 analyzer as record batches, and counts violations. `docs/soundness.md` holds the table of a full run; those of
-model quality follow (`benchmarks/simulate_model_quality.py`).
+model quality (`benchmarks/simulate_model_quality.py`) and of bias (`benchmarks/simulate_bias.py`) follow.
 
     python -m benchmarks.simulate [--windows N] [--seed S]
 """
@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 
 from analyzers.data_quality.analyzer import DataQualityAnalyzer
-from benchmarks import simulate_model_quality
+from benchmarks import simulate_bias, simulate_model_quality
 from contract.analyzer import Baseline, Decision
 from contract.documents.violations import CheckType
 
@@ -258,6 +258,8 @@ def main() -> None:
         f"{arguments.seed}; {time.monotonic() - started:.0f} s\n"
     )
     simulate_model_quality.run(2 * arguments.windows, arguments.seed)
+    print()
+    simulate_bias.run(2 * arguments.windows, arguments.seed)
 
 
 if __name__ == "__main__":

@@ -8,19 +8,22 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from fixtures import fixture
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from smclarify_cases import number, recorded_calls
+from smclarify_cases import batch_of, number, recorded_calls, statistics_of
 
 from analyzers.bias import formulas
 from analyzers.bias.flip_test import flip_test
 from analyzers.bias.formulas import Floats
 from analyzers.bias.metrics import METRICS, NO_GROUP_VARIABLE
-from analyzers.bias.model_metrics import basic_statistics, model_metrics
-from analyzers.bias.request import ALL_POST, ALL_PRE
+from analyzers.bias.model_metrics import basic_statistics, label_confusion, model_metrics
+from analyzers.bias.request import ALL_POST, ALL_PRE, BiasRequest, FacetRequest
+from analyzers.bias.summary import SummaryPlan, summarize
+from analyzers.bias.tables import cells_of
 
 _OF_DISTRIBUTIONS: dict[str, Callable[[Floats], Floats]] = {
     "KL": formulas.kullback_leibler,
@@ -130,6 +133,49 @@ def test_every_recorded_basic_statistic_is_reproduced() -> None:
             table = np.array([[outcomes["TN"], outcomes["FP"]], [outcomes["FN"], outcomes["TP"]]])
             named = {metric.name: metric.value for metric in model_metrics(table)}
             assert named[_MODEL[call["metric"]]] == pytest.approx(call["result"], rel=1e-9)
+
+
+def test_the_recorded_flip_test_of_text_is_refused() -> None:
+    [call] = [call for call in recorded_calls("calls") if call["metric"] == "FT" and call["error"]]
+    columns = {name: (cells, "object" if "a" in cells else "int64") for name, cells in _frame(call).items()}
+    for name in ("sensitive_facet_index", "positive_predicted_label_index"):
+        columns[name] = (_series(call, name).astype(int).tolist(), "int64")
+    columns["label"] = columns["positive_predicted_label_index"]
+    request = BiasRequest(
+        "label",
+        (1,),
+        (FacetRequest(("sensitive_facet_index",), (1,)),),
+        predicted_label="positive_predicted_label_index",
+        post_training=("FT",),
+    )
+    # More rows, so that 0/1 columns are categories by Clarify's rules.
+    many = {name: (cells * 3, dtype) for name, (cells, dtype) in columns.items()}
+    [facet] = statistics_of(batch_of(many), request).facets
+    metric = facet.metric("FT")
+    assert metric is not None
+    assert (metric.value, metric.error) == (None, call["error"]["message"])
+
+
+def _frame(call: dict[str, Any]) -> dict[str, list[Any]]:
+    frame: dict[str, list[Any]] = call["args"]["df"]["frame"]
+    return frame
+
+
+def test_every_recorded_matrix_of_categories_is_reproduced() -> None:
+    calls = [call for call in recorded_calls("calls") if call["metric"] == "multicategory_confusion_matrix"]
+    assert len(calls) == 4
+    for call in calls:
+        names = {"y": "label_series", "p": "predicted_label_series"}
+        columns = {name: call["args"][series]["series"] for name, series in names.items()}
+        plan = SummaryPlan(
+            BiasRequest("y", (1,), (FacetRequest(("y",), (1,)),), predicted_label="p", post_training=()),
+            numeric_texts=False,
+            count_distinct=True,
+            seed=0,
+        )
+        summary = summarize([pa.RecordBatch.from_pydict(columns)], plan)
+        label, prediction = ((name, summary.columns[name]) for name in names)
+        assert label_confusion(cells_of(summary, plan, 0), label, prediction) == call["result"]
 
 
 # --- the guide's worked examples --------------------------------------------------------------------------

@@ -42,10 +42,26 @@ def test_every_generated_case_is_reproduced() -> None:
     cases = shared_cases()
     assert len(cases) == 102
     for case in cases:
-        predicted = case["config"]["predicted_label"] or {}
-        if predicted.get("values") not in (None, case["config"]["label"]["values"]):
-            continue  # a configuration has no values of its own for predictions
+        if _has_own_values(case):
+            expected = {key: one for key, one in case["expected"].items() if key != "post_training_bias"}
+            case = {**case, "expected": expected}
         _hold_to_case(case)
+
+
+def test_predictions_with_values_of_their_own_are_refused() -> None:
+    [case] = [case for case in shared_cases() if _has_own_values(case)]
+    [_, (stage, _)] = _STAGES
+    message = case["expected"][stage]["error"]["message"]
+    assert message.startswith(_CALLERS_MISTAKES)
+    pytest.skip(
+        f"{case['id']}: only a call in Python can give predictions values of their own, which smclarify "
+        "refuses; a configuration has one list for labels and predictions, so there is nothing to refuse"
+    )
+
+
+def _has_own_values(case: dict[str, Any]) -> bool:
+    predicted = case["config"]["predicted_label"] or {}
+    return predicted.get("values") not in (None, case["config"]["label"]["values"])
 
 
 def _hold_to_case(case: dict[str, Any]) -> None:
