@@ -329,7 +329,7 @@ def _note_network(description: Description, notes: list[str]) -> None:
 
 def _note_environment(description: Description, notes: list[str]) -> None:
     if description.environment.get("publish_cloudwatch_metrics", "").casefold() == "enabled":
-        notes.append("Published CloudWatch metrics, which no agent collects here.")
+        notes.append("Published CloudWatch metrics, which nobody collects here: see metrics_sinks.")
 
 
 def _plain_name(name: str) -> str:

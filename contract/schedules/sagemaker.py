@@ -34,7 +34,7 @@ def manifest(jobs: Jobs) -> str:
         "Outputs": {"Schedule": {"Value": {"Ref": "Schedule"}}},
     }
     # Sentences about metrics and networks of other places do not hold here.
-    notes = [note for note in jobs.notes if "no agent collects" not in note]
+    notes = [note for note in jobs.notes if "nobody collects" not in note]
     return dump(document, (*notes, *HOW))
 
 

@@ -39,28 +39,44 @@ def world(s3_server: tuple[Path, str], tmp_path_factory: pytest.TempPathFactory)
 
 
 @pytest.fixture
-def credentials(s3_server: tuple[Path, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the standard chain finds: an endpoint of one's own, and keys."""
+def clean(s3_server: tuple[Path, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """An environment that names the server, and no keys."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_ENDPOINT_URL", s3_server[1])
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS)
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
     monkeypatch.setenv("AWS_REGION", "us-east-1")
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_REQUEST_CHECKSUM_CALCULATION", "when_required")
     storage._s3.cache_clear()
 
 
+def give_keys(chain: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put the keys where the standard chain finds them: in variables, or in a profile."""
+    if chain == "variables":
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS)
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+        return
+    file = folder / "credentials"
+    file.write_text(f"[monitor]\naws_access_key_id = {ACCESS}\naws_secret_access_key = {SECRET}\n")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(file))
+    monkeypatch.setenv("AWS_PROFILE", "monitor")
+
+
 @pytest.mark.parametrize("monitor", MONITORS)
-@pytest.mark.parametrize("target", ["kubernetes", "sagemaker"])
-@pytest.mark.usefixtures("credentials")
+@pytest.mark.parametrize(("target", "chain"), [("kubernetes", "variables"), ("sagemaker", "profile")])
+@pytest.mark.usefixtures("clean")
 def test_an_imported_schedule_does_its_work(
-    monitor: str, target: str, world: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    monitor: str,
+    target: str,
+    chain: str,
+    world: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
+    give_keys(chain, tmp_path, monkeypatch)
     reported = reports(world, monitor)
-    steps = processing_job(monitor) if target == "sagemaker" else containers(monitor)
-    for command, variables in steps:
+    for command, variables in processing_job(monitor) if target == "sagemaker" else containers(monitor):
         message = tmp_path / "message"
         settings = {**variables, "start_time": start(monitor), "output_message_file": str(message)}
         with environment(settings):
