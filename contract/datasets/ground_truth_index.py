@@ -9,7 +9,6 @@ mapped: however the process ends, nothing is left behind.
 from __future__ import annotations
 
 import itertools
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ import xxhash
 from contract.datasets.ground_truth_lines import Hours, Labels, read_labels
 from contract.datasets.human_review import HumanReview
 from contract.datasets.storage import SourceFile, list_files
+from contract.scratch import scratch_folder
 
 # Bytes of label files that may be held in memory; a label takes less there than in its file.
 MEMORY = 256 << 20
@@ -176,8 +176,7 @@ def latest_of_each(keys: Words, checks: Words) -> Positions:
 
 
 def _index_on_disk(labels: Iterable[Labels], partitions: int) -> LabelIndex:
-    with tempfile.TemporaryDirectory(prefix="ground-truth-") as name:
-        folder = Path(name)
+    with scratch_folder("ground-truth-", "sorting labels that outnumber the memory") as folder:
         records = _partition(labels, folder, partitions)
         rows = 0
         with ExitStack() as stack:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from contract.datasets import storage
+from contract.scratch import scratch_folder
 
 _CHUNK = 4 << 20
 
@@ -26,8 +26,8 @@ def staging_folder(output_path: str) -> Iterator[Path]:
         When the folder cannot be made.
     """
     if storage.is_s3(output_path):
-        with tempfile.TemporaryDirectory(prefix="staging-") as name:
-            yield Path(name)
+        with scratch_folder("staging-", "writing to S3") as folder:
+            yield folder
         return
     folder = Path(output_path) / f".staging.{os.getpid()}"
     try:

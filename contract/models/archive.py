@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import shutil
 import tarfile
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from contract.datasets import storage
 from contract.errors import ModelError
 from contract.models.policy import Policy
 from contract.models.protocol import Model
+from contract.scratch import make_scratch_folder
 
 MOST_BYTES = 8_000_000_000
 MOST_MEMBERS = 20_000
@@ -35,7 +35,7 @@ def open_archive(
         When it cannot be unpacked, holds paths that lead out of it or more than 8 GB, or holds no model or
         several.
     """
-    folder = Path(tempfile.mkdtemp(prefix="model-"))
+    folder = make_scratch_folder("model-", f"unpacking {path}")
     try:
         unpack(path, folder)
         script = next((folder / name for name in _SCRIPTS if (folder / name).is_file()), None)

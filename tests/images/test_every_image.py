@@ -13,7 +13,7 @@ import contract
 BYTES_AT_MOST = {
     "data-quality": 550_000_000,
     "model-quality": 550_000_000,
-    "bias": 550_000_000,
+    "bias": 600_000_000,
     "feature-attribution": 900_000_000,
 }
 COMMANDS = {name: f"monitor-{name}" for name in NAMES}
