@@ -28,12 +28,21 @@ for _name, _variables in _json.loads({text!r}).items():
     _task = {dag}.get_task(_name)
     _task.environment = {{**_task.environment, **_variables}}
 """
+# The operator wants to know which cluster it would ask; none is.
+CLUSTER = """
+apiVersion: v1
+kind: Config
+current-context: nowhere
+clusters: [{name: nowhere, cluster: {server: "http://127.0.0.1:9"}}]
+contexts: [{name: nowhere, context: {cluster: nowhere, user: nobody}}]
+users: [{name: nobody, user: {}}]
+"""
 PODS = """
 import json, sys
 import {module} as module
 from kubernetes.client import ApiClient
-from airflow.sdk import DAG
-(dag,) = [value for value in vars(module).values() if isinstance(value, DAG)]
+from airflow.sdk import BaseOperator
+dag = next(value.dag for value in vars(module).values() if isinstance(value, BaseOperator))
 pods = {{
     task.task_id: ApiClient().sanitize_for_serialization(task.build_pod_request_obj({{}}))
     for task in dag.tasks if hasattr(task, "build_pod_request_obj")
@@ -147,6 +156,8 @@ def test_pods_of_the_kubernetes_operator(
     )
     imported = import_schedule("--to", "airflow-kubernetes", *descriptions("model-quality"))
     (folder / "imported.py").write_text(imported, encoding="utf-8")
+    (tmp_path / "cluster.yaml").write_text(CLUSTER, encoding="utf-8")
+    airflow = {**airflow, "KUBECONFIG": str(tmp_path / "cluster.yaml")}
     found = {}
     for module in ("on_kubernetes", "imported"):
         run(airflow, "python", "-c", PODS.format(module=module), str(tmp_path / f"{module}.json"))
