@@ -13,7 +13,7 @@ import pickle
 import socket
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,6 +28,7 @@ from contract.errors import ConfigurationError, MonitorError
 
 _CLOSING_SECONDS = 5.0
 _POLLING_SECONDS = 0.05
+_ASKING_SECONDS = 5.0
 
 _log = logging.getLogger(__name__)
 
@@ -95,7 +96,8 @@ class Cluster:
         def submit(split: Split) -> engine.Pending:
             number = next(numbers)
             key = f"split-{token}-{number}"
-            return _Piece(self.client.submit(summarize_piece, token, held, number, key=key, pure=False))
+            future = self.client.submit(summarize_piece, token, held, number, key=key, pure=False)
+            return _Piece(future, self._require_workers)
 
         try:
             return engine.merge_in_order(analyzer, splits, submit, ahead=self._ahead)
@@ -123,8 +125,8 @@ class Cluster:
         return 2 * max(1, sum(threads.values()))
 
     def _require_workers(self) -> None:
-        """Wait for the first worker of a cluster that exists already."""
-        deadline = self.started + self.role.seconds_to_wait
+        """Wait until there is a worker, if there is none."""
+        deadline = time.monotonic() + self.role.seconds_to_wait
         while not library.threads_of(self.client):
             if time.monotonic() > deadline:
                 raise ConfigurationError(
@@ -169,9 +171,17 @@ class _Piece:
     """The packed summary of a split, on its way."""
 
     future: Any
+    still_there: Callable[[], None]
 
     def result(self) -> Any:
-        return unpack(self.future.result())
+        while True:
+            try:
+                return unpack(self.future.result(timeout=_ASKING_SECONDS))
+            except TimeoutError:
+                if self.future.done():
+                    raise
+                # Without workers Dask would wait for ever.
+                self.still_there()
 
     def cancel(self) -> None:
         self.future.cancel()

@@ -16,7 +16,7 @@ from several_splits import write_rows
 from contract.cluster import leader
 from contract.cluster.leader import Cluster, open_cluster
 from contract.cluster.role import Role
-from contract.errors import ConfigurationError, DatasetError
+from contract.errors import ConfigurationError, DatasetError, MonitorError
 
 pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
 
@@ -185,7 +185,7 @@ def test_documents_are_those_of_one_host(
             assert "which has the results" in (tmp_path / "worker" / "message").read_text(encoding="utf-8")
     assert together.exit_code == 0
     assert "pod 1 reads 1 splits at once" in capfd.readouterr().err
-    for name in alone.files:
+    for name in ("constraints.json", "statistics.json"):
         assert (together.output / name).read_bytes() == (alone.output / name).read_bytes()
 
 
@@ -196,3 +196,44 @@ def test_dask_opens_no_port_for_others_and_writes_no_log(cluster: Cluster) -> No
         default_client()
     scheduler = cluster.client.cluster.scheduler
     assert {server.getsockname()[0] for server in scheduler.http_server._sockets.values()} == {"127.0.0.1"}
+
+
+def test_a_scheduler_lost_in_the_middle_ends_the_job(tmp_path: Path, port: int) -> None:
+    role = Role("client", "client", f"127.0.0.1:{port}", (), SECONDS)
+    splits = tuple(Piece(str(i), 0.05) for i in range(30))
+    parcel = leader.pack(leader.Parcel(Labels(), splits, leader.Conditions(leader.gather(()))))
+    (tmp_path / "rows.csv").write_text("a\n1\n", encoding="utf-8")
+    with worker(tmp_path / "leader", port, 0, dataset_source=str(tmp_path), cluster_size="3") as process:
+
+        class Killing(Labels):
+            def merge(self, left, right):
+                if len(left.labels) == 2:
+                    process.kill()
+                return super().merge(left, right)
+
+        with open_cluster(role) as client:
+            lost = f"scheduler at 127.0.0.1:{port} was lost"
+            with pytest.raises(MonitorError, match=lost):
+                client._divide(Killing(), parcel, splits)
+
+
+def test_a_split_that_takes_workers_with_it_is_given_up(cluster: Cluster, port: int, tmp_path: Path) -> None:
+    cluster.client.cluster.scheduler.allowed_failures = 0
+    splits = (Piece("0"), *(Piece(str(i), kills_all_but=os.getpid()) for i in range(1, 9)))
+    with worker(tmp_path, port):
+        wait_for_workers(cluster, 2)
+        with pytest.raises(MonitorError, match="Several workers were lost one after the other"):
+            cluster.summarize(Labels(), splits, ())
+
+
+def test_a_cluster_that_loses_all_its_workers_ends_the_job(
+    cluster: Cluster, port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leader, "_ASKING_SECONDS", 0.2)
+    cluster.client.retire_workers()
+    splits = (Piece("0"), Piece("1", kills_all_but=os.getpid()))
+    role = Role("client", "client", f"127.0.0.1:{port}", (), 1.0)
+    with worker(tmp_path, port), open_cluster(role) as client:
+        wait_for_workers(client, 1)
+        with pytest.raises(ConfigurationError, match="had no worker for 1 seconds"):
+            client.summarize(Labels(), splits, ())
