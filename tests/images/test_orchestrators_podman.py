@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 from bucket_of_all import BUCKET, DATA_QUALITY, DAY, MONITORS, arrange
+from captured_predictions import predict, write_table
 from fixtures import ROOT
 from image_runner import unavailable
 from imported_schedules import descriptions, import_schedule
@@ -97,6 +98,42 @@ def test_pods_of_the_s3_overlay(
     specification = on_this_machine(podman, template, start_time=begins, **credentials)
     check(run_pod(podman, tmp_path, specification, with_documents=maps))
     assert violations(buckets / BUCKET / "reports" / monitor / (HOUR if monitor == "data-quality" else DAY))
+
+
+def test_the_pod_of_the_baseline(
+    podman: Podman, buckets: Path, credentials: dict[str, str], tmp_path: Path
+) -> None:
+    training = buckets / BUCKET / "training"
+    write_table(training / "data.csv", predict(500, seed=3))
+    documents = built("s3")
+    (job,) = [entry for entry in documents if entry["kind"] == "Job"]
+    specification = on_this_machine(
+        podman,
+        job["spec"]["template"]["spec"],
+        output_path=f"s3://{BUCKET}/new-baseline",
+        **credentials,
+    )
+    maps = [document for document in documents if document["kind"] == "ConfigMap"]
+    check(run_pod(podman, tmp_path, specification, with_documents=maps))
+    written = {file.name for file in (buckets / BUCKET / "new-baseline").iterdir()}
+    assert written == {"constraints.json", "statistics.json"}
+
+
+def test_pods_of_the_volumes_overlay_join_labels_first(podman: Podman, buckets: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(buckets / BUCKET, data)
+    for path in (data, *data.rglob("*")):
+        path.chmod(0o777 if path.is_dir() else 0o644)
+    documents = built("volumes")
+    (job,) = [entry for entry in documents if entry["metadata"]["name"] == "model-quality"]
+    template = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    specification = on_this_machine(podman, template, start_time=START_A_DAY_LATER)
+    for volume in specification["volumes"]:
+        if volume.pop("persistentVolumeClaim", None):
+            volume["hostPath"] = {"path": str(data), "type": "Directory"}
+    maps = [document for document in documents if document["kind"] == "ConfigMap"]
+    check(run_pod(podman, tmp_path, specification, with_documents=maps))
+    assert violations(data / "reports" / "model-quality" / DAY)
 
 
 def test_the_steps_of_argos_workflow_in_their_order(

@@ -65,6 +65,16 @@ def test_who_never_comes_is_waited_for_no_longer_than_a_turn(tmp_path: Path) -> 
     assert "left out" in output
 
 
+def test_turns_come_again_and_again(tmp_path: Path) -> None:
+    begun = begin(tmp_path, "a", "--", "echo", "worked", ONCE="", EVERY_SECONDS="1", LATE_SECONDS="0")
+    assert begun.stdout
+    assert [begun.stdout.readline() for _ in range(2)] == ["worked\n"] * 2
+    begun.terminate()
+    end(begun)
+    assert {folder.name.isdecimal() for folder in tmp_path.iterdir()} == {True}
+    assert len(list(tmp_path.iterdir())) >= 2
+
+
 def test_stopping_is_quick(tmp_path: Path) -> None:
     waiting = begin(tmp_path, "a", "--", "true", ONCE="", EVERY_SECONDS="100000")
     # Its handler is in place once it sleeps.
