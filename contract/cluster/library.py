@@ -22,7 +22,7 @@ _SETTINGS: dict[str, Any] = {
     "distributed.worker.profile.enabled": False,
     "distributed.admin.system-monitor.gil.enabled": False,
 }
-_LOGGERS = ("distributed", "distributed.client", "bokeh", "tornado", "tornado.application")
+_LOGGERS = ("asyncio", "distributed", "distributed.client", "bokeh", "tornado", "tornado.application")
 
 
 def is_installed() -> bool:
