@@ -124,8 +124,8 @@ def is_compressed(path: str) -> bool:
 
 
 def open_output(path: str) -> pa.NativeFile:
-    """Open a file on S3 for writing; it appears when it is closed."""
-    return _s3().open_output_stream(_key(path))
+    """Open a file on S3 for writing, bytes as they are whatever its name; it appears when it is closed."""
+    return _s3().open_output_stream(_key(path), compression=None)
 
 
 def read_bytes(path: str, error: type[InputError] = DatasetError) -> bytes:
@@ -242,7 +242,7 @@ def write_files_atomically(directory: str, files: Mapping[str, bytes]) -> None:
         if is_s3(directory):
             for name, content in files.items():
                 # One object is put in one request when the stream closes: whole or not at all.
-                with _s3().open_output_stream(f"{_key(directory)}/{name}") as stream:
+                with _s3().open_output_stream(f"{_key(directory)}/{name}", compression=None) as stream:
                     stream.write(content)
             return
         Path(directory).mkdir(parents=True, exist_ok=True)

@@ -71,7 +71,8 @@ def _replace(history: str, lines: dict[str, bytes], sources: list[str], done: Co
     # Named after its last run, so that whoever looks for later ones need not open it.
     last = max(lines)
     time = last.partition("-")[0]
-    path = folder.join(history, folder.RUNS, f"{time}-{len(lines)}-runs-{secrets.token_hex(6)}.jsonl.gz")
+    name = f"{time}-{len(lines)}{folder.COMPACTED}{secrets.token_hex(6)}.jsonl.gz"
+    path = folder.join(history, folder.RUNS, name)
     content = b"".join(lines[run] + b"\n" for run in sorted(lines))
     folder.write_whole(path, folder.compress(content))
     for source in sources:

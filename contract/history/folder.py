@@ -14,6 +14,8 @@ from contract.errors import DatasetError
 RUNS = "runs"
 STATISTICS = "statistics"
 BASELINES = "baselines"
+# In the names of files that many runs share.
+COMPACTED = "-runs-"
 
 _PARTIAL = ".part"
 # A writer that is this old is no more.
@@ -71,9 +73,25 @@ def list_runs(history: str) -> list[str]:
     DatasetError
         When there is nothing at `history`, or it cannot be listed.
     """
-    files = storage.list_files(history, "history_path")
-    beginning = join(history, RUNS) + "/"
-    return [file.path for file in files if file.path.startswith(beginning)]
+    runs = join(history, RUNS)
+    if storage.is_s3(history):
+        try:
+            return [file.path for file in storage.list_files(runs)]
+        except DatasetError:
+            storage.list_files(history, "history_path")  # says what is wrong, if anything is
+            return []
+    if not Path(runs).is_dir():
+        storage.list_files(history, "history_path")
+        return []
+    with storage.reading(history, "history_path "):
+        # Names only: a file may go any moment, when its records are put elsewhere.
+        names = sorted(entry.name for entry in Path(runs).iterdir())
+    return [join(runs, name) for name in names if not name.startswith(".")]
+
+
+def is_compacted(path: str) -> bool:
+    """Return whether a file of records was put together from others."""
+    return COMPACTED in path.rpartition("/")[2]
 
 
 def read_if_there(path: str) -> bytes | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import logging
 import re
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,7 +18,8 @@ from contract.history.record import SCHEMA, Run, read_run
 
 _NAME = re.compile(r".*/(\d{8}T\d{6}\.\d{6})Z-[^/]*")
 _NAME_TIME = "%Y%m%dT%H%M%S.%f"
-_TRIES = 5
+_TRIES = 50
+_PAUSE_SECONDS = 0.05
 
 _log = logging.getLogger(__name__)
 
@@ -128,20 +130,40 @@ def parse_records(content: bytes, where: str) -> list[Run]:
 
 def _read_all(history: str, since: datetime | None) -> dict[str, Run]:
     """Return all runs by name; a run that stands in two files, as while files are compacted, counts once."""
-    for _ in range(_TRIES):
-        runs: dict[str, Run] = {}
-        complete = True
-        for path in _not_before(folder.list_runs(history), since):
-            content = folder.read_if_there(path)
-            if content is None:
-                complete = False  # compacted just now: what was in it is in another file
-                break
-            runs.update((run.run, run) for run in parse_records(content, path))
-        if complete:
+    for attempt in range(_TRIES):
+        if attempt:
+            time.sleep(_PAUSE_SECONDS)
+        paths = _list_steadily(history)
+        runs = None if paths is None else _read_files(_not_before(paths, since))
+        if runs is not None:
             return runs
     raise DatasetError(
         f"{history} keeps changing while it is read; wait until monitor-history compact is done with it."
     )
+
+
+def _list_steadily(history: str) -> list[str] | None:
+    """Return the files of records, None when records were put elsewhere meanwhile.
+
+    A listing may miss a file that goes, and also the one that comes in its place; a second one has it.
+    """
+    first = set(folder.list_runs(history))
+    second = folder.list_runs(history)
+    come = [path for path in second if path not in first]
+    if first <= set(second) and not any(map(folder.is_compacted, come)):
+        return second
+    return None
+
+
+def _read_files(paths: Iterable[str]) -> dict[str, Run] | None:
+    """Return the runs in files by name, None when one is no longer there: its records are in another."""
+    runs: dict[str, Run] = {}
+    for path in paths:
+        content = folder.read_if_there(path)
+        if content is None:
+            return None
+        runs.update((run.run, run) for run in parse_records(content, path))
+    return runs
 
 
 def _not_before(paths: Iterable[str], since: datetime | None) -> list[str]:
