@@ -271,7 +271,12 @@ def remove_file(path: str) -> None:
         if not is_s3(path):
             Path(path).unlink(missing_ok=True)
         elif _exists(_s3().get_file_info(_key(path))):
-            _s3().delete_file(_key(path))
+            try:
+                _s3().delete_file(_key(path))
+            except OSError:
+                # Arrow then writes an object for the folder, which not every server lets it.
+                if _exists(_s3().get_file_info(_key(path))):
+                    raise
 
 
 @contextlib.contextmanager
