@@ -8,6 +8,8 @@ PYTHON := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 SDK_VENV := .cache/sdk-venv
 SDK_INSTALLED := $(SDK_VENV)/.installed
+AIRFLOW_VENV := .cache/airflow-venv
+AIRFLOW_INSTALLED := $(AIRFLOW_VENV)/.installed
 
 DOCKER ?= docker
 # Any image with Python >= 3.12 and its venv module as `python3` will do.
@@ -47,7 +49,7 @@ $(IMAGES):
 	  --build-arg BASE_IMAGE=$(BASE_IMAGE) --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) \
 	  --file containers/Dockerfile --target $@ --tag $(IMAGE_PREFIX)/$@:$(IMAGE_TAG) .
 
-test-images: $(INSTALLED) $(SDK_INSTALLED) ## run the built images as Docker, Podman and the SageMaker SDK run them
+test-images: $(INSTALLED) $(SDK_INSTALLED) $(AIRFLOW_INSTALLED) ## run the built images as Docker, Podman, the SageMaker SDK and Airflow do
 	IMAGE_PREFIX=$(IMAGE_PREFIX) IMAGE_TAG=$(IMAGE_TAG) $(PYTHON) -m pytest -m image tests/images $(PYTEST_FLAGS)
 
 # What is measured by itself, after the tables of data quality.
@@ -78,7 +80,7 @@ lock: $(INSTALLED) ## write the locked requirements anew
 	$(COMPILE) requirements/build.in --output-file requirements/build.txt
 	$(COMPILE) pyproject.toml requirements/build.in --all-extras --group dev --output-file requirements/dev.txt \
 	  --constraints containers/requirements-feature-attribution.txt --constraints requirements/build.txt
-	$(COMPILE) requirements/sdk.in --output-file requirements/sdk.txt
+	for apart in sdk airflow; do $(COMPILE) requirements/$$apart.in --output-file requirements/$$apart.txt || exit; done
 
 clean: ## remove everything that make has made, images apart
 	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist demo-output
@@ -94,8 +96,9 @@ $(INSTALLED): requirements/build.txt requirements/dev.txt pyproject.toml
 	@$(PYTHON) $(INSTALL) --no-deps --no-index --editable .
 	@touch $@
 
-$(SDK_INSTALLED): requirements/build.txt requirements/sdk.txt
-	@python=$$(requirements/find-python) && echo "Setting up $(SDK_VENV) with $$python, once" && "$$python" -m venv $(SDK_VENV)
-	@$(SDK_VENV)/bin/python $(INSTALL) --require-hashes --requirement requirements/build.txt
-	@$(SDK_VENV)/bin/python $(INSTALL) --require-hashes --requirement requirements/sdk.txt
+# Environments apart from the tests' own, for tools with requirements that clash with ours.
+.cache/%-venv/.installed: requirements/build.txt requirements/%.txt
+	@python=$$(requirements/find-python) && echo "Setting up $(@D) with $$python, once" && "$$python" -m venv $(@D)
+	@$(@D)/bin/python $(INSTALL) --require-hashes --requirement requirements/build.txt
+	@$(@D)/bin/python $(INSTALL) --require-hashes --requirement requirements/$*.txt
 	@touch $@
