@@ -25,6 +25,7 @@ SECONDS = 10.0
 _STUCK_SECONDS = 30.0
 _MEMORY = 8 << 30
 _DOCUMENTS = ("statistics.json", "constraints.json")
+_PAGE = "report.html"
 COMMANDS = {
     "monitor-data-quality": "containers.data_quality.main",
     "monitor-model-quality": "containers.model_quality.main",
@@ -158,7 +159,7 @@ def _judge(case: Case, exit_code: int | None, message: str, output: Path, log: s
         return f"{hidden[0]} was left behind"
     if exit_code == 2:
         return f"{files[0].name} was written" if files else ""
-    expected = {"_merge_report.json"} if merges else {*_DOCUMENTS}
+    expected = {"_merge_report.json"} if merges else {*_DOCUMENTS, _PAGE}
     expected |= {"constraint_violations.json"} if case.monitors else set()
     if missing := expected - {file.name for file in files}:
         return f"no {min(missing)}"
@@ -168,6 +169,8 @@ def _judge(case: Case, exit_code: int | None, message: str, output: Path, log: s
 def _not_strict(file: Path) -> str:
     """Return why a file is no strict JSON or JSON Lines, empty when it is."""
     text = file.read_bytes()
+    if file.name == _PAGE:
+        return "" if text.rstrip().endswith(b"</html>") else f"{_PAGE} is not whole"
     try:
         for part in text.strip(b"\n").split(b"\n") if file.suffix == ".jsonl" else [text]:
             # Records are passed on as they came, whatever is in members that nobody reads.

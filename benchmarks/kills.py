@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-DOCUMENTS = ("statistics.json", "constraints.json")
+DOCUMENTS = ("statistics.json", "constraints.json", "report.html")
 LEFTOVER = re.compile(r"\.[\w.]+\.\d+\.partial")
 
 
@@ -100,6 +100,10 @@ def inspect(output: Path) -> list[str]:
             continue
         if file.name not in DOCUMENTS:
             problems.append(f"{file.name} should not be there")
+            continue
+        if file.suffix == ".html":
+            if not file.read_bytes().rstrip().endswith(b"</html>"):
+                problems.append(f"{file.name} is half written")
             continue
         try:
             json.loads(file.read_bytes())

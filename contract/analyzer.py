@@ -76,12 +76,18 @@ class Metric:
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the summary a person reads: how far a feature moved, whether or not it violates."""
+    """One line of the summary a person reads: how far a feature moved, whether or not it violates.
+
+    `limit` is what is allowed and `noise` what chance alone explains, both in the unit of `distance`; None
+    where there is no such number.
+    """
 
     subject: str
     text: str
     distance: float | None = None
     violated: bool = False
+    limit: float | None = None
+    noise: float | None = None
 
 
 @dataclass(frozen=True)

@@ -105,10 +105,14 @@ def run(settings: Settings, monitor: Monitor, cluster: Cluster | None = None) ->
     undelivered = metrics.publish(report, settings, sinks)
     contents.pop(VIOLATIONS, None)
     kept = gate.settle(settings, report, contents)
+    names_written = (
+        *documents,
+        *_write_report(settings, monitor, files, rows, documents, compared, decision),
+    )
     if settings.post_analytics_processor_script:
         run_postprocessor(settings.post_analytics_processor_script, settings.given)
     notes = _notes(statistics, decision)
-    outcome = _outcome(settings, rows, decision, tuple(documents), notes, undelivered, kept)
+    outcome = _outcome(settings, rows, decision, names_written, notes, undelivered, kept)
     if settings.history_path is None:
         return outcome
     # Imported late, as only jobs that keep a history need it.
@@ -125,7 +129,35 @@ def run(settings: Settings, monitor: Monitor, cluster: Cluster | None = None) ->
         contents[STATISTICS],
     )
     lost = (*undelivered, *keep_run(settings, report, ended))
-    return _outcome(settings, rows, decision, tuple(documents), notes, lost, kept)
+    return _outcome(settings, rows, decision, names_written, notes, lost, kept)
+
+
+def _write_report(
+    settings: Settings,
+    monitor: Monitor,
+    files: DocumentSet[Any, Any],
+    rows: int,
+    documents: dict[str, Any],
+    compared: AnyBaseline | None,
+    decision: Decision | None,
+) -> tuple[str, ...]:
+    """Write the page people look at, if the settings ask for it, and return its name."""
+    if not settings.report:
+        return ()
+    # Imported late: a job without a report loads nothing of it.
+    from contract.report import page, view
+
+    statistics = compared.statistics if compared else None
+    constraints = compared.constraints if compared else None
+    source = view.Source(
+        statistics=documents[STATISTICS],
+        constraints=documents[CONSTRAINTS],
+        baseline_statistics=files.write_statistics(statistics, True) if statistics else {},
+        baseline_constraints=files.write_constraints(constraints) if constraints else {},
+        decision=decision,
+    )
+    notes = decision.notes if decision else ()
+    return (page.NAME,) if page.write_report(settings, monitor.program, rows, source, notes) else ()
 
 
 def _notes(statistics: Any, decision: Decision | None) -> tuple[str, ...]:

@@ -46,6 +46,7 @@ class Settings:
     sink_timeout: float
     sink_headers_file: str | None
     fail_on_sink_error: bool
+    report: bool
     history_path: str | None
     history_statistics: bool
     publish_cloudwatch_metrics: bool
@@ -239,6 +240,7 @@ def read_settings(
         sink_timeout=sink_timeout,
         sink_headers_file=values["sink_headers_file"],
         fail_on_sink_error=bool(values["fail_on_sink_error"]),
+        report=bool(values["report"]),
         history_path=values["history_path"],
         history_statistics=bool(values["history_statistics"]),
         publish_cloudwatch_metrics=values["publish_cloudwatch_metrics"],
@@ -352,7 +354,7 @@ def _missing(given: Mapping[str, str], environment: Mapping[str, str], program: 
 def _near_misses(environment: Mapping[str, str]) -> list[str]:
     mistakes = []
     # One short word is too near to what other programs' variables are called, such as mode.
-    known = [name for name in VARIABLE_BY_NAME if name != "model"]
+    known = [name for name in VARIABLE_BY_NAME if name not in ("model", "report")]
     for name in environment:
         # Variables of the contract are lower-case; anything else belongs to somebody else.
         if name in VARIABLE_BY_NAME or name != name.lower():

@@ -294,6 +294,13 @@ VARIABLES: tuple[Variable, ...] = (
         example="/run/secrets/sink-headers.json",
     ),
     Variable(
+        "report",
+        "Write report.html, the page to look at, beside the JSON files; Disabled saves its time.",
+        kind="switch",
+        default="Enabled",
+        monitors=_ANALYSES,
+    ),
+    Variable(
         "history_path",
         "Folder that gets a small record of every run; any number of jobs may share it; local or s3://.",
         monitors=_ANALYSES,

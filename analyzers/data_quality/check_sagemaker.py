@@ -189,7 +189,7 @@ def _finding(name: str, distance: float, threshold: float) -> Finding:
     violated = distance > threshold
     verb = "exceeds" if violated else "is within"
     text = f"Baseline drift distance: {java_double(distance)} {verb} threshold: {java_double(threshold)}"
-    return Finding(name, text, distance, violated)
+    return Finding(name, text, distance, violated, limit=threshold)
 
 
 def _p_value_finding(name: str, p_value: float, threshold: float) -> Finding:

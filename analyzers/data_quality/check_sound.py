@@ -130,7 +130,14 @@ def _findings(violations: list[Violation], drifts: list[Drift]) -> tuple[Finding
     ]
     unique = {finding.subject: finding for finding in reversed(others)}
     drifted = [
-        Finding(drift.name, drift.text, drift.distance, drift.violated or drift.name in violated)
+        Finding(
+            drift.name,
+            drift.text,
+            drift.distance,
+            drift.violated or drift.name in violated,
+            limit=drift.threshold,
+            noise=drift.band,
+        )
         for drift in drifts
     ]
     return (*reversed(unique.values()), *drifted)

@@ -28,10 +28,11 @@ def write_csv(path: Path, seed: int, shift: float = 0.0) -> Path:
 
 
 def content_of(folder: Path) -> dict[str, bytes]:
+    """Return the documents; the page is about a run, and nothing is compared with it."""
     return {
         str(file.relative_to(folder)): file.read_bytes()
         for file in sorted(folder.rglob("*"))
-        if file.is_file()
+        if file.is_file() and file.name != "report.html"
     }
 
 
@@ -41,7 +42,7 @@ def registered(tmp_path: Path) -> Path:
     folder = tmp_path / "baseline"
     result = gate_run(tmp_path, 1, folder, skip_check="Enabled")
     assert result.exit_code == 0
-    assert result.files == ["constraints.json", "statistics.json"]
+    assert result.files == ["constraints.json", "report.html", "statistics.json"]
     assert content_of(folder) == content_of(result.output)
     return folder
 
@@ -103,7 +104,7 @@ def test_a_skipped_check_renews_the_baseline_whatever_the_data(tmp_path: Path, r
     before = content_of(registered)
     result = gate_run(tmp_path, 3, registered, shift=20.0, skip_check="Enabled")
     assert result.exit_code == 0
-    assert result.files == ["constraints.json", "statistics.json"]
+    assert result.files == ["constraints.json", "report.html", "statistics.json"]
     (kept,) = (registered / "previous").iterdir()
     assert content_of(kept) == before
 
@@ -121,7 +122,7 @@ def test_a_skipped_check_carries_an_experts_limits_over(tmp_path: Path, register
 def test_skip_check_alone_computes_and_compares_nothing(tmp_path: Path, registered: Path) -> None:
     before = content_of(registered)
     result = gate_run(tmp_path, 3, registered, shift=20.0, skip_check="Enabled", register_new_baseline=None)
-    assert (result.exit_code, result.files) == (0, ["constraints.json", "statistics.json"])
+    assert (result.exit_code, result.files) == (0, ["constraints.json", "report.html", "statistics.json"])
     assert content_of(registered) == before
 
 

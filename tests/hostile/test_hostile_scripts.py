@@ -113,7 +113,7 @@ def test_a_post_analytics_script_that_raises_leaves_whole_results(tmp_path: Path
     result = run_job(tmp_path, table, post_analytics_processor_script=path)
     assert result.exit_code == 2
     assert result.message == f"postprocess_handler in {path} line 2 failed with OSError: no route to host."
-    assert result.files == ["constraints.json", "statistics.json"]
+    assert result.files == ["constraints.json", "report.html", "statistics.json"]
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -155,7 +155,13 @@ def test_partial_files_of_dead_processes_are_cleared_up(tmp_path: Path, table: P
     (staging / "part").write_text("half")
     result = run_job(tmp_path, table)
     assert result.exit_code == 0
-    assert set(result.files) == {"statistics.json", "constraints.json", running.name, other.name}
+    assert set(result.files) == {
+        "report.html",
+        "statistics.json",
+        "constraints.json",
+        running.name,
+        other.name,
+    }
 
 
 def test_what_cannot_be_renamed_is_removed(tmp_path: Path) -> None:

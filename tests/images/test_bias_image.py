@@ -20,7 +20,7 @@ from bias_data import (
 from captured_predictions import write_captures
 from image_runner import BIAS, ImageRun, run_image, shared_folder
 
-DOCUMENTS = ["analysis.json", "constraints.json", "statistics.json"]
+DOCUMENTS = ["analysis.json", "constraints.json", "report.html", "statistics.json"]
 INPUT = "/opt/ml/processing/input"
 CAPTURES = '{"sagemakerCaptureJson":{"captureIndexNames":["endpointOutput","endpointInput"]}}'
 

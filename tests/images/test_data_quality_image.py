@@ -8,7 +8,7 @@ import pytest
 from image_data import FEATURES, ROWS, write_baseline, write_window
 from image_runner import CSV_WITH_HEADER, ImageRun, run_image
 
-DOCUMENTS = ["constraints.json", "statistics.json"]
+DOCUMENTS = ["constraints.json", "report.html", "statistics.json"]
 
 
 def test_baseline_with_variables_alone(baseline: ImageRun) -> None:

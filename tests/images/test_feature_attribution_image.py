@@ -12,7 +12,7 @@ from attribution_data import CONFIG, FEATURES, Predict, draw, exact, write_reque
 from bias_data import write_config
 from image_runner import FEATURE_ATTRIBUTION, ImageRun, run_image
 
-DOCUMENTS = ["analysis.json", "constraints.json", "explanations_shap", "statistics.json"]
+DOCUMENTS = ["analysis.json", "constraints.json", "explanations_shap", "report.html", "statistics.json"]
 INPUT = "/opt/ml/processing/input"
 CAPTURES = '{"sagemakerCaptureJson":{"captureIndexNames":["endpointInput"]}}'
 

@@ -26,7 +26,7 @@ def write(folder: Path, predictions: Predictions = WORSE) -> dict[str, Path]:
 
 def test_baseline_with_variables_alone(model_baseline: ImageRun) -> None:
     assert model_baseline.exit_code == 0, model_baseline.log
-    assert model_baseline.files == ["constraints.json", "message", "statistics.json"]
+    assert model_baseline.files == ["constraints.json", "message", "report.html", "statistics.json"]
     assert model_baseline.message.startswith("Completed: ")
     metrics = model_baseline.document("statistics.json")["binary_classification_metrics"]
     assert metrics["accuracy"]["value"] == pytest.approx(predict(2_000, seed=1).accuracy, abs=1e-12)

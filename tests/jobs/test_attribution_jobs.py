@@ -29,7 +29,7 @@ from models.model_server import Answer, Request, serving
 from containers.feature_attribution import main as command
 from containers.feature_attribution import shortcut
 
-FILES = ["analysis.json", "constraints.json", "explanations_shap", "statistics.json"]
+FILES = ["analysis.json", "constraints.json", "explanations_shap", "report.html", "statistics.json"]
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ def test_a_baseline_job_writes_statistics_and_constraints(tmp_path: Path) -> Non
     result = run_job(tmp_path, write_csv(tmp_path / "data.csv", seed=1))
     assert result.exit_code == 0
     assert result.message == "Completed: Job completed successfully with no violations."
-    assert result.files == ["constraints.json", "statistics.json"]
+    assert result.files == ["constraints.json", "report.html", "statistics.json"]
     features = {feature["name"]: feature for feature in result.document("statistics.json")["features"]}
     assert [f["inferred_type"] for f in features.values()] == ["Integral", "Fractional", "String", "Integral"]
     assert features["age"]["numerical_statistics"]["common"] == {"num_present": 3000, "num_missing": 0}
@@ -39,7 +39,12 @@ def test_the_same_data_has_no_violations(tmp_path: Path, rules: str) -> None:
     result = run_job(tmp_path, source, rules=rules, **baseline_of(baseline))
     assert result.exit_code == 0
     assert result.violations == []
-    assert result.files == ["constraint_violations.json", "constraints.json", "statistics.json"]
+    assert result.files == [
+        "constraint_violations.json",
+        "constraints.json",
+        "report.html",
+        "statistics.json",
+    ]
 
 
 @pytest.mark.parametrize("rules", ["sound", "sagemaker"])
@@ -109,7 +114,7 @@ def test_a_postprocessing_script_sees_the_results(tmp_path: Path) -> None:
     source = write_csv(tmp_path / "data.csv", seed=1)
     result = run_job(tmp_path, source, post_analytics_processor_script=script)
     assert result.exit_code == 0
-    assert (result.output / "seen").read_text() == "constraints.json,statistics.json"
+    assert (result.output / "seen").read_text() == "constraints.json,report.html,statistics.json"
 
 
 def test_validate_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -50,7 +50,7 @@ def metric(result: Result, name: str) -> float:
 
 
 def test_a_baseline_from_a_table(baseline: Result) -> None:
-    assert baseline.files == ["constraints.json", "statistics.json"]
+    assert baseline.files == ["constraints.json", "report.html", "statistics.json"]
     assert metric(baseline, "accuracy") == pytest.approx(predict(3_000, seed=1).accuracy, abs=1e-12)
     constraints = baseline.document("constraints.json")["binary_classification_constraints"]
     assert constraints["accuracy"]["comparison_operator"] == "LessThanThreshold"

@@ -10,7 +10,7 @@ import pytest
 from job_runner import Result, baseline_of, run_job
 from sink_server import HANG, RESET, Answer, always, free_host, serving
 
-FILES = ["constraint_violations.json", "constraints.json", "statistics.json"]
+FILES = ["constraint_violations.json", "constraints.json", "report.html", "statistics.json"]
 COMPLETED = "CompletedWithViolations: Job completed successfully with 1 violations."
 
 

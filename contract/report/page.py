@@ -1,0 +1,189 @@
+"""The page itself: gathers what there is to say, and fills in the template."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import importlib
+import logging
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jinja2
+import markupsafe
+import orjson
+
+import contract
+from contract.datasets import storage
+from contract.errors import OutputError
+from contract.report.view import Body, Chart, Source
+from contract.report.words import count, several, short
+
+if TYPE_CHECKING:
+    from contract.settings import Settings
+
+NAME = "report.html"
+MOST_CARDS = 40
+
+_TEMPLATES = Path(__file__).parent / "templates"
+_TITLES = {
+    "monitor-data-quality": "Data quality",
+    "monitor-model-quality": "Model quality",
+    "monitor-bias": "Bias",
+    "monitor-feature-attribution": "Feature attribution",
+}
+_LEADS = {
+    "monitor-data-quality": "What the model is given is no longer what it was trained on.",
+    "monitor-model-quality": "The model answers worse than it did at the baseline.",
+    "monitor-bias": "The model, or its data, treats groups differently than at the baseline.",
+    "monitor-feature-attribution": "The model's answers come from other features than they did.",
+}
+_log = logging.getLogger(__name__)
+
+
+def write_report(
+    settings: Settings, program: str, rows: int, source: Source, notes: tuple[str, ...] = ()
+) -> bool:
+    """Write ``report.html`` into the output folder; a page that fails is logged, and the run stands.
+
+    Parameters
+    ----------
+    program
+        Name of the console command.
+    rows
+        How many were read.
+    source
+        The documents.
+    notes
+        What the run noted.
+
+    Returns
+    -------
+    Whether it was written.
+    """
+    try:
+        content = render(settings, program, rows, source, notes)
+        storage.write_files_atomically(settings.output_path, {NAME: content})
+    except OutputError as error:
+        _log.warning("The report was not written: %s", error.message)
+        return False
+    except Exception as error:  # the analysis stands on its own; documents of others may have any content
+        _log.warning("The report could not be made (%s: %s); please report it.", type(error).__name__, error)
+        _log.debug("Where it failed", exc_info=True)
+        return False
+    return True
+
+
+def render(settings: Settings, program: str, rows: int, source: Source, notes: tuple[str, ...] = ()) -> bytes:
+    """Return the page, UTF-8."""
+    module = importlib.import_module(f"contract.report.{program.removeprefix('monitor-').replace('-', '_')}")
+    said: Body = module.body(source)
+    charts: list[Chart] = []
+    places: dict[int, int] = {}
+
+    def place(chart: Chart) -> int:
+        if id(chart) not in places:
+            places[id(chart)] = len(charts)
+            charts.append(chart)
+        return places[id(chart)]
+
+    for card in said.cards[:MOST_CARDS]:
+        if card.chart:
+            place(card.chart)
+    for section in said.sections:
+        for chart in (*section.charts, *(row.chart for table in section.tables for row in table.rows)):
+            if chart:
+                place(chart)
+    level, verdict = _verdict(rows, source)
+    script = _read("report.js")
+    text = _template().render(
+        title=_TITLES[program],
+        level=level,
+        verdict=verdict,
+        lead=_LEADS[program] if level == "violated" else "",
+        facts=_facts(settings, rows, source) + said.facts,
+        cards=said.cards[:MOST_CARDS],
+        more_cards=said.cards[MOST_CARDS:],
+        sections=said.sections,
+        notes=[short(note, 1000) for note in dict.fromkeys((*said.notes, *notes))],
+        place=place,
+        data=_embedded(charts),
+        style=markupsafe.Markup(_read("report.css")),  # noqa: S704 our own file
+        script=markupsafe.Markup(script),  # noqa: S704 our own file
+        script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        version=contract.__version__,
+        footer=_footer(settings, program),
+    )
+    return text.encode("utf-8", errors="replace")
+
+
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    return environment.get_template("report.html.jinja")
+
+
+def _read(name: str) -> str:
+    return (_TEMPLATES / name).read_text(encoding="utf-8")
+
+
+def _embedded(charts: list[Chart]) -> markupsafe.Markup:
+    """Return JSON that cannot end the script element it stands in."""
+    text = orjson.dumps(charts).decode()
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return markupsafe.Markup(text)  # noqa: S704 every character that means something in HTML is escaped
+
+
+def _verdict(rows: int, source: Source) -> tuple[str, str]:
+    decision = source.decision
+    if decision is None:
+        return "plain", "Nothing was compared: this run describes the data"
+    if not rows:
+        return "plain", "No rows in the window, so nothing was checked"
+    found = len(decision.violations.violations)
+    if found:
+        return "violated", f"{several(found, 'violation')} of the baseline's constraints"
+    return "fine", "No violations: as expected from the baseline"
+
+
+def _facts(settings: Settings, rows: int, source: Source) -> list[tuple[str, str]]:
+    facts = []
+    if settings.window is not None:
+        start, end = (
+            instant.astimezone(UTC).strftime("%Y-%m-%d %H:%M")
+            for instant in (settings.window.start, settings.window.end)
+        )
+        facts.append(("Window (UTC)", f"{start} to {end}"))
+    facts.append(("Rows", count(rows)))
+    before = _item_count(source.baseline_statistics)
+    if before is not None:
+        facts.append(("Rows of the baseline", count(before)))
+    for name, value in (
+        ("Endpoint", settings.sagemaker_endpoint_name),
+        ("Schedule", settings.sagemaker_monitoring_schedule_name),
+    ):
+        if value:
+            facts.append((name, short(value)))
+    facts.append(("Rules", settings.rules))
+    return facts
+
+
+def _item_count(statistics: Mapping[str, Any]) -> int | None:
+    found = (statistics.get("dataset") or {}).get("item_count")
+    return found if isinstance(found, int) else None
+
+
+def _footer(settings: Settings, program: str) -> str:
+    made = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return (
+        f"Made {made} by {program} {contract.__version__} from {short(settings.dataset_source, 300)}. "
+        "The files beside this page hold every number in full."
+    )

@@ -1,0 +1,124 @@
+"""What the page shows, before it is HTML: cards for what changed, sections with tables and charts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from contract.analyzer import Decision, Finding
+from contract.documents.violations import Violation
+
+Chart = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Source:
+    """What the page is made of.
+
+    Parameters
+    ----------
+    statistics, constraints
+        The run's documents as JSON values.
+    baseline_statistics, baseline_constraints
+        Those it was compared with; empty without.
+    decision
+        None when nothing was compared.
+    """
+
+    statistics: Mapping[str, Any]
+    constraints: Mapping[str, Any]
+    baseline_statistics: Mapping[str, Any]
+    baseline_constraints: Mapping[str, Any]
+    decision: Decision | None
+
+    @property
+    def violations(self) -> Sequence[Violation]:
+        """Return the violations, none when nothing was compared."""
+        return self.decision.violations.violations if self.decision else ()
+
+    def findings(self) -> dict[str, Finding]:
+        """Return what the check measured, by subject."""
+        return {finding.subject: finding for finding in (self.decision.findings if self.decision else ())}
+
+
+@dataclass
+class Cell:
+    """One cell of a table.
+
+    Parameters
+    ----------
+    text
+        What is read.
+    sort
+        What it sorts by: a number, or None for its text.
+    gauge
+        A bar beside the text: where it ends, the limit, what chance explains; shares of its width.
+    state
+        ``violated`` or ``fine`` for verdicts.
+    """
+
+    text: str
+    sort: float | None = None
+    gauge: dict[str, float] | None = None
+    state: str = ""
+
+
+@dataclass
+class Row:
+    """One row of a table; `chart` opens below it."""
+
+    cells: list[Cell]
+    chart: Chart | None = None
+    violated: bool = False
+
+
+@dataclass
+class Table:
+    """A table that sorts by its columns; those in `numeric` are aligned and sorted as numbers."""
+
+    caption: str
+    columns: list[str]
+    rows: list[Row]
+    numeric: frozenset[int] = frozenset()
+    searchable: bool = False
+
+
+@dataclass
+class Section:
+    """A part of the page."""
+
+    title: str
+    text: str = ""
+    charts: list[Chart] = field(default_factory=list)
+    tables: list[Table] = field(default_factory=list)
+
+
+@dataclass
+class Card:
+    """One thing that changed: what, how much, how sure, what to do, and its picture.
+
+    Parameters
+    ----------
+    weight
+        How much it matters, for ranking only.
+    raw
+        Check type and description as the file of violations has them.
+    """
+
+    title: str
+    sentences: list[str]
+    advice: str
+    weight: float
+    raw: list[tuple[str, str]]
+    chart: Chart | None = None
+
+
+@dataclass
+class Body:
+    """What a monitor says: facts for the head, cards, sections."""
+
+    cards: list[Card]
+    sections: list[Section]
+    facts: list[tuple[str, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
