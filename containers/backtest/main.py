@@ -157,11 +157,12 @@ def _windows(given: argparse.Namespace, edit: Edit) -> list[PastWindow]:
             f"--monitor is {given.monitor}, but what is tried is of {' or '.join(fitting)}; give what "
             "belongs together."
         )
-    windows = list(_found(given, (given.monitor,) if given.monitor else fitting))
+    monitors = (given.monitor,) if given.monitor else fitting
+    windows = list(_found(given, monitors))
     if not windows:
+        of = f" of {' or '.join(monitors)}" if len(monitors) < len(_kinds()) else ""
         raise ConfigurationError(
-            f"No window of {' or '.join(fitting)} that was checked is as asked for; monitor-history list "
-            "shows the runs there are."
+            f"No window{of} that was checked is as asked for; monitor-history list shows the runs there are."
         )
     require_one_schedule(windows, edit)
     return windows
