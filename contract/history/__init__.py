@@ -3,8 +3,8 @@
 Layout below ``history_path``::
 
     runs/<time>-<monitor>-<random>.jsonl.gz    one record, or after compaction many: a JSON object per line
-    statistics/<run>.json.gz                   the run's statistics, to check them again
-    baselines/<digest>.json.gz                 what runs were compared with, once however many runs share it
+    statistics/<run>.json.zst                  the run's statistics, to check them again
+    baselines/<digest>.json.zst                what runs were compared with, once however many runs share it
 
 A file is written once, under a name nobody else has, and appears whole: writers never wait for each other
 and never touch what another wrote.

@@ -6,7 +6,10 @@ import gzip
 import os
 import secrets
 import time
+import zlib
 from pathlib import Path
+
+import pyarrow as pa
 
 from contract.datasets import storage
 from contract.errors import DatasetError
@@ -17,6 +20,8 @@ BASELINES = "baselines"
 # In the names of files that many runs share.
 COMPACTED = "-runs-"
 
+_GZIP = b"\x1f\x8b"
+_ZSTANDARD = b"\x28\xb5\x2f\xfd"
 _PARTIAL = ".part"
 # A writer that is this old is no more.
 _ABANDONED_SECONDS = 24 * 3600.0
@@ -58,6 +63,12 @@ def write_whole(path: str, content: bytes) -> None:
 def compress(content: bytes) -> bytes:
     """Return gzip's form of `content`; the same content gives the same bytes."""
     return gzip.compress(content, compresslevel=6, mtime=0)
+
+
+def pack(content: bytes) -> bytes:
+    """Return a document as it is kept: Zstandard, as statistics of many features are large."""
+    packed: bytes = pa.compress(content, codec="zstd", asbytes=True)
+    return packed
 
 
 def join(folder: str, *names: str) -> str:
@@ -111,24 +122,24 @@ def read_if_there(path: str) -> bytes | None:
     if content is None:
         return None
     try:
-        return gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content
-    except (OSError, EOFError) as error:
+        if content.startswith(_GZIP):
+            return gzip.decompress(content)
+        if content.startswith(_ZSTANDARD):
+            unpacked: bytes = pa.CompressedInputStream(pa.BufferReader(content), "zstd").read()
+            return unpacked
+        return content
+    except (OSError, EOFError, zlib.error) as error:
         raise DatasetError(
             f"{path} is not whole ({error}); remove it, or put it back from a copy."
         ) from error
 
 
 def is_there(path: str) -> bool:
-    """Return whether a file exists.
-
-    Raises
-    ------
-    DatasetError
-        When that cannot be told.
-    """
-    if storage.is_s3(path):
-        return storage.read_if_there(path) is not None
-    return Path(path).is_file()
+    """Return whether a file exists; one that cannot be asked for counts as absent."""
+    try:
+        return bool(storage.list_files(path))
+    except DatasetError:
+        return False
 
 
 def remove_abandoned(history: str) -> None:

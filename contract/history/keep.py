@@ -82,7 +82,7 @@ def keep_run(settings: Settings, report: RunReport, ended: Ended) -> tuple[Undel
         if ended.baseline is not None:
             compared, material = _baseline_material(ended.baseline, ended.files)
             run = replace(run, compared=replace(run.compared, **compared))
-        run = replace(run, statistics=f"{folder.STATISTICS}/{run.run}.json.gz")
+        run = replace(run, statistics=f"{folder.STATISTICS}/{run.run}.json.zst")
         material.append((str(run.statistics), lambda: _statistics_content(settings, ended)))
     return _append(settings, run, material)
 
@@ -228,9 +228,9 @@ def _checking(settings: Settings, statistics: Any) -> dict[str, Any]:
 
 def _statistics_content(settings: Settings, ended: Ended) -> bytes:
     if settings.rules == "sound":
-        return folder.compress(ended.statistics_file)
+        return folder.pack(ended.statistics_file)
     # The originals' files lack members that another check of the same statistics can use.
-    return folder.compress(_json(ended.files.write_statistics(ended.statistics, True)))
+    return folder.pack(_json(ended.files.write_statistics(ended.statistics, True)))
 
 
 def _baseline_material(
@@ -247,7 +247,7 @@ def _baseline_material(
     for role, document in documents.items():
         content = _json(document)
         digests[role] = digest(content)
-        material.append((baseline_file(digests[role]), _compressing(content)))
+        material.append((baseline_file(digests[role]), _packing(content)))
     return digests, material
 
 
@@ -258,11 +258,11 @@ def digest(content: bytes) -> str:
 
 def baseline_file(name: str) -> str:
     """Return the path below the history of a document of a baseline, given its digest."""
-    return f"{folder.BASELINES}/{name}.json.gz"
+    return f"{folder.BASELINES}/{name}.json.zst"
 
 
-def _compressing(content: bytes) -> Callable[[], bytes]:
-    return lambda: folder.compress(content)
+def _packing(content: bytes) -> Callable[[], bytes]:
+    return lambda: folder.pack(content)
 
 
 def _json(document: Any) -> bytes:

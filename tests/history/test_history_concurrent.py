@@ -43,7 +43,7 @@ def test_twenty_processes_append_at_once_and_nothing_is_lost(tmp_path: Path) -> 
             assert seen <= now
             seen = now
             compact(str(history), older_than=timedelta(0))
-        time.sleep(0.05)
+        time.sleep(0.2)
     for process in processes:
         errors = process.communicate()[1].decode()
         assert process.returncode == 0, errors
