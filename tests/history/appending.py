@@ -18,6 +18,7 @@ def main(history: str, place: str, runs: int) -> None:
             history_path=history,
             sagemaker_endpoint_name=here.name,
             fail_on_sink_error="Enabled",
+            report="Disabled",
         )
         assert result.exit_code == 0, result.message
 
