@@ -10,7 +10,7 @@ from contract.documents.violations import Violation
 from contract.report.charts import estimate, intervals
 from contract.report.segments import segment_section, segment_text
 from contract.report.view import Body, Card, Cell, Chart, Row, Section, Source, Table
-from contract.report.words import as_number, count, number, percent, sentence, short
+from contract.report.words import as_number, count, number, percent, sentence, several, short
 
 _STAGES = (("pre_training", "The data"), ("post_training", "The model's answers"))
 _REQUIREMENT = re.compile(
@@ -18,6 +18,24 @@ _REQUIREMENT = re.compile(
 )
 # Those whose value is a ratio or has no upper end; the rest are differences of shares.
 _UNBOUNDED = ("DI", "TE", "DCA", "DCR", "KL")
+# The order in which people ask; those of the same counts, and the one that knows no groups, come last.
+_FIRST = (
+    "DPPL",
+    "DI",
+    "AD",
+    "RD",
+    "DPL",
+    "DRR",
+    "DAR",
+    "SD",
+    "DCA",
+    "DCR",
+    "CDDPL",
+    "CDDL",
+    "TE",
+    "CI",
+    "FT",
+)
 _ADVICE = (
     "look at the groups' counts below first: few rows move these numbers a lot. If the gap is real, find "
     "which feature carries it (feature attribution), and talk to whoever answers for the decision before "
@@ -209,18 +227,20 @@ def _card(
     every_now = {name: metric for stage, _ in _STAGES for name, metric in _metrics(now, stage).items()}
     every_then = {name: metric for stage, _ in _STAGES for name, metric in _metrics(then, stage).items()}
     names = [violation.metric_name or "" for violation in found]
-    names.sort(key=lambda name: (name in _UNBOUNDED, -_growth(name, every_now, every_then)))
+    rank = {name: place for place, name in enumerate(_FIRST)}
+    names.sort(key=lambda name: (rank.get(name, len(rank)), -_growth(name, every_now, every_then)))
     by_name = {violation.metric_name or "": violation for violation in found}
-    sentences = list(_sentences([by_name[name] for name in names]))
+    sentences = list(_sentences([by_name[name] for name in names], every_then))
     bounded = [name for name in names if name not in _UNBOUNDED] or names
     title = _group_text(key) + (f" in {where}" if where else "")
     return Card(
-        title=f"{title}: {', '.join(names[:6])}{' and more' if len(names) > 6 else ''}",
+        title=f"{title}: {_meaning(names[0], every_now)}"
+        + (f" and {several(len(names) - 1, 'more metric')}" if len(names) > 1 else ""),
         sentences=sentences,
         advice=_ADVICE,
         weight=max((_growth(name, every_now, every_then) for name in names), default=0.0)
         * (0.5 if where else 1.0),
-        raw=[(v.constraint_check_type, short(f"{v.metric_name}: {v.description}", 2000)) for v in found],
+        violations=found,
         chart=_chart(f"Metrics that violate, {title}", bounded, every_now, every_then),
     )
 
@@ -232,7 +252,17 @@ def _growth(name: str, now: Mapping[str, Mapping[str, Any]], then: Mapping[str, 
     return abs(found[0]) - abs(was[0]) if name not in _UNBOUNDED else 0.0
 
 
-def _sentences(found: list[Violation], most: int = 4) -> Iterator[str]:
+def _meaning(name: str, metrics: Mapping[str, Mapping[str, Any]]) -> str:
+    description = str(metrics.get(name, {}).get("description", ""))
+    meaning = description.removesuffix(f"({name})").strip()
+    return f"{short(meaning)} ({name})" if meaning else name
+
+
+def _sentences(
+    found: list[Violation],
+    then: Mapping[str, Mapping[str, Any]],
+    most: int = 4,
+) -> Iterator[str]:
     """Yield what is said of the metrics, each fact once: several metrics are of the same counts."""
     said: set[str] = set()
     for violation in found:
@@ -245,9 +275,10 @@ def _sentences(found: list[Violation], most: int = 4) -> Iterator[str]:
             break
         numbers = ""
         if match:
-            numbers = (
-                f" {violation.metric_name} {_number(match['value'])}, allowed {_number(match['limit'])}."
-            )
+            name = violation.metric_name or ""
+            was = _estimate(then.get(name))
+            before = f"was {number(was[0])} and is" if was else f"allowed {_number(match['limit'])}, is"
+            numbers = f" {name} {before} {_number(match['value'])}."
         yield (sentence(short(text, 600)) + numbers).strip()
 
 

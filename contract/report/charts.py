@@ -19,6 +19,7 @@ FloatArray = npt.NDArray[np.float64]
 
 BINS = 24
 MOST_BARS = 12
+MOST_NEW = 5
 MOST_POINTS = 120
 _LABEL = 48
 
@@ -174,7 +175,13 @@ def categories(current: Mapping[str, int], baseline: Mapping[str, int]) -> Chart
         for name in {**baseline, **current}
     }
     order = sorted(shares, key=lambda name: (-max(shares[name]), name))
-    kept, rest = order[:MOST_BARS], order[MOST_BARS:]
+    fresh = [name for name in order if baseline and name not in baseline][:MOST_NEW]
+    kept = order[:MOST_BARS]
+    # What the baseline never had is what a check of values is about, however rare.
+    late = [name for name in fresh if name not in kept]
+    kept = [*kept[: MOST_BARS - len(late)], *late]
+    shown = set(kept)
+    rest = [name for name in order if name not in shown]
     labels = [short(name, _LABEL) or "(empty)" for name in kept]
     now, then = ([shares[name][side] for name in kept] for side in (0, 1))
     if rest:

@@ -160,6 +160,6 @@ def _card(violation: Violation, charts: Mapping[str, Chart]) -> Card:
         advice=_ADVICE,
         # The order of all features says more than the size of one.
         weight=1.0 if feature else 2.0,
-        raw=[(violation.constraint_check_type, short(violation.description, 2000))],
+        violations=[violation],
         chart=charts.get(label) or next(iter(charts.values()), None),
     )

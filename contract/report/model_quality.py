@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from contract.documents.violations import Violation
 from contract.report.charts import curve, estimate, intervals
 from contract.report.segments import segment_text, values_text
 from contract.report.view import Body, Card, Cell, Chart, Row, Section, Source, Table
-from contract.report.words import as_number, count, number, percent, short
+from contract.report.words import as_number, count, number, percent, several, short
 
 Points = tuple[list[float], list[float]]
 
@@ -398,14 +398,17 @@ def _card(
         names = [name for name in names if name not in _SAME_AS_RECALL]
     sentences = [_sentence(name, by_name[name], now, then, limits) for name in names[:4]]
     if len(names) > 4:
-        sentences.append(f"So did {', '.join(title_of(name) for name in names[4:])}.")
+        others = ", ".join(title_of(name) for name in names[4:])
+        sentences.append(f"{several(len(names) - 4, 'more metric')} worse: {others}.")
+    if sure := _sure(by_name.values()):
+        sentences.append(sure)
     changes = [_change(name, now, then) for name in names]
     return Card(
         title=_title(where, names, now, then),
         sentences=sentences,
         advice=_ADVICE,
         weight=100.0 if where == "All rows" else share * sum(changes) / max(1, len(changes)),
-        raw=[(v.constraint_check_type, short(v.description, 2000)) for v in group],
+        violations=group,
         chart=_metric_chart(names[:8], now, then, limits),
     )
 
@@ -439,17 +442,18 @@ def _sentence(
         text += f"; at the baseline it was {_text(name, before)}"
     if before is None or _text(name, before) != _text(name, limit[0]):
         text += f"; expected is {limit[1]} {_text(name, limit[0])}"
-    return f"{text}. {_sure(violation.description)}".strip()
+    return f"{text}."
 
 
-def _sure(description: str) -> str:
-    said = _CHANCE.search(description)
-    if said is None:
-        return ""
+def _sure(violations: Iterable[Violation]) -> str:
+    """Say how sure a scope's violations are, by the least certain of them."""
+    said = [_CHANCE.search(violation.description) for violation in violations]
     try:
-        probability = float(said[1])
+        probabilities = [float(match[1]) for match in said if match]
     except ValueError:
         return ""
-    if probability <= 1e-6:
-        return "Chance does not explain it (less than one in a million)."
-    return f"Chance explains it with a probability of at most {number(probability, 2)}."
+    if not probabilities:
+        return ""
+    if max(probabilities) <= 1e-6:
+        return "Chance does not explain this: less than one in a million."
+    return f"Chance would do this at most once in {count(round(1.0 / max(probabilities)))} windows."

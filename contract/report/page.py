@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 NAME = "report.html"
 MOST_CARDS = 40
+MOST_NAMED = 3
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _TITLES = {
@@ -80,6 +81,10 @@ def render(settings: Settings, program: str, rows: int, source: Source, notes: t
     """Return the page, UTF-8."""
     module = importlib.import_module(f"contract.report.{program.removeprefix('monitor-').replace('-', '_')}")
     said: Body = module.body(source)
+    if settings.history_path is not None:
+        from contract.report.trends import add_trends
+
+        add_trends(said, settings, program, rows, source)
     charts: list[Chart] = []
     places: dict[int, int] = {}
 
@@ -102,7 +107,7 @@ def render(settings: Settings, program: str, rows: int, source: Source, notes: t
         title=_TITLES[program],
         level=level,
         verdict=verdict,
-        lead=_LEADS[program] if level == "violated" else "",
+        lead=_lead(program, said) if level == "violated" else "",
         facts=_facts(settings, rows, source) + said.facts,
         cards=said.cards[:MOST_CARDS],
         more_cards=said.cards[MOST_CARDS:],
@@ -119,6 +124,13 @@ def render(settings: Settings, program: str, rows: int, source: Source, notes: t
     return text.encode("utf-8", errors="replace")
 
 
+def _lead(program: str, said: Body) -> str:
+    titles = [card.title for card in said.cards[:MOST_NAMED]]
+    rest = len(said.cards) - len(titles)
+    more = f" and {count(rest)} more" if rest > 0 else ""
+    return f"{_LEADS[program]} Most of all: {'; '.join(titles)}{more}." if titles else _LEADS[program]
+
+
 def _template() -> jinja2.Template:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
@@ -127,6 +139,7 @@ def _template() -> jinja2.Template:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
+    environment.filters["short"] = short
     return environment.get_template("report.html.jinja")
 
 

@@ -102,15 +102,15 @@ class Card:
     ----------
     weight
         How much it matters, for ranking only.
-    raw
-        Check type and description as the file of violations has them.
+    violations
+        Those it tells of.
     """
 
     title: str
     sentences: list[str]
     advice: str
     weight: float
-    raw: list[tuple[str, str]]
+    violations: list[Violation]
     chart: Chart | None = None
 
 

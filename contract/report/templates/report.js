@@ -49,7 +49,7 @@
     const span = high - low || 1, power = 10 ** Math.floor(Math.log10(span / most));
     const step = [1, 2, 5, 10].map((factor) => factor * power).find((size) => span / size <= most) || 10 * power;
     const found = [];
-    for (let place = Math.ceil(low / step); place * step <= high + step / 1e6 && found.length < 20; place++) found.push(place * step);
+    for (let place = Math.ceil(low / step); place * step <= high + step / 1e6 && found.length < 20; place++) found.push(place * step || 0);
     return found;
   }
 
@@ -237,7 +237,9 @@
       html("tbody", {}, ...rows.map(([first, ...rest]) => html("tr", {}, html("th", { scope: "row" }, first), ...rest.map((text) => html("td", { class: "number" }, text))))));
   }
 
+  let drawn = 0;
   function draw(place, name) {
+    const own = ++drawn;
     const chart = charts[place], title = chart.title || name;
     const drawing = svg("svg", { role: "img", "aria-label": `${title}: baseline and this window; the table below has the numbers`, focusable: "false" });
     const [head, rows, limit] = KINDS[chart.kind](chart, drawing);
@@ -245,7 +247,7 @@
     // The table is made when it is opened: a page with many charts stays light.
     details.addEventListener("toggle", () => {
       if (details.open && details.children.length === 1) {
-        details.append(html("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `${title}, numbers` }, simpleTable(head, rows, title)));
+        details.append(html("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `${title}, numbers of chart ${own}` }, simpleTable(head, rows, title)));
       }
     });
     return html("figure", {}, html("p", { class: "title" }, title), drawing, chart.kind === "trend" ? null : legend(chart, limit || null), details);

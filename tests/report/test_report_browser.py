@@ -1,0 +1,219 @@
+"""The page in a real Chromium, as a person meets it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from job_runner import Result, baseline_of, run_job
+from report.browser import Browser, missing, open_browser
+
+HOSTILE = "<script>alert(1)</script>"
+ROOT = Path(__file__).parents[2]
+AXE = Path(os.environ.get("AXE_CORE", ROOT / ".cache/axe/node_modules/axe-core/axe.min.js"))
+WAIT_FOR_CHARTS = """
+const done = arguments[arguments.length - 1], boxes = [...document.querySelectorAll("div.chart")];
+let left = 500;
+const look = () => {
+  const drawn = boxes.filter((box) => box.querySelector("svg")).length;
+  if (drawn === boxes.length || !left--) { scrollTo(0, 0); done([boxes.length, drawn]); return; }
+  boxes.find((box) => !box.querySelector("svg")).scrollIntoView();
+  setTimeout(look, 20);
+};
+look();
+"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    if reason := missing():
+        if os.environ.get("REPORT_BROWSER") == "required":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with open_browser() as started:
+        yield started
+
+
+def write_table(path: Path, names: list[str], seed: int, moved: int = 0) -> Path:
+    """Write a table of these columns, every fourth of text; the first `moved` numbers lie elsewhere."""
+    rng = np.random.default_rng(seed)
+    columns = []
+    for place in range(len(names)):
+        if place % 4 == 3:
+            columns.append(rng.choice([f"value {HOSTILE if i == 3 else i}" for i in range(8)], 400))
+        else:
+            columns.append(np.round(rng.normal(3.0 * (place < moved), 1.0 + place % 7, 400), 4).astype(str))
+    quoted = ['"' + name.replace('"', '""') + '"' for name in names]
+    rows = [",".join(row) for row in zip(*columns, strict=True)]
+    path.write_text(",".join(quoted) + "\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    return path
+
+
+def monitored(folder: Path, names: list[str], moved: int) -> Result:
+    """Return a window in which the first columns moved."""
+    baseline = run_job(folder / "baseline", write_table(folder / "then.csv", names, 1))
+    now = write_table(folder / "now.csv", names, 2, moved)
+    return run_job(folder / "window", now, **baseline_of(baseline))
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("small")
+    for name in ("baseline", "window"):
+        (folder / name).mkdir()
+    names = [HOSTILE, "age", 'quote"s & <b>bold</b>', "town", "income", "height"]
+    return monitored(folder, names, moved=2).output / "report.html"
+
+
+def opened(browser: Browser, page: Path, width: int = 1200) -> None:
+    browser.resize(width, 900)
+    browser.console()
+    browser.requests()
+    browser.open(page)
+
+
+def quiet(browser: Browser, page: Path) -> None:
+    """Assert that the page logged nothing, and asked for nothing but itself."""
+    assert browser.console() == []
+    assert {address for address in browser.requests() if not address.startswith("data:")} == {page.as_uri()}
+
+
+def test_a_page_is_drawn_without_an_error_or_a_request(browser: Browser, small: Path) -> None:
+    opened(browser, small)
+    charts, drawn = browser.run_until_called_back(WAIT_FOR_CHARTS)
+    assert charts == drawn == 2
+    assert browser.run("return document.querySelector('h1').textContent.includes('2 violations')")
+    quiet(browser, small)
+
+
+def test_what_comes_from_data_is_text(browser: Browser, small: Path) -> None:
+    opened(browser, small)
+    browser.run_until_called_back(WAIT_FOR_CHARTS)
+    for button in range(6):
+        browser.run("document.querySelectorAll('.open')[arguments[0]].click()", button)
+    assert browser.run("return document.querySelectorAll('script:not([type])').length") == 1
+    assert browser.run("return document.querySelectorAll('main b').length") == 0
+    assert HOSTILE in texts(browser, ".card h3")
+    assert HOSTILE in texts(browser, ".open")
+    tips = browser.run("return [...document.querySelectorAll('[data-tip]')].map((e) => e.dataset.tip)")
+    assert any(HOSTILE in tip for tip in tips)
+    quiet(browser, small)
+
+
+def texts(browser: Browser, selector: str) -> list[str]:
+    script = "return [...document.querySelectorAll(arguments[0])].map((e) => e.textContent)"
+    return browser.run(script, selector)
+
+
+def names_shown(browser: Browser) -> list[str]:
+    return texts(browser, "tbody tr:not([hidden]):not(.opened) > th")
+
+
+def test_sorting(browser: Browser, small: Path) -> None:
+    opened(browser, small)
+    press = """
+        const button = document.querySelectorAll("thead button")[arguments[0]];
+        button.click();
+        return button.closest("th").getAttribute("aria-sort");
+    """
+    # A category drifts by a p-value; what has no number comes last.
+    cells = "return [...document.querySelectorAll('tbody tr')].map((r) => Number(r.cells[2].dataset.sort))"
+    assert browser.run(press, 2) == "descending"
+    down = browser.run(cells)
+    assert down == sorted(down, reverse=True)
+    assert browser.run(press, 2) == "ascending"
+    assert browser.run(cells) == sorted(down)
+    assert browser.run(press, 0) == "ascending"
+    first = names_shown(browser)
+    assert browser.run(press, 0) == "descending"
+    assert names_shown(browser) == first[::-1]
+
+
+def test_search_and_filter(browser: Browser, small: Path) -> None:
+    opened(browser, small)
+    assert len(names_shown(browser)) == 6
+    type_in = """
+        const box = document.querySelector(".search");
+        box.value = arguments[0];
+        box.dispatchEvent(new Event("input"));
+    """
+    browser.run(type_in, "IGHT")
+    assert names_shown(browser) == ["height"]
+    assert browser.run("return document.querySelector('.shown').textContent") == "1 of 6 rows"
+    browser.run(type_in, "")
+    browser.run("document.querySelector('.violated-only').click()")
+    assert sorted(names_shown(browser)) == sorted([HOSTILE, "age"])
+
+
+def test_the_keyboard_opens_a_chart_and_its_numbers(browser: Browser, small: Path) -> None:
+    opened(browser, small)
+    browser.run("document.querySelector('.open').focus()")
+    browser.press("Enter")
+    assert browser.run("return document.querySelector('.open').getAttribute('aria-expanded')") == "true"
+    browser.press("Tab")
+    assert browser.run("return document.activeElement.tagName") == "SUMMARY"
+    outline = "return getComputedStyle(document.activeElement).outlineStyle"
+    assert browser.run(outline) == "solid"
+    browser.press("Enter")
+    rows = "const done = arguments[0]; setTimeout(() => done(document.querySelectorAll(%r).length), 300)"
+    assert browser.run_until_called_back(rows % "tr.opened tbody tr") > 5
+
+
+@pytest.mark.parametrize("width", [360, 800, 1400])
+def test_a_page_fits_its_screen(browser: Browser, small: Path, width: int) -> None:
+    opened(browser, small, width)
+    browser.run_until_called_back(WAIT_FOR_CHARTS)
+    assert browser.run("return document.documentElement.scrollWidth") <= width
+
+
+@pytest.fixture
+def axe() -> str:
+    if not AXE.exists():
+        if os.environ.get("REPORT_BROWSER") == "required":
+            pytest.fail(f"needs axe-core in {AXE}")
+        pytest.skip("needs axe-core (npm install --prefix .cache/axe axe-core)")
+    return AXE.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1200])
+def test_axe_finds_nothing(browser: Browser, small: Path, axe: str, scheme: str, width: int) -> None:
+    browser.prefer(scheme)
+    opened(browser, small, width)
+    browser.run_until_called_back(WAIT_FOR_CHARTS)
+    browser.run("document.querySelector('.open').click()")
+    browser.run("document.querySelectorAll('details').forEach((d) => { d.open = true; })")
+    assert findings_of_axe(browser, axe) == []
+
+
+def findings_of_axe(browser: Browser, axe: str) -> list[str]:
+    browser.run(axe)
+    found = browser.run_until_called_back(
+        "const done = arguments[0]; axe.run().then((result) => done(JSON.stringify(result.violations)))"
+    )
+    return [
+        f"{one['impact']}: {one['id']}: {node['target']}"
+        for one in json.loads(found)
+        for node in one["nodes"]
+    ]
+
+
+def test_500_features(browser: Browser, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("baseline", "window"):
+        (tmp_path / name).mkdir()
+    names = [f"a_feature_with_a_rather_long_name_{place}" for place in range(500)]
+    page = monitored(tmp_path, names, moved=500).output / "report.html"
+    opened(browser, page)
+    assert len(names_shown(browser)) == 500
+    loaded = browser.run("return performance.getEntriesByType('navigation')[0].loadEventEnd") / 1e3
+    size = page.stat().st_size
+    with capsys.disabled():
+        print(f"\n500 features: {size / 1e6:.2f} MB, loaded in {loaded:.2f} s", end="")
+    assert size < 1_000_000
+    charts, drawn = browser.run_until_called_back(WAIT_FOR_CHARTS)
+    assert charts == drawn == 40
+    quiet(browser, page)

@@ -1,0 +1,191 @@
+"""The page as text: what it says, what it leaves out, and what it costs."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from job_runner import baseline_of, run_job
+
+from contract.documents.violations import Violation
+from contract.history.record import Run
+from contract.report import charts, page, trends, words
+from contract.report.view import Card
+
+ROOT = Path(__file__).parents[2]
+
+
+def write_csv(path: Path, seed: int, shift: float = 0.0) -> Path:
+    rng = np.random.default_rng(seed)
+    rows = (f"{rng.integers(18, 90)},{rng.normal(50 + shift, 10):.3f}" for _ in range(2000))
+    path.write_text("age,income\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    return path
+
+
+def folders(tmp_path: Path, *names: str) -> None:
+    for name in names:
+        (tmp_path / name).mkdir()
+
+
+def test_verdict_and_ranking(tmp_path: Path) -> None:
+    folders(tmp_path, "baseline", "window")
+    baseline = run_job(tmp_path / "baseline", write_csv(tmp_path / "then.csv", 1))
+    result = run_job(
+        tmp_path / "window",
+        write_csv(tmp_path / "now.csv", 2, shift=20.0),
+        start_time="2026-05-06T22:00:00Z",
+        end_time="2026-05-06T23:00:00Z",
+        **baseline_of(baseline),
+    )
+    text = (result.output / page.NAME).read_text(encoding="utf-8")
+    assert "1 violation of the baseline" in text
+    assert "2026-05-06 22:00 to 2026-05-06 23:00" in text
+    assert re.search(r"<h3>income</h3>\s*<p>The mean went from [45].* to [67]", text)
+    assert "Nothing was compared" in (baseline.output / page.NAME).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("rules", ["sound", "sagemaker"])
+def test_a_job_without_a_report_imports_nothing_of_it(tmp_path: Path, rules: str) -> None:
+    source = write_csv(tmp_path / "data.csv", 1)
+    script = (
+        "import sys\nfrom containers.data_quality.main import main\n"
+        "code = main(sys.argv[1:])\n"
+        "of_it = ('contract.report', 'jinja2', 'markupsafe')\n"
+        "print(code, sorted(name for name in sys.modules if name.startswith(of_it)))"
+    )
+    flags = [
+        f"--dataset-source={source}",
+        '--dataset-format={"csv":{"header":true}}',
+        f"--output-path={tmp_path / 'out'}",
+        f"--rules={rules}",
+        "--report=Disabled",
+        "--log-level=ERROR",
+    ]
+    done = subprocess.run(
+        [sys.executable, "-c", script, *flags],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        env={name: value for name, value in os.environ.items() if name.isupper()},
+    )
+    assert done.stdout.strip() == "0 []"
+    assert sorted(file.name for file in (tmp_path / "out").iterdir()) == [
+        "constraints.json",
+        "statistics.json",
+    ]
+
+
+def test_a_report_that_fails_leaves_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*_: object) -> bytes:
+        raise ValueError("no page today")
+
+    monkeypatch.setattr(page, "render", broken)
+    result = run_job(tmp_path, write_csv(tmp_path / "data.csv", 1), log_level="WARNING")
+    assert result.exit_code == 0
+    assert result.files == ["constraints.json", "statistics.json"]
+    assert "The report could not be made (ValueError: no page today)" in capsys.readouterr().err
+
+
+@given(st.lists(st.dictionaries(st.text(), st.text() | st.integers(-(2**53), 2**53) | st.none())))
+def test_embedded_data_is_what_it_was_and_ends_no_element(values: list[dict[str, object]]) -> None:
+    text = str(page._embedded(values))
+    assert json.loads(text) == values
+    assert not set("<>&\u2028\u2029") & set(text)
+
+
+@given(st.floats(allow_nan=True, allow_infinity=True))
+def test_every_number_has_a_text(value: float) -> None:
+    text = words.number(value)
+    assert text
+    if math.isfinite(value) and 1e-4 <= abs(value) < 1e15:
+        read = float(text.replace(",", "").replace("−", "-"))
+        assert read == pytest.approx(value, rel=1e-3)
+
+
+def numbers(values: list[float]) -> dict[str, object]:
+    kll = {"sketch": {"parameters": {"c": 0.64, "k": 2048.0}, "data": [values]}}
+    return {"numerical_statistics": {"distribution": {"kll": kll}}}
+
+
+@given(
+    st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=60),
+    st.lists(st.floats(-100, 100), min_size=0, max_size=60),
+)
+def test_shares_of_a_distribution_add_up(now: list[float], then: list[float]) -> None:
+    with np.errstate(all="ignore"):
+        chart = charts.distribution(numbers(now), numbers(then) if then else None)
+    assert chart is not None
+    json.dumps(chart, allow_nan=False)
+    for side, given_values in (("now", now), ("then", then)):
+        if given_values:
+            assert sum(chart[side]) == pytest.approx(1.0, abs=0.002)
+        else:
+            assert chart[side] is None
+
+
+def test_a_rare_new_category_is_shown() -> None:
+    before = {f"town {place}": 100 for place in range(40)}
+    chart = charts.categories({**before, "Atlantis": 1}, before)
+    assert "Atlantis" in chart["labels"]
+    assert [chart["labels"][place] for place in chart["new"]] == ["Atlantis"]
+    assert chart["labels"][-1] == "29 others"
+    assert sum(chart["now"]) == pytest.approx(1.0, abs=0.002)
+
+
+def run_at(day: int, *features: str) -> Run:
+    at = datetime(2026, 5, day, tzinfo=UTC)
+    return Run(
+        run=f"{day}",
+        monitor="data-quality",
+        version="1",
+        rules="sound",
+        started=at,
+        finished=at,
+        seconds=1.0,
+        dataset_source="",
+        output_path="",
+        exit_code=0,
+        message="",
+        window=(at, at),
+        violations=tuple(Violation("baseline_drift_check", "", name) for name in features),
+    )
+
+
+def test_since_when() -> None:
+    card = Card("age", [], "", 1.0, [Violation("baseline_drift_check", "", "age")])
+    runs = [run_at(1, "age"), run_at(2), run_at(3, "age"), run_at(4, "age", "income")]
+    assert trends.since(card, runs) == "Since 2026-05-03 00:00: this is the 3rd run in a row that finds it."
+    assert trends.since(card, runs[:2]) == "New: the run before, 2026-05-02 00:00, did not find it."
+
+
+def test_trends_of_a_history(tmp_path: Path) -> None:
+    folders(tmp_path, "baseline", "window")
+    baseline = run_job(tmp_path / "baseline", write_csv(tmp_path / "then.csv", 1))
+    for day in (1, 2, 3):
+        result = run_job(
+            tmp_path / "window",
+            write_csv(tmp_path / "now.csv", day + 10, shift=20.0 * (day > 1)),
+            start_time=f"2026-05-0{day}T00:00:00Z",
+            end_time=f"2026-05-0{day + 1}T00:00:00Z",
+            history_path=tmp_path / "history",
+            **baseline_of(baseline),
+        )
+    text = (result.output / page.NAME).read_text(encoding="utf-8")
+    assert "Since 2026-05-02 00:00: this is the 2nd run in a row that finds it." in text
+    assert "This run, and 2 runs before it" in text
+    data = json.loads(re.search(r'id="data">(.*?)</script>', text, re.S)[1])
+    counts = next(chart for chart in data if chart.get("title") == "Violations")
+    assert [point["value"] for point in counts["points"]] == [0, 1, 1]
