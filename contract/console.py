@@ -14,9 +14,10 @@ from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
 import contract
+from contract.checklist import Line, print_checklist
 from contract.cluster.role import find_role
 from contract.errors import MonitorError
-from contract.outcome import shorten, write_message
+from contract.outcome import write_message
 from contract.process import leave_out_pandas, limit_threads
 from contract.settings import Settings, build_parser, message_file, read_settings
 
@@ -47,7 +48,7 @@ class Command:
     run
         Does the work; returns exit code and message.
     validate
-        Yields a line for each thing found in order; raises MonitorError at the first that is not.
+        Yields a line for each thing it checked.
     analysis_types
         Values of ``analysis_type`` it serves; empty for any.
     """
@@ -55,7 +56,7 @@ class Command:
     program: str
     description: str
     run: Callable[[Settings], tuple[int, str]]
-    validate: Callable[[Settings], Iterator[str]]
+    validate: Callable[[Settings], Iterator[Line]]
     analysis_types: tuple[str, ...] = ()
 
 
@@ -73,7 +74,7 @@ def run_command(monitor: Monitor, arguments: Sequence[str] | None = None) -> int
     def run(settings: Settings) -> tuple[int, str]:
         return _run(settings, monitor)
 
-    def validate(settings: Settings) -> Iterator[str]:
+    def validate(settings: Settings) -> Iterator[Line]:
         from contract.validation import validate
 
         return validate(settings, monitor)
@@ -101,10 +102,15 @@ def run_program(command: Command, arguments: Sequence[str] | None = None) -> int
     signal.signal(signal.SIGTERM, _stop)
     try:
         parser = build_parser(command.program, command.description, contract.__version__)
-        settings = read_settings(arguments, environment, parser, analysis_types=command.analysis_types)
+        try:
+            settings = read_settings(arguments, environment, parser, analysis_types=command.analysis_types)
+        except MonitorError as error:
+            if "--validate" not in arguments:
+                raise
+            return print_checklist(_unreadable(error), sys.stdout)
         _start_log(settings.log_level)
         if settings.validate_only:
-            return _validate(settings, command)
+            return print_checklist(command.validate(settings), sys.stdout)
         if own_process:
             _arrange_process(settings)
         exit_code, message = command.run(settings)
@@ -131,6 +137,11 @@ def run_program(command: Command, arguments: Sequence[str] | None = None) -> int
         _log.error("%s%s", traceback.format_exc(), message)
     write_message(message_path, message)
     return exit_code
+
+
+def _unreadable(error: MonitorError) -> Iterator[Line]:
+    yield Line("FAIL", error.message)
+    yield Line("skip", "nothing else is looked at before the settings are mended")
 
 
 def _run(settings: Settings, monitor: Monitor) -> tuple[int, str]:
@@ -194,16 +205,6 @@ def _arrange_process(settings: Settings) -> None:
     )
     if not users_code:
         leave_out_pandas()
-
-
-def _validate(settings: Settings, command: Command) -> int:
-    try:
-        for line in command.validate(settings):
-            sys.stdout.write(f"ok    {line}\n")
-    except MonitorError as error:
-        sys.stdout.write(f"FAIL  {shorten(error.message)}\n")
-        return error.exit_code
-    return 0
 
 
 def _start_log(level: str) -> None:

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 
+from contract.checklist import Line, attempt
 from contract.cluster.role import find_role
 from contract.console import Command, run_program
 from contract.outcome import EXIT_COMPLETED
@@ -33,10 +34,10 @@ def _run(settings: Settings) -> tuple[int, str]:
     return EXIT_COMPLETED, merge(settings)
 
 
-def _validate(settings: Settings) -> Iterator[str]:
+def _validate(settings: Settings) -> Iterator[Line]:
     from contract.merge import validate
 
-    yield from validate(settings)
+    return attempt(lambda: validate(settings))
 
 
 COMMAND = Command(

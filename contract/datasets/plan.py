@@ -23,7 +23,7 @@ __all__ = ["DatasetRequest", "NotSplittable", "Plan", "Split", "plan_dataset"]
 
 # A record lies in the folder of the hour it was written, which need not be that of its inference.
 CAPTURE_SLACK = timedelta(hours=1)
-_CAPTURES = ("sagemakerCaptureJson", "sagemakerMergeJson")
+CAPTURES = ("sagemakerCaptureJson", "sagemakerMergeJson")
 
 _log = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ def plan_dataset(request: DatasetRequest, *, whole_files: bool = False) -> Plan:
     """
     files = storage.list_files(request.source)
     # Captures are filtered record by record, by the time each one carries, so files nearby count too.
-    slack = CAPTURE_SLACK if request.format.kind in _CAPTURES else timedelta(0)
+    slack = CAPTURE_SLACK if request.format.kind in CAPTURES else timedelta(0)
     files = [file for file in files if folder_overlaps(file.path, request.window, slack)]
     total = sum(file.size for file in files)
     if not files:
@@ -87,7 +87,7 @@ def _joined(files: Sequence[SourceFile], request: DatasetRequest) -> tuple[Split
     from contract.datasets.ground_truth_index import index_labels
 
     source = request.ground_truth_source or ""
-    if request.format.kind not in _CAPTURES:
+    if request.format.kind not in CAPTURES:
         raise ConfigurationError(
             f"ground_truth_source is set, but dataset_format is {request.format.kind}, and labels are joined "
             "with captures; use sagemakerCaptureJson, or name the label's column with ground_truth_attribute."

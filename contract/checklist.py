@@ -1,0 +1,71 @@
+"""A checklist: checks that go on after one has failed, and a line for what each of them found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal, TextIO
+
+from contract.errors import MonitorError
+
+Found = Literal["ok", "FAIL", "skip"]
+
+INPUT_AT_FAULT = 2
+
+
+@dataclass(frozen=True)
+class Line:
+    """What a check found.
+
+    Parameters
+    ----------
+    found
+        ``ok``; ``FAIL`` for what would fail a job or make it see nothing; ``skip`` for what could not be
+        checked.
+    text
+        What is in order, what is wrong and how to mend it, or why it was not checked.
+    """
+
+    found: Found
+    text: str
+
+
+def attempt(check: Callable[[], Iterable[str]]) -> Iterator[Line]:
+    """Yield a line for each thing a check finds in order, and one for the error that ends it, if any."""
+    try:
+        for text in check():
+            yield Line("ok", text)
+    except MonitorError as error:
+        yield Line("FAIL", error.message)
+
+
+def obtain[T](make: Callable[[], T], say: Callable[[T], str | None]) -> Generator[Line, None, T | None]:
+    """Yield a line on what `make` gives, or on the error it raises, and return what it gives.
+
+    Parameters
+    ----------
+    make
+        Gives what later checks need; None when there is nothing to give.
+    say
+        The line when it succeeds; None for no line.
+    """
+    try:
+        made = make()
+    except MonitorError as error:
+        yield Line("FAIL", error.message)
+        return None
+    text = say(made)
+    if text is not None:
+        yield Line("ok", text)
+    return made
+
+
+def print_checklist(lines: Iterable[Line], stream: TextIO) -> int:
+    """Write the lines as they come, and return the exit code: 0, or 2 when anything failed."""
+    exit_code = 0
+    for line in lines:
+        stream.write(f"{line.found:<6}{' '.join(line.text.split())}\n")
+        stream.flush()
+        if line.found == "FAIL":
+            exit_code = INPUT_AT_FAULT
+    return exit_code
