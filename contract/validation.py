@@ -214,11 +214,9 @@ def _first_rows(request: DatasetRequest, source: str) -> pa.RecordBatch:
         except NotSplittable:
             continue
     in_window = " in the window; mend start_time and end_time, or window" if request.window else ""
-    script = request.preprocessor is not None and request.preprocessor.kind == "record"
-    hint = (
-        f"; {request.preprocessor.path} may leave out every record" if script and request.preprocessor else ""
-    )
-    raise DatasetError(f"{source} has files, but no row{in_window}{hint or '; check what writes the data'}.")
+    script = request.preprocessor
+    cause = "check what writes the data" if script is None else f"see whether {script.path} leaves all out"
+    raise DatasetError(f"{source} has files, but no row{in_window}; {cause}.")
 
 
 def _all_names(settings: Settings, request: DatasetRequest, first: pa.RecordBatch) -> list[str]:
