@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from contract.analyzer import Decision, Metric
@@ -73,8 +74,8 @@ def report_of(
         endpoint=settings.sagemaker_endpoint_name,
         schedule=settings.sagemaker_monitoring_schedule_name,
         window=settings.window,
-        dataset_source=settings.dataset_source,
-        output_path=settings.output_path,
+        dataset_source=_for_others(settings.dataset_source),
+        output_path=_for_others(settings.output_path),
         rows=rows,
         seconds=seconds,
         finished=datetime.now(UTC),
@@ -105,3 +106,8 @@ def digest_of(settings: Settings, program: str, documents: Mapping[str, bytes]) 
     for part in (*(text.encode() for text in about), *(documents[name] for name in sorted(documents))):
         found.update(len(part).to_bytes(8, "big") + part)
     return found.hexdigest()[:32]
+
+
+def _for_others(location: str) -> str:
+    # Who gets an event works in another folder.
+    return location if "://" in location else str(Path(location).absolute())

@@ -41,9 +41,13 @@ def take_turn(given: argparse.Namespace, folder: Path, patience: float) -> int:
     """Wait for the services before, run the command if they allow it, leave its exit code; return it."""
     folder.mkdir(parents=True, exist_ok=True)
     before = [wait_for(folder / name, patience) for name in given.after]
-    if any(code not in (0, VIOLATIONS) for code in before):
-        say(given.name, f"left out, because of {', '.join(given.after)}: exit codes {before}")
-        exit_code = next(code for code in before if code not in (0, VIOLATIONS))
+    failed = [
+        (name, code) for name, code in zip(given.after, before, strict=True) if code not in (0, VIOLATIONS)
+    ]
+    if failed:
+        reasons = ", ".join(f"{name} ended with {code}" for name, code in failed)
+        say(given.name, f"left out, because {reasons}")
+        exit_code = failed[0][1]
     elif given.on_violations and VIOLATIONS not in before:
         say(given.name, "nothing to do: no violations")
         exit_code = 0

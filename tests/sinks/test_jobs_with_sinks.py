@@ -188,3 +188,16 @@ def test_an_unwritable_folder_for_metric_files_keeps_no_sink_waiting(drifted: An
         )
     assert result.exit_code == 2
     assert len(server.requests) == 1
+
+
+def test_an_event_names_places_that_others_find(
+    drifted: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with serving() as server:
+        drifted(
+            event_sinks=f"events+http://{server.host}/events", dataset_source="data.csv", output_path="here"
+        )
+    data = server.requests[0].json()["data"]
+    assert data["dataset_source"] == str(tmp_path / "data.csv")
+    assert data["report"] == str(tmp_path / "here" / "constraint_violations.json")

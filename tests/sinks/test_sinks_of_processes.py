@@ -14,7 +14,7 @@ import pytest
 from fixtures import ROOT
 from sink_server import HANG, TRICKLE, Server, accepting, always, serving
 
-FILES = ["constraints.json", "statistics.json"]
+FILES = ["constraints.json", "report.html", "statistics.json"]
 
 
 def start(folder: Path, **variables: str) -> subprocess.Popen[str]:
