@@ -19,7 +19,7 @@ from contract.checks.columns import missing_columns, require_like_baseline
 from contract.checks.labels import expects_labels, require_labels
 from contract.checks.looks import require_header, require_kind
 from contract.checks.places import check_places
-from contract.checks.sinks import check_sinks
+from contract.checks.reach import check_model, check_sinks
 from contract.datasets import storage
 from contract.datasets.plan import CAPTURE_SLACK, CAPTURES, DatasetRequest, NotSplittable, plan_dataset
 from contract.datasets.segment_column import segments_of
@@ -70,8 +70,9 @@ def validate(settings: Settings, monitor: Monitor) -> Iterator[Line]:
     baseline = yield from _baseline(settings, files)
     preprocessor, scripts_load = yield from _scripts(settings)
     request = dataset_request(settings, column_names(baseline, files), preprocessor)
+    model_is_there = yield from check_model(settings)
     arranged = None
-    if adjusted is not None and scripts_load:
+    if adjusted is not None and scripts_load and model_is_there:
         arranged = yield from obtain(
             lambda: monitor.arranged(settings, request),
             lambda _: (
@@ -83,10 +84,10 @@ def validate(settings: Settings, monitor: Monitor) -> Iterator[Line]:
     if arranged is None:
         # Where the data is may be told by the configuration, else the settings say it.
         if "dataset_source" in settings.given:
-            yield from _files(settings, request)
+            yield from _files(settings, request, format_known="dataset_format" in settings.given)
         yield Line("skip", "rows, columns and model are not looked at before the above is mended")
         return
-    if (yield from _files(settings, arranged[0])):
+    if (yield from _files(settings, arranged[0], format_known=True)):
         yield from _rows(settings, files, baseline, arranged)
     else:
         yield Line("skip", "rows, columns and model are not looked at before there are files to read")
@@ -127,7 +128,7 @@ def _scripts(settings: Settings) -> Generator[Line, None, tuple[Preprocessor | N
     return None, True
 
 
-def _files(settings: Settings, request: DatasetRequest) -> _Lines:
+def _files(settings: Settings, request: DatasetRequest, *, format_known: bool) -> _Lines:
     """Look for files of the window; return whether they are what the format says."""
     source = _source(request, settings)
     files = yield from obtain(
@@ -139,8 +140,9 @@ def _files(settings: Settings, request: DatasetRequest) -> _Lines:
     )
     if not files:
         return False
-    if request.preprocessor is not None and request.preprocessor.kind == "record":
-        return True  # the script reads what it likes
+    scripted = request.preprocessor is not None and request.preprocessor.kind == "record"
+    if scripted or not format_known:
+        return True  # a script reads what it likes
     kinds = yield from obtain(lambda: _kinds(files, request), lambda _: None)
     return kinds is not None
 

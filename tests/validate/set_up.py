@@ -119,10 +119,8 @@ def model_quality_of_a_table(folder: Path) -> SetUp:
 def bias(folder: Path) -> SetUp:
     """Return a job of bias whose data holds labels and predictions."""
     set_up = SetUp(folder, "bias")
-    set_up.write(
-        "data.csv",
-        "sex,age,y,guess\n" + "".join(f"{'fm'[n % 2]},{20 + n},{n % 3 % 2},1\n" for n in range(60)),
-    )
+    rows = "".join(f"{'fm'[row % 2]},{20 + row},{row % 3 % 2},1\n" for row in range(60))
+    set_up.write("data.csv", f"sex,age,y,guess\n{rows}")
     config = {
         "dataset_type": "text/csv",
         "label": "y",

@@ -101,8 +101,10 @@ MISTAKES: list[tuple[str, Make, Plant, str]] = [
         "settings with several mistakes",
         data_quality,
         variable(rules="strict", workers="0"),
-        "2 settings are wrong: (1) rules is 'strict'; use sound or sagemaker; (2) workers is '0'; use a "
-        "whole number from 1.",
+        (
+            "2 settings are wrong: (1) rules is 'strict'; use sound or sagemaker; (2) workers is '0'; use a "
+            "whole number from 1."
+        ),
     ),
     (
         "dataset_source elsewhere",
@@ -114,8 +116,10 @@ MISTAKES: list[tuple[str, Make, Plant, str]] = [
         "window without files",
         data_quality,
         variable(start_time="2026-05-07T00:00:00Z", end_time="2026-05-07T01:00:00Z"),
-        "holds 1 files, but none of the window 2026-05-07T00:00Z to 2026-05-07T01:00Z: their folders are of "
-        "2026-05-06T22:00Z to 2026-05-06T22:00Z (UTC); mend start_time and end_time",
+        (
+            "holds 1 files, but none of the window 2026-05-07T00:00Z to 2026-05-07T01:00Z: their folders are of "
+            "2026-05-06T22:00Z to 2026-05-06T22:00Z (UTC); mend start_time and end_time"
+        ),
     ),
     (
         "format of other files",
@@ -127,15 +131,19 @@ MISTAKES: list[tuple[str, Make, Plant, str]] = [
         "captures read as CSV",
         data_quality,
         data('{"captureData":{}}\n'),
-        "looks like captures, but dataset_format is csv; give dataset_format "
-        '{"sagemakerCaptureJson":{"captureIndexNames":["endpointInput"]}}.',
+        (
+            "looks like captures, but dataset_format is csv; give dataset_format "
+            '{"sagemakerCaptureJson":{"captureIndexNames":["endpointInput"]}}.'
+        ),
     ),
     (
         "a header that is read as a row",
         data_quality,
         read_plainly(dataset_format=CSV_AS_IT_IS),
-        "reads age, income, colour above columns of numbers, which look like names; give dataset_format "
-        '{"csv":{"header":true}}.',
+        (
+            "reads age, income, colour above columns of numbers, which look like names; give dataset_format "
+            '{"csv":{"header":true}}.'
+        ),
     ),
     (
         "a row that is read as the header",
@@ -155,14 +163,16 @@ MISTAKES: list[tuple[str, Make, Plant, str]] = [
         lambda set_up: set_up.variables.update(
             baseline_constraints=set_up.write("constraints.json", '{"features": []}')
         ),
-        "constraints.json",
+        "so it is not a model-quality file; give baseline_constraints the constraints.json of a model-",
     ),
     (
         "a column the data lacks",
         data_quality,
         data(people_table().replace("income", "incomes")),
-        "The baseline has income, which the data lacks (is income there called incomes?); mend the data's "
-        "columns, or run the baseline job again.",
+        (
+            "The baseline has income, which the data lacks (is income there called incomes?); mend the data's "
+            "columns, or run the baseline job again."
+        ),
     ),
     (
         "a column the baseline lacks",
@@ -174,7 +184,7 @@ MISTAKES: list[tuple[str, Make, Plant, str]] = [
         "a column of another type",
         data_quality,
         data(people_table().replace("age,income,colour", "colour,income,age")),
-        "Column age holds values such as 'a', but is Integral in the baseline; check the order of the columns",
+        "Column age holds values such as 'a', but is Integral in the baseline; check the order of",
     ),
     (
         "exclude_features_attribute misspelt",
@@ -204,7 +214,7 @@ MISTAKES: list[tuple[str, Make, Plant, str]] = [
         "a script whose result is no row",
         data_quality,
         script("def preprocess_handler(record):\n    return 5\n"),
-        "preprocess_handler in ",
+        "returned a value of type int; return a dict, a list of dicts, [] to drop the record",
     ),
     (
         "a script of the wrong kind after the analysis",
@@ -222,7 +232,7 @@ MISTAKES: list[tuple[str, Make, Plant, str]] = [
         "history_path below a file",
         data_quality,
         below_a_file("history_path"),
-        "history_path ",
+        "file/folder cannot be written: ",
     ),
     (
         "a folder for the message",
@@ -258,7 +268,7 @@ MISTAKES: list[tuple[str, Make, Plant, str]] = [
         "an analysis configuration with two mistakes",
         bias,
         lambda set_up: set_up.config(labels="y", facet=[{"name_or_index": "sex", "values": ["f"]}]),
-        "2 members are wrong",
+        "are name_or_index, value_or_threshold; (2) labels is unknown: did you mean label?",
     ),
     (
         "a facet that is not in the data",
@@ -266,12 +276,17 @@ MISTAKES: list[tuple[str, Make, Plant, str]] = [
         lambda set_up: set_up.config(facet=[{"name_or_index": "sx", "value_or_threshold": ["f"]}]),
         "facet[0].name_or_index is 'sx', which is not in the data: did you mean sex?",
     ),
-    ("a model that nobody serves", bias, no_endpoint, "cannot be reached"),
+    (
+        "a model that nobody serves",
+        bias,
+        no_endpoint,
+        "(Connection refused); check host and port",
+    ),
     (
         "a model file that is not there",
         lambda folder: attribution(folder, folder / "model.onnx"),
         lambda set_up: None,
-        "model.onnx",
+        "model.onnx is no file, there is only ",
     ),
 ]
 
