@@ -45,11 +45,14 @@ def tell(directory: Path, say: Say) -> None:
     tell_bias(layout, say)
     tell_attribution(data, layout, say)
     say("")
-    say(f"All files are in {layout.directory}, every job's log included. Open first:")
-    say(f"  {layout.report(JULY) / 'constraint_violations.json'}")
-    say(f"  {layout.measurement(APRIL) / 'constraint_violations.json'}")
-    say(f"  {layout.bias(APRIL) / 'constraint_violations.json'}")
-    say(f"  {layout.attribution(JULY) / 'analysis.json'}")
+    say(f"All files are in {layout.directory}, every job's log included. Open in a browser:")
+    for directory in (
+        layout.report(JULY),
+        layout.measurement(APRIL),
+        layout.bias(APRIL),
+        layout.attribution(JULY),
+    ):
+        say(f"  {directory / 'report.html'}")
     say("")
     say(f"Took {time.monotonic() - started:.0f} s.")
 
