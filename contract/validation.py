@@ -45,6 +45,9 @@ class Trying(Protocol):
         """Return a line for each thing that was found in order, from the statistics of a trial."""
 
 
+# Commands that can do little without labels; others may read them all the same.
+_LABELLED = ("monitor-model-quality", "monitor-bias")
+
 _AnyBaseline = Baseline[Any, Any]
 _Documents = DocumentSet[Any, Any]
 _Arranged = tuple[DatasetRequest, MakeAnalyzer]
@@ -88,7 +91,7 @@ def validate(settings: Settings, monitor: Monitor) -> Iterator[Line]:
         yield Line("skip", "rows, columns and model are not looked at before the above is mended")
         return
     if (yield from _files(settings, arranged[0], format_known=True)):
-        yield from _rows(settings, files, baseline, arranged)
+        yield from _rows(settings, monitor.program, files, baseline, arranged)
     else:
         yield Line("skip", "rows, columns and model are not looked at before there are files to read")
 
@@ -174,12 +177,16 @@ def _time(instant: datetime) -> str:
 
 
 def _rows(
-    settings: Settings, files: _Documents, baseline: _AnyBaseline | None, arranged: _Arranged
+    settings: Settings,
+    program: str,
+    files: _Documents,
+    baseline: _AnyBaseline | None,
+    arranged: _Arranged,
 ) -> Iterator[Line]:
     """Read the first rows, and hold settings, baseline and model to them."""
     request, make = arranged
     source = _source(request, settings)
-    if expects_labels(settings, request):
+    if program in _LABELLED and expects_labels(settings, request):
         yield from attempt(lambda: require_labels(request))
     first = yield from obtain(lambda: _first_rows(request, source), _columns_line)
     if first is None:
