@@ -25,7 +25,9 @@ REVISION := $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 # A package index of one's own reaches the build only when the environment names one.
 INDEX_ARGUMENTS := $(foreach name,PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_TRUSTED_HOST,$(if $($(name)),--build-arg $(name)))
 
-.PHONY: help demo test lint images test-images bench simulate fuzz lock clean $(IMAGES)
+AXE := .cache/axe/node_modules/axe-core/axe.min.js
+
+.PHONY: help demo test test-report lint images test-images bench simulate fuzz lock clean $(IMAGES)
 
 help: ## print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +37,9 @@ demo: $(INSTALLED) ## watch a monitor find real changes in a small dataset
 
 test: $(INSTALLED) ## run the tests (everything that needs no image)
 	$(PYTHON) -m pytest -m "not image" $(PYTEST_FLAGS)
+
+test-report: $(INSTALLED) $(AXE) ## look at reports in a real browser (Chromium, its driver and npm)
+	REPORT_BROWSER=required $(PYTHON) -m pytest tests/report $(PYTEST_FLAGS)
 
 lint: $(INSTALLED) ## check style, types and the direction of imports
 	$(VENV)/bin/ruff check
@@ -102,3 +107,6 @@ $(INSTALLED): requirements/build.txt requirements/dev.txt pyproject.toml
 	@$(@D)/bin/python $(INSTALL) --require-hashes --requirement requirements/build.txt
 	@$(@D)/bin/python $(INSTALL) --require-hashes --requirement requirements/$*.txt
 	@touch $@
+
+$(AXE):
+	npm install --silent --no-audit --no-fund --no-save --prefix .cache/axe axe-core@4.14.1

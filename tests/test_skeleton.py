@@ -25,6 +25,7 @@ TARGETS = [
     "help",
     "demo",
     "test",
+    "test-report",
     "lint",
     "images",
     "test-images",
