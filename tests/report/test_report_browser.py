@@ -9,8 +9,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from attributed_people import csv_endpoint, people, table_config, write_csv
+from captured_predictions import predict
+from captured_predictions import write_table as write_predictions
 from job_runner import Result, baseline_of, run_job
+from models.model_server import serving
 from report.browser import Browser, missing, open_browser
+
+from containers.bias.main import main as monitor_bias
+from containers.feature_attribution.main import main as monitor_feature_attribution
+from containers.model_quality.main import main as monitor_model_quality
 
 HOSTILE = "<script>alert(1)</script>"
 ROOT = Path(__file__).parents[2]
@@ -200,6 +208,94 @@ def findings_of_axe(browser: Browser, axe: str) -> list[str]:
         for one in json.loads(found)
         for node in one["nodes"]
     ]
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Return one page of each other monitor, all with something that changed."""
+    folder = tmp_path_factory.mktemp("pages")
+    return {
+        "model-quality": model_quality_page(folder / "model"),
+        "bias": bias_page(folder / "bias"),
+        "feature-attribution": attribution_page(folder / "attribution"),
+    }
+
+
+def model_quality_page(folder: Path) -> Path:
+    settings = {
+        "problem_type": "BinaryClassification",
+        "inference_attribute": "prediction",
+        "probability_attribute": "probability",
+        "ground_truth_attribute": "label",
+        "segment_by": "group",
+        "command": monitor_model_quality,
+    }
+    results = []
+    for name, wrong in (("baseline", 0.0), ("window", 0.4)):
+        (folder / name).mkdir(parents=True)
+        table = write_predictions(folder / f"{name}.csv", predict(2000, seed=1, wrong=wrong))
+        compared = baseline_of(results[0]) if results else {}
+        results.append(run_job(folder / name, table, **settings, **compared))
+    assert results[1].violations
+    return results[1].output / "report.html"
+
+
+def bias_page(folder: Path) -> Path:
+    config = {
+        "dataset_type": "text/csv",
+        "label": "label",
+        "label_values_or_threshold": [1],
+        "facet": [{"name_or_index": "town", "value_or_threshold": [HOSTILE]}],
+        "methods": {"pre_training_bias": {"methods": "all"}, "post_training_bias": {"methods": "all"}},
+        "predicted_label": "predicted",
+    }
+    results = []
+    for name, rate in (("baseline", 0.5), ("window", 0.1)):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "analysis_config.json").write_text(json.dumps(config))
+        rng = np.random.default_rng(1)
+        towns = rng.choice([HOSTILE, "elsewhere"], 3000)
+        labels = rng.random(3000) < np.where(towns == HOSTILE, rate, 0.5)
+        lines = [f"{town},{label:d},{label:d}" for town, label in zip(towns, labels, strict=True)]
+        table = folder / f"{name}.csv"
+        table.write_text("town,label,predicted\n" + "\n".join(lines) + "\n")
+        settings = {"analysis_config": folder / name, "dataset_format": None, "command": monitor_bias}
+        compared = baseline_of(results[0]) if results else {}
+        results.append(run_job(folder / name, table, **settings, **compared))
+        assert results[-1].exit_code == 0, results[-1].message
+    assert results[1].violations
+    return results[1].output / "report.html"
+
+
+def attribution_page(folder: Path) -> Path:
+    results = []
+    with serving(csv_endpoint) as server:
+        for name, spread in (("baseline", 1.0), ("window", 9.0)):
+            (folder / name).mkdir(parents=True)
+            (folder / name / "analysis_config.json").write_text(json.dumps(table_config()))
+            table = write_csv(folder / f"{name}.csv", people(300, income_spread=spread).rows)
+            settings = {"analysis_config": folder / name, "dataset_format": None, "model": server.url}
+            compared = baseline_of(results[0]) if results else {}
+            job = {**settings, **compared, "command": monitor_feature_attribution}
+            results.append(run_job(folder / name, table, **job))
+            assert results[-1].exit_code == 0, results[-1].message
+    assert results[1].violations
+    return results[1].output / "report.html"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("monitor", ["model-quality", "bias", "feature-attribution"])
+def test_every_monitor(browser: Browser, pages: dict[str, Path], axe: str, monitor: str, scheme: str) -> None:
+    browser.prefer(scheme)
+    opened(browser, pages[monitor], 360 if scheme == "dark" else 1200)
+    charts, drawn = browser.run_until_called_back(WAIT_FOR_CHARTS)
+    assert charts == drawn > 0
+    assert browser.run("return document.querySelectorAll('.card').length") > 0
+    assert browser.run("return document.documentElement.scrollWidth <= innerWidth")
+    browser.run("document.querySelectorAll('.open').forEach((button) => button.click())")
+    browser.run("document.querySelectorAll('details').forEach((d) => { d.open = true; })")
+    assert findings_of_axe(browser, axe) == []
+    quiet(browser, pages[monitor])
 
 
 def test_500_features(browser: Browser, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -152,7 +152,7 @@
     });
     const limited = items.some((item) => item.limit !== undefined && item.limit !== null);
     const rows = items.map((item) => [item.label, withInterval(item.then, format), withInterval(item.now, format), ...(limited ? [format(item.limit)] : [])]);
-    return [["", "baseline", "this window", ...(limited ? ["limit"] : [])], rows, limited ? "limit" : null];
+    return [["metric", "baseline", "this window", ...(limited ? ["limit"] : [])], rows, limited ? "limit" : null];
   }
 
   function magnitudes(chart, drawing) {
@@ -176,7 +176,7 @@
         bar(item.now, y + 18, "now");
       },
     });
-    return [["", "baseline", "this window"], items.map((item) => [item.label, withInterval(item.then, number), withInterval(item.now, number)])];
+    return [["feature", "baseline", "this window"], items.map((item) => [item.label, withInterval(item.then, number), withInterval(item.now, number)])];
   }
 
   function curve(chart, drawing) {
@@ -201,7 +201,7 @@
       }
     }
     const rows = ["then", "now"].flatMap((name) => (chart[name] || []).map(([a, b]) => [name === "now" ? "this window" : "baseline", number(a), number(b)]));
-    return [["", ...chart.axes], rows, chart.diagonal ? chart.diagonalName || "chance" : null];
+    return [["curve", ...chart.axes], rows, chart.diagonal ? chart.diagonalName || "chance" : null];
   }
 
   function trend(chart, drawing) {
@@ -226,7 +226,7 @@
     }
     drawing.append(svg("text", { x: left, y: height - 6, class: "quiet" }, points[0].name));
     if (points.length > 1) drawing.append(svg("text", { x: right, y: height - 6, "text-anchor": "end", class: "quiet" }, points[points.length - 1].name));
-    return [["run", chart.title, ""], points.map((point) => [point.name, number(point.value), point.violated ? "violated" : ""])];
+    return [["run", chart.title, "verdict"], points.map((point) => [point.name, number(point.value), point.violated ? "violated" : ""])];
   }
 
   const KINDS = { histogram, bars, intervals, magnitudes, curve, trend };
