@@ -27,7 +27,7 @@ INDEX_ARGUMENTS := $(foreach name,PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_TRUSTED_
 
 AXE := .cache/axe/node_modules/axe-core/axe.min.js
 
-.PHONY: help demo test test-report lint images test-images bench simulate fuzz lock clean $(IMAGES)
+.PHONY: help demo test test-report screenshots lint images test-images bench simulate fuzz lock clean $(IMAGES)
 
 help: ## print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ test: $(INSTALLED) ## run the tests (everything that needs no image)
 
 test-report: $(INSTALLED) $(AXE) ## look at reports in a real browser (Chromium, its driver and npm)
 	REPORT_BROWSER=required $(PYTHON) -m pytest tests/report $(PYTEST_FLAGS)
+
+screenshots: $(INSTALLED) ## take the pictures of the demo's reports for the documentation
+	PYTHONPATH=tests $(PYTHON) -m report.screenshots demo-output docs/images
 
 lint: $(INSTALLED) ## check style, types and the direction of imports
 	$(VENV)/bin/ruff check

@@ -26,6 +26,7 @@ TARGETS = [
     "demo",
     "test",
     "test-report",
+    "screenshots",
     "lint",
     "images",
     "test-images",

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import contract
 from contract.errors import ConfigurationError, MonitorError, OutputError
-from contract.history.read import Selection
+from contract.history.selection import Selection
 
 _EPILOG = """\
 monitor-history list --history-path s3://bucket/history --endpoint flights --since 2026-05-01

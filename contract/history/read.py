@@ -7,7 +7,6 @@ import logging
 import re
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import orjson
@@ -15,6 +14,7 @@ import orjson
 from contract.errors import ConfigurationError, DatasetError, DocumentError
 from contract.history import folder
 from contract.history.record import SCHEMA, Run, read_run
+from contract.history.selection import Selection
 
 _NAME = re.compile(r".*/(\d{8}T\d{6}\.\d{6})Z-[^/]*")
 _NAME_TIME = "%Y%m%dT%H%M%S.%f"
@@ -22,38 +22,6 @@ _TRIES = 50
 _PAUSE_SECONDS = 0.05
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Selection:
-    """Which runs are wanted; None does not ask.
-
-    Parameters
-    ----------
-    monitor, endpoint, schedule
-        Exactly so.
-    since, until
-        Runs about a time from `since`, inclusive, to `until`, exclusive.
-    last
-        The latest so many.
-    """
-
-    monitor: str | None = None
-    endpoint: str | None = None
-    schedule: str | None = None
-    since: datetime | None = None
-    until: datetime | None = None
-    last: int | None = None
-
-    def takes(self, run: Run) -> bool:
-        """Return whether a run is wanted, `last` apart."""
-        wanted = ((self.monitor, run.monitor), (self.endpoint, run.endpoint), (self.schedule, run.schedule))
-        return (
-            all(asked is None or asked == found for asked, found in wanted)
-            and (self.since is None or run.at >= self.since)
-            and (self.until is None or run.at < self.until)
-        )
-
 
 EVERYTHING = Selection()
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from contract.documents.violations import Violation
 from contract.errors import MonitorError
-from contract.history.read import Selection, read_runs
+from contract.history.read import read_runs
+from contract.history.selection import Selection
 from contract.report.view import Body, Card, Chart, Section, Source
 from contract.report.words import several, short
 

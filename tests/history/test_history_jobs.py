@@ -18,8 +18,9 @@ import contract
 from containers.history.main import main as monitor_history
 from contract.documents.violations import Violation
 from contract.errors import ConfigurationError
-from contract.history.read import Selection, read_runs, run_named
+from contract.history.read import read_runs, run_named
 from contract.history.record import RunMetric
+from contract.history.selection import Selection
 
 pytest_plugins = ["s3_server"]
 
