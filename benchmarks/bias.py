@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -227,6 +228,26 @@ def compare(title: str, work: Work, python: Path | None, repeat: int, goal: floa
     )
 
 
+def compare_flip_tests(title: str, work: Work, python: Path, repeat: int) -> None:
+    """Print one line: the flip test by itself, data and libraries loaded, in turns."""
+    ours_alone = [sys.executable, str(HERE / "flip_alone.py"), str(work.path), work.facets[0]]
+    with tempfile.TemporaryDirectory() as folder:
+        scratch = Path(folder)
+
+        def seconds(command: Sequence[str]) -> float:
+            timed(command, scratch, 1)
+            lines = (scratch / "log").read_text(encoding="utf-8").splitlines()
+            return next(float(line.split()[1]) for line in lines if line.startswith("seconds "))
+
+        rounds = [(seconds(ours_alone), seconds(peer_command(python, work))) for _ in range(repeat)]
+    ours, theirs = (statistics.median(times) for times in zip(*rounds, strict=True))
+    print(
+        f"| {title} | {ours:.2f} s | {theirs:.2f} s | {theirs / ours:.1f} times faster "
+        f"(goal {FLIP_GOAL:.0f}) | |",
+        flush=True,
+    )
+
+
 def compare_with_reading(work: Work, rows: int, repeat: int) -> None:
     """Print one line: our job beside merely reading the file."""
     with tempfile.TemporaryDirectory() as folder:
@@ -267,8 +288,11 @@ def main() -> None:
     if options.flip_rows:
         rows = options.flip_rows
         path = write_table(options.data / f"flip-{rows}.parquet", rows, features=True)
+        flip = Work(path, ("FT",), FACETS[:1])
         title = f"flip test, {rows:,} rows x 14 features, beside smclarify"
-        compare(title, Work(path, ("FT",), FACETS[:1]), python, options.repeat, FLIP_GOAL)
+        if python is not None:
+            compare_flip_tests(f"{title}, data in memory", flip, python, options.repeat)
+        compare(f"{title}, whole job", flip, python, options.repeat, FLIP_GOAL)
 
 
 if __name__ == "__main__":
