@@ -219,8 +219,10 @@ def prepare_output(directory: str, variable: str = "output_path") -> None:
         remove_partial_files(directory)
         remove_staging_folders(directory)
         probe = partial_path(directory, "probe")
-        probe.touch()
-        probe.unlink()
+        try:
+            probe.touch()
+        finally:
+            probe.unlink(missing_ok=True)
 
 
 def write_files_atomically(directory: str, files: Mapping[str, bytes]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import os
 import secrets
@@ -147,5 +148,6 @@ def remove_abandoned(history: str) -> None:
     if storage.is_s3(history):
         return
     for partial in Path(history).glob(f"*/.*{_PARTIAL}"):
-        if time.time() - partial.stat().st_mtime > _ABANDONED_SECONDS:
-            partial.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):  # its writer has just completed it
+            if time.time() - partial.stat().st_mtime > _ABANDONED_SECONDS:
+                partial.unlink(missing_ok=True)

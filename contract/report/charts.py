@@ -17,6 +17,7 @@ from contract.report.words import as_number, number, short
 
 FloatArray = npt.NDArray[np.float64]
 
+_FARTHEST = np.finfo(np.float64).max / 4
 BINS = 24
 MOST_BARS = 12
 MOST_NEW = 5
@@ -99,10 +100,11 @@ def _numeric(
 
 def _edges(sides: Sequence[tuple[FloatArray, FloatArray]], distinct: FloatArray) -> FloatArray:
     """Return bins over the bulk of both sides; a long tail counts in the outermost ones."""
-    low, high = distinct[0], distinct[-1]
+    # Half of what a float holds, so that the distance between both ends is a number as well.
+    low, high = np.clip(distinct[[0, -1]], -_FARTHEST, _FARTHEST)
     inner = [_quantile(side, share) for side in sides for share in (0.005, 0.995)]
     if max(inner) - min(inner) < (high - low) / 3.0 and max(inner) > min(inner):
-        low, high = min(inner), max(inner)
+        low, high = np.clip([min(inner), max(inner)], -_FARTHEST, _FARTHEST)
     integral = bool(np.all(distinct == np.round(distinct)))
     if integral and high - low < BINS:
         return np.arange(math.floor(low) - 0.5, math.ceil(high) + 1.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -33,13 +34,14 @@ def preprocess_dataframe(df):
 def summarize_elsewhere(analyzer: AnyAnalyzer, splits: tuple[Split, ...], workers: int | None = None) -> Any:
     """Do what a worker and the leader do, in one process."""
     parcel = pack(Parcel(analyzer, splits, Conditions(Evidence())))
+    token = uuid.uuid4().hex
 
     class Piece:
         def __init__(self, number: int) -> None:
             self.number = number
 
         def result(self) -> Any:
-            return unpack(summarize_piece(str(id(parcel)), parcel, self.number))
+            return unpack(summarize_piece(token, parcel, self.number))
 
         def cancel(self) -> None:
             pass
