@@ -118,7 +118,7 @@ def test_the_pod_of_the_baseline(
             document["data"]["output_path"] = f"s3://{BUCKET}/new-baseline"
     check(run_pod(podman, tmp_path, specification, with_documents=maps))
     written = {file.name for file in (buckets / BUCKET / "new-baseline").iterdir()}
-    assert written == {"constraints.json", "statistics.json"}
+    assert written == {"constraints.json", "report.html", "statistics.json"}
 
 
 def test_pods_of_the_volumes_overlay_join_labels_first(podman: Podman, buckets: Path, tmp_path: Path) -> None:
