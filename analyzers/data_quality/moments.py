@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from analyzers.sums import sum_of_products
+
 Floats = npt.NDArray[np.float64]
 
 
@@ -35,7 +37,7 @@ class Moments:
             total = float(values.sum())
             centre = total / values.size
             deviations = np.subtract(values, centre, out=None if scratch is None else scratch[: values.size])
-            squares = float(np.dot(deviations, deviations))
+            squares = sum_of_products(deviations, deviations, scratch=deviations)
         self._combine(Moments(values.size, total, centre, squares, float(values.min()), float(values.max())))
 
     def add_in_order(self, values: Floats) -> None:
@@ -54,10 +56,10 @@ class Moments:
         weights = counts.astype(np.float64)
         count = int(counts.sum())
         with np.errstate(over="ignore", invalid="ignore"):
-            total = float(np.dot(values, weights))
+            total = sum_of_products(values, weights)
             centre = total / count
             deviations = values - centre
-            squares = float(np.dot(deviations * deviations, weights))
+            squares = sum_of_products(deviations * deviations, weights)
         self._combine(Moments(count, total, centre, squares, float(values.min()), float(values.max())))
 
     def merge(self, other: Moments) -> None:

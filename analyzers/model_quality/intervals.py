@@ -13,6 +13,7 @@ import numpy as np
 
 from analyzers.model_quality.cells import Floats
 from analyzers.significance import student_quantile
+from analyzers.sums import sum_of_products
 
 Z_95 = 1.959963984540054
 
@@ -64,7 +65,7 @@ def spread_of_total(deviations: Floats, rows: float) -> Spread | None:
         return None
     relative = deviations / largest if largest > 0.0 else deviations
     squares = relative * relative
-    sums = (squares.sum(), np.dot(squares, relative), np.dot(squares, squares))
+    sums = (squares.sum(), sum_of_products(squares, relative), sum_of_products(squares, squares))
     moments = [float(total) / max(1, relative.size) for total in sums]
     return spread_of_moments(deviations.size, largest * deviations.size / rows, moments)
 

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analyzers.model_quality.intervals import Spread, spread_of_moments
+from analyzers.sums import sum_of_products
 
 Floats = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
@@ -154,8 +155,8 @@ def area_deviation(histogram: ScoreHistogram) -> float | None:
 
 def _variance(values: Floats, counts: Counts) -> float:
     total = counts.sum()
-    mean = np.dot(values, counts) / total
-    return float(np.dot((values - mean) ** 2, counts) / (total - 1))
+    mean = sum_of_products(values, counts) / total
+    return sum_of_products((values - mean) ** 2, counts) / (total - 1)
 
 
 @dataclass(frozen=True)
@@ -252,7 +253,7 @@ def average_precision_spread(histogram: ScoreHistogram) -> Spread | None:
     )
     true_positives, taken = np.cumsum(positives), np.cumsum(positives + negatives)
     precision, total = true_positives / taken, true_positives[-1]
-    area = np.dot(precision, positives) / total
+    area = sum_of_products(precision, positives) / total
     # Sums over the positives at and below each score.
     lifted = np.cumsum((positives * (taken - true_positives) / taken**2)[::-1])[::-1]
     lowered = np.cumsum((positives * true_positives / taken**2)[::-1])[::-1]
@@ -261,5 +262,6 @@ def average_precision_spread(histogram: ScoreHistogram) -> Spread | None:
     for counts, derivative in ((positives, precision - area + lifted), (negatives, -lowered)):
         by_row = derivative * (rows / total)
         squares = by_row * by_row
-        moments += [np.dot(counts, squares), np.dot(counts, squares * by_row), np.dot(counts, squares**2)]
+        powers = (squares, squares * by_row, squares**2)
+        moments += [sum_of_products(counts, power) for power in powers]
     return spread_of_moments(rows, 1.0, (moments / rows).tolist())

@@ -1,0 +1,40 @@
+"""Moments are the same wherever they are computed."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from analyzers.data_quality.moments import Moments
+
+COMPUTE = """
+import numpy as np
+from analyzers.data_quality.moments import Moments
+moments = Moments()
+moments.add(np.random.default_rng(7).lognormal(size=90_000))
+moments.add_weighted(np.random.default_rng(8).normal(size=30_000), np.arange(1, 30_001))
+print(repr((moments.total, moments.squares)))
+"""
+
+
+def test_moments_do_not_depend_on_how_many_threads_blas_has():
+    printed = {
+        subprocess.run(
+            [sys.executable, "-c", COMPUTE],
+            env=os.environ | {"OPENBLAS_NUM_THREADS": threads},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for threads in ("1", "2")
+    }
+    assert len(printed) == 1
+
+
+def test_squares_are_those_of_the_values():
+    values = np.random.default_rng(9).normal(3.0, 2.0, size=50_000)
+    moments = Moments()
+    moments.add(values, scratch=np.empty(60_000))
+    assert moments.standard_deviation == pytest.approx(values.std(), rel=1e-13)
