@@ -1,4 +1,4 @@
-"""Statistics of bias made from counts, without data."""
+"""Statistics of bias made from counts, without data, and what decisions about them say."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from hypothesis import strategies as st
 
 from analyzers.bias.comparison import tables_of
 from analyzers.bias.explain import impact_findings
 from analyzers.bias.metrics import METRICS
 from analyzers.bias.resampling import spreads
 from analyzers.bias.suggest import suggest
-from contract.analyzer import Baseline
+from contract.analyzer import Baseline, Decision
 from contract.documents.bias import (
     BiasBaseline,
     BiasStatistics,
@@ -25,6 +26,12 @@ from contract.documents.bias import (
 
 # counts[facet][observed][predicted]
 FAIR = [[[3000, 750], [900, 2100]], [[400, 100], [120, 280]]]
+# The minority of FAIR with half of its positive predictions taken away.
+HALVED = [FAIR[0], [[450, 50], [260, 140]]]
+# Any counts at all.
+COUNTS = st.lists(st.integers(0, 4_000), min_size=8, max_size=8).map(
+    lambda cells: [[cells[:2], cells[2:4]], [cells[4:6], cells[6:]]]
+)
 
 
 def facet(
@@ -98,3 +105,13 @@ def baseline_of(before: BiasStatistics, *, with_statistics: bool = True, **chang
                     metric.update(changes.get(metric["name"], {}))
     constraints = read_constraints(json.loads(json.dumps(document)), "constraints.json")
     return Baseline(before if with_statistics else None, constraints)
+
+
+def names(decision: Decision) -> list[str]:
+    """Return the metrics that are violated, in the order of the violations."""
+    return [violation.metric_name or "" for violation in decision.violations.violations]
+
+
+def notes(decision: Decision) -> str:
+    """Return all notes of a decision, one a line."""
+    return "\n".join(decision.notes)
