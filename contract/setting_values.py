@@ -11,69 +11,56 @@ from contract.datasets.window import parse_duration
 from contract.errors import ConfigurationError
 
 
-def probability(text: str) -> float:
-    """Return ``probability_threshold_attribute``.
+def share(name: str, text: str | None, example: str) -> float | None:
+    """Return the setting called `name`, a number from 0 to 1; None where it is not set.
 
     Raises
     ------
     ConfigurationError
-        When it is no number from 0 to 1.
+        When it is no such number.
     """
-    return _share("probability_threshold_attribute", text, "0.5")
+    if text is None:
+        return None
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0.0 <= number <= 1.0:
+        raise ConfigurationError(f"{name} is {text!r}; use a number from 0 to 1, such as {example}")
+    return number
 
 
-def drift_threshold(text: str) -> float:
-    """Return ``attribution_drift_threshold``.
-
-    Raises
-    ------
-    ConfigurationError
-        When it is no number from 0 to 1.
-    """
-    return _share("attribution_drift_threshold", text, "0.9")
-
-
-def max_runtime(text: str) -> float:
-    """Return ``max_runtime`` in seconds.
-
-    Raises
-    ------
-    ConfigurationError
-        When it is no positive duration.
-    """
-    return _seconds("max_runtime", text, "PT30M")
-
-
-def sink_timeout(text: str) -> float:
-    """Return ``sink_timeout`` in seconds.
+def duration_seconds(name: str, text: str | None, example: str) -> float | None:
+    """Return the setting called `name`, a length of time, in seconds; None where it is not set.
 
     Raises
     ------
     ConfigurationError
         When it is no positive duration.
     """
-    return _seconds("sink_timeout", text, "PT30S")
+    if text is None:
+        return None
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = parse_duration(name, text, example).total_seconds()
+    if not 0.0 < seconds < math.inf:
+        raise ConfigurationError(
+            f"{name} is {text!r}; use a positive ISO 8601 duration such as {example}, or seconds"
+        )
+    return seconds
 
 
-def cluster_wait(text: str) -> float:
-    """Return ``cluster_wait`` in seconds.
-
-    Raises
-    ------
-    ConfigurationError
-        When it is no positive duration.
-    """
-    return _seconds("cluster_wait", text, "PT1M")
-
-
-def instant(text: str) -> datetime:
-    """Return ``metric_time``; without an offset it is UTC.
+def instant(text: str | None) -> datetime | None:
+    """Return ``metric_time``, None where it is not set; without an offset it is UTC.
 
     Raises
     ------
     ConfigurationError
         When it is no ISO 8601 time.
     """
+    if text is None:
+        return None
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
@@ -108,25 +95,3 @@ def gate_mistakes(values: Mapping[str, Any]) -> list[str]:
 
 def _path(text: str) -> str:
     return text.rstrip("/")
-
-
-def _share(name: str, text: str, example: str) -> float:
-    try:
-        share = float(text)
-    except ValueError:
-        share = -1.0
-    if not 0.0 <= share <= 1.0:
-        raise ConfigurationError(f"{name} is {text!r}; use a number from 0 to 1, such as {example}")
-    return share
-
-
-def _seconds(name: str, text: str, example: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = parse_duration(name, text, example).total_seconds()
-    if not 0.0 < seconds < math.inf:
-        raise ConfigurationError(
-            f"{name} is {text!r}; use a positive ISO 8601 duration such as {example}, or seconds"
-        )
-    return seconds

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import argparse
 import difflib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Any, Literal, NoReturn
 
@@ -171,9 +171,7 @@ def read_settings(
     """
     mistakes: list[str] = []
     flags, unknown = parser.parse_known_args(list(arguments))
-    mistakes += [_unknown_flag(argument, parser.prog) for argument in unknown if argument.startswith("-")]
-    if unknown and not mistakes:
-        mistakes.append(f"{unknown[0]!r} is no flag; values belong to flags, as in --output-path VALUE")
+    mistakes += _unknown_arguments(unknown, parser.prog)
     mistakes += _near_misses(environment)
     given = _collect(vars(flags), environment, parser.prog)
     _require_text(given)
@@ -182,98 +180,66 @@ def read_settings(
         for variable in VARIABLES
     }
     mistakes += _missing(given, environment, parser.prog)
-    expected = values["analysis_type"]
-    if expected and analysis_types and expected.upper() not in analysis_types:
-        mistakes.append(
-            f"analysis_type is {expected!r}, which this image does not serve; use the image made for it"
-        )
-    dataset_format = _attempt(mistakes, parse_dataset_format, values["dataset_format"])
-    probability_threshold = _attempt(
-        mistakes, setting_values.probability, values["probability_threshold_attribute"]
-    )
-    drift_threshold = _attempt(
-        mistakes, setting_values.drift_threshold, values["attribution_drift_threshold"]
-    )
-    max_runtime = _attempt(mistakes, setting_values.max_runtime, values["max_runtime"])
-    sink_timeout = _attempt(mistakes, setting_values.sink_timeout, values["sink_timeout"])
-    metrics_sinks = _attempt(mistakes, parse_sinks, "metrics_sinks", values["metrics_sinks"])
-    event_sinks = _attempt(mistakes, parse_sinks, "event_sinks", values["event_sinks"])
+    mistakes += _not_served(values["analysis_type"], analysis_types)
+    members = {
+        **values,
+        **_read_texts(values, mistakes, now or datetime.now(UTC)),
+        "validate_only": flags.validate,
+        "given": given,
+    }
+    if mistakes:
+        raise ConfigurationError(_report(mistakes))
+    return Settings(**{member.name: members[member.name] for member in fields(Settings)})
+
+
+def _read_texts(values: Mapping[str, Any], mistakes: list[str], now: datetime) -> dict[str, Any]:
+    """Return the members of `Settings` that are more than a variable's text; adds to `mistakes`."""
+
+    def attempt[**P, T](read: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T | None:
+        try:
+            return read(*arguments, **named)
+        except ConfigurationError as error:
+            mistakes.append(error.message.rstrip("."))
+            return None
+
+    def number(read: Callable[[str, str | None, str], float | None], name: str, example: str) -> float | None:
+        return attempt(read, name, values[name], example)
+
+    share, seconds = setting_values.share, setting_values.duration_seconds
+    members: dict[str, Any] = {
+        "dataset_format": attempt(_dataset_format, values["dataset_format"]),
+        "probability_threshold": number(share, "probability_threshold_attribute", "0.5"),
+        "attribution_drift_threshold": number(share, "attribution_drift_threshold", "0.9"),
+        "max_runtime": number(seconds, "max_runtime", "PT30M"),
+        "sink_timeout": number(seconds, "sink_timeout", "PT30S"),
+        "metrics_sinks": attempt(parse_sinks, "metrics_sinks", values["metrics_sinks"]),
+        "event_sinks": attempt(parse_sinks, "event_sinks", values["event_sinks"]),
+    }
     mistakes += setting_values.gate_mistakes(values)
-    cluster_wait = _attempt(mistakes, setting_values.cluster_wait, values["cluster_wait"])
-    segment_by = _names(values["segment_by"])
-    if segment_by and values["rules"] == "sagemaker":
+    members["cluster_wait"] = number(seconds, "cluster_wait", "PT1M")
+    members["exclude_features"] = _names(values["exclude_features_attribute"])
+    members["segment_by"] = _names(values["segment_by"])
+    if members["segment_by"] and values["rules"] == "sagemaker":
         mistakes.append("segment_by needs rules=sound, because the originals have no segments")
-    window = _attempt(
-        mistakes,
+    members["window"] = attempt(
         resolve_window,
         values["start_time"],
         values["end_time"],
         values["window"],
         values["start_time_offset"],
         values["end_time_offset"],
-        now or datetime.now(UTC),
+        now,
     )
     # Without its window, which is among the mistakes already, a path has nothing to be filled in with.
     if values["output_path"] and not mistakes:
-        values["output_path"] = _attempt(mistakes, fill_in_start, values["output_path"], window)
-    metric_time = _attempt(mistakes, setting_values.instant, values["metric_time"])
-    if mistakes:
-        raise ConfigurationError(_report(mistakes))
-    return Settings(
-        dataset_source=values["dataset_source"],
-        # Commands without the setting read captures.
-        dataset_format=dataset_format or DatasetFormat("sagemakerCaptureJson"),
-        output_path=values["output_path"],
-        rules=values["rules"],
-        window=window,
-        baseline_constraints=values["baseline_constraints"],
-        baseline_statistics=values["baseline_statistics"],
-        record_preprocessor_script=values["record_preprocessor_script"],
-        post_analytics_processor_script=values["post_analytics_processor_script"],
-        exclude_features=_names(values["exclude_features_attribute"]),
-        categorical_drift_method=values["categorical_drift_method"],
-        fail_on_violations=values["fail_on_violations"],
-        skip_check=bool(values["skip_check"]),
-        register_new_baseline=values["register_new_baseline"],
-        metrics_sinks=metrics_sinks or (),
-        event_sinks=event_sinks or (),
-        sink_timeout=sink_timeout,
-        sink_headers_file=values["sink_headers_file"],
-        fail_on_sink_error=bool(values["fail_on_sink_error"]),
-        report=bool(values["report"]),
-        history_path=values["history_path"],
-        history_statistics=bool(values["history_statistics"]),
-        publish_cloudwatch_metrics=values["publish_cloudwatch_metrics"],
-        cloudwatch_metrics_directory=values["cloudwatch_metrics_directory"],
-        output_message_file=values["output_message_file"],
-        metric_time=metric_time,
-        sagemaker_endpoint_name=values["sagemaker_endpoint_name"],
-        sagemaker_monitoring_schedule_name=values["sagemaker_monitoring_schedule_name"],
-        segment_by=segment_by,
-        analysis_config=values["analysis_config"],
-        model=values["model"],
-        allow_pickled_model=values["allow_pickled_model"],
-        max_runtime=max_runtime,
-        attribution_drift_threshold=drift_threshold,
-        features_attribute=values["features_attribute"],
-        problem_type=values["problem_type"],
-        inference_attribute=values["inference_attribute"],
-        probability_attribute=values["probability_attribute"],
-        probability_threshold=probability_threshold,
-        ground_truth_attribute=values["ground_truth_attribute"],
-        positive_label=values["positive_label"],
-        ground_truth_source=values["ground_truth_source"],
-        human_review_label_attribute=values["human_review_label_attribute"],
-        human_review_id_attribute=values["human_review_id_attribute"],
-        workers=values["workers"],
-        dask_scheduler_address=values["dask_scheduler_address"],
-        cluster_leader_address=values["cluster_leader_address"],
-        cluster_size=values["cluster_size"],
-        cluster_wait=cluster_wait or 0.0,
-        log_level=values["log_level"],
-        validate_only=flags.validate,
-        given=given,
-    )
+        members["output_path"] = attempt(fill_in_start, values["output_path"], members["window"])
+    members["metric_time"] = attempt(setting_values.instant, values["metric_time"])
+    return members
+
+
+def _dataset_format(text: str | None) -> DatasetFormat:
+    # Commands without the setting read captures.
+    return DatasetFormat("sagemakerCaptureJson") if text is None else parse_dataset_format(text)
 
 
 def message_file(arguments: Sequence[str], environment: Mapping[str, str]) -> str:
@@ -351,6 +317,12 @@ def _missing(given: Mapping[str, str], environment: Mapping[str, str], program: 
     return mistakes
 
 
+def _not_served(expected: str | None, served: tuple[str, ...]) -> list[str]:
+    if not expected or not served or expected.upper() in served:
+        return []
+    return [f"analysis_type is {expected!r}, which this image does not serve; use the image made for it"]
+
+
 def _near_misses(environment: Mapping[str, str]) -> list[str]:
     mistakes = []
     # One short word is too near to what other programs' variables are called, such as mode.
@@ -365,21 +337,18 @@ def _near_misses(environment: Mapping[str, str]) -> list[str]:
     return mistakes
 
 
+def _unknown_arguments(arguments: list[str], program: str) -> list[str]:
+    mistakes = [_unknown_flag(argument, program) for argument in arguments if argument.startswith("-")]
+    if arguments and not mistakes:
+        mistakes.append(f"{arguments[0]!r} is no flag; values belong to flags, as in --output-path VALUE")
+    return mistakes
+
+
 def _unknown_flag(argument: str, program: str) -> str:
     flag = argument.partition("=")[0]
     names = [variable.flag for variable in VARIABLES if variable.concerns(program) and not variable.ignored]
     close = difflib.get_close_matches(flag, [*names, "--validate", "--version", "--help"], n=1)
     return f"flag {flag} is unknown" + (f": did you mean {close[0]}?" if close else "")
-
-
-def _attempt[**P, T](mistakes: list[str], read: Any, *arguments: Any) -> Any:
-    if arguments[0] is None and len(arguments) == 1:
-        return None
-    try:
-        return read(*arguments)
-    except ConfigurationError as error:
-        mistakes.append(error.message.rstrip("."))
-        return None
 
 
 def _names(text: str | None) -> tuple[str, ...]:
