@@ -6,7 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from contract.analyzer import AnyAnalyzer, Decision, DocumentSet
+from containers.bias import main as bias
+from containers.data_quality import main as data_quality
+from containers.feature_attribution import main as feature_attribution
+from containers.model_quality import main as model_quality
+from contract.analyzer import AnyAnalyzer, Decision
 from contract.backtest.replay import Kind
 
 if TYPE_CHECKING:
@@ -19,28 +23,10 @@ def _has(*names: str) -> Callable[[Value], bool]:
     return lambda value: any(name in value for name in names)
 
 
-# --- Data quality -----------------------------------------------------------------------------------------
-
-
-def _data_quality_documents() -> DocumentSet[Any, Any]:
-    from contract.documents.data_quality import DATA_QUALITY
-
-    return DATA_QUALITY
-
-
 def _data_quality(rules: str, checking: Value, statistics: Any) -> AnyAnalyzer:
     from analyzers.data_quality.analyzer import DataQualityAnalyzer
 
     return DataQualityAnalyzer(rules=_rules(rules))
-
-
-# --- Model quality ----------------------------------------------------------------------------------------
-
-
-def _model_quality_documents() -> DocumentSet[Any, Any]:
-    from contract.documents.model_quality import MODEL_QUALITY
-
-    return MODEL_QUALITY
 
 
 def _model_quality(rules: str, checking: Value, statistics: Any) -> AnyAnalyzer:
@@ -54,15 +40,6 @@ def _model_quality(rules: str, checking: Value, statistics: Any) -> AnyAnalyzer:
     )
 
 
-# --- Bias -------------------------------------------------------------------------------------------------
-
-
-def _bias_documents() -> DocumentSet[Any, Any]:
-    from contract.documents.bias import BIAS
-
-    return BIAS
-
-
 def _bias(rules: str, checking: Value, statistics: Any) -> AnyAnalyzer:
     from analyzers.bias.analyzer import BiasAnalyzer
     from analyzers.bias.request import BiasRequest
@@ -70,15 +47,6 @@ def _bias(rules: str, checking: Value, statistics: Any) -> AnyAnalyzer:
     # What was asked for is in the statistics: metrics and their counts.
     nothing = BiasRequest(label="", label_values=(), facets=(), pre_training=None, post_training=None)
     return BiasAnalyzer(_rules(rules), nothing)
-
-
-# --- Feature attribution ----------------------------------------------------------------------------------
-
-
-def _attribution_documents() -> DocumentSet[Any, Any]:
-    from contract.documents.attribution import ATTRIBUTION
-
-    return ATTRIBUTION
 
 
 @dataclass(frozen=True)
@@ -120,14 +88,14 @@ KINDS: dict[str, Kind] = {
     for kind in (
         Kind(
             "data-quality",
-            _data_quality_documents,
+            data_quality.MONITOR.load_documents,
             _data_quality,
             has_written=_has("features"),
             takes=_has("features"),
         ),
         Kind(
             "model-quality",
-            _model_quality_documents,
+            model_quality.MONITOR.load_documents,
             _model_quality,
             has_written=_has(
                 "regression_metrics", "binary_classification_metrics", "multiclass_classification_metrics"
@@ -140,14 +108,14 @@ KINDS: dict[str, Kind] = {
         ),
         Kind(
             "bias",
-            _bias_documents,
+            bias.MONITOR.load_documents,
             _bias,
             has_written=_has("facets"),
             takes=_has("pre_training_bias_metrics", "post_training_bias_metrics"),
         ),
         Kind(
             "feature-attribution",
-            _attribution_documents,
+            feature_attribution.MONITOR.load_documents,
             _attribution,
             has_written=_explains,
             takes=_explains,

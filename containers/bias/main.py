@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from contract.console import run_command
@@ -16,19 +16,8 @@ if TYPE_CHECKING:
     from contract.datasets.plan import DatasetRequest, Plan
 
 
-def arrange(settings: Settings, request: DatasetRequest) -> tuple[DatasetRequest, MakeAnalyzer]:
-    """Return what ``analysis_config.json`` says to read, and how to make the analyzer it asks for.
-
-    Parameters
-    ----------
-    request
-        What the settings alone say.
-
-    Raises
-    ------
-    InputError
-        When the configuration, or the data it is about, is at fault.
-    """
+def _arrange(settings: Settings, request: DatasetRequest) -> tuple[DatasetRequest, MakeAnalyzer]:
+    """Return what ``analysis_config.json`` says to read, and how to make the analyzer it asks for."""
     from analyzers.bias.analyzer import BiasAnalyzer
     from containers.bias.request import bias_request, only_needed, wants_predictions
     from contract.analysis_config.arrange import arrange_dataset
@@ -52,30 +41,13 @@ def arrange(settings: Settings, request: DatasetRequest) -> tuple[DatasetRequest
     return request, make
 
 
-def adjust(settings: Settings) -> Settings:
-    """Return the settings with the segments of ``analysis_config.json``.
-
-    Raises
-    ------
-    InputError
-        When the configuration is at fault.
-    """
+def _adjust(settings: Settings) -> Settings:
+    """Return the settings with the segments of ``analysis_config.json``."""
     from contract.analysis_config.load import load_analysis_config
     from contract.analysis_config.segments import segment_names
 
     names = segment_names(load_analysis_config(settings, "bias"))
     return replace(settings, segment_by=(*settings.segment_by, *names))
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit code.
-
-    Parameters
-    ----------
-    arguments
-        Command-line arguments; default those of the process.
-    """
-    return run_command(MONITOR, arguments)
 
 
 def _documents() -> DocumentSet[Any, Any]:
@@ -89,9 +61,10 @@ MONITOR = Monitor(
     description="Measure how unlike a model treats groups, and report where more so than at the baseline.",
     analysis_types=("MODEL_BIAS", "DATA_BIAS", "BIAS"),
     load_documents=_documents,
-    arrange=arrange,
-    adjust=adjust,
+    arrange=_arrange,
+    adjust=_adjust,
 )
+main = partial(run_command, MONITOR)
 
 
 if __name__ == "__main__":

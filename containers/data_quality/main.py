@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from contract.console import run_command
@@ -15,11 +15,7 @@ if TYPE_CHECKING:
     from contract.datasets.plan import Plan
 
 
-def make_analyzer(settings: Settings, plan: Plan) -> AnyAnalyzer:
-    """Return the data-quality analyzer these settings ask for.
-
-    The analyzer is imported here so that mistakes in the settings are reported before anything loads.
-    """
+def _make_analyzer(settings: Settings, plan: Plan) -> AnyAnalyzer:
     from analyzers.data_quality.analyzer import DataQualityAnalyzer
 
     return DataQualityAnalyzer(
@@ -28,17 +24,6 @@ def make_analyzer(settings: Settings, plan: Plan) -> AnyAnalyzer:
         # The originals' distances depend on which values a sketch keeps, so their rules keep their order.
         arrival_order=plan.small or settings.rules == "sagemaker",
     )
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit code.
-
-    Parameters
-    ----------
-    arguments
-        Command-line arguments; default those of the process.
-    """
-    return run_command(MONITOR, arguments)
 
 
 def _documents() -> DocumentSet[Any, Any]:
@@ -52,8 +37,9 @@ MONITOR = Monitor(
     description="Profile data, suggest constraints, and report how a window differs from its baseline.",
     analysis_types=("DATA_QUALITY",),
     load_documents=_documents,
-    make_analyzer=make_analyzer,
+    make_analyzer=_make_analyzer,
 )
+main = partial(run_command, MONITOR)
 
 
 if __name__ == "__main__":

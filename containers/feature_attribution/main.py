@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from contract.console import run_command
@@ -29,19 +29,8 @@ _OWN_ROWS = (
 )
 
 
-def arrange(settings: Settings, request: DatasetRequest) -> tuple[DatasetRequest, MakeAnalyzer]:
-    """Return what ``analysis_config.json`` says to read, and how to make the analyzer it asks for.
-
-    Parameters
-    ----------
-    request
-        What the settings alone say.
-
-    Raises
-    ------
-    InputError
-        When the configuration, or the data it is about, is at fault.
-    """
+def _arrange(settings: Settings, request: DatasetRequest) -> tuple[DatasetRequest, MakeAnalyzer]:
+    """Return what ``analysis_config.json`` says to read, and how to make the analyzer it asks for."""
     from containers.feature_attribution.arrange import arrange_attribution
     from contract.analysis_config.load import load_analysis_config
 
@@ -146,17 +135,6 @@ def _no_rows() -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays([], names=[])
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit code.
-
-    Parameters
-    ----------
-    arguments
-        Command-line arguments; default those of the process.
-    """
-    return run_command(MONITOR, arguments)
-
-
 def _documents() -> DocumentSet[Any, Any]:
     from contract.documents.attribution import ATTRIBUTION
 
@@ -168,8 +146,9 @@ MONITOR = Monitor(
     description="Explain what a model's predictions come from, and report where that is no longer as it was.",
     analysis_types=("MODEL_EXPLAINABILITY", "EXPLAINABILITY"),
     load_documents=_documents,
-    arrange=arrange,
+    arrange=_arrange,
 )
+main = partial(run_command, MONITOR)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from contract.console import run_command
@@ -15,11 +15,7 @@ if TYPE_CHECKING:
     from contract.datasets.plan import Plan
 
 
-def make_analyzer(settings: Settings, plan: Plan) -> AnyAnalyzer:
-    """Return the model-quality analyzer these settings ask for.
-
-    The analyzer is imported here so that mistakes in the settings are reported before anything loads.
-    """
+def _make_analyzer(settings: Settings, plan: Plan) -> AnyAnalyzer:
     from analyzers.model_quality.analyzer import ModelQualityAnalyzer
 
     return ModelQualityAnalyzer(
@@ -33,17 +29,6 @@ def make_analyzer(settings: Settings, plan: Plan) -> AnyAnalyzer:
     )
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit code.
-
-    Parameters
-    ----------
-    arguments
-        Command-line arguments; default those of the process.
-    """
-    return run_command(MONITOR, arguments)
-
-
 def _documents() -> DocumentSet[Any, Any]:
     from contract.documents.model_quality import MODEL_QUALITY
 
@@ -55,8 +40,9 @@ MONITOR = Monitor(
     description="Measure how good predictions are, and report where they are worse than at the baseline.",
     analysis_types=("MODEL_QUALITY",),
     load_documents=_documents,
-    make_analyzer=make_analyzer,
+    make_analyzer=_make_analyzer,
 )
+main = partial(run_command, MONITOR)
 
 
 if __name__ == "__main__":

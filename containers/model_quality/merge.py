@@ -4,24 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from functools import partial
 
 from contract.checklist import Line, attempt
 from contract.cluster.role import find_role
 from contract.console import Command, run_program
 from contract.outcome import EXIT_COMPLETED
 from contract.settings import Settings
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit code.
-
-    Parameters
-    ----------
-    arguments
-        Command-line arguments; default those of the process.
-    """
-    return run_program(COMMAND, arguments)
 
 
 def _run(settings: Settings) -> tuple[int, str]:
@@ -46,6 +36,7 @@ COMMAND = Command(
     run=_run,
     validate=_validate,
 )
+main = partial(run_program, COMMAND)
 
 
 if __name__ == "__main__":
