@@ -127,15 +127,16 @@ def _kinds() -> Any:
 
 def _edit(given: argparse.Namespace) -> Edit:
     from contract.backtest.replay import Edit
-    from contract.setting_values import drift_threshold
+    from contract.setting_values import share
 
-    threshold = given.attribution_drift_threshold
     names = ("constraints.json", "analysis.json")
     return Edit(
         constraints=_document(given.baseline_constraints, names, "baseline_constraints"),
         baseline_statistics=_document(given.baseline_statistics, ("statistics.json",), "baseline_statistics"),
         rules=given.rules,
-        attribution_drift_threshold=None if threshold is None else drift_threshold(threshold),
+        attribution_drift_threshold=share(
+            "attribution_drift_threshold", given.attribution_drift_threshold, "0.9"
+        ),
     )
 
 
