@@ -11,6 +11,7 @@ import itertools
 import logging
 import pickle
 import socket
+import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -244,7 +245,7 @@ def _start(distributed: Any, role: Role, security: Any) -> Any:
         security=security,
         silence_logs=False,
         memory_limit=0,
-        local_directory=library.scratch_folder(),
+        local_directory=tempfile.gettempdir(),
     )
 
 

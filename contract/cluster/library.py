@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import logging
-import os
 import tempfile
 from typing import Any
 
 from contract.errors import ConfigurationError
+from contract.scratch import find_scratch_folder
 
 _SETTINGS: dict[str, Any] = {
     # Pages about the cluster's inner life, open to everyone who reaches the port.
@@ -39,7 +39,7 @@ def load() -> Any:
     Raises
     ------
     ConfigurationError
-        When it is not installed.
+        When it is not installed, or there is no folder that it could write to.
     """
     if not is_installed():
         raise ConfigurationError(
@@ -51,7 +51,7 @@ def load() -> Any:
 
     dask.config.set(_SETTINGS)
     # Dask asks for one in several places, and finds none where the root is read-only.
-    tempfile.tempdir = scratch_folder()
+    tempfile.tempdir = find_scratch_folder("a cluster")
     _silence()
     return distributed
 
@@ -64,26 +64,6 @@ def _silence() -> None:
         logger.handlers.clear()
         logger.propagate = True
         logger.setLevel(logging.INFO if show else logging.CRITICAL + 1)
-
-
-def scratch_folder() -> str:
-    """Return a folder that can be written: Dask wants one, even though nothing is stored in it.
-
-    Raises
-    ------
-    ConfigurationError
-        When there is none.
-    """
-    # Containers with a read-only root still have shared memory.
-    for folder in (os.environ.get("TMPDIR"), "/tmp", "/dev/shm"):  # noqa: S108 - probed, not trusted
-        if folder and os.access(folder, os.W_OK):
-            return folder
-    try:
-        return tempfile.gettempdir()
-    except OSError as error:
-        raise ConfigurationError(
-            "a cluster needs a folder it can write to; mount one at /tmp or set TMPDIR."
-        ) from error
 
 
 def protocol(security: Any) -> str:

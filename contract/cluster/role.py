@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 RESOURCE_CONFIG = Path("/opt/ml/config/resourceconfig.json")
 COMPLETION_INDEX = "JOB_COMPLETION_INDEX"
 PORT = 8786
-SECONDS_TO_WAIT = 60.0
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,7 @@ class Role:
     name: str
     address: str
     hosts: tuple[str, ...] = ()
-    seconds_to_wait: float = SECONDS_TO_WAIT
+    seconds_to_wait: float = 60.0
     threads: int | None = None
 
 
@@ -70,7 +69,7 @@ def find_role(
     ConfigurationError
         When an address, the index or SageMaker's file cannot be understood.
     """
-    seconds = SECONDS_TO_WAIT if settings.cluster_wait is None else settings.cluster_wait
+    seconds = settings.cluster_wait
     if settings.dask_scheduler_address:
         address = settings.dask_scheduler_address
         _require_port("dask_scheduler_address", address)

@@ -7,6 +7,7 @@ import contextlib
 import importlib
 import logging
 import socket
+import tempfile
 import threading
 import time
 import uuid
@@ -77,7 +78,7 @@ def _serve(role: Role) -> str:
     def run() -> None:
         try:
             asyncio.run(_working(role, ended))
-        except Exception as error:
+        except Exception as error:  # whatever ends the thread, the main thread tells
             failed.append(error)
 
     # The main thread stays free for signals, which an event loop may swallow.
@@ -105,7 +106,7 @@ async def _working(role: Role, ended: list[str]) -> None:
         library.url(role.address, security),
         nthreads=role.threads or engine.available_processors(),
         name=f"{role.name}{library.NAME_SEPARATOR}{uuid.uuid4().hex}",
-        local_directory=library.scratch_folder(),
+        local_directory=tempfile.gettempdir(),
         memory_limit=0,
         dashboard_address="127.0.0.1:0",
         dashboard=False,

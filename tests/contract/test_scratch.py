@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from pathlib import Path
 
 import pytest
 
 from contract.errors import ConfigurationError
-from contract.scratch import scratch_folder
+from contract.scratch import find_scratch_folder, scratch_folder
 
 
 def test_it_is_gone_afterwards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -27,3 +28,19 @@ def test_where_there_is_none_the_fix_is_named(tmp_path: Path, monkeypatch: pytes
         "sorting needs a folder for temporary files, and none can be written (No such file or directory); "
         "mount one at /tmp (docker run --tmpfs /tmp; an emptyDir on Kubernetes) or name one in TMPDIR."
     )
+
+
+def test_a_folder_to_look_at_is_found_where_the_root_is_read_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TMPDIR", raising=False)
+    monkeypatch.setattr(os, "access", lambda path, mode: path == "/dev/shm")
+    assert find_scratch_folder("a cluster") == "/dev/shm"
+
+
+def test_none_to_look_at_names_the_same_fix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nowhere() -> str:
+        raise FileNotFoundError(2, "No usable temporary directory found")
+
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    monkeypatch.setattr(tempfile, "gettempdir", nowhere)
+    with pytest.raises(ConfigurationError, match=r"^a cluster needs a folder .* name one in TMPDIR\.$"):
+        find_scratch_folder("a cluster")
