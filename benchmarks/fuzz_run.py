@@ -7,6 +7,7 @@ import importlib
 import io
 import json
 import os
+import re
 import resource
 import shutil
 import signal
@@ -18,14 +19,15 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
-from benchmarks import fuzz_inputs
-from benchmarks.fuzz_inputs import Case
+from benchmarks import fuzz_case, fuzz_inputs, fuzz_jobs, fuzz_seeds
+from benchmarks.fuzz_case import Case
 
 SECONDS = 10.0
 _STUCK_SECONDS = 30.0
 _MEMORY = 8 << 30
 _DOCUMENTS = ("statistics.json", "constraints.json")
 _PAGE = "report.html"
+_EVALUATION_TIME = re.compile(rb'("evaluation_time" : )"[^"]*"')
 COMMANDS = {
     "monitor-data-quality": "containers.data_quality.main",
     "monitor-model-quality": "containers.model_quality.main",
@@ -56,25 +58,24 @@ def prepare(folder: Path, *, limit_memory: bool = True) -> None:
     for name in [name for name in os.environ if name == name.lower()]:
         del os.environ[name]
     for name, file, data, dataset_format in (
-        ("table", "data.csv", fuzz_inputs.csv_seeds()[0], fuzz_inputs.CSV),
-        ("capture", "data.jsonl", fuzz_inputs.capture_seeds()[0], fuzz_inputs.CAPTURE),
+        ("table", "data.csv", fuzz_seeds.csv_seeds()[0], fuzz_case.CSV),
+        ("capture", "data.jsonl", fuzz_seeds.capture_seeds()[0], fuzz_case.CAPTURE),
     ):
         settings = {"dataset_source": f"{{folder}}/{file}", "dataset_format": dataset_format}
         _make_baseline(Case({file: data}, settings, ()), folder, name)
-    fuzz_inputs.documents.update({name: (folder / "table" / name).read_bytes() for name in _DOCUMENTS})
-    for problem in ("BinaryClassification", "MulticlassClassification", "Regression"):
-        settings = {
-            "dataset_source": "{folder}/data.csv",
-            "dataset_format": fuzz_inputs.CSV,
-            "problem_type": problem,
-            **fuzz_inputs.QUALITY,
-        }
-        if problem == "Regression":
-            del settings["probability_attribute"]
-        files = {"data.csv": fuzz_inputs.quality_table()}
-        _make_baseline(Case(files, settings, (), command="monitor-model-quality"), folder, problem)
-        for name in _DOCUMENTS:
-            fuzz_inputs.documents[problem + name] = (folder / problem / name).read_bytes()
+    _keep_documents("", folder / "table")
+    for problem in fuzz_jobs.PROBLEMS:
+        files = {"data.csv": fuzz_seeds.quality_table()}
+        case = Case(files, fuzz_jobs.quality_settings(problem), (), command="monitor-model-quality")
+        _make_baseline(case, folder, problem)
+        _keep_documents(problem, folder / problem)
+
+
+def _keep_documents(problem: str, folder: Path) -> None:
+    """Give the documents in `folder` to the makers of cases, with the time of the job replaced."""
+    for name in _DOCUMENTS:
+        data = (folder / name).read_bytes()
+        fuzz_jobs.documents[problem + name] = _EVALUATION_TIME.sub(rb'\1"2026-05-06T11:00:00.000Z"', data)
 
 
 def _make_baseline(case: Case, folder: Path, name: str) -> None:

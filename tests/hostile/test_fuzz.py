@@ -1,15 +1,19 @@
 """Damaged inputs by the hundred: each ends in a result, or in exit code 2 with a cause."""
 
+import json
 import os
+import subprocess
+import sys
 import warnings
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from benchmarks import fuzz, fuzz_inputs, fuzz_run
+from benchmarks import fuzz, fuzz_case, fuzz_inputs, fuzz_run, fuzz_seeds
 from benchmarks.mutations import json_bytes
 
 INPUTS = 120
@@ -84,7 +88,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     os.environ.update(before)
 
 
-def assert_no_problem(folder: Path, case: fuzz_inputs.Case) -> None:
+def assert_no_problem(folder: Path, case: fuzz_case.Case) -> None:
     verdict = fuzz_run.run_case(case, folder / "scratch")
     assert not verdict.problem, f"{verdict.message}\n{verdict.log}"
 
@@ -102,23 +106,42 @@ def test_damaged_parquet() -> None:
     assert tally.findings == []
 
 
-def test_inputs_are_the_same_everywhere() -> None:
-    for reader in ("csv", "json", "capture", "settings"):
-        assert fuzz_inputs.make_case(reader, 7) == fuzz_inputs.make_case(reader, 7)
+def inputs() -> dict[str, str]:
+    cases = {reader: [fuzz_inputs.make_case(reader, n) for n in range(9)] for reader in fuzz_inputs.READERS}
+    return {reader: sha256(ascii(made).encode()).hexdigest() for reader, made in cases.items()}
+
+
+def test_inputs_are_the_same_everywhere(folder: Path) -> None:
+    """A finding is repeated by the number of its input alone, in another process and at another time."""
+    program = (
+        "import json, pathlib, sys; from benchmarks import fuzz_run; from hostile import test_fuzz;"
+        "fuzz_run.prepare(pathlib.Path(sys.argv[1])); print(json.dumps(test_fuzz.inputs()))"
+    )
+    other = folder / "other"
+    other.mkdir()
+    environment = {"PYTHONPATH": f"{fuzz.ROOT}:{fuzz.ROOT / 'tests'}", "PYTHONHASHSEED": "1"}
+    run = subprocess.run(
+        [sys.executable, "-c", program, str(other)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(run.stdout) == inputs()
 
 
 @THOROUGH
 @given(rows=st.lists(JSON, min_size=1, max_size=4))
 def test_any_json(folder: Path, rows: list[object]) -> None:
     data = b"\n".join(map(json_bytes, rows))
-    variables = {"dataset_source": "{folder}/data", "dataset_format": fuzz_inputs.JSON}
-    assert_no_problem(folder, fuzz_inputs.Case({"data": data}, variables, ("data",)))
+    variables = {"dataset_source": "{folder}/data", "dataset_format": fuzz_case.JSON}
+    assert_no_problem(folder, fuzz_case.Case({"data": data}, variables, ("data",)))
 
 
 @THOROUGH
 @given(
     records=st.lists(CAPTURES, min_size=1, max_size=4),
-    dataset_format=st.sampled_from([fuzz_inputs.CAPTURE, fuzz_inputs.MERGE]),
+    dataset_format=st.sampled_from([fuzz_case.CAPTURE, fuzz_case.MERGE]),
     rules=st.sampled_from(["sound", "sagemaker"]),
     windowed=st.booleans(),
 )
@@ -127,8 +150,8 @@ def test_any_capture(
 ) -> None:
     data = b"\n".join(map(json_bytes, records))
     variables = {"dataset_source": "{folder}/data", "dataset_format": dataset_format, "rules": rules}
-    variables |= fuzz_inputs.WINDOW if windowed else {}
-    assert_no_problem(folder, fuzz_inputs.Case({"data": data}, variables, ("data",)))
+    variables |= fuzz_case.WINDOW if windowed else {}
+    assert_no_problem(folder, fuzz_case.Case({"data": data}, variables, ("data",)))
 
 
 @THOROUGH
@@ -138,11 +161,11 @@ def test_any_capture(
     rules=st.sampled_from(["sound", "sagemaker"]),
 )
 def test_any_document(folder: Path, document: object, variable: str, rules: str) -> None:
-    files = {"data.csv": fuzz_inputs.csv_seeds()[0], "document.json": json_bytes(document)}
+    files = {"data.csv": fuzz_seeds.csv_seeds()[0], "document.json": json_bytes(document)}
     variables = {
         "dataset_source": "{folder}/data.csv",
-        "dataset_format": fuzz_inputs.CSV,
+        "dataset_format": fuzz_case.CSV,
         "rules": rules,
         variable: "{folder}/document.json",
     }
-    assert_no_problem(folder, fuzz_inputs.Case(files, variables, ("document.json",), monitors=True))
+    assert_no_problem(folder, fuzz_case.Case(files, variables, ("document.json",), monitors=True))
