@@ -1,0 +1,128 @@
+"""Archives with a model file or a script, and those that cannot be used."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from models.model_files import ROWS, packed, table
+
+from contract.analysis_config import PredictorConfig
+from contract.errors import ModelError, ScriptError
+from contract.models import open_model
+
+
+def test_an_archive_with_a_model_file(boosters: dict[str, Any], tmp_path: Path) -> None:
+    members = {"xgboost-model": boosters["folder"] / "binary.json", "README.txt": b"hi", "config.json": b"{}"}
+    model = open_model(packed(tmp_path / "model.tar.gz", members))
+    assert np.array_equal(
+        model.predict(table()), open_model(str(boosters["folder"] / "binary.json")).predict(table())
+    )
+    copy = pickle.loads(pickle.dumps(model))
+    assert np.array_equal(copy.predict(table()), model.predict(table()))
+
+
+HANDLER = """
+import json, pathlib
+import numpy as np
+
+def model_fn(model_dir):
+    return json.loads((pathlib.Path(model_dir) / "weights.json").read_text())
+
+def predict_fn(data, model, context):
+    return data @ np.array(model)
+"""
+
+TRANSFORM = """
+import json
+import os
+
+def model_fn(model_dir):
+    return 2.0
+
+def transform_fn(model, body, content_type, accept):
+    assert content_type == "application/jsonlines", content_type
+    rows = [json.loads(line)["features"] for line in body.splitlines()]
+    return "\\n".join(json.dumps({"score": model * row[0], "word": row[1]}) for row in rows), accept
+"""
+
+
+def test_an_archive_with_a_script(tmp_path: Path) -> None:
+    weights = [0.5, -1.0, 2.0, 0.25]
+    members = {"code/inference.py": HANDLER.encode(), "weights.json": json.dumps(weights).encode()}
+    model = open_model(packed(tmp_path / "model.tar.gz", members))
+    assert np.allclose(model.predict(table())[:, 0], ROWS @ weights, rtol=1e-12)
+    assert model.predict(table().slice(0, 1)).shape == (1, 1)
+    document = PredictorConfig(
+        content_type="application/json", content_template="$records", record_template="$features"
+    )
+    other = open_model(str(tmp_path / "model.tar.gz"), document)
+    assert np.allclose(other.predict(table())[:, 0], ROWS @ weights, rtol=1e-12)
+    model.close()
+    other.close()
+
+
+def test_a_script_that_transforms(tmp_path: Path) -> None:
+    predictor = PredictorConfig(
+        content_type="application/jsonlines",
+        content_template='{"features":$features}',
+        probability="score",
+        label="word",
+    )
+    model = open_model(packed(tmp_path / "model.tar.gz", {"inference.py": TRANSFORM.encode()}), predictor)
+    rows = pa.record_batch({"n": [1, 2, 3], "s": ["a", "b", "c"]})
+    assert model.predict(rows).tolist() == [[2.0], [4.0], [6.0]]
+    assert model.predict_labels(rows).to_pylist() == ["a", "b", "c"]
+    model.close()
+
+
+@pytest.mark.parametrize(
+    ("source", "kind", "complaint"),
+    [
+        ("def predict_fn(data, model): ...", ModelError, r"defines no model_fn\(model_dir\); add it"),
+        ("def model_fn(d): return 1 / 0", ScriptError, "model_fn in .*line 1 failed with ZeroDivisionError"),
+        ("import no_such_package", ScriptError, "No module named 'no_such_package'"),
+        (
+            "def model_fn(d): return 1\ndef predict_fn(data, m): return data.sums()",
+            ScriptError,
+            "predict_fn in .*line 2",
+        ),
+        (
+            "def model_fn(d): ...\ndef transform_fn(*a): ...\ndef input_fn(*a): ...",
+            ModelError,
+            "keep either it or",
+        ),
+    ],
+)
+def test_scripts_that_fail(tmp_path: Path, source: str, kind: type[Exception], complaint: str) -> None:
+    path = packed(tmp_path / "model.tar.gz", {"code/inference.py": source.encode()})
+    with pytest.raises(kind, match=complaint):
+        open_model(path).predict(table())
+
+
+def test_archives_that_cannot_be_used(tmp_path: Path) -> None:
+    path = tmp_path / "model.tar.gz"
+    with pytest.raises(ModelError, match=r"holds no model \(README\.md\); pack one"):
+        open_model(packed(path, {"README.md": b"hello"}))
+    with pytest.raises(ModelError, match=r"holds several model files \(a\.ubj, b\.onnx\)"):
+        open_model(packed(path, {"a.ubj": b"{}", "b.onnx": b""}))
+    with pytest.raises(ModelError, match=r"leads out of the archive .*; pack it anew"):
+        open_model(packed(path, {"../../evil.json": b"{}"}))
+    path.write_bytes(b"\x1f\x8brubbish")
+    with pytest.raises(ModelError, match=r"cannot be (unpacked|read)"):
+        open_model(str(path))
+    content = Path(packed(path, {"model.ubj": np.random.default_rng(7).bytes(50_000)})).read_bytes()
+    path.write_bytes(content[:20_000])
+    with pytest.raises(ModelError, match=r"cannot be (unpacked|read)"):
+        open_model(str(path))
+
+
+def test_archives_beyond_the_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("contract.models.archive.MOST_BYTES", 1_000_000)
+    with pytest.raises(ModelError, match="holds more than"):
+        open_model(packed(tmp_path / "model.tar.gz", {"model.json": bytes(2_000_000)}))
