@@ -1,8 +1,7 @@
-"""Whole feature-attribution jobs: tables and captures, endpoints and model files, real published results."""
+"""Whole feature-attribution jobs: tables and captures, endpoints and model files."""
 
 from __future__ import annotations
 
-import csv
 import json
 import runpy
 from collections.abc import Iterator
@@ -22,8 +21,9 @@ from attributed_people import (
     write_captures,
     write_csv,
 )
-from fixtures import ROOT, fixture
-from job_runner import Result, baseline_of, run_job
+from fixtures import ROOT
+from job_runner import Result, baseline_of
+from jobs.attribution_runs import attributions, kinds, run, table
 from models.model_server import Answer, Request, serving
 
 from containers.feature_attribution import main as command
@@ -36,29 +36,6 @@ FILES = ["analysis.json", "constraints.json", "explanations_shap", "report.html"
 def endpoint() -> Iterator[str]:
     with serving(csv_endpoint) as server:
         yield server.url
-
-
-def run(folder: Path, source: Path | None, config: dict[str, Any], model: object, **variables: Any) -> Result:
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "analysis_config.json").write_text(json.dumps(config), encoding="utf-8")
-    settings = {"dataset_format": None, "analysis_config": folder, "model": model, **variables}
-    return run_job(folder, source, command=command.main, **settings)
-
-
-def attributions(result: Result, label: str = "label0") -> dict[str, float]:
-    assert result.exit_code in (0, 3), result.message
-    values = result.document("analysis.json")["explanations"]["kernel_shap"][label]["global_shap_values"]
-    assert isinstance(values, dict)
-    return values
-
-
-def table(result: Result, name: str) -> list[list[str]]:
-    with (result.output / "explanations_shap" / name).open(encoding="utf-8", newline="") as file:
-        return list(csv.reader(file))
-
-
-def kinds(result: Result) -> set[str]:
-    return {violation["constraint_check_type"] for violation in result.violations}
 
 
 @pytest.fixture(scope="module")
@@ -247,9 +224,7 @@ def test_a_window_without_data_is_a_completed_job(tmp_path: Path, baseline: Resu
     assert result.violations == []
 
 
-def test_a_dry_run_asks_the_model_about_one_row(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_dry_run_asks_the_model_about_one_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = write_csv(tmp_path / "data.csv", people(500, seed=9).rows)
     (tmp_path / "analysis_config.json").write_text(json.dumps(table_config()), encoding="utf-8")
     with serving(csv_endpoint) as server:
@@ -343,78 +318,3 @@ def test_parts_of_embeddings_are_explained_with_the_real_model(tmp_path: Path) -
     marks = [[0, request["text"].count("!")] for request in requests]
     wanted = [[*block.sum(axis=1), *mark] for block, mark in zip(blocks, marks, strict=True)]
     np.testing.assert_allclose(np.array(rows, dtype=float), np.array(wanted), atol=1e-9)
-
-
-# Real models, with what the originals published for them
-
-
-def adult() -> tuple[dict[str, Any], dict[str, Any], Path]:
-    reference = json.loads(
-        fixture("clarify/adult_json/exact_shapley_reference.json").read_text(encoding="utf-8")
-    )
-    config = {
-        "dataset_type": "application/json",
-        "headers": [*reference["model"]["features"], "Target"],
-        "label": "instances[*].label",
-        "features": "instances[*].features",
-        "methods": {"shap": {"baseline": [reference["baseline_row"]], "num_samples": 100}},
-        "predictor": {},
-    }
-    return reference, config, fixture("clarify/adult_json/ll-adult-prediction-model.tar.gz")
-
-
-def test_the_linear_learner_is_explained_better_than_in_the_published_results(tmp_path: Path) -> None:
-    reference, config, model = adult()
-    result = run(tmp_path, fixture("clarify/adult_json/validation-dataset.json"), config, model)
-    ours = np.array([*attributions(result).values()])
-    exact = np.array([*reference["validation"]["global_exact"]["mean_abs"].values()])
-    published = [np.array([*run.values()]) for run in reference["aws_global_mean_abs_validation"].values()]
-    label = result.document("statistics.json")["explanations"]["kernel_shap"]["label0"]
-    noise = np.array([*label["noise_floors"].values()])  # what sizes near zero gain from it
-    assert (np.abs(ours - exact) <= 4 * np.array([*label["sampling_errors"].values()]) + noise).all()
-    for theirs in published:
-        assert np.sqrt(np.mean((ours - exact) ** 2)) < np.sqrt(np.mean((theirs - exact) ** 2))
-        # The noise of theirs is at most that of their least feature, whose exact value is next to none.
-        assert np.abs(ours - theirs).max() < 2 * theirs.min()
-    assert label["expected_value"] == pytest.approx(reference["expected_value"], abs=1e-9)
-
-
-@pytest.mark.parametrize("rules", ["sound", "sagemaker"])
-def test_the_published_baseline_with_a_score_as_label_is_compared(tmp_path: Path, rules: str) -> None:
-    _, config, model = adult()
-    del config["label"], config["headers"][-1]
-    constraints = fixture("clarify/aws_notebook_outputs/shap_baseline_adult_json_batch.json")
-    result = run(
-        tmp_path,
-        fixture("clarify/adult_json/test-dataset.json"),
-        config,
-        model,
-        rules=rules,
-        baseline_constraints=constraints,
-    )
-    assert result.exit_code == 0, result.message
-    assert result.violations == []
-
-
-@pytest.mark.parametrize("rules", ["sound", "sagemaker"])
-def test_the_published_drift_of_the_weather_model_is_found(tmp_path: Path, rules: str) -> None:
-    header, *rows = fixture("clarify/weather_csv/t_file.csv").read_text(encoding="utf-8").splitlines()
-    means = np.array([row.split(",") for row in rows], dtype=float).mean(axis=0)[1:]
-    live = tmp_path / "live.csv"
-    live.write_text("\n".join([header, *rows[:49]]) + "\n", encoding="utf-8")
-    config = table_config(baseline=[means.tolist()], num_samples=50)
-    config["label"] = "value"
-    result = run(
-        tmp_path,
-        live,
-        config,
-        fixture("clarify/weather_csv/xgboost_model.json"),
-        rules=rules,
-        baseline_constraints=fixture("clarify/weather_csv/aws_explainability_baseline_analysis.json"),
-    )
-    found = [item for item in result.violations if item["metric_name"] == "shap"]
-    drift = float(found[0]["description"].split()[3])
-    assert found[0]["description"].startswith(f"Feature attribution drift {drift!r} exceeds threshold 0.9")
-    assert drift == pytest.approx(0.887, abs=0.01)
-    # Sizes are a hundred times those of the published baseline, which NDCG does not see.
-    assert ("feature_attribution_magnitude_check" in kinds(result)) == (rules == "sound")
