@@ -165,7 +165,7 @@ def _note_unusable(summary: ModelQualitySummary, setting: str, cells: NumberCell
 def _add_regression(
     summary: ModelQualitySummary, batch: pa.RecordBatch, columns: Columns, task: Task
 ) -> None:
-    assert columns.inference is not None  # noqa: S101 for mypy: the analyzer demands the setting
+    assert columns.inference is not None  # noqa: S101 - for mypy: the analyzer demands the setting
     predictions = _numbers(summary, batch, columns.inference, "inference_attribute")
     if columns.label is None:
         summary.unlabelled += batch.num_rows
@@ -198,7 +198,7 @@ def _add_binary(summary: ModelQualitySummary, batch: pa.RecordBatch, columns: Co
     if columns.inference is not None:
         predicted = read_labels(batch.column(columns.inference), binary=True)
     else:
-        assert scores is not None  # noqa: S101 for mypy: the analyzer demands one of the two settings
+        assert scores is not None  # noqa: S101 - for mypy: the analyzer demands one of the two settings
         codes = np.where(np.isnan(scores), MISSING, scores >= task.threshold)
         predicted = LabelCells(codes.astype(np.int64), [NEGATIVE, task.positive])
     labelled, has_prediction = actual.codes != MISSING, predicted.codes != MISSING
@@ -226,7 +226,7 @@ def _positive_column(columns: Columns, task: Task) -> int:
 def _add_multiclass(
     summary: ModelQualitySummary, batch: pa.RecordBatch, columns: Columns, task: Task
 ) -> None:
-    assert columns.inference is not None  # noqa: S101 for mypy: the analyzer demands the setting
+    assert columns.inference is not None  # noqa: S101 - for mypy: the analyzer demands the setting
     actual = _labels(batch, columns.label, binary=False)
     predicted = read_labels(batch.column(columns.inference), binary=False)
     labelled, has_prediction = actual.codes != MISSING, predicted.codes != MISSING

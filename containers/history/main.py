@@ -91,7 +91,7 @@ def add_history_path(parser: argparse._ActionsContainer) -> None:
     """Add the flag that says where the history is."""
     parser.add_argument(
         "--history-path",
-        default=os.environ.get("history_path") or None,  # noqa: SIM112 the contract's variables are lower-case
+        default=os.environ.get("history_path") or None,  # noqa: SIM112 - the contract's variables are lower-case
         metavar="FOLDER",
         help="local or s3://",
     )
