@@ -15,7 +15,7 @@ _PAIR_SEED = 0xCAFEBABE
 # Long texts are hashed in stretches of this length, each as a sum that wraps around at 32 bits.
 _STRETCH = 256
 _POWERS = np.array([pow(31, n, 1 << 32) for n in reversed(range(_STRETCH))], np.uint32)
-_SMALL_MAP = 4  # Scala's maps of up to four entries keep the order of insertion
+SMALL_MAP = 4  # Scala's maps of up to four entries keep the order of insertion
 
 
 def category_order(column: str, values: Iterable[str]) -> list[str]:
@@ -25,7 +25,7 @@ def category_order(column: str, values: Iterable[str]) -> list[str]:
     pairs they were collected from.
     """
     texts = list(values)
-    if len(texts) > _SMALL_MAP:
+    if len(texts) > SMALL_MAP:
         return sorted(texts, key=lambda text: (_trie_path(java_hash(text)), text))
     first = java_hash(column)
     return sorted(texts, key=lambda text: (_trie_path(_pair_hash(first, java_hash(text))), text))

@@ -13,12 +13,13 @@ from analyzers.bias import summary as summaries
 from analyzers.bias.check import check
 from analyzers.bias.cloudwatch import published
 from analyzers.bias.describe import describe
-from analyzers.bias.groups import Meaning, Rules, absent_text, read_thresholds, select_labels
+from analyzers.bias.groups import Meaning, absent_text, read_thresholds, select_labels
 from analyzers.bias.metrics import METRICS
 from analyzers.bias.request import BiasRequest
 from analyzers.bias.suggest import suggest
 from analyzers.bias.summary import BiasSummary, SummaryPlan
 from analyzers.bias.unselected import unselected_outcomes
+from analyzers.rules import Rules
 from contract.analyzer import Decision, Metric
 from contract.documents.bias import BiasBaseline, BiasConstraints, BiasStatistics
 from contract.errors import ConfigurationError, DatasetError

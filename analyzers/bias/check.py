@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from analyzers.bias.check_sagemaker import check_sagemaker
 from analyzers.bias.check_sound import check_sound
 from analyzers.bias.explain import impact_findings
 from analyzers.bias.suggest import suggest
+from analyzers.rules import Rules, constraints_to_check
 from contract.analyzer import Decision
 from contract.documents.bias import BiasBaseline, BiasStatistics
 from contract.documents.violations import Violations
-
-Rules = Literal["sound", "sagemaker"]
 
 
 def check(
@@ -30,8 +27,7 @@ def check(
     statistics
         The window.
     baseline
-        What it is compared with. Without constraints, sound rules take those that the baseline's statistics
-        suggest; the original checks nothing then.
+        What it is compared with; `constraints_to_check` says what becomes of one without constraints.
     rules
         ``sound`` or ``sagemaker``.
     error_share
@@ -40,9 +36,7 @@ def check(
         Of the resampling.
     """
     notes = [*statistics.notes, *(f"{what}: {why}" for what, why in statistics.problems.items())]
-    constraints = baseline.constraints
-    if constraints is None and baseline.statistics is not None and rules == "sound":
-        constraints = suggest(baseline.statistics, None)
+    constraints = constraints_to_check(baseline, rules, suggest)
     if constraints is None:
         return Decision(
             Violations([], {"version": "1.0"}),

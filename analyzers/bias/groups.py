@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import itertools
 from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
 
@@ -15,9 +14,8 @@ from analyzers.bias.request import FacetRequest, Value
 from analyzers.bias.selection import Problem, Selection
 from analyzers.bias.summary import BiasSummary, SummaryPlan
 from analyzers.bias.tables import Group, cells_of
+from analyzers.rules import Rules
 from analyzers.wording import listing, shorten
-
-Rules = Literal["sound", "sagemaker"]
 
 # Facet names and groups of intersections; a comma separates the values of one group.
 INTERSECTION = " & "

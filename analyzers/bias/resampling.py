@@ -112,6 +112,15 @@ def draw(tables: Tables, names: Iterable[str], size: int, generator: np.random.G
     return draws
 
 
+def draw_together(tables: Tables, names: Iterable[str], size: int, generator: np.random.Generator) -> Draws:
+    """Return metrics of the same resampled tables, so that one draw's values belong together.
+
+    As `draw`, without the metrics of strata, whose counts are not part of the other table.
+    """
+    drawn = _WHOLE.resampled(tables.confusion, size, generator)
+    return _metrics_of(drawn, [name for name in names if METRICS[name].table == "confusion"])
+
+
 def spread(name: str, value: float, draws: Floats) -> Spread | None:
     """Return a metric's standard error and 95 % interval from its draws.
 
@@ -214,13 +223,14 @@ def _as_is(confusion: Floats) -> Floats:
     return confusion
 
 
+_WHOLE = _View(frozenset(("DCA", "DCR", "RD", "SD", "DAR", "DRR", "TE")), _as_is, np.s_[:, :])
 _VIEWS = (
     _View(_OF_LABELS, _labels, np.s_[:, :, 0]),
     _View(_OF_PREDICTIONS, _predictions, np.s_[:, 0]),
     # As rows predicted positive: wrong where observed negative, right where observed positive.
     _View(frozenset(("AD",)), _correctness, np.s_[:, :, 1]),
     _View(frozenset(("GE",)), _outcomes, np.s_[0, :]),
-    _View(frozenset(("DCA", "DCR", "RD", "SD", "DAR", "DRR", "TE")), _as_is, np.s_[:, :]),
+    _WHOLE,
 )
 
 

@@ -18,7 +18,7 @@ from contract.documents.bias import (
 
 
 def suggest(
-    statistics: BiasStatistics, baseline: BiasBaseline | None, *, sound: bool = True
+    statistics: BiasStatistics, baseline: BiasBaseline | None = None, *, sound: bool = True
 ) -> BiasConstraints:
     """Return constraints with every metric of every facet.
 

@@ -9,17 +9,15 @@ from typing import Literal
 import pyarrow as pa
 
 from analyzers.data_quality.check import check
-from analyzers.data_quality.describe import describe
+from analyzers.data_quality.describe import MOST_CATEGORIES, describe
 from analyzers.data_quality.metrics import metrics
-from analyzers.data_quality.suggest import Rules, suggest
+from analyzers.data_quality.suggest import suggest
 from analyzers.data_quality.summary import DatasetSummary, SummaryOptions, empty_summary, merge, summarize
+from analyzers.rules import Rules
 from contract.analyzer import Decision, Metric
 from contract.documents.constraints import Constraints
 from contract.documents.data_quality import DataQualityBaseline
 from contract.documents.statistics import Statistics
-
-# The originals list the categories of a column up to Deequ's default; more make better drift checks.
-_MOST_CATEGORIES = {"sagemaker": 120, "sound": 1000}
 
 
 @dataclass(frozen=True)
@@ -46,7 +44,7 @@ class DataQualityAnalyzer:
 
     def with_error_share(self, share: float) -> DataQualityAnalyzer:
         """Return a copy that spends `share` of the false alarms a job may raise."""
-        return replace(self, error_share=share)
+        return replace(self, error_share=self.error_share * share)
 
     def empty(self) -> DatasetSummary:
         """Return the identity of `merge`."""
@@ -91,5 +89,5 @@ class DataQualityAnalyzer:
         return SummaryOptions(
             text_hash=self.rules == "sagemaker",
             arrival_order=self.arrival_order,
-            max_categories=_MOST_CATEGORIES[self.rules],
+            max_categories=MOST_CATEGORIES[self.rules],
         )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from analyzers.data_quality.check_sagemaker import check_sagemaker
 from analyzers.data_quality.check_sound import check_sound
-from analyzers.data_quality.suggest import Rules, suggest
+from analyzers.data_quality.suggest import suggest
+from analyzers.rules import Rules, constraints_to_check
 from contract.analyzer import Decision
 from contract.documents.data_quality import DataQualityBaseline
 from contract.documents.statistics import Statistics
@@ -25,8 +26,7 @@ def check(
     statistics
         The window.
     baseline
-        What it is compared with. Without constraints, sound rules take those that the baseline's statistics
-        suggest; the originals check nothing then.
+        What it is compared with; `constraints_to_check` says what becomes of one without constraints.
     rules
         ``sound`` or ``sagemaker``.
     error_share
@@ -37,15 +37,10 @@ def check(
     DocumentError
         When the constraints' configuration is unusable.
     """
-    constraints = baseline.constraints
-    if rules == "sagemaker":
-        if constraints is None:
-            return Decision(
-                Violations(), notes=("There is no baseline_constraints, so nothing was checked.",)
-            )
-        return check_sagemaker(statistics, constraints, baseline.statistics)
+    constraints = constraints_to_check(baseline, rules, suggest)
     if constraints is None:
-        if baseline.statistics is None:
-            return Decision(Violations(), notes=("There is no baseline, so nothing was checked.",))
-        constraints = suggest(baseline.statistics)
+        absent = "baseline_constraints" if rules == "sagemaker" else "baseline"
+        return Decision(Violations(), notes=(f"There is no {absent}, so nothing was checked.",))
+    if rules == "sagemaker":
+        return check_sagemaker(statistics, constraints, baseline.statistics)
     return check_sound(statistics, constraints, baseline.statistics, error_share)

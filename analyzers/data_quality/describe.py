@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
-from typing import Literal
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from analyzers.data_quality.column_summary import ColumnSummary
 from analyzers.data_quality.kll import SHRINKING_FACTOR, SKETCH_SIZE, Floats, KllSketch, bucket_counts
 from analyzers.data_quality.summary import DatasetSummary
 from analyzers.data_quality.text import CellKind
+from analyzers.rules import Rules
 from analyzers.scala_order import category_order
 from contract.documents.json_layout import java_double
 from contract.documents.statistics import (
@@ -25,10 +25,9 @@ from contract.documents.statistics import (
     StringStatistics,
 )
 
-Rules = Literal["sound", "sagemaker"]
-
 # Up to how many distinct values a text feature is listed value by value. The originals decide by the
-# estimate of distinct values, the sound rules by their exact number.
+# estimate of distinct values, up to Deequ's default; the sound rules by their exact number, and by more of
+# them, which makes better drift checks.
 MOST_CATEGORIES: dict[Rules, int] = {"sagemaker": 120, "sound": 1000}
 _BUCKETS = 10
 _DATA_TYPES = {

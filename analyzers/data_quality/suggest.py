@@ -10,14 +10,13 @@ from __future__ import annotations
 import copy
 import math
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
+from analyzers.rules import Rules
 from analyzers.significance import poisson_upper_bound
 from contract.documents.constraints import Constraints, FeatureConstraints
 from contract.documents.data_quality import DataQualityBaseline
 from contract.documents.statistics import FeatureStatistics, Statistics
-
-Rules = Literal["sound", "sagemaker"]
 
 DOMAIN_THRESHOLD = "domain_content_threshold"
 

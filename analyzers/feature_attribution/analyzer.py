@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from analyzers.feature_attribution.check import Rules, check
+from analyzers.feature_attribution.check import check
 from analyzers.feature_attribution.check_sound import Limits
 from analyzers.feature_attribution.describe import describe, tried
 from analyzers.feature_attribution.metrics import attribution_metrics
 from analyzers.feature_attribution.request import Ask, AttributionRequest, Budget, Shortcut
 from analyzers.feature_attribution.suggest import suggest
 from analyzers.feature_attribution.summary import AttributionSummary, merge, summarize
+from analyzers.rules import Rules
 from contract.analyzer import Decision, Metric
 from contract.documents.attribution import (
     AttributionBaseline,

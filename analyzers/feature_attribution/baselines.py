@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from analyzers.feature_attribution.rows import plain_values, value_codes
 from analyzers.feature_attribution.solve import Floats
 from contract.errors import ConfigurationError, DatasetError
 
@@ -47,6 +48,11 @@ class _Cells:
 
     numbers: Floats
     categories: NDArray[np.int64]
+
+    @property
+    def distinct_rows(self) -> int:
+        """Return how many rows differ from each other."""
+        return len(np.unique(np.concatenate((self.numbers, self.categories), axis=1), axis=0))
 
 
 def cluster_baselines(
@@ -86,11 +92,9 @@ def cluster_baselines(
             "No rows to make a SHAP baseline from; give methods.shap.baseline or a dataset that has rows."
         )
     generator = np.random.default_rng([seed, rows.num_rows])
-    if rows.num_rows > _FITTED_ROWS:
-        chosen = np.sort(generator.choice(rows.num_rows, _FITTED_ROWS, replace=False))
-        rows = rows.take(pa.array(chosen))
+    rows = _sampled(rows, generator)
     cells = _cells(rows, frozenset(categorical))
-    distinct = len(np.unique(np.concatenate((cells.numbers, cells.categories), axis=1), axis=0))
+    distinct = cells.distinct_rows
     if num_clusters is None:
         members = _best(cells, min(MOST_CLUSTERS, distinct), generator)
     elif not 1 <= num_clusters <= distinct:
@@ -103,6 +107,13 @@ def cluster_baselines(
     return _centres(rows, members, frozenset(categorical))
 
 
+def _sampled(rows: pa.RecordBatch, generator: np.random.Generator) -> pa.RecordBatch:
+    if rows.num_rows <= _FITTED_ROWS:
+        return rows
+    chosen = np.sort(generator.choice(rows.num_rows, _FITTED_ROWS, replace=False))
+    return rows.take(pa.array(chosen))
+
+
 def is_categorical(field: pa.Field, categorical: Collection[str] = ()) -> bool:
     """Return whether a column's values are compared by equality alone."""
     kind = field.type
@@ -113,7 +124,7 @@ def _cells(rows: pa.RecordBatch, categorical: frozenset[str]) -> _Cells:
     numbers, categories = [], []
     for field, column in zip(rows.schema, rows.columns, strict=True):
         if is_categorical(field, categorical):
-            categories.append(_codes(column))
+            categories.append(value_codes(column))
             continue
         values = np.array(column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False))
         present = np.isfinite(values)
@@ -126,14 +137,6 @@ def _cells(rows: pa.RecordBatch, categorical: frozenset[str]) -> _Cells:
         np.stack(numbers, axis=1) if numbers else empty,
         np.stack(categories, axis=1) if categories else empty.astype(np.int64),
     )
-
-
-def _codes(column: pa.Array) -> NDArray[np.int64]:
-    if pa.types.is_null(column.type):
-        return np.zeros(len(column), dtype=np.int64)
-    plain = column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
-    encoded = pc.dictionary_encode(plain, null_encoding="encode")
-    return np.asarray(encoded.indices.to_numpy(zero_copy_only=False), dtype=np.int64)
 
 
 def _best(cells: _Cells, most: int, generator: np.random.Generator) -> NDArray[np.int64]:
@@ -234,7 +237,7 @@ def _mean(column: pa.Array) -> float | int | None:
 
 
 def _mode(column: pa.Array) -> object:
-    plain = column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
+    plain = plain_values(column)
     if pa.types.is_null(plain.type):
         return None
     counts = {item["values"]: item["counts"] for item in pc.value_counts(plain).to_pylist()}

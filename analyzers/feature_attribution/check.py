@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
 
 from analyzers.feature_attribution.check_sagemaker import check_sagemaker, document
 from analyzers.feature_attribution.check_sound import Limits, check_sound
-from analyzers.feature_attribution.pairing import pair_labels, unpaired
+from analyzers.feature_attribution.pairing import counterparts, pair_labels, unpaired
+from analyzers.rules import Rules
 from analyzers.wording import number
 from contract.analyzer import Decision
 from contract.documents.attribution import (
@@ -17,7 +17,6 @@ from contract.documents.attribution import (
 )
 from contract.errors import DocumentError
 
-Rules = Literal["sound", "sagemaker"]
 _SAME = 1e-4
 
 
@@ -27,7 +26,6 @@ def check(
     *,
     rules: Rules,
     limits: Limits,
-    error_share: float = 1.0,
     seed: int = 0,
 ) -> Decision:
     """Return the violations of a window, what was found on the way, and notes.
@@ -42,8 +40,6 @@ def check(
         ``sound`` or ``sagemaker``.
     limits
         From the settings, for sound rules.
-    error_share
-        Share of the false-alarm rate that this check may spend.
     seed
         Of the draws that give the standard error of NDCG.
 
@@ -58,19 +54,8 @@ def check(
             document([]), notes=(*statistics.notes, "No row was explained, so nothing was checked.")
         )
     _require_comparable(before, statistics)
-    pairs = list(
-        pair_labels(
-            before.labels,
-            statistics.labels,
-            baseline_rows=before.design.rows,
-            rows=statistics.explained.rows,
-            where=before.where,
-        )
-    )
-    if rules == "sagemaker":
-        decision = check_sagemaker(pairs)
-    else:
-        decision = check_sound(pairs, limits, error_share=error_share, seed=seed)
+    pairs = list(pair_labels(before, statistics))
+    decision = check_sagemaker(pairs) if rules == "sagemaker" else check_sound(pairs, limits, seed=seed)
     notes = (
         *statistics.notes,
         *unpaired(before.labels, statistics.labels),
@@ -103,13 +88,11 @@ def _other_reference(
     """Note when the model's mean answer on the baseline rows is not what it was."""
     if len(before.labels) != len(statistics.labels):
         return []
-    alone = len(before.labels) == 1
     notes = []
-    for name, label in statistics.labels.items():
-        former = next(iter(before.labels.values())) if alone else before.labels.get(name)
-        if former is None or former.expected_value is None or label.expected_value is None:
+    for name, former in counterparts(before.labels, statistics.labels).items():
+        then, now = former.expected_value, statistics.labels[name].expected_value
+        if then is None or now is None:
             continue
-        then, now = former.expected_value, label.expected_value
         if not math.isclose(then, now, rel_tol=_SAME, abs_tol=1e-9):
             notes.append(
                 f"The expected value of {name} is {number(now)}, but {number(then)} at the baseline: the "

@@ -51,7 +51,7 @@ class Limits:
     magnitude: float | None = None
 
 
-def check_sound(pairs: Sequence[Pair], limits: Limits, *, error_share: float, seed: int) -> Decision:
+def check_sound(pairs: Sequence[Pair], limits: Limits, *, seed: int) -> Decision:
     """Compare a window with the baseline.
 
     Parameters
@@ -60,13 +60,11 @@ def check_sound(pairs: Sequence[Pair], limits: Limits, *, error_share: float, se
         The labels that both have.
     limits
         From the settings; they beat those in the baseline's constraints.
-    error_share
-        Share of the false-alarm rate that this check may spend.
     seed
         Of the draws that give the standard error of NDCG.
     """
     # Half for the order, half for the sizes.
-    alpha = FALSE_ALARM_RATE * error_share / 2.0 / max(1, len(pairs))
+    alpha = FALSE_ALARM_RATE / 2.0 / max(1, len(pairs))
     violations: list[Violation] = []
     findings: list[Finding] = []
     notes: list[str] = []

@@ -59,9 +59,14 @@ def ndcg(baseline: Floats, live: Floats) -> float:
 
 def ndcg_of_order(baseline: Floats, order: NDArray[np.intp]) -> float:
     """Return the NDCG of an order of features, positions from the first to the last."""
-    discounts = 1.0 / np.log2(np.arange(2.0, baseline.size + 2.0))
+    discounts = _discounts(baseline.size)
     ideal = float(np.sort(baseline)[::-1] @ discounts)
     return float(baseline[order] @ discounts) / ideal if ideal > 0.0 else math.nan
+
+
+def _discounts(features: int) -> Floats:
+    """Return what each position counts."""
+    return np.asarray(1.0 / np.log2(np.arange(2.0, features + 2.0)))
 
 
 def ndcg_error(baseline: Attributions, live: Attributions, generator: np.random.Generator) -> float:
@@ -77,7 +82,7 @@ def ndcg_error(baseline: Attributions, live: Attributions, generator: np.random.
         for side in (baseline, live)
     ]
     order = np.argsort(-moved[1], axis=1, kind="stable")
-    discounts = 1.0 / np.log2(np.arange(2.0, baseline.values.size + 2.0))
+    discounts = _discounts(baseline.values.size)
     gained = np.take_along_axis(moved[0], order, axis=1) @ discounts
     ideal = np.sort(moved[0], axis=1)[:, ::-1] @ discounts
     known = ideal > 0.0

@@ -10,8 +10,14 @@ import numpy as np
 
 from analyzers.feature_attribution.drift import Attributions
 from analyzers.wording import listing
-from contract.documents.attribution import LabelAttributions
+from contract.documents.attribution import (
+    AttributionConstraints,
+    AttributionStatistics,
+    LabelAttributions,
+)
 from contract.errors import DocumentError
+
+Labels = dict[str, LabelAttributions]
 
 
 @dataclass(frozen=True)
@@ -40,38 +46,39 @@ class Pair:
     notes: tuple[str, ...] = ()
 
 
-def pair_labels(
-    baseline: dict[str, LabelAttributions],
-    live: dict[str, LabelAttributions],
-    *,
-    baseline_rows: int | None,
-    rows: int | None,
-    where: str,
-) -> Iterator[Pair]:
-    """Yield the labels that both sides have.
+def counterparts(baseline: Labels, live: Labels) -> Labels:
+    """Return, by the names of the window's labels, those of the baseline that answer to them.
 
     The only label of one side answers to the only label of the other, whatever they are called: Clarify
     named some by the first score the model gave.
+    """
+    if len(baseline) == len(live) == 1:
+        return dict(zip(live, baseline.values(), strict=True))
+    return {name: baseline[name] for name in live if name in baseline}
+
+
+def pair_labels(
+    before: AttributionConstraints | AttributionStatistics, statistics: AttributionStatistics
+) -> Iterator[Pair]:
+    """Yield the labels that baseline and window both have.
 
     Raises
     ------
     DocumentError
         When no label, or no feature, is on both sides.
     """
-    if len(baseline) == len(live) == 1:
-        pairs = [(next(iter(live)), next(iter(baseline)))]
-    else:
-        pairs = [(name, name) for name in live if name in baseline]
-    if not pairs:
+    formers = counterparts(before.labels, statistics.labels)
+    if not formers:
         raise DocumentError(
-            f"{where} explains the labels {listing(list(baseline))}, but the window has "
-            f"{listing(list(live))}; give the same predictor.label_headers as at the baseline."
+            f"{before.where} explains the labels {listing(list(before.labels))}, but the window has "
+            f"{listing(list(statistics.labels))}; give the same predictor.label_headers as at the baseline."
         )
-    for name, former in pairs:
-        yield _pair(name, baseline[former], live[name], baseline_rows, rows, where)
+    rows = before.design.rows, statistics.explained.rows
+    for name, former in formers.items():
+        yield _pair(name, former, statistics.labels[name], rows, before.where)
 
 
-def unpaired(baseline: dict[str, LabelAttributions], live: dict[str, LabelAttributions]) -> list[str]:
+def unpaired(baseline: Labels, live: Labels) -> list[str]:
     """Return notes on labels that only one side has."""
     if len(baseline) == len(live) == 1:
         return []
@@ -87,8 +94,7 @@ def _pair(
     name: str,
     baseline: LabelAttributions,
     live: LabelAttributions,
-    baseline_rows: int | None,
-    rows: int | None,
+    rows: tuple[int | None, int],
     where: str,
 ) -> Pair:
     if not baseline.values.keys() & live.values.keys():
@@ -113,8 +119,8 @@ def _pair(
     return Pair(
         label=name,
         features=features,
-        baseline=_attributions(baseline, features, baseline_rows),
-        live=_attributions(live, features, rows),
+        baseline=_attributions(baseline, features, rows[0]),
+        live=_attributions(live, features, rows[1]),
         before=baseline,
         notes=tuple(notes),
     )

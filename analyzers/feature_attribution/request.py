@@ -6,10 +6,10 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
 
 import pyarrow as pa
 
+from analyzers.feature_attribution.aggregate import Aggregation
 from analyzers.feature_attribution.explanation import Explanation
 from analyzers.feature_attribution.kernel import Sampling
 from analyzers.feature_attribution.solve import Floats
@@ -17,7 +17,6 @@ from analyzers.feature_attribution.solve import Floats
 Ask = Callable[[pa.RecordBatch], Floats]
 # Rows and baseline rows in; exact values out, or None where coalitions have to be asked.
 Shortcut = Callable[[pa.RecordBatch, pa.RecordBatch], Explanation | None]
-AggregationMethod = Literal["mean_abs", "median", "mean_sq"]
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ class AttributionRequest:
     features: tuple[str, ...]
     baseline: pa.RecordBatch
     sampling: Sampling = field(default_factory=Sampling)
-    agg_method: AggregationMethod = "mean_abs"
+    agg_method: Aggregation = "mean_abs"
     reported: tuple[str, ...] = ()
     label_headers: tuple[str, ...] = ()
     keep_local: bool = False

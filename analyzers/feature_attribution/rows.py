@@ -130,7 +130,7 @@ class BatchRows:
         self._baselines = baselines
         # Baseline rows come first in every pool of values, then the instances.
         self._pools = [
-            pa.concat_arrays([_plain(baseline), _plain(instance)])
+            pa.concat_arrays([plain_values(baseline), plain_values(instance)])
             for baseline, instance in zip(baselines.columns, instances.columns, strict=True)
         ]
         self._numbers = [
@@ -139,7 +139,7 @@ class BatchRows:
             else None
             for pool in self._pools
         ]
-        self._codes = np.stack([_pool_codes(pool) for pool in self._pools], axis=1)
+        self._codes = np.stack([value_codes(pool) for pool in self._pools], axis=1)
 
     def differing(self) -> Masks:
         """Return where an instance differs from any baseline row."""
@@ -193,7 +193,8 @@ def _fitting(baselines: Any, schema: pa.Schema) -> pa.RecordBatch:
     arrays = []
     for array, field in zip(baselines.columns, schema, strict=True):
         try:
-            arrays.append(_plain(array).cast(field.type))
+            arrays.append(plain_values(array).cast(field.type))
+        # A value that is none of the type, "abc" or 1.5 for a whole number; a kind that never is, a list.
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             raise ConfigurationError(
                 f"The SHAP baseline's value for the feature {field.name!r} is {array.type}, which does not "
@@ -202,15 +203,16 @@ def _fitting(baselines: Any, schema: pa.Schema) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
-def _plain(array: pa.Array) -> pa.Array:
+def plain_values(array: pa.Array) -> pa.Array:
     """Return the values of a dictionary array; other arrays as they are."""
     return array.dictionary_decode() if pa.types.is_dictionary(array.type) else array
 
 
-def _pool_codes(pool: pa.Array) -> NDArray[np.int64]:
-    if pa.types.is_null(pool.type):
-        return np.zeros(len(pool), dtype=np.int64)
-    encoded = pc.dictionary_encode(pool, null_encoding="encode")
+def value_codes(array: pa.Array) -> NDArray[np.int64]:
+    """Return a number for every value of an array, the same for the same values; missing is a value."""
+    if pa.types.is_null(array.type):
+        return np.zeros(len(array), dtype=np.int64)
+    encoded = pc.dictionary_encode(plain_values(array), null_encoding="encode")
     return np.asarray(encoded.indices.to_numpy(zero_copy_only=False), dtype=np.int64)
 
 

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 
 import pyarrow as pa
 
+from analyzers.feature_attribution.rows import plain_values
+
 
 class FeatureStream:
     """Rows of feature columns, in order, whatever batches they came in.
@@ -95,6 +97,5 @@ def _is_number(kind: pa.DataType) -> bool:
 
 
 def _converted(array: pa.Array, kind: pa.DataType) -> pa.Array:
-    if pa.types.is_dictionary(array.type):
-        array = array.dictionary_decode()
+    array = plain_values(array)
     return array if array.type == kind else array.cast(kind, safe=False)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from analyzers.feature_attribution.check_sound import DRIFT_THRESHOLD, MAGNITUDE_THRESHOLD
+from analyzers.feature_attribution.pairing import counterparts
 from contract.documents.attribution import (
     AttributionBaseline,
     AttributionConstraints,
     AttributionStatistics,
-    LabelAttributions,
 )
 
 
@@ -28,9 +28,10 @@ def suggest(
         From the settings; beats the baseline's.
     """
     before = None if baseline is None else baseline.constraints
+    formers = {} if before is None else counterparts(before.labels, statistics.labels)
     labels = {}
     for name, label in statistics.labels.items():
-        former = _former(before, name, alone=len(statistics.labels) == 1)
+        former = formers.get(name)
         drift = former.drift_threshold if former else None
         magnitude = former.magnitude_threshold if former else None
         if drift_threshold is not None:
@@ -43,11 +44,3 @@ def suggest(
             extra=dict(former.extra) if former else {},
         )
     return AttributionConstraints(labels=labels, design=statistics.design)
-
-
-def _former(before: AttributionConstraints | None, name: str, *, alone: bool) -> LabelAttributions | None:
-    if before is None:
-        return None
-    if alone and len(before.labels) == 1:
-        return next(iter(before.labels.values()))
-    return before.labels.get(name)

@@ -10,10 +10,11 @@ import pyarrow as pa
 from analyzers.model_quality.cells import normalise_label
 from analyzers.model_quality.check import check
 from analyzers.model_quality.columns import Attributes
-from analyzers.model_quality.describe import Evidence, Rules, describe
+from analyzers.model_quality.describe import Evidence, describe
 from analyzers.model_quality.estimate import estimate
 from analyzers.model_quality.suggest import suggest
 from analyzers.model_quality.summary import ModelQualitySummary, Task, merge, summarize
+from analyzers.rules import Rules
 from analyzers.wording import listing
 from contract.analyzer import Decision, Metric
 from contract.documents.model_quality import (
@@ -167,7 +168,7 @@ class ModelQualityAnalyzer:
         ]
 
     def _task(self) -> Task:
-        assert self.problem_type is not None  # noqa: S101 for mypy: refused when made
+        assert self.problem_type is not None  # noqa: S101 - for mypy: refused when made
         threshold = self.probability_threshold
         positive = normalise_label(self.positive_label or "1")
         if self.problem_type == "BinaryClassification":

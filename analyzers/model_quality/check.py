@@ -6,8 +6,8 @@ from typing import Any
 
 from analyzers.model_quality.check_sagemaker import check_sagemaker
 from analyzers.model_quality.check_sound import check_sound
-from analyzers.model_quality.describe import Rules
 from analyzers.model_quality.suggest import suggest
+from analyzers.rules import Rules, constraints_to_check
 from analyzers.wording import number
 from contract.analyzer import Decision
 from contract.documents.model_quality import ModelQualityBaseline, ModelQualityStatistics
@@ -31,8 +31,7 @@ def check(
     statistics
         The window.
     baseline
-        What it is compared with. Without constraints, sound rules take those that the baseline's statistics
-        suggest; the originals check nothing then.
+        What it is compared with; `constraints_to_check` says what becomes of one without constraints.
     rules
         ``sound`` or ``sagemaker``.
     positive
@@ -47,34 +46,32 @@ def check(
     DocumentError
         When the baseline is of another problem type, or constrains what is no metric.
     """
+    _require_same_type(statistics, baseline)
+    notes = [*statistics.notes, *_estimated(statistics)]
+    if not statistics.item_count:
+        return Decision(
+            Violations(), notes=(*notes, "No row has both label and prediction, so nothing was checked.")
+        )
+    constraints = constraints_to_check(baseline, rules, suggest)
+    if constraints is None:
+        return Decision(Violations(), notes=(*notes, "There are no constraints, so nothing was checked."))
+    if rules == "sagemaker":
+        decision = check_sagemaker(statistics, constraints)
+    else:
+        before = baseline.statistics
+        decision = check_sound(
+            statistics, constraints, before, positive=positive, error_share=error_share, seed=seed
+        )
+    return Decision(decision.violations, decision.findings, (*notes, *decision.notes))
+
+
+def _require_same_type(statistics: ModelQualityStatistics, baseline: ModelQualityBaseline) -> None:
     for document in (baseline.constraints, baseline.statistics):
         if document is not None and document.problem_type != statistics.problem_type:
             raise DocumentError(
                 f"{document.where} is of problem_type {document.problem_type}, but the window is "
                 f"{statistics.problem_type}; give the baseline of this model."
             )
-    notes = [*statistics.notes, *_estimated(statistics)]
-    if not statistics.item_count:
-        return Decision(
-            Violations(), notes=(*notes, "No row has both label and prediction, so nothing was checked.")
-        )
-    constraints = baseline.constraints
-    if constraints is None and baseline.statistics is not None and rules == "sound":
-        constraints = suggest(baseline.statistics, None, sound=True)
-    if constraints is None:
-        return Decision(Violations(), notes=(*notes, "There are no constraints, so nothing was checked."))
-    if rules == "sagemaker":
-        decision = check_sagemaker(statistics, constraints)
-    else:
-        decision = check_sound(
-            statistics,
-            constraints,
-            baseline.statistics,
-            positive=positive,
-            error_share=error_share,
-            seed=seed,
-        )
-    return Decision(decision.violations, decision.findings, (*notes, *decision.notes))
 
 
 def _estimated(statistics: ModelQualityStatistics) -> list[str]:

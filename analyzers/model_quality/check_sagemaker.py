@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from analyzers.scala_order import category_order
+from analyzers.scala_order import SMALL_MAP, category_order
 from contract.analyzer import Decision, Finding
 from contract.documents.json_layout import java_double
 from contract.documents.model_quality import (
@@ -23,7 +23,6 @@ _REPORTED = {
 }
 # Not among the ten first violations recorded, although it was one; so it comes last.
 _LAST = "f0_5"
-_SMALL_MAP = 4
 
 
 def check_sagemaker(statistics: ModelQualityStatistics, constraints: ModelQualityConstraints) -> Decision:
@@ -46,7 +45,7 @@ def check_sagemaker(statistics: ModelQualityStatistics, constraints: ModelQualit
 
 def _in_order(constraints: ModelQualityConstraints) -> list[tuple[str, str]]:
     names = {_REPORTED.get(name, name): name for name in constraints.metrics}
-    if len(names) > _SMALL_MAP:
+    if len(names) > SMALL_MAP:
         ordered = category_order("", names)
         ordered.sort(key=lambda name: name == _LAST)
     else:

@@ -98,11 +98,9 @@ def check_sound(
         (_finding(comparison, alpha) for comparison in comparisons),
         key=lambda finding: (not finding.violated, -(finding.distance or 0.0)),
     )
-    notes = [
-        *_unmeasured(constraints, comparisons),
-        *_small_window(statistics, comparisons, alpha),
-        *(["There is no baseline_statistics, so thresholds are taken as exact."] if baseline is None else []),
-    ]
+    notes = [*_unmeasured(constraints, comparisons), *_small_window(statistics, comparisons, alpha)]
+    if baseline is None:
+        notes.append("There is no baseline_statistics, so thresholds are taken as exact.")
     return Decision(Violations(violations), tuple(findings), tuple(notes))
 
 

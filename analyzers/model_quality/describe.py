@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal
 
 import numpy as np
 
@@ -13,10 +12,9 @@ from analyzers.model_quality.describe_classes import describe_binary, describe_m
 from analyzers.model_quality.describe_regression import describe_regression
 from analyzers.model_quality.scores import ScoreHistogram
 from analyzers.model_quality.summary import ModelQualitySummary, Task
+from analyzers.rules import Rules
 from analyzers.wording import listing
 from contract.documents.model_quality import ModelQualityStatistics
-
-Rules = Literal["sound", "sagemaker"]
 
 _SETTING_OF_COLUMN = {
     "inference_attribute": "predictions",

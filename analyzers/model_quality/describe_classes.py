@@ -28,10 +28,7 @@ from analyzers.model_quality.metric_values import (
     put_proportion,
     put_share,
 )
-from analyzers.model_quality.probabilities import (
-    ProbabilitySums,
-    expected_calibration_error,
-)
+from analyzers.model_quality.probabilities import ProbabilitySums, expected_calibration_error
 from analyzers.model_quality.resampling import (
     INTERVAL_RESAMPLES,
     RESAMPLES,
@@ -342,7 +339,7 @@ def _put_classes(
 
 def _never_zero(metric: MetricValue, rows: int) -> float:
     """Return the standard error, for a metric of exactly 0 or 1 that of one row that is different."""
-    assert metric.standard_deviation is not None  # noqa: S101 the caller looked
+    assert metric.standard_deviation is not None  # noqa: S101 - for mypy: the caller looked
     return (
         max(metric.standard_deviation, 1.0 / rows)
         if metric.value in (0.0, 1.0)

@@ -45,7 +45,7 @@ _SAME_NUMBER = 1e-5
 
 
 def suggest(
-    statistics: ModelQualityStatistics, baseline: ModelQualityBaseline | None, *, sound: bool
+    statistics: ModelQualityStatistics, baseline: ModelQualityBaseline | None = None, *, sound: bool = True
 ) -> ModelQualityConstraints:
     """Return constraints with the value of each metric as its threshold.
 
