@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from fixtures import ROOT
+from forked import start
+
+from containers.data_quality.main import main as monitor_data_quality
 
 SECONDS = 60.0
 
@@ -23,13 +24,11 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def worker(folder: Path, port: int, index: int = 1, **variables: str) -> Iterator[subprocess.Popen[bytes]]:
+def worker(folder: Path, port: int, index: int = 1, **variables: str) -> Iterator[BaseProcess]:
     """Run the command as an orchestrator starts a pod that works; its message goes to `folder`/message."""
     folder.mkdir(parents=True, exist_ok=True)
     environment = {
         **{name: value for name, value in os.environ.items() if name != name.lower()},
-        "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests" / "cluster")]),
-        "OMP_NUM_THREADS": "1",
         "JOB_COMPLETION_INDEX": str(index),
         "cluster_leader_address": f"127.0.0.1:{port}",
         "cluster_wait": str(SECONDS),
@@ -40,14 +39,18 @@ def worker(folder: Path, port: int, index: int = 1, **variables: str) -> Iterato
         "workers": "1",
         **variables,
     }
-    command = [sys.executable, "-m", "containers.data_quality.main"]
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(command, env=environment, stderr=log, cwd=folder)
+    process = start(monitor_data_quality, folder / "log", environment, folder)
     try:
         yield process
     finally:
         process.kill()
-        process.wait()
+        process.join()
+
+
+def exit_code(process: BaseProcess) -> int | None:
+    """Wait for a worker to end; return how."""
+    process.join(SECONDS)
+    return process.exitcode
 
 
 def wait_until(folder: Path, text: str) -> None:

@@ -3,52 +3,64 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
-from fixtures import ROOT
-from history_runs import append, make_baseline, make_run
+from forked import start
+from history_runs import append, make_baseline, make_run, monitor
+from job_runner import Result
 
 from contract.history import folder
 from contract.history.compact import compact
 from contract.history.read import read_runs
+from contract.process import leave_out_pandas
 
 PROCESSES = 20
-RUNS = 2
+RUNS = 3
 
 
-def start(history: Path, place: Path) -> subprocess.Popen[bytes]:
-    paths = [str(ROOT), str(ROOT / "tests"), str(ROOT / "tests" / "history")]
-    environment = {name: value for name, value in os.environ.items() if name != name.lower()}
-    environment |= {"PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}
-    script = Path(__file__).with_name("appending.py")
-    command = [sys.executable, str(script), str(history), str(place), str(RUNS)]
-    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE)
+def append_runs(history: Path, place: Path) -> int:
+    leave_out_pandas()  # as a command does in a process of its own
+    baseline = Result(0, "", place.parent / "baseline" / "output")
+    for number in range(RUNS):
+        result = monitor(
+            place / str(number),
+            baseline,
+            shift=20.0 * (number % 2),
+            history_path=history,
+            sagemaker_endpoint_name=place.name,
+            fail_on_sink_error="Enabled",
+            report="Disabled",
+        )
+        assert result.exit_code == 0, result.message
+    return 0
 
 
 def test_twenty_processes_append_at_once_and_nothing_is_lost(tmp_path: Path) -> None:
     history = tmp_path / "history"
     make_baseline(tmp_path / "baseline")
-    processes = [start(history, tmp_path / f"endpoint-{number}") for number in range(PROCESSES)]
+    environment = {name: value for name, value in os.environ.items() if name != name.lower()}
+    processes = {
+        name: start(partial(append_runs, history, tmp_path / name), tmp_path / f"{name}.log", environment)
+        for name in (f"endpoint-{number}" for number in range(PROCESSES))
+    }
     # While they write, somebody reads and compacts without pause, and nobody may notice.
     seen: set[str] = set()
-    while any(process.poll() is None for process in processes):
+    while any(process.is_alive() for process in processes.values()):
         if history.exists():
             now = {run.run for run in read_runs(str(history))}
             assert seen <= now
             seen = now
             compact(str(history), older_than=timedelta(0))
-        time.sleep(0.2)
-    for process in processes:
-        errors = process.communicate()[1].decode()
-        assert process.returncode == 0, errors
+        time.sleep(0.02)
+    for name, process in processes.items():
+        assert process.exitcode == 0, (tmp_path / f"{name}.log").read_text(encoding="utf-8")
     runs = read_runs(str(history))
-    assert Counter(run.endpoint for run in runs) == {f"endpoint-{n}": RUNS for n in range(PROCESSES)}
+    assert Counter(run.endpoint for run in runs) == dict.fromkeys(processes, RUNS)
     assert len({run.run for run in runs}) == PROCESSES * RUNS
     for run in runs:
         assert len(run.violations or ()) == (1 if "/1/" in run.dataset_source else 0)
