@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from analyzers.bias.groups import Meaning
 from analyzers.bias.selection import Problem, Selection
 from analyzers.bias.summary import BiasSummary, SummaryPlan
 from analyzers.bias.tables import Cells, Group, Reading
@@ -17,7 +16,6 @@ FEWEST_ROWS = 30
 def best_of(
     summary: BiasSummary,
     plan: SummaryPlan,
-    meaning: Meaning,
     facet: int,
     groups: list[Group],
     cells: Cells,

@@ -36,23 +36,19 @@ def check_sagemaker(statistics: BiasStatistics, constraints: BiasConstraints) ->
     the constraints do not have.
     """
     violations, findings = [], []
-    unknown = unmatched(statistics, constraints)
     without: dict[str, list[str]] = {}
     for _, facet, metric, before in pairs(statistics, constraints):
         if metric.value is None or before.value is None:
             without.setdefault(group_text(facet), []).append(metric.name)
             continue
-        violated = _is_larger(abs(metric.value), abs(before.value))
-        text = requirement_text(metric.value, before.value)
-        if violated:
+        size, limit = abs(metric.value), abs(before.value)
+        if _is_larger(size, limit):
+            text = requirement_text(metric.value, before.value)
             violations.append(violation(facet, metric.name, text))
-        growth = abs(metric.value) - abs(before.value)
-        distance = None if math.isnan(growth) or math.isinf(growth) else growth
-        if violated:
-            subject = f"{metric.name} of {group_text(facet)}"
-            findings.append(Finding(subject, text, distance, violated))
+            growth = size - limit if math.isfinite(size) else None
+            findings.append(Finding(f"{metric.name} of {group_text(facet)}", text, growth, violated=True))
     notes = [
-        *unknown,
+        *unmatched(statistics, constraints),
         *(
             f"{group}: without a value in the window or the baseline, so not checked: {', '.join(names)}."
             for group, names in without.items()

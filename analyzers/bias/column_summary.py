@@ -165,8 +165,8 @@ def read(summary: ColumnSummary, array: pa.Array | None, out: Codes, plan: Colum
 def _cut(summary: ColumnSummary, array: pa.Array, cut: float) -> Cells:
     numbers = numbers_of(array)
     if numbers is None:
-        numbers, unusable = np.full(len(array), math.nan), len(array) - array.null_count
-        summary.unusable += unusable
+        numbers = np.full(len(array), math.nan)
+        summary.unusable += len(array) - array.null_count
     return Cells(np.where(np.isnan(numbers), 0, 1 + (numbers > cut)), (0, 1))
 
 
@@ -255,8 +255,10 @@ def _add_numbers(summary: ColumnSummary, array: pa.Array, plan: ColumnPlan) -> C
     places[present] = lookup[classes]
     for text in sorted(plan.listed):
         value = as_number(text)
-        equal = None if value is None else numbers == value
-        if value is not None and equal is not None and equal.any():
+        if value is None:
+            continue
+        equal = numbers == value
+        if equal.any():
             places[equal] = summary.place(int(value) if integer else value)
     return places
 
@@ -339,11 +341,8 @@ def merge(left: ColumnSummary, right: ColumnSummary, plan: ColumnPlan) -> tuple[
 
 
 def _copy(summary: ColumnSummary) -> ColumnSummary:
-    copied = ColumnSummary(**{name: getattr(summary, name) for name in summary.__dataclass_fields__})
-    copied.values, copied.places, copied.kinds = (
-        list(summary.values),
-        dict(summary.places),
-        set(summary.kinds),
+    copied = replace(
+        summary, values=list(summary.values), places=dict(summary.places), kinds=set(summary.kinds)
     )
     if summary.distinct is not None:
         copied.distinct = Distinct()

@@ -258,7 +258,7 @@ def _compare_with_best(
     reading: Reading,
 ) -> None:
     """Add the metrics of each group against the one with the highest share of positives."""
-    best = best_of(analysis.summary, analysis.plan, analysis.meaning, index, groups, cells, reading)
+    best = best_of(analysis.summary, analysis.plan, index, groups, cells, reading)
     if best is None:
         return
     wanted = {*(analysis.request.pre_training or ()), *(analysis.request.post_training or ())}

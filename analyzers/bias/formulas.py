@@ -67,10 +67,8 @@ def jensen_shannon(outcomes: Floats) -> Floats:
     """JS: half of KL(Pa, P) + KL(Pd, P), P the mean of Pa and Pd, over the categories in both facets."""
     first, second, common = _distributions(outcomes)
     # As a difference of entropies, which is the same and gives Clarify's digits.
-    middle, each = (
-        _entropy(0.5 * (first + second), common),
-        _entropy(first, common) + _entropy(second, common),
-    )
+    middle = _entropy(0.5 * (first + second), common)
+    each = _entropy(first, common) + _entropy(second, common)
     return _over_common(middle - 0.5 * each, common)
 
 

@@ -7,12 +7,10 @@ from dataclasses import dataclass, field
 from analyzers.bias.check_sagemaker import pairs
 from analyzers.bias.comparison import Limit, decided_strata, limit_of, rows_lacking, tables_of
 from analyzers.bias.explain import group_text
+from analyzers.bias.metrics import WITHOUT_LABELS
 from analyzers.bias.pairing import paired_statistics
 from analyzers.bias.resampling import DISTANCES, Tables
 from contract.documents.bias import BiasConstraints, BiasStatistics, FacetStatistics, MetricValue
-
-# These and the flip test are about predictions, or about nothing but rows.
-WITHOUT_LABELS = frozenset(("CI", "DPPL", "DI", "CDDPL", "FT"))
 
 # Strata that lack an outcome are left out; with more of the rows in them, too little is left.
 _MOST_LEFT_OUT = 0.1

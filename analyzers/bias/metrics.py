@@ -1,14 +1,7 @@
 """The metrics of bias by name: their formulas, and why a table leaves one undefined.
 
-Two kinds of table occur:
-
-``confusion``
-    ``counts[..., facet, observed, predicted]``; facet 0 is the rest (a), 1 the sensitive group (d); outcome
-    0 is negative, 1 positive. Pre-training metrics sum over the predictions.
-``strata``
-    ``counts[..., stratum, facet, outcome]``, the outcome observed (CDDL) or predicted (CDDPL).
-
-Descriptions and reasons are those that Clarify prints.
+Their tables, ``confusion`` and ``strata``, are those of `analyzers.bias.formulas`. Descriptions and reasons
+are those that Clarify prints.
 """
 
 from __future__ import annotations
@@ -24,7 +17,8 @@ Stage = Literal["pre", "post"]
 Table = Literal["confusion", "strata", "neighbours"]
 
 _NO_COMMON = "No instance of common facet found, dataset may be too small"
-_WITHOUT_LABELS = frozenset(("CI", "DPPL", "DI", "CDDPL", "FT"))
+# These and the flip test are about predictions, or about nothing but rows.
+WITHOUT_LABELS = frozenset(("CI", "DPPL", "DI", "CDDPL", "FT"))
 NO_GROUP_VARIABLE = "Group variable is empty or not provided"
 
 
@@ -58,7 +52,7 @@ class BiasMetric:
     @property
     def needs_labels(self) -> bool:
         """Return whether the metric is about labels; others need nothing, or predictions only."""
-        return self.name not in _WITHOUT_LABELS
+        return self.name not in WITHOUT_LABELS
 
 
 def _of_labels(function: Callable[[Floats], Floats]) -> Callable[[Floats], Floats]:

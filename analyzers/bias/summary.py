@@ -66,7 +66,7 @@ class SummaryPlan:
         most = {request.label: MOST_LABELS}
         for facet in request.facets:
             for place, column in enumerate(facet.columns):
-                values = [v[place] if isinstance(v, tuple) else v for v in facet.values]
+                values = [value[place] if isinstance(value, tuple) else value for value in facet.values]
                 listed.setdefault(column, []).extend(values)
                 most[column] = max(most.get(column, 0), MOST_FACET_VALUES)
         if request.group_variable is not None:
@@ -107,7 +107,7 @@ class SummaryPlan:
         facets = [column for facet in request.facets for column in facet.columns]
         names = (request.label, request.predicted_label, request.probability)
         return SamplePlan(
-            features=None if request.features is None else request.features,
+            features=request.features,
             excluded=frozenset(name for name in names if name is not None),
             places=tuple(dict.fromkeys((*facets, self.prediction))),
             numeric_texts=self.numeric_texts,
@@ -291,13 +291,18 @@ def _grown(table: Table, shape: tuple[int, ...]) -> Table:
 
 def _shrink(summary: BiasSummary, axes: tuple[str, ...], plan: SummaryPlan) -> tuple[str, Codes] | None:
     """Collapse the column with most values among the axes; return it with its new places, if there is one."""
-    open_columns = [name for name in axes if not summary.columns[name].collapsed]
-    if not open_columns:
+    name = _widest(summary.columns, axes)
+    if name is None:
         return None
-    name = max(open_columns, key=lambda name: len(summary.columns[name].values))
     moved = column_summary.collapse(summary.columns[name], plan.columns[name])
     _move(summary, name, moved, plan)
     return name, moved
+
+
+def _widest(columns: dict[str, ColumnSummary], axes: tuple[str, ...]) -> str | None:
+    """Return the column with most values among those that can still collapse, None when none can."""
+    open_columns = [name for name in axes if not columns[name].collapsed]
+    return max(open_columns, key=lambda name: len(columns[name].values), default=None)
 
 
 def _move(summary: BiasSummary, name: str, moved: Codes, plan: SummaryPlan) -> None:
@@ -359,10 +364,9 @@ def _shrink_merged(
 ) -> None:
     """Collapse merged columns until a table over the axes is no larger than tables may be."""
     while np.prod([len(columns[name].values) + 1.0 for name in axes]) > MOST_TABLE_CELLS:
-        open_columns = [name for name in axes if not columns[name].collapsed]
-        if not open_columns:
+        name = _widest(columns, axes)
+        if name is None:
             return
-        name = max(open_columns, key=lambda name: len(columns[name].values))
         moved = column_summary.collapse(columns[name], plan.columns[name])
         of_left, of_right = moves[name]
         moves[name] = moved[of_left], moved[of_right]

@@ -87,7 +87,7 @@ class Reading:
 
 @dataclass(frozen=True)
 class Counts:
-    """The counts of a group against the rest: see `analyzers.bias.metrics`.
+    """The counts of a group against the rest: see `analyzers.bias.formulas`.
 
     `missing` counts rows without a value of the facet, `incomplete` rows left out for want of a label or a
     prediction.
