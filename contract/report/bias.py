@@ -54,15 +54,15 @@ def body(source: Source) -> Body:
         for violation in source.violations
         if not segment_text(violation)
     }
-    sections = []
-    for key, group in now.items():
-        sections.append(_group_section(key, group, then.get(key, {}), violated, source))
-    sections += _model_section(source)
-    sections += segment_section(source)
+    sections = [
+        *(_group_section(key, group, then.get(key, {}), violated, source) for key, group in now.items()),
+        *_model_section(source),
+        *segment_section(source),
+    ]
     dataset = source.statistics.get("dataset", {})
     facts = [("Groups", count(len(now))), ("Label", short(str(dataset.get("label", "–"))))]
     return Body(
-        _cards(source, now, then), sections, facts, [str(n) for n in source.statistics.get("notes", ())]
+        _cards(source, now, then), sections, facts, [str(note) for note in source.statistics.get("notes", ())]
     )
 
 
@@ -127,7 +127,7 @@ def _group_section(
                 frozenset({2, 3}),
             )
         )
-    return Section(f"{_group_text(key)}", _counts_text(key, group), charts=charts, tables=tables)
+    return Section(_group_text(key), _counts_text(key, group), charts=charts, tables=tables)
 
 
 def _row(

@@ -16,6 +16,8 @@ from contract.report.view import Chart
 from contract.report.words import as_number, number, short
 
 FloatArray = npt.NDArray[np.float64]
+# Distinct values ascending, and the weight of each.
+Weighted = tuple[FloatArray, FloatArray]
 
 _FARTHEST = np.finfo(np.float64).max / 4
 BINS = 24
@@ -46,10 +48,9 @@ def distribution(current: Mapping[str, Any] | None, baseline: Mapping[str, Any] 
     return None
 
 
-def _numbers(feature: Mapping[str, Any] | None) -> tuple[FloatArray, FloatArray] | None:
+def _numbers(feature: Mapping[str, Any] | None) -> Weighted | None:
     """Return distinct values and their weights, ascending, from the sketch; None without one."""
-    kll = ((feature or {}).get("numerical_statistics") or {}).get("distribution", {}).get("kll", {})
-    levels = (kll.get("sketch") or {}).get("data")
+    levels = (_kll(feature).get("sketch") or {}).get("data")
     if not levels:
         return None
     values = [np.asarray(level, dtype=np.float64).reshape(-1) for level in levels]
@@ -62,9 +63,15 @@ def _numbers(feature: Mapping[str, Any] | None) -> tuple[FloatArray, FloatArray]
     return distinct, np.bincount(place, weights=weight[finite])
 
 
+def _kll(feature: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    numerical = (feature or {}).get("numerical_statistics") or {}
+    kept: Mapping[str, Any] = numerical.get("distribution", {}).get("kll", {})
+    return kept
+
+
 def _buckets(feature: Mapping[str, Any] | None) -> tuple[FloatArray, FloatArray] | None:
-    kll = ((feature or {}).get("numerical_statistics") or {}).get("distribution", {}).get("kll", {})
-    buckets = kll.get("buckets")
+    """Return the edges of the buckets and the share in each; None without them."""
+    buckets = _kll(feature).get("buckets")
     if not buckets:
         return None
     edges = np.array([buckets[0]["lower_bound"], *(bucket["upper_bound"] for bucket in buckets)], float)
@@ -75,8 +82,8 @@ def _buckets(feature: Mapping[str, Any] | None) -> tuple[FloatArray, FloatArray]
 
 
 def _numeric(
-    current: tuple[FloatArray, FloatArray] | None,
-    baseline: tuple[FloatArray, FloatArray] | None,
+    current: Weighted | None,
+    baseline: Weighted | None,
     current_feature: Mapping[str, Any] | None,
     baseline_feature: Mapping[str, Any] | None,
 ) -> Chart | None:
@@ -98,7 +105,7 @@ def _numeric(
     )
 
 
-def _edges(sides: Sequence[tuple[FloatArray, FloatArray]], distinct: FloatArray) -> FloatArray:
+def _edges(sides: Sequence[Weighted], distinct: FloatArray) -> FloatArray:
     """Return bins over the bulk of both sides; a long tail counts in the outermost ones."""
     # Half of what a float holds, so that the distance between both ends is a number as well.
     low, high = np.clip(distinct[[0, -1]], -_FARTHEST, _FARTHEST)
@@ -111,13 +118,13 @@ def _edges(sides: Sequence[tuple[FloatArray, FloatArray]], distinct: FloatArray)
     return np.linspace(low, high, BINS + 1)
 
 
-def _quantile(side: tuple[FloatArray, FloatArray], share: float) -> float:
+def _quantile(side: Weighted, share: float) -> float:
     values, weights = side
     cumulative = np.cumsum(weights)
     return float(values[min(values.size - 1, np.searchsorted(cumulative, share * cumulative[-1]))])
 
 
-def _binned(side: tuple[FloatArray, FloatArray], edges: FloatArray) -> FloatArray:
+def _binned(side: Weighted, edges: FloatArray) -> FloatArray:
     values, weights = side
     places = np.clip(np.searchsorted(edges, values, side="right") - 1, 0, edges.size - 2)
     counts = np.bincount(places, weights=weights, minlength=edges.size - 1)
@@ -145,10 +152,10 @@ def _shares(values: FloatArray | None) -> list[float] | None:
 
 def _discrete(
     distinct: FloatArray,
-    current: tuple[FloatArray, FloatArray] | None,
-    baseline: tuple[FloatArray, FloatArray] | None,
+    current: Weighted | None,
+    baseline: Weighted | None,
 ) -> Chart:
-    def shares(side: tuple[FloatArray, FloatArray] | None) -> list[float] | None:
+    def shares(side: Weighted | None) -> list[float] | None:
         if side is None:
             return None
         weights = dict(zip(side[0].tolist(), side[1].tolist(), strict=True))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from contract.documents.violations import Violation
-from contract.report.charts import magnitudes
+from contract.report.charts import estimate, magnitudes
 from contract.report.view import Body, Card, Cell, Chart, Row, Section, Source, Table
 from contract.report.words import as_number, count, number, percent, sentence, short
 
@@ -61,12 +61,8 @@ def _estimate(label: Mapping[str, Any], name: str) -> list[float | None] | None:
         return None
     error = as_number((label.get("standard_errors") or {}).get(name))
     if error is None:
-        return [_six(value), None, None]
-    return [_six(value), _six(value - _TWO_SIDED * error), _six(value + _TWO_SIDED * error)]
-
-
-def _six(value: float) -> float:
-    return float(f"{value:.6g}")
+        return estimate(value)
+    return estimate(value, (value - _TWO_SIDED * error, value + _TWO_SIDED * error))
 
 
 def _chart(label: str, now: Mapping[str, Any], then: Mapping[str, Any], most: int = _MOST_BARS) -> Chart:

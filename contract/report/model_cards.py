@@ -42,12 +42,7 @@ def cards(source: Source, now: Side, then: Side, limits: Mapping[str, tuple[floa
         elif where in current and where in before:
             side, amount = current[where]
             was = before[where][0]
-            own = {
-                name: (value, side_of)
-                for name, (_, side_of) in limits.items()
-                if (value := was.value(name)) is not None
-            }
-            found.append(_card(where, group, side, was, own, amount / total))
+            found.append(_card(where, group, side, was, _own_limits(limits, was), amount / total))
         else:
             found.append(_card(where, group, Side({}), Side({}), {}, 0.0))
     return sorted(found, key=lambda card: -card.weight)

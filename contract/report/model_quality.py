@@ -23,13 +23,17 @@ from contract.report.model_side import (
     title_of,
     value_cell,
 )
-from contract.report.segments import segment_text
+from contract.report.segments import segment_text, violation_counts
 from contract.report.view import Body, Cell, Chart, Row, Section, Source, Table
 from contract.report.words import count, percent, short
 
 Points = tuple[list[float], list[float]]
+# Metrics and rows of each segment, by its text.
+Segments = dict[str, tuple[Side, int]]
 
 _LARGEST_MATRIX = 20
+_SEGMENT_METRICS = 3
+_MOST_IN_CHART = 15
 
 
 def body(source: Source) -> Body:
@@ -61,7 +65,7 @@ def _metric_section(
     names = [name for name in {**now.metrics, **then.metrics} if not name.endswith(BEST_CONSTANT)]
     if not names:
         return []
-    violated = {v.metric_name for v in source.violations if not segment_text(v)}
+    violated = {violation.metric_name for violation in source.violations if not segment_text(violation)}
     rows = []
     for name in ordered(dict.fromkeys(names)):
         before, after, limit = then.estimate(name), now.estimate(name), limits.get(name)
@@ -196,12 +200,33 @@ def _segment_section(source: Source) -> list[Section]:
     if not now:
         return []
     every = {name: None for side, _ in now.values() for name in side.metrics}
-    names = [name for name in FIRST if name in every][:3]
-    found: dict[str, int] = {}
-    for violation in source.violations:
-        found[segment_text(violation)] = found.get(segment_text(violation), 0) + 1
+    names = [name for name in FIRST if name in every][:_SEGMENT_METRICS]
+    charts = [chart for name in names if (chart := _segment_chart(name, now, then))]
+    table = _segment_table(names, now, then, source)
+    return [Section("Segments", "The same metrics for each part of the rows.", charts=charts, tables=[table])]
+
+
+def _segment_chart(name: str, now: Segments, then: Segments) -> Chart | None:
+    items = [
+        {
+            "label": text,
+            "now": side.estimate(name),
+            "then": then[text][0].estimate(name) if text in then else None,
+            "limit": None,
+        }
+        for text, (side, _) in list(now.items())[:_MOST_IN_CHART]
+    ]
+    items = [item for item in items if item["now"] or item["then"]]
+    if not items:
+        return None
+    title = f"{title_of(name)[0].upper()}{title_of(name)[1:]} by segment"
+    return intervals(title, items, shares=bool(SHARES.match(name)))
+
+
+def _segment_table(names: list[str], now: Segments, then: Segments, source: Source) -> Table:
+    found = violation_counts(source)
     nothing = Side({})
-    rows, charts = [], []
+    rows = []
     for text, (side, amount) in now.items():
         before = then[text][0] if text in then else nothing
         cells = [Cell(text), Cell(count(amount), amount)]
@@ -210,29 +235,14 @@ def _segment_section(source: Source) -> list[Section]:
         violations = found.get(text, 0)
         cells.append(Cell(count(violations) if source.decision else "–", violations))
         rows.append(Row(cells, violated=violations > 0))
-    for name in names:
-        items = [
-            {
-                "label": text,
-                "now": side.estimate(name),
-                "then": then[text][0].estimate(name) if text in then else None,
-                "limit": None,
-            }
-            for text, (side, _) in list(now.items())[:15]
-        ]
-        items = [item for item in items if item["now"] or item["then"]]
-        if items:
-            title = f"{title_of(name)[0].upper()}{title_of(name)[1:]} by segment"
-            charts.append(intervals(title, items, shares=bool(SHARES.match(name))))
     columns = ["segment", "rows"]
     for name in names:
         columns += [f"{title_of(name)}, baseline", f"{title_of(name)}, now"]
     columns.append("violations")
-    table = Table(
+    return Table(
         "One row per segment.",
         columns,
         rows,
         frozenset(range(1, len(columns))),
         searchable=len(rows) > 10,
     )
-    return [Section("Segments", "The same metrics for each part of the rows.", charts=charts, tables=[table])]

@@ -7,7 +7,7 @@ from typing import Any
 
 from contract.documents.violations import Violation
 from contract.report.view import Cell, Row, Section, Source, Table
-from contract.report.words import short
+from contract.report.words import count, short
 
 
 def segment_text(violation: Violation) -> str:
@@ -24,7 +24,7 @@ def values_text(values: Mapping[str, Any]) -> str:
     )
 
 
-def counts(source: Source) -> dict[str, int]:
+def violation_counts(source: Source) -> dict[str, int]:
     """Return how many violations each segment has."""
     found: dict[str, int] = {}
     for violation in source.violations:
@@ -38,7 +38,7 @@ def segment_section(source: Source) -> list[Section]:
     segments = source.statistics.get("segments") or ()
     if not segments:
         return []
-    found = counts(source)
+    found = violation_counts(source)
     before = {
         values_text(entry["segment"]): entry["item_count"]
         for entry in source.baseline_statistics.get("segments") or ()
@@ -49,9 +49,9 @@ def segment_section(source: Source) -> list[Section]:
         violations = found.get(text, 0)
         cells = [
             Cell(text),
-            Cell(f"{before[text]:,}" if text in before else "–", before.get(text)),
-            Cell(f"{entry['item_count']:,}", entry["item_count"]),
-            Cell(f"{violations:,}" if source.decision else "–", violations),
+            Cell(count(before[text]) if text in before else "–", before.get(text)),
+            Cell(count(entry["item_count"]), entry["item_count"]),
+            Cell(count(violations) if source.decision else "–", violations),
         ]
         rows.append(Row(cells, violated=violations > 0))
     table = Table(
