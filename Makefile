@@ -10,6 +10,8 @@ SDK_VENV := .cache/sdk-venv
 SDK_INSTALLED := $(SDK_VENV)/.installed
 AIRFLOW_VENV := .cache/airflow-venv
 AIRFLOW_INSTALLED := $(AIRFLOW_VENV)/.installed
+SUPPLY_CHAIN_VENV := .cache/supply-chain-venv
+SUPPLY_CHAIN_INSTALLED := $(SUPPLY_CHAIN_VENV)/.installed
 
 DOCKER ?= docker
 # Any image with Python >= 3.12 and its venv module as `python3` will do.
@@ -22,15 +24,21 @@ IMAGES := data-quality model-quality bias feature-attribution
 
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"$$/\1/p' contract/__init__.py)
 REVISION := $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+# The one time that what is built bears: the commit's, so that building it again gives the same.
+SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+BUILD_ARGUMENTS = $(INDEX_ARGUMENTS) --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION)
+# Docker's own builder cannot set it.
+BUILD_TIME := $(if $(findstring podman,$(DOCKER)),--timestamp $(SOURCE_DATE_EPOCH))
 # A package index of one's own reaches the build only when the environment names one.
 INDEX_ARGUMENTS := $(foreach name,PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_TRUSTED_HOST,$(if $($(name)),--build-arg $(name)))
 
 AXE := .cache/axe/node_modules/axe-core/axe.min.js
 
-.PHONY: help demo test test-report screenshots lint images test-images bench simulate fuzz lock clean $(IMAGES)
+.PHONY: help demo test test-report screenshots lint images test-images repeat-images audit bench simulate fuzz lock clean \
+  $(IMAGES)
 
 help: ## print this help
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(INSTALLED) ## watch a monitor find real changes in a small dataset
 	@$(PYTHON) -m demo
@@ -50,14 +58,22 @@ lint: $(INSTALLED) ## check style, types and the direction of imports
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports --no-cache
 
-images: $(IMAGES) ## build the container images
+images: $(IMAGES) ## build the container images, and list what is in them below dist
 
-$(IMAGES):
-	$(DOCKER) build $(DOCKER_BUILD_FLAGS) $(INDEX_ARGUMENTS) \
-	  --build-arg BASE_IMAGE=$(BASE_IMAGE) --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) \
+$(IMAGES): $(SUPPLY_CHAIN_INSTALLED)
+	$(DOCKER) build $(DOCKER_BUILD_FLAGS) $(BUILD_ARGUMENTS) $(BUILD_TIME) --build-arg BASE_IMAGE=$(BASE_IMAGE) \
 	  --file containers/Dockerfile --target $@ --tag $(IMAGE_PREFIX)/$@:$(IMAGE_TAG) .
+	@SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) $(SUPPLY_CHAIN_VENV)/bin/python -m supply_chain.describe \
+	  --docker $(DOCKER) $(IMAGE_PREFIX)/$@:$(IMAGE_TAG) dist/$@
 
-test-images: $(INSTALLED) $(SDK_INSTALLED) $(AIRFLOW_INSTALLED) ## run the built images as Docker, Podman, the SageMaker SDK and Airflow do
+repeat-images: ## build the images twice from nothing with Podman, and compare their digests
+	DOCKER=$(DOCKER) SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) BUILD_FLAGS="$(DOCKER_BUILD_FLAGS) $(BUILD_ARGUMENTS)" \
+	  supply_chain/repeat.sh $(BASE_IMAGE) $(IMAGES)
+
+audit: $(SUPPLY_CHAIN_INSTALLED) ## look for known vulnerabilities in what the images install
+	@$(SUPPLY_CHAIN_VENV)/bin/python -m supply_chain.audit $(wildcard containers/requirements*.txt)
+
+test-images: $(INSTALLED) $(SDK_INSTALLED) $(AIRFLOW_INSTALLED) $(SUPPLY_CHAIN_INSTALLED) ## run the built images as Docker, Podman, the SageMaker SDK and Airflow do
 	IMAGE_PREFIX=$(IMAGE_PREFIX) IMAGE_TAG=$(IMAGE_TAG) $(PYTHON) -m pytest -m image tests/images $(PYTEST_FLAGS)
 
 # What is measured by itself, after the tables of data quality.
@@ -88,7 +104,7 @@ lock: $(INSTALLED) ## write the locked requirements anew
 	$(COMPILE) requirements/build.in --output-file requirements/build.txt
 	$(COMPILE) pyproject.toml requirements/build.in --all-extras --group dev --output-file requirements/dev.txt \
 	  --constraints containers/requirements-feature-attribution.txt --constraints requirements/build.txt
-	for apart in sdk airflow; do $(COMPILE) requirements/$$apart.in --output-file requirements/$$apart.txt || exit; done
+	for apart in sdk airflow supply-chain; do $(COMPILE) requirements/$$apart.in --output-file requirements/$$apart.txt || exit; done
 
 clean: ## remove everything that make has made, images apart
 	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist demo-output

@@ -1,0 +1,1 @@
+"""What is in the images: bills of materials, licences, known vulnerabilities, builds that can be repeated."""
