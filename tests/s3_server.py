@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from contract.datasets import storage
+from contract.datasets import s3
 
 ACCESS, SECRET = "monitor-access-key", "monitor-secret-key"
 
@@ -57,9 +57,9 @@ def bucket(s3_server, monkeypatch):
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_REQUEST_CHECKSUM_CALCULATION", "restored after the test")
     monkeypatch.delenv("AWS_REQUEST_CHECKSUM_CALCULATION")
-    storage._s3.cache_clear()
+    s3.file_system.cache_clear()
     here = folder / "bucket"
     shutil.rmtree(here, ignore_errors=True)
     here.mkdir()
     yield here
-    storage._s3.cache_clear()
+    s3.file_system.cache_clear()

@@ -1,35 +1,30 @@
 """Files, local or on S3: listed, opened, decompressed and written, with errors that name the path.
 
-Paths that start with ``s3://`` go to S3 (or what speaks its protocol); nothing of S3 is loaded otherwise.
-The standard credential chain applies. ``AWS_ENDPOINT_URL_S3`` or ``AWS_ENDPOINT_URL`` name another
-server, ``AWS_REGION`` or ``AWS_DEFAULT_REGION`` the region, ``AWS_CA_BUNDLE`` a file of certificates.
-Data is streamed, never copied to disk.
+Paths that start with ``s3://`` go to S3 or what speaks its protocol (see `contract.datasets.s3`). Data is
+streamed, never copied to disk.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
-import functools
+import logging
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from contract.datasets import s3
 from contract.datasets.causes import cause_of, nearby
 from contract.datasets.leftovers import partial_path, remove_partial_files, remove_staging_folders
 from contract.errors import DatasetError, DocumentError, InputError, OutputError
 
-if TYPE_CHECKING:
-    from pyarrow.fs import S3FileSystem
-
-_S3 = "s3://"
 _DATED_FOLDER = re.compile(r"/\d{4}/\d{2}(/\d{2})*/?$")
 _MAGIC = ((b"\x1f\x8b", "gzip", ""), (b"BZh", "bz2", ".bz2"), (b"\x28\xb5\x2f\xfd", "zstd", ".zst"))
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -67,7 +62,7 @@ def list_files(source: str, variable: str = "dataset_source") -> list[SourceFile
 
 def is_s3(path: str) -> bool:
     """Return whether a path leads to S3."""
-    return path.startswith(_S3)
+    return path.startswith(s3.SCHEME)
 
 
 def open_random(path: str, error: type[InputError] = DatasetError) -> pa.NativeFile:
@@ -80,7 +75,7 @@ def open_random(path: str, error: type[InputError] = DatasetError) -> pa.NativeF
     """
     with reading(path, error=error):
         if is_s3(path):
-            return _s3().open_input_file(_key(path))
+            return s3.open_random(path)
         return pa.OSFile(path, "rb")
 
 
@@ -125,7 +120,7 @@ def is_compressed(path: str) -> bool:
 
 def open_output(path: str) -> pa.NativeFile:
     """Open a file on S3 for writing, bytes as they are whatever its name; it appears when it is closed."""
-    return _s3().open_output_stream(_key(path), compression=None)
+    return s3.open_output(path)
 
 
 def read_bytes(path: str, error: type[InputError] = DatasetError) -> bytes:
@@ -149,11 +144,8 @@ def read_if_there(path: str, error: type[InputError] = DatasetError) -> bytes | 
     InputError
         Of the class `error`, naming the path and the cause.
     """
-    from pyarrow.fs import FileType
-
     with reading(path, error=error):
-        there = _s3().get_file_info(_key(path)).type == FileType.File if is_s3(path) else Path(path).is_file()
-        if not there:
+        if not (s3.is_file(path) if is_s3(path) else Path(path).is_file()):
             return None
         with open_random(path, error) as file:
             content: bytes = file.read()
@@ -211,9 +203,10 @@ def prepare_output(directory: str, variable: str = "output_path") -> None:
     """
     with writing(directory, f"{variable} "):
         if is_s3(directory):
-            bucket = _key(directory).partition("/")[0]
-            if not _exists(_s3().get_file_info(bucket)):
-                raise OutputError(f"{variable} {directory} cannot be written: there is no bucket {bucket}.")
+            if not s3.has_bucket(directory):
+                raise OutputError(
+                    f"{variable} {directory} cannot be written: there is no bucket {s3.bucket(directory)}."
+                )
             return
         Path(directory).mkdir(parents=True, exist_ok=True)
         remove_partial_files(directory)
@@ -225,7 +218,9 @@ def prepare_output(directory: str, variable: str = "output_path") -> None:
             probe.unlink(missing_ok=True)
 
 
-def write_files_atomically(directory: str, files: Mapping[str, bytes]) -> None:
+def write_files_atomically(
+    directory: str, files: Mapping[str, bytes], outdated: Collection[str] = ()
+) -> None:
     """Write files so that each appears whole or not at all, and locally none before all are written.
 
     Parameters
@@ -234,6 +229,8 @@ def write_files_atomically(directory: str, files: Mapping[str, bytes]) -> None:
         Local folder (created when absent) or ``s3://bucket/prefix``.
     files
         Content by file name, or by path below `directory` with ``/``.
+    outdated
+        Names or paths of files that would contradict these: those that are there go first.
 
     Raises
     ------
@@ -242,9 +239,10 @@ def write_files_atomically(directory: str, files: Mapping[str, bytes]) -> None:
     """
     with writing(directory):
         if is_s3(directory):
+            _remove_outdated(directory, outdated)
             for name, content in files.items():
                 # One object is put in one request when the stream closes: whole or not at all.
-                with _s3().open_output_stream(f"{_key(directory)}/{name}", compression=None) as stream:
+                with s3.open_output(f"{directory.rstrip('/')}/{name}") as stream:
                     stream.write(content)
             return
         Path(directory).mkdir(parents=True, exist_ok=True)
@@ -254,11 +252,21 @@ def write_files_atomically(directory: str, files: Mapping[str, bytes]) -> None:
             for name, content in files.items():
                 (Path(directory) / name).parent.mkdir(exist_ok=True)
                 _write_durably(beside[name], content)
+            _remove_outdated(directory, outdated)
             for name, partial in beside.items():
                 partial.replace(Path(directory) / name)
         finally:
             for partial in beside.values():
                 partial.unlink(missing_ok=True)
+
+
+def _remove_outdated(directory: str, names: Collection[str]) -> None:
+    for name in names:
+        try:
+            remove_file(f"{directory.rstrip('/')}/{name}")
+        except OutputError as error:
+            # Who may write objects may not always remove them; what is new counts for more.
+            _log.warning("A file of an earlier run stays beside newer ones: %s", error.message)
 
 
 def remove_file(path: str) -> None:
@@ -270,15 +278,10 @@ def remove_file(path: str) -> None:
         Naming the path and the cause.
     """
     with writing(path):
-        if not is_s3(path):
+        if is_s3(path):
+            s3.remove(path)
+        else:
             Path(path).unlink(missing_ok=True)
-        elif _exists(_s3().get_file_info(_key(path))):
-            try:
-                _s3().delete_file(_key(path))
-            except OSError:
-                # Arrow then writes an object for the folder, which not every server lets it.
-                if _exists(_s3().get_file_info(_key(path))):
-                    raise
 
 
 @contextlib.contextmanager
@@ -340,70 +343,25 @@ def _is_bookkeeping(name: str) -> bool:
 
 
 def _list_s3(source: str, variable: str) -> list[SourceFile]:
-    from pyarrow.fs import FileSelector, FileType
-
-    key = _key(source)
-    info = _s3().get_file_info(key)
-    if info.type == FileType.File and not source.endswith("/"):
-        return [SourceFile(source, info.size)]
-    if info.type == FileType.NotFound and "/" in key:
-        bucket = key.partition("/")[0]
-        if _DATED_FOLDER.search(source) and _exists(_s3().get_file_info(bucket)):
+    found = s3.listed(source)
+    if found is None:
+        if _DATED_FOLDER.search(source) and s3.has_bucket(source):
             return []
-    if info.type == FileType.NotFound:
         raise DatasetError(f"{variable} {source} does not exist; check bucket and prefix.")
-    found = _s3().get_file_info(FileSelector(key, recursive=True))
+    beneath = len(source.rstrip("/"))
     return [
-        SourceFile(_S3 + entry.path, entry.size)
-        for entry in found
-        if entry.type == FileType.File
-        and not any(_is_bookkeeping(part) for part in entry.path[len(key) :].split("/"))
+        SourceFile(path, size)
+        for path, size in found
+        if not any(_is_bookkeeping(part) for part in path[beneath:].split("/"))
     ]
 
 
 def _resolve_s3(path: str, names: Sequence[str], variable: str) -> str:
-    from pyarrow.fs import FileType
-
     beneath = [f"{path.rstrip('/')}/{name}" for name in names]
     for candidate in (path.rstrip("/"), *beneath):
-        if _s3().get_file_info(_key(candidate)).type == FileType.File:
+        if s3.is_file(candidate):
             return candidate
     raise DocumentError(f"{variable} {path} does not exist, and neither does {' or '.join(beneath)}.")
-
-
-@functools.cache
-def _s3() -> S3FileSystem:
-    from pyarrow.fs import S3FileSystem
-
-    # With delayed opening a small object is put in one request, which every server understands.
-    options: dict[str, Any] = {"allow_delayed_open": True}
-    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-    if endpoint:
-        scheme, separator, host = endpoint.partition("://")
-        options["endpoint_override"] = (host if separator else endpoint).rstrip("/")
-        options["scheme"] = scheme if separator else "https"
-        # Servers other than Amazon's often refuse the checksums that the client would add to uploads.
-        os.environ.setdefault("AWS_REQUEST_CHECKSUM_CALCULATION", "when_required")
-    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
-    if region:
-        options["region"] = region
-    authorities = os.environ.get("AWS_CA_BUNDLE")
-    if authorities:
-        options["tls_ca_file_path"] = authorities
-    return S3FileSystem(**options)
-
-
-def _key(path: str) -> str:
-    key = path[len(_S3) :].rstrip("/")
-    if "//" in key:
-        raise OSError(errno.EINVAL, "two slashes stand next to each other; take one out")
-    return key
-
-
-def _exists(info: Any) -> bool:
-    from pyarrow.fs import FileType
-
-    return bool(info.type != FileType.NotFound)
 
 
 def _write_durably(path: Path, content: bytes) -> None:

@@ -5,7 +5,7 @@ import pyarrow.parquet as pq
 import pytest
 from dataset_reading import plan, read, rows
 
-from contract.datasets import storage
+from contract.datasets import s3, storage
 from contract.errors import DatasetError, DocumentError, OutputError
 
 
@@ -58,6 +58,6 @@ def test_what_s3_refuses_is_named(bucket, monkeypatch):
     with pytest.raises(DatasetError, match=r"s3://bucket/absent.csv cannot be read"):
         storage.read_bytes("s3://bucket/absent.csv")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
-    storage._s3.cache_clear()
+    s3.file_system.cache_clear()
     with pytest.raises(DatasetError, match=r"dataset_source s3://bucket cannot be read: access denied"):
         plan("s3://bucket")

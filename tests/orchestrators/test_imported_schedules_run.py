@@ -18,7 +18,7 @@ from containers.data_quality.main import main as monitor_data_quality
 from containers.feature_attribution.main import main as monitor_feature_attribution
 from containers.model_quality.main import main as monitor_model_quality
 from containers.model_quality.merge import main as merge_ground_truth
-from contract.datasets import storage
+from contract.datasets import s3
 
 pytest.importorskip("xgboost")
 COMMANDS = {
@@ -47,7 +47,7 @@ def clean(s3_server: tuple[Path, str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_REGION", "us-east-1")
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_REQUEST_CHECKSUM_CALCULATION", "when_required")
-    storage._s3.cache_clear()
+    s3.file_system.cache_clear()
 
 
 def give_keys(chain: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
