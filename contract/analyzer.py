@@ -46,6 +46,8 @@ class DocumentSet[Statistics, Constraints]:
     further_files
         Files beyond the three that every job writes: JSON values, or text and bytes written as they are, by
         path below the output folder.
+    occasional_files
+        Paths of those that not every job writes: what an earlier job left there is removed.
     constraints_names
         File names that a folder given as ``baseline_constraints`` may hold, the first found is read.
     """
@@ -56,6 +58,7 @@ class DocumentSet[Statistics, Constraints]:
     write_constraints: Callable[[Constraints], dict[str, Any]]
     column_names: Callable[[Baseline[Statistics, Constraints]], tuple[str, ...] | None]
     further_files: Callable[[Statistics, Constraints], Mapping[str, Any]] = _no_further_files
+    occasional_files: tuple[str, ...] = ()
     constraints_names: tuple[str, ...] = ("constraints.json",)
 
 

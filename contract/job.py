@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from contract import engine, gate, metrics
 from contract.analyzer import AnyAnalyzer, Baseline, Decision, DocumentSet, with_estimates
 from contract.datasets import storage
-from contract.datasets.human_review import HumanReview
+from contract.datasets.label_places import LabelPlaces
 from contract.datasets.plan import DatasetRequest, NotSplittable, Plan, plan_dataset
 from contract.documents import json_layout
 from contract.documents.violations import Violations, violations_to_json
@@ -25,10 +25,12 @@ from contract.sinks.report import report_of
 if TYPE_CHECKING:
     from contract.cluster.leader import Cluster
     from contract.sinks.delivery import Undelivered
+    from contract.sinks.report import RunReport
 
 STATISTICS = "statistics.json"
 CONSTRAINTS = "constraints.json"
 VIOLATIONS = "constraint_violations.json"
+REPORT = "report.html"
 
 AnyBaseline = Baseline[Any, Any]
 
@@ -45,6 +47,24 @@ class Outcome:
     decision: Decision | None = None
     files: tuple[str, ...] = field(default=())
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What the data says; `compared` and `decision` are None where nothing was compared."""
+
+    rows: int
+    statistics: Any
+    constraints: Any
+    compared: AnyBaseline | None
+    decision: Decision | None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Return what was seen on the way: a decision repeats what its statistics note."""
+        if self.decision is not None:
+            return self.decision.notes
+        return tuple(getattr(getattr(self.statistics, "whole", self.statistics), "notes", ()))
 
 
 def run(settings: Settings, monitor: Monitor, cluster: Cluster | None = None) -> Outcome:
@@ -72,74 +92,75 @@ def run(settings: Settings, monitor: Monitor, cluster: Cluster | None = None) ->
     baseline = read_baseline(settings, files)
     if settings.register_new_baseline:
         storage.prepare_output(settings.register_new_baseline, "register_new_baseline")
-    names = column_names(baseline, files)
-    preprocessor = _preprocessor(settings)
-    if settings.post_analytics_processor_script:
-        load_postprocessor(settings.post_analytics_processor_script)  # its mistakes show before the work
-    plan, analyzer, summary = _summarize(settings, monitor, names, preprocessor, cluster)
+    request = dataset_request(settings, column_names(baseline, files), _load_scripts(settings))
+    plan, analyzer, summary = _summarize(settings, monitor, request, cluster)
     rows = analyzer.row_count(summary)
     _log.info("Read %d rows from %s in %.1f s", rows, settings.dataset_source, time.monotonic() - started)
     if rows == 0:
         _explain_no_rows(settings, plan)
 
+    found = _conclude(settings, analyzer, summary, baseline)
+    documents = _documents(settings, files, found)
+    contents = {name: _content(document) for name, document in documents.items()}
+    outdated = {VIOLATIONS, REPORT, *files.occasional_files} - contents.keys()
+    storage.write_files_atomically(settings.output_path, contents, outdated)
+    written = (*documents, *_write_report(settings, monitor, files, documents, found))
+
+    # From here on others are told, which may take its time: whatever becomes of it, the files are there.
+    published = analyzer.metrics(found.statistics, found.compared, found.decision)
+    seconds = time.monotonic() - started
+    report = report_of(settings, monitor.program, rows, seconds, published, found.decision, contents)
+    undelivered = metrics.publish(report, settings, sinks)
+    kept = gate.settle(settings, report, {name: contents[name] for name in contents if name != VIOLATIONS})
+    if settings.post_analytics_processor_script:
+        run_postprocessor(settings.post_analytics_processor_script, settings.given)
+    outcome = _outcome(settings, found, written, undelivered, kept)
+    unrecorded = _keep(settings, report, outcome, found, files, contents[STATISTICS])
+    return _outcome(settings, found, written, (*undelivered, *unrecorded), kept) if unrecorded else outcome
+
+
+def _load_scripts(settings: Settings) -> Preprocessor | None:
+    """Return the preprocessor; mistakes in either script show before the work."""
+    script = settings.record_preprocessor_script
+    preprocessor = load_preprocessor(script) if script else None
+    if settings.post_analytics_processor_script:
+        load_postprocessor(settings.post_analytics_processor_script)
+    return preprocessor
+
+
+def _conclude(
+    settings: Settings, analyzer: AnyAnalyzer, summary: Any, baseline: AnyBaseline | None
+) -> _Found:
+    rows = analyzer.row_count(summary)
     statistics = analyzer.describe(summary)
     compared = baseline if settings.is_monitoring else None
     if compared is not None:
         statistics = with_estimates(analyzer, statistics, compared)
     constraints = analyzer.suggest(statistics, baseline)
-    documents = {
-        STATISTICS: files.write_statistics(statistics, settings.rules == "sound"),
-        CONSTRAINTS: files.write_constraints(constraints),
-        **files.further_files(statistics, constraints),
-    }
     decision = None
     if compared is not None:
         decision = analyzer.check(statistics, compared) if rows else _nothing_to_check(settings)
-        documents[VIOLATIONS] = violations_to_json(decision.violations)
-    contents = {name: _content(document) for name, document in documents.items()}
-    storage.write_files_atomically(settings.output_path, contents)
+    return _Found(rows, statistics, constraints, compared, decision)
 
-    published = analyzer.metrics(statistics, compared, decision)
-    seconds = time.monotonic() - started
-    report = report_of(settings, monitor.program, rows, seconds, published, decision, contents)
-    undelivered = metrics.publish(report, settings, sinks)
-    contents.pop(VIOLATIONS, None)
-    kept = gate.settle(settings, report, contents)
-    names_written = (
-        *documents,
-        *_write_report(settings, monitor, files, rows, documents, compared, decision),
-    )
-    if settings.post_analytics_processor_script:
-        run_postprocessor(settings.post_analytics_processor_script, settings.given)
-    notes = _notes(statistics, decision)
-    outcome = _outcome(settings, rows, decision, names_written, notes, undelivered, kept)
-    if settings.history_path is None:
-        return outcome
-    # Imported late, as only jobs that keep a history need it.
-    from contract.history.keep import Ended, keep_run
 
-    ended = Ended(
-        outcome.exit_code,
-        outcome.message,
-        notes,
-        decision,
-        statistics,
-        compared,
-        files,
-        contents[STATISTICS],
-    )
-    lost = (*undelivered, *keep_run(settings, report, ended))
-    return _outcome(settings, rows, decision, names_written, notes, lost, kept)
+def _documents(settings: Settings, files: DocumentSet[Any, Any], found: _Found) -> dict[str, Any]:
+    """Return JSON values, text or bytes by the name of the file they make."""
+    documents = {
+        STATISTICS: files.write_statistics(found.statistics, settings.rules == "sound"),
+        CONSTRAINTS: files.write_constraints(found.constraints),
+        **files.further_files(found.statistics, found.constraints),
+    }
+    if found.decision is not None:
+        documents[VIOLATIONS] = violations_to_json(found.decision.violations)
+    return documents
 
 
 def _write_report(
     settings: Settings,
     monitor: Monitor,
     files: DocumentSet[Any, Any],
-    rows: int,
     documents: dict[str, Any],
-    compared: AnyBaseline | None,
-    decision: Decision | None,
+    found: _Found,
 ) -> tuple[str, ...]:
     """Write the page people look at, if the settings ask for it, and return its name."""
     if not settings.report:
@@ -147,24 +168,44 @@ def _write_report(
     # Imported late: a job without a report loads nothing of it.
     from contract.report import page, view
 
-    statistics = compared.statistics if compared else None
-    constraints = compared.constraints if compared else None
+    statistics = found.compared.statistics if found.compared else None
+    constraints = found.compared.constraints if found.compared else None
     source = view.Source(
         statistics=documents[STATISTICS],
         constraints=documents[CONSTRAINTS],
         baseline_statistics=files.write_statistics(statistics, True) if statistics else {},
         baseline_constraints=files.write_constraints(constraints) if constraints else {},
-        decision=decision,
+        decision=found.decision,
     )
-    notes = decision.notes if decision else ()
-    return (page.NAME,) if page.write_report(settings, monitor.program, rows, source, notes) else ()
+    notes = found.decision.notes if found.decision else ()
+    return (REPORT,) if page.write_report(settings, monitor.program, found.rows, source, notes) else ()
 
 
-def _notes(statistics: Any, decision: Decision | None) -> tuple[str, ...]:
-    """Return what was seen on the way: a decision repeats what its statistics note."""
-    if decision is not None:
-        return decision.notes
-    return tuple(getattr(getattr(statistics, "whole", statistics), "notes", ()))
+def _keep(
+    settings: Settings,
+    report: RunReport,
+    outcome: Outcome,
+    found: _Found,
+    files: DocumentSet[Any, Any],
+    statistics_file: bytes,
+) -> tuple[Undelivered, ...]:
+    """Append the run to the history, if the settings name one; return what could not be written."""
+    if settings.history_path is None:
+        return ()
+    # Imported late, as only jobs that keep a history need it.
+    from contract.history.keep import Ended, keep_run
+
+    ended = Ended(
+        outcome.exit_code,
+        outcome.message,
+        found.notes,
+        found.decision,
+        found.statistics,
+        found.compared,
+        files,
+        statistics_file,
+    )
+    return keep_run(settings, report, ended)
 
 
 def _content(document: Any) -> bytes:
@@ -246,15 +287,8 @@ def dataset_request(
         preprocessor=preprocessor,
         labels=settings.problem_type is not None,
         ground_truth_source=settings.ground_truth_source,
-        human_review=HumanReview.of(
-            settings.human_review_label_attribute, settings.human_review_id_attribute
-        ),
+        label_places=LabelPlaces.of(settings),
     )
-
-
-def _preprocessor(settings: Settings) -> Preprocessor | None:
-    script = settings.record_preprocessor_script
-    return load_preprocessor(script) if script else None
 
 
 def column_names(baseline: AnyBaseline | None, documents: DocumentSet[Any, Any]) -> tuple[str, ...] | None:
@@ -265,11 +299,10 @@ def column_names(baseline: AnyBaseline | None, documents: DocumentSet[Any, Any])
 def _summarize(
     settings: Settings,
     monitor: Monitor,
-    names: tuple[str, ...] | None,
-    preprocessor: Preprocessor | None,
+    request: DatasetRequest,
     cluster: Cluster | None,
 ) -> tuple[Plan, AnyAnalyzer, Any]:
-    request, make = monitor.arranged(settings, dataset_request(settings, names, preprocessor))
+    request, make = monitor.arranged(settings, request)
     plan = plan_dataset(request)
     analyzer = make_analyzer(settings, make, plan)
 
@@ -326,15 +359,14 @@ def _window_text(settings: Settings) -> str:
 
 def _outcome(
     settings: Settings,
-    rows: int,
-    decision: Decision | None,
+    found: _Found,
     files: tuple[str, ...],
-    notes: tuple[str, ...],
     undelivered: tuple[Undelivered, ...],
     kept: str | None,
 ) -> Outcome:
+    decision = found.decision
     violations = len(decision.violations.violations) if decision else 0
-    said = [*(notes[:1] if decision and rows == 0 else ()), *((kept,) if kept else ())]
+    said = [*(found.notes[:1] if decision and found.rows == 0 else ()), *((kept,) if kept else ())]
     if undelivered:
         missed = "; ".join(f"{parcel.address}: {parcel.reason}" for parcel in undelivered)
         said.append(f"Not delivered to {missed}.")
@@ -344,8 +376,8 @@ def _outcome(
             undelivered=bool(undelivered) and settings.fail_on_sink_error,
         ),
         message=completed_message(violations, tuple(said)),
-        rows=rows,
+        rows=found.rows,
         decision=decision,
         files=files,
-        notes=notes,
+        notes=found.notes,
     )

@@ -392,5 +392,6 @@ ATTRIBUTION: DocumentSet[AttributionStatistics, AttributionConstraints] = Docume
     write_constraints=constraints_to_json,
     column_names=_column_names,
     further_files=_further_files,
+    occasional_files=(LOCAL_VALUES,),
     constraints_names=("constraints.json", ANALYSIS),
 )

@@ -95,6 +95,7 @@ def segmented_documents(documents: DocumentSet[Any, Any]) -> DocumentSet[Segment
         write_constraints=documents.write_constraints,
         column_names=column_names,
         further_files=lambda statistics, constraints: documents.further_files(statistics.whole, constraints),
+        occasional_files=documents.occasional_files,
         constraints_names=documents.constraints_names,
     )
 
