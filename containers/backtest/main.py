@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-import contract
+from containers.command_line import new_parser
 from containers.history.main import add_history_path, add_selection, selection_of, write_output
 from contract.errors import ConfigurationError, InputError, MonitorError
 
@@ -47,15 +47,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="monitor-backtest",
-        description="Check past windows again, from their statistics alone, with an edited baseline or by "
+    parser = new_parser(
+        "monitor-backtest",
+        "Check past windows again, from their statistics alone, with an edited baseline or by "
         "other rules, and say which would have alarmed.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+        _EPILOG,
     )
-    parser.add_argument("--version", action="version", version=f"monitor-backtest {contract.__version__}")
     windows = parser.add_argument_group("which windows")
     windows.add_argument("folders", nargs="*", metavar="FOLDER", help="output folders of jobs, or above them")
     add_history_path(windows)

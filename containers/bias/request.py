@@ -9,6 +9,7 @@ from analyzers.bias.request import ALL_POST, ALL_PRE, BiasRequest, FacetRequest
 from contract.analysis_config import AnalysisConfig
 from contract.analysis_config.columns import Columns, find_column
 from contract.analysis_config.json_object import Mistakes
+from contract.analysis_config.other_methods import log_other_methods
 from contract.datasets.request import DatasetRequest
 from contract.settings import Settings
 
@@ -108,9 +109,7 @@ def _stages(
                 "predicted_label, give their file in predicted_label_dataset_uri, say which model to ask in "
                 "predictor.endpoint_name or the setting model, or leave post_training_bias out"
             )
-        ignored = [name for name in ("shap", "pdp", "report") if getattr(methods, name) is not None]
-        if ignored:
-            _log.info("methods.%s of the configuration is not for this job", " and methods.".join(ignored))
+        log_other_methods(config, ("shap", "pdp", "report"), _log)
         return methods.pre_training_bias, methods.post_training_bias
     if not columns.has_predictions:
         _log.warning(

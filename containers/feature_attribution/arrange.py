@@ -11,6 +11,7 @@ from contract.analysis_config.arrange import arrange_dataset
 from contract.analysis_config.columns import Columns, find_column
 from contract.analysis_config.first_rows import column_names
 from contract.analysis_config.json_object import Mistakes
+from contract.analysis_config.other_methods import log_other_methods
 from contract.datasets.format import DatasetFormat
 from contract.datasets.request import DatasetRequest
 from contract.errors import ConfigurationError
@@ -67,13 +68,7 @@ def arrange_attribution(
     request, columns = _dataset(settings, config, request, mistakes)
     wanted = _wanted(config, columns, mistakes)
     mistakes.stop_if_any()
-    ignored = [
-        name
-        for name in ("pre_training_bias", "post_training_bias", "pdp", "report")
-        if config.methods is not None and getattr(config.methods, name) is not None
-    ]
-    if ignored:
-        _log.info("methods.%s of the configuration is not for this job", " and methods.".join(ignored))
+    log_other_methods(config, ("pre_training_bias", "post_training_bias", "pdp", "report"), _log)
     return request, wanted
 
 
@@ -109,14 +104,7 @@ def _scripted(
     settings: Settings, config: AnalysisConfig, request: DatasetRequest, mistakes: Mistakes
 ) -> tuple[DatasetRequest, Columns]:
     """Arrange records whose columns a user's script names."""
-    form = settings.dataset_format
-    if "dataset_format" not in settings.given:
-        kind = {"text/csv": "csv", "application/x-parquet": "parquet"}.get(config.dataset_type or "", "json")
-        form = DatasetFormat("csv", header=not config.headers) if kind == "csv" else DatasetFormat("json")
-        if kind == "parquet":
-            form = DatasetFormat("parquet")
-        if config.dataset_type in (None, "application/sagemakercapturejson"):
-            form = DatasetFormat("sagemakerCaptureJson", capture_indices=("endpointInput",))
+    form = settings.dataset_format if "dataset_format" in settings.given else _format_of(config)
     source = config.dataset_uri or settings.dataset_source
     request = replace(
         request, source=source, format=form, text_only=False, column_names=config.headers or None
@@ -130,6 +118,19 @@ def _scripted(
     return request, Columns(
         names, label=label, predicted_label=find(config.predicted_label, "predicted_label")
     )
+
+
+def _format_of(config: AnalysisConfig) -> DatasetFormat:
+    """Return how the data is read by what the configuration says of it; nothing: captures."""
+    match config.dataset_type:
+        case None | "application/sagemakercapturejson":
+            return DatasetFormat("sagemakerCaptureJson", capture_indices=("endpointInput",))
+        case "text/csv":
+            return DatasetFormat("csv", header=not config.headers)
+        case "application/x-parquet":
+            return DatasetFormat("parquet")
+        case _:
+            return DatasetFormat("json")
 
 
 def _wanted(config: AnalysisConfig, columns: Columns, mistakes: Mistakes) -> Wanted:

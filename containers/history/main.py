@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import contract
+from containers.command_line import new_parser
 from contract.errors import ConfigurationError, MonitorError, OutputError
 from contract.history.selection import Selection
 
@@ -46,14 +46,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="monitor-history",
-        description="Look at the runs that jobs with history_path have left behind.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+    parser = new_parser(
+        "monitor-history",
+        "Look at the runs that jobs with history_path have left behind.",
+        _EPILOG,
     )
-    parser.add_argument("--version", action="version", version=f"monitor-history {contract.__version__}")
     actions = parser.add_subparsers(required=True, metavar="ACTION")
     for name, action, help_text in (
         ("list", _list, "one line per run"),

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import contract
+from containers.command_line import new_parser
 from contract.errors import ConfigurationError, MonitorError
 from contract.schedules import airflow, argo, compose, kubernetes, sagemaker
 from contract.schedules.describe import ask_service, combine, parse_documents
@@ -51,15 +51,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="import-schedule",
-        description="Write what a monitoring schedule of SageMaker did as a manifest of any orchestrator.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+    parser = new_parser(
+        "import-schedule",
+        "Write what a monitoring schedule of SageMaker did as a manifest of any orchestrator.",
+        _EPILOG,
     )
     defaults = Options()
-    parser.add_argument("--version", action="version", version=f"import-schedule {contract.__version__}")
     parser.add_argument("--to", required=True, choices=tuple(WRITERS), help="whom to write for")
     parser.add_argument("files", nargs="*", metavar="FILE", help="descriptions as JSON; none: stdin")
     parser.add_argument(

@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-import contract
+from containers.command_line import new_parser
 from contract.checklist import Line, print_checklist
 from contract.console import run_command
 from contract.monitor import Monitor
@@ -57,14 +57,11 @@ def _monitor_of(analysis_type: str) -> str | None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="monitor-validate",
-        description="Check the whole set-up of a monitor, say how to mend what is wrong, and write nothing.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+    parser = new_parser(
+        "monitor-validate",
+        "Check the whole set-up of a monitor, say how to mend what is wrong, and write nothing.",
+        _EPILOG,
     )
-    parser.add_argument("--version", action="version", version=f"monitor-validate {contract.__version__}")
     parser.add_argument(
         "--monitor", choices=tuple(MONITORS), help="what to check; default: the one analysis_type names"
     )
