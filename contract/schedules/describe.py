@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -222,7 +221,7 @@ def _inline_job(definition: dict[str, Any]) -> dict[str, Any]:
 
 
 def _kind_of_inline(kind: str, environment: Mapping[str, str]) -> str:
-    analysis = re.sub("_", "", environment.get("analysis_type", "")).casefold()
+    analysis = environment.get("analysis_type", "").replace("_", "").casefold()
     return next((name for name in TYPES if name.casefold() == analysis), kind)
 
 

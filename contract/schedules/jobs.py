@@ -14,6 +14,7 @@ from contract.schedules.cron import Cron, hours_between, translate
 from contract.schedules.describe import Description
 
 MERGE = "merge-ground-truth"
+NO_CLOUDWATCH = "Published CloudWatch metrics, which nobody collects here: see metrics_sinks."
 _OURS = re.compile(r"sagemaker-model-monitor-analyzer|sagemaker-clarify-processing")
 _LABELLED = ("model-quality", "bias")
 _CAPTURES = ("endpointInput", "endpointOutput")
@@ -128,7 +129,8 @@ def make_jobs(description: Description, options: Options) -> Jobs:
 def _steps(
     description: Description, options: Options, timing: dict[str, str], notes: list[str]
 ) -> tuple[Step, ...]:
-    image = f"{options.image_prefix}/{description.monitor}:{options.image_tag}"
+    ours = f"{options.image_prefix}/{description.monitor}:{options.image_tag}"
+    image = ours
     command: tuple[str, ...] = (f"monitor-{description.monitor}",)
     if not _OURS.search(str(description.application.get("ImageUri", ""))):
         image = str(description.application.get("ImageUri"))
@@ -156,12 +158,7 @@ def _steps(
         "output_path": merged,
     }
     return (
-        Step(
-            MERGE,
-            f"{options.image_prefix}/{description.monitor}:{options.image_tag}",
-            (MERGE,),
-            merging | timing,
-        ),
+        Step(MERGE, ours, (MERGE,), merging | timing),
         _step(
             description.monitor,
             image,
@@ -329,7 +326,7 @@ def _note_network(description: Description, notes: list[str]) -> None:
 
 def _note_environment(description: Description, notes: list[str]) -> None:
     if description.environment.get("publish_cloudwatch_metrics", "").casefold() == "enabled":
-        notes.append("Published CloudWatch metrics, which nobody collects here: see metrics_sinks.")
+        notes.append(NO_CLOUDWATCH)
 
 
 def _plain_name(name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from contract.schedules.jobs import MERGE, Jobs
+from contract.schedules.jobs import MERGE, NO_CLOUDWATCH, Jobs
 from contract.schedules.yaml_text import dump
 
 HOW = (
@@ -17,6 +17,20 @@ HOW = (
 )
 # Not what the other orchestrators need told: this one mounts and collects as the original did.
 _PLATFORM = {"publish_cloudwatch_metrics", "cloudwatch_metrics_directory"}
+_ROLE = "Role of the jobs: reads captures, labels and baselines on S3, writes reports."
+_PARAMETERS: dict[str, Any] = {
+    "Image": {"Type": "String", "Description": "Address of the image in your registry."},
+    "AlarmTopic": {
+        "Type": "String",
+        "Default": "",
+        "Description": "ARN of the SNS topic that hears of violations and failures; empty: nobody does.",
+    },
+    "RetrainingPipeline": {
+        "Type": "String",
+        "Default": "",
+        "Description": "ARN of the SageMaker pipeline that violations start; empty: none.",
+    },
+}
 
 
 def manifest(jobs: Jobs) -> str:
@@ -33,8 +47,8 @@ def manifest(jobs: Jobs) -> str:
         "Resources": _resources(jobs),
         "Outputs": {"Schedule": {"Value": {"Ref": "Schedule"}}},
     }
-    # Sentences about metrics and networks of other places do not hold here.
-    notes = [note for note in jobs.notes if "nobody collects" not in note]
+    # Here somebody does collect them.
+    notes = [note for note in jobs.notes if note != NO_CLOUDWATCH]
     return dump(document, (*notes, *HOW))
 
 
@@ -62,22 +76,6 @@ def processing_job(jobs: Jobs, image: str, role: str) -> dict[str, Any]:
         "StoppingCondition": {"MaxRuntimeInSeconds": jobs.seconds},
         **({"NetworkConfig": network} if network else {}),
     }
-
-
-_ROLE = "Role of the jobs: reads captures, labels and baselines on S3, writes reports."
-_PARAMETERS: dict[str, Any] = {
-    "Image": {"Type": "String", "Description": "Address of the image in your registry."},
-    "AlarmTopic": {
-        "Type": "String",
-        "Default": "",
-        "Description": "ARN of the SNS topic that hears of violations and failures; empty: nobody does.",
-    },
-    "RetrainingPipeline": {
-        "Type": "String",
-        "Default": "",
-        "Description": "ARN of the SageMaker pipeline that violations start; empty: none.",
-    },
-}
 
 
 def _prefix(jobs: Jobs) -> str:
