@@ -20,7 +20,7 @@ from contract.datasets.capture import may_cut
 from contract.datasets.ground_truth_index import LabelIndex, index_labels
 from contract.datasets.ground_truth_lines import hour_text
 from contract.datasets.ground_truth_merge import Merged, Target, merge_pieces, target_name
-from contract.datasets.human_review import HumanReview
+from contract.datasets.label_places import LabelPlaces
 from contract.datasets.pieces import Piece, divide
 from contract.datasets.plan import CAPTURE_SLACK
 from contract.datasets.staging import put_in_place, staging_folder
@@ -107,8 +107,7 @@ def merge(settings: Settings) -> str:
     source, labels_source = sources(settings)
     storage.prepare_output(settings.output_path)
     files = captures_to_read(source, settings.window)
-    review = HumanReview.of(settings.human_review_label_attribute, settings.human_review_id_attribute)
-    index = index_labels(labels_source, review)
+    index = index_labels(labels_source, LabelPlaces.of(settings))
     _log.info("Read %d labels in %.1f s", index.records, time.monotonic() - started)
     coverage = _merge_files(files, index, settings)
     report = coverage.report()

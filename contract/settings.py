@@ -71,6 +71,8 @@ class Settings:
     ground_truth_source: str | None
     human_review_label_attribute: str | None
     human_review_id_attribute: str | None
+    ground_truth_id_column: str | None
+    ground_truth_label_column: str | None
     workers: int | None
     dask_scheduler_address: str | None
     cluster_leader_address: str | None

@@ -12,7 +12,7 @@ from contract.datasets.capture import CaptureSplit
 from contract.datasets.format import DatasetFormat
 from contract.datasets.ground_truth_columns import LABEL
 from contract.datasets.ground_truth_lines import read_labels
-from contract.datasets.human_review import HumanReview
+from contract.datasets.label_places import LabelPlaces
 from contract.datasets.located_captures import first_sides
 from contract.datasets.locations import GROUND_TRUTH, PREFIX, RESPONSE, Location, Locations
 from contract.datasets.plan import plan_dataset
@@ -111,7 +111,7 @@ def _single_labels(request: DatasetRequest) -> bool:
     if request.ground_truth_source is None:
         return True
     files = list_files(request.ground_truth_source, "ground_truth_source")
-    first = next(read_labels(files[:1], request.human_review or HumanReview()), None)
+    first = next(read_labels(files[:1], request.label_places or LabelPlaces()), None)
     if first is None or not len(first.data):
         return True
     return first.encodings[0].as_py() == "CSV" and "," not in first.data[0].as_py()

@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 import xxhash
 
 from contract.datasets.ground_truth_lines import Hours, Labels, read_labels
-from contract.datasets.human_review import HumanReview
+from contract.datasets.label_places import LabelPlaces
 from contract.datasets.storage import SourceFile, list_files
 from contract.scratch import scratch_folder
 
@@ -117,15 +117,15 @@ def hash_ids(ids: pa.StringArray) -> tuple[Words, Words]:
     return halves[:, 0].astype(np.uint64), halves[:, 1].astype(np.uint64)
 
 
-def index_labels(source: str, review: HumanReview | None = None, *, memory: int | None = None) -> LabelIndex:
+def index_labels(source: str, places: LabelPlaces | None = None, *, memory: int | None = None) -> LabelIndex:
     """Read all labels below a folder.
 
     Parameters
     ----------
     source
         Local file or folder, or ``s3://bucket/prefix``.
-    review
-        Where answers of human reviewers hold the label.
+    places
+        Where files other than lines hold the label.
     memory
         Bytes of label files from which on the index is made on disk; default `MEMORY`.
 
@@ -136,7 +136,7 @@ def index_labels(source: str, review: HumanReview | None = None, *, memory: int 
     """
     files = list_files(source, "ground_truth_source")
     total = sum(_size(file) for file in files)
-    labels = read_labels(files, review or HumanReview())
+    labels = read_labels(files, places or LabelPlaces())
     if total <= (MEMORY if memory is None else memory):
         return _sorted_index([_hashed(part) for part in labels])
     partitions = min(_MOST_PARTITIONS, 1 << (total // _PARTITION).bit_length())
@@ -144,7 +144,7 @@ def index_labels(source: str, review: HumanReview | None = None, *, memory: int 
 
 
 def _size(file: SourceFile) -> int:
-    return file.size * (1 if file.path.endswith((".jsonl", ".json")) else _COMPRESSION)
+    return file.size * (1 if file.path.endswith((".jsonl", ".json", ".csv")) else _COMPRESSION)
 
 
 def _hashed(labels: Labels) -> pa.RecordBatch:

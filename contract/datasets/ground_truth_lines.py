@@ -2,7 +2,7 @@
 
 ``{"groundTruthData": {"data": "1", "encoding": "CSV"}, "eventMetadata": {"eventId": "..."}}``, in files
 anywhere below a folder, commonly ``yyyy/mm/dd/hh`` of the hour when the label was collected. Answers of
-human reviewers are accepted beside them (see `human_review`).
+human reviewers (see `human_review`) and tables (see `ground_truth_tables`) are accepted beside them.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import batched, groupby
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from contract.datasets.capture_lines import Line, LineBlock, line_blocks
-from contract.datasets.human_review import Answers, HumanReview, read_answers
+from contract.datasets.ground_truth_tables import is_table, read_table
+from contract.datasets.human_review import Answers, read_answers
+from contract.datasets.label_places import LabelColumns, LabelPlaces
 from contract.datasets.payload_columns import NotBulkError, read_json
 from contract.datasets.payloads import loads
 from contract.datasets.pieces import Piece
@@ -63,38 +66,31 @@ class Labels:
     hours: Hours
 
 
-def read_labels(files: Sequence[SourceFile], review: HumanReview) -> Iterator[Labels]:
+def read_labels(files: Sequence[SourceFile], places: LabelPlaces) -> Iterator[Labels]:
     """Yield the labels of files, those collected later after those collected before.
 
     Parameters
     ----------
     files
         In any order. They are read by hour folder, then by path; files outside hour folders come first.
-    review
-        Where answers of human reviewers hold the label.
+    places
+        Where files other than lines hold the label.
 
     Raises
     ------
     DatasetError
         Naming file and line of what is no label.
     """
-    lines: list[Piece] = []
-    answers: list[Answers] = []
-    for file in sorted(files, key=lambda file: (hour_number(folder_hour(file.path)), file.path)):
-        found = read_answers(file, review)
-        if found is None:
-            yield from _answers_as_labels(answers)
-            answers = []
-            lines.append(Piece(file.path))
-            continue
-        yield from _lines_as_labels(lines)
-        lines = []
-        answers += found
-        if len(answers) >= _ANSWERS_TOGETHER:
-            yield from _answers_as_labels(answers)
-            answers = []
-    yield from _lines_as_labels(lines)
-    yield from _answers_as_labels(answers)
+    ordered = sorted(files, key=lambda file: (hour_number(folder_hour(file.path)), file.path))
+    parts = (part for file in ordered for part in _parts(file, places))
+    for kind, group in groupby(parts, key=type):
+        if kind is Piece:
+            yield from _lines_as_labels(list(group))
+        elif kind is Answers:
+            yield from map(_answers_as_labels, batched(group, _ANSWERS_TOGETHER))
+        else:
+            for file in group:
+                yield from _rows_as_labels(file, places.columns)
 
 
 def hour_number(instant: datetime | None) -> int:
@@ -189,14 +185,27 @@ def _no_label(line: Line, reason: str) -> DatasetError:
     )
 
 
-def _answers_as_labels(answers: Sequence[Answers]) -> Iterator[Labels]:
-    if answers:
-        yield _labels(
-            [answer.identifier for answer in answers],
-            [answer.label for answer in answers],
-            [answer.encoding for answer in answers],
-            [hour_number(folder_hour(answer.path)) for answer in answers],
-        )
+def _parts(file: SourceFile, places: LabelPlaces) -> Sequence[Any]:
+    """Return what a file is read as: itself for a table, what reviewers answered, or lines."""
+    if is_table(file.path):
+        return [file]
+    answers = read_answers(file, places.review)
+    return [Piece(file.path)] if answers is None else answers
+
+
+def _answers_as_labels(answers: Sequence[Answers]) -> Labels:
+    return _labels(
+        [answer.identifier for answer in answers],
+        [answer.label for answer in answers],
+        [answer.encoding for answer in answers],
+        [hour_number(folder_hour(answer.path)) for answer in answers],
+    )
+
+
+def _rows_as_labels(file: SourceFile, columns: LabelColumns) -> Iterator[Labels]:
+    hour = hour_number(folder_hour(file.path))
+    for part in read_table(file, columns):
+        yield Labels(part.ids, part.data, part.encodings, np.full(len(part.ids), hour, np.int32))
 
 
 def _labels(ids: list[str], data: list[str], encodings: list[str], hours: list[int]) -> Labels:

@@ -93,7 +93,7 @@ def _joined(files: Sequence[SourceFile], request: DatasetRequest) -> tuple[Split
             "with captures; use sagemakerCaptureJson, or name the label's column with ground_truth_attribute."
         )
     request = replace(request, labels=True)
-    index = index_labels(source, request.human_review)
+    index = index_labels(source, request.label_places)
     _log.info("Read %d labels from %s, %d of them replaced later", index.records, source, index.duplicates)
     preprocessor = request.preprocessor
     if preprocessor is not None and preprocessor.kind == "record":

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import pyarrow as pa
 
 from contract.datasets.format import DatasetFormat
-from contract.datasets.human_review import HumanReview
+from contract.datasets.label_places import LabelPlaces
 from contract.datasets.window import Window
 
 if TYPE_CHECKING:
@@ -46,8 +46,8 @@ class DatasetRequest:
         Captures only: whether the labels that records carry become columns, after all others.
     ground_truth_source
         Captures only: file or folder with labels, joined with the records by id; implies `labels`.
-    human_review
-        Where labels that human reviewers gave are found in their answers.
+    label_places
+        Where labels are found in answers of human reviewers, and in tables.
     typed_labels
         Whether labels whose text is a number become numbers.
     repeated_names
@@ -72,7 +72,7 @@ class DatasetRequest:
     preprocessor: Preprocessor | None = None
     labels: bool = False
     ground_truth_source: str | None = None
-    human_review: HumanReview | None = None
+    label_places: LabelPlaces | None = None
     typed_labels: bool = False
     repeated_names: bool = False
     locations: Locations | None = None
