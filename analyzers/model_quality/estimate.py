@@ -14,6 +14,7 @@ import numpy as np
 from analyzers.model_quality.calibration import probabilities
 from analyzers.model_quality.cells import Floats
 from analyzers.model_quality.scores import ScoreHistogram
+from analyzers.sums import sum_of_products
 from contract.documents.model_quality import ModelQualityStatistics, ScoreCalibration
 
 METHOD = "confidence-based"
@@ -44,7 +45,7 @@ def estimate(
     if statistics.problem_type == "BinaryClassification":
         values = _binary(unlabelled, chances)
     else:
-        right = float(chances @ (unlabelled.positives + unlabelled.negatives))
+        right = sum_of_products(chances, unlabelled.positives + unlabelled.negatives)
         values = {"accuracy": right / rows}
     return {
         "method": METHOD,
@@ -56,7 +57,7 @@ def estimate(
 
 def _binary(unlabelled: ScoreHistogram, chances: Floats) -> dict[str, float | None]:
     predicted, rejected = unlabelled.positives * 1.0, unlabelled.negatives * 1.0
-    found, missed = float(chances @ predicted), float(chances @ rejected)
+    found, missed = sum_of_products(chances, predicted), sum_of_products(chances, rejected)
     wrong, right = float(predicted.sum()) - found, float(rejected.sum()) - missed
     return {
         "accuracy": (found + right) / (found + missed + wrong + right),
@@ -77,4 +78,4 @@ def _area(chances: Floats, rows: Floats) -> float | None:
     if pairs <= 0.0:
         return None
     below = np.cumsum(negatives) - negatives / 2.0
-    return float(positives @ below / pairs)
+    return sum_of_products(positives, below) / float(pairs)

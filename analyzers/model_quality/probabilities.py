@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analyzers.model_quality.cells import Codes, Floats
+from analyzers.sums import sum_of_products
 
 # Bins of equal width on 0..1, the last closed, for the expected calibration error.
 CALIBRATION_BINS = 10
@@ -132,4 +133,5 @@ def expected_calibration_error(counts: Floats, scores: Floats, hits: Floats) -> 
 
 def _sums_of_powers(values: Floats) -> Floats:
     squares = values * values
-    return np.array([values.sum(), squares.sum(), squares @ values, squares @ squares])
+    cubes, fourths = sum_of_products(squares, values), sum_of_products(squares, squares)
+    return np.array([values.sum(), squares.sum(), cubes, fourths])

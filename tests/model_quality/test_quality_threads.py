@@ -1,0 +1,38 @@
+"""Losses and estimates are the same however many threads BLAS has."""
+
+import os
+import subprocess
+import sys
+
+COMPUTE = """
+import numpy as np
+from analyzers.model_quality.estimate import estimate
+from analyzers.model_quality.probabilities import ProbabilitySums
+from analyzers.model_quality.scores import ScoreHistogram
+from contract.documents.model_quality import ModelQualityStatistics, ScoreCalibration
+rng = np.random.default_rng(7)
+scores = rng.random(90_000)
+hits = rng.random(90_000) < scores
+sums, unlabelled = ProbabilitySums(), ScoreHistogram()
+sums.add_binary(scores, hits)
+unlabelled.add(scores, scores >= 0.5)
+calibration = ScoreCalibration([0.0, 0.4, 1.0], [0.1, 0.3, 0.9], 1000, "positive label")
+print(sums.log_loss.tolist(), sums.brier.tolist())
+for problem in ("BinaryClassification", "MulticlassClassification"):
+    statistics = ModelQualityStatistics(problem_type=problem, item_count=0, metrics={})
+    print(estimate(statistics, unlabelled, calibration)["metrics"])
+"""
+
+
+def test_losses_and_estimates_do_not_depend_on_how_many_threads_blas_has() -> None:
+    printed = {
+        subprocess.run(
+            [sys.executable, "-c", COMPUTE],
+            env=os.environ | {"OPENBLAS_NUM_THREADS": threads, "OMP_NUM_THREADS": threads},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for threads in ("1", "2")
+    }
+    assert len(printed) == 1
