@@ -194,8 +194,8 @@ def _fitting(baselines: Any, schema: pa.Schema) -> pa.RecordBatch:
     for array, field in zip(baselines.columns, schema, strict=True):
         try:
             arrays.append(plain_values(array).cast(field.type))
-        # A value that is none of the type, "abc" or 1.5 for a whole number; a kind that never is, a list.
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            # Invalid is text that is no number, or 1.5 for a whole one; not implemented, a list for either.
             raise ConfigurationError(
                 f"The SHAP baseline's value for the feature {field.name!r} is {array.type}, which does not "
                 f"fit the rows' {field.type} ({error}); give a value of the feature's own type."

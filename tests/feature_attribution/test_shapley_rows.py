@@ -89,12 +89,13 @@ def test_tables_of_numbers_agree_with_matrices() -> None:
     np.testing.assert_allclose(found.local, same.local, atol=1e-12)
 
 
-def test_baseline_values_that_do_not_fit_are_named() -> None:
+@pytest.mark.parametrize(("value", "kind"), [("old", "string"), (3.5, "double"), ([3], "list<.*>")])
+def test_baseline_values_that_do_not_fit_are_named(value: object, kind: str) -> None:
     table = pa.RecordBatch.from_pydict({"age": [3, 4]})
     with pytest.raises(
-        ConfigurationError, match="for the feature 'age' is string, which does not fit the rows' int64"
+        ConfigurationError, match=f"for the feature 'age' is {kind}, which does not fit the rows' int64"
     ):
-        explain(lambda batch: np.zeros(len(batch)), table, pa.RecordBatch.from_pydict({"age": ["old"]}))
+        explain(lambda batch: np.zeros(len(batch)), table, pa.RecordBatch.from_pydict({"age": [value]}))
 
 
 def clustered(clusters: int, rows: int = 1200) -> tuple[pa.RecordBatch, np.ndarray]:
