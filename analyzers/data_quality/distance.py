@@ -20,6 +20,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -96,9 +97,12 @@ def share_at_or_below(distribution: Distribution, value: float) -> float:
     return float(_shares_at(distribution, np.array([value]))[0])
 
 
-def _shares_at(distribution: Distribution, points: FloatArray) -> FloatArray:
+def _shares_at(
+    distribution: Distribution, points: FloatArray, side: Literal["left", "right"] = "right"
+) -> FloatArray:
+    """Return the share of rows at or below each point; strictly below it with ``left``."""
     padded = np.concatenate([[0.0], distribution.shares])
-    return padded[np.searchsorted(distribution.values, points, side="right")]
+    return padded[np.searchsorted(distribution.values, points, side=side)]
 
 
 def bucket_distance(baseline: NumericalStatistics, current: Distribution) -> tuple[float, float] | None:
@@ -114,9 +118,8 @@ def bucket_distance(baseline: NumericalStatistics, current: Distribution) -> tup
         return None
     bounds = np.array([bucket.upper_bound for bucket in buckets[:-1]])
     shares = np.cumsum(counts)[:-1] / counts.sum()
-    padded = np.concatenate([[0.0], current.shares])
     # Buckets are open above, so a value on the bound counts as above it.
-    below = padded[np.searchsorted(current.values, bounds, side="left")]
+    below = _shares_at(current, bounds, side="left")
     difference = np.abs(shares - below)
     widest = int(np.argmax(difference))
     return float(difference[widest]), float(bounds[widest])

@@ -7,7 +7,7 @@ from analyzers.data_quality.drift import compares_drift
 from analyzers.data_quality.limits import CLASSES
 from analyzers.significance import rows_to_tell
 from analyzers.wording import listing, number
-from contract.documents.constraints import Constraints, FeatureConstraints
+from contract.documents.constraints import Constraints
 from contract.documents.statistics import Statistics
 
 
@@ -90,7 +90,7 @@ def _note_not_compared(pairs: list[FeaturePair]) -> list[str]:
         and pair.baseline is not None
         and pair.current.num_present
         and pair.baseline.num_present
-        and not _type_changed(pair.expected, pair)
+        and not _type_changed(pair)
         and not compares_drift(pair)
     ]
     if not names:
@@ -98,6 +98,6 @@ def _note_not_compared(pairs: list[FeaturePair]) -> list[str]:
     return [f"Too many distinct values, or none kept, to measure drift of: {listing(names, 10)}."]
 
 
-def _type_changed(expected: FeatureConstraints, pair: FeaturePair) -> bool:
+def _type_changed(pair: FeaturePair) -> bool:
     # Text where numbers were expected is a violation of its own.
-    return expected.inferred_type in CLASSES and pair.current.numerical is None
+    return pair.expected.inferred_type in CLASSES and pair.current.numerical is None

@@ -212,7 +212,10 @@ def _coalition_error(summary: GlobalSummary) -> Floats:
 
 
 def _mean_size_beyond(size: Floats, error: Floats) -> Floats:
-    """Return how much larger the mean size of a normal deviate is than the size of its mean."""
+    """Return how much larger the mean size of a normal deviate is than the size of its mean.
+
+    That mean size is the folded normal distribution's (Leone, Nelson & Nottingham 1961).
+    """
     ratio = np.divide(size, error, out=np.full_like(size, _FARTHEST), where=error > 0.0)
     return np.asarray(error * np.interp(ratio, *_beyond_table()), dtype=np.float64)
 
@@ -249,7 +252,8 @@ def describe(summary: GlobalSummary) -> GlobalValues:
     Notes
     -----
     Errors of means are ``s / sqrt(rows)`` with the sample standard deviation, 0 for a single row. The error
-    of a median is half the distance between the order statistics half a root of ``rows`` before and after.
+    of a median is half the distance between the order statistics half a root of ``rows`` before and after,
+    which is one standard error of its rank (Woodruff 1952).
     """
     rows = summary.rows
     values = summary.sums / rows

@@ -22,6 +22,7 @@ from analyzers.model_quality.confusion import (
 from analyzers.model_quality.intervals import Spread, area_interval, precision_interval, proportion_interval
 from analyzers.model_quality.metric_values import (
     CONSTANT,
+    FEWEST_ROWS_OF_SPREAD,
     first_values,
     put,
     put_loss,
@@ -32,6 +33,7 @@ from analyzers.model_quality.probabilities import ProbabilitySums, expected_cali
 from analyzers.model_quality.resampling import (
     INTERVAL_RESAMPLES,
     RESAMPLES,
+    SUBSAMPLES,
     cell_blocks,
     deviation,
     subsamples,
@@ -206,7 +208,7 @@ def _constant_draws(constant: Codes, draws: Floats) -> Floats:
 
 def _subsampled(counts: Codes, generator: np.random.Generator) -> Floats:
     if counts.sum() >= _MOST_SUBSAMPLED_ROWS:
-        return generator.standard_gamma(counts.astype(np.float64), size=(5, counts.size))
+        return generator.standard_gamma(counts.astype(np.float64), size=(SUBSAMPLES, counts.size))
     return subsamples(counts, generator)
 
 
@@ -225,7 +227,8 @@ def _put_scores(
     statistics.curves[ROC_CURVE] = roc_curve(points)
     statistics.curves[PR_CURVE] = precision_recall_curve(points)
     if not sound:
-        spread = _subsampled_area(histogram, generator) if statistics.item_count >= 200 else None
+        enough = statistics.item_count >= FEWEST_ROWS_OF_SPREAD
+        spread = _subsampled_area(histogram, generator) if enough else None
         statistics.metrics["auc"] = MetricValue(points.area, spread)
         return
     area, spread = cumulative(histogram, thinned=False).area, area_deviation(histogram)

@@ -8,6 +8,7 @@ import numpy as np
 
 from analyzers.model_quality.intervals import Spread, loss_interval, unexplained_interval
 from analyzers.model_quality.metric_values import first_values, put
+from analyzers.model_quality.resampling import SUBSAMPLED_SHARE, SUBSAMPLES
 from analyzers.model_quality.residuals import BUCKETS, regression_metrics, regression_spreads
 from analyzers.model_quality.summary import ModelQualitySummary, Task
 from contract.documents.model_quality import MetricValue, ModelQualityStatistics
@@ -30,9 +31,9 @@ def describe_regression(
     values = first_values(regression_metrics(residuals, np.ones((1, BUCKETS))))
     if not sound:
         used = np.flatnonzero(residuals.count)
-        weights = np.zeros((5, BUCKETS))
+        weights = np.zeros((SUBSAMPLES, BUCKETS))
         for sample in weights:
-            sample[generator.permutation(used)[: math.ceil(0.8 * used.size)]] = 1.0
+            sample[generator.permutation(used)[: math.ceil(SUBSAMPLED_SHARE * used.size)]] = 1.0
         draws = regression_metrics(residuals, weights)
         put(statistics, {name: values[name] for name in _ORIGINAL}, draws, sound=False)
         return

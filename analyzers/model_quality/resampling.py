@@ -18,6 +18,10 @@ RESAMPLES = 1000
 INTERVAL_RESAMPLES = 4_000
 TABLE_RESAMPLES = 20_000
 
+# The originals' spread: that of so many subsamples of this share of the rows.
+SUBSAMPLES = 5
+SUBSAMPLED_SHARE = 0.8
+
 # Weights drawn at most, and held at once.
 _MOST_WEIGHTS = 100_000_000
 _BLOCK_WEIGHTS = 4_000_000
@@ -40,9 +44,10 @@ def cell_blocks(counts: Codes, generator: np.random.Generator) -> list[Floats]:
 
 
 def subsamples(counts: Codes, generator: np.random.Generator) -> Floats:
-    """Return five subsamples of 80 % of the rows, drawn without replacement: the originals' spread."""
-    drawn = int(0.8 * counts.sum())
-    return generator.multivariate_hypergeometric(counts, drawn, size=5, method="marginals").astype(np.float64)
+    """Return the originals' five subsamples of 80 % of the rows, drawn without replacement."""
+    drawn = int(SUBSAMPLED_SHARE * counts.sum())
+    found = generator.multivariate_hypergeometric(counts, drawn, size=SUBSAMPLES, method="marginals")
+    return found.astype(np.float64)
 
 
 def deviation(draws: Floats) -> float | None:

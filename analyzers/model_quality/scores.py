@@ -239,8 +239,8 @@ def average_precision(positives: Floats, negatives: Floats) -> Floats:
 def average_precision_spread(histogram: ScoreHistogram) -> Spread | None:
     """Return how much the average precision varies by chance, None with a single row.
 
-    From its derivative by the weight of each row (infinitesimal jackknife): a positive moves the average by
-    its own precision and lifts that of the positives below it, a negative lowers theirs.
+    From its derivative by the weight of each row (infinitesimal jackknife, Jaeckel 1972): a positive moves
+    the average by its own precision and lifts that of the positives below it, a negative lowers theirs.
 
     Parameters
     ----------
