@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 _MOST_LISTED = 5
+_LONGEST = 60
 
 
 def percent(share: float) -> str:
@@ -31,13 +32,14 @@ def listing(names: Sequence[str], most: int = _MOST_LISTED) -> str:
     return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
 
 
-def counted(items: Iterable[tuple[str, int]], most: int = _MOST_LISTED) -> str:
+def counted(items: Iterable[tuple[str, int]]) -> str:
     """Return values with their counts, the most frequent first: ``'a' (12), 'b' (3)``."""
     ordered = sorted(items, key=lambda item: (-item[1], item[0]))
-    shown = ", ".join(f"{shorten(value)!r} ({count})" for value, count in ordered[:most])
-    return shown if len(ordered) <= most else f"{shown} and {len(ordered) - most} more"
+    shown = ", ".join(f"{shorten(value)!r} ({count})" for value, count in ordered[:_MOST_LISTED])
+    rest = len(ordered) - _MOST_LISTED
+    return shown if rest <= 0 else f"{shown} and {rest} more"
 
 
-def shorten(text: str, most: int = 60) -> str:
-    """Return `text`, cut with an ellipsis when it is longer than `most` characters."""
-    return text if len(text) <= most else f"{text[: most - 1]}…"
+def shorten(text: str) -> str:
+    """Return `text`, cut with an ellipsis when it is longer than 60 characters."""
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"

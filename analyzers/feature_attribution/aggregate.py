@@ -118,12 +118,6 @@ class GlobalValues:
         return np.hypot(np.hypot(self.coalition_error, self.inflation), self.instance_error)
 
 
-def empty(method: Aggregation, outputs: int = 0, features: int = 0) -> GlobalSummary:
-    """Return the summary of no rows: the identity of `merge`."""
-    zeros = np.zeros((outputs, features))
-    return GlobalSummary(method, 0, zeros, zeros, zeros.sum(axis=1), zeros.sum(axis=1), {}, zeros, zeros)
-
-
 def summarize(explanation: Explanation, method: Aggregation) -> GlobalSummary:
     """Return the sums over one window, whose designs no other window uses.
 

@@ -8,7 +8,6 @@ Nguyen (2005).
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,7 +58,6 @@ def cluster_baselines(
     rows: pa.RecordBatch,
     *,
     num_clusters: int | None = None,
-    categorical: Collection[str] = (),
     seed: int = 0,
 ) -> pa.RecordBatch:
     """Return the centres of clusters of the rows, in the rows' schema, largest cluster first.
@@ -67,11 +65,9 @@ def cluster_baselines(
     Parameters
     ----------
     rows
-        Features; a seeded sample of 5,000 is clustered when there are more.
+        Features; a seeded sample of 5,000 is clustered when there are more. Text and booleans are categories.
     num_clusters
         How many; None chooses from 1 to 12.
-    categorical
-        Names of number columns whose values are categories. Text and booleans always are.
     seed
         Of the sample and the first centres.
 
@@ -93,7 +89,7 @@ def cluster_baselines(
         )
     generator = np.random.default_rng([seed, rows.num_rows])
     rows = _sampled(rows, generator)
-    cells = _cells(rows, frozenset(categorical))
+    cells = _cells(rows)
     distinct = cells.distinct_rows
     if num_clusters is None:
         members = _best(cells, min(MOST_CLUSTERS, distinct), generator)
@@ -104,7 +100,7 @@ def cluster_baselines(
         )
     else:
         members, _ = _clusters(cells, num_clusters, generator)
-    return _centres(rows, members, frozenset(categorical))
+    return _centres(rows, members)
 
 
 def _sampled(rows: pa.RecordBatch, generator: np.random.Generator) -> pa.RecordBatch:
@@ -114,16 +110,15 @@ def _sampled(rows: pa.RecordBatch, generator: np.random.Generator) -> pa.RecordB
     return rows.take(pa.array(chosen))
 
 
-def is_categorical(field: pa.Field, categorical: Collection[str] = ()) -> bool:
+def _is_categorical(field: pa.Field) -> bool:
     """Return whether a column's values are compared by equality alone."""
-    kind = field.type
-    return field.name in categorical or not (pa.types.is_integer(kind) or pa.types.is_floating(kind))
+    return not (pa.types.is_integer(field.type) or pa.types.is_floating(field.type))
 
 
-def _cells(rows: pa.RecordBatch, categorical: frozenset[str]) -> _Cells:
+def _cells(rows: pa.RecordBatch) -> _Cells:
     numbers, categories = [], []
     for field, column in zip(rows.schema, rows.columns, strict=True):
-        if is_categorical(field, categorical):
+        if _is_categorical(field):
             categories.append(value_codes(column))
             continue
         values = np.array(column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False))
@@ -215,12 +210,12 @@ def _means(cells: _Cells, members: NDArray[np.int64], count: int) -> tuple[Float
     return numbers, categories
 
 
-def _centres(rows: pa.RecordBatch, members: NDArray[np.int64], categorical: frozenset[str]) -> pa.RecordBatch:
+def _centres(rows: pa.RecordBatch, members: NDArray[np.int64]) -> pa.RecordBatch:
     """Return the centres in the units and types of the rows, the largest cluster first."""
     sizes = np.bincount(members)
     arrays = []
     for field, column in zip(rows.schema, rows.columns, strict=True):
-        centre = _mode if is_categorical(field, categorical) else _mean
+        centre = _mode if _is_categorical(field) else _mean
         values = [centre(column.filter(pa.array(members == cluster))) for cluster in np.argsort(-sizes)]
         kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
         arrays.append(pa.array(values, kind).cast(field.type))

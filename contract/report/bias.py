@@ -36,6 +36,7 @@ _FIRST = (
     "CI",
     "FT",
 )
+_MOST_SENTENCES = 4
 _ADVICE = (
     "look at the groups' counts below first: few rows move these numbers a lot. If the gap is real, find "
     "which feature carries it (feature attribution), and talk to whoever answers for the decision before "
@@ -258,11 +259,7 @@ def _meaning(name: str, metrics: Mapping[str, Mapping[str, Any]]) -> str:
     return f"{short(meaning)} ({name})" if meaning else name
 
 
-def _sentences(
-    found: list[Violation],
-    then: Mapping[str, Mapping[str, Any]],
-    most: int = 4,
-) -> Iterator[str]:
+def _sentences(found: list[Violation], then: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     """Yield what is said of the metrics, each fact once: several metrics are of the same counts."""
     said: set[str] = set()
     for violation in found:
@@ -271,7 +268,7 @@ def _sentences(
         if text in said:
             continue
         said.add(text)
-        if len(said) > most:
+        if len(said) > _MOST_SENTENCES:
             break
         numbers = ""
         if match:

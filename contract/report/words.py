@@ -27,15 +27,15 @@ def number(value: Any, digits: int = 4) -> str:
     return text.replace("-", "−", 1) if value < 0 else text
 
 
-def percent(value: Any, digits: int = 3) -> str:
-    """Return a share as percent; a dash where there is none."""
+def percent(value: Any) -> str:
+    """Return a share as percent with three significant digits; a dash where there is none."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return "–"
     hundredfold = value * 100.0
     # As many digits as tell a share from none and from all.
     if 99.0 < hundredfold < 100.0:
         return f"{math.floor(hundredfold * 100.0) / 100.0:g} %"
-    return f"{number(hundredfold, digits)} %"
+    return f"{number(hundredfold, 3)} %"
 
 
 def count(value: int) -> str:
@@ -43,9 +43,9 @@ def count(value: int) -> str:
     return f"{value:,}"
 
 
-def several(amount: int, noun: str, plural: str | None = None) -> str:
+def several(amount: int, noun: str) -> str:
     """Return an amount with its noun, as in ``1 row`` and ``2 rows``."""
-    return f"{count(amount)} {noun if amount == 1 else plural or noun + 's'}"
+    return f"{count(amount)} {noun if amount == 1 else noun + 's'}"
 
 
 def short(text: str, longest: int = _LONGEST) -> str:

@@ -20,8 +20,9 @@ METHODS: tuple[aggregate.Aggregation, ...] = ("mean_abs", "median", "mean_sq")
 
 
 def windows(rows: int = WINDOW_ROWS + 300, budget: int = 40) -> list[Explanation]:
-    given = shapley_models.draw(10, rows)
-    return list(explain_windows(shapley_models.logistic(10), given, given[:1], Sampling(num_samples=budget)))
+    given = shapley_models.draw(10, max(1, rows))
+    model, sampling = shapley_models.logistic(10), Sampling(num_samples=budget)
+    return list(explain_windows(model, given[:rows], given[:1], sampling))
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -43,7 +44,8 @@ def test_values_are_those_of_the_guide(method: aggregate.Aggregation) -> None:
 @pytest.mark.parametrize("method", METHODS)
 def test_empty_is_the_identity_and_merging_is_associative(method: aggregate.Aggregation) -> None:
     first, second = (aggregate.summarize(part, method) for part in windows())
-    nothing = aggregate.empty(method)
+    nothing = aggregate.summarize(windows(rows=0)[0], method)
+    assert nothing.rows == 0
     for one, other in (
         (aggregate.merge(nothing, first), first),
         (aggregate.merge(first, nothing), first),
