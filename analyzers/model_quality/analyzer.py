@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
-from analyzers.model_quality.cells import normalise_label
+from analyzers.labels import normalise_label
 from analyzers.model_quality.check import check
 from analyzers.model_quality.columns import Attributes
 from analyzers.model_quality.describe import Evidence, describe

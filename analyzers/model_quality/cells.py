@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,14 +9,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from analyzers.labels import normalise_label, number_label
+
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
 
 MISSING = -1
 
-# Texts that are the same number are the same label; those with leading zeros are codes, not numbers.
-_NUMBER = re.compile(r"[+-]?(?:0|[1-9]\d*)(?:\.\d*)?(?:[eE][+-]?\d+)?")
-_EXACT_INTEGERS = 1 << 53
 _MISSING_TEXTS = frozenset(("", "nan", "null", "none"))
 
 
@@ -39,27 +37,6 @@ class NumberCells:
     values: Floats
     unusable: int = 0
     example: str = ""
-
-
-def normalise_label(text: str) -> str:
-    """Return the label a text stands for: `` 1``, ``1``, ``1.0`` and ``1e0`` are all ``1``.
-
-    Surrounding blanks go, numbers take their shortest form, ``True`` and ``FALSE`` become lower case.
-    """
-    text = text.strip()
-    if _NUMBER.fullmatch(text):
-        return _number_text(text)
-    lower = text.lower()
-    return lower if lower in ("true", "false") else text
-
-
-def _number_text(text: str) -> str:
-    if text.lstrip("+-").isdigit():
-        return str(int(text))
-    value = float(text)
-    if value.is_integer() and abs(value) < _EXACT_INTEGERS:
-        return str(int(value))
-    return repr(value)
 
 
 def read_labels(array: pa.Array, *, binary: bool) -> LabelCells:
@@ -94,8 +71,7 @@ def _label_text(value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, float):
-        exact = value.is_integer() and abs(value) < _EXACT_INTEGERS
-        return str(int(value)) if exact else repr(value)
+        return number_label(value)
     return normalise_label(str(value))
 
 

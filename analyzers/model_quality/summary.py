@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from analyzers.labels import normalise_label
 from analyzers.model_quality.cells import (
     MISSING,
     Floats,
     LabelCells,
     NumberCells,
-    normalise_label,
     read_labels,
     read_numbers,
 )

@@ -104,7 +104,7 @@ def add_selection(parser: argparse._ActionsContainer) -> None:
     parser.add_argument("--last", metavar="NUMBER", type=int, help="only the latest so many")
 
 
-def history_of(given: argparse.Namespace) -> str:
+def _history_of(given: argparse.Namespace) -> str:
     """Return where the history is.
 
     Raises
@@ -156,7 +156,7 @@ def _list(given: argparse.Namespace) -> None:
     from contract.history.read import read_runs
     from contract.history.tables import list_runs
 
-    runs = read_runs(history_of(given), selection_of(given))
+    runs = read_runs(_history_of(given), selection_of(given))
     if not runs:
         print("No run is as asked for.", file=sys.stderr)
         return
@@ -167,7 +167,7 @@ def _show(given: argparse.Namespace) -> None:
     from contract.history.read import run_named
     from contract.history.tables import describe_run
 
-    for line in describe_run(run_named(history_of(given), given.run)):
+    for line in describe_run(run_named(_history_of(given), given.run)):
         print(line)
 
 
@@ -175,7 +175,7 @@ def _export(given: argparse.Namespace) -> None:
     from contract.history.read import read_runs
     from contract.history.tables import TABLES, to_csv, to_json_lines, to_parquet
 
-    runs = read_runs(history_of(given), selection_of(given))
+    runs = read_runs(_history_of(given), selection_of(given))
     if given.format == "jsonl":
         content = to_json_lines(runs)
     else:
@@ -210,7 +210,7 @@ def _compact(given: argparse.Namespace) -> None:
     from contract.history.compact import compact
 
     older_than: timedelta = parse_duration("--older-than", given.older_than, "P1D")
-    done = compact(history_of(given), older_than=older_than)
+    done = compact(_history_of(given), older_than=older_than)
     print(f"Put {done.runs} runs from {done.files_before} files into {done.files_after}.")
 
 

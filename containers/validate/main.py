@@ -38,8 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     given, others = _parser().parse_known_args(arguments)
-    # Variables of the contract are lower-case.
-    name = given.monitor or _monitor_of(dict(os.environ).get("analysis_type", ""))
+    analysis = os.environ.get("analysis_type", "")  # noqa: SIM112 - the contract's variables are lower-case
+    name = given.monitor or _monitor_of(analysis)
     if name is None:
         line = Line("FAIL", f"nothing says what to check; give --monitor, one of {', '.join(MONITORS)}.")
         return print_checklist([line], sys.stdout)

@@ -65,16 +65,16 @@ def _estimate(label: Mapping[str, Any], name: str) -> list[float | None] | None:
     return estimate(value, (value - _TWO_SIDED * error, value + _TWO_SIDED * error))
 
 
-def _chart(label: str, now: Mapping[str, Any], then: Mapping[str, Any], most: int = _MOST_BARS) -> Chart:
+def _chart(label: str, now: Mapping[str, Any], then: Mapping[str, Any]) -> Chart:
     current, before = _values(now), _values(then)
     names = sorted(
         {**current, **before}, key=lambda name: -max(current.get(name, 0.0), before.get(name, 0.0))
     )
     items = [
         {"label": short(name, 48), "now": _estimate(now, name), "then": _estimate(then, name)}
-        for name in names[:most]
+        for name in names[:_MOST_BARS]
     ]
-    more = f", the {most} largest of {count(len(names))}" if len(names) > most else ""
+    more = f", the {_MOST_BARS} largest of {count(len(names))}" if len(names) > _MOST_BARS else ""
     return magnitudes(f"Attribution for {short(label, 60)}{more}", items)
 
 

@@ -19,8 +19,9 @@ from quality_tables import (
     regression_analyzer,
 )
 
+from analyzers.labels import normalise_label
 from analyzers.model_quality.analyzer import ModelQualityAnalyzer
-from analyzers.model_quality.cells import normalise_label, read_labels, read_numbers
+from analyzers.model_quality.cells import read_labels, read_numbers
 from contract.documents.model_quality import MODEL_QUALITY
 from contract.errors import ConfigurationError, DatasetError
 
