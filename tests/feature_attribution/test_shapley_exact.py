@@ -105,7 +105,7 @@ def test_every_output_is_explained() -> None:
     found = explain(model, rows[1:], rows[:1])
     assert found.local.shape == (3, 3, 6)
     for output in range(3):
-        expected = shapley_models.enumerated(lambda given: model(given)[:, output], rows[1:], rows[0])  # noqa: B023 called at once
+        expected = shapley_models.enumerated(lambda given: model(given)[:, output], rows[1:], rows[0])  # noqa: B023 - called at once
         np.testing.assert_allclose(found.local[:, output], expected, atol=1e-12)
 
 
