@@ -134,7 +134,7 @@ def _memory_sampled(root: int) -> Iterator[list[int]]:
 def _tree(root: int) -> Iterator[int]:
     yield root
     with contextlib.suppress(OSError):  # a process or thread that ended meanwhile
-        for thread in os.listdir(f"/proc/{root}/task"):  # noqa: PTH208 several times faster than pathlib
+        for thread in os.listdir(f"/proc/{root}/task"):  # noqa: PTH208 - several times faster than pathlib
             for child in _read(f"/proc/{root}/task/{thread}/children").split():
                 yield from _tree(int(child))
 
@@ -146,7 +146,7 @@ def _resident_bytes(process: int) -> int:
 
 def _read(path: str) -> bytes:
     try:
-        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 several times faster than pathlib
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - several times faster than pathlib
             return file.read()
     except OSError:
         return b""

@@ -121,7 +121,7 @@ def _append(
     settings: Settings, run: Run, material: list[tuple[str, Callable[[], bytes]]]
 ) -> tuple[Undelivered, ...]:
     history = settings.history_path
-    assert history is not None  # noqa: S101 for mypy: asked for only where there is one
+    assert history is not None  # noqa: S101 - for mypy: asked for only where there is one
     record = folder.compress(orjson.dumps(run_to_json(run)) + b"\n")
 
     def send(seconds: float) -> None:

@@ -117,7 +117,7 @@ def _deliver(parcel: Parcel, timeout: float, deadline: float, pause: float) -> s
             seconds = time.monotonic() - started
             _log.info("Delivered %s to %s in %.1f s", parcel.content, parcel.address, seconds)
             return None
-        wait = min(pause, _LONGEST_PAUSE) * random.uniform(0.5, 1.0)  # noqa: S311 spreads load, guards nothing
+        wait = min(pause, _LONGEST_PAUSE) * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
         wait = max(wait, failure.pause or 0.0)
         last = attempt == _ATTEMPTS or time.monotonic() + wait >= deadline
         if last or not failure.again:

@@ -45,7 +45,7 @@ def main() -> int:
         ]
         for step in steps:
             say(f"+ {shlex.join(step)}")
-            done = subprocess.run(step, check=False)  # noqa: S603 the operator's own commands
+            done = subprocess.run(step, check=False)  # noqa: S603 - the operator's own commands
             if done.returncode:
                 return done.returncode
     return 0

@@ -35,7 +35,7 @@ PATIENCE = 10.0
 log = logging.getLogger("retraining")
 
 
-class Refused(Exception):  # noqa: N818 it is an answer, not a fault
+class Refused(Exception):  # noqa: N818 - it is an answer, not a fault
     """A request that is answered with a status and a sentence."""
 
     def __init__(self, status: int, text: str) -> None:
@@ -96,7 +96,7 @@ class Pipelines:
         log.info("Event %s about %s: starting %s", event_id, subject, " ".join(self.command))
         try:
             with file.with_suffix(".log").open("wb") as output:
-                done = subprocess.run(  # noqa: S603 the command is the operator's, the event only names a file
+                done = subprocess.run(  # noqa: S603 - the command is the operator's, the event only names a file
                     [*self.command, str(file)], stdout=output, stderr=subprocess.STDOUT, check=False
                 )
             log.info("Event %s: the pipeline ended with exit code %d", event_id, done.returncode)
@@ -170,7 +170,7 @@ def make_server(host: str, port: int, pipelines: Pipelines, token: str | None) -
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 the base class's name
+        def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 - the base class's name
             log.debug(format, *arguments)
 
     return ThreadingHTTPServer((host, port), Handler)
