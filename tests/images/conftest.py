@@ -17,7 +17,9 @@ from image_runner import (
     DOCKER,
     FEATURE_ATTRIBUTION,
     IMAGES,
+    INPUT,
     MODEL_QUALITY,
+    REPORTING,
     ImageRun,
     call,
     run_image,
@@ -59,8 +61,7 @@ def baseline(tmp_path_factory: pytest.TempPathFactory) -> ImageRun:
         mounts={"/data": write_baseline(folder / "data")},
         dataset_source="/data",
         dataset_format=CSV_WITH_HEADER,
-        output_path="/output",
-        output_message_file="/output/message",
+        **REPORTING,
     )
 
 
@@ -80,8 +81,7 @@ def model_baseline(tmp_path_factory: pytest.TempPathFactory) -> ImageRun:
         inference_attribute="prediction",
         probability_attribute="probability",
         ground_truth_attribute="label",
-        output_path="/output",
-        output_message_file="/output/message",
+        **REPORTING,
     )
 
 
@@ -93,8 +93,8 @@ def bias_baseline(tmp_path_factory: pytest.TempPathFactory) -> ImageRun:
         folder,
         image=BIAS,
         mounts={
-            "/opt/ml/processing/input/config": write_config(folder / "config"),
-            "/opt/ml/processing/input/data": write_bias_baseline(folder / "data"),
+            f"{INPUT}/config": write_config(folder / "config"),
+            f"{INPUT}/data": write_bias_baseline(folder / "data"),
         },
         output_at="/opt/ml/processing/output",
     )
@@ -128,8 +128,8 @@ def explained(tmp_path_factory: pytest.TempPathFactory, boosted_trees: tuple[Pat
         folder,
         image=FEATURE_ATTRIBUTION,
         mounts={
-            "/opt/ml/processing/input/config": write_config(folder / "config", CONFIG),
-            "/opt/ml/processing/input/data": write_rows(folder / "data", draw(2)),
+            f"{INPUT}/config": write_config(folder / "config", CONFIG),
+            f"{INPUT}/data": write_rows(folder / "data", draw(2)),
             "/model": boosted_trees[0],
         },
         output_at="/opt/ml/processing/output",

@@ -21,6 +21,14 @@ DATA_QUALITY, MODEL_QUALITY, BIAS, FEATURE_ATTRIBUTION = (
 )
 IMAGES = dict(zip(NAMES, (DATA_QUALITY, MODEL_QUALITY, BIAS, FEATURE_ATTRIBUTION), strict=True))
 CSV_WITH_HEADER = '{"csv":{"header":true}}'
+# Where Clarify's images find their configuration and data, told nothing.
+INPUT = "/opt/ml/processing/input"
+# Where a job leaves its results, and where a monitoring job finds its baseline.
+REPORTING = {"output_path": "/output", "output_message_file": "/output/message"}
+COMPARED = {
+    "baseline_constraints": "/baseline/constraints.json",
+    "baseline_statistics": "/baseline/statistics.json",
+}
 SOMEBODY = "12345:0"
 
 LOCKED_DOWN = ("--read-only", "--network", "none", "--cap-drop", "ALL", "--security-opt", "no-new-privileges")
@@ -83,6 +91,21 @@ def run_image(
         command += ["--env", f"{name}={value}"]
     result = call(*command, image, *arguments)
     return ImageRun(result.returncode, result.stdout, result.stderr, output)
+
+
+def assert_refused(run: ImageRun, *parts: str) -> None:
+    """Assert that a job ended as a user's mistake must: nothing but a message, which says `parts`."""
+    assert run.exit_code == 2, run.log
+    assert run.files == ["message"]
+    for part in parts:
+        assert part in run.message
+    assert len(run.message.encode()) <= 1024
+    assert "Traceback" not in run.log
+
+
+def capture_format(*sides: str) -> str:
+    """Return the dataset_format of captures of which these sides are read."""
+    return json.dumps({"sagemakerCaptureJson": {"captureIndexNames": sides}})
 
 
 def shared_folder(folder: Path) -> Path:

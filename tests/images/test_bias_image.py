@@ -18,11 +18,20 @@ from bias_data import (
     write_config,
 )
 from captured_predictions import write_captures
-from image_runner import BIAS, ImageRun, run_image, shared_folder
+from image_runner import (
+    BIAS,
+    COMPARED,
+    INPUT,
+    REPORTING,
+    ImageRun,
+    assert_refused,
+    capture_format,
+    run_image,
+    shared_folder,
+)
 
 DOCUMENTS = ["analysis.json", "constraints.json", "report.html", "statistics.json"]
-INPUT = "/opt/ml/processing/input"
-CAPTURES = '{"sagemakerCaptureJson":{"captureIndexNames":["endpointOutput","endpointInput"]}}'
+CAPTURES = capture_format("endpointOutput", "endpointInput")
 
 
 def monitor(folder: Path, bias_baseline: ImageRun, **variables: str) -> ImageRun:
@@ -42,10 +51,8 @@ def monitor(folder: Path, bias_baseline: ImageRun, **variables: str) -> ImageRun
         ground_truth_source="/labels",
         inference_attribute="0",
         probability_attribute="1",
-        baseline_constraints="/baseline/constraints.json",
-        baseline_statistics="/baseline/statistics.json",
-        output_path="/output",
-        output_message_file="/output/message",
+        **COMPARED,
+        **REPORTING,
         **variables,
     )
 
@@ -144,15 +151,9 @@ def test_a_facet_that_is_not_in_the_data_exits_2_and_says_so(tmp_path: Path) -> 
             f"{INPUT}/config": write_config(tmp_path / "config", config),
             f"{INPUT}/data": write_bias_baseline(tmp_path / "data"),
         },
-        output_path="/output",
-        output_message_file="/output/message",
+        **REPORTING,
     )
-    assert run.exit_code == 2, run.log
-    assert run.files == ["message"]
-    assert "'gruop'" in run.message
-    assert "did you mean group?" in run.message
-    assert len(run.message.encode()) <= 1024
-    assert "Traceback" not in run.log
+    assert_refused(run, "'gruop'", "did you mean group?")
 
 
 def test_a_missing_configuration_exits_2_and_says_where_it_belongs(tmp_path: Path) -> None:
@@ -160,11 +161,9 @@ def test_a_missing_configuration_exits_2_and_says_where_it_belongs(tmp_path: Pat
         tmp_path,
         image=BIAS,
         mounts={f"{INPUT}/data": write_bias_baseline(tmp_path / "data")},
-        output_path="/output",
-        output_message_file="/output/message",
+        **REPORTING,
     )
-    assert run.exit_code == 2, run.log
-    assert f"{INPUT}/config" in run.message
+    assert_refused(run, f"{INPUT}/config")
 
 
 def test_a_job_for_another_image_is_refused(tmp_path: Path) -> None:
@@ -172,9 +171,7 @@ def test_a_job_for_another_image_is_refused(tmp_path: Path) -> None:
         tmp_path,
         image=BIAS,
         mounts={f"{INPUT}/data": write_captures(tmp_path / "data", BASELINE)},
-        output_path="/output",
-        output_message_file="/output/message",
+        **REPORTING,
         analysis_type="MODEL_QUALITY",
     )
-    assert run.exit_code == 2, run.log
-    assert "analysis_type is 'MODEL_QUALITY'" in run.message
+    assert_refused(run, "analysis_type is 'MODEL_QUALITY'")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from image_data import FEATURES, ROWS, write_baseline, write_window
-from image_runner import CSV_WITH_HEADER, ImageRun, run_image
+from image_runner import COMPARED, CSV_WITH_HEADER, INPUT, REPORTING, ImageRun, assert_refused, run_image
 
 DOCUMENTS = ["constraints.json", "report.html", "statistics.json"]
 
@@ -26,10 +26,8 @@ def monitor(folder: Path, baseline: ImageRun, **variables: str) -> ImageRun:
         mounts={"/data": write_window(folder / "data"), "/baseline": baseline.output},
         dataset_source="/data",
         dataset_format=CSV_WITH_HEADER,
-        baseline_constraints="/baseline/constraints.json",
-        baseline_statistics="/baseline/statistics.json",
-        output_path="/output",
-        output_message_file="/output/message",
+        **COMPARED,
+        **REPORTING,
         **variables,
     )
 
@@ -71,15 +69,9 @@ def test_wrong_variable_exits_2_and_says_so(tmp_path: Path) -> None:
         mounts={"/data": write_baseline(tmp_path / "data")},
         dataset_source="/data",
         dataset_format='{"csv":{"haeder":true}}',
-        output_path="/output",
-        output_message_file="/output/message",
+        **REPORTING,
     )
-    assert run.exit_code == 2, run.log
-    assert run.files == ["message"]
-    assert "dataset_format" in run.message
-    assert "header" in run.message
-    assert len(run.message.encode()) <= 1024
-    assert "Traceback" not in run.log
+    assert_refused(run, "dataset_format", "header")
 
 
 def test_missing_source_exits_2_and_names_it(tmp_path: Path) -> None:
@@ -87,11 +79,9 @@ def test_missing_source_exits_2_and_names_it(tmp_path: Path) -> None:
         tmp_path,
         dataset_source="/nowhere",
         dataset_format=CSV_WITH_HEADER,
-        output_path="/output",
-        output_message_file="/output/message",
+        **REPORTING,
     )
-    assert run.exit_code == 2, run.log
-    assert "/nowhere" in run.message
+    assert_refused(run, "/nowhere")
 
 
 def test_many_splits_without_a_temporary_directory(tmp_path: Path) -> None:
@@ -133,9 +123,9 @@ def test_root_with_the_default_paths(tmp_path: Path) -> None:
     # As SageMaker starts it: root, and nothing but the environment says where things are.
     run = run_image(
         tmp_path,
-        mounts={"/opt/ml/processing/input/baseline_dataset_input": write_baseline(tmp_path / "data")},
+        mounts={f"{INPUT}/baseline_dataset_input": write_baseline(tmp_path / "data")},
         user=None,
-        dataset_source="/opt/ml/processing/input/baseline_dataset_input",
+        dataset_source=f"{INPUT}/baseline_dataset_input",
         dataset_format=CSV_WITH_HEADER,
         output_path="/output",
         publish_cloudwatch_metrics="Disabled",

@@ -10,11 +10,18 @@ import numpy as np
 import pytest
 from attribution_data import CONFIG, FEATURES, Predict, draw, exact, write_requests, write_rows
 from bias_data import write_config
-from image_runner import FEATURE_ATTRIBUTION, ImageRun, run_image
+from image_runner import (
+    COMPARED,
+    FEATURE_ATTRIBUTION,
+    INPUT,
+    REPORTING,
+    ImageRun,
+    assert_refused,
+    capture_format,
+    run_image,
+)
 
 DOCUMENTS = ["analysis.json", "constraints.json", "explanations_shap", "report.html", "statistics.json"]
-INPUT = "/opt/ml/processing/input"
-CAPTURES = '{"sagemakerCaptureJson":{"captureIndexNames":["endpointInput"]}}'
 
 
 def attributions(run: ImageRun) -> dict[str, Any]:
@@ -56,12 +63,10 @@ def monitor(
         },
         analysis_config="/config",
         dataset_source="/captures",
-        dataset_format=CAPTURES,
+        dataset_format=capture_format("endpointInput"),
         model="/model/model.json",
-        baseline_constraints="/baseline/constraints.json",
-        baseline_statistics="/baseline/statistics.json",
-        output_path="/output",
-        output_message_file="/output/message",
+        **COMPARED,
+        **REPORTING,
         fail_on_violations="Enabled",
     )
 
@@ -93,11 +98,7 @@ def test_a_missing_model_file_exits_2_and_names_it(tmp_path: Path) -> None:
             f"{INPUT}/config": write_config(tmp_path / "config", CONFIG),
             f"{INPUT}/data": write_rows(tmp_path / "data", draw(2)),
         },
-        output_path="/output",
-        output_message_file="/output/message",
+        **REPORTING,
         model="/model/model.json",
     )
-    assert run.exit_code == 2, run.log
-    assert run.files == ["message"]
-    assert "/model/model.json" in run.message
-    assert "Traceback" not in run.log
+    assert_refused(run, "/model/model.json")

@@ -6,15 +6,19 @@ from pathlib import Path
 
 import pytest
 from captured_predictions import Predictions, predict, write_captures, write_labels
-from image_runner import MODEL_QUALITY, ImageRun, run_image
+from image_runner import (
+    COMPARED,
+    MODEL_QUALITY,
+    REPORTING,
+    ImageRun,
+    assert_refused,
+    capture_format,
+    run_image,
+)
 
-CAPTURES = '{"sagemakerCaptureJson":{"captureIndexNames":["endpointOutput"]}}'
+CAPTURES = capture_format("endpointOutput")
 WORSE = predict(1_500, seed=2, wrong=0.5)
-OUTPUT = {"problem_type": "BinaryClassification", "inference_attribute": "0", "probability_attribute": "1"}
-BASELINE = {
-    "baseline_constraints": "/baseline/constraints.json",
-    "baseline_statistics": "/baseline/statistics.json",
-}
+COLUMNS = {"problem_type": "BinaryClassification", "inference_attribute": "0", "probability_attribute": "1"}
 
 
 def write(folder: Path, predictions: Predictions = WORSE) -> dict[str, Path]:
@@ -43,12 +47,11 @@ def test_captures_joined_with_labels_show_the_worse_model(
         dataset_source="/captures",
         dataset_format=CAPTURES,
         ground_truth_source="/labels",
-        output_path="/output",
-        output_message_file="/output/message",
+        **REPORTING,
         fail_on_violations="Enabled",
         rules=rules,
-        **OUTPUT,
-        **BASELINE,
+        **COLUMNS,
+        **COMPARED,
     )
     assert run.exit_code == 3, run.log
     assert run.message.startswith("CompletedWithViolations: ")
@@ -64,8 +67,7 @@ def test_merge_then_analysis(tmp_path: Path) -> None:
         mounts=write(tmp_path),
         dataset_source="/captures",
         ground_truth_source="/labels",
-        output_path="/output",
-        output_message_file="/output/message",
+        **REPORTING,
     )
     assert (merged.exit_code, merged.message) == (0, ""), merged.log
     run = run_image(
@@ -75,7 +77,7 @@ def test_merge_then_analysis(tmp_path: Path) -> None:
         dataset_source="/merged",
         dataset_format=CAPTURES.replace("Capture", "Merge", 1),
         output_path="/output",
-        **OUTPUT,
+        **COLUMNS,
     )
     assert run.exit_code == 0, run.log
     metrics = run.document("statistics.json")["binary_classification_metrics"]
@@ -89,10 +91,8 @@ def test_a_job_for_another_image_is_refused(tmp_path: Path) -> None:
         mounts=write(tmp_path),
         dataset_source="/captures",
         dataset_format=CAPTURES,
-        output_path="/output",
-        output_message_file="/output/message",
+        **REPORTING,
         analysis_type="DATA_QUALITY",
-        **OUTPUT,
+        **COLUMNS,
     )
-    assert run.exit_code == 2, run.log
-    assert "analysis_type is 'DATA_QUALITY'" in run.message
+    assert_refused(run, "analysis_type is 'DATA_QUALITY'")

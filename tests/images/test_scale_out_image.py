@@ -9,18 +9,29 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from image_runner import DATA_QUALITY, DOCKER, LOCKED_DOWN, SOMEBODY, call, run_image, shared_folder
+from image_runner import (
+    DATA_QUALITY,
+    DOCKER,
+    LOCKED_DOWN,
+    REPORTING,
+    SOMEBODY,
+    call,
+    run_image,
+    shared_folder,
+)
 from sdk_local_mode import drive, listed
 from several_splits import write_rows
 
 DOCUMENTS = ("constraints.json", "statistics.json")
 SECONDS = 120.0
-# Slow enough to be interrupted.
+# Slow enough to be interrupted, and tells when.
 SCRIPT = """\
+import sys
 import time
 
 
 def preprocess_dataframe(df):
+    print("in the middle of a split", file=sys.stderr, flush=True)
     time.sleep(0.7)
     return df
 """
@@ -66,8 +77,7 @@ def start(host: str, network: str, folder: Path, data: Path, script: Path) -> No
         "dataset_source": "/data",
         "dataset_format": '{"parquet":{}}',
         "record_preprocessor_script": "/scripts/slow.py",
-        "output_path": "/output",
-        "output_message_file": "/output/message",
+        **REPORTING,
         "workers": "1",
     }
     command: list[str | Path] = [DOCKER, "run", "--detach", "--name", f"{network}-{host}"]
@@ -89,9 +99,9 @@ def test_a_container_killed_in_the_middle_is_survived(
     script.write_text(SCRIPT, encoding="utf-8")
     for host in ("algo-2", "algo-1"):
         start(host, network, tmp_path, several_splits, script)
-    log = wait_for_log(f"{network}-algo-1", "algo-2 reads 1 splits at once")
+    log = wait_for_log(f"{network}-algo-1", "algo-2 reads 1 split at once")
     assert "Read 600000 rows" not in log
-    time.sleep(1.0)  # into its first split
+    wait_for_log(f"{network}-algo-2", "in the middle of a split")
     assert call(DOCKER, "kill", f"{network}-algo-2").returncode == 0
     waited = call(DOCKER, "wait", f"{network}-algo-1")
     log = call(DOCKER, "logs", f"{network}-algo-1").stderr
@@ -102,8 +112,7 @@ def test_a_container_killed_in_the_middle_is_survived(
         mounts={"/data": several_splits},
         dataset_source="/data",
         dataset_format='{"parquet":{}}',
-        output_path="/output",
-        output_message_file="/output/message",
+        **REPORTING,
     )
     for name in DOCUMENTS:
         assert (tmp_path / "algo-1" / "output" / name).read_bytes() == (alone.output / name).read_bytes()
