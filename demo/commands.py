@@ -53,8 +53,7 @@ def baseline_command(layout: Layout) -> list[str]:
     """Return the command that profiles the training data."""
     return [
         "monitor-data-quality",
-        f"--dataset-source={layout.training}",
-        f"--dataset-format={_CSV}",
+        *_reading(layout.training, _CSV),
         *_reporting_to(layout.baseline),
     ]
 
@@ -64,11 +63,8 @@ def monitoring_command(layout: Layout, window: Window) -> list[str]:
     report = layout.report(window)
     return [
         "monitor-data-quality",
-        f"--dataset-source={layout.captures}",
-        f"--dataset-format={_INPUTS}",
-        *_during(window),
-        *_compared_with(layout.baseline),
-        *_reporting_to(report),
+        *_reading(layout.captures, _INPUTS),
+        *_monitoring(window, layout.baseline, report),
         "--publish-cloudwatch-metrics=Enabled",
         f"--cloudwatch-metrics-directory={report}",
     ]
@@ -78,8 +74,7 @@ def model_baseline_command(layout: Layout) -> list[str]:
     """Return the command that measures the model on the validation data."""
     return [
         "monitor-model-quality",
-        f"--dataset-source={layout.validation}",
-        f"--dataset-format={_CSV}",
+        *_reading(layout.validation, _CSV),
         *_MODEL,
         f"--ground-truth-attribute={LABEL}",
         *_reporting_to(layout.model_baseline),
@@ -90,12 +85,9 @@ def estimate_command(layout: Layout, window: Window) -> list[str]:
     """Return the command that estimates how good the model is in a window that has no labels yet."""
     return [
         "monitor-model-quality",
-        f"--dataset-source={layout.captures}",
-        f"--dataset-format={_ANSWERS}",
+        *_reading(layout.captures, _ANSWERS),
         *_MODEL,
-        *_during(window),
-        *_compared_with(layout.model_baseline),
-        *_reporting_to(layout.estimate(window)),
+        *_monitoring(window, layout.model_baseline, layout.estimate(window)),
     ]
 
 
@@ -113,12 +105,9 @@ def measurement_command(layout: Layout, window: Window) -> list[str]:
     """Return the command that measures how good the model was in a window, now that it has labels."""
     return [
         "monitor-model-quality",
-        f"--dataset-source={layout.merged}",
-        f"--dataset-format={_ANSWERS_WITH_LABELS}",
+        *_reading(layout.merged, _ANSWERS_WITH_LABELS),
         *_MODEL,
-        *_during(window),
-        *_compared_with(layout.model_baseline),
-        *_reporting_to(layout.measurement(window)),
+        *_monitoring(window, layout.model_baseline, layout.measurement(window)),
     ]
 
 
@@ -127,8 +116,7 @@ def bias_baseline_command(layout: Layout) -> list[str]:
     return [
         "monitor-bias",
         f"--analysis-config={layout.bias_configuration}",
-        f"--dataset-source={layout.validation}",
-        f"--dataset-format={_CSV}",
+        *_reading(layout.validation, _CSV),
         "--inference-attribute=predicted_late",
         *_reporting_to(layout.bias_baseline),
     ]
@@ -139,12 +127,9 @@ def bias_command(layout: Layout, window: Window) -> list[str]:
     return [
         "monitor-bias",
         f"--analysis-config={layout.bias_configuration}",
-        f"--dataset-source={layout.merged}",
-        f"--dataset-format={_ANSWERS_WITH_LABELS}",
+        *_reading(layout.merged, _ANSWERS_WITH_LABELS),
         f"--inference-attribute={COLUMNS.index('predicted_late')}",
-        *_during(window),
-        *_compared_with(layout.bias_baseline),
-        *_reporting_to(layout.bias(window)),
+        *_monitoring(window, layout.bias_baseline, layout.bias(window)),
     ]
 
 
@@ -152,10 +137,8 @@ def attribution_baseline_command(layout: Layout) -> list[str]:
     """Return the command that explains the model on some of the validation data."""
     return [
         "monitor-feature-attribution",
-        f"--analysis-config={layout.attribution_configuration}",
-        f"--model={layout.model}",
-        f"--dataset-source={layout.explained}",
-        f"--dataset-format={_CSV}",
+        *_explaining(layout),
+        *_reading(layout.explained, _CSV),
         *_reporting_to(layout.attribution_baseline),
     ]
 
@@ -164,14 +147,24 @@ def attribution_command(layout: Layout, window: Window) -> list[str]:
     """Return the command that explains the model in a window, and compares with the baseline."""
     return [
         "monitor-feature-attribution",
-        f"--analysis-config={layout.attribution_configuration}",
-        f"--model={layout.model}",
-        f"--dataset-source={layout.captures}",
-        f"--dataset-format={_INPUTS}",
+        *_explaining(layout),
+        *_reading(layout.captures, _INPUTS),
         *_during(window),
         f"--baseline-constraints={layout.attribution_baseline / 'constraints.json'}",
         *_reporting_to(layout.attribution(window)),
     ]
+
+
+def _reading(dataset: Path, dataset_format: str) -> list[str]:
+    return [f"--dataset-source={dataset}", f"--dataset-format={dataset_format}"]
+
+
+def _explaining(layout: Layout) -> list[str]:
+    return [f"--analysis-config={layout.attribution_configuration}", f"--model={layout.model}"]
+
+
+def _monitoring(window: Window, baseline: Path, report: Path) -> list[str]:
+    return [*_during(window), *_compared_with(baseline), *_reporting_to(report)]
 
 
 def _during(window: Window) -> list[str]:
