@@ -33,7 +33,7 @@ from contract.datasets.ground_truth_columns import (
 from contract.datasets.ground_truth_index import LabelIndex
 from contract.datasets.payload_columns import Counts, NotBulkError
 from contract.datasets.payloads import Row
-from contract.datasets.pieces import Piece, divide, label
+from contract.datasets.pieces import OfPieces, Piece, divide
 from contract.datasets.request import DatasetRequest
 from contract.datasets.storage import SourceFile, compression, open_random, reading
 from contract.datasets.window import Window, folder_overlaps
@@ -46,10 +46,9 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class CaptureSplit:
+class CaptureSplit(OfPieces):
     """Some capture files, or a byte range of one."""
 
-    pieces: tuple[Piece, ...]
     sides: tuple[str, ...]
     layout: Layout
     types: dict[str, pa.DataType] = field(default_factory=dict, hash=False)
@@ -57,11 +56,6 @@ class CaptureSplit:
     window: Window | None = None
     labels: bool = False
     index: LabelIndex | None = field(default=None, compare=False, repr=False)
-
-    @property
-    def label(self) -> str:
-        """Return the file and the range in it."""
-        return label(self.pieces)
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Yield the rows in order.

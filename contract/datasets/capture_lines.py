@@ -13,7 +13,6 @@ from contract.errors import DatasetError
 
 # Some 30,000 capture records.
 BLOCK_SIZE = 24 << 20
-_UTF8_MARK = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True)
@@ -100,7 +99,7 @@ def line_blocks(parts: Sequence[Piece], size: int = BLOCK_SIZE) -> Iterator[Line
     gathered = 0
     for piece in parts:
         for block in pieces.line_blocks(piece, size=size):
-            data = block.data.removeprefix(_UTF8_MARK) if block.offset == 0 else block.data
+            data = pieces.text_of(block)
             if not data.endswith(b"\n"):
                 data += b"\n"
             together.append(Segment(piece.path, block.offset, data))

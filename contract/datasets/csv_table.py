@@ -13,12 +13,13 @@ import pyarrow as pa
 
 from contract.datasets.csv_block import CsvColumns, learn_types, parse_csv_block, ragged_row
 from contract.datasets.pieces import (
+    UTF8_MARK,
     Block,
+    OfPieces,
     Piece,
     balanced_rows,
     divide,
     joined,
-    label,
     line_blocks,
     lines_before,
 )
@@ -40,7 +41,6 @@ from contract.datasets.storage import SourceFile, is_compressed, open_input, rea
 from contract.errors import DatasetError
 
 _SAMPLE = 1 << 20
-_UTF8_MARK = b"\xef\xbb\xbf"
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 _Types = dict[str, pa.DataType]
@@ -59,17 +59,11 @@ class CsvHead:
 
 
 @dataclass(frozen=True)
-class CsvSplit:
+class CsvSplit(OfPieces):
     """Some CSV files, or a byte range of one whose `head` was read when planning."""
 
-    pieces: tuple[Piece, ...]
     request: DatasetRequest
     head: CsvHead | None = None
-
-    @property
-    def label(self) -> str:
-        """Return the file and the range in it."""
-        return label(self.pieces)
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Yield the rows in order.
@@ -219,7 +213,7 @@ def _first_byte(path: str, data: bytes) -> int:
     """Return where the first record begins, after a byte order mark and blank lines."""
     if data.startswith(_UTF16_MARKS):
         raise DatasetError(f"{path} is UTF-16 text; save it as UTF-8.")
-    begin = len(_UTF8_MARK) if data.startswith(_UTF8_MARK) else 0
+    begin = len(UTF8_MARK) if data.startswith(UTF8_MARK) else 0
     while data[begin : begin + 1] in (b"\n", b"\r"):
         begin += 1
     return begin

@@ -17,14 +17,16 @@ from contract.datasets.flatten import flatten_batch
 from contract.datasets.json_guard import refuse_bare_null, refuse_deep_nesting
 from contract.datasets.payloads import loads
 from contract.datasets.pieces import (
+    UTF8_MARK,
     Block,
+    OfPieces,
     Piece,
     balanced_rows,
     divide,
     joined,
-    label,
     line_blocks,
     lines_before,
+    text_of,
 )
 from contract.datasets.request import DatasetRequest, excluded_positions
 from contract.datasets.rows import rows_to_batch
@@ -32,21 +34,14 @@ from contract.datasets.storage import SourceFile
 from contract.errors import DatasetError
 
 _SAMPLE = 1 << 20
-_UTF8_MARK = b"\xef\xbb\xbf"
 _BLANK = b" \t\r\n"
 
 
 @dataclass(frozen=True)
-class JsonSplit:
+class JsonSplit(OfPieces):
     """Some JSON files, or a byte range of one JSON Lines file."""
 
-    pieces: tuple[Piece, ...]
     request: DatasetRequest
-
-    @property
-    def label(self) -> str:
-        """Return the file and the range in it."""
-        return label(self.pieces)
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Yield the rows in order, nested fields flattened.
@@ -153,7 +148,7 @@ def is_document(path: str) -> bool:
         while chunk and b"\n" not in chunk:
             chunk = stream.read(len(data))
             data += chunk
-        data = data.removeprefix(_UTF8_MARK).lstrip(_BLANK)
+        data = data.removeprefix(UTF8_MARK).lstrip(_BLANK)
         is_one_line = not data.partition(b"\n")[2].strip(_BLANK) and not stream.read(1)
     if not data.startswith(b"{"):
         return bool(data.startswith(b"["))
@@ -166,7 +161,7 @@ def is_document(path: str) -> bool:
 
 def _line_batches(piece: Piece, fields: JsonFields) -> Iterator[pa.RecordBatch]:
     for block in line_blocks(piece):
-        data = block.data.removeprefix(_UTF8_MARK) if block.offset == 0 else block.data
+        data = text_of(block)
         if not data.strip(_BLANK):
             continue
         try:
@@ -206,7 +201,7 @@ def _bad_line(piece: Piece, block: Block, number: int, line: bytes, what: str) -
 
 def _document_batches(path: str) -> Iterator[pa.RecordBatch]:
     """Read a file that is an array of objects, an object with one such array, or a single object."""
-    data = storage.read_bytes(path).removeprefix(_UTF8_MARK)
+    data = storage.read_bytes(path).removeprefix(UTF8_MARK)
     try:
         document = loads(data)
     except ValueError as error:

@@ -24,10 +24,11 @@ from contract.datasets.located_capture_bulk import BulkCaptures, Kinds
 from contract.datasets.located_capture_records import CaptureFinder, json_values_of
 from contract.datasets.locations import GROUND_TRUTH, Locations, RecordRows, typed_text
 from contract.datasets.payload_columns import NotBulkError
-from contract.datasets.pieces import BATCH_ROWS, Piece, balanced_rows, divide, label
+from contract.datasets.pieces import BATCH_ROWS, OfPieces, Piece, balanced_rows, divide
 from contract.datasets.request import DatasetRequest, Split
 from contract.datasets.storage import SourceFile
 from contract.datasets.window import Window
+from contract.wording import several
 
 _TOGETHER = 1024
 # Of so many records the types of features are learnt.
@@ -39,18 +40,12 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class LocatedCaptureSplit:
+class LocatedCaptureSplit(OfPieces):
     """Some capture files, or a byte range of one."""
 
-    pieces: tuple[Piece, ...]
     locations: Locations
     window: Window | None = None
     index: LabelIndex | None = field(default=None, compare=False, repr=False)
-
-    @property
-    def label(self) -> str:
-        """Return the file and the range in it."""
-        return label(self.pieces)
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Yield the rows in order.
@@ -84,7 +79,9 @@ class LocatedCaptureSplit:
         finder.require_labels(self.label)
         if finder.undecodable:
             _log.warning(
-                "%s: %d payloads that could not be decoded count as missing", self.label, finder.undecodable
+                "%s: %s that could not be decoded, taken as missing",
+                self.label,
+                several(finder.undecodable, "payload"),
             )
 
     def _bulk(self) -> BulkCaptures | None:

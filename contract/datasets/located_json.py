@@ -17,18 +17,18 @@ from contract.datasets.payload_columns import NotBulkError
 from contract.datasets.payloads import loads
 from contract.datasets.pieces import (
     BATCH_ROWS,
+    UTF8_MARK,
     Block,
-    Piece,
+    OfPieces,
     balanced_rows,
     divide,
-    label,
     line_blocks,
     lines_before,
+    text_of,
 )
 from contract.datasets.storage import SourceFile
 from contract.errors import DatasetError
 
-_UTF8_MARK = b"\xef\xbb\xbf"
 _BLANK = b" \t\r\n"
 _KEYS_SHOWN = 8
 # Of so many lines the types of features are learnt.
@@ -36,16 +36,10 @@ _LEARNT_LINES = 100
 
 
 @dataclass(frozen=True)
-class LocatedJsonSplit:
+class LocatedJsonSplit(OfPieces):
     """Some JSON files, or a byte range of one JSON Lines file."""
 
-    pieces: tuple[Piece, ...]
     locations: Locations
-
-    @property
-    def label(self) -> str:
-        """Return the file and the range in it."""
-        return label(self.pieces)
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Yield the rows in order.
@@ -62,7 +56,7 @@ class LocatedJsonSplit:
                 yield from _exact(_document(piece.path), finder, self.locations, piece.path)
                 continue
             for block in line_blocks(piece):
-                data = block.data.removeprefix(_UTF8_MARK) if block.offset == 0 else block.data
+                data = text_of(block)
                 if not data.strip(_BLANK):
                     continue
                 batch = bulk.read(data) if bulk is not None else None
@@ -194,7 +188,7 @@ def _batch(rows: RecordRows, path: str) -> pa.RecordBatch:
 
 
 def _document(path: str) -> Iterator[tuple[Any, Callable[[], str]]]:
-    data = storage.read_bytes(path).removeprefix(_UTF8_MARK)
+    data = storage.read_bytes(path).removeprefix(UTF8_MARK)
     if not data.strip(_BLANK):
         return
     try:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from contract.datasets.flatten import flatten_batch
-from contract.datasets.pieces import BATCH_ROWS, Piece, divide, joined, label, split_size
+from contract.datasets.pieces import BATCH_ROWS, OfPieces, Piece, divide, joined, split_size
 from contract.datasets.request import DatasetRequest, excluded_positions
 from contract.datasets.storage import SourceFile, is_s3, open_random, reading
 from contract.errors import DatasetError
@@ -23,10 +23,9 @@ _ENCODED = 4.0
 
 
 @dataclass(frozen=True)
-class ParquetSplit:
+class ParquetSplit(OfPieces):
     """Some Parquet files, or row groups of one."""
 
-    pieces: tuple[Piece, ...]
     request: DatasetRequest
     row_groups: tuple[int, ...] | None = None
 
@@ -34,7 +33,7 @@ class ParquetSplit:
     def label(self) -> str:
         """Return the file and the row groups in it."""
         if self.row_groups is None:
-            return label(self.pieces)
+            return super().label
         return f"{self.pieces[0].path} row groups {self.row_groups[0]}-{self.row_groups[-1]}"
 
     def batches(self) -> Iterator[pa.RecordBatch]:

@@ -14,6 +14,7 @@ from contract.datasets.storage import SourceFile, is_s3, open_input, open_random
 SMALL = 4 << 20
 
 BLOCK_SIZE = 8 << 20
+UTF8_MARK = b"\xef\xbb\xbf"
 BATCH_ROWS = 65_536
 _LEAST_SPLIT, _LARGEST_SPLIT = 1 << 20, 48 << 20
 _SPLITS_WANTED = 16
@@ -34,6 +35,18 @@ class Piece:
     def is_whole_file(self) -> bool:
         """Return whether the piece is all of its file."""
         return self.start == 0 and self.end is None
+
+
+@dataclass(frozen=True)
+class OfPieces:
+    """What every split of files has: some files, or a byte range of one."""
+
+    pieces: tuple[Piece, ...]
+
+    @property
+    def label(self) -> str:
+        """Return the file and the range in it."""
+        return label(self.pieces)
 
 
 @dataclass(frozen=True)
@@ -126,6 +139,11 @@ def line_blocks(
             yield from _stream_blocks(piece.path, begin, size, find_cut or _after_last_newline)
         else:
             yield from _range_blocks(piece, begin, size)
+
+
+def text_of(block: Block) -> bytes:
+    """Return the lines of a block without the mark that some programs put before UTF-8."""
+    return block.data.removeprefix(UTF8_MARK) if block.offset == 0 else block.data
 
 
 def lines_before(path: str, offset: int) -> int:

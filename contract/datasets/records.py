@@ -22,7 +22,7 @@ from contract.datasets.csv_cells import CellParser, CellsError
 from contract.datasets.ground_truth_columns import LABEL, ids_of_records
 from contract.datasets.ground_truth_index import LabelIndex
 from contract.datasets.inference_record import InferenceRecord
-from contract.datasets.pieces import Piece, divide, label
+from contract.datasets.pieces import OfPieces, Piece, divide, label
 from contract.datasets.request import DatasetRequest, Split
 from contract.datasets.script_results import Gathered, UnusableResultError
 from contract.datasets.storage import SourceFile, is_s3, open_random, reading
@@ -49,20 +49,14 @@ class Place:
 
 
 @dataclass(frozen=True)
-class RecordSplit:
+class RecordSplit(OfPieces):
     """Some files, or a byte range of one, whose records pass through ``preprocess_handler``."""
 
-    pieces: tuple[Piece, ...]
     request: DatasetRequest
     preprocessor: Preprocessor
     sides: tuple[str, ...] = ()
     layout: Layout = field(default_factory=lambda: Layout(()))
     index: LabelIndex | None = field(default=None, compare=False, repr=False)
-
-    @property
-    def label(self) -> str:
-        """Return the file and the range in it."""
-        return label(self.pieces)
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Yield the rows that the script returns.
