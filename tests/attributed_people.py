@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from captures.capture_data import part, record, write
 from models.model_server import Answer, Request
 
 FEATURES = ("age", "colour", "income")
@@ -82,38 +83,18 @@ def write_csv(file: Path, rows: list[list[Any]], header: list[str] | None = None
 
 def write_captures(folder: Path, data: People, *, as_json: bool = False) -> Path:
     """Write one capture per row: the input as CSV or JSON, and an output that nobody should look at."""
-    lines = []
-    for number, row in enumerate(data.rows):
-        payload = (
-            json.dumps({"instances": [{"features": row}]}) if as_json else ",".join(map(str, row)) + "\n"
+    csv_type, json_type = {"observedContentType": "text/csv"}, {"observedContentType": "application/json"}
+    records = [
+        record(
+            part("0.5", **csv_type),
+            part(json.dumps({"instances": [{"features": row}]}), "JSON", **json_type)
+            if as_json
+            else part(",".join(map(str, row)) + "\n", **csv_type),
+            "2026-05-06T22:10:00Z",
         )
-        encoding = "JSON" if as_json else "CSV"
-        sides = {
-            "endpointInput": {
-                "observedContentType": "application/json" if as_json else "text/csv",
-                "mode": "INPUT",
-                "data": payload,
-                "encoding": encoding,
-            },
-            "endpointOutput": {
-                "observedContentType": "text/csv",
-                "mode": "OUTPUT",
-                "data": "0.5",
-                "encoding": "CSV",
-            },
-        }
-        lines.append(
-            json.dumps(
-                {
-                    "captureData": sides,
-                    "eventMetadata": {"eventId": f"call-{number}", "inferenceTime": "2026-05-06T22:10:00Z"},
-                    "eventVersion": "0",
-                }
-            )
-        )
-    file = folder / HOUR / "captures.jsonl"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        for row in data.rows
+    ]
+    write(folder / HOUR / "captures.jsonl", records)
     return folder
 
 

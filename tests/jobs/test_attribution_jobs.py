@@ -21,6 +21,7 @@ from attributed_people import (
     write_captures,
     write_csv,
 )
+from captures.capture_data import record, write
 from fixtures import ROOT
 from job_runner import Result, baseline_of
 from jobs.attribution_runs import attributions, kinds, run, table
@@ -288,23 +289,7 @@ def test_parts_of_embeddings_are_explained_with_the_real_model(tmp_path: Path) -
 
     nothing = {"embedding": [0.0] * 8, "text": "Nothing. Said"}
     columns = sorted(parts["split"](nothing))
-    captures = tmp_path / "captures.jsonl"
-    lines = [
-        {
-            "captureData": {
-                "endpointInput": {
-                    "observedContentType": "application/json",
-                    "mode": "INPUT",
-                    "data": json.dumps(request),
-                    "encoding": "JSON",
-                }
-            },
-            "eventMetadata": {"eventId": str(number), "inferenceTime": "2026-05-06T22:10:00Z"},
-            "eventVersion": "0",
-        }
-        for number, request in enumerate(requests)
-    ]
-    captures.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    captures = write(tmp_path / "captures.jsonl", [record(request=request) for request in requests])
     config = {
         "methods": {"shap": {"baseline": [parts["split"](nothing)], "save_local_shap_values": True}},
         "predictor": {"content_type": "text/csv"},

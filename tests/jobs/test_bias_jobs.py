@@ -204,7 +204,7 @@ def test_our_own_constraints_are_a_baseline_too(adult_baseline: Result, tmp_path
         assert result.violations == []
 
 
-def test_a_clarify_job_definition_needs_no_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_clarify_job_definition_needs_no_variable(tmp_path: Path) -> None:
     from contract import variables
 
     folders = {name: tmp_path / name for name in ("config", "data", "output")}
