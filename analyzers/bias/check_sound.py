@@ -33,7 +33,7 @@ from contract.documents.bias import BiasConstraints, BiasStatistics, FacetStatis
 from contract.documents.violations import Violations
 
 # Probability that a window without any change raises a violation.
-FALSE_ALARM_RATE = 0.006
+FALSE_ALARM_RATE = 0.005
 # Shares of it relative to those of other metrics: who is selected is what bias is watched for first.
 _WEIGHTS = {"DPPL": 20.0, "DI": 20.0}
 
@@ -45,7 +45,7 @@ class Comparison:
     """One metric of one group against its limit.
 
     `p_value` is the probability of a value as bad when nothing has changed; 1 where the limit is kept.
-    `test` is the same for comparisons that are one.
+    `test` is the same for comparisons that are one. Two are equal only where they are the same object.
     """
 
     test: Test
@@ -56,18 +56,13 @@ class Comparison:
     p_value: float
 
     @property
-    def weight(self) -> float:
-        """Return the weight of the test."""
-        return _weight(self.metric.name)
-
-    @property
     def is_beyond(self) -> bool:
         """Return whether the value is beyond the limit, be it by chance."""
         return self.limit.is_left(self.metric.name, self.value)
 
     def is_violated(self, level: float) -> bool:
         """Return whether chance does not explain the value, `level` being that of a weight of 1."""
-        return self.p_value < level * self.weight
+        return self.p_value < level * _weight(self.metric.name)
 
     @property
     def growth(self) -> float:
@@ -110,7 +105,11 @@ def check_sound(
     crossed = impact_findings(statistics.facets)
     return Decision(
         Violations(
-            [violation(one.facet, one.metric.name, _violation_text(one)) for one in violated],
+            [
+                violation(one.facet, one.metric.name, _violation_text(one))
+                for one in comparisons
+                if one in violated
+            ],
             {"version": "1.0"},
         ),
         (*findings, *(Finding(f"DI of {group}", text) for group, text in crossed.items())),
@@ -126,16 +125,16 @@ def _weight(name: str) -> float:
     return _WEIGHTS.get(name, 1.0)
 
 
-def _violated(groups: list[Held], comparisons: list[Comparison], rate: float, seed: int) -> list[Comparison]:
+def _violated(groups: list[Held], comparisons: list[Comparison], rate: float, seed: int) -> set[Comparison]:
     """Return what is violated, in steps: the tests left after each have the whole rate again."""
-    violated: list[Comparison] = []
+    violated: set[Comparison] = set()
     while True:
         left = [one for one in comparisons if one not in violated]
         level = _level(groups, left, {one.test for one in violated}, rate, seed)
-        found = [one for one in left if one.is_violated(level)]
+        found = {one for one in left if one.is_violated(level)}
         if not found:
-            return [one for one in comparisons if one in violated]
-        violated += found
+            return violated
+        violated |= found
 
 
 def _level(groups: list[Held], left: list[Comparison], rejected: set[Test], rate: float, seed: int) -> float:

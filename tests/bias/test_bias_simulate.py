@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from benchmarks import simulate_bias
 from benchmarks.simulate_bias import (
+    ALLOWED_RATE,
     POPULATIONS,
     Cell,
     Population,
+    best_power,
     coverage,
     describe,
     describe_rows,
@@ -33,6 +36,27 @@ def test_windows_without_change_raise_nothing(name: str, rows: int) -> None:
 def test_half_the_selection_rate_is_found(name: str) -> None:
     rates = simulate(Cell(BY_NAME[name], 20_000, 5_000, 12, seed=7, changed=True))
     assert rates["sound"].alarmed == 12
+
+
+def test_the_best_single_test_knows_no_more_than_a_known_rate_says() -> None:
+    scarce = BY_NAME["10 % positive, fair"]
+    shares = [best_power(scarce, rows, 5_000, 4_000, seed=3) for rows in (2_000, 20_000, 20_000_000)]
+    assert sorted(shares) == shares
+    # Beside so large a baseline: of 500 rows, 10 % against 5 %.
+    counts = np.arange(100)
+    fewer, as_many = stats.binom.cdf(counts - 1, 500, 0.1), stats.binom.pmf(counts, 500, 0.1)
+    rejected = np.clip((ALLOWED_RATE - fewer) / as_many, 0.0, 1.0)
+    known = float(np.sum(rejected * stats.binom.pmf(counts, 500, 0.05)))
+    assert shares[-1] == pytest.approx(known, abs=0.01)
+
+
+def test_the_best_single_test_alarms_as_often_as_it_may() -> None:
+    class Unchanged(Population):
+        def changed(self) -> Population:
+            return self
+
+    same = Unchanged("same", BY_NAME["10 % positive, fair"].cells)
+    assert best_power(same, 2_000, 5_000, 40_000, seed=3) == pytest.approx(ALLOWED_RATE, rel=0.1)
 
 
 @pytest.mark.parametrize("name", ["10 % positive, fair", "30 % positive, 60 strata"])
