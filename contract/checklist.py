@@ -30,11 +30,32 @@ class Line:
     text: str
 
 
+class NotTriedError(Exception):
+    """A dry run leaves something out on purpose; no error of a job.
+
+    Parameters
+    ----------
+    found
+        What was found in order on the way; None for nothing.
+    left_out
+        What was not tried, and why.
+    """
+
+    def __init__(self, found: str | None, left_out: str) -> None:
+        super().__init__(left_out)
+        self.found = found
+        self.left_out = left_out
+
+
 def attempt(check: Callable[[], Iterable[str]]) -> Iterator[Line]:
-    """Yield a line for each thing a check finds in order, and one for the error that ends it, if any."""
+    """Yield a line for each thing a check finds in order, and one for what ends it early, if anything."""
     try:
         for text in check():
             yield Line("ok", text)
+    except NotTriedError as end:
+        if end.found is not None:
+            yield Line("ok", end.found)
+        yield Line("skip", end.left_out)
     except MonitorError as error:
         yield Line("FAIL", error.message)
 

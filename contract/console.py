@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NoReturn
 import contract
 from contract.checklist import Line, print_checklist
 from contract.cluster.role import find_role
+from contract.endings import all_undone
 from contract.errors import MonitorError
 from contract.outcome import write_message
 from contract.process import leave_out_pandas, limit_threads
@@ -161,7 +162,8 @@ def _run_here(settings: Settings, monitor: Monitor, cluster: Cluster | None = No
     _log.info("Performing analysis with %s", settings.describe())
     started = datetime.now(UTC)
     try:
-        outcome = run(settings, monitor, cluster)
+        with all_undone():
+            outcome = run(settings, monitor, cluster)
     except MonitorError as error:
         _record_failure(settings, monitor, started, error)
         raise

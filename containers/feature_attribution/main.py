@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import sys
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from contract.console import run_command
 from contract.monitor import MakeAnalyzer, Monitor
 from contract.settings import Settings
+from contract.wording import several
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -59,15 +61,17 @@ def _make_analyzer(
     shap = wanted.shap
     baseline, notes = _baseline_rows(settings, config, request, wanted, plan)
     budget = Budget(settings.max_runtime)
+    rows = 1 if settings.validate_only else count_rows(plan, request)
     asked: list[Asking] = []
+    policy = model_policy(settings.workers or available_processors(), len(plan.splits))
     model = open_model(
         settings.model,
         wanted.predictor,
-        policy=model_policy(settings.workers or available_processors(), len(plan.splits)),
+        policy=replace(policy, start_limit=min(policy.start_limit, budget.left)),
         allow_pickled_model=settings.allow_pickled_model,
         progress=lambda done, all_rows: asked[0].log(done) if asked else None,
+        start=not settings.validate_only and rows != 0 and bool(plan.splits),
     )
-    rows = 1 if settings.validate_only else count_rows(plan, request)
     asked.append(Asking(model, budget, rows))
     sampling = Sampling(shap.num_samples, shap.use_logit, shap.seed or 0)
     return FeatureAttributionAnalyzer(
@@ -125,7 +129,7 @@ def _baseline_rows(
     if not sample.num_rows:
         return sample, notes
     rows = cluster_baselines(sample, num_clusters=wanted.shap.num_clusters, seed=wanted.shap.seed or 0)
-    _log.info("Absent features take the values of %d clusters of the data", rows.num_rows)
+    _log.info("Absent features take the values of %s of the data", several(rows.num_rows, "cluster"))
     return rows, notes
 
 

@@ -126,6 +126,14 @@ class PredictorConfig:
 
     Parameters
     ----------
+    endpoint_name
+        A running endpoint of SageMaker; it comes before `model_name`.
+    model_name
+        A model of SageMaker, for which the job starts an endpoint of its own: `initial_instance_count`
+        instances of `instance_type` (one where it is None), with `accelerator_type`. Its name begins with
+        `endpoint_name_prefix`.
+    target_model
+        One of several models behind the endpoint.
     content_type
         Of requests; None is the type of the dataset.
     accept_type

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from contract.analysis_config.columns import Columns, find_column
 from contract.analysis_config.first_rows import first_batch
 from contract.analysis_config.json_object import Mistakes
 from contract.analysis_config.members import AnalysisConfig, PredictorConfig
+from contract.checklist import NotTriedError
+from contract.datasets.plan import plan_dataset
 from contract.datasets.predicted import Prediction
 from contract.datasets.request import DatasetRequest
 from contract.settings import Settings
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from contract.models import Model
 
 _LABEL, _PROBABILITY = "predicted_label", "probability"
 
@@ -46,17 +54,37 @@ def ask_model(
         "application/jsonlines",
     ):
         predictor = replace(predictor, content_type=config.dataset_type)
-    model = open_model(settings.model, predictor, allow_pickled_model=settings.allow_pickled_model)
-    as_label = predictor.probability is None and predictor.label is not None
     first = first_batch(request)
+    model = open_model(
+        settings.model,
+        predictor,
+        allow_pickled_model=settings.allow_pickled_model,
+        start=_may_start(settings, predictor, request),
+    )
+    as_label = predictor.probability is None and predictor.label is not None
     if not as_label and first is not None:
-        scores = model.predict(first.slice(0, 1).select(list(features)))
-        as_label = scores.shape[1] > 1
+        as_label = _answers_labels(model, predictor, first.slice(0, 1).select(list(features)))
     name = _free_name(_LABEL if as_label else _PROBABILITY, columns)
     request = replace(request, prediction=Prediction(name, features, as_label, model))
     if as_label:
         return request, replace(columns, predicted_label=name)
     return request, replace(columns, probability=name)
+
+
+def _may_start(settings: Settings, predictor: PredictorConfig, request: DatasetRequest) -> bool:
+    """Return whether an endpoint may be started: no dry run, and no window without data, is worth one."""
+    if settings.validate_only:
+        return False
+    is_given = settings.model is not None or predictor.endpoint_name is not None
+    return is_given or bool(plan_dataset(request).splits)
+
+
+def _answers_labels(model: Model, predictor: PredictorConfig, row: pa.RecordBatch) -> bool:
+    """Return whether the model's answers tell the predicted class, rather than the score of one."""
+    try:
+        return bool(model.predict(row).shape[1] > 1)
+    except NotTriedError:
+        return len(predictor.label_headers) > 1
 
 
 def model_features(config: AnalysisConfig, columns: Columns, mistakes: Mistakes) -> tuple[str, ...]:

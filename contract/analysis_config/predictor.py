@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, get_args
 
 from contract.analysis_config.json_object import JsonObject
 from contract.analysis_config.members import ContentType, PredictorConfig
 
+# The names of endpoints begin with it, and have room for 63 characters.
+_PREFIX = re.compile(r"[a-zA-Z0-9]([a-zA-Z0-9-]{0,21}[a-zA-Z0-9])?")
 _REFUSED = dict.fromkeys(
     ("image/jpeg", "image/png", "application/x-npy"), "images, but only tabular data is analysed"
 )
@@ -19,7 +22,7 @@ def read_predictor(members: JsonObject | None) -> PredictorConfig | None:
     members.refuse("time_series_predictor_config", "time series")
     predictor = PredictorConfig(
         endpoint_name=members.text("endpoint_name"),
-        endpoint_name_prefix=members.text("endpoint_name_prefix"),
+        endpoint_name_prefix=_endpoint_name_prefix(members),
         model_name=members.text("model_name"),
         target_model=members.text("target_model"),
         instance_type=members.text("instance_type"),
@@ -37,6 +40,14 @@ def read_predictor(members: JsonObject | None) -> PredictorConfig | None:
     _check_templates(predictor, members)
     members.finish()
     return predictor
+
+
+def _endpoint_name_prefix(members: JsonObject) -> str | None:
+    prefix = members.text("endpoint_name_prefix")
+    if prefix is not None and not _PREFIX.fullmatch(prefix):
+        members.wrong("endpoint_name_prefix", "at most 23 letters, digits and hyphens within", '"sm-clarify"')
+        return None
+    return prefix
 
 
 def _is_header(value: Any) -> bool:

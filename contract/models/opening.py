@@ -17,6 +17,7 @@ def open_model(
     policy: Policy | None = None,
     allow_pickled_model: bool = False,
     progress: Progress | None = None,
+    start: bool = True,
 ) -> Model:
     """Return the model to ask.
 
@@ -26,7 +27,7 @@ def open_model(
         An endpoint (``http://host:port/invocations``), a model of the Open Inference Protocol
         (``http://host/v2/models/NAME``), or a file, local or on S3: ``.onnx``, XGBoost's ``.json`` or
         ``.ubj``, LightGBM's ``.txt``, ``.tar.gz`` with one of them or an ``inference.py``. None for the
-        SageMaker endpoint that the predictor names.
+        SageMaker endpoint that the predictor names, or one of the job's own for the model it names.
     predictor
         The shape of requests and answers.
     policy
@@ -35,6 +36,8 @@ def open_model(
         Whether a pickled model may be loaded: whoever made the file then runs code in this job.
     progress
         Called with the rows answered and the rows in all, while an endpoint is asked.
+    start
+        Whether an endpoint may be started for ``predictor.model_name``; where not, it cannot be asked.
 
     Raises
     ------
@@ -46,7 +49,7 @@ def open_model(
     predictor = predictor or PredictorConfig()
     policy = policy or Policy()
     if location is None:
-        return _named_endpoint(predictor, policy, progress)
+        return _named_endpoint(predictor, policy, progress, start)
     if location.startswith(("http://", "https://")):
         return _address(location, predictor, policy, progress)
     if "://" in location and not location.startswith("s3://"):
@@ -58,22 +61,20 @@ def open_model(
     return open_file(location, predictor, policy, allow_pickled_model)
 
 
-def _named_endpoint(predictor: PredictorConfig, policy: Policy, progress: Progress | None) -> Model:
+def _named_endpoint(
+    predictor: PredictorConfig, policy: Policy, progress: Progress | None, start: bool
+) -> Model:
     if predictor.endpoint_name:
         from contract.models.sagemaker_endpoint import open_sagemaker
 
         return open_sagemaker(predictor, policy, progress)
     if predictor.model_name:
-        raise ConfigurationError(
-            f"predictor.model_name {predictor.model_name!r} would need an endpoint of its own, which this "
-            "job does "
-            "not create; give predictor.endpoint_name of a running endpoint, or model: the address of a "
-            "model "
-            "server or a model file."
-        )
+        from contract.models.shadow_endpoint import open_shadow
+
+        return open_shadow(predictor, policy, progress, start=start)
     raise ConfigurationError(
-        "nothing says which model to ask; give model (the address of a model server or a model file) or "
-        "predictor.endpoint_name."
+        "nothing says which model to ask; give model (the address of a model server or a model file), "
+        "predictor.endpoint_name or predictor.model_name."
     )
 
 

@@ -29,6 +29,8 @@ class Policy:
         up to a half so that many clients do not return at once.
     patience
         Seconds without any answer, counted from the first failure, after which no request is repeated.
+    start_limit
+        Seconds until an endpoint that is started for the job must be in service.
     threads
         Of a model file's library in one call.
     """
@@ -42,6 +44,7 @@ class Policy:
     first_pause: float = 0.5
     longest_pause: float = 20.0
     patience: float = 300.0
+    start_limit: float = 3600.0
     threads: int = 1
 
     def pause(self, attempt: int) -> float:

@@ -1,10 +1,12 @@
 """A SageMaker endpoint, asked through boto3, which signs requests and finds the server.
 
-``AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME``, ``AWS_ENDPOINT_URL``, region and credentials are boto3's to find.
+``AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME``, ``AWS_ENDPOINT_URL`` and credentials are boto3's to find; so is the
+region, where ``AWS_REGION`` does not tell.
 """
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import Any
 
@@ -80,7 +82,7 @@ class SageMakerChannel:
                     max_pool_connections=self._policy.concurrency,
                 )
                 try:
-                    self._client = boto3.session.Session().client("sagemaker-runtime", config=config)
+                    self._client = aws_session(boto3).client("sagemaker-runtime", config=config)
                 except BotoCoreError as error:
                     raise self._unusable(error) from error
             return self._client
@@ -91,6 +93,11 @@ class SageMakerChannel:
             f"{self.where} cannot be asked: {reason}; give the job a region (AWS_REGION) and credentials, or "
             "AWS_ENDPOINT_URL for another server."
         )
+
+
+def aws_session(boto3: Any) -> Any:
+    """Return boto3's session; the region is ``AWS_REGION``'s, which boto3 leaves to other libraries."""
+    return boto3.session.Session(region_name=os.environ.get("AWS_REGION"))
 
 
 def open_sagemaker(

@@ -80,7 +80,7 @@ def metrics(result: Result, stage: str) -> dict[str, Any]:
         ),
         (
             {"predicted_label": None, "predictor": {"model_name": "loans"}},
-            ["predictor.model_name 'loans' would need an endpoint of its own"],
+            ["predictor.model_name 'loans' needs an endpoint of its own", "give predictor.instance_type"],
         ),
         (
             {"segment_config": [{"name_or_index": "ag", "segments": [["[1, 2"]]}]},

@@ -313,7 +313,7 @@ def test_a_connection_closed_within_an_answer(ask: Ask, broken: Answer) -> None:
         ("", "is empty; it begins with no content"),
         ("<html>Bad Gateway</html>\n<p>", "holds '<html>Bad Gateway</html>' where a number should be"),
         ("0.5\n0.5\n0.5", "holds 3 predictions for 2 records; it begins '0.5 0.5 0.5'"),
-        ("0.5", "holds 1 predictions for 2 records"),
+        ("0.5", "holds 1 prediction for 2 records"),
         ("1,2\n3", "is not CSV"),
         (b"\xff\xfe\x00\n\x81", "holds b'"),
     ],
@@ -374,5 +374,5 @@ def test_what_cannot_be_an_address() -> None:
 def test_nothing_says_which_model() -> None:
     with pytest.raises(ConfigurationError, match="nothing says which model to ask; give model"):
         open_model(None)
-    with pytest.raises(ConfigurationError, match=r"predictor.model_name 'churn' .*; give predictor.endp"):
+    with pytest.raises(ConfigurationError, match=r"predictor.model_name 'churn' .*; give predictor.inst"):
         open_model(None, PredictorConfig(model_name="churn"))

@@ -1,0 +1,98 @@
+"""What a job has started elsewhere, and ends with itself, whatever its own end is.
+
+Success and failure come to the end of `all_undone`; SIGTERM and SIGINT too, as both are raised as exceptions.
+A program without it undoes what is left when its process exits. Nothing helps against SIGKILL.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+IsUrged = Callable[[], bool]
+# Gets a function that tells whether a signal arrived meanwhile, so that there is no time for more attempts.
+Undo = Callable[[IsUrged], None]
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+@dataclass(eq=False)
+class _Owed:
+    undo: Undo
+    process: int = field(default_factory=os.getpid)
+    is_done: bool = False
+    # The same thread may come again: memory may be cleared up at any time.
+    lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def settle(self) -> None:
+        """Undo it, unless that is done or under way, or this process is a copy of the one that owes it."""
+        with signals_held_back() as is_urged, self.lock:
+            if self.is_done or self.process != os.getpid():
+                return
+            self.is_done = True
+            try:
+                self.undo(is_urged)
+            finally:
+                _owed.remove(self)
+
+
+_owed: list[_Owed] = []
+
+
+def at_end(undo: Undo) -> Callable[[], None]:
+    """Have something undone at the end of the job; return a function that does it earlier.
+
+    Parameters
+    ----------
+    undo
+        Is called once, by the main thread as a rule, with signals held back.
+    """
+    if not _owed:
+        atexit.unregister(undo_all)
+        atexit.register(undo_all)
+    owed = _Owed(undo)
+    _owed.append(owed)
+    return owed.settle
+
+
+def undo_all() -> None:
+    """Undo what is left, the latest first."""
+    for owed in reversed(_owed.copy()):
+        owed.settle()
+
+
+@contextmanager
+def all_undone() -> Iterator[None]:
+    """Undo everything that is left when the block ends, whatever its end."""
+    try:
+        yield
+    finally:
+        undo_all()
+
+
+@contextmanager
+def signals_held_back() -> Iterator[IsUrged]:
+    """Hold SIGTERM and SIGINT back while the block runs; the first that arrived comes after it.
+
+    Gives a function that tells whether one has arrived. Only the main thread is ever interrupted, so in
+    others there is nothing to hold back.
+    """
+    arrived: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    handlers = {number: signal.getsignal(number) for number in _SIGNALS}
+    try:
+        for number in _SIGNALS:
+            signal.signal(number, lambda number, frame: arrived.append(number))
+        yield lambda: bool(arrived)
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+        if arrived:
+            signal.raise_signal(arrived[0])

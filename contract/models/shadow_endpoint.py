@@ -1,0 +1,370 @@
+"""A SageMaker endpoint that lives as long as the job, started for ``predictor.model_name``.
+
+Clarify calls it a shadow endpoint. Only the process that opens the model owns it: a copy on another host
+asks the endpoint by its name, and deletes nothing.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import re
+import secrets
+import time
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pyarrow as pa
+
+import contract
+from contract.analysis_config.members import PredictorConfig
+from contract.checklist import NotTriedError
+from contract.endings import IsUrged, at_end, signals_held_back
+from contract.errors import ConfigurationError, ModelError
+from contract.models import shadow_refusals as refusals
+from contract.models.asking import Progress
+from contract.models.endpoint import EndpointModel
+from contract.models.libraries import require
+from contract.models.policy import Policy
+from contract.models.protocol import Model, Scores
+from contract.models.sagemaker_endpoint import aws_session, open_sagemaker
+
+PREFIX = "sm-clarify"
+VARIANT = "AllTraffic"
+_LONGEST_NAME = 63
+_PASSING = ("Creating", "Updating", "SystemUpdating")
+_REPORT_SECONDS = 30.0
+_FIRST_PAUSE, _LONGEST_PAUSE = 2.0, 15.0
+# SageMaker deletes no endpoint that it is still creating, which takes it 25 minutes when the model is faulty.
+_DELETION_SECONDS = 1800.0
+_DELETION_PAUSE = 5.0
+
+_log = logging.getLogger(__name__)
+
+
+def open_shadow(
+    predictor: PredictorConfig, policy: Policy, progress: Progress | None = None, *, start: bool = True
+) -> Model:
+    """Start an endpoint for ``predictor.model_name``, wait until it is in service, and return the model.
+
+    Closing the model deletes endpoint and endpoint configuration; so does the end of the job at the latest.
+
+    Parameters
+    ----------
+    predictor
+        Names the model, the instances, and the shape of requests.
+    policy
+        How long the start may take, and how the endpoint is asked.
+    progress
+        See `EndpointModel`.
+    start
+        False for a model that is not to be asked: nothing is started, and a try to ask it looks whether
+        there is such a model.
+
+    Raises
+    ------
+    ConfigurationError
+        When the predictor's members do not fit together.
+    ModelError
+        When the endpoint cannot be started or does not come into service; what was started is deleted.
+    """
+    if predictor.instance_type is None:
+        raise ConfigurationError(
+            f"predictor.model_name {predictor.model_name!r} needs an endpoint of its own, and nothing says "
+            "on which instances; give predictor.instance_type, such as ml.m5.large, or "
+            f"{refusals.CHEAPER}."
+        )
+    name, config_name = _names(predictor)
+    asked = replace(predictor, endpoint_name=name, model_name=None)
+    # Mistakes in the shape of requests show before anything is started.
+    model = open_sagemaker(asked, policy, progress)
+    if not start:
+        model.close()
+        return ModelToStart(predictor)
+    shadow = _Shadow(connect(predictor), predictor, name, config_name)
+    delete = at_end(shadow.delete)
+    try:
+        shadow.create()
+        shadow.wait(policy.start_limit)
+    except BaseException:
+        model.close()
+        delete()
+        raise
+    return _StartedModel(model, delete)
+
+
+class _StartedModel:
+    """A model that its endpoint goes with."""
+
+    def __init__(self, model: EndpointModel, delete: Any) -> None:
+        self._model = model
+        self._delete = delete
+        self.where = model.where
+        self.predict = model.predict
+        self.predict_labels = model.predict_labels
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return self._model.__reduce__()
+
+    def close(self) -> None:
+        """Close the connections, and delete the endpoint."""
+        self._model.close()
+        self._delete()
+
+
+class ModelToStart:
+    """A model whose endpoint a dry run leaves unstarted; to ask it is to look whether it exists."""
+
+    def __init__(self, predictor: PredictorConfig) -> None:
+        self._predictor = predictor
+        self.where = f"SageMaker model {predictor.model_name}"
+
+    def predict(self, table: pa.RecordBatch) -> Scores:
+        """Raise ModelError when there is no such model, else NotTriedError. See `Model.predict`."""
+        raise NotTriedError(self._found, _to_come(self._predictor))
+
+    def predict_labels(self, table: pa.RecordBatch) -> pa.Array:
+        """Raise as `predict`."""
+        raise NotTriedError(self._found, _to_come(self._predictor))
+
+    def close(self) -> None:
+        """Do nothing."""
+
+    @functools.cached_property
+    def _found(self) -> str | None:
+        """Return a line on the model that was found, None when nobody may tell."""
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        client = connect(self._predictor)
+        try:
+            client.describe_model(ModelName=self._predictor.model_name)
+        except (BotoCoreError, ClientError) as error:
+            if refusals.is_denied(error):  # the job itself does not need to
+                return None
+            raise refusals.refusal(error, client, self._predictor) from error
+        finally:
+            client.close()
+        return f"predictor.model_name {self._predictor.model_name} is a SageMaker model of this account"
+
+
+def connect(predictor: PredictorConfig) -> Any:
+    """Return boto3's client of the service that starts and deletes endpoints.
+
+    Raises
+    ------
+    ModelError
+        When boto3 is missing, or there is no region.
+    """
+    what = f"the endpoint for predictor.model_name {predictor.model_name!r}"
+    boto3 = require("boto3", "boto3", what)
+    from botocore.config import Config
+    from botocore.exceptions import BotoCoreError
+
+    retries = {"mode": "standard", "total_max_attempts": 5}
+    config = Config(retries=retries, connect_timeout=10.0, read_timeout=30.0)
+    try:
+        return aws_session(boto3).client("sagemaker", config=config)
+    except BotoCoreError as error:
+        raise refusals.refusal(error, None, predictor) from error
+
+
+@dataclass
+class _Shadow:
+    """An endpoint and its configuration: those of `left` exist, or may exist, and are to be deleted."""
+
+    client: Any
+    predictor: PredictorConfig
+    name: str
+    config_name: str
+    left: set[str] = field(default_factory=set)
+
+    @property
+    def where(self) -> str:
+        return f"SageMaker endpoint {self.name}"
+
+    def create(self) -> None:
+        """Have SageMaker create both. A signal waits until it is known whether they are there."""
+        _log.info("Starting %s: %s", self.where, _to_come(self.predictor))
+        with signals_held_back():
+            self._create(
+                "create_endpoint_config",
+                "configuration",
+                EndpointConfigName=self.config_name,
+                ProductionVariants=[_variant(self.predictor)],
+            )
+            self._create(
+                "create_endpoint", "endpoint", EndpointName=self.name, EndpointConfigName=self.config_name
+            )
+
+    def _create(self, operation: str, part: str, **arguments: Any) -> None:
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        call = getattr(self.client, operation)
+        self.left.add(part)
+        try:
+            try:
+                call(**arguments, Tags=_tags(self.predictor))
+            except ClientError as error:
+                if "AddTags" not in str(error):
+                    raise
+                _log.info("%s gets no tags, which this job may not give", self.where)
+                call(**arguments)
+        except (BotoCoreError, ClientError) as error:
+            if refusals.code_of(error):
+                # The name is taken by nobody else: the first of two attempts went through unnoticed.
+                if "already exist" in str(error).lower():
+                    return
+                self.left.discard(part)
+            raise refusals.refusal(error, self.client, self.predictor) from error
+
+    def wait(self, limit: float) -> None:
+        """Wait until the endpoint is in service, at most `limit` seconds, and say now and then how it stands.
+
+        Raises
+        ------
+        ModelError
+            With the service's reason when it comes to nothing.
+        """
+        started = reported = time.monotonic()
+        pause = _FIRST_PAUSE
+        while True:
+            status, reason = self._status()
+            waited = time.monotonic() - started
+            if status == "InService":
+                _log.info("%s is in service after %.0f s", self.where, waited)
+                return
+            if status not in _PASSING:
+                raise ModelError(
+                    f"{self.where}, started for predictor.model_name {self.predictor.model_name!r}, ended as "
+                    f"{status} after {waited:.0f} s: {reason}; mend the model (the endpoint's log group is "
+                    f"/aws/sagemaker/Endpoints/{self.name}), or {refusals.CHEAPER}."
+                )
+            if waited >= limit:
+                raise ModelError(
+                    f"{self.where}, started for predictor.model_name {self.predictor.model_name!r}, is still "
+                    f"{status} after {waited:.0f} s, and there is no more time (an hour, or what is left of "
+                    f"max_runtime); raise max_runtime, look into the endpoint's log, or {refusals.CHEAPER}."
+                )
+            if time.monotonic() - reported >= _REPORT_SECONDS:
+                reported = time.monotonic()
+                _log.info("%s is %s after %.0f s", self.where, status, waited)
+            time.sleep(min(pause, max(0.0, limit - waited)))
+            pause = min(1.5 * pause, _LONGEST_PAUSE)
+
+    def _status(self) -> tuple[str, str]:
+        """Return the endpoint's status, and the reason for it where there is one."""
+        from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+
+        try:
+            found = self.client.describe_endpoint(EndpointName=self.name)
+        except HTTPClientError as error:
+            _log.info("%s: no answer about its status: %s", self.where, refusals.one_line(error))
+            return "Creating", ""
+        except (BotoCoreError, ClientError) as error:
+            raise refusals.refusal(error, self.client, self.predictor) from error
+        reason = refusals.one_line(found.get("FailureReason") or "SageMaker gives no reason")
+        return str(found["EndpointStatus"]), reason
+
+    def delete(self, is_urged: IsUrged) -> None:
+        """Delete what is left; what cannot be deleted is told, and costs the job nothing else."""
+        try:
+            # While an endpoint is being created it needs its configuration: without it, it gets stuck.
+            if "endpoint" in self.left and not self._delete_endpoint(is_urged):
+                return
+            if "configuration" in self.left:
+                self._delete("delete_endpoint_config", EndpointConfigName=self.config_name)
+                self.left.discard("configuration")
+        finally:
+            self.client.close()
+
+    def _delete_endpoint(self, is_urged: IsUrged) -> bool:
+        until = time.monotonic() + _DELETION_SECONDS
+        is_told = False
+        while True:
+            refused = self._delete("delete_endpoint", EndpointName=self.name)
+            if refused is None:
+                self.left.discard("endpoint")
+                _log.info("Deleted %s", self.where)
+                return True
+            is_passing = "in-progress" in refused
+            if is_passing and not is_told:
+                is_told = True
+                _log.warning(
+                    "%s is still being created, and SageMaker deletes none before that is done; trying again "
+                    "every %.0f s. Should this job be killed meanwhile, run: %s",
+                    self.where,
+                    _DELETION_PAUSE,
+                    self._by_hand(),
+                )
+            if not is_passing or is_urged() or time.monotonic() > until:
+                _log.warning(
+                    "%s could not be deleted (%s) and goes on costing money; run: %s",
+                    self.where,
+                    refused,
+                    self._by_hand(),
+                )
+                return False
+            time.sleep(_DELETION_PAUSE)
+
+    def _delete(self, operation: str, **arguments: str) -> str | None:
+        """Return why something cannot be deleted, None when it is gone."""
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            getattr(self.client, operation)(**arguments)
+        except (BotoCoreError, ClientError) as error:
+            text = refusals.one_line(error)
+            if "could not find" in text.lower():
+                return None
+            if "EndpointConfigName" in arguments:
+                _log.warning(
+                    "Endpoint configuration %s could not be deleted (%s); it costs nothing",
+                    *arguments.values(),
+                    text,
+                )
+            return text
+        return None
+
+    def _by_hand(self) -> str:
+        region = self.client.meta.region_name
+        return (
+            f"aws sagemaker delete-endpoint --region {region} --endpoint-name {self.name}; aws sagemaker "
+            f"delete-endpoint-config --region {region} --endpoint-config-name {self.config_name}"
+        )
+
+
+def _names(predictor: PredictorConfig) -> tuple[str, str]:
+    """Return unique names of endpoint and configuration, which begin with the prefix as Clarify's do."""
+    prefix = predictor.endpoint_name_prefix or PREFIX
+    end = f"{time.strftime('%Y%m%d%H%M%S', time.gmtime())}-{secrets.token_hex(4)}"
+    room = _LONGEST_NAME - len(prefix) - len(end) - 2
+    model = re.sub(r"[^a-zA-Z0-9-]", "-", predictor.model_name or "")[:room].strip("-")
+    return f"{prefix}-{model}-{end}", f"{prefix}-config-{end}"
+
+
+def _variant(predictor: PredictorConfig) -> dict[str, Any]:
+    variant = {
+        "VariantName": VARIANT,
+        "ModelName": predictor.model_name,
+        "InstanceType": predictor.instance_type,
+        "InitialInstanceCount": predictor.initial_instance_count or 1,
+        "InitialVariantWeight": 1.0,
+    }
+    return variant | ({"AcceleratorType": predictor.accelerator_type} if predictor.accelerator_type else {})
+
+
+def _tags(predictor: PredictorConfig) -> list[dict[str, str]]:
+    tags = {
+        "created-by": f"model-monitor-containers {contract.__version__}",
+        "created-for": f"one job on model {predictor.model_name}",
+        "deleted-by": "that job at its end",
+    }
+    return [{"Key": key, "Value": value} for key, value in tags.items()]
+
+
+def _to_come(predictor: PredictorConfig) -> str:
+    count = predictor.initial_instance_count or 1
+    return (
+        f"an endpoint of the job's own for model {predictor.model_name} ({count} x "
+        f"{predictor.instance_type}), which takes minutes, is billed until the job ends, and is deleted then"
+    )

@@ -1,0 +1,197 @@
+"""What SageMaker refuses when an endpoint is to be started or deleted, told in a sentence with the fix."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from model_server import QUICK
+
+from contract.analysis_config import PredictorConfig
+from contract.errors import ModelError
+from contract.models import open_model, shadow_endpoint
+
+boto3 = pytest.importorskip("boto3")
+stub = pytest.importorskip("botocore.stub")
+
+REGION = "eu-central-1"
+LOANS = PredictorConfig(model_name="loans", instance_type="ml.m5.large", initial_instance_count=2)
+CHEAPER = "set model to a model file or the address of a model server, which starts nothing."
+
+
+def denied(action: str) -> dict[str, Any]:
+    message = (
+        f"User: arn:aws:sts::1:assumed-role/r is not authorized to perform: sagemaker:{action} on resource"
+    )
+    return {
+        "service_error_code": "AccessDeniedException",
+        "service_message": message,
+        "http_status_code": 400,
+    }
+
+
+LIMIT = "The account-level service limit 'ml.m5.large for endpoint usage' is 0 Instances."
+
+
+class Service:
+    """A client whose answers are told beforehand, in order; whatever else is asked fails the test."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.client = boto3.client(
+            "sagemaker", region_name=REGION, aws_access_key_id="key", aws_secret_access_key="secret"
+        )
+        self.stubber = stub.Stubber(self.client)
+        self.stubber.activate()
+        monkeypatch.setattr(shadow_endpoint, "connect", lambda predictor: self.client)
+        monkeypatch.setattr(shadow_endpoint, "_FIRST_PAUSE", 0.001)
+        monkeypatch.setattr(shadow_endpoint, "_DELETION_PAUSE", 0.001)
+
+    def gives(self, operation: str, **answer: Any) -> None:
+        arns = {
+            "create_endpoint_config": {
+                "EndpointConfigArn": "arn:aws:sagemaker:eu-central-1:1:endpoint-config/c"
+            },
+            "create_endpoint": {"EndpointArn": "arn:aws:sagemaker:eu-central-1:1:endpoint/endpoint"},
+        }
+        self.stubber.add_response(operation, answer or arns.get(operation, {}))
+
+    def refuses(self, operation: str, code: str = "ValidationException", text: str = "", **more: Any) -> None:
+        more = {"service_error_code": code, "service_message": text} | more
+        self.stubber.add_client_error(operation, **more)
+
+    def stands(self, status: str, **more: Any) -> None:
+        now = "2026-05-06T22:00:00Z"
+        self.gives(
+            "describe_endpoint",
+            EndpointName="endpoint",
+            EndpointArn="arn:aws:sagemaker:eu-central-1:1:endpoint/endpoint",
+            EndpointStatus=status,
+            CreationTime=now,
+            LastModifiedTime=now,
+            **more,
+        )
+
+    def complaint(self, predictor: PredictorConfig = LOANS) -> str:
+        with pytest.raises(ModelError) as caught:
+            open_model(None, predictor, policy=QUICK)
+        self.stubber.assert_no_pending_responses()
+        return caught.value.message
+
+
+@pytest.fixture
+def scripted(monkeypatch: pytest.MonkeyPatch) -> Service:
+    return Service(monkeypatch)
+
+
+WHAT = "no endpoint can be started for predictor.model_name 'loans': "
+
+
+def test_permissions_that_are_missing(scripted: Service) -> None:
+    scripted.refuses("create_endpoint_config", **denied("CreateEndpointConfig"))
+    assert scripted.complaint() == (
+        f"{WHAT}the role of this job lacks sagemaker:CreateEndpointConfig; allow it what docs/models.md "
+        f"lists, or {CHEAPER}"
+    )
+
+
+def test_a_quota(scripted: Service) -> None:
+    scripted.gives("create_endpoint_config")
+    scripted.refuses("create_endpoint", "ResourceLimitExceeded", LIMIT)
+    # The endpoint was refused, so there is only its configuration to delete.
+    scripted.gives("delete_endpoint_config")
+    assert scripted.complaint() == (
+        f"{WHAT}{LIMIT[:-1]}; ask for a larger quota, choose another predictor.instance_type, or {CHEAPER}"
+    )
+
+
+def test_an_unknown_model_whose_neighbours_may_not_be_listed(scripted: Service) -> None:
+    scripted.refuses(
+        "create_endpoint_config", text='Could not find model "arn:aws:sagemaker:e:1:model/loans".'
+    )
+    scripted.refuses("list_models", **denied("ListModels"))
+    assert "is none of this account's SageMaker models in eu-central-1; name one" in scripted.complaint()
+
+
+def test_an_instance_type_that_there_is_not(scripted: Service) -> None:
+    text = "Value 'ml.m5.larg' at 'productionVariants.1.member.instanceType' failed to satisfy constraint"
+    scripted.refuses("create_endpoint_config", text=text)
+    predictor = PredictorConfig(model_name="loans", instance_type="ml.m5.larg")
+    assert scripted.complaint(predictor).startswith(
+        "predictor.instance_type 'ml.m5.larg' is refused by SageMaker in eu-central-1 "
+        "(did you mean ml.m5.large?); name an instance type"
+    )
+
+
+def test_whatever_else_is_refused(scripted: Service) -> None:
+    scripted.refuses("create_endpoint_config", "ValidationException", "Elastic\nInference is no more.")
+    assert scripted.complaint() == (
+        f"{WHAT}ValidationException: Elastic Inference is no more; mend the predictor, or {CHEAPER}"
+    )
+
+
+def test_tags_are_left_out_where_they_may_not_be_given(scripted: Service) -> None:
+    scripted.refuses("create_endpoint_config", **denied("AddTags"))
+    scripted.gives("create_endpoint_config")
+    scripted.refuses("create_endpoint", **denied("AddTags"))
+    scripted.gives("create_endpoint")
+    scripted.stands("InService")
+    scripted.gives("delete_endpoint")
+    scripted.gives("delete_endpoint_config")
+    open_model(None, LOANS, policy=QUICK).close()
+    scripted.stubber.assert_no_pending_responses()
+
+
+def test_a_creation_that_went_through_unnoticed(scripted: Service) -> None:
+    scripted.gives("create_endpoint_config")
+    scripted.refuses("create_endpoint", text="Cannot create already existing endpoint")
+    scripted.stands("InService")
+    scripted.gives("delete_endpoint")
+    scripted.gives("delete_endpoint_config")
+    open_model(None, LOANS, policy=QUICK).close()
+    scripted.stubber.assert_no_pending_responses()
+
+
+def test_a_failure_while_it_was_created(scripted: Service) -> None:
+    scripted.gives("create_endpoint_config")
+    scripted.gives("create_endpoint")
+    scripted.stands("Creating")
+    scripted.stands("Failed", FailureReason="The container did not pass the ping health check.")
+    scripted.gives("delete_endpoint")
+    scripted.gives("delete_endpoint_config")
+    complaint = scripted.complaint()
+    assert re.fullmatch(
+        r"SageMaker endpoint (\S+), started for predictor.model_name 'loans', ended as Failed after 0 s: The "
+        r"container did not pass the ping health check; mend the model \(the endpoint's log group is "
+        rf"/aws/sagemaker/Endpoints/\1\), or {re.escape(CHEAPER)}",
+        complaint,
+    )
+
+
+def test_a_status_that_may_not_be_asked_for(scripted: Service) -> None:
+    scripted.gives("create_endpoint_config")
+    scripted.gives("create_endpoint")
+    scripted.refuses("describe_endpoint", **denied("DescribeEndpoint"))
+    scripted.refuses("delete_endpoint", text='Could not find endpoint "e".')  # somebody else did it
+    scripted.refuses("delete_endpoint_config", **denied("DeleteEndpointConfig"))
+    assert "lacks sagemaker:DescribeEndpoint" in scripted.complaint()
+
+
+def test_deletion_that_is_denied_costs_a_warning(scripted: Service, caplog: pytest.LogCaptureFixture) -> None:
+    scripted.gives("create_endpoint_config")
+    scripted.gives("create_endpoint")
+    scripted.stands("InService")
+    scripted.refuses("delete_endpoint", **denied("DeleteEndpoint"))
+    open_model(None, LOANS, policy=QUICK).close()
+    scripted.stubber.assert_no_pending_responses()
+    (warning,) = (record.getMessage() for record in caplog.records if record.levelname == "WARNING")
+    assert "could not be deleted" in warning
+    assert "and goes on costing money; run: aws sagemaker delete-endpoint" in warning
+
+
+def test_without_a_region(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
+    with pytest.raises(ModelError, match=r"You must specify a region; give the job a region \(AWS_REGION\)"):
+        open_model(None, LOANS, policy=QUICK)
