@@ -50,7 +50,7 @@ def write_table(file: Path, predictions: Predictions) -> Path:
     return file
 
 
-def write_captures(folder: Path, predictions: Predictions, *, hour: str = HOUR) -> Path:
+def write_captures(folder: Path, predictions: Predictions) -> Path:
     """Write one capture per row, output ``label,probability``, input the group."""
     lines = [
         json.dumps(
@@ -61,7 +61,7 @@ def write_captures(folder: Path, predictions: Predictions, *, hour: str = HOUR) 
                 },
                 "eventMetadata": {
                     "eventId": f"event-{row}",
-                    "inferenceTime": f"{hour.replace('/', '-')[:10]}T22:15:00Z",
+                    "inferenceTime": "2026-05-06T22:15:00Z",
                 },
                 "eventVersion": "0",
             }
@@ -70,7 +70,7 @@ def write_captures(folder: Path, predictions: Predictions, *, hour: str = HOUR) 
             zip(predictions.groups, predictions.predicted, predictions.scores, strict=True)
         )
     ]
-    return _write(folder / "endpoint" / "AllTraffic" / hour / "15-00-000-captures.jsonl", lines, folder)
+    return _write(folder / "endpoint" / "AllTraffic" / HOUR / "15-00-000-captures.jsonl", lines, folder)
 
 
 def write_labels(

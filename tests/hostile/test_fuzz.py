@@ -75,16 +75,17 @@ DOCUMENTS = st.fixed_dictionaries(
 THOROUGH = settings(
     max_examples=60,
     deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    suppress_health_check=[HealthCheck.too_slow],
 )
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    prepared = tmp_path_factory.mktemp("fuzz")
     before = dict(os.environ)
     with warnings.catch_warnings():
-        fuzz_run.prepare(tmp_path, limit_memory=False)
-        yield tmp_path
+        fuzz_run.prepare(prepared, limit_memory=False)
+    yield prepared
     os.environ.update(before)
 
 

@@ -15,9 +15,9 @@ def write_baseline(folder: Path, rows: int = ROWS) -> Path:
     return _write(folder, rows, seed=1, shift=0.0)
 
 
-def write_window(folder: Path, rows: int = ROWS) -> Path:
+def write_window(folder: Path) -> Path:
     """Write `folder`/data.csv with incomes three standard deviations higher; return the folder."""
-    return _write(folder, rows, seed=2, shift=3.0)
+    return _write(folder, ROWS, seed=2, shift=3.0)
 
 
 def _write(folder: Path, rows: int, seed: int, shift: float) -> Path:

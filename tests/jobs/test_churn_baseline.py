@@ -48,7 +48,7 @@ class PlainSketch:
         self.levels[height] = level[even:]
 
 
-def expected_feature(name: str, texts: list[str]) -> dict[str, Any]:
+def expected_feature(texts: list[str]) -> dict[str, Any]:
     fractional = any(FRACTIONAL.fullmatch(text) for text in texts)
     assert all(FRACTIONAL.fullmatch(text) or INTEGRAL.fullmatch(text) for text in texts)
     values = [float(text) for text in texts]
@@ -85,7 +85,7 @@ def test_the_file_is_what_the_published_rules_prescribe(tmp_path: Path) -> None:
     assert statistics["dataset"] == {"item_count": len(rows)}
     assert [feature["name"] for feature in statistics["features"]] == header
     for position, feature in enumerate(statistics["features"]):
-        expected = expected_feature(header[position], [row[position] for row in rows])
+        expected = expected_feature([row[position] for row in rows])
         numbers = feature["numerical_statistics"]
         kll = numbers["distribution"]["kll"]
         assert feature["inferred_type"] == expected["type"]

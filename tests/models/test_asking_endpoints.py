@@ -52,11 +52,9 @@ def ask() -> Iterator[Ask]:
         context.__exit__(None, None, None)
 
 
-def numbers(rows: int, columns: int = 3) -> pa.RecordBatch:
-    values = np.random.default_rng(7).normal(size=(columns, rows))
-    return pa.RecordBatch.from_arrays(
-        [pa.array(column) for column in values], names=list("abcdefgh")[:columns]
-    )
+def numbers(rows: int) -> pa.RecordBatch:
+    values = np.random.default_rng(7).normal(size=(3, rows))
+    return pa.RecordBatch.from_arrays([pa.array(column) for column in values], names=list("abc"))
 
 
 def sums(table: pa.RecordBatch) -> np.ndarray:
