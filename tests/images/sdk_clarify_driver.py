@@ -14,9 +14,9 @@ from pathlib import Path
 import boto3
 from sagemaker.clarify import BiasConfig, DataConfig, ModelPredictedLabelConfig, SageMakerClarifyProcessor
 from sagemaker.local import LocalSession
-from sagemaker.model_monitor import BiasAnalysisConfig, Constraints, ConstraintViolations, ModelBiasMonitor
+from sagemaker.model_monitor import BiasAnalysisConfig, Constraints, ModelBiasMonitor
 from sagemaker.processing import ProcessingInput, ProcessingOutput, Processor
-from sdk_driver import OUTPUT, ROLE, download
+from sdk_driver import EXECUTION, OUTPUT, ROLE, read_violations
 
 BUCKET = "clarify-tests"
 INPUT = "/opt/ml/processing/input"
@@ -94,11 +94,7 @@ def watch(monitor: ModelBiasMonitor, image: str, folder: Path, session: LocalSes
             "inference_attribute": remembered.inference_attribute,
             "probability_attribute": remembered.probability_attribute,
             "baseline_constraints": "/opt/ml/processing/baseline/constraints/analysis.json",
-            "publish_cloudwatch_metrics": "Enabled",
-            "sagemaker_endpoint_name": "endpoint",
-            "sagemaker_monitoring_schedule_name": "schedule",
-            "start_time": "2026-05-06T22:00:00Z",
-            "end_time": "2026-05-06T23:00:00Z",
+            **EXECUTION,
         },
     )
     constraints = monitor.suggested_constraints().file_s3_uri
@@ -112,11 +108,8 @@ def watch(monitor: ModelBiasMonitor, image: str, folder: Path, session: LocalSes
         outputs=[ProcessingOutput(OUTPUT, f"s3://{BUCKET}/reports", "result")],
         logs=False,
     )
-    download(session, BUCKET, "reports", folder / "documents")
-    violations = ConstraintViolations.from_file_path(
-        str(folder / "documents" / "constraint_violations.json"), sagemaker_session=session
-    )
-    return [[entry["facet_value"], entry["metric_name"]] for entry in violations.body_dict["violations"]]
+    violations = read_violations(session, BUCKET, "reports", folder / "documents")
+    return [[entry["facet_value"], entry["metric_name"]] for entry in violations]
 
 
 if __name__ == "__main__":

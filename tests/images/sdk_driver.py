@@ -26,6 +26,14 @@ from sagemaker.processing import ProcessingInput, ProcessingOutput, Processor
 ROLE = "arn:aws:iam::123456789012:role/monitor"
 BUCKET = "monitor-tests"
 OUTPUT = "/opt/ml/processing/output"
+# What the service tells every execution of a schedule.
+EXECUTION = {
+    "publish_cloudwatch_metrics": "Enabled",
+    "sagemaker_endpoint_name": "endpoint",
+    "sagemaker_monitoring_schedule_name": "schedule",
+    "start_time": "2026-05-06T22:00:00Z",
+    "end_time": "2026-05-06T23:00:00Z",
+}
 
 
 def main(data_quality: str, model_quality: str, folder: Path) -> None:
@@ -48,17 +56,11 @@ def suggest_baseline(image: str, folder: Path, session: LocalSession) -> dict:
         wait=True,
         logs=False,
     )
-    download(session, BUCKET, "baseline", folder / "documents")
-    statistics = Statistics.from_file_path(
-        str(folder / "documents" / "statistics.json"), sagemaker_session=session
-    )
-    constraints = Constraints.from_file_path(
-        str(folder / "documents" / "constraints.json"), sagemaker_session=session
-    )
+    statistics, constraints = read_baseline(session, "baseline", folder / "documents")
     return {
-        "item_count": statistics.body_dict["dataset"]["item_count"],
-        "statistics": [feature["name"] for feature in statistics.body_dict["features"]],
-        "constraints": [feature["name"] for feature in constraints.body_dict["features"]],
+        "item_count": statistics["dataset"]["item_count"],
+        "statistics": [feature["name"] for feature in statistics["features"]],
+        "constraints": [feature["name"] for feature in constraints["features"]],
     }
 
 
@@ -77,11 +79,7 @@ def monitor(image: str, folder: Path, session: LocalSession) -> dict:
             "baseline_constraints": f"{baseline}/constraints/constraints.json",
             "baseline_statistics": f"{baseline}/stats/statistics.json",
             "output_path": OUTPUT,
-            "publish_cloudwatch_metrics": "Enabled",
-            "sagemaker_endpoint_name": "endpoint",
-            "sagemaker_monitoring_schedule_name": "schedule",
-            "start_time": "2026-05-06T22:00:00Z",
-            "end_time": "2026-05-06T23:00:00Z",
+            **EXECUTION,
         },
     )
     processor.run(
@@ -95,14 +93,10 @@ def monitor(image: str, folder: Path, session: LocalSession) -> dict:
         outputs=[ProcessingOutput(OUTPUT, f"s3://{BUCKET}/reports", "result")],
         logs=False,
     )
-    download(session, BUCKET, "reports", folder / "documents")
-    violations = ConstraintViolations.from_file_path(
-        str(folder / "documents" / "constraint_violations.json"), sagemaker_session=session
-    )
+    violations = read_violations(session, BUCKET, "reports", folder / "documents")
     return {
         "violations": [
-            [violation["feature_name"], violation["constraint_check_type"]]
-            for violation in violations.body_dict["violations"]
+            [violation["feature_name"], violation["constraint_check_type"]] for violation in violations
         ]
     }
 
@@ -121,16 +115,10 @@ def suggest_model_baseline(image: str, folder: Path, session: LocalSession) -> d
         wait=True,
         logs=False,
     )
-    download(session, BUCKET, "model-baseline", folder / "documents")
-    statistics = Statistics.from_file_path(
-        str(folder / "documents" / "statistics.json"), sagemaker_session=session
-    )
-    constraints = Constraints.from_file_path(
-        str(folder / "documents" / "constraints.json"), sagemaker_session=session
-    )
+    statistics, constraints = read_baseline(session, "model-baseline", folder / "documents")
     return {
-        "model_accuracy": statistics.body_dict["binary_classification_metrics"]["accuracy"]["value"],
-        "model_constraints": list(constraints.body_dict["binary_classification_constraints"]),
+        "model_accuracy": statistics["binary_classification_metrics"]["accuracy"]["value"],
+        "model_constraints": list(constraints["binary_classification_constraints"]),
     }
 
 
@@ -154,11 +142,7 @@ def monitor_model(image: str, folder: Path, session: LocalSession) -> dict:
             "baseline_constraints": f"{baseline}/constraints/constraints.json",
             "baseline_statistics": f"{baseline}/stats/statistics.json",
             "output_path": OUTPUT,
-            "publish_cloudwatch_metrics": "Enabled",
-            "sagemaker_endpoint_name": "endpoint",
-            "sagemaker_monitoring_schedule_name": "schedule",
-            "start_time": "2026-05-06T22:00:00Z",
-            "end_time": "2026-05-06T23:00:00Z",
+            **EXECUTION,
         },
     )
     documents = f"s3://{BUCKET}/model-baseline"
@@ -172,16 +156,27 @@ def monitor_model(image: str, folder: Path, session: LocalSession) -> dict:
         outputs=[ProcessingOutput(OUTPUT, f"s3://{BUCKET}/model-reports", "result")],
         logs=False,
     )
-    download(session, BUCKET, "model-reports", folder / "documents")
-    violations = ConstraintViolations.from_file_path(
-        str(folder / "documents" / "constraint_violations.json"), sagemaker_session=session
-    )
+    violations = read_violations(session, BUCKET, "model-reports", folder / "documents")
     return {
         "model_violations": [
-            [violation["metric_name"], violation["constraint_check_type"]]
-            for violation in violations.body_dict["violations"]
+            [violation["metric_name"], violation["constraint_check_type"]] for violation in violations
         ]
     }
+
+
+def read_baseline(session: LocalSession, prefix: str, folder: Path) -> tuple[dict, dict]:
+    """Return statistics and constraints as the SDK reads them."""
+    download(session, BUCKET, prefix, folder)
+    statistics = Statistics.from_file_path(str(folder / "statistics.json"), sagemaker_session=session)
+    constraints = Constraints.from_file_path(str(folder / "constraints.json"), sagemaker_session=session)
+    return statistics.body_dict, constraints.body_dict
+
+
+def read_violations(session: LocalSession, bucket: str, prefix: str, folder: Path) -> list[dict]:
+    """Return violations as the SDK reads them."""
+    download(session, bucket, prefix, folder)
+    file = str(folder / "constraint_violations.json")
+    return ConstraintViolations.from_file_path(file, sagemaker_session=session).body_dict["violations"]
 
 
 def download(session: LocalSession, bucket: str, prefix: str, folder: Path) -> None:
