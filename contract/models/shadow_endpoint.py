@@ -160,8 +160,8 @@ def connect(predictor: PredictorConfig) -> Any:
     from botocore.config import Config
     from botocore.exceptions import BotoCoreError
 
-    retries = {"mode": "standard", "total_max_attempts": 5}
-    config = Config(retries=retries, connect_timeout=10.0, read_timeout=30.0)
+    retries = {"mode": "standard", "total_max_attempts": 4}
+    config = Config(retries=retries, connect_timeout=5.0, read_timeout=30.0)
     try:
         return aws_session(boto3).client("sagemaker", config=config)
     except BotoCoreError as error:

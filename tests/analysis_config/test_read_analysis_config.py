@@ -287,3 +287,9 @@ def test_no_json_value_surprises_the_reader(value: Any, kind: Kind) -> None:
 def test_no_member_surprises_the_reader(key: str, value: Any) -> None:
     report = report_of({**EVERYTHING, key: value}, "bias")
     assert report is None or key in report
+
+
+@pytest.mark.parametrize("prefix", ["a" * 24, "-loans", "loans-", "my loans", "my_loans"])
+def test_a_prefix_that_no_endpoint_can_have(prefix: str) -> None:
+    said = message(BIAS | {"predictor": {"model_name": "loans", "endpoint_name_prefix": prefix}})
+    assert "predictor.endpoint_name_prefix must be at most 23 letters, digits and hyphens within" in said

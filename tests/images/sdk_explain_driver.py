@@ -24,7 +24,7 @@ BUCKET = "explain-tests"
 def main(image: str, address: str, folder: Path) -> None:
     boto3.client("s3").create_bucket(Bucket=BUCKET)
     session = LocalSession(default_bucket=BUCKET)
-    # No endpoint is started for the model that is named: the one that runs already is asked.
+    # `model` comes first: the server that runs already is asked, and no endpoint started for the model named.
     processor = SageMakerClarifyProcessor(
         role=ROLE, instance_count=1, instance_type="local", sagemaker_session=session, env={"model": address}
     )

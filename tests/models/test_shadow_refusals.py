@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 from typing import Any
 
 import pytest
@@ -187,6 +188,22 @@ def test_deletion_that_is_denied_costs_a_warning(scripted: Service, caplog: pyte
     (warning,) = (record.getMessage() for record in caplog.records if record.levelname == "WARNING")
     assert "could not be deleted" in warning
     assert "and goes on costing money; run: aws sagemaker delete-endpoint" in warning
+
+
+def test_a_signal_ends_the_wait_for_the_deletion(
+    scripted: Service, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    scripted.gives("create_endpoint_config")
+    scripted.gives("create_endpoint")
+    scripted.refuses("describe_endpoint", **denied("DescribeEndpoint"))
+    for _ in range(2):
+        scripted.refuses("delete_endpoint", text='Cannot update in-progress endpoint "e".')
+    monkeypatch.setattr(shadow_endpoint, "_DELETION_PAUSE", 0)
+    monkeypatch.setattr(shadow_endpoint.time, "sleep", lambda pause: signal.raise_signal(signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):
+        open_model(None, LOANS, policy=QUICK)
+    scripted.stubber.assert_no_pending_responses()
+    assert "and goes on costing money" in caplog.text
 
 
 def test_without_a_region(monkeypatch: pytest.MonkeyPatch) -> None:
