@@ -21,6 +21,7 @@ from contract.outcome import completed_message, exit_code
 from contract.scripts import Preprocessor, load_postprocessor, load_preprocessor, run_postprocessor
 from contract.settings import Settings
 from contract.sinks.report import report_of
+from contract.wording import several
 
 if TYPE_CHECKING:
     from contract.cluster.leader import Cluster
@@ -95,7 +96,9 @@ def run(settings: Settings, monitor: Monitor, cluster: Cluster | None = None) ->
     request = dataset_request(settings, column_names(baseline, files), _load_scripts(settings))
     plan, analyzer, summary = _summarize(settings, monitor, request, cluster)
     rows = analyzer.row_count(summary)
-    _log.info("Read %d rows from %s in %.1f s", rows, settings.dataset_source, time.monotonic() - started)
+    _log.info(
+        "Read %s from %s in %.1f s", several(rows, "row"), settings.dataset_source, time.monotonic() - started
+    )
     if rows == 0:
         _explain_no_rows(settings, plan)
 

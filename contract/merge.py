@@ -30,6 +30,7 @@ from contract.documents import json_layout
 from contract.engine import available_processors
 from contract.errors import ConfigurationError
 from contract.settings import Settings
+from contract.wording import several
 
 # Underscore: whoever reads the merged records as a dataset passes over it.
 REPORT = "_merge_report.json"
@@ -108,12 +109,12 @@ def merge(settings: Settings) -> str:
     storage.prepare_output(settings.output_path)
     files = captures_to_read(source, settings.window)
     index = index_labels(labels_source, LabelPlaces.of(settings))
-    _log.info("Read %d labels in %.1f s", index.records, time.monotonic() - started)
+    _log.info("Read %s in %.1f s", several(index.records, "label"), time.monotonic() - started)
     coverage = _merge_files(files, index, settings)
     report = coverage.report()
     _log_report(report)
     storage.write_files_atomically(settings.output_path, {REPORT: json_layout.dumps(report)})
-    _log.info("Merged %d records in %.1f s", report["joined"], time.monotonic() - started)
+    _log.info("Merged %s in %.1f s", several(report["joined"], "record"), time.monotonic() - started)
     return _message(report, settings, labels_source)
 
 
@@ -226,9 +227,11 @@ def _log_report(report: dict[str, Any]) -> None:
     _log.info("%s\n%s", title, _coverage_table(worst if len(hours) > 1 else [], totals))
     _log.debug("Label coverage by hour\n%s", _coverage_table(hours, totals))
     if report["duplicate_labels"]:
-        _log.warning("%d labels were replaced by later ones for the same id", report["duplicate_labels"])
+        replaced = several(report["duplicate_labels"], "label")
+        _log.warning("Replaced %s by later ones for the same id", replaced)
     if report["captures_without_id"]:
-        _log.warning("%d captures have no id, so no label can be theirs", report["captures_without_id"])
+        nameless = several(report["captures_without_id"], "capture")
+        _log.warning("Found %s without an id, which no label can name", nameless)
 
 
 def _coverage_table(hours: list[dict[str, Any]], totals: tuple[int, ...]) -> str:
@@ -247,8 +250,9 @@ def _message(report: dict[str, Any], settings: Settings, labels_source: str) -> 
     if not report["labels"]:
         return f"Completed: nothing was merged, since {labels_source} holds no labels."
     return (
-        f"Completed: nothing was merged, since none of {report['captures']} captures has the inferenceId or "
-        f"eventId of one of {report['labels']} labels; check that labels name the eventId of their capture."
+        f"Completed: nothing was merged, since no capture (of {report['captures']}) has the inferenceId "
+        f"or eventId of any label (of {report['labels']}); check that labels "
+        "name the eventId of their capture."
     )
 
 
@@ -269,6 +273,6 @@ def validate(settings: Settings) -> Iterator[str]:
     yield "settings can be read"
     source, labels_source = sources(settings)
     files = captures_to_read(source, settings.window)
-    yield f"dataset_source has {sum(file.size for file in files)} bytes to read in {len(files)} files"
+    yield f"dataset_source has {storage.size_of(files)}"
     labels = storage.list_files(labels_source, "ground_truth_source")
-    yield f"ground_truth_source has {sum(file.size for file in labels)} bytes to read in {len(labels)} files"
+    yield f"ground_truth_source has {storage.size_of(labels)}"

@@ -17,6 +17,7 @@ from contract.datasets.storage import write_files_atomically
 from contract.errors import OutputError
 from contract.settings import Settings
 from contract.sinks.report import RunReport
+from contract.wording import several
 
 if TYPE_CHECKING:
     from contract.sinks.delivery import Undelivered
@@ -85,7 +86,7 @@ def write_metric_file(metrics: Iterable[Metric], settings: Settings) -> None:
             raise
         _log.warning("Metrics were not published: %s", error.message)
         return
-    _log.info("Published %d metrics in %s/%s", len(lines), directory, FILE_NAME)
+    _log.info("Published %s in %s/%s", several(len(lines), "metric"), directory, FILE_NAME)
 
 
 def _line(metric: Metric, settings: Settings) -> dict[str, Any]:

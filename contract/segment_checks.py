@@ -10,6 +10,7 @@ from typing import Any
 from contract.analyzer import AnyAnalyzer, Baseline, Decision, Finding
 from contract.documents.segments import Segment, SegmentedStatistics
 from contract.documents.violations import Violation, Violations
+from contract.wording import several
 
 # Half of the false alarms a job may raise are the whole's, as the whole is what a job is about.
 WHOLE_SHARE = 0.5
@@ -150,7 +151,7 @@ def _violations(one: _Checked, said: set[str]) -> list[Violation]:
 
 def _finding(one: _Checked) -> Finding:
     count = len(one.decision.violations.violations)
-    text = f"{count} violation{'s' * (count != 1)} in {one.segment.item_count} rows"
+    text = f"{several(count, 'violation')} in {several(one.segment.item_count, 'row')}"
     return Finding(f"segment {one.segment.text}", text, violated=count > 0)
 
 
@@ -181,7 +182,7 @@ def _notes(
     if gone:
         notes.append(f"Segments of the baseline that are not among this window's: {_listing(gone)}.")
     small = [
-        f"{segment.text} ({_rows(segment, before)} rows)"
+        f"{segment.text} ({several(_rows(segment, before), 'row')})"
         for segment, before in pairs
         if before and _rows(segment, before) < FEWEST_ROWS
     ]
@@ -190,8 +191,8 @@ def _notes(
     notes += _notes_of_segments(checked)
     if statistics.rows_left_out:
         notes.append(
-            f"{statistics.rows_left_out} rows are in segments beyond the {len(pairs)} largest; they count "
-            "in the whole only."
+            f"{several(statistics.rows_left_out, 'row')} of segments beyond the {len(pairs)} largest, "
+            "counted in the whole only."
         )
     return notes
 

@@ -29,6 +29,7 @@ from contract.job import column_names, dataset_request, load_documents, make_ana
 from contract.monitor import MakeAnalyzer, Monitor
 from contract.scripts import Preprocessor, load_postprocessor, load_preprocessor
 from contract.settings import Settings
+from contract.wording import several
 
 _COLUMNS_SHOWN = 8
 # Splits that are looked through for a first row.
@@ -136,10 +137,7 @@ def _files(settings: Settings, request: DatasetRequest, *, format_known: bool) -
     source = _source(request, settings)
     files = yield from obtain(
         lambda: _files_in_window(request, source),
-        lambda found: (
-            f"{source} has {sum(file.size for file in found)} bytes to read in {len(found)} files"
-            + (" of the window" if request.window else "")
-        ),
+        lambda found: f"{source} has {storage.size_of(found)}{' of the window' if request.window else ''}",
     )
     if not files:
         return False
@@ -166,8 +164,9 @@ def _files_in_window(request: DatasetRequest, source: str) -> list[storage.Sourc
         return inside
     hours = sorted(hour for hour in (folder_hour(file.path) for file in files) if hour is not None)
     raise DatasetError(
-        f"{source} holds {len(files)} files, but none of the window {_time(request.window.start)} to "
-        f"{_time(request.window.end)}: their folders are of {_time(hours[0])} to {_time(hours[-1])} (UTC); "
+        f"{source} holds {several(len(files), 'file')}, but none of the window "
+        f"{_time(request.window.start)} to {_time(request.window.end)}: "
+        f"their folders are of {_time(hours[0])} to {_time(hours[-1])} (UTC); "
         "mend start_time and end_time, or window, and mind the time zone."
     )
 
@@ -250,7 +249,8 @@ def _trial(
     if prediction is not None:
         first = first.slice(0, _ROWS_ASKED)
         first = first.append_column(prediction.name, prediction.column(first))
-        yield f"the model {prediction.model.where} answers {first.num_rows} rows with {prediction.name}"
+        rows = several(first.num_rows, "row")
+        yield f"the model {prediction.model.where} answers {rows} with {prediction.name}"
     for division in request.segments:
         first = first.append_column(division.name, segments_of(first, division))
     analyzer: AnyAnalyzer = make_analyzer(settings, make, plan_dataset(request))
@@ -265,9 +265,8 @@ def _columns_line(first: pa.RecordBatch) -> str:
         f"{field.name} ({_kind(field.type)})" for field in list(first.schema)[:_COLUMNS_SHOWN]
     )
     more = first.num_columns - _COLUMNS_SHOWN
-    return f"the first {first.num_rows} rows have columns {columns}" + (
-        f" and {more} more" if more > 0 else ""
-    )
+    rows = "the first row has" if first.num_rows == 1 else f"the first {first.num_rows} rows have"
+    return f"{rows} columns {columns}" + (f" and {more} more" if more > 0 else "")
 
 
 def _source(request: DatasetRequest, settings: Settings) -> str:

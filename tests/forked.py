@@ -42,6 +42,7 @@ def start(
     folder
         Where it works.
     """
+    log.touch()  # who waits for words in it may look before the process writes
     process = _context.Process(target=_work, args=(run, log, dict(environment), folder))
     process.start()
     return process

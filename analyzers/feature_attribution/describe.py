@@ -17,6 +17,7 @@ from contract.documents.attribution import (
     LabelAttributions,
     SamplingDesign,
 )
+from contract.wording import several
 
 
 def describe(
@@ -81,11 +82,12 @@ def tried(statistics: AttributionStatistics, model: str) -> tuple[str, ...]:
     labels = listing(list(statistics.labels))
     name, first = next(iter(statistics.labels.items()))
     feature, value = max(first.values.items(), key=lambda item: abs(item[1] or 0.0))
-    scores = "1 score" if len(statistics.labels) == 1 else f"{len(statistics.labels)} scores"
+    scores = several(len(statistics.labels), "score")
     text = (
-        f"the model {model} answers {scores} per row ({labels}); asked about {explained.model_rows} rows in "
-        f"{explained.seconds:.1f} s, it gives {name} {_shown(first.expected_value)} at the baseline, and the "
-        f"first row's largest value to {feature}: {_shown(value)}"
+        f"the model {model} answers {scores} per row ({labels}); asked about "
+        f"{several(explained.model_rows, 'row')} in {explained.seconds:.1f} s, it gives {name} "
+        f"{_shown(first.expected_value)} at the baseline, and the first row's "
+        f"largest value to {feature}: {_shown(value)}"
     )
     return (text,)
 
@@ -125,8 +127,8 @@ def _notes(values: GlobalValues, request: AttributionRequest, outputs: int) -> l
     notes = []
     if request.label_headers and len(request.label_headers) != outputs:
         notes.append(
-            f"predictor.label_headers names {len(request.label_headers)} labels, but the model gives "
-            f"{outputs} scores per row, so they are called label0 and so on."
+            f"predictor.label_headers names {several(len(request.label_headers), 'label')}, but the model "
+            f"gives {several(outputs, 'score')} per row, so they are called label0 and so on."
         )
     if not np.isfinite(values.coalition_error).all():
         notes.append(

@@ -21,6 +21,7 @@ from analyzers.feature_attribution.explanation import Explanation, concatenate
 from analyzers.feature_attribution.rows import Mixture, Positions, Rows, open_rows
 from analyzers.feature_attribution.solve import RESIDUALS, Design, Floats, exact_design, sampled_design
 from contract.errors import ConfigurationError, ModelError
+from contract.wording import several
 
 type Predict = Callable[[Any], NDArray[Any]]
 
@@ -170,8 +171,8 @@ class _Asked:
             scores = scores[:, None]
         if scores.ndim != 2 or len(scores) != rows:
             raise ModelError(
-                f"The model answered scores of shape {scores.shape} when asked for {rows} rows; it must "
-                "answer one score, or one list of scores, per row."
+                f"The model answered scores of shape {scores.shape} when asked for {several(rows, 'row')}; "
+                "it must answer one score, or one list of scores, per row."
             )
         if not np.isfinite(scores).all():
             row = int(np.flatnonzero(~np.isfinite(scores).all(axis=1))[0])

@@ -19,6 +19,7 @@ from contract.datasets.plan import plan_dataset
 from contract.datasets.request import DatasetRequest
 from contract.datasets.storage import list_files
 from contract.settings import Settings
+from contract.wording import several
 
 
 def arrange_captures(
@@ -132,7 +133,8 @@ def _feature_names(config: AnalysisConfig, width: int, mistakes: Mistakes) -> tu
     names = tuple(name for name in headers if name != label)
     if len(names) != width:
         mistakes.add(
-            f"headers names {len(names)} features, but requests have {width}; name every feature, in order"
+            f"headers names {several(len(names), 'feature')}, but requests have {width}; name every "
+            "feature, in order"
         )
         return tuple(f"{PREFIX}{at}" for at in range(width))
     return names

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from contract.analysis_config.json_object import Mistakes
 from contract.analysis_config.members import Locator
+from contract.wording import several
 
 _SHOWN = 12
 
@@ -77,7 +78,7 @@ def find_column(
     if locator < len(names):
         return names[locator]
     mistakes.add(
-        f"{place} is {locator}, but the data has {len(names)} columns, so the last position is "
+        f"{place} is {locator}, but the data has {several(len(names), 'column')}, so the last position is "
         f"{len(names) - 1}"
     )
     return None

@@ -16,6 +16,7 @@ from contract.datasets.locations import GROUND_TRUTH, PREFIX, Location, Location
 from contract.datasets.request import DatasetRequest
 from contract.datasets.storage import list_files
 from contract.settings import Settings
+from contract.wording import several
 
 _ENOUGH_ROWS = 10
 _TWO = 2
@@ -114,9 +115,10 @@ def _names(
         return {}
     least, most = len(features), len(features) + len(listed)
     if not least <= len(config.headers) <= most:
-        expected = f"{least} features" + "".join(f" and the {name.replace('_', ' ')}" for name in listed)
+        further = "".join(f" and the {name.replace('_', ' ')}" for name in listed)
+        expected = several(least, "feature") + further
         mistakes.add(
-            f"headers names {len(config.headers)} columns, but the data has {expected}; "
+            f"headers names {several(len(config.headers), 'column')}, but the data has {expected}; "
             "name the features, then the label, then the predicted label"
         )
         mistakes.stop_if_any()  # of columns with other names, more would be said that is beside the point

@@ -15,6 +15,7 @@ from contract.datasets.locations import PREFIX, Location, Locations
 from contract.datasets.request import DatasetRequest
 from contract.datasets.storage import list_files
 from contract.settings import Settings
+from contract.wording import several
 
 _BY_SUFFIX: dict[str, Kind] = {"csv": "csv", "json": "json", "jsonl": "json", "parquet": "parquet"}
 PREDICTED_LABEL = "predicted_label"
@@ -166,7 +167,7 @@ def _named_csv(
     names = column_names(request)
     if headers and names and len(names) != len(headers):
         mistakes.add(
-            f"{member} names {len(headers)} columns, but {request.source} has {len(names)}; "
+            f"{member} names {several(len(headers), 'column')}, but {request.source} has {len(names)}; "
             "name every column, in order"
         )
     if not headers and names:

@@ -12,6 +12,7 @@ from contract.backtest.windows import Document, Material, PastWindow
 from contract.documents.segments import SegmentedStatistics, segmented_documents
 from contract.documents.violations import Violation
 from contract.errors import ConfigurationError, DocumentError
+from contract.wording import several
 
 _UNNAMED = re.compile(r"_c\d+")
 
@@ -117,8 +118,8 @@ def replay(window: PastWindow, edit: Edit, kinds: Mapping[str, Kind]) -> Replaye
     if unedited is not None and window.violations is not None and _differ(unedited, before):
         then = f" of version {window.run.version}" if window.run else ""
         notes.append(
-            f"Without the edit this program finds {len(unedited)} violations where the run{then} reported "
-            f"{len(before)}, so not every difference is the edit's."
+            f"Without the edit this program finds {several(len(unedited), 'violation')} where the run{then} "
+            f"reported {len(before)}, so not every difference is the edit's."
         )
     if edit.rules not in (None, window.rules):
         notes.append(

@@ -9,6 +9,7 @@ from typing import Any
 from contract.backtest.replay import Replayed
 from contract.documents.violations import Violation, Violations, violations_to_json
 from contract.history.tables import aligned
+from contract.wording import several
 
 SCHEMA = 1
 _MOST_LINES = 12
@@ -118,7 +119,7 @@ def describe(violation: Violation) -> str:
 def _sum(backtest: Backtest) -> str:
     count = len(backtest.windows)
     text = (
-        f"{count} window{'s' * (count != 1)}: {backtest.alarms_before} alarmed, {backtest.alarms_after} "
+        f"{several(count, 'window')}: {backtest.alarms_before} alarmed, {backtest.alarms_after} "
         f"would have; {backtest.silenced} fall silent, {backtest.alarming} start to alarm."
     )
     if backtest.not_replayed:

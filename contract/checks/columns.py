@@ -14,6 +14,7 @@ from contract.analyzer import Baseline
 from contract.checks.looks import share_of_numbers
 from contract.errors import DatasetError
 from contract.settings import Settings
+from contract.wording import several
 
 _SHOWN = 8
 # Paths, lists and names with a shared beginning are looked up by the monitor itself.
@@ -63,8 +64,9 @@ def unlike_baseline(
     positional = (batch.schema.metadata or {}).get(b"positional") == b"true"
     if positional and len(names) != len(expected):
         yield (
-            f"the data has {len(names)} columns without names, but the baseline has {len(expected)}; give "
-            "the window the baseline's columns, or leave further ones out with exclude_features_attribute."
+            f"the data has {several(len(names), 'column')} without names, but the baseline has "
+            f"{len(expected)}; give the window the baseline's columns, or leave further ones out with "
+            "exclude_features_attribute."
         )
         return
     missing = [name for name in expected if name not in names]
@@ -106,7 +108,7 @@ def require_like_baseline(
     found = list(unlike_baseline(batch, baseline, expected))
     if found:
         raise DatasetError(" ".join(text[0].upper() + text[1:] for text in found))
-    yield f"the {len(expected)} columns of the baseline are in the data"
+    yield f"the data has the {several(len(expected), 'column')} of the baseline"
 
 
 def _instead(missing: Sequence[str], names: Sequence[str], expected: Sequence[str]) -> str:

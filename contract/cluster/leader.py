@@ -26,6 +26,7 @@ from contract.cluster.remote import Conditions, Parcel, compare_host, hold, pack
 from contract.cluster.role import Role, split_address
 from contract.datasets.plan import Split
 from contract.errors import ConfigurationError, MonitorError
+from contract.wording import several
 
 _CLOSING_SECONDS = 5.0
 _POLLING_SECONDS = 0.05
@@ -122,7 +123,7 @@ class Cluster:
                     own = address == self.own_address
                     self._seen[address] = self.role.name if own else names.get(address, address)
                     self._came.add(self._seen[address])
-                    _log.info("%s reads %d splits at once", self._seen[address], threads[address])
+                    _log.info("%s reads %s at once", self._seen[address], several(threads[address], "split"))
         return 2 * max(1, sum(threads.values()))
 
     def _require_workers(self) -> None:

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from contract.datasets.request import Split
 from contract.errors import DatasetError
+from contract.wording import several
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class BesideSplit:
         for other in others:
             if first.left or other.left:
                 raise DatasetError(
-                    f"{first.side.source} has {first.count()} rows, but {other.side.source} has "
+                    f"{first.side.source} has {several(first.count(), 'row')}, but {other.side.source} has "
                     f"{other.count()}; rows are matched by their order, so both need as many."
                 )
 

@@ -159,7 +159,7 @@ class Notes:
         """Log each kind once."""
         for text, count in self.counts.items():
             block, number = self.places[text]
-            _log.warning("%s: %d %s, the first at %s", self.label, count, text, block.place(number))
+            _log.warning("%s: %s: %d, the first at %s", self.label, text, count, block.place(number))
 
 
 def capture_splits(

@@ -22,6 +22,7 @@ from contract.datasets.parquet_table import parquet_splits
 from contract.datasets.request import DatasetRequest
 from contract.datasets.storage import SourceFile
 from contract.errors import DatasetError
+from contract.wording import several
 
 # In the order in which they are looked for, since a capture's inferenceId comes before its eventId.
 ID_COLUMNS = ("inferenceId", "eventId", "inference_id", "event_id")
@@ -100,7 +101,7 @@ def _chosen(path: str, names: list[str], columns: LabelColumns) -> tuple[str, st
     others = [name for name in names if name != identifier]
     if columns.label is None and len(others) != 1:
         raise DatasetError(
-            f"{path} has {len(others)} columns beside the id {identifier!r}; {there}; set "
+            f"{path} has {several(len(others), 'column')} beside the id {identifier!r}; {there}; set "
             "ground_truth_label_column to the one with the label."
         )
     return identifier, columns.label or others[0]

@@ -28,7 +28,6 @@ from contract.datasets.pieces import BATCH_ROWS, OfPieces, Piece, balanced_rows,
 from contract.datasets.request import DatasetRequest, Split
 from contract.datasets.storage import SourceFile
 from contract.datasets.window import Window
-from contract.wording import several
 
 _TOGETHER = 1024
 # Of so many records the types of features are learnt.
@@ -79,9 +78,7 @@ class LocatedCaptureSplit(OfPieces):
         finder.require_labels(self.label)
         if finder.undecodable:
             _log.warning(
-                "%s: %s that could not be decoded, taken as missing",
-                self.label,
-                several(finder.undecodable, "payload"),
+                "%s: payloads that could not be decoded count as missing: %d", self.label, finder.undecodable
             )
 
     def _bulk(self) -> BulkCaptures | None:

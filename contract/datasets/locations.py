@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 
 from contract.datasets.rows import column_of, rows_to_batch
 from contract.errors import DatasetError
+from contract.wording import several
 
 PREFIX = "column_"
 
@@ -131,8 +132,9 @@ class RecordRows:
                 gathered += [None] * count
             else:
                 raise DatasetError(
-                    f"{place()} has {count} rows of features, but {len(values)} values of {location.name!r} "
-                    f"at {location.path!r}; check {location.variable or 'the path'} and the record."
+                    f"{place()} has {several(count, 'row')} of features, but "
+                    f"{several(len(values), 'value')} of {location.name!r} at "
+                    f"{location.path!r}; check {location.variable or 'the path'} and the record."
                 )
 
     def batch(self) -> pa.RecordBatch:

@@ -18,6 +18,7 @@ from contract.datasets.request import DatasetRequest, NotSplittable, Plan, Split
 from contract.datasets.storage import SourceFile
 from contract.datasets.window import folder_overlaps
 from contract.errors import ConfigurationError
+from contract.wording import several
 
 __all__ = ["DatasetRequest", "NotSplittable", "Plan", "Split", "plan_dataset"]
 
@@ -94,7 +95,7 @@ def _joined(files: Sequence[SourceFile], request: DatasetRequest) -> tuple[Split
         )
     request = replace(request, labels=True)
     index = index_labels(source, request.label_places)
-    _log.info("Read %d labels from %s, %d of them replaced later", index.records, source, index.duplicates)
+    _log.info("Read %s from %s, %d replaced later", several(index.records, "label"), source, index.duplicates)
     preprocessor = request.preprocessor
     if preprocessor is not None and preprocessor.kind == "record":
         from contract.datasets.records import record_splits

@@ -20,6 +20,7 @@ from contract.datasets import s3
 from contract.datasets.causes import cause_of, nearby
 from contract.datasets.leftovers import partial_path, remove_partial_files, remove_staging_folders
 from contract.errors import DatasetError, DocumentError, InputError, OutputError
+from contract.wording import several
 
 _DATED_FOLDER = re.compile(r"/\d{4}/\d{2}(/\d{2})*/?$")
 _MAGIC = ((b"\x1f\x8b", "gzip", ""), (b"BZh", "bz2", ".bz2"), (b"\x28\xb5\x2f\xfd", "zstd", ".zst"))
@@ -58,6 +59,11 @@ def list_files(source: str, variable: str = "dataset_source") -> list[SourceFile
     with reading(source, f"{variable} "):
         files = _list_s3(source, variable) if is_s3(source) else _list_local(source, variable)
     return sorted(files, key=lambda file: file.path)
+
+
+def size_of(files: Sequence[SourceFile]) -> str:
+    """Return how much there is to read, for people."""
+    return f"{several(sum(file.size for file in files), 'byte')} to read in {several(len(files), 'file')}"
 
 
 def is_s3(path: str) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 
 from contract.history.record import Run, run_to_json
+from contract.wording import several
 
 _MOST_SUBJECTS = 3
 _GAP = "  "
@@ -66,7 +67,7 @@ def result_text(run: Run) -> str:
     if run.violations is None:
         return "not checked"
     count = len(run.violations)
-    return f"{count} violation{'s' * (count != 1)}" if count else "ok"
+    return several(count, "violation") if count else "ok"
 
 
 def _minute(instant: datetime) -> str:

@@ -21,6 +21,7 @@ from pyarrow import csv
 from contract.analysis_config.members import PredictorConfig
 from contract.errors import ConfigurationError
 from contract.models.protocol import Scores
+from contract.wording import several
 
 _DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 _PROJECTION = re.compile(r"\[\*\]|\[\]|\[\?|\.\*|\[-?\d*:")
@@ -92,7 +93,7 @@ def _csv_locator(column: str | int | None, member: str) -> Callable[[bytes, int]
             )
         if place >= len(columns):
             raise AnswerError(
-                f"has {len(columns)} columns, but predictor.{member} is {place}, counted from zero"
+                f"has {several(len(columns), 'column')}, but predictor.{member} is {place}, counted from zero"
             )
         return columns[place]
 
@@ -227,9 +228,9 @@ def _describe(document: Any, is_lines: bool) -> str:
 def _require_rows(found: Any, rows: int) -> Any:
     """Return what was found when it has one entry per row."""
     if not isinstance(found, list | np.ndarray):
-        raise AnswerError(f"holds a single value for {rows} record{'s' if rows > 1 else ''}")
+        raise AnswerError(f"holds a single value for {several(rows, 'record')}")
     if len(found) != rows:
-        raise AnswerError(f"holds {len(found)} predictions for {rows} record{'s' if rows > 1 else ''}")
+        raise AnswerError(f"holds {several(len(found), 'prediction')} for {several(rows, 'record')}")
     return found
 
 

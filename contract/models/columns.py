@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import DTypeLike, NDArray
 
 from contract.errors import ModelError
+from contract.wording import several
 
 _EXACT_INTEGERS = 2.0**53
 
@@ -99,9 +100,9 @@ def select(
         close = difflib.get_close_matches(absent[0], table.schema.names, 1)
         hint = f": it lacks {absent[0]!r}" + (f" (is that {close[0]!r}?)" if close else "")
     raise ModelError(
-        f"{where} takes {expected} features, but the data has {table.num_columns} columns{hint}; give "
-        "exactly the "
-        "columns the model was trained on (excluded_columns leaves out others)."
+        f"{where} takes {several(expected, 'feature')}, but the data has "
+        f"{several(table.num_columns, 'column')}{hint}; give exactly the columns the model "
+        "was trained on (excluded_columns leaves out others)."
     )
 
 

@@ -24,6 +24,7 @@ from contract.models.columns import numeric_matrix, select
 from contract.models.endpoint import Codec, EndpointModel, check_health
 from contract.models.policy import Policy
 from contract.models.protocol import Scores
+from contract.wording import several
 
 _JSON = "application/json"
 _INFER = "/infer"
@@ -178,7 +179,9 @@ def _scores(output: dict[str, Any], rows: int) -> Scores:
     except (KeyError, TypeError, ValueError) as error:
         raise AnswerError(f"holds no numbers in output {output.get('name')!r}") from error
     if int(np.prod(shape)) != len(values):
-        raise AnswerError(f"holds {len(values)} values in place of the shape {shape}")
+        raise AnswerError(f"holds {several(len(values), 'value')} in place of the shape {shape}")
     if not shape or shape[0] != rows:
-        raise AnswerError(f"holds {shape[0] if shape else 1} predictions for {rows} records")
+        raise AnswerError(
+            f"holds {several(shape[0] if shape else 1, 'prediction')} for {several(rows, 'record')}"
+        )
     return values.reshape(rows, -1)

@@ -12,6 +12,7 @@ from contract.sinks.addresses import SinkAddress
 from contract.sinks.delivery import Parcel, Undelivered, deliver
 from contract.sinks.report import RunReport
 from contract.sinks.values import Value, values_of
+from contract.wording import several
 
 if TYPE_CHECKING:
     from contract.settings import Settings
@@ -82,7 +83,7 @@ class Sinks:
 
     def _event_parcel(self, address: SinkAddress, event: dict[str, Any]) -> Parcel:
         count = event["data"]["violation_count"]
-        content = f"event {event['id']} with {count} violation{'s' if count != 1 else ''}"
+        content = f"event {event['id']} with {several(count, 'violation')}"
         if address.kind == "eventbridge":
             return Parcel(address.shown, content, functools.partial(events.put, address, event))
         return Parcel(
@@ -111,4 +112,4 @@ def _content(names: list[str]) -> str:
     distinct = list(dict.fromkeys(names))
     more = len(distinct) - _NAMES_SHOWN
     shown = ", ".join(distinct[:_NAMES_SHOWN]) + (f" and {more} more names" if more > 0 else "")
-    return f"{len(names)} metrics ({shown})"
+    return f"{several(len(names), 'metric')} ({shown})"

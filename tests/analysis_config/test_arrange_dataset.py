@@ -85,7 +85,7 @@ def test_headers_of_another_number_are_named(tmp_path: Path) -> None:
         arrange(path, {**CSV, "headers": ["a", "y"]})
     path = write(tmp_path / "d.jsonl", {"features": [1, 2], "l": 1})
     with pytest.raises(
-        ConfigurationError, match="headers names 1 columns, but the data has 2 features and the label"
+        ConfigurationError, match="headers names 1 column, but the data has 2 features and the label"
     ):
         arrange(path, {**LINES, "label": "l", "headers": ["a"]})
 
@@ -189,7 +189,7 @@ def test_csv_captures(tmp_path: Path) -> None:
         ConfigurationError, match=r"inference_attribute is '2', but responses are CSV of 2 columns"
     ):
         arrange(path, config, inference_attribute=2)
-    with pytest.raises(ConfigurationError, match="headers names 1 features, but requests have 2"):
+    with pytest.raises(ConfigurationError, match="headers names 1 feature, but requests have 2"):
         arrange(path, {**BIAS, "headers": ["n", "y"]})
 
 

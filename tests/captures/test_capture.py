@@ -110,7 +110,7 @@ def test_numbers_of_rows_that_differ_are_padded_and_reported_once(tmp_path, capl
         rows = _read(tmp_path, [record("9", "9"), record("1\n2\n3", "4\n5"), record("6\n7", "1\n2\n3")])
     assert rows == {"_c0": [9, 1, 2, 3, 6, 7, None], "_c1": [9, 4, 5, None, 1, 2, 3]}
     [warning] = [entry.getMessage() for entry in caplog.records]
-    assert "2 records whose payloads differ in their number of rows" in warning
+    assert "number of rows were padded with missing values: 2, the first at " in warning
     assert warning.endswith("a.jsonl line 2")
 
 
@@ -141,7 +141,7 @@ def test_undecodable_payloads_are_missing_and_reported(tmp_path, caplog, data):
         rows = _read(tmp_path, [record("7", "1"), record("7", data)])
     if data["data"] != "%%%":  # decodes to nothing
         assert rows == {"_c0": [7, 7], "_c1": [1, None]}
-        assert "1 payloads that could not be decoded" in caplog.text
+        assert "payloads that could not be decoded count as missing: 1," in caplog.text
 
 
 def test_json_of_mixed_kinds(tmp_path):

@@ -184,7 +184,7 @@ def test_documents_are_those_of_one_host(
             assert exit_code(process) == 0
             assert "which has the results" in (tmp_path / "worker" / "message").read_text(encoding="utf-8")
     assert together.exit_code == 0
-    assert "pod 1 reads 1 splits at once" in capfd.readouterr().err
+    assert "pod 1 reads 1 split at once" in capfd.readouterr().err
     for name in ("constraints.json", "statistics.json"):
         assert (together.output / name).read_bytes() == (alone.output / name).read_bytes()
 

@@ -151,7 +151,7 @@ def test_wrong_numbers_of_label_headers_are_told() -> None:
     job = analyzer(label_headers=("only",))
     statistics = job.describe(job.summarize([draw(5)]))
     assert list(statistics.labels) == ["label0", "label1"]
-    assert "predictor.label_headers names 1 labels, but the model gives 2 scores" in statistics.notes[0]
+    assert "predictor.label_headers names 1 label, but the model gives 2 scores" in statistics.notes[0]
 
 
 def test_errors_that_cannot_be_told_are_of_any_size() -> None:

@@ -262,7 +262,7 @@ def test_another_number_of_answers_is_refused() -> None:
     with pytest.raises(ModelError) as raised:
         explain(lambda given: np.zeros(len(given) + 1), np.ones((2, 3)), np.zeros((1, 3)))
     assert str(raised.value) == (
-        "The model answered scores of shape (2, 1) when asked for 1 rows; it must answer one score, or one "
+        "The model answered scores of shape (2, 1) when asked for 1 row; it must answer one score, or one "
         "list of scores, per row."
     )
 

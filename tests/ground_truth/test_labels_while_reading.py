@@ -106,7 +106,7 @@ def test_as_many_labels_as_rows(tmp_path, output, data, encoding, labels, caplog
         rows = joined(tmp_path, [capture("a", output)], [label("a", data, encoding)])
     assert [row["groundTruthData"] for row in rows] == labels
     if output.count("\n") != data.strip().count("\n") and encoding == "CSV":
-        assert "1 records with another number of labels than rows" in caplog.text
+        assert "records with another number of labels than rows count as unlabelled: 1," in caplog.text
         assert "a.jsonl line 1" in caplog.text
 
 

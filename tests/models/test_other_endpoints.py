@@ -158,7 +158,7 @@ def test_the_open_inference_protocol(description: object) -> None:
         ),
         (
             json_answer({"outputs": [{"name": "p", "datatype": "FP32", "shape": [2], "data": [1]}]}),
-            "holds 1 values",
+            "holds 1 value ",
         ),
         (
             json_answer({"outputs": [{"name": "p", "shape": [2], "data": ["a", "b"]}]}),

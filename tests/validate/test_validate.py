@@ -117,7 +117,7 @@ MISTAKES: list[tuple[str, Make, Plant, str]] = [
         data_quality,
         variable(start_time="2026-05-07T00:00:00Z", end_time="2026-05-07T01:00:00Z"),
         (
-            "holds 1 files, but none of the window 2026-05-07T00:00Z to 2026-05-07T01:00Z: their folders are "
+            "holds 1 file, but none of the window 2026-05-07T00:00Z to 2026-05-07T01:00Z: their folders are "
             "of 2026-05-06T22:00Z to 2026-05-06T22:00Z (UTC); mend start_time and end_time"
         ),
     ),

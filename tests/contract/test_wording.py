@@ -1,0 +1,17 @@
+from pathlib import Path
+
+import pytest
+from job_runner import run_job
+
+from contract.wording import several
+
+
+@pytest.mark.parametrize(("amount", "text"), [(0, "0 rows"), (1, "1 row"), (2, "2 rows")])
+def test_an_amount_has_its_noun(amount: int, text: str) -> None:
+    assert several(amount, "row") == text
+
+
+def test_a_log_counts_as_people_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "data.csv").write_text("age\n30\n", encoding="utf-8")
+    run_job(tmp_path, tmp_path / "data.csv", log_level="INFO")
+    assert " - Read 1 row from " in capsys.readouterr().err
