@@ -78,8 +78,7 @@ def _csv_locator(column: str | int | None, member: str) -> Callable[[bytes, int]
     if isinstance(column, str) and not column.strip().isdigit():
         raise ConfigurationError(
             f"predictor.{member} is {column!r}, but answers of type text/csv have no names; give the "
-            "zero-based "
-            "position of the column, or another accept_type."
+            "zero-based position of the column, or another accept_type."
         )
     place = None if column is None else int(column)
 
@@ -129,8 +128,7 @@ def _json_locator(
     if isinstance(expression, int):
         raise ConfigurationError(
             f"predictor.{member} is {expression}, a position, but answers are JSON; give a JMESPath "
-            "expression "
-            "such as 'predictions[*].score'."
+            "expression such as 'predictions[*].score'."
         )
     is_lines = parse is _parse_lines
     search = _search(expression, member, is_lines) if expression is not None else None
@@ -155,8 +153,7 @@ def _json_locator(
             return document
         raise AnswerError(
             f"{_describe(document, is_lines)}, and predictor.probability does not say which to take; give "
-            "its "
-            "JMESPath"
+            "its JMESPath"
         )
 
     return find

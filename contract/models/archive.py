@@ -81,8 +81,7 @@ def unpack(path: str, folder: Path) -> None:
     except tarfile.FilterError as error:
         raise ModelError(
             f"model {path} holds a member that leads out of the archive ({str(error)[:200]}); pack it anew "
-            "with "
-            "relative paths only."
+            "with relative paths only."
         ) from error
     except (tarfile.TarError, OSError, EOFError) as error:
         reason = " ".join(str(error).split()).rstrip(".")[:200]
@@ -107,6 +106,5 @@ def _model_file(folder: Path, path: str) -> Path:
     problem = f"holds several model files ({shown})" if models else f"holds no model ({shown or 'nothing'})"
     raise ModelError(
         f"model {path} {problem}; pack one ONNX, XGBoost or LightGBM file, or add code/inference.py that "
-        "says how "
-        "to load and ask it."
+        "says how to load and ask it."
     )

@@ -223,8 +223,7 @@ class _Call:
         except AnswerError as error:
             raise ModelError(
                 f"{self.asker.channel.where} was asked about {piece} of the batch, and its answer {error}; "
-                "it "
-                f"begins {quoted(body)}."
+                f"it begins {quoted(body)}."
             ) from error
 
     def _divides(self, failure: Reply | ChannelError, piece: Piece, size: int, attempt: int) -> bool:
@@ -276,14 +275,12 @@ class _Call:
         if isinstance(failure, ChannelError):
             return ModelError(
                 f"{where} did not answer for {piece} of the batch{tries}: {failure}; check that the "
-                "endpoint runs, "
-                "can be reached from here and is not overloaded."
+                "endpoint runs, can be reached from here and is not overloaded."
             )
         advice = _ADVICE.get(failure.status, _ADVICE[0])
         return ModelError(
             f"{where} answered status {failure.status} for {piece} of the batch{tries}: "
-            f"{quoted(failure.body)}; "
-            f"{advice}."
+            f"{quoted(failure.body)}; {advice}."
         )
 
 

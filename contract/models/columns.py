@@ -14,43 +14,6 @@ from numpy.typing import DTypeLike, NDArray
 from contract.errors import ModelError
 from contract.wording import several
 
-_EXACT_INTEGERS = 2.0**53
-
-
-def as_table(values: NDArray[Any], schema: pa.Schema) -> pa.RecordBatch:
-    """Return rows as a batch with the column types of the data they stand for.
-
-    Integers stay integers on their way to the model: a column that is integral in `schema` becomes one
-    wherever all values are whole; else (an average as a baseline, say) it becomes floats. NaN and None are
-    missing.
-
-    Parameters
-    ----------
-    values
-        Shape (rows, columns), float64 or object.
-    schema
-        Names and types of the columns.
-    """
-    columns = [_as_column(values[:, number], field.type) for number, field in enumerate(schema)]
-    return pa.RecordBatch.from_arrays(columns, names=schema.names)
-
-
-def _as_column(values: NDArray[Any], kind: pa.DataType) -> pa.Array:
-    if pa.types.is_dictionary(kind):
-        kind = kind.value_type
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        return pa.array(values, kind, from_pandas=True)
-    numbers = np.asarray(values, dtype=np.float64)
-    missing = np.isnan(numbers)
-    present = numbers[~missing] if missing.any() else numbers
-    mask = missing if len(present) < len(numbers) else None
-    if pa.types.is_boolean(kind) and np.isin(present, (0.0, 1.0)).all():
-        return pa.array(np.where(missing, 0.0, numbers).astype(bool), mask=mask)
-    whole = (np.abs(present) <= _EXACT_INTEGERS).all() and (present == np.floor(present)).all()
-    if pa.types.is_integer(kind) and whole:
-        return pa.array(np.where(missing, 0.0, numbers).astype(np.int64), pa.int64(), mask=mask)
-    return pa.array(numbers, mask=mask)
-
 
 def plain(table: pa.RecordBatch) -> pa.RecordBatch:
     """Return the batch as it is sent: dictionaries as text, floats as float64, NaN and infinity as null."""

@@ -122,8 +122,7 @@ class EndpointModel:
         if len(widths) > 1:
             raise ModelError(
                 f"{self.where} answers {' or '.join(str(width) for width in sorted(widths))} scores per "
-                "row, now so, "
-                "now so; a model must give the same number for every row."
+                "row, now so, now so; a model must give the same number for every row."
             )
         scores = np.concatenate(answers)
         return require_finite(scores if kinds is None else scores[kinds], self.where)

@@ -87,12 +87,10 @@ def _unknown(content: bytes, where: str) -> ModelError:
     if content.startswith(_OLD_XGBOOST):
         return ModelError(
             f"model {where} is in XGBoost's old binary format, which its library no longer reads; load it "
-            "with "
-            "an XGBoost before 3.1 and save it with save_model('model.json')."
+            "with an XGBoost before 3.1 and save it with save_model('model.json')."
         )
     begin = repr(content[:20]) if content else "nothing: it is empty"
     return ModelError(
         f"model {where} is of no known kind (it begins with {begin}); give an ONNX file called .onnx, "
-        "XGBoost's "
-        "JSON or UBJSON, LightGBM's text, or a model.tar.gz with one of them or an inference.py."
+        "XGBoost's JSON or UBJSON, LightGBM's text, or a model.tar.gz with one of them or an inference.py."
     )

@@ -103,8 +103,7 @@ def _session(source: str | bytes, where: str, policy: Policy) -> Any:
     if odd := [tensor for tensor in session.get_inputs() if tensor.type not in _TYPES]:
         raise ModelError(
             f"{where} has the input {odd[0].name!r} of type {odd[0].type}, which columns cannot fill; give "
-            "a model "
-            "whose inputs are tensors of numbers or texts."
+            "a model whose inputs are tensors of numbers or texts."
         )
     return session
 
@@ -133,8 +132,7 @@ def _named(outputs: Sequence[Any], locator: Locator, member: str, where: str) ->
         return str(locator)
     raise ConfigurationError(
         f"predictor.{member} is {locator!r}, but the outputs of {where} are {', '.join(names)}; give one of "
-        "them, "
-        "or leave it out."
+        "them, or leave it out."
     )
 
 
@@ -162,8 +160,7 @@ def _require_present(table: pa.RecordBatch, where: str) -> None:
         if column.null_count:
             raise ModelError(
                 f"column {name!r} has missing values, but {where} takes integers there, which cannot be "
-                "missing; "
-                "fill them in before, or export the model with float inputs."
+                "missing; fill them in before, or export the model with float inputs."
             )
 
 

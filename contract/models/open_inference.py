@@ -94,8 +94,7 @@ def _described_inputs(channel: HttpChannel, path: str, where: str) -> tuple[Tens
         if reply.status in (400, 404):
             raise ModelError(
                 f"model {where} is not there: status {reply.status}, {quoted(reply.body)}; check the name "
-                "in the "
-                "address."
+                "in the address."
             )
         return ()
     try:
@@ -147,8 +146,7 @@ def _data(tensor: Tensor, table: pa.RecordBatch, where: str) -> Any:
     if np.isnan(matrix).any():
         raise ModelError(
             f"input {tensor.name!r} of {where} takes {tensor.datatype}, which cannot be missing, but the "
-            "data has "
-            "missing values; fill them in before."
+            "data has missing values; fill them in before."
         )
     return matrix.astype(bool if tensor.datatype == "BOOL" else np.int64)
 

@@ -36,8 +36,7 @@ def open_pickled(
     if not callable(method):
         raise ModelError(
             f"model {where} holds a {type(model).__name__}, which has neither predict_proba nor predict; "
-            "give a "
-            "model, or a model.tar.gz with an inference.py that knows what to do with it."
+            "give a model, or a model.tar.gz with an inference.py that knows what to do with it."
         )
 
     def ask(function: Any, table: pa.RecordBatch) -> Any:
@@ -69,17 +68,15 @@ def _permitted(content: bytes, where: str, allowed: bool) -> Any:
     if not allowed:
         raise ModelError(
             f"model {where} is pickled, and loading it would run any code its maker put in with the rights "
-            "of this "
-            "job; export it as ONNX or as the booster's own file, or set allow_pickled_model=Enabled if you "
-            "trust where it comes from."
+            "of this job; export it as ONNX or as the booster's own file, or set "
+            "allow_pickled_model=Enabled if you trust where it comes from."
         )
     try:
         return _load(content, where)
     except Exception as error:  # unpickling runs code of the file's choice, which may raise anything
         raise ModelError(
             f"model {where} cannot be unpickled: {type(error).__name__}: {first_line(error)}; it needs the "
-            "same "
-            "libraries, in the same versions, as when it was saved."
+            "same libraries, in the same versions, as when it was saved."
         ) from error
 
 

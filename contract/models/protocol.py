@@ -97,8 +97,7 @@ def largest_labels(scores: Scores, label_headers: Sequence[str | int], where: st
     if label_headers and len(label_headers) != outputs:
         raise ModelError(
             f"predictor.label_headers names {len(label_headers)} classes, but {where} answers {outputs} "
-            "scores "
-            "per row; give one header per score, in their order."
+            "scores per row; give one header per score, in their order."
         )
     largest = pa.array(scores.argmax(axis=1))
     if not label_headers:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from contract.analysis_config import PredictorConfig
 from contract.errors import ConfigurationError
-from contract.models.columns import as_table, plain
+from contract.models.columns import plain
 from contract.models.identical_rows import identical_rows
 from contract.models.rendering import json_renderer, render_csv
 from contract.models.templates import json_shape
@@ -162,20 +162,6 @@ def test_identical_rows_among_many_are_found_when_they_are_worth_it() -> None:
     np.testing.assert_array_equal(kinds, values)
     lone_twin = np.append(np.arange(39_999), 0)
     assert identical_rows(pa.record_batch({"a": lone_twin})) is None
-
-
-def test_arrays_take_the_types_of_the_data() -> None:
-    schema = pa.schema(
-        [("n", pa.int32()), ("m", pa.int64()), ("x", pa.float64()), ("b", pa.bool_()), ("s", pa.string())]
-    )
-    values = np.array([[1.0, 1.5, 2.0, 1.0, "a"], [float("nan"), 2.0, 2.0, 0.0, None]], dtype=object)
-    table = as_table(values, schema)
-    assert render_csv(table) == b'1,1.5,2,true,"a"\n,2,2,false,'
-    assert [str(field.type) for field in table.schema] == ["int64", "double", "double", "bool", "string"]
-    numbers = as_table(
-        np.array([[1.0, 2.0], [3.0, np.nan]]), pa.schema([("n", pa.int64()), ("x", pa.float64())])
-    )
-    assert render_csv(plain(numbers)) == b"1,2.0\n3,"
 
 
 @pytest.mark.parametrize(
