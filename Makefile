@@ -66,15 +66,15 @@ $(IMAGES): $(SUPPLY_CHAIN_INSTALLED)
 	@SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) $(SUPPLY_CHAIN_VENV)/bin/python -m supply_chain.describe \
 	  --docker $(DOCKER) $(IMAGE_PREFIX)/$@:$(IMAGE_TAG) dist/$@
 
+test-images: $(INSTALLED) $(SDK_INSTALLED) $(AIRFLOW_INSTALLED) $(SUPPLY_CHAIN_INSTALLED) ## run the built images as Docker, Podman, the SageMaker SDK and Airflow do
+	IMAGE_PREFIX=$(IMAGE_PREFIX) IMAGE_TAG=$(IMAGE_TAG) $(PYTHON) -m pytest -m image tests/images $(PYTEST_FLAGS)
+
 repeat-images: ## build the images twice from nothing with Podman, and compare their digests
 	DOCKER=$(DOCKER) SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) BUILD_FLAGS="$(DOCKER_BUILD_FLAGS) $(BUILD_ARGUMENTS)" \
 	  supply_chain/repeat.sh $(BASE_IMAGE) $(IMAGES)
 
 audit: $(SUPPLY_CHAIN_INSTALLED) ## look for known vulnerabilities in what the images install
 	@$(SUPPLY_CHAIN_VENV)/bin/python -m supply_chain.audit $(wildcard containers/requirements*.txt)
-
-test-images: $(INSTALLED) $(SDK_INSTALLED) $(AIRFLOW_INSTALLED) $(SUPPLY_CHAIN_INSTALLED) ## run the built images as Docker, Podman, the SageMaker SDK and Airflow do
-	IMAGE_PREFIX=$(IMAGE_PREFIX) IMAGE_TAG=$(IMAGE_TAG) $(PYTHON) -m pytest -m image tests/images $(PYTEST_FLAGS)
 
 # What is measured by itself, after the tables of data quality.
 BENCH_PARTS ?= model_quality merge bias shapley endpoint cluster

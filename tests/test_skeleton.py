@@ -30,6 +30,8 @@ TARGETS = [
     "lint",
     "images",
     "test-images",
+    "repeat-images",
+    "audit",
     "bench",
     "simulate",
     "fuzz",
@@ -61,6 +63,13 @@ def test_images_are_built_with_version_and_base() -> None:
         assert f"--target {name} --tag model-monitor/{name}:latest" in plan
     assert "BASE_IMAGE=somewhere/python:3" in plan
     assert f"VERSION={contract.__version__}" in plan
+
+
+@pytest.mark.parametrize(("engine", "sets_times"), [("docker", False), ("podman", True)])
+def test_times_are_set_by_the_builder_that_can(engine: str, sets_times: bool) -> None:
+    plan = make("--dry-run", "images", f"DOCKER={engine}", "SOURCE_DATE_EPOCH=1700000000")
+    assert ("--timestamp 1700000000" in plan) == sets_times
+    assert plan.count("SOURCE_DATE_EPOCH=1700000000") == len(IMAGES)
 
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: str(lock.relative_to(ROOT)))
