@@ -50,17 +50,8 @@ def apply_to_batch(change: Callable[[Any], Any], batch: pa.RecordBatch, script: 
         raise ScriptError(
             f"preprocess_dataframe in {script} returned {_type_name(result)}; return a pandas DataFrame."
         )
-    names = [str(name) for name in result.columns]
-    repeated = next((name for name in names if names.count(name) > 1), None)
-    if repeated is not None:
-        raise ScriptError(
-            f"preprocess_dataframe in {script} returned the column {repeated!r} twice; rename or drop one."
-        )
     try:
-        columns = [_column(name, result.iloc[:, position], batch) for position, name in enumerate(names)]
-        if not columns:
-            return rows_to_batch([{}] * len(result))
-        flat = flatten_batch(pa.RecordBatch.from_arrays(columns, names=names))
+        flat = _flat(result, batch, script)
     except DatasetError as error:
         raise ScriptError(f"preprocess_dataframe in {script} returned an unusable value: {error}") from error
     return (
@@ -68,6 +59,20 @@ def apply_to_batch(change: Callable[[Any], Any], batch: pa.RecordBatch, script: 
         if flat.schema.names == batch.schema.names
         else flat
     )
+
+
+def _flat(result: Any, before: pa.RecordBatch, script: str) -> pa.RecordBatch:
+    """Return the columns of a data frame, flat, with the types they had where they still fit."""
+    names = [str(name) for name in result.columns]
+    repeated = next((name for name in names if names.count(name) > 1), None)
+    if repeated is not None:
+        raise ScriptError(
+            f"preprocess_dataframe in {script} returned the column {repeated!r} twice; rename or drop one."
+        )
+    if not names:
+        return rows_to_batch([{}] * len(result))
+    columns = [_column(name, result.iloc[:, position], before) for position, name in enumerate(names)]
+    return flatten_batch(pa.RecordBatch.from_arrays(columns, names=names))
 
 
 def _plain_text(batch: pa.RecordBatch) -> pa.RecordBatch:

@@ -96,11 +96,7 @@ def run(settings: Settings, monitor: Monitor, cluster: Cluster | None = None) ->
     request = dataset_request(settings, column_names(baseline, files), _load_scripts(settings))
     plan, analyzer, summary = _summarize(settings, monitor, request, cluster)
     rows = analyzer.row_count(summary)
-    _log.info(
-        "Read %s from %s in %.1f s", several(rows, "row"), settings.dataset_source, time.monotonic() - started
-    )
-    if rows == 0:
-        _explain_no_rows(settings, plan)
+    _tell_rows(settings, plan, rows, time.monotonic() - started)
 
     found = _conclude(settings, analyzer, summary, baseline)
     documents = _documents(settings, files, found)
@@ -333,8 +329,11 @@ def _sources(settings: Settings, request: DatasetRequest) -> tuple[str, ...]:
     return tuple(path for path in paths if path)
 
 
-def _explain_no_rows(settings: Settings, plan: Plan) -> None:
+def _tell_rows(settings: Settings, plan: Plan, rows: int, seconds: float) -> None:
     """Stop a baseline job that has no rows; a window without data is a completed job."""
+    _log.info("Read %s from %s in %.1f s", several(rows, "row"), settings.dataset_source, seconds)
+    if rows:
+        return
     if settings.is_monitoring:
         _log.warning("No rows in %s%s", settings.dataset_source, _window_text(settings))
         return

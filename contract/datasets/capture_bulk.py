@@ -166,16 +166,20 @@ def combine(
     named = [columns.batch if columns.is_named else None for columns in rows]
     merged = merge_named(sides, named, layout)
     _place_cells(rows, merged, layout, parse_cells)
+    batch = _side_by_side(merged, rows=len(index[0]))
+    return Combined(batch, counts, len(uneven), int(uneven[0]) if len(uneven) else None)
+
+
+def _side_by_side(sides: Sequence[Mapping[str, pa.Array]], rows: int) -> pa.RecordBatch:
     together: dict[str, pa.Array] = {}
-    for columns in merged:
+    for columns in sides:
         together.update(columns)
-    count = len(index[0])
     if not together:
         raise NotBulkError("no columns")
     batch = pa.RecordBatch.from_arrays(list(together.values()), names=list(together))
-    if batch.num_rows != count:
+    if batch.num_rows != rows:
         raise NotBulkError("cells hold line ends")
-    return Combined(batch, counts, len(uneven), int(uneven[0]) if len(uneven) else None)
+    return batch
 
 
 def _columns(side: str, extracted: Extracted, *, text_only: bool) -> Columns:

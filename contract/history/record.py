@@ -215,14 +215,7 @@ def read_run(value: dict[str, Any], where: str) -> Run:
     DocumentError
         Naming file and member, when one is missing or of the wrong type.
     """
-    schema = Fields(value, where).count("schema")
-    if schema < min(_UPGRADES):
-        raise DocumentError(
-            f"{where}.schema is {schema}, which no version has written; is it a record of a run?"
-        )
-    for older in range(schema, SCHEMA):
-        value = _UPGRADES[older](value)
-    fields = Fields(value, where)
+    fields = Fields(_upgraded(value, where), where)
     fields.count("schema")
     window = fields.child("window")
     violations = None
@@ -258,6 +251,18 @@ def read_run(value: dict[str, Any], where: str) -> Run:
         statistics_digest=fields.get("statistics_digest", str, None),
     )
     return replace(run, extra=fields.extra())
+
+
+def _upgraded(value: dict[str, Any], where: str) -> dict[str, Any]:
+    """Return a record of an older schema as one of this schema."""
+    schema = Fields(value, where).count("schema")
+    if schema < min(_UPGRADES):
+        raise DocumentError(
+            f"{where}.schema is {schema}, which no version has written; is it a record of a run?"
+        )
+    for older in range(schema, SCHEMA):
+        value = _UPGRADES[older](value)
+    return value
 
 
 def _read_metric(fields: Fields) -> RunMetric:
