@@ -1,10 +1,9 @@
-"""How the texts of single settings are read: numbers, durations, instants, and what must go together."""
+"""How the texts of single settings are read: numbers, durations, and what must go together."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from contract.datasets.window import parse_duration
@@ -49,25 +48,6 @@ def duration_seconds(name: str, text: str | None, example: str) -> float | None:
             f"{name} is {text!r}; use a positive ISO 8601 duration such as {example}, or seconds"
         )
     return seconds
-
-
-def instant(text: str | None) -> datetime | None:
-    """Return ``metric_time``, None where it is not set; without an offset it is UTC.
-
-    Raises
-    ------
-    ConfigurationError
-        When it is no ISO 8601 time.
-    """
-    if text is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise ConfigurationError(
-            f"metric_time is {text!r}; use an ISO 8601 time such as 2026-05-06T22:00:00Z"
-        ) from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def gate_mistakes(values: Mapping[str, Any]) -> list[str]:

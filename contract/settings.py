@@ -15,7 +15,7 @@ from typing import Any, Literal, NoReturn
 
 from contract import setting_values
 from contract.datasets.format import DatasetFormat, parse_dataset_format
-from contract.datasets.window import Window, fill_in_start, resolve_window
+from contract.datasets.window import Window, fill_in_start, read_instant, resolve_window
 from contract.errors import ConfigurationError
 from contract.sinks.addresses import SinkAddress, mask, parse_sinks
 from contract.variables import DEFAULT_MESSAGE_FILE, VARIABLE_BY_NAME, VARIABLES, Variable
@@ -235,7 +235,7 @@ def _read_texts(values: Mapping[str, Any], mistakes: list[str], now: datetime) -
     # Without its window, which is among the mistakes already, a path has nothing to be filled in with.
     if values["output_path"] and not mistakes:
         members["output_path"] = attempt(fill_in_start, values["output_path"], members["window"])
-    members["metric_time"] = attempt(setting_values.instant, values["metric_time"])
+    members["metric_time"] = attempt(read_instant, "metric_time", values["metric_time"])
     return members
 
 

@@ -6,10 +6,10 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from containers.command_line import new_parser
+from contract.datasets.window import parse_duration, read_instant
 from contract.errors import ConfigurationError, MonitorError, OutputError
 from contract.history.selection import Selection
 
@@ -134,22 +134,10 @@ def selection_of(given: argparse.Namespace) -> Selection:
         monitor=given.monitor,
         endpoint=given.endpoint,
         schedule=given.schedule,
-        since=_instant("--since", given.since),
-        until=_instant("--until", given.until),
+        since=read_instant("--since", given.since),
+        until=read_instant("--until", given.until),
         last=given.last,
     )
-
-
-def _instant(flag: str, text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        instant = datetime.fromisoformat(text)
-    except ValueError:
-        raise ConfigurationError(
-            f"{flag} is {text!r}; use an ISO 8601 time such as 2026-05-06T22:00:00Z."
-        ) from None
-    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
 
 
 def _list(given: argparse.Namespace) -> None:
@@ -206,10 +194,9 @@ def write_output(content: bytes, path: str | None) -> None:
 
 
 def _compact(given: argparse.Namespace) -> None:
-    from contract.datasets.window import parse_duration
     from contract.history.compact import compact
 
-    older_than: timedelta = parse_duration("--older-than", given.older_than, "P1D")
+    older_than = parse_duration("--older-than", given.older_than, "P1D")
     done = compact(_history_of(given), older_than=older_than)
     print(f"Put {done.runs} runs from {done.files_before} files into {done.files_after}.")
 

@@ -57,8 +57,8 @@ def resolve_window(
     ConfigurationError
         Naming the variable and a valid example.
     """
-    start = _instant("start_time", start_time)
-    end = _instant("end_time", end_time)
+    start = read_instant("start_time", start_time)
+    end = read_instant("end_time", end_time)
     length = _length(window)
     start_offset = _offset("start_time_offset", start_time_offset, "-P3D")
     end_offset = _offset("end_time_offset", end_time_offset, "-P1D")
@@ -77,6 +77,27 @@ def resolve_window(
             f"{resolved.start:%Y-%m-%dT%H:%M:%SZ}; check start_time, end_time and their offsets."
         )
     return resolved
+
+
+def read_instant(name: str, text: str | None) -> datetime | None:
+    """Return the setting called `name`, an ISO 8601 time, in UTC; None where it is not set.
+
+    Without an offset it is UTC already.
+
+    Raises
+    ------
+    ConfigurationError
+        Naming the setting and a valid example.
+    """
+    if text is None:
+        return None
+    try:
+        instant = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise ConfigurationError(
+            f"{name} is {text!r}, which is no ISO 8601 time; write for example 2026-05-06T22:00:00Z."
+        ) from None
+    return instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)
 
 
 def parse_duration(name: str, text: str, example: str) -> timedelta:
@@ -175,18 +196,6 @@ def _aligned(now: datetime, duration: str) -> datetime:
     if time.endswith("H"):
         return now.replace(minute=0, second=0, microsecond=0)
     return now.replace(second=0 if time.endswith("M") else now.second, microsecond=0)
-
-
-def _instant(name: str, text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        instant = datetime.fromisoformat(text.strip())
-    except ValueError:
-        raise ConfigurationError(
-            f"{name} is {text!r}, which is no ISO 8601 time; write for example 2026-05-06T22:00:00Z."
-        ) from None
-    return instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)
 
 
 def _length(text: str | None) -> timedelta | None:
