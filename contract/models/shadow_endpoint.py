@@ -38,6 +38,7 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 2.0, 15.0
 # SageMaker deletes no endpoint that it is still creating, which takes it 25 minutes when the model is faulty.
 _DELETION_SECONDS = 1800.0
 _DELETION_PAUSE = 5.0
+_OUTAGE_SECONDS = 60.0
 
 _log = logging.getLogger(__name__)
 
@@ -210,10 +211,10 @@ class _Shadow:
                 _log.info("%s gets no tags, which this job may not give", self.where)
                 call(**arguments)
         except (BotoCoreError, ClientError) as error:
-            if refusals.code_of(error):
-                # The name is taken by nobody else: the first of two attempts went through unnoticed.
-                if "already exist" in str(error).lower():
-                    return
+            # The name is taken by nobody else: the first of two attempts went through unnoticed.
+            if "already exist" in str(error).lower():
+                return
+            if not refusals.may_have_worked(error):
                 self.left.discard(part)
             raise refusals.refusal(error, self.client, self.predictor) from error
 
@@ -253,14 +254,14 @@ class _Shadow:
 
     def _status(self) -> tuple[str, str]:
         """Return the endpoint's status, and the reason for it where there is one."""
-        from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+        from botocore.exceptions import BotoCoreError, ClientError
 
         try:
             found = self.client.describe_endpoint(EndpointName=self.name)
-        except HTTPClientError as error:
-            _log.info("%s: no answer about its status: %s", self.where, refusals.one_line(error))
-            return "Creating", ""
         except (BotoCoreError, ClientError) as error:
+            if refusals.is_passing(error):
+                _log.info("%s: no answer about its status: %s", self.where, refusals.one_line(error))
+                return "Creating", ""
             raise refusals.refusal(error, self.client, self.predictor) from error
         reason = refusals.one_line(found.get("FailureReason") or "SageMaker gives no reason")
         return str(found["EndpointStatus"]), reason
@@ -271,58 +272,54 @@ class _Shadow:
             # While an endpoint is being created it needs its configuration: without it, it gets stuck.
             if "endpoint" in self.left and not self._delete_endpoint(is_urged):
                 return
-            if "configuration" in self.left:
-                self._delete("delete_endpoint_config", EndpointConfigName=self.config_name)
-                self.left.discard("configuration")
+            if "configuration" not in self.left:
+                return
+            error = self._attempt("delete_endpoint_config", EndpointConfigName=self.config_name)
+            if error is not None:
+                reason = refusals.one_line(error)
+                _log.warning(
+                    "Endpoint configuration %s, which costs nothing, could not be deleted: %s",
+                    self.config_name,
+                    reason,
+                )
         finally:
             self.client.close()
 
     def _delete_endpoint(self, is_urged: IsUrged) -> bool:
-        until = time.monotonic() + _DELETION_SECONDS
-        is_told = False
-        while True:
-            refused = self._delete("delete_endpoint", EndpointName=self.name)
-            if refused is None:
-                self.left.discard("endpoint")
-                _log.info("Deleted %s", self.where)
-                return True
-            is_passing = "in-progress" in refused
-            if is_passing and not is_told:
+        started, is_told = time.monotonic(), False
+        while (error := self._attempt("delete_endpoint", EndpointName=self.name)) is not None:
+            is_created = "in-progress" in str(error)
+            if is_created and not is_told:
                 is_told = True
                 _log.warning(
                     "%s is still being created, and SageMaker deletes none before that is done; trying again "
-                    "every %.0f s. Should this job be killed meanwhile, run: %s",
+                    "every %g s. Should this job be killed meanwhile, run: %s",
                     self.where,
                     _DELETION_PAUSE,
                     self._by_hand(),
                 )
-            if not is_passing or is_urged() or time.monotonic() > until:
+            patience = _DELETION_SECONDS if is_created else _OUTAGE_SECONDS
+            is_over = time.monotonic() - started >= patience
+            if is_urged() or is_over or not (is_created or refusals.is_passing(error)):
                 _log.warning(
                     "%s could not be deleted (%s) and goes on costing money; run: %s",
                     self.where,
-                    refused,
+                    refusals.one_line(error),
                     self._by_hand(),
                 )
                 return False
             time.sleep(_DELETION_PAUSE)
+        _log.info("Deleted %s", self.where)
+        return True
 
-    def _delete(self, operation: str, **arguments: str) -> str | None:
-        """Return why something cannot be deleted, None when it is gone."""
+    def _attempt(self, operation: str, **arguments: str) -> Exception | None:
+        """Return what stands in the way of deleting something, None when it is gone."""
         from botocore.exceptions import BotoCoreError, ClientError
 
         try:
             getattr(self.client, operation)(**arguments)
         except (BotoCoreError, ClientError) as error:
-            text = refusals.one_line(error)
-            if "could not find" in text.lower():
-                return None
-            if "EndpointConfigName" in arguments:
-                _log.warning(
-                    "Endpoint configuration %s could not be deleted (%s); it costs nothing",
-                    *arguments.values(),
-                    text,
-                )
-            return text
+            return None if "could not find" in str(error).lower() else error
         return None
 
     def _by_hand(self) -> str:

@@ -15,6 +15,7 @@ CHEAPER = "set model to a model file or the address of a model server, which sta
 
 _DENIED = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "NotAuthorized")
 _LIMITED = ("ResourceLimitExceeded", "LimitExceededException", "ServiceQuotaExceededException")
+_BUSY = ("Throttling", "ThrottlingException", "TooManyRequestsException", "RequestLimitExceeded")
 _PAGES_OF_NAMES = 5
 
 
@@ -72,6 +73,22 @@ def unknown_model(client: Any, predictor: PredictorConfig) -> ModelError:
 def is_denied(error: Exception) -> bool:
     """Return whether permissions are missing."""
     return code_of(error) in _DENIED
+
+
+def is_passing(error: Exception) -> bool:
+    """Return whether another attempt may go through: out of reach, or the service is busy or broken."""
+    from botocore.exceptions import ConnectionError as NotConnected
+
+    return isinstance(error, NotConnected) or code_of(error) in _BUSY or may_have_worked(error)
+
+
+def may_have_worked(error: Exception) -> bool:
+    """Return whether a request may have been served although its answer does not say so."""
+    from botocore.exceptions import ClientError, HTTPClientError
+
+    if isinstance(error, ClientError):
+        return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 400)) >= 500
+    return isinstance(error, HTTPClientError)
 
 
 def code_of(error: Exception) -> str:

@@ -190,6 +190,39 @@ def test_deletion_that_is_denied_costs_a_warning(scripted: Service, caplog: pyte
     assert "and goes on costing money; run: aws sagemaker delete-endpoint" in warning
 
 
+def test_outages_pass(scripted: Service) -> None:
+    scripted.gives("create_endpoint_config")
+    scripted.gives("create_endpoint")
+    scripted.refuses("describe_endpoint", "ThrottlingException", "Rate exceeded", http_status_code=400)
+    scripted.refuses("describe_endpoint", "InternalFailure", http_status_code=500)
+    scripted.stands("InService")
+    scripted.refuses("delete_endpoint", "ServiceUnavailable", http_status_code=503)
+    scripted.gives("delete_endpoint")
+    scripted.gives("delete_endpoint_config")
+    open_model(None, LOANS, policy=QUICK).close()
+    scripted.stubber.assert_no_pending_responses()
+
+
+def test_what_may_have_been_made_is_deleted(scripted: Service) -> None:
+    scripted.gives("create_endpoint_config")
+    scripted.refuses("create_endpoint", "InternalFailure", "Sorry.", http_status_code=500)
+    scripted.gives("delete_endpoint")
+    scripted.gives("delete_endpoint_config")
+    assert scripted.complaint().startswith(f"{WHAT}InternalFailure: Sorry; ")
+
+
+def test_without_credentials(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, "/nonexistent")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_REGION", REGION)
+    with pytest.raises(ModelError, match="Unable to locate credentials; give the job a region"):
+        open_model(None, LOANS, policy=QUICK)
+    assert not [record for record in caplog.records if record.levelname == "WARNING"]
+
+
 def test_a_signal_ends_the_wait_for_the_deletion(
     scripted: Service, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
