@@ -121,14 +121,9 @@ def run_program(command: Command, arguments: Sequence[str] | None = None) -> int
             _log.error("%s", error.details)
         _log.error("%s", message)
     except (_Stopped, KeyboardInterrupt) as stop:
-        interrupted = isinstance(stop, KeyboardInterrupt)
-        if interrupted and not own_process:
+        if isinstance(stop, KeyboardInterrupt) and not own_process:
             raise
-        exit_code, name = (130, "SIGINT") if interrupted else (143, "SIGTERM")
-        message = f"Stopped by {name} before the job was complete; no file was left half written."
-        _log.error("%s", message)
-        write_message(message_path, message)
-        os._exit(exit_code)  # threads still reading would otherwise hold the process up
+        _leave(stop, message_path)
     except MemoryError:
         exit_code, message = 1, "Out of memory; give the job more, or fewer workers (--workers 1)."
         _log.error("%s", message)
@@ -138,6 +133,15 @@ def run_program(command: Command, arguments: Sequence[str] | None = None) -> int
         _log.error("%s%s", traceback.format_exc(), message)
     write_message(message_path, message)
     return exit_code
+
+
+def _leave(stop: _Stopped | KeyboardInterrupt, message_path: str) -> NoReturn:
+    """End the process at once: threads still reading would otherwise hold it up."""
+    exit_code, name = (130, "SIGINT") if isinstance(stop, KeyboardInterrupt) else (143, "SIGTERM")
+    message = f"Stopped by {name} before the job was complete; no file was left half written."
+    _log.error("%s", message)
+    write_message(message_path, message)
+    os._exit(exit_code)
 
 
 def _unreadable(error: MonitorError) -> Iterator[Line]:

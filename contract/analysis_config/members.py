@@ -39,11 +39,6 @@ class Facet:
     name_or_index: tuple[Locator, ...]
     value_or_threshold: tuple[Value, ...] | tuple[tuple[Value, ...], ...] = ()
 
-    @property
-    def is_intersection(self) -> bool:
-        """Return whether it takes several columns together."""
-        return len(self.name_or_index) > 1
-
 
 @dataclass(frozen=True)
 class Segments:
