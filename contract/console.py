@@ -24,7 +24,6 @@ from contract.settings import Settings, build_parser, message_file, read_setting
 
 if TYPE_CHECKING:
     from contract.cluster.leader import Cluster
-    from contract.documents.violations import Violation
     from contract.monitor import Monitor
 
 _log = logging.getLogger("monitor")
@@ -176,7 +175,7 @@ def _run_here(settings: Settings, monitor: Monitor, cluster: Cluster | None = No
         _log.warning("%s", note)
     violations = decision.violations.violations if decision else []
     for violation in violations[:_MOST_LINES]:
-        _log.warning("%s %s: %s", violation.constraint_check_type, _subject(violation), violation.description)
+        _log.warning("%s %s: %s", violation.constraint_check_type, violation.subject, violation.description)
     if len(violations) > _MOST_LINES:
         _log.warning("... and %d more violations", len(violations) - _MOST_LINES)
     _log.info("Wrote %s to %s", ", ".join(outcome.files), settings.output_path)
@@ -189,15 +188,6 @@ def _record_failure(settings: Settings, monitor: Monitor, started: datetime, err
         from contract.history.keep import keep_failure
 
         keep_failure(settings, monitor.program, started, error.exit_code, error.message)
-
-
-def _subject(violation: Violation) -> str:
-    """Return what a violation is about: a feature, or a metric, and whose."""
-    subject = violation.feature_name or violation.metric_name or ""
-    members = violation.extra
-    return (
-        f"{subject} of {members['facet']} {members.get('facet_value', '')}" if "facet" in members else subject
-    )
 
 
 def _arrange_process(settings: Settings) -> None:

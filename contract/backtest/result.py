@@ -107,13 +107,9 @@ def _changes(window: Replayed) -> Iterator[str]:
 
 def describe(violation: Violation) -> str:
     """Return a violation on one line."""
-    subject = violation.feature_name or violation.metric_name or ""
-    members = violation.extra
-    if "facet" in members:
-        subject += f" of {members['facet']} {members.get('facet_value', '')}"
     text = violation.description
     short = text if len(text) <= _MOST_TEXT else text[: _MOST_TEXT - 3] + "..."
-    return f"{violation.constraint_check_type} {subject}: {short}"
+    return f"{violation.constraint_check_type} {violation.subject}: {short}"
 
 
 def _sum(backtest: Backtest) -> str:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 
 from contract.datasets import pieces
 from contract.datasets.pieces import Piece
-from contract.datasets.storage import open_input, reading
 from contract.errors import DatasetError
 
 # Some 30,000 capture records.
@@ -77,7 +76,7 @@ class LineBlock:
         for segment in self.segments:
             count = segment.data.count(b"\n")
             if number < count:
-                return segment.path, _lines_before(segment) + number + 1
+                return segment.path, pieces.lines_before(segment.path, segment.offset) + number + 1
             number -= count
         raise IndexError(number)
 
@@ -126,12 +125,3 @@ def _block(segments: list[Segment]) -> LineBlock:
 
 def _split(data: bytes) -> list[bytes]:
     return [line + b"\n" for line in data[:-1].split(b"\n")]
-
-
-def _lines_before(segment: Segment) -> int:
-    lines, left = 0, segment.offset
-    with reading(segment.path), open_input(segment.path) as stream:
-        while left > 0 and (chunk := stream.read(min(left, 1 << 20))):
-            lines += chunk.count(b"\n")
-            left -= len(chunk)
-    return lines

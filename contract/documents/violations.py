@@ -35,6 +35,14 @@ class Violation:
     metric_name: str | None = None
     extra: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def subject(self) -> str:
+        """Return what it is about: a feature, or a metric, and whose."""
+        subject = self.feature_name or self.metric_name or ""
+        if "facet" not in self.extra:
+            return subject
+        return f"{subject} of {self.extra['facet']} {self.extra.get('facet_value', '')}"
+
 
 @dataclass
 class Violations:
