@@ -228,7 +228,10 @@ def test_the_whole_of_a_run(told: Path, capsys: pytest.CaptureFixture[str]) -> N
     [
         (["list"], "history_path is not set: give --history-path"),
         (["list", "--history-path=/nowhere/at/all"], "history_path /nowhere/at/all does not exist"),
-        (["list", "--history-path=.", "--since=yesterday"], "--since is 'yesterday', which is no ISO 8601 time"),
+        (
+            ["list", "--history-path=.", "--since=yesterday"],
+            "--since is 'yesterday', which is no ISO 8601 time",
+        ),
         (["list", "--history-path=.", "--last=0"], "--last is 0; use a whole number from 1"),
         (["compact", "--history-path=.", "--older-than=1d"], "--older-than is '1d'"),
     ],
