@@ -87,4 +87,6 @@ def account_of(service: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Accoun
     monkeypatch.setattr(shadow_endpoint, "_DELETION_PAUSE", 0.001)
     with serving(lambda request: behaviour["post"](request)) as runtime:
         monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", runtime.address)
-        yield Account(service, runtime, behaviour)
+        account = Account(service, runtime, behaviour)
+        yield account
+        account.client.close()

@@ -240,15 +240,15 @@ class _Shadow:
                     f"{status} after {waited:.0f} s: {reason}; mend the model (the endpoint's log group is "
                     f"/aws/sagemaker/Endpoints/{self.name}), or {refusals.CHEAPER}."
                 )
+            if time.monotonic() - reported >= _REPORT_SECONDS:
+                reported = time.monotonic()
+                _log.info("%s is %s after %.0f s", self.where, status, waited)
             if waited >= limit:
                 raise ModelError(
                     f"{self.where}, started for predictor.model_name {self.predictor.model_name!r}, is still "
                     f"{status} after {waited:.0f} s, and there is no more time (an hour, or what is left of "
                     f"max_runtime); raise max_runtime, look into the endpoint's log, or {refusals.CHEAPER}."
                 )
-            if time.monotonic() - reported >= _REPORT_SECONDS:
-                reported = time.monotonic()
-                _log.info("%s is %s after %.0f s", self.where, status, waited)
             time.sleep(min(pause, max(0.0, limit - waited)))
             pause = min(1.5 * pause, _LONGEST_PAUSE)
 

@@ -212,8 +212,8 @@ def test_a_pickled_model_without_consent(tmp_path: Path, numbers: Path) -> None:
 def test_no_model_at_all(tmp_path: Path, data: Path) -> None:
     assert_sentence(
         run(tmp_path, data, table_config(), None),
-        "nothing says which model to ask; give model (the address of a model server or a model file) or "
-        "predictor.endpoint_name.",
+        "nothing says which model to ask; give model (the address of a model server or a model file), "
+        "predictor.endpoint_name or predictor.model_name.",
     )
 
 
