@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from analyzers.bias.check import check
+from analyzers.bias.suggest import suggest
 from benchmarks import simulate_bias
 from benchmarks.simulate_bias import (
     ALLOWED_RATE,
@@ -19,6 +21,7 @@ from benchmarks.simulate_bias import (
     draw_counts,
     simulate,
 )
+from contract.analyzer import Baseline
 
 BY_NAME = {population.name: population for population in POPULATIONS}
 
@@ -36,6 +39,29 @@ def test_windows_without_change_raise_nothing(name: str, rows: int) -> None:
 def test_half_the_selection_rate_is_found(name: str) -> None:
     rates = simulate(Cell(BY_NAME[name], 20_000, 5_000, 12, seed=7, changed=True))
     assert rates["sound"].alarmed == 12
+
+
+def test_metrics_that_have_not_changed_stay_quiet_beside_others() -> None:
+    before = BY_NAME["30 % positive, fair"]
+    cells = before.cells.copy()
+    # Half of the minority's positive labels are negative; the predictions are the same.
+    taken = cells[1, ..., 1, :] / 2.0
+    cells[1, ..., 1, :] -= taken
+    cells[1, ..., 0, :] += taken
+    generator = np.random.default_rng(5)
+    quiet, found = 0, 0
+    for _ in range(30):
+        known = describe(before, draw_counts(before, 20_000, generator))
+        window = describe(
+            Population("labels", cells), draw_counts(Population("labels", cells), 5_000, generator)
+        )
+        decision = check(window, Baseline(known, suggest(known, None)), rules="sound")
+        names = {violation.metric_name for violation in decision.violations.violations}
+        found += "DPL" in names
+        quiet += not names & {"DPPL", "DI", "CI"}
+    assert found == 30
+    # One of 30 is rare where one of 200 is due; more would be a rate of several per cent.
+    assert quiet >= 29
 
 
 def test_the_best_single_test_knows_no_more_than_a_known_rate_says() -> None:
