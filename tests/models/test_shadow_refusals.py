@@ -162,8 +162,8 @@ def test_a_failure_while_it_was_created(scripted: Service) -> None:
     scripted.gives("delete_endpoint_config")
     complaint = scripted.complaint()
     assert re.fullmatch(
-        r"SageMaker endpoint (\S+), started for predictor.model_name 'loans', ended as Failed after \d+ s: The "
-        r"container did not pass the ping health check; mend the model \(the endpoint's log group is "
+        r"SageMaker endpoint (\S+), started for predictor.model_name 'loans', ended as Failed after \d+ s: "
+        r"The container did not pass the ping health check; mend the model \(the endpoint's log group is "
         rf"/aws/sagemaker/Endpoints/\1\), or {re.escape(CHEAPER)}",
         complaint,
     )
