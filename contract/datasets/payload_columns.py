@@ -184,6 +184,7 @@ def _columns_of(values: pa.Array) -> Columns:
         columns = Columns(present, batch=_named(values.drop_null()))
         if kind.num_fields == 1 and types.is_list(kind[0].type):
             return replace(columns, lists=_filled(values.flatten()[0], present), list_name=kind[0].name)
+        _require_no_lone_list(values)
         return columns
     if types.is_list(kind):
         lists = _filled(values, present)
@@ -198,6 +199,19 @@ def _columns_of(values: pa.Array) -> Columns:
         single = pa.RecordBatch.from_arrays([values.drop_null()], names=["0"])
         return Columns(present, batch=single, is_cells=True)
     raise NotBulkError("payloads are text")
+
+
+def _require_no_lone_list(objects: pa.StructArray) -> None:
+    """Make sure that no object may be one list by itself, which can mean rows, while others hold more."""
+    fields = [(field.type, member) for field, member in zip(objects.type, objects.flatten(), strict=True)]
+    if not any(types.is_list(kind) for kind, _ in fields):
+        return
+    filled = [member.is_valid().to_numpy(zero_copy_only=False) for _, member in fields]
+    lone = np.sum(filled, axis=0) == 1
+    if any(
+        (lone & valid).any() for (kind, _), valid in zip(fields, filled, strict=True) if types.is_list(kind)
+    ):
+        raise NotBulkError("an object may be one list by itself")
 
 
 def _named(objects: pa.StructArray) -> pa.RecordBatch:

@@ -7,6 +7,8 @@ import decimal
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -50,7 +52,7 @@ def rows_to_batch(
     columns: dict[str, pa.Array] = {}
     origins: dict[str, str] = {}
     for key, values in _by_key(rows).items():
-        for raw_name, flat in _expand(key, values):
+        for raw_name, flat in _expand(key, values, _Alike(values)):
             name = without_surrogates(raw_name)
             if name in columns:
                 raise name_clash(name, origins[name], key)
@@ -84,7 +86,30 @@ def without_surrogates(text: str) -> str:
     return text if text.isascii() else _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
-def _expand(name: str, values: list[Any], depth: int = 0) -> Iterator[tuple[str, list[Any]]]:
+@dataclass(frozen=True)
+class _Alike:
+    """Values with the same members, such as those at every position of a list.
+
+    Members come in the order in which these values first show them, as in a struct of Arrow. Both properties
+    are asked for once per position, and computed once.
+    """
+
+    values: list[Any]
+
+    @cached_property
+    def members(self) -> dict[str, _Alike]:
+        """Return what lies below each key."""
+        mappings = [value for value in map(_simple, self.values) if isinstance(value, Mapping)]
+        return {key: _Alike(children) for key, children in _by_key(mappings).items()}
+
+    @cached_property
+    def items(self) -> _Alike:
+        """Return what lies at any position."""
+        lists = [value for value in map(_simple, self.values) if isinstance(value, list)]
+        return _Alike([item for value in lists for item in value])
+
+
+def _expand(name: str, values: list[Any], alike: _Alike, depth: int = 0) -> Iterator[tuple[str, list[Any]]]:
     if depth > DEEPEST:
         raise too_deep(name)
     kinds = {type(value) for value in values}
@@ -98,13 +123,14 @@ def _expand(name: str, values: list[Any], depth: int = 0) -> Iterator[tuple[str,
     nested = any(value is not None for value in mappings + lists)
     if not nested or any(value is not None for value in scalars):
         yield name, scalars
-    for key, children in _by_key(mappings).items():
-        yield from _expand(f"{name}.{key}", children, depth + 1)
+    members = _by_key(mappings)
+    for key in filter(members.__contains__, alike.members if members else ()):
+        yield from _expand(f"{name}.{key}", members[key], alike.members[key], depth + 1)
     for position in range(max((len(value) for value in lists if value is not None), default=0)):
         children = [
             value[position] if value is not None and len(value) > position else None for value in lists
         ]
-        yield from _expand(f"{name}.{position}", children, depth + 1)
+        yield from _expand(f"{name}.{position}", children, alike.items, depth + 1)
 
 
 def _simple(value: Any) -> Any:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from capture_data import part, read_columns, record, write
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from contract.datasets import capture, capture_bulk
@@ -90,6 +90,17 @@ def _comparable(columns):
     return {name: values for name, values in plain.items() if any(value is not None for value in values)}
 
 
+# Members of a list's elements in different orders.
+_REORDERED = [record(part('{"predictions": [{"a": 0, "b": "x"}, {"b": "x", "a": 0}]}', "JSON"), "0")]
+# One list by itself, as rows are written, beside an object with another member.
+_LONE_LIST = [
+    record(part('{"a": null}', "JSON"), part('{"a": [[false]]}', "JSON")),
+    record(part("{}", "JSON"), part('{"b": null}', "JSON")),
+]
+
+
+@example(_REORDERED, False, ("endpointInput", "endpointOutput"))
+@example(_LONE_LIST, False, ("endpointInput", "endpointOutput"))
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     _captures(),
