@@ -107,7 +107,8 @@ def _stages(
             mistakes.add(
                 "methods.post_training_bias needs predictions; name their column or JMESPath in "
                 "predicted_label, give their file in predicted_label_dataset_uri, say which model to ask in "
-                "predictor.endpoint_name or the setting model, or leave post_training_bias out"
+                "predictor.endpoint_name, predictor.model_name or the setting model, or leave "
+                "post_training_bias out"
             )
         log_other_methods(config, ("shap", "pdp", "report"), _log)
         return methods.pre_training_bias, methods.post_training_bias
