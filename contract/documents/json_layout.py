@@ -16,6 +16,10 @@ import orjson
 
 from contract.errors import DocumentError
 
+# Java prints numbers as Python does from the first of these up to the second, others with an exponent.
+_LEAST_PLAIN, _LEAST_LARGE = 1e-3, 1e7
+_MANY = 32
+
 
 def java_double(value: float) -> str:
     """Return `value` as ``java.lang.Double.toString`` would, with the shortest digits that round-trip.
@@ -28,15 +32,14 @@ def java_double(value: float) -> str:
     if not math.isfinite(value):
         raise ValueError(f"{value} cannot be written as strict JSON")
     text = repr(float(value))
+    return text if value == 0 or _LEAST_PLAIN <= abs(value) < _LEAST_LARGE else _with_exponent(text)
+
+
+def _with_exponent(text: str) -> str:
+    """Return a number, its shortest digits in whatever notation, in Java's notation with an exponent."""
     sign, text = ("-", text[1:]) if text[0] == "-" else ("", text)
     mantissa, _, exponent_text = text.partition("e")
     whole, _, fraction = mantissa.partition(".")
-    if (
-        not exponent_text
-        and len(whole) <= 7
-        and (whole != "0" or value == 0 or not fraction.startswith("000"))
-    ):
-        return sign + text  # 1e-3 <= |value| < 1e7 (or zero): Java prints it as Python does
     digits = whole + ("" if fraction == "0" else fraction)
     exponent = int(exponent_text or 0) + len(whole) - 1
     stripped = digits.lstrip("0")
@@ -79,7 +82,21 @@ def _write(value: Any, indent: str, out: list[str]) -> None:
 
 def _write_floats(values: Any, out: list[str]) -> None:
     items = values.tolist() if isinstance(values, np.ndarray) else values
-    out.append("[ " + ", ".join([_scalar(item) for item in items]) + " ]" if items else "[ ]")
+    texts = [_scalar(item) for item in items] if len(items) < _MANY else _texts_of_many(items)
+    out.append("[ " + ", ".join(texts) + " ]" if items else "[ ]")
+
+
+def _texts_of_many(items: list[Any]) -> list[str]:
+    """Return what `_scalar` does for each item: a sketch has thousands, and nearly all print as in Java."""
+    if set(map(type, items)) != {float}:
+        return [_scalar(item) for item in items]
+    sizes = np.abs(np.array(items))
+    plain = (sizes == 0.0) | ((sizes >= _LEAST_PLAIN) & (sizes < _LEAST_LARGE))
+    texts = orjson.dumps(items).decode()[1:-1].split(",")
+    for place in np.flatnonzero(~plain).tolist():
+        # What is no number at all is refused there.
+        texts[place] = _with_exponent(texts[place]) if math.isfinite(items[place]) else _scalar(items[place])
+    return texts
 
 
 def _scalar(value: Any) -> str:

@@ -41,6 +41,29 @@ def test_floats_survive(value: float) -> None:
     assert float(text) == value
 
 
+# Of every size, and near the bounds where the notation changes.
+_sizes = st.floats(allow_nan=False, allow_infinity=False) | st.builds(
+    lambda bound, steps: float(np.nextafter(bound, steps)),
+    st.sampled_from([1e-3, -1e-3, 1e7, -1e7, 0.0, 1e16]),
+    st.sampled_from([-math.inf, math.inf, 1.0]),
+)
+
+
+@given(st.lists(_sizes, min_size=1, max_size=200))
+def test_many_floats_print_as_each_does_alone(values: list[float]) -> None:
+    many = values * (1 + 100 // len(values))
+    expected = f'{{\n  "x" : [ {", ".join(map(json_layout.java_double, many))} ]\n}}'
+    assert json_layout.dumps({"x": many}).decode() == expected
+    assert json_layout.dumps({"x": np.array(many)}).decode() == expected
+
+
+def test_many_values_that_are_not_all_floats_print_as_each_does_alone() -> None:
+    many = [0.5, 1, None, True, "a,b", 2**60, 1e9] * 20
+    assert json.loads(json_layout.dumps({"x": many})) == {"x": many}
+    with pytest.raises(ValueError, match="strict JSON"):
+        json_layout.dumps({"x": [0.5] * 100 + [math.nan]})
+
+
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_what_strict_json_cannot_hold_is_refused(value: float) -> None:
     with pytest.raises(ValueError, match="strict JSON"):
