@@ -14,6 +14,7 @@ SECTIONS = ("parquet", "csv", "captures", "memory")
 _CAPTURES = '{"sagemakerCaptureJson":{"captureIndexNames":["endpointInput","endpointOutput"]}}'
 DATASET_FORMATS = {
     "parquet": '{"parquet":{}}',
+    "segmented": '{"parquet":{}}',
     "csv": '{"csv":{"header":true}}',
     "captures": _CAPTURES,
     "small-captures": _CAPTURES,
@@ -81,7 +82,7 @@ def make_sections(names: tuple[str, ...], rows: int, capture_rows: int, setup: S
 def _parquet(rows: int, setup: Setup) -> Section:
     dataset = Dataset("parquet", rows)
     contenders = [
-        _ours(dataset, setup),
+        ours(dataset, setup),
         _floor("pyarrow, merely iterating", dataset, setup, goal=2.5),
         _floor("pyarrow, merely reading row groups", dataset, setup, goal=2.5, reader="row-groups"),
         *_profilers(dataset, setup),
@@ -92,7 +93,7 @@ def _parquet(rows: int, setup: Setup) -> Section:
 def _csv(rows: int, setup: Setup) -> Section:
     dataset = Dataset("csv", rows)
     contenders = [
-        _ours(dataset, setup),
+        ours(dataset, setup),
         _floor("pyarrow, merely streaming", dataset, setup, goal=0.8),
         *_peer("duckdb, merely scanning", "duckdb", ("scan",), dataset, setup, goal=2.5),
         *_profilers(dataset, setup),
@@ -103,7 +104,7 @@ def _csv(rows: int, setup: Setup) -> Section:
 def _captures(kind: str, rows: int, setup: Setup) -> Section:
     dataset = Dataset(kind, rows)
     contenders = (
-        _ours(dataset, setup),
+        ours(dataset, setup),
         _floor("orjson.loads of every line, one process", dataset, setup, goal=2.0),
     )
     layout = "files of 250 records" if kind == "small-captures" else "files of 100,000 records"
@@ -112,7 +113,7 @@ def _captures(kind: str, rows: int, setup: Setup) -> Section:
 
 def _memory(rows: int, setup: Setup) -> Section:
     contenders = [
-        _ours(Dataset("parquet", size), setup, f"{OURS}, {size:,} rows", goal)
+        ours(Dataset("parquet", size), setup, f"{OURS}, {size:,} rows", goal)
         for size, goal in ((rows, None), (rows // 10, None), (3 * rows, 1.15))
     ]
     return Section("Peak memory, Parquet", tuple(contenders), about_memory=True)
@@ -128,7 +129,9 @@ def _profilers(dataset: Dataset, setup: Setup) -> list[Contender]:
     ]
 
 
-def _ours(dataset: Dataset, setup: Setup, name: str = OURS, goal: float | None = None) -> Contender:
+def ours(
+    dataset: Dataset, setup: Setup, name: str = OURS, goal: float | None = None, options: tuple[str, ...] = ()
+) -> Contender:
     command = (
         sys.executable,
         *("-m", "containers.data_quality.main"),
@@ -136,6 +139,7 @@ def _ours(dataset: Dataset, setup: Setup, name: str = OURS, goal: float | None =
         *("--dataset-format", DATASET_FORMATS[dataset.kind]),
         *("--output-path", str(setup.scratch / "output")),
         *("--output-message-file", str(setup.scratch / "message")),
+        *options,
     )
     return Contender(name, command, dataset, goal)
 

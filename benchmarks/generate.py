@@ -28,6 +28,13 @@ CAPTURE_WINDOW = timedelta(hours=4)
 CATEGORIES = {"plan": 3, "month": 12, "state": 50, "carrier": 200}
 MISSING_SHARE = 0.02
 
+# The columns that divide a table of segments, and what else it holds.
+SEGMENTS = {"five": 5, "fifty": 50}
+SEGMENTED_FEATURES = [
+    *("normal_0", "lognormal_1", "uniform_2", "normal_3"),
+    *("small_count", "customer_id", "month", "carrier"),
+]
+
 
 def table_chunk(number: int, rows: int) -> pa.Table:
     """Return chunk `number` of the table: 12 floats, 4 integers and 4 strings."""
@@ -66,6 +73,22 @@ def write_parquet(path: Path, rows: int) -> None:
     with pq.ParquetWriter(path, table_chunk(0, 1).schema) as writer:
         for chunk in table_chunks(rows):
             writer.write_table(chunk, row_group_size=CHUNK_ROWS)
+
+
+def write_segmented(path: Path, rows: int) -> None:
+    """Write ten columns as Parquet; two of them divide the rows into 5 and 50 parts, about as large."""
+    writer = None
+    for number, chunk in enumerate(table_chunks(rows)):
+        random = np.random.default_rng([SEED, number, 1])
+        table = chunk.select(SEGMENTED_FEATURES)
+        for name, parts in SEGMENTS.items():
+            values = pa.array([f"{name}_{part:02d}" for part in range(parts)])
+            codes = pa.array(random.integers(0, parts, len(table), dtype=np.int32))
+            table = table.append_column(name, values.take(codes))
+        writer = writer or pq.ParquetWriter(path, table.schema)
+        writer.write_table(table, row_group_size=CHUNK_ROWS)
+    if writer is not None:
+        writer.close()
 
 
 def write_csv(path: Path, rows: int) -> None:
@@ -141,6 +164,7 @@ def _identifiers(random: np.random.Generator, count: int) -> list[str]:
 WRITERS: dict[str, Callable[[Path, int], None]] = {
     "parquet": write_parquet,
     "csv": write_csv,
+    "segmented": write_segmented,
     "captures": write_captures,
     "small-captures": partial(write_captures, records_per_file=SMALL_FILE_RECORDS),
 }

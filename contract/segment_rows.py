@@ -1,15 +1,17 @@
-"""Dividing rows by the values of some columns: codes, one stable sort, one gather, then slices."""
+"""Dividing rows by the values of some columns: codes, one stable sort, one gather per batch, then slices."""
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 # The values of the columns as text, None for missing ones.
 Key = tuple[str | None, ...]
@@ -21,59 +23,102 @@ _LARGEST_TABLE = 1 << 22
 
 
 @dataclass(frozen=True)
-class DividedRows:
-    """Rows and the segment of each.
+class SortedRows:
+    """Rows of one batch, those of a segment next to each other, in their order.
 
     Attributes
     ----------
     batch
         The rows.
-    codes
-        Segment of each row, an index into `counts`; shape ``(rows,)``.
-    counts
-        Rows of each segment, in the order of the codes.
+    places
+        Where each segment's rows begin, and how many they are.
     """
 
     batch: pa.RecordBatch
-    codes: _Codes
+    places: dict[Key, tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class DividedRows:
+    """Rows of successive batches by segment.
+
+    Attributes
+    ----------
+    pieces
+        The batches, sorted.
+    counts
+        Rows of each segment.
+    """
+
+    pieces: Sequence[SortedRows]
     counts: dict[Key, int]
 
     def select(self, keys: Sequence[Key]) -> Iterator[tuple[Key, pa.RecordBatch]]:
         """Yield the rows of each of these segments, in their order."""
-        places = {key: place for place, key in enumerate(self.counts)}
-        rank = np.full(len(places), len(keys), np.uint32)
-        rank[[places[key] for key in keys]] = np.arange(len(keys), dtype=np.uint32)
-        ranks = rank[self.codes]
-        # A stable sort of 16-bit numbers takes time proportional to the rows.
-        order = np.argsort(ranks.astype(np.uint16) if len(keys) < 1 << 16 else ranks, kind="stable")
-        wanted = sum(self.counts[key] for key in keys)
-        sorted_rows = self.batch.take(pa.array(order[:wanted]))
-        start = 0
+        if not keys:
+            return
+        pieces = [piece for piece in self.pieces if piece.places]
+        table = pa.Table.from_batches([piece.batch for piece in pieces]).unify_dictionaries()
+        batches = table.to_batches()
         for key in keys:
-            yield key, _compact(sorted_rows.slice(start, self.counts[key]))
-            start += self.counts[key]
+            parts = [
+                batch.slice(*piece.places[key])
+                for piece, batch in zip(pieces, batches, strict=True)
+                if key in piece.places
+            ]
+            yield key, _compact(pa.concat_batches(parts) if len(parts) > 1 else parts[0])
 
 
-def divide_rows(batches: Sequence[pa.RecordBatch], positions: Sequence[int | None]) -> DividedRows:
-    """Find the segment of every row.
+def sort_rows(
+    batch: pa.RecordBatch, positions: Sequence[int | None], without: Container[Key] = ()
+) -> SortedRows:
+    """Find the segment of every row, and sort the rows by it.
+
+    A batch at a time: what is sorted and gathered fits the processor's caches, and several batches together
+    do not.
 
     Parameters
     ----------
-    batches
-        At least one, all of the same schema.
+    batch
+        The rows.
     positions
         Of the columns whose values make the segments; None for a column that is absent, where every row
         counts as missing.
+    without
+        Segments whose rows are not wanted.
     """
-    table = pa.Table.from_batches(batches).unify_dictionaries().combine_chunks()
-    batch = _only_batch(table)
     codes = np.zeros(batch.num_rows, np.int64)
     keys: list[Key] = [()]
     for position in positions:
         values, column_codes = _encode(None if position is None else batch.column(position), batch.num_rows)
         codes, keys = _combine(codes, keys, column_codes, values)
-    counts = np.bincount(codes, minlength=len(keys)).tolist()
-    return DividedRows(batch, codes, dict(zip(keys, counts, strict=True)))
+    wanted = [place for place, key in enumerate(keys) if key not in without]
+    if len(wanted) < len(keys):
+        ranks = np.full(len(keys), len(wanted), np.int64)
+        ranks[wanted] = np.arange(len(wanted))
+        codes = ranks[codes]
+    counts = np.bincount(codes, minlength=len(wanted))[: len(wanted)].tolist()
+    starts = itertools.accumulate(counts, initial=0)
+    places = {
+        keys[place]: (start, count) for place, start, count in zip(wanted, starts, counts, strict=False)
+    }
+    # A stable sort of numbers of at most 16 bits takes time proportional to the rows.
+    order = np.argsort(codes.astype(np.min_scalar_type(len(keys))), kind="stable")[: sum(counts)]
+    return SortedRows(pc.take(batch, pa.array(order), boundscheck=False), places)
+
+
+def divide_rows(batches: Sequence[pa.RecordBatch], positions: Sequence[int | None]) -> DividedRows:
+    """Find the segment of every row of at least one batch, all of the same schema; see `sort_rows`."""
+    return divided([sort_rows(batch, positions) for batch in batches])
+
+
+def divided(pieces: Sequence[SortedRows]) -> DividedRows:
+    """Return sorted batches, all of the same schema, as one."""
+    counts: dict[Key, int] = {}
+    for piece in pieces:
+        for key, (_, count) in piece.places.items():
+            counts[key] = counts.get(key, 0) + count
+    return DividedRows(pieces, counts)
 
 
 def positions_of(names: Sequence[str], columns: Sequence[str]) -> list[int | None]:
@@ -89,18 +134,13 @@ def positions_of(names: Sequence[str], columns: Sequence[str]) -> list[int | Non
     ]
 
 
-def _only_batch(table: pa.Table) -> pa.RecordBatch:
-    columns = [
-        column.chunk(0) if column.num_chunks else pa.array([], column.type) for column in table.columns
-    ]
-    return pa.RecordBatch.from_arrays(columns, schema=table.schema)
-
-
 def _encode(array: pa.Array | None, rows: int) -> tuple[list[str | None], _Codes]:
     """Return the distinct values as text, and the index of each row's value among them."""
     if array is None or pa.types.is_null(array.type):
         return [None], np.zeros(rows, np.int64)
-    encoded = array if pa.types.is_dictionary(array.type) else array.dictionary_encode()
+    encoded = _compacted(array) if pa.types.is_dictionary(array.type) else array
+    if not pa.types.is_dictionary(encoded.type):
+        encoded = encoded.dictionary_encode()
     texts = [_text(value) for value in encoded.dictionary.to_pylist()]
     # Different values may read the same (1 and 1.0), and a dictionary may hold what no row uses.
     places = {text: place for place, text in enumerate(dict.fromkeys([*texts, None]))}
@@ -137,11 +177,12 @@ def _combine(
 
 def _compact(batch: pa.RecordBatch) -> pa.RecordBatch:
     """Return the batch without dictionaries larger than itself: each segment would walk all of them."""
-    arrays = [
-        array.dictionary_decode()
-        if pa.types.is_dictionary(array.type) and len(array.dictionary) > len(array)
-        else array
-        for array in batch.columns
-    ]
+    arrays = [_compacted(array) for array in batch.columns]
     fields = [pa.field(name, array.type) for name, array in zip(batch.schema.names, arrays, strict=True)]
     return pa.RecordBatch.from_arrays(arrays, schema=pa.schema(fields, metadata=batch.schema.metadata))
+
+
+def _compacted(array: pa.Array) -> pa.Array:
+    if pa.types.is_dictionary(array.type) and len(array.dictionary) > len(array):
+        return array.dictionary_decode()
+    return array

@@ -19,11 +19,11 @@ from contract.analyzer import AnyAnalyzer, Baseline, Decision, Metric, with_esti
 from contract.documents.segments import Segment, SegmentedStatistics
 from contract.errors import DatasetError
 from contract.segment_checks import check_segments, named_alike
-from contract.segment_rows import Key, divide_rows, positions_of
+from contract.segment_rows import Key, SortedRows, divided, positions_of, sort_rows
 
 MOST_SEGMENTS = 50
 _MOST_REMEMBERED = 100_000
-# Small batches divided by many segments become tiny; several are divided together, in bounded memory.
+# How much is summarized together.
 _ROWS_TOGETHER = 1 << 20
 _BYTES_TOGETHER = 128 << 20
 _NAMES_SHOWN = 20
@@ -67,6 +67,39 @@ class SegmentedSummary:
     found: set[str] = field(default_factory=set)
     names: tuple[str, ...] = ()
     titles: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class _Waiting:
+    """Sorted batches that are summarized together: what many segments have of one batch is tiny.
+
+    Attributes
+    ----------
+    first
+        Schema of the batches.
+    rows, size
+        Rows and bytes of the batches as they came.
+    """
+
+    sorted: list[SortedRows] = field(default_factory=list)
+    first: pa.Schema | None = None
+    rows: int = 0
+    size: int = 0
+
+    def takes(self, batch: pa.RecordBatch) -> bool:
+        """Return whether another batch may join, alike and in bounded memory."""
+        return self.first is None or (
+            batch.schema.equals(self.first, check_metadata=True)
+            and self.rows + batch.num_rows <= _ROWS_TOGETHER
+            and self.size + batch.nbytes <= _BYTES_TOGETHER
+        )
+
+    def add(self, batch: pa.RecordBatch, sorted_rows: SortedRows) -> None:
+        """Let a batch wait, whose rows were sorted."""
+        self.first = self.first or batch.schema
+        self.sorted.append(sorted_rows)
+        self.rows += batch.num_rows
+        self.size += batch.nbytes
 
 
 @dataclass(frozen=True)
@@ -188,17 +221,17 @@ class SegmentedAnalyzer:
         self, batches: Iterable[pa.RecordBatch], summary: SegmentedSummary
     ) -> Iterator[pa.RecordBatch]:
         """Pass the batches on, and summarize their segments on the way."""
-        waiting: list[pa.RecordBatch] = []
+        waiting = _Waiting()
         for batch in batches:
-            if waiting and not _fits(waiting, batch):
-                self._add_batches(summary, waiting)
-                waiting = []
-            if not waiting:
+            if not waiting.takes(batch):
+                self._add_waiting(summary, waiting)
+                waiting = _Waiting()
+            if waiting.first is None:
                 self._note_columns(summary, batch.schema.names)
-            waiting.append(batch)
+            positions = positions_of(batch.schema.names, self.columns)
+            waiting.add(batch, sort_rows(batch, positions, without=summary.given_up))
             yield batch
-        if waiting:
-            self._add_batches(summary, waiting)
+        self._add_waiting(summary, waiting)
 
     def _note_columns(self, summary: SegmentedSummary, names: list[str]) -> None:
         """Note which columns the next rows have, and log once which they lack: other files may have it."""
@@ -213,16 +246,13 @@ class SegmentedAnalyzer:
                 hint = self._hint(column, summary)
                 _log.warning("segment_by names %r, which rows read just now do not have; %s", column, hint)
 
-    def _add_batches(self, summary: SegmentedSummary, batches: list[pa.RecordBatch]) -> None:
-        positions = positions_of(batches[0].schema.names, self.columns)
-        divided = divide_rows(batches, positions)
+    def _add_waiting(self, summary: SegmentedSummary, waiting: _Waiting) -> None:
+        rows = divided(waiting.sorted)
         counts = {key: segment.rows for key, segment in summary.segments.items()}
-        for key, rows in divided.counts.items():
-            if key not in summary.given_up:
-                counts[key] = counts.get(key, 0) + rows
+        for key, count in rows.counts.items():
+            counts[key] = counts.get(key, 0) + count
         self._give_up(summary, counts)
-        wanted = [key for key in divided.counts if key in counts]
-        for key, batch in divided.select(wanted):
+        for key, batch in rows.select([key for key in rows.counts if key in counts]):
             self._add(summary, key, SegmentSummary(batch.num_rows, self.inner.summarize([batch])))
 
     def _add(self, summary: SegmentedSummary, key: Key, segment: SegmentSummary) -> None:
@@ -276,15 +306,6 @@ def whole_baseline(baseline: Baseline[SegmentedStatistics[Any], Any] | None) -> 
     if baseline is None or baseline.statistics is None:
         return baseline
     return replace(baseline, statistics=baseline.statistics.whole)
-
-
-def _fits(waiting: list[pa.RecordBatch], batch: pa.RecordBatch) -> bool:
-    alike: bool = batch.schema.equals(waiting[0].schema, check_metadata=True)
-    return (
-        alike
-        and sum(other.num_rows for other in waiting) + batch.num_rows <= _ROWS_TOGETHER
-        and sum(other.nbytes for other in waiting) + batch.nbytes <= _BYTES_TOGETHER
-    )
 
 
 def _sorted_key(key: Key) -> tuple[tuple[bool, str], ...]:
