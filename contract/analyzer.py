@@ -7,7 +7,7 @@ machines and the results combined in order.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -138,6 +138,18 @@ class Analyzer[Summary, Statistics, Constraints](Protocol):
 
 
 AnyAnalyzer = Analyzer[Any, Any, Any]
+
+
+def summaries_of(analyzer: AnyAnalyzer, batches: Iterable[pa.RecordBatch]) -> Iterator[Any]:
+    """Yield the summary of each record batch alone.
+
+    An analyzer that can save work between them has a method ``summarize_each(batches)``.
+    """
+    summarize_each = getattr(analyzer, "summarize_each", None)
+    if summarize_each is None:
+        return (analyzer.summarize([batch]) for batch in batches)
+    summaries: Iterator[Any] = summarize_each(batches)
+    return summaries
 
 
 def with_estimates(analyzer: AnyAnalyzer, statistics: Any, baseline: Baseline[Any, Any]) -> Any:

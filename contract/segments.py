@@ -15,7 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from contract.analyzer import AnyAnalyzer, Baseline, Decision, Metric, with_estimates
+from contract.analyzer import AnyAnalyzer, Baseline, Decision, Metric, summaries_of, with_estimates
 from contract.documents.segments import Segment, SegmentedStatistics
 from contract.errors import DatasetError
 from contract.segment_checks import check_segments, named_alike
@@ -252,8 +252,10 @@ class SegmentedAnalyzer:
         for key, count in rows.counts.items():
             counts[key] = counts.get(key, 0) + count
         self._give_up(summary, counts)
-        for key, batch in rows.select([key for key in rows.counts if key in counts]):
-            self._add(summary, key, SegmentSummary(batch.num_rows, self.inner.summarize([batch])))
+        keys = [key for key in rows.counts if key in counts]
+        batches = (batch for _, batch in rows.select(keys))
+        for key, alone in zip(keys, summaries_of(self.inner, batches), strict=True):
+            self._add(summary, key, SegmentSummary(rows.counts[key], alone))
 
     def _add(self, summary: SegmentedSummary, key: Key, segment: SegmentSummary) -> None:
         known = summary.segments.get(key)

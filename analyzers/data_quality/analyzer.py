@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -12,7 +12,14 @@ from analyzers.data_quality.check import check
 from analyzers.data_quality.describe import MOST_CATEGORIES, describe
 from analyzers.data_quality.metrics import metrics
 from analyzers.data_quality.suggest import suggest
-from analyzers.data_quality.summary import DatasetSummary, SummaryOptions, empty_summary, merge, summarize
+from analyzers.data_quality.summary import (
+    DatasetSummary,
+    SummaryOptions,
+    empty_summary,
+    merge,
+    summarize,
+    summarize_each,
+)
 from analyzers.rules import Rules
 from contract.analyzer import Decision, Metric
 from contract.documents.constraints import Constraints
@@ -53,6 +60,10 @@ class DataQualityAnalyzer:
     def summarize(self, batches: Iterable[pa.RecordBatch]) -> DatasetSummary:
         """Summarize the record batches of one split, in order, in bounded memory."""
         return summarize(batches, self._options())
+
+    def summarize_each(self, batches: Iterable[pa.RecordBatch]) -> Iterator[DatasetSummary]:
+        """Yield the summary of each record batch alone."""
+        return summarize_each(batches, self._options())
 
     def merge(self, left: DatasetSummary, right: DatasetSummary) -> DatasetSummary:
         """Combine two summaries; associative."""

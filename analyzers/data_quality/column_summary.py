@@ -107,7 +107,7 @@ class ColumnSummary:
     def stop_counting(self) -> None:
         """Give up counting values; the numbers among them go to the sketch."""
         if not self.values.overflowed:
-            if not self.in_order:
+            if not self.in_order and len(self.values):
                 self.sketch.update_weighted(*self.values.numbers())
             self.values.overflow()
 

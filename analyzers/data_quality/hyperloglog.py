@@ -22,6 +22,8 @@ REGISTERS = 1 << _INDEX_BITS
 _LINEAR_COUNTING_LIMIT = 400
 _ALPHA = 0.7213 / (1 + 1.079 / REGISTERS)
 
+_FIRST = 4 * REGISTERS
+
 _FIRST_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 _SECOND_MULTIPLIER = np.uint64(0xD6E8FEB86659FD93)
 _INDEX_MULTIPLIER = np.uint64(0xFF51AFD7ED558CCD)  # of MurmurHash3's finaliser
@@ -66,6 +68,11 @@ class HyperLogLog:
         scratch
             Two rows of memory to work in, uint64, shape (2, at least n).
         """
+        # The first values raise nearly every register, and then sort out most of those that follow.
+        if bits.size > 4 * _FIRST and not self.registers.any():
+            self.add_bits(bits[:_FIRST], scratch)
+            self.add_bits(bits[_FIRST : 4 * _FIRST], scratch)
+            bits = bits[4 * _FIRST :]
         mixed, other = scratch[0, : bits.size], scratch[1, : bits.size]
         _mix(bits, mixed, other)
         lowest = int(self.registers.min())

@@ -21,6 +21,8 @@ from analyzers.data_quality.text_hash import hash_words
 
 _BLOCK = 32_768
 _PROBE = 4096  # more than the values a column counts, fewer than a batch
+_PROBE_BITS = 16
+_PROBE_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 _EXACT_INTEGERS = 1 << 53  # beyond, float64 cannot tell neighbours apart
 _WORD_BYTES = 8
 
@@ -156,8 +158,10 @@ def _present(array: pa.Array) -> npt.NDArray[Any]:
         return np.empty(0, dtype=wide)
     values = np.frombuffer(data, dtype=dtype)[array.offset : array.offset + len(array)]
     if array.null_count:
-        bits = np.unpackbits(np.frombuffer(validity, dtype=np.uint8), bitorder="little")
-        values = values[bits[array.offset : array.offset + len(array)].view(np.bool_)]
+        # Only the bytes of this array: it may be a slice of many.
+        first, last = array.offset // 8, (array.offset + len(array) + 7) // 8
+        bits = np.unpackbits(np.frombuffer(validity, dtype=np.uint8)[first:last], bitorder="little")
+        values = values[bits[array.offset % 8 :][: len(array)].view(np.bool_)]
     return values.astype(wide, copy=False)
 
 
@@ -180,9 +184,18 @@ def _count_integers(values: Integers, low: int, high: int, limit: int) -> tuple[
 
 
 def _count_distinct(values: npt.NDArray[Any], limit: int) -> tuple[npt.NDArray[Any], Counts] | None:
-    if values.size > 2 * _PROBE and np.unique(values[:_PROBE]).size > limit:
+    if values.size > 2 * _PROBE and _at_least_distinct(values[:_PROBE]) > limit:
         return None
     table = pc.value_counts(pa.array(values))
     if len(table) > limit:
         return None
     return table.field("values").to_numpy(), table.field("counts").to_numpy()
+
+
+def _at_least_distinct(values: npt.NDArray[Any]) -> int:
+    """Return how many values differ for sure, close to how many do, quicker than by sorting."""
+    if values.dtype.kind == "f":
+        values = values[~np.isnan(values)] + 0.0  # equal values have equal bits then
+    seen = np.zeros(1 << _PROBE_BITS, np.bool_)
+    seen[(values.view(np.uint64) * _PROBE_MULTIPLIER) >> np.uint64(64 - _PROBE_BITS)] = True
+    return int(np.count_nonzero(seen))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -10,7 +10,7 @@ import pyarrow as pa
 from analyzers.data_quality.column_summary import ColumnSummary, ValueCounts
 from analyzers.data_quality.numeric import Workspace, add_floats, add_integers
 from analyzers.data_quality.text import CellKind, read_texts
-from analyzers.data_quality.textual import TextRun
+from analyzers.data_quality.textual import LastRead, TextRun
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +71,19 @@ def summarize(batches: Iterable[pa.RecordBatch], options: SummaryOptions) -> Dat
     TypeError
         When a column has a type no reader hands on.
     """
-    summarizer = _Summarizer(options)
+    summarizer = _Summarizer(options, _Shared())
     for batch in batches:
         summarizer.add(batch)
     return summarizer.finish()
+
+
+def summarize_each(batches: Iterable[pa.RecordBatch], options: SummaryOptions) -> Iterator[DatasetSummary]:
+    """Yield what `summarize` returns for each record batch alone; what they share is worked out once."""
+    shared = _Shared()
+    for batch in batches:
+        summarizer = _Summarizer(options, shared)
+        summarizer.add(batch)
+        yield summarizer.finish()
 
 
 def merge(left: DatasetSummary, right: DatasetSummary) -> DatasetSummary:
@@ -97,15 +106,23 @@ def _absent_column(like: ColumnSummary, rows: int) -> ColumnSummary:
     return column
 
 
+@dataclass(slots=True)
+class _Shared:
+    """What successive passes over like data may share: memory to work in, and texts by column."""
+
+    workspace: Workspace = field(default_factory=Workspace)
+    texts: dict[str, LastRead] = field(default_factory=dict)
+
+
 class _Summarizer:
     """What one pass over a split needs beyond its summary."""
 
-    def __init__(self, options: SummaryOptions) -> None:
+    def __init__(self, options: SummaryOptions, shared: _Shared) -> None:
         self._options = options
         self._summary = DatasetSummary()
         self._rows_with: dict[str, int] = {}
         self._runs: dict[str, TextRun] = {}
-        self._workspace = Workspace()
+        self._shared = shared
 
     def add(self, batch: pa.RecordBatch) -> None:
         for name, array in zip(batch.schema.names, batch.columns, strict=True):
@@ -129,12 +146,13 @@ class _Summarizer:
     def _add_cells(self, name: str, array: pa.Array) -> None:
         column, kind = self._summary.columns[name], array.type
         if pa.types.is_floating(kind):
-            add_floats(column, array, self._workspace, hash_as_text=self._options.text_hash)
+            add_floats(column, array, self._shared.workspace, hash_as_text=self._options.text_hash)
         elif pa.types.is_integer(kind):
-            add_integers(column, array, self._workspace, hash_as_text=self._options.text_hash)
+            add_integers(column, array, self._shared.workspace, hash_as_text=self._options.text_hash)
         elif _is_text(kind) or (pa.types.is_dictionary(kind) and _is_text(kind.value_type)):
             if name not in self._runs:
-                self._runs[name] = TextRun(column, hash_as_text=self._options.text_hash)
+                last_read = self._shared.texts.setdefault(name, LastRead())
+                self._runs[name] = TextRun(column, last_read, hash_as_text=self._options.text_hash)
             self._runs[name].add(array)
         elif pa.types.is_boolean(kind):
             _add_booleans(column, array)

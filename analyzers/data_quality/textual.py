@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from analyzers.data_quality.column_summary import ColumnSummary, Counts
 from analyzers.data_quality.text import CellKind, TextCells, read_texts
+
+
+@dataclass(slots=True)
+class LastRead:
+    """The dictionary read last and what its texts are, for whoever meets it again."""
+
+    dictionary: pa.Array | None = None
+    cells: TextCells | None = None
+
+    def read(self, dictionary: pa.Array, *, hash_as_text: bool) -> TextCells:
+        """Return what the texts of a dictionary are; `hash_as_text` is the same every time."""
+        if self.cells is None or not _same(self.dictionary, dictionary):
+            self.dictionary, self.cells = dictionary, read_texts(dictionary, hash_as_text=hash_as_text)
+        return self.cells
 
 
 class TextRun:
@@ -17,8 +33,9 @@ class TextRun:
     are wanted in order of arrival.
     """
 
-    def __init__(self, column: ColumnSummary, *, hash_as_text: bool) -> None:
+    def __init__(self, column: ColumnSummary, last_read: LastRead, *, hash_as_text: bool) -> None:
         self._column = column
+        self._last_read = last_read
         self._hash_as_text = hash_as_text
         self._mostly_different = False
         self._dictionary: pa.Array | None = None
@@ -57,7 +74,7 @@ class TextRun:
 
     def _read(self) -> TextCells:
         if self._cells is None:
-            self._cells = read_texts(self._dictionary, hash_as_text=self._hash_as_text)
+            self._cells = self._last_read.read(self._dictionary, hash_as_text=self._hash_as_text)
         return self._cells
 
     def _add_directly(self, array: pa.Array) -> None:
