@@ -16,10 +16,8 @@ import pyarrow.compute as pc
 # The values of the columns as text, None for missing ones.
 Key = tuple[str | None, ...]
 
-_Codes = npt.NDArray[np.int64]
-
-# Combinations are counted in a table up to this size, sorted above it.
-_LARGEST_TABLE = 1 << 22
+# Combinations are found in a table up to this size, by sorting above it.
+_LARGEST_TABLE = 1 << 17
 
 
 @dataclass(frozen=True)
@@ -87,24 +85,26 @@ def sort_rows(
     without
         Segments whose rows are not wanted.
     """
-    codes = np.zeros(batch.num_rows, np.int64)
     keys: list[Key] = [()]
+    codes = pa.nulls(batch.num_rows, pa.uint8()).fill_null(0)
     for position in positions:
         values, column_codes = _encode(None if position is None else batch.column(position), batch.num_rows)
-        codes, keys = _combine(codes, keys, column_codes, values)
+        keys, codes = _combine(keys, codes, values, column_codes)
     wanted = [place for place, key in enumerate(keys) if key not in without]
     if len(wanted) < len(keys):
-        ranks = np.full(len(keys), len(wanted), np.int64)
+        ranks = np.full(len(keys), len(wanted))
         ranks[wanted] = np.arange(len(wanted))
-        codes = ranks[codes]
-    counts = np.bincount(codes, minlength=len(wanted))[: len(wanted)].tolist()
+        codes = _code_table(ranks, len(keys)).take(codes)
+    counts = np.bincount(codes.to_numpy(), minlength=len(keys))[: len(wanted)].tolist()
     starts = itertools.accumulate(counts, initial=0)
     places = {
-        keys[place]: (start, count) for place, start, count in zip(wanted, starts, counts, strict=False)
+        keys[place]: (start, count)
+        for place, start, count in zip(wanted, starts, counts, strict=False)
+        if count
     }
-    # A stable sort of numbers of at most 16 bits takes time proportional to the rows.
-    order = np.argsort(codes.astype(np.min_scalar_type(len(keys))), kind="stable")[: sum(counts)]
-    return SortedRows(pc.take(batch, pa.array(order), boundscheck=False), places)
+    # Stable, and in time proportional to the rows as long as the codes are small numbers.
+    order = pc.array_sort_indices(codes)[: sum(counts)]
+    return SortedRows(pc.take(batch, order, boundscheck=False), places)
 
 
 def divide_rows(batches: Sequence[pa.RecordBatch], positions: Sequence[int | None]) -> DividedRows:
@@ -134,19 +134,25 @@ def positions_of(names: Sequence[str], columns: Sequence[str]) -> list[int | Non
     ]
 
 
-def _encode(array: pa.Array | None, rows: int) -> tuple[list[str | None], _Codes]:
-    """Return the distinct values as text, and the index of each row's value among them."""
+def _encode(array: pa.Array | None, rows: int) -> tuple[list[str | None], pa.Array]:
+    """Return distinct values as text, and the index of each row's value among them.
+
+    The codes are as narrow as can be, and Arrow's: fresh memory for each batch costs more than the work.
+    """
     if array is None or pa.types.is_null(array.type):
-        return [None], np.zeros(rows, np.int64)
+        array = pa.nulls(rows, pa.string())
     encoded = _compacted(array) if pa.types.is_dictionary(array.type) else array
     if not pa.types.is_dictionary(encoded.type):
         encoded = encoded.dictionary_encode()
     texts = [_text(value) for value in encoded.dictionary.to_pylist()]
     # Different values may read the same (1 and 1.0), and a dictionary may hold what no row uses.
     places = {text: place for place, text in enumerate(dict.fromkeys([*texts, None]))}
-    table = np.array([places[text] for text in texts] + [places[None]], np.int64)
-    indices = encoded.indices.cast(pa.int64()).fill_null(len(texts)).to_numpy(zero_copy_only=False)
-    return list(places), table[indices]
+    table = _code_table([places[text] for text in texts], len(places))
+    return list(places), table.take(encoded.indices).fill_null(places[None])
+
+
+def _code_table(codes: npt.ArrayLike, limit: int) -> pa.Array:
+    return pa.array(np.asarray(codes, np.min_scalar_type(limit)))
 
 
 def _text(value: Any) -> str | None:
@@ -160,19 +166,22 @@ def _text(value: Any) -> str | None:
 
 
 def _combine(
-    codes: _Codes, keys: list[Key], column_codes: _Codes, values: list[str | None]
-) -> tuple[_Codes, list[Key]]:
-    """Return codes and keys of the combinations that occur."""
-    combined = codes * len(values) + column_codes
+    keys: list[Key], codes: pa.Array, values: list[str | None], column_codes: pa.Array
+) -> tuple[list[Key], pa.Array]:
+    """Return combinations, all that occur among them, and the index of each row's."""
+    if len(keys) == 1:
+        return [(*keys[0], value) for value in values], column_codes
+    combined = codes.to_numpy().astype(np.int64) * len(values) + column_codes.to_numpy()
     size = len(keys) * len(values)
     if size <= _LARGEST_TABLE:
         found = np.flatnonzero(np.bincount(combined, minlength=size))
-        places = np.zeros(size, np.int64)
-        places[found] = np.arange(found.size)
-        combined = places[combined]
+        table = np.zeros(size, np.int64)
+        table[found] = np.arange(found.size)
+        combined = table[combined]
     else:
         found, combined = np.unique(combined, return_inverse=True)
-    return combined, [(*keys[code // len(values)], values[code % len(values)]) for code in found.tolist()]
+    keys = [(*keys[code // len(values)], values[code % len(values)]) for code in found.tolist()]
+    return keys, _code_table(combined, len(keys))
 
 
 def _compact(batch: pa.RecordBatch) -> pa.RecordBatch:

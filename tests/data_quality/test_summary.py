@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 from analyzers.data_quality.column_summary import ColumnSummary
 from analyzers.data_quality.describe import describe
 from analyzers.data_quality.kll import weighted_values
-from analyzers.data_quality.summary import DatasetSummary, SummaryOptions, empty_summary, merge, summarize
+from analyzers.data_quality.numeric import _at_least_distinct
+from analyzers.data_quality.summary import (
+    DatasetSummary,
+    SummaryOptions,
+    empty_summary,
+    merge,
+    summarize,
+    summarize_each,
+)
 from analyzers.data_quality.text import CellKind
 from contract.documents import json_layout
 from contract.documents.statistics import statistics_to_json
@@ -127,6 +135,34 @@ def test_merge_is_associative_and_equals_one_pass(parts, options, data):
     if summaries:
         assert_same(summaries[0], whole)
         assert_same(merge(copy(whole), empty_summary()), whole)
+
+
+@settings(deadline=None)
+@given(
+    batches(),
+    st.lists(st.tuples(st.integers(0, 12), st.integers(0, 12)), max_size=4),
+    st.sampled_from(OPTIONS),
+)
+def test_parts_summarized_together_are_summarized_as_if_alone(batch, cuts, options):
+    parts = [batch.slice(start, length) for start, length in cuts]
+    for part, together in zip(parts, summarize_each(parts, options), strict=True):
+        apart = pa.RecordBatch.from_pylist(part.to_pylist(), part.schema)
+        assert_same(together, summarize([apart], options))
+        alone = summarize([part], options)
+        assert written(together) == written(alone)
+
+
+def written(summary: DatasetSummary) -> bytes:
+    return json_layout.dumps(statistics_to_json(describe(summary, rules="sound"), True))
+
+
+@given(st.lists(NUMBERS | st.sampled_from([math.nan, -math.nan]), max_size=300))
+def test_values_that_differ_for_sure_are_never_too_many(values):
+    array = np.array(values, dtype=np.float64)
+    assert _at_least_distinct(array) <= np.unique(array).size
+    random = np.random.default_rng(len(values)).normal(size=4096)
+    assert 3_800 < _at_least_distinct(random) <= 4_096
+    assert 3_800 < _at_least_distinct(np.arange(4_096)) <= 4_096
 
 
 @settings(deadline=None, max_examples=150)
