@@ -7,7 +7,7 @@ machines and the results combined in order.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -140,16 +140,41 @@ class Analyzer[Summary, Statistics, Constraints](Protocol):
 AnyAnalyzer = Analyzer[Any, Any, Any]
 
 
-def summaries_of(analyzer: AnyAnalyzer, batches: Iterable[pa.RecordBatch]) -> Iterator[Any]:
-    """Yield the summary of each record batch alone.
+class Pass(Protocol):
+    """A pass over rows that the caller hands on, instead of `Analyzer.summarize` asking for them."""
 
-    An analyzer that can save work between them has a method ``summarize_each(batches)``.
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Take in the next rows."""
+
+    def finish(self) -> Any:
+        """Return the summary of all rows; the pass ends with it."""
+
+
+class _MergingPass:
+    """A pass of an analyzer that knows `summarize` and `merge` only."""
+
+    def __init__(self, analyzer: AnyAnalyzer) -> None:
+        self._analyzer = analyzer
+        self._summary: Any = None
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        rows = self._analyzer.summarize([batch])
+        self._summary = rows if self._summary is None else self._analyzer.merge(self._summary, rows)
+
+    def finish(self) -> Any:
+        return self._analyzer.empty() if self._summary is None else self._summary
+
+
+def begin_passes(analyzer: AnyAnalyzer) -> Callable[[], Pass]:
+    """Return what begins a pass; several passes may take turns.
+
+    An analyzer that goes on with a summary at less cost than by merging has a method ``begin_passes()``.
     """
-    summarize_each = getattr(analyzer, "summarize_each", None)
-    if summarize_each is None:
-        return (analyzer.summarize([batch]) for batch in batches)
-    summaries: Iterator[Any] = summarize_each(batches)
-    return summaries
+    begin = getattr(analyzer, "begin_passes", None)
+    if begin is None:
+        return lambda: _MergingPass(analyzer)
+    passes: Callable[[], Pass] = begin()
+    return passes
 
 
 def with_estimates(analyzer: AnyAnalyzer, statistics: Any, baseline: Baseline[Any, Any]) -> Any:

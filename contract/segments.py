@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import difflib
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
 
-from contract.analyzer import AnyAnalyzer, Baseline, Decision, Metric, summaries_of, with_estimates
+from contract.analyzer import AnyAnalyzer, Baseline, Decision, Metric, Pass, begin_passes, with_estimates
 from contract.documents.segments import Segment, SegmentedStatistics
 from contract.errors import DatasetError
 from contract.segment_checks import check_segments, named_alike
@@ -35,7 +35,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass
 class SegmentSummary:
-    """One segment's rows and the inner analyzer's summary of them."""
+    """One segment's rows and the inner analyzer's summary of them, while they are read the pass over them."""
 
     rows: int
     summary: Any
@@ -221,17 +221,19 @@ class SegmentedAnalyzer:
         self, batches: Iterable[pa.RecordBatch], summary: SegmentedSummary
     ) -> Iterator[pa.RecordBatch]:
         """Pass the batches on, and summarize their segments on the way."""
-        waiting = _Waiting()
+        waiting, begin = _Waiting(), begin_passes(self.inner)
         for batch in batches:
             if not waiting.takes(batch):
-                self._add_waiting(summary, waiting)
+                self._add_waiting(summary, waiting, begin)
                 waiting = _Waiting()
             if waiting.first is None:
                 self._note_columns(summary, batch.schema.names)
             positions = positions_of(batch.schema.names, self.columns)
             waiting.add(batch, sort_rows(batch, positions, without=summary.given_up))
             yield batch
-        self._add_waiting(summary, waiting)
+        self._add_waiting(summary, waiting, begin)
+        for segment in summary.segments.values():
+            segment.summary = segment.summary.finish()
 
     def _note_columns(self, summary: SegmentedSummary, names: list[str]) -> None:
         """Note which columns the next rows have, and log once which they lack: other files may have it."""
@@ -246,16 +248,18 @@ class SegmentedAnalyzer:
                 hint = self._hint(column, summary)
                 _log.warning("segment_by names %r, which rows read just now do not have; %s", column, hint)
 
-    def _add_waiting(self, summary: SegmentedSummary, waiting: _Waiting) -> None:
+    def _add_waiting(self, summary: SegmentedSummary, waiting: _Waiting, begin: Callable[[], Pass]) -> None:
+        """Hand the rows that waited on to the passes over their segments."""
         rows = divided(waiting.sorted)
         counts = {key: segment.rows for key, segment in summary.segments.items()}
         for key, count in rows.counts.items():
             counts[key] = counts.get(key, 0) + count
         self._give_up(summary, counts)
-        keys = [key for key in rows.counts if key in counts]
-        batches = (batch for _, batch in rows.select(keys))
-        for key, alone in zip(keys, summaries_of(self.inner, batches), strict=True):
-            self._add(summary, key, SegmentSummary(rows.counts[key], alone))
+        for key, batch in rows.select([key for key in rows.counts if key in counts]):
+            if key not in summary.segments:
+                summary.segments[key] = SegmentSummary(0, begin())
+            summary.segments[key].summary.add(batch)
+            summary.segments[key].rows += batch.num_rows
 
     def _add(self, summary: SegmentedSummary, key: Key, segment: SegmentSummary) -> None:
         known = summary.segments.get(key)

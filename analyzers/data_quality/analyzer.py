@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -14,11 +14,12 @@ from analyzers.data_quality.metrics import metrics
 from analyzers.data_quality.suggest import suggest
 from analyzers.data_quality.summary import (
     DatasetSummary,
+    Summarizer,
     SummaryOptions,
+    begin_passes,
     empty_summary,
     merge,
     summarize,
-    summarize_each,
 )
 from analyzers.rules import Rules
 from contract.analyzer import Decision, Metric
@@ -61,9 +62,9 @@ class DataQualityAnalyzer:
         """Summarize the record batches of one split, in order, in bounded memory."""
         return summarize(batches, self._options())
 
-    def summarize_each(self, batches: Iterable[pa.RecordBatch]) -> Iterator[DatasetSummary]:
-        """Yield the summary of each record batch alone."""
-        return summarize_each(batches, self._options())
+    def begin_passes(self) -> Callable[[], Summarizer]:
+        """Return what begins a pass of the caller's own, one of several that take turns."""
+        return begin_passes(self._options())
 
     def merge(self, left: DatasetSummary, right: DatasetSummary) -> DatasetSummary:
         """Combine two summaries; associative."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -71,19 +71,16 @@ def summarize(batches: Iterable[pa.RecordBatch], options: SummaryOptions) -> Dat
     TypeError
         When a column has a type no reader hands on.
     """
-    summarizer = _Summarizer(options, _Shared())
+    summarizer = Summarizer(options, Shared())
     for batch in batches:
         summarizer.add(batch)
     return summarizer.finish()
 
 
-def summarize_each(batches: Iterable[pa.RecordBatch], options: SummaryOptions) -> Iterator[DatasetSummary]:
-    """Yield what `summarize` returns for each record batch alone; what they share is worked out once."""
-    shared = _Shared()
-    for batch in batches:
-        summarizer = _Summarizer(options, shared)
-        summarizer.add(batch)
-        yield summarizer.finish()
+def begin_passes(options: SummaryOptions) -> Callable[[], Summarizer]:
+    """Return what begins a pass; the passes over parts of the same rows do together what they can."""
+    shared = Shared()
+    return lambda: Summarizer(options, shared)
 
 
 def merge(left: DatasetSummary, right: DatasetSummary) -> DatasetSummary:
@@ -107,17 +104,17 @@ def _absent_column(like: ColumnSummary, rows: int) -> ColumnSummary:
 
 
 @dataclass(slots=True)
-class _Shared:
-    """What successive passes over like data may share: memory to work in, and texts by column."""
+class Shared:
+    """What passes that take turns may share: memory to work in, and texts by column."""
 
     workspace: Workspace = field(default_factory=Workspace)
     texts: dict[str, LastRead] = field(default_factory=dict)
 
 
-class _Summarizer:
+class Summarizer:
     """What one pass over a split needs beyond its summary."""
 
-    def __init__(self, options: SummaryOptions, shared: _Shared) -> None:
+    def __init__(self, options: SummaryOptions, shared: Shared) -> None:
         self._options = options
         self._summary = DatasetSummary()
         self._rows_with: dict[str, int] = {}
@@ -125,6 +122,7 @@ class _Summarizer:
         self._shared = shared
 
     def add(self, batch: pa.RecordBatch) -> None:
+        """Take in the next rows."""
         for name, array in zip(batch.schema.names, batch.columns, strict=True):
             if name not in self._summary.columns:
                 self._summary.columns[name] = ColumnSummary(
@@ -137,6 +135,7 @@ class _Summarizer:
         self._summary.positional |= (batch.schema.metadata or {}).get(b"positional") == b"true"
 
     def finish(self) -> DatasetSummary:
+        """Return the summary of all rows; the pass ends with it."""
         for run in self._runs.values():
             run.finish()
         for name, column in self._summary.columns.items():

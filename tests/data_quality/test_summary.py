@@ -14,10 +14,10 @@ from analyzers.data_quality.numeric import _at_least_distinct
 from analyzers.data_quality.summary import (
     DatasetSummary,
     SummaryOptions,
+    begin_passes,
     empty_summary,
     merge,
     summarize,
-    summarize_each,
 )
 from analyzers.data_quality.text import CellKind
 from contract.documents import json_layout
@@ -143,9 +143,14 @@ def test_merge_is_associative_and_equals_one_pass(parts, options, data):
     st.lists(st.tuples(st.integers(0, 12), st.integers(0, 12)), max_size=4),
     st.sampled_from(OPTIONS),
 )
-def test_parts_summarized_together_are_summarized_as_if_alone(batch, cuts, options):
+def test_passes_that_take_turns_are_as_each_alone(batch, cuts, options):
     parts = [batch.slice(start, length) for start, length in cuts]
-    for part, together in zip(parts, summarize_each(parts, options), strict=True):
+    begin = begin_passes(options)
+    passes = [begin() for _ in parts]
+    for one, part in zip(passes, parts, strict=True):
+        one.add(part)
+    for part, one in zip(parts, passes, strict=True):
+        together = one.finish()
         apart = pa.RecordBatch.from_pylist(part.to_pylist(), part.schema)
         assert_same(together, summarize([apart], options))
         alone = summarize([part], options)
