@@ -77,7 +77,7 @@ audit: $(SUPPLY_CHAIN_INSTALLED) ## look for known vulnerabilities in what the i
 	@$(SUPPLY_CHAIN_VENV)/bin/python -m supply_chain.audit $(wildcard containers/requirements*.txt)
 
 # What is measured by itself, after the tables of data quality.
-BENCH_PARTS ?= model_quality merge bias shapley endpoint cluster
+BENCH_PARTS ?= model_quality merge segments bias shapley endpoint cluster
 bench: $(INSTALLED) ## measure time and memory beside the read floor and peers
 	@$(PYTHON) -m benchmarks $(BENCH_FLAGS)
 	@for part in $(BENCH_PARTS); do echo && $(PYTHON) -m benchmarks.$$part || exit; done
