@@ -79,12 +79,15 @@ class _Waiting:
         Schema of the batches.
     rows, size
         Rows and bytes of the batches as they came.
+    keys
+        Of their segments.
     """
 
     sorted: list[SortedRows] = field(default_factory=list)
     first: pa.Schema | None = None
     rows: int = 0
     size: int = 0
+    keys: set[Key] = field(default_factory=set)
 
     def takes(self, batch: pa.RecordBatch) -> bool:
         """Return whether another batch may join, alike and in bounded memory."""
@@ -100,6 +103,7 @@ class _Waiting:
         self.sorted.append(sorted_rows)
         self.rows += batch.num_rows
         self.size += batch.nbytes
+        self.keys.update(sorted_rows.places)
 
 
 @dataclass(frozen=True)
@@ -230,6 +234,8 @@ class SegmentedAnalyzer:
                 self._note_columns(summary, batch.schema.names)
             positions = positions_of(batch.schema.names, self.columns)
             waiting.add(batch, sort_rows(batch, positions, without=summary.given_up))
+            # All but the largest would be given up: a column that identifies rows shows in its first batches.
+            self._require_few(len(summary.given_up) + len(waiting.keys) - 2 * self.most)
             yield batch
         self._add_waiting(summary, waiting, begin)
         for segment in summary.segments.values():
@@ -281,7 +287,10 @@ class SegmentedAnalyzer:
                 del counts[key]
                 summary.segments.pop(key, None)
                 summary.given_up.add(key)
-        if len(summary.given_up) > _MOST_REMEMBERED:
+        self._require_few(len(summary.given_up))
+
+    def _require_few(self, given_up: int) -> None:
+        if given_up > _MOST_REMEMBERED:
             raise DatasetError(
                 f"segment_by {','.join(self.columns)} divides the data into more than {_MOST_REMEMBERED} "
                 "segments; choose columns with fewer values, or let a preprocessing script group them."
