@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 
 import pytest
 from hypothesis import settings
@@ -10,6 +11,9 @@ from hypothesis import settings
 # On CI the same examples decide on every change; everywhere else new ones are drawn each time.
 settings.register_profile("untimed", deadline=None, derandomize=bool(os.environ.get("CI")))
 settings.load_profile("untimed")
+
+# Shells start what runs in the background with Ctrl-C ignored, which all processes below inherit.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 pytest_plugins = ["s3_server"]
 

@@ -168,8 +168,6 @@ def started(folder: Path, monitor: str, files: dict[str, Any]) -> subprocess.Pop
             cwd=ROOT,
             env={**kept, **variables},
             stderr=log,
-            # A shell that starts tests in the background has them, and their processes, ignore Ctrl-C.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         )
 
 
