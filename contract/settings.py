@@ -360,6 +360,10 @@ def _names(text: str | None) -> tuple[str, ...]:
 def _report(mistakes: list[str]) -> str:
     unique = list(dict.fromkeys(mistakes))
     if len(unique) == 1:
-        return unique[0] + ("" if unique[0][-1] in ".?" else ".")
+        return _sentence(unique[0])
     numbered = "; ".join(f"({i}) {text.rstrip('.')}" for i, text in enumerate(unique, start=1))
-    return f"{len(unique)} settings are wrong: {numbered}."
+    return _sentence(f"{len(unique)} settings are wrong: {numbered}")
+
+
+def _sentence(text: str) -> str:
+    return text if text[-1] in ".?" else f"{text}."

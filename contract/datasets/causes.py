@@ -18,7 +18,7 @@ def nearby(path: str) -> str:
     with contextlib.suppress(OSError):
         close = difflib.get_close_matches(missing.name, [entry.name for entry in missing.parent.iterdir()], 1)
         if close:
-            return f": did you mean {missing.parent / close[0]}?".rstrip("?")
+            return f" (did you mean {missing.parent / close[0]}?)"
     return f", there is only {missing.parent}"
 
 

@@ -81,7 +81,7 @@ def test_documents_are_found_by_file_or_folder(tmp_path):
         assert found == str(tmp_path / "statistics.json")
     with pytest.raises(DocumentError, match=r"baseline_constraints .* it holds statistics.json"):
         storage.resolve_document(str(tmp_path), ("constraints.json",), "baseline_constraints")
-    with pytest.raises(DocumentError, match=r"baseline_constraints .* did you mean .*statistics.json"):
+    with pytest.raises(DocumentError, match=r"baseline_constraints .* \(did you mean .*statistics.json"):
         storage.resolve_document(
             str(tmp_path / "statistic.json"), ("constraints.json",), "baseline_constraints"
         )

@@ -92,7 +92,7 @@ def test_an_unknown_capture_index(tmp_path: Path, table: Path) -> None:
 def test_a_source_that_is_not_there(tmp_path: Path, table: Path) -> None:
     result = run_job(tmp_path, tmp_path / "date.csv")
     assert result.exit_code == 2
-    assert result.message == f"dataset_source {tmp_path}/date.csv does not exist: did you mean {table}."
+    assert result.message == f"dataset_source {tmp_path}/date.csv does not exist (did you mean {table}?)."
 
 
 def test_messages_have_at_most_one_kilobyte(tmp_path: Path) -> None:

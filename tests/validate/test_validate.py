@@ -110,7 +110,7 @@ MISTAKES: list[tuple[str, Make, Plant, str]] = [
         "dataset_source elsewhere",
         data_quality,
         moved("dataset_source"),
-        "datas does not exist: did you mean ",
+        "datas does not exist (did you mean ",
     ),
     (
         "window without files",
