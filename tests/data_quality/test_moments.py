@@ -1,11 +1,8 @@
 """Moments are the same wherever they are computed."""
 
-import os
-import subprocess
-import sys
-
 import numpy as np
 import pytest
+from blas_threads import printed_by_threads
 
 from analyzers.data_quality.moments import Moments
 
@@ -20,17 +17,7 @@ print(repr((moments.total, moments.squares)))
 
 
 def test_moments_do_not_depend_on_how_many_threads_blas_has():
-    printed = {
-        subprocess.run(
-            [sys.executable, "-c", COMPUTE],
-            env=os.environ | {"OPENBLAS_NUM_THREADS": threads},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        for threads in ("1", "2")
-    }
-    assert len(printed) == 1
+    assert len(printed_by_threads(COMPUTE)) == 1
 
 
 def test_squares_are_those_of_the_values():
