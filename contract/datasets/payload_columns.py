@@ -203,14 +203,12 @@ def _columns_of(values: pa.Array) -> Columns:
 
 def _require_no_lone_list(objects: pa.StructArray) -> None:
     """Make sure that no object may be one list by itself, which can mean rows, while others hold more."""
-    fields = [(field.type, member) for field, member in zip(objects.type, objects.flatten(), strict=True)]
-    if not any(types.is_list(kind) for kind, _ in fields):
+    lists = [types.is_list(field.type) for field in objects.type]
+    if not any(lists):
         return
-    filled = [member.is_valid().to_numpy(zero_copy_only=False) for _, member in fields]
+    filled = [member.is_valid().to_numpy(zero_copy_only=False) for member in objects.flatten()]
     lone = np.sum(filled, axis=0) == 1
-    if any(
-        (lone & valid).any() for (kind, _), valid in zip(fields, filled, strict=True) if types.is_list(kind)
-    ):
+    if any((lone & valid).any() for is_list, valid in zip(lists, filled, strict=True) if is_list):
         raise NotBulkError("an object may be one list by itself")
 
 

@@ -52,7 +52,7 @@ def rows_to_batch(
     columns: dict[str, pa.Array] = {}
     origins: dict[str, str] = {}
     for key, values in _by_key(rows).items():
-        for raw_name, flat in _expand(key, values, _Alike(values)):
+        for raw_name, flat in _expand(key, values):
             name = without_surrogates(raw_name)
             if name in columns:
                 raise name_clash(name, origins[name], key)
@@ -109,7 +109,10 @@ class _Alike:
         return _Alike([item for value in lists for item in value])
 
 
-def _expand(name: str, values: list[Any], alike: _Alike, depth: int = 0) -> Iterator[tuple[str, list[Any]]]:
+def _expand(
+    name: str, values: list[Any], alike: _Alike | None = None, depth: int = 0
+) -> Iterator[tuple[str, list[Any]]]:
+    """Yield the flat columns of a field; without others that are alike, its values decide on the order."""
     if depth > DEEPEST:
         raise too_deep(name)
     kinds = {type(value) for value in values}
@@ -124,8 +127,10 @@ def _expand(name: str, values: list[Any], alike: _Alike, depth: int = 0) -> Iter
     if not nested or any(value is not None for value in scalars):
         yield name, scalars
     members = _by_key(mappings)
-    for key in filter(members.__contains__, alike.members if members else ()):
-        yield from _expand(f"{name}.{key}", members[key], alike.members[key], depth + 1)
+    shared = alike.members if alike and members else {}
+    for key in filter(members.__contains__, shared or members):
+        yield from _expand(f"{name}.{key}", members[key], shared.get(key), depth + 1)
+    alike = alike or _Alike(values)
     for position in range(max((len(value) for value in lists if value is not None), default=0)):
         children = [
             value[position] if value is not None and len(value) > position else None for value in lists
