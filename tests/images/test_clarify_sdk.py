@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Any
 
 import numpy as np
@@ -31,8 +32,12 @@ def explained_model(
     folder = tmp_path_factory.mktemp("sdk-explain")
     _, predict = train(folder / "model")
     write_rows(folder / "data", draw(2))
-    bridge = "{{(index .IPAM.Config 0).Gateway}}"
-    host = call(DOCKER, "network", "inspect", "bridge", "--format", bridge, check=True).stdout.strip()
+    # A container knows the way to this machine; an engine started for the first time may not tell it.
+    route = (DOCKER, "run", "--rm", "--entrypoint", "cat", FEATURE_ATTRIBUTION, "/proc/net/route")
+    default = next(
+        line.split() for line in call(*route, check=True).stdout.splitlines()[1:] if line.split()[1] == "0" * 8
+    )
+    host = socket.inet_ntoa(bytes.fromhex(default[2])[::-1])
     with served(predict, host) as address:
         return predict, drive("sdk_explain_driver.py", folder, s3_endpoint, FEATURE_ATTRIBUTION, address)
 
