@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -34,7 +35,7 @@ UNSEEN = {"ca-certificates", "debian-archive-keyring", "catatonit"}
 
 
 def requested(folder: Path, present: set[str], owners: dict[str, str]) -> set[str]:
-    """Return the packages that `.ci/run` asks of a recording apt-get where only these commands are present."""
+    """Return what `.ci/run` asks of a recording apt-get where only these commands are present."""
     checkout, programs, record = folder / "checkout", folder / "bin", folder / "requests"
     for each in (checkout, programs):
         each.mkdir()
@@ -74,3 +75,65 @@ def test_only_packages_of_missing_commands_are_asked_for(
 
 def test_nothing_is_asked_for_where_everything_is_present(tmp_path: Path) -> None:
     assert requested(tmp_path, set(OWNERS), OWNERS) <= UNSEEN
+
+
+SKIPPING = (
+    """
+import pytest
+pytest.importorskip("no_such_package_anywhere")
+""",
+    """
+import pytest
+from fixtures import fixture
+def test_it():
+    fixture("no/such/file")
+""",
+)
+
+
+@pytest.mark.parametrize("text", SKIPPING)
+@pytest.mark.parametrize("ci", ["", "true"])
+def test_a_skip_is_a_failure_on_ci_alone(tmp_path: Path, text: str, ci: str) -> None:
+    (tmp_path / "test_skipping.py").write_text(text)
+    result = inner_pytest(tmp_path, CI=ci)
+    assert "1 skipped" in result.stdout if not ci else "nothing may be missing" in result.stdout
+    assert result.returncode != 0 if ci else result.returncode in {0, 5}
+
+
+PROPERTIES = """
+from pathlib import Path
+from hypothesis import given, settings, strategies as st
+drawn = []
+@given(st.floats())
+def test_plain(x):
+    drawn.append("plain")
+class TestOwn:
+    @settings(max_examples=300)
+    @given(st.floats())
+    def test_own(self, x):
+        drawn.append("own")
+def test_count():
+    print(drawn.count("plain"), drawn.count("own"))
+"""
+
+
+@pytest.mark.parametrize(("profile", "drawn"), [("short", "100 300"), ("long", "2000 6000")])
+def test_the_long_run_draws_twenty_times_as_many(tmp_path: Path, profile: str, drawn: str) -> None:
+    (tmp_path / "test_properties.py").write_text(PROPERTIES)
+    result = inner_pytest(tmp_path, "-s", f"--hypothesis-profile={profile}")
+    assert f"\n{drawn}\n" in result.stdout.replace(".", "\n"), result.stdout
+
+
+def inner_pytest(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a folder's tests as those of this project: with its conftest.py and settings."""
+    shutil.copy(ROOT / "tests" / "conftest.py", folder)
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments]
+    path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
+    return subprocess.run(
+        [*command, folder],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": path} | environment,
+        capture_output=True,
+        text=True,
+    )

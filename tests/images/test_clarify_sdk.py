@@ -33,11 +33,10 @@ def explained_model(
     _, predict = train(folder / "model")
     write_rows(folder / "data", draw(2))
     # A container knows the way to this machine; an engine started for the first time may not tell it.
-    route = (DOCKER, "run", "--rm", "--entrypoint", "cat", FEATURE_ATTRIBUTION, "/proc/net/route")
-    default = next(
-        line.split() for line in call(*route, check=True).stdout.splitlines()[1:] if line.split()[1] == "0" * 8
-    )
-    host = socket.inet_ntoa(bytes.fromhex(default[2])[::-1])
+    command = (DOCKER, "run", "--rm", "--entrypoint", "cat", FEATURE_ATTRIBUTION, "/proc/net/route")
+    routes = [line.split() for line in call(*command, check=True).stdout.splitlines()[1:]]
+    (gateway,) = (route[2] for route in routes if route[1] == "00000000")
+    host = socket.inet_ntoa(bytes.fromhex(gateway)[::-1])
     with served(predict, host) as address:
         return predict, drive("sdk_explain_driver.py", folder, s3_endpoint, FEATURE_ATTRIBUTION, address)
 
