@@ -46,10 +46,12 @@ demo: $(INSTALLED) ## watch a monitor find real changes in a small dataset
 test: $(INSTALLED) ## run the tests (everything that needs no image, no browser and no patience)
 	$(PYTHON) -m pytest -m "not image and not browser and not long" $(PYTEST_FLAGS)
 
+# Tests share nothing but the machine.
+PARALLEL ?= --numprocesses=auto --maxprocesses=4
 # A new seed each time; SEED=... repeats a run.
 test-long: $(INSTALLED) ## run the tests that take long, and those of properties with 2,000 examples
 	@seed=$${SEED:-$$RANDOM$$RANDOM} && echo "examples are drawn with SEED=$$seed" && \
-	  $(PYTHON) -m pytest -m "(property or long) and not image and not browser" \
+	  $(PYTHON) -m pytest $(PARALLEL) -m "(property or long) and not image and not browser" \
 	  --hypothesis-profile=long --hypothesis-seed=$$seed $(PYTEST_FLAGS)
 
 test-report: $(INSTALLED) $(AXE) ## look at reports in a real browser (Chromium, its driver and npm)

@@ -6,7 +6,7 @@ import signal
 from collections.abc import Generator
 
 import pytest
-from hypothesis import is_hypothesis_test, settings
+from hypothesis import HealthCheck, is_hypothesis_test, settings
 
 CI = bool(os.environ.get("CI"))
 # No test asserts a time: machines that run tests are shared.
@@ -25,18 +25,20 @@ pytest_plugins = ["s3_server"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the property tests, and give each its share of the profile's examples."""
-    share = settings().max_examples / 100
+    """Mark the property tests; none draws fewer examples than the profile says."""
+    profile = settings()
     for item in items:
         test = getattr(item, "obj", None)
         if is_hypothesis_test(test):
             item.add_marker("property")
-            # There is no public way to change the settings of a test that says its own.
             test = getattr(test, "__func__", test)
+            # There is no public way to change what a test says of itself.
             own = test._hypothesis_internal_use_settings
-            if own.max_examples != settings().max_examples:
-                examples = int(own.max_examples * share)
-                test._hypothesis_internal_use_settings = settings(own, max_examples=examples)
+            test._hypothesis_internal_use_settings = settings(
+                own,
+                max_examples=max(own.max_examples, profile.max_examples),
+                suppress_health_check=[*own.suppress_health_check, HealthCheck.too_slow],
+            )
 
 
 def _refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pytest
 from fixtures import fixture
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from analyzers.data_quality.analyzer import DataQualityAnalyzer
@@ -78,7 +78,6 @@ def test_a_window_is_compared_with_documents_read_back(rules, arrival_order):
     assert published["feature_non_null_open"] == 1.0
 
 
-@settings(max_examples=15, deadline=None)
 @given(order=st.permutations(range(6)), arrival_order=st.booleans())
 def test_decisions_do_not_depend_on_the_order_of_batches(order, arrival_order):
     analyzer = DataQualityAnalyzer(arrival_order=arrival_order)
