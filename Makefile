@@ -34,7 +34,7 @@ INDEX_ARGUMENTS := $(foreach name,PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_TRUSTED_
 
 AXE := .cache/axe/node_modules/axe-core/axe.min.js
 
-.PHONY: help demo test test-report screenshots lint images test-images repeat-images audit bench simulate fuzz lock clean \
+.PHONY: help demo test test-long test-report screenshots lint images test-images repeat-images audit bench simulate fuzz lock clean \
   $(IMAGES)
 
 help: ## print this help
@@ -43,11 +43,19 @@ help: ## print this help
 demo: $(INSTALLED) ## watch a monitor find real changes in a small dataset
 	@$(PYTHON) -m demo
 
-test: $(INSTALLED) ## run the tests (everything that needs no image)
-	$(PYTHON) -m pytest -m "not image" $(PYTEST_FLAGS)
+test: $(INSTALLED) ## run the tests (everything that needs no image, no browser and no patience)
+	$(PYTHON) -m pytest -m "not image and not browser and not long" $(PYTEST_FLAGS)
+
+# Tests share nothing but the machine.
+PARALLEL ?= --numprocesses=auto --maxprocesses=4
+# A new seed each time; SEED=... repeats a run.
+test-long: $(INSTALLED) ## run the tests that take long, and those of properties with 2,000 examples
+	@seed=$${SEED:-$$RANDOM$$RANDOM} && echo "examples are drawn with SEED=$$seed" && \
+	  $(PYTHON) -m pytest $(PARALLEL) -m "(property or long) and not image and not browser" \
+	  --hypothesis-profile=long --hypothesis-seed=$$seed $(PYTEST_FLAGS)
 
 test-report: $(INSTALLED) $(AXE) ## look at reports in a real browser (Chromium, its driver and npm)
-	REPORT_BROWSER=required $(PYTHON) -m pytest tests/report $(PYTEST_FLAGS)
+	REPORT_BROWSER=required $(PYTHON) -m pytest -m browser tests/report $(PYTEST_FLAGS)
 
 screenshots: $(INSTALLED) ## take the pictures of the demo's reports for the documentation
 	PYTHONPATH=tests $(PYTHON) -m report.screenshots demo-output docs/images

@@ -25,6 +25,7 @@ TARGETS = [
     "help",
     "demo",
     "test",
+    "test-long",
     "test-report",
     "screenshots",
     "lint",

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from bias_tables import COUNTS, FAIR, HALVED, baseline_of, facet, names, notes, statistics
-from hypothesis import given, settings
+from hypothesis import given
 
 from analyzers.bias.check import check
 from analyzers.bias.pairing import same_group
@@ -55,7 +55,6 @@ def test_intervals_with_another_maximum_are_compared(rules: Any) -> None:
 
 
 @given(COUNTS)
-@settings(max_examples=30, deadline=None)
 def test_a_window_that_is_its_own_baseline_holds(counts: Any) -> None:
     window = statistics(facet(counts))
     for with_statistics in (True, False):

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from bias_tables import COUNTS, FAIR, HALVED, baseline_of, facet, names, notes, statistics
-from hypothesis import given, settings
+from hypothesis import given
 
 from analyzers.bias.check import check
 from analyzers.bias.resampling import to_scale
@@ -186,7 +186,6 @@ def test_a_smaller_share_of_errors_needs_a_larger_change() -> None:
 
 
 @given(COUNTS, COUNTS)
-@settings(max_examples=10, deadline=None)
 def test_sound_violations_are_larger_than_their_limit(before: Any, after: Any) -> None:
     known, window = statistics(facet(before)), statistics(facet(after))
     decision = check(window, baseline_of(known), rules="sound")

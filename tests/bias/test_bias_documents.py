@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from fixtures import fixture
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from analyzers.bias.analyzer import BiasAnalyzer
@@ -70,7 +70,6 @@ def _statistics(rows: list[tuple[int, int, int]]) -> tuple[BiasAnalyzer, BiasSta
     return analyzer, analyzer.describe(analyzer.summarize([pa.RecordBatch.from_pydict(columns)]))
 
 
-@settings(max_examples=25, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 1), st.integers(0, 1)), min_size=1, max_size=80))
 def test_our_documents_read_and_written_again_are_the_same(rows: list[tuple[int, int, int]]) -> None:
     analyzer, statistics = _statistics([*rows, (0, 1, 1)])

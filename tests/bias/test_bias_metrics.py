@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from fixtures import fixture
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from smclarify_cases import batch_of, number, recorded_calls, statistics_of
@@ -219,7 +219,6 @@ _OF_TABLES = [name for name, metric in METRICS.items() if metric.table == "confu
 _ANTISYMMETRIC = ("CI", "DPL", "DPPL", "DCA", "DCR", "RD", "SD", "DAR", "DRR", "AD", "TE")
 
 
-@settings(max_examples=20, deadline=None)
 @given(hnp.arrays(np.float64, (3, 4, 2, 2, 2), elements=st.integers(0, 9).map(float)))
 def test_many_tables_give_what_each_gives(tables: Floats) -> None:
     for name in _OF_TABLES:

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 from bias_tables import FAIR, facet
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -80,7 +80,6 @@ def test_distances_are_the_size_of_the_difference() -> None:
 
 
 @given(COUNTS, st.integers(0, 3))
-@settings(max_examples=40)
 def test_every_table_has_sane_intervals(cells: list[int], seed: int) -> None:
     counts = [[cells[:2], cells[2:4]], [cells[4:6], cells[6:]]]
     tables = tables_of(facet(counts))

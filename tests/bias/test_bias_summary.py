@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from analyzers.bias import row_sample, summary
@@ -50,7 +50,6 @@ def _written(statistics: BiasStatistics) -> Any:
     return statistics_to_json(statistics)
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     rows=st.lists(_ROW, min_size=1, max_size=60),
     cuts=st.lists(st.integers(0, 60), min_size=2, max_size=2),
@@ -77,7 +76,6 @@ def test_merging_parts_gives_what_one_pass_gives(
         assert _written(analyzer.describe(in_batches)) == whole
 
 
-@settings(max_examples=25, deadline=None)
 @given(rows=st.lists(_ROW, min_size=1, max_size=60), seed=st.integers(0, 100))
 def test_the_order_of_rows_changes_no_count(rows: list[tuple[Any, ...]], seed: int) -> None:
     request = replace(_REQUEST, features=("age",))

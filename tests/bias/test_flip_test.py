@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from fixtures import fixture
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from analyzers.bias import flip_test as module
@@ -36,7 +36,6 @@ def _plain(features: Floats, inside: Any, predicted: Any) -> float:
     return float(((own & ~votes).sum() - (~own & votes).sum()) / len(own))
 
 
-@settings(max_examples=40, deadline=None)
 @given(
     seed=st.integers(0, 10_000),
     size=st.integers(2, 400),

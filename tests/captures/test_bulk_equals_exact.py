@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from capture_data import part, read_columns, record, write
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from contract.datasets import capture, capture_bulk
@@ -101,7 +101,7 @@ _LONE_LIST = [
 
 @example(_REORDERED, False, ("endpointInput", "endpointOutput"))
 @example(_LONE_LIST, False, ("endpointInput", "endpointOutput"))
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150)
 @given(
     _captures(),
     st.booleans(),

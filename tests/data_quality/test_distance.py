@@ -6,7 +6,7 @@ from collections import Counter
 import numpy as np
 import pytest
 from hand_made import numeric
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import stats
@@ -104,7 +104,6 @@ def test_category_shift_is_the_change_of_shares():
     assert shifts == {"a": 0.25, "b": -0.5, "c": 0.25}
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.integers(60, 400), min_size=2, max_size=8),
     st.lists(st.integers(60, 400), min_size=8, max_size=8),

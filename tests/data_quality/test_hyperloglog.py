@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 import xxhash
 from fixtures import fixture
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from analyzers.data_quality.hyperloglog import HyperLogLog, float_bits, hash_bits
@@ -17,7 +17,6 @@ def text_hashes(texts: list[str]) -> np.ndarray:
     return read_texts(pa.array(texts, pa.string()), hash_as_text=True).hashes
 
 
-@settings(deadline=None)
 @given(st.lists(st.text(max_size=80) | st.text(min_size=60, max_size=400), max_size=30), st.integers(0, 5))
 def test_texts_hash_as_the_package_does(texts, skipped):
     array = pa.array(texts, pa.large_string())[skipped:]
@@ -25,7 +24,6 @@ def test_texts_hash_as_the_package_does(texts, skipped):
     assert hashes == [xxhash.xxh64_intdigest(text.encode(), SEED) for text in texts[skipped:]]
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 2**64 - 1), max_size=30))
 def test_words_hash_as_the_package_does(words):
     array = np.array(words, dtype=np.uint64)
@@ -57,7 +55,6 @@ def plain_registers(hashes: np.ndarray) -> list[int]:
     return registers
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 2**64 - 1) | st.integers(0, 511).map(lambda n: n << 55 | n), max_size=200))
 def test_registers_follow_the_rule(hashes):
     counter = HyperLogLog()

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 from fixtures import fixture
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from analyzers.data_quality.kll import KllSketch, bucket_counts, level_capacity, weighted_values
@@ -63,7 +63,6 @@ def test_recorded_buckets_recompute_from_recorded_sketches():
     assert checked == 20
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.integers(0, 9000), max_size=8),
     st.sampled_from(["update", "update_unordered"]),
@@ -115,7 +114,6 @@ def test_weighted_updates_are_exact_while_few():
     assert [int(weights[items == value].sum()) for value in values] == counts.tolist()
 
 
-@settings(deadline=None, max_examples=30)
 @given(st.integers(1, 4000), st.integers(0, 2**32 - 1))
 def test_weighted_updates_keep_weight_and_ranks(distinct, seed):
     generator = np.random.default_rng(seed)

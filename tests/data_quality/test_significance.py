@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import special, stats
 
@@ -13,7 +13,6 @@ from analyzers import significance
 sizes = st.integers(1, 5000)
 
 
-@settings(deadline=None)
 @given(trials=sizes, data=st.data(), rate=st.floats(1e-6, 0.999999))
 def test_binomial_tail_is_scipys(trials, data, rate):
     successes = data.draw(st.integers(0, trials + 1))
@@ -21,7 +20,6 @@ def test_binomial_tail_is_scipys(trials, data, rate):
     assert significance.binomial_tail(successes, trials, rate) == pytest.approx(expected, rel=1e-8, abs=1e-12)
 
 
-@settings(deadline=None)
 @given(window=sizes, baseline=sizes, data=st.data())
 def test_hypergeometric_tail_is_scipys(window, baseline, data):
     marked = data.draw(st.integers(0, window + baseline))

@@ -120,7 +120,7 @@ def copy(summary: DatasetSummary) -> DatasetSummary:
     return pickle.loads(pickle.dumps(summary))
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(st.lists(batches(), max_size=5), st.sampled_from(OPTIONS), st.data())
 def test_merge_is_associative_and_equals_one_pass(parts, options, data):
     whole = summarize(parts, options)
@@ -137,7 +137,6 @@ def test_merge_is_associative_and_equals_one_pass(parts, options, data):
         assert_same(merge(copy(whole), empty_summary()), whole)
 
 
-@settings(deadline=None)
 @given(
     batches(),
     st.lists(st.tuples(st.integers(0, 12), st.integers(0, 12)), max_size=4),
@@ -170,7 +169,7 @@ def test_values_that_differ_for_sure_are_never_too_many(values):
     assert 3_800 < _at_least_distinct(np.arange(4_096)) <= 4_096
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(st.lists(batches(), max_size=4), st.sampled_from(OPTIONS), st.sampled_from(["sound", "sagemaker"]))
 def test_statistics_are_strict_json_whatever_the_data(parts, options, rules):
     statistics = describe(summarize(parts, options), rules=rules)
@@ -181,7 +180,6 @@ def test_statistics_are_strict_json_whatever_the_data(parts, options, rules):
         assert sum(feature.data_types.values()) == feature.num_present
 
 
-@settings(deadline=None, max_examples=60)
 @given(st.lists(batches(), max_size=4), st.sampled_from(OPTIONS))
 def test_order_of_batches_changes_no_count(parts, options):
     forward, backward = summarize(parts, options), summarize(parts[::-1], options)

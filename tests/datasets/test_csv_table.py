@@ -64,7 +64,7 @@ def read_in_pieces(path, edges, **options):
         return rows([CsvSplit((Piece(str(path)),), wanted)])
 
 
-@settings(deadline=None, max_examples=120)
+@settings(max_examples=120)
 @given(
     tables,
     st.sampled_from(["\n", "\r\n"]),
@@ -81,7 +81,6 @@ def test_byte_ranges_together_are_the_whole(table, line_end, quoting, cuts, bloc
         assert read_in_pieces(path, edges, text_only=True) == expected_text(table)
 
 
-@settings(deadline=None, max_examples=60)
 @given(
     st.lists(st.one_of(st.none(), st.integers(), st.floats(width=32)), min_size=1, max_size=30),
     st.lists(st.floats(0, 1), max_size=3),
@@ -97,7 +96,7 @@ def test_numbers_are_read_exactly(values, cuts):
     assert np.array_equal([math.nan if value is None else value for value in got], expected, equal_nan=True)
 
 
-@settings(deadline=None, max_examples=500)
+@settings(max_examples=500)
 @given(st.lists(st.sampled_from([b'"', b'""', b",", b"\n", b"\r", b"a"]), max_size=16).map(b"".join))
 def test_records_end_where_the_csv_module_says(data):
     # The module splits rows at a bare carriage return too, but that cannot be a place to cut.

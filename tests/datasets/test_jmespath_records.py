@@ -9,7 +9,7 @@ import jmespath
 import pyarrow as pa
 import pytest
 from fixtures import fixture
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from contract.datasets.format import DatasetFormat
@@ -329,7 +329,6 @@ def record_lines(draw: st.DrawFn) -> list[dict[str, Any]]:
     return lines
 
 
-@settings(max_examples=50)
 @given(record_lines())
 def test_plain_paths_are_read_in_bulk_as_they_are_one_by_one(lines: list[dict[str, Any]]) -> None:
     import tempfile
@@ -379,7 +378,6 @@ def captured_lines(draw: st.DrawFn) -> list[dict[str, Any]]:
     return lines
 
 
-@settings(max_examples=50)
 @given(captured_lines())
 def test_captures_are_read_in_bulk_as_they_are_one_by_one(lines: list[dict[str, Any]]) -> None:
     import tempfile

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 from dataset_reading import first_batch, plan, read, request, rows
 from fixtures import fixture
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from contract.datasets import pieces
@@ -56,7 +56,6 @@ def write_lines(path, values):
     return path
 
 
-@settings(deadline=None, max_examples=100)
 @given(records, st.lists(st.floats(0, 1), max_size=4), st.integers(1, 200))
 def test_byte_ranges_together_are_the_whole(values, cuts, block_size):
     with tempfile.TemporaryDirectory() as folder, mock.patch.object(pieces, "BLOCK_SIZE", block_size):
@@ -72,7 +71,6 @@ def test_byte_ranges_together_are_the_whole(values, cuts, block_size):
         assert present(got) == [flat(value) for value in values]
 
 
-@settings(deadline=None, max_examples=50)
 @given(records)
 def test_lines_arrays_and_wrapped_arrays_hold_the_same(values):
     with tempfile.TemporaryDirectory() as folder:

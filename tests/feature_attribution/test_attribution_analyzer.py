@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from analyzers.feature_attribution.analyzer import FeatureAttributionAnalyzer
@@ -92,7 +92,6 @@ def test_standard_errors_are_those_of_means() -> None:
     assert label.total_standard_error == pytest.approx(sizes.sum(axis=1).std(ddof=1) / 20)
 
 
-@settings(max_examples=20)
 @given(st.lists(st.integers(1, 120), max_size=6))
 def test_batches_do_not_matter(cuts: list[int]) -> None:
     rows = draw(120)

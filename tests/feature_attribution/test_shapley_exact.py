@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import shapley_models
 from fixtures import fixture
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from analyzers.feature_attribution import aggregate
@@ -34,7 +34,6 @@ def test_enumeration_agrees_with_the_formula(kind: str, features: int) -> None:
 
 
 @given(values=st.lists(st.floats(-100, 100), min_size=32, max_size=32))
-@settings(max_examples=20)
 def test_any_game_agrees_with_all_orders_of_arrival(values: list[float]) -> None:
     table = np.array(values)
     bits = 2 ** np.arange(5)

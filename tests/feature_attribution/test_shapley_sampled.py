@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import shapley_models
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from analyzers.feature_attribution.coalitions import draw_pairs, number_of_pairs
@@ -133,7 +133,6 @@ def test_stated_errors_are_those_found(kind: str, budget: int) -> None:
 
 
 @given(players=st.integers(2, 40), budget=st.integers(1, 300), seed=st.integers(0, 9))
-@settings(max_examples=60, deadline=None)
 def test_drawn_pairs_are_distinct_and_as_many_as_asked(players: int, budget: int, seed: int) -> None:
     budget = min(budget, number_of_pairs(players) - 1)
     if budget < 1:

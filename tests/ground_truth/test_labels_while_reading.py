@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from dataset_reading import request
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from label_data import HOUR, capture, label, run_merge, write
 
@@ -220,7 +220,6 @@ def test_what_cannot_be_joined(tmp_path):
 _labels = st.none() | st.lists(st.sampled_from(["", "1", "b", '"q"']), min_size=1, max_size=4).map("\n".join)
 
 
-@settings(max_examples=100)
 @given(st.lists(st.tuples(_labels, st.integers(1, 3)), min_size=1, max_size=8))
 def test_rows_and_labels_line_up(records):
     texts = pa.array([text for text, _ in records], pa.string())

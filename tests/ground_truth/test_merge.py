@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from fixtures import fixture
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from job_runner import run_job
 from label_data import HOUR, capture, label, lines, merged_files, report, run_merge, write
@@ -232,7 +232,6 @@ _file = st.tuples(st.sampled_from(["2026/05/07/01", "2026/05/07/02", "x"]), st.s
 _texts = st.text(max_size=4)
 
 
-@settings(max_examples=60)
 @given(
     captures=st.lists(st.tuples(_file, _ids, st.none() | _ids), max_size=25),
     labels=st.lists(st.tuples(_file, _ids, _texts), max_size=25),

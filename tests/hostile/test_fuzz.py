@@ -10,7 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks import fuzz, fuzz_case, fuzz_inputs, fuzz_run, fuzz_seeds
@@ -72,11 +72,6 @@ DOCUMENTS = st.fixed_dictionaries(
     },
     optional={"monitoring_config": JSON, "dataset": JSON, "version": SCALARS},
 )
-THOROUGH = settings(
-    max_examples=60,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
-)
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +126,6 @@ def test_inputs_are_the_same_everywhere(folder: Path) -> None:
     assert json.loads(run.stdout) == inputs()
 
 
-@THOROUGH
 @given(rows=st.lists(JSON, min_size=1, max_size=4))
 def test_any_json(folder: Path, rows: list[object]) -> None:
     data = b"\n".join(map(json_bytes, rows))
@@ -139,7 +133,6 @@ def test_any_json(folder: Path, rows: list[object]) -> None:
     assert_no_problem(folder, fuzz_case.Case({"data": data}, variables, ("data",)))
 
 
-@THOROUGH
 @given(
     records=st.lists(CAPTURES, min_size=1, max_size=4),
     dataset_format=st.sampled_from([fuzz_case.CAPTURE, fuzz_case.MERGE]),
@@ -155,7 +148,6 @@ def test_any_capture(
     assert_no_problem(folder, fuzz_case.Case({"data": data}, variables, ("data",)))
 
 
-@THOROUGH
 @given(
     document=DOCUMENTS,
     variable=st.sampled_from(["baseline_constraints", "baseline_statistics"]),

@@ -116,7 +116,7 @@ def test_a_post_analytics_script_that_raises_leaves_whole_results(tmp_path: Path
     assert result.files == ["constraints.json", "report.html", "statistics.json"]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(value=ANYTHING, number=st.integers(0, 1 << 60))
 def test_a_script_may_return_anything(tmp_path: Path, value: object, number: int) -> None:
     """Each value is a result or the script's mistake."""

@@ -24,7 +24,6 @@ from image_runner import (
     call,
     run_image,
     shared_folder,
-    unavailable,
 )
 from pods import Podman
 from sdk_local_mode import s3_server, tidied
@@ -46,9 +45,9 @@ def images() -> dict[str, str]:
         try:
             found = call(DOCKER, "image", "inspect", image)
         except FileNotFoundError:
-            unavailable(f"there is no command {DOCKER}; install Docker, or name another engine: DOCKER=...")
+            pytest.skip(f"there is no command {DOCKER}; install Docker, or name another engine: DOCKER=...")
         if found.returncode:
-            unavailable(f"image {image} was not found ({found.stderr.strip()}); build it: make images")
+            pytest.skip(f"image {image} was not found ({found.stderr.strip()}); build it: make images")
     return IMAGES
 
 
@@ -141,7 +140,7 @@ def explained(tmp_path_factory: pytest.TempPathFactory, boosted_trees: tuple[Pat
 def podman(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podman]:
     """Return Podman, which gets its images from Docker."""
     if not shutil.which("podman"):
-        unavailable("podman is not installed")
+        pytest.skip("podman is not installed")
     podman = Podman(tmp_path_factory.mktemp("podman"))
     try:
         yield podman

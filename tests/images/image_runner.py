@@ -7,9 +7,7 @@ import os
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
-
-import pytest
+from typing import Any
 
 DOCKER = os.environ.get("DOCKER", "docker")
 NAMES = ("data-quality", "model-quality", "bias", "feature-attribution")
@@ -32,13 +30,6 @@ COMPARED = {
 SOMEBODY = "12345:0"
 
 LOCKED_DOWN = ("--read-only", "--network", "none", "--cap-drop", "ALL", "--security-opt", "no-new-privileges")
-
-
-def unavailable(what: str) -> NoReturn:
-    """Skip a test whose engine is missing on a contributor's machine; on CI that is a failure."""
-    if os.environ.get("CI"):
-        pytest.fail(what)
-    pytest.skip(what)
 
 
 def call(*command: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from fixtures import ROOT
-from image_runner import DOCKER, call, unavailable
+from image_runner import DOCKER, call
 
 SDK = ROOT / ".cache" / "sdk-venv" / "bin"
 SECONDS_TO_START = 60
@@ -30,7 +30,7 @@ SageMaker: {PythonSDK: {Modules: {TelemetryOptOut: true}}}
 def s3_server(folder: Path) -> Iterator[str]:
     """Run a server that speaks S3, on a free port of this machine; give its address."""
     if not (SDK / "moto_server").exists():
-        unavailable(f"the SageMaker SDK is not installed in {SDK.parent}; run: make test-images")
+        pytest.skip(f"the SageMaker SDK is not installed in {SDK.parent}; run: make test-images")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -80,7 +80,7 @@ def listed(*command: str) -> set[str]:
 def drive(driver: str, folder: Path, s3_endpoint: str, *arguments: str) -> dict[str, Any]:
     """Run a driver with the SDK's environment; return what it wrote to `folder`/answers.json."""
     if not shutil.which("docker-compose") and call("docker", "compose", "version").returncode:
-        unavailable("local mode needs docker-compose or the compose plugin of docker")
+        pytest.skip("local mode needs docker-compose or the compose plugin of docker")
     (folder / "sdk.yaml").write_text(SDK_CONFIGURATION, encoding="utf-8")
     environment = {
         **os.environ,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Any
 
 import numpy as np
@@ -31,8 +32,11 @@ def explained_model(
     folder = tmp_path_factory.mktemp("sdk-explain")
     _, predict = train(folder / "model")
     write_rows(folder / "data", draw(2))
-    bridge = "{{(index .IPAM.Config 0).Gateway}}"
-    host = call(DOCKER, "network", "inspect", "bridge", "--format", bridge, check=True).stdout.strip()
+    # A container knows the way to this machine; an engine started for the first time may not tell it.
+    command = (DOCKER, "run", "--rm", "--entrypoint", "cat", FEATURE_ATTRIBUTION, "/proc/net/route")
+    routes = [line.split() for line in call(*command, check=True).stdout.splitlines()[1:]]
+    (gateway,) = (route[2] for route in routes if route[1] == "00000000")
+    host = socket.inet_ntoa(bytes.fromhex(gateway)[::-1])
     with served(predict, host) as address:
         return predict, drive("sdk_explain_driver.py", folder, s3_endpoint, FEATURE_ATTRIBUTION, address)
 

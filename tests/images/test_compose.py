@@ -17,7 +17,7 @@ import pytest
 import yaml
 from bucket_of_all import DATA_QUALITY, MONITORS, arrange
 from fixtures import ROOT
-from image_runner import IMAGES, unavailable
+from image_runner import IMAGES
 from imported_schedules import descriptions, import_schedule
 from s3_server import ACCESS, SECRET
 from schedule_world import HOUR, START, START_A_DAY_LATER, options, reports, start
@@ -70,7 +70,7 @@ def compose(*files: Path, variables: dict[str, str], project: str) -> str:
             [*command, "up", "--no-color"], env=environment, capture_output=True, text=True, timeout=300
         )
     except FileNotFoundError:
-        unavailable("neither docker-compose nor the compose plugin of docker is installed")
+        pytest.skip("neither docker-compose nor the compose plugin of docker is installed")
     finally:
         subprocess.run([*command, "down", "--volumes"], env=environment, capture_output=True)
     assert ran.returncode == 0, ran.stdout + ran.stderr

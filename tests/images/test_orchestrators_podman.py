@@ -13,7 +13,6 @@ import yaml
 from bucket_of_all import BUCKET, DATA_QUALITY, DAY, MONITORS, arrange
 from captured_predictions import predict, write_table
 from fixtures import ROOT
-from image_runner import unavailable
 from imported_schedules import descriptions, import_schedule
 from pods import Podman, on_this_machine, run_pod
 from s3_server import ACCESS, SECRET
@@ -46,7 +45,7 @@ def built(overlay: str) -> list[dict[str, Any]]:
     """Return the documents that Kustomize makes of an overlay."""
     program = shutil.which("kustomize") or shutil.which("kubectl")
     if program is None:
-        unavailable("neither kustomize nor kubectl is installed")
+        pytest.skip("neither kustomize nor kubectl is installed")
     command = [program, "build" if program.endswith("kustomize") else "kustomize", str(KUBERNETES / overlay)]
     text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     return list(yaml.safe_load_all(text))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from image_runner import DOCKER, IMAGES, NAMES, call, unavailable
+from image_runner import DOCKER, IMAGES, NAMES, call
 
 ROOT = Path(__file__).parents[2]
 PYTHON = ROOT / ".cache" / "supply-chain-venv" / "bin" / "python"
@@ -48,7 +48,7 @@ class Described:
 
 def describe(name: str, folder: Path) -> Described:
     if not PYTHON.exists():
-        unavailable(f"{PYTHON} was not found; make test-images sets it up")
+        pytest.skip(f"{PYTHON} was not found; make test-images sets it up")
     environment = os.environ | {"SOURCE_DATE_EPOCH": "1700000000", "PYTHONPATH": str(ROOT)}
     command = (PYTHON, "-m", "supply_chain.describe", "--docker", DOCKER, IMAGES[name], folder)
     ended = call(*command, env=environment)

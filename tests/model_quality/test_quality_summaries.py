@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from quality_tables import (
     batch,
@@ -53,7 +53,6 @@ def table_and_analyzer(problem: str, rows: int) -> tuple[pa.RecordBatch, ModelQu
 
 
 @pytest.mark.parametrize("problem", ["binary", "multiclass", "regression"])
-@settings(max_examples=5, deadline=None)
 @given(cuts=st.lists(st.integers(0, 500), min_size=2, max_size=4))
 def test_merging_equals_one_pass(problem: str, cuts: list[int]) -> None:
     table, analyzer = table_and_analyzer(problem, 500)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from contract.analysis_config import PredictorConfig
@@ -61,7 +61,6 @@ def shape(predictor: PredictorConfig) -> Any:
     return json_renderer(json_shape(predictor, predictor.content_type == LINES))
 
 
-@settings(max_examples=50)
 @given(tables())
 def test_json_lines_carry_the_rows(table: pa.RecordBatch) -> None:
     render = shape(PredictorConfig(content_type=LINES, content_template='{"data":{"features":$features}}'))
@@ -69,7 +68,6 @@ def test_json_lines_carry_the_rows(table: pa.RecordBatch) -> None:
     assert [json.loads(line)["data"]["features"] for line in lines] == sent(table)
 
 
-@settings(max_examples=50)
 @given(tables())
 def test_json_carries_the_rows_and_names(table: pa.RecordBatch) -> None:
     predictor = PredictorConfig(
@@ -82,7 +80,6 @@ def test_json_carries_the_rows_and_names(table: pa.RecordBatch) -> None:
     assert document["names"] == table.schema.names
 
 
-@settings(max_examples=50)
 @given(tables())
 def test_json_carries_names_with_values(table: pa.RecordBatch) -> None:
     predictor = PredictorConfig(
@@ -92,7 +89,6 @@ def test_json_carries_names_with_values(table: pa.RecordBatch) -> None:
     assert records == [dict(zip(table.schema.names, row, strict=True)) for row in sent(table)]
 
 
-@settings(max_examples=50)
 @given(tables())
 def test_any_structure_can_be_written(table: pa.RecordBatch) -> None:
     name = table.schema.names[-1]
@@ -106,7 +102,6 @@ def test_any_structure_can_be_written(table: pa.RecordBatch) -> None:
     assert [record["all"] for record in records] == sent(table)
 
 
-@settings(max_examples=50)
 @given(tables(("int", "float", "text", "dictionary")))
 def test_csv_carries_the_rows(table: pa.RecordBatch) -> None:
     # A line without any character is no row to most readers.
@@ -136,7 +131,6 @@ def test_integers_stay_integers_and_texts_are_quoted() -> None:
     assert render(table) == b'[1,0.1,"say \\"hi\\""]\n[9007199254740993,1.0,"a,b"]'
 
 
-@settings(max_examples=50)
 @given(tables())
 def test_identical_rows_are_found(table: pa.RecordBatch) -> None:
     table = plain(table.take(pa.array([0, *range(table.num_rows)])))

@@ -21,6 +21,7 @@ from containers.bias.main import main as monitor_bias
 from containers.feature_attribution.main import main as monitor_feature_attribution
 from containers.model_quality.main import main as monitor_model_quality
 
+pytestmark = pytest.mark.browser
 HOSTILE = "<script>alert(1)</script>"
 ROOT = Path(__file__).parents[2]
 AXE = Path(os.environ.get("AXE_CORE", ROOT / ".cache/axe/node_modules/axe-core/axe.min.js"))

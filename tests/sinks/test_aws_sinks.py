@@ -155,7 +155,7 @@ def test_a_bus_that_refuses_an_entry(account: Any) -> None:
 
 def test_services_that_are_down_or_refuse(account: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-    undelivered = sinks("cloudwatch:", "eventbridge:b", timeout=1.0).deliver(report())
+    undelivered = sinks("cloudwatch:", "eventbridge:b").deliver(report())
     assert [parcel.address for parcel in undelivered] == ["cloudwatch:ModelMonitor", "eventbridge:b"]
     assert all("Could not connect" in parcel.reason for parcel in undelivered)
 

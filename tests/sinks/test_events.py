@@ -4,7 +4,7 @@ import re
 from datetime import datetime
 
 import orjson
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from reports import report, violation
 from sink_server import serving
@@ -33,7 +33,6 @@ def test_a_cloud_event() -> None:
     assert (data["violation_count"], data["violations_left_out"]) == (1, 0)
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.text(st.characters(codec="utf-8"), max_size=300), min_size=1, max_size=60),
     st.integers(6000, 30000),
