@@ -21,7 +21,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 NAMESPACE = ("unshare", "--pid", "--fork", "--mount-proc")
 # Times, and what hangs on them, are another in each run.
-_TIMES = re.compile(rb'\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?(\.\d+)?(Z| UTC)?|"(seconds|rate)": ?[\d.e+-]+')
+_TIMES = re.compile(
+    rb'\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?(\.\d+)?(Z| UTC)?|"(seconds|rows_per_second)" ?: ?[\d.e+-]+'
+    rb"|_seconds\{[^}]*\} [\d.e+-]+"
+)
 _ROWS = 300
 
 Command = Callable[[Path, str, Path], list[str]]
@@ -95,7 +98,8 @@ def _remember(folder: Path, whose: str, output: Path) -> list[str]:
 def _register(folder: Path, whose: str, output: Path) -> list[str]:
     """What both write to is the baseline that they register."""
     own = output.parent / f"{whose}-own"
-    return _table("containers.data_quality.main", folder, whose, own, "--register-new-baseline", str(output))
+    more = ("--register-new-baseline", str(output), "--skip-check", "Enabled")
+    return _table("containers.data_quality.main", folder, whose, own, *more)
 
 
 def _quality(folder: Path, whose: str, output: Path) -> list[str]:
@@ -271,17 +275,21 @@ def _judge(
         if runs != 2 * (1 if number % 2 else 2 if number else 1):
             result.mixes.append(f"pair {number}: the history has {runs} runs")
         return
-    now = {name: content for name, content in found.items() if not name.startswith("previous/")}
-    for whose, files in alone.items():
-        if now == files:
-            result.stood[whose] += 1
-            return
-    result.stood["neither"] += 1
-    owners = {
-        name: [whose for whose, files in alone.items() if files.get(name) == content]
-        for name, content in now.items()
-    }
-    result.mixes.append(f"pair {number}: {owners}")
+    # A registered baseline keeps those before it, each a set; metrics are sets of one file.
+    sets: dict[str, dict[str, bytes]] = {"": {}}
+    for name, content in found.items():
+        place, _, rest = name.rpartition("/") if name.startswith("previous/") else ("", "", name)
+        sets.setdefault(name if kind == "metrics" else place, {})[rest] = content
+    for place, now in sets.items():
+        whole = [
+            whose
+            for whose, files in alone.items()
+            if now == ({place: files[place]} if place in files else files) or not now
+        ]
+        result.stood[whole[0] if whole else "neither"] += bool(now)
+        if not whole:
+            owners = {name: [w for w in alone if alone[w].get(name) == now[name]] for name in now}
+            result.mixes.append(f"pair {number}: {place}: {owners}")
 
 
 def _files(folder: Path) -> dict[str, bytes]:
