@@ -15,7 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = ("statistics.json", "constraints.json", "report.html")
-LEFTOVER = re.compile(r"\.[\w.]+\.\d+\.partial")
+LEFTOVER = re.compile(r"\.[\w.]+\.[0-9a-f]{8}-[0-9a-f]{16}\.partial|\.writing\.lock")
 
 
 @dataclass
@@ -72,7 +72,7 @@ def kill_at_random_points(
         before = _state(output)
         process = subprocess.Popen(run, cwd=ROOT, stderr=subprocess.DEVNULL)
         if while_writing:
-            _wait_for_partial(process, output)
+            _wait_for_partial(process, output, before[1])
             time.sleep(generator.uniform(0, 0.02 * duration))
         else:
             time.sleep(generator.uniform(0, 1.05 * duration))
@@ -117,7 +117,6 @@ def _state(output: Path) -> tuple[set[str], set[str]]:
     return {name for name in names if name in DOCUMENTS}, {name for name in names if LEFTOVER.fullmatch(name)}
 
 
-def _wait_for_partial(process: subprocess.Popen[bytes], output: Path) -> None:
-    mark = f".{process.pid}.partial"
-    while process.poll() is None and not any(file.name.endswith(mark) for file in output.iterdir()):
+def _wait_for_partial(process: subprocess.Popen[bytes], output: Path, earlier: set[str]) -> None:
+    while process.poll() is None and _state(output)[1] <= earlier:
         time.sleep(0.0005)

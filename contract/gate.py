@@ -73,20 +73,21 @@ def register_baseline(folder: str, documents: Mapping[str, bytes], now: datetime
         When the folder cannot be written; the baseline is as it was.
     """
     folder = folder.rstrip("/") or "/"
-    before = {
-        name: content
-        for name in documents
-        if (content := storage.read_if_there(f"{folder}/{name}", OutputError)) is not None
-    }
     kept = None
-    if before:
-        kept = f"{folder}/{KEPT}/{now.astimezone(UTC).strftime('%Y-%m-%dT%H%M%S.%fZ')}"
-        storage.write_files_atomically(kept, before)
-    try:
-        storage.write_files_atomically(folder, documents)
-    except OutputError:
-        with contextlib.suppress(OutputError):
-            storage.write_files_atomically(folder, before)
-        raise
+    with storage.alone(folder):
+        before = {
+            name: content
+            for name in documents
+            if (content := storage.read_if_there(f"{folder}/{name}", OutputError)) is not None
+        }
+        if before:
+            kept = f"{folder}/{KEPT}/{now.astimezone(UTC).strftime('%Y-%m-%dT%H%M%S.%fZ')}"
+            storage.write_files_atomically(kept, before)
+        try:
+            storage.write_files_atomically(folder, documents)
+        except OutputError:
+            with contextlib.suppress(OutputError):
+                storage.write_files_atomically(folder, before)
+            raise
     _log.info("The new baseline is in %s%s", folder, f"; the one before is kept in {kept}" if kept else "")
     return kept

@@ -102,8 +102,10 @@ def run(settings: Settings, monitor: Monitor, cluster: Cluster | None = None) ->
     documents = _documents(settings, files, found)
     contents = {name: _content(document) for name, document in documents.items()}
     outdated = {VIOLATIONS, REPORT, *files.occasional_files} - contents.keys()
-    storage.write_files_atomically(settings.output_path, contents, outdated)
-    written = (*documents, *_write_report(settings, monitor, files, documents, found))
+    page = _page(settings, monitor, files, documents, found)
+    # One set: two jobs with one output folder never leave the page of one beside the figures of the other.
+    storage.write_files_atomically(settings.output_path, contents | page, outdated - page.keys())
+    written = (*documents, *page)
 
     # From here on others are told, which may take its time: whatever becomes of it, the files are there.
     published = analyzer.metrics(found.statistics, found.compared, found.decision)
@@ -154,16 +156,16 @@ def _documents(settings: Settings, files: DocumentSet[Any, Any], found: _Found) 
     return documents
 
 
-def _write_report(
+def _page(
     settings: Settings,
     monitor: Monitor,
     files: DocumentSet[Any, Any],
     documents: dict[str, Any],
     found: _Found,
-) -> tuple[str, ...]:
-    """Write the page people look at, if the settings ask for it, and return its name."""
+) -> dict[str, bytes]:
+    """Return the page people look at by its name; empty where none is asked for, or none can be made."""
     if not settings.report:
-        return ()
+        return {}
     # Imported late: a job without a report loads nothing of it.
     from contract.report import page, view
 
@@ -177,7 +179,8 @@ def _write_report(
         decision=found.decision,
     )
     notes = found.decision.notes if found.decision else ()
-    return (REPORT,) if page.write_report(settings, monitor.program, found.rows, source, notes) else ()
+    content = page.make_report(settings, monitor.program, found.rows, source, notes)
+    return {} if content is None else {REPORT: content}
 
 
 def _keep(

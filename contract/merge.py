@@ -23,7 +23,7 @@ from contract.datasets.ground_truth_merge import Merged, Target, merge_pieces, t
 from contract.datasets.label_places import LabelPlaces
 from contract.datasets.pieces import Piece, divide
 from contract.datasets.plan import CAPTURE_SLACK
-from contract.datasets.staging import put_in_place, staging_folder
+from contract.datasets.staging import join_parts, staging_folder
 from contract.datasets.storage import SourceFile
 from contract.datasets.window import Window, folder_overlaps
 from contract.documents import json_layout
@@ -110,10 +110,8 @@ def merge(settings: Settings) -> str:
     files = captures_to_read(source, settings.window)
     index = index_labels(labels_source, LabelPlaces.of(settings))
     _log.info("Read %s in %.1f s", several(index.records, "label"), time.monotonic() - started)
-    coverage = _merge_files(files, index, settings)
-    report = coverage.report()
+    report = _merge_files(files, index, settings)
     _log_report(report)
-    storage.write_files_atomically(settings.output_path, {REPORT: json_layout.dumps(report)})
     _log.info("Merged %s in %.1f s", several(report["joined"], "record"), time.monotonic() - started)
     return _message(report, settings, labels_source)
 
@@ -140,7 +138,7 @@ def captures_to_read(source: str, window: Window | None) -> list[SourceFile]:
     return [file for file in files if folder_overlaps(file.path, window, CAPTURE_SLACK)]
 
 
-def _merge_files(files: Sequence[SourceFile], index: LabelIndex, settings: Settings) -> Coverage:
+def _merge_files(files: Sequence[SourceFile], index: LabelIndex, settings: Settings) -> dict[str, Any]:
     used = np.zeros(len(index.keys), np.bool_)
     captures: Counter[int] = Counter()
     joined: Counter[int] = Counter()
@@ -153,16 +151,20 @@ def _merge_files(files: Sequence[SourceFile], index: LabelIndex, settings: Setti
             without_id += merged.without_id
             for target, part in merged.parts.items():
                 parts.setdefault(target, []).append(part)
-        _put_in_place(parts, settings)
-    return Coverage(
-        captures,
-        joined,
-        _by_hour(index.hours),
-        _by_hour(index.hours[~used]),
-        index.records,
-        index.duplicates,
-        without_id,
-    )
+        report = Coverage(
+            captures,
+            joined,
+            _by_hour(index.hours),
+            _by_hour(index.hours[~used]),
+            index.records,
+            index.duplicates,
+            without_id,
+        ).report()
+        merged_files: dict[str, Path | bytes] = {**_joined_parts(parts, settings)}
+        # Together, so that the report is that of the files beside it.
+        merged_files[REPORT] = json_layout.dumps(report)
+        storage.write_files_atomically(settings.output_path, merged_files)
+    return report
 
 
 def _merged_in_order(
@@ -190,7 +192,8 @@ def _merged_in_order(
             executor.shutdown(wait=True, cancel_futures=True)
 
 
-def _put_in_place(parts: dict[Target, list[Path]], settings: Settings) -> None:
+def _joined_parts(parts: dict[Target, list[Path]], settings: Settings) -> dict[str, Path]:
+    """Return one whole file by each path below the output folder."""
     endpoint = f"{settings.sagemaker_endpoint_name or 'endpoint'}/{_VARIANT}"
     taken: dict[str, list[Path]] = {}
     for target, files in parts.items():
@@ -200,9 +203,8 @@ def _put_in_place(parts: dict[Target, list[Path]], settings: Settings) -> None:
             number += 1
             name = f"{stem}-{number}.jsonl"
         taken[name] = files
-    output = settings.output_path.rstrip("/")
-    with ThreadPoolExecutor(_MOST_WORKERS, thread_name_prefix="put") as executor:
-        list(executor.map(lambda item: put_in_place(item[1], f"{output}/{item[0]}"), taken.items()))
+    with ThreadPoolExecutor(_MOST_WORKERS, thread_name_prefix="join") as executor:
+        return dict(zip(taken, executor.map(join_parts, taken.values()), strict=True))
 
 
 def _by_hour(hours: npt.NDArray[np.int32]) -> Counter[int]:

@@ -7,10 +7,15 @@ Functions raise OSError; `contract.datasets.storage`, which everybody else uses,
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import functools
+import importlib.util
+import io
 import os
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -19,6 +24,15 @@ if TYPE_CHECKING:
     from pyarrow.fs import S3FileSystem
 
 SCHEME = "s3://"
+# The least size of a part of several: what is not larger is one request.
+_ONE_REQUEST = 5 << 20
+_PART_SIZE = 16 << 20
+_MOST_PARTS = 10_000
+
+_unclosed: list[pa.NativeFile] = []
+_clients: list[Any] = []
+# boto3 makes clients one at a time.
+_making = threading.Lock()
 
 
 @functools.cache
@@ -28,20 +42,31 @@ def file_system() -> S3FileSystem:
 
     # With delayed opening a small object is put in one request, which every server understands.
     options: dict[str, Any] = {"allow_delayed_open": True}
-    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-    if endpoint:
-        scheme, separator, host = endpoint.partition("://")
-        options["endpoint_override"] = (host if separator else endpoint).rstrip("/")
-        options["scheme"] = scheme if separator else "https"
-        # Servers other than Amazon's often refuse the checksums that the client would add to uploads.
-        os.environ.setdefault("AWS_REQUEST_CHECKSUM_CALCULATION", "when_required")
-    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    server = _server()
+    if server:
+        options["scheme"], options["endpoint_override"] = server
+    region = _region()
     if region:
         options["region"] = region
     authorities = os.environ.get("AWS_CA_BUNDLE")
     if authorities:
         options["tls_ca_file_path"] = authorities
     return S3FileSystem(**options)
+
+
+def _server() -> tuple[str, str] | None:
+    """Return scheme and host of a server other than Amazon's, None without one."""
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    if not endpoint:
+        return None
+    # Such servers often refuse the checksums that clients would add to uploads.
+    os.environ.setdefault("AWS_REQUEST_CHECKSUM_CALCULATION", "when_required")
+    scheme, separator, host = endpoint.partition("://")
+    return (scheme, host.rstrip("/")) if separator else ("https", endpoint.rstrip("/"))
+
+
+def _region() -> str | None:
+    return os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
 
 
 def key(path: str) -> str:
@@ -93,9 +118,88 @@ def open_random(path: str) -> pa.NativeFile:
     return file_system().open_input_file(key(path))
 
 
-def open_output(path: str) -> pa.NativeFile:
-    """Open an object for writing, bytes as they are whatever its name; it appears when it is closed."""
-    return file_system().open_output_stream(key(path), compression=None)
+def upload(path: str, content: bytes | Path, stop: threading.Event) -> None:
+    """Make an object of `content`, bytes as they are whatever its name; it appears whole or not at all.
+
+    Parameters
+    ----------
+    content
+        Bytes, or a local file that has them.
+    stop
+        Set by another thread, it ends the upload.
+    """
+    size = len(content) if isinstance(content, bytes) else content.stat().st_size
+    with io.BytesIO(content) if isinstance(content, bytes) else content.open("rb") as stream:
+        if size <= _ONE_REQUEST:
+            _write_stream(path, [stream.read()])
+            return
+        part_size = max(_PART_SIZE, -(-size // _MOST_PARTS))
+        parts = _parts(stream, part_size, stop)
+        if importlib.util.find_spec("boto3"):
+            _upload_parts(path, parts)
+        else:
+            _write_stream(path, parts)
+
+
+def _parts(stream: io.BufferedIOBase, size: int, stop: threading.Event) -> Iterator[bytes]:
+    while part := stream.read(size):
+        if stop.is_set():
+            raise OSError(errno.ECANCELED, "stopped before it was complete")
+        yield part
+
+
+def _write_stream(path: str, parts: Iterable[bytes]) -> None:
+    """Write through Arrow: a small object in one request; a large one that fails leaves its parts behind."""
+    stream = file_system().open_output_stream(key(path), compression=None)
+    # Whatever becomes of a stream of Arrow's, closing it makes its object appear. One that fails is never
+    # closed: it stays here until Arrow has shut S3 down.
+    _unclosed.append(stream)
+    for part in parts:
+        stream.write(part)
+    stream.close()
+    _unclosed.remove(stream)
+
+
+def _upload_parts(path: str, parts: Iterable[bytes]) -> None:
+    """Upload through boto3, which can abort."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    bucket_name, _, name = key(path).partition("/")
+    place = {"Bucket": bucket_name, "Key": name}
+    client = _client()
+    try:
+        place["UploadId"] = client.create_multipart_upload(**place)["UploadId"]
+        done = []
+        try:
+            for number, part in enumerate(parts, 1):
+                answer = client.upload_part(**place, PartNumber=number, Body=part)
+                done.append({"PartNumber": number, "ETag": answer["ETag"]})
+            client.complete_multipart_upload(**place, MultipartUpload={"Parts": done})
+        except BaseException:
+            with contextlib.suppress(BotoCoreError, ClientError):  # the first error says what is wrong
+                client.abort_multipart_upload(**place)
+            raise
+    except ClientError as error:
+        raise OSError(errno.EIO, error.response.get("Error", {}).get("Message") or str(error)) from error
+    except BotoCoreError as error:
+        raise OSError(errno.EIO, str(error)) from error
+
+
+def _client() -> Any:
+    import boto3
+    from botocore.config import Config
+
+    with _making:
+        if not _clients:
+            server = _server()
+            _clients.append(
+                boto3.session.Session(region_name=_region()).client(
+                    "s3",
+                    endpoint_url=f"{server[0]}://{server[1]}" if server else None,
+                    config=Config(retries={"mode": "standard", "total_max_attempts": 5}),
+                )
+            )
+        return _clients[0]
 
 
 def remove(path: str) -> None:

@@ -1,14 +1,14 @@
-"""Files too large to hold in memory: written where nobody looks, then put in place whole."""
+"""Files too large to hold in memory: written where nobody looks, before `storage` puts them in place."""
 
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from contract.datasets import storage
+from contract.datasets.leftovers import unfinished
 from contract.scratch import scratch_folder
 
 _CHUNK = 4 << 20
@@ -25,40 +25,29 @@ def staging_folder(output_path: str) -> Iterator[Path]:
     OutputError
         When the folder cannot be made.
     """
-    if storage.is_s3(output_path):
-        with scratch_folder("staging-", "writing to S3") as folder:
-            yield folder
-        return
-    folder = Path(output_path) / f".staging.{os.getpid()}"
-    try:
-        with storage.writing(output_path, "output_path "):
-            folder.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as stack:
+        if storage.is_s3(output_path):
+            folder = stack.enter_context(scratch_folder("staging-", "writing to S3"))
+        else:
+            with storage.writing(output_path, "output_path "):
+                Path(output_path).mkdir(parents=True, exist_ok=True)
+                folder = stack.enter_context(unfinished(output_path, "staging", is_folder=True))
         yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
-def put_in_place(parts: Sequence[Path], target: str) -> None:
-    """Make one file of `parts`, in their order, appear at `target`, local or on S3; they are gone afterwards.
+def join_parts(parts: Sequence[Path]) -> Path:
+    """Return the first of `parts` after the others were appended to it, in their order, and removed.
 
     Raises
     ------
     OutputError
-        Naming the target and the cause.
+        Naming the part and the cause.
     """
     first, *others = parts
-    with storage.writing(target):
-        if others:
-            with first.open("ab") as whole:
-                for part in others:
-                    with part.open("rb") as stream:
-                        shutil.copyfileobj(stream, whole, _CHUNK)
-                    part.unlink()
-        if storage.is_s3(target):
-            with first.open("rb") as stream, storage.open_output(target) as upload:
-                while chunk := stream.read(_CHUNK):
-                    upload.write(chunk)
-            first.unlink()
-            return
-        Path(target).parent.mkdir(parents=True, exist_ok=True)
-        first.replace(target)
+    if others:
+        with storage.writing(str(first)), first.open("ab") as whole:
+            for part in others:
+                with part.open("rb") as stream:
+                    shutil.copyfileobj(stream, whole, _CHUNK)
+                part.unlink()
+    return first

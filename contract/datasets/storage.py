@@ -9,8 +9,13 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import random
 import re
+import secrets
+import threading
+import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,12 +23,17 @@ import pyarrow as pa
 
 from contract.datasets import s3
 from contract.datasets.causes import cause_of, nearby
-from contract.datasets.leftovers import partial_path, remove_partial_files, remove_staging_folders
+from contract.datasets.leftovers import alone_in, remove_abandoned, unfinished
 from contract.errors import DatasetError, DocumentError, InputError, OutputError
 from contract.wording import several
 
 _DATED_FOLDER = re.compile(r"/\d{4}/\d{2}(/\d{2})*/?$")
 _MAGIC = ((b"\x1f\x8b", "gzip", ""), (b"BZh", "bz2", ".bz2"), (b"\x28\xb5\x2f\xfd", "zstd", ".zst"))
+
+_MOST_UPLOADS = 8
+# Hidden, so that it is never read as data.
+_MARK = ".writing"
+_MOST_ROUNDS = 30
 
 _log = logging.getLogger(__name__)
 
@@ -124,11 +134,6 @@ def is_compressed(path: str) -> bool:
         return compression(path, file.read(8)) is not None
 
 
-def open_output(path: str) -> pa.NativeFile:
-    """Open a file on S3 for writing, bytes as they are whatever its name; it appears when it is closed."""
-    return s3.open_output(path)
-
-
 def read_bytes(path: str, error: type[InputError] = DatasetError) -> bytes:
     """Return the content of a file, decompressed.
 
@@ -215,26 +220,66 @@ def prepare_output(directory: str, variable: str = "output_path") -> None:
                 )
             return
         Path(directory).mkdir(parents=True, exist_ok=True)
-        remove_partial_files(directory)
-        remove_staging_folders(directory)
-        probe = partial_path(directory, "probe")
-        try:
-            probe.touch()
-        finally:
-            probe.unlink(missing_ok=True)
+        remove_abandoned(directory)
+        with unfinished(directory, "probe"):
+            pass
+
+
+def write_file(path: str, content: bytes) -> None:
+    """Write a file that appears whole or not at all, whoever else writes to its folder.
+
+    Parameters
+    ----------
+    path
+        Local or ``s3://``; folders above it are created.
+
+    Raises
+    ------
+    OutputError
+        Naming the path and the cause; nothing half-written is left behind.
+    """
+    with writing(path):
+        if is_s3(path):
+            _upload({path: content})
+            return
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with unfinished(str(target.parent), target.name) as partial:
+            _write_durably(partial, content)
+            partial.replace(target)
+
+
+@contextlib.contextmanager
+def alone(directory: str) -> Iterator[None]:
+    """Keep other jobs from writing into a local folder while the block runs; S3 has nothing like it.
+
+    Raises
+    ------
+    OutputError
+        When the folder cannot be made or written.
+    """
+    with contextlib.ExitStack() as stack:
+        if not is_s3(directory):
+            with writing(directory):
+                Path(directory).mkdir(parents=True, exist_ok=True)
+                stack.enter_context(alone_in(directory))
+        yield
 
 
 def write_files_atomically(
-    directory: str, files: Mapping[str, bytes], outdated: Collection[str] = ()
+    directory: str, files: Mapping[str, bytes | Path], outdated: Collection[str] = ()
 ) -> None:
     """Write files so that each appears whole or not at all, and locally none before all are written.
+
+    Of jobs that write the same files at the same time, the later one's stand, all of them.
 
     Parameters
     ----------
     directory
         Local folder (created when absent) or ``s3://bucket/prefix``.
     files
-        Content by file name, or by path below `directory` with ``/``.
+        By file name, or by path below `directory` with ``/``: their content, or a file of a
+        `staging_folder` that has it and is moved.
     outdated
         Names or paths of files that would contradict these: those that are there go first.
 
@@ -245,25 +290,73 @@ def write_files_atomically(
     """
     with writing(directory):
         if is_s3(directory):
-            _remove_outdated(directory, outdated)
-            for name, content in files.items():
-                # One object is put in one request when the stream closes: whole or not at all.
-                with s3.open_output(f"{directory.rstrip('/')}/{name}") as stream:
-                    stream.write(content)
+            _upload_set(directory.rstrip("/"), files, outdated)
             return
         Path(directory).mkdir(parents=True, exist_ok=True)
-        remove_partial_files(directory)
-        beside = {name: partial_path(directory, name) for name in files}
-        try:
+        remove_abandoned(directory)
+        with contextlib.ExitStack() as stack:
+            whole: dict[str, Path] = {}
             for name, content in files.items():
-                (Path(directory) / name).parent.mkdir(exist_ok=True)
-                _write_durably(beside[name], content)
+                (Path(directory) / name).parent.mkdir(parents=True, exist_ok=True)
+                if isinstance(content, Path):
+                    whole[name] = content
+                else:
+                    whole[name] = stack.enter_context(unfinished(directory, name))
+                    _write_durably(whole[name], content)
+            if len(files) + len(outdated) > 1:
+                stack.enter_context(alone_in(directory))
             _remove_outdated(directory, outdated)
-            for name, partial in beside.items():
-                partial.replace(Path(directory) / name)
-        finally:
-            for partial in beside.values():
-                partial.unlink(missing_ok=True)
+            for name, file in whole.items():
+                file.replace(Path(directory) / name)
+
+
+def _upload_set(directory: str, files: Mapping[str, bytes | Path], outdated: Collection[str]) -> None:
+    """Upload files so that those of the job that ends last stand, all of them.
+
+    S3 has no locks. Each job leaves its mark, uploads, and looks whether the mark is still its own: if not,
+    somebody else began meanwhile, and it does all of it again. So of jobs side by side, the last to find its
+    own mark had no other's files among its own.
+    """
+    items = {f"{directory}/{name}": content for name, content in files.items()}
+    if len(files) + len(outdated) < 2:
+        _remove_outdated(directory, outdated)
+        _upload(items)
+        return
+    place, mark = f"{directory}/{_MARK}", secrets.token_bytes(8)
+    for number in range(_MOST_ROUNDS):
+        _upload({place: mark})
+        _remove_outdated(directory, outdated)
+        _upload(items)
+        try:
+            with s3.open_random(place) as file:
+                is_own = file.read() == mark
+        except FileNotFoundError:
+            is_own = False
+        except OSError as error:
+            _log.debug("Who else writes to %s cannot be seen: %s", directory, error)
+            return
+        if is_own:
+            _remove_outdated(directory, [_MARK])
+            return
+        time.sleep(random.uniform(0, 0.1 * 2 ** min(number, 8)))  # noqa: S311 - so that they part
+    raise OutputError(
+        f"{directory} cannot be written: other jobs write to it all the time; give each an output_path of "
+        "its own."
+    )
+
+
+def _upload(items: Mapping[str, bytes | Path]) -> None:
+    """Upload several at a time, in threads that no signal interrupts, and abort all when one fails."""
+    stop = threading.Event()
+    with ThreadPoolExecutor(_MOST_UPLOADS, thread_name_prefix="upload") as executor:
+        try:
+            uploads = [executor.submit(s3.upload, path, content, stop) for path, content in items.items()]
+            for upload in uploads:
+                upload.result()
+        except BaseException:
+            stop.set()
+            executor.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def _remove_outdated(directory: str, names: Collection[str]) -> None:

@@ -74,7 +74,7 @@ def _replace(history: str, lines: dict[str, bytes], sources: list[str], done: Co
     name = f"{time}-{len(lines)}{folder.COMPACTED}{secrets.token_hex(6)}.jsonl.gz"
     path = folder.join(history, folder.RUNS, name)
     content = b"".join(lines[run] + b"\n" for run in sorted(lines))
-    folder.write_whole(path, folder.compress(content))
+    storage.write_file(path, folder.compress(content))
     for source in sources:
         storage.remove_file(source)
     return Compacted(done.runs + len(lines), done.files_before + len(sources), done.files_after + 1)

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import gzip
-import os
-import secrets
-import time
 import zlib
 from pathlib import Path
 
 import pyarrow as pa
 
-from contract.datasets import storage
+from contract.datasets import leftovers, storage
 from contract.errors import DatasetError
 
 RUNS = "runs"
@@ -23,42 +19,6 @@ COMPACTED = "-runs-"
 
 _GZIP = b"\x1f\x8b"
 _ZSTANDARD = b"\x28\xb5\x2f\xfd"
-_PARTIAL = ".part"
-# A writer that is this old is no more.
-_ABANDONED_SECONDS = 24 * 3600.0
-
-
-def write_whole(path: str, content: bytes) -> None:
-    """Write a file that appears whole or not at all, whoever else writes to the folder.
-
-    Jobs in containers all have the same process number, so what is not whole yet has a random name.
-
-    Parameters
-    ----------
-    path
-        Local or ``s3://``; folders above it are created.
-
-    Raises
-    ------
-    OutputError
-        Naming the path and the cause; nothing half-written is left behind.
-    """
-    with storage.writing(path):
-        if storage.is_s3(path):
-            with storage.open_output(path) as stream:
-                stream.write(content)
-            return
-        target = Path(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_name(f".{secrets.token_hex(8)}{_PARTIAL}")
-        try:
-            with partial.open("xb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(target)
-        finally:
-            partial.unlink(missing_ok=True)
 
 
 def compress(content: bytes) -> bytes:
@@ -144,10 +104,8 @@ def is_there(path: str) -> bool:
 
 
 def remove_abandoned(history: str) -> None:
-    """Remove what writers that were killed long ago left half-written; S3 never shows such."""
-    if storage.is_s3(history):
-        return
-    for partial in Path(history).glob(f"*/.*{_PARTIAL}"):
-        with contextlib.suppress(FileNotFoundError):  # its writer has just completed it
-            if time.time() - partial.stat().st_mtime > _ABANDONED_SECONDS:
-                partial.unlink(missing_ok=True)
+    """Remove what writers that were killed left half-written; S3 never shows such."""
+    if not storage.is_s3(history):
+        for name in (RUNS, STATISTICS, BASELINES):
+            if Path(history, name).is_dir():
+                leftovers.remove_abandoned(join(history, name))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 import contract
+from contract.datasets import storage
 from contract.documents.violations import Violation
 from contract.errors import DatasetError, OutputError
 from contract.history import folder
@@ -129,9 +130,9 @@ def _append(
             for name, content in material:
                 path = folder.join(history, name)
                 if not folder.is_there(path):
-                    folder.write_whole(path, content())
+                    storage.write_file(path, content())
             # Last, so that whoever reads a record finds what it names.
-            folder.write_whole(folder.join(history, folder.RUNS, f"{run.run}.jsonl.gz"), record)
+            storage.write_file(folder.join(history, folder.RUNS, f"{run.run}.jsonl.gz"), record)
         except (OutputError, DatasetError) as error:
             raise NotDeliveredError(error.message.rstrip("."), again=history.startswith("s3://")) from error
 

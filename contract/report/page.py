@@ -16,8 +16,6 @@ import markupsafe
 import orjson
 
 import contract
-from contract.datasets import storage
-from contract.errors import OutputError
 from contract.report.view import Body, Chart, Source
 from contract.report.words import count, several, short
 
@@ -44,10 +42,10 @@ _LEADS = {
 _log = logging.getLogger(__name__)
 
 
-def write_report(
+def make_report(
     settings: Settings, program: str, rows: int, source: Source, notes: tuple[str, ...] = ()
-) -> bool:
-    """Write ``report.html`` into the output folder; a page that fails is logged, and the run stands.
+) -> bytes | None:
+    """Return ``report.html``, UTF-8; None for a page that fails, which is logged, and the run stands.
 
     Parameters
     ----------
@@ -59,22 +57,13 @@ def write_report(
         The documents.
     notes
         What the run noted.
-
-    Returns
-    -------
-    Whether it was written.
     """
     try:
-        content = render(settings, program, rows, source, notes)
-        storage.write_files_atomically(settings.output_path, {NAME: content})
-    except OutputError as error:
-        _log.warning("The report was not written: %s", error.message)
-        return False
+        return render(settings, program, rows, source, notes)
     except Exception as error:  # the analysis stands on its own; documents of others may have any content
         _log.warning("The report could not be made (%s: %s); please report it.", type(error).__name__, error)
         _log.debug("Where it failed", exc_info=True)
-        return False
-    return True
+        return None
 
 
 def render(settings: Settings, program: str, rows: int, source: Source, notes: tuple[str, ...] = ()) -> bytes:

@@ -10,6 +10,7 @@ import numpy as np
 import orjson
 from job_runner import Result, baseline_of, run_job
 
+from contract.datasets import storage
 from contract.history import folder
 from contract.history.record import Run, run_to_json
 
@@ -60,4 +61,4 @@ def make_run(hour: int = 0, **members: Any) -> Run:
 def append(history: Path | str, *runs: Run) -> None:
     for run in runs:
         content = folder.compress(orjson.dumps(run_to_json(run)) + b"\n")
-        folder.write_whole(folder.join(str(history), folder.RUNS, f"{run.run}.jsonl.gz"), content)
+        storage.write_file(folder.join(str(history), folder.RUNS, f"{run.run}.jsonl.gz"), content)

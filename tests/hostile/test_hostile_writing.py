@@ -4,7 +4,6 @@ import ctypes
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +12,7 @@ import pytest
 from job_runner import baseline_of, run_job
 
 from benchmarks import kills
-from contract.datasets import storage
+from contract.datasets import leftovers, storage
 
 ROOT = Path(__file__).resolve().parents[2]
 _READ_ONLY = 1
@@ -140,29 +139,46 @@ def test_kills_at_random_points(tmp_path: Path) -> None:
     assert result.points.total() == 6
 
 
-def test_partial_files_of_dead_processes_are_cleared_up(tmp_path: Path, table: Path) -> None:
+def test_what_dead_jobs_left_is_cleared_up(tmp_path: Path, table: Path) -> None:
     output = tmp_path / "output"
     output.mkdir()
-    dead = subprocess.Popen([sys.executable, "-c", ""])
-    dead.wait()
-    theirs = output / f".statistics.json.{dead.pid}.partial"
-    ours = output / f".constraints.json.{os.getpid()}.partial"
-    running = output / f".statistics.json.{os.getppid()}.partial"
+    machine = Path("/proc/sys/kernel/random/boot_id").read_text()[:8]
+    dead = output / f".statistics.json.{machine}-{'0' * 16}.partial"
+    elsewhere = output / f".statistics.json.{'0' * 8}-{'1' * 16}.partial"
+    long_ago = output / f".statistics.json.{'0' * 8}-{'2' * 16}.partial"
     other = output / ".notes.partial"
-    for file in (theirs, ours, running, other):
+    for file in (dead, elsewhere, long_ago, other):
         file.write_text('{"version"')
-    staging = output / f".staging.{dead.pid}" / "0"
+    os.utime(long_ago, (0, 0))
+    staging = output / f".staging.{machine}-{'3' * 16}.partial" / "0"
     staging.mkdir(parents=True)
     (staging / "part").write_text("half")
-    result = run_job(tmp_path, table)
+    with leftovers.unfinished(str(output), "constraints.json") as alive:
+        result = run_job(tmp_path, table)
+        assert alive.exists()
+    assert not alive.exists()
     assert result.exit_code == 0
     assert set(result.files) == {
-        "report.html",
-        "statistics.json",
-        "constraints.json",
-        running.name,
-        other.name,
+        *("report.html", "statistics.json", "constraints.json"),
+        *(elsewhere.name, other.name),
     }
+
+
+def test_where_locks_do_not_count_only_age_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with leftovers.unfinished(str(tmp_path), "a") as file:
+        left = tmp_path / file.name.replace(".a.", ".b.")
+        left.mkdir()
+        (left / "part").touch()
+        monkeypatch.setattr(leftovers, "_LOCKS_COUNT", frozenset())  # as a network file system
+        leftovers.remove_abandoned(str(tmp_path))
+        assert left.exists()
+        os.utime(left, (0, 0))
+        leftovers.remove_abandoned(str(tmp_path))
+        assert left.exists()  # something in it is younger
+        os.utime(left / "part", (0, 0))
+        os.utime(file, (0, 0))
+        leftovers.remove_abandoned(str(tmp_path))
+        assert [path.name for path in tmp_path.iterdir()] == [file.name]  # held, however old
 
 
 def test_what_cannot_be_renamed_is_removed(tmp_path: Path) -> None:
