@@ -84,7 +84,8 @@ class Finding:
     """One line of the summary a person reads: how far a feature moved, whether or not it violates.
 
     `limit` is what is allowed and `noise` what chance alone explains, both in the unit of `distance`; None
-    where there is no such number.
+    where there is no such number. `value` is what was measured, where that is another figure than `distance`,
+    and `expected` what it is held to.
     """
 
     subject: str
@@ -93,6 +94,8 @@ class Finding:
     violated: bool = False
     limit: float | None = None
     noise: float | None = None
+    value: float | None = None
+    expected: float | None = None
 
 
 class State(StrEnum):
@@ -123,8 +126,8 @@ class Comparison:
     lost
         Whether the baseline has what an undecided comparison needs, and the window does not. This fails a
         gate, and such a window never becomes the baseline.
-    value
-        What was measured, to be drawn over time; `effect` where the two are the same.
+    value, expected
+        What was measured, and what it is held to; None where `effect` and `limit` say the same.
     effect, limit, noise
         How far it moved (more is worse), what is allowed, and what chance alone explains, in one unit.
     p_value
@@ -142,6 +145,7 @@ class Comparison:
     reason: str = ""
     lost: bool = False
     value: float | None = None
+    expected: float | None = None
     effect: float | None = None
     limit: float | None = None
     noise: float | None = None
