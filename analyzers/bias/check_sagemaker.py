@@ -43,7 +43,7 @@ def check_sagemaker(statistics: BiasStatistics, constraints: BiasConstraints) ->
             if metric.value is None and before.value is None:
                 continue  # as at the baseline
             lost = metric.value is None
-            reason = f"{'the window' if lost else 'the baseline'} has no value of some metrics"
+            reason = why_no_value(facet, metric) if lost else f"the baseline has no value of {metric.name}"
             comparisons.append(undecided_comparison(facet, metric.name, reason, lost))
             continue
         size, limit = abs(metric.value), abs(before.value)
@@ -81,6 +81,14 @@ def check_sagemaker(statistics: BiasStatistics, constraints: BiasConstraints) ->
     )
 
 
+def why_no_value(facet: FacetStatistics, metric: MetricValue) -> str:
+    """Return why the window does not define a metric of a group."""
+    sizes = [sum(sum(row) for row in side) for side in facet.counts or ()]
+    if sizes and not all(sizes):
+        return f"the window has no rows {'of' if not sizes[-1] else 'outside'} the group {group_text(facet)}"
+    return (metric.error or f"the window does not define {metric.name}").rstrip(".")
+
+
 def undecided_comparison(facet: FacetStatistics, name: str, reason: str, lost: bool = False) -> Comparison:
     """Return the comparison of a metric of a group that has no answer."""
     subject = violation(facet, name, "").subject
@@ -96,13 +104,14 @@ def absent_groups(statistics: BiasStatistics, constraints: BiasConstraints) -> l
         for metric in metrics_of(facet, stage) or ()
         if (before := paired_constraints(constraints, stage, facet.facet, facet.value_or_threshold))
     }
-    why = next(iter(statistics.problems.values()), "the window has no metrics of some groups of the baseline")
+    why = next(iter(statistics.problems.values()), "")
     return [
         Comparison(
             f"{metric.name} of {name} {member.value_or_threshold}",
             CHECK_TYPE,
             State.UNDECIDED,
-            reason=why.rstrip("."),
+            reason=why.rstrip(".")
+            or f"the window has no metrics of the group {name} = {member.value_or_threshold}",
             lost=True,
         )
         for stage, known in constraints.stages()

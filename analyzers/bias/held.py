@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from analyzers.bias.check_sagemaker import pairs, undecided_comparison
+from analyzers.bias.check_sagemaker import pairs, undecided_comparison, why_no_value
 from analyzers.bias.comparison import Limit, decided_strata, limit_of, rows_lacking, tables_of
 from analyzers.bias.explain import group_text
 from analyzers.bias.metrics import WITHOUT_LABELS
@@ -63,9 +63,9 @@ def hold(
         if metric.value is None or limit is None:
             undefined.setdefault(group_text(facet), []).append(metric.name)
             lost = metric.value is None
-            reason = metric.error or "the window does not define some metrics"
-            if not lost:
-                reason = "the baseline has no finite value of some metrics"
+            reason = f"the baseline has no finite value of {metric.name}"
+            if lost:
+                reason = why_no_value(facet, metric)
             undecided.append(undecided_comparison(facet, metric.name, reason, lost))
             continue
         group.metrics[metric.name] = metric

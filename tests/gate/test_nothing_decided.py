@@ -35,7 +35,7 @@ SEX = {
     "predicted_label": "prediction",
     "label_values_or_threshold": [1],
     "facet": [{"name_or_index": "sex", "value_or_threshold": [0]}],
-    "methods": {"pre_training_bias": {"methods": ["CI"]}, "post_training_bias": {"methods": ["DPPL", "RD"]}},
+    "methods": {"pre_training_bias": {"methods": ["DPL"]}, "post_training_bias": {"methods": ["DPPL", "RD"]}},
 }
 
 
@@ -84,6 +84,11 @@ class Case:
     # What becomes of the baseline's constraints; its statistics are then left out.
     constraints: Callable[[dict[str, Any]], dict[str, Any]] | None = None
     settings: dict[str, Any] = field(default_factory=dict)
+    refused_by: tuple[str, ...] = ()
+
+
+def _without_attribution(value: dict[str, Any]) -> dict[str, Any]:
+    return dict.fromkeys(value) if "age" in value else value
 
 
 def _disabled(document: dict[str, Any]) -> dict[str, Any]:
@@ -116,11 +121,12 @@ CASES = {
         constraints=lambda document: nothing(document, "binary_classification_constraints"),
     ),
     "bias, no rows": Case("bias", "there are no rows in", lambda rows: []),
-    "bias, no group": Case("bias", "sex", with_column("sex", "")),
+    "bias, no group": Case("bias", "of the group sex = 0", with_column("sex", "")),
     "bias, no labels and no predictions": Case(
         "bias",
         "no row has a label",
         lambda rows: with_column("label", "")(with_column("prediction", "")(rows)),
+        refused_by=("sagemaker",),
     ),
     "bias, no figures": Case(
         "bias",
@@ -131,10 +137,7 @@ CASES = {
     "feature-attribution, no figures": Case(
         "feature-attribution",
         "the baseline attributes nothing",
-        constraints=lambda document: json.loads(
-            json.dumps(document),
-            object_hook=lambda value: dict.fromkeys(value, 0.0) if "age" in value else value,
-        ),
+        constraints=lambda document: json.loads(json.dumps(document), object_hook=_without_attribution),
     ),
 }
 COMMANDS = {
@@ -212,6 +215,8 @@ def test_nothing_decided_is_said_everywhere(
     tmp_path: Path, model: str, name: str, gate: bool, rules: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     case = CASES[name]
+    if rules in case.refused_by:
+        pytest.skip("refused with exit code 2, as the original does")
     given = {"register_new_baseline": tmp_path / "baseline"} if gate else {}
     result, before = run_case(tmp_path, case, model, rules, **given)
     assert result.exit_code == (5 if gate else 0), result.message
