@@ -7,8 +7,10 @@ machines and the results combined in order.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
 from contract.documents.violations import Violations
@@ -82,7 +84,8 @@ class Finding:
     """One line of the summary a person reads: how far a feature moved, whether or not it violates.
 
     `limit` is what is allowed and `noise` what chance alone explains, both in the unit of `distance`; None
-    where there is no such number.
+    where there is no such number. `value` is what was measured, where that is another figure than `distance`,
+    and `expected` what it is held to.
     """
 
     subject: str
@@ -91,15 +94,111 @@ class Finding:
     violated: bool = False
     limit: float | None = None
     noise: float | None = None
+    value: float | None = None
+    expected: float | None = None
+
+
+class State(StrEnum):
+    """How a comparison ends."""
+
+    VIOLATED = "violated"
+    HOLDS = "holds"
+    CHANGED = "changed_within_limit"
+    UNDECIDED = "not_decided"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One comparison that was asked for, and how it ended.
+
+    Parameters
+    ----------
+    subject
+        The feature or metric, in the words of the violation's `subject`.
+    check
+        The ``constraint_check_type`` that its violation has.
+    state
+        Violated; holds; changed beyond chance but within the limit; not decided.
+    text
+        A sentence for people. Of an undecided comparison `reason` says it.
+    reason
+        Why it was not decided, as it goes on behind "because": ``no row has a label``.
+    lost
+        Whether the baseline has what an undecided comparison needs, and the window does not. This fails a
+        gate, and such a window never becomes the baseline.
+    value, expected
+        What was measured, and what it is held to; None where `effect` and `limit` say the same.
+    effect, limit, noise
+        How far it moved (more is worse), what is allowed, and what chance alone explains, in one unit.
+    p_value
+        Probability of an effect as large when nothing has changed, before any correction for many tests.
+    rows, baseline_rows
+        How many values of the window and of the baseline were compared.
+    segment
+        The values of a segment, empty for all rows.
+    """
+
+    subject: str
+    check: str
+    state: State
+    text: str = ""
+    reason: str = ""
+    lost: bool = False
+    value: float | None = None
+    expected: float | None = None
+    effect: float | None = None
+    limit: float | None = None
+    noise: float | None = None
+    p_value: float | None = None
+    rows: int | None = None
+    baseline_rows: int | None = None
+    segment: Mapping[str, str | None] = field(default_factory=dict)
+
+    @property
+    def is_decided(self) -> bool:
+        """Return whether it has an answer."""
+        return self.state is not State.UNDECIDED
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What `check` concludes: the violations, and what was seen on the way."""
+    """What `check` concludes: the violations, every comparison, and what was seen on the way.
+
+    `reason` says why there are no comparisons at all, where there are none.
+    """
 
     violations: Violations
     findings: tuple[Finding, ...] = ()
     notes: tuple[str, ...] = field(default=())
+    comparisons: tuple[Comparison, ...] = ()
+    reason: str = ""
+
+    @property
+    def undecided(self) -> tuple[Comparison, ...]:
+        """Return the comparisons without an answer."""
+        return tuple(comparison for comparison in self.comparisons if not comparison.is_decided)
+
+    @property
+    def is_empty(self) -> bool:
+        """Return whether nothing at all was decided. A violation outside of any comparison decides too."""
+        decided = any(comparison.is_decided for comparison in self.comparisons)
+        return not decided and not self.violations.violations
+
+    @property
+    def fails_gate(self) -> bool:
+        """Return whether what was asked for was not decided: nothing at all, or what the baseline has."""
+        return self.is_empty or any(comparison.lost for comparison in self.undecided)
+
+    @property
+    def why_undecided(self) -> str:
+        """Return the reasons for what was not decided, the most frequent first; empty without any."""
+        reasons = Counter(comparison.reason for comparison in self.undecided if comparison.reason)
+        most = [reason for reason, _ in reasons.most_common(_MOST_REASONS)]
+        more = [f"{len(reasons) - len(most)} more reasons"] if len(reasons) > len(most) else []
+        return "; ".join([*most, *more]) or (self.reason if self.is_empty else "")
+
+
+_MOST_REASONS = 3
 
 
 class Analyzer[Summary, Statistics, Constraints](Protocol):

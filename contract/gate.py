@@ -12,16 +12,19 @@ from contract.datasets import storage
 from contract.errors import OutputError
 
 if TYPE_CHECKING:
+    from contract.analyzer import Decision
     from contract.settings import Settings
-    from contract.sinks.report import RunReport
 
 KEPT = "previous"
 
 _log = logging.getLogger(__name__)
 
 
-def settle(settings: Settings, report: RunReport, documents: Mapping[str, bytes]) -> str | None:
+def settle(settings: Settings, decision: Decision | None, documents: Mapping[str, bytes]) -> str | None:
     """Register the run's documents as the new baseline, if the settings ask for it and the check allows it.
+
+    A baseline is renewed whole or not at all: nothing is violated, something was decided, and no comparison
+    has lost the figures that the baseline has. `decision` is None where the check was skipped.
 
     Returns
     -------
@@ -36,10 +39,12 @@ def settle(settings: Settings, report: RunReport, documents: Mapping[str, bytes]
     if folder is None:
         return None
     reason = f"The baseline in {folder} stays as it was, because "
-    if report.violations:
+    if decision is not None and decision.violations.violations:
         return reason + "the check found violations."
-    if not report.rows:
-        return reason + "there was nothing to check."
+    if decision is not None and decision.is_empty:
+        return reason + "nothing could be decided."
+    if decision is not None and decision.fails_gate:
+        return reason + "this window lacks figures that it has."
     from contract.documents.attribution import LOCAL_VALUES
 
     # The attributions of single rows are as large as the data, and nothing is compared with them.

@@ -112,7 +112,8 @@ def run(settings: Settings, monitor: Monitor, cluster: Cluster | None = None) ->
     seconds = time.monotonic() - started
     report = report_of(settings, monitor.program, rows, seconds, published, found.decision, contents)
     undelivered = metrics.publish(report, settings, sinks)
-    kept = gate.settle(settings, report, {name: contents[name] for name in contents if name != VIOLATIONS})
+    baseline_files = {name: content for name, content in contents.items() if name != VIOLATIONS}
+    kept = gate.settle(settings, found.decision, baseline_files)
     if settings.post_analytics_processor_script:
         run_postprocessor(settings.post_analytics_processor_script, settings.given)
     outcome = _outcome(settings, found, written, undelivered, kept)
@@ -348,8 +349,17 @@ def _tell_rows(settings: Settings, plan: Plan, rows: int, seconds: float) -> Non
 
 
 def _nothing_to_check(settings: Settings) -> Decision:
-    note = f"No rows in {settings.dataset_source}{_window_text(settings)}, so nothing was checked."
-    return Decision(Violations(), notes=(note,))
+    where = f"{settings.dataset_source}{_window_text(settings)}"
+    note = f"No rows in {where}, so nothing was checked."
+    return Decision(Violations(), notes=(note,), reason=f"there are no rows in {where}")
+
+
+def _undecided_text(decision: Decision) -> str:
+    undecided, asked = len(decision.undecided), len(decision.comparisons)
+    return (
+        f"Decided were {asked - undecided:,} of {asked:,} comparisons; {undecided:,} were not, because "
+        f"{decision.why_undecided}."
+    )
 
 
 def _window_text(settings: Settings) -> str:
@@ -371,16 +381,25 @@ def _outcome(
 ) -> Outcome:
     decision = found.decision
     violations = len(decision.violations.violations) if decision else 0
-    said = [*(found.notes[:1] if decision and found.rows == 0 else ()), *((kept,) if kept else ())]
+    is_empty = decision is not None and decision.is_empty
+    said = [
+        *((_undecided_text(decision),) if decision and decision.undecided and not is_empty else ()),
+        *((kept,) if kept else ()),
+    ]
     if undelivered:
         missed = "; ".join(f"{parcel.address}: {parcel.reason}" for parcel in undelivered)
         said.append(f"Not delivered to {missed}.")
     return Outcome(
         exit_code=exit_code(
             violations=violations > 0 and settings.fail_on_violations,
+            undecided=decision is not None and decision.fails_gate and settings.fail_on_undecided,
             undelivered=bool(undelivered) and settings.fail_on_sink_error,
         ),
-        message=completed_message(violations, tuple(said)),
+        message=completed_message(
+            violations,
+            tuple(said),
+            undecided=(decision.why_undecided or "nothing was asked for") if decision and is_empty else "",
+        ),
         rows=found.rows,
         decision=decision,
         files=files,

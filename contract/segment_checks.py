@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from contract.analyzer import AnyAnalyzer, Baseline, Decision, Finding
+from contract.analyzer import AnyAnalyzer, Baseline, Comparison, Decision, Finding, State
 from contract.documents.segments import Segment, SegmentedStatistics
 from contract.documents.violations import Violation, Violations
 from contract.wording import several
@@ -16,6 +16,7 @@ from contract.wording import several
 WHOLE_SHARE = 0.5
 # Below this, on either side, a segment's checks could find nothing but a collapse.
 FEWEST_ROWS = 30
+SEGMENT_CHECK = "segment_check"
 _MOST_LISTED = 8
 _NUMBER = re.compile(r"\d[\d.,]*")
 _NO_BASELINE = (
@@ -109,7 +110,48 @@ def check_segments(
         Violations([*whole.violations.violations, *violations], whole.violations.extra),
         (*whole.findings, *(_finding(one) for one in checked)),
         (*whole.notes, *_notes(statistics, expected, pairs, checked)),
+        (*whole.comparisons, *_comparisons(statistics, expected, pairs, checked)),
+        whole.reason,
     )
+
+
+def _comparisons(
+    statistics: SegmentedStatistics[Any],
+    expected: Sequence[Segment[Any]],
+    pairs: list[tuple[Segment[Any], Segment[Any] | None]],
+    checked: list[_Checked],
+) -> list[Comparison]:
+    """Return the segments' comparisons; a segment of which nothing could be compared is one itself.
+
+    One that is gone is lost, unless this window has so many segments that it may be among those left out.
+    """
+    comparisons = [
+        replace(comparison, segment=one.segment.values)
+        for one in checked
+        for comparison in one.decision.comparisons
+    ]
+
+    def undecided(segment: Segment[Any], reason: str, lost: bool = False) -> None:
+        comparisons.append(
+            Comparison(
+                f"segment {segment.text}",
+                SEGMENT_CHECK,
+                State.UNDECIDED,
+                reason=reason,
+                lost=lost,
+                segment=segment.values,
+            )
+        )
+
+    for segment, before in pairs:
+        if before and _rows(segment, before) < FEWEST_ROWS:
+            undecided(segment, f"segments have fewer than {FEWEST_ROWS} rows")
+    matched = {id(before) for _, before in pairs}
+    for before in expected:
+        if id(before) not in matched:
+            lost = before.item_count >= FEWEST_ROWS and not statistics.rows_left_out
+            undecided(before, f"the window has no rows of the segment {before.text}", lost)
+    return comparisons
 
 
 def _pair(

@@ -39,6 +39,7 @@ class Settings:
     exclude_features: tuple[str, ...]
     categorical_drift_method: Literal["LInfinity", "ChiSquared"] | None
     fail_on_violations: bool
+    fail_on_undecided: bool
     skip_check: bool
     register_new_baseline: str | None
     metrics_sinks: tuple[SinkAddress, ...]
@@ -113,7 +114,7 @@ def build_parser(program: str, description: str, version: str) -> argparse.Argum
         allow_abbrev=False,
         epilog="Every flag is also an environment variable of the name in docs/settings.md; the flag wins. "
         "Exit codes: 0 completed, 1 our fault, 2 input or configuration at fault, 3 violations and "
-        "fail_on_violations, 4 not delivered and fail_on_sink_error.",
+        "fail_on_violations, 4 not delivered and fail_on_sink_error, 5 not decided and fail_on_undecided.",
     )
     parser.add_argument("--version", action="version", version=f"{program} {version}")
     parser.add_argument(
@@ -218,6 +219,9 @@ def _read_texts(values: Mapping[str, Any], mistakes: list[str], now: datetime) -
         "event_sinks": attempt(parse_sinks, "event_sinks", values["event_sinks"]),
     }
     mistakes += setting_values.gate_mistakes(values)
+    if values["fail_on_undecided"] is None:
+        is_gate = values["fail_on_violations"] or values["register_new_baseline"] is not None
+        members["fail_on_undecided"] = is_gate
     members["cluster_wait"] = number(seconds, "cluster_wait", "PT1M")
     members["exclude_features"] = _names(values["exclude_features_attribute"])
     members["segment_by"] = _names(values["segment_by"])

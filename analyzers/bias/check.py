@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from analyzers.bias.check_sagemaker import check_sagemaker
 from analyzers.bias.check_sound import check_sound
 from analyzers.bias.explain import impact_findings
@@ -37,10 +39,12 @@ def check(
     """
     notes = [*statistics.notes, *(f"{what}: {why}" for what, why in statistics.problems.items())]
     constraints = constraints_to_check(baseline, rules, suggest)
-    if constraints is None:
+    if constraints is None or not list(constraints.stages()):
+        reason = "there are no constraints"
         return Decision(
             Violations([], {"version": "1.0"}),
-            notes=(*notes, "There are no constraints, so nothing was checked."),
+            notes=(*notes, f"Nothing was checked, as {reason}."),
+            reason=reason,
         )
     if rules == "sagemaker":
         decision = check_sagemaker(statistics, constraints)
@@ -49,7 +53,7 @@ def check(
             statistics, constraints, baseline.statistics, error_share=error_share, seed=seed
         )
     said = [note for note in notes if note not in _told_by_violations(statistics, decision)]
-    return Decision(decision.violations, decision.findings, (*said, *decision.notes))
+    return replace(decision, notes=(*said, *decision.notes))
 
 
 def _told_by_violations(statistics: BiasStatistics, decision: Decision) -> list[str]:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from analyzers.bias.explain import group_text, requirement_text
 from analyzers.bias.pairing import paired_constraints
 from analyzers.bias.suggest import metrics_of
-from contract.analyzer import Decision, Finding
+from contract.analyzer import Comparison, Decision, Finding, State
 from contract.documents.bias import (
     BiasConstraints,
     BiasStatistics,
@@ -35,14 +35,32 @@ def check_sagemaker(statistics: BiasStatistics, constraints: BiasConstraints) ->
     A metric without a value on either side raises no violation; notes name those, and groups that
     the constraints do not have.
     """
-    violations, findings = [], []
+    violations, findings, comparisons = [], [], []
     without: dict[str, list[str]] = {}
     for _, facet, metric, before in pairs(statistics, constraints):
         if metric.value is None or before.value is None:
             without.setdefault(group_text(facet), []).append(metric.name)
+            if metric.value is None and before.value is None:
+                continue  # as at the baseline
+            lost = metric.value is None
+            reason = why_no_value(facet, metric) if lost else f"the baseline has no value of {metric.name}"
+            comparisons.append(undecided_comparison(facet, metric.name, reason, lost))
             continue
         size, limit = abs(metric.value), abs(before.value)
-        if _is_larger(size, limit):
+        is_violated = _is_larger(size, limit)
+        finite = math.isfinite(metric.value) and math.isfinite(before.value)
+        comparisons.append(
+            Comparison(
+                violation(facet, metric.name, "").subject,
+                CHECK_TYPE,
+                State.VIOLATED if is_violated else State.HOLDS,
+                value=metric.value if finite else None,
+                expected=before.value if finite else None,
+                effect=size - limit if finite else None,
+                limit=0.0,
+            )
+        )
+        if is_violated:
             text = requirement_text(metric.value, before.value)
             violations.append(violation(facet, metric.name, text))
             growth = size - limit if math.isfinite(size) else None
@@ -55,7 +73,53 @@ def check_sagemaker(statistics: BiasStatistics, constraints: BiasConstraints) ->
         ),
         *_ignored(constraints),
     ]
-    return Decision(Violations(violations, {"version": "1.0"}), tuple(findings), tuple(notes))
+    return Decision(
+        Violations(violations, {"version": "1.0"}),
+        tuple(findings),
+        tuple(notes),
+        (*comparisons, *absent_groups(statistics, constraints)),
+    )
+
+
+def why_no_value(facet: FacetStatistics, metric: MetricValue) -> str:
+    """Return why the window does not define a metric of a group."""
+    sizes = [sum(sum(row) for row in side) for side in facet.counts or ()]
+    if sizes and not all(sizes):
+        return f"the window has no rows {'of' if not sizes[-1] else 'outside'} the group {group_text(facet)}"
+    return (metric.error or f"the window does not define {metric.name}").rstrip(".")
+
+
+def undecided_comparison(facet: FacetStatistics, name: str, reason: str, lost: bool = False) -> Comparison:
+    """Return the comparison of a metric of a group that has no answer."""
+    subject = violation(facet, name, "").subject
+    return Comparison(subject, CHECK_TYPE, State.UNDECIDED, reason=reason, lost=lost)
+
+
+def absent_groups(statistics: BiasStatistics, constraints: BiasConstraints) -> list[Comparison]:
+    """Return the comparisons of groups and metrics that the baseline has and the window has not."""
+    there = {
+        (stage, id(before), metric.name)
+        for stage in STAGES
+        for facet in statistics.facets
+        for metric in metrics_of(facet, stage) or ()
+        if (before := paired_constraints(constraints, stage, facet.facet, facet.value_or_threshold))
+    }
+    why = next(iter(statistics.problems.values()), "")
+    return [
+        Comparison(
+            f"{metric.name} of {name} {member.value_or_threshold}",
+            CHECK_TYPE,
+            State.UNDECIDED,
+            reason=why.rstrip(".")
+            or f"the window has no metrics of the group {name} = {member.value_or_threshold}",
+            lost=True,
+        )
+        for stage, known in constraints.stages()
+        for name, members in known.facets.items()
+        for member in members
+        for metric in member.metrics
+        if metric.value is not None and (stage, id(member), metric.name) not in there
+    ]
 
 
 def _is_larger(size: float, limit: float) -> bool:

@@ -21,14 +21,14 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from analyzers.bias.check_sagemaker import unmatched, violation
+from analyzers.bias.check_sagemaker import CHECK_TYPE, absent_groups, unmatched, violation
 from analyzers.bias.comparison import Limit, p_values
 from analyzers.bias.dependence import effective_weight
 from analyzers.bias.explain import explain, group_text, impact_findings, requirement_text
 from analyzers.bias.held import Held, hold
 from analyzers.bias.resampling import to_scale
 from analyzers.wording import number
-from contract.analyzer import Decision, Finding
+from contract.analyzer import Comparison, Decision, Finding, State
 from contract.documents.bias import BiasConstraints, BiasStatistics, FacetStatistics, MetricValue
 from contract.documents.violations import Violations
 
@@ -41,7 +41,7 @@ Test = tuple[object, ...]
 
 
 @dataclass(frozen=True, eq=False)
-class Comparison:
+class MetricTest:
     """One metric of one group against its limit.
 
     `p_value` is the probability of a value as bad when nothing has changed; 1 where the limit is kept.
@@ -95,7 +95,7 @@ def check_sound(
     seed
         Of the resampling.
     """
-    groups, notes = hold(statistics, constraints, baseline)
+    groups, notes, undecided = hold(statistics, constraints, baseline)
     comparisons = _once([one for group in groups for one in _compare(group, seed)])
     violated = _violated(groups, comparisons, FALSE_ALARM_RATE * error_share, seed)
     findings = sorted(
@@ -103,6 +103,7 @@ def check_sound(
         key=lambda finding: (not finding.violated, -(finding.distance or 0.0)),
     )
     crossed = impact_findings(statistics.facets)
+    answers = tuple(_comparison(one, one in violated) for one in comparisons)
     return Decision(
         Violations(
             [
@@ -118,6 +119,23 @@ def check_sound(
             *notes,
             *_exact_note(groups),
         ),
+        (*answers, *undecided, *absent_groups(statistics, constraints)),
+    )
+
+
+def _comparison(one: MetricTest, violated: bool) -> Comparison:
+    requirement = one.limit.requirement
+    return Comparison(
+        violation(one.facet, one.metric.name, "").subject,
+        CHECK_TYPE,
+        State.VIOLATED if violated else State.HOLDS,
+        _finding(one, violated).text,
+        value=one.value if math.isfinite(one.value) else None,
+        expected=None if isinstance(requirement, tuple) else requirement,
+        effect=one.growth if math.isfinite(one.growth) else None,
+        limit=0.0,
+        p_value=one.p_value,
+        rows=int(sum(sum(row) for side in one.facet.counts for row in side)) if one.facet.counts else None,
     )
 
 
@@ -125,9 +143,9 @@ def _weight(name: str) -> float:
     return _WEIGHTS.get(name, 1.0)
 
 
-def _violated(groups: list[Held], comparisons: list[Comparison], rate: float, seed: int) -> set[Comparison]:
+def _violated(groups: list[Held], comparisons: list[MetricTest], rate: float, seed: int) -> set[MetricTest]:
     """Return what is violated, in steps: the tests left after each have the whole rate again."""
-    violated: set[Comparison] = set()
+    violated: set[MetricTest] = set()
     while True:
         left = [one for one in comparisons if one not in violated]
         level = _level(groups, left, {one.test for one in violated}, rate, seed)
@@ -137,7 +155,7 @@ def _violated(groups: list[Held], comparisons: list[Comparison], rate: float, se
         violated |= found
 
 
-def _level(groups: list[Held], left: list[Comparison], rejected: set[Test], rate: float, seed: int) -> float:
+def _level(groups: list[Held], left: list[MetricTest], rejected: set[Test], rate: float, seed: int) -> float:
     """Return the level of a weight of 1 at which what is left keeps the rate."""
     tests = _tests(groups, rejected)
     weights = [weight for _, of_group in tests for weight in of_group.values()]
@@ -165,21 +183,21 @@ def _tests(groups: list[Held], rejected: set[Test]) -> list[tuple[Held, dict[str
     return tests
 
 
-def _compare(group: Held, seed: int) -> list[Comparison]:
+def _compare(group: Held, seed: int) -> list[MetricTest]:
     values = {name: metric.value for name, metric in group.metrics.items() if metric.value is not None}
     beyond = {name: limit for name, limit in group.limits.items() if limit.is_left(name, values[name])}
     found = p_values(group.window, group.before, beyond, seed)
     if "FT" in beyond:
         found["FT"] = 0.0  # has no interval, so somebody's limit is taken at its word
     return [
-        Comparison(
+        MetricTest(
             group.test_of(name), group.facet, group.metrics[name], values[name], limit, found.get(name, 1.0)
         )
         for name, limit in group.limits.items()
     ]
 
 
-def _once(comparisons: Iterable[Comparison]) -> list[Comparison]:
+def _once(comparisons: Iterable[MetricTest]) -> list[MetricTest]:
     """Return the comparisons with GE, in which groups play no part, for the first group only."""
     kept, has_entropy = [], False
     for comparison in comparisons:
@@ -191,13 +209,13 @@ def _once(comparisons: Iterable[Comparison]) -> list[Comparison]:
     return kept
 
 
-def _violation_text(comparison: Comparison) -> str:
+def _violation_text(comparison: MetricTest) -> str:
     sentence = explain(comparison.facet, comparison.metric)
     tail = requirement_text(comparison.value, comparison.limit.requirement)
     return f"{sentence} {tail}" if sentence else tail
 
 
-def _finding(comparison: Comparison, violated: bool) -> Finding:
+def _finding(comparison: MetricTest, violated: bool) -> Finding:
     metric, requirement = comparison.metric, comparison.limit.requirement
     interval = ""
     if metric.confidence_interval is not None:

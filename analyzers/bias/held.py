@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from analyzers.bias.check_sagemaker import pairs
+from analyzers.bias.check_sagemaker import pairs, undecided_comparison, why_no_value
 from analyzers.bias.comparison import Limit, decided_strata, limit_of, rows_lacking, tables_of
 from analyzers.bias.explain import group_text
 from analyzers.bias.metrics import WITHOUT_LABELS
 from analyzers.bias.pairing import paired_statistics
 from analyzers.bias.resampling import DISTANCES, Tables
+from contract.analyzer import Comparison
 from contract.documents.bias import BiasConstraints, BiasStatistics, FacetStatistics, MetricValue
 
 # Strata that lack an outcome are left out; with more of the rows in them, too little is left.
 _MOST_LEFT_OUT = 0.1
 # Facets of many values have many small groups.
 _MOST_NOTES = 10
+_NO_INTERVAL = "FT has no interval, so it needs an allowed range or threshold of yours"
 
 
 @dataclass
@@ -42,11 +44,11 @@ class Held:
 
 def hold(
     statistics: BiasStatistics, constraints: BiasConstraints, baseline: BiasStatistics | None
-) -> tuple[list[Held], list[str]]:
-    """Return every group with what can be decided of it, and notes on what cannot."""
+) -> tuple[list[Held], list[str], list[Comparison]]:
+    """Return every group with what can be decided; what cannot, as notes and as comparisons."""
     groups: dict[int, Held] = {}
     undefined: dict[str, list[str]] = {}
-    notes = []
+    notes, undecided = [], []
     for _, facet, metric, constraint in pairs(statistics, constraints):
         group = groups.get(id(facet))
         if group is None:
@@ -54,11 +56,17 @@ def hold(
         before = None if group.known is None else group.known.metric(metric.name)
         limit = limit_of(constraint, before)
         if not statistics.has_labels and metric.name not in WITHOUT_LABELS:
+            undecided.append(undecided_comparison(facet, metric.name, "no row has a label", lost=True))
             continue
         if metric.value is None and limit is None and constraint.value is None:
             continue  # as at the baseline
         if metric.value is None or limit is None:
             undefined.setdefault(group_text(facet), []).append(metric.name)
+            lost = metric.value is None
+            reason = f"the baseline has no finite value of {metric.name}"
+            if lost:
+                reason = why_no_value(facet, metric)
+            undecided.append(undecided_comparison(facet, metric.name, reason, lost))
             continue
         group.metrics[metric.name] = metric
         group.limits[metric.name] = limit
@@ -70,11 +78,20 @@ def hold(
     ]
     if any("FT" in group.limits and not group.limits["FT"].decided for group in groups.values()):
         notes.append("FT has no interval, so it is only held to an allowed range or threshold that you set.")
-    left_out = [note for group in groups.values() for note in _leave_out(group)]
+    left_out = []
+    for group in groups.values():
+        asked = list(group.limits)
+        left_out += (said := _leave_out(group))
+        reason = said[0].rstrip(".") if len(said) == 1 else "groups have too few rows"
+        undecided += [
+            undecided_comparison(group.facet, name, _NO_INTERVAL if name == "FT" else reason)
+            for name in asked
+            if name not in group.limits
+        ]
     notes += left_out[:_MOST_NOTES]
     if len(left_out) > _MOST_NOTES:
         notes.append(f"The same is true of {len(left_out) - _MOST_NOTES:,} more cases.")
-    return list(groups.values()), notes
+    return list(groups.values()), notes, undecided
 
 
 def _group(facet: FacetStatistics, baseline: BiasStatistics | None) -> Held:

@@ -39,8 +39,13 @@ def check(
     """
     constraints = constraints_to_check(baseline, rules, suggest)
     if constraints is None:
-        absent = "baseline_constraints" if rules == "sagemaker" else "baseline"
-        return Decision(Violations(), notes=(f"There is no {absent}, so nothing was checked.",))
-    if rules == "sagemaker":
+        reason = f"there is no {'baseline_constraints' if rules == 'sagemaker' else 'baseline'}"
+    elif not constraints.features:
+        reason = f"{constraints.where} has no feature"
+    elif not any(constraints.config(feature).evaluate_constraints for feature in constraints.features):
+        reason = "evaluate_constraints is Disabled"
+    elif rules == "sagemaker":
         return check_sagemaker(statistics, constraints, baseline.statistics)
-    return check_sound(statistics, constraints, baseline.statistics, error_share)
+    else:
+        return check_sound(statistics, constraints, baseline.statistics, error_share)
+    return Decision(Violations(), notes=(f"Nothing was checked, as {reason}.",), reason=reason)

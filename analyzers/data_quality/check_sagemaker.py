@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from analyzers.data_quality.cells import FRACTIONAL, INTEGRAL, category_counts, class_counts
-from analyzers.data_quality.columns import FeaturePair, compare_column_counts, pair_features
+from analyzers.data_quality.columns import FeaturePair, compare_column_counts, comparisons, pair_features
 from analyzers.data_quality.distance import (
     category_shift,
     collapsed_distance,
@@ -70,7 +70,12 @@ def check_sagemaker(
         for finding in findings
         if finding.violated
     ]
-    return Decision(Violations(violations), tuple(findings), _unmatched(statistics, constraints))
+    return Decision(
+        Violations(violations),
+        tuple(findings),
+        _unmatched(statistics, constraints),
+        comparisons(statistics, constraints, baseline, violations, findings),
+    )
 
 
 def _present(

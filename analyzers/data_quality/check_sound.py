@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from analyzers.data_quality.columns import FeaturePair, compare_columns, pair_features
+from analyzers.data_quality.columns import FeaturePair, compare_columns, comparisons, pair_features
 from analyzers.data_quality.drift import Drift, compares_drift, measure_drift
 from analyzers.data_quality.limits import (
     check_categories,
@@ -55,7 +55,8 @@ def check_sound(
         When the constraints' configuration is unusable.
     """
     if not statistics.item_count:
-        return Decision(Violations(), notes=("The window has no rows, so nothing was checked.",))
+        reason = "the window has no rows"
+        return Decision(Violations(), notes=(f"Nothing was checked, as {reason}.",), reason=reason)
     columns = compare_columns(statistics, constraints) if constraints.config().evaluate_constraints else []
     pairs = [
         pair for pair in pair_features(statistics, constraints, baseline) if pair.config.evaluate_constraints
@@ -73,8 +74,18 @@ def check_sound(
     violations += [
         Violation(CheckType.BASELINE_DRIFT, drift.text, drift.name) for drift in drifts if drift.violated
     ]
+    measured = {drift.name for drift in drifts}
     return Decision(
-        Violations(violations), findings, notes(statistics, constraints, baseline, pairs, budget.drift)
+        Violations(violations),
+        findings,
+        notes(statistics, constraints, baseline, pairs, budget.drift),
+        comparisons(
+            statistics,
+            constraints,
+            baseline,
+            violations,
+            [finding for finding in findings if finding.subject in measured],
+        ),
     )
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+from analyzers.data_quality.cells import category_counts
 from analyzers.wording import listing
+from contract.analyzer import Comparison, Finding, State
 from contract.documents.constraints import Constraints, FeatureConstraints, MonitoringConfig
 from contract.documents.statistics import FeatureStatistics, Statistics
 from contract.documents.violations import CheckType, Violation
@@ -69,6 +72,83 @@ def pair_features(
         for feature, column in zip(expected, current, strict=True)
         if column is not None
     ]
+
+
+def comparisons(
+    statistics: Statistics,
+    constraints: Constraints,
+    baseline: Statistics | None,
+    violations: Iterable[Violation],
+    drifts: Iterable[Finding],
+) -> tuple[Comparison, ...]:
+    """Return every comparison that the constraints ask for, with how it ended.
+
+    Parameters
+    ----------
+    statistics, constraints, baseline
+        The documents compared.
+    violations
+        What was found.
+    drifts
+        Drift that was measured, by feature.
+    """
+    violated = {(one.feature_name, one.constraint_check_type): one for one in violations}
+    measured = {drift.subject: drift for drift in drifts}
+    pairs = {pair.name: pair for pair in pair_features(statistics, constraints, baseline)}
+    found = []
+    for feature in constraints.features:
+        config = constraints.config(feature)
+        if not config.evaluate_constraints:
+            continue
+        pair = pairs.get(feature.name)
+        asked = {
+            CheckType.DATA_TYPE: feature.inferred_type in _TYPED,
+            CheckType.COMPLETENESS: feature.completeness is not None,
+            CheckType.CATEGORICAL_VALUES: feature.domains is not None,
+            CheckType.BASELINE_DRIFT: config.perform_comparison,
+        }
+        for check in (check for check, is_asked in asked.items() if is_asked):
+            drift = measured.get(feature.name) if check is CheckType.BASELINE_DRIFT else None
+            violation = violated.get((feature.name, check))
+            reason, lost = _obstacle(pair, check, drift)
+            state = State.VIOLATED if violation else State.UNDECIDED if reason else State.HOLDS
+            found.append(
+                Comparison(
+                    feature.name,
+                    check,
+                    state,
+                    violation.description if violation else drift.text if drift else "",
+                    reason=reason if state is State.UNDECIDED else "",
+                    lost=lost and state is State.UNDECIDED,
+                    effect=drift.distance if drift else None,
+                    limit=drift.limit if drift else None,
+                    noise=drift.noise if drift else None,
+                    rows=pair.current.num_present if pair else None,
+                    baseline_rows=pair.baseline.num_present if pair and pair.baseline else None,
+                )
+            )
+    return tuple(found)
+
+
+def _obstacle(pair: FeaturePair | None, check: CheckType, drift: Finding | None) -> tuple[str, bool]:
+    """Return why a check cannot be decided, and whether only the window is to blame; empty where it can."""
+    if pair is None:
+        return "the window lacks columns", True
+    if check is CheckType.COMPLETENESS or drift is not None:
+        return "", False
+    known = pair.baseline
+    if check is CheckType.BASELINE_DRIFT and known is None:
+        return "the baseline has no statistics of some features", False
+    if not pair.current.num_present:
+        return "some columns hold no value in the window", known is None or known.num_present > 0
+    if check is not CheckType.BASELINE_DRIFT:
+        return "", False
+    numerical = known.numerical if known else None
+    kept = known is not None and bool((numerical and numerical.sketch) or category_counts(known))
+    return "some features keep no distribution, having too many distinct values or another type", kept
+
+
+_TYPED = ("Integral", "Fractional", "String")
 
 
 def counts_text(statistics: Statistics, constraints: Constraints) -> str:

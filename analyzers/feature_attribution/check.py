@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
-from analyzers.feature_attribution.check_sagemaker import check_sagemaker, document
+from analyzers.feature_attribution.check_sagemaker import CHECK_TYPE, check_sagemaker, document
 from analyzers.feature_attribution.check_sound import Limits, check_sound
 from analyzers.feature_attribution.pairing import counterparts, pair_labels, unpaired
 from analyzers.rules import Rules
 from analyzers.wording import number
-from contract.analyzer import Decision
+from contract.analyzer import Comparison, Decision, State
 from contract.documents.attribution import (
     AttributionBaseline,
     AttributionConstraints,
@@ -50,8 +51,9 @@ def check(
     """
     before = baseline.constraints or baseline.statistics
     if before is None or not statistics.labels:
+        reason = "no row was explained" if before is not None else "there is no baseline"
         return Decision(
-            document([]), notes=(*statistics.notes, "No row was explained, so nothing was checked.")
+            document([]), notes=(*statistics.notes, f"Nothing was checked, as {reason}."), reason=reason
         )
     _require_comparable(before, statistics)
     pairs = list(pair_labels(before, statistics))
@@ -63,7 +65,13 @@ def check(
         *_other_reference(before, statistics),
         *decision.notes,
     )
-    return Decision(decision.violations, decision.findings, notes)
+    alone = len(before.labels) == len(statistics.labels) == 1
+    lost = [
+        Comparison(label, CHECK_TYPE, State.UNDECIDED, reason="the window lacks labels", lost=True)
+        for label in before.labels
+        if label not in statistics.labels and not alone
+    ]
+    return replace(decision, notes=notes, comparisons=(*decision.comparisons, *lost))
 
 
 def _require_comparable(

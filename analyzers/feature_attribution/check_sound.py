@@ -15,7 +15,13 @@ from statistics import NormalDist
 
 import numpy as np
 
-from analyzers.feature_attribution.check_sagemaker import METRIC, document, order_violation
+from analyzers.feature_attribution.check_sagemaker import (
+    CHECK_TYPE,
+    METRIC,
+    document,
+    no_order,
+    order_violation,
+)
 from analyzers.feature_attribution.drift import (
     Attributions,
     Size,
@@ -29,7 +35,7 @@ from analyzers.feature_attribution.drift import (
 )
 from analyzers.feature_attribution.pairing import Pair
 from analyzers.wording import number, percent
-from contract.analyzer import Decision, Finding
+from contract.analyzer import Comparison, Decision, Finding, State
 from contract.documents.violations import Violation
 
 # Probability that a window without any change raises a violation.
@@ -68,6 +74,7 @@ def check_sound(pairs: Sequence[Pair], limits: Limits, *, seed: int) -> Decision
     violations: list[Violation] = []
     findings: list[Finding] = []
     notes: list[str] = []
+    comparisons: list[Comparison] = []
     for place, pair in enumerate(pairs):
         if not pair.baseline.errors.any():
             notes.append(
@@ -83,19 +90,23 @@ def check_sound(pairs: Sequence[Pair], limits: Limits, *, seed: int) -> Decision
                     violations.append(outcome)
                 case Finding():
                     findings.append(outcome)
+                case Comparison():
+                    comparisons.append(outcome)
                 case str():
                     notes.append(outcome)
     findings.sort(key=lambda finding: (not finding.violated, -(finding.distance or 0.0)))
-    return Decision(document(violations), tuple(findings), tuple(dict.fromkeys(notes)))
+    notes = list(dict.fromkeys(notes))
+    return Decision(document(violations), tuple(findings), tuple(notes), tuple(comparisons))
 
 
 def _order(
     pair: Pair, limits: Limits, alpha: float, generator: np.random.Generator
-) -> Iterator[Violation | Finding | str]:
+) -> Iterator[Violation | Finding | Comparison | str]:
     threshold = _first(limits.drift, pair.before.drift_threshold, DRIFT_THRESHOLD)
     score = ndcg(pair.baseline.values, pair.live.values)
     if math.isnan(score):
         yield f"The baseline attributes nothing to any feature for {pair.label}, so nothing is checked."
+        yield no_order(pair)
         return
     widths = half_widths(pair.baseline, pair.live, alpha)
     granted = ndcg_beyond_noise(pair.baseline.values, pair.live.values, widths)
@@ -104,6 +115,18 @@ def _order(
     known = number(error) if math.isfinite(error) else "unknown"
     text = f"NDCG {score:.4f} (standard error {known}, {granted:.4f} with chance granted)"
     yield Finding(pair.label, text, distance=1.0 - granted, violated=violated)
+    yield Comparison(
+        pair.label,
+        CHECK_TYPE,
+        State.VIOLATED if violated else State.HOLDS,
+        text,
+        value=score,
+        expected=threshold,
+        effect=1.0 - granted,
+        limit=1.0 - threshold,
+        rows=pair.live.rows,
+        baseline_rows=pair.baseline.rows,
+    )
     if violated:
         because = (
             f"{_moved(pair)}; the standard error is {known}, and without rank changes that chance "
@@ -134,7 +157,7 @@ def _ranks(values: np.ndarray) -> np.ndarray:
     return ranks
 
 
-def _sizes(pair: Pair, limits: Limits, alpha: float) -> Iterator[Violation | Finding | str]:
+def _sizes(pair: Pair, limits: Limits, alpha: float) -> Iterator[Violation | Finding | Comparison | str]:
     factor = _first(limits.magnitude, pair.before.magnitude_threshold, MAGNITUDE_THRESHOLD)
     if factor == 0.0:
         return
@@ -143,21 +166,29 @@ def _sizes(pair: Pair, limits: Limits, alpha: float) -> Iterator[Violation | Fin
     baseline, live = in_common(pair.baseline, pair.live, 1.0)
     total = size_change(_total(baseline), _total(live), quantile)
     if total is None:
+        reason = "there is no attribution whose size could be compared"
+        yield Comparison(f"{pair.label} total", MAGNITUDE_CHECK, State.UNDECIDED, reason=reason)
         return
     violated = _is_beyond(total, factor)
     yield Finding(
         f"{pair.label} total", _ratio_text(total), abs(math.log(max(total.nearest, 1e-9))), violated
     )
+    yield _size_comparison(f"{pair.label} total", total, factor, violated, pair)
     if violated:
         text = f"The attribution of all features together {_ratio_text(total)}{_allowed(total, factor)}."
         yield Violation(MAGNITUDE_CHECK, text, metric_name=METRIC, extra={"label": pair.label})
     for place in watched:
         change = size_change(_size(baseline, place), _size(live, place), quantile)
-        if change is None or not _is_beyond(change, factor):
+        if change is None:
             continue
-        if violated and not _is_beyond(_relative(change, total), factor):
-            continue  # it moved as all features did, which has been said
         name = pair.features[place]
+        # What moved as all features did has been said of them together.
+        is_new = _is_beyond(change, factor) and not (
+            violated and not _is_beyond(_relative(change, total), factor)
+        )
+        yield _size_comparison(name, change, factor, is_new, pair)
+        if not is_new:
+            continue
         shares = (
             pair.baseline.values[place] / pair.baseline.total if pair.baseline.total else 0.0,
             pair.live.values[place] / pair.live.total if pair.live.total else 0.0,
@@ -170,6 +201,21 @@ def _sizes(pair: Pair, limits: Limits, alpha: float) -> Iterator[Violation | Fin
         yield Violation(
             MAGNITUDE_CHECK, text, feature_name=name, metric_name=METRIC, extra={"label": pair.label}
         )
+
+
+def _size_comparison(
+    subject: str, change: SizeChange, factor: float, violated: bool, pair: Pair
+) -> Comparison:
+    return Comparison(
+        subject,
+        MAGNITUDE_CHECK,
+        State.VIOLATED if violated else State.HOLDS,
+        f"The attribution {_ratio_text(change)}.",
+        effect=abs(math.log(max(change.nearest, 1e-9))),
+        limit=math.log(factor) if factor > 0.0 else None,
+        rows=pair.live.rows,
+        baseline_rows=pair.baseline.rows,
+    )
 
 
 def _total(side: Attributions) -> Size:

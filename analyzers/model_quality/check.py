@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from analyzers.model_quality.check_sagemaker import check_sagemaker
@@ -9,7 +10,7 @@ from analyzers.model_quality.check_sound import check_sound
 from analyzers.model_quality.suggest import suggest
 from analyzers.rules import Rules, constraints_to_check
 from analyzers.wording import number
-from contract.analyzer import Decision
+from contract.analyzer import Comparison, Decision, State
 from contract.documents.model_quality import ModelQualityBaseline, ModelQualityStatistics
 from contract.documents.violations import Violations
 from contract.errors import DocumentError
@@ -48,13 +49,20 @@ def check(
     """
     _require_same_type(statistics, baseline)
     notes = [*statistics.notes, *_estimated(statistics)]
-    if not statistics.item_count:
-        return Decision(
-            Violations(), notes=(*notes, "No row has both label and prediction, so nothing was checked.")
-        )
     constraints = constraints_to_check(baseline, rules, suggest)
-    if constraints is None:
-        return Decision(Violations(), notes=(*notes, "There are no constraints, so nothing was checked."))
+    if constraints is None or not constraints.metrics:
+        reason = "there are no constraints"
+        return Decision(Violations(), notes=(*notes, f"Nothing was checked, as {reason}."), reason=reason)
+    if not statistics.item_count:
+        reason = _why_no_rows(statistics)
+        return Decision(
+            Violations(),
+            notes=(*notes, f"Nothing was checked, as {reason}."),
+            comparisons=tuple(
+                Comparison(name, constraint.operator, State.UNDECIDED, reason=reason, lost=True)
+                for name, constraint in constraints.metrics.items()
+            ),
+        )
     if rules == "sagemaker":
         decision = check_sagemaker(statistics, constraints)
     else:
@@ -62,7 +70,14 @@ def check(
         decision = check_sound(
             statistics, constraints, before, positive=positive, error_share=error_share, seed=seed
         )
-    return Decision(decision.violations, decision.findings, (*notes, *decision.notes))
+    return replace(decision, notes=(*notes, *decision.notes))
+
+
+def _why_no_rows(statistics: ModelQualityStatistics) -> str:
+    if not statistics.unpredicted_count:
+        return "no row has a label" if statistics.unlabelled_count else "no row has a label and a prediction"
+    finite = "finite " if statistics.problem_type == "Regression" else ""
+    return f"no row with a label has a {finite}prediction"
 
 
 def _require_same_type(statistics: ModelQualityStatistics, baseline: ModelQualityBaseline) -> None:

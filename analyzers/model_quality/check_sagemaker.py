@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from analyzers.scala_order import SMALL_MAP, category_order
-from contract.analyzer import Decision, Finding
+from contract.analyzer import Comparison, Decision, Finding, State
 from contract.documents.json_layout import java_double
 from contract.documents.model_quality import (
     LESS,
@@ -30,17 +30,40 @@ def check_sagemaker(statistics: ModelQualityStatistics, constraints: ModelQualit
 
     A metric that is undefined in the window raises no violation.
     """
-    violations, findings = [], []
+    violations, findings, comparisons = [], [], []
     for name, reported in _in_order(constraints):
         metric, constraint = statistics.metrics.get(name), constraints.metrics[name]
         if metric is None or metric.value is None:
+            comparisons.append(undefined(name, constraint))
             continue
         text = describe_comparison(reported, metric, constraint)
         violated = is_beyond(metric.value, constraint)
         if violated:
             violations.append(Violation(constraint.operator, text, metric_name=reported))
-        findings.append(Finding(name, text, shortfall(metric.value, constraint), violated))
-    return Decision(Violations(violations), tuple(findings))
+        worse = shortfall(metric.value, constraint)
+        findings.append(
+            Finding(name, text, worse, violated, value=metric.value, expected=constraint.threshold)
+        )
+        comparisons.append(
+            Comparison(
+                name,
+                constraint.operator,
+                State.VIOLATED if violated else State.HOLDS,
+                text,
+                value=metric.value,
+                expected=constraint.threshold,
+                effect=worse,
+                limit=0.0,
+                rows=statistics.item_count,
+            )
+        )
+    return Decision(Violations(violations), tuple(findings), comparisons=tuple(comparisons))
+
+
+def undefined(name: str, constraint: MetricConstraint) -> Comparison:
+    """Return the comparison of a metric that the window does not define: no positives, say."""
+    reason = "the window does not define some metrics"
+    return Comparison(name, constraint.operator, State.UNDECIDED, reason=reason, lost=True)
 
 
 def _in_order(constraints: ModelQualityConstraints) -> list[tuple[str, str]]:

@@ -34,7 +34,7 @@ class Side:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class MetricTest:
     """One metric against its threshold.
 
     Parameters
@@ -73,7 +73,7 @@ class Comparison:
 
 def compare(
     name: str, constraint: MetricConstraint, window: Side, baseline: Side | None
-) -> Comparison | None:
+) -> MetricTest | None:
     """Return the comparison of a metric, None when the window does not define it or its spread.
 
     Parameters
@@ -102,10 +102,10 @@ def compare(
         p_value = _normal_p_value(name, metric.value, constraint, error, baseline_error)
     relevant = RELEVANT_RATIO if is_loss(name) or name == "r2" else RELEVANT_POINTS
     if is_loss(name) or name in ("auc", "r2"):
-        return Comparison(name, metric, constraint, p_value, error, baseline_error, relevant)
+        return MetricTest(name, metric, constraint, p_value, error, baseline_error, relevant)
     # Shares are compared on the scale of log odds, but the change worth telling is one of points.
     slope = _slope(metric.value)
-    return Comparison(name, metric, constraint, p_value, error, baseline_error, relevant * slope)
+    return MetricTest(name, metric, constraint, p_value, error, baseline_error, relevant * slope)
 
 
 def is_loss(name: str) -> bool:

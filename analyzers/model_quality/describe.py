@@ -59,6 +59,7 @@ def describe(summary: ModelQualitySummary, task: Task, *, rules: Rules, seed: in
     statistics = ModelQualityStatistics(problem_type=task.problem_type, item_count=0, metrics={})
     describe_type(statistics, summary, task, rules == "sound", generator)
     statistics.unlabelled_count = summary.unlabelled
+    statistics.unpredicted_count = summary.not_predicted
     statistics.evaluation_time = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
     statistics.notes = [*_row_notes(summary), *statistics.notes]
     statistics.evidence = Evidence(summary.unlabelled_scores, summary.column_names, _problem(summary, task))

@@ -36,7 +36,7 @@ from contract.datasets.payloads import Row
 from contract.datasets.pieces import OfPieces, Piece, divide
 from contract.datasets.request import DatasetRequest
 from contract.datasets.storage import SourceFile, compression, open_random, reading
-from contract.datasets.window import Window, folder_overlaps
+from contract.datasets.window import Window, in_window_by_folder
 from contract.errors import DatasetError
 
 _LAYOUT_RECORDS = 500
@@ -284,7 +284,7 @@ def in_window(record: dict[str, Any], path: str, window: Window | None) -> bool:
         return True
     metadata = record.get("eventMetadata")
     instant = parse_instant(metadata.get("inferenceTime") if isinstance(metadata, dict) else None)
-    return folder_overlaps(path, window) if instant is None else window.contains(instant)
+    return in_window_by_folder(path, window, "records") if instant is None else window.contains(instant)
 
 
 def parse_instant(text: Any) -> datetime | None:
@@ -317,11 +317,12 @@ def times_in_window(times: pa.StringArray, window: Window, block: LineBlock) -> 
     codes = encoded.indices.fill_null(len(instants)).to_numpy(zero_copy_only=False)
     verdict: npt.NDArray[np.int8] = verdicts[codes]
     if (verdict == 0).any():
-        by_folder = [folder_overlaps(segment.path, window) for segment in block.segments]
         lines = [segment.data.count(b"\n") for segment in block.segments]
-        verdict = np.where(verdict == 0, np.repeat(by_folder, lines), verdict)
-    inside: npt.NDArray[np.bool_] = verdict > 0
-    return inside
+        origins = np.repeat(np.arange(len(lines)), lines)
+        for place in np.unique(origins[verdict == 0]):
+            inside = in_window_by_folder(block.segments[place].path, window, "records")
+            verdict[(verdict == 0) & (origins == place)] = 1 if inside else -1
+    return np.asarray(verdict > 0)
 
 
 def _labelled(

@@ -16,7 +16,7 @@ from contract.datasets.format import Kind
 from contract.datasets.pieces import SMALL
 from contract.datasets.request import DatasetRequest, NotSplittable, Plan, Split
 from contract.datasets.storage import SourceFile
-from contract.datasets.window import folder_overlaps
+from contract.datasets.window import folder_overlaps, in_window_by_folder
 from contract.errors import ConfigurationError
 from contract.wording import several
 
@@ -51,9 +51,11 @@ def plan_dataset(request: DatasetRequest, *, whole_files: bool = False) -> Plan:
         When the source does not exist or a file's beginning cannot be read.
     """
     files = storage.list_files(request.source)
-    # Captures are filtered record by record, by the time each one carries, so files nearby count too.
-    slack = CAPTURE_SLACK if request.format.kind in CAPTURES else timedelta(0)
-    files = [file for file in files if folder_overlaps(file.path, request.window, slack)]
+    if request.window is not None and request.format.kind not in CAPTURES:
+        files = [file for file in files if in_window_by_folder(file.path, request.window)]
+    else:
+        # Captures are filtered record by record, by the time each one carries, so files nearby count too.
+        files = [file for file in files if folder_overlaps(file.path, request.window, CAPTURE_SLACK)]
     total = sum(file.size for file in files)
     if not files:
         return Plan((), 0, small=True)

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from contract.errors import ConfigurationError
+from contract.errors import ConfigurationError, DatasetError
 
 _DURATION = re.compile(
     r"(?P<sign>[+-]?)P(?:(?P<weeks>\d+)W|(?:(?P<days>\d+)D)?"
@@ -162,6 +162,22 @@ def folder_overlaps(path: str, window: Window | None, slack: timedelta = timedel
     if window is None or hour is None:
         return True
     return hour < window.end + slack and hour + timedelta(hours=1) > window.start - slack
+
+
+def in_window_by_folder(path: str, window: Window, what: str = "rows") -> bool:
+    """Return whether what a file holds belongs to the window, where only the file's hour folder can say.
+
+    Raises
+    ------
+    DatasetError
+        When the file lies in no such folder: all of it would count, whatever its time.
+    """
+    if folder_hour(path) is None:
+        raise DatasetError(
+            f"start_time, end_time or window is set, but the {what} of {path} have no time; "
+            "put the file into a folder yyyy/mm/dd/hh, or leave the window out to read all of it."
+        )
+    return folder_overlaps(path, window)
 
 
 def _complete(

@@ -82,6 +82,8 @@ class ModelQualityStatistics:
         UTC, ``2023-03-30T21:08:34.729Z``.
     unlabelled_count
         Rows without a label.
+    unpredicted_count
+        Rows with a label and without a usable prediction.
     estimated
         What was estimated for rows without a label, as JSON.
     calibration
@@ -99,6 +101,7 @@ class ModelQualityStatistics:
     curves: dict[str, dict[str, list[float]]] = field(default_factory=dict)
     evaluation_time: str | None = None
     unlabelled_count: int = 0
+    unpredicted_count: int = 0
     estimated: dict[str, Any] | None = None
     calibration: ScoreCalibration | None = None
     notes: list[str] = field(default_factory=list)
@@ -159,6 +162,7 @@ def read_statistics(value: dict[str, Any], where: str) -> ModelQualityStatistics
         metrics={},
         evaluation_time=dataset.get("evaluation_time", str, None) if dataset else None,
         unlabelled_count=dataset.get("unlabelled_count", int, 0) if dataset else 0,
+        unpredicted_count=dataset.get("unpredicted_count", int, 0) if dataset else 0,
         estimated=estimated,
         calibration=None if calibration is None else _read_calibration(calibration),
         notes=[str(note) for note in fields.get("notes", list, [])],
@@ -272,6 +276,8 @@ def statistics_to_json(document: ModelQualityStatistics, with_extensions: bool =
         dataset["evaluation_time"] = document.evaluation_time
     if with_extensions and document.unlabelled_count:
         dataset["unlabelled_count"] = document.unlabelled_count
+    if with_extensions and document.unpredicted_count:
+        dataset["unpredicted_count"] = document.unpredicted_count
     members: dict[str, Any] = {
         "version": 0.0,
         "dataset": dataset,

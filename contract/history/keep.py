@@ -143,6 +143,7 @@ def _run_of(settings: Settings, report: RunReport, ended: Ended) -> Run:
     violations = None
     if report.violations is not None:
         violations = tuple(_shortened(violation) for violation in report.violations)
+    why = shorten(ended.decision.why_undecided, MOST_DESCRIPTION) if ended.decision else ""
     labelled, unlabelled = _labels(ended.statistics)
     return Run(
         run=_name(report.finished, report.monitor),
@@ -164,6 +165,9 @@ def _run_of(settings: Settings, report: RunReport, ended: Ended) -> Run:
         unlabelled=unlabelled,
         notes=len(ended.notes),
         violations=violations,
+        decided=report.decided,
+        undecided=report.undecided,
+        why_undecided=why or None,
         metrics=_metrics(report, ended.statistics),
         findings=tuple(
             RunFinding(finding.subject, finding.distance, finding.violated)

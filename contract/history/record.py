@@ -11,8 +11,9 @@ from contract.documents.fields import Fields
 from contract.documents.violations import Violation, Violations, read_violations, violations_to_json
 from contract.errors import DocumentError
 
-# 1: metrics were an object of values by name. 2: a list, as bias has one name for many groups.
-SCHEMA = 2
+# 1: metrics were an object of values by name. 2: a list, as bias has one name for many groups. 3: with how
+# many comparisons were decided.
+SCHEMA = 3
 # Descriptions may list hundreds of values; the run's own files have them whole.
 MOST_DESCRIPTION = 400
 
@@ -85,6 +86,10 @@ class Run:
         How many things it noted.
     violations
         None where nothing was compared.
+    decided, undecided
+        How many comparisons have an answer and how many have none; None in records before schema 3.
+    why_undecided
+        Why not, in a few words.
     metrics
         What was published, with intervals.
     findings
@@ -118,6 +123,9 @@ class Run:
     unlabelled: int | None = None
     notes: int = 0
     violations: tuple[Violation, ...] | None = None
+    decided: int | None = None
+    undecided: int | None = None
+    why_undecided: str | None = None
     metrics: tuple[RunMetric, ...] = ()
     findings: tuple[RunFinding, ...] = ()
     compared: Compared = field(default_factory=Compared)
@@ -142,7 +150,7 @@ class Run:
     @property
     def has_failed(self) -> bool:
         """Return whether the run ended without a result."""
-        return self.exit_code not in (0, 3, 4)
+        return self.exit_code not in (0, 3, 4, 5)
 
 
 def run_to_json(run: Run) -> dict[str, Any]:
@@ -171,6 +179,9 @@ def run_to_json(run: Run) -> dict[str, Any]:
         "unlabelled": run.unlabelled,
         "notes": run.notes,
         "violations": violations,
+        "decided": run.decided,
+        "undecided": run.undecided,
+        "why_undecided": run.why_undecided,
         "metrics": [_metric_to_json(metric) for metric in run.metrics],
         "findings": [_finding_to_json(finding) for finding in run.findings],
         "baseline": {key: member for key, member in vars(run.compared).items() if member is not None},
@@ -243,6 +254,9 @@ def read_run(value: dict[str, Any], where: str) -> Run:
         unlabelled=fields.get("unlabelled", int, None),
         notes=fields.count("notes", 0),
         violations=violations,
+        decided=fields.get("decided", int, None),
+        undecided=fields.get("undecided", int, None),
+        why_undecided=fields.get("why_undecided", str, None),
         metrics=tuple(_read_metric(member) for member in fields.children("metrics", [])),
         findings=tuple(_read_finding(member) for member in fields.children("findings", [])),
         compared=Compared() if baseline is None else _read_compared(baseline),
@@ -314,4 +328,4 @@ def _metrics_as_list(value: dict[str, Any]) -> dict[str, Any]:
 
 
 # How a record of one schema becomes one of the next.
-_UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _metrics_as_list}
+_UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _metrics_as_list, 2: dict}

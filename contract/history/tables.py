@@ -66,8 +66,11 @@ def result_text(run: Run) -> str:
         return f"failed ({run.exit_code})"
     if run.violations is None:
         return "not checked"
-    count = len(run.violations)
-    return several(count, "violation") if count else "ok"
+    if run.violations:
+        return several(len(run.violations), "violation")
+    if run.decided == 0:
+        return "not decided"
+    return f"ok, {run.undecided} not decided" if run.undecided else "ok"
 
 
 def _minute(instant: datetime) -> str:
@@ -77,6 +80,8 @@ def _minute(instant: datetime) -> str:
 def _subjects(run: Run) -> str:
     if run.has_failed:
         return run.message[:60]
+    if not run.violations and run.decided == 0 and run.why_undecided:
+        return run.why_undecided[:60]
     names = list(dict.fromkeys(one.feature_name or one.metric_name or "" for one in run.violations or ()))
     more = f" and {len(names) - _MOST_SUBJECTS} more" if len(names) > _MOST_SUBJECTS else ""
     return (", ".join(names[:_MOST_SUBJECTS]) + more) or "-"
@@ -100,6 +105,9 @@ def run_rows(runs: Sequence[Run]) -> Rows:
             "message": run.message,
             "notes": run.notes,
             "violations": None if run.violations is None else len(run.violations),
+            "decided": run.decided,
+            "undecided": run.undecided,
+            "why_undecided": run.why_undecided,
             "baseline_constraints": run.compared.constraints,
             "baseline_statistics": run.compared.statistics,
             "dataset_source": run.dataset_source,

@@ -117,7 +117,7 @@ def _group_section(
         if chart := _chart(f"{title}, {_group_text(key)}", bounded, now, then):
             charts.append(chart)
         rows = [
-            _row(name, metric, then.get(name), (*key, name) in violated, source, now, then)
+            _row(key, name, metric, then.get(name), (*key, name) in violated, source, now, then)
             for name, metric in now.items()
         ]
         tables.append(
@@ -132,6 +132,7 @@ def _group_section(
 
 
 def _row(
+    key: Key,
     name: str,
     metric: Mapping[str, Any],
     before: Mapping[str, Any] | None,
@@ -141,25 +142,19 @@ def _row(
     then: Mapping[str, Mapping[str, Any]],
 ) -> Row:
     found, was = _estimate(metric), _estimate(before)
-    verdict = Cell("not compared")
-    if violated:
-        verdict = Cell("violates", state="violated")
-    elif source.decision is not None and found is not None and was is not None:
-        verdict = Cell("holds", state="fine")
-    description = str(metric.get("description", ""))
+    meaning = str(metric.get("description", "")).removesuffix(f"({name})").strip()
+    if found is None and metric.get("error"):
+        # In a column of numbers, a sentence would push the columns behind it off the page.
+        meaning = f"{meaning}: {metric['error']}"
     cells = [
         Cell(name),
-        Cell(short(description.removesuffix(f"({name})").strip())),
+        Cell(short(meaning, 240)),
         Cell(number(was[0] if was else None), was[0] if was else None),
-        _value_cell(found, str(metric.get("error") or "–")),
+        Cell(number(found[0] if found else None), found[0] if found else None),
         Cell(f"{number(found[1])} to {number(found[2])}" if found and found[1] is not None else "–"),
-        verdict,
+        source.verdict(f"{name} of {key[0]} {key[1]}"),
     ]
     return Row(cells, _chart(name, [name], now, then), violated)
-
-
-def _value_cell(found: list[float | None] | None, otherwise: str) -> Cell:
-    return Cell(number(found[0]), found[0]) if found else Cell(short(otherwise))
 
 
 def _chart(

@@ -115,7 +115,6 @@ def _row(
     kind = (now or then or {}).get("inferred_type", "")
     if now and then and then.get("inferred_type") != kind:
         kind = f"{then.get('inferred_type')} → {kind}"
-    state = Cell("violates", state="violated") if violated else Cell("holds", state="fine")
     cells = [
         Cell(short(name)),
         Cell(kind),
@@ -124,7 +123,7 @@ def _row(
         Cell(percent(after["missing"]), after["missing"]),
         Cell(number(before["mean"]), before["mean"]),
         Cell(number(after["mean"]), after["mean"]),
-        state if source.decision else Cell("not compared"),
+        source.verdict(name),
     ]
     return Row(cells, charts.of(name), violated)
 

@@ -23,7 +23,7 @@ from contract.report.model_side import (
     title_of,
     value_cell,
 )
-from contract.report.segments import segment_text, violation_counts
+from contract.report.segments import decided_segments, segment_text, violation_counts, violations_cell
 from contract.report.view import Body, Cell, Chart, Row, Section, Source, Table
 from contract.report.words import count, percent, short
 
@@ -69,18 +69,13 @@ def _metric_section(
     rows = []
     for name in ordered(dict.fromkeys(names)):
         before, after, limit = then.estimate(name), now.estimate(name), limits.get(name)
-        verdict = Cell("not constrained")
-        if name in violated:
-            verdict = Cell("violates", state="violated")
-        elif limit and source.decision:
-            verdict = Cell("holds", state="fine")
         cells = [
             Cell(title_of(name)),
             value_cell(name, before),
             value_cell(name, after),
             Cell(interval_text(name, after)),
             Cell(f"{limit[1]} {text_of(name, limit[0])}" if limit else "–"),
-            verdict,
+            source.verdict(name),
         ]
         rows.append(Row(cells, metric_chart([name], now, then, limits), name in violated))
     table = Table(
@@ -225,7 +220,7 @@ def _segment_chart(name: str, now: Segments, then: Segments) -> Chart | None:
 
 def _segment_table(names: list[str], now: Segments, then: Segments, source: Source) -> Table:
     found = violation_counts(source)
-    nothing = Side({})
+    nothing, decided = Side({}), decided_segments(source)
     rows = []
     for text, (side, amount) in now.items():
         before = then[text][0] if text in then else nothing
@@ -233,7 +228,7 @@ def _segment_table(names: list[str], now: Segments, then: Segments, source: Sour
         for name in names:
             cells += [value_cell(name, before.estimate(name)), value_cell(name, side.estimate(name))]
         violations = found.get(text, 0)
-        cells.append(Cell(count(violations) if source.decision else "–", violations))
+        cells.append(violations_cell(violations, text in decided))
         rows.append(Row(cells, violated=violations > 0))
     columns = ["segment", "rows"]
     for name in names:

@@ -16,8 +16,9 @@ import markupsafe
 import orjson
 
 import contract
-from contract.report.view import Body, Chart, Source
-from contract.report.words import count, several, short
+from contract.report.segments import values_text
+from contract.report.view import Body, Cell, Chart, Row, Section, Source, Table
+from contract.report.words import count, sentence, several, short
 
 if TYPE_CHECKING:
     from contract.settings import Settings
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 NAME = "report.html"
 MOST_CARDS = 40
 MOST_NAMED = 3
+MOST_UNDECIDED = 500
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _TITLES = {
@@ -74,6 +76,7 @@ def render(settings: Settings, program: str, rows: int, source: Source, notes: t
         from contract.report.trends import add_trends
 
         add_trends(said, settings, program, rows, source)
+    said.sections += _undecided_section(source)
     charts: list[Chart] = []
     places: dict[int, int] = {}
 
@@ -148,12 +151,33 @@ def _verdict(rows: int, source: Source) -> tuple[str, str]:
     decision = source.decision
     if decision is None:
         return "plain", "Nothing was compared: this run describes the data"
-    if not rows:
-        return "plain", "No rows in the window, so nothing was checked"
+    asked, undecided = len(decision.comparisons), len(decision.undecided)
+    counts = f"{count(asked - undecided)} of {several(asked, 'comparison')} decided, {count(undecided)} not"
     found = len(decision.violations.violations)
     if found:
-        return "violated", f"{several(found, 'violation')} of the baseline's constraints"
-    return "fine", "No violations: as expected from the baseline"
+        text = f"{several(found, 'violation')} of the baseline's constraints"
+        return "violated", f"{text}; {counts}" if undecided else text
+    if not rows:
+        return "plain", "No rows in the window, so nothing was decided"
+    if decision.is_empty:
+        return "plain", f"Nothing could be decided: {decision.why_undecided or 'nothing was asked for'}"
+    return "fine", f"No violations: {counts if undecided else 'as expected from the baseline'}"
+
+
+def _undecided_section(source: Source) -> list[Section]:
+    """Return the section on what was asked for and has no answer; none where everything has one."""
+    undecided = source.decision.undecided if source.decision else ()
+    if not undecided:
+        return []
+    rows = [
+        Row([Cell(short(name)), Cell(one.check), Cell(short(sentence(one.reason), 300))])
+        for one in undecided[:MOST_UNDECIDED]
+        for name in [f"{one.subject} in {values_text(one.segment)}" if one.segment else one.subject]
+    ]
+    more = len(undecided) - len(rows)
+    caption = "One row per comparison" + (f", and {count(more)} more." if more else ".")
+    table = Table(caption, ["what", "check", "why"], rows, searchable=len(rows) > 10)
+    return [Section("Not decided", "What was asked for and has no answer.", tables=[table])]
 
 
 def _facts(settings: Settings, rows: int, source: Source) -> list[tuple[str, str]]:

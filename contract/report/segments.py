@@ -33,6 +33,19 @@ def violation_counts(source: Source) -> dict[str, int]:
     return found
 
 
+def decided_segments(source: Source) -> set[str]:
+    """Return the segments of which anything was decided."""
+    comparisons = source.decision.comparisons if source.decision else ()
+    return {values_text(one.segment) for one in comparisons if one.segment and one.is_decided}
+
+
+def violations_cell(violations: int, is_decided: bool) -> Cell:
+    """Return how many violations a segment has; that nothing was decided of it is not none."""
+    if violations or is_decided:
+        return Cell(count(violations), violations)
+    return Cell("not decided")
+
+
 def segment_section(source: Source) -> list[Section]:
     """Return the section that lists the segments with their rows and violations; none without segments."""
     segments = source.statistics.get("segments") or ()
@@ -43,6 +56,7 @@ def segment_section(source: Source) -> list[Section]:
         values_text(entry["segment"]): entry["item_count"]
         for entry in source.baseline_statistics.get("segments") or ()
     }
+    decided = decided_segments(source)
     rows = []
     for entry in segments:
         text = values_text(entry["segment"])
@@ -51,7 +65,7 @@ def segment_section(source: Source) -> list[Section]:
             Cell(text),
             Cell(count(before[text]) if text in before else "–", before.get(text)),
             Cell(count(entry["item_count"]), entry["item_count"]),
-            Cell(count(violations) if source.decision else "–", violations),
+            violations_cell(violations, text in decided),
         ]
         rows.append(Row(cells, violated=violations > 0))
     table = Table(

@@ -53,8 +53,8 @@ def add_trends(said: Body, settings: Settings, program: str, rows: int, source: 
 
 
 def _latest_of_each_window(runs: Sequence[Run]) -> list[Run]:
-    """Return the runs that compared something; of a window that ran again, the last."""
-    compared = [run for run in runs if run.violations is not None]
+    """Return the runs that decided something; of a window that ran again, the last."""
+    compared = [run for run in runs if run.violations is not None and run.decided != 0]
     return list({run.at: run for run in compared}.values())
 
 
@@ -100,18 +100,23 @@ def _section(runs: Sequence[Run], at: datetime, rows: int, source: Source) -> Se
         key=lambda finding: (not finding.violated, -(finding.distance or 0.0)),
     )
     for subject in subjects[:MOST_SUBJECTS]:
-        past = [_past(run, subject.subject) for run in runs]
-        now = (_name(at), subject.distance, subject.violated)
-        chart = _trend(f"How far {short(subject.subject, 80)} moved", [*past, now])
-        chart["limit"] = subject.limit
+        shows_value = subject.value is not None
+        past = [_past(run, subject.subject, shows_value) for run in runs]
+        now = (_name(at), subject.value if shows_value else subject.distance, subject.violated)
+        name = short(subject.subject, 80)
+        chart = _trend(name if shows_value else f"How far {name} moved", [*past, now])
+        chart["limit"] = subject.expected if shows_value else subject.limit
         charts.append(chart)
     text = f"This run, and {several(len(runs), 'run')} before it; red dots are violations."
     return Section("Trends", text, charts=charts)
 
 
-def _past(run: Run, subject: str) -> tuple[str, float | None, bool]:
+def _past(run: Run, subject: str, shows_value: bool) -> tuple[str, float | None, bool]:
     finding = next((finding for finding in run.findings if finding.subject == subject), None)
-    return _name(run.at), finding.distance if finding else None, bool(finding and finding.violated)
+    shown = finding.distance if finding else None
+    if shows_value:
+        shown = next((metric.value for metric in run.metrics if metric.name == subject), None)
+    return _name(run.at), shown, bool(finding and finding.violated)
 
 
 def _trend(title: str, points: Sequence[tuple[str, Any, bool]], *, zero: bool = False) -> Chart:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from contract.analyzer import Decision, Finding
+from contract.analyzer import Decision, Finding, State
 from contract.documents.violations import Violation
 
 Chart = dict[str, Any]
@@ -36,6 +36,24 @@ class Source:
     def violations(self) -> Sequence[Violation]:
         """Return the violations, none when nothing was compared."""
         return self.decision.violations.violations if self.decision else ()
+
+    def verdict(self, subject: str) -> Cell:
+        """Return what was decided of a feature or metric of all rows."""
+        if self.decision is None:
+            return Cell("not compared")
+        states = [
+            one.state for one in self.decision.comparisons if not one.segment and subject == one.subject
+        ]
+        if any(
+            violation.subject == subject and "segment" not in violation.extra for violation in self.violations
+        ):
+            return Cell("violates", state="violated")
+        if not states:
+            return Cell("not constrained")
+        undecided = states.count(State.UNDECIDED)
+        if undecided == len(states):
+            return Cell("not decided")
+        return Cell(f"holds, {undecided} not decided" if undecided else "holds", state="fine")
 
     def findings(self) -> dict[str, Finding]:
         """Return what the check measured, by subject."""

@@ -63,6 +63,6 @@ def _template(jobs: Jobs, at: int) -> dict[str, Any]:
     return {
         "name": step.name,
         # Input at fault (2) and violations found (3) stay what they are, however often one tries.
-        "retryStrategy": {"limit": 2, "expression": "!(lastRetry.exitCode in ['2', '3'])"},
+        "retryStrategy": {"limit": 2, "expression": "!(lastRetry.exitCode in ['2', '3', '5'])"},
         "container": written,
     }

@@ -58,6 +58,8 @@ def event_data(report: RunReport, most_bytes: int) -> dict[str, Any]:
         "output_path": report.output_path,
         "report": f"{report.output_path.rstrip('/')}/constraint_violations.json",
         "rows": report.rows,
+        "comparisons_decided": report.decided,
+        "comparisons_undecided": report.undecided,
         "violation_count": len(violations),
         "violations_left_out": len(violations),
         "violations": [],

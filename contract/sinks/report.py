@@ -27,6 +27,8 @@ class RunReport:
         ``data-quality``, ``model-quality``, ``bias`` or ``feature-attribution``.
     violations
         None when nothing was compared.
+    decided, undecided
+        How many comparisons have an answer and how many have none; None when nothing was compared.
     seconds
         How long the run took until its files were written.
     digest
@@ -47,6 +49,8 @@ class RunReport:
     metrics: tuple[Metric, ...]
     violations: tuple[Violation, ...] | None
     digest: str
+    decided: int | None = None
+    undecided: int | None = None
 
 
 def report_of(
@@ -83,6 +87,8 @@ def report_of(
         metrics=tuple(metrics),
         violations=tuple(decision.violations.violations) if decision else None,
         digest=digest_of(settings, program, documents),
+        decided=len(decision.comparisons) - len(decision.undecided) if decision else None,
+        undecided=len(decision.undecided) if decision else None,
     )
 
 

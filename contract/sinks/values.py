@@ -17,6 +17,8 @@ from contract.sinks.report import RunReport
 HELP: dict[str, str] = {
     "model_monitor_violations": "Violations the last completed run found.",
     "model_monitor_violations_by_check": "Violations the last completed run found, by kind of check.",
+    "model_monitor_comparisons_decided": "Comparisons of the last completed run that have an answer.",
+    "model_monitor_comparisons_undecided": "Comparisons of the last completed run that have no answer.",
     "model_monitor_rows": "Rows the last completed run read.",
     "model_monitor_duration_seconds": "Seconds the last completed run took until its files were written.",
     "model_monitor_last_success_timestamp_seconds": "When the last run completed, in seconds since 1970.",
@@ -68,6 +70,9 @@ def _run_values(report: RunReport) -> Iterator[Value]:
         checks = Counter(violation.constraint_check_type for violation in report.violations)
         for check in sorted(checks):
             yield Value("model_monitor_violations_by_check", {"check": check}, float(checks[check]))
+    if report.decided is not None and report.undecided is not None:
+        yield Value("model_monitor_comparisons_decided", {}, float(report.decided))
+        yield Value("model_monitor_comparisons_undecided", {}, float(report.undecided))
     yield Value("model_monitor_rows", {}, float(report.rows))
     yield Value("model_monitor_duration_seconds", {}, report.seconds)
     yield Value("model_monitor_last_success_timestamp_seconds", {}, report.finished.timestamp())

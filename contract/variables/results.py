@@ -12,6 +12,13 @@ VARIABLES: tuple[Variable, ...] = (
         monitors=ANALYSES,
     ),
     Variable(
+        "fail_on_undecided",
+        "Exit with code 5 when something that was asked for could not be decided. Enabled by default where "
+        "fail_on_violations or register_new_baseline is set.",
+        kind="switch",
+        monitors=ANALYSES,
+    ),
+    Variable(
         "skip_check",
         "Compute and write everything, but compare with no baseline: there are no violations then.",
         kind="switch",

@@ -319,7 +319,9 @@ def test_window_goes_by_inference_time(tmp_path):
         None,
     ]
     records = [record(str(number), "0", time=time) for number, time in enumerate(times)]
-    assert _read(tmp_path, records, window=HOUR)["_c0"] == [1, 2, 3, 5, 6]
+    with pytest.raises(DatasetError, match=r"window is set, but the records of .*a\.jsonl have no time; put"):
+        _read(tmp_path, records, window=HOUR)
+    assert _read(tmp_path, records[:5], window=HOUR)["_c0"] == [1, 2, 3]
 
 
 def test_lists_inside_a_window(tmp_path):

@@ -144,8 +144,8 @@ def test_a_window_without_data_renews_nothing(tmp_path: Path, registered: Path) 
         baseline_statistics=registered,
         register_new_baseline=registered,
     )
-    assert result.exit_code == 0
-    assert "stays as it was, because there was nothing to check" in result.message
+    assert result.exit_code == 5
+    assert "stays as it was, because nothing could be decided" in result.message
     assert content_of(registered) == before
 
 

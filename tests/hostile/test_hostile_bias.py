@@ -252,7 +252,7 @@ def test_a_window_without_rows_is_a_completed_job(tmp_path: Path) -> None:
     output = tmp_path / "window"
     result = bias(tmp_path, "sex,age,y,p\n", baseline_constraints=baseline.output, output_path=output)
     assert result.exit_code == 0, result.message
-    assert "nothing was checked" in result.message
+    assert "nothing could be decided, because there are no rows" in result.message
 
 
 @pytest.mark.parametrize("text", ['{"version":"1.0"}', '{"features":[]}', "[]", "{"])

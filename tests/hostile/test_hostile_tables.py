@@ -77,8 +77,7 @@ def test_a_header_without_rows_in_a_window_is_a_completed_job(tmp_path: Path) ->
     result, source = run(tmp_path, "now.csv", b"a,b\n", **baseline_of(baseline))
     assert result.exit_code == 0
     assert result.message == (
-        "Completed: Job completed successfully with no violations. "
-        f"No rows in {source}, so nothing was checked."
+        f"Completed: Job completed, but nothing could be decided, because there are no rows in {source}."
     )
 
 

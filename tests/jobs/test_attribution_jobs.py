@@ -221,7 +221,7 @@ def test_a_window_without_data_is_a_completed_job(tmp_path: Path, baseline: Resu
     config = {"headers": [*FEATURES], "methods": {"shap": {"baseline": [BASELINE]}}, "predictor": {}}
     result = run(tmp_path, tmp_path / "captures", config, endpoint, **baseline_of(baseline))
     assert result.exit_code == 0, result.message
-    assert "nothing was checked" in result.message
+    assert "nothing could be decided, because there are no rows" in result.message
     assert result.violations == []
 
 

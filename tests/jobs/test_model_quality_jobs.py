@@ -164,7 +164,7 @@ def test_no_labels_at_all(tmp_path: Path, baseline: Result) -> None:
     result = run_captures(tmp_path, captures, tmp_path / "labels", **baseline_of(baseline))
     assert result.exit_code == 0, result.message
     assert result.violations == []
-    assert "no violations" in result.message
+    assert "nothing could be decided, because no row has a label" in result.message
 
 
 def test_labels_of_another_hour_count(tmp_path: Path) -> None:
@@ -182,7 +182,7 @@ def test_both_sides_empty(tmp_path: Path, baseline: Result) -> None:
         (tmp_path / name).mkdir()
     result = run_captures(tmp_path, tmp_path / "captures", tmp_path / "labels", **baseline_of(baseline))
     assert result.exit_code == 0, result.message
-    assert "nothing was checked" in result.message
+    assert "nothing could be decided, because there are no rows" in result.message
 
 
 def rewrite(source: Path, *, probability: Any = None, label: Any = None, prediction: Any = None) -> Path:

@@ -125,7 +125,7 @@ def test_nothing_is_started_for_a_window_without_data(tmp_path: Path, account: A
             baseline_constraints=baseline / "analysis.json",
         )
     assert result.exit_code == 0, result.message
-    assert "No rows" in result.message
+    assert "no rows" in result.message
 
 
 @pytest.mark.parametrize("monitor", ["bias", "feature-attribution"])

@@ -82,7 +82,7 @@ def test_pods_are_nobody_s_and_end_for_good_where_trying_again_is_vain(overlay: 
             is_cron = document["kind"] == "CronJob"
             job = document["spec"]["jobTemplate"]["spec"] if is_cron else document["spec"]
             (rule,) = job["podFailurePolicy"]["rules"]
-            assert rule["onExitCodes"] == {"operator": "In", "values": [2, 3]}
+            assert rule["onExitCodes"] == {"operator": "In", "values": [2, 3, 5]}
             assert job.get("suspend", False) == (document["kind"] == "Job")
 
 
