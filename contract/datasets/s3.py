@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import functools
 import os
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -50,9 +51,13 @@ def key(path: str) -> str:
     Raises
     ------
     OSError
-        When it has an empty part, which Arrow and servers understand differently.
+        When it has keys, or an empty part, which Arrow and servers understand differently.
     """
     found = path[len(SCHEME) :].rstrip("/")
+    if re.match("(?!arn:)[^/]*:.*@|[^/]*@", found):
+        raise OSError(
+            errno.EINVAL, "keys do not belong there; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY instead"
+        )
     if "//" in found:
         raise OSError(errno.EINVAL, "two slashes stand next to each other; take one out")
     return found

@@ -21,6 +21,7 @@ from typing import Any
 import pyarrow as pa
 
 from contract.errors import ModelError
+from contract.masking import mask
 from contract.models.answers import AnswerError
 from contract.models.channel import Channel, ChannelError, Reply
 from contract.models.policy import Policy
@@ -302,5 +303,6 @@ _ADVICE = {
 
 def quoted(body: bytes) -> str:
     """Return the beginning of an answer in quotes."""
-    text = " ".join(body[: 4 * _QUOTED].decode("utf-8", errors="replace").split())
+    # Masked before it is cut: it may repeat what was sent, and half a secret is not found.
+    text = mask(" ".join(body[:10_000].decode("utf-8", errors="replace").split()))
     return repr(text[:_QUOTED] + ("…" if len(text) > _QUOTED else "")) if text else "with no content"

@@ -5,8 +5,10 @@ Retrying and the size of requests are decided in `contract.models.asking`; a cha
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import email.utils
+import functools
 import http.client
 import queue
 import ssl
@@ -15,9 +17,10 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from contract.errors import ConfigurationError
+from contract.masking import mask
 
 USER_AGENT = "model-monitor"
 _MOST_ANSWER_BYTES = 1 << 30
@@ -72,7 +75,7 @@ class HttpChannel:
     Parameters
     ----------
     url
-        ``http://`` or ``https://``.
+        ``http://`` or ``https://``; ``user:password@`` is sent as the header it means.
     headers
         Of every request.
     timeout
@@ -89,8 +92,8 @@ class HttpChannel:
 
     @property
     def where(self) -> str:
-        """Return the URL."""
-        return self.url
+        """Return the URL without its secrets."""
+        return mask(self.url)
 
     def send(self, body: bytes) -> Reply:
         """Send one request, see `Channel.send`."""
@@ -119,6 +122,14 @@ class HttpChannel:
         """Close the connections that are kept, and those under way as soon as they have their answers."""
         self._closed.set()
         self._close_idle()
+
+    @functools.cached_property
+    def _credentials(self) -> dict[str, str]:
+        parts = urlsplit(self.url)
+        if parts.username is None:
+            return {}
+        pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
+        return {"Authorization": f"Basic {base64.b64encode(pair).decode()}"}
 
     def _close_idle(self) -> None:
         while True:
@@ -153,7 +164,7 @@ class HttpChannel:
         try:
             # A server that refuses the body may have answered, and stopped reading.
             with contextlib.suppress(BrokenPipeError):
-                connection.request(method, target, body, dict(self.headers))
+                connection.request(method, target, body, {**self._credentials, **self.headers})
             response = connection.getresponse()
             content = response.read(_MOST_ANSWER_BYTES)
             if response.length:  # bytes announced that never came
@@ -195,7 +206,8 @@ def require_url(url: str) -> SplitResult:
         usable = False
     if not usable or any(character.isspace() or ord(character) < 33 for character in url):
         raise ConfigurationError(
-            f"model {url!r} is not a usable address; write it as http://host:port/invocations."
+            f"model {url!r} is not a usable address; write it as http://host:port/invocations, and what is "
+            "special in a user or password with %: / as %2F, @ as %40."
         )
     return parts
 

@@ -18,6 +18,7 @@ import orjson
 import contract
 from contract.datasets import storage
 from contract.errors import OutputError
+from contract.masking import mask
 from contract.report.view import Body, Chart, Source
 from contract.report.words import count, several, short
 
@@ -197,6 +198,6 @@ def _item_count(statistics: Mapping[str, Any]) -> int | None:
 def _footer(settings: Settings, program: str) -> str:
     made = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     return (
-        f"Made {made} by {program} {contract.__version__} from {short(settings.dataset_source, 300)}. "
+        f"Made {made} by {program} {contract.__version__} from {short(mask(settings.dataset_source), 300)}. "
         "The files beside this page hold every number in full."
     )
