@@ -234,7 +234,11 @@ class _Call:
         if isinstance(failure, ChannelError):
             # A server may close the connection on a body it finds too large, and a model may need too long.
             is_slow = failure.kind == "slow" and self._failing_seconds() < self.asker.policy.patience
-            if is_slow or (failure.kind == "broken" and attempt > 1 and size > _SUSPICIOUS_BYTES):
+            if (
+                is_slow
+                or failure.kind == "large"
+                or (failure.kind == "broken" and attempt > 1 and size > _SUSPICIOUS_BYTES)
+            ):
                 self.asker.shrink(len(piece))
                 return True
             return False
@@ -250,7 +254,11 @@ class _Call:
 
     def _wait_or_raise(self, failure: Reply | ChannelError, piece: Piece, attempt: int) -> None:
         policy = self.asker.policy
-        is_passing = isinstance(failure, ChannelError) or failure.status in _BUSY | _FAILED
+        is_passing = (
+            failure.kind != "large"
+            if isinstance(failure, ChannelError)
+            else failure.status in _BUSY | _FAILED
+        )
         asked = failure.retry_after if isinstance(failure, Reply) else None
         pause = policy.pause(attempt) if asked is None else asked
         is_over = self._failing_seconds() + pause > policy.patience
