@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, TextIO
 
 from contract.errors import MonitorError
+from contract.masking import mask
 
 Found = Literal["ok", "FAIL", "skip"]
 
@@ -85,7 +86,7 @@ def print_checklist(lines: Iterable[Line], stream: TextIO) -> int:
     """Write the lines as they come, and return the exit code: 0, or 2 when anything failed."""
     exit_code = 0
     for line in lines:
-        stream.write(f"{line.found:<6}{' '.join(line.text.split())}\n")
+        stream.write(f"{line.found:<6}{mask(' '.join(line.text.split()))}\n")
         stream.flush()
         if line.found == "FAIL":
             exit_code = INPUT_AT_FAULT

@@ -18,6 +18,7 @@ from contract.checklist import Line, print_checklist
 from contract.cluster.role import find_role
 from contract.endings import all_undone
 from contract.errors import MonitorError
+from contract.masking import mask
 from contract.outcome import write_message
 from contract.process import leave_out_pandas, limit_threads
 from contract.settings import Settings, build_parser, message_file, read_settings
@@ -108,6 +109,8 @@ def run_program(command: Command, arguments: Sequence[str] | None = None) -> int
             if "--validate" not in arguments:
                 raise
             return print_checklist(_unreadable(error), sys.stdout)
+        if own_process and any(mask(argument) != argument for argument in arguments):
+            _hide_flags(settings)
         _start_log(settings.log_level)
         if settings.validate_only:
             return print_checklist(command.validate(settings), sys.stdout)
@@ -132,6 +135,13 @@ def run_program(command: Command, arguments: Sequence[str] | None = None) -> int
         _log.error("%s%s", traceback.format_exc(), message)
     write_message(message_path, message)
     return exit_code
+
+
+def _hide_flags(settings: Settings) -> NoReturn:
+    """Start again without flags: everybody on the machine can read those, and they hold a secret."""
+    flags = ["--validate"] if settings.validate_only else []
+    before = sys.orig_argv[: len(sys.orig_argv) - len(sys.argv) + 1]
+    os.execve(sys.executable, [*before, *flags], {**os.environ, **settings.given})  # noqa: S606 - ourselves
 
 
 def _leave(stop: _Stopped | KeyboardInterrupt, message_path: str) -> NoReturn:
@@ -203,13 +213,18 @@ def _arrange_process(settings: Settings) -> None:
         leave_out_pandas()
 
 
+class _Masked(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return mask(super().format(record))
+
+
 def _start_log(level: str) -> None:
-    logging.basicConfig(
-        level=level,
-        format="%(asctime)s - %(name)s - %(levelname)s - %(message)s",
-        stream=sys.stderr,
-        force=True,
-    )
+    logging.basicConfig(level=level, stream=sys.stderr, force=True)
+    form = _Masked("%(asctime)s - %(name)s - %(levelname)s - %(message)s")
+    logging.getLogger().handlers[0].setFormatter(form)
+    for library in ("botocore", "boto3", "urllib3", "s3transfer"):
+        # Their details are headers, signatures and answers that hold keys.
+        logging.getLogger(library).setLevel(logging.INFO)
 
 
 def _stop(signal_number: int, frame: FrameType | None) -> NoReturn:

@@ -17,6 +17,8 @@ shows (at most 1 KB), so it must stand alone.
 
 from __future__ import annotations
 
+from contract.masking import mask
+
 
 class MonitorError(Exception):
     """A job that cannot complete.
@@ -32,9 +34,9 @@ class MonitorError(Exception):
     exit_code = 1
 
     def __init__(self, message: str, *, details: str | None = None) -> None:
-        super().__init__(message)
-        self.message = message
-        self.details = details
+        self.message = mask(message)
+        self.details = None if details is None else mask(details)
+        super().__init__(self.message)
 
     def __reduce__(self) -> tuple[object, ...]:
         # Exceptions cross process and machine boundaries; keep `details` when pickled.

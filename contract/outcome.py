@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+from contract.masking import mask
 from contract.variables import DEFAULT_MESSAGE_FILE
 
 EXIT_COMPLETED = 0
@@ -44,8 +45,8 @@ def completed_message(violations: int, notes: tuple[str, ...] = (), *, undecided
 
 
 def shorten(text: str, limit: int = MESSAGE_BYTES) -> str:
-    """Return `text` cut to `limit` bytes of UTF-8, on a character boundary, on one line."""
-    text = " ".join(text.split())
+    """Return `text` cut to `limit` bytes of UTF-8, on a character boundary, on one line, without secrets."""
+    text = mask(" ".join(text.split()))
     data = text.encode("utf-8", errors="replace")
     if len(data) <= limit:
         return data.decode()

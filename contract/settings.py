@@ -17,10 +17,12 @@ from contract import setting_values
 from contract.datasets.format import DatasetFormat, parse_dataset_format
 from contract.datasets.window import Window, fill_in_start, read_instant, resolve_window
 from contract.errors import ConfigurationError
-from contract.sinks.addresses import SinkAddress, mask, parse_sinks
+from contract.masking import learn, mask
+from contract.sinks.addresses import SinkAddress, parse_sinks
 from contract.variables import DEFAULT_MESSAGE_FILE, VARIABLE_BY_NAME, VARIABLES, Variable
 
 Rules = Literal["sound", "sagemaker"]
+_SECRET = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 
 
 @dataclass(frozen=True)
@@ -177,6 +179,8 @@ def read_settings(
     mistakes += _unknown_arguments(unknown, parser.prog)
     mistakes += _near_misses(environment)
     given = _collect(vars(flags), environment, parser.prog)
+    endpoints = (text for name, text in environment.items() if name.startswith("AWS_ENDPOINT_URL"))
+    learn((*given.values(), *endpoints), (environment.get(name, "") for name in _SECRET))
     _require_text(given)
     values = {
         variable.name: _value(variable, given.get(variable.name), parser.prog, mistakes)

@@ -16,7 +16,7 @@ from contract.datasets.causes import nearby
 from contract.errors import ConfigurationError, InputError, ModelError
 from contract.models.channel import require_url
 from contract.settings import Settings
-from contract.sinks.addresses import SinkAddress, mask
+from contract.sinks.addresses import SinkAddress
 
 _LONGEST_WAIT = 5.0
 _PORTS = {"http": 80, "https": 443}
@@ -70,11 +70,11 @@ def _find_model(model: str) -> str:
     """
     if model.startswith(tuple(f"{scheme}://" for scheme in _PORTS)):
         require_url(model)
-        _connect(model, f"model is {mask(model)}", _LONGEST_WAIT, ModelError)
+        _connect(model, f"model is {model}", _LONGEST_WAIT, ModelError)
         return f"the model's server {urlsplit(model).netloc.rpartition('@')[2]} can be reached"
     if "://" not in model and not Path(model).is_file():
         raise ModelError(f"model {model} is no file{nearby(model)}; give the path of the model's file.")
-    return f"the model is at {mask(model)}"
+    return f"the model is at {model}"
 
 
 def _connect(url: str, what: str, wait: float, error: type[InputError]) -> None:

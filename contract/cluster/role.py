@@ -108,7 +108,7 @@ def _indexed(settings: Settings, environment: Mapping[str, str], address: str, s
 
 def _require_port(variable: str, address: str) -> None:
     host, _, port = address.rpartition("://")[2].rpartition(":")
-    if not host or not port.isdecimal() or not 0 < int(port) < 65_536:
+    if not host or "@" in host or not port.isdecimal() or not 0 < int(port) < 65_536:
         raise ConfigurationError(
             f"{variable} is {address!r}; use host and port, such as scheduler.example:{PORT}."
         )

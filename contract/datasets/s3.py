@@ -13,6 +13,7 @@ import functools
 import importlib.util
 import io
 import os
+import re
 import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -75,9 +76,13 @@ def key(path: str) -> str:
     Raises
     ------
     OSError
-        When it has an empty part, which Arrow and servers understand differently.
+        When it has keys, or an empty part, which Arrow and servers understand differently.
     """
     found = path[len(SCHEME) :].rstrip("/")
+    if re.match("(?!arn:)[^/]*:.*@|[^/]*@", found):
+        raise OSError(
+            errno.EINVAL, "keys do not belong there; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY instead"
+        )
     if "//" in found:
         raise OSError(errno.EINVAL, "two slashes stand next to each other; take one out")
     return found

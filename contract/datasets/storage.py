@@ -27,6 +27,9 @@ from contract.datasets.leftovers import alone_in, remove_abandoned, unfinished
 from contract.errors import DatasetError, DocumentError, InputError, OutputError
 from contract.wording import several
 
+# Of a document, script or model, which is held in memory.
+MOST_DECOMPRESSED = 64 << 20
+
 _DATED_FOLDER = re.compile(r"/\d{4}/\d{2}(/\d{2})*/?$")
 _MAGIC = ((b"\x1f\x8b", "gzip", ""), (b"BZh", "bz2", ".bz2"), (b"\x28\xb5\x2f\xfd", "zstd", ".zst"))
 
@@ -140,10 +143,16 @@ def read_bytes(path: str, error: type[InputError] = DatasetError) -> bytes:
     Raises
     ------
     InputError
-        Of the class `error`, naming the path and the cause.
+        Of the class `error`, naming the path and the cause; also for a compressed file that holds more than
+        `MOST_DECOMPRESSED` bytes.
     """
     with reading(path, error=error), open_input(path, error) as stream:
-        content: bytes = stream.read()
+        is_stored = not isinstance(stream, pa.CompressedInputStream)
+        content: bytes = stream.read(None if is_stored else MOST_DECOMPRESSED + 1)
+    if not is_stored and len(content) > MOST_DECOMPRESSED:
+        raise error(
+            f"{path} holds more than {MOST_DECOMPRESSED >> 20} MB when decompressed; give it uncompressed."
+        )
     return content
 
 

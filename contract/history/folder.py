@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import io
 import zlib
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -19,6 +21,8 @@ COMPACTED = "-runs-"
 
 _GZIP = b"\x1f\x8b"
 _ZSTANDARD = b"\x28\xb5\x2f\xfd"
+# What is decompressed lies in memory.
+_MOST_BYTES = 1 << 30
 
 
 def compress(content: bytes) -> bytes:
@@ -84,15 +88,21 @@ def read_if_there(path: str) -> bytes | None:
         return None
     try:
         if content.startswith(_GZIP):
-            return gzip.decompress(content)
+            return _within(gzip.GzipFile(fileobj=io.BytesIO(content)), path)
         if content.startswith(_ZSTANDARD):
-            unpacked: bytes = pa.CompressedInputStream(pa.BufferReader(content), "zstd").read()
-            return unpacked
+            return _within(pa.CompressedInputStream(pa.BufferReader(content), "zstd"), path)
         return content
     except (OSError, EOFError, zlib.error) as error:
         raise DatasetError(
             f"{path} is not whole ({error}); remove it, or put it back from a copy."
         ) from error
+
+
+def _within(stream: Any, path: str) -> bytes:
+    unpacked: bytes = stream.read(_MOST_BYTES + 1)
+    if len(unpacked) > _MOST_BYTES:
+        raise DatasetError(f"{path} holds more than {_MOST_BYTES >> 30} GB; no run writes such: remove it.")
+    return unpacked
 
 
 def is_there(path: str) -> bool:

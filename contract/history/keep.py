@@ -27,6 +27,7 @@ from contract.history.record import (
     RunMetric,
     run_to_json,
 )
+from contract.masking import mask
 from contract.outcome import shorten
 from contract.sinks.delivery import NotDeliveredError, Parcel, Undelivered, deliver
 
@@ -109,8 +110,8 @@ def keep_failure(settings: Settings, program: str, started: datetime, code: int,
         started=started,
         finished=finished,
         seconds=(finished - started).total_seconds(),
-        dataset_source=settings.dataset_source,
-        output_path=settings.output_path,
+        dataset_source=mask(settings.dataset_source),
+        output_path=mask(settings.output_path),
         exit_code=code,
         message=shorten(message),
     )

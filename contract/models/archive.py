@@ -8,7 +8,7 @@ from __future__ import annotations
 import shutil
 import tarfile
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from contract.analysis_config.members import PredictorConfig
 from contract.datasets import storage
@@ -19,6 +19,12 @@ from contract.scratch import make_scratch_folder
 
 MOST_BYTES = 8_000_000_000
 MOST_MEMBERS = 20_000
+# Names and further headers of a member; tarfile holds them in memory.
+MOST_HEADER_BYTES = 1 << 20
+_HEADERS = (
+    *(tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE),
+    *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK),
+)
 _SCRIPTS = ("code/inference.py", "inference.py")
 _NAMES = ("xgboost-model", "model_algo-1")
 _ENDINGS = (".onnx", ".json", ".ubj", ".xgb", ".bst", ".txt", ".pkl", ".pickle", ".joblib")
@@ -67,7 +73,7 @@ def unpack(path: str, folder: Path) -> None:
     try:
         with (
             storage.open_input(path, ModelError) as stream,
-            tarfile.open(fileobj=stream, mode="r|") as archive,
+            tarfile.open(fileobj=stream, mode="r|", tarinfo=_Member) as archive,
         ):
             for number, member in enumerate(archive):
                 size += max(0, member.size)
@@ -88,6 +94,18 @@ def unpack(path: str, folder: Path) -> None:
         raise ModelError(
             f"model {path} cannot be unpacked ({reason}); it must be a whole tar archive, compressed by gzip."
         ) from error
+
+
+class _Member(tarfile.TarInfo):
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        member = super().frombuf(buf, encoding, errors)
+        if member.type in _HEADERS and not 0 <= member.size <= MOST_HEADER_BYTES:
+            raise tarfile.ReadError(f"a header claims {member.size:,} bytes")
+        return member
+
+    def _proc_gnusparse_10(self, *_: Any) -> None:
+        raise tarfile.ReadError("it has holes")  # the list of which tarfile would hold in memory
 
 
 def _is_model(file: Path) -> bool:

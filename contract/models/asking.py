@@ -21,6 +21,7 @@ from typing import Any
 import pyarrow as pa
 
 from contract.errors import ModelError
+from contract.masking import mask
 from contract.models.answers import AnswerError
 from contract.models.channel import Channel, ChannelError, Reply
 from contract.models.policy import Policy
@@ -233,7 +234,11 @@ class _Call:
         if isinstance(failure, ChannelError):
             # A server may close the connection on a body it finds too large, and a model may need too long.
             is_slow = failure.kind == "slow" and self._failing_seconds() < self.asker.policy.patience
-            if is_slow or (failure.kind == "broken" and attempt > 1 and size > _SUSPICIOUS_BYTES):
+            if (
+                is_slow
+                or failure.kind == "large"
+                or (failure.kind == "broken" and attempt > 1 and size > _SUSPICIOUS_BYTES)
+            ):
                 self.asker.shrink(len(piece))
                 return True
             return False
@@ -249,7 +254,11 @@ class _Call:
 
     def _wait_or_raise(self, failure: Reply | ChannelError, piece: Piece, attempt: int) -> None:
         policy = self.asker.policy
-        is_passing = isinstance(failure, ChannelError) or failure.status in _BUSY | _FAILED
+        is_passing = (
+            failure.kind != "large"
+            if isinstance(failure, ChannelError)
+            else failure.status in _BUSY | _FAILED
+        )
         asked = failure.retry_after if isinstance(failure, Reply) else None
         pause = policy.pause(attempt) if asked is None else asked
         is_over = self._failing_seconds() + pause > policy.patience
@@ -302,5 +311,6 @@ _ADVICE = {
 
 def quoted(body: bytes) -> str:
     """Return the beginning of an answer in quotes."""
-    text = " ".join(body[: 4 * _QUOTED].decode("utf-8", errors="replace").split())
+    # Masked before it is cut: it may repeat what was sent, and half a secret is not found.
+    text = mask(" ".join(body[:10_000].decode("utf-8", errors="replace").split()))
     return repr(text[:_QUOTED] + ("…" if len(text) > _QUOTED else "")) if text else "with no content"

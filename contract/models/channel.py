@@ -5,22 +5,29 @@ Retrying and the size of requests are decided in `contract.models.asking`; a cha
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import email.utils
+import functools
 import http.client
+import io
 import queue
+import socket
 import ssl
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
-from urllib.parse import SplitResult, urlsplit
+from typing import Any, Literal, Protocol
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from contract.errors import ConfigurationError
+from contract.masking import mask
 
 USER_AGENT = "model-monitor"
-_MOST_ANSWER_BYTES = 1 << 30
+# Eight requests are under way at once, and what is answered lies in memory.
+MOST_ANSWER_BYTES = 16 << 20
+_CHUNK = 1 << 16
 _BROKEN = (ConnectionResetError, BrokenPipeError, ConnectionAbortedError, http.client.HTTPException)
 
 
@@ -28,10 +35,10 @@ class ChannelError(Exception):
     """A request that got no answer.
 
     `kind` is ``unreachable`` (not connected), ``broken`` (closed before the answer was complete) or ``slow``
-    (nothing within the time allowed).
+    (no whole answer within the time allowed) or ``large`` (an answer of more bytes than are read).
     """
 
-    def __init__(self, kind: Literal["unreachable", "broken", "slow"], text: str) -> None:
+    def __init__(self, kind: Literal["unreachable", "broken", "slow", "large"], text: str) -> None:
         super().__init__(text)
         self.kind = kind
 
@@ -72,11 +79,11 @@ class HttpChannel:
     Parameters
     ----------
     url
-        ``http://`` or ``https://``.
+        ``http://`` or ``https://``; ``user:password@`` is sent as the header it means.
     headers
         Of every request.
     timeout
-        Seconds until connected, and without any part of an answer.
+        Seconds until connected, and from then until the answer is whole.
     """
 
     url: str
@@ -89,8 +96,8 @@ class HttpChannel:
 
     @property
     def where(self) -> str:
-        """Return the URL."""
-        return self.url
+        """Return the URL without its secrets."""
+        return mask(self.url)
 
     def send(self, body: bytes) -> Reply:
         """Send one request, see `Channel.send`."""
@@ -119,6 +126,14 @@ class HttpChannel:
         """Close the connections that are kept, and those under way as soon as they have their answers."""
         self._closed.set()
         self._close_idle()
+
+    @functools.cached_property
+    def _credentials(self) -> dict[str, str]:
+        parts = urlsplit(self.url)
+        if parts.username is None:
+            return {}
+        pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
+        return {"Authorization": f"Basic {base64.b64encode(pair).decode()}"}
 
     def _close_idle(self) -> None:
         while True:
@@ -150,12 +165,14 @@ class HttpChannel:
         self, connection: http.client.HTTPConnection, method: str, target: str, body: bytes | None
     ) -> Reply:
         response: http.client.HTTPResponse | None = None
+        deadline = time.monotonic() + self.timeout
+        connection.response_class = functools.partial(_TimedResponse, deadline)  # type: ignore[assignment] # makes one
         try:
             # A server that refuses the body may have answered, and stopped reading.
             with contextlib.suppress(BrokenPipeError):
-                connection.request(method, target, body, dict(self.headers))
+                connection.request(method, target, body, {**self._credentials, **self.headers})
             response = connection.getresponse()
-            content = response.read(_MOST_ANSWER_BYTES)
+            content = read_bounded(response.read, deadline)
             if response.length:  # bytes announced that never came
                 raise http.client.IncompleteRead(content, response.length)
         except BaseException as error:
@@ -164,6 +181,8 @@ class HttpChannel:
             connection.close()
             if isinstance(error, TimeoutError):
                 raise ChannelError("slow", _reason(error, self.timeout)) from error
+            if isinstance(error, ChannelError):
+                raise
             if isinstance(error, _BROKEN):
                 raise ChannelError(
                     "broken", "it closed the connection before its answer was complete"
@@ -178,6 +197,90 @@ class HttpChannel:
             if self._closed.is_set():
                 self._close_idle()
         return Reply(response.status, content, _retry_after(response.headers.get("Retry-After")))
+
+
+class _TimedResponse(http.client.HTTPResponse):
+    """A response that must be whole at a deadline, however many small parts it comes in."""
+
+    def __init__(self, deadline: float, connection: socket.socket, method: str | None = None) -> None:
+        super().__init__(connection, method=method)
+        raw = _TimedReader(connection, self.fp.detach(), deadline)
+        self.fp = io.BufferedReader(raw)
+
+
+class _TimedReader(io.RawIOBase):
+    def __init__(self, connection: socket.socket, raw: io.RawIOBase, deadline: float) -> None:
+        self._connection, self._raw, self._deadline = connection, raw, deadline
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> Any:
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self._connection.settimeout(left)
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+def read_bounded(read: Callable[[int], bytes], deadline: float) -> bytes:
+    """Return all that `read` gives.
+
+    Raises
+    ------
+    ChannelError
+        When it is more than is read of any answer, or comes too slowly.
+    """
+    parts, size = [], 0
+    while part := read(_CHUNK):
+        parts.append(part)
+        size += len(part)
+        if size > MOST_ANSWER_BYTES:
+            raise ChannelError("large", f"its answer is larger than {MOST_ANSWER_BYTES >> 20} MB")
+        if time.monotonic() > deadline:
+            raise TimeoutError
+    return b"".join(parts)
+
+
+def bound_answers(client: Any, timeout: float) -> Any:
+    """Return a client of boto3 that reads no more of an answer than `read_bounded` does.
+
+    Streams, which are read by whoever asked, are as they were.
+    """
+
+    def send(request: Any, **_: Any) -> Any:
+        request.stream_output = True
+        response = client._endpoint.http_session.send(request)
+        response.raw = _BoundedBody(response.raw, time.monotonic() + timeout)
+        return response
+
+    client.meta.events.register("before-send", send)
+    return client
+
+
+class _BoundedBody:
+    def __init__(self, raw: Any, deadline: float) -> None:
+        self._raw, self._deadline = raw, deadline
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._raw, name)
+
+    def read(self, size: int) -> bytes:
+        part: bytes = self._raw.read1(size)  # what is there, while `read` waits for all of it
+        return part
+
+    def stream(self) -> Iterator[bytes]:
+        from botocore.exceptions import HTTPClientError
+
+        try:
+            yield read_bounded(self.read, self._deadline)
+        except (ChannelError, TimeoutError) as error:
+            self._raw.close()
+            raise HTTPClientError(error=str(error) or "no whole answer in time") from error
 
 
 def require_url(url: str) -> SplitResult:
@@ -195,7 +298,8 @@ def require_url(url: str) -> SplitResult:
         usable = False
     if not usable or any(character.isspace() or ord(character) < 33 for character in url):
         raise ConfigurationError(
-            f"model {url!r} is not a usable address; write it as http://host:port/invocations."
+            f"model {url!r} is not a usable address; write it as http://host:port/invocations, and what is "
+            "special in a user or password with %: / as %2F, @ as %40."
         )
     return parts
 

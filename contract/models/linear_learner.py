@@ -9,6 +9,7 @@ dimensions (4), the dimensions (8 each), device type and number (4 each), elemen
 from __future__ import annotations
 
 import io
+import math
 import struct
 import zipfile
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ from contract.models.local import LocalModel
 _LIST, _ARRAY = 0x112, 0xF993FAC9
 _ELEMENTS = {0: "<f4", 1: "<f8"}
 _PARAMETERS, _EXTRAS = "mx-mod-0000.params", "additional-params.json"
-_MOST_BYTES = 1 << 30
+_MOST_BYTES = 64 << 20
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ def open_linear_learner(content: bytes, where: str, predictor: PredictorConfig, 
 def _read(content: bytes) -> LinearModel:
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         if sum(member.file_size for member in archive.infolist()) > _MOST_BYTES:
-            raise ValueError("larger than 1 GB unpacked")
+            raise ValueError(f"larger than {_MOST_BYTES >> 20} MB unpacked")
         arrays = _arrays(archive.read(_PARAMETERS))
         extras = orjson.loads(archive.read(_EXTRAS))
     weights = arrays["arg:fc0_weight"].astype(np.float64)
@@ -121,11 +122,13 @@ def _arrays(content: bytes) -> dict[str, NDArray[np.floating[Any]]]:
         magic, storage, dimensions = struct.unpack_from("<IiI", content, offset)
         if magic != _ARRAY or storage != 0 or dimensions > 4:
             raise ValueError("its weights are not dense MXNet arrays")
-        shape = struct.unpack_from(f"<{dimensions}q", content, offset + 12)
+        shape = struct.unpack_from(f"<{dimensions}Q", content, offset + 12)
         offset += 12 + 8 * dimensions
         _, _, element = struct.unpack_from("<iii", content, offset)
         kind = np.dtype(_ELEMENTS[element])
-        size = int(np.prod(shape))
+        size = math.prod(shape)
+        if size * kind.itemsize > len(content):
+            raise ValueError("it claims arrays that it does not hold")
         arrays.append(np.frombuffer(content, kind, size, offset + 12).reshape(shape))
         offset += 12 + size * kind.itemsize
     (names,) = struct.unpack_from("<Q", content, offset)

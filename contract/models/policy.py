@@ -21,7 +21,7 @@ class Policy:
     concurrency
         Requests under way at once.
     timeout
-        Seconds until connected, and seconds without any part of an answer.
+        Seconds until connected, and from then until the answer is whole.
     attempts
         How often one request is sent before it is given up.
     first_pause, longest_pause

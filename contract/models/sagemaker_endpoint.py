@@ -6,14 +6,16 @@ region, where ``AWS_REGION`` does not tell.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
+import time
 from typing import Any
 
 from contract.analysis_config.members import PredictorConfig
 from contract.errors import ModelError
 from contract.models.asking import Progress
-from contract.models.channel import ChannelError, Reply
+from contract.models.channel import ChannelError, Reply, bound_answers, read_bounded
 from contract.models.endpoint import EndpointModel, make_codec
 from contract.models.libraries import require
 from contract.models.policy import Policy
@@ -48,10 +50,12 @@ class SageMakerChannel:
         client = self._connected()
         try:
             answer = client.invoke_endpoint(Body=body, **self._options)
-            return Reply(200, answer["Body"].read())
+            deadline = time.monotonic() + self._policy.timeout
+            with contextlib.closing(answer["Body"]) as stream:
+                return Reply(200, read_bounded(stream.read, deadline))
         except exceptions.ClientError as error:
             return _refusal(error.response)
-        except (exceptions.ReadTimeoutError, exceptions.ConnectTimeoutError) as error:
+        except (TimeoutError, exceptions.ReadTimeoutError, exceptions.ConnectTimeoutError) as error:
             raise ChannelError("slow", f"no answer within {self._policy.timeout:g} s") from error
         except (exceptions.ConnectionClosedError, exceptions.IncompleteReadError) as error:
             raise ChannelError("broken", "the connection closed before the answer was complete") from error
@@ -82,7 +86,8 @@ class SageMakerChannel:
                     max_pool_connections=self._policy.concurrency,
                 )
                 try:
-                    self._client = aws_session(boto3).client("sagemaker-runtime", config=config)
+                    client = aws_session(boto3).client("sagemaker-runtime", config=config)
+                    self._client = bound_answers(client, self._policy.timeout)
                 except BotoCoreError as error:
                     raise self._unusable(error) from error
             return self._client

@@ -23,6 +23,7 @@ from contract.endings import IsUrged, at_end, signals_held_back
 from contract.errors import ConfigurationError, ModelError
 from contract.models import shadow_refusals as refusals
 from contract.models.asking import Progress
+from contract.models.channel import bound_answers
 from contract.models.endpoint import EndpointModel
 from contract.models.libraries import require
 from contract.models.policy import Policy
@@ -164,7 +165,7 @@ def connect(predictor: PredictorConfig) -> Any:
     retries = {"mode": "standard", "total_max_attempts": 4}
     config = Config(retries=retries, connect_timeout=5.0, read_timeout=30.0)
     try:
-        return aws_session(boto3).client("sagemaker", config=config)
+        return bound_answers(aws_session(boto3).client("sagemaker", config=config), 60.0)
     except BotoCoreError as error:
         raise refusals.refusal(error, None, predictor) from error
 

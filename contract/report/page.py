@@ -16,6 +16,7 @@ import markupsafe
 import orjson
 
 import contract
+from contract.masking import mask
 from contract.report.segments import values_text
 from contract.report.view import Body, Cell, Chart, Row, Section, Source, Table
 from contract.report.words import count, sentence, several, short
@@ -210,6 +211,6 @@ def _item_count(statistics: Mapping[str, Any]) -> int | None:
 def _footer(settings: Settings, program: str) -> str:
     made = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     return (
-        f"Made {made} by {program} {contract.__version__} from {short(settings.dataset_source, 300)}. "
+        f"Made {made} by {program} {contract.__version__} from {short(mask(settings.dataset_source), 300)}. "
         "The files beside this page hold every number in full."
     )

@@ -9,6 +9,7 @@ from typing import Literal
 from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 from contract.errors import ConfigurationError
+from contract.masking import mask
 
 Kind = Literal["prometheus-textfile", "pushgateway", "otlp", "cloudwatch", "events", "eventbridge"]
 
@@ -27,11 +28,6 @@ WRITTEN: dict[str, dict[Kind, str]] = {
 }
 _HTTP: tuple[Kind, ...] = ("pushgateway", "otlp", "events")
 DEFAULT_NAMESPACE = "ModelMonitor"
-
-_CREDENTIALS = re.compile(r"(?<=://)[^/?#\s]*@")
-_QUERY = re.compile(r"\?[^,\s]*")
-# The path of a webhook often is its secret.
-_WEBHOOK = re.compile(r"(events\+https?://[^/?#,\s]*)[/?#][^,\s]*", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -62,12 +58,6 @@ class SinkAddress:
         return urlsplit(self.target).netloc if self.kind in _HTTP else None
 
 
-def mask(text: str) -> str:
-    """Return `text` without the credentials, queries and webhook paths of the addresses in it."""
-    text = _CREDENTIALS.sub("***@", text)
-    return _QUERY.sub("?***", _WEBHOOK.sub(r"\1/***", text)) if "://" in text else text
-
-
 def parse_sinks(variable: str, text: str | None) -> tuple[SinkAddress, ...]:
     """Return the sinks of a setting, each once.
 
@@ -92,17 +82,19 @@ def _parse(variable: str, text: str) -> SinkAddress:
     name = scheme.partition("+")[0].casefold()
     written = WRITTEN[variable]
     if name not in written:
-        raise ConfigurationError(f"{variable} holds {mask(text)!r}; {_advice(variable, name)}.")
+        # Without a scheme it may be anything, a piece of a password with a comma even.
+        shown = text if "://" in text else re.sub("[/?#].*", "/***", f"***@{text}".rpartition("@")[2])
+        raise ConfigurationError(f"{variable} holds {shown!r}; {_advice(variable, name)}.")
     kind: Kind = next(kind for kind in written if kind == name)
     if kind in _HTTP:
         return _http(variable, kind, text, scheme.partition("+")[2].casefold(), rest)
     if kind == "cloudwatch":
         return _cloudwatch(variable, text, rest)
     if not rest or "+" in scheme:
-        raise ConfigurationError(f"{variable} holds {mask(text)!r}; write it as {written[kind]}.")
+        raise ConfigurationError(f"{variable} holds {text!r}; write it as {written[kind]}.")
     if kind == "prometheus-textfile" and ("://" in rest or not rest.endswith(("/", ".prom"))):
         raise ConfigurationError(
-            f"{variable} holds {mask(text)!r}, but node exporter only reads local files that end in .prom; "
+            f"{variable} holds {text!r}, but node exporter only reads local files that end in .prom; "
             "name such a file, or a folder with / at its end."
         )
     return SinkAddress(kind, rest.replace("%2C", ","), text)
@@ -128,7 +120,7 @@ def _http(variable: str, kind: Kind, text: str, protocol: str, rest: str) -> Sin
         usable = False
     if not usable or any(character.isspace() or not 32 < ord(character) < 127 for character in text):
         raise ConfigurationError(
-            f"{variable} holds {mask(text)!r}, which is no address; write it as {WRITTEN[variable][kind]}."
+            f"{variable} holds {text!r}, which is no address; write it as {WRITTEN[variable][kind]}."
         )
     netloc = parts.netloc.rpartition("@")[2]
     bare = SplitResult(parts.scheme, netloc, parts.path, parts.query, "")

@@ -8,6 +8,7 @@ import threading
 from typing import Any
 
 from contract.errors import ConfigurationError
+from contract.models.channel import bound_answers
 from contract.sinks.delivery import NotDeliveredError
 
 _BUSY = ("Throttling", "TooManyRequests", "RequestLimitExceeded", "ServiceUnavailable", "Internal")
@@ -53,7 +54,9 @@ def call(service: str, operation: str, arguments: dict[str, Any], timeout: float
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
     try:
         with _making:
-            client = boto3.session.Session(region_name=region).client(service, config=config)
+            client = bound_answers(
+                boto3.session.Session(region_name=region).client(service, config=config), timeout
+            )
         try:
             answer: dict[str, Any] = getattr(client, operation)(**arguments)
         finally:

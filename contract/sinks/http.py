@@ -13,6 +13,7 @@ import orjson
 
 from contract.datasets import storage
 from contract.errors import ConfigurationError
+from contract.masking import learn, mask
 from contract.models.channel import USER_AGENT, ChannelError, HttpChannel
 from contract.sinks.addresses import SinkAddress
 from contract.sinks.delivery import NotDeliveredError
@@ -50,7 +51,8 @@ def send(
     if 300 <= reply.status < 400:
         text = f"it answered {reply.status}, a redirect, which is not followed; name where it leads"
         raise NotDeliveredError(text, again=False)
-    said = " ".join(reply.body[:300].decode(errors="replace").split())
+    # Masked before it is cut: it may repeat what was sent, and half a secret is not found.
+    said = mask(" ".join(reply.body[:10_000].decode(errors="replace").split()))[:300]
     said = "".join(character for character in said if character.isprintable())
     raise NotDeliveredError(
         f"it answered {reply.status}{f': {said}' if said else ''}",
@@ -97,7 +99,9 @@ def read_headers(path: str | None, addresses: Iterable[SinkAddress]) -> Headers:
     hosts = sorted({address.host for address in addresses if address.host})
     if not isinstance(value, dict):
         raise ConfigurationError(f"sink_headers_file {path} is no JSON object of hosts and their headers.")
-    return {host: _headers_of(host, members, path, hosts) for host, members in value.items()}
+    headers = {host: _headers_of(host, members, path, hosts) for host, members in value.items()}
+    learn((), (text for members in headers.values() for text in members.values()), anew=False)
+    return headers
 
 
 def _headers_of(host: str, members: object, path: str, hosts: list[str]) -> dict[str, str]:

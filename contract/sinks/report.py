@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from contract.analyzer import Decision, Metric
 from contract.datasets.window import Window
 from contract.documents.violations import Violation
+from contract.masking import mask
 
 if TYPE_CHECKING:
     from contract.settings import Settings
@@ -116,4 +117,4 @@ def digest_of(settings: Settings, program: str, documents: Mapping[str, bytes]) 
 
 def _for_others(location: str) -> str:
     # Who gets an event works in another folder.
-    return location if "://" in location else str(Path(location).absolute())
+    return mask(location) if "://" in location else str(Path(location).absolute())

@@ -1,5 +1,6 @@
 """Baseline documents that are damaged, edited by hand, old, or not ours."""
 
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -208,3 +209,11 @@ def test_statistics_with_a_wrong_member(
     result = run_job(tmp_path, table, baseline_statistics=document)
     assert result.exit_code == 2
     assert result.message == f"{document}.{problem}"
+
+
+def test_documents_that_expand(tmp_path: Path, table: Path, baseline: Result) -> None:
+    path = tmp_path / "constraints.json"
+    path.write_bytes(gzip.compress(b" " * (65 << 20), compresslevel=1))
+    result = run_job(tmp_path, table, **{**baseline_of(baseline), "baseline_constraints": path})
+    assert result.exit_code == 2
+    assert result.message == f"{path} holds more than 64 MB when decompressed; give it uncompressed."

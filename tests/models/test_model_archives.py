@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import json
 import pickle
+import tarfile
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +43,8 @@ def predict_fn(data, model, context):
 """
 
 TRANSFORM = """
+import gzip
+import io
 import json
 import os
 
@@ -126,3 +132,35 @@ def test_archives_beyond_the_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("contract.models.archive.MOST_BYTES", 1_000_000)
     with pytest.raises(ModelError, match="holds more than"):
         open_model(packed(tmp_path / "model.tar.gz", {"model.json": bytes(2_000_000)}))
+
+
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME])
+def test_archives_with_giant_headers(tmp_path: Path, kind: bytes) -> None:
+    header = tarfile.TarInfo("x")
+    header.type, header.size = kind, 1 << 32
+    path = tmp_path / "model.tar.gz"
+    path.write_bytes(gzip.compress(header.tobuf(tarfile.GNU_FORMAT) + bytes(1 << 20)))
+    with pytest.raises(ModelError, match="a header claims 4,294,967,296 bytes"):
+        open_model(str(path))
+
+
+def test_archives_with_files_that_have_holes(tmp_path: Path) -> None:
+    path = tmp_path / "model.tar"
+    with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as archive:
+        member = tarfile.TarInfo("model.json")
+        member.pax_headers = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": "9"}
+        member.size = 1024
+        archive.addfile(member, io.BytesIO(b"1000000000\n".ljust(1024, b"1")))
+    with pytest.raises(ModelError, match="it has holes"):
+        open_model(str(path))
+
+
+def test_models_that_expand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "model.json"
+    path.write_bytes(gzip.compress(b"{" + bytes(65 << 20), compresslevel=1))
+    with pytest.raises(ModelError, match="more than 64 MB when decompressed"):
+        open_model(str(path))
+    with zipfile.ZipFile(tmp_path / "model_algo-1", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("mx-mod-0000.params", bytes(65 << 20))
+    with pytest.raises(ModelError, match="larger than 64 MB unpacked"):
+        open_model(str(tmp_path / "model_algo-1"))

@@ -3,7 +3,8 @@
 import pytest
 
 from contract.errors import ConfigurationError
-from contract.sinks.addresses import mask, parse_sinks
+from contract.masking import mask
+from contract.sinks.addresses import parse_sinks
 
 
 def test_every_kind_of_sink() -> None:
@@ -40,7 +41,7 @@ def test_credentials_are_taken_off_the_address() -> None:
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
-        ("otlp+http://u:p@h:1/x?key=k", "otlp+http://***@h:1/x?***"),
+        ("otlp+http://u:p@h:1/x?key=k", "otlp+http://***@h:1/***"),
         (
             "pushgateway+http://a@h,events+http://h/hook/SECRET",
             "pushgateway+http://***@h,events+http://h/***",

@@ -1,0 +1,117 @@
+"""Servers that never come to an end: each is given up in time, and little of what they say is kept."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import pyarrow as pa
+import pytest
+from model_server import QUICK
+
+from contract.analysis_config import PredictorConfig
+from contract.errors import ModelError
+from contract.models import channel, open_model
+from contract.sinks import aws, http
+from contract.sinks.delivery import NotDeliveredError
+
+OK = b"HTTP/1.1 200 OK\r\n"
+# What is said first, and then for ever, with a pause.
+TRICKLES = {
+    "body": (OK + b"Content-Length: 1000000000\r\n\r\n", b"1", 0.01),
+    "header": (OK + b"X-Slow: ", b"z", 0.01),
+    "continue": (b"", b"HTTP/1.1 100 Continue\r\n\r\n", 0.01),
+    "chunks": (OK + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\n1\r\n", 0.01),
+}
+FLOODS = {
+    "endless": (OK + b"\r\n", b"1\n" * 10_000, 0.0),
+    "endless chunks": (
+        OK + b"Transfer-Encoding: chunked\r\n\r\n",
+        b"2710\r\n" + b"1\n" * 5_000 + b"\r\n",
+        0.0,
+    ),
+    "one giant chunk": (OK + b"Transfer-Encoding: chunked\r\n\r\nFFFFFFFFFF\r\n", b"1\n" * 10_000, 0.0),
+    "announced": (OK + b"Content-Length: 99999999999\r\n\r\n", b"1\n" * 10_000, 0.0),
+    "refusal": (b"HTTP/1.1 403 No\r\n\r\n", b"1\n" * 10_000, 0.0),
+}
+
+
+@contextmanager
+def saying(first: bytes, then: bytes, pause: float) -> Iterator[str]:
+    """Serve any number of connections, each answered alike; give the host."""
+    over = threading.Event()
+
+    def answer(connection: socket.socket) -> None:
+        with connection, contextlib.suppress(OSError):
+            connection.recv(65_536)
+            connection.sendall(first)
+            while not over.wait(pause):
+                connection.sendall(then)
+
+    def accept() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                threading.Thread(target=answer, args=(server.accept()[0],), daemon=True).start()
+
+    server = socket.create_server(("127.0.0.1", 0))
+    threading.Thread(target=accept, daemon=True).start()
+    try:
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+    finally:
+        over.set()
+        server.close()
+
+
+def in_time[T](attempt: Callable[[], T]) -> T:
+    started = time.monotonic()
+    try:
+        return attempt()
+    finally:
+        assert time.monotonic() - started < 15.0
+
+
+@pytest.mark.parametrize("trickle", TRICKLES.values(), ids=TRICKLES)
+def test_a_model_server_that_trickles(trickle: tuple[bytes, bytes, float]) -> None:
+    policy = replace(QUICK, timeout=0.3, attempts=2)
+    with saying(*trickle) as host, pytest.raises(ModelError, match=r"no answer within 0\.3 s"):
+        in_time(
+            lambda: open_model(f"http://{host}/score", policy=policy).predict(pa.record_batch({"a": [1.0]}))
+        )
+
+
+@pytest.mark.parametrize("flood", FLOODS.values(), ids=FLOODS)
+def test_a_model_server_that_never_stops(
+    flood: tuple[bytes, bytes, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(channel, "MOST_ANSWER_BYTES", 1 << 20)
+    rows = pa.record_batch({"a": [float(row) for row in range(20)]})
+    with saying(*flood) as host, pytest.raises(ModelError, match="larger than 1 MB; check"):
+        in_time(lambda: open_model(f"http://{host}/score", policy=QUICK).predict(rows))
+
+
+@pytest.mark.parametrize("answer", [*TRICKLES.values(), *FLOODS.values()], ids=[*TRICKLES, *FLOODS])
+def test_sinks(answer: tuple[bytes, bytes, float], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(channel, "MOST_ANSWER_BYTES", 1 << 20)
+    with saying(*answer) as host, pytest.raises(NotDeliveredError):
+        in_time(lambda: http.send("POST", f"http://{host}/", b"x", {}, 0.5))
+
+
+@pytest.mark.parametrize("answer", [TRICKLES["body"], *FLOODS.values()], ids=["body", *FLOODS])
+def test_services_of_aws(answer: tuple[bytes, bytes, float], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(channel, "MOST_ANSWER_BYTES", 1 << 20)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "x")
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    with saying(*answer) as host:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}")
+        with pytest.raises(NotDeliveredError):
+            in_time(lambda: aws.call("events", "list_event_buses", {}, 0.5))
+        policy = replace(QUICK, timeout=0.5, attempts=1)
+        model = open_model(None, PredictorConfig(endpoint_name="e"), policy=policy)
+        with pytest.raises(ModelError):
+            in_time(lambda: model.predict(pa.record_batch({"a": [1.0]})))
