@@ -1,8 +1,8 @@
 """From nested to flat columns: the shapes and types that every reader hands on.
 
 A struct becomes dotted names, a list numbered names (``name.0``), a map dotted keys. Dates and times
-become ISO 8601 text (instants in UTC), decimals float64, durations seconds, binary values text where
-they are UTF-8 and else hexadecimal digits.
+become ISO 8601 text (instants in UTC), decimals the nearest float64, or int64 where they have no fraction,
+durations seconds, binary values text where they are UTF-8 and else hexadecimal digits.
 """
 
 from __future__ import annotations
@@ -174,7 +174,7 @@ def _flatten_dictionary(name: str, array: pa.DictionaryArray) -> _Columns:
 def _as_plain(array: pa.Array) -> pa.Array:
     kind = array.type
     if types.is_decimal(kind):
-        return array.cast(pa.float64())
+        return _numbers(array)
     if types.is_timestamp(kind):
         return _instants(array)
     if types.is_time(kind):
@@ -190,6 +190,17 @@ def _as_plain(array: pa.Array) -> pa.Array:
     if types.is_binary(kind) or types.is_large_binary(kind):
         return _binary_text(array)
     return pa.array([None if value is None else str(value) for value in array.to_pylist()], pa.string())
+
+
+def _numbers(array: pa.Array) -> pa.Array:
+    """Return decimals as int64 where they have no fraction, else as the nearest float64."""
+    if array.type.scale <= 0:
+        try:
+            return array.cast(pa.int64())
+        except pa.ArrowInvalid:
+            pass  # beyond 64 bits
+    # By way of text: Arrow's direct cast multiplies by 0.01, after which 4.60 is larger than 4.6.
+    return array.cast(pa.string()).cast(pa.float64())
 
 
 def _instants(array: pa.Array) -> pa.Array:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -66,11 +66,15 @@ class JsonSplit(OfPieces):
                 yield arranged
 
 
+# Members by name, in the order in which they are first seen, and those below each.
+MemberOrder = dict[str, Any]
+
+
 @dataclass
 class JsonFields:
     """What earlier blocks taught about the fields: their order, and which ones only look like times."""
 
-    order: dict[str, None] = field(default_factory=dict)
+    order: MemberOrder = field(default_factory=dict)
     text: dict[str, pa.DataType] = field(default_factory=dict)
 
 
@@ -124,17 +128,17 @@ def parse_json_block(data: bytes, fields: JsonFields) -> pa.Table:
     refuse_bare_null(data)
     refuse_deep_nesting(data)
     table = _read(data, fields.text)
+    _learn_order(table.schema, fields.order)
     times = {column.name: as_text for column in table.schema if (as_text := _text_for_times(column.type))}
     if times:
         fields.text |= times
-        names = table.schema.names
-        table = _read(data, fields.text).select(names)
-    fields.order |= dict.fromkeys(table.schema.names)
-    present = set(table.schema.names)
-    table = table.select([name for name in fields.order if name in present]).combine_chunks()
+        table = _read(data, fields.text)
+    table = table.combine_chunks()
     # Arrow (seen in 26.0) loses nulls at the beginning of a column's first list.
     table.validate()
-    return table
+    names = [name for name in fields.order if name in table.schema.names]
+    columns = [_ordered(table.column(name).combine_chunks(), fields.order[name]) for name in names]
+    return pa.table(columns, names) if names else table
 
 
 def is_document(path: str) -> bool:
@@ -264,6 +268,34 @@ def _read(data: bytes, explicit: dict[str, pa.DataType]) -> pa.Table:
             raise
     whole = arrow_json.ReadOptions(use_threads=False, block_size=len(data) + 1)
     return read(pa.BufferReader(data), whole)
+
+
+def _learn_order(members: Iterable[pa.Field], order: MemberOrder) -> None:
+    for member in members:
+        kind = member.type
+        while types.is_list(kind):
+            kind = kind.value_type
+        below = order.setdefault(member.name, {})
+        if types.is_struct(kind):
+            _learn_order(kind, below)
+
+
+def _ordered(array: pa.Array, order: MemberOrder) -> pa.Array:
+    """Return an array whose members, at any depth, come in the order given: a second reading may mix them."""
+    kind = array.type
+    if not order or not types.is_nested(kind):
+        return array
+    if types.is_list(kind):
+        items = _ordered(array.values, order)
+        if items is array.values:
+            return array
+        return pa.ListArray.from_arrays(
+            array.offsets, items, mask=array.is_null() if array.null_count else None
+        )
+    names = sorted((member.name for member in kind), key=list(order).index)
+    members = [_ordered(array.field(name), order[name]) for name in names]
+    mask = array.is_null() if array.null_count else None
+    return pa.StructArray.from_arrays(members, names, mask=mask)
 
 
 def _text_for_times(kind: pa.DataType) -> pa.DataType | None:

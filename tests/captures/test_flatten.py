@@ -29,6 +29,8 @@ def _batch(kind, values, name="a"):
             ["2026-05-06T07:08:09.12Z", None],
         ),
         (pa.decimal128(6, 2), [decimal.Decimal("12.50"), None], [12.5, None]),
+        (pa.decimal128(38, 0), [decimal.Decimal("12"), None], [12, None]),
+        (pa.decimal128(38, 0), [decimal.Decimal(2**63)], [2.0**63]),
         (pa.duration("ms"), [datetime.timedelta(seconds=1.5)], [1.5]),
         (pa.binary(), [b"text", b"\xff\x00", None], ["text", "ff00", None]),
         (pa.binary(2), [b"ab", b"\xff\xfe"], ["ab", "fffe"]),
@@ -40,7 +42,13 @@ def _batch(kind, values, name="a"):
 def test_values_of_other_kinds(kind, values, expected):
     flat = flatten_batch(_batch(kind, values))
     assert flat.to_pydict() == {"a": expected}
-    assert flat.schema.types[0] in (pa.string(), pa.float64())
+    assert flat.schema.types[0] in (pa.string(), pa.float64(), pa.int64())
+
+
+@given(st.lists(st.decimals(-9999, 9999, places=2, allow_nan=False), min_size=1))
+def test_decimals_become_the_nearest_float(values):
+    flat = flatten_batch(_batch(pa.decimal128(6, 2), values))
+    assert flat.to_pydict() == {"a": [float(value) for value in values]}
 
 
 @pytest.mark.parametrize(

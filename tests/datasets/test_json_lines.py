@@ -121,6 +121,22 @@ def test_times_stay_text_and_columns_keep_their_order(tmp_path):
     assert [got for batch in batches for got in batch.to_pylist()] == [row] * 3
 
 
+def test_members_that_are_null_throughout_keep_their_place(tmp_path):
+    """Beside a date, the file is read twice; columns asked for by position must not be swapped."""
+    values = [
+        {
+            "f": {"day": "2020-01-01", "income": None, "age": age},
+            "l": [{"day": "2020-01-01", "n": None, "z": 1}],
+        }
+        for age in (20, 21)
+    ]
+    path = write_lines(tmp_path / "a.jsonl", values)
+    with mock.patch.object(pieces, "BLOCK_SIZE", 64):
+        batches = [batch for split in plan(path, "json").splits for batch in split.batches()]
+    for batch in batches:
+        assert batch.schema.names == ["f.day", "f.income", "f.age", "l.0.day", "l.0.n", "l.0.z"]
+
+
 def test_fields_of_several_kinds_become_text(tmp_path):
     path = write_lines(tmp_path / "a.jsonl", [{"a": 1, "b": 1}, {"a": "x", "b": 2.5}, {"a": True, "b": None}])
     assert [row["a"] for row in read(path, "json")] == ["1", "x", "true"]
