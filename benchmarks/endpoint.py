@@ -30,10 +30,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pyarrow import csv
 
-from contract.models import Model, Policy, open_model
-from contract.models.asking import Asker
-from contract.models.channel import HttpChannel
-from contract.models.rendering import render_csv
+from file_storage.transport import HttpChannel
+from model_clients.batching import RequestBatcher
+from model_clients.model import Model, Policy
+from model_clients.opening import open_model
+from model_clients.rendering import render_csv
 
 GOAL = 0.9
 POLICY = Policy()
@@ -113,7 +114,7 @@ def _names(features: int) -> list[str]:
 
 def divided(url: str, table: pa.RecordBatch) -> list[bytes]:
     """Return the bodies of the requests that our client sends for a table."""
-    asker = Asker(HttpChannel(url, {}, POLICY.timeout), render_csv, POLICY)
+    asker = RequestBatcher(HttpChannel(url, {}, POLICY.timeout), render_csv, POLICY)
     return [render_csv(table.slice(piece.start, len(piece))) for piece in asker._divide(table)]
 
 

@@ -6,13 +6,7 @@ import json
 import random
 
 from benchmarks.fuzz_case import CAPTURE, CSV, HEADERLESS, JSON, MERGE, Case, dataset_case
-from benchmarks.fuzz_seeds import (
-    capture_seeds,
-    csv_seeds,
-    json_seeds,
-    parquet_seeds,
-    quality_table,
-)
+from benchmarks.fuzz_seeds import capture_seeds, csv_seeds, json_seeds, parquet_seeds, quality_table
 from benchmarks.mutations import damage, damage_tree, json_bytes
 
 

@@ -32,7 +32,7 @@ _EVALUATION_TIME = re.compile(rb'("evaluation_time" : )"[^"]*"')
 COMMANDS = {
     "monitor-data-quality": "containers.data_quality.main",
     "monitor-model-quality": "containers.model_quality.main",
-    "merge-ground-truth": "containers.model_quality.merge",
+    "merge-ground-truth": "containers.commands.merge_ground_truth",
 }
 
 

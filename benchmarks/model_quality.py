@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from analyzers.model_quality.analyzer import ModelQualityAnalyzer
-from contract.analyzer import Baseline
+from contract.api import Baseline
 
 ROWS = 10_000_000
 BATCH_ROWS = 65_536

@@ -63,7 +63,7 @@ def _baseline(folder: Path) -> tuple[str, ...]:
 
 def _merge(folder: Path, whose: str, output: Path) -> list[str]:
     places = ("--dataset-source", str(folder / whose), "--ground-truth-source", str(folder / "labels"))
-    return _job("containers.model_quality.merge", folder, whose, output, *places)
+    return _job("containers.commands.merge_ground_truth", folder, whose, output, *places)
 
 
 def _describe(folder: Path, whose: str, output: Path) -> list[str]:

@@ -20,8 +20,7 @@ import pyarrow as pa
 
 from analyzers.data_quality.analyzer import DataQualityAnalyzer
 from benchmarks import simulate_bias, simulate_model_quality
-from contract.analyzer import Baseline, Decision
-from contract.documents.violations import CheckType
+from contract.api import Baseline, CheckType, Decision
 
 RULES = ("sound", "sagemaker")
 WINDOW_ROWS = (500, 5_000)

@@ -18,10 +18,10 @@ import numpy as np
 import pyarrow as pa
 
 from analyzers.feature_attribution.analyzer import FeatureAttributionAnalyzer
+from analyzers.feature_attribution.documents import AttributionStatistics
 from analyzers.feature_attribution.kernel import Sampling
 from analyzers.feature_attribution.request import AttributionRequest
-from contract.analyzer import Baseline
-from contract.documents.attribution import AttributionStatistics
+from contract.api import Baseline
 
 FEATURES = 14
 NAMES = tuple(f"f{number:02d}" for number in range(FEATURES))
@@ -115,7 +115,7 @@ def explained(
 
 def violations(rules: str, window: AttributionStatistics, constraints: Any) -> set[str]:
     """Return the kinds of violations that a set of rules finds."""
-    from analyzers.feature_attribution.check import check
+    from analyzers.feature_attribution.analyzer import check
     from analyzers.feature_attribution.check_sound import Limits
 
     decision = check(window, Baseline(None, constraints), rules=rules, limits=Limits())  # type: ignore[arg-type]  # one of RULES

@@ -24,17 +24,15 @@ import numpy.typing as npt
 import pyarrow as pa
 from scipy import stats
 
-from analyzers.bias.analyzer import BiasAnalyzer
-from analyzers.bias.check import check
+from analyzers.bias.analyzer import BiasAnalyzer, check
 from analyzers.bias.comparison import tables_of
-from analyzers.bias.formulas import Floats
-from analyzers.bias.metrics import METRICS
+from analyzers.bias.documents import BiasStatistics, FacetStatistics, MetricValue
+from analyzers.bias.metrics import METRICS, Floats
 from analyzers.bias.request import ALL_POST, BiasRequest, FacetRequest
 from analyzers.bias.resampling import spreads
 from analyzers.bias.suggest import suggest
-from analyzers.rules import Rules
-from contract.analyzer import Baseline
-from contract.documents.bias import BiasStatistics, FacetStatistics, MetricValue
+from analyzers.shared.rules import Rules
+from contract.api import Baseline
 
 RULES: tuple[Rules, ...] = ("sound", "sagemaker")
 WINDOW_ROWS = (500, 2_000, 20_000)

@@ -20,9 +20,9 @@ import numpy as np
 import pyarrow as pa
 
 from analyzers.model_quality.analyzer import ModelQualityAnalyzer
-from analyzers.model_quality.suggest import CONSTRAINED
-from contract.analyzer import Baseline
-from contract.documents.model_quality import ProblemType
+from analyzers.model_quality.check_sagemaker import CONSTRAINED
+from analyzers.model_quality.documents import ProblemType
+from contract.api import Baseline
 
 # So many that a rate of 95 % is known to half a point.
 WINDOWS = 2_000

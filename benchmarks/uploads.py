@@ -25,7 +25,7 @@ _KEYS = ("monitor-access-key", "monitor-secret-key")
 _UPLOAD = """
 import os, signal, sys
 from pathlib import Path
-from contract.datasets import storage
+from file_storage import storage
 
 class Stopped(BaseException): pass
 

@@ -8,18 +8,88 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Any, Literal, NoReturn
 
-from contract import setting_values
-from contract.datasets.format import DatasetFormat, parse_dataset_format
-from contract.datasets.window import Window, fill_in_start, read_instant, resolve_window
+from contract.dataset_format import DatasetFormat, parse_dataset_format
 from contract.errors import ConfigurationError
 from contract.masking import learn, mask
-from contract.sinks.addresses import SinkAddress, parse_sinks
+from contract.sink_addresses import SinkAddress, parse_sinks
 from contract.variables import DEFAULT_MESSAGE_FILE, VARIABLE_BY_NAME, VARIABLES, Variable
+from contract.window import Window, fill_in_start, parse_duration, read_instant, resolve_window
+
+# How the texts of single settings are read: numbers, durations, and what must go together.
+
+
+def read_share(name: str, text: str | None, example: str) -> float | None:
+    """Return the setting called `name`, a number from 0 to 1; None where it is not set.
+
+    Raises
+    ------
+    ConfigurationError
+        When it is no such number.
+    """
+    if text is None:
+        return None
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0.0 <= number <= 1.0:
+        raise ConfigurationError(f"{name} is {text!r}; use a number from 0 to 1, such as {example}")
+    return number
+
+
+def duration_seconds(name: str, text: str | None, example: str) -> float | None:
+    """Return the setting called `name`, a length of time, in seconds; None where it is not set.
+
+    Raises
+    ------
+    ConfigurationError
+        When it is no positive duration.
+    """
+    if text is None:
+        return None
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = parse_duration(name, text, example).total_seconds()
+    if not 0.0 < seconds < math.inf:
+        raise ConfigurationError(
+            f"{name} is {text!r}; use a positive ISO 8601 duration such as {example}, or seconds"
+        )
+    return seconds
+
+
+def gate_mistakes(values: Mapping[str, Any]) -> list[str]:
+    """Return what is wrong with the settings of a gate (see `job_runner.gate`)."""
+    folder = values["register_new_baseline"]
+    if folder is None:
+        return []
+    if folder.endswith(".json"):
+        return [f"register_new_baseline is {folder!r}, a file; name the folder that is to hold the baseline"]
+    if _path(folder) == _path(values["output_path"] or ""):
+        mistake = (
+            "register_new_baseline and output_path are one folder, so a failing check would already have "
+            "replaced the baseline; keep them apart"
+        )
+        return [mistake]
+    has_baseline = values["baseline_constraints"] or values["baseline_statistics"]
+    if not has_baseline and not values["skip_check"]:
+        mistake = (
+            "register_new_baseline needs baseline_constraints or baseline_statistics to check against; set "
+            "skip_check=Enabled for the first baseline"
+        )
+        return [mistake]
+    return []
+
+
+def _path(text: str) -> str:
+    return text.rstrip("/")
+
 
 Rules = Literal["sound", "sagemaker"]
 _SECRET = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
@@ -212,7 +282,7 @@ def _read_texts(values: Mapping[str, Any], mistakes: list[str], now: datetime) -
     def number(read: Callable[[str, str | None, str], float | None], name: str, example: str) -> float | None:
         return attempt(read, name, values[name], example)
 
-    share, seconds = setting_values.share, setting_values.duration_seconds
+    share, seconds = read_share, duration_seconds
     members: dict[str, Any] = {
         "dataset_format": attempt(_dataset_format, values["dataset_format"]),
         "probability_threshold": number(share, "probability_threshold_attribute", "0.5"),
@@ -222,7 +292,7 @@ def _read_texts(values: Mapping[str, Any], mistakes: list[str], now: datetime) -
         "metrics_sinks": attempt(parse_sinks, "metrics_sinks", values["metrics_sinks"]),
         "event_sinks": attempt(parse_sinks, "event_sinks", values["event_sinks"]),
     }
-    mistakes += setting_values.gate_mistakes(values)
+    mistakes += gate_mistakes(values)
     if values["fail_on_undecided"] is None:
         is_gate = values["fail_on_violations"] or values["register_new_baseline"] is not None
         members["fail_on_undecided"] = is_gate

@@ -1,8 +1,53 @@
-"""Words of logs and messages."""
+"""Numbers and lists as they appear in sentences."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+# Words of logs and messages.
 
 
 def several(amount: int, noun: str) -> str:
     """Return an amount with its noun, as in ``1 row`` and ``2 rows``."""
     return f"{amount} {noun if amount == 1 else noun + 's'}"
+
+
+_MOST_LISTED = 5
+_LONGEST = 60
+
+
+def percent(share: float) -> str:
+    """Return a share as text such as ``99.98 %``, never rounded to 0 % or 100 % when it is neither."""
+    for digits in range(1, 9):
+        text = f"{100.0 * share:.{digits}f}"
+        if share in (0.0, 1.0) or float(text) not in (0.0, 100.0):
+            break
+    whole, _, fraction = text.partition(".")
+    fraction = fraction.rstrip("0")
+    return f"{whole}.{fraction} %" if fraction else f"{whole} %"
+
+
+def number(value: float) -> str:
+    """Return a number with four significant digits, whole numbers whole."""
+    if value == int(value) and abs(value) < 1e15:
+        return str(int(value))
+    return f"{value:.4g}"
+
+
+def listing(names: Sequence[str], most: int = _MOST_LISTED) -> str:
+    """Return names in quotes, separated by commas, at most `most` of them."""
+    shown = ", ".join(repr(shorten(name)) for name in names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+
+
+def counted(items: Iterable[tuple[str, int]]) -> str:
+    """Return values with their counts, the most frequent first: ``'a' (12), 'b' (3)``."""
+    ordered = sorted(items, key=lambda item: (-item[1], item[0]))
+    shown = ", ".join(f"{shorten(value)!r} ({count})" for value, count in ordered[:_MOST_LISTED])
+    rest = len(ordered) - _MOST_LISTED
+    return shown if rest <= 0 else f"{shown} and {rest} more"
+
+
+def shorten(text: str) -> str:
+    """Return `text`, cut with an ellipsis when it is longer than 60 characters."""
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"

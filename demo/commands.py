@@ -22,7 +22,7 @@ _MODULES = {
     "monitor-model-quality": "containers.model_quality.main",
     "monitor-bias": "containers.bias.main",
     "monitor-feature-attribution": "containers.feature_attribution.main",
-    "merge-ground-truth": "containers.model_quality.merge",
+    "merge-ground-truth": "containers.commands.merge_ground_truth",
 }
 _ROOT = Path(__file__).parents[1]
 

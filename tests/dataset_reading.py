@@ -8,13 +8,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from contract.datasets.format import parse_dataset_format
-from contract.datasets.plan import DatasetRequest, Plan, plan_dataset
-from contract.datasets.request import Split
+from contract.dataset_format import parse_dataset_format
+from readers.dataset import Dataset, Plan, Split
+from readers.plan import plan_dataset
 
 
-def request(source: Path | str, dataset_format: str = "csv", **options: Any) -> DatasetRequest:
-    return DatasetRequest(str(source), parse_dataset_format(dataset_format), **options)
+def request(source: Path | str, dataset_format: str = "csv", **options: Any) -> Dataset:
+    return Dataset(str(source), parse_dataset_format(dataset_format), **options)
 
 
 def plan(

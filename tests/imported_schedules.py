@@ -6,7 +6,7 @@ import contextlib
 import io
 from pathlib import Path
 
-from containers.import_schedule.main import main
+from containers.commands.import_schedule import main
 
 SCHEDULES = Path(__file__).parent / "orchestrators" / "schedules"
 MONITORS = ("data-quality", "model-quality", "bias", "feature-attribution")

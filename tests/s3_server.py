@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from contract.datasets import s3
+from file_storage import s3
 
 ACCESS, SECRET = "monitor-access-key", "monitor-secret-key"
 

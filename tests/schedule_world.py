@@ -9,7 +9,7 @@ from typing import Any
 
 from captured_predictions import predict, write_captures, write_labels, write_table
 from images.attribution_data import CONFIG, draw, train, write_requests, write_rows
-from job_runner import run_job
+from run_jobs import run_job
 
 from containers.bias.main import main as monitor_bias
 from containers.data_quality.main import main as monitor_data_quality

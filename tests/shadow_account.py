@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from models.model_server import Answer, Request, Server, csv_sums, serving
 
-from contract.models import shadow_endpoint
+from model_clients import temporary_endpoint
 
 boto3 = pytest.importorskip("boto3")
 moto_server = pytest.importorskip("moto.server")
@@ -84,7 +84,7 @@ def account_of(service: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Accoun
     }.items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
-    monkeypatch.setattr(shadow_endpoint, "_DELETION_PAUSE", 0.001)
+    monkeypatch.setattr(temporary_endpoint, "_DELETION_PAUSE", 0.001)
     with serving(lambda request: behaviour["post"](request)) as runtime:
         monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", runtime.address)
         account = Account(service, runtime, behaviour)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -10,19 +11,113 @@ from functools import cached_property
 import pyarrow as pa
 
 from analyzers.bias import summary as summaries
-from analyzers.bias.check import check
-from analyzers.bias.cloudwatch import published
+from analyzers.bias.check_sagemaker import check_sagemaker
+from analyzers.bias.check_sound import check_sound
 from analyzers.bias.describe import describe
-from analyzers.bias.groups import Meaning, absent_text, read_thresholds, select_labels
+from analyzers.bias.documents import (
+    BiasBaseline,
+    BiasConstraints,
+    BiasStatistics,
+    FacetStatistics,
+    MetricValue,
+)
+from analyzers.bias.explain import impact_findings
+from analyzers.bias.groups import Meaning, absent_text, read_thresholds, select_labels, unselected_outcomes
 from analyzers.bias.metrics import METRICS
 from analyzers.bias.request import BiasRequest
 from analyzers.bias.suggest import suggest
 from analyzers.bias.summary import BiasSummary, SummaryPlan
-from analyzers.bias.unselected import unselected_outcomes
-from analyzers.rules import Rules
-from contract.analyzer import Decision, Metric
-from contract.documents.bias import BiasBaseline, BiasConstraints, BiasStatistics
+from analyzers.shared.rules import Rules, constraints_to_check
+from contract.api import Decision, Metric, Violations
 from contract.errors import ConfigurationError, DatasetError
+
+# The values of bias that CloudWatch shows, by the names and dimensions that Clarify gives them.
+
+
+# CloudWatch holds no infinity; Clarify publishes this in its place.
+_INFINITY = 2.348543e108
+
+
+def published(statistics: BiasStatistics) -> list[Metric]:
+    """Return every metric that has a value, ``bias_metric_<NAME>``."""
+    return [
+        _metric(statistics, facet, stage, value)
+        for facet in statistics.facets
+        for stage, values in (("Pre-training", facet.pre), ("Post-Training", facet.post))
+        for value in values or ()
+        if value.value is not None
+    ]
+
+
+def _metric(statistics: BiasStatistics, facet: FacetStatistics, stage: str, metric: MetricValue) -> Metric:
+    value = float(metric.value or 0.0)
+    return Metric(
+        name=f"bias_metric_{metric.name}",
+        value=math.copysign(_INFINITY, value) if math.isinf(value) else value,
+        dimensions={
+            "BiasStage": stage,
+            "Label": statistics.label,
+            "LabelValue": statistics.label_value_or_threshold,
+            "Facet": facet.facet,
+            "FacetValue": facet.value_or_threshold,
+        },
+    )
+
+
+# Compare a window's bias with the baseline's, by the rules chosen.
+
+
+def check(
+    statistics: BiasStatistics,
+    baseline: BiasBaseline,
+    *,
+    rules: Rules,
+    error_share: float = 1.0,
+    seed: int = 0,
+) -> Decision:
+    """Return the violations of a window, what was found on the way, and notes.
+
+    Parameters
+    ----------
+    statistics
+        The window.
+    baseline
+        What it is compared with; `constraints_to_check` says what becomes of one without constraints.
+    rules
+        ``sound`` or ``sagemaker``.
+    error_share
+        Share of the false-alarm rate that this check may spend.
+    seed
+        Of the resampling.
+    """
+    notes = [*statistics.notes, *(f"{what}: {why}" for what, why in statistics.problems.items())]
+    constraints = constraints_to_check(baseline, rules, suggest)
+    if constraints is None or not list(constraints.stages()):
+        reason = "there are no constraints"
+        return Decision(
+            Violations([], {"version": "1.0"}),
+            notes=(*notes, f"Nothing was checked, as {reason}."),
+            reason=reason,
+        )
+    if rules == "sagemaker":
+        decision = check_sagemaker(statistics, constraints)
+    else:
+        decision = check_sound(
+            statistics, constraints, baseline.statistics, error_share=error_share, seed=seed
+        )
+    said = [note for note in notes if note not in _told_by_violations(statistics, decision)]
+    return replace(decision, notes=(*said, *decision.notes))
+
+
+def _told_by_violations(statistics: BiasStatistics, decision: Decision) -> list[str]:
+    """Return the findings on four fifths whose groups have a violation of DI, which says as much."""
+    violated = [
+        (one.extra.get("facet"), one.extra.get("facet_value"))
+        for one in decision.violations.violations
+        if one.metric_name == "DI"
+    ]
+    facets = [facet for facet in statistics.facets if (facet.facet, facet.value_or_threshold) in violated]
+    return list(impact_findings(facets).values())
 
 
 @dataclass(frozen=True)

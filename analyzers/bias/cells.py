@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from analyzers.bias.request import Value
-from analyzers.labels import normalise_label
+from analyzers.shared.rules import normalise_label
 
 Codes = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]

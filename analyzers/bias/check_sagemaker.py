@@ -9,18 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from analyzers.bias.documents import BiasConstraints, BiasStatistics, FacetStatistics, MetricValue, Stage
 from analyzers.bias.explain import group_text, requirement_text
-from analyzers.bias.pairing import paired_constraints
-from analyzers.bias.suggest import metrics_of
-from contract.analyzer import Comparison, Decision, Finding, State
-from contract.documents.bias import (
-    BiasConstraints,
-    BiasStatistics,
-    FacetStatistics,
-    MetricValue,
-    Stage,
-)
-from contract.documents.violations import Violation, Violations
+from analyzers.bias.suggest import metrics_of, paired_constraints
+from contract.api import Comparison, Decision, Finding, State, Violation, Violations
 
 CHECK_TYPE = "bias_drift_check"
 # Metrics are sums over rows or strata; other orders of addition change the last digits by less than this.

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import xxhash
 
 from analyzers.bias.cells import (
     Cells,
@@ -23,9 +25,120 @@ from analyzers.bias.cells import (
     normalise,
     numbers_of,
 )
-from analyzers.bias.distinct import Distinct, hash_numbers, hash_texts
-from analyzers.bias.extent import Extent
 from analyzers.bias.request import Value
+
+# What all values of a column have in common.
+
+
+@dataclass
+class Extent:
+    """What all values of a column have in common.
+
+    Parameters
+    ----------
+    least, greatest
+        Of those that are numbers, text included; infinite when there are none.
+    is_integral
+        Whether all numbers are whole.
+    has_words
+        Whether there is text that is no number.
+    is_castable
+        Whether all values are whole numbers as Python reads them, text included.
+    """
+
+    least: float = math.inf
+    greatest: float = -math.inf
+    is_integral: bool = True
+    has_words: bool = False
+    is_castable: bool = True
+
+    def add(self, values: Iterable[Value]) -> None:
+        """Take values in."""
+        for value in values:
+            number = as_number(value)
+            if number is None or math.isnan(number):
+                self.has_words, self.is_castable = True, False
+                continue
+            self.add_numbers(number, number, number.is_integer())
+            self.is_castable = self.is_castable and _is_whole(value)
+
+    def add_numbers(self, least: float, greatest: float, is_integral: bool) -> None:
+        """Take a range of numbers in."""
+        self.least, self.greatest = min(self.least, least), max(self.greatest, greatest)
+        self.is_integral = self.is_integral and is_integral
+
+    def joined(self, other: Extent) -> Extent:
+        """Return what the values of both have in common."""
+        return Extent(
+            min(self.least, other.least),
+            max(self.greatest, other.greatest),
+            self.is_integral and other.is_integral,
+            self.has_words or other.has_words,
+            self.is_castable and other.is_castable,
+        )
+
+
+def _is_whole(value: Value) -> bool:
+    try:
+        int(value)
+    except (ValueError, OverflowError):
+        return False
+    return True
+
+
+# Counting distinct values of a column that has too many to keep.
+
+
+# Distinct values counted exactly when a column has too many to keep.
+MOST_COUNTED = 1_000_000
+
+Hashes = npt.NDArray[np.uint64]
+
+
+class Distinct:
+    """Distinct values counted by their hashes, exactly up to `MOST_COUNTED`."""
+
+    def __init__(self) -> None:
+        self._chunks: list[Hashes] = []
+        self._unmerged = 0
+        self.is_more = False
+
+    def add(self, hashes: Hashes) -> None:
+        """Add values by their hashes."""
+        if self.is_more:
+            return
+        self._chunks.append(np.unique(hashes))
+        self._unmerged += self._chunks[-1].size
+        if self._unmerged > MOST_COUNTED // 2:
+            self._merge()
+
+    def add_all(self, other: Distinct) -> None:
+        """Add the values of another."""
+        self.is_more = self.is_more or other.is_more
+        for chunk in other._chunks:
+            self.add(chunk)
+
+    def count(self) -> int:
+        """Return the number of distinct values, `MOST_COUNTED` + 1 for any number beyond it."""
+        self._merge()
+        return MOST_COUNTED + 1 if self.is_more else sum(chunk.size for chunk in self._chunks)
+
+    def _merge(self) -> None:
+        self._chunks = [np.unique(np.concatenate(self._chunks))] if self._chunks else []
+        self._unmerged = 0
+        if self._chunks and self._chunks[0].size > MOST_COUNTED:
+            self.is_more, self._chunks = True, []
+
+
+def hash_numbers(numbers: npt.NDArray[np.float64]) -> Hashes:
+    """Return the bits of numbers, so that equal numbers are one value whatever type they had."""
+    return np.unique(numbers + 0.0).view(np.uint64)  # adding zero makes -0.0 and 0.0 the same
+
+
+def hash_texts(texts: Iterable[str]) -> Hashes:
+    """Return 64-bit hashes of texts."""
+    return np.array([xxhash.xxh3_64_intdigest(text.encode()) for text in texts], dtype=np.uint64)
+
 
 # Up to so many new values in a batch, looking for the first cell of each is quicker than sorting.
 _MOST_FIRSTS = 32

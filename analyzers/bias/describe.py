@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
-from analyzers.bias.best_group import best_of
+from analyzers.bias.cells import Floats as Floats_model_metrics
+from analyzers.bias.cells import normalise
+from analyzers.bias.column_summary import Beyond, ColumnSummary
+from analyzers.bias.documents import BiasStatistics, FacetStatistics, MetricValue
 from analyzers.bias.explain import impact_findings
-from analyzers.bias.flip import Flip, flip_of
-from analyzers.bias.formulas import Floats
-from analyzers.bias.groups import Meaning, absent_text, select_groups, select_labels, select_predictions
-from analyzers.bias.metrics import METRICS, NO_GROUP_VARIABLE
-from analyzers.bias.model_metrics import basic_statistics, label_confusion, model_metrics
+from analyzers.bias.flip_test import Flip, flip_of
+from analyzers.bias.groups import (
+    Meaning,
+    absent_text,
+    select_groups,
+    select_labels,
+    select_predictions,
+    unselected_group,
+    unselected_outcomes,
+)
+from analyzers.bias.metrics import METRICS, NO_GROUP_VARIABLE, Floats, quotient
 from analyzers.bias.request import BiasRequest
 from analyzers.bias.resampling import Tables, spreads
-from analyzers.bias.selection import Problem, Selection, values_text
+from analyzers.bias.selection import Problem, Selection, every_value_sound, values_text
 from analyzers.bias.summary import MOST_STRATA, BiasSummary, SummaryPlan
 from analyzers.bias.tables import (
     Cells,
@@ -24,13 +34,174 @@ from analyzers.bias.tables import (
     Reading,
     against,
     cells_of,
+    count_in_words,
     counts_of,
-    rows,
     rows_lacking,
 )
-from analyzers.bias.unselected import unselected_group, unselected_outcomes
-from analyzers.wording import shorten
-from contract.documents.bias import BiasStatistics, FacetStatistics, MetricValue
+from contract.wording import shorten
+
+# The group of a facet that fares best, for others to be compared with.
+
+
+# Smaller groups may have the highest share by chance.
+FEWEST_ROWS = 30
+
+
+def best_of(
+    summary: BiasSummary,
+    plan: SummaryPlan,
+    facet: int,
+    groups: list[Group],
+    cells: Cells,
+    reading: Reading,
+) -> Group | None:
+    """Return the group with the highest share of positive predictions, of labels where there are none.
+
+    None for facets with a threshold, which have but two groups, and where fewer than three groups have
+    `FEWEST_ROWS`: with two, the best is the rest that metrics compare with anyway.
+    """
+    request = plan.request.facets[facet]
+    selection = reading.predictions or reading.labels
+    column = plan.prediction if reading.predictions is not None else plan.request.label
+    if selection is None or column is None or any(group.threshold is not None for group in groups):
+        return None
+    candidates = groups
+    if len(request.columns) == 1 and request.values:
+        try:
+            values = every_value_sound(request.columns[0], summary.columns[request.columns[0]])
+        except Problem:
+            return None
+        candidates = [Group(groups[0].name, each.text, request.columns, ((each,),)) for each in values]
+    known = cells.where(cells.places[column] > 0)
+    shares = [_share(group, known, column, selection) for group in candidates]
+    if sum(share is not None for share in shares) < 3:
+        return None
+    best = int(np.argmax([-1.0 if share is None else share for share in shares]))
+    return candidates[best]
+
+
+def _share(group: Group, cells: Cells, column: str, selection: Selection) -> float | None:
+    inside = group.contains(cells.places)
+    rows = cells.rows[inside]
+    if rows.sum() < FEWEST_ROWS:
+        return None
+    return float(rows[selection.chosen[cells.places[column][inside]]].sum() / rows.sum())
+
+
+# How good the whole model is, and how labels are distributed: what Clarify's report says besides.
+
+
+_ASSIGNED = "Proportion of inputs with {} observed label correctly assigned the {} predicted label."
+_HOLDS = "Proportion of inputs with {} predicted label that actually have a {} observed label."
+_BETWEEN = "Ratio between the {} observed labels and {} predicted labels."
+
+
+def model_metrics(counts: Floats_model_metrics) -> list[MetricValue]:
+    """Return ten metrics of the whole model from ``counts[observed, predicted]``."""
+    (tn, fp), (fn, tp) = counts.tolist()
+    total = tn + fp + fn + tp
+    positive, negative = ("positive", "positive"), ("negative", "negative")
+    precision, recall = _ratio(tp, tp + fp), _ratio(tp, tp + fn)
+    described = (
+        (
+            "Accuracy",
+            "Proportion of inputs assigned the correct predicted label by the model.",
+            _ratio(tp + tn, total),
+        ),
+        (
+            "Proportion of Positive Predictions in Labels",
+            "Proportion of input assigned in positive predicted label.",
+            _ratio(tp + fp, total),
+        ),
+        (
+            "Proportion of Negative Predictions in Labels",
+            "Proportion of input assigned the negative predicted label.",
+            _ratio(tn + fn, total),
+        ),
+        ("True Positive Rate / Recall", _ASSIGNED.format(*positive), recall),
+        ("True Negative Rate / Specificity", _ASSIGNED.format(*negative), _ratio(tn, tn + fp)),
+        ("Acceptance Rate / Precision", _HOLDS.format(*positive), precision),
+        ("Rejection Rate", _HOLDS.format(*negative), _ratio(tn, tn + fn)),
+        ("Conditional Acceptance", _BETWEEN.format(*positive), _ratio(tp + fn, tp + fp)),
+        ("Conditional Rejection", _BETWEEN.format(*negative), _ratio(tn + fp, tn + fn)),
+        (
+            "F1 Score",
+            "Harmonic mean of precision and recall.",
+            _ratio(2.0 * precision * recall, precision + recall),
+        ),
+    )
+    return [MetricValue(name, description, value) for name, description, value in described]
+
+
+def _ratio(numerator: float, denominator: float) -> float:
+    return float(quotient(np.float64(numerator), np.float64(denominator)))
+
+
+def basic_statistics(confusion: Floats_model_metrics, *, with_predictions: bool) -> list[dict[str, Any]]:
+    """Return the size of a group, its labels, and how right its predictions are, as JSON values.
+
+    Parameters
+    ----------
+    confusion
+        ``counts[facet, observed, predicted]``.
+    with_predictions
+        Whether rows have predictions.
+    """
+    group = confusion[1]
+    size = float(group.sum())
+    positive = _ratio(group[1].sum(), size)
+    statistics: list[dict[str, Any]] = [
+        {
+            "name": "proportion",
+            "description": "Proportion of examples in sensitive facet.",
+            "value": _ratio(size, confusion.sum()),
+        },
+        {
+            "name": "observed_label_distribution",
+            "description": "Distribution of observed label outcomes for sensitive facet",
+            "value": [positive, 1.0 - positive],
+        },
+    ]
+    if with_predictions:
+        outcomes = (group[1, 1], group[0, 1], group[1, 0], group[0, 0])
+        statistics.append(
+            {
+                "name": "confusion_matrix",
+                "description": "Fractions of TP, FP, FN, TN.",
+                "value": [_ratio(count, size) for count in outcomes],
+            }
+        )
+    return statistics
+
+
+def label_confusion(
+    cells: Cells, label: tuple[str, ColumnSummary], prediction: tuple[str, ColumnSummary]
+) -> dict[str, dict[str, int]] | None:
+    """Return rows by observed and predicted label, over the labels observed; None when they are too many.
+
+    Parameters
+    ----------
+    cells
+        Of any facet's table.
+    label, prediction
+        Name and summary of the columns.
+    """
+    if label[1].collapsed:
+        return None
+    observed = _texts(label[1])
+    predicted = _texts(prediction[1])
+    names = {text: str(label[1].values[observed.index(text) - 1]) for text in sorted(filter(None, observed))}
+    table = {name: dict.fromkeys(names.values(), 0) for name in names.values()}
+    places = np.stack((cells.places[label[0]], cells.places[prediction[0]]), axis=1)
+    for (row, column), rows in zip(places.tolist(), cells.rows.tolist(), strict=True):
+        if observed[row] in names and predicted[column] in names:
+            table[names[observed[row] or ""]][names[predicted[column] or ""]] += int(rows)
+    return table
+
+
+def _texts(column: ColumnSummary) -> list[str | None]:
+    return [None, *(None if isinstance(value, Beyond) else normalise(value) for value in column.values)]
+
 
 NO_LABELS = "No row has a label"
 
@@ -113,7 +284,7 @@ def _read_outcomes(analysis: _Analysis) -> Reading:
             analysis.problems["post_training_bias"] = str(problem)
         unusable = summary.columns[plan.prediction].unusable
         if unusable:
-            analysis.notes.append(f"Not a number in {plan.prediction!r}: {rows(unusable)}.")
+            analysis.notes.append(f"Not a number in {plan.prediction!r}: {count_in_words(unusable)}.")
     return Reading(labels, predictions, leave_out=analysis.sound)
 
 

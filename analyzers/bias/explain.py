@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from analyzers.bias.formulas import Floats
+from analyzers.bias.documents import FacetStatistics, MetricValue
+from analyzers.bias.metrics import Floats
 from analyzers.bias.resampling import disparity
-from analyzers.wording import number, percent
-from contract.documents.bias import FacetStatistics, MetricValue
+from contract.wording import number, percent
 
 Groups = tuple[str, str]
 

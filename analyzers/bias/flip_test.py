@@ -7,13 +7,144 @@ other way round. Distances are Euclidean on unscaled features; k is 5, or 1 with
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from analyzers.bias.cells import Floats
-from analyzers.bias.neighbours import Indices, compares_all, distinct_rows, nearest
+from analyzers.bias.row_sample import RowSample, thin
 from analyzers.bias.selection import Flags
+from analyzers.bias.tables import Group, Reading, count_in_words, rows_lacking
+from contract.wording import listing
+
+# Exact nearest neighbours among many rows, by whichever search suits the data.
+#
+# A tree (scipy's k-d tree) is quick while few directions hold most of the variance, as with columns of very
+# different scale; with many directions of the same weight it looks at nearly every row, and comparing all
+# rows
+# with all, block by block, is quicker. Both are exact; where distances tie, either row may come first.
+
+
+# From this many directions of equal variance, the tree loses.
+_MOST_TREE_DIRECTIONS = 6.0
+# Numbers held at once when comparing all with all: 64 MB.
+_BLOCK = 1 << 23
+_CHUNK = 64
+# Chunks and rows looked at beyond the k that must hold the neighbours, against rounding.
+_SPARE_CHUNKS = 2
+_SPARE = 8
+
+Indices = npt.NDArray[np.int64]
+
+
+def nearest(points: Floats, queries: Floats, k: int) -> Indices:
+    """Return the places in `points` of the k nearest of each query, nearest first, shape (queries, k).
+
+    Parameters
+    ----------
+    points
+        Shape (n, features), n at least k.
+    queries
+        Shape (m, features).
+    k
+        How many.
+    """
+    if points.shape[1] == 0 or len(queries) == 0:
+        return np.tile(np.arange(k, dtype=np.int64), (len(queries), 1))
+    # Columns of much variance first: distances grow quickly, and neighbouring queries visit the same rows.
+    variances = points.var(axis=0)
+    order = np.argsort(-variances, kind="stable")
+    if _compares_all(len(points), variances, k):
+        return _by_blocks(points[:, order], queries[:, order], k)
+    return _by_tree(points, queries, k, order)
+
+
+def distinct_rows(rows: Floats) -> tuple[Floats, Indices]:
+    """Return the distinct rows in the order of their first appearance, and which of them each row is.
+
+    Rows are told apart by a hash, which is many times quicker than sorting them, and compared in full to be
+    sure.
+    """
+    hashes = _hashes(rows)
+    ordered = np.sort(hashes)
+    if (ordered[1:] != ordered[:-1]).all():
+        return rows, np.arange(len(rows), dtype=np.int64)
+    _, first, inverse = np.unique(hashes, return_index=True, return_inverse=True)
+    order = np.argsort(first, kind="stable")
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    distinct, places = rows[first[order]], rank[inverse.reshape(-1)]
+    if not np.array_equal(distinct[places], rows):
+        distinct, places = np.unique(rows, axis=0, return_inverse=True)
+    return distinct, places.reshape(-1).astype(np.int64)
+
+
+def _hashes(rows: Floats) -> npt.NDArray[np.uint64]:
+    """Return a 64-bit hash of each row: multiply and shift, column by column, as splitmix64 does."""
+    hashes = np.full(len(rows), 0x9E3779B97F4A7C15, dtype=np.uint64)
+    for column in rows.T:
+        bits = (column + 0.0).view(np.uint64)  # adding zero makes -0.0 and 0.0 the same
+        hashes = (hashes ^ bits) * np.uint64(0xBF58476D1CE4E5B9)
+        hashes ^= hashes >> np.uint64(29)
+    return hashes
+
+
+def compares_all(points: Floats, k: int) -> bool:
+    """Return whether `nearest` compares every query with every point."""
+    return _compares_all(len(points), points.var(axis=0), k)
+
+
+def _compares_all(points: int, variances: Floats, k: int) -> bool:
+    return points > 4 * k * _CHUNK and directions(variances) > _MOST_TREE_DIRECTIONS
+
+
+def directions(variances: Floats) -> float:
+    """Return how many columns of equal variance hold it as these do: ``(sum v)^2 / sum v^2``."""
+    squares = float((variances**2).sum())
+    return float(variances.sum()) ** 2 / squares if squares > 0.0 else 0.0
+
+
+def _by_tree(points: Floats, queries: Floats, k: int, order: Indices) -> Indices:
+    # Imported here since only this test needs it.
+    from scipy.spatial import cKDTree
+
+    rows = np.argsort(points[:, order[0]], kind="stable")
+    asked = np.argsort(queries[:, order[0]], kind="stable")
+    tree = cKDTree(points[rows[:, None], order], leafsize=16, balanced_tree=False, compact_nodes=False)
+    _, found = tree.query(queries[asked[:, None], order], k=k, workers=-1)
+    places = np.empty((len(queries), k), dtype=np.int64)
+    places[asked] = rows[np.asarray(found).reshape(len(queries), k)]
+    return places
+
+
+def _by_blocks(points: Floats, queries: Floats, k: int) -> Indices:
+    """Compare all with all; the k nearest are in the k chunks whose nearest row is nearest."""
+    centre = points.mean(axis=0)
+    padded = -len(points) % _CHUNK
+    shifted = np.vstack((points - centre, np.zeros((padded, points.shape[1]))))
+    lengths = (shifted**2).sum(axis=1)
+    lengths[len(points) :] = np.inf
+    turned = np.ascontiguousarray(-2.0 * shifted.T)
+    chunks = min(k + _SPARE_CHUNKS, len(shifted) // _CHUNK)
+    places = np.empty((len(queries), k), dtype=np.int64)
+    step = max(1, _BLOCK // len(shifted))
+    for start in range(0, len(queries), step):
+        asked = queries[start : start + step] - centre
+        squares = asked @ turned
+        squares += lengths
+        least = squares.reshape(len(asked), -1, _CHUNK).min(axis=2)
+        best = np.argpartition(least, chunks - 1, axis=1)[:, :chunks]
+        candidates = (best[:, :, None] * _CHUNK + np.arange(_CHUNK)).reshape(len(asked), -1)
+        nearly = np.take_along_axis(squares, candidates, axis=1)
+        kept = np.argpartition(nearly, k + _SPARE - 1, axis=1)[:, : k + _SPARE]
+        candidates = np.sort(np.take_along_axis(candidates, kept, axis=1), axis=1)
+        exact = ((shifted[candidates] - asked[:, None, :]) ** 2).sum(axis=2)
+        exact[candidates >= len(points)] = np.inf
+        first = np.argsort(exact, axis=1, kind="stable")[:, :k]
+        places[start : start + step] = np.take_along_axis(candidates, first, axis=1)
+    return places
+
 
 _VOTERS = 5
 _FEWEST_FOR_VOTERS = 10
@@ -115,3 +246,79 @@ def _votes(voters: _Voters, places: Indices, k: int) -> Flags:
         positives += voters.positives[point, taken]
         left -= taken
     return 2 * positives > k
+
+
+# The flip test of one group, from the rows that were kept.
+
+
+_NOT_NUMERIC = "FlipTest does not support non-numeric columns"
+# What scikit-learn says of it, with whose neighbours Clarify votes.
+_GUIDE = "https://scikit-learn.org/stable/modules/impute.html"
+_MISSING_VALUES = (
+    "Input X contains NaN.\nKNeighborsClassifier does not accept missing values encoded as NaN natively. "
+    "For supervised learning, you might want to consider sklearn.ensemble.HistGradientBoostingClassifier and "
+    "Regressor which accept missing values encoded as NaNs natively. Alternatively, it is possible to "
+    "preprocess the data, for instance by using an imputer transformer in a pipeline or drop samples with "
+    f"missing values. See {_GUIDE} You can find a list of all estimators that handle NaN values at the "
+    f"following page: {_GUIDE}#estimators-that-handle-nan-values"
+)
+_INFINITE = "Input X contains infinity or a value too large for dtype('float64')."
+_NO_ROWS = "The flip test needs rows without missing values in the group and outside it"
+
+
+@dataclass(frozen=True)
+class Flip:
+    """The value of FT, or why there is none."""
+
+    value: float | None
+    problem: str | None = None
+    notes: list[str] = field(default_factory=list)
+
+
+def flip_of(sample: RowSample, group: Group, prediction: str, reading: Reading, seed: int) -> Flip:
+    """Return the flip test of a group that has rows, as have the others.
+
+    Parameters
+    ----------
+    sample
+        The rows.
+    group
+        Whose columns are left out of the features.
+    prediction
+        Column of predictions.
+    reading
+        Which predictions are positive; under sound rules rows that lack something are left out.
+    seed
+        Of the sample taken of many rows.
+    """
+    names = sample.names or ()
+    text = [name for name in names if name in sample.not_numeric and name not in group.columns]
+    if text:
+        named = f": {listing(text)}" if reading.leave_out else ""
+        return Flip(None, f"{_NOT_NUMERIC}{named}")
+    thin(sample)
+    features = sample.matrix(np.array([name not in group.columns for name in names], dtype=np.bool_))
+    kept = {column: sample.places_of(column) for column in (*group.columns, prediction)}
+    with np.errstate(invalid="ignore"):
+        usable = ~np.isnan(features @ np.zeros(features.shape[1]))  # infinite times zero is NaN, too
+    notes = []
+    if reading.leave_out:
+        for places in kept.values():
+            usable &= places > 0
+        if not usable.all():
+            features = features[usable]
+            kept = {column: places[usable] for column, places in kept.items()}
+            notes.append(f"{rows_lacking(int((~usable).sum()), 'a value')} of the flip test (FT).")
+    elif not usable.all():
+        return Flip(None, _MISSING_VALUES if np.isnan(features).any() else _INFINITE)
+    inside = group.contains({column: places.astype(np.int64) for column, places in kept.items()})
+    if reading.predictions is None or not inside.any() or inside.all():
+        return Flip(None, _NO_ROWS, notes)
+    flips = flip_test(features, inside, reading.predictions.chosen[kept[prediction]], seed=seed)
+    if sample.rows_seen > sample.rows:
+        notes.append(f"The flip test (FT) looks at {sample.rows:,} of {count_in_words(sample.rows_seen)}.")
+    if flips.rows < int(inside.sum()):
+        notes.append(
+            f"The flip test (FT) asks about {flips.rows:,} of {int(inside.sum()):,} rows of a group."
+        )
+    return Flip(flips.value, None, notes)

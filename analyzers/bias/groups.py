@@ -8,14 +8,86 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from analyzers.bias import typing_sagemaker, typing_sound
-from analyzers.bias.column_summary import ColumnSummary
+from analyzers.bias import selection
+from analyzers.bias import selection as typing_sagemaker
+from analyzers.bias.cells import normalise
+from analyzers.bias.column_summary import Beyond, ColumnPlan, ColumnSummary
 from analyzers.bias.request import FacetRequest, Value
 from analyzers.bias.selection import Problem, Selection
 from analyzers.bias.summary import BiasSummary, SummaryPlan
-from analyzers.bias.tables import Group, cells_of
-from analyzers.rules import Rules
-from analyzers.wording import listing, shorten
+from analyzers.bias.tables import Cells, Group, cells_of
+from analyzers.shared.rules import Rules
+from contract.wording import listing, number, shorten
+
+# What to say when the values that a request lists select no row, or every row.
+
+
+_MOST_NAMED = 10
+_MEMBER = "label_values_or_threshold"
+
+
+def unselected_outcomes(
+    role: str, plan: ColumnPlan, column: ColumnSummary, selection: Selection
+) -> str | None:
+    """Return that no label, or no prediction, is positive and which values occur; None when some is.
+
+    Parameters
+    ----------
+    role
+        ``label`` or ``prediction``.
+    plan, column
+        The column and how it was kept.
+    selection
+        The positive ones.
+    """
+    if selection.chosen[1:].any():
+        return None
+    if plan.cut is not None:
+        return f"No prediction is positive: no {plan.name!r} is above probability_threshold {plan.cut:g}."
+    asked = f"greater than {selection.threshold:g}" if selection.threshold is not None else selection.text
+    return (
+        f"No {role} is positive: {_MEMBER} asks for {role}s that are {shorten(asked)}, but "
+        f"{plan.name!r} {_occurring(column, selection)}"
+    )
+
+
+def unselected_group(group: Group, cells: Cells, columns: dict[str, ColumnSummary]) -> str | None:
+    """Return that no row, or every row, is in a group, and which values occur; None when neither is so.
+
+    Parameters
+    ----------
+    group, cells
+        The group, and the occupied cells of its facet.
+    columns
+        By name, those of the facet.
+    """
+    inside = group.contains(cells.places)
+    known = [cells.places[name] > 0 for name in group.columns]
+    if inside.any():
+        if (inside | ~known[0]).all() and len(known) == 1:
+            return f"Every row is of the group {group.name} = {group.text}: there are no others to compare."
+        return None
+    nobody = f"No row is of the group {group.name} = {group.text}"
+    if len(group.columns) > 1:
+        return f"{nobody}."
+    name = group.columns[0]
+    return f"{nobody}: {name!r} {_occurring(columns[name], group.alternatives[0][0])}"
+
+
+def _occurring(column: ColumnSummary, selection: Selection) -> str:
+    extent = column.extent()
+    if column.collapsed or (selection.threshold is not None and not extent.has_words):
+        return f"goes from {number(extent.least)} to {number(extent.greatest)}."
+    values = [str(value) for value in column.values if not isinstance(value, Beyond)]
+    close = {normalise(value).lower(): value for value in values}
+    hints = [
+        close[hint]
+        for asked in selection.text.split(",")
+        for hint in difflib.get_close_matches(normalise(asked).lower(), list(close), n=1)
+    ]
+    suggested = f"; did you mean {hints[0]!r}?" if hints else "."
+    return f"holds {listing(values, _MOST_NAMED)}{suggested}"
+
 
 # Facet names and groups of intersections; a comma separates the values of one group.
 INTERSECTION = " & "
@@ -53,11 +125,13 @@ def select_labels(summary: BiasSummary, plan: SummaryPlan, meaning: Meaning) -> 
     if meaning.rules == "sagemaker":
         if not column.seen:
             raise Problem(f"Label column {request.label} is not present in the dataset")
-        return typing_sagemaker.select(column, plan.columns[request.label], request.label_values)
+        return typing_sagemaker.select_sagemaker(column, plan.columns[request.label], request.label_values)
     if column.rows == column.missing:
         return None
     threshold = meaning.thresholds.get(request.label)
-    return typing_sound.select(column, plan.columns[request.label], request.label_values, threshold=threshold)
+    return selection.select_sound(
+        column, plan.columns[request.label], request.label_values, threshold=threshold
+    )
 
 
 def select_predictions(
@@ -81,7 +155,7 @@ def select_predictions(
     if plan.columns[name].cut is not None:
         return Selection("1", np.array([False, *(value == 1 for value in column.values)]))
     threshold = labels.threshold is not None if labels is not None else meaning.thresholds.get(request.label)
-    return typing_sound.select(column, plan.columns[name], request.label_values, threshold=threshold)
+    return selection.select_sound(column, plan.columns[name], request.label_values, threshold=threshold)
 
 
 def _predictions_sagemaker(
@@ -93,7 +167,7 @@ def _predictions_sagemaker(
     kinds = [typing_sagemaker.kind_of_column(each, len(values)) for each in (labels, column)]
     if kinds[0] != kinds[1]:
         raise Problem(typing_sagemaker.TYPES_DIFFER)
-    selection = typing_sagemaker.select(column, plan.columns[name], values, with_labels=labels)
+    selection = typing_sagemaker.select_sagemaker(column, plan.columns[name], values, with_labels=labels)
     if not selection.chosen[1:].any():
         raise Problem(typing_sagemaker.NO_POSITIVE_PREDICTION)
     return selection
@@ -147,11 +221,13 @@ def _of_column(
     column = summary.columns[name]
     if meaning.rules == "sagemaker":
         if not values:
-            return typing_sagemaker.every_value(name, column)
-        return [typing_sagemaker.select(column, plan.columns[name], values)]
+            return typing_sagemaker.every_value_sagemaker(name, column)
+        return [typing_sagemaker.select_sagemaker(column, plan.columns[name], values)]
     if not values:
-        return typing_sound.every_value(name, column)
-    return [typing_sound.select(column, plan.columns[name], values, threshold=meaning.thresholds.get(name))]
+        return selection.every_value_sound(name, column)
+    return [
+        selection.select_sound(column, plan.columns[name], values, threshold=meaning.thresholds.get(name))
+    ]
 
 
 def _combinations(
@@ -166,10 +242,10 @@ def _combinations(
         for parts in itertools.product(*choices)
     ]
     occurring = [group for group in groups if group.contains(cells.places).any()]
-    if len(occurring) > typing_sound.MOST_GROUPS:
+    if len(occurring) > selection.MOST_GROUPS:
         raise Problem(
             f"facet {shorten(name)!r} has {len(occurring):,} combinations of values, more than the "
-            f"{typing_sound.MOST_GROUPS} that are compared in turn; list the combinations to compare in "
+            f"{selection.MOST_GROUPS} that are compared in turn; list the combinations to compare in "
             "value_or_threshold"
         )
     return occurring

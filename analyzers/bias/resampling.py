@@ -19,8 +19,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from analyzers.bias.formulas import Floats, label_proportions
-from analyzers.bias.metrics import METRICS
+from analyzers.bias.metrics import METRICS, Floats, label_proportions
 
 RESAMPLES = 1_000
 # Half a row per cell: Jeffreys' prior.

@@ -87,7 +87,7 @@ class Reading:
 
 @dataclass(frozen=True)
 class Counts:
-    """The counts of a group against the rest: see `analyzers.bias.formulas`.
+    """The counts of a group against the rest: see `analyzers.bias.metrics`.
 
     `missing` counts rows without a value of the facet, `incomplete` rows left out for want of a label or a
     prediction.
@@ -100,7 +100,7 @@ class Counts:
     incomplete: int
 
 
-def rows(count: int) -> str:
+def count_in_words(count: int) -> str:
     """Return a number of rows in words."""
     return "1 row" if count == 1 else f"{count:,} rows"
 
@@ -108,7 +108,7 @@ def rows(count: int) -> str:
 def rows_lacking(count: int, what: str) -> str:
     """Return the beginning of a sentence about rows that are left out."""
     lack, are = ("lacks", "is") if count == 1 else ("lack", "are")
-    return f"{rows(count)} {lack} {what} and {are} left out"
+    return f"{count_in_words(count)} {lack} {what} and {are} left out"
 
 
 def cells_of(summary: BiasSummary, plan: SummaryPlan, facet: int) -> Cells:

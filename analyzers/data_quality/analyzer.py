@@ -8,9 +8,17 @@ from typing import Literal
 
 import pyarrow as pa
 
-from analyzers.data_quality.check import check
+from analyzers.data_quality.check_sagemaker import check_sagemaker
+from analyzers.data_quality.check_sound import check_sound
 from analyzers.data_quality.describe import MOST_CATEGORIES, describe
-from analyzers.data_quality.metrics import metrics
+from analyzers.data_quality.documents import (
+    Constraints,
+    DataQualityBaseline,
+    FeatureConstraints,
+    FeatureStatistics,
+    NumericalStatistics,
+    Statistics,
+)
 from analyzers.data_quality.suggest import suggest
 from analyzers.data_quality.summary import (
     DatasetSummary,
@@ -21,11 +29,112 @@ from analyzers.data_quality.summary import (
     merge,
     summarize,
 )
-from analyzers.rules import Rules
-from contract.analyzer import Decision, Metric
-from contract.documents.constraints import Constraints
-from contract.documents.data_quality import DataQualityBaseline
-from contract.documents.statistics import Statistics
+from analyzers.shared.rules import Rules, constraints_to_check
+from contract.api import Decision, Metric, Violations
+
+# Values to publish per feature, by the names of the originals (spec section 5).
+
+
+def metrics(
+    statistics: Statistics, baseline: DataQualityBaseline | None, decision: Decision | None
+) -> list[Metric]:
+    """Return ``feature_data_*``, ``feature_non_null_*`` and ``feature_baseline_drift_*`` of every feature.
+
+    Parameters
+    ----------
+    statistics
+        The window, or the baseline's data in a baseline job.
+    baseline
+        Its constraints say which features are published (``emit_metrics``).
+    decision
+        Its findings hold the drift distances.
+    """
+    constraints = baseline.constraints if baseline else None
+    expected = {feature.name: feature for feature in constraints.features} if constraints else {}
+    distances = {
+        finding.subject: finding.distance
+        for finding in (decision.findings if decision else ())
+        if finding.distance is not None
+    }
+    published: list[Metric] = []
+    for position, feature in enumerate(statistics.features):
+        known = _constraints_of(feature, position, statistics, constraints, expected)
+        name = known.name if known else feature.name
+        if constraints is not None and not constraints.config(known).emit_metrics:
+            continue
+        if feature.numerical is not None:
+            published += _data_metric(name, feature.numerical)
+        published.append(Metric(f"feature_non_null_{name}", feature.completeness))
+        if name in distances:
+            published.append(Metric(f"feature_baseline_drift_{name}", distances[name]))
+    return published
+
+
+def _constraints_of(
+    feature: FeatureStatistics,
+    position: int,
+    statistics: Statistics,
+    constraints: Constraints | None,
+    expected: dict[str, FeatureConstraints],
+) -> FeatureConstraints | None:
+    if constraints is not None and statistics.positional:
+        same_number = len(constraints.features) == len(statistics.features)
+        return constraints.features[position] if same_number else None
+    return expected.get(feature.name)
+
+
+def _data_metric(name: str, numbers: NumericalStatistics) -> list[Metric]:
+    if not numbers.num_present or numbers.sum is None or numbers.min is None or numbers.max is None:
+        return []
+    values = {
+        "SampleCount": float(numbers.num_present),
+        "Sum": numbers.sum,
+        "Minimum": numbers.min,
+        "Maximum": numbers.max,
+    }
+    return [Metric(f"feature_data_{name}", statistic_values=values)]
+
+
+# Compare a window's statistics with the baseline, by the rules chosen.
+
+
+def check(
+    statistics: Statistics,
+    baseline: DataQualityBaseline,
+    *,
+    rules: Rules = "sound",
+    error_share: float = 1.0,
+) -> Decision:
+    """Return the violations of a window, what was found on the way, and notes.
+
+    Parameters
+    ----------
+    statistics
+        The window.
+    baseline
+        What it is compared with; `constraints_to_check` says what becomes of one without constraints.
+    rules
+        ``sound`` or ``sagemaker``.
+    error_share
+        How much of the false alarms a job may raise are this comparison's, under sound rules.
+
+    Raises
+    ------
+    DocumentError
+        When the constraints' configuration is unusable.
+    """
+    constraints = constraints_to_check(baseline, rules, suggest)
+    if constraints is None:
+        reason = f"there is no {'baseline_constraints' if rules == 'sagemaker' else 'baseline'}"
+    elif not constraints.features:
+        reason = f"{constraints.where} has no feature"
+    elif not any(constraints.config(feature).evaluate_constraints for feature in constraints.features):
+        reason = "evaluate_constraints is Disabled"
+    elif rules == "sagemaker":
+        return check_sagemaker(statistics, constraints, baseline.statistics)
+    else:
+        return check_sound(statistics, constraints, baseline.statistics, error_share)
+    return Decision(Violations(), notes=(f"Nothing was checked, as {reason}.",), reason=reason)
 
 
 @dataclass(frozen=True)

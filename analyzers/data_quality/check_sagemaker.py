@@ -7,20 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from analyzers.data_quality.cells import FRACTIONAL, INTEGRAL, category_counts, class_counts
-from analyzers.data_quality.columns import FeaturePair, compare_column_counts, comparisons, pair_features
-from analyzers.data_quality.distance import (
-    category_shift,
-    collapsed_distance,
-    corrected,
-    goodness_of_fit,
+from analyzers.data_quality.columns import (
+    FRACTIONAL,
+    INTEGRAL,
+    FeaturePair,
+    category_counts,
+    class_counts,
+    compare_column_counts,
+    comparisons,
+    pair_features,
 )
-from analyzers.wording import counted, listing
-from contract.analyzer import Decision, Finding
-from contract.documents.constraints import Constraints
-from contract.documents.json_layout import java_double
-from contract.documents.statistics import Statistics
-from contract.documents.violations import CheckType, Violation, Violations
+from analyzers.data_quality.distance import category_shift, collapsed_distance, corrected, goodness_of_fit
+from analyzers.data_quality.documents import Constraints, Statistics
+from contract.api import CheckType, Decision, Finding, Violation, Violations
+from contract.json_layout import java_double
+from contract.wording import counted, listing
 
 # Deequ's classes of a cell that count towards each expected type. In columns that were typed before they were
 # read, 3.0 is fractional, and so are the infinities.

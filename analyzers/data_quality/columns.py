@@ -6,12 +6,47 @@ import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from analyzers.data_quality.cells import category_counts
-from analyzers.wording import listing
-from contract.analyzer import Comparison, Finding, State
-from contract.documents.constraints import Constraints, FeatureConstraints, MonitoringConfig
-from contract.documents.statistics import FeatureStatistics, Statistics
-from contract.documents.violations import CheckType, Violation
+from analyzers.data_quality.documents import (
+    Constraints,
+    FeatureConstraints,
+    FeatureStatistics,
+    MonitoringConfig,
+    Statistics,
+)
+from contract.api import CheckType, Comparison, Finding, State, Violation
+from contract.wording import listing
+
+# What the statistics of one feature say about its cells: their classes and their categories.
+
+
+INTEGRAL = "Integral"
+FRACTIONAL = ("Fractional", "IntegralValued", "NonFinite")
+
+# Deequ's histogram counts missing cells under this text.
+_NULL_CATEGORY = "NullValue"
+
+
+def class_counts(feature: FeatureStatistics) -> dict[str, int]:
+    """Return how many cells with a value are of each class.
+
+    Files of the originals hold no such counts; all cells are then taken to be of the inferred type, which is
+    what that type guarantees of numeric columns.
+    """
+    if feature.data_types is not None:
+        return feature.data_types
+    return {feature.inferred_type: feature.num_present}
+
+
+def category_counts(feature: FeatureStatistics) -> dict[str, int] | None:
+    """Return the rows of each category; None when the feature lists none."""
+    if feature.string is None or feature.string.categories is None:
+        return None
+    counts = {category.value: category.count for category in feature.string.categories}
+    missing = counts.get(_NULL_CATEGORY)
+    if missing is not None and missing == feature.num_missing:
+        del counts[_NULL_CATEGORY]
+    return counts
+
 
 MISSING_COLUMNS = "Missing columns"
 EXTRA_COLUMNS = "Extra columns"

@@ -8,13 +8,7 @@ from itertools import pairwise
 import numpy as np
 
 from analyzers.data_quality.column_summary import ColumnSummary
-from analyzers.data_quality.kll import SHRINKING_FACTOR, SKETCH_SIZE, Floats, KllSketch, bucket_counts
-from analyzers.data_quality.summary import DatasetSummary
-from analyzers.data_quality.text import CellKind
-from analyzers.rules import Rules
-from analyzers.scala_order import category_order
-from contract.documents.json_layout import java_double
-from contract.documents.statistics import (
+from analyzers.data_quality.documents import (
     CategoryBucket,
     FeatureStatistics,
     InferredType,
@@ -24,6 +18,11 @@ from contract.documents.statistics import (
     Statistics,
     StringStatistics,
 )
+from analyzers.data_quality.kll import SHRINKING_FACTOR, SKETCH_SIZE, Floats, KllSketch, bucket_counts
+from analyzers.data_quality.summary import DatasetSummary
+from analyzers.data_quality.text import CellKind
+from analyzers.shared.rules import Rules, category_order
+from contract.json_layout import java_double
 
 # Up to how many distinct values a text feature is listed value by value. The originals decide by the
 # estimate of distinct values, up to Deequ's default; the sound rules by their exact number, and by more of

@@ -25,9 +25,9 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from analyzers.data_quality.documents import NumericalStatistics, QuantileSketch
 from analyzers.data_quality.kll import weighted_values
-from analyzers.significance import chi_squared_tail
-from contract.documents.statistics import NumericalStatistics, QuantileSketch
+from analyzers.shared.significance import chi_squared_tail
 
 FloatArray = npt.NDArray[np.float64]
 

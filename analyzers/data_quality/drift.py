@@ -6,8 +6,7 @@ import math
 from dataclasses import dataclass
 from statistics import NormalDist
 
-from analyzers.data_quality.cells import category_counts
-from analyzers.data_quality.columns import FeaturePair
+from analyzers.data_quality.columns import FeaturePair, category_counts
 from analyzers.data_quality.distance import (
     Distribution,
     bucket_distance,
@@ -17,10 +16,10 @@ from analyzers.data_quality.distance import (
     share_at_or_below,
     sketch_distribution,
 )
-from analyzers.significance import hypergeometric_tail, kolmogorov_band
-from analyzers.wording import number, percent, shorten
-from contract.documents.json_layout import java_double
-from contract.documents.statistics import NumericalStatistics
+from analyzers.data_quality.documents import NumericalStatistics
+from analyzers.shared.significance import hypergeometric_tail, kolmogorov_band
+from contract.json_layout import java_double
+from contract.wording import number, percent, shorten
 
 
 @dataclass(frozen=True)

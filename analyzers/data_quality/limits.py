@@ -5,15 +5,14 @@ Each check reports a share that lies below its limit by more than chance explain
 
 from __future__ import annotations
 
-from analyzers.data_quality.cells import INTEGRAL, category_counts, class_counts
-from analyzers.data_quality.columns import FeaturePair
+from analyzers.data_quality.columns import INTEGRAL, FeaturePair, category_counts, class_counts
+from analyzers.data_quality.documents import FeatureStatistics, NumericalStatistics
 from analyzers.data_quality.kll import weighted_values
 from analyzers.data_quality.suggest import DOMAIN_THRESHOLD, domain_threshold
-from analyzers.significance import binomial_tail, hypergeometric_tail
-from analyzers.wording import counted, number, percent
-from contract.documents.json_layout import java_double
-from contract.documents.statistics import FeatureStatistics, NumericalStatistics
-from contract.documents.violations import CheckType, Violation
+from analyzers.shared.significance import binomial_tail, hypergeometric_tail
+from contract.api import CheckType, Violation
+from contract.json_layout import java_double
+from contract.wording import counted, number, percent
 
 # Classes of a cell that satisfy each expected type; anything can be text, and Unknown accepts anything.
 _NUMBERS = (INTEGRAL, "IntegralValued", "Fractional")

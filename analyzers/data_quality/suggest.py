@@ -12,11 +12,15 @@ import math
 from dataclasses import replace
 from typing import Any
 
-from analyzers.rules import Rules
-from analyzers.significance import poisson_upper_bound
-from contract.documents.constraints import Constraints, FeatureConstraints
-from contract.documents.data_quality import DataQualityBaseline
-from contract.documents.statistics import FeatureStatistics, Statistics
+from analyzers.data_quality.documents import (
+    Constraints,
+    DataQualityBaseline,
+    FeatureConstraints,
+    FeatureStatistics,
+    Statistics,
+)
+from analyzers.shared.rules import Rules
+from analyzers.shared.significance import poisson_upper_bound
 
 DOMAIN_THRESHOLD = "domain_content_threshold"
 

@@ -4,13 +4,322 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from analyzers.data_quality.column_summary import ColumnSummary, ValueCounts
-from analyzers.data_quality.numeric import Workspace, add_floats, add_integers
-from analyzers.data_quality.text import CellKind, read_texts
-from analyzers.data_quality.textual import LastRead, TextRun
+from analyzers.data_quality.column_summary import ColumnSummary, Counts, Floats, ValueCounts
+from analyzers.data_quality.hyperloglog import Hashes, float_bits, hash_bits
+from analyzers.data_quality.text import CellKind, TextCells, hash_words, read_texts
+
+# Numbers of a record batch into a column summary.
+#
+# Numbers are counted by value while their values are few; after that a column costs one pass over blocks
+# that fit the processor's second-level cache.
+
+
+_BLOCK = 32_768
+_PROBE = 4096  # more than the values a column counts, fewer than a batch
+_PROBE_BITS = 16
+_PROBE_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
+_EXACT_INTEGERS = 1 << 53  # beyond, float64 cannot tell neighbours apart
+_WORD_BYTES = 8
+
+Integers = npt.NDArray[np.int64] | npt.NDArray[np.uint64]
+
+
+@dataclass(slots=True)
+class Workspace:
+    """Memory that one summarizing thread reuses for every block."""
+
+    values: Floats = field(default_factory=lambda: np.empty(_BLOCK))
+    scratch: Floats = field(default_factory=lambda: np.empty((2, _BLOCK)))
+    flags: npt.NDArray[np.bool_] = field(default_factory=lambda: np.empty(_BLOCK, dtype=np.bool_))
+
+
+def add_integers(column: ColumnSummary, array: pa.Array, workspace: Workspace, *, hash_as_text: bool) -> None:
+    """Add an Arrow array of integers of any width."""
+    values = _present(array)
+    column.cells[CellKind.MISSING] += len(array) - values.size
+    if not values.size:
+        return
+    column.cells[CellKind.INTEGRAL] += values.size
+    low, high = int(values.min()), int(values.max())
+    if column.in_order:
+        column.sketch.update(values.astype(np.float64))
+        column.moments.add_in_order(values.astype(np.float64))
+    if not column.values.overflowed:
+        counted = _count_integers(values, low, high, column.values.limit)
+        if counted is not None:
+            _add_distinct_integers(column, *counted, hash_as_text=hash_as_text)
+            return
+        column.stop_counting()
+    exact = low >= -_EXACT_INTEGERS and high <= _EXACT_INTEGERS
+    for start in range(0, values.size, _BLOCK):
+        part = values[start : start + _BLOCK]
+        block = workspace.values[: part.size]
+        np.copyto(block, part, casting="unsafe")
+        if hash_as_text:
+            column.distinct.add_hashes(hash_words(part.view(np.uint64)))
+        else:
+            bits = float_bits(block) if exact else _integer_bits(part)
+            column.distinct.add_bits(bits, workspace.scratch.view(np.uint64))
+        _add_block(column, block, workspace)
+
+
+def add_floats(column: ColumnSummary, array: pa.Array, workspace: Workspace, *, hash_as_text: bool) -> None:
+    """Add an Arrow array of floats of any width; NaN is missing, infinities count as present only."""
+    values = _present(array)
+    column.cells[CellKind.MISSING] += len(array) - values.size
+    if column.in_order:
+        ordered = values[np.isfinite(values)]
+        column.sketch.update(ordered)
+        column.moments.add_in_order(ordered)
+    if not column.values.overflowed and values.size:
+        counted = _count_distinct(values, column.values.limit)
+        if counted is not None:
+            _add_distinct_floats(column, *counted, hash_as_text=hash_as_text)
+            return
+        column.stop_counting()
+    for start in range(0, values.size, _BLOCK):
+        part = values[start : start + _BLOCK]
+        # Adding zero turns a negative zero into zero, so that both hash alike.
+        block = np.add(part, 0.0, out=workspace.values[: part.size])
+        block = _without_non_finite(column, block, hash_as_text=hash_as_text)
+        if hash_as_text:
+            column.distinct.add_hashes(hash_words(float_bits(block)))
+        else:
+            column.distinct.add_bits(float_bits(block), workspace.scratch.view(np.uint64))
+        whole = np.floor(block, out=workspace.scratch[0, : block.size])
+        integral_valued = np.count_nonzero(np.equal(block, whole, out=workspace.flags[: block.size]))
+        column.cells[CellKind.INTEGRAL_VALUED] += integral_valued
+        column.cells[CellKind.FRACTIONAL] += block.size - integral_valued
+        _add_block(column, block, workspace)
+
+
+def _add_block(column: ColumnSummary, block: Floats, workspace: Workspace) -> None:
+    if not column.in_order:
+        column.moments.add(block, workspace.scratch[0])
+        column.sketch.update_unordered(block)
+
+
+def _add_distinct_integers(
+    column: ColumnSummary, distinct: Integers, counts: Counts, *, hash_as_text: bool
+) -> None:
+    if hash_as_text:
+        column.distinct.add_hashes(hash_words(distinct.view(np.uint64)))
+    else:
+        column.distinct.add_hashes(hash_bits(_integer_bits(distinct)))
+    if not column.in_order:
+        column.moments.add_weighted(distinct.astype(np.float64), counts)
+    column.count_values(column.values.integers, distinct.tolist(), counts.tolist())
+
+
+def _add_distinct_floats(
+    column: ColumnSummary, distinct: Floats, counts: Counts, *, hash_as_text: bool
+) -> None:
+    number = ~np.isnan(distinct)
+    column.cells[CellKind.MISSING] += counts[~number].sum()
+    distinct, counts = distinct[number] + 0.0, counts[number]
+    hash_words_or_bits = hash_words if hash_as_text else hash_bits
+    column.distinct.add_hashes(hash_words_or_bits(float_bits(distinct)))
+    finite = np.isfinite(distinct)
+    column.cells[CellKind.NON_FINITE] += counts[~finite].sum()
+    whole = finite & (np.floor(distinct) == distinct)
+    column.cells[CellKind.INTEGRAL_VALUED] += counts[whole].sum()
+    column.cells[CellKind.FRACTIONAL] += counts[finite & ~whole].sum()
+    if not column.in_order:
+        column.moments.add_weighted(distinct[finite], counts[finite])
+    column.count_values(column.values.floats, distinct.tolist(), counts.tolist())
+
+
+def _without_non_finite(column: ColumnSummary, block: Floats, *, hash_as_text: bool) -> Floats:
+    """Return the finite values of a block, the others counted."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(block.sum()):
+            return block
+    finite = np.isfinite(block)
+    missing = int(np.count_nonzero(np.isnan(block)))
+    column.cells[CellKind.MISSING] += missing
+    column.cells[CellKind.NON_FINITE] += block.size - int(np.count_nonzero(finite)) - missing
+    infinities = np.unique(block[np.isinf(block)])
+    hash_words_or_bits = hash_words if hash_as_text else hash_bits
+    column.distinct.add_hashes(hash_words_or_bits(float_bits(infinities)))
+    return block[finite]
+
+
+def _present(array: pa.Array) -> npt.NDArray[Any]:
+    """Return the values of the cells that are not null, as int64, uint64 or float64."""
+    validity, data = array.buffers()
+    dtype = np.dtype(array.type.to_pandas_dtype())
+    wide = dtype if dtype.itemsize == _WORD_BYTES else np.dtype(np.float64 if dtype.kind == "f" else np.int64)
+    if data is None or array.null_count == len(array):
+        return np.empty(0, dtype=wide)
+    values = np.frombuffer(data, dtype=dtype)[array.offset : array.offset + len(array)]
+    if array.null_count:
+        # Only the bytes of this array: it may be a slice of many.
+        first, last = array.offset // 8, (array.offset + len(array) + 7) // 8
+        bits = np.unpackbits(np.frombuffer(validity, dtype=np.uint8)[first:last], bitorder="little")
+        values = values[bits[array.offset % 8 :][: len(array)].view(np.bool_)]
+    return values.astype(wide, copy=False)
+
+
+def _integer_bits(values: Integers) -> Hashes:
+    """Return patterns to hash: those of equal floats, or of the integers where float64 is too coarse."""
+    exact = (values >= -_EXACT_INTEGERS) & (values <= _EXACT_INTEGERS)
+    return np.where(exact, float_bits(values.astype(np.float64)), values.view(np.uint64))
+
+
+def _count_integers(values: Integers, low: int, high: int, limit: int) -> tuple[Integers, Counts] | None:
+    """Return the distinct values and how often each occurs, None when there are more than `limit`."""
+    if high - low >= max(limit, values.size):
+        return _count_distinct(values, limit)
+    first = values.dtype.type(low)
+    occurrences = np.bincount((values - first).astype(np.intp, copy=False))
+    places = np.flatnonzero(occurrences)
+    if places.size > limit:
+        return None
+    return places.astype(values.dtype) + first, occurrences[places]
+
+
+def _count_distinct(values: npt.NDArray[Any], limit: int) -> tuple[npt.NDArray[Any], Counts] | None:
+    if values.size > 2 * _PROBE and _at_least_distinct(values[:_PROBE]) > limit:
+        return None
+    table = pc.value_counts(pa.array(values))
+    if len(table) > limit:
+        return None
+    return table.field("values").to_numpy(), table.field("counts").to_numpy()
+
+
+def _at_least_distinct(values: npt.NDArray[Any]) -> int:
+    """Return how many values differ for sure, close to how many do, quicker than by sorting."""
+    if values.dtype.kind == "f":
+        values = values[~np.isnan(values)] + 0.0  # equal values have equal bits then
+    seen = np.zeros(1 << _PROBE_BITS, np.bool_)
+    seen[(values.view(np.uint64) * _PROBE_MULTIPLIER) >> np.uint64(64 - _PROBE_BITS)] = True
+    return int(np.count_nonzero(seen))
+
+
+# Texts of record batches into a column summary, each distinct text looked at once per dictionary.
+
+
+@dataclass(slots=True)
+class LastRead:
+    """The dictionary read last and what its texts are, for whoever meets it again."""
+
+    dictionary: pa.Array | None = None
+    cells: TextCells | None = None
+
+    def read(self, dictionary: pa.Array, *, hash_as_text: bool) -> TextCells:
+        """Return what the texts of a dictionary are; `hash_as_text` is the same every time."""
+        if self.cells is None or not _same(self.dictionary, dictionary):
+            self.dictionary, self.cells = dictionary, read_texts(dictionary, hash_as_text=hash_as_text)
+        return self.cells
+
+
+class TextRun:
+    """Successive batches of one text column whose cells point into the same dictionary.
+
+    Batches only count codes; the dictionary is read when the run ends (`finish`), or at once when numbers
+    are wanted in order of arrival.
+    """
+
+    def __init__(self, column: ColumnSummary, last_read: LastRead, *, hash_as_text: bool) -> None:
+        self._column = column
+        self._last_read = last_read
+        self._hash_as_text = hash_as_text
+        self._mostly_different = False
+        self._dictionary: pa.Array | None = None
+        self._cells: TextCells | None = None
+        self._counts: Counts = np.empty(0, dtype=np.int64)
+
+    def add(self, array: pa.Array) -> None:
+        """Add an Arrow array of texts or of a dictionary of texts."""
+        if not pa.types.is_dictionary(array.type):
+            if self._column.needs_numbers and self._mostly_different:
+                self._add_directly(array)
+                return
+            array = array.dictionary_encode()
+            self._mostly_different = 2 * len(array.dictionary) > len(array)
+        if not _same(self._dictionary, array.dictionary):
+            self.finish()
+            self._dictionary = array.dictionary
+            self._counts = np.zeros(len(array.dictionary), dtype=np.int64)
+        codes = _codes(array)
+        self._column.cells[CellKind.MISSING] += len(array) - codes.size
+        occurrences = np.bincount(codes, minlength=self._counts.size)
+        self._counts += occurrences
+        if self._column.in_order:
+            numbers = self._read().numbers[codes]
+            numbers = numbers[np.isfinite(numbers)]
+            self._column.sketch.update(numbers)
+            self._column.moments.add_in_order(numbers)
+
+    def finish(self) -> None:
+        """Bring what was counted into the summary; the run may go on with another dictionary."""
+        used = np.flatnonzero(self._counts)
+        if self._dictionary is not None and used.size:
+            _add_counted(self._column, self._dictionary, self._read(), used, self._counts[used])
+        self._dictionary, self._cells = None, None
+        self._counts = np.empty(0, dtype=np.int64)
+
+    def _read(self) -> TextCells:
+        if self._cells is None:
+            self._cells = self._last_read.read(self._dictionary, hash_as_text=self._hash_as_text)
+        return self._cells
+
+    def _add_directly(self, array: pa.Array) -> None:
+        """Add texts that are mostly different: a dictionary would cost more than it saves."""
+        cells = read_texts(array, hash_as_text=self._hash_as_text)
+        column = self._column
+        column.cells += np.bincount(cells.kinds, minlength=len(CellKind))
+        column.distinct.add_hashes(cells.hashes[cells.kinds != CellKind.MISSING])
+        numbers = cells.numbers[np.isfinite(cells.numbers)]
+        column.moments.add(numbers)
+        column.sketch.update_unordered(numbers)
+
+
+def _add_counted(
+    column: ColumnSummary, dictionary: pa.Array, cells: TextCells, used: npt.NDArray[np.intp], counts: Counts
+) -> None:
+    """Add the texts at the places `used` of a dictionary, each as often as `counts` says."""
+    kinds = cells.kinds[used]
+    column.cells += np.bincount(kinds, weights=counts, minlength=len(CellKind)).astype(np.int64)
+    present = kinds != CellKind.MISSING
+    used, counts = used[present], counts[present]
+    column.distinct.add_hashes(cells.hashes[used])
+    numbers = cells.numbers[used]
+    numeric = np.isfinite(numbers)
+    if not column.in_order:
+        column.moments.add_weighted(numbers[numeric], counts[numeric])
+    if used.size > column.values.limit:
+        column.stop_counting()
+    if column.values.overflowed:
+        if not column.in_order:
+            column.sketch.update_weighted(numbers[numeric], counts[numeric])
+        return
+    texts = dictionary.take(pa.array(used)).to_pylist()
+    column.count_values(column.values.texts, texts, counts.tolist())
+
+
+def _codes(array: pa.Array) -> npt.NDArray[np.signedinteger]:
+    """Return the dictionary codes of the cells that are not null."""
+    indices = array.indices
+    if indices.null_count:
+        indices = indices.drop_null()
+    codes: npt.NDArray[np.signedinteger] = indices.to_numpy()
+    return codes
+
+
+def _same(known: pa.Array | None, dictionary: pa.Array) -> bool:
+    if known is None or len(known) != len(dictionary) or known.type != dictionary.type:
+        return False
+    addresses = [[buffer and buffer.address for buffer in array.buffers()] for array in (known, dictionary)]
+    in_place = addresses[0] == addresses[1] and known.offset == dictionary.offset
+    return in_place or bool(known.equals(dictionary))
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,25 +2,191 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 
-from analyzers.feature_attribution.check import check
-from analyzers.feature_attribution.check_sound import Limits
+from analyzers.feature_attribution.check_sound import (
+    CHECK_TYPE,
+    DRIFT_THRESHOLD,
+    MAGNITUDE_THRESHOLD,
+    Limits,
+    check_sagemaker,
+    check_sound,
+    document,
+)
 from analyzers.feature_attribution.describe import describe, tried
-from analyzers.feature_attribution.metrics import attribution_metrics
-from analyzers.feature_attribution.request import Ask, AttributionRequest, Budget, Shortcut
-from analyzers.feature_attribution.suggest import suggest
-from analyzers.feature_attribution.summary import AttributionSummary, merge, summarize
-from analyzers.rules import Rules
-from contract.analyzer import Decision, Metric
-from contract.documents.attribution import (
+from analyzers.feature_attribution.documents import (
     AttributionBaseline,
     AttributionConstraints,
     AttributionStatistics,
 )
+from analyzers.feature_attribution.drift import counterparts, pair_labels, unpaired
+from analyzers.feature_attribution.request import Ask, AttributionRequest, Budget, Shortcut
+from analyzers.feature_attribution.summary import AttributionSummary, merge, summarize
+from analyzers.shared.rules import Rules
+from contract.api import Comparison, Decision, Metric, State
+from contract.errors import DocumentError
+from contract.wording import number
+
+# The values a feature-attribution job publishes, in CloudWatch's terms.
+
+
+_METHOD = "KernelShap"
+
+
+def attribution_metrics(statistics: AttributionStatistics) -> list[Metric]:
+    """Return ``feature_<name>`` and ``ExpectedValue`` of every label, those that are defined."""
+    published = []
+    for label, attributions in statistics.labels.items():
+        dimensions = {"ExplainabilityMethod": _METHOD, "Label": label}
+        published += [
+            Metric(f"feature_{name}", value, dimensions={**dimensions, "ValueType": "GlobalShapValues"})
+            for name, value in attributions.values.items()
+            if value is not None
+        ]
+        if attributions.expected_value is not None:
+            published.append(
+                Metric(
+                    "ExpectedValue",
+                    attributions.expected_value,
+                    dimensions={**dimensions, "ValueType": "ExpectedValue"},
+                )
+            )
+    return published
+
+
+# Constraints of a feature-attribution job: its values, and what a user allows.
+
+
+def suggest(
+    statistics: AttributionStatistics, baseline: AttributionBaseline | None, drift_threshold: float | None
+) -> AttributionConstraints:
+    """Return the window's values as constraints, with the thresholds of the baseline.
+
+    Parameters
+    ----------
+    statistics
+        The window.
+    baseline
+        Whose thresholds are carried over; the defaults are written where there is none.
+    drift_threshold
+        From the settings; beats the baseline's.
+    """
+    before = None if baseline is None else baseline.constraints
+    formers = {} if before is None else counterparts(before.labels, statistics.labels)
+    labels = {}
+    for name, label in statistics.labels.items():
+        former = formers.get(name)
+        drift = former.drift_threshold if former else None
+        magnitude = former.magnitude_threshold if former else None
+        if drift_threshold is not None:
+            drift = drift_threshold
+        labels[name] = replace(
+            label,
+            drift_threshold=DRIFT_THRESHOLD if drift is None else drift,
+            magnitude_threshold=MAGNITUDE_THRESHOLD if magnitude is None else magnitude,
+            sampling_errors={},
+            extra=dict(former.extra) if former else {},
+        )
+    return AttributionConstraints(labels=labels, design=statistics.design)
+
+
+# Compare a window's attributions with the baseline's, by the rules chosen.
+
+
+_SAME = 1e-4
+
+
+def check(
+    statistics: AttributionStatistics,
+    baseline: AttributionBaseline,
+    *,
+    rules: Rules,
+    limits: Limits,
+    seed: int = 0,
+) -> Decision:
+    """Return the violations of a window, what was found on the way, and notes.
+
+    Parameters
+    ----------
+    statistics
+        The window.
+    baseline
+        What it is compared with; its statistics where it has no constraints.
+    rules
+        ``sound`` or ``sagemaker``.
+    limits
+        From the settings, for sound rules.
+    seed
+        Of the draws that give the standard error of NDCG.
+
+    Raises
+    ------
+    DocumentError
+        When the baseline's values cannot be compared with the window's.
+    """
+    before = baseline.constraints or baseline.statistics
+    if before is None or not statistics.labels:
+        reason = "no row was explained" if before is not None else "there is no baseline"
+        return Decision(
+            document([]), notes=(*statistics.notes, f"Nothing was checked, as {reason}."), reason=reason
+        )
+    _require_comparable(before, statistics)
+    pairs = list(pair_labels(before, statistics))
+    decision = check_sagemaker(pairs) if rules == "sagemaker" else check_sound(pairs, limits, seed=seed)
+    notes = (
+        *statistics.notes,
+        *unpaired(before.labels, statistics.labels),
+        *(note for pair in pairs for note in pair.notes),
+        *_other_reference(before, statistics),
+        *decision.notes,
+    )
+    alone = len(before.labels) == len(statistics.labels) == 1
+    lost = [
+        Comparison(label, CHECK_TYPE, State.UNDECIDED, reason="the window lacks labels", lost=True)
+        for label in before.labels
+        if label not in statistics.labels and not alone
+    ]
+    return replace(decision, notes=notes, comparisons=(*decision.comparisons, *lost))
+
+
+def _require_comparable(
+    before: AttributionConstraints | AttributionStatistics, statistics: AttributionStatistics
+) -> None:
+    for member in ("agg_method", "use_logit"):
+        then, now = getattr(before.design, member), getattr(statistics.design, member)
+        if then is not None and now is not None and then != now:
+            raise DocumentError(
+                f"{before.where} was computed with {member} {_shown(then)}, but methods.shap.{member} is "
+                f"{_shown(now)}; give the same, or a baseline computed with it."
+            )
+
+
+def _shown(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _other_reference(
+    before: AttributionConstraints | AttributionStatistics, statistics: AttributionStatistics
+) -> list[str]:
+    """Note when the model's mean answer on the baseline rows is not what it was."""
+    if len(before.labels) != len(statistics.labels):
+        return []
+    notes = []
+    for name, former in counterparts(before.labels, statistics.labels).items():
+        then, now = former.expected_value, statistics.labels[name].expected_value
+        if then is None or now is None:
+            continue
+        if not math.isclose(then, now, rel_tol=_SAME, abs_tol=1e-9):
+            notes.append(
+                f"The expected value of {name} is {number(now)}, but {number(then)} at the baseline: the "
+                "model, or the rows that stand for absent features, are others, and sizes can change for "
+                "that alone."
+            )
+    return notes
 
 
 @dataclass(frozen=True)

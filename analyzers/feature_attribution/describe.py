@@ -7,17 +7,16 @@ import pyarrow as pa
 
 from analyzers.feature_attribution import aggregate
 from analyzers.feature_attribution.aggregate import GlobalValues
-from analyzers.feature_attribution.request import AttributionRequest
-from analyzers.feature_attribution.solve import Floats
-from analyzers.feature_attribution.summary import AttributionSummary
-from analyzers.wording import listing
-from contract.documents.attribution import (
+from analyzers.feature_attribution.documents import (
     AttributionStatistics,
     Explained,
     LabelAttributions,
     SamplingDesign,
 )
-from contract.wording import several
+from analyzers.feature_attribution.request import AttributionRequest
+from analyzers.feature_attribution.solve import Floats
+from analyzers.feature_attribution.summary import AttributionSummary
+from contract.wording import listing, several
 
 
 def describe(

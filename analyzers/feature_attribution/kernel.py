@@ -16,10 +16,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from analyzers.feature_attribution.coalitions import Masks, default_num_samples, number_of_pairs
-from analyzers.feature_attribution.explanation import Explanation, concatenate
+from analyzers.feature_attribution.aggregate import Explanation, concatenate
 from analyzers.feature_attribution.rows import Mixture, Positions, Rows, open_rows
-from analyzers.feature_attribution.solve import RESIDUALS, Design, Floats, exact_design, sampled_design
+from analyzers.feature_attribution.solve import (
+    RESIDUALS,
+    Design,
+    Floats,
+    Masks,
+    default_num_samples,
+    exact_design,
+    number_of_pairs,
+    sampled_design,
+)
 from contract.errors import ConfigurationError, ModelError
 from contract.wording import several
 

@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from analyzers.feature_attribution.aggregate import Aggregation
-from analyzers.feature_attribution.explanation import Explanation
+from analyzers.feature_attribution.aggregate import Aggregation, Explanation
 from analyzers.feature_attribution.kernel import Sampling
 from analyzers.feature_attribution.solve import Floats
 

@@ -10,11 +10,11 @@ import pyarrow as pa
 import xxhash
 
 from analyzers.feature_attribution import aggregate
-from analyzers.feature_attribution.explanation import Explanation
+from analyzers.feature_attribution.aggregate import Explanation
 from analyzers.feature_attribution.kernel import WINDOW_ROWS, explain_windows
 from analyzers.feature_attribution.request import Ask, AttributionRequest, Budget, Shortcut
+from analyzers.feature_attribution.rows import FeatureStream
 from analyzers.feature_attribution.solve import Floats
-from analyzers.feature_attribution.stream import FeatureStream
 
 # Rows handed on at a time; the windows in it are what fills the memory.
 _BLOCK_ROWS = 16 * WINDOW_ROWS

@@ -4,26 +4,189 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
-from analyzers.labels import normalise_label
-from analyzers.model_quality.check import check
-from analyzers.model_quality.columns import Attributes
+from analyzers.model_quality.cells import Attributes, Floats
+from analyzers.model_quality.check_sagemaker import check_sagemaker, suggest
+from analyzers.model_quality.check_sound import check_sound
 from analyzers.model_quality.describe import Evidence, describe
-from analyzers.model_quality.estimate import estimate
-from analyzers.model_quality.suggest import suggest
-from analyzers.model_quality.summary import ModelQualitySummary, Task, merge, summarize
-from analyzers.rules import Rules
-from analyzers.wording import listing
-from contract.analyzer import Decision, Metric
-from contract.documents.model_quality import (
+from analyzers.model_quality.documents import (
     ModelQualityBaseline,
     ModelQualityConstraints,
     ModelQualityStatistics,
     ProblemType,
+    ScoreCalibration,
 )
-from contract.errors import ConfigurationError, DatasetError
+from analyzers.model_quality.probabilities import probabilities
+from analyzers.model_quality.scores import ScoreHistogram
+from analyzers.model_quality.summary import ModelQualitySummary, Task, merge, summarize
+from analyzers.shared.rules import Rules, constraints_to_check, normalise_label
+from analyzers.shared.significance import sum_of_products
+from contract.api import Comparison, Decision, Metric, State, Violations
+from contract.errors import ConfigurationError, DatasetError, DocumentError
+from contract.wording import listing, number
+
+# Compare a window's statistics with the baseline, by the rules chosen.
+
+
+def check(
+    statistics: ModelQualityStatistics,
+    baseline: ModelQualityBaseline,
+    *,
+    rules: Rules,
+    positive: str,
+    error_share: float,
+    seed: int,
+) -> Decision:
+    """Return the violations of a window, what was found on the way, and notes.
+
+    Parameters
+    ----------
+    statistics
+        The window.
+    baseline
+        What it is compared with; `constraints_to_check` says what becomes of one without constraints.
+    rules
+        ``sound`` or ``sagemaker``.
+    positive
+        The positive label.
+    error_share
+        Share of the false-alarm rate that this check may spend.
+    seed
+        Of the resampling.
+
+    Raises
+    ------
+    DocumentError
+        When the baseline is of another problem type, or constrains what is no metric.
+    """
+    _require_same_type(statistics, baseline)
+    notes = [*statistics.notes, *_estimated(statistics)]
+    constraints = constraints_to_check(baseline, rules, suggest)
+    if constraints is None or not constraints.metrics:
+        reason = "there are no constraints"
+        return Decision(Violations(), notes=(*notes, f"Nothing was checked, as {reason}."), reason=reason)
+    if not statistics.item_count:
+        reason = _why_no_rows(statistics)
+        return Decision(
+            Violations(),
+            notes=(*notes, f"Nothing was checked, as {reason}."),
+            comparisons=tuple(
+                Comparison(name, constraint.operator, State.UNDECIDED, reason=reason, lost=True)
+                for name, constraint in constraints.metrics.items()
+            ),
+        )
+    if rules == "sagemaker":
+        decision = check_sagemaker(statistics, constraints)
+    else:
+        before = baseline.statistics
+        decision = check_sound(
+            statistics, constraints, before, positive=positive, error_share=error_share, seed=seed
+        )
+    return replace(decision, notes=(*notes, *decision.notes))
+
+
+def _why_no_rows(statistics: ModelQualityStatistics) -> str:
+    if not statistics.unpredicted_count:
+        return "no row has a label" if statistics.unlabelled_count else "no row has a label and a prediction"
+    finite = "finite " if statistics.problem_type == "Regression" else ""
+    return f"no row with a label has a {finite}prediction"
+
+
+def _require_same_type(statistics: ModelQualityStatistics, baseline: ModelQualityBaseline) -> None:
+    for document in (baseline.constraints, baseline.statistics):
+        if document is not None and document.problem_type != statistics.problem_type:
+            raise DocumentError(
+                f"{document.where} is of problem_type {document.problem_type}, but the window is "
+                f"{statistics.problem_type}; give the baseline of this model."
+            )
+
+
+def _estimated(statistics: ModelQualityStatistics) -> list[str]:
+    estimated: dict[str, Any] = statistics.estimated or {}
+    if not estimated:
+        return []
+    values = ", ".join(
+        f"{name} {number(round(metric['value'], 4))}" for name, metric in estimated["metrics"].items()
+    )
+    return [f"Of {estimated['item_count']} rows without label: {values}. {estimated['assumption']}"]
+
+
+# Metrics of rows without labels, expected from what their scores meant at the baseline.
+#
+# Confidence-based estimation: the probability of each row being positive, by the baseline's calibration,
+# gives
+# the expected confusion matrix and the expected ranking of positives over negatives. It sees what a change
+# of
+# the inputs does to the scores; it cannot see labels that come to mean something else for the same inputs.
+
+
+METHOD = "confidence-based"
+ASSUMPTION = (
+    "Estimated, not measured: assumes that a score means the same as at the baseline (no concept drift)."
+)
+
+
+def estimate(
+    statistics: ModelQualityStatistics, unlabelled: ScoreHistogram, calibration: ScoreCalibration
+) -> dict[str, Any] | None:
+    """Return the ``estimated`` member of the statistics, None without unlabelled scores.
+
+    Parameters
+    ----------
+    statistics
+        Of the window.
+    unlabelled
+        Scores of the rows without label, "positives" being those predicted positive.
+    calibration
+        Of the baseline.
+    """
+    unlabelled.settle()
+    rows = unlabelled.total_positives + unlabelled.total_negatives
+    if not rows:
+        return None
+    chances = probabilities(calibration, unlabelled.scores)
+    if statistics.problem_type == "BinaryClassification":
+        values = _binary(unlabelled, chances)
+    else:
+        right = sum_of_products(chances, unlabelled.positives + unlabelled.negatives)
+        values = {"accuracy": right / rows}
+    return {
+        "method": METHOD,
+        "assumption": ASSUMPTION,
+        "item_count": rows,
+        "metrics": {name: {"value": value} for name, value in values.items() if value is not None},
+    }
+
+
+def _binary(unlabelled: ScoreHistogram, chances: Floats) -> dict[str, float | None]:
+    predicted, rejected = unlabelled.positives * 1.0, unlabelled.negatives * 1.0
+    found, missed = sum_of_products(chances, predicted), sum_of_products(chances, rejected)
+    wrong, right = float(predicted.sum()) - found, float(rejected.sum()) - missed
+    return {
+        "accuracy": (found + right) / (found + missed + wrong + right),
+        "precision": _share(found, wrong),
+        "recall": _share(found, missed),
+        "f1": _share(2.0 * found, missed + wrong),
+        "auc": _area(chances, predicted + rejected),
+    }
+
+
+def _share(part: float, rest: float) -> float | None:
+    return part / (part + rest) if part + rest > 0.0 else None
+
+
+def _area(chances: Floats, rows: Floats) -> float | None:
+    positives, negatives = chances * rows, (1.0 - chances) * rows
+    pairs = positives.sum() * negatives.sum()
+    if pairs <= 0.0:
+        return None
+    below = np.cumsum(negatives) - negatives / 2.0
+    return sum_of_products(positives, below) / float(pairs)
+
 
 DEFAULT_THRESHOLD = 0.5
 _PROBLEM_TYPES = ("Regression", "BinaryClassification", "MulticlassClassification")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +11,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from analyzers.labels import normalise_label, number_label
+from analyzers.shared.rules import normalise_label, number_label
+from contract.errors import DatasetError
+from contract.wording import listing
 
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
@@ -114,3 +118,153 @@ def _number(text: object) -> float | None:
     except ValueError:
         return None
     return value if np.isfinite(value) else np.nan
+
+
+# Which column an attribute means: a name, a zero-based index, or a path in JSON.
+
+
+# The column of labels in captures joined with ground truth.
+GROUND_TRUTH = "groundTruthData"
+
+_POSITIONAL = b"positional"
+_INDEX = re.compile(r"\d+")
+
+
+@dataclass(frozen=True)
+class Attributes:
+    """What the settings say of the columns; `probability` may list several, separated by commas."""
+
+    inference: str | None = None
+    probability: str | None = None
+    ground_truth: str | None = None
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Places of the columns in a record batch; None for those that are not asked for or not there yet.
+
+    `classes` holds the class of each column of `probabilities` when there are several.
+    """
+
+    label: int | None
+    inference: int | None
+    probabilities: tuple[int, ...] = ()
+    classes: tuple[str, ...] = ()
+
+
+def find_columns(schema: pa.Schema, attributes: Attributes) -> Columns:
+    """Return where the columns are.
+
+    Parameters
+    ----------
+    schema
+        Of the record batch; its metadata say whether the names came with the data.
+    attributes
+        The settings.
+
+    Raises
+    ------
+    DatasetError
+        Naming the setting, the value and the columns there are.
+    """
+    inference = (
+        None
+        if attributes.inference is None
+        else find_column(schema, attributes.inference, "inference_attribute")
+    )
+    probabilities, classes = _find_probabilities(schema, attributes.probability)
+    return Columns(_find_label(schema, attributes.ground_truth), inference, probabilities, classes)
+
+
+def _find_label(schema: pa.Schema, attribute: str | None) -> int | None:
+    if attribute is not None and attribute != GROUND_TRUTH:
+        place = _look_up(schema, attribute)
+        if place is not None:
+            return place
+    joined = _exact(schema, GROUND_TRUTH)
+    if joined is None:
+        joined = _exact(schema, f"{GROUND_TRUTH}.0")
+    if joined is None and attribute is not None and attribute != GROUND_TRUTH:
+        return find_column(schema, attribute, "ground_truth_attribute")
+    return joined
+
+
+def _find_probabilities(schema: pa.Schema, attribute: str | None) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    if attribute is None:
+        return (), ()
+    place = _look_up(schema, attribute)
+    if place is not None:
+        return (place,), ()
+    prefix = f"{_path(attribute)}."
+    names = [name for name in schema.names if name.startswith(prefix)]
+    if len(names) > 1:
+        places = tuple(schema.names.index(name) for name in names)
+        return places, tuple(name.removeprefix(prefix) for name in names)
+    parts = [part.strip() for part in attribute.split(",")]
+    places = tuple(find_column(schema, part, "probability_attribute") for part in parts)
+    if len(places) == 1:
+        return places, ()
+    return places, _classes([schema.names[place] for place in places])
+
+
+def _classes(names: list[str]) -> tuple[str, ...]:
+    """Return the class in each name: what follows the part up to a separator that all names share."""
+    shared = re.match(r".*[._\- ]", names[0])
+    prefix = shared.group() if shared else ""
+    if prefix and all(name.startswith(prefix) and name != prefix for name in names):
+        return tuple(name.removeprefix(prefix) for name in names)
+    return tuple(names)
+
+
+def find_column(schema: pa.Schema, attribute: str, setting: str) -> int:
+    """Return the place of one column.
+
+    Raises
+    ------
+    DatasetError
+        Naming the setting, the value and the columns there are.
+    """
+    place = _look_up(schema, attribute)
+    if place is not None:
+        return place
+    names = list(schema.names)
+    if _is_positional(schema) and not _INDEX.fullmatch(attribute):
+        raise DatasetError(
+            f"{setting} is {attribute!r}, but the data has no column names; give the zero-based index of "
+            f"one of its {len(names)} columns, such as 0."
+        )
+    if _INDEX.fullmatch(attribute):
+        raise DatasetError(
+            f"{setting} is {attribute}, but the data has {len(names)} columns, so the last index is "
+            f"{len(names) - 1}; the columns are {listing(names, 20)}."
+        )
+    close = difflib.get_close_matches(attribute, names, n=1)
+    hint = f"; did you mean {close[0]!r}?" if close else "."
+    raise DatasetError(
+        f"{setting} is {attribute!r}, but the data has no such column; its columns are "
+        f"{listing(names, 20)}{hint}"
+    )
+
+
+def _look_up(schema: pa.Schema, attribute: str) -> int | None:
+    exact = None if _is_positional(schema) else _exact(schema, attribute)
+    if exact is not None:
+        return exact
+    if _INDEX.fullmatch(attribute) and int(attribute) < len(schema.names):
+        return int(attribute)
+    return _exact(schema, _path(attribute))
+
+
+def _exact(schema: pa.Schema, name: str) -> int | None:
+    place: int = schema.get_field_index(name)
+    return place if place >= 0 else None
+
+
+def _path(attribute: str) -> str:
+    """Return a path such as ``$.predictions[0].score`` the way readers name columns."""
+    dotted = re.sub(r"\[\s*['\"]?([^'\"\]]+)['\"]?\s*\]", r".\1", attribute)
+    return dotted.removeprefix("$").strip(".")
+
+
+def _is_positional(schema: pa.Schema) -> bool:
+    return (schema.metadata or {}).get(_POSITIONAL) == b"true"

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from analyzers.model_quality.cells import Codes, Floats, LabelCells
-from analyzers.wording import listing
 from contract.errors import DatasetError
+from contract.wording import listing
 
 MOST_CLASSES = 1000
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analyzers.model_quality.intervals import Spread, spread_of_moments
-from analyzers.sums import sum_of_products
+from analyzers.shared.significance import sum_of_products
 
 Floats = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]

@@ -9,21 +9,23 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from analyzers.labels import normalise_label
 from analyzers.model_quality.cells import (
     MISSING,
+    Attributes,
+    Columns,
     Floats,
     LabelCells,
     NumberCells,
+    find_columns,
     read_labels,
     read_numbers,
 )
-from analyzers.model_quality.columns import Attributes, Columns, find_columns
 from analyzers.model_quality.confusion import Confusion, check_classes, count_pairs
+from analyzers.model_quality.documents import ProblemType
 from analyzers.model_quality.probabilities import ProbabilitySums
 from analyzers.model_quality.residuals import Residuals, merge_residuals
 from analyzers.model_quality.scores import ScoreHistogram, merge_histograms
-from contract.documents.model_quality import ProblemType
+from analyzers.shared.rules import normalise_label
 
 Flags = npt.NDArray[np.bool_]
 

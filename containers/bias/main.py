@@ -7,24 +7,23 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from contract.console import run_command
-from contract.monitor import MakeAnalyzer, Monitor
+from contract.api import MakeAnalyzer, Monitor
 from contract.settings import Settings
+from job_runner.console import run_command
 
 if TYPE_CHECKING:
-    from contract.analyzer import AnyAnalyzer, DocumentSet
-    from contract.datasets.plan import DatasetRequest, Plan
+    from contract.api import AnyAnalyzer, DocumentSet
+    from readers.dataset import Dataset, Plan
 
 
-def _arrange(settings: Settings, request: DatasetRequest) -> tuple[DatasetRequest, MakeAnalyzer]:
+def _arrange(settings: Settings, request: Dataset) -> tuple[Dataset, MakeAnalyzer]:
     """Return what ``analysis_config.json`` says to read, and how to make the analyzer it asks for."""
     from analyzers.bias.analyzer import BiasAnalyzer
-    from containers.bias.request import bias_request, only_needed, wants_predictions
-    from contract.analysis_config.arrange import arrange_dataset
-    from contract.analysis_config.json_object import Mistakes
-    from contract.analysis_config.load import load_analysis_config
-    from contract.analysis_config.predictions import ask_model, names_a_model
-    from contract.analysis_config.segments import segment_columns
+    from containers.bias.configuration import bias_request, only_needed, wants_predictions
+    from contract.schema import Mistakes
+    from job_runner.clarify.columns import load_analysis_config, segment_columns
+    from job_runner.clarify.predictions import ask_model, names_a_model
+    from job_runner.clarify.resolve_columns import arrange_dataset
 
     config = load_analysis_config(settings, "bias")
     mistakes = Mistakes(config.where)
@@ -43,15 +42,14 @@ def _arrange(settings: Settings, request: DatasetRequest) -> tuple[DatasetReques
 
 def _adjust(settings: Settings) -> Settings:
     """Return the settings with the segments of ``analysis_config.json``."""
-    from contract.analysis_config.load import load_analysis_config
-    from contract.analysis_config.segments import segment_names
+    from job_runner.clarify.columns import load_analysis_config, segment_names
 
     names = segment_names(load_analysis_config(settings, "bias"))
     return replace(settings, segment_by=(*settings.segment_by, *names))
 
 
 def _documents() -> DocumentSet[Any, Any]:
-    from contract.documents.bias import BIAS
+    from analyzers.bias.documents import BIAS
 
     return BIAS
 

@@ -8,19 +8,19 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from contract.console import run_command
-from contract.monitor import MakeAnalyzer, Monitor
+from contract.api import MakeAnalyzer, Monitor
 from contract.settings import Settings
 from contract.wording import several
+from job_runner.console import run_command
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from containers.feature_attribution.arrange import Wanted
+    from containers.feature_attribution.configuration import Wanted
     from contract.analysis_config import AnalysisConfig
-    from contract.analyzer import AnyAnalyzer, DocumentSet
-    from contract.datasets.plan import DatasetRequest, Plan
-    from contract.models import Policy
+    from contract.api import AnyAnalyzer, DocumentSet
+    from model_clients.model import Policy
+    from readers.dataset import Dataset, Plan
 
 _log = logging.getLogger("monitor.feature_attribution")
 
@@ -31,10 +31,10 @@ _OWN_ROWS = (
 )
 
 
-def _arrange(settings: Settings, request: DatasetRequest) -> tuple[DatasetRequest, MakeAnalyzer]:
+def _arrange(settings: Settings, request: Dataset) -> tuple[Dataset, MakeAnalyzer]:
     """Return what ``analysis_config.json`` says to read, and how to make the analyzer it asks for."""
-    from containers.feature_attribution.arrange import arrange_attribution
-    from contract.analysis_config.load import load_analysis_config
+    from containers.feature_attribution.configuration import arrange_attribution
+    from job_runner.clarify.columns import load_analysis_config
 
     config = load_analysis_config(settings, "attribution")
     request, wanted = arrange_attribution(settings, config, request)
@@ -46,17 +46,16 @@ def _arrange(settings: Settings, request: DatasetRequest) -> tuple[DatasetReques
 
 
 def _make_analyzer(
-    settings: Settings, config: AnalysisConfig, request: DatasetRequest, wanted: Wanted, plan: Plan
+    settings: Settings, config: AnalysisConfig, request: Dataset, wanted: Wanted, plan: Plan
 ) -> AnyAnalyzer:
     from analyzers.feature_attribution.analyzer import FeatureAttributionAnalyzer
     from analyzers.feature_attribution.check_sound import Limits
     from analyzers.feature_attribution.kernel import Sampling
     from analyzers.feature_attribution.request import AttributionRequest, Budget
-    from containers.feature_attribution.asking import Asking
-    from containers.feature_attribution.sample import count_rows
+    from containers.feature_attribution.asking import Asking, count_rows
     from containers.feature_attribution.shortcut import open_shortcut
-    from contract.engine import available_processors
-    from contract.models import open_model
+    from job_runner.engine import available_processors
+    from model_clients.opening import open_model
 
     shap = wanted.shap
     baseline, notes = _baseline_rows(settings, config, request, wanted, plan)
@@ -99,18 +98,18 @@ def _make_analyzer(
 
 def model_policy(processors: int, splits: int) -> Policy:
     """Return how the model is asked: a dataset in few pieces leaves processors to the model's own library."""
-    from contract.models import Policy
+    from model_clients.model import Policy
 
     return Policy(threads=max(1, processors // max(1, splits)))
 
 
 def _baseline_rows(
-    settings: Settings, config: AnalysisConfig, request: DatasetRequest, wanted: Wanted, plan: Plan
+    settings: Settings, config: AnalysisConfig, request: Dataset, wanted: Wanted, plan: Plan
 ) -> tuple[pa.RecordBatch, tuple[str, ...]]:
     """Return the rows that stand for absent features, and notes on where they come from."""
     from analyzers.feature_attribution.baselines import cluster_baselines
-    from containers.feature_attribution.reference import Shape, given_rows, rows_of_baseline_job
-    from containers.feature_attribution.sample import sample_rows
+    from containers.feature_attribution.asking import sample_rows
+    from containers.feature_attribution.configuration import Shape, given_rows, rows_of_baseline_job
 
     if not wanted.columns:  # a window without data
         return _no_rows(), ()
@@ -140,7 +139,7 @@ def _no_rows() -> pa.RecordBatch:
 
 
 def _documents() -> DocumentSet[Any, Any]:
-    from contract.documents.attribution import ATTRIBUTION
+    from analyzers.feature_attribution.documents import ATTRIBUTION
 
     return ATTRIBUTION
 

@@ -10,13 +10,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from analyzers.feature_attribution.explanation import Explanation
+from analyzers.feature_attribution.aggregate import Explanation
+from analyzers.feature_attribution.exact import linear_shapley, tree_shapley
 from analyzers.feature_attribution.kernel import LOGIT_CLIP, Sampling
-from analyzers.feature_attribution.linear import linear_shapley
 from analyzers.feature_attribution.request import Ask, Shortcut
-from analyzers.feature_attribution.trees import tree_shapley
-from contract.models import Model
-from contract.models.linear_learner import LinearModel
+from model_clients.local import LinearModel
+from model_clients.model import Model
 
 # Loading shap takes as long as asking trees about several million rows.
 MODEL_ROWS_WORTH_IT = 5_000_000

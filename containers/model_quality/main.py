@@ -6,13 +6,13 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from contract.console import run_command
-from contract.monitor import Monitor
+from contract.api import Monitor
 from contract.settings import Settings
+from job_runner.console import run_command
 
 if TYPE_CHECKING:
-    from contract.analyzer import AnyAnalyzer, DocumentSet
-    from contract.datasets.plan import Plan
+    from contract.api import AnyAnalyzer, DocumentSet
+    from readers.dataset import Plan
 
 
 def _make_analyzer(settings: Settings, plan: Plan) -> AnyAnalyzer:
@@ -30,7 +30,7 @@ def _make_analyzer(settings: Settings, plan: Plan) -> AnyAnalyzer:
 
 
 def _documents() -> DocumentSet[Any, Any]:
-    from contract.documents.model_quality import MODEL_QUALITY
+    from analyzers.model_quality.documents import MODEL_QUALITY
 
     return MODEL_QUALITY
 

@@ -9,13 +9,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from contract.analysis_config import read_analysis_config
-from contract.analysis_config.arrange import arrange_dataset
-from contract.analysis_config.columns import Columns
-from contract.analysis_config.json_object import Mistakes
-from contract.datasets.plan import plan_dataset
 from contract.errors import ConfigurationError, DatasetError
-from contract.job import dataset_request
+from contract.schema import Mistakes
 from contract.settings import build_parser, read_settings
+from job_runner.clarify.columns import Columns
+from job_runner.clarify.resolve_columns import arrange_dataset
+from job_runner.job import dataset_request
+from readers.plan import plan_dataset
 
 BIAS: dict[str, Any] = {"label": "y", "label_values_or_threshold": [1], "facet": [{"name_or_index": "a"}]}
 CSV = {**BIAS, "dataset_type": "text/csv"}

@@ -8,8 +8,14 @@ from fixtures import fixture
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contract.analysis_config import AnalysisConfig, Facet, Kind, read_analysis_config
-from contract.analysis_config.methods import POST_TRAINING_METRICS, PRE_TRAINING_METRICS
+from contract.analysis_config import (
+    POST_TRAINING_METRICS,
+    PRE_TRAINING_METRICS,
+    AnalysisConfig,
+    Facet,
+    Kind,
+    read_analysis_config,
+)
 from contract.errors import ConfigurationError
 
 BIAS: dict[str, Any] = {

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from job_runner import CSV, Result, run_job
+from run_jobs import CSV, Result, run_job
 
-from containers.backtest.main import main as monitor_backtest
+from containers.commands.backtest import main as monitor_backtest
 
 Json = dict[str, Any]
 PLAIN = '{"csv":{"header":false}}'

@@ -10,12 +10,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from analyzers.bias.comparison import tables_of
-from analyzers.bias.explain import impact_findings
-from analyzers.bias.metrics import METRICS
-from analyzers.bias.resampling import spreads
-from analyzers.bias.suggest import suggest
-from contract.analyzer import Baseline, Decision
-from contract.documents.bias import (
+from analyzers.bias.documents import (
     BiasBaseline,
     BiasStatistics,
     FacetStatistics,
@@ -23,6 +18,11 @@ from contract.documents.bias import (
     constraints_to_json,
     read_constraints,
 )
+from analyzers.bias.explain import impact_findings
+from analyzers.bias.metrics import METRICS
+from analyzers.bias.resampling import spreads
+from analyzers.bias.suggest import suggest
+from contract.api import Baseline, Decision
 
 # counts[facet][observed][predicted]
 FAIR = [[[3000, 750], [900, 2100]], [[400, 100], [120, 280]]]

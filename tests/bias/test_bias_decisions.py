@@ -8,9 +8,9 @@ import pytest
 from bias_tables import COUNTS, FAIR, HALVED, baseline_of, facet, names, notes, statistics
 from hypothesis import given
 
-from analyzers.bias.check import check
-from analyzers.bias.pairing import same_group
-from contract.analyzer import Baseline
+from analyzers.bias.analyzer import check
+from analyzers.bias.suggest import same_group
+from contract.api import Baseline
 
 
 @pytest.mark.parametrize("rules", ["sound", "sagemaker"])

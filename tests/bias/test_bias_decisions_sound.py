@@ -10,10 +10,10 @@ import numpy as np
 from bias_tables import COUNTS, FAIR, HALVED, baseline_of, facet, names, notes, statistics
 from hypothesis import given
 
-from analyzers.bias.check import check
+from analyzers.bias.analyzer import check
+from analyzers.bias.documents import BiasStatistics, MetricValue
 from analyzers.bias.resampling import to_scale
-from contract.documents.bias import BiasStatistics, MetricValue
-from contract.documents.violations import violations_to_json
+from contract.api import violations_to_json
 
 
 def test_a_window_like_the_baseline_raises_nothing() -> None:

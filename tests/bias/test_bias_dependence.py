@@ -9,11 +9,20 @@ import numpy as np
 import pytest
 from bias_tables import FAIR, baseline_of, facet, statistics
 
-from analyzers.bias.check_sound import FALSE_ALARM_RATE, Comparison, _compare, _tests, _violated
-from analyzers.bias.dependence import _DRAWS, _moves, _share_alarming_first, effective_weight
-from analyzers.bias.held import Held, hold
+from analyzers.bias.check_sound import (
+    _DRAWS,
+    FALSE_ALARM_RATE,
+    _compare,
+    _moves,
+    _share_alarming_first,
+    _tests,
+    _violated,
+    effective_weight,
+)
+from analyzers.bias.comparison import Held, hold
+from analyzers.bias.documents import BiasStatistics
 from analyzers.bias.resampling import DISTANCES
-from contract.documents.bias import BiasStatistics
+from contract.api import Comparison
 
 WINDOW = [[[1500, 375], [450, 1050]], [[220, 40], [70, 120]]]
 LEVEL = 1e-4

@@ -12,9 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analyzers.bias.analyzer import BiasAnalyzer
-from analyzers.bias.request import BiasRequest, FacetRequest
-from contract.documents import analysis
-from contract.documents.bias import (
+from analyzers.bias.documents import (
     BIAS,
     BiasStatistics,
     analysis_to_json,
@@ -23,6 +21,8 @@ from contract.documents.bias import (
     read_statistics,
     statistics_to_json,
 )
+from analyzers.bias.request import BiasRequest, FacetRequest
+from analyzers.shared import analysis_json
 from contract.errors import DocumentError
 
 _CLARIFY_FILES = (
@@ -47,7 +47,7 @@ def test_clarifys_baselines_are_read_without_loss(path: str) -> None:
     assert json.dumps(written) == json.dumps(json.loads(text))
     assert constraints_to_json(document) == written
     if path in _AS_WRITTEN:
-        assert analysis.dumps(written) == text
+        assert analysis_json.dumps(written) == text
 
 
 def test_infinities_and_errors_of_a_real_baseline() -> None:

@@ -10,9 +10,9 @@ import pyarrow as pa
 import pytest
 
 from analyzers.bias.analyzer import BiasAnalyzer
+from analyzers.bias.documents import BiasConstraints, BiasStatistics
 from analyzers.bias.request import BiasRequest, FacetRequest
-from contract.analyzer import Baseline
-from contract.documents.bias import BiasConstraints, BiasStatistics
+from contract.api import Baseline
 from contract.errors import ConfigurationError, DatasetError
 
 _LABELS = [0, 1] * 20

@@ -16,20 +16,19 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from smclarify_cases import batch_of, number, recorded_calls, statistics_of
 
-from analyzers.bias import formulas
+from analyzers.bias import metrics
+from analyzers.bias.describe import basic_statistics, label_confusion, model_metrics
 from analyzers.bias.flip_test import flip_test
-from analyzers.bias.formulas import Floats
-from analyzers.bias.metrics import METRICS, NO_GROUP_VARIABLE
-from analyzers.bias.model_metrics import basic_statistics, label_confusion, model_metrics
+from analyzers.bias.metrics import METRICS, NO_GROUP_VARIABLE, Floats
 from analyzers.bias.request import ALL_POST, ALL_PRE, BiasRequest, FacetRequest
 from analyzers.bias.summary import SummaryPlan, summarize
 from analyzers.bias.tables import cells_of
 
 _OF_DISTRIBUTIONS: dict[str, Callable[[Floats], Floats]] = {
-    "KL": formulas.kullback_leibler,
-    "JS": formulas.jensen_shannon,
-    "LP": formulas.lp_norm,
-    "KS": formulas.kolmogorov_smirnov,
+    "KL": metrics.kullback_leibler,
+    "JS": metrics.jensen_shannon,
+    "LP": metrics.lp_norm,
+    "KS": metrics.kolmogorov_smirnov,
 }
 # How the ten metrics of the whole model are called in smclarify's code.
 _MODEL = {

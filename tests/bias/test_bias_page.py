@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from analyzers.bias import flip_test, row_sample, summary, typing_sound
-from analyzers.bias.best_group import FEWEST_ROWS
+from analyzers.bias import flip_test, row_sample, selection, summary
+from analyzers.bias.describe import FEWEST_ROWS
 from analyzers.bias.metrics import METRICS
 
 _PAGE = (Path(__file__).parents[2] / "docs" / "bias.md").read_text(encoding="utf-8")
@@ -25,8 +25,8 @@ def test_every_bound_is_that_of_the_code() -> None:
         f"a facet {summary.MOST_FACET_VALUES:,}",
         f"a group variable {summary.MOST_STRATA:,}",
         f"{summary.MOST_TABLE_CELLS:,} cells",
-        f"more than {typing_sound.MOST_CODES} different",
-        f"at most {typing_sound.MOST_GROUPS}",
+        f"more than {selection.MOST_CODES} different",
+        f"at most {selection.MOST_GROUPS}",
         f"{FEWEST_ROWS} rows or more",
     ):
         assert bound in " ".join(_PAGE.split()), bound

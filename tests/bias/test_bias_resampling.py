@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from analyzers.bias.comparison import Limit, p_values, tables_of
-from analyzers.bias.formulas import conditional_disparity
-from analyzers.bias.metrics import METRICS
+from analyzers.bias.metrics import METRICS, conditional_disparity
 from analyzers.bias.resampling import Tables, disparity, draw, spread, spreads, to_scale
 
 COUNTS = st.lists(st.integers(0, 3_000), min_size=8, max_size=8)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analyzers.bias.check import check
+from analyzers.bias.analyzer import check
 from analyzers.bias.suggest import suggest
 from benchmarks import simulate_bias
 from benchmarks.simulate_bias import (
@@ -21,7 +21,7 @@ from benchmarks.simulate_bias import (
     draw_counts,
     simulate,
 )
-from contract.analyzer import Baseline
+from contract.api import Baseline
 
 BY_NAME = {population.name: population for population in POPULATIONS}
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from analyzers.bias import row_sample, summary
 from analyzers.bias.analyzer import BiasAnalyzer
+from analyzers.bias.documents import BiasStatistics, statistics_to_json
 from analyzers.bias.request import BiasRequest, FacetRequest
-from contract.documents.bias import BiasStatistics, statistics_to_json
 
 _FACET = st.one_of(st.none(), st.sampled_from(["a", "b", "c"]))
 _ROW = st.tuples(

@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analyzers.bias import flip_test as module
-from analyzers.bias import neighbours
+from analyzers.bias import flip_test as neighbours
 from analyzers.bias.analyzer import BiasAnalyzer
 from analyzers.bias.flip_test import flip_test
-from analyzers.bias.formulas import Floats
+from analyzers.bias.metrics import Floats
 from analyzers.bias.request import BiasRequest, FacetRequest
 
 _HEADERS = (

@@ -23,10 +23,10 @@ from smclarify_cases import (
 
 from analyzers.bias.analyzer import BiasAnalyzer
 from analyzers.bias.column_summary import ColumnPlan, ColumnSummary
+from analyzers.bias.documents import BiasStatistics
 from analyzers.bias.request import ALL_POST, ALL_PRE, BiasRequest, FacetRequest
+from analyzers.bias.selection import kind_of_column
 from analyzers.bias.summary import SummaryPlan, summarize
-from analyzers.bias.typing_sagemaker import kind_of_column
-from contract.documents.bias import BiasStatistics
 from contract.errors import ConfigurationError
 
 _STAGES = (("pre_training_bias", "pre"), ("post_training_bias", "post"))

@@ -9,9 +9,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from contract.datasets.format import DatasetFormat
-from contract.datasets.plan import plan_dataset
-from contract.datasets.request import DatasetRequest
+from contract.dataset_format import DatasetFormat
+from readers.dataset import Dataset
+from readers.plan import plan_dataset
 
 
 def part(data: Any, encoding: str | None = "CSV", **more: Any) -> dict[str, Any]:
@@ -45,9 +45,7 @@ def write(path: Path, records: Iterable[Any]) -> Path:
 def read_batches(source: Path, **options: Any) -> list[pa.RecordBatch]:
     kind = options.pop("kind", "sagemakerCaptureJson")
     indices = options.pop("indices", ("endpointInput", "endpointOutput"))
-    request = DatasetRequest(
-        source=str(source), format=DatasetFormat(kind, capture_indices=indices), **options
-    )
+    request = Dataset(source=str(source), format=DatasetFormat(kind, capture_indices=indices), **options)
     return [batch for split in plan_dataset(request).splits for batch in split.batches()]
 
 

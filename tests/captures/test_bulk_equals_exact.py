@@ -11,8 +11,9 @@ from capture_data import part, read_columns, record, write
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from contract.datasets import capture, capture_bulk
-from contract.datasets.payload_columns import NotBulkError
+from readers.captures import bulk as capture_bulk
+from readers.captures import captures
+from readers.captures.payload import NotBulkError
 
 _cells = st.one_of(
     st.integers(-(10**20), 10**20).map(str),
@@ -140,5 +141,5 @@ def test_common_shapes_are_read_in_bulk(tmp_path, payloads, indices, monkeypatch
         raise AssertionError("read record by record")
 
     path = write(tmp_path / "a.jsonl", [record(*payloads)] * 3)
-    monkeypatch.setattr(capture.CaptureSplit, "_exact", refuse)
+    monkeypatch.setattr(captures.CaptureSplit, "_exact", refuse)
     assert read_columns(path, indices=indices)

@@ -10,11 +10,11 @@ import pytest
 from capture_data import part, read_batches, read_columns, record, write
 from fixtures import fixture
 
-from contract.datasets.format import DatasetFormat
-from contract.datasets.plan import plan_dataset
-from contract.datasets.request import DatasetRequest
-from contract.datasets.window import Window
+from contract.dataset_format import DatasetFormat
 from contract.errors import DatasetError
+from contract.window import Window
+from readers.dataset import Dataset
+from readers.plan import plan_dataset
 
 HOUR = Window(datetime(2026, 5, 6, 10, tzinfo=UTC), datetime(2026, 5, 6, 11, tzinfo=UTC))
 
@@ -299,7 +299,7 @@ def test_blank_lines_marks_and_compression(tmp_path):
 
 
 def test_line_number_in_a_later_block(tmp_path, monkeypatch):
-    monkeypatch.setattr("contract.datasets.capture_lines.line_blocks.__defaults__", (4096,), raising=False)
+    monkeypatch.setattr("readers.splitting.blocks_of_lines.__defaults__", (4096,), raising=False)
     path = write(tmp_path / "a.jsonl", [record(str(number), "2") for number in range(200)] + [{"x": 1}])
     with pytest.raises(DatasetError, match="line 201 is not"):
         read_columns(path)
@@ -378,7 +378,7 @@ def test_large_files_are_cut_and_small_ones_grouped(tmp_path):
     write(tmp_path / "b.jsonl", records[:3000])
     for number in range(10):
         write(tmp_path / f"c{number}.jsonl", records[3000 + 100 * number : 3100 + 100 * number])
-    request = DatasetRequest(source=str(tmp_path), format=DatasetFormat("sagemakerCaptureJson"))
+    request = Dataset(source=str(tmp_path), format=DatasetFormat("sagemakerCaptureJson"))
     splits = plan_dataset(request).splits
     assert 4 <= len(splits) <= 20
     splits = pickle.loads(pickle.dumps(splits))

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contract.datasets.flatten import flatten_batch
-from contract.datasets.rows import rows_to_batch
 from contract.errors import DatasetError
+from readers.flatten import flatten_batch
+from readers.python_rows import rows_to_batch
 
 
 def _batch(kind, values, name="a"):

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 from hosts import SECONDS, exit_code, free_port, wait_until, worker
-from job_runner import run_job
 from labelled import Labels, Piece, Untravelled
+from run_jobs import run_job
 from several_splits import write_rows
 
-from contract.cluster import leader
-from contract.cluster.leader import Cluster, open_cluster
-from contract.cluster.role import Role
 from contract.errors import ConfigurationError, DatasetError, MonitorError
+from job_runner.cluster import leader
+from job_runner.cluster.leader import Cluster, open_cluster
+from job_runner.cluster.role import Role
 
 pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
 

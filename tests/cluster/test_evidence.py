@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from contract.cluster.evidence import gather, verify
 from contract.errors import DatasetError
+from job_runner.cluster.remote import gather, verify
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from fixtures import ROOT
 
-from contract.cluster.role import Role, find_role, split_address
 from contract.errors import ConfigurationError
 from contract.settings import Settings, build_parser, read_settings
+from job_runner.cluster.role import Role, find_role, split_address
 
 ARGUMENTS = ["--dataset-source", "/data", "--dataset-format", '{"csv":{}}', "--output-path", "/output"]
 
@@ -101,7 +101,7 @@ sys.path.insert(0, {str(ROOT)!r})
 from containers.data_quality.main import main
 code = main(["--dataset-source", "rows.csv", "--dataset-format", '{{"csv":{{"header":true}}}}',
              "--output-path", "output", "--output-message-file", "message"])
-loaded = [name for name in ("dask", "distributed", "tornado", "asyncio", "contract.cluster.library")
+loaded = [name for name in ("dask", "distributed", "tornado", "asyncio", "job_runner.cluster.library")
           if name in sys.modules]
 sys.exit(code or (str(loaded) if loaded else 0))
 """

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 from hosts import exit_code, free_port, worker
-from job_runner import run_job
 from models.model_server import Answer, Request
+from run_jobs import run_job
 from several_splits import write_rows
 from shadow_account import Account, account_of, sagemaker
 
 from containers.bias.main import main as monitor_bias
-from contract.cluster.leader import Cluster
+from job_runner.cluster.leader import Cluster
 
 pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
 

@@ -11,17 +11,16 @@ from typing import Any
 import pytest
 from attributed_people import csv_endpoint, people, table_config, write_csv
 from captured_predictions import predict, write_captures, write_labels
-from job_runner import Result, run_job
 from models.model_server import serving
+from run_jobs import Result, run_job
 
 from containers.bias.main import main as monitor_bias
 from containers.feature_attribution.main import main as monitor_feature_attribution
 from containers.model_quality.main import main as monitor_model_quality
-from contract import engine
-from contract.analyzer import AnyAnalyzer
-from contract.cluster.evidence import Evidence
-from contract.cluster.remote import Conditions, Parcel, pack, summarize_piece, unpack
-from contract.datasets.plan import Split
+from contract.api import AnyAnalyzer
+from job_runner import engine
+from job_runner.cluster.remote import Conditions, Evidence, Parcel, pack, summarize_piece, unpack
+from readers.dataset import Split
 
 ROWS = 400
 SCRIPT = """\

@@ -9,23 +9,23 @@ import sys
 import pytest
 from fixtures import ROOT
 
-from contract import endings
+from file_storage import cleanup
 
 
 def test_signals_wait_for_the_end_of_what_they_may_not_interrupt() -> None:
     done: list[str] = []
     settle = []
 
-    def undo(is_urged: endings.IsUrged) -> None:
+    def undo(is_urged: cleanup.IsUrged) -> None:
         assert not is_urged()
         signal.raise_signal(signal.SIGINT)
         assert is_urged()
         done.append("undone")
 
     def run_job() -> None:
-        with endings.all_undone():
-            settle.append(endings.at_end(undo))
-            endings.at_end(lambda is_urged: done.append("the latest first"))
+        with cleanup.all_undone():
+            settle.append(cleanup.at_end(undo))
+            cleanup.at_end(lambda is_urged: done.append("the latest first"))
 
     with pytest.raises(KeyboardInterrupt):
         run_job()
@@ -36,7 +36,7 @@ def test_signals_wait_for_the_end_of_what_they_may_not_interrupt() -> None:
 
 def test_a_copied_process_undoes_nothing_of_its_parent() -> None:
     program = (
-        "import os, sys; from contract import endings;"
+        "import os, sys; from file_storage import cleanup as endings;"
         "endings.at_end(lambda is_urged: print('undone by', os.getpid(), flush=True));"
         "child = os.fork(); child or sys.exit(); os.waitpid(child, 0);"
         "print('parent', os.getpid(), flush=True)"

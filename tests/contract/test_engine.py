@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pytest
 
-from contract import engine
+from job_runner import engine
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 from attributed_people import csv_endpoint, people, table_config, write_csv
-from job_runner import Result, baseline_of, run_job
 from jobs.attribution_runs import run
 from models.model_server import serving
+from run_jobs import Result, baseline_of, run_job
 
-from contract.datasets import s3, storage
-from contract.report import page
+from file_storage import s3, storage
+from reporting.report import page
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from contract.errors import ConfigurationError
-from contract.scratch import find_scratch_folder, scratch_folder
+from file_storage.temporary import find_scratch_folder, scratch_folder
 
 
 def test_it_is_gone_afterwards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

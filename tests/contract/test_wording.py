@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from job_runner import run_job
+from run_jobs import run_job
 
 from contract.wording import several
 

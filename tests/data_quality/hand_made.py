@@ -4,9 +4,7 @@ from collections import Counter
 
 import numpy as np
 
-from analyzers.data_quality.suggest import suggest
-from contract.analyzer import Baseline
-from contract.documents.statistics import (
+from analyzers.data_quality.documents import (
     CategoryBucket,
     FeatureStatistics,
     NumericalStatistics,
@@ -14,6 +12,8 @@ from contract.documents.statistics import (
     Statistics,
     StringStatistics,
 )
+from analyzers.data_quality.suggest import suggest
+from contract.api import Baseline
 
 ROWS = 5_000
 

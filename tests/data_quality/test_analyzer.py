@@ -12,10 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analyzers.data_quality.analyzer import DataQualityAnalyzer
-from contract.analyzer import Baseline
-from contract.documents import json_layout
-from contract.documents.constraints import constraints_to_json, read_constraints
-from contract.documents.statistics import read_statistics, statistics_to_json
+from analyzers.data_quality.documents import (
+    constraints_to_json,
+    read_constraints,
+    read_statistics,
+    statistics_to_json,
+)
+from contract import json_layout
+from contract.api import Baseline
 
 
 def summarized(analyzer, batches):

@@ -9,12 +9,11 @@ import pytest
 from fixtures import fixture
 from hand_made import document, numeric, text, unknown
 
-from analyzers.data_quality.check import check
+from analyzers.data_quality.analyzer import check
+from analyzers.data_quality.documents import read_constraints, read_statistics
 from analyzers.data_quality.suggest import suggest
-from contract.analyzer import Baseline
-from contract.documents import json_layout
-from contract.documents.constraints import read_constraints
-from contract.documents.statistics import read_statistics
+from contract import json_layout
+from contract.api import Baseline
 
 
 def baseline_of(*features):

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from hand_made import ROWS, baseline_of, document, listed, normal, numeric, only, text, unknown
 
-from analyzers.data_quality.check import check
+from analyzers.data_quality.analyzer import check
 from analyzers.data_quality.check_sound import FALSE_ALARM_RATE, _tarone
 from analyzers.data_quality.suggest import suggest
-from contract.analyzer import Baseline
+from contract.api import Baseline
 from contract.errors import DocumentError
 
 # --- types

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from hand_made import ROWS, baseline_of, document, listed, normal, numeric, only, text
 
-from analyzers.data_quality.check import check
+from analyzers.data_quality.analyzer import check
+from analyzers.data_quality.documents import NumericBucket
 from analyzers.data_quality.suggest import suggest
-from contract.analyzer import Baseline
-from contract.documents.statistics import NumericBucket
+from contract.api import Baseline
 
 
 @pytest.mark.parametrize(

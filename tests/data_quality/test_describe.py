@@ -8,10 +8,10 @@ import pytest
 from fixtures import fixture
 
 from analyzers.data_quality.describe import describe
+from analyzers.data_quality.documents import FeatureStatistics, read_statistics, statistics_to_json
 from analyzers.data_quality.summary import SummaryOptions, empty_summary, merge, summarize
-from analyzers.scala_order import category_order, java_hash
-from contract.documents import json_layout
-from contract.documents.statistics import FeatureStatistics, read_statistics, statistics_to_json
+from analyzers.shared.rules import category_order, java_hash
+from contract import json_layout
 
 MOST = {"sound": 1000, "sagemaker": 120}
 

@@ -12,8 +12,8 @@ from hypothesis.extra import numpy as hnp
 from scipy import stats
 
 from analyzers.data_quality import distance
+from analyzers.data_quality.documents import NumericBucket, QuantileSketch
 from analyzers.data_quality.kll import KllSketch
-from contract.documents.statistics import NumericBucket, QuantileSketch
 
 samples = hnp.arrays(np.float64, st.integers(1, 60), elements=st.integers(-5, 5).map(float))
 

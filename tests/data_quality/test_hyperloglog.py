@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analyzers.data_quality.hyperloglog import HyperLogLog, float_bits, hash_bits
-from analyzers.data_quality.text import read_texts
-from analyzers.data_quality.text_hash import SEED, hash_words
+from analyzers.data_quality.text import SEED, hash_words, read_texts
 
 
 def text_hashes(texts: list[str]) -> np.ndarray:

@@ -3,10 +3,9 @@
 import numpy as np
 from hand_made import document, numeric, text, unknown
 
-from analyzers.data_quality.check import check
-from analyzers.data_quality.metrics import metrics
+from analyzers.data_quality.analyzer import check, metrics
 from analyzers.data_quality.suggest import suggest
-from contract.analyzer import Baseline
+from contract.api import Baseline
 
 
 def names(published):

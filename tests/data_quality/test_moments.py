@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from blas_threads import printed_by_threads
 
-from analyzers.data_quality.moments import Moments
+from analyzers.data_quality.column_summary import Moments
 
 COMPUTE = """
 import numpy as np
-from analyzers.data_quality.moments import Moments
+from analyzers.data_quality.column_summary import Moments
 moments = Moments()
 moments.add(np.random.default_rng(7).lognormal(size=90_000))
 moments.add_weighted(np.random.default_rng(8).normal(size=30_000), np.arange(1, 30_001))

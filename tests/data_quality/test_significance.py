@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import special, stats
 
-from analyzers import significance
+from analyzers.shared import significance
 
 sizes = st.integers(1, 5000)
 

@@ -5,11 +5,10 @@ import pytest
 from fixtures import fixture
 from hand_made import document, numeric, text, unknown
 
+from analyzers.data_quality.documents import constraints_to_json, read_constraints, read_statistics
 from analyzers.data_quality.suggest import domain_threshold, suggest
-from contract.analyzer import Baseline
-from contract.documents import json_layout
-from contract.documents.constraints import constraints_to_json, read_constraints
-from contract.documents.statistics import read_statistics
+from contract import json_layout
+from contract.api import Baseline
 
 
 def test_originals_file_is_reproduced_to_the_byte():

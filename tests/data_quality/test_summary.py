@@ -9,19 +9,19 @@ from hypothesis import strategies as st
 
 from analyzers.data_quality.column_summary import ColumnSummary
 from analyzers.data_quality.describe import describe
+from analyzers.data_quality.documents import statistics_to_json
 from analyzers.data_quality.kll import weighted_values
-from analyzers.data_quality.numeric import _at_least_distinct
 from analyzers.data_quality.summary import (
     DatasetSummary,
     SummaryOptions,
+    _at_least_distinct,
     begin_passes,
     empty_summary,
     merge,
     summarize,
 )
 from analyzers.data_quality.text import CellKind
-from contract.documents import json_layout
-from contract.documents.statistics import statistics_to_json
+from contract import json_layout
 
 SMALL = SummaryOptions(max_categories=3)
 OPTIONS = [

@@ -17,12 +17,12 @@ from fixtures import fixture
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contract.datasets import pieces, quotes
-from contract.datasets.csv_table import CsvSplit, csv_splits, read_head
-from contract.datasets.pieces import Piece
-from contract.datasets.plan import NotSplittable
-from contract.datasets.storage import SourceFile
 from contract.errors import DatasetError
+from file_storage.storage import SourceFile
+from readers import csv_records, splitting
+from readers.csv import CsvSplit, csv_splits, read_head
+from readers.dataset import NotSplittable
+from readers.splitting import FileRange
 
 HEADERLESS = '{"csv":{"header":false}}'
 
@@ -56,12 +56,12 @@ def read_in_pieces(path, edges, **options):
     bounds = [0, *sorted(edges), path.stat().st_size]
     try:
         return rows(
-            CsvSplit((Piece(str(path), start, end),), wanted, head)
+            CsvSplit((FileRange(str(path), start, end),), wanted, head)
             for start, end in itertools.pairwise(bounds)
             if start < end
         )
     except NotSplittable:
-        return rows([CsvSplit((Piece(str(path)),), wanted)])
+        return rows([CsvSplit((FileRange(str(path)),), wanted)])
 
 
 @settings(max_examples=120)
@@ -74,7 +74,7 @@ def read_in_pieces(path, edges, **options):
 )
 def test_byte_ranges_together_are_the_whole(table, line_end, quoting, cuts, block_size):
     data = csv_text(table, line_end, quoting)
-    with tempfile.TemporaryDirectory() as folder, mock.patch.object(pieces, "BLOCK_SIZE", block_size):
+    with tempfile.TemporaryDirectory() as folder, mock.patch.object(splitting, "BLOCK_SIZE", block_size):
         path = Path(folder) / "data.csv"
         path.write_bytes(data)
         edges = {int(cut * len(data)) for cut in cuts}
@@ -88,7 +88,7 @@ def test_byte_ranges_together_are_the_whole(table, line_end, quoting, cuts, bloc
 def test_numbers_are_read_exactly(values, cuts):
     table = [["" if value is None else repr(value), "x"] for value in values]
     data = csv_text(table)
-    with tempfile.TemporaryDirectory() as folder, mock.patch.object(pieces, "BLOCK_SIZE", 40):
+    with tempfile.TemporaryDirectory() as folder, mock.patch.object(splitting, "BLOCK_SIZE", 40):
         path = Path(folder) / "data.csv"
         path.write_bytes(data)
         got = [row["column 0"] for row in read_in_pieces(path, {int(cut * len(data)) for cut in cuts})]
@@ -102,9 +102,9 @@ def test_records_end_where_the_csv_module_says(data):
     # The module splits rows at a bare carriage return too, but that cannot be a place to cut.
     reader = csv.reader(io.StringIO((data + b"\n").decode(), newline=""))
     inside = [i for i in range(len(data)) if data[i : i + 1] == b"\n" and is_quoted(data[:i])]
-    assert quotes.lines_are_records(data + b"\n") == (not inside and not is_quoted(data))
+    assert csv_records.lines_are_records(data + b"\n") == (not inside and not is_quoted(data))
     outside = [i + 1 for i in range(len(data)) if data[i : i + 1] == b"\n" and i not in inside]
-    assert quotes.last_record_end(data) == max(outside, default=0)
+    assert csv_records.last_record_end(data) == max(outside, default=0)
     assert all(isinstance(row, list) for row in reader)
 
 
@@ -169,8 +169,8 @@ def test_a_type_widens_from_the_block_where_it_must(tmp_path):
     lines[300] = "oops,1,300"
     path.write_text("a,b,c\n" + "\n".join(lines) + "\n")
     with (
-        mock.patch.object(pieces, "BLOCK_SIZE", 1000),
-        mock.patch("contract.datasets.csv_table._SAMPLE", 512),
+        mock.patch.object(splitting, "BLOCK_SIZE", 1000),
+        mock.patch("readers.csv._SAMPLE", 512),
     ):
         split = plan(path).splits[0]
         batches = list(split.batches())
@@ -338,7 +338,7 @@ def test_lines_are_counted_across_blocks_and_ranges(tmp_path):
     lines[777] = "1,2,3"
     path.write_text("\n".join(lines) + "\n")
     with (
-        mock.patch.object(pieces, "BLOCK_SIZE", 500),
+        mock.patch.object(splitting, "BLOCK_SIZE", 500),
         pytest.raises(DatasetError, match="line 778 has 3 cells"),
     ):
         read(path)
@@ -351,8 +351,8 @@ def test_a_quote_that_is_never_closed_is_named(tmp_path):
     path = tmp_path / "broken.csv"
     path.write_bytes(b'a,b\n1,"open\n' + b"1,x\n" * 1000)
     with (
-        mock.patch.object(quotes, "LONGEST_FIELD", 1000),
-        mock.patch.object(pieces, "BLOCK_SIZE", 500),
+        mock.patch.object(csv_records, "LONGEST_FIELD", 1000),
+        mock.patch.object(splitting, "BLOCK_SIZE", 500),
         pytest.raises(DatasetError, match="quote that is not closed") as caught,
     ):
         read(path)

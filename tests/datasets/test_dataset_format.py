@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contract.datasets.format import DatasetFormat, parse_dataset_format
+from contract.dataset_format import DatasetFormat, parse_dataset_format
 from contract.errors import ConfigurationError
 
 

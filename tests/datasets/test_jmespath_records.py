@@ -12,25 +12,25 @@ from fixtures import fixture
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contract.datasets.format import DatasetFormat
-from contract.datasets.json_path import compile_path
-from contract.datasets.located_captures import first_sides
-from contract.datasets.locations import GROUND_TRUTH, RESPONSE, Location, Locations, typed_text
-from contract.datasets.plan import DatasetRequest, plan_dataset
-from contract.datasets.storage import list_files
+from contract.dataset_format import DatasetFormat
 from contract.errors import ConfigurationError, DatasetError
+from file_storage.storage import list_files
+from readers.captures.columns import first_sides
+from readers.column_paths import GROUND_TRUTH, RESPONSE, ColumnPaths, Location, compile_path, typed_text
+from readers.dataset import Dataset
+from readers.plan import plan_dataset
 
 JSON = DatasetFormat("json")
 CAPTURES = DatasetFormat("sagemakerMergeJson")
-LINES = Locations("features", (Location("y", "label", variable="label"),))
-DOCUMENT = Locations("rows[*].x", (Location("y", "rows[*].y", variable="label"),), document=True)
+LINES = ColumnPaths("features", (Location("y", "label", variable="label"),))
+DOCUMENT = ColumnPaths("rows[*].x", (Location("y", "rows[*].y", variable="label"),), document=True)
 
 
-def read(request: DatasetRequest) -> pa.Table:
+def read(request: Dataset) -> pa.Table:
     return pa.Table.from_batches(list(batches(request)))
 
 
-def batches(request: DatasetRequest) -> Iterator[pa.RecordBatch]:
+def batches(request: Dataset) -> Iterator[pa.RecordBatch]:
     for split in plan_dataset(request).splits:
         yield from split.batches()
 
@@ -78,15 +78,11 @@ def test_what_is_no_jmespath_names_the_setting() -> None:
 
 
 def test_lines_and_documents_of_the_same_rows_are_the_same() -> None:
-    lines = DatasetRequest(
-        str(fixture("clarify/adult_jsonl/validation-dataset.jsonl")), JSON, locations=LINES
-    )
-    located = Locations(
+    lines = Dataset(str(fixture("clarify/adult_jsonl/validation-dataset.jsonl")), JSON, locations=LINES)
+    located = ColumnPaths(
         "instances[*].features", (Location("y", "instances[*].label", variable="label"),), document=True
     )
-    whole = DatasetRequest(
-        str(fixture("clarify/adult_json/validation-dataset.json")), JSON, locations=located
-    )
+    whole = Dataset(str(fixture("clarify/adult_json/validation-dataset.json")), JSON, locations=located)
     table = read(lines)
     assert table.equals(read(whole))
     assert table.num_rows == 666
@@ -100,7 +96,7 @@ def test_features_may_be_objects_and_types_are_those_of_the_values(tmp_path: Pat
         {"features": {"age": 3, "sex": "f"}, "label": True},
         {"features": {"age": 2.5, "sex": None}},
     )
-    table = read(DatasetRequest(path, JSON, locations=LINES))
+    table = read(Dataset(path, JSON, locations=LINES))
     assert table.to_pylist() == [{"age": 3.0, "sex": "f", "y": True}, {"age": 2.5, "sex": None, "y": None}]
     assert table.schema.types == [pa.float64(), pa.string(), pa.bool_()]
 
@@ -111,16 +107,14 @@ def test_records_of_several_rows(tmp_path: Path) -> None:
         {"features": [[1, "a"], [2, "b"]], "label": [0, 1]},
         {"features": [3, "c"], "label": 1},
     )
-    table = read(
-        DatasetRequest(path, JSON, locations=Locations("features", LINES.others, headers=("n", "t")))
-    )
+    table = read(Dataset(path, JSON, locations=ColumnPaths("features", LINES.others, headers=("n", "t"))))
     assert table.to_pydict() == {"n": [1, 2, 3], "t": ["a", "b", "c"], "y": [0, 1, 1]}
 
 
 def test_a_lines_file_in_byte_ranges_is_read_once(tmp_path: Path) -> None:
     rows = [{"features": [number, "x" * 40], "label": number % 2} for number in range(70_000)]
     path = write(tmp_path / "a.jsonl", *rows)
-    request = DatasetRequest(path, JSON, locations=LINES)
+    request = Dataset(path, JSON, locations=LINES)
     assert len(plan_dataset(request).splits) > 1
     assert read(request)["column_0"].to_pylist() == list(range(70_000))
 
@@ -154,9 +148,9 @@ def test_a_lines_file_in_byte_ranges_is_read_once(tmp_path: Path) -> None:
     ],
 )
 def test_what_does_not_fit_is_named(
-    tmp_path: Path, values: list[Any], locations: Locations, message: str | None
+    tmp_path: Path, values: list[Any], locations: ColumnPaths, message: str | None
 ) -> None:
-    request = DatasetRequest(write(tmp_path / "a.jsonl", *values), JSON, locations=locations)
+    request = Dataset(write(tmp_path / "a.jsonl", *values), JSON, locations=locations)
     if message is None:
         assert read(request).to_pylist() == [{"column_0": 1, "y": None}]
         return
@@ -167,7 +161,7 @@ def test_what_does_not_fit_is_named(
 def test_a_line_that_is_no_json_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text('{"features":[1]}\n{"features":\n', encoding="utf-8")
     with pytest.raises(DatasetError, match=r"a\.jsonl line 2 is not JSON"):
-        read(DatasetRequest(str(tmp_path), JSON, locations=LINES))
+        read(Dataset(str(tmp_path), JSON, locations=LINES))
 
 
 def merged(name: str, folder: Path) -> str:
@@ -200,7 +194,7 @@ def test_real_merged_captures(
 ) -> None:
     others = (Location("y", label, GROUND_TRUTH, "label"), Location("p", prediction, RESPONSE, "inference"))
     source = merged(name, tmp_path)
-    table = read(DatasetRequest(source, CAPTURES, locations=Locations(features, others)))
+    table = read(Dataset(source, CAPTURES, locations=ColumnPaths(features, others)))
     assert table.num_rows == rows
     assert table.column_names == [*(f"column_{at}" for at in range(14)), "y", "p"]
     assert table.slice(0, 1).to_pylist()[0]["column_2"] == 133937
@@ -231,7 +225,7 @@ def test_csv_requests_with_json_answers_and_csv_labels(tmp_path: Path) -> None:
         Location("y", None, GROUND_TRUTH, "label"),
         Location("p", "predictions[*].score", RESPONSE, "p"),
     )
-    table = read(DatasetRequest(path, CAPTURES, locations=Locations(None, others, headers=("n", "t"))))
+    table = read(Dataset(path, CAPTURES, locations=ColumnPaths(None, others, headers=("n", "t"))))
     assert table.to_pydict() == {
         "n": [1.0, 2.0, 3.5, 4.0],
         "t": ["a", "b", "c", "d"],
@@ -252,7 +246,7 @@ def test_labels_are_joined_while_reading(tmp_path: Path) -> None:
         {"groundTruthData": {"data": '{"y":7}', "encoding": "JSON"}, "eventMetadata": {"eventId": "2"}},
     )
     others = (Location("y", "y", GROUND_TRUTH, "label"), Location("p", "0", RESPONSE, "p"))
-    request = DatasetRequest(source, CAPTURES, locations=Locations("x", others), ground_truth_source=labels)
+    request = Dataset(source, CAPTURES, locations=ColumnPaths("x", others), ground_truth_source=labels)
     assert read(request).to_pydict() == {"column_0": [1, 2], "y": [None, 7], "p": [0.1, 0.9]}
 
 
@@ -260,36 +254,34 @@ def test_captures_that_do_not_fit_are_named(tmp_path: Path) -> None:
     others = (Location("y", "label", GROUND_TRUTH, "label"), Location("p", "p", RESPONSE, "p"))
     source = write(tmp_path / "a.jsonl", capture('{"x":[[1],[2]]}', '{"p":[1,2,3]}'))
     with pytest.raises(DatasetError, match=r"line 1 has 2 rows of features, but 3 values of 'p' at 'p'"):
-        read(DatasetRequest(source, CAPTURES, locations=Locations("x", others)))
+        read(Dataset(source, CAPTURES, locations=ColumnPaths("x", others)))
     with pytest.raises(DatasetError, match=r"has nothing at 'z' in its request; correct features_attribute"):
-        read(
-            DatasetRequest(source, CAPTURES, locations=Locations("z", others, variable="features_attribute"))
-        )
+        read(Dataset(source, CAPTURES, locations=ColumnPaths("z", others, variable="features_attribute")))
     labelled = [capture('{"x":[1]}', '{"p":1}', '{"Label":1}') for _ in range(10)]
     source = write(tmp_path / "a.jsonl", *labelled)
     with pytest.raises(
         DatasetError, match="10 records with groundTruthData, but none has a label at 'label'"
     ):
-        read(DatasetRequest(source, CAPTURES, locations=Locations("x", others)))
+        read(Dataset(source, CAPTURES, locations=ColumnPaths("x", others)))
 
 
 def test_rows_of_several_files_side_by_side(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("a\n" + "".join(f"{n}\n" for n in range(100_000)), encoding="utf-8")
     (tmp_path / "b.csv").write_text("b,a\n" + "".join(f"{n},x\n" for n in range(100_000)), encoding="utf-8")
-    beside = DatasetRequest(str(tmp_path / "b.csv"), DatasetFormat("csv"))
-    table = read(DatasetRequest(str(tmp_path / "a.csv"), DatasetFormat("csv"), beside=(beside,)))
+    beside = Dataset(str(tmp_path / "b.csv"), DatasetFormat("csv"))
+    table = read(Dataset(str(tmp_path / "a.csv"), DatasetFormat("csv"), beside=(beside,)))
     assert table.column_names == ["a", "b"]
     assert table["b"].to_pylist() == list(range(100_000))
     assert set(table["a"].to_pylist()) == {"x"}
     (tmp_path / "b.csv").write_text("b\n" + "1\n" * 99_999, encoding="utf-8")
     with pytest.raises(DatasetError, match=r"a\.csv has 100000 rows, but .*b\.csv has 99999"):
-        read(DatasetRequest(str(tmp_path / "a.csv"), DatasetFormat("csv"), beside=(beside,)))
+        read(Dataset(str(tmp_path / "a.csv"), DatasetFormat("csv"), beside=(beside,)))
 
 
 def test_a_line_that_repeats_the_names_is_no_row(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("a,b\n1,x\n", encoding="utf-8")
     (tmp_path / "b.csv").write_text("2,y\n", encoding="utf-8")
-    request = DatasetRequest(
+    request = Dataset(
         str(tmp_path), DatasetFormat("csv", header=False), column_names=("a", "b"), repeated_names=True
     )
     assert read(request).to_pydict() == {"a": [1, 2], "b": ["x", "y"]}
@@ -338,15 +330,15 @@ def test_plain_paths_are_read_in_bulk_as_they_are_one_by_one(lines: list[dict[st
     for features, label in (("in.features", "label"), ("in.features || `[]`", "label || label")):
         with tempfile.TemporaryDirectory() as folder:
             path = write(Path(folder) / "a.jsonl", *lines)
-            locations = Locations(features, (Location("y", label, variable="label"),))
-            tables.append(read(DatasetRequest(path, JSON, locations=locations)))
+            locations = ColumnPaths(features, (Location("y", label, variable="label"),))
+            tables.append(read(Dataset(path, JSON, locations=locations)))
     assert tables[0].to_pydict() == tables[1].to_pydict()
     assert tables[0].schema == tables[1].schema
 
 
 def test_integers_beside_floats_stay_integers_in_bulk(tmp_path: Path) -> None:
     rows = [{"features": [number, number / 2], "label": 1} for number in range(1_000)]
-    table = read(DatasetRequest(write(tmp_path / "a.jsonl", *rows), JSON, locations=LINES))
+    table = read(Dataset(write(tmp_path / "a.jsonl", *rows), JSON, locations=LINES))
     assert table.schema.types == [pa.int64(), pa.float64(), pa.int64()]
 
 
@@ -391,7 +383,7 @@ def test_captures_are_read_in_bulk_as_they_are_one_by_one(lines: list[dict[str, 
         )
         with tempfile.TemporaryDirectory() as folder:
             path = write(Path(folder) / "a.jsonl", *lines)
-            request = DatasetRequest(path, CAPTURES, locations=Locations("instances[*].features", others))
+            request = Dataset(path, CAPTURES, locations=ColumnPaths("instances[*].features", others))
             tables.append(read(request))
     assert tables[0].to_pydict() == tables[1].to_pydict()
     assert tables[0].schema == tables[1].schema

@@ -13,10 +13,10 @@ from fixtures import fixture
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contract.datasets import pieces
-from contract.datasets.json_lines import JsonSplit
-from contract.datasets.pieces import Piece
 from contract.errors import DatasetError
+from readers import splitting
+from readers.json import JsonSplit
+from readers.splitting import FileRange
 
 numbers = st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False)
 texts = st.text(max_size=6) | st.sampled_from(["2024-01-01", "2024-01-01T00:00:00Z", "12:30:00", "7"])
@@ -58,13 +58,13 @@ def write_lines(path, values):
 
 @given(records, st.lists(st.floats(0, 1), max_size=4), st.integers(1, 200))
 def test_byte_ranges_together_are_the_whole(values, cuts, block_size):
-    with tempfile.TemporaryDirectory() as folder, mock.patch.object(pieces, "BLOCK_SIZE", block_size):
+    with tempfile.TemporaryDirectory() as folder, mock.patch.object(splitting, "BLOCK_SIZE", block_size):
         path = write_lines(Path(folder) / "data.jsonl", values)
         size = path.stat().st_size
         bounds = [0, *sorted(int(cut * size) for cut in cuts), size]
         wanted = request(path, "json")
         got = rows(
-            JsonSplit((Piece(str(path), start, end),), wanted)
+            JsonSplit((FileRange(str(path), start, end),), wanted)
             for start, end in itertools.pairwise(bounds)
             if start < end
         )
@@ -107,7 +107,7 @@ def test_times_stay_text_and_columns_keep_their_order(tmp_path):
         ]
         * 3,
     )
-    with mock.patch.object(pieces, "BLOCK_SIZE", 150):
+    with mock.patch.object(splitting, "BLOCK_SIZE", 150):
         batches = list(plan(path, "json").splits[0].batches())
     assert len(batches) > 1
     row = {
@@ -131,7 +131,7 @@ def test_members_that_are_null_throughout_keep_their_place(tmp_path):
         for age in (20, 21)
     ]
     path = write_lines(tmp_path / "a.jsonl", values)
-    with mock.patch.object(pieces, "BLOCK_SIZE", 64):
+    with mock.patch.object(splitting, "BLOCK_SIZE", 64):
         batches = [batch for split in plan(path, "json").splits for batch in split.batches()]
     for batch in batches:
         assert batch.schema.names == ["f.day", "f.income", "f.age", "l.0.day", "l.0.n", "l.0.z"]
@@ -223,7 +223,7 @@ def test_lines_are_counted_across_blocks(tmp_path):
     path = tmp_path / "broken.jsonl"
     path.write_text('{"a":1}\n' * 500 + "oops\n" + '{"a":1}\n' * 500)
     with (
-        mock.patch.object(pieces, "BLOCK_SIZE", 300),
+        mock.patch.object(splitting, "BLOCK_SIZE", 300),
         pytest.raises(DatasetError, match="line 501 is not JSON"),
     ):
         read(path, "json")

@@ -5,17 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contract.datasets.pieces import (
-    SMALL,
-    Piece,
-    divide,
-    joined,
-    label,
-    line_blocks,
-    lines_before,
-    split_size,
-)
-from contract.datasets.storage import SourceFile
+from file_storage.storage import SourceFile
+from readers.splitting import SMALL, FileRange, divide, joined, label, line_blocks, lines_before, split_size
 
 sizes = st.lists(st.integers(0, 10_000) | st.integers(0, 1 << 30), max_size=30)
 
@@ -67,8 +58,8 @@ def test_every_line_belongs_to_one_piece(tmp_path_factory, lengths, size, cuts):
     data = b"\n".join(b"%d" % i * n for i, n in enumerate(lengths))
     path.write_bytes(data)
     edges = sorted({0, len(data), *(cut for cut in cuts if cut < len(data))})
-    ranges = [Piece(str(path), start, end) for start, end in itertools.pairwise(edges)]
-    for pieces in (ranges, [Piece(str(path))]):
+    ranges = [FileRange(str(path), start, end) for start, end in itertools.pairwise(edges)]
+    for pieces in (ranges, [FileRange(str(path))]):
         blocks = [block for piece in pieces for block in line_blocks(piece, size=size)]
         assert b"".join(block.data for block in blocks) == data
         assert all(block.data.endswith(b"\n") for block in blocks[:-1])
@@ -79,8 +70,8 @@ def test_places_in_files_are_told(tmp_path):
     path = tmp_path / "a.txt"
     path.write_bytes(b"one\ntwo\nthree")
     assert [lines_before(str(path), offset) for offset in (0, 3, 4, 8, 99)] == [0, 0, 1, 2, 2]
-    assert label((Piece("a", 5, 9),)) == "a bytes 5-9"
-    assert label((Piece("a"), Piece("b"))) == "a and 1 more"
+    assert label((FileRange("a", 5, 9),)) == "a bytes 5-9"
+    assert label((FileRange("a"), FileRange("b"))) == "a and 1 more"
 
 
 @pytest.mark.parametrize(("total", "size"), [(0, 1 << 20), (64 << 20, 4 << 20), (1 << 40, 48 << 20)])

@@ -3,7 +3,7 @@
 import pyarrow as pa
 import pytest
 
-from contract.datasets.segment_column import REST, SegmentColumn, is_interval, segments_of
+from readers.dataset import REST, SegmentColumn, is_interval, segments_of
 
 VALUES = [1, 4, 5, 6, None, 40]
 

@@ -4,9 +4,9 @@ import os
 import pytest
 from dataset_reading import plan, read
 
-from contract.datasets import storage
-from contract.datasets.window import Window, resolve_window
 from contract.errors import DatasetError, DocumentError, OutputError
+from contract.window import Window, resolve_window
+from file_storage import storage
 
 
 def touch(path, content=b"x"):

@@ -5,8 +5,8 @@ import pyarrow.parquet as pq
 import pytest
 from dataset_reading import plan, read, rows
 
-from contract.datasets import s3, storage
 from contract.errors import DatasetError, DocumentError, OutputError
+from file_storage import s3, storage
 
 
 def test_every_format_is_read(bucket):

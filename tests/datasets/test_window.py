@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contract.datasets.window import Window, folder_hour, folder_overlaps, parse_duration, resolve_window
 from contract.errors import ConfigurationError
+from contract.window import Window, folder_hour, folder_overlaps, parse_duration, resolve_window
 
 NOW = datetime(2026, 5, 6, 22, 17, 33, 5, tzinfo=UTC)
 

@@ -7,10 +7,15 @@ from fixtures import fixture
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contract.documents import json_layout
-from contract.documents.constraints import Constraints, constraints_to_json, read_constraints
-from contract.documents.statistics import read_statistics, statistics_to_json
-from contract.documents.violations import read_violations, violations_to_json
+from analyzers.data_quality.documents import (
+    Constraints,
+    constraints_to_json,
+    read_constraints,
+    read_statistics,
+    statistics_to_json,
+)
+from contract import json_layout
+from contract.api import read_violations, violations_to_json
 from contract.errors import DocumentError
 
 READERS = {

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contract.documents import json_layout
+from contract import json_layout
 from contract.errors import DocumentError
 
 # What OpenJDK 19 and later print, from the specification of Double.toString.

@@ -15,11 +15,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analyzers.feature_attribution.analyzer import FeatureAttributionAnalyzer
+from analyzers.feature_attribution.documents import (
+    AttributionStatistics,
+    constraints_to_json,
+    read_constraints,
+)
 from analyzers.feature_attribution.kernel import WINDOW_ROWS, Sampling
 from analyzers.feature_attribution.request import AttributionRequest, Budget
-from analyzers.feature_attribution.stream import FeatureStream, common_type
-from contract.analyzer import Baseline
-from contract.documents.attribution import AttributionStatistics, constraints_to_json, read_constraints
+from analyzers.feature_attribution.rows import FeatureStream, common_type
+from contract.api import Baseline
 
 FEATURES = ("age", "colour", "income", "never")
 WEIGHTS = {"red": 2.0, "green": -1.0, None: 0.5}

@@ -11,10 +11,8 @@ import pyarrow as pa
 import pytest
 from fixtures import fixture
 
-from analyzers.feature_attribution.suggest import suggest
-from contract.analyzer import Baseline
-from contract.documents import analysis, json_layout
-from contract.documents.attribution import (
+from analyzers.feature_attribution.analyzer import suggest
+from analyzers.feature_attribution.documents import (
     ATTRIBUTION,
     AttributionConstraints,
     AttributionStatistics,
@@ -26,8 +24,11 @@ from contract.documents.attribution import (
     read_constraints,
     read_statistics,
     statistics_to_json,
+    table_to_csv,
 )
-from contract.documents.attribution_tables import table_to_csv
+from analyzers.shared import analysis_json
+from contract import json_layout
+from contract.api import Baseline
 from contract.errors import DocumentError
 
 WRITTEN = [
@@ -43,7 +44,7 @@ WRITTEN = [
 def test_clarifys_files_are_written_as_they_were_read(name: str) -> None:
     text = fixture(f"clarify/{name}").read_text(encoding="utf-8")
     document = read_constraints(json.loads(text), name)
-    assert analysis.dumps(analysis_to_json(document)) == text.strip()
+    assert analysis_json.dumps(analysis_to_json(document)) == text.strip()
     assert constraints_to_json(document) == json.loads(text)
 
 

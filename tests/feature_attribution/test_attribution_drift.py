@@ -13,8 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import ndcg_score
 
-from analyzers.feature_attribution.check import check
+from analyzers.feature_attribution.analyzer import check
 from analyzers.feature_attribution.check_sound import Limits
+from analyzers.feature_attribution.documents import (
+    AttributionConstraints,
+    AttributionStatistics,
+    Explained,
+    LabelAttributions,
+    SamplingDesign,
+)
 from analyzers.feature_attribution.drift import (
     Attributions,
     Size,
@@ -24,14 +31,7 @@ from analyzers.feature_attribution.drift import (
     ndcg_error,
     size_change,
 )
-from contract.analyzer import Baseline, Decision
-from contract.documents.attribution import (
-    AttributionConstraints,
-    AttributionStatistics,
-    Explained,
-    LabelAttributions,
-    SamplingDesign,
-)
+from contract.api import Baseline, Decision
 from contract.errors import DocumentError
 
 sizes = st.lists(st.floats(0.001, 10.0), min_size=2, max_size=12)

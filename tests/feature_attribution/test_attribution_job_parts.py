@@ -12,34 +12,32 @@ import pytest
 
 from analyzers.feature_attribution.request import Budget
 from benchmarks import simulate_attribution
-from containers.feature_attribution import asking, sample
-from containers.feature_attribution.asking import Asking, progress
-from containers.feature_attribution.reference import Shape, given_rows, rows_of_files
-from containers.feature_attribution.sample import count_rows, sample_rows
+from containers.feature_attribution import asking
+from containers.feature_attribution.asking import Asking, count_rows, progress, sample_rows
+from containers.feature_attribution.configuration import Shape, given_rows, rows_of_files
 from contract.analysis_config import AnalysisConfig, Methods, ShapConfig
-from contract.datasets.format import DatasetFormat
-from contract.datasets.plan import DatasetRequest, plan_dataset
+from contract.dataset_format import DatasetFormat
 from contract.errors import ConfigurationError
+from readers.dataset import Dataset
+from readers.plan import plan_dataset
 
 
 @pytest.fixture
-def dataset(tmp_path: Path) -> DatasetRequest:
+def dataset(tmp_path: Path) -> Dataset:
     for part in range(3):
         rows = "".join(f"{100 * part + row},t{row}\n" for row in range(100))
         (tmp_path / f"{part}.csv").write_text("number,text\n" + rows, encoding="utf-8")
-    return DatasetRequest(str(tmp_path), DatasetFormat("csv"))
+    return Dataset(str(tmp_path), DatasetFormat("csv"))
 
 
-def test_rows_are_counted_and_sampled_once_each(
-    dataset: DatasetRequest, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_rows_are_counted_and_sampled_once_each(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     plan = plan_dataset(dataset)
     assert count_rows(plan, dataset) == 300
     everything = sample_rows(plan, dataset, ("text", "number"), seed=0)
     assert everything.schema.names == ["text", "number"]
     assert everything.column("number").to_pylist() == list(range(300))
-    monkeypatch.setattr(sample, "SAMPLED_ROWS", 50)
-    monkeypatch.setattr(sample, "_BLOCK_ROWS", 40)
+    monkeypatch.setattr(asking, "SAMPLED_ROWS", 50)
+    monkeypatch.setattr(asking, "_BLOCK_ROWS", 40)
     some = sample_rows(plan, dataset, ("number",), seed=0).column("number").to_pylist()
     assert len(set(some)) == 50
     assert some == sorted(some)
@@ -52,14 +50,14 @@ def test_quoted_line_ends_are_no_obstacle(tmp_path: Path) -> None:
     text = "\n".join(["line"] * 40)
     rows = "".join(f'{row},"{text}"\n' for row in range(25_000))
     (tmp_path / "data.csv").write_text("number,text\n" + rows, encoding="utf-8")
-    request = DatasetRequest(str(tmp_path), DatasetFormat("csv"))
+    request = Dataset(str(tmp_path), DatasetFormat("csv"))
     plan = plan_dataset(request)
-    assert sample_rows(plan, request, ("number",), seed=0).num_rows == sample.SAMPLED_ROWS
+    assert sample_rows(plan, request, ("number",), seed=0).num_rows == asking.SAMPLED_ROWS
     assert count_rows(plan, request) in (None, 25_000)
 
 
-def test_large_datasets_are_not_counted(dataset: DatasetRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sample, "MOST_BYTES_COUNTED", 100)
+def test_large_datasets_are_not_counted(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asking, "MOST_BYTES_COUNTED", 100)
     assert count_rows(plan_dataset(dataset), dataset) is None
 
 

@@ -11,9 +11,8 @@ import pytest
 from analyzers.feature_attribution.kernel import Sampling, explain
 from analyzers.feature_attribution.request import Shortcut
 from containers.feature_attribution.shortcut import open_shortcut
-from contract.models.columns import numeric_matrix
-from contract.models.linear_learner import LinearModel
-from contract.models.local import LocalModel
+from model_clients.local import LinearModel, LocalModel
+from model_clients.model import numeric_matrix
 
 NAMES = ("a", "b", "c", "d")
 RANDOM = np.random.default_rng(6)

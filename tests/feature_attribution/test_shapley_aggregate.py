@@ -10,10 +10,9 @@ import pytest
 import shapley_models
 
 from analyzers.feature_attribution import aggregate
-from analyzers.feature_attribution.explanation import Explanation, concatenate, exact_explanation
+from analyzers.feature_attribution.aggregate import Explanation, concatenate, exact_explanation
+from analyzers.feature_attribution.exact import linear_shapley, tree_shapley
 from analyzers.feature_attribution.kernel import WINDOW_ROWS, Sampling, explain, explain_windows
-from analyzers.feature_attribution.linear import linear_shapley
-from analyzers.feature_attribution.trees import tree_shapley
 from contract.errors import ConfigurationError
 
 METHODS: tuple[aggregate.Aggregation, ...] = ("mean_abs", "median", "mean_sq")

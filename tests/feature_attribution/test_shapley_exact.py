@@ -13,9 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analyzers.feature_attribution import aggregate
-from analyzers.feature_attribution.coalitions import enumerate_pairs, number_of_pairs
 from analyzers.feature_attribution.kernel import explain
-from analyzers.feature_attribution.solve import exact_design
+from analyzers.feature_attribution.solve import enumerate_pairs, exact_design, number_of_pairs
 from contract.errors import ConfigurationError
 
 

@@ -12,7 +12,6 @@ import shapley_models
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analyzers.feature_attribution.coalitions import draw_pairs, number_of_pairs
 from analyzers.feature_attribution.kernel import (
     BLOCK_BYTES,
     MOST_SAMPLES,
@@ -22,7 +21,7 @@ from analyzers.feature_attribution.kernel import (
     explain,
     explain_windows,
 )
-from analyzers.feature_attribution.solve import _PAIRS_PER_SYSTEM, sampled_design
+from analyzers.feature_attribution.solve import _PAIRS_PER_SYSTEM, draw_pairs, number_of_pairs, sampled_design
 from contract.errors import ConfigurationError, ModelError
 
 SEEDS = 4

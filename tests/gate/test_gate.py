@@ -10,12 +10,12 @@ from unittest import mock
 
 import numpy as np
 import pytest
-from job_runner import Result, run_job
+from run_jobs import Result, run_job
 
-from contract import gate
-from contract.datasets import storage
 from contract.errors import OutputError
 from contract.settings import build_parser, read_settings
+from file_storage import storage
+from job_runner import gate
 
 NOW = datetime(2026, 5, 6, 22, 40, tzinfo=UTC)
 

@@ -8,8 +8,8 @@ import numpy as np
 from attributed_people import csv_endpoint, people, table_config
 from attributed_people import write_csv as write_people
 from captured_predictions import predict, write_table
-from job_runner import Result, run_job
 from models.model_server import serving
+from run_jobs import Result, run_job
 
 from containers.bias.main import main as monitor_bias
 from containers.feature_attribution.main import main as monitor_feature_attribution

@@ -12,13 +12,13 @@ from attributed_people import csv_endpoint, people, table_config
 from attributed_people import write_csv as write_people
 from captured_predictions import predict, write_captures, write_labels, write_table
 from fixtures import ROOT
-from job_runner import Result, run_job
 from models.model_server import serving
+from run_jobs import Result, run_job
 
 from containers.bias.main import main as monitor_bias
+from containers.commands.history import main as monitor_history
 from containers.data_quality.main import main as monitor_data_quality
 from containers.feature_attribution.main import main as monitor_feature_attribution
-from containers.history.main import main as monitor_history
 from containers.model_quality.main import main as monitor_model_quality
 
 Rows = list[list[str]]

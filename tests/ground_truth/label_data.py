@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from job_runner import Result, run_job
+from run_jobs import Result, run_job
 
-from containers.model_quality.merge import main
+from containers.commands.merge_ground_truth import main
 
 HOUR = "endpoint/variant/2026/05/06/22"
 

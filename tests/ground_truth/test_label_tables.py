@@ -13,13 +13,13 @@ import pytest
 from captured_predictions import predict, write_captures, write_labels
 from hypothesis import given
 from hypothesis import strategies as st
-from job_runner import run_job
 from label_data import capture, label, merged_files, run_merge, write
+from run_jobs import run_job
 
 from containers.model_quality.main import main as monitor
-from contract.datasets.ground_truth_tables import read_table
-from contract.datasets.label_places import LabelColumns
-from contract.datasets.storage import list_files
+from file_storage.storage import list_files
+from readers.labels.lines import read_table
+from readers.labels.sources import LabelColumns
 
 
 class Joined:

@@ -15,13 +15,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from label_data import HOUR, capture, label, run_merge, write
 
-from contract.datasets import capture_bulk
-from contract.datasets.ground_truth_columns import RecordLabels, label_columns
-from contract.datasets.payload_columns import NotBulkError
-from contract.datasets.plan import plan_dataset
-from contract.datasets.window import Window
 from contract.errors import ConfigurationError, DatasetError
-from contract.scripts import load_preprocessor
+from contract.window import Window
+from file_storage.scripts import load_preprocessor
+from readers.captures import bulk
+from readers.captures.payload import NotBulkError
+from readers.labels.index import RecordLabels, label_columns
+from readers.plan import plan_dataset
 
 OUTPUT = '{"sagemakerCaptureJson":{"captureIndexNames":["endpointOutput"]}}'
 MERGED = '{"sagemakerMergeJson":{"captureIndexNames":["endpointOutput"]}}'
@@ -43,7 +43,7 @@ def joined(tmp_path, captures, labels, **options):
 def path(request, monkeypatch):
     """Read captures in both ways."""
     if request.param != "bulk":
-        monkeypatch.setattr(capture_bulk, "extract", _refuse)
+        monkeypatch.setattr(bulk, "extract", _refuse)
 
 
 def _refuse(*_, **__):
@@ -197,7 +197,7 @@ def test_scripts_see_the_label(tmp_path):
 def test_splits_with_labels_travel(tmp_path, monkeypatch):
     source = write(tmp_path / "a.jsonl", [capture("a")])
     truth = write(tmp_path / "labels.jsonl", [label("a")])
-    monkeypatch.setattr("contract.datasets.ground_truth_index.MEMORY", 0)
+    monkeypatch.setattr("readers.labels.index.MEMORY", 0)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "scratch"))
     (tmp_path / "scratch").mkdir()
     [split] = plan_dataset(request(source, OUTPUT, ground_truth_source=str(truth))).splits

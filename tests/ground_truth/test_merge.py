@@ -12,14 +12,16 @@ import pytest
 from fixtures import fixture
 from hypothesis import given
 from hypothesis import strategies as st
-from job_runner import run_job
 from label_data import HOUR, capture, label, lines, merged_files, report, run_merge, write
+from run_jobs import run_job
 
+from containers.commands.merge_ground_truth import main
 from containers.model_quality.main import main as monitor_model_quality
-from containers.model_quality.merge import main
-from contract.datasets import ground_truth_index, ground_truth_lines, ground_truth_merge
-from contract.datasets.payload_columns import NotBulkError
-from contract.merge import Coverage, _log_report
+from job_runner import merge
+from job_runner.merge import Coverage, _log_report
+from readers.captures.payload import NotBulkError
+from readers.labels import index
+from readers.labels import lines as ground_truth_lines
 
 
 def _merge(tmp_path, captures, labels, **variables):
@@ -241,12 +243,12 @@ _texts = st.text(max_size=4)
 )
 def test_the_join_is_that_of_a_dictionary(captures, labels, memory, partition, bulk):
     with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ground_truth_index, "MEMORY", memory)
-        patch.setattr(ground_truth_index, "_PARTITION", partition)
-        patch.setattr(ground_truth_merge, "_BLOCK_SIZE", 1000)
+        patch.setattr(index, "MEMORY", memory)
+        patch.setattr(index, "_PARTITION", partition)
+        patch.setattr(merge, "_BLOCK_SIZE", 1000)
         if not bulk:
             patch.setattr(ground_truth_lines, "_bulk", _refuse)
-            patch.setattr(ground_truth_merge, "_bulk", _refuse)
+            patch.setattr(merge, "_bulk", _refuse)
         folder = Path(name)
         (folder / "in").mkdir()
         (folder / "labels").mkdir()

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import orjson
-from job_runner import Result, baseline_of, run_job
+from run_jobs import Result, baseline_of, run_job
 
-from contract.datasets import storage
-from contract.history import folder
-from contract.history.record import Run, run_to_json
+from file_storage import storage
+from reporting.history import folder
+from reporting.history.record import Run, run_to_json
 
 FIRST = datetime(2026, 5, 6, 22, tzinfo=UTC)
 

@@ -12,12 +12,11 @@ from pathlib import Path
 
 from forked import start
 from history_runs import append, make_baseline, make_run, monitor
-from job_runner import Result
+from run_jobs import Result
 
-from contract.history import folder
-from contract.history.compact import compact
-from contract.history.read import read_runs
-from contract.process import leave_out_pandas
+from job_runner.console import leave_out_pandas
+from reporting.history import folder
+from reporting.history.read import compact, read_runs
 
 PROCESSES = 20
 RUNS = 3

@@ -12,15 +12,15 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from history_runs import append, make_baseline, make_run, monitor
-from job_runner import Result, run_job
+from run_jobs import Result, run_job
 
 import contract
-from containers.history.main import main as monitor_history
-from contract.documents.violations import Violation
+from containers.commands.history import main as monitor_history
+from contract.api import Violation
 from contract.errors import ConfigurationError
-from contract.history.read import read_runs, run_named
-from contract.history.record import RunMetric
-from contract.history.selection import Selection
+from reporting.history.read import read_runs, run_named
+from reporting.history.record import RunMetric
+from reporting.history.selection import Selection
 
 pytest_plugins = ["s3_server"]
 

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contract.documents.violations import Violation
+from contract.api import Violation
 from contract.errors import DocumentError
-from contract.history.read import parse_records
-from contract.history.record import SCHEMA, Compared, Run, RunFinding, RunMetric, read_run, run_to_json
+from reporting.history.read import parse_records
+from reporting.history.record import SCHEMA, Compared, Run, RunFinding, RunMetric, read_run, run_to_json
 
 OLDER = Path(__file__).parent / "records" / "schema_1.jsonl"
 

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from attributed_people import FEATURES, csv_endpoint, people, table_config, write_csv
 from fixtures import fixture
-from job_runner import Result, run_job
 from models.model_server import QUICK, Answer, Behaviour, Request, serving
+from run_jobs import Result, run_job
 
 from containers.feature_attribution import main as command
 

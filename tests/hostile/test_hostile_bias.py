@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from job_runner import Result, run_job
+from run_jobs import Result, run_job
 
 from benchmarks.mutations import damage, damage_tree, json_bytes
 from containers.bias.main import main as monitor_bias

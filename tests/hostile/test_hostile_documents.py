@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 from fixtures import fixture
-from job_runner import Result, baseline_of, run_job
+from run_jobs import Result, baseline_of, run_job
 
 COMMON = ("features", 0, "numerical_statistics", "common")
 DOTTED = "features[0] (a).numerical_statistics"

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from job_runner import run_job
+from run_jobs import run_job
 
 JSON = '{"json":{"lines":true}}'
 CAPTURE = '{"sagemakerCaptureJson":{"captureIndexNames":["endpointInput"]}}'

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from job_runner import run_job
+from run_jobs import run_job
 
 CAPTURE = '{"sagemakerCaptureJson":{"captureIndexNames":["endpointInput"]}}'
 ANYTHING = st.recursive(

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from job_runner import CSV, run_job
+from run_jobs import CSV, run_job
 
 
 @pytest.fixture

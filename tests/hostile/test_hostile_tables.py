@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from dataset_reading import read
-from job_runner import CSV, Result, baseline_of, run_job
+from run_jobs import CSV, Result, baseline_of, run_job
 
 from benchmarks import fuzz
 

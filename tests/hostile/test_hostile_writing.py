@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from job_runner import baseline_of, run_job
+from run_jobs import baseline_of, run_job
 
 from benchmarks import kills
-from contract.datasets import leftovers, storage
+from file_storage import storage
 
 ROOT = Path(__file__).resolve().parents[2]
 _READ_ONLY = 1
@@ -153,7 +153,7 @@ def test_what_dead_jobs_left_is_cleared_up(tmp_path: Path, table: Path) -> None:
     staging = output / f".staging.{machine}-{'3' * 16}.partial" / "0"
     staging.mkdir(parents=True)
     (staging / "part").write_text("half")
-    with leftovers.unfinished(str(output), "constraints.json") as alive:
+    with storage.unfinished(str(output), "constraints.json") as alive:
         result = run_job(tmp_path, table)
         assert alive.exists()
     assert not alive.exists()
@@ -165,19 +165,19 @@ def test_what_dead_jobs_left_is_cleared_up(tmp_path: Path, table: Path) -> None:
 
 
 def test_where_locks_do_not_count_only_age_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with leftovers.unfinished(str(tmp_path), "a") as file:
+    with storage.unfinished(str(tmp_path), "a") as file:
         left = tmp_path / file.name.replace(".a.", ".b.")
         left.mkdir()
         (left / "part").touch()
-        monkeypatch.setattr(leftovers, "_LOCKS_COUNT", frozenset())  # as a network file system
-        leftovers.remove_abandoned(str(tmp_path))
+        monkeypatch.setattr(storage, "_LOCKS_COUNT", frozenset())  # as a network file system
+        storage.remove_abandoned(str(tmp_path))
         assert left.exists()
         os.utime(left, (0, 0))
-        leftovers.remove_abandoned(str(tmp_path))
+        storage.remove_abandoned(str(tmp_path))
         assert left.exists()  # something in it is younger
         os.utime(left / "part", (0, 0))
         os.utime(file, (0, 0))
-        leftovers.remove_abandoned(str(tmp_path))
+        storage.remove_abandoned(str(tmp_path))
         assert [path.name for path in tmp_path.iterdir()] == [file.name]  # held, however old
 
 

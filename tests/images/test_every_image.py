@@ -139,8 +139,8 @@ def test_no_image_carries_what_others_compute_with(name: str) -> None:
 def test_standard_library_and_packages_are_compiled(any_image: str) -> None:
     # A read-only root would make every start compile them anew.
     script = (
-        "import json, importlib.util as u, os, orjson, pyarrow, contract.settings, contract.job;"
-        "print([m.__file__ for m in (json, pyarrow, contract.settings, contract.job)"
+        "import json, importlib.util as u, os, orjson, pyarrow, contract.settings, job_runner.job;"
+        "print([m.__file__ for m in (json, pyarrow, contract.settings, job_runner.job)"
         " if not os.path.exists(u.cache_from_source(m.__file__))])"
     )
     assert python(any_image, script) == "[]"

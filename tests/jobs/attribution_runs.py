@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from job_runner import Result, run_job
+from run_jobs import Result, run_job
 
 from containers.feature_attribution import main as command
 

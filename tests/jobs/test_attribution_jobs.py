@@ -23,9 +23,9 @@ from attributed_people import (
 )
 from captures.capture_data import record, write
 from fixtures import ROOT
-from job_runner import Result, baseline_of
 from jobs.attribution_runs import attributions, kinds, run, table
 from models.model_server import Answer, Request, serving
+from run_jobs import Result, baseline_of
 
 from containers.feature_attribution import main as command
 from containers.feature_attribution import shortcut

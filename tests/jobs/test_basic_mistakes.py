@@ -5,7 +5,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from job_runner import run_job
+from run_jobs import run_job
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from fixtures import fixture
-from job_runner import Result, run_job
 from models.model_server import Answer, Request, serving
+from run_jobs import Result, run_job
 
 from containers.bias.main import main as monitor_bias
 

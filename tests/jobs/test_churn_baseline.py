@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from fixtures import fixture
-from job_runner import run_job
+from run_jobs import run_job
 
 FRACTIONAL = re.compile(r"[-+]? ?\d+(\.\d+|(\.\d+)?[eE][-+]?\d+)")
 INTEGRAL = re.compile(r"[-+]? ?\d+")

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fixtures import fixture
-from job_runner import CSV, baseline_of, environment, run_job
+from run_jobs import CSV, baseline_of, environment, run_job
 
 
 def write_csv(path: Path, *, seed: int, rows: int = 3000, shift: float = 0.0) -> Path:

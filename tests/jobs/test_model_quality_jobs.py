@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from captured_predictions import predict, write_captures, write_labels, write_table
 from fixtures import fixture
-from job_runner import Result, baseline_of, run_job
+from run_jobs import Result, baseline_of, run_job
 
 from containers.model_quality.main import main
 
@@ -83,7 +83,7 @@ def test_a_worse_model_is_found_and_can_fail_the_job(tmp_path: Path, baseline: R
 
 
 def test_merged_records_give_what_the_join_in_the_analysis_gives(tmp_path: Path) -> None:
-    from containers.model_quality.merge import main as merge_ground_truth
+    from containers.commands.merge_ground_truth import main as merge_ground_truth
 
     predictions = predict(400, seed=4)
     captures = write_captures(tmp_path / "captures", predictions)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from job_runner import CSV, baseline_of, environment, run_job
+from run_jobs import CSV, baseline_of, environment, run_job
 from sinks.sink_server import Answer, Request, serving
 from validate.set_up import attribution, people_table
 

@@ -16,14 +16,14 @@ from unittest import mock
 import pytest
 from attributed_people import BASELINE, csv_endpoint, people, table_config, write_csv
 from fixtures import ROOT
-from job_runner import environment, run_job
 from models.model_server import Answer, Request
+from run_jobs import environment, run_job
 from shadow_account import Account, account_of, sagemaker
 
 from containers.bias.main import main as monitor_bias
+from containers.commands.validate import main as monitor_validate
 from containers.feature_attribution.main import main as monitor_feature_attribution
-from containers.validate.main import main as monitor_validate
-from contract.models import shadow_endpoint
+from model_clients import temporary_endpoint
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +108,7 @@ def test_nothing_is_started_for_a_window_without_data(tmp_path: Path, account: A
     config = {"methods": {"shap": {"baseline": [BASELINE]}}, "headers": ["age", "colour", "income"]}
     config["predictor"] = {"model_name": "loans", "instance_type": "ml.m5.large"}
     baseline = tmp_path / "baseline"
-    with mock.patch.object(shadow_endpoint, "connect", side_effect=AssertionError):
+    with mock.patch.object(temporary_endpoint, "connect", side_effect=AssertionError):
         (tmp_path / "analysis_config.json").write_text(json.dumps(config), encoding="utf-8")
         baseline.mkdir()
         made = {

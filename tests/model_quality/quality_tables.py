@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from analyzers.model_quality.analyzer import ModelQualityAnalyzer
-from contract.documents.model_quality import ModelQualityStatistics
+from analyzers.model_quality.documents import ModelQualityStatistics
 
 COLUMNS = {"inference_attribute": "prediction", "ground_truth_attribute": "label"}
 

@@ -12,14 +12,14 @@ from quality_tables import batch, binary_analyzer, binary_batch, measure
 from sklearn import metrics as oracle
 
 from analyzers.model_quality.analyzer import ModelQualityAnalyzer
-from contract.documents import json_layout
-from contract.documents.model_quality import (
+from analyzers.model_quality.documents import (
     MODEL_QUALITY,
     PR_CURVE,
     ROC_CURVE,
     ModelQualityStatistics,
     read_statistics,
 )
+from contract import json_layout
 
 SERVICE_AUC = 0.9395127993393898
 

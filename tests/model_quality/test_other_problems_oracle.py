@@ -10,8 +10,8 @@ from fixtures import fixture
 from quality_tables import batch, measure, multiclass_analyzer, regression_analyzer
 from sklearn import metrics as oracle
 
-from contract.documents import json_layout
-from contract.documents.model_quality import MODEL_QUALITY
+from analyzers.model_quality.documents import MODEL_QUALITY
+from contract import json_layout
 
 LABELS = np.array(["cat", "dog", "bird", "fish", "newt"])
 
@@ -137,7 +137,7 @@ def test_the_recorded_regression_window_is_judged_as_the_service_did() -> None:
     window.metrics = {"r2": window.metrics["r2"]}
     window.metrics["r2"].value = -53.790146743270654
     window.metrics["r2"].standard_deviation = 4.829550001308316
-    from contract.analyzer import Baseline
+    from contract.api import Baseline
 
     decision = regression_analyzer(rules="sagemaker").check(window, Baseline(None, baseline))
     (violation,) = decision.violations.violations

@@ -15,17 +15,17 @@ from quality_tables import (
 )
 
 from analyzers.model_quality.analyzer import ModelQualityAnalyzer
-from analyzers.model_quality.calibration import isotonic
-from analyzers.model_quality.intervals import area_interval
-from contract.analyzer import Baseline
-from contract.documents import json_layout
-from contract.documents.model_quality import (
+from analyzers.model_quality.documents import (
     MODEL_QUALITY,
     MetricConstraint,
     ModelQualityBaseline,
     read_constraints,
     read_statistics,
 )
+from analyzers.model_quality.intervals import area_interval
+from analyzers.model_quality.probabilities import isotonic
+from contract import json_layout
+from contract.api import Baseline
 from contract.errors import DocumentError
 
 

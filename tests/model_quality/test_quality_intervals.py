@@ -22,8 +22,8 @@ from analyzers.model_quality.intervals import (
 )
 from analyzers.model_quality.residuals import Residuals, regression_spreads
 from analyzers.model_quality.scores import ScoreHistogram, average_precision, average_precision_spread
-from analyzers.significance import student_quantile
-from contract.analyzer import Baseline
+from analyzers.shared.significance import student_quantile
+from contract.api import Baseline
 
 Z = stats.norm.ppf(0.975)
 VALUES = st.lists(st.floats(0.0, 1e6), min_size=2, max_size=50)

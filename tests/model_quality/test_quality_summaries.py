@@ -19,10 +19,10 @@ from quality_tables import (
     regression_analyzer,
 )
 
-from analyzers.labels import normalise_label
 from analyzers.model_quality.analyzer import ModelQualityAnalyzer
 from analyzers.model_quality.cells import read_labels, read_numbers
-from contract.documents.model_quality import MODEL_QUALITY
+from analyzers.model_quality.documents import MODEL_QUALITY
+from analyzers.shared.rules import normalise_label
 from contract.errors import ConfigurationError, DatasetError
 
 

@@ -4,10 +4,10 @@ from blas_threads import printed_by_threads
 
 COMPUTE = """
 import numpy as np
-from analyzers.model_quality.estimate import estimate
+from analyzers.model_quality.analyzer import estimate
 from analyzers.model_quality.probabilities import ProbabilitySums
 from analyzers.model_quality.scores import ScoreHistogram
-from contract.documents.model_quality import ModelQualityStatistics, ScoreCalibration
+from analyzers.model_quality.documents import ModelQualityStatistics, ScoreCalibration
 rng = np.random.default_rng(7)
 scores = rng.random(90_000)
 hits = rng.random(90_000) < scores

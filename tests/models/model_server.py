@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from contract.models import Policy
+from model_clients.model import Policy
 
 QUICK = Policy(timeout=5.0, attempts=3, first_pause=0.001, longest_pause=0.002, concurrency=4, patience=20.0)
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from contract.analysis_config import PredictorConfig
 from contract.errors import ConfigurationError
-from contract.models.answers import AnswerError, answer_reader
+from model_clients.answers import AnswerError, answer_reader
 
 CSV, LINES, JSON = "text/csv", "application/jsonlines", "application/json"
 

@@ -19,7 +19,8 @@ from model_server import QUICK, Answer, Behaviour, Request, Server, csv_sums, he
 
 from contract.analysis_config import PredictorConfig
 from contract.errors import ConfigurationError, ModelError
-from contract.models import Model, Policy, open_model
+from model_clients.model import Model, Policy
+from model_clients.opening import open_model
 
 Ask = Callable[..., tuple[Model, Server]]
 

@@ -13,7 +13,7 @@ from models.model_files import NAMES, ROWS, table
 
 from contract.analysis_config import PredictorConfig
 from contract.errors import ModelError
-from contract.models import open_model
+from model_clients.opening import open_model
 
 
 def test_xgboost_scores(boosters: dict[str, Any]) -> None:
@@ -85,7 +85,7 @@ def test_a_file_cut_off(
     boosters: dict[str, Any], tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The libraries crash on some of these, or never return."""
-    monkeypatch.setattr("contract.models.trial.LEAST_SECONDS", 3.0)
+    monkeypatch.setattr("model_clients.local.LEAST_SECONDS", 3.0)
     content = (boosters["folder"] / name).read_bytes()
     path = tmp_path / name
     path.write_bytes(content[: len(content) // 2])

@@ -16,9 +16,10 @@ from model_server import QUICK
 
 from contract.analysis_config import PredictorConfig
 from contract.errors import ModelError
-from contract.models import channel, open_model
-from contract.sinks import aws, http
-from contract.sinks.delivery import NotDeliveredError
+from file_storage import transport
+from model_clients.opening import open_model
+from reporting.sinks import aws, http
+from reporting.sinks.delivery import NotDeliveredError
 
 OK = b"HTTP/1.1 200 OK\r\n"
 # What is said first, and then for ever, with a pause.
@@ -88,7 +89,7 @@ def test_a_model_server_that_trickles(trickle: tuple[bytes, bytes, float]) -> No
 def test_a_model_server_that_never_stops(
     flood: tuple[bytes, bytes, float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(channel, "MOST_ANSWER_BYTES", 1 << 20)
+    monkeypatch.setattr(transport, "MOST_ANSWER_BYTES", 1 << 20)
     rows = pa.record_batch({"a": [float(row) for row in range(20)]})
     with saying(*flood) as host, pytest.raises(ModelError, match="larger than 1 MB; check"):
         in_time(lambda: open_model(f"http://{host}/score", policy=QUICK).predict(rows))
@@ -96,14 +97,14 @@ def test_a_model_server_that_never_stops(
 
 @pytest.mark.parametrize("answer", [*TRICKLES.values(), *FLOODS.values()], ids=[*TRICKLES, *FLOODS])
 def test_sinks(answer: tuple[bytes, bytes, float], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(channel, "MOST_ANSWER_BYTES", 1 << 20)
+    monkeypatch.setattr(transport, "MOST_ANSWER_BYTES", 1 << 20)
     with saying(*answer) as host, pytest.raises(NotDeliveredError):
         in_time(lambda: http.send("POST", f"http://{host}/", b"x", {}, 0.5))
 
 
 @pytest.mark.parametrize("answer", [TRICKLES["body"], *FLOODS.values()], ids=["body", *FLOODS])
 def test_services_of_aws(answer: tuple[bytes, bytes, float], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(channel, "MOST_ANSWER_BYTES", 1 << 20)
+    monkeypatch.setattr(transport, "MOST_ANSWER_BYTES", 1 << 20)
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "x")
     monkeypatch.setenv("AWS_REGION", "eu-west-1")

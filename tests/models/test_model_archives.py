@@ -18,7 +18,7 @@ from models.model_files import ROWS, packed, table
 
 from contract.analysis_config import PredictorConfig
 from contract.errors import ModelError, ScriptError
-from contract.models import open_model
+from model_clients.opening import open_model
 
 
 def test_an_archive_with_a_model_file(boosters: dict[str, Any], tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ def test_archives_that_cannot_be_used(tmp_path: Path) -> None:
 
 
 def test_archives_beyond_the_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("contract.models.archive.MOST_BYTES", 1_000_000)
+    monkeypatch.setattr("model_clients.files.MOST_BYTES", 1_000_000)
     with pytest.raises(ModelError, match="holds more than"):
         open_model(packed(tmp_path / "model.tar.gz", {"model.json": bytes(2_000_000)}))
 

@@ -15,7 +15,7 @@ from fixtures import ROOT, fixture
 from models.model_files import ROWS, linear_onnx, table
 
 from contract.errors import ModelError
-from contract.models import open_model
+from model_clients.opening import open_model
 
 
 def test_linear_learner_scores_as_recorded() -> None:
@@ -93,7 +93,7 @@ def test_a_library_that_is_not_installed(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_no_library_is_loaded_before_it_is_needed() -> None:
-    program = "import sys, contract.models; print(*sys.modules)"
+    program = "import sys, model_clients; print(*sys.modules)"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     run = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment

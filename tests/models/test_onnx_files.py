@@ -11,7 +11,7 @@ from models.model_files import NAMES, ROWS, WEIGHTS, linear_onnx, table
 
 from contract.analysis_config import PredictorConfig
 from contract.errors import ConfigurationError, ModelError
-from contract.models import open_model
+from model_clients.opening import open_model
 
 
 @pytest.mark.parametrize("columns", [False, True])

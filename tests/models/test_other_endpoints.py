@@ -13,7 +13,7 @@ from model_server import QUICK, Answer, Request, Server, csv_sums, json_answer, 
 
 from contract.analysis_config import PredictorConfig
 from contract.errors import ModelError
-from contract.models import open_model
+from model_clients.opening import open_model
 
 ROWS = np.random.default_rng(5).normal(size=(600, 3))
 TABLE = pa.RecordBatch.from_arrays([pa.array(column) for column in ROWS.T], ["a", "b", "c"])

@@ -16,10 +16,9 @@ from hypothesis import strategies as st
 
 from contract.analysis_config import PredictorConfig
 from contract.errors import ConfigurationError
-from contract.models.columns import plain
-from contract.models.identical_rows import identical_rows
-from contract.models.rendering import json_renderer, render_csv
-from contract.models.templates import json_shape
+from model_clients.batching import identical_rows
+from model_clients.model import plain
+from model_clients.rendering import json_renderer, json_shape, render_csv
 
 LINES = "application/jsonlines"
 INTEGERS = st.integers(-(2**63), 2**63 - 1)

@@ -16,7 +16,9 @@ from shadow_account import REGION, Account, account_of, sagemaker
 from contract.analysis_config import PredictorConfig
 from contract.checklist import NotTriedError
 from contract.errors import ConfigurationError, ModelError
-from contract.models import Policy, open_model, shadow_endpoint
+from model_clients import temporary_endpoint
+from model_clients.model import Policy
+from model_clients.opening import open_model
 
 LOANS = PredictorConfig(model_name="loans", instance_type="ml.m5.large", initial_instance_count=2)
 ROWS = np.random.default_rng(8).normal(size=(60, 3))
@@ -141,8 +143,8 @@ def test_the_wait_ends_and_the_endpoint_is_deleted_as_soon_as_sagemaker_does_tha
     account: Account, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     account.never_ready(monkeypatch, refused=3)
-    monkeypatch.setattr(shadow_endpoint, "_REPORT_SECONDS", 0.0)
-    monkeypatch.setattr(shadow_endpoint, "_FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(temporary_endpoint, "_REPORT_SECONDS", 0.0)
+    monkeypatch.setattr(temporary_endpoint, "_FIRST_PAUSE", 0.01)
     caplog.set_level(logging.INFO)
     policy = Policy(start_limit=0.05)
     with pytest.raises(ModelError, match=r"is still Creating after \d+ s, .* raise max_runtime"):
@@ -158,7 +160,7 @@ def test_an_endpoint_that_cannot_be_deleted_is_named(
     account: Account, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     account.never_ready(monkeypatch, refused=10**9)
-    monkeypatch.setattr(shadow_endpoint, "_DELETION_SECONDS", 0.0)
+    monkeypatch.setattr(temporary_endpoint, "_DELETION_SECONDS", 0.0)
     with pytest.raises(ModelError, match="is still Creating"):
         open_model(None, LOANS, policy=Policy(start_limit=0.0))
     (name,) = account.endpoints

@@ -11,7 +11,8 @@ from model_server import QUICK
 
 from contract.analysis_config import PredictorConfig
 from contract.errors import ModelError
-from contract.models import open_model, shadow_endpoint
+from model_clients import temporary_endpoint
+from model_clients.opening import open_model
 
 boto3 = pytest.importorskip("boto3")
 stub = pytest.importorskip("botocore.stub")
@@ -44,9 +45,9 @@ class Service:
         )
         self.stubber = stub.Stubber(self.client)
         self.stubber.activate()
-        monkeypatch.setattr(shadow_endpoint, "connect", lambda predictor: self.client)
-        monkeypatch.setattr(shadow_endpoint, "_FIRST_PAUSE", 0.001)
-        monkeypatch.setattr(shadow_endpoint, "_DELETION_PAUSE", 0.001)
+        monkeypatch.setattr(temporary_endpoint, "connect", lambda predictor: self.client)
+        monkeypatch.setattr(temporary_endpoint, "_FIRST_PAUSE", 0.001)
+        monkeypatch.setattr(temporary_endpoint, "_DELETION_PAUSE", 0.001)
 
     def gives(self, operation: str, **answer: Any) -> None:
         arns = {
@@ -231,8 +232,8 @@ def test_a_signal_ends_the_wait_for_the_deletion(
     scripted.refuses("describe_endpoint", **denied("DescribeEndpoint"))
     for _ in range(2):
         scripted.refuses("delete_endpoint", text='Cannot update in-progress endpoint "e".')
-    monkeypatch.setattr(shadow_endpoint, "_DELETION_PAUSE", 0)
-    monkeypatch.setattr(shadow_endpoint.time, "sleep", lambda pause: signal.raise_signal(signal.SIGINT))
+    monkeypatch.setattr(temporary_endpoint, "_DELETION_PAUSE", 0)
+    monkeypatch.setattr(temporary_endpoint.time, "sleep", lambda pause: signal.raise_signal(signal.SIGINT))
     with pytest.raises(KeyboardInterrupt):
         open_model(None, LOANS, policy=QUICK)
     scripted.stubber.assert_no_pending_responses()

@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from imported_schedules import LABELLED, MONITORS, SCHEDULES, descriptions, import_schedule
 from kubernetes_validate import validate as validate_kubernetes
 
-from containers.import_schedule import main as command
+from containers.commands import import_schedule as command
 from contract.errors import ConfigurationError
-from contract.schedules.compose import _LOOP
-from contract.schedules.cron import Cron, first_run, hours_between, translate
-from contract.schedules.describe import combine, parse_documents
-from contract.schedules.yaml_text import dump
+from orchestrators.import_schedule.compose import _LOOP
+from orchestrators.import_schedule.describe import combine, parse_documents
+from orchestrators.import_schedule.jobs import Cron, first_run, hours_between, translate
+from orchestrators.import_schedule.yaml_text import dump
 
 CALLS = {
     "data-quality": "DescribeDataQualityJobDefinition",

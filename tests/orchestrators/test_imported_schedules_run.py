@@ -9,16 +9,16 @@ from pathlib import Path
 import pytest
 import yaml
 from imported_schedules import MONITORS, descriptions, import_schedule
-from job_runner import environment
+from run_jobs import environment
 from s3_server import ACCESS, SECRET
 from schedule_world import options, reports, start, write_world
 
 from containers.bias.main import main as monitor_bias
+from containers.commands.merge_ground_truth import main as merge_ground_truth
 from containers.data_quality.main import main as monitor_data_quality
 from containers.feature_attribution.main import main as monitor_feature_attribution
 from containers.model_quality.main import main as monitor_model_quality
-from containers.model_quality.merge import main as merge_ground_truth
-from contract.datasets import s3
+from file_storage import s3
 
 pytest.importorskip("xgboost")
 COMMANDS = {

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from fixtures import ROOT
 
-from containers.import_schedule.main import WRITERS, _parser
+from containers.commands.import_schedule import WRITERS, _parser
 
 PAGES = sorted((ROOT / "docs" / "orchestrators").glob("*.md"))
 ORCHESTRATORS = ROOT / "orchestrators"

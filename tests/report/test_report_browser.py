@@ -13,9 +13,9 @@ import pytest
 from attributed_people import csv_endpoint, people, table_config, write_csv
 from captured_predictions import predict
 from captured_predictions import write_table as write_predictions
-from job_runner import Result, baseline_of, run_job
 from models.model_server import serving
 from report.browser import Browser, missing, open_browser
+from run_jobs import Result, baseline_of, run_job
 
 from containers.bias.main import main as monitor_bias
 from containers.feature_attribution.main import main as monitor_feature_attribution

@@ -15,12 +15,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from job_runner import baseline_of, run_job
+from run_jobs import baseline_of, run_job
 
-from contract.documents.violations import Violation
-from contract.history.record import Run
-from contract.report import charts, page, trends, words
-from contract.report.view import Card
+from contract import page as words
+from contract.api import Violation
+from contract.page import Card
+from reporting.history.record import Run
+from reporting.report import charts, page
+from reporting.report import page as trends
 
 ROOT = Path(__file__).parents[2]
 
@@ -60,7 +62,7 @@ def test_a_job_without_a_report_imports_nothing_of_it(tmp_path: Path, rules: str
     script = (
         "import sys\nfrom containers.data_quality.main import main\n"
         "code = main(sys.argv[1:])\n"
-        "of_it = ('contract.report', 'jinja2', 'markupsafe')\n"
+        "of_it = ('reporting.report', 'jinja2', 'markupsafe')\n"
         "print(code, sorted(name for name in sys.modules if name.startswith(of_it)))"
     )
     flags = [

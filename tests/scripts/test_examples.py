@@ -9,11 +9,11 @@ import pyarrow as pa
 import pytest
 from fixtures import ROOT
 
-from contract.datasets.format import DatasetFormat
-from contract.datasets.plan import plan_dataset
-from contract.datasets.request import DatasetRequest
+from contract.dataset_format import DatasetFormat
 from contract.errors import ScriptError
-from contract.scripts import load_preprocessor, run_postprocessor
+from file_storage.scripts import load_preprocessor, run_postprocessor
+from readers.dataset import Dataset
+from readers.plan import plan_dataset
 
 EXAMPLES = ROOT / "preprocessing_examples"
 
@@ -34,7 +34,7 @@ def _captures(tmp_path, *pairs):
 
 def _read(source, script, kind="sagemakerCaptureJson"):
     preprocessor = load_preprocessor(str(EXAMPLES / script)) if script else None
-    request = DatasetRequest(source=str(source), format=DatasetFormat(kind), preprocessor=preprocessor)
+    request = Dataset(source=str(source), format=DatasetFormat(kind), preprocessor=preprocessor)
     batches = [batch for split in plan_dataset(request).splits for batch in split.batches()]
     return pa.Table.from_batches(batches).to_pydict()
 

@@ -9,12 +9,12 @@ import pyarrow.parquet as pq
 import pytest
 from fixtures import fixture
 
-from contract.datasets.format import DatasetFormat
-from contract.datasets.plan import plan_dataset
-from contract.datasets.request import DatasetRequest
-from contract.datasets.window import Window
+from contract.dataset_format import DatasetFormat
 from contract.errors import DatasetError, ScriptError
-from contract.scripts import load_preprocessor
+from contract.window import Window
+from file_storage.scripts import load_preprocessor
+from readers.dataset import Dataset
+from readers.plan import plan_dataset
 
 
 def run(tmp_path, text, source, kind, **options):
@@ -22,9 +22,7 @@ def run(tmp_path, text, source, kind, **options):
     script = tmp_path / "user_script.py"
     script.write_text(textwrap.dedent(text), encoding="utf-8")
     form = DatasetFormat(kind, header=options.pop("header", True))
-    request = DatasetRequest(
-        source=str(source), format=form, preprocessor=load_preprocessor(str(script)), **options
-    )
+    request = Dataset(source=str(source), format=form, preprocessor=load_preprocessor(str(script)), **options)
     splits = pickle.loads(pickle.dumps(plan_dataset(request).splits))
     batches = [batch for split in splits for batch in split.batches()]
     if not batches:

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from contract.errors import ScriptError
-from contract.scripts import load_preprocessor, run_postprocessor
+from file_storage.scripts import load_preprocessor, run_postprocessor
 
 
 def script(tmp_path, text, name="user.py"):

@@ -12,9 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contract import segments as segments_module
-from contract.segment_rows import divided, sort_rows
-from contract.segments import SegmentedAnalyzer
+from job_runner import segments as segments_module
+from job_runner.segments import SegmentedAnalyzer, divided, sort_rows
 
 
 class Recorder:

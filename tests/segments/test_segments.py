@@ -12,19 +12,22 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from job_runner import baseline_of, run_job
+from run_jobs import baseline_of, run_job
 
 from analyzers.data_quality.analyzer import DataQualityAnalyzer
-from contract import segments as segments_module
-from contract.analyzer import Baseline, Decision, Finding
-from contract.documents import json_layout
-from contract.documents.data_quality import DATA_QUALITY
-from contract.documents.segments import Segment, SegmentedStatistics, segmented_documents
-from contract.documents.violations import Violation, Violations
+from analyzers.data_quality.documents import DATA_QUALITY
+from contract import json_layout
+from contract.api import Baseline, Decision, Finding, Violation, Violations
 from contract.errors import DatasetError
-from contract.segment_checks import check_segments, named_alike
-from contract.segment_rows import divide_rows, positions_of
-from contract.segments import SegmentedAnalyzer
+from job_runner import segments as segments_module
+from job_runner.segment_checks import (
+    Segment,
+    SegmentedStatistics,
+    check_segments,
+    named_alike,
+    segmented_documents,
+)
+from job_runner.segments import SegmentedAnalyzer, divide_rows, positions_of
 
 CELLS = {
     "text": st.sampled_from(["a", "b", "", "ä b", None]),

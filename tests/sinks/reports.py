@@ -3,10 +3,9 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from contract.analyzer import Metric
-from contract.datasets.window import Window
-from contract.documents.violations import Violation
-from contract.sinks.report import RunReport
+from contract.api import Metric, Violation
+from contract.window import Window
+from reporting.sinks.run_summary import RunSummary
 
 START, END = datetime(2026, 5, 6, 21, tzinfo=UTC), datetime(2026, 5, 6, 22, tzinfo=UTC)
 
@@ -15,7 +14,7 @@ def violation(feature: str = "income", description: str = "moved") -> Violation:
     return Violation("baseline_drift_check", description, feature_name=feature)
 
 
-def report(**changes: Any) -> RunReport:
+def report(**changes: Any) -> RunSummary:
     members: dict[str, Any] = {
         "monitor": "data-quality",
         "endpoint": "flights",
@@ -39,4 +38,4 @@ def report(**changes: Any) -> RunReport:
         "digest": "0" * 32,
         **changes,
     }
-    return RunReport(**members)
+    return RunSummary(**members)

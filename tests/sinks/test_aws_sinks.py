@@ -12,11 +12,11 @@ from unittest import mock
 import pytest
 from reports import END, START, report, violation
 
-from contract.analyzer import Metric
+from contract.api import Metric
 from contract.errors import ConfigurationError
-from contract.sinks import aws, cloudwatch, events
-from contract.sinks.addresses import parse_sinks
-from contract.sinks.opening import Sinks
+from contract.sink_addresses import parse_sinks
+from reporting.sinks import aws, events
+from reporting.sinks.opening import Sinks
 
 boto3 = pytest.importorskip("boto3")
 moto_server = pytest.importorskip("moto.server")
@@ -86,7 +86,7 @@ def test_cloudwatch_gets_the_names_of_the_files(account: Any) -> None:
 
 def test_many_metrics_go_in_several_requests_and_none_twice(account: Any) -> None:
     many = tuple(Metric(f"feature_non_null_f{i}", 1.0) for i in range(2500))
-    attempt = cloudwatch.put(parse_sinks("metrics_sinks", "cloudwatch:Many")[0], report(metrics=many))
+    attempt = aws.put(parse_sinks("metrics_sinks", "cloudwatch:Many")[0], report(metrics=many))
     calls: list[int] = []
     real = aws.call
 
@@ -109,7 +109,7 @@ def test_what_cloudwatch_cannot_hold() -> None:
         Metric("bias_metric_DI", float("inf")),
         Metric("feature_non_null_größe", 1.0, dimensions={"Facet": "日", "Empty": " "}),
     )
-    entries = {entry["MetricName"]: entry for entry in cloudwatch.metric_data(report(metrics=odd))}
+    entries = {entry["MetricName"]: entry for entry in aws.metric_data(report(metrics=odd))}
     assert set(entries) == {"violations", "rows", "duration", r"feature_non_null_gr\xf6\xdfe"}
     dimensions = entries[r"feature_non_null_gr\xf6\xdfe"]["Dimensions"]
     assert dimensions[2:] == [{"Name": "Facet", "Value": r"\u65e5"}]

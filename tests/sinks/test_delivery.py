@@ -5,14 +5,14 @@ import threading
 import pytest
 from sink_server import HANG, RESET, TRICKLE, Answer, Behaviour, always, failing, free_host, serving
 
-from contract.sinks import http
-from contract.sinks.addresses import parse_sinks
-from contract.sinks.delivery import NotDeliveredError, Parcel, deliver
+from contract.sink_addresses import parse_sinks
+from reporting.sinks import http
+from reporting.sinks.delivery import Delivery, NotDeliveredError, deliver
 
 
-def parcel(host: str) -> Parcel:
+def parcel(host: str) -> Delivery:
     url = f"http://{host}/events"
-    return Parcel(
+    return Delivery(
         f"events+{url}", "1 event", lambda timeout: http.send("POST", url, b"{}", {}, timeout) and None
     )
 
@@ -101,7 +101,7 @@ def test_slow_sinks_hold_up_no_other() -> None:
         if not arrived.wait(20.0):
             raise NotDeliveredError("the other one never came", again=False)
 
-    parcels = [Parcel("slow", "x", slow), Parcel("quick", "y", lambda timeout: arrived.set())]
+    parcels = [Delivery("slow", "x", slow), Delivery("quick", "y", lambda timeout: arrived.set())]
     assert deliver(parcels, 20.0) == ()
 
 
@@ -109,7 +109,7 @@ def test_an_attempt_that_fails_oddly_is_only_not_delivered() -> None:
     def odd(timeout: float) -> None:
         raise KeyError("secret")
 
-    (undelivered,) = deliver([Parcel("a", "x", odd)], 5.0)
+    (undelivered,) = deliver([Delivery("a", "x", odd)], 5.0)
     assert undelivered.reason == "KeyError while sending"
 
 

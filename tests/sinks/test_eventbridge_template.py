@@ -11,9 +11,9 @@ import pytest
 from fixtures import ROOT
 from reports import report
 
-from contract.sinks import aws
-from contract.sinks.addresses import parse_sinks
-from contract.sinks.opening import Sinks
+from contract.sink_addresses import parse_sinks
+from reporting.sinks import aws
+from reporting.sinks.opening import Sinks
 
 boto3 = pytest.importorskip("boto3")
 moto = pytest.importorskip("moto")

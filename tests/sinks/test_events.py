@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from reports import report, violation
 from sink_server import serving
 
-from contract.sinks import events
-from contract.sinks.addresses import parse_sinks
-from contract.sinks.opening import Sinks
-from contract.sinks.report import digest_of
+from contract.sink_addresses import parse_sinks
+from reporting.sinks import events
+from reporting.sinks.opening import Sinks
+from reporting.sinks.run_summary import digest_of
 
 
 def test_a_cloud_event() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from job_runner import Result, baseline_of, run_job
+from run_jobs import Result, baseline_of, run_job
 from sink_server import HANG, RESET, Answer, always, free_host, serving
 
 FILES = ["constraint_violations.json", "constraints.json", "report.html", "statistics.json"]

@@ -6,10 +6,10 @@ import pytest
 from reports import END, report
 from sink_server import Answer, always, serving
 
-from contract.sinks import otlp
-from contract.sinks.addresses import parse_sinks
-from contract.sinks.delivery import NotDeliveredError
-from contract.sinks.values import Value, values_of
+from contract.sink_addresses import parse_sinks
+from reporting.sinks import values as otlp
+from reporting.sinks.delivery import NotDeliveredError
+from reporting.sinks.values import Value, values_of
 
 
 def send(server_path: str = "", answer: Answer | None = None) -> list:

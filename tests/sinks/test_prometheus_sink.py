@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from reports import report
 from sink_server import serving
 
-from contract.analyzer import Metric
-from contract.sinks import prometheus
-from contract.sinks.addresses import SinkAddress, parse_sinks
-from contract.sinks.delivery import NotDeliveredError
-from contract.sinks.values import HELP, Value, values_of
+from contract.api import Metric
+from contract.sink_addresses import SinkAddress, parse_sinks
+from reporting.sinks import values as prometheus
+from reporting.sinks.delivery import NotDeliveredError
+from reporting.sinks.values import HELP, Value, values_of
 
 parser = pytest.importorskip("prometheus_client.parser", reason="prometheus-client is not installed")
 

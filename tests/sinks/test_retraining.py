@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 import pytest
 from fixtures import ROOT
-from job_runner import Result, run_job
 from reports import report
+from run_jobs import Result, run_job
 
-from contract.sinks import events, http
-from contract.sinks.delivery import NotDeliveredError
+from reporting.sinks import events, http
+from reporting.sinks.delivery import NotDeliveredError
 
 EXAMPLE = ROOT / "orchestrators" / "retraining"
 # Ordinary least squares on the data it is given.

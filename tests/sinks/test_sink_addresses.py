@@ -4,7 +4,7 @@ import pytest
 
 from contract.errors import ConfigurationError
 from contract.masking import mask
-from contract.sinks.addresses import parse_sinks
+from contract.sink_addresses import parse_sinks
 
 
 def test_every_kind_of_sink() -> None:

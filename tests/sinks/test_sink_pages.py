@@ -7,10 +7,10 @@ import pytest
 from fixtures import ROOT
 from reports import report
 
-from contract.sinks.addresses import WRITTEN, parse_sinks
-from contract.sinks.events import cloud_event
-from contract.sinks.http import _AGAIN
-from contract.sinks.values import HELP
+from contract.sink_addresses import WRITTEN, parse_sinks
+from reporting.sinks.events import cloud_event
+from reporting.sinks.http import _AGAIN
+from reporting.sinks.values import HELP
 
 PAGE = (ROOT / "docs" / "acting_on_drift.md").read_text(encoding="utf-8")
 

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from attributed_people import people, table_config, write_csv
 from captured_predictions import predict, write_captures, write_labels, write_table
-from job_runner import CSV, baseline_of, environment, run_job
+from run_jobs import CSV, baseline_of, environment, run_job
 
-from containers.validate.main import main
+from containers.commands.validate import main
 
 WINDOW = {"start_time": "2026-05-06T22:00:00Z", "end_time": "2026-05-06T23:00:00Z"}
 BEFORE = """\

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 from attributed_people import csv_endpoint
-from job_runner import environment
 from models.model_server import serving
+from run_jobs import environment
 from validate.set_up import (
     SetUp,
     attribution,
@@ -22,8 +22,8 @@ from validate.set_up import (
     people_table,
 )
 
+from containers.commands.validate import main
 from containers.data_quality.main import main as monitor_data_quality
-from containers.validate.main import main
 
 Make = Callable[[Path], SetUp]
 Plant = Callable[[SetUp], Any]

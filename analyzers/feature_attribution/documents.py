@@ -1,0 +1,450 @@
+"""The documents of feature-attribution jobs.
+
+``analysis.json`` has exactly Clarify's members: ``explanations.kernel_shap``, and for each label the
+``global_shap_values`` and the ``expected_value``. ``constraints.json`` has the same shape; each label may
+also hold ``standard_errors``, ``noise_floors``, the ``total`` of the sizes of all values with its
+``total_standard_error``, and what a user allows: ``drift_threshold`` and ``magnitude_threshold``. Both are
+read as constraints.
+``statistics.json`` says how the values came about. Values of single rows and the rows of the baseline are
+files of their own.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from analyzers.shared import analysis_json
+from analyzers.shared.analysis_json import VERSION, number_to_json, read_number
+from contract.api import Baseline, DocumentSet
+from contract.errors import DocumentError
+from contract.schema import Fields, in_order
+
+# The tables of feature-attribution jobs: CSV with a header, as Clarify writes it.
+
+
+_ROWS_AT_ONCE = 65_536
+_SPECIAL = r'[,"\r\n]|^\s|\s$'
+
+
+def table_to_csv(table: pa.Table) -> bytes:
+    """Return a table as CSV: names in the first line, nothing for missing values.
+
+    Names and cells are quoted only where they hold a comma, a quote, a line end, or space at an end.
+    """
+    parts = [_header(table.column_names)]
+    for batch in table.to_batches(max_chunksize=_ROWS_AT_ONCE):
+        cells = [_cells(column) for column in batch.columns]
+        if len(cells) == 1:
+            # An empty line is no row to most readers.
+            cells = [pc.if_else(pc.equal(cells[0], _text("")), _text('""'), cells[0])]
+        lines = pc.binary_join_element_wise(*cells, _text(",")) if cells else pa.nulls(0, pa.large_string())
+        parts.append("".join(f"{line}\n" for line in lines.to_pylist()).encode())
+    return b"".join(parts)
+
+
+def _cells(column: pa.Array) -> pa.Array:
+    """Return the values as the file shows them."""
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    texts = column.cast(pa.large_string()).fill_null("")
+    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+        return texts
+    needed = pc.match_substring_regex(texts, _SPECIAL)
+    if not pc.any(needed).as_py():
+        return texts
+    doubled = pc.replace_substring(texts, '"', '""')
+    quoted = pc.binary_join_element_wise(_text('"'), doubled, _text('"'), _text(""))
+    return pc.if_else(needed, quoted, texts)
+
+
+def _text(text: str) -> pa.Scalar:
+    return pa.scalar(text, pa.large_string())
+
+
+def _header(names: list[str]) -> bytes:
+    return (",".join(_quoted(name) for name in names) + "\n").encode()
+
+
+def _quoted(name: str) -> str:
+    if re.search(_SPECIAL, name):
+        return '"' + name.replace('"', '""') + '"'
+    return name
+
+
+ANALYSIS = "analysis.json"
+LOCAL_VALUES = "explanations_shap/out.csv"
+BASELINE_ROWS = "explanations_shap/baseline.csv"
+EXPLANATIONS = "explanations"
+KERNEL_SHAP = "kernel_shap"
+
+_WRONG_FILE = (
+    "so it is not a file of a feature-attribution job; give baseline_constraints the constraints.json or the "
+    "analysis.json of a feature-attribution baseline job."
+)
+
+
+@dataclass
+class LabelAttributions:
+    """The global values of one label.
+
+    Parameters
+    ----------
+    values
+        By feature; None where undefined.
+    expected_value
+        The model's mean answer on the baseline's rows, in log-odds when the values are.
+    standard_errors
+        By feature, of `values`; empty in files of Clarify.
+    total, total_standard_error
+        Of the sizes of all features' values.
+    drift_threshold
+        NDCG below which the order of features has drifted; None where nobody said.
+    magnitude_threshold
+        Factor by which sizes may grow or shrink; None where nobody said, 0 for any.
+    sampling_errors
+        By feature, the part of the standard errors that more coalitions would lower; not in constraints.
+    noise_floors
+        By feature, what it would show without any influence, for the noise of coalitions alone.
+    """
+
+    values: dict[str, float | None]
+    expected_value: float | None
+    standard_errors: dict[str, float] = field(default_factory=dict)
+    total: float | None = None
+    total_standard_error: float | None = None
+    drift_threshold: float | None = None
+    magnitude_threshold: float | None = None
+    sampling_errors: dict[str, float] = field(default_factory=dict)
+    noise_floors: dict[str, float] = field(default_factory=dict)
+    extra: dict[str, Any] = field(default_factory=dict)
+    order: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class SamplingDesign:
+    """What values must have in common to be compared.
+
+    Parameters
+    ----------
+    agg_method
+        ``mean_abs``, ``median`` or ``mean_sq``; None in files of Clarify.
+    use_logit
+        Whether values are in log-odds.
+    num_samples
+        Coalitions asked for each row at most; None for the default.
+    seed
+        Of the coalitions.
+    baseline_rows
+        How many rows stand for absent features.
+    rows
+        Explained.
+    """
+
+    agg_method: str | None = None
+    use_logit: bool | None = None
+    num_samples: int | None = None
+    seed: int | None = None
+    baseline_rows: int | None = None
+    rows: int | None = None
+
+
+@dataclass
+class AttributionConstraints:
+    """``constraints.json`` or ``analysis.json``.
+
+    Other explanations in the file are kept in `further_explanations`, other analyses in `extra`.
+    """
+
+    labels: dict[str, LabelAttributions]
+    design: SamplingDesign = field(default_factory=SamplingDesign)
+    further_explanations: dict[str, Any] = field(default_factory=dict)
+    extra: dict[str, Any] = field(default_factory=dict)
+    order: tuple[str, ...] = ()
+    where: str = "constraints.json"
+
+
+@dataclass
+class Explained:
+    """How much was explained.
+
+    Parameters
+    ----------
+    rows
+        Explained.
+    rows_read
+        Explained or not.
+    model_rows
+        Rows the model was asked about.
+    seconds
+        Spent on it.
+    partial
+        Whether the time ran out before all rows were explained.
+    """
+
+    rows: int = 0
+    rows_read: int = 0
+    model_rows: int = 0
+    seconds: float = 0.0
+    partial: bool = False
+
+
+@dataclass
+class AttributionStatistics:
+    """``statistics.json``, and the tables written beside it."""
+
+    labels: dict[str, LabelAttributions]
+    explained: Explained = field(default_factory=Explained)
+    design: SamplingDesign = field(default_factory=SamplingDesign)
+    notes: tuple[str, ...] = ()
+    where: str = "statistics.json"
+    local_values: pa.Table | None = None
+    baseline_rows: pa.RecordBatch | None = None
+
+
+AttributionBaseline = Baseline[AttributionStatistics, AttributionConstraints]
+
+
+# --- analysis.json and constraints.json -------------------------------------------------------------------
+
+
+def read_constraints(value: dict[str, Any], where: str) -> AttributionConstraints:
+    """Build the constraints from ``constraints.json`` or a Clarify ``analysis.json``.
+
+    Raises
+    ------
+    DocumentError
+        Naming file and path, when a member is missing or of the wrong type, or there are no values.
+    """
+    fields = Fields(value, where)
+    fields.get("version", (str, int, float), None)
+    labels, design, further = _read_explanations(fields, where)
+    return AttributionConstraints(
+        labels=labels,
+        design=design,
+        further_explanations=further,
+        extra=fields.extra(),
+        order=fields.order(),
+        where=where,
+    )
+
+
+def _read_explanations(
+    fields: Fields, where: str
+) -> tuple[dict[str, LabelAttributions], SamplingDesign, dict[str, Any]]:
+    explanations = fields.child(EXPLANATIONS)
+    if explanations is None:
+        raise DocumentError(f"{where} has no {EXPLANATIONS!r}, {_WRONG_FILE}")
+    values = explanations.child(KERNEL_SHAP)
+    if values is None or not values.value:
+        raise DocumentError(f"{explanations.where} has no {KERNEL_SHAP!r} with values, {_WRONG_FILE}")
+    labels = {}
+    for name in values.value:
+        label = values.child(name)
+        if label is None:
+            raise DocumentError(f"{values.where}.{name} must be an object, but is null.")
+        labels[name] = _read_label(label)
+    return labels, _read_design(explanations.child("sampling_design")), explanations.extra()
+
+
+def _read_label(fields: Fields) -> LabelAttributions:
+    values = Fields(fields.get("global_shap_values", dict), f"{fields.where}.global_shap_values")
+    if not values.value:
+        raise DocumentError(f"{values.where} names no feature; give the file of a job that has explained.")
+    label = LabelAttributions(
+        values={name: read_number(values, name) for name in values.value},
+        expected_value=read_number(fields, "expected_value"),
+        standard_errors=_read_numbers(fields, "standard_errors"),
+        total=read_number(fields, "total"),
+        total_standard_error=read_number(fields, "total_standard_error"),
+        drift_threshold=_read_limit(fields, "drift_threshold", "a number from 0 to 1", 0.0, 1.0),
+        magnitude_threshold=_read_limit(
+            fields, "magnitude_threshold", "a factor of 1 or more, or 0 for any", 1.0, None
+        ),
+        sampling_errors=_read_numbers(fields, "sampling_errors"),
+        noise_floors=_read_numbers(fields, "noise_floors"),
+    )
+    return replace(label, extra=fields.extra(), order=fields.order())
+
+
+def _read_numbers(fields: Fields, key: str) -> dict[str, float]:
+    members = fields.child(key)
+    if members is None:
+        return {}
+    numbers = {name: read_number(members, name) for name in members.value}
+    return {name: number for name, number in numbers.items() if number is not None}
+
+
+def _read_limit(fields: Fields, key: str, meant: str, least: float, most: float | None) -> float | None:
+    number = read_number(fields, key)
+    if number is None or number == 0.0:
+        return number
+    if number < least or (most is not None and number > most):
+        raise DocumentError(f"{fields.where}.{key} must be {meant}, but is {number}.")
+    return number
+
+
+def _read_design(fields: Fields | None) -> SamplingDesign:
+    if fields is None:
+        return SamplingDesign()
+    return SamplingDesign(
+        agg_method=fields.get("agg_method", str, None),
+        use_logit=fields.get("use_logit", bool, None),
+        num_samples=fields.get("num_samples", int, None),
+        seed=fields.get("seed", int, None),
+        baseline_rows=fields.get("baseline_rows", int, None),
+        rows=fields.get("rows", int, None),
+    )
+
+
+def constraints_to_json(document: AttributionConstraints) -> dict[str, Any]:
+    """Return the constraints as JSON values."""
+    explanations: dict[str, Any] = {KERNEL_SHAP: _labels_to_json(document.labels, with_extensions=True)}
+    if design := _design_to_json(document.design):
+        explanations["sampling_design"] = design
+    explanations |= document.further_explanations
+    members = {"version": VERSION, EXPLANATIONS: explanations}
+    return in_order(members, document.extra, document.order)
+
+
+def analysis_to_json(document: AttributionConstraints) -> dict[str, Any]:
+    """Return what ``analysis.json`` holds: the constraints without members that Clarify lacks."""
+    labels = _labels_to_json(document.labels, with_extensions=False)
+    members = {"version": VERSION, EXPLANATIONS: {KERNEL_SHAP: labels, **document.further_explanations}}
+    return in_order(members, document.extra, document.order)
+
+
+def _labels_to_json(labels: dict[str, LabelAttributions], *, with_extensions: bool) -> dict[str, Any]:
+    return {name: _label_to_json(label, with_extensions) for name, label in labels.items()}
+
+
+def _label_to_json(label: LabelAttributions, with_extensions: bool) -> dict[str, Any]:
+    members: dict[str, Any] = {
+        "global_shap_values": _numbers_to_json(label.values),
+        "expected_value": number_to_json(label.expected_value),
+    }
+    if not with_extensions:
+        return members
+    for key, numbers in (
+        ("standard_errors", label.standard_errors),
+        ("sampling_errors", label.sampling_errors),
+        ("noise_floors", label.noise_floors),
+    ):
+        if numbers:
+            members[key] = _numbers_to_json(numbers)
+    for key, number in (
+        ("total", label.total),
+        ("total_standard_error", label.total_standard_error),
+        ("drift_threshold", label.drift_threshold),
+        ("magnitude_threshold", label.magnitude_threshold),
+    ):
+        if number is not None:
+            members[key] = number_to_json(number)
+    return in_order(members, label.extra, label.order)
+
+
+def _numbers_to_json(numbers: dict[str, float] | dict[str, float | None]) -> dict[str, Any]:
+    return {name: number_to_json(number) for name, number in numbers.items()}
+
+
+def _design_to_json(design: SamplingDesign) -> dict[str, Any]:
+    members = {
+        "agg_method": design.agg_method,
+        "use_logit": design.use_logit,
+        "num_samples": design.num_samples,
+        "seed": design.seed,
+        "baseline_rows": design.baseline_rows,
+        "rows": design.rows,
+    }
+    return {key: member for key, member in members.items() if member is not None}
+
+
+# --- statistics.json --------------------------------------------------------------------------------------
+
+
+def read_statistics(value: dict[str, Any], where: str) -> AttributionStatistics:
+    """Build the statistics from JSON.
+
+    Raises
+    ------
+    DocumentError
+        Naming file and path, when a member is missing or of the wrong type.
+    """
+    fields = Fields(value, where)
+    labels, design, _ = _read_explanations(fields, where)
+    explained = fields.child("explained")
+    return AttributionStatistics(
+        labels=labels,
+        explained=Explained() if explained is None else _read_explained(explained),
+        design=design,
+        notes=tuple(str(note) for note in fields.get("notes", list, [])),
+        where=where,
+    )
+
+
+def _read_explained(fields: Fields) -> Explained:
+    return Explained(
+        rows=fields.count("rows", 0),
+        rows_read=fields.count("rows_read", 0),
+        model_rows=fields.count("model_rows", 0),
+        seconds=fields.number("seconds", 0.0),
+        partial=fields.get("partial", bool, False),
+    )
+
+
+def statistics_to_json(document: AttributionStatistics, with_extensions: bool = True) -> dict[str, Any]:
+    """Return the statistics as JSON values; all members are our own, so there is nothing to leave out."""
+    explained = document.explained
+    rate = explained.rows / explained.seconds if explained.seconds > 0.0 else 0.0
+    return {
+        "version": VERSION,
+        "explained": {
+            "rows": explained.rows,
+            "rows_read": explained.rows_read,
+            "model_rows": explained.model_rows,
+            "seconds": round(explained.seconds, 3),
+            "rows_per_second": round(rate, 1),
+            "partial": explained.partial,
+        },
+        EXPLANATIONS: {
+            KERNEL_SHAP: _labels_to_json(document.labels, with_extensions=True),
+            "sampling_design": _design_to_json(document.design),
+        },
+        "notes": list(document.notes),
+    }
+
+
+# --- The set ----------------------------------------------------------------------------------------------
+
+
+def _further_files(statistics: AttributionStatistics, constraints: AttributionConstraints) -> dict[str, Any]:
+    files: dict[str, Any] = {ANALYSIS: analysis_json.dumps(analysis_to_json(constraints))}
+    if statistics.baseline_rows is not None:
+        files[BASELINE_ROWS] = table_to_csv(pa.Table.from_batches([statistics.baseline_rows]))
+    if statistics.local_values is not None:
+        files[LOCAL_VALUES] = table_to_csv(statistics.local_values)
+    return files
+
+
+def _column_names(baseline: AttributionBaseline) -> tuple[str, ...] | None:
+    """Return the features the baseline names; None when they are not the model's own."""
+    document = baseline.constraints or baseline.statistics
+    if document is None:
+        return None
+    return tuple(next(iter(document.labels.values())).values)
+
+
+ATTRIBUTION: DocumentSet[AttributionStatistics, AttributionConstraints] = DocumentSet(
+    read_statistics=read_statistics,
+    write_statistics=statistics_to_json,
+    read_constraints=read_constraints,
+    write_constraints=constraints_to_json,
+    column_names=_column_names,
+    further_files=_further_files,
+    occasional_files=(LOCAL_VALUES,),
+    constraints_names=("constraints.json", ANALYSIS),
+)

@@ -1,0 +1,128 @@
+"""The two sets of rules, and which constraints each of them checks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from typing import Literal
+
+import numpy as np
+
+from contract.api import Baseline
+
+Rules = Literal["sound", "sagemaker"]
+
+
+def constraints_to_check[Statistics, Constraints](
+    baseline: Baseline[Statistics, Constraints], rules: Rules, suggest: Callable[[Statistics], Constraints]
+) -> Constraints | None:
+    """Return the baseline's constraints, None where there is nothing to check.
+
+    Where it has none, sound rules take those that its statistics suggest; the originals check nothing then.
+
+    Parameters
+    ----------
+    baseline
+        What a window is compared with.
+    rules
+        ``sound`` or ``sagemaker``.
+    suggest
+        From the statistics of a baseline to its constraints.
+    """
+    if baseline.constraints is not None or baseline.statistics is None or rules == "sagemaker":
+        return baseline.constraints
+    return suggest(baseline.statistics)
+
+
+# The order in which the originals list categories: that of Scala's immutable hash map.
+#
+# Kept so that a `diff` against an old file shows real differences only; readers should treat the order as
+# arbitrary. Spec section 3.2, "Order of categorical buckets".
+
+
+_WORD = 0xFFFFFFFF
+_PAIR_SEED = 0xCAFEBABE
+# Long texts are hashed in stretches of this length, each as a sum that wraps around at 32 bits.
+_STRETCH = 256
+_POWERS = np.array([pow(31, n, 1 << 32) for n in reversed(range(_STRETCH))], np.uint32)
+SMALL_MAP = 4  # Scala's maps of up to four entries keep the order of insertion
+
+
+def category_order(column: str, values: Iterable[str]) -> list[str]:
+    """Return `values` in the order of the original files.
+
+    Five or more follow the trie order of their own hashes; fewer follow that of the (column, value)
+    pairs they were collected from.
+    """
+    texts = list(values)
+    if len(texts) > SMALL_MAP:
+        return sorted(texts, key=lambda text: (_trie_path(java_hash(text)), text))
+    first = java_hash(column)
+    return sorted(texts, key=lambda text: (_trie_path(_pair_hash(first, java_hash(text))), text))
+
+
+def java_hash(text: str) -> int:
+    """Return ``java.lang.String.hashCode`` as an unsigned 32-bit number."""
+    value = 0
+    units = np.frombuffer(text.encode("utf-16-le", "surrogatepass"), dtype="<u2")
+    if len(units) <= _STRETCH:
+        for unit in units.tolist():
+            value = (31 * value + unit) & _WORD
+        return value
+    for start in range(0, len(units), _STRETCH):
+        stretch = units[start : start + _STRETCH].astype(np.uint32)
+        weighted = int(np.dot(stretch, _POWERS[-len(stretch) :]))
+        value = (value * pow(31, len(stretch), 1 << 32) + weighted) & _WORD
+    return value
+
+
+def _trie_path(value: int) -> tuple[int, ...]:
+    """Return the branches a hash takes through the map's trie: five bits a level, lowest first."""
+    value = (value + ~(value << 9)) & _WORD
+    value ^= value >> 14
+    value = (value + (value << 4)) & _WORD
+    value ^= value >> 10
+    return tuple((value >> shift) & 31 for shift in range(0, 32, 5))
+
+
+def _pair_hash(first: int, second: int) -> int:
+    """Return the hash of a Scala pair: MurmurHash3 (A. Appleby) over the hashes of its members."""
+    value = _PAIR_SEED
+    for member in (first, second):
+        member = member * 0xCC9E2D51 & _WORD
+        member = _rotate(member, 15) * 0x1B873593 & _WORD
+        value = (_rotate(value ^ member, 13) * 5 + 0xE6546B64) & _WORD
+    value ^= 2
+    value = (value ^ value >> 16) * 0x85EBCA6B & _WORD
+    value = (value ^ value >> 13) * 0xC2B2AE35 & _WORD
+    return value ^ value >> 16
+
+
+def _rotate(value: int, bits: int) -> int:
+    return (value << bits | value >> (32 - bits)) & _WORD
+
+
+# When two labels are the same, whatever type a reader gave them.
+
+
+# Texts that are the same number are the same label; those with leading zeros are codes, not numbers.
+_NUMBER = re.compile(r"[+-]?(?:0|[1-9]\d*)(?:\.\d*)?(?:[eE][+-]?\d+)?")
+_EXACT_INTEGERS = 1 << 53
+
+
+def normalise_label(text: str) -> str:
+    """Return the label a text stands for: `` 1``, ``1``, ``1.0`` and ``1e0`` are all ``1``.
+
+    Surrounding blanks go, numbers take their shortest form, ``True`` and ``FALSE`` become lower case.
+    """
+    text = text.strip()
+    if _NUMBER.fullmatch(text):
+        return str(int(text)) if text.lstrip("+-").isdigit() else number_label(float(text))
+    lower = text.lower()
+    return lower if lower in ("true", "false") else text
+
+
+def number_label(value: float) -> str:
+    """Return the label a number stands for: ``1`` for 1.0, as long as floats hold every integer."""
+    exact = value.is_integer() and abs(value) < _EXACT_INTEGERS
+    return str(int(value)) if exact else repr(value)

@@ -1,0 +1,118 @@
+"""From settings and ``analysis_config.json`` to what the analyzer is asked for, by names of columns."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+from analyzers.bias.request import ALL_POST, ALL_PRE, BiasRequest, FacetRequest
+from contract.analysis_config import AnalysisConfig
+from contract.schema import Mistakes
+from contract.settings import Settings
+from job_runner.clarify.columns import Columns, find_column, log_other_methods
+from readers.dataset import Dataset
+
+FLIP_TEST = "FT"
+
+_log = logging.getLogger("monitor.bias")
+
+
+def bias_request(
+    settings: Settings, config: AnalysisConfig, columns: Columns, mistakes: Mistakes
+) -> BiasRequest:
+    """Return what to measure.
+
+    Parameters
+    ----------
+    columns
+        Those of the data.
+    mistakes
+        What is known to be wrong so far.
+
+    Raises
+    ------
+    ConfigurationError
+        With every column that is not in the data, and when predictions are missing that metrics need.
+    """
+    facets = tuple(_facet(config, number, columns, mistakes) for number in range(len(config.facet)))
+    group = config.group_variable
+    if group is not None:
+        group = find_column(group, columns.names, "group_variable", mistakes, config.headers)
+    pre, post = _stages(config, columns, mistakes)
+    mistakes.stop_if_any()
+    threshold = settings.probability_threshold
+    return BiasRequest(
+        label=columns.label or "",
+        label_values=config.label_values_or_threshold,
+        facets=facets,
+        group_variable=None if group is None else str(group),
+        predicted_label=columns.predicted_label,
+        probability=columns.probability if columns.predicted_label is None else None,
+        probability_threshold=config.probability_threshold if threshold is None else threshold,
+        pre_training=pre,
+        post_training=post,
+        label_name=columns.label_name,
+        features=columns.features or None,
+    )
+
+
+def wants_predictions(config: AnalysisConfig) -> bool:
+    """Return whether metrics are asked for that need predictions; a monitor computes all it can."""
+    return config.methods is None or config.methods.post_training_bias is not None
+
+
+def only_needed(request: Dataset, wanted: BiasRequest, columns: Columns, settings: Settings) -> Dataset:
+    """Leave out the columns that no metric looks at; the flip test looks at all of them."""
+    if wanted.post_training is not None and FLIP_TEST in wanted.post_training:
+        return request
+    if request.format.kind not in ("csv", "parquet") or request.prediction is not None:
+        return request
+    needed = {wanted.label, wanted.group_variable, wanted.predicted_label, wanted.probability}
+    needed |= {name for facet in wanted.facets for name in facet.columns} | set(settings.segment_by)
+    needed |= {segment.source for segment in request.segments}
+    unneeded = tuple(name for name in columns.names if name not in needed)
+    # A name of digits would be taken for a position.
+    if any(name.isdecimal() for name in (*columns.names, *settings.segment_by)) or request.beside:
+        return request
+    return replace(request, exclude=(*request.exclude, *unneeded))
+
+
+def _facet(config: AnalysisConfig, number: int, columns: Columns, mistakes: Mistakes) -> FacetRequest:
+    facet = config.facet[number]
+    separate = columns.facets
+    names = tuple(
+        find_column(
+            column,
+            separate or columns.names,
+            f"facet[{number}].name_or_index",
+            mistakes,
+            config.facet_headers if separate else config.headers,
+        )
+        or ""
+        for column in facet.name_or_index
+    )
+    return FacetRequest(names, facet.value_or_threshold)
+
+
+def _stages(
+    config: AnalysisConfig, columns: Columns, mistakes: Mistakes
+) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:
+    """Return the metrics asked for, before and after training."""
+    methods = config.methods
+    if methods is not None:
+        if methods.post_training_bias is not None and not columns.has_predictions:
+            mistakes.add(
+                "methods.post_training_bias needs predictions; name their column or JMESPath in "
+                "predicted_label, give their file in predicted_label_dataset_uri, say which model to ask in "
+                "predictor.endpoint_name, predictor.model_name or the setting model, or leave "
+                "post_training_bias out"
+            )
+        log_other_methods(config, ("shap", "pdp", "report"), _log)
+        return methods.pre_training_bias, methods.post_training_bias
+    if not columns.has_predictions:
+        _log.warning(
+            "Only pre-training metrics are computed: nothing says where predictions are; "
+            "set inference_attribute or probability_attribute"
+        )
+        return ALL_PRE, None
+    return ALL_PRE, ALL_POST

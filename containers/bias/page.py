@@ -1,0 +1,295 @@
+"""The page of bias jobs: every metric of every group, with its interval."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from contract.api import Violation
+from contract.page import (
+    Body,
+    Card,
+    Cell,
+    Chart,
+    Row,
+    Section,
+    Source,
+    Table,
+    as_number,
+    count,
+    number,
+    percent,
+    sentence,
+    several,
+    short,
+)
+from reporting.report.charts import estimate, intervals, segment_section, segment_text
+
+_STAGES = (("pre_training", "The data"), ("post_training", "The model's answers"))
+_REQUIREMENT = re.compile(
+    r"\s*Metric value (?P<value>\S+) doesn't meet the baseline constraint requirement (?P<limit>.+?)\s*$"
+)
+# Those whose value is a ratio or has no upper end; the rest are differences of shares.
+_UNBOUNDED = ("DI", "TE", "DCA", "DCR", "KL")
+# The order in which people ask; those of the same counts, and the one that knows no groups, come last.
+_FIRST = (
+    "DPPL",
+    "DI",
+    "AD",
+    "RD",
+    "DPL",
+    "DRR",
+    "DAR",
+    "SD",
+    "DCA",
+    "DCR",
+    "CDDPL",
+    "CDDL",
+    "TE",
+    "CI",
+    "FT",
+)
+_MOST_SENTENCES = 4
+_ADVICE = (
+    "look at the groups' counts below first: few rows move these numbers a lot. If the gap is real, find "
+    "which feature carries it (feature attribution), and talk to whoever answers for the decision before "
+    "retraining."
+)
+
+Key = tuple[str, str]
+
+
+def body(source: Source) -> Body:
+    """Return what the page shows of a bias run."""
+    now, then = _groups(source.statistics), _groups(source.baseline_statistics)
+    then = then or _groups_of_constraints(source.baseline_constraints)
+    violated = {
+        (*_key(violation), violation.metric_name or "")
+        for violation in source.violations
+        if not segment_text(violation)
+    }
+    sections = [
+        *(_group_section(key, group, then.get(key, {}), violated, source) for key, group in now.items()),
+        *_model_section(source),
+        *segment_section(source),
+    ]
+    dataset = source.statistics.get("dataset", {})
+    facts = [("Groups", count(len(now))), ("Label", short(str(dataset.get("label", "–"))))]
+    return Body(
+        _cards(source, now, then), sections, facts, [str(note) for note in source.statistics.get("notes", ())]
+    )
+
+
+def _groups(statistics: Mapping[str, Any]) -> dict[Key, Mapping[str, Any]]:
+    return {
+        (facet["facet"], str(facet["value_or_threshold"])): facet for facet in statistics.get("facets", ())
+    }
+
+
+def _groups_of_constraints(constraints: Mapping[str, Any]) -> dict[Key, Mapping[str, Any]]:
+    """Return the groups as a baseline without statistics has them: Clarify's shape."""
+    groups: dict[Key, Any] = {}
+    for stage, _ in _STAGES:
+        facets = (constraints.get(f"{stage}_bias_metrics") or {}).get("facets") or {}
+        for name, entries in facets.items():
+            for entry in entries:
+                key = (name, str(entry.get("value_or_threshold")))
+                groups.setdefault(key, {})[stage] = entry.get("metrics", [])
+    return groups
+
+
+def _key(violation: Violation) -> Key:
+    return str(violation.extra.get("facet", "")), str(violation.extra.get("facet_value", ""))
+
+
+def _group_text(key: Key) -> str:
+    return f"{short(key[0], 60)} = {short(key[1], 60)}"
+
+
+def _metrics(group: Mapping[str, Any], stage: str) -> dict[str, Mapping[str, Any]]:
+    return {metric["name"]: metric for metric in group.get(stage) or ()}
+
+
+def _estimate(metric: Mapping[str, Any] | None) -> list[float | None] | None:
+    return estimate(metric.get("value"), metric.get("confidence_interval")) if metric else None
+
+
+def _group_section(
+    key: Key,
+    group: Mapping[str, Any],
+    before: Mapping[str, Any],
+    violated: set[tuple[str, str, str]],
+    source: Source,
+) -> Section:
+    charts, tables = [], []
+    for stage, title in _STAGES:
+        now, then = _metrics(group, stage), _metrics(before, stage)
+        if not now:
+            continue
+        bounded = [name for name in now if name not in _UNBOUNDED]
+        if chart := _chart(f"{title}, {_group_text(key)}", bounded, now, then):
+            charts.append(chart)
+        rows = [
+            _row(key, name, metric, then.get(name), (*key, name) in violated, source, now, then)
+            for name, metric in now.items()
+        ]
+        tables.append(
+            Table(
+                f"{title}, {_group_text(key)}: one row per metric; its name opens a chart.",
+                ["metric", "meaning", "baseline", "now", "95 % interval", "verdict"],
+                rows,
+                frozenset({2, 3}),
+            )
+        )
+    return Section(_group_text(key), _counts_text(key, group), charts=charts, tables=tables)
+
+
+def _row(
+    key: Key,
+    name: str,
+    metric: Mapping[str, Any],
+    before: Mapping[str, Any] | None,
+    violated: bool,
+    source: Source,
+    now: Mapping[str, Mapping[str, Any]],
+    then: Mapping[str, Mapping[str, Any]],
+) -> Row:
+    found, was = _estimate(metric), _estimate(before)
+    meaning = str(metric.get("description", "")).removesuffix(f"({name})").strip()
+    if found is None and metric.get("error"):
+        # In a column of numbers, a sentence would push the columns behind it off the page.
+        meaning = f"{meaning}: {metric['error']}"
+    cells = [
+        Cell(name),
+        Cell(short(meaning, 240)),
+        Cell(number(was[0] if was else None), was[0] if was else None),
+        Cell(number(found[0] if found else None), found[0] if found else None),
+        Cell(f"{number(found[1])} to {number(found[2])}" if found and found[1] is not None else "–"),
+        source.verdict(f"{name} of {key[0]} {key[1]}"),
+    ]
+    return Row(cells, _chart(name, [name], now, then), violated)
+
+
+def _chart(
+    title: str,
+    names: list[str],
+    now: Mapping[str, Mapping[str, Any]],
+    then: Mapping[str, Mapping[str, Any]],
+) -> Chart | None:
+    items = [
+        {"label": name, "now": _estimate(now.get(name)), "then": _estimate(then.get(name)), "limit": None}
+        for name in names
+    ]
+    items = [item for item in items if item["now"] or item["then"]]
+    if not items:
+        return None
+    chart = intervals(title, items)
+    chart["zero"] = True
+    return chart
+
+
+def _counts_text(key: Key, group: Mapping[str, Any]) -> str:
+    counts = group.get("counts")
+    if not counts:
+        return ""
+    rows = [sum(sum(observed) for observed in side) for side in counts]
+    text = f"{count(rows[1])} rows are in the group {_group_text(key)}, {count(rows[0])} are not."
+    positives = [sum(side[1]) for side in counts]
+    predicted = [side[0][1] + side[1][1] for side in counts]
+    for name, found in (("Positive labels", positives), ("Positive predictions", predicted)):
+        if any(found) and all(rows):
+            shares = [percent(found[side] / rows[side]) for side in (1, 0)]
+            text += f" {name}: {shares[0]} of the group, {shares[1]} of the others."
+    return text
+
+
+def _model_section(source: Source) -> list[Section]:
+    before = {metric["name"]: metric for metric in source.baseline_statistics.get("model_metrics", ())}
+    rows = []
+    for metric in source.statistics.get("model_metrics", ()):
+        was = as_number(before.get(metric["name"], {}).get("value"))
+        value = as_number(metric.get("value"))
+        rows.append(Row([Cell(metric["name"]), Cell(number(was), was), Cell(number(value), value)]))
+    if not rows:
+        return []
+    table = Table("The whole model.", ["metric", "baseline", "now"], rows, frozenset({1, 2}))
+    return [Section("All rows", tables=[table])]
+
+
+def _cards(
+    source: Source, now: Mapping[Key, Mapping[str, Any]], then: Mapping[Key, Mapping[str, Any]]
+) -> list[Card]:
+    """Return one card per group: the same gap shows in many metrics."""
+    groups: dict[tuple[Key, str], list[Violation]] = {}
+    for violation in source.violations:
+        groups.setdefault((_key(violation), segment_text(violation)), []).append(violation)
+    cards = []
+    for (key, where), found in groups.items():
+        sides = ({}, {}) if where else (now.get(key, {}), then.get(key, {}))
+        cards.append(_card(key, where, found, *sides))
+    return sorted(cards, key=lambda card: -card.weight)
+
+
+def _card(
+    key: Key, where: str, found: list[Violation], now: Mapping[str, Any], then: Mapping[str, Any]
+) -> Card:
+    every_now = {name: metric for stage, _ in _STAGES for name, metric in _metrics(now, stage).items()}
+    every_then = {name: metric for stage, _ in _STAGES for name, metric in _metrics(then, stage).items()}
+    names = [violation.metric_name or "" for violation in found]
+    rank = {name: place for place, name in enumerate(_FIRST)}
+    names.sort(key=lambda name: (rank.get(name, len(rank)), -_growth(name, every_now, every_then)))
+    by_name = {violation.metric_name or "": violation for violation in found}
+    sentences = list(_sentences([by_name[name] for name in names], every_then))
+    bounded = [name for name in names if name not in _UNBOUNDED] or names
+    title = _group_text(key) + (f" in {where}" if where else "")
+    return Card(
+        title=f"{title}: {_meaning(names[0], every_now)}"
+        + (f" and {several(len(names) - 1, 'more metric')}" if len(names) > 1 else ""),
+        sentences=sentences,
+        advice=_ADVICE,
+        weight=max((_growth(name, every_now, every_then) for name in names), default=0.0)
+        * (0.5 if where else 1.0),
+        violations=found,
+        chart=_chart(f"Metrics that violate, {title}", bounded, every_now, every_then),
+    )
+
+
+def _growth(name: str, now: Mapping[str, Mapping[str, Any]], then: Mapping[str, Mapping[str, Any]]) -> float:
+    found, was = _estimate(now.get(name)), _estimate(then.get(name))
+    if not found or not was or found[0] is None or was[0] is None:
+        return 0.0
+    return abs(found[0]) - abs(was[0]) if name not in _UNBOUNDED else 0.0
+
+
+def _meaning(name: str, metrics: Mapping[str, Mapping[str, Any]]) -> str:
+    description = str(metrics.get(name, {}).get("description", ""))
+    meaning = description.removesuffix(f"({name})").strip()
+    return f"{short(meaning)} ({name})" if meaning else name
+
+
+def _sentences(found: list[Violation], then: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """Yield what is said of the metrics, each fact once: several metrics are of the same counts."""
+    said: set[str] = set()
+    for violation in found:
+        match = _REQUIREMENT.search(violation.description)
+        text = violation.description[: match.start()].strip() if match else violation.description
+        if text in said:
+            continue
+        said.add(text)
+        if len(said) > _MOST_SENTENCES:
+            break
+        numbers = ""
+        if match:
+            name = violation.metric_name or ""
+            was = _estimate(then.get(name))
+            before = f"was {number(was[0])} and is" if was else f"allowed {_number(match['limit'])}, is"
+            numbers = f" {name} {before} {_number(match['value'])}."
+        yield (sentence(short(text, 600)) + numbers).strip()
+
+
+def _number(text: str) -> str:
+    try:
+        return number(float(text))
+    except ValueError:
+        return short(text)

@@ -1,0 +1,191 @@
+"""The console command ``monitor-backtest``: would past windows have alarmed with another baseline?"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from containers.commands.command_line import new_parser
+from containers.commands.history import add_history_path, add_selection, selection_of, write_output
+from contract.errors import ConfigurationError, InputError, MonitorError
+
+if TYPE_CHECKING:
+    from job_runner.replay import Document, Edit, PastWindow
+    from job_runner.replay_result import Backtest
+
+EXIT_FAILED_ON = 3
+_OF_HISTORY = ("endpoint", "schedule", "since", "until", "last")
+_EPILOG = """\
+monitor-backtest --history-path history --schedule hourly --baseline-constraints edited.json
+monitor-backtest --history-path s3://bucket/history --monitor bias --rules sagemaker --last 30
+monitor-backtest reports/ --baseline-constraints edited.json --baseline-statistics baseline/statistics.json
+
+Exit codes: 0 done, 1 our fault, 2 input or configuration at fault, or nothing could be replayed, 3 what
+--fail-on names has come about. The variable history_path stands for --history-path where neither that nor a
+folder is given.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit code.
+
+    Parameters
+    ----------
+    arguments
+        Command-line arguments; default those of the process.
+    """
+    try:
+        return _run(_parser().parse_args(arguments))
+    except MonitorError as error:
+        print(f"monitor-backtest: {error.message}", file=sys.stderr)
+        return error.exit_code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = new_parser(
+        "monitor-backtest",
+        "Check past windows again, from their statistics alone, with an edited baseline or by "
+        "other rules, and say which would have alarmed.",
+        _EPILOG,
+    )
+    windows = parser.add_argument_group("which windows")
+    windows.add_argument("folders", nargs="*", metavar="FOLDER", help="output folders of jobs, or above them")
+    add_history_path(windows)
+    add_selection(windows)
+    windows.add_argument(
+        "--checked-by",
+        choices=("sound", "sagemaker"),
+        default="sound",
+        help="rules of the jobs that wrote FOLDERs, whose files do not tell; default: %(default)s",
+    )
+    windows.add_argument("--positive-label", metavar="LABEL", help="of those jobs; default: 1")
+    edit = parser.add_argument_group("what is tried; what is not given stays as it was")
+    edit.add_argument("--baseline-constraints", metavar="FILE", help="local or s3://")
+    edit.add_argument("--baseline-statistics", metavar="FILE", help="local or s3://")
+    edit.add_argument("--rules", choices=("sound", "sagemaker"))
+    edit.add_argument("--attribution-drift-threshold", metavar="NDCG")
+    parser.add_argument("--format", choices=("table", "json"), default="table")
+    parser.add_argument("--output", metavar="FILE", help="default: standard output")
+    parser.add_argument(
+        "--fail-on",
+        choices=("alarms", "changes", "silenced"),
+        help="exit with code 3 when any window would alarm; when any starts to or falls silent; when any "
+        "falls silent",
+    )
+    return parser
+
+
+def _run(given: argparse.Namespace) -> int:
+    # Imported late: --help needs none of it.
+    from job_runner.replay import replay
+    from job_runner.replay_result import Backtest, NotReplayed, to_json, to_text
+
+    edit = _edit(given)
+    windows = _windows(given, edit)
+    replayed, missing = [], []
+    for window in windows:
+        try:
+            replayed.append(replay(window, edit, _kinds()))
+        except InputError as error:
+            missing.append(NotReplayed(window.name, error.message))
+    backtest = Backtest(tuple(replayed), tuple(missing))
+    if given.format == "json":
+        content = orjson.dumps(to_json(backtest), option=orjson.OPT_INDENT_2) + b"\n"
+    else:
+        content = to_text(backtest).encode()
+    write_output(content, given.output)
+    return _exit_code(backtest, given.fail_on)
+
+
+def _exit_code(backtest: Backtest, fail_on: str | None) -> int:
+    occurred = {
+        None: False,
+        "alarms": backtest.alarms_after > 0,
+        "changes": backtest.silenced + backtest.alarming > 0,
+        "silenced": backtest.silenced > 0,
+    }[fail_on]
+    if occurred:
+        return EXIT_FAILED_ON
+    # With a question asked, a window that cannot answer it leaves it open.
+    unanswered = backtest.not_replayed and (fail_on is not None or not backtest.windows)
+    return InputError.exit_code if unanswered else 0
+
+
+def _kinds() -> Any:
+    from containers.commands.backtest_kinds import KINDS
+
+    return KINDS
+
+
+def _edit(given: argparse.Namespace) -> Edit:
+    from contract.settings import read_share
+    from job_runner.replay import Edit
+
+    names = ("constraints.json", "analysis.json")
+    return Edit(
+        constraints=_document(given.baseline_constraints, names, "baseline_constraints"),
+        baseline_statistics=_document(given.baseline_statistics, ("statistics.json",), "baseline_statistics"),
+        rules=given.rules,
+        attribution_drift_threshold=read_share(
+            "attribution_drift_threshold", given.attribution_drift_threshold, "0.9"
+        ),
+    )
+
+
+def _document(path: str | None, names: tuple[str, ...], variable: str) -> Document | None:
+    from file_storage import storage
+    from job_runner.replay import read_document
+
+    if path is None:
+        return None
+    return read_document(storage.resolve_document(path, names, variable))
+
+
+def _windows(given: argparse.Namespace, edit: Edit) -> list[PastWindow]:
+    from job_runner.replay import monitors_of, require_one_schedule
+
+    fitting = monitors_of(edit, _kinds())
+    if given.monitor is not None and given.monitor not in fitting:
+        raise ConfigurationError(
+            f"--monitor is {given.monitor}, but what is tried is of {' or '.join(fitting)}; give what "
+            "belongs together."
+        )
+    monitors = (given.monitor,) if given.monitor else fitting
+    windows = list(_found(given, monitors))
+    if not windows:
+        of = f" of {' or '.join(monitors)}" if len(monitors) < len(_kinds()) else ""
+        raise ConfigurationError(
+            f"No window{of} that was checked is as asked for; monitor-history list shows the runs there are."
+        )
+    require_one_schedule(windows, edit)
+    return windows
+
+
+def _found(given: argparse.Namespace, monitors: tuple[str, ...]) -> Iterator[PastWindow]:
+    from job_runner.replay import windows_of_folders, windows_of_history
+    from reporting.history.read import read_runs
+
+    if given.folders:
+        asked = [flag for flag in _OF_HISTORY if getattr(given, flag) is not None]
+        if asked:
+            raise ConfigurationError(
+                f"--{asked[0]} selects from a history, but output folders are given; name just those wanted."
+            )
+        checking = {"positive_label": given.positive_label} if given.positive_label else {}
+        yield from windows_of_folders(given.folders, given.checked_by, checking, monitors, _kinds())
+        return
+    if not given.history_path:
+        raise ConfigurationError(
+            "There is nothing to replay: give --history-path the folder that jobs were given as "
+            "history_path, or the output folders of jobs."
+        )
+    runs = read_runs(given.history_path, selection_of(given))
+    yield from windows_of_history(given.history_path, (run for run in runs if run.monitor in monitors))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,205 @@
+"""The console command ``monitor-history``: list, show, export and compact the records of runs."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from containers.commands.command_line import new_parser
+from contract.errors import ConfigurationError, MonitorError, OutputError
+from contract.window import parse_duration, read_instant
+from reporting.history.selection import Selection
+
+_EPILOG = """\
+monitor-history list --history-path s3://bucket/history --endpoint flights --since 2026-05-01
+monitor-history show last --history-path history
+monitor-history export --history-path history --format parquet --table metrics --output metrics.parquet
+monitor-history compact --history-path history
+
+The variable history_path stands for --history-path where that is not given.
+"""
+MONITORS = ("data-quality", "model-quality", "bias", "feature-attribution")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit code.
+
+    Parameters
+    ----------
+    arguments
+        Command-line arguments; default those of the process.
+    """
+    try:
+        given = _parser().parse_args(arguments)
+        action: Callable[[argparse.Namespace], None] = given.action
+        action(given)
+    except MonitorError as error:
+        print(f"monitor-history: {error.message}", file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:
+        # Whoever reads the table has seen enough of it; nothing may be flushed to them at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = new_parser(
+        "monitor-history",
+        "Look at the runs that jobs with history_path have left behind.",
+        _EPILOG,
+    )
+    actions = parser.add_subparsers(required=True, metavar="ACTION")
+    for name, action, help_text in (
+        ("list", _list, "one line per run"),
+        ("show", _show, "everything about one run"),
+        ("export", _export, "runs, violations, findings or metrics for other programs"),
+        ("compact", _compact, "put old records into few files"),
+    ):
+        command = actions.add_parser(name, help=help_text, description=help_text, allow_abbrev=False)
+        command.set_defaults(action=action)
+        add_history_path(command)
+        if name == "show":
+            command.add_argument("run", metavar="RUN", help="its name, the beginning of it, or last")
+        elif name == "compact":
+            command.add_argument(
+                "--older-than",
+                default="P1D",
+                metavar="DURATION",
+                help="leave records younger than this ISO 8601 duration as they are; default: %(default)s",
+            )
+        else:
+            add_selection(command)
+        if name == "export":
+            command.add_argument("--format", choices=("csv", "jsonl", "parquet"), default="csv")
+            command.add_argument(
+                "--table",
+                choices=("runs", "violations", "findings", "metrics"),
+                default="runs",
+                help="what a row is about; jsonl has the whole records; default: %(default)s",
+            )
+            command.add_argument("--output", metavar="FILE", help="default: standard output")
+    return parser
+
+
+def add_history_path(parser: argparse._ActionsContainer) -> None:
+    """Add the flag that says where the history is."""
+    parser.add_argument(
+        "--history-path",
+        default=os.environ.get("history_path") or None,  # noqa: SIM112 - the contract's variables are lower-case
+        metavar="FOLDER",
+        help="local or s3://",
+    )
+
+
+def add_selection(parser: argparse._ActionsContainer) -> None:
+    """Add the flags that say which runs are wanted."""
+    parser.add_argument("--monitor", choices=MONITORS)
+    parser.add_argument("--endpoint", metavar="NAME")
+    parser.add_argument("--schedule", metavar="NAME")
+    parser.add_argument("--since", metavar="TIME", help="runs about this ISO 8601 time or a later one")
+    parser.add_argument("--until", metavar="TIME", help="runs about an earlier time than this")
+    parser.add_argument("--last", metavar="NUMBER", type=int, help="only the latest so many")
+
+
+def _history_of(given: argparse.Namespace) -> str:
+    """Return where the history is.
+
+    Raises
+    ------
+    ConfigurationError
+        When nobody said.
+    """
+    history: str | None = given.history_path
+    if not history:
+        raise ConfigurationError(
+            "history_path is not set: give --history-path the folder that jobs were given as history_path."
+        )
+    return history
+
+
+def selection_of(given: argparse.Namespace) -> Selection:
+    """Return which runs are wanted.
+
+    Raises
+    ------
+    ConfigurationError
+        When a time or a number is none.
+    """
+    if given.last is not None and given.last < 1:
+        raise ConfigurationError(f"--last is {given.last}; use a whole number from 1.")
+    return Selection(
+        monitor=given.monitor,
+        endpoint=given.endpoint,
+        schedule=given.schedule,
+        since=read_instant("--since", given.since),
+        until=read_instant("--until", given.until),
+        last=given.last,
+    )
+
+
+def _list(given: argparse.Namespace) -> None:
+    from reporting.history.read import read_runs
+    from reporting.history.tables import list_runs
+
+    runs = read_runs(_history_of(given), selection_of(given))
+    if not runs:
+        print("No run is as asked for.", file=sys.stderr)
+        return
+    sys.stdout.write(list_runs(runs))
+
+
+def _show(given: argparse.Namespace) -> None:
+    from reporting.history.read import run_named
+    from reporting.history.tables import describe_run
+
+    for line in describe_run(run_named(_history_of(given), given.run)):
+        print(line)
+
+
+def _export(given: argparse.Namespace) -> None:
+    from reporting.history.read import read_runs
+    from reporting.history.tables import TABLES, to_csv, to_json_lines, to_parquet
+
+    runs = read_runs(_history_of(given), selection_of(given))
+    if given.format == "jsonl":
+        content = to_json_lines(runs)
+    else:
+        rows = TABLES[given.table](runs)
+        content = to_csv(rows) if given.format == "csv" else to_parquet(rows)
+    write_output(content, given.output)
+
+
+def write_output(content: bytes, path: str | None) -> None:
+    """Write to a file, or to standard output.
+
+    Raises
+    ------
+    OutputError
+        Naming the file and the cause.
+    """
+    if path is None:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
+        return
+    try:
+        Path(path).write_bytes(content)
+    except OSError as error:
+        raise OutputError(
+            f"--output {path} cannot be written ({error.strerror}); name a file in a folder that exists."
+        ) from None
+
+
+def _compact(given: argparse.Namespace) -> None:
+    from reporting.history.read import compact
+
+    older_than = parse_duration("--older-than", given.older_than, "P1D")
+    done = compact(_history_of(given), older_than=older_than)
+    print(f"Put {done.runs} runs from {done.files_before} files into {done.files_after}.")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,119 @@
+"""The console command ``import-schedule``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from containers.commands.command_line import new_parser
+from contract.errors import ConfigurationError, MonitorError
+from orchestrators.import_schedule import airflow, compose, kubernetes, sagemaker
+from orchestrators.import_schedule.describe import ask_service, combine, parse_documents
+from orchestrators.import_schedule.jobs import Jobs, Options, make_jobs
+
+WRITERS: dict[str, Callable[[Jobs], str]] = {
+    "kubernetes": kubernetes.manifest,
+    "sagemaker": sagemaker.manifest,
+    "airflow": airflow.manifest,
+    "airflow-kubernetes": lambda jobs: airflow.manifest(jobs, "kubernetes"),
+    "argo": kubernetes.argo_manifest,
+    "compose": compose.manifest,
+}
+_EPILOG = """\
+aws sagemaker describe-monitoring-schedule --monitoring-schedule-name NAME > schedule.json
+aws sagemaker describe-data-quality-job-definition --job-definition-name DEFINITION > definition.json
+aws sagemaker describe-endpoint --endpoint-name ENDPOINT > endpoint.json
+import-schedule --to kubernetes schedule.json definition.json endpoint.json > monitor.yaml
+
+or, with boto3 and credentials: import-schedule --to kubernetes --schedule-name NAME > monitor.yaml
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit code.
+
+    Parameters
+    ----------
+    arguments
+        Command-line arguments; default those of the process.
+    """
+    try:
+        given = _parser().parse_args(arguments)
+        text = WRITERS[given.to](make_jobs(combine(_documents(given)), _options(given)))
+    except MonitorError as error:
+        print(f"import-schedule: {error.message}", file=sys.stderr)
+        return error.exit_code
+    sys.stdout.write(text)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = new_parser(
+        "import-schedule",
+        "Write what a monitoring schedule of SageMaker did as a manifest of any orchestrator.",
+        _EPILOG,
+    )
+    defaults = Options()
+    parser.add_argument("--to", required=True, choices=tuple(WRITERS), help="whom to write for")
+    parser.add_argument("files", nargs="*", metavar="FILE", help="descriptions as JSON; none: stdin")
+    parser.add_argument(
+        "--schedule-name", help="ask the service for this schedule's descriptions, with boto3"
+    )
+    parser.add_argument("--captures", help="folder of captures: s3://BUCKET/PREFIX/ENDPOINT")
+    parser.add_argument("--model", help="model to ask: address of a server, or a file, also on s3://")
+    parser.add_argument("--image-prefix", default=defaults.image_prefix, help="default: %(default)s")
+    parser.add_argument("--image-tag", default=defaults.image_tag, help="default: %(default)s")
+    parser.add_argument(
+        "--rules",
+        choices=("sound", "sagemaker"),
+        default=defaults.rules,
+        help="how to decide; sagemaker: as the originals did, to compare first; default: %(default)s",
+    )
+    parser.add_argument(
+        "--delay",
+        type=int,
+        choices=range(60),
+        metavar="MINUTES",
+        default=defaults.delay,
+        help="minutes past the full hour, for captures to arrive; default: %(default)s",
+    )
+    return parser
+
+
+def _documents(given: argparse.Namespace) -> list[dict[str, Any]]:
+    if given.schedule_name:
+        if given.files:
+            raise ConfigurationError("Both --schedule-name and files were given; give one of them.")
+        return list(ask_service(given.schedule_name))
+    documents = []
+    for name in given.files or ["-"]:
+        documents += parse_documents(_text(name), "stdin" if name == "-" else name)
+    return documents
+
+
+def _text(name: str) -> str:
+    if name == "-":
+        return sys.stdin.read()
+    try:
+        return Path(name).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        cause = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise ConfigurationError(f"{name} cannot be read ({cause}); give a file of JSON.") from None
+
+
+def _options(given: argparse.Namespace) -> Options:
+    return Options(
+        image_prefix=given.image_prefix,
+        image_tag=given.image_tag,
+        captures=given.captures,
+        model=given.model,
+        rules=given.rules,
+        delay=given.delay,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

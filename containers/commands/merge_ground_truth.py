@@ -1,0 +1,43 @@
+"""The console command ``merge-ground-truth``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from functools import partial
+
+from contract.checklist import Line, attempt
+from contract.outcome import EXIT_COMPLETED
+from contract.settings import Settings
+from job_runner.cluster.role import find_role
+from job_runner.console import Command, run_program
+
+
+def _run(settings: Settings) -> tuple[int, str]:
+    role = find_role(settings, os.environ)
+    if role is not None and role.kind == "worker":
+        return EXIT_COMPLETED, f"Not needed: labels are joined on one host, {role.address}."
+    # Imported late: Arrow takes longer to load than the settings take to check.
+    from job_runner.merge import merge
+
+    return EXIT_COMPLETED, merge(settings)
+
+
+def _validate(settings: Settings) -> Iterator[Line]:
+    from job_runner.merge import validate
+
+    return attempt(lambda: validate(settings))
+
+
+COMMAND = Command(
+    program="merge-ground-truth",
+    description="Join captured predictions with labels that came later.",
+    run=_run,
+    validate=_validate,
+)
+main = partial(run_program, COMMAND)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

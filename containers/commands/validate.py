@@ -1,0 +1,72 @@
+"""The console command ``monitor-validate``."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from containers.commands.command_line import new_parser
+from contract.api import Monitor
+from contract.checklist import Line, print_checklist
+from job_runner.console import run_command
+
+MONITORS = {
+    "data-quality": "containers.data_quality.main",
+    "model-quality": "containers.model_quality.main",
+    "bias": "containers.bias.main",
+    "feature-attribution": "containers.feature_attribution.main",
+}
+_EPILOG = """\
+All other flags, and the environment variables, are those of the monitor's own command:
+
+monitor-validate --monitor data-quality --dataset-source captures/ --output-path report/ ...
+
+Exit codes: 0 all in order, 2 something is not.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit code.
+
+    Parameters
+    ----------
+    arguments
+        Command-line arguments; default those of the process.
+    """
+    arguments = sys.argv[1:] if arguments is None else arguments
+    given, others = _parser().parse_known_args(arguments)
+    analysis = os.environ.get("analysis_type", "")  # noqa: SIM112 - the contract's variables are lower-case
+    name = given.monitor or _monitor_of(analysis)
+    if name is None:
+        line = Line("FAIL", f"nothing says what to check; give --monitor, one of {', '.join(MONITORS)}.")
+        return print_checklist([line], sys.stdout)
+    return run_command(_monitor(name), ["--validate", *others])
+
+
+def _monitor(name: str) -> Monitor:
+    monitor: Monitor = importlib.import_module(MONITORS[name]).MONITOR
+    return monitor
+
+
+def _monitor_of(analysis_type: str) -> str | None:
+    """Return the monitor that serves a kind of analysis, None where none does."""
+    return next((name for name in MONITORS if analysis_type.upper() in _monitor(name).analysis_types), None)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = new_parser(
+        "monitor-validate",
+        "Check the whole set-up of a monitor, say how to mend what is wrong, and write nothing.",
+        _EPILOG,
+    )
+    parser.add_argument(
+        "--monitor", choices=tuple(MONITORS), help="what to check; default: the one analysis_type names"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

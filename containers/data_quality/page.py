@@ -1,0 +1,235 @@
+"""The page of data-quality jobs: every feature, then and now."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from contract.api import CheckType, Finding, Violation
+from contract.page import (
+    Body,
+    Card,
+    Cell,
+    Chart,
+    Row,
+    Section,
+    Source,
+    Table,
+    as_number,
+    number,
+    percent,
+    sentence,
+    short,
+)
+from reporting.report.charts import distribution, segment_section, segment_text
+
+_ADVICE = {
+    CheckType.MISSING_COLUMN: "find out why the column no longer arrives; the model does without it.",
+    CheckType.DATA_TYPE: "look at what writes the column: a format or unit may have changed upstream.",
+    CheckType.BASELINE_DRIFT: "decide whether the world changed or the pipeline did. If the world did, see "
+    "whether the model still holds (model quality) and retrain with newer data; if this is how it is now, "
+    "make a new baseline.",
+    CheckType.COMPLETENESS: "look for the source that stopped delivering, and at what the model does with "
+    "missing values.",
+    CheckType.CATEGORICAL_VALUES: "check whether the new values are real or misspelt; the model never saw "
+    "them in training.",
+    CheckType.EXTRA_COLUMN: "confirm that the column is meant to be there, and did not displace another.",
+}
+_WEIGHT = {
+    CheckType.MISSING_COLUMN: 100.0,
+    CheckType.DATA_TYPE: 90.0,
+    CheckType.BASELINE_DRIFT: 20.0,
+    CheckType.CATEGORICAL_VALUES: 15.0,
+    CheckType.COMPLETENESS: 12.0,
+    CheckType.EXTRA_COLUMN: 5.0,
+}
+_WEIGHT_OF_DISTANCE = 50.0
+
+# What the original's parsers read from the end of a description; the page says it in a sentence of its own.
+_DISTANCE = re.compile(r"\s*Baseline drift distance: (?P<distance>\S+) exceeds threshold: (?P<limit>\S+)\s*$")
+
+_MEAN = re.compile(r"^Mean (\S+) -> ([^\s,]+)")
+_SPREAD = re.compile(r"standard deviation (\S+) -> ([^\s,]+)")
+_SHARE = re.compile(r"share of values up to (\S+) (\S+ %) -> (\S+ %)")
+_CHANCE = re.compile(r",? where chance explains up to (\S+ %)")
+
+Features = dict[str, Mapping[str, Any]]
+
+
+def body(source: Source) -> Body:
+    """Return what the page shows of a data-quality run."""
+    now, then = _features(source.statistics), _features(source.baseline_statistics)
+    charts = _Charts(now, then)
+    findings = source.findings()
+    violated = {violation.feature_name for violation in source.violations if "segment" not in violation.extra}
+    rows = [
+        _row(name, now.get(name), then.get(name), findings.get(name), name in violated, charts, source)
+        for name in {**now, **then}
+    ]
+    rows.sort(key=lambda row: (not row.violated, -(row.cells[2].sort or -1.0)))
+    table = Table(
+        "One row per feature; its name opens the distribution.",
+        [
+            "feature",
+            "type",
+            "drift distance",
+            "missing, baseline",
+            "missing, now",
+            "mean, baseline",
+            "mean, now",
+            "verdict",
+        ],
+        rows,
+        frozenset({2, 3, 4, 5, 6}),
+        searchable=True,
+    )
+    text = (
+        "The bar is the drift distance, from 0 (the same) to 1 (nothing in common); the shaded part is what "
+        "chance alone explains, the red line the threshold."
+        if then
+        else "What the data looks like; later windows are compared with it."
+    )
+    sections = [Section("Features", text, tables=[table])]
+    sections += segment_section(source)
+    facts = [("Features", f"{len(now):,}")]
+    return Body(_cards(source, charts), sections, facts)
+
+
+def _features(statistics: Mapping[str, Any]) -> Features:
+    return {feature["name"]: feature for feature in statistics.get("features", ())}
+
+
+class _Charts:
+    """Distributions by feature, each made once, so that a card and its row share one."""
+
+    def __init__(self, now: Features, then: Features) -> None:
+        self.now, self.then = now, then
+        self.made: dict[str, Chart | None] = {}
+
+    def of(self, name: str) -> Chart | None:
+        if name not in self.made:
+            self.made[name] = distribution(self.now.get(name), self.then.get(name))
+        return self.made[name]
+
+
+def _row(
+    name: str,
+    now: Mapping[str, Any] | None,
+    then: Mapping[str, Any] | None,
+    finding: Finding | None,
+    violated: bool,
+    charts: _Charts,
+    source: Source,
+) -> Row:
+    before, after = _summary(then), _summary(now)
+    kind = (now or then or {}).get("inferred_type", "")
+    if now and then and then.get("inferred_type") != kind:
+        kind = f"{then.get('inferred_type')} → {kind}"
+    cells = [
+        Cell(short(name)),
+        Cell(kind),
+        _distance_cell(finding),
+        Cell(percent(before["missing"]), before["missing"]),
+        Cell(percent(after["missing"]), after["missing"]),
+        Cell(number(before["mean"]), before["mean"]),
+        Cell(number(after["mean"]), after["mean"]),
+        source.verdict(name),
+    ]
+    return Row(cells, charts.of(name), violated)
+
+
+def _summary(feature: Mapping[str, Any] | None) -> dict[str, float | None]:
+    numerical = (feature or {}).get("numerical_statistics") or {}
+    common = (numerical or (feature or {}).get("string_statistics") or {}).get("common", {})
+    present, missing = common.get("num_present", 0), common.get("num_missing", 0)
+    total = present + missing
+    return {"missing": missing / total if total else None, "mean": as_number(numerical.get("mean"))}
+
+
+def _distance_cell(finding: Finding | None) -> Cell:
+    if finding is None or finding.distance is None:
+        return Cell("–")
+    gauge = {"value": min(1.0, finding.distance)}
+    if finding.limit is not None:
+        gauge["limit"] = min(1.0, finding.limit)
+    if finding.noise is not None:
+        gauge["noise-share"] = min(1.0, finding.noise)
+    return Cell(
+        number(finding.distance, 3),
+        round(finding.distance, 6),
+        {name: round(value, 3) for name, value in gauge.items()},
+    )
+
+
+def _cards(source: Source, charts: _Charts) -> list[Card]:
+    """Return one card per feature, of all rows or of a segment, heaviest first."""
+    groups: dict[tuple[str, str], list[Violation]] = {}
+    for violation in source.violations:
+        key = (violation.feature_name or violation.metric_name or "", segment_text(violation))
+        groups.setdefault(key, []).append(violation)
+    findings = source.findings()
+    cards = [_card(name, where, group, findings, charts) for (name, where), group in groups.items()]
+    return sorted(cards, key=lambda card: -card.weight)
+
+
+def _card(
+    name: str, where: str, group: list[Violation], findings: Mapping[str, Finding], charts: _Charts
+) -> Card:
+    weights = [_weight(violation, None if where else findings.get(name)) for violation in group]
+    first = group[weights.index(max(weights))]
+    return Card(
+        title=f"{short(name)} in {where}" if where else short(name),
+        sentences=list(_sentences(group)),
+        advice=_ADVICE.get(_check(first), "compare what arrives with the baseline."),
+        # A segment is a part of what its whole says.
+        weight=max(weights) * (0.5 if where else 1.0),
+        violations=group,
+        chart=None if where else charts.of(name),
+    )
+
+
+def _check(violation: Violation) -> CheckType:
+    try:
+        return CheckType(violation.constraint_check_type)
+    except ValueError:
+        return CheckType.BASELINE_DRIFT
+
+
+def _weight(violation: Violation, finding: Finding | None) -> float:
+    check = _check(violation)
+    distance = finding.distance or 0.0 if finding and check is CheckType.BASELINE_DRIFT else 0.0
+    return _WEIGHT[check] + _WEIGHT_OF_DISTANCE * distance
+
+
+def _sentences(group: Iterable[Violation]) -> Iterable[str]:
+    for violation in group:
+        said = _DISTANCE.search(violation.description)
+        if said is None:
+            yield sentence(short(violation.description, 600))
+            continue
+        text = _in_words(violation.description[: said.start()].strip())
+        moved = _plain(said["distance"], said["limit"])
+        yield f"{sentence(short(text, 600))} {moved}".strip()
+
+
+def _mean_text(said: re.Match[str]) -> str:
+    if said[1] == said[2]:
+        return f"The mean is {said[1]} as before"
+    return f"The mean went from {said[1]} to {said[2]}"
+
+
+def _in_words(text: str) -> str:
+    """Return what moved in a sentence, where the description has it as ``Mean a -> b, share of ...``."""
+    text = _MEAN.sub(_mean_text, text)
+    text = _SPREAD.sub(r"the standard deviation went from \1 to \2", text)
+    text = _SHARE.sub(r"values up to \1 were \2 of all and are \3", text)
+    text = _CHANCE.sub(r"; chance alone moves that by up to \1", text)
+    return text.replace(" -> ", " → ")
+
+
+def _plain(distance: str, limit: str) -> str:
+    try:
+        return f"Drift distance {number(float(distance), 3)}, allowed {number(float(limit), 3)}."
+    except ValueError:
+        return ""

@@ -1,0 +1,379 @@
+"""From settings and ``analysis_config.json`` to what is read and explained."""
+
+from __future__ import annotations
+
+import csv
+import io
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import orjson
+import pyarrow as pa
+
+from analyzers.feature_attribution.documents import BASELINE_ROWS
+from contract.analysis_config import AnalysisConfig, Locator, PredictorConfig, ShapConfig
+from contract.dataset_format import DatasetFormat
+from contract.errors import ConfigurationError, DocumentError
+from contract.schema import Mistakes
+from contract.settings import Settings
+from contract.wording import listing
+from file_storage import storage
+from job_runner.clarify.columns import Columns, column_names, find_column, log_other_methods
+from job_runner.clarify.resolve_columns import arrange_dataset
+from readers.column_paths import compile_path, feature_rows, typed_text
+from readers.dataset import Dataset
+
+# The rows that stand for absent features: written in the configuration, read from a file, or none yet.
+
+
+_MEMBER = "methods.shap.baseline"
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The columns that rows must fill.
+
+    Parameters
+    ----------
+    features
+        Those the model takes, in its order.
+    columns
+        All columns of the dataset, for rows that have them all.
+    path
+        JMESPath of the features in records, None for none.
+    """
+
+    features: tuple[str, ...]
+    columns: tuple[str, ...] = ()
+    path: str | None = None
+
+
+def given_rows(config: AnalysisConfig, shape: Shape) -> pa.RecordBatch | None:
+    """Return the rows that ``methods.shap.baseline`` gives or names a file of, None when it is absent.
+
+    Raises
+    ------
+    ConfigurationError
+        When rows do not have one value per feature, or the file cannot be read.
+    """
+    shap = None if config.methods is None else config.methods.shap
+    if shap is None or shap.baseline is None:
+        return None
+    if isinstance(shap.baseline, str):
+        return rows_of_files(shap.baseline, shape)
+    return _table(_found(shap.baseline, shape), shape, f"{config.where}: {_MEMBER}")
+
+
+def rows_of_baseline_job(settings: Settings, shape: Shape) -> pa.RecordBatch | None:
+    """Return the rows that the baseline job used, None when they are not beside its other files."""
+    for place in (settings.baseline_constraints, settings.baseline_statistics):
+        if place is None:
+            continue
+        folder = place.rstrip("/")
+        if folder.endswith(".json"):
+            folder = folder.rpartition("/")[0] or "."
+        path = f"{folder}/{BASELINE_ROWS}"
+        try:
+            storage.read_bytes(path, DocumentError)
+        except DocumentError:
+            continue
+        return rows_of_files(path, shape, has_header=True)
+    return None
+
+
+def rows_of_files(uri: str, shape: Shape, *, has_header: bool = False) -> pa.RecordBatch:
+    """Return the rows of the files at a path, local or on S3: CSV, JSON, JSON Lines or Parquet.
+
+    Parameters
+    ----------
+    uri
+        A file or a folder.
+    shape
+        The columns to fill.
+    has_header
+        Whether CSV begins with a header even where none of its names is known.
+
+    Raises
+    ------
+    ConfigurationError
+        When a row does not have one value per feature, or a file is none of these.
+    DatasetError
+        When there is no file.
+    """
+    tables = [_read(file.path, shape, has_header) for file in storage.list_files(uri, _MEMBER)]
+    if not tables or not sum(table.num_rows for table in tables):
+        raise ConfigurationError(f"{_MEMBER} {uri} holds no row; give one row at least.")
+    if len(tables) == 1:
+        return tables[0]
+    combined = pa.concat_tables(
+        [pa.Table.from_batches([table]) for table in tables], promote_options="permissive"
+    )
+    return combined.combine_chunks().to_batches()[0]
+
+
+def _read(path: str, shape: Shape, has_header: bool) -> pa.RecordBatch:
+    data = storage.read_bytes(path, ConfigurationError)
+    if data[:4] == b"PAR1":
+        return _parquet(data, path, shape)
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise ConfigurationError(
+            f"{_MEMBER} {path} is neither UTF-8 text nor Parquet; write it as CSV with one value per feature."
+        ) from None
+    if text.lstrip()[:1] in ("{", "["):
+        return _table(_json_rows(text, path, shape), shape, path)
+    return _csv(text, path, shape, has_header)
+
+
+def _parquet(data: bytes, path: str, shape: Shape) -> pa.RecordBatch:
+    from pyarrow import parquet
+
+    try:
+        table = parquet.read_table(io.BytesIO(data))
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ConfigurationError(f"{_MEMBER} {path} is damaged Parquet ({error}); write it again.") from None
+    return _table(table.to_pylist(), shape, path)
+
+
+def _json_rows(text: str, path: str, shape: Shape) -> list[Any]:
+    try:
+        return _found(orjson.loads(text), shape)
+    except orjson.JSONDecodeError:
+        pass  # one record per line, perhaps
+    records = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            records.append(orjson.loads(line))
+        except orjson.JSONDecodeError as error:
+            raise ConfigurationError(
+                f"{_MEMBER} {path} line {number} is not JSON ({error}); write one JSON record per line."
+            ) from None
+    return _found(records, shape)
+
+
+def _csv(text: str, path: str, shape: Shape, has_header: bool) -> pa.RecordBatch:
+    rows = [row for row in csv.reader(io.StringIO(text)) if row]
+    names: list[str] = []
+    if rows and (has_header or set(rows[0]) & set(shape.columns or shape.features)):
+        names = rows.pop(0)
+    cells = [[cell if cell != "" else None for cell in row] for row in rows]
+    if set(shape.features) <= set(names):
+        places = [names.index(name) for name in shape.features]
+        cells = [[row[place] if place < len(row) else None for place in places] for row in cells]
+    table = _table(cells, shape, path)
+    return pa.RecordBatch.from_arrays(
+        [typed_text(column) for column in table.columns], names=list(shape.features)
+    )
+
+
+def _found(value: Any, shape: Shape) -> list[Any]:
+    """Return the rows in rows, records, requests in the shape of the model's, or lists of them."""
+    if isinstance(value, list):
+        if value and not any(isinstance(member, list | dict) for member in value):
+            return [value]
+        return [row for member in value for row in _found(member, shape)]
+    if not isinstance(value, dict):
+        return [value]
+    if shape.path is not None:
+        rows = feature_rows(compile_path(shape.path, "features")(value))
+        if rows is not None:
+            return list(rows)
+    if set(shape.features) <= value.keys():
+        return [value]
+    nested = [member for member in value.values() if isinstance(member, list | dict)]
+    return [row for member in nested for row in _found(member, shape)] if nested else [value]
+
+
+def _table(rows: Sequence[Any], shape: Shape, where: str) -> pa.RecordBatch:
+    cells = [_cells(row, number, shape, where) for number, row in enumerate(rows)]
+    if not cells:
+        raise ConfigurationError(f"{where} holds no row; give one row at least, with one value per feature.")
+    columns = [_column([row[place] for row in cells]) for place in range(len(shape.features))]
+    return pa.RecordBatch.from_arrays(columns, names=list(shape.features))
+
+
+def _cells(row: Any, number: int, shape: Shape, where: str) -> list[Any]:
+    if isinstance(row, dict):
+        absent = [name for name in shape.features if name not in row]
+        if absent:
+            raise ConfigurationError(
+                f"{where} row {number} lacks the features {listing(absent)}; give one value per feature, or "
+                'a record in the shape of a request, such as {"features":[...]}.'
+            )
+        return [row[name] for name in shape.features]
+    cells = row if isinstance(row, list) else [row]
+    if len(cells) == len(shape.features):
+        return cells
+    if shape.columns and len(cells) == len(shape.columns):
+        return [cells[shape.columns.index(name)] for name in shape.features]
+    raise ConfigurationError(
+        f"{where} row {number} has {len(cells)} values, but the model takes {len(shape.features)} features "
+        f"({', '.join(shape.features[:12])}{', ...' if len(shape.features) > 12 else ''}); give one value "
+        "per feature, in this order."
+    )
+
+
+def _column(values: list[Any]) -> pa.Array:
+    try:
+        return pa.array(values)
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        return pa.array([None if value is None else str(value) for value in values], pa.string())
+
+
+_CONTENT_TYPES = ("text/csv", "application/jsonlines", "application/json")
+_TABLES = ("text/csv", "application/x-parquet")
+_CAPTURES = ("sagemakerCaptureJson", "sagemakerMergeJson")
+
+_log = logging.getLogger("monitor.feature_attribution")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is to be explained, by names of columns.
+
+    Parameters
+    ----------
+    columns
+        All there are.
+    features
+        Those the model takes, in their order.
+    reported
+        Those whose values are reported; all when empty.
+    join_column
+        Copied beside the values of single rows.
+    shap
+        How to explain.
+    predictor
+        How to ask the model.
+    """
+
+    columns: tuple[str, ...]
+    features: tuple[str, ...]
+    reported: tuple[str, ...]
+    join_column: str | None
+    shap: ShapConfig
+    predictor: PredictorConfig
+
+
+def arrange_attribution(
+    settings: Settings, config: AnalysisConfig, request: Dataset
+) -> tuple[Dataset, Wanted]:
+    """Return what to read, and what to explain.
+
+    Raises
+    ------
+    ConfigurationError
+        With every member that does not suit the data.
+    DatasetError
+        When the data cannot be read.
+    """
+    mistakes = Mistakes(config.where)
+    request, columns = _dataset(settings, config, request, mistakes)
+    wanted = _wanted(config, columns, mistakes)
+    mistakes.stop_if_any()
+    log_other_methods(config, ("pre_training_bias", "post_training_bias", "pdp", "report"), _log)
+    return request, wanted
+
+
+def _dataset(
+    settings: Settings, config: AnalysisConfig, request: Dataset, mistakes: Mistakes
+) -> tuple[Dataset, Columns]:
+    script = request.preprocessor
+    if script is not None and script.kind == "record":
+        return _scripted(settings, config, request, mistakes)
+    # Answers of the model are asked for anew, whatever was captured of them.
+    config = replace(config, predictor=None)
+    named = _named_as_at_the_baseline(settings, config, request)
+    return arrange_dataset(settings, config, request, mistakes) if named is None else named
+
+
+def _named_as_at_the_baseline(
+    settings: Settings, config: AnalysisConfig, request: Dataset
+) -> tuple[Dataset, Columns] | None:
+    """Arrange records without headers by the baseline's names, None where these do not fit."""
+    names = request.column_names
+    is_table = config.dataset_type in _TABLES or settings.dataset_format.kind in ("csv", "parquet")
+    if not names or config.headers or (is_table and config.features is None):
+        return None
+    mistakes = Mistakes(config.where)
+    try:
+        arranged = arrange_dataset(settings, replace(config, headers=names), request, mistakes)
+    except ConfigurationError:
+        return None
+    return None if mistakes.texts else arranged
+
+
+def _scripted(
+    settings: Settings, config: AnalysisConfig, request: Dataset, mistakes: Mistakes
+) -> tuple[Dataset, Columns]:
+    """Arrange records whose columns a user's script names."""
+    form = settings.dataset_format if "dataset_format" in settings.given else _format_of(config)
+    source = config.dataset_uri or settings.dataset_source
+    request = replace(
+        request, source=source, format=form, text_only=False, column_names=config.headers or None
+    )
+    names = column_names(request)
+
+    def find(locator: Locator | None, place: str) -> str | None:
+        return None if locator is None else find_column(locator, names, place, mistakes, config.headers)
+
+    label = None if form.kind in _CAPTURES else find(config.label, "label")
+    return request, Columns(
+        names, label=label, predicted_label=find(config.predicted_label, "predicted_label")
+    )
+
+
+def _format_of(config: AnalysisConfig) -> DatasetFormat:
+    """Return how the data is read by what the configuration says of it; nothing: captures."""
+    match config.dataset_type:
+        case None | "application/sagemakercapturejson":
+            return DatasetFormat("sagemakerCaptureJson", capture_indices=("endpointInput",))
+        case "text/csv":
+            return DatasetFormat("csv", header=not config.headers)
+        case "application/x-parquet":
+            return DatasetFormat("parquet")
+        case _:
+            return DatasetFormat("json")
+
+
+def _wanted(config: AnalysisConfig, columns: Columns, mistakes: Mistakes) -> Wanted:
+    def find(locator: Locator, place: str, names: Sequence[str]) -> str | None:
+        return find_column(locator, names, place, mistakes, config.headers)
+
+    names = columns.names
+    excluded = {
+        find(locator, f"excluded_columns[{number}]", names)
+        for number, locator in enumerate(config.excluded_columns)
+    }
+    join = config.joinsource_name_or_index
+    join_column = None if join is None else find(join, "joinsource_name_or_index", names)
+    features = tuple(name for name in columns.features if name not in excluded and name != join_column)
+    shap = (config.methods and config.methods.shap) or ShapConfig()
+    reported = {
+        find(locator, f"methods.shap.features_to_explain[{number}]", features if _is_name(locator) else names)
+        for number, locator in enumerate(shap.features_to_explain)
+    }
+    if names and not features:
+        mistakes.add(
+            "no column is left to explain; leave some of label, predicted_label and excluded_columns out"
+        )
+    predictor = config.predictor or PredictorConfig()
+    if predictor.content_type is None and config.dataset_type in _CONTENT_TYPES:
+        predictor = replace(predictor, content_type=config.dataset_type)  # type: ignore[arg-type]  # one of the three
+    return Wanted(
+        columns=names,
+        features=features,
+        reported=tuple(name for name in features if name in reported),
+        join_column=join_column,
+        shap=shap,
+        predictor=predictor,
+    )
+
+
+def _is_name(locator: Locator) -> bool:
+    return isinstance(locator, str) and not locator.isdecimal()

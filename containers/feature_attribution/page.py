@@ -1,0 +1,175 @@
+"""The page of feature-attribution jobs: what the answers come from, then and now."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from contract.api import Violation
+from contract.page import (
+    Body,
+    Card,
+    Cell,
+    Chart,
+    Row,
+    Section,
+    Source,
+    Table,
+    as_number,
+    count,
+    number,
+    percent,
+    sentence,
+    short,
+)
+from reporting.report.charts import estimate, magnitudes
+
+_MOST_BARS = 15
+# Half the width of a 95 % interval, in standard errors.
+_TWO_SIDED = 1.96
+_ADVICE = (
+    "see whether the features that gained or lost have drifted (data quality), and whether the answers are "
+    "still right (model quality); if a feature broke, repair it before retraining."
+)
+
+
+def body(source: Source) -> Body:
+    """Return what the page shows of a feature-attribution run."""
+    now = _labels(source.statistics)
+    then = _labels(source.baseline_constraints) or _labels(source.baseline_statistics)
+    charts = {label: _chart(label, values, then.get(label, {})) for label, values in now.items()}
+    violated = {
+        (str(violation.extra.get("label", "")), violation.feature_name)
+        for violation in source.violations
+        if violation.feature_name
+    }
+    sections = [
+        _section(label, now[label], then.get(label, {}), charts[label], violated, source) for label in now
+    ]
+    return Body(_cards(source, charts), sections, _facts(source.statistics))
+
+
+def _labels(document: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    methods: Mapping[str, Any] = (document.get("explanations") or {}).get("kernel_shap") or {}
+    return {name: member for name, member in methods.items() if isinstance(member, Mapping)}
+
+
+def _facts(statistics: Mapping[str, Any]) -> list[tuple[str, str]]:
+    explained = statistics.get("explained") or {}
+    if not explained:
+        return []
+    text = f"{count(explained.get('rows', 0))} of {count(explained.get('rows_read', 0))}"
+    if explained.get("partial"):
+        text += " (partial: time ran out)"
+    return [("Rows explained", text)]
+
+
+def _values(label: Mapping[str, Any]) -> dict[str, float]:
+    values = label.get("global_shap_values") or {}
+    return {name: value for name, entry in values.items() if (value := as_number(entry)) is not None}
+
+
+def _estimate(label: Mapping[str, Any], name: str) -> list[float | None] | None:
+    value = _values(label).get(name)
+    if value is None:
+        return None
+    error = as_number((label.get("standard_errors") or {}).get(name))
+    if error is None:
+        return estimate(value)
+    return estimate(value, (value - _TWO_SIDED * error, value + _TWO_SIDED * error))
+
+
+def _chart(label: str, now: Mapping[str, Any], then: Mapping[str, Any]) -> Chart:
+    current, before = _values(now), _values(then)
+    names = sorted(
+        {**current, **before}, key=lambda name: -max(current.get(name, 0.0), before.get(name, 0.0))
+    )
+    items = [
+        {"label": short(name, 48), "now": _estimate(now, name), "then": _estimate(then, name)}
+        for name in names[:_MOST_BARS]
+    ]
+    more = f", the {_MOST_BARS} largest of {count(len(names))}" if len(names) > _MOST_BARS else ""
+    return magnitudes(f"Attribution for {short(label, 60)}{more}", items)
+
+
+def _ranks(values: Mapping[str, float]) -> dict[str, int]:
+    return {name: place for place, name in enumerate(sorted(values, key=lambda name: -values[name]), start=1)}
+
+
+def _section(
+    label: str,
+    now: Mapping[str, Any],
+    then: Mapping[str, Any],
+    chart: Chart,
+    violated: set[tuple[str, str]],
+    source: Source,
+) -> Section:
+    current, before = _values(now), _values(then)
+    ranks, ranks_before = _ranks(current), _ranks(before)
+    total = sum(current.values())
+    rows = []
+    for name in sorted(current, key=lambda name: ranks[name]):
+        value, was = current[name], before.get(name)
+        is_violated = (label, name) in violated
+        rows.append(
+            Row(
+                [
+                    Cell(short(name)),
+                    Cell(str(ranks_before.get(name, "–")), ranks_before.get(name)),
+                    Cell(str(ranks[name]), ranks[name]),
+                    Cell(number(was), was),
+                    Cell(number(value), value),
+                    Cell(percent(value / total) if total else "–", value / total if total else None),
+                    Cell(f"{number(value / was, 3)} ×" if was else "–", value / was if was else None),
+                    Cell("violates", state="violated") if is_violated else Cell("–"),
+                ],
+                _single(name, now, then),
+                is_violated,
+            )
+        )
+    table = Table(
+        f"One row per feature, for {short(label, 60)}; its name opens a chart.",
+        ["feature", "rank, baseline", "rank, now", "baseline", "now", "share, now", "change", "verdict"],
+        rows,
+        frozenset({1, 2, 3, 4, 5, 6}),
+        searchable=True,
+    )
+    return Section(
+        f"Attributions for {short(label, 60)}",
+        _score_text(label, source),
+        charts=[chart],
+        tables=[table],
+    )
+
+
+def _single(name: str, now: Mapping[str, Any], then: Mapping[str, Any]) -> Chart:
+    item = {"label": short(name, 48), "now": _estimate(now, name), "then": _estimate(then, name)}
+    return magnitudes(short(name), [item])
+
+
+def _score_text(label: str, source: Source) -> str:
+    finding = source.findings().get(label)
+    text = (
+        "How far each feature moves the model's answer, on average, up or down; whiskers are 95 % intervals."
+    )
+    return f"{text} Order compared with the baseline: {sentence(finding.text)}" if finding else text
+
+
+def _cards(source: Source, charts: Mapping[str, Chart]) -> list[Card]:
+    cards = [_card(violation, charts) for violation in source.violations]
+    return sorted(cards, key=lambda card: -card.weight)
+
+
+def _card(violation: Violation, charts: Mapping[str, Chart]) -> Card:
+    label = str(violation.extra.get("label", ""))
+    feature = violation.feature_name
+    about = short(feature) if feature else f"Attributions for {short(label, 60)}"
+    return Card(
+        title=about,
+        sentences=[sentence(short(violation.description, 800))],
+        advice=_ADVICE,
+        # The order of all features says more than the size of one.
+        weight=1.0 if feature else 2.0,
+        violations=[violation],
+        chart=charts.get(label) or next(iter(charts.values()), None),
+    )

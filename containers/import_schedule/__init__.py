@@ -1,1 +1,0 @@
-"""The command that takes schedules out of the closed services."""

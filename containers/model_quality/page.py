@@ -1,0 +1,498 @@
+"""The page of model-quality jobs: how good the answers were, then and now."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from contract.api import Violation
+from contract.page import (
+    Body,
+    Card,
+    Cell,
+    Chart,
+    Row,
+    Section,
+    Source,
+    Table,
+    as_number,
+    count,
+    number,
+    percent,
+    several,
+    short,
+)
+from reporting.report.charts import (
+    curve,
+    decided_segments,
+    estimate,
+    intervals,
+    segment_text,
+    values_text,
+    violation_counts,
+    violations_cell,
+)
+
+# One side of a model-quality comparison: metrics as the documents have them, and as people read them.
+
+
+_METRICS = ("binary_classification_metrics", "multiclass_classification_metrics", "regression_metrics")
+_CONSTRAINTS = (
+    "binary_classification_constraints",
+    "multiclass_classification_constraints",
+    "regression_constraints",
+)
+MATRIX = "confusion_matrix"
+ROC = "receiver_operating_characteristic_curve"
+PR = "precision_recall_curve"
+BEST_CONSTANT = "_best_constant_classifier"
+
+# Those named first are what most people ask for.
+FIRST = (
+    "accuracy",
+    "f1",
+    "recall",
+    "precision",
+    "auc",
+    "rmse",
+    "mae",
+    "r2",
+    "weighted_f1",
+    "weighted_recall",
+)
+SHARES = re.compile(r"^(weighted_)?(accuracy|recall|precision|f\d.*|true_.*|false_.*)$")
+
+
+class Side:
+    """One statistics document, of the whole or of a segment."""
+
+    def __init__(self, document: Mapping[str, Any]) -> None:
+        self.document = document
+        members: Mapping[str, Any] = next((document[name] for name in _METRICS if name in document), {})
+        self.metrics = {
+            name: member
+            for name, member in members.items()
+            if isinstance(member, Mapping) and "value" in member
+        }
+        self.matrix: Mapping[str, Mapping[str, int]] = members.get(MATRIX) or {}
+        self.curves = {name: members[name] for name in (ROC, PR) if name in members}
+
+    def estimate(self, name: str) -> list[float | None] | None:
+        """Return ``[value, low, high]`` of a metric, None where it is absent or undefined."""
+        metric = self.metrics.get(name)
+        return estimate(metric["value"], metric.get("confidence_interval")) if metric else None
+
+    def value(self, name: str) -> float | None:
+        """Return a metric's value, None where it is absent or undefined."""
+        metric = self.metrics.get(name)
+        return as_number(metric["value"]) if metric else None
+
+
+def limits_of(constraints: Mapping[str, Any]) -> dict[str, tuple[float, str]]:
+    """Return what is expected of each metric: its threshold, and on which side of it to be."""
+    members: Mapping[str, Any] = next((constraints[name] for name in _CONSTRAINTS if name in constraints), {})
+    return {
+        name: (
+            entry["threshold"],
+            "at least" if entry["comparison_operator"].startswith("Less") else "at most",
+        )
+        for name, entry in members.items()
+    }
+
+
+def title_of(name: str) -> str:
+    """Return a metric's name as people read it."""
+    known = {
+        "auc": "AUC",
+        "mae": "mean absolute error",
+        "mse": "mean squared error",
+        "rmse": "root mean squared error",
+        "r2": "R²",
+        "f0_5": "F0.5",
+        "f1": "F1",
+        "f2": "F2",
+    }
+    return known.get(name, name.replace("_", " "))
+
+
+def text_of(name: str, value: float | None) -> str:
+    """Return a metric's value as people read it: shares as percent."""
+    return percent(value) if SHARES.match(name) else number(value)
+
+
+def ordered(names: Mapping[str, Any]) -> list[str]:
+    """Return metrics in the order in which people ask for them."""
+    rank = {name: place for place, name in enumerate(FIRST)}
+    return sorted(names, key=lambda name: rank.get(name, len(rank)))
+
+
+def value_cell(name: str, found: list[float | None] | None) -> Cell:
+    """Return the cell of a metric's value."""
+    value = found[0] if found else None
+    return Cell(text_of(name, value), value)
+
+
+def interval_text(name: str, found: list[float | None] | None) -> str:
+    """Return a metric's interval as people read it, a dash where there is none."""
+    if not found or found[1] is None:
+        return "–"
+    return f"{text_of(name, found[1])} to {text_of(name, found[2])}"
+
+
+def metric_chart(
+    names: list[str], now: Side, then: Side, limits: Mapping[str, tuple[float, str]]
+) -> Chart | None:
+    """Return metrics then and now with what is expected of them; None where neither side has one."""
+    items = [
+        {
+            "label": title_of(name),
+            "then": then.estimate(name),
+            "now": now.estimate(name),
+            "limit": limits[name][0] if name in limits else None,
+        }
+        for name in names
+    ]
+    items = [item for item in items if item["then"] or item["now"]]
+    if not items:
+        return None
+    title = title_of(names[0]) if len(names) == 1 else "Metrics"
+    return intervals(title, items, shares=all(SHARES.match(name) for name in names))
+
+
+def segments_of(document: Mapping[str, Any]) -> dict[str, tuple[Side, int]]:
+    """Return each segment's metrics and rows, by its text."""
+    return {
+        values_text(entry["segment"]): (Side(entry), entry["item_count"])
+        for entry in document.get("segments") or ()
+    }
+
+
+# What became worse, of all rows and of each segment, in sentences.
+
+
+# The same number under another name, or its complement.
+_SAME_AS_RECALL = ("true_positive_rate", "false_negative_rate")
+_CHANCE = re.compile(r"chance explains with a probability of at most (\S+?)\.?$")
+_ADVICE = (
+    "look at which rows go wrong (segments, where there are any, say where), check that labels and features "
+    "still mean what they did, then retrain with newer data."
+)
+
+
+def cards(source: Source, now: Side, then: Side, limits: Mapping[str, tuple[float, str]]) -> list[Card]:
+    """Return one card for all rows and one per segment: the same fall shows in many metrics."""
+    groups: dict[str, list[Violation]] = {}
+    for violation in source.violations:
+        groups.setdefault(segment_text(violation), []).append(violation)
+    current, before = segments_of(source.statistics), segments_of(source.baseline_statistics)
+    total = sum(amount for _, amount in current.values()) or 1
+    found = []
+    for where, group in groups.items():
+        if not where:
+            found.append(_card("All rows", group, now, then, limits, 1.0))
+        elif where in current and where in before:
+            side, amount = current[where]
+            was = before[where][0]
+            found.append(_card(where, group, side, was, _own_limits(limits, was), amount / total))
+        else:
+            found.append(_card(where, group, Side({}), Side({}), {}, 0.0))
+    return sorted(found, key=lambda card: -card.weight)
+
+
+def _own_limits(limits: Mapping[str, tuple[float, str]], was: Side) -> dict[str, tuple[float, str]]:
+    """Return what is expected of a segment: what it was at the baseline."""
+    return {
+        name: (value, side) for name, (_, side) in limits.items() if (value := was.value(name)) is not None
+    }
+
+
+def _card(
+    where: str,
+    group: list[Violation],
+    now: Side,
+    then: Side,
+    limits: Mapping[str, tuple[float, str]],
+    share: float,
+) -> Card:
+    by_name = {violation.metric_name or "": violation for violation in group}
+    names = ordered(by_name)
+    if "recall" in names:
+        names = [name for name in names if name not in _SAME_AS_RECALL]
+    sentences = [_sentence(name, by_name[name], now, then, limits) for name in names[:4]]
+    if len(names) > 4:
+        others = ", ".join(title_of(name) for name in names[4:])
+        sentences.append(f"{several(len(names) - 4, 'more metric')} worse: {others}.")
+    if sure := _sure(by_name.values()):
+        sentences.append(sure)
+    changes = [_change(name, now, then) for name in names]
+    return Card(
+        title=_title(where, names, now, then),
+        sentences=sentences,
+        advice=_ADVICE,
+        weight=100.0 if where == "All rows" else share * sum(changes) / max(1, len(changes)),
+        violations=group,
+        chart=metric_chart(names[:8], now, then, limits),
+    )
+
+
+def _change(name: str, now: Side, then: Side) -> float:
+    before, after = then.value(name), now.value(name)
+    if before is None or after is None:
+        return 0.0
+    return min(10.0, abs(after - before) / max(abs(before), 1e-9))
+
+
+def _title(where: str, names: list[str], now: Side, then: Side) -> str:
+    name = names[0]
+    before, after = then.value(name), now.value(name)
+    if before is None or after is None:
+        return f"{where}: {title_of(name)}"
+    return f"{where}: {title_of(name)} {text_of(name, before)} → {text_of(name, after)}"
+
+
+def _sentence(
+    name: str, violation: Violation, now: Side, then: Side, limits: Mapping[str, tuple[float, str]]
+) -> str:
+    found, before, limit = now.estimate(name), then.value(name), limits.get(name)
+    if found is None or limit is None:
+        return short(violation.description, 600)
+    title = title_of(name)
+    text = f"{title[0].upper()}{title[1:]} is {text_of(name, found[0])}"
+    if found[1] is not None:
+        text += f" (95 % interval {interval_text(name, found)})"
+    if before is not None:
+        text += f"; at the baseline it was {text_of(name, before)}"
+    if before is None or text_of(name, before) != text_of(name, limit[0]):
+        text += f"; expected is {limit[1]} {text_of(name, limit[0])}"
+    return f"{text}."
+
+
+def _sure(violations: Iterable[Violation]) -> str:
+    """Say how sure a scope's violations are, by the least certain of them."""
+    said = [_CHANCE.search(violation.description) for violation in violations]
+    try:
+        probabilities = [float(match[1]) for match in said if match]
+    except ValueError:
+        return ""
+    if not probabilities:
+        return ""
+    if max(probabilities) <= 1e-6:
+        return "Chance does not explain this: less than one in a million."
+    return f"Chance would do this at most once in {count(round(1.0 / max(probabilities)))} windows."
+
+
+Points = tuple[list[float], list[float]]
+# Metrics and rows of each segment, by its text.
+Segments = dict[str, tuple[Side, int]]
+
+_LARGEST_MATRIX = 20
+_SEGMENT_METRICS = 3
+_MOST_IN_CHART = 15
+
+
+def body(source: Source) -> Body:
+    """Return what the page shows of a model-quality run."""
+    now, then = Side(source.statistics), Side(source.baseline_statistics)
+    limits = limits_of(source.baseline_constraints)
+    sections = [
+        *_metric_section(now, then, limits, source),
+        *_curve_section(now, then),
+        *_matrix_section(now, then),
+        *_estimated_section(source.statistics, then),
+        *_segment_section(source),
+    ]
+    return Body(cards(source, now, then, limits), sections, _facts(source.statistics))
+
+
+def _facts(statistics: Mapping[str, Any]) -> list[tuple[str, str]]:
+    dataset = statistics.get("dataset", {})
+    labelled, unlabelled = dataset.get("item_count", 0), dataset.get("unlabelled_count", 0)
+    total = labelled + unlabelled
+    if not total:
+        return []
+    return [("Rows with a label", f"{count(labelled)} of {count(total)} ({percent(labelled / total)})")]
+
+
+def _metric_section(
+    now: Side, then: Side, limits: Mapping[str, tuple[float, str]], source: Source
+) -> list[Section]:
+    names = [name for name in {**now.metrics, **then.metrics} if not name.endswith(BEST_CONSTANT)]
+    if not names:
+        return []
+    violated = {violation.metric_name for violation in source.violations if not segment_text(violation)}
+    rows = []
+    for name in ordered(dict.fromkeys(names)):
+        before, after, limit = then.estimate(name), now.estimate(name), limits.get(name)
+        cells = [
+            Cell(title_of(name)),
+            value_cell(name, before),
+            value_cell(name, after),
+            Cell(interval_text(name, after)),
+            Cell(f"{limit[1]} {text_of(name, limit[0])}" if limit else "–"),
+            source.verdict(name),
+        ]
+        rows.append(Row(cells, metric_chart([name], now, then, limits), name in violated))
+    table = Table(
+        "One row per metric; its name opens a chart.",
+        ["metric", "baseline", "now", "95 % interval", "expected", "verdict"],
+        rows,
+        frozenset({1, 2}),
+    )
+    shares = [name for name in ordered(dict.fromkeys(names)) if SHARES.match(name) or name == "auc"]
+    charts = [metric_chart(shares, now, then, limits)] if shares else []
+    return [
+        Section(
+            "Metrics",
+            "Points with their 95 % intervals; the red line is what the constraints allow.",
+            charts=[chart for chart in charts if chart],
+            tables=[table],
+        )
+    ]
+
+
+def _curve_section(now: Side, then: Side) -> list[Section]:
+    charts = [
+        _curve(now, then, ROC, "false_positive_rates", "true_positive_rates", "ROC curve", True),
+        _curve(now, then, PR, "recalls", "precisions", "Precision and recall", False),
+        _calibration(now, then),
+    ]
+    shown = [chart for chart in charts if chart]
+    return [Section("Curves", charts=shown)] if shown else []
+
+
+def _curve(
+    now: Side, then: Side, name: str, across: str, up: str, title: str, diagonal: bool
+) -> Chart | None:
+    points: list[Points | None] = [
+        (side.curves[name][across], side.curves[name][up]) if name in side.curves else None
+        for side in (now, then)
+    ]
+    axes = (across.rstrip("s").replace("_", " "), up.rstrip("s").replace("_", " "))
+    return curve(title, axes, points[0], points[1], diagonal=diagonal)
+
+
+def _calibration(now: Side, then: Side) -> Chart | None:
+    points: list[Points | None] = []
+    for side in (now, then):
+        known = side.document.get("score_calibration") or {}
+        scores, rates = known.get("scores"), known.get("positive_rates")
+        inside = scores and rates and all(0.0 <= score <= 1.0 for score in scores)
+        points.append((list(scores), list(rates)) if scores and rates and inside else None)
+    chart = curve("Calibration", ("score", "share of positives"), points[0], points[1], diagonal=True)
+    if chart:
+        chart["diagonalName"] = "perfectly calibrated"
+    return chart
+
+
+def _matrix_section(now: Side, then: Side) -> list[Section]:
+    tables = [
+        _matrix(name, side.matrix)
+        for name, side in (("Now", now), ("Baseline", then))
+        if side.matrix and len(side.matrix) <= _LARGEST_MATRIX
+    ]
+    if not tables:
+        return []
+    text = "Rows by actual label (down) and predicted label (across); shares are of the actual label."
+    return [Section("Confusion matrix", text, tables=tables)]
+
+
+def _matrix(name: str, matrix: Mapping[str, Mapping[str, int]]) -> Table:
+    labels = list(dict.fromkeys([*matrix, *(label for row in matrix.values() for label in row)]))
+    rows = []
+    for actual in labels:
+        counts = matrix.get(actual, {})
+        total = sum(counts.values())
+        cells = [Cell(f"actual {short(actual, 40)}")]
+        for label in labels:
+            rows_of = counts.get(label, 0)
+            share = rows_of / total if total else 0.0
+            cells.append(Cell(f"{count(rows_of)} ({percent(share)})", rows_of, {"value": round(share, 3)}))
+        rows.append(Row(cells))
+    columns = ["label", *(f"predicted {short(label, 40)}" for label in labels)]
+    return Table(name, columns, rows, frozenset(range(1, len(columns))))
+
+
+def _estimated_section(statistics: Mapping[str, Any], then: Side) -> list[Section]:
+    estimated = statistics.get("estimated")
+    if not isinstance(estimated, Mapping):
+        return []
+    items, rows = [], []
+    for name, member in (estimated.get("metrics") or {}).items():
+        found = estimate(member.get("value"), member.get("confidence_interval"))
+        if found is None:
+            continue
+        items.append({"label": title_of(name), "then": then.estimate(name), "now": found, "limit": None})
+        rows.append(
+            Row(
+                [
+                    Cell(title_of(name)),
+                    value_cell(name, then.estimate(name)),
+                    value_cell(name, found),
+                ]
+            )
+        )
+    if not items:
+        return []
+    table = Table(
+        f"Estimates for {count(estimated.get('item_count', 0))} rows without a label.",
+        ["metric", "baseline, measured", "now, estimated"],
+        rows,
+        frozenset({1, 2}),
+    )
+    chart = intervals("Estimated before labels", items)
+    chart["nowName"] = "this window, estimated"
+    return [Section("Estimated", str(estimated.get("assumption", "")), charts=[chart], tables=[table])]
+
+
+def _segment_section(source: Source) -> list[Section]:
+    now, then = segments_of(source.statistics), segments_of(source.baseline_statistics)
+    if not now:
+        return []
+    every = {name: None for side, _ in now.values() for name in side.metrics}
+    names = [name for name in FIRST if name in every][:_SEGMENT_METRICS]
+    charts = [chart for name in names if (chart := _segment_chart(name, now, then))]
+    table = _segment_table(names, now, then, source)
+    return [Section("Segments", "The same metrics for each part of the rows.", charts=charts, tables=[table])]
+
+
+def _segment_chart(name: str, now: Segments, then: Segments) -> Chart | None:
+    items = [
+        {
+            "label": text,
+            "now": side.estimate(name),
+            "then": then[text][0].estimate(name) if text in then else None,
+            "limit": None,
+        }
+        for text, (side, _) in list(now.items())[:_MOST_IN_CHART]
+    ]
+    items = [item for item in items if item["now"] or item["then"]]
+    if not items:
+        return None
+    title = f"{title_of(name)[0].upper()}{title_of(name)[1:]} by segment"
+    return intervals(title, items, shares=bool(SHARES.match(name)))
+
+
+def _segment_table(names: list[str], now: Segments, then: Segments, source: Source) -> Table:
+    found = violation_counts(source)
+    nothing, decided = Side({}), decided_segments(source)
+    rows = []
+    for text, (side, amount) in now.items():
+        before = then[text][0] if text in then else nothing
+        cells = [Cell(text), Cell(count(amount), amount)]
+        for name in names:
+            cells += [value_cell(name, before.estimate(name)), value_cell(name, side.estimate(name))]
+        violations = found.get(text, 0)
+        cells.append(violations_cell(violations, text in decided))
+        rows.append(Row(cells, violated=violations > 0))
+    columns = ["segment", "rows"]
+    for name in names:
+        columns += [f"{title_of(name)}, baseline", f"{title_of(name)}, now"]
+    columns.append("violations")
+    return Table(
+        "One row per segment.",
+        columns,
+        rows,
+        frozenset(range(1, len(columns))),
+        searchable=len(rows) > 10,
+    )

@@ -1,1 +1,0 @@
-"""Checking past windows again from their statistics alone: what an edit of the baseline would change."""

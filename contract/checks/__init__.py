@@ -1,1 +1,0 @@
-"""What the dry run checks beyond what a job finds out by itself before its work."""

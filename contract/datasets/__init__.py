@@ -1,1 +1,0 @@
-"""Reading datasets of every documented format as Arrow record batches."""

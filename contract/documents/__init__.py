@@ -1,1 +1,0 @@
-"""The typed files of a job: statistics, constraints, violations; read and written without loss."""

@@ -1,0 +1,318 @@
+"""Reading the members of a JSON object strictly, gathering every mistake instead of stopping at the first."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from contract.errors import ConfigurationError, DocumentError
+
+# Reading members of a JSON object with errors that name the place, and keeping what is unknown.
+
+
+_MISSING = object()
+# Beyond this, floats no longer hold every integer.
+_MOST = 2**53
+
+
+class Fields:
+    """A JSON object being read: typed access by key, errors that name file and path, unknown keys kept.
+
+    Parameters
+    ----------
+    value
+        The parsed JSON value, expected to be an object.
+    where
+        File and path inside it, such as ``constraints.json: features[3]``.
+    """
+
+    def __init__(self, value: Any, where: str) -> None:
+        if not isinstance(value, dict):
+            raise DocumentError(f"{where} must be an object, but is {_kind(value)}.")
+        self.value: dict[str, Any] = value
+        self.where = where
+        self._known: set[str] = set()
+
+    def get(self, key: str, kinds: type | tuple[type, ...], default: Any = _MISSING) -> Any:
+        """Return ``value[key]``, which must be of one of `kinds`; `default` when absent or null."""
+        self._known.add(key)
+        member = self.value.get(key)
+        if member is None:
+            if default is _MISSING:
+                raise DocumentError(f"{self.where} has no {key!r}; is it a file of this monitor?")
+            return default
+        if not isinstance(member, kinds) or (isinstance(member, bool) and kinds is not bool):
+            expected = " or ".join(_NAMES.get(kind, kind.__name__) for kind in _as_tuple(kinds))
+            raise DocumentError(f"{self.where}.{key} must be {expected}, but is {_kind(member)}.")
+        return member
+
+    def number(self, key: str, default: Any = _MISSING) -> float:
+        """Return a numeric member as float."""
+        member = self.get(key, (int, float), default)
+        return float(member) if isinstance(member, int | float) else member
+
+    def count(self, key: str, default: Any = _MISSING) -> int:
+        """Return a member that counts something; files of the originals may write it with a point."""
+        member = self.number(key, default)
+        if not 0 <= member <= _MOST:
+            raise DocumentError(f"{self.where}.{key} must be a count of 0 or more, but is {member:g}.")
+        return int(member)
+
+    def child(self, key: str) -> Fields | None:
+        """Return the object at `key`, or None when absent."""
+        member = self.get(key, dict, None)
+        return None if member is None else Fields(member, f"{self.where}.{key}")
+
+    def children(self, key: str, default: Any = _MISSING) -> list[Fields]:
+        """Return the list of objects at `key`."""
+        members = self.get(key, list, default)
+        return [Fields(member, f"{self.where}.{key}[{i}]") for i, member in enumerate(members)]
+
+    def extra(self) -> dict[str, Any]:
+        """Return the members nobody asked for."""
+        return {key: member for key, member in self.value.items() if key not in self._known}
+
+    def order(self) -> tuple[str, ...]:
+        """Return the keys in file order."""
+        return tuple(self.value)
+
+
+def features_have(value: dict[str, Any], *keys: str) -> bool:
+    """Return whether any of the features of a document has one of `keys`."""
+    features = value.get("features")
+    return isinstance(features, list) and any(
+        isinstance(feature, dict) and not feature.keys().isdisjoint(keys) for feature in features
+    )
+
+
+def in_order(members: dict[str, Any], extra: dict[str, Any], order: Iterable[str]) -> dict[str, Any]:
+    """Return `members` and `extra` together, keys of the file read first and in their order there."""
+    everything = {**members, **extra}
+    ordered = {key: everything[key] for key in order if key in everything}
+    return {**ordered, **everything}
+
+
+_NAMES = {
+    str: "text",
+    int: "a number",
+    float: "a number",
+    dict: "an object",
+    list: "a list",
+    bool: "true or false",
+}
+
+
+def _as_tuple(kinds: type | tuple[type, ...]) -> tuple[type, ...]:
+    unique = dict.fromkeys(kinds if isinstance(kinds, tuple) else (kinds,))
+    return tuple(kind for kind in unique if not (kind is int and float in unique))
+
+
+def _kind(value: Any) -> str:
+    return "null" if value is None else _NAMES.get(type(value), type(value).__name__)
+
+
+_SHOWN = 60
+
+
+class Mistakes:
+    """What is wrong with a file, gathered while reading it."""
+
+    def __init__(self, where: str) -> None:
+        self.where = where
+        self.texts: list[str] = []
+
+    def add(self, text: str) -> None:
+        """Note one mistake: a clause that names the member and the fix."""
+        self.texts.append(text)
+
+    def stop_if_any(self) -> None:
+        """Raise ConfigurationError with all of them, when there are any."""
+        texts = list(dict.fromkeys(self.texts))
+        if not texts:
+            return
+        end = "" if texts[-1].endswith("?") else "."
+        if len(texts) == 1:
+            raise ConfigurationError(f"{self.where}: {texts[0]}{end}")
+        numbered = "; ".join(f"({number}) {text}" for number, text in enumerate(texts, start=1))
+        raise ConfigurationError(f"{self.where}: {len(texts)} members are wrong: {numbered}{end}")
+
+
+class JsonObject:
+    """A JSON object being read: members that are absent or null have defaults, wrong ones are noted.
+
+    Parameters
+    ----------
+    value
+        The parsed JSON value; anything but an object is noted as a mistake.
+    path
+        Where it stands in the file, such as ``facet[0]``; empty for the file itself.
+    mistakes
+        Where mistakes are noted.
+    """
+
+    def __init__(self, value: Any, path: str, mistakes: Mistakes) -> None:
+        self.path = path
+        self.mistakes = mistakes
+        self.members: Mapping[str, Any] = value if isinstance(value, dict) else {}
+        self._known: list[str] = []
+        if not isinstance(value, dict):
+            mistakes.add(f"{path or 'the file'} must be an object, but is {shown(value)}")
+
+    def place(self, key: str) -> str:
+        """Return the path of a member."""
+        return f"{self.path}.{key}" if self.path else key
+
+    def wrong(self, key: str, expected: str, example: str = "") -> None:
+        """Note that a member is not what was expected."""
+        hint = f"; write {example}" if example else ""
+        self.mistakes.add(f"{self.place(key)} must be {expected}, but is {shown(self.members[key])}{hint}")
+
+    def text(self, key: str) -> str | None:
+        """Return a text, None when absent."""
+        value = self._get(key)
+        if value is not None and (not isinstance(value, str) or not value):
+            self.wrong(key, "text")
+            return None
+        return value
+
+    def choice(self, key: str, choices: Iterable[str], refused: Mapping[str, str] | None = None) -> Any:
+        """Return one of `choices`, letter case aside; `refused` are known but not served, with the reason."""
+        value = self.text(key)
+        if value is None:
+            return None
+        known = {choice.casefold(): choice for choice in choices}
+        folded = value.strip().casefold()
+        if folded in known:
+            return known[folded]
+        if refused and folded in refused:
+            self.mistakes.add(f"{self.place(key)} is {value!r}, which is for {refused[folded]}")
+            return None
+        self.mistakes.add(
+            f"{self.place(key)} is {value!r}, which is unknown{suggestion(folded, known.values())}"
+        )
+        return None
+
+    def whole_number(self, key: str, least: int = 0) -> int | None:
+        """Return an integer of at least `least`, None when absent."""
+        value = self._get(key)
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            self.wrong(key, f"a whole number from {least}")
+            return None
+        return value
+
+    def number(self, key: str, default: float) -> float:
+        """Return a number; integers are taken as floats, which the originals refuse."""
+        value = self._get(key)
+        if value is None:
+            return default
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            self.wrong(key, "a number")
+            return default
+        return float(value)
+
+    def switch(self, key: str, *, default: bool) -> bool:
+        """Return true or false."""
+        value = self._get(key)
+        if value is None:
+            return default
+        if not isinstance(value, bool):
+            self.wrong(key, "true or false")
+            return default
+        return value
+
+    def locator(self, key: str) -> str | int | None:
+        """Return a name, a JMESPath expression, or a position; None when absent."""
+        value = self._get(key)
+        if value is not None and not is_locator(value):
+            self.wrong(key, "a name, or a zero-based position")
+            return None
+        return value  # type: ignore[no-any-return]  # is_locator has told what it is
+
+    def values(
+        self, key: str, fits: Callable[[Any], bool], expected: str, *, example: str = ""
+    ) -> tuple[Any, ...]:
+        """Return the elements of a list, each of which must fit; empty when absent."""
+        value = self._get(key)
+        if value is None:
+            return ()
+        if not isinstance(value, list):
+            lone = json.dumps([value], ensure_ascii=False)[:_SHOWN] if fits(value) else example
+            self.wrong(key, f"a list of {expected}", lone)
+            return ()
+        for position, element in enumerate(value):
+            if not fits(element):
+                self.mistakes.add(
+                    f"{self.place(key)}[{position}] must be one of {expected}, but is {shown(element)}"
+                )
+                return ()
+        return tuple(value)
+
+    def raw(self, key: str) -> Any:
+        """Return a member as it is, None when absent."""
+        return self._get(key)
+
+    def child(self, key: str) -> JsonObject | None:
+        """Return the object at `key`, None when absent."""
+        value = self._get(key)
+        return None if value is None else JsonObject(value, self.place(key), self.mistakes)
+
+    def refuse(self, key: str, subject: str) -> None:
+        """Note a member that belongs to data which are not analysed."""
+        if self._get(key) is not None:
+            self.mistakes.add(
+                f"{self.place(key)} is for {subject}, but only tabular data is analysed; leave it out"
+            )
+
+    def finish(self) -> None:
+        """Note the members that nobody asked for."""
+        for key in self.unknown():
+            self.mistakes.add(f"{self.place(key)} is unknown{suggestion(key, self._known)}")
+
+    def unknown(self) -> list[str]:
+        """Return the members that nobody asked for."""
+        return [key for key in self.members if key not in self._known]
+
+    def is_misspelt(self, key: str) -> bool:
+        """Return whether an unknown member looks like `key`."""
+        return any(suggestion(name, self._known) == suggestion(key, [key]) for name in self.unknown())
+
+    def _get(self, key: str) -> Any:
+        self._known.append(key)
+        return self.members.get(key)
+
+
+def is_locator(value: Any) -> bool:
+    """Return whether a JSON value can name a column: text, or a position."""
+    if isinstance(value, bool):
+        return False
+    return value >= 0 if isinstance(value, int) else isinstance(value, str) and bool(value)
+
+
+def is_value(value: Any) -> bool:
+    """Return whether a JSON value can be a label or belong to a group: text, number or boolean."""
+    return isinstance(value, str | int | float)
+
+
+def is_text(value: Any) -> bool:
+    """Return whether a JSON value is text."""
+    return isinstance(value, str)
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """Return the end of a clause about an unknown name: the nearest known one, or all of them."""
+    names = list(dict.fromkeys(known))
+    close = difflib.get_close_matches(name.casefold(), [known.casefold() for known in names], n=1)
+    if close:
+        match = next(known for known in names if known.casefold() == close[0])
+        return f": did you mean {match}?"
+    return f"; known are {', '.join(names)}" if names else "; leave it out"
+
+
+def shown(value: Any) -> str:
+    """Return a JSON value as text for a message, shortened."""
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."

@@ -1,0 +1,225 @@
+"""What storage does on S3, or on what speaks its protocol; nothing of it is loaded before it is needed.
+
+The standard credential chain applies. ``AWS_ENDPOINT_URL_S3`` or ``AWS_ENDPOINT_URL`` name another
+server, ``AWS_REGION`` or ``AWS_DEFAULT_REGION`` the region, ``AWS_CA_BUNDLE`` a file of certificates.
+Functions raise OSError; `file_storage.storage`, which everybody else uses, names the path.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import functools
+import importlib.util
+import io
+import os
+import re
+import threading
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+if TYPE_CHECKING:
+    from pyarrow.fs import S3FileSystem
+
+SCHEME = "s3://"
+# The least size of a part of several: what is not larger is one request.
+_ONE_REQUEST = 5 << 20
+_PART_SIZE = 16 << 20
+_MOST_PARTS = 10_000
+
+_unclosed: list[pa.NativeFile] = []
+_clients: list[Any] = []
+# boto3 makes clients one at a time.
+_making = threading.Lock()
+
+
+@functools.cache
+def file_system() -> S3FileSystem:
+    """Return the connection, made once."""
+    from pyarrow.fs import S3FileSystem
+
+    # With delayed opening a small object is put in one request, which every server understands.
+    options: dict[str, Any] = {"allow_delayed_open": True}
+    server = _server()
+    if server:
+        options["scheme"], options["endpoint_override"] = server
+    region = _region()
+    if region:
+        options["region"] = region
+    authorities = os.environ.get("AWS_CA_BUNDLE")
+    if authorities:
+        options["tls_ca_file_path"] = authorities
+    return S3FileSystem(**options)
+
+
+def _server() -> tuple[str, str] | None:
+    """Return scheme and host of a server other than Amazon's, None without one."""
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    if not endpoint:
+        return None
+    # Such servers often refuse the checksums that clients would add to uploads.
+    os.environ.setdefault("AWS_REQUEST_CHECKSUM_CALCULATION", "when_required")
+    scheme, separator, host = endpoint.partition("://")
+    return (scheme, host.rstrip("/")) if separator else ("https", endpoint.rstrip("/"))
+
+
+def _region() -> str | None:
+    return os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+
+
+def key(path: str) -> str:
+    """Return bucket and key of a path.
+
+    Raises
+    ------
+    OSError
+        When it has keys, or an empty part, which Arrow and servers understand differently.
+    """
+    found = path[len(SCHEME) :].rstrip("/")
+    if re.match("(?!arn:)[^/]*:.*@|[^/]*@", found):
+        raise OSError(
+            errno.EINVAL, "keys do not belong there; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY instead"
+        )
+    if "//" in found:
+        raise OSError(errno.EINVAL, "two slashes stand next to each other; take one out")
+    return found
+
+
+def bucket(path: str) -> str:
+    """Return the bucket of a path."""
+    return key(path).partition("/")[0]
+
+
+def has_bucket(path: str) -> bool:
+    """Return whether the bucket of a path exists."""
+    return _exists(bucket(path))
+
+
+def is_file(path: str) -> bool:
+    """Return whether there is an object at `path`."""
+    from pyarrow.fs import FileType
+
+    return bool(file_system().get_file_info(key(path)).type == FileType.File)
+
+
+def listed(source: str) -> Iterator[tuple[str, int]] | None:
+    """Return path and size in bytes of all objects at or below `source`, None when there is nothing."""
+    from pyarrow.fs import FileSelector, FileType
+
+    info = file_system().get_file_info(key(source))
+    if info.type == FileType.NotFound:
+        return None
+    if info.type == FileType.File and not source.endswith("/"):
+        return iter([(source, info.size)])
+    found = file_system().get_file_info(FileSelector(key(source), recursive=True))
+    return ((SCHEME + entry.path, entry.size) for entry in found if entry.type == FileType.File)
+
+
+def open_random(path: str) -> pa.NativeFile:
+    """Open an object for reading anywhere in it."""
+    return file_system().open_input_file(key(path))
+
+
+def upload(path: str, content: bytes | Path, stop: threading.Event) -> None:
+    """Make an object of `content`, bytes as they are whatever its name; it appears whole or not at all.
+
+    Parameters
+    ----------
+    content
+        Bytes, or a local file that has them.
+    stop
+        Set by another thread, it ends the upload.
+    """
+    size = len(content) if isinstance(content, bytes) else content.stat().st_size
+    with io.BytesIO(content) if isinstance(content, bytes) else content.open("rb") as stream:
+        if size <= _ONE_REQUEST:
+            _write_stream(path, [stream.read()])
+            return
+        part_size = max(_PART_SIZE, -(-size // _MOST_PARTS))
+        parts = _parts(stream, part_size, stop)
+        if importlib.util.find_spec("boto3"):
+            _upload_parts(path, parts)
+        else:
+            _write_stream(path, parts)
+
+
+def _parts(stream: io.BufferedIOBase, size: int, stop: threading.Event) -> Iterator[bytes]:
+    while part := stream.read(size):
+        if stop.is_set():
+            raise OSError(errno.ECANCELED, "stopped before it was complete")
+        yield part
+
+
+def _write_stream(path: str, parts: Iterable[bytes]) -> None:
+    """Write through Arrow: a small object in one request; a large one that fails leaves its parts behind."""
+    stream = file_system().open_output_stream(key(path), compression=None)
+    # Whatever becomes of a stream of Arrow's, closing it makes its object appear. One that fails is never
+    # closed: it stays here until Arrow has shut S3 down.
+    _unclosed.append(stream)
+    for part in parts:
+        stream.write(part)
+    stream.close()
+    _unclosed.remove(stream)
+
+
+def _upload_parts(path: str, parts: Iterable[bytes]) -> None:
+    """Upload through boto3, which can abort."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    bucket_name, _, name = key(path).partition("/")
+    place = {"Bucket": bucket_name, "Key": name}
+    client = _client()
+    try:
+        place["UploadId"] = client.create_multipart_upload(**place)["UploadId"]
+        done = []
+        try:
+            for number, part in enumerate(parts, 1):
+                answer = client.upload_part(**place, PartNumber=number, Body=part)
+                done.append({"PartNumber": number, "ETag": answer["ETag"]})
+            client.complete_multipart_upload(**place, MultipartUpload={"Parts": done})
+        except BaseException:
+            with contextlib.suppress(BotoCoreError, ClientError):  # the first error says what is wrong
+                client.abort_multipart_upload(**place)
+            raise
+    except ClientError as error:
+        raise OSError(errno.EIO, error.response.get("Error", {}).get("Message") or str(error)) from error
+    except BotoCoreError as error:
+        raise OSError(errno.EIO, str(error)) from error
+
+
+def _client() -> Any:
+    import boto3
+    from botocore.config import Config
+
+    with _making:
+        if not _clients:
+            server = _server()
+            _clients.append(
+                boto3.session.Session(region_name=_region()).client(
+                    "s3",
+                    endpoint_url=f"{server[0]}://{server[1]}" if server else None,
+                    config=Config(retries={"mode": "standard", "total_max_attempts": 5}),
+                )
+            )
+        return _clients[0]
+
+
+def remove(path: str) -> None:
+    """Remove an object, if it is there."""
+    if not _exists(key(path)):
+        return
+    try:
+        file_system().delete_file(key(path))
+    except OSError:
+        # Arrow then writes an object for the folder, which not every server lets it.
+        if _exists(key(path)):
+            raise
+
+
+def _exists(key: str) -> bool:
+    from pyarrow.fs import FileType
+
+    return bool(file_system().get_file_info(key).type != FileType.NotFound)

@@ -1,0 +1,400 @@
+"""The user's scripts: a preprocessor of records or data frames, and a post-analytics processor.
+
+A preprocessor defines ``preprocess_handler(inference_record[, logger])``, called once per record, or
+``preprocess_dataframe(df[, logger])``, called once per batch of columns. A post-analytics processor
+defines ``postprocess_handler([logger])``, called once when the results are written. What a script logs
+with the logger it is given reaches the job's log.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import hashlib
+import inspect
+import linecache
+import logging
+import os
+import sys
+import threading
+import traceback
+import types
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import pyarrow as pa
+from pyarrow import types as types_dataframes
+
+from contract.errors import DatasetError, ScriptError
+from file_storage import storage
+from readers.flatten import flatten_batch
+from readers.python_rows import column_of, rows_to_batch
+
+# Between record batches and pandas data frames, for scripts that work on whole columns.
+#
+# pandas is imported here and nowhere else, and only when a script asks for it.
+
+
+def apply_to_batch(change: Callable[[Any], Any], batch: pa.RecordBatch, script: str) -> pa.RecordBatch:
+    """Return what `change` makes of the batch, given to it as a DataFrame.
+
+    Parameters
+    ----------
+    change
+        DataFrame to DataFrame, with any number of rows.
+    batch
+        Flat columns. Text arrives as objects, whole numbers with missing values as floats.
+    script
+        Path of the script, for errors.
+
+    Returns
+    -------
+    Flat columns; the metadata of `batch` when the names are unchanged.
+
+    Raises
+    ------
+    ScriptError
+        When pandas is not installed, or `change` returns something else than a DataFrame with distinct
+        column names and representable values.
+    """
+    try:
+        import pandas as pd
+    except ImportError:
+        raise ScriptError(
+            f"{script} defines preprocess_dataframe, which needs pandas; "
+            "install model-monitor-containers[dataframe]."
+        ) from None
+    result = change(_plain_text(batch).to_pandas())
+    if not isinstance(result, pd.DataFrame):
+        raise ScriptError(
+            f"preprocess_dataframe in {script} returned {_type_name(result)}; return a pandas DataFrame."
+        )
+    try:
+        flat = _flat(result, batch, script)
+    except DatasetError as error:
+        raise ScriptError(f"preprocess_dataframe in {script} returned an unusable value: {error}") from error
+    return (
+        flat.replace_schema_metadata(batch.schema.metadata)
+        if flat.schema.names == batch.schema.names
+        else flat
+    )
+
+
+def _flat(result: Any, before: pa.RecordBatch, script: str) -> pa.RecordBatch:
+    """Return the columns of a data frame, flat, with the types they had where they still fit."""
+    names = [str(name) for name in result.columns]
+    repeated = next((name for name in names if names.count(name) > 1), None)
+    if repeated is not None:
+        raise ScriptError(
+            f"preprocess_dataframe in {script} returned the column {repeated!r} twice; rename or drop one."
+        )
+    if not names:
+        return rows_to_batch([{}] * len(result))
+    columns = [_column(name, result.iloc[:, position], before) for position, name in enumerate(names)]
+    return flatten_batch(pa.RecordBatch.from_arrays(columns, names=names))
+
+
+def _plain_text(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Return dictionary columns as text: a script expects to compare and change text freely."""
+    columns = [
+        column.cast(pa.string()) if types_dataframes.is_dictionary(column.type) else column
+        for column in batch.columns
+    ]
+    return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
+
+
+def _column(name: str, values: Any, before: pa.RecordBatch) -> pa.Array:
+    try:
+        array = pa.Array.from_pandas(values)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
+        # Objects of several kinds: numbers beside text, lists beside None, ...
+        return _mixed(name, values.tolist())
+    if isinstance(array, pa.ChunkedArray):
+        array = array.combine_chunks()
+    known = before.schema.get_field_index(name)
+    if (
+        known >= 0
+        and types_dataframes.is_floating(array.type)
+        and types_dataframes.is_integer(before.schema.types[known])
+    ):
+        try:
+            return array.cast(before.schema.types[known])
+        except pa.ArrowInvalid:
+            return array  # the script made fractions of it
+    return array
+
+
+def _mixed(name: str, values: list[Any]) -> pa.Array:
+    batch = rows_to_batch([{name: value} for value in values])
+    if batch.schema.names == [name]:
+        return batch.column(0)
+    return column_of(name, [None if value is None else str(value) for value in values])
+
+
+def _type_name(value: Any) -> str:
+    return "None" if value is None else f"a {type(value).__name__}"
+
+
+RECORD_HANDLER = "preprocess_handler"
+DATAFRAME_HANDLER = "preprocess_dataframe"
+POST_HANDLER = "postprocess_handler"
+
+# Scripts are written for one caller at a time: they keep counters and open files in globals.
+script_lock = threading.RLock()
+
+_log = logging.getLogger(__name__)
+_user_log = logging.getLogger("user_script")
+
+Handler = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Preprocessor:
+    """A user's preprocessor; picklable, since workers load the script anew.
+
+    Parameters
+    ----------
+    path
+        Of the script, local or on S3.
+    kind
+        ``"record"`` for `preprocess_handler`, ``"dataframe"`` for `preprocess_dataframe`.
+    digest
+        Of the script's content, so that a worker never runs what it kept of an older script.
+    """
+
+    path: str
+    kind: Literal["record", "dataframe"]
+    digest: str = ""
+
+    @property
+    def function(self) -> str:
+        """Return the name of the function that is called."""
+        return RECORD_HANDLER if self.kind == "record" else DATAFRAME_HANDLER
+
+    def handle(self, record: Any) -> Any:
+        """Call `preprocess_handler` and return what it returns; what it raises is passed on."""
+        return _handler(self.path, self.digest, RECORD_HANDLER, 1)(record)
+
+    def apply_dataframe(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Return the batch as `preprocess_dataframe` changes it.
+
+        Integer columns that pandas made floats for the sake of missing values are integers again.
+
+        Raises
+        ------
+        ScriptError
+            When the function fails, returns no DataFrame, or pandas is not installed.
+        """
+        handler = _handler(self.path, self.digest, DATAFRAME_HANDLER, 1)
+        return apply_to_batch(functools.partial(self._call_dataframe, handler), batch, self.path)
+
+    def _call_dataframe(self, handler: Handler, frame: Any) -> Any:
+        try:
+            with script_lock:
+                return handler(frame)
+        except (Exception, SystemExit) as error:
+            raise script_failure(self.path, DATAFRAME_HANDLER, error) from error
+
+
+def load_preprocessor(path: str) -> Preprocessor:
+    """Load a preprocessor script, so that its mistakes show before any data is read.
+
+    Raises
+    ------
+    ScriptError
+        When the file cannot be read or executed, or defines neither function.
+    """
+    digest = _digest(_source(path))
+    module = _module(path, digest)
+    record = callable(getattr(module, RECORD_HANDLER, None))
+    dataframe = callable(getattr(module, DATAFRAME_HANDLER, None))
+    if record and dataframe:
+        _log.warning("%s defines both functions; using %s, the faster one", path, DATAFRAME_HANDLER)
+    if not record and not dataframe:
+        raise _missing(module, path, "record_preprocessor_script", (RECORD_HANDLER, DATAFRAME_HANDLER))
+    preprocessor = Preprocessor(path, "dataframe" if dataframe else "record", digest)
+    _handler(path, digest, preprocessor.function, 1)
+    return preprocessor
+
+
+def load_postprocessor(path: str) -> Handler:
+    """Return the `postprocess_handler` of a post-analytics script, ready to be called without arguments.
+
+    Raises
+    ------
+    ScriptError
+        When the file cannot be read or executed, or lacks the function.
+    """
+    digest = _digest(_source(path))
+    module = _module(path, digest)
+    if not callable(getattr(module, POST_HANDLER, None)):
+        raise _missing(module, path, "post_analytics_processor_script", (POST_HANDLER,))
+    return _handler(path, digest, POST_HANDLER, 0)
+
+
+def run_postprocessor(path: str, variables: Mapping[str, str] | None = None) -> None:
+    """Load a post-analytics script and call its `postprocess_handler` once.
+
+    Parameters
+    ----------
+    path
+        Of the script, local or on S3.
+    variables
+        Environment variables to set first, such as ``output_path``: the handler takes no arguments, so
+        the environment is where a script looks, however the job was told.
+
+    Raises
+    ------
+    ScriptError
+        When the file cannot be read or executed, lacks the function, or the function fails.
+    """
+    handler = load_postprocessor(path)
+    os.environ.update(variables or {})
+    try:
+        handler()
+    except (Exception, SystemExit) as error:
+        raise script_failure(path, POST_HANDLER, error) from error
+
+
+def script_failure(path: str, function: str, error: BaseException, where: str = "") -> ScriptError:
+    """Return the error for an exception that a user's function raised.
+
+    Parameters
+    ----------
+    path
+        Of the script.
+    function
+        That was called.
+    error
+        What it raised.
+    where
+        What it was called with, such as ``"data/a.jsonl line 3: {...}"``.
+    """
+    line = _line_in(path, error)
+    text = " ".join(str(error).split())[:300]
+    at = f" line {line}" if line else ""
+    occasion = f", for {where}" if where else ""
+    return ScriptError(
+        f"{function} in {path}{at} failed with {type(error).__name__}{': ' if text else ''}{text}{occasion}.",
+        details=_trimmed_traceback(path, error),
+    )
+
+
+def reject_result(path: str, function: str, problem: str, where: str) -> ScriptError:
+    """Return the error for an unusable return value; `problem` says what it was and what to do."""
+    return ScriptError(f"{function} in {path} {problem}, for {where}.")
+
+
+@functools.cache
+def _handler(path: str, digest: str, function: str, arguments: int) -> Handler:
+    """Return the function with the logger bound when it takes one beside its `arguments`."""
+    module = _module(path, digest)
+    handler: Handler = getattr(module, function)
+    try:
+        parameters = list(inspect.signature(handler).parameters.values())
+    except (TypeError, ValueError):
+        return handler  # written in C; takes what it takes
+    if any(parameter.name == "logger" for parameter in parameters[arguments:]):
+        return functools.partial(handler, logger=_user_log)
+    positional = [
+        parameter
+        for parameter in parameters
+        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+    ]
+    required = [parameter for parameter in positional if parameter.default is parameter.empty]
+    takes_any = any(parameter.kind == parameter.VAR_POSITIONAL for parameter in parameters)
+    if len(required) > arguments + 1 or (len(positional) < arguments and not takes_any):
+        listed = ", ".join(parameter.name for parameter in parameters)
+        expected = f"{function}({'inference_record' if arguments else ''})"
+        raise ScriptError(
+            f"{path} defines {function}({listed}), which cannot be called; write {expected}, with logger "
+            "as an additional parameter if wanted."
+        )
+    if len(required) == arguments + 1:
+        return lambda *values: handler(*values, _user_log)
+    return handler
+
+
+def _source(path: str) -> bytes:
+    try:
+        return storage.read_bytes(path)
+    except DatasetError as error:
+        raise ScriptError(f"script {error.message}") from error
+
+
+def _digest(source: bytes) -> str:
+    return hashlib.sha256(source).hexdigest()[:16]
+
+
+@functools.cache
+def _module(path: str, digest: str) -> types.ModuleType:
+    source = _source(path)
+    name = f"user_script_{_digest(path.encode() + digest.encode())}"
+    module = types.ModuleType(name)
+    module.__file__ = path
+    # Dataclasses and pickling look a script's classes up by the name of their module.
+    sys.modules[name] = module
+    if storage.is_s3(path):
+        # So that tracebacks show the source though it is no local file.
+        text = source.decode(errors="replace")
+        linecache.cache[path] = (len(text), None, text.splitlines(keepends=True), path)
+    elif (folder := str(Path(path).resolve().parent)) not in sys.path:
+        sys.path.append(folder)
+    try:
+        # The script is the user's own and runs with the user's rights: that is its purpose.
+        exec(compile(source, path, "exec"), module.__dict__)  # noqa: S102 - see above
+    except SyntaxError as error:
+        raise ScriptError(
+            f"{error.filename or path} line {error.lineno} is not valid Python: {error.msg}"
+            f"{f' ({error.text.strip()[:80]})' if error.text else ''}.",
+            details="".join(traceback.format_exception_only(error)),
+        ) from error
+    except (Exception, SystemExit) as error:
+        raise _load_failure(path, error) from error
+    return module
+
+
+def _load_failure(path: str, error: BaseException) -> ScriptError:
+    line = _line_in(path, error)
+    at = f" line {line}" if line else ""
+    text = " ".join(str(error).split())[:300]
+    hint = ""
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        hint = f"; install {error.name.partition('.')[0]} in the image, or do without it"
+    return ScriptError(
+        f"{path} cannot be loaded:{at} fails with {type(error).__name__}: {text}{hint}.",
+        details=_trimmed_traceback(path, error),
+    )
+
+
+def _missing(module: types.ModuleType, path: str, variable: str, wanted: tuple[str, ...]) -> ScriptError:
+    found = [
+        name
+        for name, value in vars(module).items()
+        if inspect.isfunction(value) and value.__module__ == module.__name__
+    ]
+    close = [match for name in wanted for match in difflib.get_close_matches(name, found, 1)]
+    handlers = [name for name in found if name in (RECORD_HANDLER, DATAFRAME_HANDLER, POST_HANDLER)]
+    if handlers:
+        fix = f"its {', '.join(handlers)} belongs into another setting."
+    elif close:
+        nearest = difflib.get_close_matches(close[0], wanted, 1, cutoff=0)[0]
+        fix = f"did you mean {nearest} where it says {close[0]}?"
+    else:
+        fix = f"it defines {', '.join(found[:8]) or 'no function'}."
+    return ScriptError(f"{variable} {path} defines no {' or '.join(wanted)}; {fix}")
+
+
+def _line_in(path: str, error: BaseException) -> int | None:
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path]
+    return lines[-1] if lines else None
+
+
+def _trimmed_traceback(path: str, error: BaseException) -> str:
+    """Return the traceback from the script's first frame on."""
+    frames = traceback.extract_tb(error.__traceback__)
+    first = next((number for number, frame in enumerate(frames) if frame.filename == path), 0)
+    lines = ["Traceback (most recent call last):\n", *traceback.format_list(frames[first:])]
+    return "".join([*lines, *traceback.format_exception_only(error)])

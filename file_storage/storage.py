@@ -1,0 +1,648 @@
+"""Files, local or on S3: listed, opened, decompressed and written, with errors that name the path.
+
+Paths that start with ``s3://`` go to S3 or what speaks its protocol (see `file_storage.s3`). Data is
+streamed, never copied to disk.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import fcntl
+import functools
+import logging
+import os
+import random
+import re
+import secrets
+import shutil
+import threading
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from contract.errors import DatasetError, DocumentError, InputError, OutputError
+from contract.wording import several
+from file_storage import s3
+
+# What went wrong with a file, in the words of an error message.
+
+
+def nearby(path: str) -> str:
+    """Say which part of a path exists, or which neighbour looks like it."""
+    missing = Path(path)
+    while not missing.parent.exists():
+        missing = missing.parent
+    if not missing.parent.is_dir():
+        return ""
+    with contextlib.suppress(OSError):
+        close = difflib.get_close_matches(missing.name, [entry.name for entry in missing.parent.iterdir()], 1)
+        if close:
+            return f" (did you mean {missing.parent / close[0]}?)"
+    return f", there is only {missing.parent}"
+
+
+def cause_of(problem: OSError, path: str) -> str:
+    """Return the cause, without the path and the numbers that libraries add to it."""
+    text = problem.strerror or str(problem)
+    aws = re.search(r"AWS Error (\w+)(?: \(HTTP status \d+\))? during \w+ operation: (.*)", text, re.DOTALL)
+    if aws:
+        detail = "" if aws[2].startswith("No response body") else f" ({aws[2]})"
+        text = f"{aws[1].replace('_', ' ').lower()}{detail}"
+    else:
+        # Arrow repeats the path and appends the number of the error.
+        text = text.partition("Detail: ")[2] or text
+        text = re.sub(r"^\[errno \d+\]\s*", "", text)
+    return " ".join(text.split()).rstrip(".")[:300] or type(problem).__name__
+
+
+# Files and folders that are not whole yet: held by whoever writes them, removed when nobody does any more.
+#
+# Jobs in containers all have the same process number, so names are random and owners hold a lock
+# (``flock``).
+# Where a lock says nothing, on network file systems and of other machines, only age tells who is gone.
+
+
+_UNFINISHED = re.compile(r"\..+\.([0-9a-f]{8})-[0-9a-f]{16}\.partial")
+_LOCK = ".writing.lock"
+# Longer than SageMaker lets a job run.
+_ABANDONED_SECONDS = 7 * 24 * 3600.0
+# Others may keep the locks of each machine, or of each mount, to themselves.
+_LOCKS_COUNT = frozenset(("btrfs", "ext2", "ext3", "ext4", "overlay", "ramfs", "tmpfs", "xfs", "zfs"))
+
+_held = threading.local()
+
+
+@contextlib.contextmanager
+def unfinished(directory: str, name: str, *, is_folder: bool = False) -> Iterator[Path]:
+    """Yield a new hidden file or folder in `directory` for what is to be `name`; what is left of it goes."""
+    while True:
+        random = f"{_machine()}-{secrets.token_hex(8)}"
+        path = Path(directory) / f".{name.replace('/', '_')}.{random}.partial"
+        if is_folder:
+            path.mkdir()
+        else:
+            path.touch(exist_ok=False)
+        descriptor = None
+        with contextlib.suppress(FileNotFoundError):
+            descriptor = os.open(path, os.O_RDONLY)
+            with contextlib.suppress(OSError):  # no locks here
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if path.exists():
+            break
+        if descriptor is not None:  # another job removed it before it was held
+            os.close(descriptor)
+    try:
+        yield path
+    finally:
+        _remove(path)
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def remove_abandoned(directory: str) -> None:
+    """Remove the unfinished files and folders of jobs that are no more."""
+    locks_count: bool | None = None
+    for path in Path(directory).iterdir():
+        match = _UNFINISHED.fullmatch(path.name)
+        if match is None:
+            continue
+        if locks_count is None:
+            locks_count = _locks_count(directory)
+        with contextlib.suppress(OSError):  # its writer has completed it meanwhile
+            descriptor = os.open(path, os.O_RDONLY)
+            try:
+                if _is_abandoned(path, descriptor, locks_count and match[1] == _machine()):
+                    _remove(path)
+            finally:
+                os.close(descriptor)
+
+
+@contextlib.contextmanager
+def alone_in(directory: str) -> Iterator[None]:
+    """Keep other jobs from putting files into `directory`, which exists, while the block runs.
+
+    Without effect where the file system has no locks. The same thread may come again.
+    """
+    held: set[str] = _held.__dict__.setdefault("folders", set())
+    real = os.path.realpath(directory)
+    if real in held:
+        yield
+        return
+    path = Path(directory) / _LOCK
+    while True:
+        lock = path.open("ab")
+        try:
+            with contextlib.suppress(OSError):
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            with contextlib.suppress(FileNotFoundError):
+                if path.stat().st_ino == os.fstat(lock.fileno()).st_ino:
+                    break
+        except BaseException:
+            lock.close()
+            raise
+        lock.close()  # whoever held it has removed it
+    held.add(real)
+    try:
+        yield
+    finally:
+        held.remove(real)
+        path.unlink(missing_ok=True)
+        lock.close()
+
+
+def _is_abandoned(path: Path, descriptor: int, lock_counts: bool) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        lock_counts = False
+    if lock_counts:
+        return True
+    newest = max(entry.stat().st_mtime for entry in (path, *path.rglob("*")))
+    return time.time() - newest > _ABANDONED_SECONDS
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+@functools.cache
+def _machine() -> str:
+    """Return what all containers of this machine have in common, until it starts anew."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")[:8]
+    except OSError:
+        return secrets.token_hex(4)
+
+
+def _locks_count(directory: str) -> bool:
+    """Return whether a lock that is free in `directory` is free for all jobs of this machine."""
+    device = Path(directory).stat().st_dev
+    number = f"{os.major(device)}:{os.minor(device)}"
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace").splitlines():
+            mount, _, system = line.partition(" - ")
+            if mount.split()[2] == number:
+                return system.split()[0] in _LOCKS_COUNT
+    return False
+
+
+# Of a document, script or model, which is held in memory.
+MOST_DECOMPRESSED = 64 << 20
+
+_DATED_FOLDER = re.compile(r"/\d{4}/\d{2}(/\d{2})*/?$")
+_MAGIC = ((b"\x1f\x8b", "gzip", ""), (b"BZh", "bz2", ".bz2"), (b"\x28\xb5\x2f\xfd", "zstd", ".zst"))
+
+_MOST_UPLOADS = 8
+# Hidden, so that it is never read as data.
+_MARK = ".writing"
+_MOST_ROUNDS = 30
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """A file of the dataset: its path as a user would write it, its size in bytes as stored."""
+
+    path: str
+    size: int
+
+
+def list_files(source: str, variable: str = "dataset_source") -> list[SourceFile]:
+    """Return the data files at `source`, nested folders included, in path order.
+
+    Hidden files and folders, names that start with an underscore (``_SUCCESS``, ``_temporary``) and
+    ``.crc`` files are left out, as the originals' engine does. A `source` that is itself a file is
+    always taken.
+
+    Parameters
+    ----------
+    source
+        Local file or folder, or ``s3://bucket/prefix``.
+    variable
+        The setting it comes from, for messages.
+
+    Raises
+    ------
+    DatasetError
+        When there is nothing at `source`, or it cannot be listed. On S3, where an empty folder does not
+        exist, a dated folder (``.../2026/05/06/22``) without objects is an empty dataset.
+    """
+    with reading(source, f"{variable} "):
+        files = _list_s3(source, variable) if is_s3(source) else _list_local(source, variable)
+    return sorted(files, key=lambda file: file.path)
+
+
+def size_of(files: Sequence[SourceFile]) -> str:
+    """Return how much there is to read, for people."""
+    return f"{several(sum(file.size for file in files), 'byte')} to read in {several(len(files), 'file')}"
+
+
+def is_s3(path: str) -> bool:
+    """Return whether a path leads to S3."""
+    return path.startswith(s3.SCHEME)
+
+
+def open_random(path: str, error: type[InputError] = DatasetError) -> pa.NativeFile:
+    """Open a file for reading anywhere in it, as stored.
+
+    Raises
+    ------
+    InputError
+        Of the class `error`, naming the path and the cause.
+    """
+    with reading(path, error=error):
+        if is_s3(path):
+            return s3.open_random(path)
+        return pa.OSFile(path, "rb")
+
+
+def open_input(path: str, error: type[InputError] = DatasetError) -> pa.NativeFile:
+    """Open a file as a stream, decompressed when it is compressed (see `compression`).
+
+    Raises
+    ------
+    InputError
+        Of the class `error`, naming the path and the cause.
+    """
+    with reading(path, error=error):
+        file = open_random(path, error)
+        codec = compression(path, file.read(8))
+        file.seek(0)
+        return pa.CompressedInputStream(file, codec) if codec else file
+
+
+def compression(path: str, first_bytes: bytes) -> str | None:
+    """Return how a file is compressed, None when it is not.
+
+    gzip shows in the first bytes whatever the name says; bz2 and zstd must have both the first bytes
+    and the ending (``.bz2``, ``.zst``), since text may start like them.
+    """
+    for magic, codec, ending in _MAGIC:
+        if first_bytes.startswith(magic) and path.endswith(ending):
+            return codec
+    return None
+
+
+def is_compressed(path: str) -> bool:
+    """Return whether a file is compressed as `compression` says.
+
+    Raises
+    ------
+    DatasetError
+        Naming the path and the cause.
+    """
+    with reading(path), open_random(path) as file:
+        return compression(path, file.read(8)) is not None
+
+
+def read_bytes(path: str, error: type[InputError] = DatasetError) -> bytes:
+    """Return the content of a file, decompressed.
+
+    Raises
+    ------
+    InputError
+        Of the class `error`, naming the path and the cause; also for a compressed file that holds more than
+        `MOST_DECOMPRESSED` bytes.
+    """
+    with reading(path, error=error), open_input(path, error) as stream:
+        is_stored = not isinstance(stream, pa.CompressedInputStream)
+        content: bytes = stream.read(None if is_stored else MOST_DECOMPRESSED + 1)
+    if not is_stored and len(content) > MOST_DECOMPRESSED:
+        raise error(
+            f"{path} holds more than {MOST_DECOMPRESSED >> 20} MB when decompressed; give it uncompressed."
+        )
+    return content
+
+
+def read_if_there(path: str, error: type[InputError] = DatasetError) -> bytes | None:
+    """Return the content of a file as stored, None when there is no such file.
+
+    Raises
+    ------
+    InputError
+        Of the class `error`, naming the path and the cause.
+    """
+    with reading(path, error=error):
+        if not (s3.is_file(path) if is_s3(path) else Path(path).is_file()):
+            return None
+        with open_random(path, error) as file:
+            content: bytes = file.read()
+    return content
+
+
+def resolve_document(path: str, names: Sequence[str], variable: str) -> str:
+    """Return the path of a document that a setting names directly or by its folder.
+
+    Parameters
+    ----------
+    path
+        File, or folder that holds a file called by one of `names`.
+    names
+        Such as ``statistics.json``, in order of preference.
+    variable
+        The setting, for messages.
+
+    Raises
+    ------
+    DocumentError
+        When there is no such file; names one that looks like it.
+    """
+    with reading(path, f"{variable} ", DocumentError):
+        if is_s3(path):
+            return _resolve_s3(path, names, variable)
+        if Path(path).is_file():
+            return path
+        if not Path(path).is_dir():
+            raise DocumentError(f"{variable} {path} does not exist{nearby(path)}.")
+        for name in names:
+            if (Path(path) / name).is_file():
+                return str(Path(path) / name)
+        found = sorted(entry.name for entry in Path(path).iterdir() if entry.suffix == ".json")
+    hint = f"; it holds {', '.join(found[:5])}: name the file itself" if found else ""
+    raise DocumentError(f"{variable} {path} is a folder without {' or '.join(names)}{hint}.")
+
+
+def prepare_output(directory: str, variable: str = "output_path") -> None:
+    """Create an output folder and make sure that it can be written, before any work is done.
+
+    What jobs that were killed while writing have left there is removed.
+
+    Parameters
+    ----------
+    directory
+        Local folder or ``s3://bucket/prefix``.
+    variable
+        The setting it comes from, for messages.
+
+    Raises
+    ------
+    OutputError
+        Naming the folder and the cause.
+    """
+    with writing(directory, f"{variable} "):
+        if is_s3(directory):
+            if not s3.has_bucket(directory):
+                raise OutputError(
+                    f"{variable} {directory} cannot be written: there is no bucket {s3.bucket(directory)}."
+                )
+            return
+        Path(directory).mkdir(parents=True, exist_ok=True)
+        remove_abandoned(directory)
+        with unfinished(directory, "probe"):
+            pass
+
+
+def write_file(path: str, content: bytes) -> None:
+    """Write a file that appears whole or not at all, whoever else writes to its folder.
+
+    Parameters
+    ----------
+    path
+        Local or ``s3://``; folders above it are created.
+
+    Raises
+    ------
+    OutputError
+        Naming the path and the cause; nothing half-written is left behind.
+    """
+    with writing(path):
+        if is_s3(path):
+            _upload({path: content})
+            return
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with unfinished(str(target.parent), target.name) as partial:
+            _write_durably(partial, content)
+            partial.replace(target)
+
+
+@contextlib.contextmanager
+def alone(directory: str) -> Iterator[None]:
+    """Keep other jobs from writing into a local folder while the block runs; S3 has nothing like it.
+
+    Raises
+    ------
+    OutputError
+        When the folder cannot be made or written.
+    """
+    with contextlib.ExitStack() as stack:
+        if not is_s3(directory):
+            with writing(directory):
+                Path(directory).mkdir(parents=True, exist_ok=True)
+                stack.enter_context(alone_in(directory))
+        yield
+
+
+def write_files_atomically(
+    directory: str, files: Mapping[str, bytes | Path], outdated: Collection[str] = ()
+) -> None:
+    """Write files so that each appears whole or not at all, and locally none before all are written.
+
+    Of jobs that write the same files at the same time, the later one's stand, all of them.
+
+    Parameters
+    ----------
+    directory
+        Local folder (created when absent) or ``s3://bucket/prefix``.
+    files
+        By file name, or by path below `directory` with ``/``: their content, or a file of a
+        `staging_folder` that has it and is moved.
+    outdated
+        Names or paths of files that would contradict these: those that are there go first.
+
+    Raises
+    ------
+    OutputError
+        Naming the folder and the cause; nothing half-written is left behind.
+    """
+    with writing(directory):
+        if is_s3(directory):
+            _upload_set(directory.rstrip("/"), files, outdated)
+            return
+        Path(directory).mkdir(parents=True, exist_ok=True)
+        remove_abandoned(directory)
+        with contextlib.ExitStack() as stack:
+            whole: dict[str, Path] = {}
+            for name, content in files.items():
+                (Path(directory) / name).parent.mkdir(parents=True, exist_ok=True)
+                if isinstance(content, Path):
+                    whole[name] = content
+                else:
+                    whole[name] = stack.enter_context(unfinished(directory, name))
+                    _write_durably(whole[name], content)
+            if len(files) + len(outdated) > 1:
+                stack.enter_context(alone_in(directory))
+            _remove_outdated(directory, outdated)
+            for name, file in whole.items():
+                file.replace(Path(directory) / name)
+
+
+def _upload_set(directory: str, files: Mapping[str, bytes | Path], outdated: Collection[str]) -> None:
+    """Upload files so that those of the job that ends last stand, all of them.
+
+    S3 has no locks. Each job leaves its mark, uploads, and looks whether the mark is still its own: if not,
+    somebody else began meanwhile, and it does all of it again. So of jobs side by side, the last to find its
+    own mark had no other's files among its own.
+    """
+    items = {f"{directory}/{name}": content for name, content in files.items()}
+    if len(files) + len(outdated) < 2:
+        _remove_outdated(directory, outdated)
+        _upload(items)
+        return
+    place, mark = f"{directory}/{_MARK}", secrets.token_bytes(8)
+    for number in range(_MOST_ROUNDS):
+        _upload({place: mark})
+        _remove_outdated(directory, outdated)
+        _upload(items)
+        try:
+            with s3.open_random(place) as file:
+                is_own = file.read() == mark
+        except FileNotFoundError:
+            is_own = False
+        except OSError as error:
+            _log.debug("Who else writes to %s cannot be seen: %s", directory, error)
+            return
+        if is_own:
+            _remove_outdated(directory, [_MARK])
+            return
+        time.sleep(random.uniform(0, 0.1 * 2 ** min(number, 8)))  # noqa: S311 - so that they part
+    raise OutputError(
+        f"{directory} cannot be written: other jobs write to it all the time; give each an output_path of "
+        "its own."
+    )
+
+
+def _upload(items: Mapping[str, bytes | Path]) -> None:
+    """Upload several at a time, in threads that no signal interrupts, and abort all when one fails."""
+    stop = threading.Event()
+    with ThreadPoolExecutor(_MOST_UPLOADS, thread_name_prefix="upload") as executor:
+        try:
+            uploads = [executor.submit(s3.upload, path, content, stop) for path, content in items.items()]
+            for upload in uploads:
+                upload.result()
+        except BaseException:
+            stop.set()
+            executor.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _remove_outdated(directory: str, names: Collection[str]) -> None:
+    for name in names:
+        try:
+            remove_file(f"{directory.rstrip('/')}/{name}")
+        except OutputError as error:
+            # Who may write objects may not always remove them; what is new counts for more.
+            _log.warning("A file of an earlier run stays beside newer ones: %s", error.message)
+
+
+def remove_file(path: str) -> None:
+    """Remove a file; one that is not there is no mistake.
+
+    Raises
+    ------
+    OutputError
+        Naming the path and the cause.
+    """
+    with writing(path):
+        if is_s3(path):
+            s3.remove(path)
+        else:
+            Path(path).unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def reading(path: str, role: str = "", error: type[InputError] = DatasetError) -> Iterator[None]:
+    """Turn what storage raises inside the block into an error that names the path and the cause.
+
+    Parameters
+    ----------
+    path
+        What is being read.
+    role
+        Stands before the path in messages, such as ``"dataset_source "``.
+    error
+        The class to raise.
+    """
+    try:
+        yield
+    except OSError as problem:
+        raise error(f"{role}{path} cannot be read: {cause_of(problem, path)}.") from problem
+
+
+@contextlib.contextmanager
+def writing(path: str, role: str = "") -> Iterator[None]:
+    """Turn what storage raises inside the block into an OutputError that names the path and the cause."""
+    try:
+        yield
+    except OSError as problem:
+        raise OutputError(
+            f"{role}{path} cannot be written: {cause_of(problem, path)}; name a folder this job may write, "
+            "with room for the results."
+        ) from problem
+
+
+def _list_local(source: str, variable: str) -> list[SourceFile]:
+    root = Path(source)
+    if root.is_file():
+        return [SourceFile(source, root.stat().st_size)]
+    if not root.exists():
+        raise DatasetError(f"{variable} {source} does not exist{nearby(source)}.")
+    return list(_walk(source.rstrip("/") or "/", frozenset()))
+
+
+def _walk(folder: str, above: frozenset[str]) -> Iterator[SourceFile]:
+    here = os.path.realpath(folder)
+    if here in above:
+        return  # a link back to a folder above
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if _is_bookkeeping(entry.name):
+                continue
+            if entry.is_dir():
+                yield from _walk(entry.path, above | {here})
+            elif entry.is_file():
+                yield SourceFile(entry.path, entry.stat().st_size)
+
+
+def _is_bookkeeping(name: str) -> bool:
+    return name.startswith((".", "_")) or name.endswith(".crc")
+
+
+def _list_s3(source: str, variable: str) -> list[SourceFile]:
+    found = s3.listed(source)
+    if found is None:
+        if _DATED_FOLDER.search(source) and s3.has_bucket(source):
+            return []
+        raise DatasetError(f"{variable} {source} does not exist; check bucket and prefix.")
+    beneath = len(source.rstrip("/"))
+    return [
+        SourceFile(path, size)
+        for path, size in found
+        if not any(_is_bookkeeping(part) for part in path[beneath:].split("/"))
+    ]
+
+
+def _resolve_s3(path: str, names: Sequence[str], variable: str) -> str:
+    beneath = [f"{path.rstrip('/')}/{name}" for name in names]
+    for candidate in (path.rstrip("/"), *beneath):
+        if s3.is_file(candidate):
+            return candidate
+    raise DocumentError(f"{variable} {path} does not exist, and neither does {' or '.join(beneath)}.")
+
+
+def _write_durably(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())

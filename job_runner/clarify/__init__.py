@@ -1,0 +1,1 @@
+"""What an ``analysis_config.json`` means for the data at hand."""

@@ -1,0 +1,306 @@
+"""Leading a job on several hosts: splits go out, summaries come back and are merged here in split order.
+
+Nothing waits for workers: the leader starts with its own processors, and hosts join while it works. A worker
+that is lost costs the time of its splits, which others read again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import logging
+import pickle
+import socket
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from contract.api import AnyAnalyzer
+from contract.errors import ConfigurationError, MonitorError
+from contract.wording import several
+from job_runner import engine
+from job_runner.cluster import library
+from job_runner.cluster.remote import (
+    Conditions,
+    Parcel,
+    compare_host,
+    gather,
+    hold,
+    pack,
+    summarize_piece,
+    unpack,
+)
+from job_runner.cluster.role import Role, split_address
+from readers.dataset import Split
+
+_CLOSING_SECONDS = 5.0
+_POLLING_SECONDS = 0.05
+_ASKING_SECONDS = 5.0
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class Cluster:
+    """The hosts that a job is divided over.
+
+    Parameters
+    ----------
+    role
+        Of this host.
+    client
+        Dask's.
+    started
+        When the leader was ready, on the monotonic clock.
+    own_address
+        Of the worker in this process, if there is one.
+    """
+
+    role: Role
+    client: Any
+    started: float
+    own_address: str | None = None
+    _seen: dict[str, str] = field(default_factory=dict, init=False)
+    _came: set[str] = field(default_factory=set, init=False)
+
+    def summarize(self, analyzer: AnyAnalyzer, splits: tuple[Split, ...], sources: Sequence[str]) -> Any:
+        """Summarize every split somewhere and merge the summaries in split order.
+
+        Parameters
+        ----------
+        analyzer
+            What to compute; it is pickled.
+        splits
+            The pieces of the dataset; they are pickled.
+        sources
+            Paths that every host must see as this one does.
+
+        Raises
+        ------
+        InputError
+            When a host sees other files, or a split cannot be read.
+        MonitorError
+            When the cluster is lost, or a split takes one worker after the other with it.
+        """
+        conditions = Conditions(gather(sources))
+        parcel = _packed(Parcel(analyzer, splits, conditions))
+        if parcel is None or len(splits) < 2:
+            summary = engine.summarize_splits(analyzer, splits, self.role.threads)
+        else:
+            summary = self._divide(analyzer, parcel, splits)
+        self._wait_for_hosts()
+        self._compare(conditions)
+        return summary
+
+    def _divide(self, analyzer: AnyAnalyzer, parcel: bytes, splits: tuple[Split, ...]) -> Any:
+        self._require_workers()
+        distributed = library.load()
+        token = uuid.uuid4().hex
+        held = self.client.submit(hold, parcel, key=f"analyzer-{token}", pure=False)
+
+        numbers = itertools.count()
+
+        def submit(split: Split) -> engine.Pending:
+            number = next(numbers)
+            key = f"split-{token}-{number}"
+            future = self.client.submit(summarize_piece, token, held, number, key=key, pure=False)
+            return _Piece(future, self._require_workers)
+
+        try:
+            return engine.merge_in_order(analyzer, splits, submit, ahead=self._ahead)
+        except distributed.KilledWorker as error:
+            raise MonitorError(_lost_again(error, splits)) from error
+        except (distributed.CancelledError, distributed.comm.CommClosedError, OSError) as error:
+            raise MonitorError(
+                f"The Dask scheduler at {self.role.address} was lost while the data was read "
+                f"({type(error).__name__}: {error}); run the job again."
+            ) from error
+
+    def _ahead(self) -> int:
+        """Return how many summaries may wait; log who came and who went."""
+        threads = library.threads_of(self.client)
+        for address in [address for address in self._seen if address not in threads]:
+            _log.warning("Lost %s; others read its splits again", self._seen.pop(address))
+        if any(address not in self._seen for address in threads):
+            names = library.names_of(self.client)
+            for address in threads:
+                if address not in self._seen:
+                    own = address == self.own_address
+                    self._seen[address] = self.role.name if own else names.get(address, address)
+                    self._came.add(self._seen[address])
+                    _log.info("%s reads %s at once", self._seen[address], several(threads[address], "split"))
+        return 2 * max(1, sum(threads.values()))
+
+    def _require_workers(self) -> None:
+        """Wait until there is a worker, if there is none."""
+        deadline = time.monotonic() + self.role.seconds_to_wait
+        while not library.threads_of(self.client):
+            if time.monotonic() > deadline:
+                raise ConfigurationError(
+                    f"The Dask cluster at {self.role.address} had no worker for "
+                    f"{self.role.seconds_to_wait:g} seconds; start workers, or raise cluster_wait."
+                )
+            time.sleep(_POLLING_SECONDS)
+
+    def _wait_for_hosts(self) -> None:
+        """Wait for hosts that have not come: they would look for a leader that is gone."""
+        deadline = self.started + self.role.seconds_to_wait
+        absent = set(self.role.hosts) - {self.role.name} - self._came
+        while absent:
+            absent -= set(library.names_of(self.client).values())
+            if absent and time.monotonic() > deadline:
+                _log.warning(
+                    "Did without %s: not there within %g seconds (cluster_wait)",
+                    ", ".join(sorted(absent)),
+                    self.role.seconds_to_wait,
+                )
+                return
+            time.sleep(_POLLING_SECONDS if absent else 0.0)
+        if len(self.role.hosts) > 1:
+            _log.info("%d hosts took part: %s", len(self.role.hosts), ", ".join(self.role.hosts))
+
+    def _compare(self, conditions: Conditions) -> None:
+        """Make sure that all hosts see the same files, those included that had nothing to read."""
+        try:
+            hosts = self.client.run(compare_host, pack(conditions), on_error="return")
+        except OSError as error:  # a worker left meanwhile
+            _log.info("Not all hosts could be compared: %s", error)
+            return
+        for answer in hosts.values():
+            if isinstance(answer, MonitorError):
+                raise answer
+            if isinstance(answer, BaseException):
+                _log.info("A host could not be compared: %s", answer)
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """The packed summary of a split, on its way."""
+
+    future: Any
+    still_there: Callable[[], None]
+
+    def result(self) -> Any:
+        while True:
+            try:
+                return unpack(self.future.result(timeout=_ASKING_SECONDS))
+            except TimeoutError:
+                if self.future.done():
+                    raise
+                # Without workers Dask would wait for ever.
+                self.still_there()
+
+    def cancel(self) -> None:
+        self.future.cancel()
+
+
+@contextlib.contextmanager
+def open_cluster(role: Role) -> Iterator[Cluster]:
+    """Form the cluster, or connect with the one there is; when the block ends the workers are let go.
+
+    Parameters
+    ----------
+    role
+        A leader's or a client's.
+
+    Raises
+    ------
+    ConfigurationError
+        When the address cannot be listened on, or no scheduler answers there.
+    """
+    distributed = library.load()
+    security = distributed.Security()
+    if role.kind == "client":
+        with _connected(distributed, role, security) as client:
+            yield Cluster(role, client, time.monotonic())
+        return
+    local = _start(distributed, role, security)
+    try:
+        client = distributed.Client(local, set_as_default=False)
+        try:
+            yield Cluster(role, client, time.monotonic(), local.workers[0].address)
+        finally:
+            client.close(timeout=_CLOSING_SECONDS)
+    finally:
+        # Tells the workers that they are no longer needed.
+        local.close(timeout=_CLOSING_SECONDS)
+
+
+def _start(distributed: Any, role: Role, security: Any) -> Any:
+    """Return a scheduler with a worker, both in this process."""
+    host, port = split_address(role.address)
+    address = _own_address(host)
+    try:
+        # Dask would take another port, or leave a socket behind.
+        socket.create_server((address, port)).close()
+    except OSError as error:
+        raise ConfigurationError(
+            f"The leader cannot listen on port {port} ({(error.strerror or str(error)).lower()}); free the "
+            "port, or name another one in cluster_leader_address."
+        ) from error
+    return distributed.LocalCluster(
+        n_workers=1,
+        processes=False,
+        threads_per_worker=role.threads or engine.available_processors(),
+        name=f"leader-{uuid.uuid4().hex}",
+        host=address,
+        scheduler_port=port,
+        protocol=f"{library.protocol(security)}://",
+        dashboard_address="127.0.0.1:0",
+        worker_dashboard_address="127.0.0.1:0",
+        security=security,
+        silence_logs=False,
+        memory_limit=0,
+        local_directory=tempfile.gettempdir(),
+    )
+
+
+@contextlib.contextmanager
+def _connected(distributed: Any, role: Role, security: Any) -> Iterator[Any]:
+    address = library.url(role.address, security)
+    try:
+        client = distributed.Client(
+            address, timeout=role.seconds_to_wait, set_as_default=False, security=security
+        )
+    except (OSError, TimeoutError, ValueError) as error:
+        raise ConfigurationError(
+            f"No Dask scheduler answers at {address} (dask_scheduler_address) within "
+            f"{role.seconds_to_wait:g} seconds: {error}; start it, or correct the address."
+        ) from error
+    try:
+        yield client
+    finally:
+        client.close(timeout=_CLOSING_SECONDS)
+
+
+def _own_address(leader: str) -> str:
+    """Return the address of this host that others reach it by.
+
+    The leader's name, where this host can resolve it: a pod may know its service's name later than it
+    starts, so the name of the host comes second.
+    """
+    for name in (leader, socket.gethostname()):
+        with contextlib.suppress(OSError):
+            for *_, address in socket.getaddrinfo(name, None, type=socket.SOCK_STREAM):
+                with contextlib.suppress(OSError), socket.create_server((str(address[0]), 0)):
+                    return str(address[0])
+    return "0.0.0.0"  # noqa: S104 - the last resort, for hosts that do not know their own name
+
+
+def _packed(parcel: Parcel) -> bytes | None:
+    """Return what every worker needs, None when it cannot travel."""
+    try:
+        return pack(parcel)
+    except (TypeError, AttributeError, pickle.PicklingError) as error:
+        _log.warning("This job cannot be divided over hosts, so the leader works alone: %s", error)
+    return None
+
+
+def _lost_again(error: Any, splits: tuple[Split, ...]) -> str:
+    return (
+        f"Several workers were lost one after the other over the same of {len(splits)} splits ({error}); "
+        "give the workers more memory, or fewer splits at once (workers=1)."
+    )

@@ -1,0 +1,261 @@
+"""What every console command does around its job: settings, log, summary, message file, exit code."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.machinery import ModuleSpec
+from types import FrameType, ModuleType
+from typing import TYPE_CHECKING, NoReturn
+
+import contract
+from contract.checklist import Line, print_checklist
+from contract.errors import MonitorError
+from contract.masking import mask
+from contract.outcome import write_message
+from contract.settings import Settings, build_parser, message_file, read_settings
+from file_storage.cleanup import all_undone
+from job_runner.cluster.role import find_role
+
+if TYPE_CHECKING:
+    from contract.api import Monitor
+    from job_runner.cluster.leader import Cluster
+
+
+# What a console command arranges in a process of its own, before anything heavy is loaded.
+
+
+def limit_threads() -> None:
+    """Keep numerical libraries to one thread each: the splits are the one level of parallelism."""
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(variable, "1")
+
+
+class _WithoutPandas:
+    """A finder that says pandas is not installed."""
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if name == "pandas":
+            raise ModuleNotFoundError("No module named 'pandas'", name=name)
+        return None
+
+
+def leave_out_pandas() -> None:
+    """Keep Arrow from loading pandas, which it does whenever pandas is installed.
+
+    Only user scripts need it; for a small job it would be half of the time.
+    """
+    if "pandas" not in sys.modules:
+        sys.meta_path.insert(0, _WithoutPandas())
+
+
+_log = logging.getLogger("monitor")
+
+_MOST_LINES = 12
+
+
+class _Stopped(BaseException):
+    """SIGTERM arrived: unwind, so that partial files are removed."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """A console command.
+
+    Parameters
+    ----------
+    program
+        Its name.
+    description
+        One line for ``--help``.
+    run
+        Does the work; returns exit code and message.
+    validate
+        Yields a line for each thing it checked.
+    analysis_types
+        Values of ``analysis_type`` it serves; empty for any.
+    """
+
+    program: str
+    description: str
+    run: Callable[[Settings], tuple[int, str]]
+    validate: Callable[[Settings], Iterator[Line]]
+    analysis_types: tuple[str, ...] = ()
+
+
+def run_command(monitor: Monitor, arguments: Sequence[str] | None = None) -> int:
+    """Run a monitoring job as a console command and return its exit code.
+
+    Parameters
+    ----------
+    monitor
+        What the command does.
+    arguments
+        Command-line arguments; default those of the process.
+    """
+
+    def run(settings: Settings) -> tuple[int, str]:
+        return _run(settings, monitor)
+
+    def validate(settings: Settings) -> Iterator[Line]:
+        from job_runner.validate import validate
+
+        return validate(settings, monitor)
+
+    command = Command(monitor.program, monitor.description, run, validate, monitor.analysis_types)
+    return run_program(command, arguments)
+
+
+def run_program(command: Command, arguments: Sequence[str] | None = None) -> int:
+    """Run a console command and return its exit code: settings, log, message file, exit code.
+
+    Parameters
+    ----------
+    command
+        What to run.
+    arguments
+        Command-line arguments; default those of the process.
+    """
+    own_process = arguments is None
+    arguments = sys.argv[1:] if arguments is None else arguments
+    # Environment of the process is read here, once, and nowhere else for settings.
+    environment = dict(os.environ)
+    message_path = message_file(arguments, environment)
+    _start_log("INFO")
+    signal.signal(signal.SIGTERM, _stop)
+    try:
+        parser = build_parser(command.program, command.description, contract.__version__)
+        try:
+            settings = read_settings(arguments, environment, parser, analysis_types=command.analysis_types)
+        except MonitorError as error:
+            if "--validate" not in arguments:
+                raise
+            return print_checklist(_unreadable(error), sys.stdout)
+        if own_process and any(mask(argument) != argument for argument in arguments):
+            _hide_flags(settings)
+        _start_log(settings.log_level)
+        if settings.validate_only:
+            return print_checklist(command.validate(settings), sys.stdout)
+        if own_process:
+            _arrange_process(settings)
+        exit_code, message = command.run(settings)
+    except MonitorError as error:
+        exit_code, message = error.exit_code, error.message
+        if error.details:
+            _log.error("%s", error.details)
+        _log.error("%s", message)
+    except (_Stopped, KeyboardInterrupt) as stop:
+        if isinstance(stop, KeyboardInterrupt) and not own_process:
+            raise
+        _leave(stop, message_path)
+    except MemoryError:
+        exit_code, message = 1, "Out of memory; give the job more, or fewer workers (--workers 1)."
+        _log.error("%s", message)
+    except Exception as error:  # the last resort: whatever it is must reach the message file
+        exit_code = 1
+        message = f"Internal error, please report it: {type(error).__name__}: {error}"
+        _log.error("%s%s", traceback.format_exc(), message)
+    write_message(message_path, message)
+    return exit_code
+
+
+def _hide_flags(settings: Settings) -> NoReturn:
+    """Start again without flags: everybody on the machine can read those, and they hold a secret."""
+    flags = ["--validate"] if settings.validate_only else []
+    before = sys.orig_argv[: len(sys.orig_argv) - len(sys.argv) + 1]
+    os.execve(sys.executable, [*before, *flags], {**os.environ, **settings.given})  # noqa: S606 - ourselves
+
+
+def _leave(stop: _Stopped | KeyboardInterrupt, message_path: str) -> NoReturn:
+    """End the process at once: threads still reading would otherwise hold it up."""
+    exit_code, name = (130, "SIGINT") if isinstance(stop, KeyboardInterrupt) else (143, "SIGTERM")
+    message = f"Stopped by {name} before the job was complete; no file was left half written."
+    _log.error("%s", message)
+    write_message(message_path, message)
+    os._exit(exit_code)
+
+
+def _unreadable(error: MonitorError) -> Iterator[Line]:
+    yield Line("FAIL", error.message)
+    yield Line("skip", "nothing else is looked at before the settings are mended")
+
+
+def _run(settings: Settings, monitor: Monitor) -> tuple[int, str]:
+    role = find_role(settings, os.environ)
+    if role is not None:
+        # Imported late, as what follows: only a job on several hosts loads Dask.
+        from job_runner.cluster.run import run_on_several_hosts
+
+        return run_on_several_hosts(role, lambda cluster: _run_here(settings, monitor, cluster))
+    return _run_here(settings, monitor)
+
+
+def _run_here(settings: Settings, monitor: Monitor, cluster: Cluster | None = None) -> tuple[int, str]:
+    # Imported late: NumPy and Arrow take longer to load than the settings take to check.
+    from job_runner.job import run
+
+    _log.info("Performing analysis with %s", settings.describe())
+    started = datetime.now(UTC)
+    try:
+        with all_undone():
+            outcome = run(settings, monitor, cluster)
+    except MonitorError as error:
+        _record_failure(settings, monitor, started, error)
+        raise
+    decision = outcome.decision
+    for note in outcome.notes:
+        _log.warning("%s", note)
+    violations = decision.violations.violations if decision else []
+    for violation in violations[:_MOST_LINES]:
+        _log.warning("%s %s: %s", violation.constraint_check_type, violation.subject, violation.description)
+    if len(violations) > _MOST_LINES:
+        _log.warning("... and %d more violations", len(violations) - _MOST_LINES)
+    _log.info("Wrote %s to %s", ", ".join(outcome.files), settings.output_path)
+    _log.info("%s", outcome.message)
+    return outcome.exit_code, outcome.message
+
+
+def _record_failure(settings: Settings, monitor: Monitor, started: datetime, error: MonitorError) -> None:
+    if settings.history_path is not None:
+        from reporting.history.append import keep_failure
+
+        keep_failure(settings, monitor.program, started, error.exit_code, error.message)
+
+
+def _arrange_process(settings: Settings) -> None:
+    limit_threads()
+    # Code of the user's may want pandas: scripts, a model's own inference.py, whatever is pickled.
+    users_code = (
+        settings.record_preprocessor_script
+        or settings.post_analytics_processor_script
+        or (settings.model or "").endswith((".tar.gz", ".tgz"))
+        or settings.allow_pickled_model
+    )
+    if not users_code:
+        leave_out_pandas()
+
+
+class _Masked(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return mask(super().format(record))
+
+
+def _start_log(level: str) -> None:
+    logging.basicConfig(level=level, stream=sys.stderr, force=True)
+    form = _Masked("%(asctime)s - %(name)s - %(levelname)s - %(message)s")
+    logging.getLogger().handlers[0].setFormatter(form)
+    for library in ("botocore", "boto3", "urllib3", "s3transfer"):
+        # Their details are headers, signatures and answers that hold keys.
+        logging.getLogger(library).setLevel(logging.INFO)
+
+
+def _stop(signal_number: int, frame: FrameType | None) -> NoReturn:
+    raise _Stopped

@@ -1,0 +1,143 @@
+"""Where the work runs: splits are summarized side by side, summaries merged in order.
+
+The default is a pool of threads: the readers and the numerical code release the interpreter lock. Anything
+else that takes a split and returns a future will do, such as a cluster of hosts (`job_runner.cluster`).
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Protocol
+
+from contract.api import AnyAnalyzer
+from contract.errors import DatasetError
+from readers.dataset import Split
+
+_log = logging.getLogger(__name__)
+
+
+def available_processors() -> int:
+    """Return the processors this process may use, container quotas included, at least one."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
+        if quota != "max":
+            count = min(count, math.ceil(int(quota) / int(period)))
+    except (OSError, ValueError):
+        pass  # no such limit here
+    return max(1, count)
+
+
+def summarize_splits(analyzer: AnyAnalyzer, splits: tuple[Split, ...], workers: int | None = None) -> Any:
+    """Summarize every split and merge the summaries in split order.
+
+    Parameters
+    ----------
+    analyzer
+        What to compute.
+    splits
+        The pieces of the dataset; may be empty.
+    workers
+        How many splits to read at once; default `available_processors`.
+
+    Returns
+    -------
+    The merged summary, ``analyzer.empty()`` for no splits.
+    """
+    workers = min(workers or available_processors(), max(1, len(splits)))
+    if workers == 1:
+        summary = analyzer.empty()
+        for split in splits:
+            summary = analyzer.merge(summary, summarize_split(analyzer, split))
+        return summary
+    executor = ThreadPoolExecutor(workers, thread_name_prefix="split")
+    try:
+        return merge_in_order(
+            analyzer,
+            splits,
+            submit=lambda split: executor.submit(summarize_split, analyzer, split),
+            ahead=lambda: 2 * workers,
+        )
+    finally:
+        # After a failure nobody waits for the splits still being read.
+        executor.shutdown(wait=False, cancel_futures=True)
+
+
+class Pending(Protocol):
+    """The summary of a split that is being read somewhere."""
+
+    def result(self) -> Any:
+        """Wait for the summary and return it, or raise what reading raised."""
+
+    def cancel(self) -> Any:
+        """Do without it."""
+
+
+def merge_in_order(
+    analyzer: AnyAnalyzer,
+    splits: tuple[Split, ...],
+    submit: Callable[[Split], Pending],
+    ahead: Callable[[], int],
+) -> Any:
+    """Merge summaries in split order as they come, so the result is the same wherever they come from.
+
+    Parameters
+    ----------
+    analyzer
+        Merges.
+    splits
+        The pieces of the dataset.
+    submit
+        Has a split summarized elsewhere.
+    ahead
+        How many summaries may wait unmerged, so memory stays bounded; it is asked again for each split.
+
+    Returns
+    -------
+    The merged summary, ``analyzer.empty()`` for no splits.
+    """
+    summary = analyzer.empty()
+    for partial in _in_order(splits, submit, ahead):
+        summary = analyzer.merge(summary, partial)
+    return summary
+
+
+def _in_order(
+    splits: tuple[Split, ...], submit: Callable[[Split], Pending], ahead: Callable[[], int]
+) -> Iterator[Any]:
+    waiting: deque[Pending] = deque()
+    try:
+        for split in splits:
+            waiting.append(submit(split))
+            while len(waiting) >= ahead():
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for pending in waiting:
+            pending.cancel()
+
+
+def summarize_split(analyzer: AnyAnalyzer, split: Split) -> Any:
+    """Return the summary of one split.
+
+    Raises
+    ------
+    DatasetError
+        When it holds text that is none; and whatever the reader and the analyzer raise.
+    """
+    _log.debug("Reading %s", split.label)
+    try:
+        return analyzer.summarize(split.batches())
+    except UnicodeDecodeError as error:
+        # Formats with a type for text, such as Parquet, only claim that it is UTF-8.
+        excerpt = error.object[:80].decode(errors="replace")
+        raise DatasetError(
+            f"{split.label} holds text that is not UTF-8: {excerpt!r}; write it again as UTF-8."
+        ) from error

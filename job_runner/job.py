@@ -1,0 +1,418 @@
+"""The whole job on one page: read, summarize, describe, check, write, publish."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass, field
+from datetime import UTC
+from typing import TYPE_CHECKING, Any
+
+from contract import json_layout
+from contract.api import (
+    AnyAnalyzer,
+    Baseline,
+    Decision,
+    DocumentSet,
+    MakeAnalyzer,
+    Monitor,
+    Violations,
+    violations_to_json,
+    with_estimates,
+)
+from contract.errors import DatasetError, DocumentError
+from contract.outcome import completed_message, exit_code
+from contract.settings import Settings
+from contract.wording import several
+from file_storage import storage
+from file_storage.scripts import Preprocessor, load_postprocessor, load_preprocessor, run_postprocessor
+from job_runner import engine, gate
+from readers.dataset import Dataset, NotSplittable, Plan
+from readers.labels.sources import LabelPlaces
+from readers.plan import plan_dataset
+from reporting.sinks import cloudwatch_file
+from reporting.sinks.run_summary import report_of
+
+if TYPE_CHECKING:
+    from job_runner.cluster.leader import Cluster
+    from reporting.sinks.delivery import Undelivered
+    from reporting.sinks.run_summary import RunSummary
+
+STATISTICS = "statistics.json"
+CONSTRAINTS = "constraints.json"
+VIOLATIONS = "constraint_violations.json"
+REPORT = "report.html"
+
+AnyBaseline = Baseline[Any, Any]
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How the job ended: exit code, the sentence for the message file, and what a person wants to see."""
+
+    exit_code: int
+    message: str
+    rows: int
+    decision: Decision | None = None
+    files: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What the data says; `compared` and `decision` are None where nothing was compared."""
+
+    rows: int
+    statistics: Any
+    constraints: Any
+    compared: AnyBaseline | None
+    decision: Decision | None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Return what was seen on the way: a decision repeats what its statistics note."""
+        if self.decision is not None:
+            return self.decision.notes
+        return tuple(getattr(getattr(self.statistics, "whole", self.statistics), "notes", ()))
+
+
+def run(settings: Settings, monitor: Monitor, cluster: Cluster | None = None) -> Outcome:
+    """Run a baseline job (no baseline given, or no check wanted) or a monitoring job (baseline given).
+
+    Parameters
+    ----------
+    settings
+        What the job was told.
+    monitor
+        What kind of job it is.
+    cluster
+        Hosts that help; None where this one is alone.
+
+    Raises
+    ------
+    MonitorError
+        When the job cannot complete; nothing has been written then, or only whole files.
+    """
+    started = time.monotonic()
+    storage.prepare_output(settings.output_path)
+    sinks = cloudwatch_file.open_sinks(settings)
+    settings = monitor.adjusted(settings)
+    files = load_documents(settings, monitor)
+    baseline = read_baseline(settings, files)
+    if settings.register_new_baseline:
+        storage.prepare_output(settings.register_new_baseline, "register_new_baseline")
+    request = dataset_request(settings, column_names(baseline, files), _load_scripts(settings))
+    plan, analyzer, summary = _summarize(settings, monitor, request, cluster)
+    rows = analyzer.row_count(summary)
+    _tell_rows(settings, plan, rows, time.monotonic() - started)
+
+    found = _conclude(settings, analyzer, summary, baseline)
+    documents = _documents(settings, files, found)
+    contents = {name: _content(document) for name, document in documents.items()}
+    outdated = {VIOLATIONS, REPORT, *files.occasional_files} - contents.keys()
+    page = _page(settings, monitor, files, documents, found)
+    # One set: two jobs with one output folder never leave the page of one beside the figures of the other.
+    storage.write_files_atomically(settings.output_path, contents | page, outdated - page.keys())
+    written = (*documents, *page)
+
+    # From here on others are told, which may take its time: whatever becomes of it, the files are there.
+    published = analyzer.metrics(found.statistics, found.compared, found.decision)
+    seconds = time.monotonic() - started
+    report = report_of(settings, monitor.program, rows, seconds, published, found.decision, contents)
+    undelivered = cloudwatch_file.publish(report, settings, sinks)
+    baseline_files = {name: content for name, content in contents.items() if name != VIOLATIONS}
+    kept = gate.register_baseline_if_decided(settings, found.decision, baseline_files)
+    if settings.post_analytics_processor_script:
+        run_postprocessor(settings.post_analytics_processor_script, settings.given)
+    outcome = _outcome(settings, found, written, undelivered, kept)
+    unrecorded = _keep(settings, report, outcome, found, files, contents[STATISTICS])
+    return _outcome(settings, found, written, (*undelivered, *unrecorded), kept) if unrecorded else outcome
+
+
+def _load_scripts(settings: Settings) -> Preprocessor | None:
+    """Return the preprocessor; mistakes in either script show before the work."""
+    script = settings.record_preprocessor_script
+    preprocessor = load_preprocessor(script) if script else None
+    if settings.post_analytics_processor_script:
+        load_postprocessor(settings.post_analytics_processor_script)
+    return preprocessor
+
+
+def _conclude(
+    settings: Settings, analyzer: AnyAnalyzer, summary: Any, baseline: AnyBaseline | None
+) -> _Found:
+    rows = analyzer.row_count(summary)
+    statistics = analyzer.describe(summary)
+    compared = baseline if settings.is_monitoring else None
+    if compared is not None:
+        statistics = with_estimates(analyzer, statistics, compared)
+    constraints = analyzer.suggest(statistics, baseline)
+    decision = None
+    if compared is not None:
+        decision = analyzer.check(statistics, compared) if rows else _nothing_to_check(settings)
+    return _Found(rows, statistics, constraints, compared, decision)
+
+
+def _documents(settings: Settings, files: DocumentSet[Any, Any], found: _Found) -> dict[str, Any]:
+    """Return JSON values, text or bytes by the name of the file they make."""
+    documents = {
+        STATISTICS: files.write_statistics(found.statistics, settings.rules == "sound"),
+        CONSTRAINTS: files.write_constraints(found.constraints),
+        **files.further_files(found.statistics, found.constraints),
+    }
+    if found.decision is not None:
+        documents[VIOLATIONS] = violations_to_json(found.decision.violations)
+    return documents
+
+
+def _page(
+    settings: Settings,
+    monitor: Monitor,
+    files: DocumentSet[Any, Any],
+    documents: dict[str, Any],
+    found: _Found,
+) -> dict[str, bytes]:
+    """Return the page people look at by its name; empty where none is asked for, or none can be made."""
+    if not settings.report:
+        return {}
+    # Imported late: a job without a report loads nothing of it.
+    from contract import page as view
+    from reporting.report import page
+
+    statistics = found.compared.statistics if found.compared else None
+    constraints = found.compared.constraints if found.compared else None
+    source = view.Source(
+        statistics=documents[STATISTICS],
+        constraints=documents[CONSTRAINTS],
+        baseline_statistics=files.write_statistics(statistics, True) if statistics else {},
+        baseline_constraints=files.write_constraints(constraints) if constraints else {},
+        decision=found.decision,
+    )
+    notes = found.decision.notes if found.decision else ()
+    content = page.make_report(settings, monitor.program, found.rows, source, notes)
+    return {} if content is None else {REPORT: content}
+
+
+def _keep(
+    settings: Settings,
+    report: RunSummary,
+    outcome: Outcome,
+    found: _Found,
+    files: DocumentSet[Any, Any],
+    statistics_file: bytes,
+) -> tuple[Undelivered, ...]:
+    """Append the run to the history, if the settings name one; return what could not be written."""
+    if settings.history_path is None:
+        return ()
+    # Imported late, as only jobs that keep a history need it.
+    from reporting.history.append import FinishedRun, keep_run
+
+    ended = FinishedRun(
+        outcome.exit_code,
+        outcome.message,
+        found.notes,
+        found.decision,
+        found.statistics,
+        found.compared,
+        files,
+        statistics_file,
+    )
+    return keep_run(settings, report, ended)
+
+
+def _content(document: Any) -> bytes:
+    """Return a file's bytes: text and bytes as they are, anything else as JSON in the originals' layout."""
+    if isinstance(document, bytes):
+        return document
+    return document.encode() if isinstance(document, str) else json_layout.dumps(document)
+
+
+def load_documents(settings: Settings, monitor: Monitor) -> DocumentSet[Any, Any]:
+    """Return how the job's documents are read and written."""
+    documents = monitor.load_documents()
+    if not settings.segment_by:
+        return documents
+    from job_runner.segment_checks import segmented_documents
+
+    return segmented_documents(documents)
+
+
+def make_analyzer(settings: Settings, make: MakeAnalyzer, plan: Plan) -> AnyAnalyzer:
+    """Return the monitor's analyzer, repeated by segment when the settings ask for it."""
+    analyzer = make(settings, plan)
+    if not settings.segment_by:
+        return analyzer
+    from job_runner.segments import SegmentedAnalyzer
+
+    return SegmentedAnalyzer(analyzer, settings.segment_by)
+
+
+def read_baseline(settings: Settings, documents: DocumentSet[Any, Any]) -> AnyBaseline | None:
+    """Read the baseline documents the settings name, None in a baseline job.
+
+    Where the check is skipped, a baseline still lends its names and an expert's additions, if it is there.
+
+    Raises
+    ------
+    DocumentError
+        Naming the file and the place in it.
+    """
+    constraints = statistics = None
+    path = _find(settings, settings.baseline_constraints, documents.constraints_names, "baseline_constraints")
+    if path:
+        constraints = documents.read_constraints(
+            json_layout.loads(storage.read_bytes(path, DocumentError), path), path
+        )
+    path = _find(settings, settings.baseline_statistics, (STATISTICS,), "baseline_statistics")
+    if path:
+        statistics = documents.read_statistics(
+            json_layout.loads(storage.read_bytes(path, DocumentError), path), path
+        )
+    return Baseline(statistics, constraints) if constraints or statistics else None
+
+
+def _find(settings: Settings, given: str | None, names: tuple[str, ...], variable: str) -> str | None:
+    """Return the path of a document of the baseline; a check that is skipped can do without."""
+    if not given:
+        return None
+    try:
+        return storage.resolve_document(given, names, variable)
+    except DocumentError as error:
+        if not settings.skip_check:
+            hint = "; skip_check=Enabled makes the first baseline." if settings.register_new_baseline else "."
+            raise DocumentError(error.message.rstrip(".") + hint) from error
+        _log.info("Going on without it, since the check is skipped: %s", error.message)
+        return None
+
+
+def dataset_request(
+    settings: Settings, names: tuple[str, ...] | None, preprocessor: Preprocessor | None
+) -> Dataset:
+    """Return what to read; columns that come without names get `names`."""
+    return Dataset(
+        source=settings.dataset_source,
+        format=settings.dataset_format,
+        text_only=settings.rules == "sagemaker",
+        window=settings.window,
+        column_names=names,
+        exclude=settings.exclude_features,
+        preprocessor=preprocessor,
+        labels=settings.problem_type is not None,
+        ground_truth_source=settings.ground_truth_source,
+        label_places=LabelPlaces.of(settings),
+    )
+
+
+def column_names(baseline: AnyBaseline | None, documents: DocumentSet[Any, Any]) -> tuple[str, ...] | None:
+    """Return the names that data without names takes from the baseline, None where there are none."""
+    return None if baseline is None else documents.column_names(baseline)
+
+
+def _summarize(
+    settings: Settings,
+    monitor: Monitor,
+    request: Dataset,
+    cluster: Cluster | None,
+) -> tuple[Plan, AnyAnalyzer, Any]:
+    request, make = monitor.arranged(settings, request)
+    plan = plan_dataset(request)
+    analyzer = make_analyzer(settings, make, plan)
+
+    def summarized(plan: Plan) -> Any:
+        if cluster is None:
+            return engine.summarize_splits(analyzer, plan.splits, settings.workers)
+        return cluster.summarize(analyzer, plan.splits, _sources(settings, request))
+
+    try:
+        return plan, analyzer, summarized(plan)
+    except NotSplittable as reason:
+        _log.info("Reading files whole: %s", reason)
+    plan = plan_dataset(request, whole_files=True)
+    return plan, analyzer, summarized(plan)
+
+
+def _sources(settings: Settings, request: Dataset) -> tuple[str, ...]:
+    """Return the paths that all hosts of a job must see alike."""
+    paths = [
+        *(read.source for read in (request, *request.beside)),
+        request.ground_truth_source,
+        settings.record_preprocessor_script,
+        settings.model,
+    ]
+    return tuple(path for path in paths if path)
+
+
+def _tell_rows(settings: Settings, plan: Plan, rows: int, seconds: float) -> None:
+    """Stop a baseline job that has no rows; a window without data is a completed job."""
+    _log.info("Read %s from %s in %.1f s", several(rows, "row"), settings.dataset_source, seconds)
+    if rows:
+        return
+    if settings.is_monitoring:
+        _log.warning("No rows in %s%s", settings.dataset_source, _window_text(settings))
+        return
+    found = "no file" if not plan.splits else "no row"
+    raise DatasetError(
+        f"dataset_source {settings.dataset_source} holds {found}{_window_text(settings)}, but a baseline "
+        "needs data; point it at the training data."
+    )
+
+
+def _nothing_to_check(settings: Settings) -> Decision:
+    where = f"{settings.dataset_source}{_window_text(settings)}"
+    note = f"No rows in {where}, so nothing was checked."
+    return Decision(Violations(), notes=(note,), reason=f"there are no rows in {where}")
+
+
+def _undecided_text(decision: Decision) -> str:
+    undecided, asked = len(decision.undecided), len(decision.comparisons)
+    return (
+        f"Decided were {asked - undecided:,} of {asked:,} comparisons; {undecided:,} were not, because "
+        f"{decision.why_undecided}."
+    )
+
+
+def _window_text(settings: Settings) -> str:
+    if settings.window is None:
+        return ""
+    start, end = (
+        instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        for instant in (settings.window.start, settings.window.end)
+    )
+    return f" between {start} and {end}"
+
+
+def _outcome(
+    settings: Settings,
+    found: _Found,
+    files: tuple[str, ...],
+    undelivered: tuple[Undelivered, ...],
+    kept: str | None,
+) -> Outcome:
+    decision = found.decision
+    violations = len(decision.violations.violations) if decision else 0
+    is_empty = decision is not None and decision.is_empty
+    said = [
+        *((_undecided_text(decision),) if decision and decision.undecided and not is_empty else ()),
+        *((kept,) if kept else ()),
+    ]
+    if undelivered:
+        missed = "; ".join(f"{parcel.address}: {parcel.reason}" for parcel in undelivered)
+        said.append(f"Not delivered to {missed}.")
+    return Outcome(
+        exit_code=exit_code(
+            violations=violations > 0 and settings.fail_on_violations,
+            undecided=decision is not None and decision.fails_gate and settings.fail_on_undecided,
+            undelivered=bool(undelivered) and settings.fail_on_sink_error,
+        ),
+        message=completed_message(
+            violations,
+            tuple(said),
+            undecided=(decision.why_undecided or "nothing was asked for") if decision and is_empty else "",
+        ),
+        rows=found.rows,
+        decision=decision,
+        files=files,
+        notes=found.notes,
+    )

@@ -1,0 +1,514 @@
+"""The merge of captures with labels that came later, as a job: read, join, write, report."""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from contract import json_layout
+from contract.errors import ConfigurationError
+from contract.settings import Settings
+from contract.window import Window, folder_hour, folder_overlaps
+from contract.wording import several
+from file_storage import storage
+from file_storage.storage import SourceFile
+from file_storage.temporary import join_parts, staging_folder
+from job_runner.engine import available_processors
+from readers.captures.bulk import label_ids
+from readers.captures.captures import in_window, may_cut, parse_instant, record_of_line, times_in_window
+from readers.captures.payload import NotBulkError, read_json, text_bytes
+from readers.labels.index import LABEL, LabelIndex, Positions, ids_of_records, index_labels
+from readers.labels.lines import UNKNOWN_HOUR, Hours, hour_number, hour_text, require_utf8
+from readers.labels.sources import LabelPlaces
+from readers.plan import CAPTURE_SLACK
+from readers.splitting import FileRange, LineBlock, blocks_of_lines, divide
+
+# Captures and their labels as merged records: the captured line with its label, byte for byte otherwise.
+
+
+_BLOCK_SIZE = 8 << 20
+_SCHEMA = pa.schema(
+    [
+        ("captureData", pa.struct([])),
+        (
+            "eventMetadata",
+            pa.struct([(name, pa.string()) for name in ("inferenceId", "eventId", "inferenceTime")]),
+        ),
+    ]
+)
+_NEEDS_ESCAPE = re.compile(rb'[\x00-\x1f"\\]')
+_ENDPOINT_FOLDERS = re.compile(r"(?:^|/)([^/]+/[^/]+)/\d{4}/\d{2}/\d{2}/\d{2}/")
+_ENDINGS = re.compile(r"(\.jsonl?)?(\.(gz|bz2|zst))?$")
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where merged records go: beside others of the same capture file, by hour."""
+
+    path: str
+    hour: int
+
+
+@dataclass
+class Merged:
+    """What became of some capture files.
+
+    Parameters
+    ----------
+    parts
+        File with the merged records for each target.
+    captures, joined
+        Records by the hour of their inference, hours since 1970.
+    without_id
+        Records that have neither inferenceId nor eventId.
+    """
+
+    parts: dict[Target, Path] = field(default_factory=dict)
+    captures: Counter[int] = field(default_factory=Counter)
+    joined: Counter[int] = field(default_factory=Counter)
+    without_id: int = 0
+
+
+@dataclass(frozen=True)
+class _Records:
+    """Capture records: whole lines that end with a brace and a newline, and what belongs to each."""
+
+    lines: pa.BinaryArray
+    ids: pa.StringArray
+    hours: Hours
+    sources: npt.NDArray[np.int64]
+    paths: tuple[str, ...]
+
+    def filter(self, mask: npt.NDArray[np.bool_]) -> _Records:
+        kept = pa.array(mask)
+        return _Records(
+            self.lines.filter(kept), self.ids.filter(kept), self.hours[mask], self.sources[mask], self.paths
+        )
+
+
+def merge_pieces(
+    pieces: Sequence[FileRange],
+    index: LabelIndex,
+    used: npt.NDArray[np.bool_],
+    window: Window | None,
+    folder: Path,
+    stop: threading.Event,
+) -> Merged:
+    """Join the records of some capture files with their labels.
+
+    Parameters
+    ----------
+    pieces
+        Capture files, or byte ranges of them.
+    index
+        The labels.
+    used
+        Which labels have found a record; written to.
+    window
+        Leave out records outside; None merges all.
+    folder
+        Where merged records are written, into files of their own.
+    stop
+        Set to give up, when nobody wants the result any more.
+
+    Raises
+    ------
+    DatasetError
+        Naming file and line of what is no capture record.
+    """
+    merged = Merged()
+    for block in blocks_of_lines(pieces, size=_BLOCK_SIZE):
+        if stop.is_set():
+            break
+        try:
+            records = _bulk(block, window)
+        except NotBulkError:
+            records = _exact(block, window)
+        positions = index.find(records.ids)
+        found = positions >= 0
+        used[positions[found]] = True
+        merged.captures.update(_counts(records.hours))
+        merged.joined.update(_counts(records.hours[found]))
+        merged.without_id += records.ids.null_count
+        if found.any():
+            _write(records.filter(found), positions[found], index, folder, merged)
+    return merged
+
+
+def target_name(target: Target, endpoint: str) -> str:
+    """Return where a merged file belongs: ``<endpoint>/<variant>/yyyy/mm/dd/hh/<name>.jsonl``.
+
+    Parameters
+    ----------
+    target
+        Capture file and hour.
+    endpoint
+        ``<endpoint>/<variant>`` for files whose path does not say it.
+    """
+    path = re.sub(r"^s3://[^/]+/", "", target.path)
+    folders = _ENDPOINT_FOLDERS.findall(path)
+    hour = hour_text(target.hour)[:13].replace("-", "/").replace("T", "/")
+    name = _ENDINGS.sub("", path.rpartition("/")[2]) + ".jsonl"
+    parts = [folders[-1] if folders else endpoint, *([hour] if target.hour != UNKNOWN_HOUR else []), name]
+    return "/".join(parts)
+
+
+def _bulk(block: LineBlock, window: Window | None) -> _Records:
+    if f'"{LABEL}"'.encode() in block.data:
+        raise NotBulkError("records have labels already")
+    table = read_json(pa.py_buffer(block.data), _SCHEMA, others="ignore")
+    text = np.frombuffer(block.data, np.uint8)
+    ends = np.flatnonzero(text == ord("\n"))
+    if table.num_rows != len(ends) or table.column("captureData").null_count:
+        raise NotBulkError("a line is no capture record")
+    if (text[ends - 1] != ord("}")).any():
+        raise NotBulkError("lines end with spaces")
+    edges = pa.py_buffer(np.concatenate([[0], ends + 1]).astype(np.int32))
+    lines = pa.BinaryArray.from_buffers(pa.binary(), len(ends), [None, edges, pa.py_buffer(block.data)])
+    inference_ids, event_ids, times = table.column("eventMetadata").flatten()
+    require_utf8(times)
+    paths = tuple(segment.path for segment in block.segments)
+    counts = [segment.data.count(b"\n") for segment in block.segments]
+    sources = np.repeat(np.arange(len(paths)), counts)
+    records = _Records(
+        lines, label_ids(inference_ids, event_ids), _hours(times, sources, paths), sources, paths
+    )
+    return records if window is None else records.filter(times_in_window(times, window, block))
+
+
+def _exact(block: LineBlock, window: Window | None) -> _Records:
+    paths = tuple(dict.fromkeys(segment.path for segment in block.segments))
+    numbers = {path: number for number, path in enumerate(paths)}
+    lines: list[bytes] = []
+    records: list[dict[str, Any]] = []
+    sources: list[int] = []
+    for line in block.lines():
+        record = record_of_line(line)
+        if not in_window(record, line.path, window):
+            continue
+        text = line.data.strip()
+        if LABEL in record:
+            record.pop(LABEL)
+            text = orjson.dumps(record)
+        lines.append(text + b"\n")
+        records.append(record)
+        sources.append(numbers[line.path])
+    metadata = (record.get("eventMetadata") for record in records)
+    found = (part.get("inferenceTime") if isinstance(part, dict) else None for part in metadata)
+    times = pa.array([time if isinstance(time, str) else None for time in found], pa.string())
+    places = np.array(sources, np.int64)
+    return _Records(
+        pa.array(lines, pa.binary()), ids_of_records(records), _hours(times, places, paths), places, paths
+    )
+
+
+def _hours(times: pa.StringArray, sources: npt.NDArray[np.int64], paths: Sequence[str]) -> Hours:
+    """Return the hour of each record: that of its file's folder, else that of its inference."""
+    by_path = np.array([hour_number(folder_hour(path)) for path in paths], np.int32)
+    hours = by_path[sources]
+    if (hours != UNKNOWN_HOUR).all():
+        return hours
+    encoded = times.dictionary_encode()
+    distinct = [hour_number(parse_instant(text)) for text in encoded.dictionary.to_pylist()]
+    codes = encoded.indices.fill_null(len(distinct)).to_numpy(zero_copy_only=False)
+    by_time = np.array([*distinct, UNKNOWN_HOUR], np.int32)[codes]
+    return np.where(hours == UNKNOWN_HOUR, by_time, hours)
+
+
+def _counts(hours: Hours) -> dict[int, int]:
+    values, counts = np.unique(hours, return_counts=True)
+    return dict(zip(values.tolist(), counts.tolist(), strict=True))
+
+
+def _write(records: _Records, positions: Positions, index: LabelIndex, folder: Path, merged: Merged) -> None:
+    lines = _with_labels(records.lines, *index.take(positions))
+    targets = np.stack([records.sources, records.hours.astype(np.int64)], axis=1)
+    order = np.lexsort((targets[:, 1], targets[:, 0]))
+    if (order[1:] < order[:-1]).any():
+        lines, targets = lines.take(pa.array(order)), targets[order]
+    edges = np.flatnonzero((targets[1:] != targets[:-1]).any(axis=1)) + 1
+    offsets = np.frombuffer(lines.buffers()[1], np.int32)[lines.offset :]
+    content = lines.buffers()[2]
+    for start, end in zip([0, *edges.tolist()], [*edges.tolist(), len(lines)], strict=True):
+        source, hour = targets[start].tolist()
+        target = Target(records.paths[source], hour)
+        part = merged.parts.setdefault(target, folder / str(len(merged.parts)))
+        with part.open("ab") as file:
+            file.write(content.slice(int(offsets[start]), int(offsets[end] - offsets[start])))
+
+
+def _with_labels(lines: pa.BinaryArray, data: pa.StringArray, encodings: pa.StringArray) -> pa.BinaryArray:
+    text = data.cast(pa.binary())
+    if _NEEDS_ESCAPE.search(text_bytes(data)):
+        text = pa.array([orjson.dumps(label)[1:-1] for label in data.to_pylist()], pa.binary())
+    return pc.binary_join_element_wise(
+        pc.binary_slice(lines, 0, -2),
+        f',"{LABEL}":{{"data":"'.encode(),
+        text,
+        b'","encoding":"',
+        encodings.cast(pa.binary()),
+        b'"}}\n',
+        b"",
+    )
+
+
+# Underscore: whoever reads the merged records as a dataset passes over it.
+REPORT = "_merge_report.json"
+_MOST_WORKERS = 8
+_HOURS_LOGGED = 5
+_VARIANT = "AllTraffic"
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How captures and labels found each other.
+
+    Parameters
+    ----------
+    captures, joined
+        Records by hour, and those of them that have a label.
+    labels, orphans
+        Labels by the hour when they were collected, and those of them that have no record.
+    label_records, duplicates
+        Labels read, and how many of them a later one for the same id replaced.
+    without_id
+        Records that no label can refer to.
+    """
+
+    captures: Counter[int]
+    joined: Counter[int]
+    labels: Counter[int]
+    orphans: Counter[int]
+    label_records: int
+    duplicates: int
+    without_id: int
+
+    def report(self) -> dict[str, Any]:
+        """Return the report as JSON values."""
+        hours = sorted(self.captures.keys() | self.labels.keys())
+        return {
+            "version": 0.0,
+            "captures": self.captures.total(),
+            "captures_without_id": self.without_id,
+            "label_records": self.label_records,
+            "labels": self.labels.total(),
+            "duplicate_labels": self.duplicates,
+            "joined": self.joined.total(),
+            "orphan_labels": self.orphans.total(),
+            "coverage": _share(self.joined.total(), self.captures.total()),
+            "hours": [
+                {
+                    "hour": hour_text(hour),
+                    "captures": self.captures[hour],
+                    "labels": self.labels[hour],
+                    "joined": self.joined[hour],
+                    "orphans": self.orphans[hour],
+                    "coverage": _share(self.joined[hour], self.captures[hour]),
+                }
+                for hour in hours
+            ],
+        }
+
+
+def merge(settings: Settings) -> str:
+    """Join captures with labels and write them below the output path.
+
+    Returns
+    -------
+    The message of the job: empty, or why nothing was merged.
+
+    Raises
+    ------
+    InputError
+        When the job cannot complete.
+    """
+    started = time.monotonic()
+    source, labels_source = sources(settings)
+    storage.prepare_output(settings.output_path)
+    files = captures_to_read(source, settings.window)
+    index = index_labels(labels_source, LabelPlaces.of(settings))
+    _log.info("Read %s in %.1f s", several(index.records, "label"), time.monotonic() - started)
+    report = _merge_files(files, index, settings)
+    _log_report(report)
+    _log.info("Merged %s in %.1f s", several(report["joined"], "record"), time.monotonic() - started)
+    return _message(report, settings, labels_source)
+
+
+def sources(settings: Settings) -> tuple[str, str]:
+    """Return where captures and labels are.
+
+    Raises
+    ------
+    ConfigurationError
+        When no place for labels is set.
+    """
+    if settings.ground_truth_source is None:
+        raise ConfigurationError(
+            "ground_truth_source is not set: set it (or --ground-truth-source), for example to "
+            "/opt/ml/processing/groundtruth."
+        )
+    return settings.dataset_source, settings.ground_truth_source
+
+
+def captures_to_read(source: str, window: Window | None) -> list[SourceFile]:
+    """Return the capture files that can hold records of the window."""
+    files = storage.list_files(source)
+    return [file for file in files if folder_overlaps(file.path, window, CAPTURE_SLACK)]
+
+
+def _merge_files(files: Sequence[SourceFile], index: LabelIndex, settings: Settings) -> dict[str, Any]:
+    used = np.zeros(len(index.keys), np.bool_)
+    captures: Counter[int] = Counter()
+    joined: Counter[int] = Counter()
+    without_id = 0
+    parts: dict[Target, list[Path]] = {}
+    with staging_folder(settings.output_path) as folder:
+        for merged in _merged_in_order(files, index, used, settings.window, folder):
+            captures.update(merged.captures)
+            joined.update(merged.joined)
+            without_id += merged.without_id
+            for target, part in merged.parts.items():
+                parts.setdefault(target, []).append(part)
+        report = Coverage(
+            captures,
+            joined,
+            _by_hour(index.hours),
+            _by_hour(index.hours[~used]),
+            index.records,
+            index.duplicates,
+            without_id,
+        ).report()
+        merged_files: dict[str, Path | bytes] = {**_joined_parts(parts, settings)}
+        # Together, so that the report is that of the files beside it.
+        merged_files[REPORT] = json_layout.dumps(report)
+        storage.write_files_atomically(settings.output_path, merged_files)
+    return report
+
+
+def _merged_in_order(
+    files: Sequence[SourceFile],
+    index: LabelIndex,
+    used: npt.NDArray[np.bool_],
+    window: Window | None,
+    folder: Path,
+) -> Iterator[Merged]:
+    stop = threading.Event()
+
+    def work(numbered: tuple[int, tuple[FileRange, ...]]) -> Merged:
+        number, pieces = numbered
+        own = folder / str(number)
+        own.mkdir()
+        return merge_pieces(pieces, index, used, window, own, stop)
+
+    workers = min(available_processors(), _MOST_WORKERS)
+    with ThreadPoolExecutor(workers, thread_name_prefix="merge") as executor:
+        try:
+            yield from executor.map(work, enumerate(divide(files, may_cut=may_cut)))
+        finally:
+            # After a failure nobody wants the rest; the folder can go when all have stopped.
+            stop.set()
+            executor.shutdown(wait=True, cancel_futures=True)
+
+
+def _joined_parts(parts: dict[Target, list[Path]], settings: Settings) -> dict[str, Path]:
+    """Return one whole file by each path below the output folder."""
+    endpoint = f"{settings.sagemaker_endpoint_name or 'endpoint'}/{_VARIANT}"
+    taken: dict[str, list[Path]] = {}
+    for target, files in parts.items():
+        name = target_name(target, endpoint)
+        stem, number = name.removesuffix(".jsonl"), 1
+        while name in taken:  # files of one name from different folders
+            number += 1
+            name = f"{stem}-{number}.jsonl"
+        taken[name] = files
+    with ThreadPoolExecutor(_MOST_WORKERS, thread_name_prefix="join") as executor:
+        return dict(zip(taken, executor.map(join_parts, taken.values()), strict=True))
+
+
+def _by_hour(hours: npt.NDArray[np.int32]) -> Counter[int]:
+    values, counts = np.unique(hours, return_counts=True)
+    return Counter(dict(zip(values.tolist(), counts.tolist(), strict=True)))
+
+
+def _share(part: int, whole: int) -> float | None:
+    return part / whole if whole else None
+
+
+def _log_report(report: dict[str, Any]) -> None:
+    hours = report["hours"]
+    totals = (report["captures"], report["labels"], report["joined"], report["orphan_labels"])
+    worst = sorted(
+        (hour for hour in hours if hour["joined"] < hour["captures"]),
+        key=lambda hour: hour["joined"] - hour["captures"],
+    )[:_HOURS_LOGGED]
+    title = "Label coverage"
+    if worst and len(hours) > 1:
+        title += f", the hours with most captures without label first ({REPORT} has all {len(hours)})"
+    _log.info("%s\n%s", title, _coverage_table(worst if len(hours) > 1 else [], totals))
+    _log.debug("Label coverage by hour\n%s", _coverage_table(hours, totals))
+    if report["duplicate_labels"]:
+        replaced = several(report["duplicate_labels"], "label")
+        _log.warning("Replaced %s by later ones for the same id", replaced)
+    if report["captures_without_id"]:
+        nameless = several(report["captures_without_id"], "capture")
+        _log.warning("Found %s without an id, which no label can name", nameless)
+
+
+def _coverage_table(hours: list[dict[str, Any]], totals: tuple[int, ...]) -> str:
+    columns = ("captures", "labels", "joined", "orphans")
+    lines = [f"{'hour':<20}" + "".join(f"{column:>12}" for column in columns)]
+    lines += [f"{hour['hour']:<20}" + "".join(f"{hour[column]:>12}" for column in columns) for hour in hours]
+    return "\n".join([*lines, f"{'total':<20}" + "".join(f"{total:>12}" for total in totals)])
+
+
+def _message(report: dict[str, Any], settings: Settings, labels_source: str) -> str:
+    if report["joined"]:
+        return ""  # as the originals
+    if not report["captures"]:
+        where = f"{settings.dataset_source} holds no captures{_when(settings)}"
+        return f"Completed: nothing was merged, since {where}."
+    if not report["labels"]:
+        return f"Completed: nothing was merged, since {labels_source} holds no labels."
+    return (
+        f"Completed: nothing was merged, since no capture (of {report['captures']}) has the inferenceId "
+        f"or eventId of any label (of {report['labels']}); check that labels "
+        "name the eventId of their capture."
+    )
+
+
+def _when(settings: Settings) -> str:
+    if settings.window is None:
+        return ""
+    return f" between {settings.window.start:%Y-%m-%dT%H:%M:%SZ} and {settings.window.end:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def validate(settings: Settings) -> Iterator[str]:
+    """Yield one line per thing found in order, and write nothing.
+
+    Raises
+    ------
+    InputError
+        At the first thing that would fail the job.
+    """
+    yield "settings can be read"
+    source, labels_source = sources(settings)
+    files = captures_to_read(source, settings.window)
+    yield f"dataset_source has {storage.size_of(files)}"
+    labels = storage.list_files(labels_source, "ground_truth_source")
+    yield f"ground_truth_source has {storage.size_of(labels)}"

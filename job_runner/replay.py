@@ -1,0 +1,546 @@
+"""Checking a past window again, with another baseline or by other rules, from its statistics alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from contract import json_layout
+from contract.api import AnyAnalyzer, Baseline, DocumentSet, Violation, read_violations
+from contract.errors import ConfigurationError, DatasetError, DocumentError, InputError
+from contract.wording import several
+from file_storage import storage
+from job_runner.segment_checks import SegmentedStatistics, segmented_documents
+from reporting.history import folder
+from reporting.history.append import baseline_file, digest
+from reporting.history.record import Run
+from reporting.history.tables import window_text
+
+# Past windows that can be checked again: from a history, or from the folders that jobs wrote.
+
+
+STATISTICS = "statistics.json"
+VIOLATIONS = "constraint_violations.json"
+
+
+@dataclass(frozen=True)
+class Document:
+    """A parsed JSON document, and where it was read, for messages."""
+
+    value: dict[str, Any]
+    where: str
+
+
+@dataclass(frozen=True)
+class Material:
+    """What checking one window again takes.
+
+    Parameters
+    ----------
+    statistics
+        Of the window.
+    constraints, baseline_statistics
+        What it was compared with at the time; None where that is not known.
+    notes
+        On what of this is not surely as it was.
+    """
+
+    statistics: Document
+    constraints: Document | None = None
+    baseline_statistics: Document | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class PastWindow:
+    """One window.
+
+    Parameters
+    ----------
+    name
+        What people call it: its time, or its folder.
+    monitor
+        None where only its statistics tell.
+    rules
+        By which it was checked.
+    rows
+        None where that is not known.
+    violations
+        What was found at the time, None where that is not known.
+    checking
+        What else the check depends on (see `reporting.history.record.Run`).
+    load
+        Reads the rest; raises InputError where that is not possible.
+    """
+
+    name: str
+    monitor: str | None
+    rules: str
+    rows: int | None
+    violations: tuple[Violation, ...] | None
+    load: Callable[[], Material] = field(repr=False)
+    checking: Mapping[str, Any] = field(default_factory=dict)
+    run: Run | None = None
+
+
+def windows_of_history(history: str, runs: Iterable[Run]) -> list[PastWindow]:
+    """Return the windows of runs that checked something; of several runs of one window, the last that ended.
+
+    Parameters
+    ----------
+    history
+        Where the runs are recorded.
+    runs
+        In the order wanted.
+    """
+    latest: dict[tuple[object, ...], Run] = {}
+    for run in runs:
+        if run.has_failed or run.violations is None:
+            continue
+        key: tuple[object, ...] = (run.run,)
+        if run.window is not None:
+            about = (run.monitor, run.endpoint, run.schedule, run.window, run.dataset_source)
+            key = (*about, str(run.checking.get("segment_by")))
+        if key not in latest or latest[key].finished <= run.finished:
+            latest[key] = run
+    return [_window_of_run(history, run) for run in latest.values()]
+
+
+def _window_of_run(history: str, run: Run) -> PastWindow:
+    return PastWindow(
+        name=window_text(run),
+        monitor=run.monitor,
+        rules=run.rules,
+        rows=run.rows,
+        violations=run.violations,
+        load=lambda: _load(history, run),
+        checking=run.checking,
+        run=run,
+    )
+
+
+def _load(history: str, run: Run) -> Material:
+    statistics = None
+    if run.statistics is not None:
+        path = folder.join(history, run.statistics)
+        content = folder.read_if_there(path)
+        statistics = None if content is None else Document(json_layout.loads(content, path), path)
+    if statistics is None:
+        statistics = _from_output(run)
+    notes: list[str] = []
+    return Material(
+        statistics=statistics,
+        constraints=_baseline(history, run.compared.constraints, run.compared.constraints_path, notes),
+        baseline_statistics=_baseline(history, run.compared.statistics, run.compared.statistics_path, notes),
+        notes=tuple(notes),
+    )
+
+
+def _from_output(run: Run) -> Document:
+    """Return the statistics from where the run wrote them, if nobody has written over them."""
+    path = folder.join(run.output_path, STATISTICS)
+    why = "the history has not kept its statistics (history_statistics)"
+    try:
+        content = folder.read_if_there(path)
+    except DatasetError as error:
+        raise DatasetError(f"{why}, and {error.message}") from error
+    if content is None:
+        raise DatasetError(f"{why}, and {path} is no longer there.")
+    if digest(content) != run.statistics_digest:
+        raise DatasetError(f"{why}, and {path} is of another run by now; give each window its output_path.")
+    return Document(json_layout.loads(content, path), path)
+
+
+def _baseline(history: str, name: str | None, path: str | None, notes: list[str]) -> Document | None:
+    """Return a document of the baseline at the time: the kept copy, else what its path holds now."""
+    if name is not None:
+        kept = folder.join(history, baseline_file(name))
+        content = folder.read_if_there(kept)
+        if content is not None:
+            return Document(json_layout.loads(content, kept), kept)
+    if path is None:
+        return None
+    if not path.endswith(".json"):
+        return None  # a folder: which of its files it was is not recorded
+    content = _read_softly(path)
+    if content is None:
+        return None
+    notes.append(f"The history has not kept the baseline; {path} is taken as it is now.")
+    return Document(json_layout.loads(content, path), path)
+
+
+def _read_softly(path: str) -> bytes | None:
+    try:
+        return folder.read_if_there(path)
+    except DatasetError:
+        return None
+
+
+def folder_above(path: str) -> str:
+    """Return the folder that a file lies in."""
+    return path.rpartition("/")[0]
+
+
+def window_of_folder(path: str, known: set[str], rules: str, checking: Mapping[str, Any]) -> PastWindow:
+    """Return the window whose files lie in a folder.
+
+    Parameters
+    ----------
+    known
+        The files there are.
+    rules, checking
+        What the files do not tell.
+
+    Raises
+    ------
+    DocumentError
+        When its violations cannot be read.
+    """
+    violations = None
+    if f"{path}/{VIOLATIONS}" in known:
+        document = read_document(f"{path}/{VIOLATIONS}")
+        violations = tuple(read_violations(document.value, document.where).violations)
+    return PastWindow(
+        name=path,
+        monitor=None,
+        rules=rules,
+        rows=None,
+        violations=violations,
+        load=lambda: Material(read_document(f"{path}/{STATISTICS}")),
+        checking=checking,
+    )
+
+
+def read_document(path: str) -> Document:
+    """Read a JSON document.
+
+    Raises
+    ------
+    DocumentError
+        Naming the path and the cause.
+    """
+    return Document(json_layout.loads(storage.read_bytes(path, DocumentError), path), path)
+
+
+_UNNAMED = re.compile(r"_c\d+")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of monitor, as far as checking takes it.
+
+    Parameters
+    ----------
+    monitor
+        Its name in records, such as ``data-quality``.
+    load_documents
+        How its files are read.
+    make_checker
+        From rules, what the record says of the check, and statistics: an analyzer whose `check` needs no
+        data.
+    has_written
+        Whether it writes such a statistics document.
+    takes
+        Whether it takes such a constraints document.
+    """
+
+    monitor: str
+    load_documents: Callable[[], DocumentSet[Any, Any]]
+    make_checker: Callable[[str, Mapping[str, Any], Any], AnyAnalyzer]
+    has_written: Callable[[Mapping[str, Any]], bool]
+    takes: Callable[[Mapping[str, Any]], bool]
+
+
+@dataclass(frozen=True)
+class Edit:
+    """What is tried: each None leaves that as it was at the time."""
+
+    constraints: Document | None = None
+    baseline_statistics: Document | None = None
+    rules: str | None = None
+    attribution_drift_threshold: float | None = None
+
+    @property
+    def changes_anything(self) -> bool:
+        """Return whether anything is tried."""
+        return any(member is not None for member in vars(self).values())
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """A window with what was found before the edit and what would have been found after.
+
+    Parameters
+    ----------
+    monitor
+        Its kind.
+    recorded
+        Whether `before` is what the run reported; else it was checked again without the edit.
+    notes
+        What a reader should know of this window.
+    """
+
+    window: PastWindow
+    monitor: str
+    before: tuple[Violation, ...]
+    after: tuple[Violation, ...]
+    recorded: bool
+    notes: tuple[str, ...] = ()
+
+    @property
+    def gone(self) -> tuple[Violation, ...]:
+        """Return what would no longer be found."""
+        return _without(self.before, self.after)
+
+    @property
+    def new(self) -> tuple[Violation, ...]:
+        """Return what would be found that was not."""
+        return _without(self.after, self.before)
+
+    @property
+    def changes_verdict(self) -> bool:
+        """Return whether the window starts to alarm, or falls silent."""
+        return bool(self.before) != bool(self.after)
+
+
+def replay(window: PastWindow, edit: Edit, kinds: Mapping[str, Kind]) -> Replayed:
+    """Check a window as it was, and with an edit.
+
+    Raises
+    ------
+    InputError
+        When that is not possible; says why.
+    """
+    material = window.load()
+    kind = kind_of(window, material, kinds)
+    notes = list(material.notes)
+    after = _check(window, material, edit, kind)
+    unedited = None
+    if material.constraints is not None or material.baseline_statistics is not None:
+        unedited = after if not edit.changes_anything else _check(window, material, Edit(), kind)
+    before = window.violations if window.violations is not None else unedited
+    if before is None:
+        raise ConfigurationError(
+            f"{window.name} does not tell what was found at the time: there is no constraint_violations.json."
+        )
+    if unedited is not None and window.violations is not None and _differ(unedited, before):
+        then = f" of version {window.run.version}" if window.run else ""
+        notes.append(
+            f"Without the edit this program finds {several(len(unedited), 'violation')} where the run{then} "
+            f"reported {len(before)}, so not every difference is the edit's."
+        )
+    if edit.rules not in (None, window.rules):
+        notes.append(
+            f"The data was read by rules={window.rules}; a run by rules={edit.rules} may read types and "
+            "missing values otherwise."
+        )
+    return Replayed(window, kind.monitor, before, after, window.violations is not None, tuple(notes))
+
+
+def kind_of(window: PastWindow, material: Material, kinds: Mapping[str, Kind]) -> Kind:
+    """Return what kind of monitor wrote a window's statistics.
+
+    Raises
+    ------
+    DocumentError
+        When none did.
+    """
+    if window.monitor is not None and window.monitor in kinds:
+        return kinds[window.monitor]
+    for kind in kinds.values():
+        if kind.has_written(material.statistics.value):
+            return kind
+    raise DocumentError(
+        f"{material.statistics.where} is no statistics.json of {' or '.join(kinds)}; give the output folder "
+        "of a monitoring job."
+    )
+
+
+def _check(window: PastWindow, material: Material, edit: Edit, kind: Kind) -> tuple[Violation, ...]:
+    if window.rows == 0:
+        return ()  # a window without data is not checked
+    segmented = "segment_by" in window.checking or "segments" in material.statistics.value
+    documents = kind.load_documents()
+    if segmented:
+        documents = segmented_documents(documents)
+    statistics = documents.read_statistics(material.statistics.value, material.statistics.where)
+    constraints = edit.constraints or material.constraints
+    before = edit.baseline_statistics or material.baseline_statistics
+    if constraints is None and before is None:
+        raise ConfigurationError(
+            f"{window.name} is nothing to compare with: its files do not hold the baseline of the time; give "
+            "baseline_constraints and baseline_statistics."
+        )
+    baseline = Baseline(
+        statistics=None if before is None else documents.read_statistics(before.value, before.where),
+        constraints=None
+        if constraints is None
+        else documents.read_constraints(constraints.value, constraints.where),
+    )
+    checking = dict(window.checking)
+    if edit.attribution_drift_threshold is not None:
+        checking["attribution_drift_threshold"] = edit.attribution_drift_threshold
+    whole = statistics.whole if segmented else statistics
+    analyzer = kind.make_checker(edit.rules or window.rules, checking, whole)
+    if segmented:
+        from job_runner.segments import SegmentedAnalyzer
+
+        analyzer = SegmentedAnalyzer(analyzer, tuple(checking.get("segment_by", ())))
+    _mark_positional(statistics, checking)
+    return tuple(analyzer.check(statistics, baseline).violations.violations)
+
+
+def _mark_positional(statistics: Any, checking: Mapping[str, Any]) -> None:
+    """Say of columns that came without names that they did, which the file does not."""
+    if isinstance(statistics, SegmentedStatistics):
+        for one in (statistics.whole, *(segment.statistics for segment in statistics.segments)):
+            _mark_positional(one, checking)
+        return
+    if hasattr(statistics, "positional"):
+        names = [feature.name for feature in statistics.features]
+        unnamed = bool(names) and all(_UNNAMED.fullmatch(name) for name in names)
+        statistics.positional = bool(checking.get("positional", unnamed))
+
+
+def key_of(violation: Violation) -> tuple[object, ...]:
+    """Return what makes two violations of a window the same, whatever their words."""
+    members = {name: str(member) for name, member in violation.extra.items()}
+    return (
+        str(violation.constraint_check_type),
+        violation.feature_name,
+        violation.metric_name,
+        tuple(sorted(members.items())),
+    )
+
+
+def _without(these: tuple[Violation, ...], those: tuple[Violation, ...]) -> tuple[Violation, ...]:
+    known = {key_of(violation) for violation in those}
+    return tuple(violation for violation in these if key_of(violation) not in known)
+
+
+def _differ(these: tuple[Violation, ...], those: tuple[Violation, ...]) -> bool:
+    return bool(_without(these, those) or _without(those, these))
+
+
+# Which windows an edit is about: an edited baseline fits one monitor, and one schedule of it.
+
+
+_LISTED = 5
+
+
+def monitors_of(edit: Edit, kinds: Mapping[str, Kind]) -> tuple[str, ...]:
+    """Return the monitors that an edit fits: all of them where it has no document.
+
+    Raises
+    ------
+    ConfigurationError
+        When its documents are of no monitor, or of different ones.
+    """
+    fitting = tuple(kinds)
+    for document, role in ((edit.constraints, "constraints"), (edit.baseline_statistics, "statistics")):
+        if document is None:
+            continue
+        own = [
+            name
+            for name, kind in kinds.items()
+            if (kind.takes if role == "constraints" else kind.has_written)(document.value)
+        ]
+        if not own:
+            raise ConfigurationError(
+                f"{document.where} is a {role} file of no monitor; give the one that a baseline job wrote, "
+                "edited or not."
+            )
+        fitting = tuple(name for name in fitting if name in own)
+    if not fitting:
+        raise ConfigurationError(
+            "baseline_constraints and baseline_statistics are of different monitors; give those of one."
+        )
+    if edit.attribution_drift_threshold is not None:
+        fitting = tuple(name for name in fitting if name == "feature-attribution") or fitting
+    return fitting
+
+
+def require_one_schedule(windows: Sequence[PastWindow], edit: Edit) -> None:
+    """Refuse to try one baseline on windows of several schedules, which have one each.
+
+    Raises
+    ------
+    ConfigurationError
+        Naming them.
+    """
+    if edit.constraints is None and edit.baseline_statistics is None:
+        return
+    found = {
+        (run.monitor, run.endpoint or "-", run.schedule or "-", str(run.checking.get("segment_by", "")))
+        for window in windows
+        if (run := window.run) is not None
+    }
+    if len(found) > 1:
+        several = [f"{monitor} of endpoint {of} schedule {by}" for monitor, of, by, _ in sorted(found)]
+        more = ", ..." if len(several) > _LISTED else ""
+        raise ConfigurationError(
+            f"The runs asked for are of several jobs ({', '.join(several[:_LISTED])}{more}), but the "
+            "baseline given is of one; name it with --monitor, --endpoint or --schedule."
+        )
+
+
+def windows_of_folders(
+    folders: Sequence[str],
+    rules: str,
+    checking: Mapping[str, Any],
+    monitors: Collection[str],
+    kinds: Mapping[str, Kind],
+) -> list[PastWindow]:
+    """Return the windows whose files lie in folders, or anywhere below them.
+
+    Parameters
+    ----------
+    folders
+        Output folders of jobs; or folders above, of which every one with both statistics and violations is
+        taken. Local or on S3.
+    rules
+        By which they were checked, which the files do not tell.
+    checking
+        What else they do not tell.
+    monitors
+        Windows of others are left out.
+
+    Raises
+    ------
+    DatasetError
+        When a folder is not there, or holds no statistics.
+    """
+    windows = []
+    for given in folders:
+        paths = [file.path for file in storage.list_files(given, "folder")]
+        known = set(paths)
+        own = folder.join(given, STATISTICS)
+        if own in known:
+            found = [own]
+        else:
+            found = [
+                path
+                for path in paths
+                if path.endswith(f"/{STATISTICS}") and f"{folder_above(path)}/{VIOLATIONS}" in known
+            ]
+        if not found:
+            raise DatasetError(
+                f"{given} holds no {STATISTICS} with a {VIOLATIONS} beside it; give the output_path of "
+                "monitoring jobs."
+            )
+        for path in found:
+            window = window_of_folder(folder_above(path), known, rules, checking)
+            monitor = _monitor_of(window, kinds)
+            if monitor is None or monitor in monitors:
+                windows.append(replace(window, monitor=monitor))
+    return windows
+
+
+def _monitor_of(window: PastWindow, kinds: Mapping[str, Kind]) -> str | None:
+    """Return the monitor that wrote a window, None where replaying it will say why nobody can tell."""
+    try:
+        return kind_of(window, window.load(), kinds).monitor
+    except InputError:
+        return None

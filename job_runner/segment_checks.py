@@ -1,0 +1,371 @@
+"""Decisions per segment, all of a job's checks together within one budget of false alarms."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from contract.api import (
+    AnyAnalyzer,
+    Baseline,
+    Comparison,
+    Decision,
+    DocumentSet,
+    Finding,
+    State,
+    Violation,
+    Violations,
+)
+from contract.errors import DocumentError
+from contract.schema import Fields
+from contract.wording import several
+
+# Segments in ``statistics.json``: the member ``segments``, beside any monitor's statistics.
+#
+# Each entry is a statistics document of its own with two more members: ``segment``, an object of column and
+# value (null where it is missing), and ``item_count``.
+
+
+_SEGMENTS = "segments"
+_LEFT_OUT = "segments_left_out"
+
+
+@dataclass
+class Segment[Statistics]:
+    """Statistics of the rows that have these values; None for a missing value."""
+
+    values: dict[str, str | None]
+    item_count: int
+    statistics: Statistics
+
+    def key(self, columns: Sequence[str]) -> tuple[str | None, ...]:
+        """Return the values in the order of `columns`; in their own order where the names are others.
+
+        A column may have a name in one dataset and a position in another.
+        """
+        if set(columns) == set(self.values):
+            return tuple(self.values[column] for column in columns)
+        return tuple(self.values.values())
+
+    @property
+    def text(self) -> str:
+        """Return the segment as people read it."""
+        return ", ".join(
+            f"{column} missing" if value is None else f"{column}={value}"
+            for column, value in self.values.items()
+        )
+
+
+@dataclass
+class SegmentedStatistics[Statistics]:
+    """Statistics of all rows, of the largest segments, and the rows in neither of those."""
+
+    whole: Statistics
+    segments: list[Segment[Statistics]] = field(default_factory=list)
+    rows_left_out: int = 0
+
+
+def segmented_documents(documents: DocumentSet[Any, Any]) -> DocumentSet[SegmentedStatistics[Any], Any]:
+    """Return how a monitor's documents are read and written when there are segments.
+
+    Parameters
+    ----------
+    documents
+        The monitor's own. Constraints stay as they are: those of a segment follow from its statistics.
+    """
+
+    def read(value: dict[str, Any], where: str) -> SegmentedStatistics[Any]:
+        whole = {key: member for key, member in value.items() if key not in (_SEGMENTS, _LEFT_OUT)}
+        members = Fields(value, where).children(_SEGMENTS, [])
+        segments = [_read_segment(member, documents) for member in members]
+        return SegmentedStatistics(documents.read_statistics(whole, where), segments)
+
+    def write(statistics: SegmentedStatistics[Any], with_extensions: bool) -> dict[str, Any]:
+        written = documents.write_statistics(statistics.whole, with_extensions)
+        written[_SEGMENTS] = [
+            {
+                "segment": segment.values,
+                "item_count": segment.item_count,
+                **documents.write_statistics(segment.statistics, with_extensions),
+            }
+            for segment in statistics.segments
+        ]
+        if statistics.rows_left_out:
+            written[_LEFT_OUT] = {"item_count": statistics.rows_left_out}
+        return written
+
+    def column_names(baseline: Baseline[SegmentedStatistics[Any], Any]) -> tuple[str, ...] | None:
+        statistics = baseline.statistics
+        return documents.column_names(
+            baseline if statistics is None else replace(baseline, statistics=statistics.whole)
+        )
+
+    return DocumentSet(
+        read_statistics=read,
+        write_statistics=write,
+        read_constraints=documents.read_constraints,
+        write_constraints=documents.write_constraints,
+        column_names=column_names,
+        further_files=lambda statistics, constraints: documents.further_files(statistics.whole, constraints),
+        occasional_files=documents.occasional_files,
+        constraints_names=documents.constraints_names,
+    )
+
+
+def _read_segment(fields: Fields, documents: DocumentSet[Any, Any]) -> Segment[Any]:
+    values = fields.get("segment", dict)
+    if not all(value is None or isinstance(value, str) for value in values.values()):
+        raise DocumentError(f"{fields.where}.segment must hold texts, or null for missing values.")
+    count = fields.get("item_count", int)
+    own = {key: member for key, member in fields.value.items() if key not in ("segment", "item_count")}
+    return Segment(values, count, documents.read_statistics(own, fields.where))
+
+
+# Half of the false alarms a job may raise are the whole's, as the whole is what a job is about.
+WHOLE_SHARE = 0.5
+# Below this, on either side, a segment's checks could find nothing but a collapse.
+FEWEST_ROWS = 30
+SEGMENT_CHECK = "segment_check"
+_MOST_LISTED = 8
+_NUMBER = re.compile(r"\d[\d.,]*")
+_NO_BASELINE = (
+    "The baseline has no segments, so they were measured and not checked; run the baseline job with the same "
+    "segment_by, and give its statistics.json as baseline_statistics."
+)
+
+
+@dataclass(frozen=True)
+class _Checked:
+    """A segment and what its check concluded."""
+
+    segment: Segment[Any]
+    decision: Decision
+
+    @property
+    def severity(self) -> tuple[bool, float, int, float]:
+        """Return a value that is larger the worse the segment is.
+
+        Any violation, then the largest move that is one, then how many there are, then the largest move.
+        """
+        count = len(self.decision.violations.violations)
+        moves = [
+            (finding.distance, finding.violated)
+            for finding in self.decision.findings
+            if finding.distance is not None
+        ]
+        significant = max((distance for distance, violated in moves if violated), default=0.0)
+        return count > 0, significant, count, max((distance for distance, _ in moves), default=0.0)
+
+
+def named_alike(segments: Sequence[Segment[Any]], expected: Sequence[Segment[Any]]) -> list[Segment[Any]]:
+    """Return the segments with positions replaced by the names that the baseline's segments have for them."""
+    if not segments or not expected:
+        return list(segments)
+    columns, names = list(segments[0].values), list(expected[0].values)
+    titles = [name if column.isdecimal() else column for column, name in zip(columns, names, strict=False)]
+    known = {segment.key(names) for segment in expected}
+    if len(names) != len(columns) or len(set(titles)) != len(titles):
+        return list(segments)
+    if not any(tuple(segment.values.values()) in known for segment in segments):
+        return list(segments)
+    return [
+        replace(segment, values=dict(zip(titles, segment.values.values(), strict=True)))
+        for segment in segments
+    ]
+
+
+def check_segments(
+    analyzer: AnyAnalyzer,
+    statistics: SegmentedStatistics[Any],
+    expected: Sequence[Segment[Any]],
+    baseline: Baseline[Any, Any],
+) -> Decision:
+    """Compare the whole with its baseline and each segment with the same segment of the baseline.
+
+    A segment's constraints are those its baseline statistics suggest, with what an expert changed in the
+    constraints of the whole.
+
+    Parameters
+    ----------
+    analyzer
+        Of the whole and of a segment alike.
+    statistics
+        The window's.
+    expected
+        The baseline's segments.
+    baseline
+        Of the whole.
+
+    Returns
+    -------
+    Decision
+        Violations of the whole first, then those of the segments, the worst segment first. Findings stay
+        the whole's, with one per segment behind them.
+    """
+    pairs = _pair(statistics.segments, expected)
+    comparable = [
+        (segment, before) for segment, before in pairs if before and _rows(segment, before) >= FEWEST_ROWS
+    ]
+    whole = (_spending(analyzer, WHOLE_SHARE) if comparable else analyzer).check(statistics.whole, baseline)
+    inner = _spending(analyzer, (1.0 - WHOLE_SHARE) / max(1, len(comparable)))
+    checked = [
+        _Checked(segment, inner.check(segment.statistics, _baseline_of(inner, before, baseline)))
+        for segment, before in comparable
+    ]
+    checked.sort(key=lambda one: one.severity, reverse=True)
+    said = {violation.description for violation in whole.violations.violations}
+    violations = [violation for one in checked for violation in _violations(one, said)]
+    return Decision(
+        Violations([*whole.violations.violations, *violations], whole.violations.extra),
+        (*whole.findings, *(_finding(one) for one in checked)),
+        (*whole.notes, *_notes(statistics, expected, pairs, checked)),
+        (*whole.comparisons, *_comparisons(statistics, expected, pairs, checked)),
+        whole.reason,
+    )
+
+
+def _comparisons(
+    statistics: SegmentedStatistics[Any],
+    expected: Sequence[Segment[Any]],
+    pairs: list[tuple[Segment[Any], Segment[Any] | None]],
+    checked: list[_Checked],
+) -> list[Comparison]:
+    """Return the segments' comparisons; a segment of which nothing could be compared is one itself.
+
+    One that is gone is lost, unless this window has so many segments that it may be among those left out.
+    """
+    comparisons = [
+        replace(comparison, segment=one.segment.values)
+        for one in checked
+        for comparison in one.decision.comparisons
+    ]
+
+    def undecided(segment: Segment[Any], reason: str, lost: bool = False) -> None:
+        comparisons.append(
+            Comparison(
+                f"segment {segment.text}",
+                SEGMENT_CHECK,
+                State.UNDECIDED,
+                reason=reason,
+                lost=lost,
+                segment=segment.values,
+            )
+        )
+
+    for segment, before in pairs:
+        if before and _rows(segment, before) < FEWEST_ROWS:
+            undecided(segment, f"segments have fewer than {FEWEST_ROWS} rows")
+    matched = {id(before) for _, before in pairs}
+    for before in expected:
+        if id(before) not in matched:
+            lost = before.item_count >= FEWEST_ROWS and not statistics.rows_left_out
+            undecided(before, f"the window has no rows of the segment {before.text}", lost)
+    return comparisons
+
+
+def _pair(
+    segments: Sequence[Segment[Any]], expected: Sequence[Segment[Any]]
+) -> list[tuple[Segment[Any], Segment[Any] | None]]:
+    """Return each segment with that of the baseline."""
+    columns = list(segments[0].values) if segments else []
+    known = {segment.key(columns): segment for segment in expected}
+    return [(segment, known.get(segment.key(columns))) for segment in segments]
+
+
+def _rows(segment: Segment[Any], before: Segment[Any]) -> int:
+    return min(segment.item_count, before.item_count)
+
+
+def _spending(analyzer: AnyAnalyzer, share: float) -> AnyAnalyzer:
+    with_error_share = getattr(analyzer, "with_error_share", None)
+    return with_error_share(share) if with_error_share else analyzer
+
+
+def _baseline_of(
+    analyzer: AnyAnalyzer, before: Segment[Any], baseline: Baseline[Any, Any]
+) -> Baseline[Any, Any]:
+    return Baseline(before.statistics, analyzer.suggest(before.statistics, baseline))
+
+
+def _violations(one: _Checked, said: set[str]) -> list[Violation]:
+    """Return a segment's violations, without those that the whole has in the same words: a missing column."""
+    return [
+        replace(
+            violation,
+            description=f"In the segment {one.segment.text}: {violation.description}",
+            extra={**violation.extra, "segment": one.segment.values},
+        )
+        for violation in one.decision.violations.violations
+        if violation.description not in said
+    ]
+
+
+def _finding(one: _Checked) -> Finding:
+    count = len(one.decision.violations.violations)
+    text = f"{several(count, 'violation')} in {several(one.segment.item_count, 'row')}"
+    return Finding(f"segment {one.segment.text}", text, violated=count > 0)
+
+
+def _notes(
+    statistics: SegmentedStatistics[Any],
+    expected: Sequence[Segment[Any]],
+    pairs: list[tuple[Segment[Any], Segment[Any] | None]],
+    checked: list[_Checked],
+) -> list[str]:
+    if pairs and not expected:
+        return [_NO_BASELINE]
+    if pairs and not any(before for _, before in pairs):
+        note = (
+            f"No segment is in the baseline, whose segments are by {', '.join(expected[0].values)}, so they "
+            "were measured and not checked."
+        )
+        return [note]
+    notes = []
+    worst = [one for one in checked if one.decision.violations.violations]
+    if worst:
+        counts = [f"{one.segment.text} ({len(one.decision.violations.violations)})" for one in worst]
+        notes.append(f"Worst segments, with the number of their violations: {_listing(counts)}.")
+    new = [segment.text for segment, before in pairs if before is None]
+    if new:
+        notes.append(f"Segments the baseline does not have, measured and not checked: {_listing(new)}.")
+    matched = {id(before) for _, before in pairs}
+    gone = [segment.text for segment in expected if id(segment) not in matched]
+    if gone:
+        notes.append(f"Segments of the baseline that are not among this window's: {_listing(gone)}.")
+    small = [
+        f"{segment.text} ({several(_rows(segment, before), 'row')})"
+        for segment, before in pairs
+        if before and _rows(segment, before) < FEWEST_ROWS
+    ]
+    if small:
+        notes.append(f"Segments too small to decide (fewer than {FEWEST_ROWS} rows): {_listing(small)}.")
+    notes += _notes_of_segments(checked)
+    if statistics.rows_left_out:
+        notes.append(
+            f"{several(statistics.rows_left_out, 'row')} of segments beyond the {len(pairs)} largest, "
+            "counted in the whole only."
+        )
+    return notes
+
+
+def _notes_of_segments(checked: list[_Checked]) -> list[str]:
+    """Return the segments' own notes, those that differ in their numbers only told once."""
+    alike: dict[str, list[tuple[_Checked, str]]] = {}
+    for one in checked:
+        for note in one.decision.notes:
+            alike.setdefault(_NUMBER.sub("#", note), []).append((one, note))
+    notes = []
+    for group in alike.values():
+        first, note = group[0]
+        where = f"the segment {first.segment.text}"
+        if len(group) > 1:
+            where = f"{len(group)} segments, such as {first.segment.text}"
+        notes.append(f"In {where}: {note}")
+    return notes[:_MOST_LISTED]
+
+
+def _listing(texts: list[str]) -> str:
+    shown = ", ".join(texts[:_MOST_LISTED])
+    return f"{shown} and {len(texts) - _MOST_LISTED} more" if len(texts) > _MOST_LISTED else shown

@@ -1,0 +1,517 @@
+"""Segments: the same analysis again for each value of chosen columns, around any analyzer.
+
+A segment is one combination of values of the columns. The largest are kept, each complete: a segment that
+was once given up never comes back with half of its rows. Up to `2 * most` segments all of this is exact;
+beyond that, the ones kept are those that were among the largest all the way through the data.
+"""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+import logging
+import math
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from contract.api import AnyAnalyzer, Baseline, Decision, Metric, Pass, begin_passes, with_estimates
+from contract.errors import DatasetError
+from job_runner.segment_checks import Segment, SegmentedStatistics, check_segments, named_alike
+
+# Dividing rows by the values of some columns: codes, one stable sort, one gather per batch, then slices.
+
+
+# The values of the columns as text, None for missing ones.
+Key = tuple[str | None, ...]
+
+# Combinations are found in a table up to this size, by sorting above it.
+_LARGEST_TABLE = 1 << 17
+
+
+@dataclass(frozen=True)
+class SortedRows:
+    """Rows of one batch, those of a segment next to each other, in their order.
+
+    Attributes
+    ----------
+    batch
+        The rows.
+    places
+        Where each segment's rows begin, and how many they are.
+    """
+
+    batch: pa.RecordBatch
+    places: dict[Key, tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class DividedRows:
+    """Rows of successive batches by segment.
+
+    Attributes
+    ----------
+    pieces
+        The batches, sorted.
+    counts
+        Rows of each segment.
+    """
+
+    pieces: Sequence[SortedRows]
+    counts: dict[Key, int]
+
+    def select(self, keys: Sequence[Key]) -> Iterator[tuple[Key, pa.RecordBatch]]:
+        """Yield the rows of each of these segments, in their order."""
+        if not keys:
+            return
+        pieces = [piece for piece in self.pieces if piece.places]
+        table = pa.Table.from_batches([piece.batch for piece in pieces]).unify_dictionaries()
+        batches = table.to_batches()
+        for key in keys:
+            parts = [
+                batch.slice(*piece.places[key])
+                for piece, batch in zip(pieces, batches, strict=True)
+                if key in piece.places
+            ]
+            yield key, _compact(pa.concat_batches(parts) if len(parts) > 1 else parts[0])
+
+
+def sort_rows(
+    batch: pa.RecordBatch, positions: Sequence[int | None], without: Container[Key] = ()
+) -> SortedRows:
+    """Find the segment of every row, and sort the rows by it.
+
+    A batch at a time: what is sorted and gathered fits the processor's caches, and several batches together
+    do not.
+
+    Parameters
+    ----------
+    batch
+        The rows.
+    positions
+        Of the columns whose values make the segments; None for a column that is absent, where every row
+        counts as missing.
+    without
+        Segments whose rows are not wanted.
+    """
+    keys: list[Key] = [()]
+    codes = pa.nulls(batch.num_rows, pa.uint8()).fill_null(0)
+    for position in positions:
+        values, column_codes = _encode(None if position is None else batch.column(position), batch.num_rows)
+        keys, codes = _combine(keys, codes, values, column_codes)
+    wanted = [place for place, key in enumerate(keys) if key not in without]
+    if len(wanted) < len(keys):
+        ranks = np.full(len(keys), len(wanted))
+        ranks[wanted] = np.arange(len(wanted))
+        codes = _code_table(ranks, len(keys)).take(codes)
+    counts = np.bincount(codes.to_numpy(), minlength=len(keys))[: len(wanted)].tolist()
+    starts = itertools.accumulate(counts, initial=0)
+    places = {
+        keys[place]: (start, count)
+        for place, start, count in zip(wanted, starts, counts, strict=False)
+        if count
+    }
+    # Stable, and in time proportional to the rows as long as the codes are small numbers.
+    order = pc.array_sort_indices(codes)[: sum(counts)]
+    return SortedRows(pc.take(batch, order, boundscheck=False), places)
+
+
+def divide_rows(batches: Sequence[pa.RecordBatch], positions: Sequence[int | None]) -> DividedRows:
+    """Find the segment of every row of at least one batch, all of the same schema; see `sort_rows`."""
+    return divided([sort_rows(batch, positions) for batch in batches])
+
+
+def divided(pieces: Sequence[SortedRows]) -> DividedRows:
+    """Return sorted batches, all of the same schema, as one."""
+    counts: dict[Key, int] = {}
+    for piece in pieces:
+        for key, (_, count) in piece.places.items():
+            counts[key] = counts.get(key, 0) + count
+    return DividedRows(pieces, counts)
+
+
+def positions_of(names: Sequence[str], columns: Sequence[str]) -> list[int | None]:
+    """Return where the columns are; a name that exists wins over a zero-based position."""
+    places = {name: place for place, name in enumerate(names)}
+    return [
+        places[column]
+        if column in places
+        else int(column)
+        if column.isdecimal() and int(column) < len(names)
+        else None
+        for column in columns
+    ]
+
+
+def _encode(array: pa.Array | None, rows: int) -> tuple[list[str | None], pa.Array]:
+    """Return distinct values as text, and the index of each row's value among them.
+
+    The codes are as narrow as can be, and Arrow's: fresh memory for each batch costs more than the work.
+    """
+    if array is None or pa.types.is_null(array.type):
+        array = pa.nulls(rows, pa.string())
+    encoded = _compacted(array) if pa.types.is_dictionary(array.type) else array
+    if not pa.types.is_dictionary(encoded.type):
+        encoded = encoded.dictionary_encode()
+    texts = [_text(value) for value in encoded.dictionary.to_pylist()]
+    # Different values may read the same (1 and 1.0), and a dictionary may hold what no row uses.
+    places = {text: place for place, text in enumerate(dict.fromkeys([*texts, None]))}
+    table = _code_table([places[text] for text in texts], len(places))
+    return list(places), table.take(encoded.indices).fill_null(places[None])
+
+
+def _code_table(codes: npt.ArrayLike, limit: int) -> pa.Array:
+    return pa.array(np.asarray(codes, np.min_scalar_type(limit)))
+
+
+def _text(value: Any) -> str | None:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        if math.isnan(value):
+            return None
+        return str(int(value)) if value.is_integer() else repr(value)
+    return None if value is None else str(value)
+
+
+def _combine(
+    keys: list[Key], codes: pa.Array, values: list[str | None], column_codes: pa.Array
+) -> tuple[list[Key], pa.Array]:
+    """Return combinations, all that occur among them, and the index of each row's."""
+    if len(keys) == 1:
+        return [(*keys[0], value) for value in values], column_codes
+    combined = codes.to_numpy().astype(np.int64) * len(values) + column_codes.to_numpy()
+    size = len(keys) * len(values)
+    if size <= _LARGEST_TABLE:
+        found = np.flatnonzero(np.bincount(combined, minlength=size))
+        table = np.zeros(size, np.int64)
+        table[found] = np.arange(found.size)
+        combined = table[combined]
+    else:
+        found, combined = np.unique(combined, return_inverse=True)
+    keys = [(*keys[code // len(values)], values[code % len(values)]) for code in found.tolist()]
+    return keys, _code_table(combined, len(keys))
+
+
+def _compact(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Return the batch without dictionaries larger than itself: each segment would walk all of them."""
+    arrays = [_compacted(array) for array in batch.columns]
+    fields = [pa.field(name, array.type) for name, array in zip(batch.schema.names, arrays, strict=True)]
+    return pa.RecordBatch.from_arrays(arrays, schema=pa.schema(fields, metadata=batch.schema.metadata))
+
+
+def _compacted(array: pa.Array) -> pa.Array:
+    if pa.types.is_dictionary(array.type) and len(array.dictionary) > len(array):
+        return array.dictionary_decode()
+    return array
+
+
+MOST_SEGMENTS = 50
+_MOST_REMEMBERED = 100_000
+# How much is summarized together.
+_ROWS_TOGETHER = 1 << 20
+_BYTES_TOGETHER = 128 << 20
+_NAMES_SHOWN = 20
+# What readers call a column without a name, before its position.
+_UNNAMED = "_c"
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class SegmentSummary:
+    """One segment's rows and the inner analyzer's summary of them, while they are read the pass over them."""
+
+    rows: int
+    summary: Any
+
+
+@dataclass
+class SegmentedSummary:
+    """The summary of the whole and those of the segments; picklable, of bounded size.
+
+    Attributes
+    ----------
+    whole
+        Summary of all rows, as without segments.
+    segments
+        By the values of the columns.
+    given_up
+        Segments seen that are too small to be kept.
+    found
+        Which of the columns were in the data.
+    names
+        The data's columns, for messages.
+    titles
+        What the data calls a column that was given by its position.
+    """
+
+    whole: Any
+    segments: dict[Key, SegmentSummary] = field(default_factory=dict)
+    given_up: set[Key] = field(default_factory=set)
+    found: set[str] = field(default_factory=set)
+    names: tuple[str, ...] = ()
+    titles: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class _Waiting:
+    """Sorted batches that are summarized together: what many segments have of one batch is tiny.
+
+    Attributes
+    ----------
+    first
+        Schema of the batches.
+    rows, size
+        Rows and bytes of the batches as they came.
+    keys
+        Of their segments.
+    """
+
+    sorted: list[SortedRows] = field(default_factory=list)
+    first: pa.Schema | None = None
+    rows: int = 0
+    size: int = 0
+    keys: set[Key] = field(default_factory=set)
+
+    def takes(self, batch: pa.RecordBatch) -> bool:
+        """Return whether another batch may join, alike and in bounded memory."""
+        return self.first is None or (
+            batch.schema.equals(self.first, check_metadata=True)
+            and self.rows + batch.num_rows <= _ROWS_TOGETHER
+            and self.size + batch.nbytes <= _BYTES_TOGETHER
+        )
+
+    def add(self, batch: pa.RecordBatch, sorted_rows: SortedRows) -> None:
+        """Let a batch wait, whose rows were sorted."""
+        self.first = self.first or batch.schema
+        self.sorted.append(sorted_rows)
+        self.rows += batch.num_rows
+        self.size += batch.nbytes
+        self.keys.update(sorted_rows.places)
+
+
+@dataclass(frozen=True)
+class SegmentedAnalyzer:
+    """An analyzer that repeats another one's work per segment.
+
+    Parameters
+    ----------
+    inner
+        The analysis. Its ``with_error_share(share)``, if it has one, returns a copy that spends that share
+        of the false alarms a job may raise.
+    columns
+        Names, or zero-based positions as text.
+    most
+        How many segments to report, the largest ones.
+    warned_of
+        Columns that the log has already said to be absent somewhere.
+    """
+
+    inner: AnyAnalyzer
+    columns: tuple[str, ...]
+    most: int = MOST_SEGMENTS
+    warned_of: set[str] = field(default_factory=set, compare=False, repr=False)
+
+    def empty(self) -> SegmentedSummary:
+        """Return the identity of `merge`."""
+        return SegmentedSummary(self.inner.empty())
+
+    def summarize(self, batches: Iterable[pa.RecordBatch]) -> SegmentedSummary:
+        """Summarize the record batches of one split, whole and by segment.
+
+        Raises
+        ------
+        DatasetError
+            When the columns have far too many values to be segments.
+        """
+        summary = self.empty()
+        summary.whole = self.inner.summarize(self._divide(batches, summary))
+        return summary
+
+    def merge(self, left: SegmentedSummary, right: SegmentedSummary) -> SegmentedSummary:
+        """Combine two summaries."""
+        left.whole = self.inner.merge(left.whole, right.whole)
+        left.found |= right.found
+        left.names = left.names or right.names
+        left.titles = {**right.titles, **left.titles}
+        left.given_up |= right.given_up
+        for key, segment in right.segments.items():
+            self._add(left, key, segment)
+        for key in left.given_up & left.segments.keys():
+            del left.segments[key]
+        self._keep_largest(left)
+        return left
+
+    def row_count(self, summary: SegmentedSummary) -> int:
+        """Return how many rows were summarized."""
+        return self.inner.row_count(summary.whole)
+
+    def describe(self, summary: SegmentedSummary) -> SegmentedStatistics[Any]:
+        """Describe the whole and the segments, the largest first.
+
+        Raises
+        ------
+        DatasetError
+            When a column is nowhere in the data.
+        """
+        if self.row_count(summary):
+            self._require_columns(summary)
+        largest = sorted(summary.segments.items(), key=lambda item: (-item[1].rows, _sorted_key(item[0])))
+        titles = self._titles(summary)
+        segments = [
+            Segment(dict(zip(titles, key, strict=True)), segment.rows, self.inner.describe(segment.summary))
+            for key, segment in largest[: self.most]
+        ]
+        left_out = self.row_count(summary) - sum(segment.item_count for segment in segments)
+        return SegmentedStatistics(self.inner.describe(summary.whole), segments, left_out)
+
+    def estimate(
+        self, statistics: SegmentedStatistics[Any], baseline: Baseline[SegmentedStatistics[Any], Any]
+    ) -> SegmentedStatistics[Any]:
+        """Add what the inner analyzer can estimate from the whole baseline, to the whole and its segments.
+
+        Columns that the data has no names for take those of the baseline's segments.
+        """
+        before = whole_baseline(baseline) or Baseline()
+        segments = [
+            replace(segment, statistics=with_estimates(self.inner, segment.statistics, before))
+            for segment in named_alike(
+                statistics.segments, baseline.statistics.segments if baseline.statistics else []
+            )
+        ]
+        return replace(
+            statistics, whole=with_estimates(self.inner, statistics.whole, before), segments=segments
+        )
+
+    def suggest(
+        self, statistics: SegmentedStatistics[Any], baseline: Baseline[SegmentedStatistics[Any], Any] | None
+    ) -> Any:
+        """Suggest constraints of the whole; those of a segment follow from the baseline's statistics."""
+        return self.inner.suggest(statistics.whole, whole_baseline(baseline))
+
+    def check(
+        self, statistics: SegmentedStatistics[Any], baseline: Baseline[SegmentedStatistics[Any], Any]
+    ) -> Decision:
+        """Compare the whole and every segment with the baseline's."""
+        expected = baseline.statistics.segments if baseline.statistics else []
+        return check_segments(self.inner, statistics, expected, whole_baseline(baseline) or Baseline())
+
+    def metrics(
+        self,
+        statistics: SegmentedStatistics[Any],
+        baseline: Baseline[SegmentedStatistics[Any], Any] | None,
+        decision: Decision | None,
+    ) -> list[Metric]:
+        """Return the values of the whole: metrics are published without a dimension for segments."""
+        return self.inner.metrics(statistics.whole, whole_baseline(baseline), decision)
+
+    def _divide(
+        self, batches: Iterable[pa.RecordBatch], summary: SegmentedSummary
+    ) -> Iterator[pa.RecordBatch]:
+        """Pass the batches on, and summarize their segments on the way."""
+        waiting, begin = _Waiting(), begin_passes(self.inner)
+        for batch in batches:
+            if not waiting.takes(batch):
+                self._add_waiting(summary, waiting, begin)
+                waiting = _Waiting()
+            if waiting.first is None:
+                self._note_columns(summary, batch.schema.names)
+            positions = positions_of(batch.schema.names, self.columns)
+            waiting.add(batch, sort_rows(batch, positions, without=summary.given_up))
+            # All but the largest would be given up: a column that identifies rows shows in its first batches.
+            self._require_few(len(summary.given_up) + len(waiting.keys) - 2 * self.most)
+            yield batch
+        self._add_waiting(summary, waiting, begin)
+        for segment in summary.segments.values():
+            segment.summary = segment.summary.finish()
+
+    def _note_columns(self, summary: SegmentedSummary, names: list[str]) -> None:
+        """Note which columns the next rows have, and log once which they lack: other files may have it."""
+        summary.names = summary.names or tuple(names)
+        for column, at in zip(self.columns, positions_of(names, self.columns), strict=True):
+            if at is not None:
+                summary.found.add(column)
+                if names[at] not in (column, f"{_UNNAMED}{at}"):
+                    summary.titles.setdefault(column, names[at])
+            elif names and column not in self.warned_of:
+                self.warned_of.add(column)
+                hint = self._hint(column, summary)
+                _log.warning("segment_by names %r, which rows read just now do not have; %s", column, hint)
+
+    def _add_waiting(self, summary: SegmentedSummary, waiting: _Waiting, begin: Callable[[], Pass]) -> None:
+        """Hand the rows that waited on to the passes over their segments."""
+        rows = divided(waiting.sorted)
+        counts = {key: segment.rows for key, segment in summary.segments.items()}
+        for key, count in rows.counts.items():
+            counts[key] = counts.get(key, 0) + count
+        self._give_up(summary, counts)
+        for key, batch in rows.select([key for key in rows.counts if key in counts]):
+            if key not in summary.segments:
+                summary.segments[key] = SegmentSummary(0, begin())
+            summary.segments[key].summary.add(batch)
+            summary.segments[key].rows += batch.num_rows
+
+    def _add(self, summary: SegmentedSummary, key: Key, segment: SegmentSummary) -> None:
+        known = summary.segments.get(key)
+        if known is None:
+            summary.segments[key] = segment
+        else:
+            known.summary = self.inner.merge(known.summary, segment.summary)
+            known.rows += segment.rows
+
+    def _keep_largest(self, summary: SegmentedSummary) -> None:
+        self._give_up(summary, {key: segment.rows for key, segment in summary.segments.items()})
+
+    def _give_up(self, summary: SegmentedSummary, counts: dict[Key, int]) -> None:
+        """Take all but the largest segments out of `counts` and the summary, and remember them."""
+        limit = 2 * self.most
+        if len(counts) > limit:
+            ranked = sorted(counts, key=lambda key: (-counts[key], _sorted_key(key)))
+            for key in ranked[limit:]:
+                del counts[key]
+                summary.segments.pop(key, None)
+                summary.given_up.add(key)
+        self._require_few(len(summary.given_up))
+
+    def _require_few(self, given_up: int) -> None:
+        if given_up > _MOST_REMEMBERED:
+            raise DatasetError(
+                f"segment_by {','.join(self.columns)} divides the data into more than {_MOST_REMEMBERED} "
+                "segments; choose columns with fewer values, or let a preprocessing script group them."
+            )
+
+    def _titles(self, summary: SegmentedSummary) -> tuple[str, ...]:
+        """Return the columns by name where the data has one, as they were given where two are the same."""
+        titles = tuple(summary.titles.get(column, column) for column in self.columns)
+        return titles if len(set(titles)) == len(titles) else self.columns
+
+    def _require_columns(self, summary: SegmentedSummary) -> None:
+        for column in self.columns:
+            if column in summary.found:
+                continue
+            raise DatasetError(
+                f"segment_by names {column!r}, which is not in the data; {self._hint(column, summary)}"
+            )
+
+    def _hint(self, column: str, summary: SegmentedSummary) -> str:
+        close = difflib.get_close_matches(column, summary.names, n=1, cutoff=0.6)
+        hint = f"did you mean {close[0]!r}? The columns are" if close else "the columns are"
+        more = ", ..." if len(summary.names) > _NAMES_SHOWN else ""
+        return f"{hint} {', '.join(summary.names[:_NAMES_SHOWN])}{more}."
+
+
+def whole_baseline(baseline: Baseline[SegmentedStatistics[Any], Any] | None) -> Baseline[Any, Any] | None:
+    """Return the baseline without its segments, as the inner analyzer knows it."""
+    if baseline is None or baseline.statistics is None:
+        return baseline
+    return replace(baseline, statistics=baseline.statistics.whole)
+
+
+def _sorted_key(key: Key) -> tuple[tuple[bool, str], ...]:
+    return tuple((value is None, value or "") for value in key)

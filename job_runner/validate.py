@@ -1,0 +1,454 @@
+"""The dry run: check a whole set-up, go on after what fails, and write nothing.
+
+A check that needs what another one could not give is skipped, and says so.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol, runtime_checkable
+
+import pyarrow as pa
+
+from contract.api import AnyAnalyzer, Baseline, DocumentSet, MakeAnalyzer, Monitor
+from contract.checklist import Line, attempt, obtain
+from contract.errors import DatasetError
+from contract.schema import Mistakes
+from contract.settings import Settings
+from contract.window import folder_hour, folder_overlaps
+from contract.wording import several
+from file_storage import storage
+from file_storage.scripts import Preprocessor, load_postprocessor, load_preprocessor
+from job_runner.clarify.columns import find_column
+from job_runner.connectivity import check_model, check_places, check_sinks
+from job_runner.file_kind import require_header, require_kind, share_of_numbers
+from job_runner.job import column_names, dataset_request, load_documents, make_analyzer, read_baseline
+from readers.dataset import Dataset, NotSplittable, segments_of
+from readers.labels.index import LABEL
+from readers.plan import CAPTURE_SLACK, CAPTURES, plan_dataset
+
+# Whether the columns that settings and baseline name are in the data.
+
+
+_SHOWN = 8
+# Paths, lists and names with a shared beginning are looked up by the monitor itself.
+_PLAIN_NAME = re.compile(r"[\w -]+")
+_NUMERIC = ("Integral", "Fractional")
+_MOSTLY = 0.5
+
+
+def missing_columns(settings: Settings, names: Sequence[str], kept: Sequence[str]) -> list[str]:
+    """Return a sentence for each column that settings name and the data lacks.
+
+    Parameters
+    ----------
+    names
+        Columns of the data.
+    kept
+        Those that are left when the excluded ones are left out.
+    """
+    mistakes = Mistakes("")
+    for name in settings.exclude_features:
+        find_column(name, names, "exclude_features_attribute", mistakes)
+    # Rows are divided by what is read, without what is left out.
+    for name in settings.segment_by:
+        find_column(name, kept, "segment_by", mistakes)
+    for variable in ("inference_attribute", "probability_attribute", "ground_truth_attribute"):
+        text = getattr(settings, variable)
+        if text is None or settings.problem_type is None or not _PLAIN_NAME.fullmatch(text):
+            continue
+        if not any(name.startswith(text) for name in kept):
+            find_column(text, kept, variable, mistakes)
+    return [text if text.endswith("?") else f"{text}; name one that is there." for text in mistakes.texts]
+
+
+def unlike_baseline(
+    batch: pa.RecordBatch, baseline: Baseline[Any, Any], expected: Sequence[str]
+) -> Iterator[str]:
+    """Yield a sentence for each way in which the data's columns are not those of the baseline.
+
+    Parameters
+    ----------
+    batch
+        The first rows of the data.
+    expected
+        Names of the baseline's columns.
+    """
+    names = list(batch.schema.names)
+    positional = (batch.schema.metadata or {}).get(b"positional") == b"true"
+    if positional and len(names) != len(expected):
+        yield (
+            f"the data has {several(len(names), 'column')} without names, but the baseline has "
+            f"{len(expected)}; give the window the baseline's columns, or leave further ones out with "
+            "exclude_features_attribute."
+        )
+        return
+    missing = [name for name in expected if name not in names]
+    if missing:
+        yield (
+            f"the baseline has {_listed(missing)}, which the data lacks{_instead(missing, names, expected)}; "
+            "mend the data's columns, or run the baseline job again."
+        )
+    extra = [name for name in names if name not in expected]
+    # Attributions are of features alone: label and predictions lie beside them.
+    if extra and hasattr(baseline.constraints, "features"):
+        yield (
+            f"the data has {_listed(extra)}, which the baseline lacks; leave them out with "
+            "exclude_features_attribute, or run the baseline job again."
+        )
+    for feature in getattr(baseline.constraints, "features", ()):
+        if feature.inferred_type not in _NUMERIC or feature.name not in names:
+            continue
+        column = batch.column(names.index(feature.name))
+        if column.null_count < len(column) and share_of_numbers(column) < _MOSTLY:
+            example = next((cell for cell in column.to_pylist() if cell is not None), None)
+            yield (
+                f"column {feature.name} holds values such as {str(example)[:40]!r}, but is "
+                f"{feature.inferred_type} in the baseline; check the order of the columns and what writes "
+                "them, or run the baseline job again."
+            )
+
+
+def require_like_baseline(
+    batch: pa.RecordBatch, baseline: Baseline[Any, Any], expected: Sequence[str]
+) -> Iterator[str]:
+    """Yield a line when the columns are the baseline's.
+
+    Raises
+    ------
+    DatasetError
+        With all differences.
+    """
+    found = list(unlike_baseline(batch, baseline, expected))
+    if found:
+        raise DatasetError(" ".join(text[0].upper() + text[1:] for text in found))
+    yield f"the data has the {several(len(expected), 'column')} of the baseline"
+
+
+def _instead(missing: Sequence[str], names: Sequence[str], expected: Sequence[str]) -> str:
+    free = [name for name in names if name not in expected]
+    mistakes = Mistakes("")
+    find_column(missing[0], free, "", mistakes)
+    _, found, close = "".join(mistakes.texts).partition(": did you mean ")
+    return f" (is {missing[0]} there called {close.rstrip('?')}?)" if found else ""
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - _SHOWN
+    return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+# Which share of the captured rows has a label.
+
+
+_CAPTURES = ("sagemakerCaptureJson", "sagemakerMergeJson")
+# Enough to tell a share to a per cent, read in a few seconds.
+_MOST_ROWS = 100_000
+# What captures whose columns a configuration locates call their label.
+_LOCATED = "label"
+
+
+def expects_labels(settings: Settings, request: Dataset) -> bool:
+    """Return whether the rows are captures that get their labels from elsewhere."""
+    attribute = settings.ground_truth_attribute
+    elsewhere = attribute is None or attribute.startswith(LABEL) or request.locations is not None
+    wanted = request.labels or request.ground_truth_source is not None
+    return request.format.kind in _CAPTURES and wanted and elsewhere
+
+
+def require_labels(request: Dataset) -> Iterator[str]:
+    """Yield a line with the share of rows that have a label.
+
+    Raises
+    ------
+    DatasetError
+        When no row has one, with the likely causes.
+    """
+    rows = labelled = 0
+    for split in plan_dataset(replace(request, prediction=None, segments=())).splits:
+        for batch in split.batches():
+            rows += batch.num_rows
+            labelled += _labelled(batch)
+        if rows >= _MOST_ROWS:
+            break
+    if not rows:
+        return
+    seen = f"the first {rows}" if rows >= _MOST_ROWS else str(rows)
+    if labelled:
+        yield f"{labelled / rows:.0%} of {seen} captured rows have a label ({labelled})"
+        return
+    if request.ground_truth_source is None:
+        raise DatasetError(
+            f"none of {seen} captured rows has a label, and ground_truth_source is not set; set it to the "
+            "folder with the labels, or run merge-ground-truth before and read what it writes."
+        )
+    raise DatasetError(
+        f"none of {seen} captured rows has a label in {request.ground_truth_source}; either ids differ "
+        "(eventMetadata.eventId of a label must be the inferenceId that was sent with the call, else the "
+        "capture's eventId), or labels of this window have not arrived yet (look further back with "
+        "start_time_offset and end_time_offset, such as -P1D), or they are of another endpoint."
+    )
+
+
+def _labelled(batch: pa.RecordBatch) -> int:
+    present = [
+        column.is_valid().to_numpy(zero_copy_only=False)
+        for name, column in zip(batch.schema.names, batch.columns, strict=True)
+        if name in (_LOCATED, LABEL) or name.startswith(f"{LABEL}.")
+    ]
+    if not present:
+        return 0
+    together = present[0]
+    for more in present[1:]:
+        together = together | more
+    return int(together.sum())
+
+
+_COLUMNS_SHOWN = 8
+# Splits that are looked through for a first row.
+_MOST_SPLITS = 16
+# Rows a model is asked about in a dry run.
+_ROWS_ASKED = 100
+
+
+@runtime_checkable
+class Trying(Protocol):
+    """An analyzer that uses more than the data, and has something to say of how that went."""
+
+    def tried(self, statistics: Any) -> tuple[str, ...]:
+        """Return a line for each thing that was found in order, from the statistics of a trial."""
+
+
+# Commands that can do little without labels; others may read them all the same.
+_LABELLED = ("monitor-model-quality", "monitor-bias")
+
+_AnyBaseline = Baseline[Any, Any]
+_Documents = DocumentSet[Any, Any]
+_Arranged = tuple[Dataset, MakeAnalyzer]
+_Lines = Generator[Line, None, bool]
+
+
+def validate(settings: Settings, monitor: Monitor) -> Iterator[Line]:
+    """Yield a line for each thing that is in order, each that is not, and each that cannot be checked.
+
+    Parameters
+    ----------
+    settings
+        What the job is told.
+    monitor
+        What kind of job it is.
+    """
+    yield Line("ok", "settings can be read")
+    yield from check_places(settings)
+    yield from check_sinks(settings)
+    adjusted = yield from obtain(lambda: monitor.adjusted(settings), lambda _: None)
+    settings = replace(adjusted or settings, validate_only=True)
+    files = load_documents(settings, monitor)
+    baseline = yield from _baseline(settings, files)
+    preprocessor, scripts_load = yield from _scripts(settings)
+    request = dataset_request(settings, column_names(baseline, files), preprocessor)
+    model_is_there = yield from check_model(settings)
+    arranged = None
+    if adjusted is not None and scripts_load and model_is_there:
+        arranged = yield from obtain(
+            lambda: monitor.arranged(settings, request),
+            lambda _: (
+                f"the analysis configuration at {settings.analysis_config} can be used"
+                if monitor.arrange
+                else None
+            ),
+        )
+    if arranged is None:
+        # Where the data is may be told by the configuration, else the settings say it.
+        if "dataset_source" in settings.given:
+            yield from _files(settings, request, format_known="dataset_format" in settings.given)
+        yield Line("skip", "rows, columns and model are not looked at before the above is mended")
+        return
+    if (yield from _files(settings, arranged[0], format_known=True)):
+        yield from _rows(settings, monitor.program, files, baseline, arranged)
+    else:
+        yield Line("skip", "rows, columns and model are not looked at before there are files to read")
+
+
+def _baseline(settings: Settings, files: _Documents) -> Generator[Line, None, _AnyBaseline | None]:
+    """Read both documents of the baseline, each whatever is wrong with the other."""
+    constraints = statistics = None
+    if settings.baseline_constraints:
+        alone = replace(settings, baseline_statistics=None)
+        part = yield from obtain(
+            functools.partial(read_baseline, alone, files),
+            lambda found: None if found is None else "baseline_constraints can be read",
+        )
+        constraints = part.constraints if part else None
+    if settings.baseline_statistics:
+        alone = replace(settings, baseline_constraints=None)
+        part = yield from obtain(
+            functools.partial(read_baseline, alone, files),
+            lambda found: None if found is None else "baseline_statistics can be read",
+        )
+        statistics = part.statistics if part else None
+    return Baseline(statistics, constraints) if constraints or statistics else None
+
+
+def _scripts(settings: Settings) -> Generator[Line, None, tuple[Preprocessor | None, bool]]:
+    """Load the scripts; return the preprocessor, and whether there is one where one is wanted."""
+    if script := settings.post_analytics_processor_script:
+        yield from obtain(
+            lambda: load_postprocessor(script), lambda _: "post_analytics_processor_script can be loaded"
+        )
+    if path := settings.record_preprocessor_script:
+        preprocessor = yield from obtain(
+            lambda: load_preprocessor(path),
+            lambda loaded: f"record_preprocessor_script can be loaded ({loaded.kind})",
+        )
+        return preprocessor, preprocessor is not None
+    return None, True
+
+
+def _files(settings: Settings, request: Dataset, *, format_known: bool) -> _Lines:
+    """Look for files of the window; return whether they are what the format says."""
+    source = _source(request, settings)
+    files = yield from obtain(
+        lambda: _files_in_window(request, source),
+        lambda found: f"{source} has {storage.size_of(found)}{' of the window' if request.window else ''}",
+    )
+    if not files:
+        return False
+    scripted = request.preprocessor is not None and request.preprocessor.kind == "record"
+    if scripted or not format_known:
+        return True  # a script reads what it likes
+    kinds = yield from obtain(lambda: _kinds(files, request), lambda _: None)
+    return kinds is not None
+
+
+def _kinds(files: list[storage.SourceFile], request: Dataset) -> bool:
+    for file in (files[0], files[-1]):
+        require_kind(file.path, request.format)
+    return True
+
+
+def _files_in_window(request: Dataset, source: str) -> list[storage.SourceFile]:
+    files = storage.list_files(request.source)
+    if not files:
+        raise DatasetError(f"{source} holds no files; check the path, and that what writes the data has run.")
+    slack = CAPTURE_SLACK if request.format.kind in CAPTURES else timedelta(0)
+    inside = [file for file in files if folder_overlaps(file.path, request.window, slack)]
+    if inside or request.window is None:
+        return inside
+    hours = sorted(hour for hour in (folder_hour(file.path) for file in files) if hour is not None)
+    raise DatasetError(
+        f"{source} holds {several(len(files), 'file')}, but none of the window "
+        f"{_time(request.window.start)} to {_time(request.window.end)}: "
+        f"their folders are of {_time(hours[0])} to {_time(hours[-1])} (UTC); "
+        "mend start_time and end_time, or window, and mind the time zone."
+    )
+
+
+def _time(instant: datetime) -> str:
+    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%MZ")
+
+
+def _rows(
+    settings: Settings,
+    program: str,
+    files: _Documents,
+    baseline: _AnyBaseline | None,
+    arranged: _Arranged,
+) -> Iterator[Line]:
+    """Read the first rows, and hold settings, baseline and model to them."""
+    request, make = arranged
+    source = _source(request, settings)
+    if program in _LABELLED and expects_labels(settings, request):
+        yield from attempt(lambda: require_labels(request))
+    first = yield from obtain(lambda: _first_rows(request, source), _columns_line)
+    if first is None:
+        yield Line("skip", "columns and model are not looked at before rows can be read")
+        return
+    expected = column_names(baseline, files) or ()
+    header = yield from obtain(lambda: _header(first, request, expected, source), lambda _: None)
+    if header is None:
+        yield Line("skip", "columns are not looked at before the header is mended")
+        return
+    added = {column.name for column in request.segments}
+    named = replace(settings, segment_by=tuple(name for name in settings.segment_by if name not in added))
+    missing = missing_columns(named, _all_names(settings, request, first), first.schema.names)
+    for text in missing:
+        yield Line("FAIL", text)
+    if baseline is not None and expected:
+        yield from attempt(lambda: require_like_baseline(first, baseline, expected))
+    if missing:
+        yield Line("skip", "the analysis of the first rows is not tried before these columns are there")
+    else:
+        yield from attempt(lambda: _trial(settings, request, make, first))
+
+
+def _first_rows(request: Dataset, source: str) -> pa.RecordBatch:
+    """Return the first rows of the window; a model is not asked for them."""
+    request = replace(request, prediction=None, segments=())
+    for whole_files in (False, True):
+        try:
+            for split in plan_dataset(request, whole_files=whole_files).splits[:_MOST_SPLITS]:
+                for batch in split.batches():
+                    if batch.num_rows:
+                        return batch
+            break
+        except NotSplittable:
+            continue
+    in_window = " in the window; mend start_time and end_time, or window" if request.window else ""
+    script = request.preprocessor
+    cause = "check what writes the data" if script is None else f"see whether {script.path} leaves all out"
+    raise DatasetError(f"{source} has files, but no row{in_window}; {cause}.")
+
+
+def _all_names(settings: Settings, request: Dataset, first: pa.RecordBatch) -> list[str]:
+    """Return the names of all columns, those too that the settings leave out."""
+    if not settings.exclude_features:
+        return list(first.schema.names)
+    everything = _first_rows(replace(request, exclude=()), "dataset_source")
+    return list(everything.schema.names)
+
+
+def _header(batch: pa.RecordBatch, request: Dataset, expected: tuple[str, ...], source: str) -> bool:
+    if request.preprocessor is None:
+        require_header(batch, request.format, expected, source)
+    return True
+
+
+def _trial(settings: Settings, request: Dataset, make: MakeAnalyzer, first: pa.RecordBatch) -> Iterator[str]:
+    """Analyse the first rows, and ask the model about some of them where one is asked."""
+    prediction = request.prediction
+    if prediction is not None:
+        first = first.slice(0, _ROWS_ASKED)
+        first = first.append_column(prediction.name, prediction.column(first))
+        rows = several(first.num_rows, "row")
+        yield f"the model {prediction.model.where} answers {rows} with {prediction.name}"
+    for division in request.segments:
+        first = first.append_column(division.name, segments_of(first, division))
+    analyzer: AnyAnalyzer = make_analyzer(settings, make, plan_dataset(request))
+    statistics = analyzer.describe(analyzer.summarize([first]))
+    if isinstance(analyzer, Trying):
+        yield from analyzer.tried(statistics)
+    yield "the first rows can be analysed"
+
+
+def _columns_line(first: pa.RecordBatch) -> str:
+    columns = ", ".join(
+        f"{field.name} ({_kind(field.type)})" for field in list(first.schema)[:_COLUMNS_SHOWN]
+    )
+    more = first.num_columns - _COLUMNS_SHOWN
+    rows = "the first row has" if first.num_rows == 1 else f"the first {first.num_rows} rows have"
+    return f"{rows} columns {columns}" + (f" and {more} more" if more > 0 else "")
+
+
+def _source(request: Dataset, settings: Settings) -> str:
+    if request.source == settings.dataset_source:
+        return "dataset_source"
+    return f"dataset_uri {request.source}"
+
+
+def _kind(type_: pa.DataType) -> str:
+    return "text" if pa.types.is_dictionary(type_) else str(type_).replace("string", "text")

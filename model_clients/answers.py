@@ -1,0 +1,292 @@
+"""What an endpoint answers, as scores or labels: CSV, JSON Lines or JSON.
+
+``predictor.probability`` and ``predictor.label`` say where they are: the zero-based column in CSV, a
+JMESPath expression in JSON, over each line in JSON Lines and over the whole document in JSON. Without
+`probability`, `label` locates the scores; without both, the answer itself is the scores.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import orjson
+import pyarrow as pa
+from pyarrow import csv
+
+from contract.analysis_config import PredictorConfig
+from contract.errors import ConfigurationError
+from contract.wording import several
+from model_clients.model import Scores
+
+_DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
+_PROJECTION = re.compile(r"\[\*\]|\[\]|\[\?|\.\*|\[-?\d*:")
+_MOST_MEMBERS = 8
+
+
+class AnswerError(Exception):
+    """An answer that cannot be used; the text says why, without address and rows."""
+
+
+@dataclass(frozen=True)
+class Reader:
+    """How answers are read.
+
+    Parameters
+    ----------
+    scores, labels
+        Each takes the bytes of an answer and the number of rows asked about, and gives the scores, shape
+        (rows, outputs), or the labels, one per row. They raise AnswerError. `labels` is None when there is
+        nothing to read them from.
+    """
+
+    scores: Callable[[bytes, int], Scores]
+    labels: Callable[[bytes, int], list[Any]] | None
+
+
+def answer_reader(predictor: PredictorConfig, accept_type: str) -> Reader:
+    """Return how a predictor's answers are read.
+
+    Raises
+    ------
+    ConfigurationError
+        When `label` or `probability` does not fit the type of the answers.
+    """
+    probability = predictor.probability if predictor.probability is not None else predictor.label
+    if accept_type == "text/csv":
+        find_scores = _csv_locator(probability, "probability")
+        find_labels = _csv_locator(predictor.label, "label")
+    else:
+        parse = _parse_lines if accept_type == "application/jsonlines" else _parse_document
+        find_scores = _json_locator(probability, "probability", parse)
+        find_labels = _json_locator(predictor.label, "label", parse)
+
+    def scores(body: bytes, rows: int) -> Scores:
+        return _as_scores(_require_rows(find_scores(body, rows), rows))
+
+    def labels(body: bytes, rows: int) -> list[Any]:
+        return _as_labels(_require_rows(find_labels(body, rows), rows))
+
+    return Reader(scores, labels if predictor.label is not None else None)
+
+
+def _csv_locator(column: str | int | None, member: str) -> Callable[[bytes, int], Any]:
+    if isinstance(column, str) and not column.strip().isdigit():
+        raise ConfigurationError(
+            f"predictor.{member} is {column!r}, but answers of type text/csv have no names; give the "
+            "zero-based position of the column, or another accept_type."
+        )
+    place = None if column is None else int(column)
+
+    def find(body: bytes, rows: int) -> Any:
+        columns = _read_csv(body, rows)
+        if place is None:
+            return (
+                columns[0]
+                if len(columns) == 1
+                else np.stack([_numbers(column) for column in columns], axis=1)
+            )
+        if place >= len(columns):
+            raise AnswerError(
+                f"has {several(len(columns), 'column')}, but predictor.{member} is {place}, counted from zero"
+            )
+        return columns[place]
+
+    return find
+
+
+def _read_csv(body: bytes, rows: int) -> list[Any]:
+    """Return the columns of an answer: arrays of numbers, lists of texts."""
+    if not body.strip():
+        raise AnswerError("is empty")
+    try:
+        table = csv.read_csv(
+            io.BytesIO(body + b"\n"),
+            csv.ReadOptions(autogenerate_column_names=True, use_threads=False, block_size=len(body) + 1),
+            csv.ParseOptions(newlines_in_values=True),
+        )
+    except pa.ArrowInvalid as error:
+        raise AnswerError(f"is not CSV ({error})") from error
+    if table.num_rows == 1 and rows > 1 and table.num_columns == rows:
+        # One line with a value for each record.
+        table = pa.table([pa.array([column[0].as_py() for column in table.columns])], ["f0"])
+    return [
+        column.to_numpy()
+        if pa.types.is_integer(column.type) or pa.types.is_floating(column.type)
+        else column.to_pylist()
+        for column in table.columns
+    ]
+
+
+def _json_locator(
+    expression: str | int | None, member: str, parse: Callable[[bytes], Any]
+) -> Callable[[bytes, int], Any]:
+    if isinstance(expression, int):
+        raise ConfigurationError(
+            f"predictor.{member} is {expression}, a position, but answers are JSON; give a JMESPath "
+            "expression such as 'predictions[*].score'."
+        )
+    is_lines = parse is _parse_lines
+    search = _search(expression, member, is_lines) if expression is not None else None
+    # An expression that does not go through records finds the one score, or the scores, of one record.
+    may_be_lone = not is_lines and not (expression and _PROJECTION.search(expression))
+
+    def find(body: bytes, rows: int) -> Any:
+        document = parse(body)
+        found = located(document)
+        return [found] if rows == 1 and may_be_lone and _is_lone(found) else found
+
+    def located(document: Any) -> Any:
+        if search is not None:
+            found = search(document)
+            if found is None or (is_lines and any(value is None for value in found)):
+                raise AnswerError(
+                    f"holds nothing at predictor.{member} {expression!r}; it {_describe(document, is_lines)}"
+                )
+            return found
+        values = document if isinstance(document, list) else [document]
+        if not any(isinstance(value, dict) for value in values):
+            return document
+        raise AnswerError(
+            f"{_describe(document, is_lines)}, and predictor.probability does not say which to take; give "
+            "its JMESPath"
+        )
+
+    return find
+
+
+def _search(expression: str, member: str, is_lines: bool) -> Callable[[Any], Any]:
+    walk = _walker(expression) if _DOTTED.fullmatch(expression) else _compile(expression, member)
+    return (lambda lines: [walk(line) for line in lines]) if is_lines else walk
+
+
+def _walker(expression: str) -> Callable[[Any], Any]:
+    """Return what a dotted path finds, several times faster than JMESPath does."""
+    names = expression.split(".")
+
+    def walk(value: Any) -> Any:
+        for name in names:
+            value = value.get(name) if isinstance(value, dict) else None
+        return value
+
+    return walk
+
+
+def _compile(expression: str, member: str) -> Callable[[Any], Any]:
+    import jmespath
+    from jmespath.exceptions import JMESPathError
+
+    try:
+        search: Callable[[Any], Any] = jmespath.compile(expression).search
+    except JMESPathError as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ConfigurationError(f"predictor.{member} {expression!r} is not JMESPath: {reason}.") from error
+
+    def find(document: Any) -> Any:
+        try:
+            return search(document)
+        except JMESPathError as error:
+            reason = " ".join(str(error).split())[:200]
+            raise AnswerError(f"does not suit predictor.{member} {expression!r}: {reason}") from error
+
+    return find
+
+
+def _parse_document(body: bytes) -> Any:
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise AnswerError(f"is not JSON ({error})") from error
+
+
+def _parse_lines(body: bytes) -> list[Any]:
+    lines = [line for line in body.split(b"\n") if line.strip()]
+    if not lines:
+        raise AnswerError("is empty")
+    try:
+        values: list[Any] = orjson.loads(b"[%b]" % b",".join(lines))
+    except orjson.JSONDecodeError as error:
+        raise AnswerError(f"is not JSON Lines ({error})") from error
+    return values
+
+
+def _describe(document: Any, is_lines: bool) -> str:
+    value = document[0] if is_lines and document else document
+    if isinstance(value, dict):
+        names = ", ".join(repr(name) for name in list(value)[:_MOST_MEMBERS])
+        return f"has {'the members ' + names if names else 'no members'}"
+    return f"is a {'list' if isinstance(value, list) else type(value).__name__}"
+
+
+def _require_rows(found: Any, rows: int) -> Any:
+    """Return what was found when it has one entry per row."""
+    if not isinstance(found, list | np.ndarray):
+        raise AnswerError(f"holds a single value for {several(rows, 'record')}")
+    if len(found) != rows:
+        raise AnswerError(f"holds {several(len(found), 'prediction')} for {several(rows, 'record')}")
+    return found
+
+
+def _is_lone(found: Any) -> bool:
+    return not isinstance(found, list) or (
+        len(found) > 1 and not any(isinstance(value, list) for value in found)
+    )
+
+
+def _as_scores(found: Any) -> Scores:
+    """Return scores of shape (rows, outputs); null becomes NaN."""
+    if isinstance(found, np.ndarray) and found.dtype != object:
+        scores = found.astype(np.float64, copy=False)
+    else:
+        values = [orjson.loads(value) if _is_list_text(value) else value for value in found]
+        try:
+            scores = np.array(values, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            odd = next((value for value in _leaves(values) if not _is_number(value)), None)
+            if odd is None:
+                raise AnswerError("holds lists of different lengths where scores should be") from error
+            raise AnswerError(f"holds {odd!r} where a number should be") from error
+    if scores.ndim == 1:
+        scores = scores[:, np.newaxis]
+    if scores.ndim == 3 and 1 in scores.shape[1:]:
+        scores = scores.reshape(len(scores), -1)
+    if scores.ndim != 2 or scores.shape[1] == 0:
+        raise AnswerError("holds neither a number nor a list of numbers for each record")
+    return scores
+
+
+def _is_list_text(value: Any) -> bool:
+    return isinstance(value, str) and value.startswith("[") and value.endswith("]")
+
+
+def _leaves(values: Sequence[Any]) -> list[Any]:
+    return [leaf for value in values for leaf in (_leaves(value) if isinstance(value, list) else [value])]
+
+
+def _is_number(value: Any) -> bool:
+    if value is None or isinstance(value, int | float):
+        return True
+    try:
+        float(value)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _numbers(column: Any) -> Scores:
+    return _as_scores(column)[:, 0]
+
+
+def _as_labels(found: Any) -> list[Any]:
+    values: list[Any] = found.tolist() if isinstance(found, np.ndarray) else list(found)
+    values = [value[0] if isinstance(value, list) and len(value) == 1 else value for value in values]
+    odd = next((value for value in values if isinstance(value, list | dict)), None)
+    if odd is not None:
+        raise AnswerError(f"holds {odd!r} where a label should be")
+    if any(value is None or value != value for value in values):
+        raise AnswerError("holds null where a label should be")
+    return values

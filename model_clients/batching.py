@@ -1,0 +1,395 @@
+"""Asking an endpoint about many rows: divided into requests, side by side, repeated and resized.
+
+Every request is sent until it is answered, unless what went wrong will not mend itself. A request that is
+refused for its size, or that a model cannot answer as a whole, is sent again in halves, down to single
+records; what is learned about the size holds for all later requests.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from contract.errors import ModelError
+from contract.masking import mask
+from file_storage.transport import Channel, ChannelError, Reply
+from model_clients.answers import AnswerError
+from model_clients.model import Policy
+from model_clients.rendering import Render
+
+# Identical rows are sent once: finding them without comparing every pair.
+
+
+_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
+# Rows that the processor's cache holds.
+_BLOCK_ROWS = 8_192
+# In 40,000 rows of which a hundredth are twins, so many show about six.
+_SAMPLED_ROWS_IDENTICAL_ROWS = 8_192
+_MISSING = np.uint64(0x7FF8DEADBEEF0001)
+
+
+def identical_rows(table: pa.RecordBatch) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
+    """Return which rows to keep, and for each row the position among those of its equal.
+
+    Rows are equal when all values are the same text or have the same bits (so 0.0 and -0.0 differ), or
+    both are missing.
+
+    Returns
+    -------
+    Indices of the first row of each kind, ascending, and the kinds, shape (rows,); None when all rows
+    differ, or so few are the same that a sample of `_SAMPLED_ROWS` holds no two.
+    """
+    if table.num_rows < 2 or table.num_columns == 0:
+        return None
+    if table.num_rows > 2 * _SAMPLED_ROWS_IDENTICAL_ROWS and not _any_in_sample(table):
+        return None
+    codes = [_codes(column) for column in table.columns]
+    mixed = _mixed(codes, table.num_rows)
+    ordered = np.sort(mixed)
+    if (ordered[1:] != ordered[:-1]).all():
+        return None
+    encoded = pa.array(mixed).dictionary_encode()
+    kinds = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    first = np.full(len(encoded.dictionary), table.num_rows, dtype=np.int64)
+    np.minimum.at(first, kinds, np.arange(table.num_rows))
+    same = first[kinds]
+    if any((code[same] != code).any() for code in codes):
+        return None  # two different rows with the same hash: send all
+    return first, kinds
+
+
+def _any_in_sample(table: pa.RecordBatch) -> bool:
+    """Return whether some of a sample of rows are the same: an endpoint waits while all are compared."""
+    chosen = np.sort(np.random.default_rng(0).integers(table.num_rows, size=_SAMPLED_ROWS_IDENTICAL_ROWS))
+    sample = table.take(pa.array(chosen[np.diff(chosen, prepend=-1) > 0]))
+    mixed = np.sort(_mixed([_codes(column) for column in sample.columns], sample.num_rows))
+    return bool((mixed[1:] == mixed[:-1]).any())
+
+
+def _mixed(codes: list[NDArray[np.uint64]], rows: int) -> NDArray[np.uint64]:
+    """Return one number per row, the same for the same values."""
+    mixed = np.zeros(rows, dtype=np.uint64)
+    for start in range(0, rows, _BLOCK_ROWS):
+        block = mixed[start : start + _BLOCK_ROWS]
+        for code in codes:
+            block ^= code[start : start + _BLOCK_ROWS]
+            block *= _MULTIPLIER
+            # Whole numbers differ in the upper bits of their floats only, which products do not bring down.
+            block ^= block >> np.uint64(29)
+    return mixed
+
+
+def _codes(column: pa.Array) -> NDArray[np.uint64]:
+    """Return one number per value, the same for the same values only."""
+    missing = column.is_null().to_numpy(zero_copy_only=False) if column.null_count else None
+    if pa.types.is_floating(column.type):
+        values = column.to_numpy(zero_copy_only=False).astype(np.float64).view(np.uint64)
+    elif pa.types.is_integer(column.type) and not column.null_count:
+        values = column.to_numpy().astype(np.uint64)
+    else:
+        # Text, booleans, and integers that a detour by floats could round.
+        if not pa.types.is_dictionary(column.type):
+            column = column.dictionary_encode()
+        values = column.indices.fill_null(0).to_numpy(zero_copy_only=False).astype(np.uint64)
+    return values if missing is None else np.where(missing, _MISSING, values)
+
+
+_log = logging.getLogger(__name__)
+
+Progress = Callable[[int, int], None]
+Read = Callable[[bytes, int], Any]
+
+_SIZE_WORDS = re.compile(
+    rb"too (large|big|long|many)|payload|body size|request size|batch size|content length"
+    rb"|(size|length|number|maximum)\W.{0,40}(limit|exceed|greater)|(exceed|greater).{0,40}(size|length|limit)",
+    re.IGNORECASE | re.DOTALL,
+)
+_BUSY = frozenset({408, 425, 429, 503})
+_FAILED = frozenset({500, 502, 504})
+_REFUSED = frozenset({400, 415, 422, 424})
+_SAMPLED_ROWS = 64
+_FEWEST_ROWS = 256
+_SUSPICIOUS_BYTES = 65_536
+_QUOTED = 200
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Rows `start` to `stop`, exclusive, of a batch."""
+
+    start: int
+    stop: int
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    def halves(self) -> list[Piece]:
+        """Return the two halves."""
+        middle = (self.start + self.stop) // 2
+        return [Piece(self.start, middle), Piece(middle, self.stop)]
+
+    def __str__(self) -> str:
+        return f"row {self.start}" if len(self) == 1 else f"rows {self.start} to {self.stop - 1}"
+
+
+@dataclass
+class RequestBatcher:
+    """Divides rows into requests and sends them. It remembers what sizes the endpoint refused.
+
+    Parameters
+    ----------
+    channel
+        Where to send.
+    render
+        Turns rows into the bytes of a request.
+    policy
+        How to ask.
+    progress
+        Called with the rows answered and the rows in all, after each answer.
+    """
+
+    channel: Channel
+    render: Render
+    policy: Policy
+    progress: Progress | None = None
+    _most_rows: int = field(default=1 << 62, init=False)
+    _most_bytes: int = field(default=1 << 62, init=False)
+    _pool: ThreadPoolExecutor | None = field(default=None, init=False, repr=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
+
+    def ask(self, table: pa.RecordBatch, read: Read) -> list[Any]:
+        """Return what `read` makes of the answers, one entry per request, in the order of the rows.
+
+        Parameters
+        ----------
+        table
+            The rows, at least one.
+        read
+            Takes the bytes of an answer and the number of rows asked about; raises AnswerError.
+
+        Raises
+        ------
+        ModelError
+            When a request stays unanswered, or `read` rejects its answer.
+        """
+        call = _Call(self, table, read)
+        waiting = deque(self._divide(table))
+        running: set[Future[_Outcome]] = set()
+        answers: list[tuple[int, Any]] = []
+        done = 0
+        try:
+            while waiting or running:
+                while waiting and len(running) < self.policy.concurrency:
+                    running.add(self._threads().submit(call.run, waiting.popleft()))
+                finished, running = wait(running, return_when=FIRST_COMPLETED)
+                for future in finished:
+                    outcome = future.result()
+                    # The rest of a divided request comes first, so that a lasting refusal shows soon.
+                    waiting.extendleft(reversed(outcome.rest))
+                    if outcome.answered is not None:
+                        answers.append((outcome.answered.start, outcome.value))
+                        done += len(outcome.answered)
+                        if self.progress:
+                            self.progress(done, table.num_rows)
+        except BaseException:
+            call.stopped.set()
+            for future in running:
+                future.cancel()
+            raise
+        return [value for _, value in sorted(answers, key=lambda answer: answer[0])]
+
+    def close(self) -> None:
+        """Stop the threads and close the connections."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+            self._pool = None
+        self.channel.close()
+
+    def most_rows(self) -> int:
+        """Return the most rows of a request, as far as known."""
+        return min(self._most_rows, self.policy.most_rows or 1 << 62)
+
+    def most_bytes(self) -> int:
+        """Return the most bytes of a request, as far as known."""
+        return min(self._most_bytes, self.policy.most_bytes)
+
+    def shrink(self, rows: int, size: int | None = None) -> None:
+        """Remember that a request of `rows` rows, or of `size` bytes, was too large."""
+        _log.info("%s takes no request of %d rows; making them smaller", self.channel.where, rows)
+        with self._lock:
+            if size is None:
+                self._most_rows = min(self._most_rows, max(1, -(-rows // 2)))
+            else:
+                # A little more than a half, so that halves of uneven rows pass too.
+                self._most_bytes = min(self._most_bytes, max(1, size * 6 // 10))
+
+    def _divide(self, table: pa.RecordBatch) -> list[Piece]:
+        """Divide rows evenly into requests of the usual size, or as many as can run at once."""
+        rows = table.num_rows
+        sampled = min(rows, _SAMPLED_ROWS, self.most_rows())
+        row_bytes = max(1.0, len(self.render(table.slice(0, sampled))) / sampled)
+        usual = int(min(self.policy.usual_bytes, self.most_bytes()) / row_bytes)
+        share = max(_FEWEST_ROWS, -(-rows // self.policy.concurrency))
+        most = max(1, min(usual, share, self.most_rows()))
+        count = -(-rows // most)
+        bounds = [number * rows // count for number in range(count + 1)]
+        return [Piece(start, stop) for start, stop in pairwise(bounds)]
+
+    def _threads(self) -> ThreadPoolExecutor:
+        with self._lock:
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(self.policy.concurrency, thread_name_prefix="asking")
+            return self._pool
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    answered: Piece | None
+    value: Any
+    rest: list[Piece]
+
+
+@dataclass
+class _Call:
+    """One call of `RequestBatcher.ask`: what its requests share."""
+
+    asker: RequestBatcher
+    table: pa.RecordBatch
+    read: Read
+    stopped: threading.Event = field(default_factory=threading.Event)
+    failing_since: float | None = None
+    not_before: float = 0.0
+
+    def run(self, piece: Piece) -> _Outcome:
+        """Send the rows of a piece, or as many of them as a request may hold; the rest is returned."""
+        asker = self.asker
+        if len(piece) > asker.most_rows():
+            return _Outcome(None, None, piece.halves())
+        body = asker.render(self.table.slice(piece.start, len(piece)))
+        if len(body) > asker.most_bytes() and len(piece) > 1:
+            return _Outcome(None, None, piece.halves())
+        for attempt in range(1, asker.policy.attempts + 1):
+            self._pause(max(0.0, self.not_before - time.monotonic()))
+            failure: Reply | ChannelError
+            try:
+                failure = asker.channel.send(body)
+            except ChannelError as error:
+                failure = error
+            if isinstance(failure, Reply) and 200 <= failure.status < 300:
+                self.failing_since = None
+                return _Outcome(piece, self._understand(failure.body, piece), [])
+            if self.failing_since is None:
+                self.failing_since = time.monotonic()
+            if self._divides(failure, piece, len(body), attempt):
+                return _Outcome(None, None, piece.halves())
+            self._wait_or_raise(failure, piece, attempt)
+        raise AssertionError("unreachable: the last attempt raises")  # pragma: no cover
+
+    def _understand(self, body: bytes, piece: Piece) -> Any:
+        try:
+            return self.read(body, len(piece))
+        except AnswerError as error:
+            raise ModelError(
+                f"{self.asker.channel.where} was asked about {piece} of the batch, and its answer {error}; "
+                f"it begins {quoted(body)}."
+            ) from error
+
+    def _divides(self, failure: Reply | ChannelError, piece: Piece, size: int, attempt: int) -> bool:
+        """Return whether smaller requests are worth a try, and remember the size that failed."""
+        if len(piece) == 1:
+            return False
+        if isinstance(failure, ChannelError):
+            # A server may close the connection on a body it finds too large, and a model may need too long.
+            is_slow = failure.kind == "slow" and self._failing_seconds() < self.asker.policy.patience
+            if (
+                is_slow
+                or failure.kind == "large"
+                or (failure.kind == "broken" and attempt > 1 and size > _SUSPICIOUS_BYTES)
+            ):
+                self.asker.shrink(len(piece))
+                return True
+            return False
+        if failure.status == 413 or (
+            failure.status in _REFUSED | _FAILED and _SIZE_WORDS.search(failure.body)
+        ):
+            self.asker.shrink(len(piece), size)
+            return True
+        if failure.status in _REFUSED or (failure.status in _FAILED and attempt > 1):
+            self.asker.shrink(len(piece))
+            return True
+        return False
+
+    def _wait_or_raise(self, failure: Reply | ChannelError, piece: Piece, attempt: int) -> None:
+        policy = self.asker.policy
+        is_passing = (
+            failure.kind != "large"
+            if isinstance(failure, ChannelError)
+            else failure.status in _BUSY | _FAILED
+        )
+        asked = failure.retry_after if isinstance(failure, Reply) else None
+        pause = policy.pause(attempt) if asked is None else asked
+        is_over = self._failing_seconds() + pause > policy.patience
+        if not is_passing or attempt == policy.attempts or is_over:
+            raise self._give_up(failure, piece, attempt)
+        _log.info("%s: %s; asking again in %.1f s", self.asker.channel.where, _problem(failure), pause)
+        if asked is not None:
+            # A server that says when it will be ready says so to all requests.
+            self.not_before = max(self.not_before, time.monotonic() + pause)
+        self._pause(pause)
+
+    def _failing_seconds(self) -> float:
+        since = self.failing_since  # another thread may get an answer meanwhile
+        return 0.0 if since is None else time.monotonic() - since
+
+    def _pause(self, seconds: float) -> None:
+        if self.stopped.wait(seconds) if seconds > 0 else self.stopped.is_set():
+            raise ModelError(f"{self.asker.channel.where} is not asked any further.")
+
+    def _give_up(self, failure: Reply | ChannelError, piece: Piece, attempt: int) -> ModelError:
+        tries = f" after {attempt} attempts in {self._failing_seconds():.0f} s" if attempt > 1 else ""
+        where = self.asker.channel.where
+        if isinstance(failure, ChannelError):
+            return ModelError(
+                f"{where} did not answer for {piece} of the batch{tries}: {failure}; check that the "
+                "endpoint runs, can be reached from here and is not overloaded."
+            )
+        advice = _ADVICE.get(failure.status, _ADVICE[0])
+        return ModelError(
+            f"{where} answered status {failure.status} for {piece} of the batch{tries}: "
+            f"{quoted(failure.body)}; {advice}."
+        )
+
+
+def _problem(failure: Reply | ChannelError) -> str:
+    return str(failure) if isinstance(failure, ChannelError) else f"status {failure.status}"
+
+
+_ADVICE = {
+    0: "the log of the endpoint says more; check content_type and the templates of the predictor",
+    401: "it wants other credentials",
+    403: "it wants other credentials or permissions",
+    404: "check the path of the address, or the name of the endpoint",
+    405: "check the path of the address: it takes no POST",
+    413: "even one record is too large for it",
+    429: "it is overloaded; give it more instances, or lower the concurrency",
+    503: "it is overloaded or starting; give it more instances or time",
+}
+
+
+def quoted(body: bytes) -> str:
+    """Return the beginning of an answer in quotes."""
+    # Masked before it is cut: it may repeat what was sent, and half a secret is not found.
+    text = mask(" ".join(body[:10_000].decode("utf-8", errors="replace").split()))
+    return repr(text[:_QUOTED] + ("…" if len(text) > _QUOTED else "")) if text else "with no content"

@@ -1,0 +1,540 @@
+"""Models behind an endpoint that keeps SageMaker's inference contract, or the Open Inference Protocol.
+
+SageMaker's contract is ``POST /invocations`` with CSV, JSON Lines or JSON, and ``GET /ping`` for health.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+import orjson
+import pyarrow as pa
+
+from contract.analysis_config import Locator, PredictorConfig
+from contract.errors import ConfigurationError, ModelError
+from contract.wording import several
+from file_storage.transport import (
+    USER_AGENT,
+    Channel,
+    ChannelError,
+    HttpChannel,
+    Reply,
+    bound_answers,
+    read_bounded,
+)
+from model_clients.answers import AnswerError, Reader, answer_reader
+from model_clients.batching import Progress, RequestBatcher, identical_rows, quoted
+from model_clients.model import (
+    Policy,
+    Scores,
+    largest_labels,
+    numeric_matrix,
+    plain,
+    require,
+    require_finite,
+    select,
+)
+from model_clients.rendering import Render, json_renderer, json_shape, render_csv
+
+_log = logging.getLogger(__name__)
+
+CONTENT_TYPES = ("text/csv", "application/jsonlines", "application/json")
+INVOCATIONS = "/invocations"
+
+
+@dataclass(frozen=True)
+class Codec:
+    """How rows become requests and answers become scores.
+
+    Parameters
+    ----------
+    content_type, accept_type
+        MIME types.
+    is_single
+        Whether a request holds one record.
+    """
+
+    content_type: str
+    accept_type: str
+    render: Render
+    reader: Reader
+    is_single: bool = False
+
+
+def make_codec(predictor: PredictorConfig) -> Codec:
+    """Return how a predictor is talked to; CSV both ways unless it says otherwise.
+
+    Raises
+    ------
+    ConfigurationError
+        When templates or locations do not suit the content types.
+    """
+    content_type = predictor.content_type or "text/csv"
+    accept_type = predictor.accept_type or content_type
+    for member, value in (("content_type", content_type), ("accept_type", accept_type)):
+        if value not in CONTENT_TYPES:
+            raise ConfigurationError(
+                f"predictor.{member} {value!r} is not supported; choose from {', '.join(CONTENT_TYPES)}."
+            )
+    reader = answer_reader(predictor, accept_type)
+    if content_type == "text/csv":
+        return Codec(content_type, accept_type, render_csv, reader)
+    shape = json_shape(predictor, is_lines=content_type == "application/jsonlines")
+    return Codec(content_type, accept_type, json_renderer(shape), reader, shape.is_single)
+
+
+class EndpointModel:
+    """A model that is asked by requests.
+
+    Parameters
+    ----------
+    reopen
+        A function and its arguments that make the same model in another process.
+    channel
+        Where requests go.
+    codec
+        How they look.
+    predictor
+        For the names of classes.
+    policy
+        How to ask.
+    progress
+        Called with the rows answered and the rows in all of a call.
+    """
+
+    def __init__(
+        self,
+        reopen: tuple[Callable[..., Any], tuple[Any, ...]],
+        channel: Channel,
+        codec: Codec,
+        predictor: PredictorConfig,
+        policy: Policy,
+        progress: Progress | None = None,
+    ) -> None:
+        self._reopen = reopen
+        self._codec = codec
+        self._predictor = predictor
+        self.where = channel.where
+        if codec.is_single:
+            policy = replace(policy, most_rows=1)
+        self._asker = RequestBatcher(channel, codec.render, policy, progress)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return self._reopen
+
+    def predict(self, table: pa.RecordBatch) -> Scores:
+        """Return the scores; rows that are the same are sent once. See `Model.predict`."""
+        if table.num_rows == 0:
+            return np.empty((0, 1))
+        answers, kinds = self._ask(table, self._codec.reader.scores)
+        widths = {scores.shape[1] for scores in answers}
+        if len(widths) > 1:
+            raise ModelError(
+                f"{self.where} answers {' or '.join(str(width) for width in sorted(widths))} scores per "
+                "row, now so, now so; a model must give the same number for every row."
+            )
+        scores = np.concatenate(answers)
+        return require_finite(scores if kinds is None else scores[kinds], self.where)
+
+    def predict_labels(self, table: pa.RecordBatch) -> pa.Array:
+        """Return the labels; see `Model.predict_labels`."""
+        if self._codec.reader.labels is None or table.num_rows == 0:
+            return largest_labels(self.predict(table), self._predictor.label_headers, self.where)
+        answers, kinds = self._ask(table, self._codec.reader.labels)
+        values = [label for labels in answers for label in labels]
+        labels = _label_array(values)
+        return labels if kinds is None else labels.take(pa.array(kinds))
+
+    def close(self) -> None:
+        """Close the connections and stop the threads."""
+        self._asker.close()
+
+    def _ask(self, table: pa.RecordBatch, read: Callable[[bytes, int], Any]) -> tuple[list[Any], Any]:
+        table = plain(table)
+        same = identical_rows(table)
+        if same is None:
+            return self._asker.ask(table, read), None
+        first, kinds = same
+        return self._asker.ask(table.take(pa.array(first)), read), kinds
+
+
+def open_http(
+    url: str, predictor: PredictorConfig, policy: Policy, progress: Progress | None = None
+) -> EndpointModel:
+    """Return the model behind a URL, once its health check does not say otherwise.
+
+    Parameters
+    ----------
+    url
+        Where requests are posted.
+    predictor
+        How they look.
+    policy
+        How to ask.
+    progress
+        See `EndpointModel`.
+
+    Raises
+    ------
+    ModelError
+        When nothing can be reached there, or ``GET /ping`` answers that the model cannot be used.
+    ConfigurationError
+        When the predictor's templates or locations are at fault.
+    """
+    codec = make_codec(predictor)
+    headers = {"Content-Type": codec.content_type, "Accept": codec.accept_type, "User-Agent": USER_AGENT}
+    if predictor.custom_attributes is not None:
+        headers["X-Amzn-SageMaker-Custom-Attributes"] = predictor.custom_attributes
+    if predictor.target_model is not None:
+        headers["X-Amzn-SageMaker-Target-Model"] = predictor.target_model
+    channel = HttpChannel(url, headers, policy.timeout)
+    path = urlsplit(url).path
+    if path.endswith(INVOCATIONS):
+        check_health(channel, path.removesuffix(INVOCATIONS) + "/ping", policy)
+    return EndpointModel((open_http, (url, predictor, policy)), channel, codec, predictor, policy, progress)
+
+
+def check_health(channel: HttpChannel, path: str, policy: Policy) -> None:
+    """Ask a server for its health, again and again while it starts; servers without such a path pass.
+
+    Raises
+    ------
+    ModelError
+        When it does not get ready.
+    """
+    until = time.monotonic() + policy.patience
+    for attempt in range(1, policy.attempts + 1):
+        try:
+            reply = channel.get(path)
+        except ChannelError as error:
+            problem = str(error)
+        else:
+            if reply.status < 500 and reply.status != 429:
+                return
+            problem = f"GET {path} answers status {reply.status} ({quoted(reply.body)})"
+        pause = policy.pause(attempt)
+        if attempt == policy.attempts or time.monotonic() + pause > until:
+            break
+        _log.info("%s is not ready: %s; asking again in %.1f s", channel.url, problem, pause)
+        time.sleep(pause)
+    channel.close()
+    raise ModelError(
+        f"model {channel.url} is not ready after {attempt} attempts: {problem}; check host and port, and "
+        "that the endpoint is running."
+    )
+
+
+def _label_array(values: list[Any]) -> pa.Array:
+    """Return labels as numbers when all are, as text otherwise."""
+    if all(isinstance(value, bool) for value in values):
+        return pa.array(values, pa.bool_())
+    if all(isinstance(value, int) and not isinstance(value, bool) for value in values):
+        return pa.array(values, pa.int64())
+    if all(isinstance(value, int | float) for value in values):
+        return pa.array([float(value) for value in values], pa.float64())
+    return pa.array([value if isinstance(value, str) else str(value) for value in values], pa.string())
+
+
+# Models behind the Open Inference Protocol, version 2 (KServe, Triton, MLServer), over HTTP and JSON.
+#
+# The model's own description (``GET /v2/models/NAME``) says whether it takes one tensor of shape
+# (rows, features) or one tensor per feature, and of what types.
+
+
+_JSON = "application/json"
+_INFER = "/infer"
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A tensor of a model's description; unknown sizes are -1."""
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+
+
+def open_inference(
+    url: str, predictor: PredictorConfig, policy: Policy, progress: Progress | None = None
+) -> EndpointModel:
+    """Return the model at ``http://host/v2/models/NAME``, where ``/versions/VERSION`` may follow.
+
+    ``predictor.probability`` and ``predictor.label`` are names or positions of output tensors.
+
+    Raises
+    ------
+    ModelError
+        When it cannot be reached, is not ready, or takes tensors that rows of columns cannot fill.
+    """
+    path = urlsplit(url).path.rstrip("/").removesuffix(_INFER)
+    model_url = urlsplit(url)._replace(path=path).geturl()
+    headers = {"Content-Type": _JSON, "Accept": _JSON, "User-Agent": USER_AGENT}
+    channel = HttpChannel(model_url + _INFER, headers, policy.timeout)
+    check_health(channel, f"{path}/ready", policy)
+    try:
+        inputs = _described_inputs(channel, path, model_url)
+    except ModelError:
+        channel.close()
+        raise
+    if inputs and any(tensor.shape[:1] == (1,) for tensor in inputs):
+        policy = replace(policy, most_rows=1)
+
+    def render(table: pa.RecordBatch) -> bytes:
+        tensors = _tensors(table, inputs, model_url)
+        return orjson.dumps({"inputs": tensors}, option=orjson.OPT_SERIALIZE_NUMPY)
+
+    def scores(body: bytes, rows: int) -> Scores:
+        return _scores(_output(body, predictor.probability, "probability"), rows)
+
+    def labels(body: bytes, rows: int) -> list[Any]:
+        values = _output(body, predictor.label, "label").get("data")
+        if not isinstance(values, list) or len(values) != rows:
+            raise AnswerError(f"does not hold one label for each of {rows} records")
+        return values
+
+    reader = Reader(scores, labels if predictor.label is not None else None)
+    codec = Codec(_JSON, _JSON, render, reader)
+    return EndpointModel(
+        (open_inference, (url, predictor, policy)), channel, codec, predictor, policy, progress
+    )
+
+
+def _described_inputs(channel: HttpChannel, path: str, where: str) -> tuple[Tensor, ...]:
+    """Return the model's inputs; none when the server does not describe it."""
+    try:
+        reply = channel.get(path)
+    except ChannelError as error:
+        raise ModelError(f"model {where} did not describe itself: {error}; check the address.") from error
+    if reply.status != 200:
+        if reply.status in (400, 404):
+            raise ModelError(
+                f"model {where} is not there: status {reply.status}, {quoted(reply.body)}; check the name "
+                "in the address."
+            )
+        return ()
+    try:
+        inputs = orjson.loads(reply.body).get("inputs") or []
+        return tuple(
+            Tensor(str(one["name"]), str(one["datatype"]), tuple(int(size) for size in one["shape"]))
+            for one in inputs
+        )
+    except (orjson.JSONDecodeError, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ModelError(
+            f"model {where} describes itself in a way that is not of the Open Inference Protocol: "
+            f"{quoted(reply.body)}; check that the address is of version 2 of the protocol."
+        ) from error
+
+
+def _tensors(table: pa.RecordBatch, inputs: Sequence[Tensor], where: str) -> list[dict[str, Any]]:
+    if not inputs:
+        inputs = (Tensor("input-0", "FP64", (-1, table.num_columns)),)
+    if len(inputs) == 1 and (len(inputs[0].shape) != 2 or inputs[0].shape[1] != 1):
+        tensor = inputs[0]
+        width = tensor.shape[-1] if len(tensor.shape) == 2 and tensor.shape[-1] > 0 else None
+        return [
+            _tensor(tensor, select(table, None, width, where), (table.num_rows, table.num_columns), where)
+        ]
+    table = select(table, [tensor.name for tensor in inputs], None, where)
+    return [
+        _tensor(tensor, table.select([name]), (table.num_rows, 1)[: len(tensor.shape)], where)
+        for tensor, name in zip(inputs, table.schema.names, strict=True)
+    ]
+
+
+def _tensor(tensor: Tensor, table: pa.RecordBatch, shape: tuple[int, ...], where: str) -> dict[str, Any]:
+    return {
+        "name": tensor.name,
+        "shape": list(shape),
+        "datatype": tensor.datatype,
+        "data": _data(tensor, table, where),
+    }
+
+
+def _data(tensor: Tensor, table: pa.RecordBatch, where: str) -> Any:
+    """Return the values row by row, in one flat list."""
+    if tensor.datatype == "BYTES":
+        columns = [column.cast(pa.string()).fill_null("").to_pylist() for column in table.columns]
+        return [value for row in zip(*columns, strict=True) for value in row]
+    matrix = numeric_matrix(table, np.float64, where).ravel()
+    if tensor.datatype.startswith("FP"):
+        return matrix
+    if np.isnan(matrix).any():
+        raise ModelError(
+            f"input {tensor.name!r} of {where} takes {tensor.datatype}, which cannot be missing, but the "
+            "data has missing values; fill them in before."
+        )
+    return matrix.astype(bool if tensor.datatype == "BOOL" else np.int64)
+
+
+def _output(body: bytes, locator: Locator | None, member: str) -> dict[str, Any]:
+    try:
+        outputs = orjson.loads(body)["outputs"]
+        names = [str(output["name"]) for output in outputs]
+    except (orjson.JSONDecodeError, KeyError, TypeError) as error:
+        raise AnswerError("is not an answer of the Open Inference Protocol") from error
+    if locator is None:
+        floats = [output for output in outputs if str(output.get("datatype")).startswith("FP")]
+        if not outputs:
+            raise AnswerError("holds no outputs")
+        chosen: dict[str, Any] = (floats or outputs)[-1]
+        return chosen
+    place = names.index(str(locator)) if str(locator) in names else locator
+    if isinstance(place, int) and 0 <= place < len(outputs):
+        found: dict[str, Any] = outputs[place]
+        return found
+    raise AnswerError(f"has the outputs {', '.join(names)}, but predictor.{member} is {locator!r}")
+
+
+def _scores(output: dict[str, Any], rows: int) -> Scores:
+    try:
+        values = np.array(output["data"], dtype=np.float64).ravel()
+        shape = [int(size) for size in output["shape"]]
+    except (KeyError, TypeError, ValueError) as error:
+        raise AnswerError(f"holds no numbers in output {output.get('name')!r}") from error
+    if int(np.prod(shape)) != len(values):
+        raise AnswerError(f"holds {several(len(values), 'value')} in place of the shape {shape}")
+    if not shape or shape[0] != rows:
+        raise AnswerError(
+            f"holds {several(shape[0] if shape else 1, 'prediction')} for {several(rows, 'record')}"
+        )
+    return values.reshape(rows, -1)
+
+
+# A SageMaker endpoint, asked through boto3, which signs requests and finds the server.
+#
+# ``AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME``, ``AWS_ENDPOINT_URL`` and credentials are boto3's to find; so is
+# the
+# region, where ``AWS_REGION`` does not tell.
+
+
+_THROTTLED = ("ThrottlingException", "Throttling", "TooManyRequestsException", "RequestLimitExceeded")
+
+
+class SageMakerChannel:
+    """Requests to one SageMaker endpoint.
+
+    Parameters
+    ----------
+    name
+        Of the endpoint.
+    options
+        Further arguments of ``invoke_endpoint``.
+    policy
+        For the time limit and the number of connections.
+    """
+
+    def __init__(self, name: str, options: dict[str, str], policy: Policy) -> None:
+        self.where = f"SageMaker endpoint {name}"
+        self._options = {"EndpointName": name, **options}
+        self._policy = policy
+        self._client: Any = None
+        self._lock = threading.Lock()
+
+    def send(self, body: bytes) -> Reply:
+        """Send one request, see `Channel.send`."""
+        from botocore import exceptions
+
+        client = self._connected()
+        try:
+            answer = client.invoke_endpoint(Body=body, **self._options)
+            deadline = time.monotonic() + self._policy.timeout
+            with contextlib.closing(answer["Body"]) as stream:
+                return Reply(200, read_bounded(stream.read, deadline))
+        except exceptions.ClientError as error:
+            return _refusal(error.response)
+        except (TimeoutError, exceptions.ReadTimeoutError, exceptions.ConnectTimeoutError) as error:
+            raise ChannelError("slow", f"no answer within {self._policy.timeout:g} s") from error
+        except (exceptions.ConnectionClosedError, exceptions.IncompleteReadError) as error:
+            raise ChannelError("broken", "the connection closed before the answer was complete") from error
+        except exceptions.HTTPClientError as error:
+            raise ChannelError("unreachable", " ".join(str(error).split())[:200]) from error
+        except exceptions.BotoCoreError as error:
+            raise self._unusable(error) from error
+
+    def close(self) -> None:
+        """Close the connections."""
+        with self._lock:
+            if self._client is not None:
+                self._client.close()
+                self._client = None
+
+    def _connected(self) -> Any:
+        # boto3 makes clients one at a time; a client may be used by all threads.
+        with self._lock:
+            if self._client is None:
+                boto3 = require("boto3", "boto3", self.where)
+                from botocore.config import Config
+                from botocore.exceptions import BotoCoreError
+
+                config = Config(
+                    retries={"total_max_attempts": 1},
+                    connect_timeout=self._policy.timeout,
+                    read_timeout=self._policy.timeout,
+                    max_pool_connections=self._policy.concurrency,
+                )
+                try:
+                    client = aws_session(boto3).client("sagemaker-runtime", config=config)
+                    self._client = bound_answers(client, self._policy.timeout)
+                except BotoCoreError as error:
+                    raise self._unusable(error) from error
+            return self._client
+
+    def _unusable(self, error: Exception) -> ModelError:
+        reason = " ".join(str(error).split()).rstrip(".")[:300]
+        return ModelError(
+            f"{self.where} cannot be asked: {reason}; give the job a region (AWS_REGION) and credentials, or "
+            "AWS_ENDPOINT_URL for another server."
+        )
+
+
+def aws_session(boto3: Any) -> Any:
+    """Return boto3's session; the region is ``AWS_REGION``'s, which boto3 leaves to other libraries."""
+    return boto3.session.Session(region_name=os.environ.get("AWS_REGION"))
+
+
+def open_sagemaker(
+    predictor: PredictorConfig, policy: Policy, progress: Progress | None = None
+) -> EndpointModel:
+    """Return the model behind ``predictor.endpoint_name``, of several behind one endpoint its `target_model`.
+
+    Raises
+    ------
+    ModelError
+        When boto3 is missing, or finds no region or credentials.
+    ConfigurationError
+        When the predictor's templates or locations are at fault.
+    """
+    codec = make_codec(predictor)
+    options = {"ContentType": codec.content_type, "Accept": codec.accept_type}
+    if predictor.custom_attributes is not None:
+        options["CustomAttributes"] = predictor.custom_attributes
+    if predictor.target_model is not None:
+        options["TargetModel"] = predictor.target_model
+    channel = SageMakerChannel(str(predictor.endpoint_name), options, policy)
+    require("boto3", "boto3", channel.where)
+    return EndpointModel((open_sagemaker, (predictor, policy)), channel, codec, predictor, policy, progress)
+
+
+def _refusal(response: dict[str, Any]) -> Reply:
+    """Return what the service, or the model behind it, answered."""
+    metadata = response.get("ResponseMetadata", {})
+    error = response.get("Error", {})
+    status = int(metadata.get("HTTPStatusCode", 500))
+    if error.get("Code") in _THROTTLED:
+        status = 429
+    elif error.get("Code") == "ModelError":
+        status = int(response.get("OriginalStatusCode") or 500)
+    elif error.get("Code") == "ValidationError" and "not found" in str(error.get("Message")).lower():
+        status = 404
+    text = str(response.get("OriginalMessage") or error.get("Message") or error.get("Code") or "")
+    after = str(metadata.get("HTTPHeaders", {}).get("retry-after", ""))
+    return Reply(status, text.encode(), float(after) if after.isdigit() else None)

@@ -1,0 +1,388 @@
+"""Model files: what kind one is shows in its first bytes, for ONNX in its name."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import io
+import json
+import shutil
+import sys
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from contract.analysis_config import PredictorConfig
+from contract.errors import ModelError, MonitorError
+from file_storage import storage
+from file_storage.scripts import script_failure
+from file_storage.temporary import make_scratch_folder
+from file_storage.transport import Reply
+from model_clients.endpoints import EndpointModel, make_codec
+from model_clients.local import LocalModel
+from model_clients.model import Model, Policy
+
+# A user's ``inference.py`` with the functions of the SageMaker inference toolkit, run in this process.
+#
+# ``model_fn(model_dir)`` loads the model. A request goes through ``input_fn(body, content_type)``,
+# ``predict_fn(data, model)`` and ``output_fn(prediction, accept)``, or through
+# ``transform_fn(model, body, content_type, accept)`` in their place. By default `input_fn` makes an array
+# of
+# CSV or JSON, `predict_fn` calls ``model.predict``, and `output_fn` writes CSV, JSON or JSON Lines. Every
+# function may take the toolkit's context as an additional last parameter; it is None here.
+
+
+_TEXTS = ("text/csv", "application/json")
+
+
+def open_script(
+    script: Path, folder: Path, where: str, predictor: PredictorConfig, policy: Policy, reopen: Any
+) -> EndpointModel:
+    """Return the model that a script loads and asks.
+
+    Parameters
+    ----------
+    script
+        The unpacked ``inference.py``.
+    folder
+        The unpacked archive, `model_dir` of ``model_fn``; removed when the model is closed.
+    where
+        The archive, for messages.
+    predictor
+        The shape of requests and answers.
+    policy
+        For the size of requests.
+    reopen
+        See `EndpointModel`.
+
+    Raises
+    ------
+    ScriptError
+        When the script cannot be loaded, or its ``model_fn`` fails.
+    ModelError
+        When it does not define the functions.
+    """
+    from dataclasses import replace
+
+    codec = make_codec(predictor)
+    name = f"{where}:{script.relative_to(folder)}"
+    module = _load(script, name)
+    answer = _handler(module, name, folder, codec.content_type, codec.accept_type)
+    channel = _ScriptChannel(name, answer, folder)
+    # Its functions were written for one request at a time.
+    return EndpointModel(reopen, channel, codec, predictor, replace(policy, concurrency=1))
+
+
+class _ScriptChannel:
+    """Requests answered by functions in this process."""
+
+    def __init__(self, where: str, answer: Callable[[bytes], bytes], folder: Path) -> None:
+        self.where = where
+        self._answer = answer
+        self._folder = folder
+
+    def send(self, body: bytes) -> Reply:
+        return Reply(200, self._answer(body))
+
+    def close(self) -> None:
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _load(script: Path, name: str) -> ModuleType:
+    folder = str(script.parent)
+    if folder not in sys.path:
+        sys.path.append(folder)
+    spec = importlib.util.spec_from_file_location(f"inference_{abs(hash(name))}", script)
+    if spec is None or spec.loader is None:
+        raise ModelError(f"{name} cannot be loaded as Python; give a file inference.py.")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        raise script_failure(str(script), "loading", error) from error
+    return module
+
+
+def _handler(
+    module: ModuleType, name: str, folder: Path, content_type: str, accept: str
+) -> Callable[[bytes], bytes]:
+    functions = {
+        function: getattr(module, function, None)
+        for function in ("model_fn", "input_fn", "predict_fn", "output_fn", "transform_fn")
+    }
+    if functions["model_fn"] is None:
+        raise ModelError(
+            f"{name} defines no model_fn(model_dir); add it: it returns the model that predict_fn asks."
+        )
+    transform = functions["transform_fn"]
+    if transform and (functions["input_fn"] or functions["predict_fn"] or functions["output_fn"]):
+        raise ModelError(
+            f"{name} defines transform_fn beside input_fn, predict_fn or output_fn; keep either it or them."
+        )
+    read = functions["input_fn"] or _decode
+    ask = functions["predict_fn"] or _predict
+    write = functions["output_fn"] or _encode
+    script = str(module.__file__)
+
+    def call(function: Any, *arguments: Any) -> Any:
+        try:
+            return _call(function, *arguments)
+        except MonitorError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise script_failure(script, function.__name__, error) from error
+
+    model = call(functions["model_fn"], str(folder))
+
+    def answer(body: bytes) -> bytes:
+        sent = body.decode() if content_type in _TEXTS else body
+        if transform:
+            result = call(transform, model, sent, content_type, accept)
+        else:
+            result = call(write, call(ask, call(read, sent, content_type), model), accept)
+        if isinstance(result, tuple):
+            result = result[0]  # the second part is the content type
+        if isinstance(result, str):
+            return result.encode()
+        if isinstance(result, bytes | bytearray | memoryview):
+            return bytes(result)
+        return _encode(result, accept).encode()
+
+    return answer
+
+
+def _call(function: Any, *arguments: Any) -> Any:
+    parameters = inspect.signature(function).parameters.values()
+    takes_context = len(parameters) == len(arguments) + 1 and not any(
+        parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters
+    )
+    return function(*arguments, None) if takes_context else function(*arguments)
+
+
+def _decode(body: str | bytes, content_type: str) -> NDArray[Any]:
+    if content_type == "text/csv":
+        return np.genfromtxt(io.StringIO(str(body)), delimiter=",", ndmin=2)
+    if content_type == "application/json":
+        return np.array(json.loads(body))
+    raise ModelError(
+        f"inference.py defines no input_fn, and there is no default for {content_type}; define "
+        "input_fn(body, content_type), or set predictor.content_type to text/csv or application/json."
+    )
+
+
+def _predict(data: Any, model: Any) -> Any:
+    if type(model).__module__.startswith("xgboost") and type(model).__name__ == "Booster":
+        return model.inplace_predict(data)
+    return model.predict(data)
+
+
+def _encode(prediction: Any, accept: str) -> str:
+    values = prediction.tolist() if hasattr(prediction, "tolist") else prediction
+    if accept == "text/csv":
+        rows = [row if isinstance(row, list | tuple) else [row] for row in values]
+        return "\n".join(",".join(str(value) for value in row) for row in rows)
+    if accept == "application/json":
+        return json.dumps(values)
+    return "\n".join(json.dumps(value) for value in values)
+
+
+# ``model.tar.gz``: unpacked with care, then the ``inference.py`` or the one model file in it.
+#
+# An ``inference.py`` is the user's own program and is run, as on an endpoint; model files are only read.
+
+
+MOST_BYTES = 8_000_000_000
+MOST_MEMBERS = 20_000
+# Names and further headers of a member; tarfile holds them in memory.
+MOST_HEADER_BYTES = 1 << 20
+_HEADERS = (
+    *(tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE),
+    *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK),
+)
+_SCRIPTS = ("code/inference.py", "inference.py")
+_NAMES = ("xgboost-model", "model_algo-1")
+_ENDINGS = (".onnx", ".json", ".ubj", ".xgb", ".bst", ".txt", ".pkl", ".pickle", ".joblib")
+
+
+def open_archive(
+    path: str, predictor: PredictorConfig, policy: Policy, allow_pickled_model: bool, reopen: Any
+) -> Model:
+    """Return the model of a (compressed) tar archive, local or on S3.
+
+    Raises
+    ------
+    ModelError
+        When it cannot be unpacked, holds paths that lead out of it or more than 8 GB, or holds no model or
+        several.
+    """
+    folder = make_scratch_folder("model-", f"unpacking {path}")
+    try:
+        unpack(path, folder)
+        script = next((folder / name for name in _SCRIPTS if (folder / name).is_file()), None)
+        if script is not None:
+            return open_script(script, folder, path, predictor, policy, reopen)
+
+        file = _model_file(folder, path)
+        where = f"{path}:{file.relative_to(folder)}"
+        model = open_single(str(file), where, predictor, policy, allow_pickled_model, reopen)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    shutil.rmtree(folder, ignore_errors=True)  # it is in memory
+    return model
+
+
+def unpack(path: str, folder: Path) -> None:
+    """Unpack an archive into a folder; only plain files and folders, within it and within limits.
+
+    Raises
+    ------
+    ModelError
+        Naming the archive and the member at fault.
+    """
+    size = 0
+    try:
+        with (
+            storage.open_input(path, ModelError) as stream,
+            tarfile.open(fileobj=stream, mode="r|", tarinfo=_Member) as archive,
+        ):
+            for number, member in enumerate(archive):
+                size += max(0, member.size)
+                if number >= MOST_MEMBERS or size > MOST_BYTES:
+                    raise ModelError(
+                        f"model {path} holds more than {MOST_BYTES // 10**9} GB or {MOST_MEMBERS:,} files "
+                        "when unpacked; leave out what the model does not need."
+                    )
+                if member.isfile() or member.isdir():
+                    archive.extract(member, folder, filter="data")
+    except tarfile.FilterError as error:
+        raise ModelError(
+            f"model {path} holds a member that leads out of the archive ({str(error)[:200]}); pack it anew "
+            "with relative paths only."
+        ) from error
+    except (tarfile.TarError, OSError, EOFError) as error:
+        reason = " ".join(str(error).split()).rstrip(".")[:200]
+        raise ModelError(
+            f"model {path} cannot be unpacked ({reason}); it must be a whole tar archive, compressed by gzip."
+        ) from error
+
+
+class _Member(tarfile.TarInfo):
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        member = super().frombuf(buf, encoding, errors)
+        if member.type in _HEADERS and not 0 <= member.size <= MOST_HEADER_BYTES:
+            raise tarfile.ReadError(f"a header claims {member.size:,} bytes")
+        return member
+
+    def _proc_gnusparse_10(self, *_: Any) -> None:
+        raise tarfile.ReadError("it has holes")  # the list of which tarfile would hold in memory
+
+
+def _is_model(file: Path) -> bool:
+    """Return whether a file may be a model; notes and settings have the same endings as some."""
+    with file.open("rb") as stream:
+        begin = stream.read(200)
+    return {".json": b'"learner"' in begin, ".txt": begin.startswith(b"tree")}.get(file.suffix, True)
+
+
+def _model_file(folder: Path, path: str) -> Path:
+    files = sorted(file for file in folder.rglob("*") if file.is_file() and not file.name.startswith("."))
+    models = [file for file in files if file.name in _NAMES or (file.suffix in _ENDINGS and _is_model(file))]
+    if len(models) == 1:
+        return models[0]
+    shown = ", ".join(str(file.relative_to(folder)) for file in (models or files)[:8])
+    problem = f"holds several model files ({shown})" if models else f"holds no model ({shown or 'nothing'})"
+    raise ModelError(
+        f"model {path} {problem}; pack one ONNX, XGBoost or LightGBM file, or add code/inference.py that "
+        "says how to load and ask it."
+    )
+
+
+_PICKLE = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
+_PICKLE_NAMES = (".pkl", ".pickle", ".joblib")
+_TAR_NAMES = (".tar.gz", ".tgz", ".tar")
+_OLD_XGBOOST = b"binf"
+
+
+def open_file(
+    path: str, predictor: PredictorConfig, policy: Policy, allow_pickled_model: bool = False
+) -> Model:
+    """Return the model of a file.
+
+    Parameters
+    ----------
+    path
+        Local or on S3.
+    predictor
+        The shape of requests and answers, for an ``inference.py``; which outputs to take, for ONNX; names of
+        classes.
+    policy
+        For the number of threads.
+    allow_pickled_model
+        Whether a pickled model may be loaded, which runs code that its maker chose.
+
+    Raises
+    ------
+    ModelError
+        When the file cannot be read, is damaged, or is of no known kind.
+    """
+    reopen = (open_file, (path, predictor, policy, allow_pickled_model))
+    if path.endswith(_TAR_NAMES):
+        return open_archive(path, predictor, policy, allow_pickled_model, reopen)
+    return open_single(path, path, predictor, policy, allow_pickled_model, reopen)
+
+
+def open_single(
+    path: str,
+    where: str,
+    predictor: PredictorConfig,
+    policy: Policy,
+    allow_pickled_model: bool,
+    reopen: Any,
+) -> LocalModel:
+    """Return the model of a file that is no archive, called `where` in messages."""
+    if path.endswith(".onnx"):
+        from model_clients.onnx import open_onnx
+
+        # By its path, so that weights in files beside it are found.
+        content = storage.read_bytes(path, ModelError)
+        source = content if storage.is_s3(path) else path
+        return open_onnx(source, where, predictor, policy, reopen)
+    content = storage.read_bytes(path, ModelError)
+    if path.endswith(_PICKLE_NAMES) or content.startswith(_PICKLE):
+        from model_clients.local import open_pickled
+
+        return open_pickled(content, where, predictor, allow_pickled_model, reopen)
+    if content.startswith(b"{"):
+        from model_clients.local import open_xgboost
+
+        return open_xgboost(content, where, predictor, policy, reopen)
+    if content.startswith((b"tree\n", b"tree\r\n")):
+        from model_clients.local import open_lightgbm
+
+        return open_lightgbm(content, where, predictor, policy, reopen)
+    if content.startswith(b"PK\x03\x04"):
+        from model_clients.local import open_linear_learner
+
+        return open_linear_learner(content, where, predictor, reopen)
+    raise _unknown(content, where)
+
+
+def _unknown(content: bytes, where: str) -> ModelError:
+    if content.startswith(_OLD_XGBOOST):
+        return ModelError(
+            f"model {where} is in XGBoost's old binary format, which its library no longer reads; load it "
+            "with an XGBoost before 3.1 and save it with save_model('model.json')."
+        )
+    begin = repr(content[:20]) if content else "nothing: it is empty"
+    return ModelError(
+        f"model {where} is of no known kind (it begins with {begin}); give an ONNX file called .onnx, "
+        "XGBoost's JSON or UBJSON, LightGBM's text, or a model.tar.gz with one of them or an inference.py."
+    )

@@ -1,0 +1,484 @@
+"""Models that run in this process, from a file."""
+
+from __future__ import annotations
+
+import faulthandler
+import io
+import math
+import os
+import pickle
+import signal
+import struct
+import time
+import warnings
+import zipfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import orjson
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from contract.analysis_config import PredictorConfig
+from contract.errors import ModelError
+from model_clients.model import (
+    Policy,
+    Scores,
+    largest_labels,
+    numeric_matrix,
+    plain,
+    require,
+    require_finite,
+    select,
+)
+
+Kind = Literal["onnx", "xgboost", "lightgbm", "linear", "pickled"]
+
+
+@dataclass
+class LocalModel:
+    """A model that runs in this process.
+
+    Parameters
+    ----------
+    where
+        Its file.
+    kind
+        What reads it.
+    native
+        The library's own object, for explanations that need more than scores: a ``Booster``, an
+        ``InferenceSession``, a `LinearModel`.
+    score
+        Gives scores, shape (rows,) or (rows, outputs).
+    label
+        Gives labels, when the model has them as an answer of its own.
+    label_headers
+        Names of the classes.
+    names, count
+        The features' names, when the model knows them, and their number, when it says.
+    reopen
+        A function and its arguments that make the same model in another process.
+    release
+        Called once by `close`.
+    """
+
+    where: str
+    kind: Kind
+    native: Any
+    score: Callable[[pa.RecordBatch], Any]
+    reopen: tuple[Callable[..., Any], tuple[Any, ...]]
+    label: Callable[[pa.RecordBatch], Any] | None = None
+    label_headers: Sequence[str | int] = ()
+    names: Sequence[str] | None = None
+    count: int | None = None
+    release: Callable[[], None] | None = None
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return self.reopen
+
+    def predict(self, table: pa.RecordBatch) -> Scores:
+        """Return the scores; see `Model.predict`."""
+        scores = np.asarray(self.score(self._columns(table)), dtype=np.float64)
+        rows = table.num_rows
+        return require_finite(scores.reshape(rows, -1) if rows else np.empty((0, 1)), self.where)
+
+    def predict_labels(self, table: pa.RecordBatch) -> pa.Array:
+        """Return the labels; see `Model.predict_labels`."""
+        if self.label is None or self.label_headers:
+            return largest_labels(self.predict(table), self.label_headers, self.where)
+        return pa.array(np.asarray(self.label(self._columns(table))).reshape(table.num_rows))
+
+    def close(self) -> None:
+        """Let go of the library's object."""
+        self.native = None
+        if self.release is not None:
+            self.release()
+            self.release = None
+
+    def _columns(self, table: pa.RecordBatch) -> pa.RecordBatch:
+        return plain(select(table, self.names, self.count, self.where))
+
+
+def first_line(error: Exception) -> str:
+    """Return what a library's exception says, without its stack trace and source lines."""
+    text = str(error).strip().split("Stack trace:")[0].strip()
+    line = text.split("\n")[0]
+    # XGBoost begins with the time and the place in its own source.
+    if line.startswith("["):
+        line = line.partition("] ")[2].partition(": ")[2] or line
+    return " ".join(line.split()).rstrip(".")[:200] or type(error).__name__
+
+
+# A first try at a file in a process of its own.
+#
+# The libraries of boosters crash or never return on some damaged files. So a copy of this process loads the
+# file and scores some rows; what happens to it is known before this process does the same.
+
+
+LEAST_SECONDS = 30.0
+_SECONDS_PER_BYTE = 1e-6
+_LONGEST_PAUSE = 0.05
+
+
+def crash_of(attempt: Callable[[], Any], size: int) -> str | None:
+    """Return what becomes of a process that makes an attempt; None when it comes to an end of its own.
+
+    Parameters
+    ----------
+    attempt
+        What to try; whatever it raises is no harm. It must keep to one thread.
+    size
+        Of the file in bytes, for the time it may take.
+    """
+    with warnings.catch_warnings():
+        # The copy has one thread, and ends without running anything of the others.
+        warnings.filterwarnings("ignore", category=DeprecationWarning, message=".*fork")
+        process = os.fork()
+    if process == 0:
+        try:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, 1)
+            os.dup2(nowhere, 2)
+            faulthandler.disable()  # its file may be another than the standard error
+            attempt()
+        finally:
+            os._exit(0)
+    limit = LEAST_SECONDS + _SECONDS_PER_BYTE * size
+    end, pause = time.monotonic() + limit, 0.0005
+    while True:
+        done, status = os.waitpid(process, os.WNOHANG)
+        if done:
+            break
+        if time.monotonic() > end:
+            os.kill(process, signal.SIGKILL)
+            os.waitpid(process, 0)
+            return f"it is not loaded after {limit:.0f} s"
+        time.sleep(pause)
+        pause = min(2 * pause, _LONGEST_PAUSE)
+    code = os.waitstatus_to_exitcode(status)
+    return f"it makes its library end with {signal.Signals(-code).name}" if code < 0 else None
+
+
+def varied_rows(features: int) -> NDArray[np.float64]:
+    """Return rows with values of all sizes and missing ones, so that most branches of trees are walked."""
+    random = np.random.default_rng(0)
+    rows = random.normal(size=(256, features)) * 10.0 ** random.integers(-3, 7, size=(256, features))
+    return np.where(random.random(size=rows.shape) < 0.1, np.nan, rows)
+
+
+# Boosted trees in the native files of XGBoost and LightGBM.
+
+
+def open_xgboost(
+    content: bytes, where: str, predictor: PredictorConfig, policy: Policy, reopen: Any
+) -> LocalModel:
+    """Return the model of an XGBoost file, JSON or UBJSON.
+
+    Trees up to ``best_iteration`` are used when early stopping left one in the file.
+
+    Raises
+    ------
+    ModelError
+        When the file is damaged, or is no model.
+    """
+    xgboost = require("xgboost", "xgboost-cpu", where)
+
+    def attempt() -> None:
+        # Threads of the original do not exist in the copy.
+        xgboost.core._LIB.omp_set_num_threads(1)
+        copy = xgboost.Booster({"nthread": 1})
+        copy.load_model(bytearray(content))
+        copy.inplace_predict(varied_rows(copy.num_features()))
+
+    _require_harmless(attempt, content, f"{where} is not a whole XGBoost model")
+    booster = xgboost.Booster()
+    try:
+        booster.load_model(bytearray(content))
+        booster.set_param({"nthread": policy.threads})
+        count = booster.num_features()
+    except (xgboost.core.XGBoostError, ValueError, TypeError) as error:
+        raise ModelError(
+            f"{where} is not a whole XGBoost model ({first_line(error)}); save it again with "
+            "Booster.save_model('model.json')."
+        ) from error
+    return xgboost_model(booster, where, predictor, reopen, count)
+
+
+def xgboost_model(
+    booster: Any, where: str, predictor: PredictorConfig, reopen: Any, count: int
+) -> LocalModel:
+    """Return a loaded ``xgboost.Booster`` as a model with `count` features."""
+    best = booster.attr("best_iteration")
+    trees = (0, int(best) + 1) if best is not None and best.isdigit() else (0, 0)
+
+    def score(table: pa.RecordBatch) -> Any:
+        matrix = numeric_matrix(table, np.float32, where)
+        if not len(matrix):
+            return matrix
+        try:
+            return booster.inplace_predict(matrix, iteration_range=trees, missing=math.nan)
+        except Exception as error:
+            raise ModelError(f"{where} cannot score these rows: {first_line(error)}.") from error
+
+    headers = predictor.label_headers
+    names = booster.feature_names
+    return LocalModel(where, "xgboost", booster, score, reopen, None, headers, names, count)
+
+
+def open_lightgbm(
+    content: bytes, where: str, predictor: PredictorConfig, policy: Policy, reopen: Any
+) -> LocalModel:
+    """Return the model of a LightGBM text file.
+
+    Raises
+    ------
+    ModelError
+        When the file is damaged, or is no model.
+    """
+    lightgbm = require("lightgbm", "lightgbm", where)
+
+    def attempt() -> None:
+        # Threads of the original do not exist in the copy.
+        lightgbm.basic._LIB.omp_set_num_threads(1)
+        copy = lightgbm.Booster(model_str=content.decode())
+        copy.predict(varied_rows(copy.num_feature()), num_threads=1)
+
+    _require_harmless(attempt, content, f"{where} is not a whole LightGBM model")
+    try:
+        booster = lightgbm.Booster(model_str=content.decode())
+    except (lightgbm.basic.LightGBMError, ValueError) as error:
+        raise ModelError(
+            f"{where} is not a whole LightGBM model ({first_line(error)}); save it again with "
+            "Booster.save_model('model.txt')."
+        ) from error
+
+    def score(table: pa.RecordBatch) -> Any:
+        matrix = numeric_matrix(table, np.float64, where)
+        if not len(matrix):
+            return matrix
+        try:
+            return booster.predict(matrix, num_threads=policy.threads)
+        except Exception as error:
+            raise ModelError(f"{where} cannot score these rows: {first_line(error)}.") from error
+
+    names = booster.feature_name()
+    known = None if names == [f"Column_{number}" for number in range(len(names))] else names
+    return LocalModel(
+        where, "lightgbm", booster, score, reopen, None, predictor.label_headers, known, booster.num_feature()
+    )
+
+
+def _require_harmless(attempt: Callable[[], None], content: bytes, problem: str) -> None:
+    if reason := crash_of(attempt, len(content)):
+        raise ModelError(f"{problem} ({reason}); save it again with the library's save_model.")
+
+
+# Pickled models, which run whatever code their maker put in: only when the user says so.
+
+
+def open_pickled(
+    content: bytes, where: str, predictor: PredictorConfig, allowed: bool, reopen: Any
+) -> LocalModel:
+    """Return a pickled model with scikit-learn's methods, or an XGBoost booster.
+
+    Scores are ``predict_proba`` where there is one, else ``predict``.
+
+    Raises
+    ------
+    ModelError
+        When it is not `allowed`, cannot be loaded, or has no such method.
+    """
+    model = _permitted(content, where, allowed)
+    if type(model).__module__.startswith("xgboost") and type(model).__name__ == "Booster":
+        return xgboost_model(model, where, predictor, reopen, model.num_features())
+    method = getattr(model, "predict_proba", None) or getattr(model, "predict", None)
+    if not callable(method):
+        raise ModelError(
+            f"model {where} holds a {type(model).__name__}, which has neither predict_proba nor predict; "
+            "give a model, or a model.tar.gz with an inference.py that knows what to do with it."
+        )
+
+    def ask(function: Any, table: pa.RecordBatch) -> Any:
+        try:
+            return function(_features(model, table, where))
+        except ModelError:
+            raise
+        except Exception as error:  # the model is the user's code
+            raise ModelError(
+                f"model {where} cannot score these rows: {type(error).__name__}: {first_line(error)}."
+            ) from error
+
+    classes = getattr(model, "classes_", None)
+    names = getattr(model, "feature_names_in_", None)
+    return LocalModel(
+        where,
+        "pickled",
+        model,
+        lambda table: ask(method, table),
+        reopen,
+        (lambda table: ask(model.predict, table)) if classes is not None else None,
+        predictor.label_headers,
+        [str(name) for name in names] if names is not None else None,
+        getattr(model, "n_features_in_", None),
+    )
+
+
+def _permitted(content: bytes, where: str, allowed: bool) -> Any:
+    if not allowed:
+        raise ModelError(
+            f"model {where} is pickled, and loading it would run any code its maker put in with the rights "
+            "of this job; export it as ONNX or as the booster's own file, or set "
+            "allow_pickled_model=Enabled if you trust where it comes from."
+        )
+    try:
+        return _load(content, where)
+    except Exception as error:  # unpickling runs code of the file's choice, which may raise anything
+        raise ModelError(
+            f"model {where} cannot be unpickled: {type(error).__name__}: {first_line(error)}; it needs the "
+            "same libraries, in the same versions, as when it was saved."
+        ) from error
+
+
+def _load(content: bytes, where: str) -> Any:
+    if where.endswith(".joblib"):
+        from model_clients.model import require
+
+        return require("joblib", "joblib", where).load(io.BytesIO(content))
+    return pickle.loads(content)  # noqa: S301 - the user has accepted the risk explicitly
+
+
+def _features(model: Any, table: pa.RecordBatch, where: str) -> Any:
+    """Return a DataFrame for a model that was trained on one, else a matrix of numbers."""
+    if getattr(model, "feature_names_in_", None) is not None:
+        from model_clients.model import require
+
+        require("pandas", "pandas", where)
+        return table.to_pandas()
+    return numeric_matrix(table, np.float64, where)
+
+
+# Models of SageMaker's Linear Learner: a zip archive with the weights as MXNet stores arrays.
+#
+# The weights are read directly; MXNet is not needed. Its format of lists of arrays is (little endian): 8
+# bytes
+# 0x112, 8 reserved, the number of arrays (8), the arrays, the number of names (8), the names, each as its
+# length (8) and text. An array is 4 bytes 0xF993FAC9, its storage type (4, dense is 0), the number of
+# dimensions (4), the dimensions (8 each), device type and number (4 each), element type (4), the elements.
+
+
+_LIST, _ARRAY = 0x112, 0xF993FAC9
+_ELEMENTS = {0: "<f4", 1: "<f8"}
+_PARAMETERS, _EXTRAS = "mx-mod-0000.params", "additional-params.json"
+_MOST_BYTES = 64 << 20
+
+
+@dataclass(frozen=True)
+class LinearModel:
+    """Scores that are a function of weighted sums.
+
+    Parameters
+    ----------
+    weights
+        Shape (features, outputs).
+    bias
+        Shape (outputs,).
+    link
+        What becomes of the sums: nothing, ``logistic``, or ``softmax``.
+    threshold
+        Scores above it are label 1, for binary classification.
+    """
+
+    weights: NDArray[np.float64]
+    bias: NDArray[np.float64]
+    link: Literal["identity", "logistic", "softmax"]
+    threshold: float | None = None
+
+    def score(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the scores of rows, shape (rows, outputs)."""
+        sums: NDArray[np.float64] = matrix @ self.weights + self.bias
+        if self.link == "logistic":
+            # Of either sign without overflow.
+            small = np.exp(-np.abs(sums))
+            return np.where(sums >= 0, 1.0, small) / (1.0 + small)
+        if self.link == "softmax":
+            powers = np.exp(sums - sums.max(axis=1, keepdims=True))
+            shares: NDArray[np.float64] = powers / powers.sum(axis=1, keepdims=True)
+            return shares
+        return sums
+
+
+def open_linear_learner(content: bytes, where: str, predictor: PredictorConfig, reopen: Any) -> LocalModel:
+    """Return the model of a Linear Learner archive (``model_algo-1``).
+
+    Raises
+    ------
+    ModelError
+        When it is damaged, or none.
+    """
+    try:
+        model = _read(content)
+    except (zipfile.BadZipFile, KeyError, ValueError, struct.error, IndexError, TypeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ModelError(
+            f"{where} is not a Linear Learner model ({reason}); give its model.tar.gz as training wrote it."
+        ) from error
+
+    def score(table: pa.RecordBatch) -> Any:
+        return model.score(numeric_matrix(table, np.float64, where))
+
+    def label(table: pa.RecordBatch) -> Any:
+        return (score(table)[:, 0] > model.threshold).astype(np.int64)
+
+    count = model.weights.shape[0]
+    by_threshold = label if model.threshold is not None else None
+    return LocalModel(
+        where, "linear", model, score, reopen, by_threshold, predictor.label_headers, None, count
+    )
+
+
+def _read(content: bytes) -> LinearModel:
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        if sum(member.file_size for member in archive.infolist()) > _MOST_BYTES:
+            raise ValueError(f"larger than {_MOST_BYTES >> 20} MB unpacked")
+        arrays = _arrays(archive.read(_PARAMETERS))
+        extras = orjson.loads(archive.read(_EXTRAS))
+    weights = arrays["arg:fc0_weight"].astype(np.float64)
+    bias = arrays["arg:fc0_bias"].astype(np.float64).reshape(-1)
+    kind = extras["predictor_type"]
+    if kind == "binary_classifier" and extras.get("loss_type") == "logistic":
+        return LinearModel(weights, bias, "logistic", float(extras["threshold"]))
+    if kind == "multiclass_classifier":
+        return LinearModel(weights, bias, "softmax")
+    if kind == "regressor":
+        return LinearModel(weights, bias, "identity")
+    raise ValueError(f"its predictor_type {kind} with loss {extras.get('loss_type')} is not supported")
+
+
+def _arrays(content: bytes) -> dict[str, NDArray[np.floating[Any]]]:
+    magic, _, count = struct.unpack_from("<QQQ", content, 0)
+    if magic != _LIST:
+        raise ValueError("its weights are not a list of MXNet arrays")
+    offset, arrays = 24, []
+    for _ in range(count):
+        magic, storage, dimensions = struct.unpack_from("<IiI", content, offset)
+        if magic != _ARRAY or storage != 0 or dimensions > 4:
+            raise ValueError("its weights are not dense MXNet arrays")
+        shape = struct.unpack_from(f"<{dimensions}Q", content, offset + 12)
+        offset += 12 + 8 * dimensions
+        _, _, element = struct.unpack_from("<iii", content, offset)
+        kind = np.dtype(_ELEMENTS[element])
+        size = math.prod(shape)
+        if size * kind.itemsize > len(content):
+            raise ValueError("it claims arrays that it does not hold")
+        arrays.append(np.frombuffer(content, kind, size, offset + 12).reshape(shape))
+        offset += 12 + size * kind.itemsize
+    (names,) = struct.unpack_from("<Q", content, offset)
+    offset += 8
+    named = {}
+    for array in arrays[:names]:
+        (length,) = struct.unpack_from("<Q", content, offset)
+        named[content[offset + 8 : offset + 8 + length].decode()] = array
+        offset += 8 + length
+    return named

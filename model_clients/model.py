@@ -1,0 +1,273 @@
+"""What every model does, and what holds for the predictions of all of them."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import DTypeLike, NDArray
+
+from contract.errors import ModelError
+from contract.wording import several
+
+# How an endpoint is asked: how much at once, how long to wait, when to give up.
+
+
+@dataclass(frozen=True)
+class Policy:
+    """How an endpoint is asked.
+
+    Parameters
+    ----------
+    most_bytes
+        Of one request; a request of several rows never exceeds it. SageMaker takes 6 MB.
+    usual_bytes
+        Of one request, as far as rows are many: larger ones are no faster, and reach time limits sooner.
+    most_rows
+        Of one request; None for no limit but the bytes.
+    concurrency
+        Requests under way at once.
+    timeout
+        Seconds until connected, and from then until the answer is whole.
+    attempts
+        How often one request is sent before it is given up.
+    first_pause, longest_pause
+        Seconds before the second attempt, doubled each time, and the most; each is shortened at random by
+        up to a half so that many clients do not return at once.
+    patience
+        Seconds without any answer, counted from the first failure, after which no request is repeated.
+    start_limit
+        Seconds until an endpoint that is started for the job must be in service.
+    threads
+        Of a model file's library in one call.
+    """
+
+    most_bytes: int = 5_800_000
+    usual_bytes: int = 1_000_000
+    most_rows: int | None = None
+    concurrency: int = 8
+    timeout: float = 70.0
+    attempts: int = 6
+    first_pause: float = 0.5
+    longest_pause: float = 20.0
+    patience: float = 300.0
+    start_limit: float = 3600.0
+    threads: int = 1
+
+    def pause(self, attempt: int) -> float:
+        """Return the seconds to wait after attempt number `attempt`, counted from one."""
+        full = min(self.longest_pause, self.first_pause * 2.0 ** (attempt - 1))
+        return full * random.uniform(0.5, 1.0)  # noqa: S311 - spreads clients, keeps no secret
+
+
+Scores = NDArray[np.float64]
+
+
+class Model(Protocol):
+    """Something that can be asked for predictions.
+
+    A model may be pickled; the copy opens what it needs again when it is first asked. It may be asked from
+    several threads at once.
+    """
+
+    @property
+    def where(self) -> str:
+        """Return what it is as a user would write it: the address of an endpoint, the path of a file."""
+
+    def predict(self, table: pa.RecordBatch) -> Scores:
+        """Return the scores, shape (rows, outputs), in the order of the rows, all of them finite.
+
+        Parameters
+        ----------
+        table
+            One column per feature, in the model's order unless the model knows their names. Nulls, and NaN
+            among floats, are missing values.
+
+        Raises
+        ------
+        ModelError
+            When the model cannot be asked, or what it answers cannot be used.
+        """
+
+    def predict_labels(self, table: pa.RecordBatch) -> pa.Array:
+        """Return the predicted labels, one per row: as answered, or the class with the largest score.
+
+        Raises
+        ------
+        ModelError
+            As `predict`, and when it answers one score only, which a threshold must turn into a label.
+        """
+
+    def close(self) -> None:
+        """Give back connections, memory and temporary files; it must not be asked afterwards."""
+
+
+def require_finite(scores: Scores, where: str) -> Scores:
+    """Return the scores when all are numbers.
+
+    Raises
+    ------
+    ModelError
+        Naming how many rows have no usable score, and the first.
+    """
+    finite = np.isfinite(scores)
+    if finite.all():
+        return scores
+    rows = np.flatnonzero(~finite.all(axis=1))
+    first = scores[rows[0]][~finite[rows[0]]][0]
+    shown = "no score (null or NaN)" if np.isnan(first) else f"the score {first}"
+    raise ModelError(
+        f"{where} answered {shown} for {len(rows)} of {len(scores)} rows, first for row {rows[0]} of the "
+        "batch; the model must give a finite number for every row, those with missing values included."
+    )
+
+
+def largest_labels(scores: Scores, label_headers: Sequence[str | int], where: str) -> pa.Array:
+    """Return the header of the largest score of each row; its position where there are no headers.
+
+    Parameters
+    ----------
+    scores
+        Shape (rows, classes); the first of equal scores wins.
+    label_headers
+        One per class, or none.
+
+    Raises
+    ------
+    ModelError
+        When there is one score per row only, or another number of headers.
+    """
+    outputs = scores.shape[1]
+    if outputs == 1:
+        raise ModelError(
+            f"{where} answers one score per row, which is not a label; give predictor.probability and a "
+            "probability_threshold, or predictor.label when the answer is the label itself."
+        )
+    if label_headers and len(label_headers) != outputs:
+        raise ModelError(
+            f"predictor.label_headers names {len(label_headers)} classes, but {where} answers {outputs} "
+            "scores per row; give one header per score, in their order."
+        )
+    largest = pa.array(scores.argmax(axis=1))
+    if not label_headers:
+        return largest
+    if all(isinstance(header, int) for header in label_headers):
+        return pa.array(label_headers, pa.int64()).take(largest)
+    return pa.array([str(header) for header in label_headers], pa.string()).take(largest)
+
+
+# Columns on their way to a model: by name or by position, with their types kept.
+
+
+def plain(table: pa.RecordBatch) -> pa.RecordBatch:
+    """Return the batch as it is sent: dictionaries as text, floats as float64, NaN and infinity as null."""
+    columns = [_plain_column(column) for column in table.columns]
+    return pa.RecordBatch.from_arrays(columns, names=table.schema.names)
+
+
+def _plain_column(column: pa.Array) -> pa.Array:
+    if pa.types.is_dictionary(column.type):
+        return column.dictionary_decode()
+    if pa.types.is_floating(column.type):
+        column = pc.cast(column, pa.float64())
+        finite = pc.is_finite(column)
+        if not pc.all(finite).as_py():
+            return pc.if_else(finite, column, pa.scalar(None, pa.float64()))
+    return column
+
+
+def select(
+    table: pa.RecordBatch, names: Sequence[str] | None, count: int | None, where: str
+) -> pa.RecordBatch:
+    """Return the model's columns in the model's order.
+
+    Parameters
+    ----------
+    table
+        The rows.
+    names
+        Of the model's features; None or made-up ones when it knows none.
+    count
+        How many features the model has; None when it does not say.
+    where
+        The model, for messages.
+
+    Raises
+    ------
+    ModelError
+        When the columns are neither the model's by name nor as many.
+    """
+    if names and set(names) <= set(table.schema.names):
+        return table if list(names) == table.schema.names else table.select(list(names))
+    expected = len(names) if names else count
+    if expected is None or expected == table.num_columns:
+        return table
+    hint = ""
+    if names and (absent := [name for name in names if name not in table.schema.names]):
+        close = difflib.get_close_matches(absent[0], table.schema.names, 1)
+        hint = f": it lacks {absent[0]!r}" + (f" (is that {close[0]!r}?)" if close else "")
+    raise ModelError(
+        f"{where} takes {several(expected, 'feature')}, but the data has "
+        f"{several(table.num_columns, 'column')}{hint}; give exactly the columns the model "
+        "was trained on (excluded_columns leaves out others)."
+    )
+
+
+def numeric_matrix(table: pa.RecordBatch, dtype: DTypeLike, where: str) -> NDArray[Any]:
+    """Return the rows as numbers, shape (rows, columns), missing values as NaN.
+
+    Raises
+    ------
+    ModelError
+        When a column holds text.
+    """
+    matrix = np.empty((table.num_rows, table.num_columns), dtype=dtype)
+    for number, (name, column) in enumerate(zip(table.schema.names, table.columns, strict=True)):
+        if pa.types.is_boolean(column.type):
+            column = column.cast(pa.int8())
+        if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
+            if column.null_count < len(column):
+                raise ModelError(
+                    f"column {name!r} is text, but {where} takes numbers only; encode it as in training, or "
+                    "give the whole pipeline as an endpoint, an ONNX file or an inference.py."
+                )
+            column = pa.nulls(len(column), pa.float64())
+        matrix[:, number] = column.to_numpy(zero_copy_only=False)
+    return matrix
+
+
+# Libraries that only some kinds of models need, loaded when such a model is opened.
+
+
+def require(module: str, distribution: str, purpose: str) -> Any:
+    """Return a module.
+
+    Parameters
+    ----------
+    module
+        To import.
+    distribution
+        Its name on the package index, for the message.
+    purpose
+        The model that needs it, for the message.
+
+    Raises
+    ------
+    ModelError
+        When it is not installed, naming what to install.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise ModelError(
+            f"{purpose} needs {distribution}, which cannot be loaded here ({error}); use the "
+            "feature-attribution "
+            "image, or install model-monitor-containers[feature-attribution]."
+        ) from error

@@ -1,0 +1,189 @@
+"""Models as ONNX files, run by ONNX Runtime.
+
+One input of shape (rows, features) takes all columns; otherwise there is one input per column, by name or by
+position. Scores are the output that ``predictor.probability`` names (or counts); by default the last one that
+holds floats, which for classifiers converted from scikit-learn are the probabilities of the classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from contract.analysis_config import Locator, PredictorConfig
+from contract.errors import ConfigurationError, ModelError
+from model_clients.local import LocalModel, first_line
+from model_clients.model import Policy, numeric_matrix, require
+
+_TYPES: dict[str, type[Any]] = {
+    "tensor(float)": np.float32,
+    "tensor(double)": np.float64,
+    "tensor(float16)": np.float16,
+    "tensor(int64)": np.int64,
+    "tensor(int32)": np.int32,
+    "tensor(int8)": np.int8,
+    "tensor(uint8)": np.uint8,
+    "tensor(bool)": np.bool_,
+    "tensor(string)": np.str_,
+}
+_SCORES = ("tensor(float)", "tensor(double)", "tensor(float16)", "seq(map(")
+
+
+def open_onnx(
+    source: str | bytes, where: str, predictor: PredictorConfig, policy: Policy, reopen: Any
+) -> LocalModel:
+    """Return the model of an ONNX file.
+
+    Parameters
+    ----------
+    source
+        Local path, or the file's bytes.
+    where
+        The file, for messages.
+    predictor
+        Which outputs hold scores and labels.
+    policy
+        For the number of threads.
+    reopen
+        See `LocalModel`.
+
+    Raises
+    ------
+    ModelError
+        When the file is damaged, or holds an input that rows of columns cannot fill.
+    """
+    session = _session(source, where, policy)
+    inputs = session.get_inputs()
+    outputs = session.get_outputs()
+    score_output = _score_output(outputs, predictor, where)
+    label_output = _label_output(outputs, score_output, predictor, where)
+    is_matrix = len(inputs) == 1 and len(inputs[0].shape) == 2 and inputs[0].shape[1] != 1
+    width = inputs[0].shape[1] if is_matrix else len(inputs)
+
+    def run(table: pa.RecordBatch, output: str) -> Any:
+        feeds = _matrix_feed(inputs[0], table, where) if is_matrix else _feeds(inputs, table, where)
+        try:
+            return _run_batches(session, feeds, output, inputs[0].shape[0], table.num_rows)
+        except Exception as error:  # see above
+            raise ModelError(f"{where} cannot score these rows: {first_line(error)}.") from error
+
+    label = (lambda table: run(table, label_output)) if label_output else None
+    return LocalModel(
+        where,
+        "onnx",
+        session,
+        lambda table: run(table, score_output),
+        reopen,
+        label,
+        predictor.label_headers,
+        None if is_matrix else [tensor.name for tensor in inputs],
+        width if isinstance(width, int) else None,
+    )
+
+
+def _session(source: str | bytes, where: str, policy: Policy) -> Any:
+    runtime = require("onnxruntime", "onnxruntime", where)
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = policy.threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    try:
+        session = runtime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime has a class of its own for every status
+        raise ModelError(
+            f"{where} is not a whole ONNX model ({first_line(error)}); export it again, and check it with "
+            "onnx.checker."
+        ) from error
+    if odd := [tensor for tensor in session.get_inputs() if tensor.type not in _TYPES]:
+        raise ModelError(
+            f"{where} has the input {odd[0].name!r} of type {odd[0].type}, which columns cannot fill; give "
+            "a model whose inputs are tensors of numbers or texts."
+        )
+    return session
+
+
+def _score_output(outputs: Sequence[Any], predictor: PredictorConfig, where: str) -> str:
+    if predictor.probability is not None:
+        return _named(outputs, predictor.probability, "probability", where)
+    scores = [output.name for output in outputs if output.type.startswith(_SCORES)]
+    return scores[-1] if scores else str(outputs[-1].name)
+
+
+def _label_output(outputs: Sequence[Any], scores: str, predictor: PredictorConfig, where: str) -> str | None:
+    if predictor.label is not None:
+        return _named(outputs, predictor.label, "label", where)
+    others = [output for output in outputs if output.name != scores]
+    return next(
+        (str(output.name) for output in others if output.type in ("tensor(int64)", "tensor(string)")), None
+    )
+
+
+def _named(outputs: Sequence[Any], locator: Locator, member: str, where: str) -> str:
+    names = [str(output.name) for output in outputs]
+    if isinstance(locator, int) and 0 <= locator < len(names):
+        return names[locator]
+    if locator in names:
+        return str(locator)
+    raise ConfigurationError(
+        f"predictor.{member} is {locator!r}, but the outputs of {where} are {', '.join(names)}; give one of "
+        "them, or leave it out."
+    )
+
+
+def _matrix_feed(tensor: Any, table: pa.RecordBatch, where: str) -> dict[str, NDArray[Any]]:
+    if tensor.type == "tensor(string)":
+        columns = [column.cast(pa.string()).fill_null("").to_numpy(False) for column in table.columns]
+        return {tensor.name: np.stack(columns, axis=1)}
+    kind = _TYPES[tensor.type]
+    if np.issubdtype(kind, np.floating):
+        return {tensor.name: numeric_matrix(table, kind, where)}
+    _require_present(table, where)
+    return {tensor.name: numeric_matrix(table, np.float64, where).astype(kind)}
+
+
+def _feeds(inputs: Sequence[Any], table: pa.RecordBatch, where: str) -> dict[str, NDArray[Any]]:
+    feeds = {}
+    for tensor, name in zip(inputs, table.schema.names, strict=True):
+        values = _matrix_feed(tensor, table.select([name]), where)[tensor.name]
+        feeds[tensor.name] = values if len(tensor.shape) == 2 else values[:, 0]
+    return feeds
+
+
+def _require_present(table: pa.RecordBatch, where: str) -> None:
+    for name, column in zip(table.schema.names, table.columns, strict=True):
+        if column.null_count:
+            raise ModelError(
+                f"column {name!r} has missing values, but {where} takes integers there, which cannot be "
+                "missing; fill them in before, or export the model with float inputs."
+            )
+
+
+def _run_batches(
+    session: Any, feeds: dict[str, NDArray[Any]], output: str, fixed: object, rows: int
+) -> NDArray[Any]:
+    """Run all rows at once, or in the batches of fixed size that the model was exported for."""
+    if not isinstance(fixed, int) or fixed < 1 or fixed == rows:
+        return _run(session, feeds, output)
+    parts = []
+    for start in range(0, rows, fixed):
+        part = {name: values[start : start + fixed] for name, values in feeds.items()}
+        count = min(fixed, rows - start)
+        if count < fixed:
+            part = {
+                name: np.concatenate([v, np.repeat(v[-1:], fixed - count, 0)]) for name, v in part.items()
+            }
+        parts.append(_run(session, part, output)[:count])
+    return np.concatenate(parts)
+
+
+def _run(session: Any, feeds: dict[str, NDArray[Any]], output: str) -> NDArray[Any]:
+    values = session.run([output], feeds)[0]
+    if isinstance(values, list) and values and isinstance(values[0], dict):
+        # scikit-learn's converter writes one map of class to probability per row.
+        classes = list(values[0])
+        return np.array([[row[name] for name in classes] for row in values])
+    return np.asarray(values)

@@ -1,0 +1,262 @@
+"""Rows as the bytes of a request, without Python code per value wherever they are numbers.
+
+Integers stay integers, floats have the shortest digits that give the same float64, texts are JSON strings
+or quoted CSV cells, booleans are ``true`` and ``false``. A missing value is ``null`` in JSON and an empty
+cell in CSV.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import orjson
+import pyarrow as pa
+from pyarrow import csv
+
+from contract.analysis_config import PredictorConfig
+from contract.errors import ConfigurationError
+
+# The shape of JSON requests: ``content_template`` and ``record_template``.
+#
+# A template is JSON with placeholders where values stand: ``$records`` (all records as a list), ``$record``
+# (one record per request), ``$features`` (a list of values), ``$features_kvp`` (an object of name to
+# value),
+# ``$feature_names``, and ``"${Name}"`` with its quotes, one for each feature.
+
+
+_PLACEHOLDER = re.compile(r'"\$\{([^"}]+)\}"|\$\{([^}]+)\}|\$([A-Za-z_]+)')
+
+
+@dataclass(frozen=True)
+class Template:
+    """A template, cut at its placeholders.
+
+    Parameters
+    ----------
+    texts
+        What stands between the placeholders, one more than those.
+    placeholders
+        Without dollar sign; those of single features are in braces, such as ``{Age}``.
+    """
+
+    texts: tuple[str, ...]
+    placeholders: tuple[str, ...]
+
+    def fill(self, values: dict[str, bytes]) -> bytes:
+        """Return the text with every placeholder replaced by JSON."""
+        parts = [self.texts[0].encode()]
+        for placeholder, text in zip(self.placeholders, self.texts[1:], strict=True):
+            parts += [values[placeholder], text.encode()]
+        return b"".join(parts)
+
+    def __contains__(self, placeholder: str) -> bool:
+        return placeholder in self.placeholders
+
+
+@dataclass(frozen=True)
+class JsonShape:
+    """How JSON requests are built.
+
+    Parameters
+    ----------
+    content
+        Of the whole request; None for JSON Lines.
+    record
+        Of one record.
+    """
+
+    content: Template | None
+    record: Template
+
+    @property
+    def is_single(self) -> bool:
+        """Return whether a request holds one record."""
+        return self.content is not None and "record" in self.content
+
+
+def json_shape(predictor: PredictorConfig, is_lines: bool) -> JsonShape:
+    """Return the shape that a predictor's templates describe.
+
+    Raises
+    ------
+    ConfigurationError
+        When a template is missing, is no JSON, or holds other placeholders than it may.
+    """
+    content = predictor.content_template
+    if isinstance(content, dict):
+        raise ConfigurationError(
+            "predictor.content_template is an object, which only time series have; give it as one text, such "
+            f"as {_example(is_lines)}."
+        )
+    if content is None:
+        kind = "application/jsonlines" if is_lines else "application/json"
+        raise ConfigurationError(
+            f"predictor.content_template is missing, which requests of type {kind} need; "
+            f"an example is {_example(is_lines)}."
+        )
+    if is_lines:
+        return JsonShape(None, _parse(content, "content_template", ("features",)))
+    outer = _parse(content, "content_template", ("records", "record", "feature_names"))
+    if ("records" in outer) == ("record" in outer):
+        raise ConfigurationError(
+            f"predictor.content_template {content!r} must hold either $records (a list of records) or "
+            f"$record (one record per request); an example is {_example(False)}."
+        )
+    if predictor.record_template is None:
+        raise ConfigurationError(
+            "predictor.record_template is missing, which requests of type application/json need: $features "
+            'for a list of values, $features_kvp for an object, or JSON with "${Name}" for each feature.'
+        )
+    return JsonShape(outer, _parse(predictor.record_template, "record_template", ()))
+
+
+def _example(is_lines: bool) -> str:
+    return "'{\"features\":$features}'" if is_lines else "'{\"instances\":$records}'"
+
+
+def _parse(text: str, member: str, allowed: tuple[str, ...]) -> Template:
+    """Cut a template; an empty `allowed` stands for those of a record."""
+    texts, placeholders, end = [], [], 0
+    for match in _PLACEHOLDER.finditer(text):
+        name = match[1] or match[2]
+        texts.append(text[end : match.start()])
+        placeholders.append(f"{{{name}}}" if name else match[3])
+        end = match.end()
+    template = Template((*texts, text[end:]), tuple(placeholders))
+    known = allowed or ("features", "features_kvp", "feature_names")
+    for placeholder in placeholders:
+        if placeholder not in known and not (not allowed and placeholder.startswith("{")):
+            close = difflib.get_close_matches(placeholder.strip("{}"), known, 1)
+            hint = (
+                f"did you mean ${close[0]}?"
+                if close
+                else f"it takes {', '.join('$' + name for name in known)}."
+            )
+            raise ConfigurationError(
+                f"predictor.{member} holds ${placeholder}, which has no meaning there; {hint}"
+            )
+    if set(placeholders) <= {"feature_names"} or (allowed == ("features",) and placeholders != ["features"]):
+        raise ConfigurationError(
+            f"predictor.{member} {text!r} must hold {' or '.join('$' + name for name in known[:2])}"
+            f"{' once' if len(known) == 1 else ''}; requests would carry no data otherwise."
+        )
+    try:
+        orjson.loads(template.fill(dict.fromkeys(placeholders, b"0")))
+    except orjson.JSONDecodeError as error:
+        raise ConfigurationError(
+            f"predictor.{member} {text!r} is not JSON once its placeholders are filled in ({error}); "
+            "check its quotes and brackets."
+        ) from error
+    return template
+
+
+Render = Callable[[pa.RecordBatch], bytes]
+
+_NUMPY = orjson.OPT_SERIALIZE_NUMPY
+_CSV_OPTIONS = csv.WriteOptions(include_header=False)
+
+
+def render_csv(table: pa.RecordBatch) -> bytes:
+    """Return rows as CSV without header, lines separated by a newline; texts are quoted."""
+    if _is_numeric(table):
+        cells = _number_rows(table)[2:-2].replace(b"],[", b"\n")
+        return cells.replace(b"null", b"") if any(column.null_count for column in table.columns) else cells
+    sink = pa.BufferOutputStream()
+    csv.write_csv(table, sink, _CSV_OPTIONS)
+    content: bytes = sink.getvalue().to_pybytes()
+    return content.removesuffix(b"\n")
+
+
+def json_renderer(shape: JsonShape) -> Render:
+    """Return what renders rows in a shape: JSON when it has a `content`, JSON Lines otherwise."""
+
+    def render(table: pa.RecordBatch) -> bytes:
+        if shape.content is None:
+            return _records(table, shape.record, b"\n")
+        names = orjson.dumps(table.schema.names)
+        records = _records(table, shape.record, b",")
+        return shape.content.fill({"records": b"[%b]" % records, "record": records, "feature_names": names})
+
+    return render
+
+
+def _records(table: pa.RecordBatch, template: Template, separator: bytes) -> bytes:
+    if template.placeholders == ("features",):
+        before, after = (text.encode() for text in template.texts)
+        if _is_numeric(table):
+            between = b"]" + after + separator + before + b"["
+            return before + _number_rows(table)[1:-1].replace(b"],[", between) + after
+        rows = zip(*(column.to_pylist() for column in table.columns), strict=True)
+        return separator.join([before + orjson.dumps(row) + after for row in rows])
+    return _filled_records(table, template, separator)
+
+
+def _filled_records(table: pa.RecordBatch, template: Template, separator: bytes) -> bytes:
+    """Fill a template in row by row, each with the values already rendered."""
+    rendered = dict(zip(table.schema.names, (_values(column) for column in table.columns), strict=True))
+    pattern = [_escaped(template.texts[0].encode())]
+    columns: list[list[bytes]] = []
+    for placeholder, text in zip(template.placeholders, template.texts[1:], strict=True):
+        if placeholder == "feature_names":
+            pattern.append(_escaped(orjson.dumps(table.schema.names)))
+        elif placeholder == "features":
+            pattern.append(b"[" + b",".join([b"%b"] * len(rendered)) + b"]")
+            columns += rendered.values()
+        elif placeholder == "features_kvp":
+            members = [_escaped(orjson.dumps(name)) + b":%b" for name in rendered]
+            pattern.append(b"{" + b",".join(members) + b"}")
+            columns += rendered.values()
+        else:
+            pattern.append(b"%b")
+            columns.append(_feature(rendered, placeholder[1:-1]))
+        pattern.append(_escaped(text.encode()))
+    whole = b"".join(pattern)
+    return separator.join([whole % row for row in zip(*columns, strict=True)])
+
+
+def _feature(rendered: dict[str, list[bytes]], name: str) -> list[bytes]:
+    if name not in rendered:
+        raise ConfigurationError(
+            f"predictor.record_template holds ${{{name}}}, but the features are {', '.join(rendered)}; "
+            "name them as in headers."
+        )
+    return rendered[name]
+
+
+def _values(column: pa.Array) -> list[bytes]:
+    """Return each value of a column as JSON."""
+    if _is_text(column.type):
+        return [orjson.dumps(value) for value in column.to_pylist()]
+    return orjson.dumps(column.to_pylist())[1:-1].split(b",")
+
+
+def _number_rows(table: pa.RecordBatch) -> bytes:
+    """Return ``[[1,2],[3,4]]`` for columns of numbers, booleans or nulls."""
+    has_nulls = any(column.null_count for column in table.columns)
+    kinds = {column.type for column in table.columns}
+    are_integers = all(pa.types.is_integer(kind) for kind in kinds) and pa.uint64() not in kinds
+    if not has_nulls and (are_integers or kinds == {pa.float64()}):
+        matrix = np.stack([column.to_numpy() for column in table.columns], axis=1)
+        return orjson.dumps(matrix, option=_NUMPY)
+    return orjson.dumps(list(zip(*(column.to_pylist() for column in table.columns), strict=True)))
+
+
+def _is_numeric(table: pa.RecordBatch) -> bool:
+    return table.num_columns > 0 and not any(_is_text(column.type) for column in table.columns)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return not (
+        pa.types.is_integer(kind)
+        or pa.types.is_floating(kind)
+        or pa.types.is_boolean(kind)
+        or pa.types.is_null(kind)
+    )
+
+
+def _escaped(text: bytes) -> bytes:
+    return text.replace(b"%", b"%%")

@@ -1,0 +1,485 @@
+"""A SageMaker endpoint that lives as long as the job, started for ``predictor.model_name``.
+
+Clarify calls it a shadow endpoint. Only the process that opens the model owns it: a copy on another host
+asks the endpoint by its name, and deletes nothing.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import itertools
+import logging
+import re
+import secrets
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pyarrow as pa
+
+import contract
+from contract.analysis_config import PredictorConfig
+from contract.checklist import NotTriedError
+from contract.errors import ConfigurationError, ModelError
+from file_storage.cleanup import IsUrged, at_end, signals_held_back
+from file_storage.transport import bound_answers
+from model_clients.batching import Progress
+from model_clients.endpoints import EndpointModel, aws_session, open_sagemaker
+from model_clients.model import Model, Policy, Scores, require
+
+# Why SageMaker starts no endpoint, in one sentence with the fix.
+
+
+CHEAPER = "set model to a model file or the address of a model server, which starts nothing"
+
+_DENIED = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "NotAuthorized")
+_LIMITED = ("ResourceLimitExceeded", "LimitExceededException", "ServiceQuotaExceededException")
+_BUSY = ("Throttling", "ThrottlingException", "TooManyRequestsException", "RequestLimitExceeded")
+_PAGES_OF_NAMES = 5
+
+
+def refusal(error: Exception, client: Any, predictor: PredictorConfig) -> ModelError:
+    """Return the error that a job ends with.
+
+    Parameters
+    ----------
+    error
+        What botocore raised.
+    client
+        Of the service ``sagemaker``.
+    predictor
+        Names the model and the instances.
+    """
+    what = f"no endpoint can be started for predictor.model_name {predictor.model_name!r}"
+    code, text = code_of(error), one_line(_answer(error).get("Message", ""))
+    if not code:
+        return ModelError(
+            f"{what}: {one_line(error)}; give the job a region (AWS_REGION), credentials and a network that "
+            f"reaches SageMaker, or {CHEAPER}."
+        )
+    if code in _DENIED:
+        found = re.search(r"perform: (\w+:\w+)", text)
+        action = found[1] if found else "permissions"
+        return ModelError(
+            f"{what}: the role of this job lacks {action}; allow it what docs/models.md lists, or {CHEAPER}."
+        )
+    if code in _LIMITED:
+        return ModelError(
+            f"{what}: {text}; ask for a larger quota, choose another predictor.instance_type, or {CHEAPER}."
+        )
+    if "could not find model" in text.lower():
+        return unknown_model(client, predictor)
+    if "instancetype" in text.lower():
+        kind = predictor.instance_type or ""
+        hint = _meant(kind, client.meta.service_model.shape_for("ProductionVariantInstanceType").enum)
+        return ModelError(
+            f"predictor.instance_type {kind!r} is refused by SageMaker in {client.meta.region_name}{hint}; "
+            f"name an instance type for endpoints such as ml.m5.large, or {CHEAPER}."
+        )
+    return ModelError(f"{what}: {code}: {text}; mend the predictor, or {CHEAPER}.")
+
+
+def unknown_model(client: Any, predictor: PredictorConfig) -> ModelError:
+    """Return the error for a model that is not there, with a name near to it if names may be listed."""
+    name = predictor.model_name or ""
+    hint = _meant(name, _names_of_models(client))
+    return ModelError(
+        f"predictor.model_name {name!r} is none of this account's SageMaker models in "
+        f"{client.meta.region_name}{hint}; name one of them (aws sagemaker list-models), or {CHEAPER}."
+    )
+
+
+def is_denied(error: Exception) -> bool:
+    """Return whether permissions are missing."""
+    return code_of(error) in _DENIED
+
+
+def is_passing(error: Exception) -> bool:
+    """Return whether another attempt may go through: out of reach, or the service is busy or broken."""
+    from botocore.exceptions import ConnectionError as NotConnected
+
+    return isinstance(error, NotConnected) or code_of(error) in _BUSY or may_have_worked(error)
+
+
+def may_have_worked(error: Exception) -> bool:
+    """Return whether a request may have been served although its answer does not say so."""
+    from botocore.exceptions import ClientError, HTTPClientError
+
+    if isinstance(error, ClientError):
+        return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 400)) >= 500
+    return isinstance(error, HTTPClientError)
+
+
+def code_of(error: Exception) -> str:
+    """Return the service's code for a refusal, empty when there was no answer."""
+    return str(_answer(error).get("Code") or "")
+
+
+def one_line(text: object) -> str:
+    """Return a service's text as a clause of a sentence."""
+    return " ".join(str(text).split()).rstrip(".")[:300]
+
+
+def _answer(error: Exception) -> dict[str, Any]:
+    from botocore.exceptions import ClientError
+
+    return dict(error.response.get("Error", {})) if isinstance(error, ClientError) else {}
+
+
+def _names_of_models(client: Any) -> list[str]:
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    pages = client.get_paginator("list_models").paginate(PaginationConfig={"PageSize": 100})
+    try:
+        return [
+            model["ModelName"]
+            for page in itertools.islice(pages, _PAGES_OF_NAMES)
+            for model in page.get("Models", ())
+        ]
+    except (BotoCoreError, ClientError):
+        return []  # jobs need no permission to list them
+
+
+def _meant(name: str, names: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, list(names), 1)
+    return f" (did you mean {close[0]}?)" if close else ""
+
+
+PREFIX = "sm-clarify"
+VARIANT = "AllTraffic"
+_LONGEST_NAME = 63
+_PASSING = ("Creating", "Updating", "SystemUpdating")
+_REPORT_SECONDS = 30.0
+_FIRST_PAUSE, _LONGEST_PAUSE = 2.0, 15.0
+# SageMaker deletes no endpoint that it is still creating, which takes it 25 minutes when the model is faulty.
+_DELETION_SECONDS = 1800.0
+_DELETION_PAUSE = 5.0
+_OUTAGE_SECONDS = 60.0
+
+_log = logging.getLogger(__name__)
+
+
+def open_shadow(
+    predictor: PredictorConfig, policy: Policy, progress: Progress | None = None, *, start: bool = True
+) -> Model:
+    """Start an endpoint for ``predictor.model_name``, wait until it is in service, and return the model.
+
+    Closing the model deletes endpoint and endpoint configuration; so does the end of the job at the latest.
+
+    Parameters
+    ----------
+    predictor
+        Names the model, the instances, and the shape of requests.
+    policy
+        How long the start may take, and how the endpoint is asked.
+    progress
+        See `EndpointModel`.
+    start
+        False for a model that is not to be asked: nothing is started, and a try to ask it looks whether
+        there is such a model.
+
+    Raises
+    ------
+    ConfigurationError
+        When the predictor's members do not fit together.
+    ModelError
+        When the endpoint cannot be started or does not come into service; what was started is deleted.
+    """
+    if predictor.instance_type is None:
+        raise ConfigurationError(
+            f"predictor.model_name {predictor.model_name!r} needs an endpoint of its own, and nothing says "
+            "on which instances; give predictor.instance_type, such as ml.m5.large, or "
+            f"{CHEAPER}."
+        )
+    name, config_name = _names(predictor)
+    asked = replace(predictor, endpoint_name=name, model_name=None)
+    # Mistakes in the shape of requests show before anything is started.
+    model = open_sagemaker(asked, policy, progress)
+    if not start:
+        model.close()
+        return ModelToStart(predictor)
+    shadow = _Shadow(connect(predictor), predictor, name, config_name)
+    delete = at_end(shadow.delete)
+    try:
+        shadow.create()
+        shadow.wait(policy.start_limit)
+    except BaseException:
+        model.close()
+        delete()
+        raise
+    return _StartedModel(model, delete)
+
+
+class _StartedModel:
+    """A model that its endpoint goes with."""
+
+    def __init__(self, model: EndpointModel, delete: Any) -> None:
+        self._model = model
+        self._delete = delete
+        self.where = model.where
+        self.predict = model.predict
+        self.predict_labels = model.predict_labels
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return self._model.__reduce__()
+
+    def close(self) -> None:
+        """Close the connections, and delete the endpoint."""
+        self._model.close()
+        self._delete()
+
+
+class ModelToStart:
+    """A model whose endpoint a dry run leaves unstarted; to ask it is to look whether it exists."""
+
+    def __init__(self, predictor: PredictorConfig) -> None:
+        self._predictor = predictor
+        self.where = f"SageMaker model {predictor.model_name}"
+
+    def predict(self, table: pa.RecordBatch) -> Scores:
+        """Raise ModelError when there is no such model, else NotTriedError. See `Model.predict`."""
+        raise NotTriedError(self._found, _to_come(self._predictor))
+
+    def predict_labels(self, table: pa.RecordBatch) -> pa.Array:
+        """Raise as `predict`."""
+        raise NotTriedError(self._found, _to_come(self._predictor))
+
+    def close(self) -> None:
+        """Do nothing."""
+
+    @functools.cached_property
+    def _found(self) -> str | None:
+        """Return a line on the model that was found, None when nobody may tell."""
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        client = connect(self._predictor)
+        try:
+            client.describe_model(ModelName=self._predictor.model_name)
+        except (BotoCoreError, ClientError) as error:
+            if is_denied(error):  # the job itself does not need to
+                return None
+            raise refusal(error, client, self._predictor) from error
+        finally:
+            client.close()
+        return f"predictor.model_name {self._predictor.model_name} is a SageMaker model of this account"
+
+
+def connect(predictor: PredictorConfig) -> Any:
+    """Return boto3's client of the service that starts and deletes endpoints.
+
+    Raises
+    ------
+    ModelError
+        When boto3 is missing, or there is no region.
+    """
+    what = f"the endpoint for predictor.model_name {predictor.model_name!r}"
+    boto3 = require("boto3", "boto3", what)
+    from botocore.config import Config
+    from botocore.exceptions import BotoCoreError
+
+    retries = {"mode": "standard", "total_max_attempts": 4}
+    config = Config(retries=retries, connect_timeout=5.0, read_timeout=30.0)
+    try:
+        return bound_answers(aws_session(boto3).client("sagemaker", config=config), 60.0)
+    except BotoCoreError as error:
+        raise refusal(error, None, predictor) from error
+
+
+@dataclass
+class _Shadow:
+    """An endpoint and its configuration: those of `left` exist, or may exist, and are to be deleted."""
+
+    client: Any
+    predictor: PredictorConfig
+    name: str
+    config_name: str
+    left: set[str] = field(default_factory=set)
+
+    @property
+    def where(self) -> str:
+        return f"SageMaker endpoint {self.name}"
+
+    def create(self) -> None:
+        """Have SageMaker create both. A signal waits until it is known whether they are there."""
+        _log.info("Starting %s: %s", self.where, _to_come(self.predictor))
+        with signals_held_back():
+            self._create(
+                "create_endpoint_config",
+                "configuration",
+                EndpointConfigName=self.config_name,
+                ProductionVariants=[_variant(self.predictor)],
+            )
+            self._create(
+                "create_endpoint", "endpoint", EndpointName=self.name, EndpointConfigName=self.config_name
+            )
+
+    def _create(self, operation: str, part: str, **arguments: Any) -> None:
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        call = getattr(self.client, operation)
+        self.left.add(part)
+        try:
+            try:
+                call(**arguments, Tags=_tags(self.predictor))
+            except ClientError as error:
+                if "AddTags" not in str(error):
+                    raise
+                _log.info("%s gets no tags, which this job may not give", self.where)
+                call(**arguments)
+        except (BotoCoreError, ClientError) as error:
+            # The name is taken by nobody else: the first of two attempts went through unnoticed.
+            if "already exist" in str(error).lower():
+                return
+            if not may_have_worked(error):
+                self.left.discard(part)
+            raise refusal(error, self.client, self.predictor) from error
+
+    def wait(self, limit: float) -> None:
+        """Wait until the endpoint is in service, at most `limit` seconds, and say now and then how it stands.
+
+        Raises
+        ------
+        ModelError
+            With the service's reason when it comes to nothing.
+        """
+        started = reported = time.monotonic()
+        pause = _FIRST_PAUSE
+        while True:
+            status, reason = self._status()
+            waited = time.monotonic() - started
+            if status == "InService":
+                _log.info("%s is in service after %.0f s", self.where, waited)
+                return
+            if status not in _PASSING:
+                raise ModelError(
+                    f"{self.where}, started for predictor.model_name {self.predictor.model_name!r}, ended as "
+                    f"{status} after {waited:.0f} s: {reason}; mend the model (the endpoint's log group is "
+                    f"/aws/sagemaker/Endpoints/{self.name}), or {CHEAPER}."
+                )
+            if time.monotonic() - reported >= _REPORT_SECONDS:
+                reported = time.monotonic()
+                _log.info("%s is %s after %.0f s", self.where, status, waited)
+            if waited >= limit:
+                raise ModelError(
+                    f"{self.where}, started for predictor.model_name {self.predictor.model_name!r}, is still "
+                    f"{status} after {waited:.0f} s, and there is no more time (an hour, or what is left of "
+                    f"max_runtime); raise max_runtime, look into the endpoint's log, or {CHEAPER}."
+                )
+            time.sleep(min(pause, max(0.0, limit - waited)))
+            pause = min(1.5 * pause, _LONGEST_PAUSE)
+
+    def _status(self) -> tuple[str, str]:
+        """Return the endpoint's status, and the reason for it where there is one."""
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            found = self.client.describe_endpoint(EndpointName=self.name)
+        except (BotoCoreError, ClientError) as error:
+            if is_passing(error):
+                _log.info("%s: no answer about its status: %s", self.where, one_line(error))
+                return "Creating", ""
+            raise refusal(error, self.client, self.predictor) from error
+        reason = one_line(found.get("FailureReason") or "SageMaker gives no reason")
+        return str(found["EndpointStatus"]), reason
+
+    def delete(self, is_urged: IsUrged) -> None:
+        """Delete what is left; what cannot be deleted is told, and costs the job nothing else."""
+        try:
+            # While an endpoint is being created it needs its configuration: without it, it gets stuck.
+            if "endpoint" in self.left and not self._delete_endpoint(is_urged):
+                return
+            if "configuration" not in self.left:
+                return
+            error = self._attempt("delete_endpoint_config", EndpointConfigName=self.config_name)
+            if error is not None:
+                reason = one_line(error)
+                _log.warning(
+                    "Endpoint configuration %s, which costs nothing, could not be deleted: %s",
+                    self.config_name,
+                    reason,
+                )
+        finally:
+            self.client.close()
+
+    def _delete_endpoint(self, is_urged: IsUrged) -> bool:
+        started, is_told = time.monotonic(), False
+        while (error := self._attempt("delete_endpoint", EndpointName=self.name)) is not None:
+            is_created = "in-progress" in str(error)
+            if is_created and not is_told:
+                is_told = True
+                _log.warning(
+                    "%s is still being created, and SageMaker deletes none before that is done; trying again "
+                    "every %g s. Should this job be killed meanwhile, run: %s",
+                    self.where,
+                    _DELETION_PAUSE,
+                    self._by_hand(),
+                )
+            patience = _DELETION_SECONDS if is_created else _OUTAGE_SECONDS
+            is_over = time.monotonic() - started >= patience
+            if is_urged() or is_over or not (is_created or is_passing(error)):
+                _log.warning(
+                    "%s could not be deleted (%s) and goes on costing money; run: %s",
+                    self.where,
+                    one_line(error),
+                    self._by_hand(),
+                )
+                return False
+            time.sleep(_DELETION_PAUSE)
+        _log.info("Deleted %s", self.where)
+        return True
+
+    def _attempt(self, operation: str, **arguments: str) -> Exception | None:
+        """Return what stands in the way of deleting something, None when it is gone."""
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            getattr(self.client, operation)(**arguments)
+        except (BotoCoreError, ClientError) as error:
+            return None if "could not find" in str(error).lower() else error
+        return None
+
+    def _by_hand(self) -> str:
+        region = self.client.meta.region_name
+        return (
+            f"aws sagemaker delete-endpoint --region {region} --endpoint-name {self.name}; aws sagemaker "
+            f"delete-endpoint-config --region {region} --endpoint-config-name {self.config_name}"
+        )
+
+
+def _names(predictor: PredictorConfig) -> tuple[str, str]:
+    """Return unique names of endpoint and configuration, which begin with the prefix as Clarify's do."""
+    prefix = predictor.endpoint_name_prefix or PREFIX
+    end = f"{time.strftime('%Y%m%d%H%M%S', time.gmtime())}-{secrets.token_hex(4)}"
+    room = _LONGEST_NAME - len(prefix) - len(end) - 2
+    model = re.sub(r"[^a-zA-Z0-9-]", "-", predictor.model_name or "")[:room].strip("-")
+    return f"{prefix}-{model}-{end}", f"{prefix}-config-{end}"
+
+
+def _variant(predictor: PredictorConfig) -> dict[str, Any]:
+    variant = {
+        "VariantName": VARIANT,
+        "ModelName": predictor.model_name,
+        "InstanceType": predictor.instance_type,
+        "InitialInstanceCount": predictor.initial_instance_count or 1,
+        "InitialVariantWeight": 1.0,
+    }
+    return variant | ({"AcceleratorType": predictor.accelerator_type} if predictor.accelerator_type else {})
+
+
+def _tags(predictor: PredictorConfig) -> list[dict[str, str]]:
+    tags = {
+        "created-by": f"model-monitor-containers {contract.__version__}",
+        "created-for": f"one job on model {predictor.model_name}",
+        "deleted-by": "that job at its end",
+    }
+    return [{"Key": key, "Value": value} for key, value in tags.items()]
+
+
+def _to_come(predictor: PredictorConfig) -> str:
+    count = predictor.initial_instance_count or 1
+    return (
+        f"an endpoint of the job's own for model {predictor.model_name} ({count} x "
+        f"{predictor.instance_type}), which takes minutes, is billed until the job ends, and is deleted then"
+    )

@@ -1,0 +1,1 @@
+"""Readers of every documented format: files to Arrow record batches."""

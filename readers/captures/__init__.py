@@ -1,0 +1,1 @@
+"""Captured calls of endpoints and batch jobs as record batches."""

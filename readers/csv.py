@@ -1,0 +1,332 @@
+"""CSV files as record batches: byte ranges of large files side by side, small files together."""
+
+from __future__ import annotations
+
+import csv
+import io
+import logging
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+import pyarrow as pa
+
+from contract.errors import DatasetError
+from file_storage.storage import SourceFile, is_compressed, open_input, reading
+from readers.csv_records import (
+    LONGEST_FIELD,
+    CsvColumns,
+    first_record_end,
+    last_record_end,
+    learn_types,
+    lines_are_records,
+    parse_csv_block,
+    ragged_row,
+    unclosed_field,
+)
+from readers.dataset import POSITIONAL, Dataset, NotSplittable, excluded_positions, positional_names
+from readers.splitting import (
+    UTF8_MARK,
+    Block,
+    FileRange,
+    OfFileRanges,
+    balanced_rows,
+    divide,
+    joined,
+    line_blocks,
+    lines_before,
+)
+
+_SAMPLE = 1 << 20
+_UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+
+_Types = dict[str, pa.DataType]
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class CsvHead:
+    """What the beginning of a file says: names of all columns, where the rows begin, likely types."""
+
+    names: tuple[str, ...]
+    excluded: frozenset[int]
+    begin: int
+    types: _Types = field(hash=False)
+
+
+@dataclass(frozen=True)
+class CsvSplit(OfFileRanges):
+    """Some CSV files, or a byte range of one whose `head` was read when planning."""
+
+    request: Dataset
+    head: CsvHead | None = None
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """Yield the rows in order.
+
+        Raises
+        ------
+        DatasetError
+            Naming file, line, what was expected and what was found.
+        NotSplittable
+            When a byte range may begin inside a quoted field.
+        """
+        return joined(self._piece_batches())
+
+    def _piece_batches(self) -> Iterator[pa.RecordBatch]:
+        learnt: dict[tuple[str, ...], _Types] = {}
+        for piece in self.pieces:
+            head = self.head or read_head(piece.path, self.request, learnt)
+            if head is None:
+                continue
+            columns = CsvColumns(
+                list(head.names), set(head.excluded), self.request.text_only, dict(head.types)
+            )
+            yield from _piece_batches(piece, head, columns, self.request)
+            learnt[head.names] = columns.types
+
+
+def csv_splits(
+    files: Sequence[SourceFile], request: Dataset, *, whole_files: bool = False
+) -> tuple[CsvSplit, ...]:
+    """Divide CSV files into splits.
+
+    Parameters
+    ----------
+    files
+        In path order.
+    request
+        With the format's `header`, and the names for data without one.
+    whole_files
+        Never cut a file into byte ranges.
+    """
+    request = replace(request, preprocessor=None)
+
+    def may_cut(file: SourceFile) -> bool:
+        return not whole_files and not is_compressed(file.path)
+
+    splits: list[CsvSplit] = []
+    head: CsvHead | None = None
+    for pieces in divide(files, may_cut=may_cut):
+        if pieces[0].is_whole_file:
+            head = None
+        elif pieces[0].start == 0:
+            head = read_head(pieces[0].path, request)
+        splits.append(CsvSplit(pieces, request, head))
+    return tuple(splits)
+
+
+def read_head(
+    path: str, request: Dataset, learnt: dict[tuple[str, ...], _Types] | None = None
+) -> CsvHead | None:
+    """Read the beginning of a CSV file.
+
+    Parameters
+    ----------
+    path
+        The file, possibly compressed.
+    request
+        With the format's `header`, and the names for data without one.
+    learnt
+        Types of files read before, by their column names; saves guessing again.
+
+    Returns
+    -------
+    None for a file without any record.
+
+    Raises
+    ------
+    DatasetError
+        When the header cannot be used.
+    """
+    beginning = _beginning(path)
+    if beginning is None:
+        return None
+    data, begin, end, complete = beginning
+    cells = _cells(path, data[begin:end])
+    if request.format.header:
+        names = _header_names(path, cells)
+        excluded = excluded_positions(names, request.exclude)
+        begin = end
+    else:
+        names, excluded = positional_names(len(cells), request)
+        if request.repeated_names and tuple(cells) == request.column_names:
+            _log.info("%s begins with the names of its columns, which are left out as a row", path)
+            begin = end
+    if len(excluded) == len(names):
+        raise DatasetError(f"{path} has no column left after exclude_features_attribute; exclude fewer.")
+    known = (learnt or {}).get(tuple(names))
+    columns = CsvColumns(names, excluded, request.text_only, known or {})
+    rows = data[begin:] if complete else data[begin : begin + last_record_end(data[begin:])]
+    if known is None and rows.strip(b"\r\n"):
+        _learn(path, rows, columns)
+    return CsvHead(tuple(names), frozenset(excluded), begin, columns.types)
+
+
+def first_cells(path: str) -> list[str]:
+    """Return the cells of the first record of a CSV file, none when it has no record.
+
+    Raises
+    ------
+    DatasetError
+        When it cannot be read.
+    """
+    beginning = _beginning(path)
+    if beginning is None:
+        return []
+    data, begin, end, _ = beginning
+    return _cells(path, data[begin:end])
+
+
+def _beginning(path: str) -> tuple[bytes, int, int, bool] | None:
+    """Return first bytes, begin and end of the first record in them, and whether they are all there is.
+
+    None for a file without any record.
+    """
+    with reading(path), open_input(path) as stream:
+        data: bytes = stream.read(_SAMPLE)
+        complete = len(data) < _SAMPLE
+        begin = _first_byte(path, data)
+        while not (end := first_record_end(data[begin:])) and not complete:
+            if len(data) > LONGEST_FIELD:
+                raise DatasetError(f"{path} is not CSV: its first row has no end; check dataset_format.")
+            more = stream.read(len(data))
+            complete = not more
+            data += more
+    end = begin + end if end else len(data)
+    return None if begin == len(data) else (data, begin, end, complete)
+
+
+def _learn(path: str, rows: bytes, columns: CsvColumns) -> None:
+    try:
+        learn_types(rows, columns)
+    except pa.ArrowInvalid:
+        # Reading the rows in earnest meets the same error, and knows the line.
+        columns.types = dict.fromkeys(columns.kept, pa.string() if columns.text_only else pa.null())
+
+
+def _first_byte(path: str, data: bytes) -> int:
+    """Return where the first record begins, after a byte order mark and blank lines."""
+    if data.startswith(_UTF16_MARKS):
+        raise DatasetError(f"{path} is UTF-16 text; save it as UTF-8.")
+    begin = len(UTF8_MARK) if data.startswith(UTF8_MARK) else 0
+    while data[begin : begin + 1] in (b"\n", b"\r"):
+        begin += 1
+    return begin
+
+
+def _cells(path: str, record: bytes) -> list[str]:
+    try:
+        text = record.decode().rstrip("\r\n")
+    except UnicodeDecodeError:
+        excerpt = record[:80].decode(errors="replace")
+        raise DatasetError(f"{path} line 1 is not UTF-8 text: {excerpt!r}; save the file as UTF-8.") from None
+    return next(csv.reader(io.StringIO(text, newline="")))
+
+
+def _header_names(path: str, cells: list[str]) -> list[str]:
+    # A data frame's unnamed index has an empty name; it is called as in data without names.
+    names = [cell or f"_c{position}" for position, cell in enumerate(cells)]
+    repeated = [name for name, count in Counter(names).items() if count > 1]
+    if repeated:
+        raise DatasetError(
+            f"{path} has two columns called {repeated[0]!r} in its header; rename one, "
+            'or set "header":false in dataset_format if the first row is data.'
+        )
+    return names
+
+
+def _piece_batches(
+    piece: FileRange, head: CsvHead, columns: CsvColumns, request: Dataset
+) -> Iterator[pa.RecordBatch]:
+    metadata = None if request.format.header else POSITIONAL
+    empty = True
+
+    def find_cut(data: bytes) -> int:
+        return last_record_end(data, piece.path)
+
+    for block in line_blocks(piece, begin=head.begin, find_cut=find_cut):
+        if not block.data.strip(b"\r\n"):
+            continue
+        if not piece.is_whole_file and not lines_are_records(block.data):
+            raise NotSplittable(f"{piece.path} has line breaks inside quoted fields")
+        if b"\0" in block.data:
+            raise _zero_byte(piece, block)
+        if (opening := unclosed_field(block.data)) is not None:
+            raise _unclosed_quote(piece, block, opening)
+        try:
+            table = parse_csv_block(block.data, columns)
+        except pa.ArrowInvalid as error:
+            raise _explained(error, piece, block, request) from error
+        table = table.replace_schema_metadata(metadata)
+        yield from table.to_batches(max_chunksize=balanced_rows(table.num_rows))
+        empty = False
+    if empty and piece.start == 0:
+        kind = pa.string() if request.text_only else pa.null()
+        schema = pa.schema([(name, kind) for name in columns.kept], metadata)
+        yield pa.RecordBatch.from_pylist([], schema=schema)
+
+
+def _unclosed_quote(piece: FileRange, block: Block, opening: int) -> DatasetError:
+    line = lines_before(piece.path, block.offset) + block.data.count(b"\n", 0, opening) + 1
+    start = block.data.rfind(b"\n", 0, opening) + 1
+    excerpt = block.data[start : start + 80].partition(b"\n")[0].decode(errors="replace")
+    return DatasetError(
+        f"{piece.path} line {line} has a quote that is not closed: {excerpt!r}; close it, "
+        "or write it twice in a quoted cell if it is text."
+    )
+
+
+def _zero_byte(piece: FileRange, block: Block) -> DatasetError:
+    line = lines_before(piece.path, block.offset) + block.data.count(b"\n", 0, block.data.index(b"\0")) + 1
+    return DatasetError(
+        f"{piece.path} line {line} holds a zero byte, so the file is not CSV text; "
+        "check dataset_format, or save the file as UTF-8."
+    )
+
+
+def _explained(error: pa.ArrowInvalid, piece: FileRange, block: Block, request: Dataset) -> Exception:
+    try:
+        text = block.data.decode()
+    except UnicodeDecodeError as problem:
+        line_start = block.data.rfind(b"\n", 0, problem.start) + 1
+        line = lines_before(piece.path, block.offset) + block.data.count(b"\n", 0, problem.start) + 1
+        excerpt = block.data[line_start:].partition(b"\n")[0][:80].decode(errors="replace")
+        return DatasetError(
+            f"{piece.path} line {line} is not UTF-8 text: {excerpt!r}; save the file as UTF-8."
+        )
+    cells = ragged_row(error)
+    if cells is None:
+        return DatasetError(f"{piece.path} cannot be read as CSV: {error}.")
+    if not piece.is_whole_file and _has_quotes(piece.path):
+        return NotSplittable(f"{piece.path} may have line breaks inside quoted fields")
+    expected = "header" if request.format.header else "first row"
+    place, row = _ragged_place(text, cells[0], str(error))
+    line = lines_before(piece.path, block.offset) + place
+    return DatasetError(
+        f"{piece.path} line {line} has {cells[1]} cells, but the {expected} has {cells[0]}: {row[:80]!r}; "
+        "quote cells that hold commas or line breaks."
+    )
+
+
+def _ragged_place(text: str, expected: int, message: str) -> tuple[int, str]:
+    """Return line (from 1) and text of the first row of a block without the expected number of cells."""
+    reader = csv.reader(io.StringIO(text, newline=""))
+    line = 1
+    try:
+        for cells in reader:
+            if cells and len(cells) != expected:
+                return line, ",".join(cells)
+            line = reader.line_num + 1
+    except csv.Error:
+        pass  # a field beyond that reader's limit
+    return line, message
+
+
+def _has_quotes(path: str) -> bool:
+    with reading(path), open_input(path) as stream:
+        while chunk := stream.read(_SAMPLE):
+            if b'"' in chunk:
+                return True
+    return False

@@ -1,0 +1,395 @@
+"""Where CSV records end: line ends that are not inside a quoted field.
+
+A quote opens a field only as its first character (RFC 4180); inside, two quotes stand for one. Any
+other quote, such as that of ``5" pipe``, is an ordinary character.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import csv
+
+from contract.errors import DatasetError
+
+# A quoted field longer than this is a quote that somebody forgot to close.
+LONGEST_FIELD = 64 << 20
+
+# Written so that it begins with a plain character, which is searched for much faster.
+_OPENING = re.compile(rb'"(?<![^,\r\n]")')
+_REST_OF_FIELD = re.compile(rb'(?:[^"]|"")*+"')
+_LINE_END = re.compile(rb"\r\n?|\n")
+_QUOTE, _NEWLINE = ord('"'), ord("\n")
+_MAY_ADJOIN = np.zeros(256, dtype=bool)
+_MAY_ADJOIN[list(b',\r\n"')] = True
+
+
+def lines_are_records(data: bytes) -> bool:
+    """Return whether no line end of a block is inside a quoted field.
+
+    Parameters
+    ----------
+    data
+        Whole lines that begin outside quotes.
+    """
+    if b'"' not in data:
+        return True
+    text = np.frombuffer(data, dtype=np.uint8)
+    quotes = np.flatnonzero(text == _QUOTE)
+    newlines = np.flatnonzero(text == _NEWLINE)
+    quotes_before = np.append(np.searchsorted(quotes, newlines), len(quotes))
+    quotes_in_line = np.diff(quotes_before, prepend=0)
+    odd_lines = np.flatnonzero(quotes_in_line % 2)
+    if not len(odd_lines) and not len(_stray_quotes(text, quotes)):
+        return True
+    # Counting does not decide lines with odd or stray quotes: they are read one by one.
+    line = np.searchsorted(newlines, quotes)
+    in_line = np.arange(len(quotes)) - np.append(0, quotes_before)[line]
+    stray_lines = line[_stray_quotes(text, quotes, in_line)]
+    starts, ends = np.append(0, newlines + 1), np.append(newlines + 1, len(data))
+    return not any(
+        _ends_inside_field(data[starts[line] : ends[line]])
+        for line in np.union1d(odd_lines, stray_lines).tolist()
+    )
+
+
+def last_record_end(data: bytes, path: str = "The data") -> int:
+    """Return where the last whole record ends, 0 when there is none.
+
+    Parameters
+    ----------
+    data
+        The beginning of some records; begins outside quotes, may end anywhere.
+    path
+        The file, for the message.
+
+    Raises
+    ------
+    DatasetError
+        When a quoted field seems never to end.
+    """
+    end = data.rfind(b"\n") + 1
+    if lines_are_records(data[:end]):
+        return end
+    end, unclosed = _scan(data)
+    if unclosed is not None and len(data) - unclosed > LONGEST_FIELD:
+        excerpt = data[unclosed : unclosed + 80].decode(errors="replace")
+        raise DatasetError(
+            f"{path} has a quote that is not closed within {LONGEST_FIELD >> 20} MB: {excerpt!r}; close it, "
+            "or write it twice in a quoted cell if it is text."
+        )
+    return end
+
+
+def unclosed_field(data: bytes) -> int | None:
+    """Return where a quoted field opens that does not end, None when there is none.
+
+    Parameters
+    ----------
+    data
+        Records that begin outside quotes, up to the end of the file.
+    """
+    # Closed fields hold an even number of quotes; this spares most files the second look.
+    return _scan(data)[1] if data.count(b'"') % 2 else None
+
+
+def first_record_end(data: bytes) -> int:
+    """Return where the first record ends, after its line end; 0 when `data` does not hold all of it."""
+    position = 0
+    while True:
+        opening = _OPENING.search(data, position)
+        line_end = _LINE_END.search(data, position, opening.start() if opening else len(data))
+        if line_end:
+            return line_end.end()
+        closing = _REST_OF_FIELD.match(data, opening.end()) if opening else None
+        if closing is None:
+            return 0
+        position = closing.end()
+
+
+def _stray_quotes(text: np.ndarray, quotes: np.ndarray, ordinal: np.ndarray | None = None) -> np.ndarray:
+    """Return which quotes neither open a field, nor close one, nor are doubled inside one.
+
+    Parameters
+    ----------
+    text
+        All bytes of some whole lines.
+    quotes
+        Positions of the quotes in it.
+    ordinal
+        Which quote each is within its line, from 0; by default, within the text.
+
+    Returns
+    -------
+    Indices into `quotes`. Even ones ought to open a field and odd ones to close it, so before the
+    former and after the latter must be a delimiter, or the other half of a doubled quote.
+    """
+    if ordinal is None:
+        # Every line holds an even number, so counting through the text comes to the same.
+        opens, closes = slice(0, None, 2), slice(1, None, 2)
+        indices = np.arange(len(quotes))
+        opening, closing = indices[opens], indices[closes]
+    else:
+        opening, closing = np.flatnonzero(ordinal % 2 == 0), np.flatnonzero(ordinal % 2 == 1)
+    # Before the first byte comes a line end, and so does the last byte, at index -1, in whole lines.
+    before = text[quotes[opening] - 1]
+    after = text[np.minimum(quotes[closing] + 1, len(text) - 1)]
+    return np.union1d(opening[~_MAY_ADJOIN[before]], closing[~_MAY_ADJOIN[after]])
+
+
+def _scan(data: bytes) -> tuple[int, int | None]:
+    """Read field by field: return where the last record ends, and where a field opens that is not closed."""
+    position = end = 0
+    while opening := _OPENING.search(data, position):
+        end = data.rfind(b"\n", position, opening.start()) + 1 or end
+        closing = _REST_OF_FIELD.match(data, opening.end())
+        if closing is None:
+            return end, opening.start()
+        position = closing.end()
+    return data.rfind(b"\n", position) + 1 or end, None
+
+
+def _ends_inside_field(data: bytes) -> bool:
+    return _scan(data)[1] is not None
+
+
+# Parsing a block of CSV text into columns, with types that are guessed once and widened when they fail.
+#
+# A column is int64, float64 or text. Text that repeats is dictionary-encoded. Arrow would also see dates,
+# times and booleans; they stay text, since that is what they are in a CSV file.
+
+
+# Arrow parses blocks that fit the processor's cache about twice as fast as large ones.
+_CACHE_FRIENDLY = 1 << 20
+_SAMPLE = 1 << 20
+_DICTIONARY = pa.dictionary(pa.int32(), pa.string())
+# From narrow to wide: a column moves right when a cell does not fit.
+_LADDER = (pa.null(), pa.int64(), pa.float64())
+# Above this share of distinct values a dictionary costs more than it saves.
+_MOSTLY_DISTINCT = 0.5
+_TOO_FEW = 4
+_BEFORE_NUMBERS = np.frombuffer(b',"\r\n\t +-', dtype=np.uint8)
+
+
+@dataclass
+class CsvColumns:
+    """The columns of a CSV file and what is known of their types; `parse_csv_block` updates it.
+
+    Parameters
+    ----------
+    names
+        Of all columns in the text; unique.
+    excluded
+        Positions of columns to leave out.
+    text_only
+        Every column stays text.
+    types
+        By name, of the columns that are kept; empty until the first block is seen.
+    """
+
+    names: list[str]
+    excluded: set[int] = field(default_factory=set)
+    text_only: bool = False
+    types: dict[str, pa.DataType] = field(default_factory=dict)
+
+    @property
+    def kept(self) -> list[str]:
+        """Return the names of the columns that are read."""
+        return [name for position, name in enumerate(self.names) if position not in self.excluded]
+
+
+def parse_csv_block(data: bytes, columns: CsvColumns) -> pa.Table:
+    """Parse whole records.
+
+    Parameters
+    ----------
+    data
+        CSV text in UTF-8 without a header row. Fields may be quoted and hold line breaks.
+    columns
+        Names and types. A column whose type does not fit this block is widened (integers to floats,
+        numbers to text), for this block and the ones that follow.
+
+    Returns
+    -------
+    One chunk per column, in the order of the names. Empty cells, quoted or not, are null; in a column
+    of floats ``nan`` in any letter case is NaN and ``inf`` an infinity.
+
+    Raises
+    ------
+    pyarrow.ArrowInvalid
+        When a row has too few or too many cells or is not UTF-8.
+    """
+    if not columns.types:
+        learn_types(data, columns)
+    _make_hexadecimals_text(data, columns)
+    try:
+        table = _read(data, columns.names, columns.types)
+    except pa.ArrowInvalid as error:
+        if columns.text_only or "conversion error" not in str(error) or "UTF8" in str(error):
+            raise
+        found = _infer(data, columns)
+        columns.types = {name: _wider(kind, found[name]) for name, kind in columns.types.items()}
+        _make_hexadecimals_text(data, columns)
+        table = _read(data, columns.names, columns.types)
+    return table.combine_chunks()
+
+
+def learn_types(data: bytes, columns: CsvColumns) -> None:
+    """Guess the types of the columns from the first records of `data`, about one megabyte of them."""
+    sample = data
+    if len(data) > _SAMPLE:
+        sample = data[: last_record_end(data[:_SAMPLE])] or data
+    columns.types = _infer(sample, columns)
+
+
+def _infer(data: bytes, columns: CsvColumns) -> dict[str, pa.DataType]:
+    everything_text = {name: pa.string() for name in columns.kept} if columns.text_only else None
+    table = _read(data, columns.names, everything_text or dict.fromkeys(columns.kept), one_block=True)
+    types = {name: table.schema.field(name).type for name in columns.kept}
+    return {
+        name: kind if kind in _LADDER and not columns.text_only else _text_type(table.column(name))
+        for name, kind in types.items()
+    }
+
+
+def _text_type(column: pa.ChunkedArray) -> pa.DataType:
+    present = len(column) - column.null_count
+    distinct = pc.count_distinct(column).as_py() if present > _TOO_FEW else 0
+    return pa.string() if distinct > _MOSTLY_DISTINCT * present else _DICTIONARY
+
+
+def _wider(known: pa.DataType, found: pa.DataType) -> pa.DataType:
+    if known not in _LADDER:
+        return known
+    if found not in _LADDER:
+        return found
+    return max(known, found, key=_LADDER.index)
+
+
+def _read(
+    data: bytes, names: list[str], types: dict[str, pa.DataType | None], *, one_block: bool = False
+) -> pa.Table:
+    block_size = len(data) + 1 if one_block else max(_CACHE_FRIENDLY, 1024 * len(names))
+    has_quotes = b'"' in data
+    arguments = (
+        csv.ParseOptions(newlines_in_values=has_quotes),
+        csv.ConvertOptions(
+            column_types={name: kind for name, kind in types.items() if kind is not None},
+            include_columns=list(types),
+            null_values=[""],
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=True,
+            true_values=[],
+            false_values=[],
+        ),
+    )
+    options = csv.ReadOptions(use_threads=False, block_size=block_size, column_names=names)
+    try:
+        return csv.read_csv(pa.BufferReader(data), options, *arguments)
+    except pa.ArrowInvalid as error:
+        if one_block or "straddling" not in str(error):
+            raise
+    options.block_size = len(data) + 1
+    return csv.read_csv(pa.BufferReader(data), options, *arguments)
+
+
+def _make_hexadecimals_text(data: bytes, columns: CsvColumns) -> None:
+    """Make columns with cells such as ``0x1F`` text; Arrow would take them for integers."""
+    integers = {name: pa.string() for name, kind in columns.types.items() if kind == pa.int64()}
+    if not integers or not _may_hold_hexadecimals(data):
+        return
+    table = _read(data, columns.names, integers)
+    for name in integers:
+        column = table.column(name)
+        if pc.any(pc.match_substring(column, "0x", ignore_case=True)).as_py():
+            columns.types[name] = _text_type(column)
+
+
+def _may_hold_hexadecimals(data: bytes) -> bool:
+    for letter in (b"x", b"X"):
+        # Looking for one byte is many times faster than looking for two, and often settles it.
+        if letter not in data:
+            continue
+        text = np.frombuffer(data, dtype=np.uint8)
+        letters = np.flatnonzero(text == ord(letter))
+        zeros = letters[text[letters - 1] == ord("0")] - 1
+        if np.isin(text[zeros - 1], _BEFORE_NUMBERS).any() or not zeros.all():
+            return True
+    return False
+
+
+def ragged_row(error: pa.ArrowInvalid) -> tuple[int, int] | None:
+    """Return the expected and the found number of cells when that is what `error` says."""
+    match = re.search(r"Expected (\d+) columns, got (\d+)", str(error))
+    return (int(match[1]), int(match[2])) if match else None
+
+
+# CSV payloads as columns: cells without header, types remembered from block to block.
+
+
+# From CSV text, names of its columns and its number of rows to columns by name.
+ParseCells = Callable[[bytes, list[str], int], dict[str, pa.Array]]
+
+
+class CellsError(ValueError):
+    """The text does not have the expected rows or columns."""
+
+
+@dataclass
+class CellParser:
+    """Parses blocks of cells, with the types that earlier blocks had.
+
+    Parameters
+    ----------
+    text_only
+        Every column stays text.
+    excluded
+        Names of columns that need not be parsed.
+    types
+        What is known of the columns so far.
+    """
+
+    text_only: bool
+    excluded: Collection[str] = ()
+    types: dict[str, pa.DataType] = field(default_factory=dict)
+
+    def __call__(self, text: bytes, names: list[str], rows: int) -> dict[str, pa.Array]:
+        """Return the columns of CSV text without header.
+
+        Parameters
+        ----------
+        text
+            One line per row.
+        names
+            Of all columns in the text.
+        rows
+            How many there must be.
+
+        Raises
+        ------
+        CellsError
+            When a row has another number of cells, or rows are missing.
+        """
+        out = {at for at, name in enumerate(names) if name in self.excluded}
+        if len(out) == len(names):
+            return {}
+        columns = CsvColumns(names, out, self.text_only)
+        kept = columns.kept
+        if all(name in self.types for name in kept):
+            columns.types = {name: self.types[name] for name in kept}
+        try:
+            table = parse_csv_block(text, columns)
+        except pa.ArrowInvalid as error:
+            raise CellsError(str(error)) from error
+        if table.num_rows != rows:
+            raise CellsError(f"{table.num_rows} rows instead of {rows}")
+        self.types |= columns.types
+        return {
+            name: column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
+            for name, column in zip(table.schema.names, table.columns, strict=True)
+        }

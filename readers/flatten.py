@@ -1,0 +1,293 @@
+"""From nested to flat columns: the shapes and types that every reader hands on.
+
+A struct becomes dotted names, a list numbered names (``name.0``), a map dotted keys. Dates and times
+become ISO 8601 text (instants in UTC), decimals the nearest float64, or int64 where they have no fraction,
+durations seconds, binary values text where they are UTF-8 and else hexadecimal digits.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import types
+
+from contract.errors import DatasetError
+
+_Columns = Iterator[tuple[str, pa.Array]]
+
+# Deeper values are damage or an attack, and would exhaust the stack.
+DEEPEST = 100
+
+
+def flatten_batch(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Return the batch with flat columns of numbers, booleans, nulls and text only.
+
+    Parameters
+    ----------
+    batch
+        Columns of any Arrow type.
+
+    Returns
+    -------
+    The same rows. Lists of different lengths are padded with nulls up to the longest of the batch.
+    The metadata of the schema is kept.
+
+    Raises
+    ------
+    DatasetError
+        When two columns get the same name; names both.
+    """
+    if all(_is_plain(column_type) for column_type in batch.schema.types) and len(
+        set(batch.schema.names)
+    ) == len(batch.schema.names):
+        return batch
+    columns: dict[str, pa.Array] = {}
+    origins: dict[str, str] = {}
+    for field, array in zip(batch.schema, batch.columns, strict=True):
+        for name, flat in _flattened(field.name, array):
+            if name in columns:
+                raise name_clash(name, origins[name], field.name)
+            columns[name] = flat
+            origins[name] = field.name
+    if not columns:
+        return _without_columns(batch.num_rows, batch.schema.metadata)
+    return pa.RecordBatch.from_arrays(
+        list(columns.values()),
+        schema=pa.schema(
+            [pa.field(name, array.type) for name, array in columns.items()], batch.schema.metadata
+        ),
+    )
+
+
+def name_clash(name: str, first: str, second: str) -> DatasetError:
+    """Return the error for two fields that would become one column."""
+    if first == second:
+        return DatasetError(f"column {name!r} appears twice; rename one of the two.")
+    return DatasetError(
+        f"fields {first!r} and {second!r} both become the column {name!r} when nested values are flattened; "
+        "rename one of the two."
+    )
+
+
+def too_deep(name: str) -> DatasetError:
+    """Return the error for a field whose values are nested deeper than `DEEPEST`."""
+    return DatasetError(
+        f"field {name[:40]!r} nests values more than {DEEPEST} levels deep; store them as text, "
+        "or leave them out."
+    )
+
+
+def _without_columns(rows: int, metadata: dict[bytes, bytes] | None) -> pa.RecordBatch:
+    # A batch without columns keeps its number of rows only when taken from a struct array.
+    empty = pa.RecordBatch.from_struct_array(pa.array([{}] * rows, pa.struct([])))
+    return empty.replace_schema_metadata(metadata)
+
+
+def _is_plain(kind: pa.DataType) -> bool:
+    if types.is_dictionary(kind):
+        return bool(types.is_string(kind.value_type) and types.is_signed_integer(kind.index_type))
+    return bool(
+        types.is_integer(kind)
+        or types.is_floating(kind)
+        or types.is_boolean(kind)
+        or types.is_null(kind)
+        or types.is_string(kind)
+        or types.is_large_string(kind)
+    )
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return bool(
+        types.is_list(kind)
+        or types.is_large_list(kind)
+        or types.is_fixed_size_list(kind)
+        or types.is_list_view(kind)
+        or types.is_large_list_view(kind)
+    )
+
+
+def _flattened(name: str, array: pa.Array) -> _Columns:
+    try:
+        yield from _flatten(name, array)
+    except RecursionError:
+        raise too_deep(name) from None
+
+
+def _flatten(name: str, array: pa.Array) -> _Columns:
+    kind = array.type
+    if _is_plain(kind):
+        yield name, array
+    elif types.is_struct(kind):
+        # StructArray.flatten gives the children the nulls of their parent.
+        for field, child in zip(kind, array.flatten(), strict=True):
+            yield from _flatten(f"{name}.{field.name}", child)
+    elif types.is_map(kind):
+        yield from _flatten_map(name, array)
+    elif _is_list(kind):
+        yield from _flatten_list(name, array)
+    elif types.is_dictionary(kind):
+        yield from _flatten_dictionary(name, array)
+    elif types.is_run_end_encoded(kind):
+        yield from _flatten(name, pc.run_end_decode(array))
+    elif isinstance(array, pa.ExtensionArray):
+        yield from _flatten(name, array.storage)
+    else:
+        yield name, _as_plain(array)
+
+
+def _flatten_list(name: str, array: pa.Array) -> _Columns:
+    lengths = pc.fill_null(pc.list_value_length(array), 0).to_numpy(zero_copy_only=False)
+    # list_flatten skips null lists and honours slices, so element i of a row is at its start plus i.
+    values = pc.list_flatten(array)
+    starts = np.cumsum(lengths, dtype=np.int64) - lengths
+    for position in range(int(lengths.max(initial=0))):
+        yield from _flatten(
+            f"{name}.{position}", values.take(pa.array(starts + position, mask=lengths <= position))
+        )
+
+
+def _flatten_map(name: str, array: pa.Array) -> _Columns:
+    entries = array.cast(pa.list_(pa.struct([("key", pa.string()), ("value", array.type.item_type)])))
+    flat = pc.list_flatten(entries)
+    rows = pc.list_parent_indices(entries).to_numpy(zero_copy_only=False)
+    keys, items = flat.flatten()
+    encoded = keys.dictionary_encode()
+    codes = encoded.indices.to_numpy(zero_copy_only=False)
+    for code, key in enumerate(encoded.dictionary.to_pylist()):
+        positions = np.flatnonzero(codes == code)
+        where = np.full(len(array), -1, np.int64)
+        where[rows[positions]] = positions
+        yield from _flatten(f"{name}.{key}", items.take(pa.array(where, mask=where < 0)))
+
+
+def _flatten_dictionary(name: str, array: pa.DictionaryArray) -> _Columns:
+    value_type = array.type.value_type
+    if types.is_string(value_type) or types.is_large_string(value_type) or types.is_string_view(value_type):
+        yield name, array.cast(pa.dictionary(pa.int32(), pa.string()))
+    else:
+        yield from _flatten(name, array.dictionary_decode())
+
+
+def _as_plain(array: pa.Array) -> pa.Array:
+    kind = array.type
+    if types.is_decimal(kind):
+        return _numbers(array)
+    if types.is_timestamp(kind):
+        return _instants(array)
+    if types.is_time(kind):
+        text = array.cast(pa.string())
+        return text if kind.unit == "s" else _trim_fraction(text)
+    if types.is_date(kind) or types.is_string_view(kind):
+        return array.cast(pa.string())
+    if types.is_duration(kind):
+        ticks = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[kind.unit]
+        return pc.divide(array.cast(pa.int64()).cast(pa.float64(), safe=False), float(ticks))
+    if types.is_fixed_size_binary(kind) or types.is_binary_view(kind):
+        return _binary_text(array.cast(pa.binary()))
+    if types.is_binary(kind) or types.is_large_binary(kind):
+        return _binary_text(array)
+    return pa.array([None if value is None else str(value) for value in array.to_pylist()], pa.string())
+
+
+def _numbers(array: pa.Array) -> pa.Array:
+    """Return decimals as int64 where they have no fraction, else as the nearest float64."""
+    if array.type.scale <= 0:
+        try:
+            return array.cast(pa.int64())
+        except pa.ArrowInvalid:
+            pass  # beyond 64 bits
+    # By way of text: Arrow's direct cast multiplies by 0.01, after which 4.60 is larger than 4.6.
+    return array.cast(pa.string()).cast(pa.float64())
+
+
+def _instants(array: pa.Array) -> pa.Array:
+    kind = array.type
+    # Without its time zone an instant reads as UTC; so no time zone database is needed.
+    text = pc.strftime(array.cast(pa.timestamp(kind.unit)), "%Y-%m-%dT%H:%M:%S")
+    if kind.unit != "s":
+        text = _trim_fraction(text)
+    return text if kind.tz is None else pc.binary_join_element_wise(text, "Z", "")
+
+
+def _trim_fraction(text: pa.Array) -> pa.Array:
+    return pc.utf8_rtrim(pc.utf8_rtrim(text, "0"), ".")
+
+
+def _binary_text(array: pa.Array) -> pa.Array:
+    try:
+        return array.cast(pa.large_string() if types.is_large_binary(array.type) else pa.string())
+    except pa.ArrowInvalid:
+        return pa.array([None if value is None else bytes_text(value) for value in array.to_pylist()])
+
+
+def bytes_text(value: bytes) -> str:
+    """Return the text when `value` is UTF-8, else its hexadecimal digits."""
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.hex()
+
+
+# Refusing JSON that Arrow's reader dies of, before it does.
+#
+# Arrow (seen in 26.0) ends the process when the first value of a block is ``null`` instead of an object,
+# and when values are nested some thousand levels deep.
+
+
+_NULL_FIRST = re.compile(rb"(?:\xef\xbb\xbf|[ \t\r\n])*+null")
+# A literal at the beginning lets the search skip from line to line.
+_NULL_LINES = (re.compile(rb"\n[ \t\r]*+null"), re.compile(rb"\r[ \t\n]*+null"))
+_OPENING, _CLOSING, _NEWLINE = ord("{"), ord("}"), ord("\n")
+# Sets the one bit in which a bracket differs from the brace of its kind.
+_BRACE = 0x20
+
+
+def refuse_bare_null(data: bytes) -> None:
+    """Refuse JSON Lines in which a line begins with ``null``.
+
+    Raises
+    ------
+    pyarrow.ArrowInvalid
+        Where Arrow's reader might crash; other parsers say what is wrong with the line.
+    """
+    if b"null" in data and (_NULL_FIRST.match(data) or any(line.search(data) for line in _NULL_LINES)):
+        raise pa.ArrowInvalid("a line is null")
+
+
+def refuse_leading_null(data: bytes | pa.Buffer) -> None:
+    """Refuse JSON that begins with ``null``: enough where Arrow reads all of `data` as one block.
+
+    Raises
+    ------
+    pyarrow.ArrowInvalid
+        Where Arrow's reader would crash.
+    """
+    if _NULL_FIRST.match(data):
+        raise pa.ArrowInvalid("the first line is null")
+
+
+def refuse_deep_nesting(data: bytes | pa.Buffer) -> None:
+    """Refuse JSON Lines with values nested deeper than `DEEPEST`; brackets inside text count.
+
+    Raises
+    ------
+    pyarrow.ArrowInvalid
+        Where Arrow's reader might crash.
+    """
+    text = np.frombuffer(data, dtype=np.uint8)
+    newlines = text == _NEWLINE
+    opens = text | _BRACE == _OPENING
+    line_starts = np.count_nonzero(opens[1:] & newlines[:-1])
+    if np.count_nonzero(opens) - line_starts < DEEPEST:
+        return  # too few brackets besides the one that opens a line
+    closes = text | _BRACE == _CLOSING
+    places = np.flatnonzero(opens | closes | newlines)
+    depth = np.cumsum(opens[places].astype(np.int32) - closes[places])
+    last_newline = np.maximum.accumulate(np.where(newlines[places], np.arange(len(places)), -1))
+    outside = np.where(last_newline >= 0, depth[last_newline], 0)
+    if (depth - outside).max(initial=0) > DEEPEST:
+        raise pa.ArrowInvalid(f"values are nested more than {DEEPEST} levels deep")

@@ -1,0 +1,1 @@
+"""Labels that come later, and which captured rows they belong to."""

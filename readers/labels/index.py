@@ -1,0 +1,420 @@
+"""Labels found by the id of their inference, in memory or on disk.
+
+Ids are known by their 128-bit XXH3 hash, sorted by its first half. Labels that are larger than the memory for
+them are divided by hash into partitions on disk, each sorted by itself, and the sorted result is mapped into
+memory, so that the system keeps of it what there is room for. The files have no names any more once they are
+mapped: however the process ends, nothing is left behind.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import xxhash
+
+from file_storage.storage import SourceFile, list_files
+from file_storage.temporary import scratch_folder
+from readers.captures.payload import Counts, UndecodableError, parse_payload, text_bytes
+from readers.labels.lines import Hours, Labels, label_part, read_labels
+from readers.labels.sources import LabelPlaces
+from readers.python_rows import rows_to_batch
+
+# Bytes of label files that may be held in memory; a label takes less there than in its file.
+MEMORY = 256 << 20
+_PARTITION = 64 << 20
+_MOST_PARTITIONS = 256
+# What else a label says of its encoding is taken as the first of these.
+ENCODINGS = ("CSV", "JSON", "BASE64")
+# Label files shrink so much when compressed.
+_COMPRESSION = 12
+
+Words = npt.NDArray[np.uint64]
+Positions = npt.NDArray[np.int64]
+
+_SPILLED = pa.schema(
+    [
+        ("key", pa.uint64()),
+        ("check", pa.uint64()),
+        ("data", pa.string()),
+        ("encoding", pa.uint8()),
+        ("hour", pa.int32()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class LabelIndex:
+    """The latest label of each inference, sorted by `keys`.
+
+    Parameters
+    ----------
+    keys, checks
+        First and second half of the hash of the id.
+    data
+        The label as it was written.
+    encodings
+        How to read it, as position in `ENCODINGS`.
+    hours
+        Hours since 1970 when it was collected, as far as folders say.
+    records
+        How many labels were read, those that later ones replaced included.
+    """
+
+    keys: Words
+    checks: Words
+    data: pa.LargeStringArray
+    encodings: npt.NDArray[np.uint8]
+    hours: Hours
+    records: int
+
+    @property
+    def duplicates(self) -> int:
+        """Return how many labels a later one for the same id replaced."""
+        return self.records - len(self.keys)
+
+    def find(self, ids: pa.StringArray) -> Positions:
+        """Return the position of the label of each id, -1 where there is none or the id is null."""
+        keys, checks = hash_ids(ids)
+        # Looking up in order of the keys walks through memory, or the disk, in one direction.
+        pending = np.argsort(keys)
+        positions = np.searchsorted(self.keys, keys[pending])
+        found = np.full(len(keys), -1, np.int64)
+        while len(pending):
+            inside = positions < len(self.keys)
+            pending, positions = pending[inside], positions[inside]
+            same = self.keys[positions] == keys[pending]
+            pending, positions = pending[same], positions[same]
+            hit = self.checks[positions] == checks[pending]
+            found[pending[hit]] = positions[hit]
+            # Another id with the same first half: the one wanted may stand behind it.
+            pending, positions = pending[~hit], positions[~hit] + 1
+        if ids.null_count:
+            found[ids.is_null().to_numpy(zero_copy_only=False)] = -1
+        return found
+
+    def take(self, positions: Positions) -> tuple[pa.StringArray, pa.StringArray]:
+        """Return data and encodings of the labels at `positions`, null where negative."""
+        missing = positions < 0
+        data = self.data.take(pa.array(positions, mask=missing)).cast(pa.string())
+        codes = np.zeros(len(positions), np.uint8)
+        codes[~missing] = self.encodings[positions[~missing]]
+        return data, pa.array(ENCODINGS).take(pa.array(codes, mask=missing))
+
+
+def hash_ids(ids: pa.StringArray) -> tuple[Words, Words]:
+    """Return the two halves of the hash of each id; that of a null means nothing."""
+    texts = ids.cast(pa.binary())
+    texts = pc.fill_null(texts, b"") if texts.null_count else texts
+    digest = xxhash.xxh3_128_digest
+    halves = np.frombuffer(b"".join(map(digest, texts.to_pylist())), ">u8").reshape(-1, 2)
+    return halves[:, 0].astype(np.uint64), halves[:, 1].astype(np.uint64)
+
+
+def index_labels(source: str, places: LabelPlaces | None = None, *, memory: int | None = None) -> LabelIndex:
+    """Read all labels below a folder.
+
+    Parameters
+    ----------
+    source
+        Local file or folder, or ``s3://bucket/prefix``.
+    places
+        Where files other than lines hold the label.
+    memory
+        Bytes of label files from which on the index is made on disk; default `MEMORY`.
+
+    Raises
+    ------
+    DatasetError
+        When there is nothing at `source`, or naming file and line of what is no label.
+    """
+    files = list_files(source, "ground_truth_source")
+    total = sum(_size(file) for file in files)
+    labels = read_labels(files, places or LabelPlaces())
+    if total <= (MEMORY if memory is None else memory):
+        return _sorted_index([_hashed(part) for part in labels])
+    partitions = min(_MOST_PARTITIONS, 1 << (total // _PARTITION).bit_length())
+    return _index_on_disk(labels, partitions)
+
+
+def _size(file: SourceFile) -> int:
+    return file.size * (1 if file.path.endswith((".jsonl", ".json", ".csv")) else _COMPRESSION)
+
+
+def _hashed(labels: Labels) -> pa.RecordBatch:
+    keys, checks = hash_ids(labels.ids)
+    codes = pc.fill_null(pc.index_in(labels.encodings, pa.array(ENCODINGS)), 0).cast(pa.uint8())
+    columns = [pa.array(keys), pa.array(checks), labels.data, codes, pa.array(labels.hours)]
+    return pa.RecordBatch.from_arrays(columns, schema=_SPILLED)
+
+
+def _sorted_index(batches: Sequence[pa.RecordBatch]) -> LabelIndex:
+    table = pa.Table.from_batches(batches, _SPILLED)
+    keys, checks = (table.column(name).to_numpy() for name in ("key", "check"))
+    order = latest_of_each(keys, checks)
+    data = table.column("data").cast(pa.large_string()).combine_chunks().take(pa.array(order))
+    encodings, hours = (table.column(name).to_numpy()[order] for name in ("encoding", "hour"))
+    return LabelIndex(keys[order], checks[order], data, encodings, hours, table.num_rows)
+
+
+def latest_of_each(keys: Words, checks: Words) -> Positions:
+    """Return the position of the last occurrence of each pair, sorted by `keys`."""
+    order = np.argsort(keys, kind="stable")
+    same_key = keys[order[1:]] == keys[order[:-1]]
+    same = same_key & (checks[order[1:]] == checks[order[:-1]])
+    if (same != same_key).any():
+        # Two ids share the first half: their labels may be mixed.
+        order = np.lexsort((checks, keys))
+        same = (keys[order[1:]] == keys[order[:-1]]) & (checks[order[1:]] == checks[order[:-1]])
+    return order[np.append(~same, True)] if len(order) else order
+
+
+def _index_on_disk(labels: Iterable[Labels], partitions: int) -> LabelIndex:
+    with scratch_folder("ground-truth-", "sorting labels that outnumber the memory") as folder:
+        records = _partition(labels, folder, partitions)
+        rows = 0
+        with ExitStack() as stack:
+            columns = {column: stack.enter_context((folder / column).open("wb")) for column in _COLUMNS}
+            for number in range(partitions):
+                path = folder / str(number)
+                rows += _append(path, columns)
+                path.unlink()
+        return _mapped(folder, rows, records)
+
+
+def _partition(labels: Iterable[Labels], folder: Path, partitions: int) -> int:
+    """Divide labels by the first bits of their hash into files; return how many there were."""
+    shift = np.uint64(64 - (partitions.bit_length() - 1))
+    records = 0
+    with ExitStack() as stack:
+        writers = [
+            stack.enter_context(pa.ipc.new_stream(str(folder / str(number)), _SPILLED))
+            for number in range(partitions)
+        ]
+        for part in labels:
+            batch = _hashed(part)
+            records += batch.num_rows
+            numbers = (batch.column("key").to_numpy() >> shift) if partitions > 1 else None
+            if numbers is None:
+                writers[0].write_batch(batch)
+                continue
+            order = np.argsort(numbers, kind="stable")
+            batch = batch.take(pa.array(order))
+            edges = np.searchsorted(numbers[order], np.arange(partitions + 1, dtype=np.uint64))
+            for number, (start, end) in enumerate(itertools.pairwise(edges)):
+                if end > start:
+                    writers[number].write_batch(batch.slice(start, end - start))
+    return records
+
+
+# Files of the finished index; texts are their bytes, and where each begins and ends.
+_COLUMNS = ("key", "check", "hour", "encoding", "data", "edges")
+
+
+def _append(path: Path, columns: Mapping[str, IO[bytes]]) -> int:
+    """Sort the labels of one partition and append them to the files of the index; return their number."""
+    with pa.ipc.open_stream(str(path)) as reader:
+        index = _sorted_index(list(reader))
+    before = columns["data"].tell()
+    if before == 0 and columns["edges"].tell() == 0:
+        columns["edges"].write(np.zeros(1, np.int64).tobytes())
+    for name, numbers in (
+        ("key", index.keys),
+        ("check", index.checks),
+        ("hour", index.hours),
+        ("encoding", index.encodings),
+    ):
+        columns[name].write(numbers.tobytes())
+    if len(index.keys):
+        _, edges, content = index.data.buffers()
+        edges = np.frombuffer(edges, np.int64)[index.data.offset :][: len(index.keys) + 1]
+        columns["data"].write(content.slice(int(edges[0]), int(edges[-1] - edges[0])))
+        columns["edges"].write((edges[1:] - edges[0] + before).tobytes())
+    return len(index.keys)
+
+
+def _mapped(folder: Path, rows: int, records: int) -> LabelIndex:
+    def numbers(name: str, kind: type[np.generic]) -> npt.NDArray[Any]:
+        return np.memmap(folder / name, kind, mode="r") if rows else np.zeros(0, kind)
+
+    def buffer(name: str) -> pa.Buffer:
+        path = folder / name  # an empty file cannot be mapped
+        return pa.memory_map(str(path)).read_buffer() if path.stat().st_size else pa.py_buffer(b"")
+
+    return LabelIndex(
+        numbers("key", np.uint64),
+        numbers("check", np.uint64),
+        pa.LargeStringArray.from_buffers(rows, buffer("edges"), buffer("data")),
+        numbers("encoding", np.uint8),
+        numbers("hour", np.int32),
+        records,
+    )
+
+
+# Labels of captured calls as columns: one row per row of the call.
+#
+# A label of one cell is the column ``groundTruthData``. One of several cells gives ``groundTruthData.0``,
+# ``groundTruthData.1`` and so on, a JSON object ``groundTruthData.<member>``. Cells are text. A call of
+# several
+# rows needs as many labels: lines of CSV, or a JSON list; other numbers say nothing about single rows,
+# which
+# then count as unlabelled.
+
+
+LABEL = "groundTruthData"
+UNLIKE_ROWS = "records with another number of labels than rows count as unlabelled"
+
+
+@dataclass(frozen=True)
+class RecordLabels:
+    """The label of each record as it was written, null where there is none, and how to read it."""
+
+    data: pa.StringArray
+    encodings: pa.StringArray
+
+    def filter(self, mask: pa.BooleanArray) -> RecordLabels:
+        """Return those of the records where `mask` is true."""
+        return RecordLabels(self.data.filter(mask), self.encodings.filter(mask))
+
+    def updated(self, ids: pa.StringArray, index: LabelIndex) -> RecordLabels:
+        """Return the labels with those that the index has for the records' ids."""
+        data, encodings = index.take(index.find(ids))
+        return RecordLabels(
+            pc.coalesce(data, self.data), pc.if_else(data.is_valid(), encodings, self.encodings)
+        )
+
+
+def labels_of_records(records: Sequence[dict[str, Any]]) -> RecordLabels:
+    """Return the labels that parsed records carry themselves."""
+    parts = [label_part(record.get(LABEL)) for record in records]
+    data = pa.array([part and part[0] for part in parts], pa.string())
+    return RecordLabels(data, pa.array([part and part[1] for part in parts], pa.string()))
+
+
+def ids_of_records(records: Sequence[dict[str, Any]]) -> pa.StringArray:
+    """Return the id of each parsed record by which labels are found, null for none."""
+    metadata = (record.get("eventMetadata") for record in records)
+    found = [
+        (part.get("inferenceId") or part.get("eventId")) if isinstance(part, dict) else None
+        for part in metadata
+    ]
+    return pa.array(
+        [None if name is None or isinstance(name, dict | list) else str(name) for name in found], pa.string()
+    )
+
+
+def with_label_columns(
+    batch: pa.RecordBatch, labels: RecordLabels, counts: Counts
+) -> tuple[pa.RecordBatch, Counts]:
+    """Return the batch with its labels as last columns.
+
+    Parameters
+    ----------
+    batch
+        The rows of some records.
+    labels
+        One per record.
+    counts
+        Rows by record.
+
+    Returns
+    -------
+    The batch, and which records have another number of labels than rows.
+    """
+    columns, unlike = label_columns(labels, counts)
+    together = dict(zip(batch.schema.names, batch.columns, strict=True))
+    for name, column in columns.items():
+        together.pop(name, None)
+        together[name] = column
+    metadata = batch.schema.metadata
+    return pa.RecordBatch.from_arrays(list(together.values()), list(together), metadata=metadata), unlike
+
+
+def label_columns(labels: RecordLabels, counts: Counts) -> tuple[dict[str, pa.Array], Counts]:
+    """Return the labels of all rows by column name, and which records have the wrong number of them."""
+    kinds = set(pc.unique(labels.encodings.filter(labels.data.is_valid())).to_pylist())
+    if kinds <= {"CSV", None}:
+        text = pc.ascii_rtrim(labels.data, "\r\n")
+        if not any(mark in text_bytes(pc.fill_null(text, "")) for mark in (b'"', b",", b"\r")):
+            return _single_cells(text, counts)
+    return _any_cells(labels, counts)
+
+
+def _single_cells(text: pa.StringArray, counts: Counts) -> tuple[dict[str, pa.Array], Counts]:
+    """Place lines of one cell each."""
+    present = text.is_valid().to_numpy(zero_copy_only=False)
+    breaks = pc.fill_null(pc.count_substring(text, "\n"), 0).to_numpy(zero_copy_only=False)
+    lines = np.where(present, breaks + 1, 0).astype(np.int64)
+    fits = present & (lines == counts)
+    unlike = np.flatnonzero(present & ~fits)
+    cells = text
+    if (lines > 1).any():
+        cells = pc.list_flatten(pc.split_pattern(text, "\n"))
+    elif (counts == 1).all():
+        return {LABEL: _missing_if_empty(cells)}, unlike
+    else:
+        cells = text.drop_null()
+    record = np.repeat(np.arange(len(counts)), counts)
+    within = np.arange(len(record)) - np.repeat(np.cumsum(counts) - counts, counts)
+    position = (np.cumsum(lines) - lines)[record] + within
+    labelled = fits[record]
+    taken = cells.take(pa.array(np.where(labelled, position, 0), mask=~labelled)) if len(cells) else None
+    column = pa.nulls(len(record), pa.string()) if taken is None else taken
+    return {LABEL: _missing_if_empty(column)}, unlike
+
+
+def _missing_if_empty(cells: pa.StringArray) -> pa.StringArray:
+    return pc.if_else(pc.equal(cells, ""), pa.scalar(None, pa.string()), cells)
+
+
+def _any_cells(labels: RecordLabels, counts: Counts) -> tuple[dict[str, pa.Array], Counts]:
+    rows: list[dict[str, Any]] = []
+    unlike: list[int] = []
+    texts, encodings = labels.data.to_pylist(), labels.encodings.to_pylist()
+    for number, (text, encoding, count) in enumerate(zip(texts, encodings, counts.tolist(), strict=True)):
+        found = None if text is None else _rows_of_label(text, encoding, count)
+        if found is None:
+            rows += [{}] * count
+            if text is not None:
+                unlike.append(number)
+        else:
+            rows += found
+    batch = rows_to_batch(rows, text_only=True)
+    columns = {
+        name: column.cast(pa.string()) for name, column in zip(batch.schema.names, batch.columns, strict=True)
+    }
+    return columns or {LABEL: pa.nulls(len(rows), pa.string())}, np.array(unlike, np.int64)
+
+
+def _rows_of_label(text: str, encoding: str | None, count: int) -> list[dict[str, Any]] | None:
+    """Return one mapping per row of the call, None when the label does not have that many."""
+    try:
+        payload = parse_payload({"data": text, "encoding": encoding or "CSV"})
+    except UndecodableError:
+        return None
+    if payload is None:
+        return [{}] * count
+    if payload.whole is not None and len(payload.rows) != count:
+        return [_named(payload.whole)] if count == 1 else None
+    if len(payload.rows) == count:
+        return [_named(row) for row in payload.rows]
+    if len(payload.rows) == 1 and isinstance(payload.rows[0], list) and encoding == "JSON":
+        cells = payload.rows[0]
+        return [_named([cell]) for cell in cells] if len(cells) == count else None
+    return None
+
+
+def _named(row: list[str | None] | dict[str, Any]) -> dict[str, Any]:
+    if isinstance(row, dict):
+        return {f"{LABEL}.{name}": value for name, value in row.items()}
+    if len(row) == 1:
+        return {LABEL: row[0]}
+    return {f"{LABEL}.{position}": cell for position, cell in enumerate(row)}

@@ -1,0 +1,333 @@
+"""Labels as they are written: one JSON object per line, with the id of the inference they belong to.
+
+``{"groundTruthData": {"data": "1", "encoding": "CSV"}, "eventMetadata": {"eventId": "..."}}``, in files
+anywhere below a folder, commonly ``yyyy/mm/dd/hh`` of the hour when the label was collected. Answers of
+human reviewers (see `human_review`) and tables (see `ground_truth_tables`) are accepted beside them.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import batched, groupby
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from contract.dataset_format import DatasetFormat
+from contract.errors import DatasetError
+from contract.window import folder_hour
+from contract.wording import several
+from file_storage.storage import SourceFile
+from readers.captures.payload import NotBulkError, loads, read_json
+from readers.csv import csv_splits
+from readers.dataset import Dataset
+from readers.labels.sources import Answers, LabelColumns, LabelPlaces, read_answers
+from readers.parquet import parquet_splits
+from readers.python_rows import scalar_text
+from readers.splitting import FileRange, Line, LineBlock, blocks_of_lines
+
+# Labels in tables, as a query of a warehouse leaves them: CSV with a header, or Parquet.
+#
+# One column holds the id of the inference, another the label; other columns are ignored. A row without a
+# label
+# is not labelled yet, and is left out.
+
+
+# In the order in which they are looked for, since a capture's inferenceId comes before its eventId.
+ID_COLUMNS = ("inferenceId", "eventId", "inference_id", "event_id")
+_CSV = (".csv", ".csv.gz", ".csv.bz2", ".csv.zst")
+_PARQUET = (".parquet",)
+# Text with these is one label and not several cells, as which CSV would be read.
+_MARKS = '[,"\\r\\n]'
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class LabelTexts:
+    """Some rows of a table: ids, labels as written, and how to read those (``CSV`` or ``JSON``)."""
+
+    ids: pa.StringArray
+    data: pa.StringArray
+    encodings: pa.StringArray
+
+
+def is_table(path: str) -> bool:
+    """Return whether a file is read as a table, by its name."""
+    return path.lower().endswith((*_CSV, *_PARQUET))
+
+
+def read_table(file: SourceFile, columns: LabelColumns) -> Iterator[LabelTexts]:
+    """Yield the labels of a table in the order of its rows.
+
+    Parameters
+    ----------
+    file
+        For which `is_table` holds.
+    columns
+        Which columns to take.
+
+    Raises
+    ------
+    DatasetError
+        Naming the file and the columns it has, or the first row with a label and no id.
+    """
+    is_parquet = file.path.lower().endswith(_PARQUET)
+    form = DatasetFormat("parquet") if is_parquet else DatasetFormat("csv", header=True)
+    request = Dataset(file.path, form, text_only=True)
+    splits = parquet_splits([file], request) if is_parquet else csv_splits([file], request, whole_files=True)
+    before = unlabelled = 0
+    for split in splits:
+        for batch in split.batches():
+            identifier, label = _chosen(file.path, batch.schema.names, columns)
+            ids, data = _texts(batch.column(identifier)), _texts(batch.column(label))
+            labelled = data.is_valid()
+            _require_ids(file.path, ids, labelled, before)
+            before += batch.num_rows
+            unlabelled += data.null_count
+            yield _encoded(ids.filter(labelled), data.filter(labelled))
+    if unlabelled:
+        _log.info("Left out the rows of %s without a label: %d of %d", file.path, unlabelled, before)
+
+
+def _chosen(path: str, names: list[str], columns: LabelColumns) -> tuple[str, str]:
+    """Return the names of the columns with ids and labels."""
+    there = f"its columns are {', '.join(names)[:200] or 'none'}"
+    for variable, name in (
+        ("ground_truth_id_column", columns.identifier),
+        ("ground_truth_label_column", columns.label),
+    ):
+        if name is not None and name not in names:
+            close = difflib.get_close_matches(name, names, 1)
+            hint = f"; did you mean {close[0]}?" if close else "."
+            raise DatasetError(f"{path} has no column {name!r}, which {variable} names; {there}{hint}")
+    identifier = columns.identifier or next((name for name in ID_COLUMNS if name in names), None)
+    if identifier is None:
+        raise DatasetError(
+            f"{path} has no column {' or '.join(ID_COLUMNS[:2])}; {there}; set ground_truth_id_column to the "
+            "one with the id of the inference."
+        )
+    others = [name for name in names if name != identifier]
+    if columns.label is None and len(others) != 1:
+        raise DatasetError(
+            f"{path} has {several(len(others), 'column')} beside the id {identifier!r}; {there}; set "
+            "ground_truth_label_column to the one with the label."
+        )
+    return identifier, columns.label or others[0]
+
+
+def _texts(column: pa.Array) -> pa.StringArray:
+    """Return cells as text; empty ones and NaN are none."""
+    if pa.types.is_floating(column.type):
+        column = pc.if_else(pc.is_nan(column), None, column)
+    texts = column.cast(pa.string())
+    return pc.if_else(pc.equal(texts, ""), None, texts)
+
+
+def _require_ids(path: str, ids: pa.StringArray, labelled: pa.BooleanArray, before: int) -> None:
+    lost = pc.and_(ids.is_null(), labelled)
+    if pc.any(lost).as_py():
+        row = before + pc.index(lost, True).as_py() + 1
+        raise DatasetError(
+            f"{path} row {row} (the header apart) has a label and no id of an inference; fill the id in, or "
+            "remove the row."
+        )
+
+
+def _encoded(ids: pa.StringArray, data: pa.StringArray) -> LabelTexts:
+    marked = pc.match_substring_regex(data, _MARKS)
+    encodings = pc.if_else(marked, "JSON", "CSV")
+    if pc.any(marked).as_py():
+        quoted = [json.dumps(text, ensure_ascii=False) for text in data.filter(marked).to_pylist()]
+        data = pc.replace_with_mask(data, marked, pa.array(quoted, pa.string()))
+    return LabelTexts(ids, data, encodings)
+
+
+UNKNOWN_HOUR = -1
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_BLOCK_SIZE = 8 << 20
+_ANSWERS_TOGETHER = 10_000
+_SCHEMA = pa.schema(
+    [
+        ("groundTruthData", pa.struct([("data", pa.string()), ("encoding", pa.string())])),
+        ("eventMetadata", pa.struct([("eventId", pa.string())])),
+    ]
+)
+_EXAMPLE = '{"groundTruthData":{"data":"1","encoding":"CSV"},"eventMetadata":{"eventId":"..."}}'
+
+Hours = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Labels in the order of their files and lines; arrays of one length.
+
+    Parameters
+    ----------
+    ids
+        Of the inferences: their inferenceId, or else their eventId.
+    data, encodings
+        The label as it was written, and how to read it: ``CSV`` or ``JSON``.
+    hours
+        Hours since 1970 of the folder, `UNKNOWN_HOUR` for none.
+    """
+
+    ids: pa.StringArray
+    data: pa.StringArray
+    encodings: pa.StringArray
+    hours: Hours
+
+
+def read_labels(files: Sequence[SourceFile], places: LabelPlaces) -> Iterator[Labels]:
+    """Yield the labels of files, those collected later after those collected before.
+
+    Parameters
+    ----------
+    files
+        In any order. They are read by hour folder, then by path; files outside hour folders come first.
+    places
+        Where files other than lines hold the label.
+
+    Raises
+    ------
+    DatasetError
+        Naming file and line of what is no label.
+    """
+    ordered = sorted(files, key=lambda file: (hour_number(folder_hour(file.path)), file.path))
+    parts = (part for file in ordered for part in _parts(file, places))
+    for kind, group in groupby(parts, key=type):
+        if kind is FileRange:
+            yield from _lines_as_labels(list(group))
+        elif kind is Answers:
+            yield from map(_answers_as_labels, batched(group, _ANSWERS_TOGETHER))
+        else:
+            for file in group:
+                yield from _rows_as_labels(file, places.columns)
+
+
+def hour_number(instant: datetime | None) -> int:
+    """Return the full hours since 1970, `UNKNOWN_HOUR` for None."""
+    return UNKNOWN_HOUR if instant is None else (instant - _EPOCH) // timedelta(hours=1)
+
+
+def hour_text(number: int) -> str:
+    """Return an hour as ISO 8601 text; ``unknown`` for `UNKNOWN_HOUR`."""
+    if number == UNKNOWN_HOUR:
+        return "unknown"
+    return (_EPOCH + timedelta(hours=number)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def label_part(part: Any) -> tuple[str, str] | None:
+    """Return data and encoding of a ``groundTruthData`` object, None when it holds no label.
+
+    Data that is no text, but a JSON value, is taken as JSON.
+    """
+    data = part.get("data") if isinstance(part, dict) else None
+    if data is None:
+        return None
+    if isinstance(data, str):
+        return data, str(part.get("encoding") or "CSV").upper()
+    if isinstance(data, dict | list):
+        return json.dumps(data, ensure_ascii=False, separators=(",", ":")), "JSON"
+    return scalar_text("groundTruthData", data) or "", "CSV"
+
+
+def require_utf8(array: pa.StringArray) -> None:
+    """Raise NotBulkError unless all texts are UTF-8; Arrow's JSON reader lets others pass."""
+    try:
+        array.validate(full=True)
+    except pa.ArrowInvalid as error:
+        raise NotBulkError(str(error)) from error
+
+
+def _lines_as_labels(parts: Sequence[FileRange]) -> Iterator[Labels]:
+    for block in blocks_of_lines(parts, size=_BLOCK_SIZE):
+        try:
+            yield _bulk(block)
+        except NotBulkError:
+            yield _exact(block)
+
+
+def _bulk(block: LineBlock) -> Labels:
+    table = read_json(pa.py_buffer(block.data), _SCHEMA, others="ignore")
+    data, encodings = table.column("groundTruthData").flatten()
+    ids = table.column("eventMetadata").flatten()[0]
+    if table.num_rows != block.data.count(b"\n") or data.null_count or ids.null_count:
+        raise NotBulkError("a line is no label")
+    for texts in (data, ids, encodings):
+        require_utf8(texts)
+    lines = [segment.data.count(b"\n") for segment in block.segments]
+    hours = [hour_number(folder_hour(segment.path)) for segment in block.segments]
+    encodings = pc.utf8_upper(pc.fill_null(encodings, "CSV"))
+    return Labels(ids, data, encodings, np.repeat(np.array(hours, np.int32), lines))
+
+
+def _exact(block: LineBlock) -> Labels:
+    ids, data, encodings, hours = [], [], [], []
+    for line in block.lines():
+        identifier, text, encoding = _label(line)
+        ids.append(identifier)
+        data.append(text)
+        encodings.append(encoding)
+        hours.append(hour_number(folder_hour(line.path)))
+    return _labels(ids, data, encodings, hours)
+
+
+def _label(line: Line) -> tuple[str, str, str]:
+    try:
+        record = loads(line.data)
+    except ValueError:
+        raise _no_label(line, "it is not one whole JSON object") from None
+    if not isinstance(record, dict):
+        raise _no_label(line, "it is no JSON object")
+    part = label_part(record.get("groundTruthData"))
+    if part is None:
+        raise _no_label(line, "it has no groundTruthData.data")
+    metadata = record.get("eventMetadata")
+    identifier = metadata.get("eventId") if isinstance(metadata, dict) else None
+    if identifier is None or isinstance(identifier, dict | list):
+        raise _no_label(line, "it has no eventMetadata.eventId")
+    return str(identifier), *part
+
+
+def _no_label(line: Line, reason: str) -> DatasetError:
+    return DatasetError(
+        f"{line.path} line {line.line_number()} is not a label, since {reason}: {line.excerpt()!r}; "
+        f"mend or remove the line, labels look like {_EXAMPLE}."
+    )
+
+
+def _parts(file: SourceFile, places: LabelPlaces) -> Sequence[Any]:
+    """Return what a file is read as: itself for a table, what reviewers answered, or lines."""
+    if is_table(file.path):
+        return [file]
+    answers = read_answers(file, places.review)
+    return [FileRange(file.path)] if answers is None else answers
+
+
+def _answers_as_labels(answers: Sequence[Answers]) -> Labels:
+    return _labels(
+        [answer.identifier for answer in answers],
+        [answer.label for answer in answers],
+        [answer.encoding for answer in answers],
+        [hour_number(folder_hour(answer.path)) for answer in answers],
+    )
+
+
+def _rows_as_labels(file: SourceFile, columns: LabelColumns) -> Iterator[Labels]:
+    hour = hour_number(folder_hour(file.path))
+    for part in read_table(file, columns):
+        yield Labels(part.ids, part.data, part.encodings, np.full(len(part.ids), hour, np.int32))
+
+
+def _labels(ids: list[str], data: list[str], encodings: list[str], hours: list[int]) -> Labels:
+    texts = [pa.array(texts, pa.string()) for texts in (ids, data, encodings)]
+    return Labels(texts[0], texts[1], texts[2], np.array(hours, np.int32))

@@ -1,0 +1,183 @@
+"""Parquet files as record batches: row groups of large files side by side, small files together."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from contract.errors import DatasetError
+from file_storage.storage import SourceFile, is_s3, open_random, reading
+from readers.dataset import Dataset, excluded_positions
+from readers.flatten import flatten_batch
+from readers.splitting import BATCH_ROWS, FileRange, OfFileRanges, divide, joined, split_size
+
+# Wide tables get fewer rows per batch and smaller read buffers, so that memory does not grow with columns.
+_BATCH_CELLS = 8 << 20
+_BUFFERS = 64 << 20
+# Codes of a dictionary take less than this, in bytes a value; text that was not encoded takes more.
+_ENCODED = 4.0
+
+
+@dataclass(frozen=True)
+class ParquetSplit(OfFileRanges):
+    """Some Parquet files, or row groups of one."""
+
+    request: Dataset
+    row_groups: tuple[int, ...] | None = None
+
+    @property
+    def label(self) -> str:
+        """Return the file and the row groups in it."""
+        if self.row_groups is None:
+            return super().label
+        return f"{self.pieces[0].path} row groups {self.row_groups[0]}-{self.row_groups[-1]}"
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """Yield the rows in order, nested columns flattened.
+
+        Raises
+        ------
+        DatasetError
+            Naming the file that is damaged or is not Parquet.
+        """
+        return joined(
+            batch
+            for piece in self.pieces
+            for batch in _file_batches(piece.path, self.row_groups, self.request)
+        )
+
+
+def parquet_splits(files: Sequence[SourceFile], request: Dataset) -> tuple[ParquetSplit, ...]:
+    """Divide Parquet files into splits.
+
+    Parameters
+    ----------
+    files
+        In path order.
+    request
+        With the columns to leave out.
+    """
+    request = replace(request, preprocessor=None)
+    target = split_size(sum(file.size for file in files))
+    splits: list[ParquetSplit] = []
+    for pieces in divide(files, may_cut=lambda _: True):
+        if pieces[0].is_whole_file:
+            splits.append(ParquetSplit(pieces, request))
+        elif pieces[0].start == 0:
+            whole = (FileRange(pieces[0].path),)
+            splits += [ParquetSplit(whole, request, groups) for groups in _row_groups(pieces[0].path, target)]
+    return tuple(splits)
+
+
+def _row_groups(path: str, target: int) -> Iterator[tuple[int, ...]]:
+    """Gather row groups until they have about `target` bytes as stored."""
+    with _parquet(path), open_random(path) as file:
+        metadata = pq.read_metadata(file)
+        stored = file.size()
+    sizes = [metadata.row_group(group).total_byte_size for group in range(metadata.num_row_groups)]
+    shrinkage = stored / max(1, sum(sizes))
+    groups: list[int] = []
+    gathered = 0.0
+    for group, size in enumerate(sizes):
+        groups.append(group)
+        gathered += size * shrinkage
+        if gathered >= target or group == len(sizes) - 1:
+            yield tuple(groups)
+            groups, gathered = [], 0.0
+
+
+def _file_batches(
+    path: str, row_groups: tuple[int, ...] | None, request: Dataset
+) -> Iterator[pa.RecordBatch]:
+    with _parquet(path), open_random(path) as source:
+        file = _open(path, source)
+        metadata, names = file.metadata, file.schema_arrow.names
+        excluded = excluded_positions(names, request.exclude)
+        kept = [name for position, name in enumerate(names) if position not in excluded]
+        if names and not kept:
+            raise DatasetError(f"{path} has no column left after exclude_features_attribute; exclude fewer.")
+        if metadata.num_rows == 0:
+            empty = pa.RecordBatch.from_pylist([], schema=file.schema_arrow)
+            yield _flat(empty, kept, path, request)
+            return
+        batches = file.iter_batches(
+            max(1024, min(BATCH_ROWS, _BATCH_CELLS // max(1, metadata.num_columns))),
+            row_groups=list(range(metadata.num_row_groups) if row_groups is None else row_groups),
+            columns=kept if excluded else None,
+            use_threads=False,
+        )
+        for batch in batches:
+            yield _flat(batch, kept, path, request)
+
+
+def _open(path: str, source: pa.NativeFile) -> pq.ParquetFile:
+    metadata = pq.read_metadata(source)
+    # Streaming through small buffers bounds memory even for one giant row group; over the network, fewer
+    # and larger requests are worth the memory of a row group. Where the file itself is not larger than the
+    # buffers, it is the better bound: a damaged page may ask a stream for gigabytes.
+    streams = source.size() > _BUFFERS
+    return pq.ParquetFile(
+        source,
+        metadata=metadata,
+        page_checksum_verification=True,
+        read_dictionary=_encoded_text(source, metadata),
+        pre_buffer=is_s3(path),
+        buffer_size=max(16 << 10, min(1 << 20, _BUFFERS // max(1, metadata.num_columns))) if streams else 0,
+    )
+
+
+def _flat(batch: pa.RecordBatch, kept: list[str], path: str, request: Dataset) -> pa.RecordBatch:
+    if len(kept) < batch.num_columns:
+        # A name with dots may be read along with the column called like its beginning.
+        batch = batch.select(kept)
+    try:
+        flat = flatten_batch(batch.replace_schema_metadata(None))
+    except DatasetError as error:
+        raise DatasetError(f"{path}: {error.message}") from error
+    nested = [name for name in flat.schema.names if name in request.exclude]
+    return flat.drop_columns(nested) if nested else flat
+
+
+def _encoded_text(source: pa.NativeFile, metadata: pq.FileMetaData) -> list[str]:
+    """Return the text columns that are stored as codes of a dictionary of reasonable size."""
+    if metadata.num_row_groups == 0:
+        return []
+    columns = [metadata.schema.column(position) for position in range(metadata.num_columns)]
+    text = {
+        position: column.path
+        for position, column in enumerate(columns)
+        if "." not in column.path  # nested
+        and column.physical_type == "BYTE_ARRAY"
+        and column.logical_type.type == "STRING"
+    }
+    if not text:
+        return []
+    # Asking for a damaged description of a chunk ends the process (Arrow 26.0); reading from it raises.
+    file = pq.ParquetFile(source, metadata=metadata)
+    next(file.iter_batches(1, row_groups=[0], columns=list(text.values()), use_threads=False), None)
+    group = metadata.row_group(0)
+    chunks = {path: group.column(position) for position, path in text.items()}
+    return [
+        path
+        for path, chunk in chunks.items()
+        if chunk.has_dictionary_page and chunk.total_uncompressed_size <= _ENCODED * max(1, chunk.num_values)
+    ]
+
+
+@contextlib.contextmanager
+def _parquet(path: str) -> Iterator[None]:
+    """Turn what reading Parquet raises inside the block into an error that names the file."""
+    with reading(path):
+        try:
+            yield
+        except pa.ArrowNotImplementedError as error:
+            raise DatasetError(f"{path} uses Parquet in a way that cannot be read: {error}.") from error
+        except pa.ArrowInvalid as error:
+            raise DatasetError(
+                f"{path} is truncated or not Parquet ({str(error).rstrip('.')}); "
+                "write it again, or check dataset_format."
+            ) from error

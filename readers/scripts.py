@@ -1,0 +1,516 @@
+"""Datasets that pass through a user's script: record by record, or batch by batch as data frames."""
+
+from __future__ import annotations
+
+import csv
+import io
+import types
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import orjson
+import pyarrow as pa
+
+from contract.errors import DatasetError
+from file_storage.scripts import Preprocessor, reject_result, script_failure, script_lock
+from file_storage.storage import SourceFile, is_s3, open_random, reading
+from readers.captures import one_by_one
+from readers.captures.captures import capture_layout, column_order, in_window, may_cut, record_of_line
+from readers.captures.one_by_one import Layout
+from readers.captures.payload import Row, csv_payload, loads
+from readers.csv_records import CellParser, CellsError
+from readers.dataset import POSITIONAL, Dataset, Split, excluded_positions, positional_names
+from readers.labels.index import LABEL, LabelIndex, ids_of_records, labels_of_records, with_label_columns
+from readers.python_rows import rows_to_batch
+from readers.splitting import FileRange, Line, OfFileRanges, blocks_of_lines, divide, label
+
+# The record object that a user's ``preprocess_handler`` is given for captures.
+#
+# Its attributes are those that the originals documented, with two additions:
+# ``event_metadata.inference_id``
+# and ``event_metadata.inference_time``. The form of 2019, ``record.event_data.endpointInput``, works too.
+
+
+_PARTS = {
+    "endpoint_input": "endpointInput",
+    "endpoint_output": "endpointOutput",
+    "batch_transform_input": "batchTransformInput",
+    "batch_transform_output": "batchTransformOutput",
+}
+_GROUND_TRUTH = "groundTruthData"
+
+
+class CapturedPart:
+    """One payload: a request, a response, or a label.
+
+    Attributes are those of the JSON: `encoding`, `data`, `observedContentType` and `mode`, None where
+    absent. They may be assigned to.
+    """
+
+    __slots__ = ("_fields", "data", "encoding", "mode", "observedContentType")
+
+    def __init__(self, fields: dict[str, Any]) -> None:
+        self._fields = fields
+        self.encoding = fields.get("encoding")
+        self.data = fields.get("data")
+        self.observedContentType = fields.get("observedContentType")
+        self.mode = fields.get("mode")
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the payload as in the JSON, with what was assigned."""
+        for name in ("encoding", "data", "observedContentType", "mode"):
+            value = getattr(self, name)
+            if value is not None or name in self._fields:
+                self._fields[name] = value
+        return self._fields
+
+    def __str__(self) -> str:
+        return str(self.as_dict())
+
+
+class EventMetadata:
+    """Which call a record is of; None where absent."""
+
+    __slots__ = ("custom_attribute", "event_id", "event_time", "inference_id", "inference_time")
+
+    def __init__(self, fields: dict[str, Any]) -> None:
+        self.event_id = fields.get("eventId")
+        self.event_time = fields.get("eventTime", fields.get("inferenceTime"))
+        self.custom_attribute = fields.get("customAttributes")
+        self.inference_id = fields.get("inferenceId")
+        self.inference_time = fields.get("inferenceTime")
+
+
+class InferenceRecord:
+    """One captured call.
+
+    Attributes
+    ----------
+    endpoint_input, endpoint_output, batch_transform_input, batch_transform_output, ground_truth
+        `CapturedPart`, or None where absent.
+    event_metadata
+        `EventMetadata`.
+    event_version
+        As captured.
+    event_dict
+        The parsed JSON of the record.
+    event_data
+        The payloads by their names in the JSON, as in 2019: ``event_data.endpointInput.data``.
+    """
+
+    def __init__(self, event: dict[str, Any]) -> None:
+        self.event_dict = event
+        metadata = event.get("eventMetadata")
+        self.event_metadata = EventMetadata(metadata if isinstance(metadata, dict) else {})
+        self.event_version = event.get("eventVersion")
+        captured = event.get("captureData")
+        captured = captured if isinstance(captured, dict) else {}
+        self.endpoint_input = _part(captured, "endpointInput")
+        self.endpoint_output = _part(captured, "endpointOutput")
+        self.batch_transform_input = _part(captured, "batchTransformInput")
+        self.batch_transform_output = _part(captured, "batchTransformOutput")
+        self.ground_truth = _part(event, _GROUND_TRUTH)
+
+    @property
+    def event_data(self) -> types.SimpleNamespace:
+        """Return the payloads by their names in the JSON."""
+        parts = {name: getattr(self, attribute) for attribute, name in _PARTS.items()}
+        return types.SimpleNamespace(**parts, groundTruthData=self.ground_truth)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Write what was assigned to the payloads back into `event_dict`, and return it."""
+        captured = self.event_dict.get("captureData")
+        if not isinstance(captured, dict):
+            captured = self.event_dict["captureData"] = {}
+        for attribute, name in _PARTS.items():
+            _write_back(captured, name, getattr(self, attribute))
+        _write_back(self.event_dict, _GROUND_TRUTH, self.ground_truth)
+        return self.event_dict
+
+    def __str__(self) -> str:
+        return orjson.dumps(self.as_dict(), default=str).decode()
+
+
+def _part(fields: dict[str, Any], name: str) -> CapturedPart | None:
+    found = fields.get(name)
+    return CapturedPart(found) if isinstance(found, dict) else None
+
+
+def _write_back(fields: dict[str, Any], name: str, part: CapturedPart | None) -> None:
+    if part is not None:
+        fields[name] = part.as_dict()
+    else:
+        fields.pop(name, None)
+
+
+# What a user's ``preprocess_handler`` returned, gathered and made columns.
+
+
+class UnusableResultError(ValueError):
+    """The handler returned something that is no row; the message says what, and what to return."""
+
+
+class Gathered:
+    """Rows of one block: mappings, lines of CSV, and records to be parsed as without a script.
+
+    Parameters
+    ----------
+    request
+        What is read, for names, columns to leave out, and whether cells stay text.
+    sides, layout
+        For records that are returned as they are; captures only.
+    parser
+        For cells without a type.
+    """
+
+    def __init__(self, request: Dataset, sides: tuple[str, ...], layout: Layout, parser: CellParser) -> None:
+        self._request = request
+        self._sides = sides
+        self._layout = layout
+        self._parser = parser
+        self._mappings: list[dict[str, Any]] = []
+        self._records: list[list[list[Row] | None]] = []
+        self._labelled: list[dict[str, Any]] = []
+        self._lines: list[list[str | None]] = []
+        self._header: list[str] | None = None
+
+    def add_header(self, text: str) -> None:
+        """Set the names of the cells in the lines that follow."""
+        [names] = csv_payload(text).rows[:1]
+        self._header = [str(name or f"_c{position}") for position, name in enumerate(names)]
+
+    def add(self, result: Any) -> None:
+        """Add what the handler returned.
+
+        Raises
+        ------
+        UnusableResultError
+            When it is none of the documented kinds.
+        """
+        if isinstance(result, InferenceRecord):
+            self._add_record(result.as_dict())
+        elif isinstance(result, Mapping):
+            if isinstance(result.get("captureData"), dict):
+                self._add_record(dict(result))
+            else:
+                self._mappings.append({str(key): result[key] for key in sorted(result, key=str)})
+        elif isinstance(result, list | tuple):
+            for row in result:
+                if not isinstance(row, Mapping | InferenceRecord):
+                    raise UnusableResultError(
+                        f"returned a list of {_type_name(row)}; return a list of dicts, a dict, "
+                        "or [] to drop the record"
+                    )
+                self.add(row)
+        elif isinstance(result, str) and self._request.format.kind in ("csv", "json"):
+            self._add_text(result)
+        elif result is None:
+            raise UnusableResultError(
+                "returned None; return a dict, a list of dicts, [] to drop the record, or the record itself"
+            )
+        else:
+            raise UnusableResultError(
+                f"returned a value of type {_type_name(result)}; return a dict, a list of dicts, "
+                "[] to drop the record, or the record itself"
+            )
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """Yield the rows gathered so far, and forget them."""
+        if self._mappings:
+            yield self._named_batch()
+        if self._lines:
+            yield self._cell_batch()
+        if self._records:
+            raw = one_by_one.exact_batch(
+                self._records, self._sides, self._layout, self._parser, text_only=self._request.text_only
+            )
+            batch = self._layout.finish(raw)
+            if self._request.labels:
+                counts = np.array([one_by_one.row_count(rows) for rows in self._records], np.int64)
+                batch, _ = with_label_columns(batch, labels_of_records(self._labelled), counts)
+            yield batch
+        self._mappings, self._lines, self._records, self._labelled = [], [], [], []
+
+    def _add_record(self, record: dict[str, Any]) -> None:
+        if not isinstance(record.get("captureData"), dict):
+            raise UnusableResultError("returned a record without captureData; return it whole, or a dict")
+        self._records.append(
+            one_by_one.rows_of_record(
+                record,
+                self._sides,
+                self._layout.widths,
+                lambda _: None,
+                text_only=self._request.text_only,
+            )
+        )
+        self._labelled.append(record)
+
+    def _add_text(self, text: str) -> None:
+        if self._request.format.kind == "csv":
+            rows = csv_payload(text).rows
+            self._lines += [row for row in rows if isinstance(row, list)]
+            return
+        try:
+            value = loads(text)
+        except ValueError:
+            raise UnusableResultError("returned text that is no JSON; return a dict, or the line") from None
+        if not isinstance(value, Mapping):
+            raise UnusableResultError("returned JSON that is no object; return a dict, or the line")
+        self._mappings.append(dict(value))
+
+    def _named_batch(self) -> pa.RecordBatch:
+        batch = rows_to_batch(self._mappings, text_only=self._request.text_only)
+        # Keys are sorted as text: that is the order scripts were written for.
+        names = sorted(batch.schema.names)
+        final = list(names)
+        baseline = self._request.column_names
+        if baseline and len(baseline) == len(names) and not set(baseline).intersection(names):
+            final = list(baseline)
+        excluded = excluded_positions(final, self._request.exclude)
+        kept = [position for position in range(len(names)) if position not in excluded]
+        batch = batch.select([names[position] for position in kept])
+        return batch.rename_columns([final[position] for position in kept])
+
+    def _cell_batch(self) -> pa.RecordBatch:
+        width = max(len(line) for line in self._lines)
+        if self._header is None:
+            names, excluded = positional_names(width, self._request)
+        else:
+            names = self._header + [f"_c{position}" for position in range(len(self._header), width)]
+            excluded = excluded_positions(names, self._request.exclude)
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerows(line + [None] * (len(names) - len(line)) for line in self._lines)
+        self._parser.excluded = [names[position] for position in excluded]
+        columns = self._parser(text.getvalue().encode(), names, len(self._lines))
+        metadata = POSITIONAL if self._header is None else None
+        return pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns), metadata=metadata)
+
+
+def _type_name(value: Any) -> str:
+    return "None" if value is None else type(value).__name__
+
+
+# Python objects take ten times the room of the text they are read from.
+_BLOCK_SIZE = 8 << 20
+_PARQUET_ROWS = 16_384
+_CAPTURES = ("sagemakerCaptureJson", "sagemakerMergeJson")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a record comes from, for messages."""
+
+    path: str
+    row: int
+    record: Any
+
+    def where(self) -> str:
+        """Return the place and the beginning of the record."""
+        return f"{self.path} row {self.row}: {str(self.record)[:80]!r}"
+
+
+@dataclass(frozen=True)
+class RecordSplit(OfFileRanges):
+    """Some files, or a byte range of one, whose records pass through ``preprocess_handler``."""
+
+    request: Dataset
+    preprocessor: Preprocessor
+    sides: tuple[str, ...] = ()
+    layout: Layout = field(default_factory=lambda: Layout(()))
+    index: LabelIndex | None = field(default=None, compare=False, repr=False)
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """Yield the rows that the script returns.
+
+        Raises
+        ------
+        ScriptError
+            Naming the line in the script, and file and line of the record.
+        DatasetError
+            When a record cannot be read.
+        """
+        captures = self.request.format.kind in _CAPTURES
+        # Header rows and arrays belong to one file; capture files are many and small.
+        for pieces in (self.pieces,) if captures else ((piece,) for piece in self.pieces):
+            gathered = Gathered(self.request, self.sides, self.layout, CellParser(self.request.text_only))
+            for chunk in self._chunks(pieces):
+                # A script keeps its own state; only one thread at a time may be in it.
+                with script_lock:
+                    for record, place in chunk:
+                        self._handle(record, place, gathered)
+                yield from self._columns(gathered, pieces)
+
+    def _chunks(self, pieces: tuple[FileRange, ...]) -> Iterator[Iterator[tuple[Any, Line | Place]]]:
+        kind = self.request.format.kind
+        if kind == "parquet":
+            yield from _parquet_chunks(pieces[0].path)
+            return
+        for block in blocks_of_lines(pieces, size=_BLOCK_SIZE):
+            if kind == "json" and block.segments[0].offset == 0 and _is_array(block.data):
+                yield _array_records(pieces[0].path)
+                return
+            if kind in ("csv", "json"):
+                yield ((_text(line), line) for line in block.lines())
+            else:
+                yield self._captures(block.lines())
+
+    def _captures(self, lines: Iterator[Line]) -> Iterator[tuple[Any, Line | Place]]:
+        window = self.request.window
+        found = ((record_of_line(line), line) for line in lines)
+        within = ((record, line) for record, line in found if in_window(record, line.path, window))
+        labelled = within if self.index is None else _with_labels(list(within), self.index)
+        for record, line in labelled:
+            yield InferenceRecord(record), line
+
+    def _handle(self, record: Any, place: Line | Place, gathered: Gathered) -> None:
+        function = self.preprocessor.function
+        try:
+            result = self.preprocessor.handle(record)
+        except (Exception, SystemExit) as error:
+            raise script_failure(self.preprocessor.path, function, error, place.where()) from error
+        try:
+            if self._is_header(place):
+                gathered.add_header(record)
+                if isinstance(result, str):
+                    gathered.add_header(result)
+                    return
+            gathered.add(result)
+        except UnusableResultError as problem:
+            raise reject_result(self.preprocessor.path, function, str(problem), place.where()) from None
+        except DatasetError as problem:
+            raise DatasetError(f"{problem.message}: {place.where()}.") from None
+
+    def _is_header(self, place: Line | Place) -> bool:
+        return (
+            self.request.format.kind == "csv"
+            and self.request.format.header
+            and isinstance(place, Line)
+            and place.is_first_of_file()
+        )
+
+    def _columns(self, gathered: Gathered, pieces: tuple[FileRange, ...]) -> Iterator[pa.RecordBatch]:
+        path, function = self.preprocessor.path, self.preprocessor.function
+        try:
+            yield from gathered.batches()
+        except DatasetError as problem:
+            text = f"returned rows that do not fit: {problem.message.rstrip('.')}"
+            raise reject_result(path, function, text, f"records of {label(pieces)}") from problem
+        except CellsError as problem:
+            text = f"returned text that is no CSV: {problem}"
+            raise reject_result(path, function, text, f"records of {label(pieces)}") from problem
+
+
+@dataclass(frozen=True)
+class PreprocessedSplit:
+    """A split whose batches pass through ``preprocess_dataframe``."""
+
+    inner: Split
+    preprocessor: Preprocessor
+
+    @property
+    def label(self) -> str:
+        """Return the label of the split within."""
+        return self.inner.label
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """Yield the batches as the script changes them.
+
+        Raises
+        ------
+        ScriptError
+            When the script fails or returns something unusable.
+        """
+        for batch in self.inner.batches():
+            if batch.num_rows:
+                yield self.preprocessor.apply_dataframe(batch)
+
+
+def record_splits(
+    files: Sequence[SourceFile], request: Dataset, index: LabelIndex | None = None
+) -> tuple[RecordSplit, ...]:
+    """Divide files whose records pass through a script into splits.
+
+    Parameters
+    ----------
+    files
+        In path order.
+    request
+        With a preprocessor of the kind ``"record"``.
+    index
+        Labels to join with captures, before the script sees them.
+    """
+    preprocessor = request.preprocessor
+    if preprocessor is None:
+        raise ValueError("the request has no preprocessor")
+    kind = request.format.kind
+    if kind not in _CAPTURES:
+        # Header rows, arrays and Parquet's footer belong to the whole file.
+        return tuple(RecordSplit(pieces, request, preprocessor) for pieces in divide(files))
+    sides = column_order(request.format.capture_indices)
+    layout, _ = capture_layout(files, sides, request)
+    return tuple(
+        RecordSplit(pieces, request, preprocessor, sides, layout, index)
+        for pieces in divide(files, may_cut=may_cut)
+    )
+
+
+def _with_labels(
+    records: list[tuple[dict[str, Any], Line]], index: LabelIndex
+) -> Iterator[tuple[dict[str, Any], Line]]:
+    """Yield the records with the labels that the index has for them."""
+    data, encodings = index.take(index.find(ids_of_records([record for record, _ in records])))
+    for (record, line), text, encoding in zip(records, data.to_pylist(), encodings.to_pylist(), strict=True):
+        if text is not None:
+            record[LABEL] = {"data": text, "encoding": encoding}
+        yield record, line
+
+
+def _text(line: Line) -> str:
+    try:
+        return line.data.decode().rstrip("\r\n")
+    except UnicodeDecodeError:
+        raise DatasetError(
+            f"{line.path} line {line.line_number()} is not UTF-8 text: {line.excerpt()!r}; "
+            "save the file as UTF-8."
+        ) from None
+
+
+def _is_array(data: bytes) -> bool:
+    return data.lstrip()[:1] == b"["
+
+
+def _array_records(path: str) -> Iterator[tuple[Any, Line | Place]]:
+    from file_storage.storage import read_bytes
+
+    try:
+        items = orjson.loads(read_bytes(path))
+    except orjson.JSONDecodeError as error:
+        raise DatasetError(
+            f"{path} begins like a JSON array, but is not one: {error}; mend the file."
+        ) from None
+    for number, item in enumerate(items, 1):
+        text = orjson.dumps(item).decode()
+        yield text, Place(path, number, text)
+
+
+def _parquet_chunks(path: str) -> Iterator[Iterator[tuple[Any, Line | Place]]]:
+    from pyarrow import parquet
+
+    with reading(path):
+        file = open_random(path) if is_s3(path) else path
+        try:
+            table = parquet.ParquetFile(file)
+        except pa.ArrowInvalid as error:
+            raise DatasetError(f"{path} is truncated or not Parquet: {error}.") from None
+        number = 0
+        for batch in table.iter_batches(batch_size=_PARQUET_ROWS, use_threads=False):
+            yield _numbered(path, number, batch.to_pylist())
+            number += batch.num_rows
+
+
+def _numbered(path: str, before: int, rows: list[dict[str, Any]]) -> Iterator[tuple[Any, Line | Place]]:
+    for number, row in enumerate(rows, before + 1):
+        yield row, Place(path, number, row)

@@ -1,0 +1,360 @@
+"""Dividing files into pieces of similar size, and walking through a piece in blocks of whole lines."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+from contract.errors import DatasetError
+from file_storage.storage import SourceFile, is_s3, open_input, open_random, reading
+
+# The originals' engine reads less than this as one partition.
+SMALL = 4 << 20
+
+BLOCK_SIZE = 8 << 20
+UTF8_MARK = b"\xef\xbb\xbf"
+BATCH_ROWS = 65_536
+_LEAST_SPLIT, _LARGEST_SPLIT = 1 << 20, 48 << 20
+_SPLITS_WANTED = 16
+
+
+@dataclass(frozen=True)
+class FileRange:
+    """A file, or the bytes ``[start, end)`` of it, as stored.
+
+    A line belongs to the piece that holds its first byte. `end` None is the end of the file.
+    """
+
+    path: str
+    start: int = 0
+    end: int | None = None
+
+    @property
+    def is_whole_file(self) -> bool:
+        """Return whether the piece is all of its file."""
+        return self.start == 0 and self.end is None
+
+
+@dataclass(frozen=True)
+class OfFileRanges:
+    """What every split of files has: some files, or a byte range of one."""
+
+    pieces: tuple[FileRange, ...]
+
+    @property
+    def label(self) -> str:
+        """Return the file and the range in it."""
+        return label(self.pieces)
+
+
+@dataclass(frozen=True)
+class Block:
+    """Whole lines of a file: their text, and where it starts in the (decompressed) file."""
+
+    offset: int
+    data: bytes
+
+
+def label(pieces: tuple[FileRange, ...]) -> str:
+    """Return how messages call the pieces of one split."""
+    first = pieces[0]
+    if len(pieces) > 1:
+        return f"{first.path} and {len(pieces) - 1} more"
+    return first.path if first.is_whole_file else f"{first.path} bytes {first.start}-{first.end}"
+
+
+def split_size(total_bytes: int) -> int:
+    """Return the bytes a split should have: enough splits for many cores, few enough to merge cheaply."""
+    return min(_LARGEST_SPLIT, max(_LEAST_SPLIT, total_bytes // _SPLITS_WANTED))
+
+
+def divide(
+    files: Iterable[SourceFile], *, may_cut: Callable[[SourceFile], bool] | None = None
+) -> list[tuple[FileRange, ...]]:
+    """Divide files, in their order, into groups of pieces of about `split_size` bytes.
+
+    Parameters
+    ----------
+    files
+        What to read, in order.
+    may_cut
+        Whether a file may be cut into byte ranges; by default none may.
+
+    Returns
+    -------
+    One tuple of pieces per split. Less than 4 MB in all is one split.
+    """
+    files = list(files)
+    total = sum(file.size for file in files)
+    target = split_size(total) if total >= SMALL else SMALL
+    groups: list[tuple[FileRange, ...]] = []
+    together: list[FileRange] = []
+    gathered = 0
+    for file in files:
+        if file.size > target + target // 2 and may_cut is not None and may_cut(file):
+            groups += [tuple(together)] if together else []
+            groups += [(piece,) for piece in _cut(file, target)]
+            together, gathered = [], 0
+            continue
+        together.append(FileRange(file.path))
+        gathered += file.size
+        if gathered >= target:
+            groups.append(tuple(together))
+            together, gathered = [], 0
+    return groups + ([tuple(together)] if together else [])
+
+
+def line_blocks(
+    piece: FileRange,
+    *,
+    begin: int = 0,
+    size: int | None = None,
+    find_cut: Callable[[bytes], int] | None = None,
+) -> Iterator[Block]:
+    """Yield the lines of a piece in blocks that end after a newline (or at the end of the file).
+
+    Parameters
+    ----------
+    piece
+        What to read; compressed files must be whole.
+    begin
+        Bytes to leave out at the beginning of the file, such as a header row.
+    size
+        Bytes per block, about; default `LINES_BLOCK_SIZE`. A block grows until it holds a whole line.
+    find_cut
+        Given the text read so far (not all of the file), returns where the last whole record in it
+        ends, 0 for nowhere. By default records end at newlines. Whole files only.
+
+    Raises
+    ------
+    DatasetError
+        When the file cannot be read, naming it and the cause.
+    """
+    # Over the network, fewer and larger requests.
+    size = size or (2 * BLOCK_SIZE if is_s3(piece.path) else BLOCK_SIZE)
+    with reading(piece.path):
+        if piece.is_whole_file:
+            yield from _stream_blocks(piece.path, begin, size, find_cut or _after_last_newline)
+        else:
+            yield from _range_blocks(piece, begin, size)
+
+
+def text_of(block: Block) -> bytes:
+    """Return the lines of a block without the mark that some programs put before UTF-8."""
+    return block.data.removeprefix(UTF8_MARK) if block.offset == 0 else block.data
+
+
+def lines_before(path: str, offset: int) -> int:
+    """Return how many lines end before a byte of the (decompressed) file; for messages about errors."""
+    lines = 0
+    with reading(path), open_input(path) as stream:
+        while offset > 0 and (chunk := stream.read(min(offset, BLOCK_SIZE))):
+            lines += chunk.count(b"\n")
+            offset -= len(chunk)
+    return lines
+
+
+def balanced_rows(rows: int) -> int:
+    """Return the rows of a batch, about `BATCH_ROWS`, so that the batches of one block are of a size."""
+    return -(-rows // max(1, round(rows / BATCH_ROWS))) or 1
+
+
+def joined(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Join consecutive small batches of one schema, such as those of many small files.
+
+    A batch of about `BATCH_ROWS` rows or `LINES_BLOCK_SIZE` bytes passes unchanged; the order stays.
+    """
+    waiting: list[pa.RecordBatch] = []
+    rows = size = 0
+    for batch in batches:
+        if waiting and not batch.schema.equals(waiting[0].schema, check_metadata=True):
+            yield _one_batch(waiting)
+            waiting, rows, size = [], 0, 0
+        waiting.append(batch)
+        rows += batch.num_rows
+        size += batch.nbytes
+        if 2 * rows >= BATCH_ROWS or 2 * size >= BLOCK_SIZE:
+            yield _one_batch(waiting)
+            waiting, rows, size = [], 0, 0
+    if waiting:
+        yield _one_batch(waiting)
+
+
+def _one_batch(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
+    return batches[0] if len(batches) == 1 else pa.concat_batches(batches)
+
+
+def _cut(file: SourceFile, target: int) -> Iterator[FileRange]:
+    count = -(-file.size // target)
+    edges = [file.size * i // count for i in range(count + 1)]
+    for start, end in itertools.pairwise(edges):
+        yield FileRange(file.path, start, end)
+
+
+def _stream_blocks(path: str, begin: int, size: int, find_cut: Callable[[bytes], int]) -> Iterator[Block]:
+    with open_input(path) as stream:
+        stream.read(begin)
+        offset, rest = begin, b""
+        while True:
+            # Growing with what is already held keeps a very long record from being searched again and again.
+            chunk = stream.read(max(size, len(rest)))
+            if not chunk:
+                break
+            data = rest + chunk
+            cut = find_cut(data)
+            if cut:
+                yield Block(offset, data[:cut])
+            offset, rest = offset + cut, data[cut:]
+        if rest:
+            yield Block(offset, rest)
+
+
+def _range_blocks(piece: FileRange, begin: int, size: int) -> Iterator[Block]:
+    with open_random(piece.path) as file:
+        end = file.size() if piece.end is None else piece.end
+        offset = begin if piece.start <= begin else _next_line(file, piece.start)
+        while offset < end:
+            # Finding the end first saves copying the block to cut it off there.
+            stop = _next_line(file, min(offset + size, end))
+            yield Block(offset, file.read_at(stop - offset, offset))
+            offset = stop
+
+
+def _next_line(file: pa.NativeFile, start: int) -> int:
+    """Return where the first line starting at `start` or later begins, the end of the file if none does."""
+    position, reach = start - 1, 4096
+    while data := file.read_at(reach, position):
+        found = data.find(b"\n")
+        if found >= 0:
+            return int(position + found + 1)
+        position += len(data)
+        reach = min(2 * reach, 1 << 20)
+    return int(file.size())
+
+
+def _after_last_newline(data: bytes) -> int:
+    return data.rfind(b"\n") + 1
+
+
+# Lines of many files together: few large blocks for the parsers, and the way back to file and line.
+
+
+# Some 30,000 capture records.
+LINES_BLOCK_SIZE = 24 << 20
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Whole lines of one file, each with its newline, and where they start in the (decompressed) file."""
+
+    path: str
+    offset: int
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line, its newline included, and its place."""
+
+    path: str
+    data: bytes
+    number: int
+    block: LineBlock
+
+    def line_number(self) -> int:
+        """Return the number of the line in its file, from 1."""
+        return self.block.file_and_line(self.number)[1]
+
+    def is_first_of_file(self) -> bool:
+        """Return whether no other line but blank ones stands before it in the file."""
+        first = self.block.segments[0]
+        return self.number == self.block.first_number and first.offset == 0
+
+    def where(self) -> str:
+        """Return the place and the beginning of the line."""
+        return f"{self.block.place(self.number)}: {self.excerpt()!r}"
+
+    def excerpt(self) -> str:
+        """Return the first 80 characters."""
+        return self.data[:320].decode(errors="replace").strip()[:80]
+
+
+@dataclass(frozen=True)
+class LineBlock:
+    """Segments read together."""
+
+    segments: tuple[Segment, ...]
+    data: bytes = field(repr=False)
+
+    def lines(self) -> Iterator[Line]:
+        """Yield the lines that are not blank; their numbers count blank ones."""
+        number = 0
+        for segment in self.segments:
+            for data in _split(segment.data):
+                if not data.isspace():
+                    yield Line(segment.path, data, number, self)
+                number += 1
+
+    @functools.cached_property
+    def first_number(self) -> int:
+        """Return the number of the first line that is not blank."""
+        return next((line.number for line in self.lines()), 0)
+
+    def file_and_line(self, number: int) -> tuple[str, int]:
+        """Return the path, and the number in that file (from 1), of a line of the block (from 0)."""
+        for segment in self.segments:
+            count = segment.data.count(b"\n")
+            if number < count:
+                return segment.path, lines_before(segment.path, segment.offset) + number + 1
+            number -= count
+        raise IndexError(number)
+
+    def place(self, number: int) -> str:
+        """Return how messages call a line of the block."""
+        path, line = self.file_and_line(number)
+        return f"{path} line {line}"
+
+
+def blocks_of_lines(parts: Sequence[FileRange], size: int = LINES_BLOCK_SIZE) -> Iterator[LineBlock]:
+    """Yield the lines of many pieces in blocks of about `size` bytes.
+
+    Raises
+    ------
+    DatasetError
+        When a file cannot be read, naming it and the cause.
+    """
+    together: list[Segment] = []
+    gathered = 0
+    for piece in parts:
+        for block in line_blocks(piece, size=size):
+            data = text_of(block)
+            if not data.endswith(b"\n"):
+                data += b"\n"
+            together.append(Segment(piece.path, block.offset, data))
+            gathered += len(data)
+            if gathered >= size // 2:
+                yield _block(together)
+                together, gathered = [], 0
+    if together:
+        yield _block(together)
+
+
+def not_a_record(line: Line, reason: str) -> DatasetError:
+    """Return the error for a line that is no capture record; `reason` says why."""
+    return DatasetError(
+        f"{line.path} line {line.line_number()} is not a capture record, since {reason}: {line.excerpt()!r}; "
+        "mend or remove the line, or set dataset_format to what the file holds."
+    )
+
+
+def _block(segments: list[Segment]) -> LineBlock:
+    data = segments[0].data if len(segments) == 1 else b"".join(segment.data for segment in segments)
+    return LineBlock(tuple(segments), data)
+
+
+def _split(data: bytes) -> list[bytes]:
+    return [line + b"\n" for line in data[:-1].split(b"\n")]

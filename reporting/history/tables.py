@@ -1,0 +1,228 @@
+"""Runs as tables: for a terminal, and for other programs."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+from contract.wording import several
+from reporting.history.record import Run, run_to_json
+
+_MOST_SUBJECTS = 3
+_GAP = "  "
+
+Rows = list[dict[str, Any]]
+
+
+def list_runs(runs: Sequence[Run]) -> str:
+    """Return one line per run: when, what, of which endpoint, how much, how it ended, and what is wrong."""
+    head = ("WINDOW", "MONITOR", "OF", "ROWS", "LABELS", "RESULT", "WHAT", "RUN")
+    lines = [
+        (
+            window_text(run),
+            run.monitor,
+            " ".join(filter(None, (run.endpoint, run.schedule))) or "-",
+            "-" if run.rows is None else f"{run.rows:,}",
+            "-" if run.label_coverage is None else f"{run.label_coverage:.0%}",
+            result_text(run),
+            _subjects(run),
+            run.run,
+        )
+        for run in runs
+    ]
+    return aligned([head, *lines])
+
+
+def aligned(lines: Sequence[Sequence[str]]) -> str:
+    """Return a table with columns as wide as their widest cell."""
+    if not lines:
+        return ""
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    texts = (
+        _GAP.join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    )
+    return "\n".join(texts) + "\n"
+
+
+def window_text(run: Run) -> str:
+    """Return the window as people read it; without one, when the run began."""
+    if run.window is None:
+        return _minute(run.started)
+    start, end = (instant.astimezone(UTC) for instant in run.window)
+    if start.date() == end.date():
+        return f"{_minute(start)} to {end:%H:%M}"
+    return f"{_minute(start)} to {_minute(end)}"
+
+
+def result_text(run: Run) -> str:
+    """Return how a run ended in a word or two."""
+    if run.has_failed:
+        return f"failed ({run.exit_code})"
+    if run.violations is None:
+        return "not checked"
+    if run.violations:
+        return several(len(run.violations), "violation")
+    if run.decided == 0:
+        return "not decided"
+    return f"ok, {run.undecided} not decided" if run.undecided else "ok"
+
+
+def _minute(instant: datetime) -> str:
+    return f"{instant.astimezone(UTC):%Y-%m-%d %H:%M}"
+
+
+def _subjects(run: Run) -> str:
+    if run.has_failed:
+        return run.message[:60]
+    if not run.violations and run.decided == 0 and run.why_undecided:
+        return run.why_undecided[:60]
+    names = list(dict.fromkeys(one.feature_name or one.metric_name or "" for one in run.violations or ()))
+    more = f" and {len(names) - _MOST_SUBJECTS} more" if len(names) > _MOST_SUBJECTS else ""
+    return (", ".join(names[:_MOST_SUBJECTS]) + more) or "-"
+
+
+def run_rows(runs: Sequence[Run]) -> Rows:
+    """Return one row per run, flat."""
+    return [
+        {
+            **_identity(run),
+            "version": run.version,
+            "rules": run.rules,
+            "started": run.started,
+            "finished": run.finished,
+            "seconds": run.seconds,
+            "rows": run.rows,
+            "labelled": run.labelled,
+            "unlabelled": run.unlabelled,
+            "label_coverage": run.label_coverage,
+            "exit_code": run.exit_code,
+            "message": run.message,
+            "notes": run.notes,
+            "violations": None if run.violations is None else len(run.violations),
+            "decided": run.decided,
+            "undecided": run.undecided,
+            "why_undecided": run.why_undecided,
+            "baseline_constraints": run.compared.constraints,
+            "baseline_statistics": run.compared.statistics,
+            "dataset_source": run.dataset_source,
+            "output_path": run.output_path,
+        }
+        for run in runs
+    ]
+
+
+def violation_rows(runs: Sequence[Run]) -> Rows:
+    """Return one row per violation."""
+    return [
+        {
+            **_identity(run),
+            "constraint_check_type": violation.constraint_check_type,
+            "feature_name": violation.feature_name,
+            "metric_name": violation.metric_name,
+            "description": violation.description,
+            "about": _text(violation.extra),
+        }
+        for run in runs
+        for violation in run.violations or ()
+    ]
+
+
+def finding_rows(runs: Sequence[Run]) -> Rows:
+    """Return one row per feature or metric and run: how far it moved."""
+    return [
+        {
+            **_identity(run),
+            "subject": finding.subject,
+            "distance": finding.distance,
+            "violated": finding.violated,
+        }
+        for run in runs
+        for finding in run.findings
+    ]
+
+
+def metric_rows(runs: Sequence[Run]) -> Rows:
+    """Return one row per metric and run."""
+    rows = []
+    for run in runs:
+        for metric in run.metrics:
+            low, high = metric.interval or (None, None)
+            values = metric.statistic_values or {}
+            rows.append(
+                {
+                    **_identity(run),
+                    "metric": metric.name,
+                    "dimensions": _text(metric.dimensions),
+                    "value": metric.value,
+                    "low": low,
+                    "high": high,
+                    **{column: values.get(key) for column, key in _SEVERAL.items()},
+                }
+            )
+    return rows
+
+
+_SEVERAL = {"count": "SampleCount", "sum": "Sum", "minimum": "Minimum", "maximum": "Maximum"}
+
+TABLES: dict[str, Callable[[Sequence[Run]], Rows]] = {
+    "runs": run_rows,
+    "violations": violation_rows,
+    "findings": finding_rows,
+    "metrics": metric_rows,
+}
+
+
+def to_csv(rows: Rows) -> bytes:
+    """Return a table as CSV with a header; times are ISO 8601."""
+    if not rows:
+        return b""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(
+        {name: cell.isoformat() if isinstance(cell, datetime) else cell for name, cell in row.items()}
+        for row in rows
+    )
+    return text.getvalue().encode()
+
+
+def to_parquet(rows: Rows) -> bytes:
+    """Return a table as Parquet; times are timestamps."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.Table.from_pylist(rows), sink)
+    return bytes(sink.getvalue().to_pybytes())
+
+
+def to_json_lines(runs: Sequence[Run]) -> bytes:
+    """Return the records as they are kept."""
+    return b"".join(orjson.dumps(run_to_json(run)) + b"\n" for run in runs)
+
+
+def describe_run(run: Run) -> Iterator[str]:
+    """Yield the lines of a whole record, as indented JSON."""
+    yield from orjson.dumps(run_to_json(run), option=orjson.OPT_INDENT_2).decode().splitlines()
+
+
+def _identity(run: Run) -> dict[str, Any]:
+    start, end = run.window or (None, None)
+    return {
+        "run": run.run,
+        "monitor": run.monitor,
+        "endpoint": run.endpoint,
+        "schedule": run.schedule,
+        "window_start": start,
+        "window_end": end,
+    }
+
+
+def _text(members: Mapping[str, Any]) -> str | None:
+    return orjson.dumps(dict(members)).decode() if members else None

@@ -1,0 +1,342 @@
+"""Charts as data: a few numbers each, which the page draws when they come into view.
+
+Shares are rounded to four decimals: finer than a pixel, and a page with 500 features stays small.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from contract.api import Violation
+from contract.page import Cell, Chart, Row, Section, Source, Table, as_number, count, number, short
+
+FloatArray = npt.NDArray[np.float64]
+# Distinct values ascending, and the weight of each.
+Weighted = tuple[FloatArray, FloatArray]
+
+_FARTHEST = np.finfo(np.float64).max / 4
+BINS = 24
+MOST_BARS = 12
+MOST_NEW = 5
+MOST_POINTS = 120
+_LABEL = 48
+
+
+def distribution(current: Mapping[str, Any] | None, baseline: Mapping[str, Any] | None) -> Chart | None:
+    """Return a feature's distribution in the window over that at the baseline.
+
+    Parameters
+    ----------
+    current, baseline
+        Members of ``features`` in ``statistics.json``; None where a side does not have the feature.
+
+    Returns
+    -------
+    None where neither side kept a distribution.
+    """
+    sides = [_numbers(side) for side in (current, baseline)]
+    if any(side is not None for side in sides):
+        return _numeric(sides[0], sides[1], current, baseline)
+    counts = [_categories(side) for side in (current, baseline)]
+    if any(counts):
+        return categories(counts[0], counts[1])
+    return None
+
+
+def _numbers(feature: Mapping[str, Any] | None) -> Weighted | None:
+    """Return distinct values and their weights, ascending, from the sketch; None without one."""
+    levels = (_kll(feature).get("sketch") or {}).get("data")
+    if not levels:
+        return None
+    values = [np.asarray(level, dtype=np.float64).reshape(-1) for level in levels]
+    weights = [np.full(level.size, 2.0**height) for height, level in enumerate(values)]
+    every, weight = np.concatenate(values), np.concatenate(weights)
+    finite = np.isfinite(every)
+    if not finite.any():
+        return None
+    distinct, place = np.unique(every[finite], return_inverse=True)
+    return distinct, np.bincount(place, weights=weight[finite])
+
+
+def _kll(feature: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    numerical = (feature or {}).get("numerical_statistics") or {}
+    kept: Mapping[str, Any] = numerical.get("distribution", {}).get("kll", {})
+    return kept
+
+
+def _buckets(feature: Mapping[str, Any] | None) -> tuple[FloatArray, FloatArray] | None:
+    """Return the edges of the buckets and the share in each; None without them."""
+    buckets = _kll(feature).get("buckets")
+    if not buckets:
+        return None
+    edges = np.array([buckets[0]["lower_bound"], *(bucket["upper_bound"] for bucket in buckets)], float)
+    counts = np.array([bucket["count"] for bucket in buckets], float)
+    if not (np.isfinite(edges).all() and (np.diff(edges) > 0).all() and counts.sum() > 0):
+        return None
+    return edges, counts / counts.sum()
+
+
+def _numeric(
+    current: Weighted | None,
+    baseline: Weighted | None,
+    current_feature: Mapping[str, Any] | None,
+    baseline_feature: Mapping[str, Any] | None,
+) -> Chart | None:
+    sides = [side for side in (current, baseline) if side is not None]
+    if baseline is None and (kept := _buckets(baseline_feature)) is not None and current is not None:
+        edges, shares = kept
+        return _histogram(edges, _binned(current, edges), shares)
+    if current is None and (kept := _buckets(current_feature)) is not None and baseline is not None:
+        edges, shares = kept
+        return _histogram(edges, shares, _binned(baseline, edges))
+    distinct = np.unique(np.concatenate([values for values, _ in sides]))
+    if distinct.size <= MOST_BARS:
+        return _discrete(distinct, current, baseline)
+    edges = _edges(sides, distinct)
+    return _histogram(
+        edges,
+        None if current is None else _binned(current, edges),
+        None if baseline is None else _binned(baseline, edges),
+    )
+
+
+def _edges(sides: Sequence[Weighted], distinct: FloatArray) -> FloatArray:
+    """Return bins over the bulk of both sides; a long tail counts in the outermost ones."""
+    # Half of what a float holds, so that the distance between both ends is a number as well.
+    low, high = np.clip(distinct[[0, -1]], -_FARTHEST, _FARTHEST)
+    inner = [_quantile(side, share) for side in sides for share in (0.005, 0.995)]
+    if max(inner) - min(inner) < (high - low) / 3.0 and max(inner) > min(inner):
+        low, high = np.clip([min(inner), max(inner)], -_FARTHEST, _FARTHEST)
+    integral = bool(np.all(distinct == np.round(distinct)))
+    if integral and high - low < BINS:
+        return np.arange(math.floor(low) - 0.5, math.ceil(high) + 1.0)
+    return np.linspace(low, high, BINS + 1)
+
+
+def _quantile(side: Weighted, share: float) -> float:
+    values, weights = side
+    cumulative = np.cumsum(weights)
+    return float(values[min(values.size - 1, np.searchsorted(cumulative, share * cumulative[-1]))])
+
+
+def _binned(side: Weighted, edges: FloatArray) -> FloatArray:
+    values, weights = side
+    places = np.clip(np.searchsorted(edges, values, side="right") - 1, 0, edges.size - 2)
+    counts = np.bincount(places, weights=weights, minlength=edges.size - 1)
+    return counts / counts.sum()
+
+
+def _histogram(edges: FloatArray, current: FloatArray | None, baseline: FloatArray | None) -> Chart:
+    return {
+        "kind": "histogram",
+        "edges": [_rounded(edge, float(edges[-1] - edges[0])) for edge in edges],
+        "now": _shares(current),
+        "then": _shares(baseline),
+    }
+
+
+def _rounded(value: float, spread: float) -> float:
+    """Round to a thousandth of the spread: what an axis shows."""
+    decimals = 3 - math.floor(math.log10(spread)) if spread > 0 and math.isfinite(spread) else 6
+    return round(float(value), decimals) + 0.0 if -300 < decimals < 300 else float(value)
+
+
+def _shares(values: FloatArray | None) -> list[float] | None:
+    return None if values is None else [round(float(value), 4) for value in values]
+
+
+def _discrete(
+    distinct: FloatArray,
+    current: Weighted | None,
+    baseline: Weighted | None,
+) -> Chart:
+    def shares(side: Weighted | None) -> list[float] | None:
+        if side is None:
+            return None
+        weights = dict(zip(side[0].tolist(), side[1].tolist(), strict=True))
+        total = sum(weights.values())
+        return [round(weights.get(value, 0.0) / total, 4) for value in distinct.tolist()]
+
+    return {
+        "kind": "bars",
+        "labels": [number(value, 6) for value in distinct.tolist()],
+        "now": shares(current),
+        "then": shares(baseline),
+    }
+
+
+def _categories(feature: Mapping[str, Any] | None) -> dict[str, int]:
+    text = (feature or {}).get("string_statistics") or {}
+    buckets = text.get("distribution", {}).get("categorical", {}).get("buckets") or ()
+    return {bucket["value"]: bucket["count"] for bucket in buckets}
+
+
+def categories(current: Mapping[str, int], baseline: Mapping[str, int]) -> Chart:
+    """Return the shares of the most frequent categories on either side, the rest as one bar."""
+    totals = [sum(side.values()) or 1 for side in (current, baseline)]
+    shares = {
+        name: (current.get(name, 0) / totals[0], baseline.get(name, 0) / totals[1])
+        for name in {**baseline, **current}
+    }
+    order = sorted(shares, key=lambda name: (-max(shares[name]), name))
+    fresh = [name for name in order if baseline and name not in baseline][:MOST_NEW]
+    kept = order[:MOST_BARS]
+    # What the baseline never had is what a check of values is about, however rare.
+    late = [name for name in fresh if name not in kept]
+    kept = [*kept[: MOST_BARS - len(late)], *late]
+    shown = set(kept)
+    rest = [name for name in order if name not in shown]
+    labels = [short(name, _LABEL) or "(empty)" for name in kept]
+    now, then = ([shares[name][side] for name in kept] for side in (0, 1))
+    if rest:
+        labels.append(f"{len(rest):,} others")
+        now.append(sum(shares[name][0] for name in rest))
+        then.append(sum(shares[name][1] for name in rest))
+    return {
+        "kind": "bars",
+        "labels": labels,
+        "now": [round(share, 4) for share in now] if current else None,
+        "then": [round(share, 4) for share in then] if baseline else None,
+        "new": [place for place, name in enumerate(kept) if baseline and name not in baseline],
+    }
+
+
+def intervals(title: str, items: Sequence[Mapping[str, Any]], *, shares: bool = False) -> Chart:
+    """Return values with their intervals, then and now, one line each.
+
+    Parameters
+    ----------
+    title
+        What they measure.
+    items
+        ``label``, ``now``, ``then`` and ``limit``; the first two as ``[value, low, high]``, bounds or all of
+        it None.
+    shares
+        Whether they are shares, and read as percent.
+    """
+    return {"kind": "intervals", "title": title, "items": list(items), "percent": shares}
+
+
+def estimate(value: Any, interval: Any = None) -> list[float | None] | None:
+    """Return ``[value, low, high]`` for `intervals`; None where the value is undefined."""
+    point = as_number(value)
+    if point is None:
+        return None
+    low, high = interval if isinstance(interval, list | tuple) and len(interval) == 2 else (None, None)
+    return [_six(bound) for bound in (point, as_number(low), as_number(high))]
+
+
+def _six(value: float | None) -> float | None:
+    return None if value is None else float(f"{value:.6g}")
+
+
+def curve(
+    title: str,
+    axes: tuple[str, str],
+    current: tuple[Sequence[float], Sequence[float]] | None,
+    baseline: tuple[Sequence[float], Sequence[float]] | None,
+    *,
+    diagonal: bool = False,
+) -> Chart | None:
+    """Return a curve in the unit square, then and now, thinned to what can be seen."""
+    if not (current or baseline):
+        return None
+    return {
+        "kind": "curve",
+        "title": title,
+        "axes": list(axes),
+        "now": _thinned(current),
+        "then": _thinned(baseline),
+        "diagonal": diagonal,
+    }
+
+
+def _thinned(points: tuple[Sequence[float], Sequence[float]] | None) -> list[list[float]] | None:
+    if not points or not len(points[0]):
+        return None
+    across, up = (np.asarray(side, dtype=np.float64) for side in points)
+    # Evenly along the path: curves are steep in places and flat in others.
+    length = np.concatenate([[0.0], np.cumsum(np.abs(np.diff(across)) + np.abs(np.diff(up)))])
+    places = np.unique(np.searchsorted(length, np.linspace(0.0, length[-1], MOST_POINTS)))
+    return [[round(float(side[place]), 4) for side in (across, up)] for place in places]
+
+
+def magnitudes(title: str, items: Sequence[Mapping[str, Any]]) -> Chart:
+    """Return bars from zero, then and now, with whiskers: ``label``, ``now`` and ``then`` as estimates."""
+    return {"kind": "magnitudes", "title": title, "items": list(items)}
+
+
+# Segments on the page: who is affected most.
+
+
+def segment_text(violation: Violation) -> str:
+    """Return the segment a violation is about as people read it, empty for all rows."""
+    values = violation.extra.get("segment")
+    return values_text(values) if isinstance(values, Mapping) else ""
+
+
+def values_text(values: Mapping[str, Any]) -> str:
+    """Return a segment as people read it."""
+    return ", ".join(
+        f"{short(name, 60)} missing" if value is None else f"{short(name, 60)} = {short(str(value), 60)}"
+        for name, value in values.items()
+    )
+
+
+def violation_counts(source: Source) -> dict[str, int]:
+    """Return how many violations each segment has."""
+    found: dict[str, int] = {}
+    for violation in source.violations:
+        if text := segment_text(violation):
+            found[text] = found.get(text, 0) + 1
+    return found
+
+
+def decided_segments(source: Source) -> set[str]:
+    """Return the segments of which anything was decided."""
+    comparisons = source.decision.comparisons if source.decision else ()
+    return {values_text(one.segment) for one in comparisons if one.segment and one.is_decided}
+
+
+def violations_cell(violations: int, is_decided: bool) -> Cell:
+    """Return how many violations a segment has; that nothing was decided of it is not none."""
+    if violations or is_decided:
+        return Cell(count(violations), violations)
+    return Cell("not decided")
+
+
+def segment_section(source: Source) -> list[Section]:
+    """Return the section that lists the segments with their rows and violations; none without segments."""
+    segments = source.statistics.get("segments") or ()
+    if not segments:
+        return []
+    found = violation_counts(source)
+    before = {
+        values_text(entry["segment"]): entry["item_count"]
+        for entry in source.baseline_statistics.get("segments") or ()
+    }
+    decided = decided_segments(source)
+    rows = []
+    for entry in segments:
+        text = values_text(entry["segment"])
+        violations = found.get(text, 0)
+        cells = [
+            Cell(text),
+            Cell(count(before[text]) if text in before else "–", before.get(text)),
+            Cell(count(entry["item_count"]), entry["item_count"]),
+            violations_cell(violations, text in decided),
+        ]
+        rows.append(Row(cells, violated=violations > 0))
+    table = Table(
+        "One row per segment.",
+        ["segment", "rows, baseline", "rows, now", "violations"],
+        rows,
+        frozenset({1, 2, 3}),
+        searchable=len(rows) > 10,
+    )
+    return [Section("Segments", "The same analysis for each part of the rows.", tables=[table])]

@@ -1,0 +1,348 @@
+"""The page itself: gathers what there is to say, and fills in the template."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import importlib
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jinja2
+import markupsafe
+import orjson
+
+import contract
+from contract.api import Violation
+from contract.errors import MonitorError
+from contract.masking import mask
+from contract.page import (
+    Body,
+    Card,
+    Cell,
+    Chart,
+    Row,
+    Section,
+    Source,
+    Table,
+    count,
+    sentence,
+    several,
+    short,
+)
+from reporting.history.read import read_runs
+from reporting.history.selection import Selection
+from reporting.report.charts import values_text
+
+if TYPE_CHECKING:
+    from contract.settings import Settings
+    from reporting.history.record import Run
+
+
+# Earlier runs on the page: since when something violates, and how it moved.
+
+
+MOST_RUNS = 60
+MOST_SUBJECTS = 6
+
+
+Key = tuple[str | None, str | None, str, str, str]
+
+
+def add_trends(said: Body, settings: Settings, program: str, rows: int, source: Source) -> None:
+    """Add what earlier runs of the same monitor say: a sentence to each card, and a section of trends.
+
+    A history that is not there yet, or cannot be read, is logged: the page does without.
+    """
+    if source.decision is None or settings.history_path is None:
+        return
+    at = settings.window.start if settings.window else datetime.now(UTC)
+    selection = Selection(
+        monitor=program.removeprefix("monitor-"),
+        endpoint=settings.sagemaker_endpoint_name,
+        schedule=settings.sagemaker_monitoring_schedule_name,
+        until=at,
+    )
+    try:
+        runs = _latest_of_each_window(read_runs(settings.history_path, selection))
+    except MonitorError as error:
+        _log.info("The report has no trends: %s", error.message)
+        return
+    if not runs:
+        return
+    for card in said.cards:
+        card.sentences.append(since(card, runs))
+    said.sections.append(_section(runs[-MOST_RUNS:], at, rows, source))
+
+
+def _latest_of_each_window(runs: Sequence[Run]) -> list[Run]:
+    """Return the runs that decided something; of a window that ran again, the last."""
+    compared = [run for run in runs if run.violations is not None and run.decided != 0]
+    return list({run.at: run for run in compared}.values())
+
+
+def _key(violation: Violation) -> Key:
+    members = violation.extra
+    parts = (str(members.get(name, "")) for name in ("segment", "facet", "facet_value"))
+    segment, facet, value = parts
+    return violation.feature_name, violation.metric_name, segment, facet, value
+
+
+def since(card: Card, runs: Sequence[Run]) -> str:
+    """Say since when a card's violations are there, by the runs before, the earliest first."""
+    keys = {_key(violation) for violation in card.violations}
+    streak = 0
+    for run in reversed(runs):
+        if not any(_key(violation) in keys for violation in run.violations or ()):
+            break
+        streak += 1
+    if not streak:
+        return f"New: the run before, {_name(runs[-1].at)}, did not find it."
+    return f"Since {_name(runs[-streak].at)}: this is the {_ordinal(streak + 1)} run in a row that finds it."
+
+
+def _ordinal(place: int) -> str:
+    endings = {1: "st", 2: "nd", 3: "rd"}
+    return f"{place}{endings.get(place % 10, 'th') if place % 100 not in (11, 12, 13) else 'th'}"
+
+
+def _name(instant: datetime) -> str:
+    return instant.astimezone(UTC).strftime("%Y-%m-%d %H:%M")
+
+
+def _section(runs: Sequence[Run], at: datetime, rows: int, source: Source) -> Section:
+    points = [(_name(run.at), len(run.violations or ()), run.rows) for run in runs]
+    points.append((_name(at), len(source.violations), rows))
+    charts = [
+        _trend("Violations", [(name, count, count > 0) for name, count, _ in points], zero=True),
+        _trend("Rows", [(name, amount, False) for name, _, amount in points], zero=True),
+    ]
+    found = source.findings()
+    subjects = sorted(
+        (finding for finding in found.values() if finding.distance is not None),
+        key=lambda finding: (not finding.violated, -(finding.distance or 0.0)),
+    )
+    for subject in subjects[:MOST_SUBJECTS]:
+        shows_value = subject.value is not None
+        past = [_past(run, subject.subject, shows_value) for run in runs]
+        now = (_name(at), subject.value if shows_value else subject.distance, subject.violated)
+        name = short(subject.subject, 80)
+        chart = _trend(name if shows_value else f"How far {name} moved", [*past, now])
+        chart["limit"] = subject.expected if shows_value else subject.limit
+        charts.append(chart)
+    text = f"This run, and {several(len(runs), 'run')} before it; red dots are violations."
+    return Section("Trends", text, charts=charts)
+
+
+def _past(run: Run, subject: str, shows_value: bool) -> tuple[str, float | None, bool]:
+    finding = next((finding for finding in run.findings if finding.subject == subject), None)
+    shown = finding.distance if finding else None
+    if shows_value:
+        shown = next((metric.value for metric in run.metrics if metric.name == subject), None)
+    return _name(run.at), shown, bool(finding and finding.violated)
+
+
+def _trend(title: str, points: Sequence[tuple[str, Any, bool]], *, zero: bool = False) -> Chart:
+    return {
+        "kind": "trend",
+        "title": title,
+        "points": [
+            {"name": name, "value": None if value is None else float(f"{value:.6g}"), "violated": violated}
+            for name, value, violated in points
+        ],
+        "zero": zero,
+        "limit": None,
+    }
+
+
+NAME = "report.html"
+MOST_CARDS = 40
+MOST_NAMED = 3
+MOST_UNDECIDED = 500
+
+_TEMPLATES = Path(__file__).parent / "templates"
+_TITLES = {
+    "monitor-data-quality": "Data quality",
+    "monitor-model-quality": "Model quality",
+    "monitor-bias": "Bias",
+    "monitor-feature-attribution": "Feature attribution",
+}
+_LEADS = {
+    "monitor-data-quality": "What the model is given is no longer what it was trained on.",
+    "monitor-model-quality": "The model answers worse than it did at the baseline.",
+    "monitor-bias": "The model, or its data, treats groups differently than at the baseline.",
+    "monitor-feature-attribution": "The model's answers come from other features than they did.",
+}
+_log = logging.getLogger(__name__)
+
+
+def make_report(
+    settings: Settings, program: str, rows: int, source: Source, notes: tuple[str, ...] = ()
+) -> bytes | None:
+    """Return ``report.html``, UTF-8; None for a page that fails, which is logged, and the run stands.
+
+    Parameters
+    ----------
+    program
+        Name of the console command.
+    rows
+        How many were read.
+    source
+        The documents.
+    notes
+        What the run noted.
+    """
+    try:
+        return render(settings, program, rows, source, notes)
+    except Exception as error:  # the analysis stands on its own; documents of others may have any content
+        _log.warning("The report could not be made (%s: %s); please report it.", type(error).__name__, error)
+        _log.debug("Where it failed", exc_info=True)
+        return None
+
+
+def render(settings: Settings, program: str, rows: int, source: Source, notes: tuple[str, ...] = ()) -> bytes:
+    """Return the page, UTF-8."""
+    module = importlib.import_module(f"containers.{program.removeprefix('monitor-').replace('-', '_')}.page")
+    said: Body = module.body(source)
+    if settings.history_path is not None:
+        add_trends(said, settings, program, rows, source)
+    said.sections += _undecided_section(source)
+    charts: list[Chart] = []
+    places: dict[int, int] = {}
+
+    def place(chart: Chart) -> int:
+        if id(chart) not in places:
+            places[id(chart)] = len(charts)
+            charts.append(chart)
+        return places[id(chart)]
+
+    for card in said.cards[:MOST_CARDS]:
+        if card.chart:
+            place(card.chart)
+    for section in said.sections:
+        for chart in (*section.charts, *(row.chart for table in section.tables for row in table.rows)):
+            if chart:
+                place(chart)
+    level, verdict = _verdict(rows, source)
+    script = _read("report.js")
+    text = _template().render(
+        title=_TITLES[program],
+        level=level,
+        verdict=verdict,
+        lead=_lead(program, said) if level == "violated" else "",
+        facts=_facts(settings, rows, source) + said.facts,
+        cards=said.cards[:MOST_CARDS],
+        more_cards=said.cards[MOST_CARDS:],
+        sections=said.sections,
+        notes=[short(note, 1000) for note in dict.fromkeys((*said.notes, *notes))],
+        place=place,
+        data=_embedded(charts),
+        style=markupsafe.Markup(_read("report.css")),  # noqa: S704 - our own file
+        script=markupsafe.Markup(script),  # noqa: S704 - our own file
+        script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        version=contract.__version__,
+        footer=_footer(settings, program),
+    )
+    return text.encode("utf-8", errors="replace")
+
+
+def _lead(program: str, said: Body) -> str:
+    titles = [card.title for card in said.cards[:MOST_NAMED]]
+    rest = len(said.cards) - len(titles)
+    more = f" and {count(rest)} more" if rest > 0 else ""
+    return f"{_LEADS[program]} Most of all: {'; '.join(titles)}{more}." if titles else _LEADS[program]
+
+
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters["short"] = short
+    return environment.get_template("report.html.jinja")
+
+
+def _read(name: str) -> str:
+    return (_TEMPLATES / name).read_text(encoding="utf-8")
+
+
+def _embedded(charts: list[Chart]) -> markupsafe.Markup:
+    """Return JSON that cannot end the script element it stands in."""
+    text = orjson.dumps(charts).decode()
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return markupsafe.Markup(text)  # noqa: S704 - every character that means something in HTML is escaped
+
+
+def _verdict(rows: int, source: Source) -> tuple[str, str]:
+    decision = source.decision
+    if decision is None:
+        return "plain", "Nothing was compared: this run describes the data"
+    asked, undecided = len(decision.comparisons), len(decision.undecided)
+    counts = f"{count(asked - undecided)} of {several(asked, 'comparison')} decided, {count(undecided)} not"
+    found = len(decision.violations.violations)
+    if found:
+        text = f"{several(found, 'violation')} of the baseline's constraints"
+        return "violated", f"{text}; {counts}" if undecided else text
+    if not rows:
+        return "plain", "No rows in the window, so nothing was decided"
+    if decision.is_empty:
+        return "plain", f"Nothing could be decided: {decision.why_undecided or 'nothing was asked for'}"
+    return "fine", f"No violations: {counts if undecided else 'as expected from the baseline'}"
+
+
+def _undecided_section(source: Source) -> list[Section]:
+    """Return the section on what was asked for and has no answer; none where everything has one."""
+    undecided = source.decision.undecided if source.decision else ()
+    if not undecided:
+        return []
+    rows = [
+        Row([Cell(short(name)), Cell(one.check), Cell(short(sentence(one.reason), 300))])
+        for one in undecided[:MOST_UNDECIDED]
+        for name in [f"{one.subject} in {values_text(one.segment)}" if one.segment else one.subject]
+    ]
+    more = len(undecided) - len(rows)
+    caption = "One row per comparison" + (f", and {count(more)} more." if more else ".")
+    table = Table(caption, ["what", "check", "why"], rows, searchable=len(rows) > 10)
+    return [Section("Not decided", "What was asked for and has no answer.", tables=[table])]
+
+
+def _facts(settings: Settings, rows: int, source: Source) -> list[tuple[str, str]]:
+    facts = []
+    if settings.window is not None:
+        start, end = (
+            instant.astimezone(UTC).strftime("%Y-%m-%d %H:%M")
+            for instant in (settings.window.start, settings.window.end)
+        )
+        facts.append(("Window (UTC)", f"{start} to {end}"))
+    facts.append(("Rows", count(rows)))
+    before = _item_count(source.baseline_statistics)
+    if before is not None:
+        facts.append(("Rows of the baseline", count(before)))
+    for name, value in (
+        ("Endpoint", settings.sagemaker_endpoint_name),
+        ("Schedule", settings.sagemaker_monitoring_schedule_name),
+    ):
+        if value:
+            facts.append((name, short(value)))
+    facts.append(("Rules", settings.rules))
+    return facts
+
+
+def _item_count(statistics: Mapping[str, Any]) -> int | None:
+    found = (statistics.get("dataset") or {}).get("item_count")
+    return found if isinstance(found, int) else None
+
+
+def _footer(settings: Settings, program: str) -> str:
+    made = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return (
+        f"Made {made} by {program} {contract.__version__} from {short(mask(settings.dataset_source), 300)}. "
+        "The files beside this page hold every number in full."
+    )

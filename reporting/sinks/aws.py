@@ -1,0 +1,173 @@
+"""One call of an AWS service through boto3: region, credentials and endpoint by its standard chain."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+import os
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC
+from typing import Any
+
+from contract.api import Metric
+from contract.errors import ConfigurationError
+from contract.sink_addresses import SinkAddress
+from file_storage.transport import bound_answers
+from reporting.sinks.delivery import NotDeliveredError
+from reporting.sinks.run_summary import RunSummary
+
+_BUSY = ("Throttling", "TooManyRequests", "RequestLimitExceeded", "ServiceUnavailable", "Internal")
+# boto3 makes clients one at a time.
+_making = threading.Lock()
+
+
+def require_boto3(shown: str) -> None:
+    """Make sure that boto3 is there, without loading it.
+
+    Raises
+    ------
+    ConfigurationError
+        Naming the sink that needs it, and ways to do without.
+    """
+    if importlib.util.find_spec("boto3") is None:
+        raise ConfigurationError(
+            f"{shown} needs boto3, which is not installed here; use the feature-attribution image or install "
+            "model-monitor-containers[aws], or take a sink that needs none (publish_cloudwatch_metrics "
+            "writes files, events+https:// goes to any HTTP server)."
+        )
+
+
+def call(service: str, operation: str, arguments: dict[str, Any], timeout: float) -> dict[str, Any]:
+    """Call one operation once.
+
+    Parameters
+    ----------
+    service, operation
+        As boto3 names them, such as ``cloudwatch`` and ``put_metric_data``.
+
+    Raises
+    ------
+    NotDeliveredError
+        When there is no answer, or a refusal.
+    """
+    import boto3
+    from botocore.config import Config
+    from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+
+    # Attempts are counted by whoever calls.
+    config = Config(retries={"total_max_attempts": 1}, connect_timeout=timeout, read_timeout=timeout)
+    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    try:
+        with _making:
+            client = bound_answers(
+                boto3.session.Session(region_name=region).client(service, config=config), timeout
+            )
+        try:
+            answer: dict[str, Any] = getattr(client, operation)(**arguments)
+        finally:
+            client.close()
+    except ClientError as error:
+        raise _refusal(error.response) from error
+    except HTTPClientError as error:
+        raise NotDeliveredError(_one_line(error), again=True) from error
+    except BotoCoreError as error:  # no region, no credentials, or arguments that the service does not know
+        raise NotDeliveredError(_one_line(error), again=False) from error
+    return answer
+
+
+def _refusal(response: dict[str, Any]) -> NotDeliveredError:
+    error = response.get("Error", {})
+    code = str(error.get("Code") or "")
+    status = int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500))
+    again = status >= 500 or status == 429 or code.startswith(_BUSY)
+    return NotDeliveredError(f"{code}: {_one_line(error.get('Message', ''))}", again=again)
+
+
+def _one_line(text: object) -> str:
+    return " ".join(str(text).split()).rstrip(".")[:300]
+
+
+# CloudWatch by PutMetricData: the names and dimensions of the metric files, in a namespace of one's own.
+
+
+# Of PutMetricData: values in one request, and its size.
+_MOST_VALUES = 1000
+_MOST_BYTES = 900_000
+_LONGEST_NAME, _LONGEST_DIMENSION = 255, 1024
+
+
+def metric_data(report: RunSummary) -> list[dict[str, Any]]:
+    r"""Return the entries of PutMetricData; values that CloudWatch has no number for are left out.
+
+    Names of features beyond ASCII are escaped (``\u00e9``), since CloudWatch takes no others.
+    """
+    instant = report.metric_time or (report.window.start if report.window else report.finished)
+    about = {"Endpoint": report.endpoint, "MonitoringSchedule": report.schedule}
+    return [
+        {
+            "MetricName": _ascii(metric.name, _LONGEST_NAME),
+            "Timestamp": instant.astimezone(UTC),
+            "Dimensions": [
+                {"Name": name, "Value": _ascii(text, _LONGEST_DIMENSION)}
+                for name, text in {**about, **dimensions}.items()
+                if text and text.strip()
+            ],
+            **_value(metric),
+        }
+        for metric, dimensions in _all(report)
+        if _is_number(metric)
+    ]
+
+
+def put(address: SinkAddress, report: RunSummary) -> Callable[[float], None]:
+    """Return an attempt to put all values, which goes on where the one before it failed."""
+    waiting = list(_requests(metric_data(report)))
+
+    def attempt(timeout: float) -> None:
+        while waiting:
+            arguments = {"Namespace": address.target, "MetricData": waiting[0]}
+            call("cloudwatch", "put_metric_data", arguments, timeout)
+            del waiting[0]
+
+    return attempt
+
+
+def _all(report: RunSummary) -> Iterator[tuple[Metric, dict[str, str]]]:
+    run = {"Monitor": report.monitor}
+    if report.violations is not None:
+        yield Metric("violations", float(len(report.violations)), unit="Count"), run
+    yield Metric("rows", float(report.rows), unit="Count"), run
+    yield Metric("duration", report.seconds, unit="Seconds"), run
+    for metric in report.metrics:
+        yield metric, dict(metric.dimensions)
+
+
+def _requests(entries: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    request: list[dict[str, Any]] = []
+    size = 0
+    for entry in entries:
+        more = len(str(entry))
+        if request and (len(request) == _MOST_VALUES or size + more > _MOST_BYTES):
+            yield request
+            request, size = [], 0
+        request.append(entry)
+        size += more
+    if request:
+        yield request
+
+
+def _value(metric: Metric) -> dict[str, Any]:
+    value: dict[str, Any] = {"Unit": metric.unit} if metric.unit else {}
+    if metric.statistic_values is not None:
+        return {"StatisticValues": metric.statistic_values, **value}
+    return {"Value": float(metric.value or 0.0), **value}
+
+
+def _is_number(metric: Metric) -> bool:
+    numbers = metric.statistic_values.values() if metric.statistic_values is not None else (metric.value,)
+    return all(number is not None and math.isfinite(float(number)) for number in numbers)
+
+
+def _ascii(text: str, longest: int) -> str:
+    return text.encode("ascii", errors="backslashreplace").decode()[:longest]

@@ -1,0 +1,122 @@
+"""Violations as an event: CloudEvents 1.0 in structured JSON, or an entry of an EventBridge bus.
+
+Both carry the same ``data``. Its size is limited, so that every bus takes it: violations that do not fit are
+left out from the end, ``violations_left_out`` counts them, and ``report`` names the file with all of them.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote
+
+import orjson
+
+from contract.api import Violations, violations_to_json
+from contract.sink_addresses import SinkAddress
+from reporting.sinks import aws, http
+from reporting.sinks.delivery import NotDeliveredError
+from reporting.sinks.run_summary import RunSummary
+
+TYPE = "modelmonitor.violations.found"
+CONTENT_TYPE = "application/cloudevents+json; charset=utf-8"
+# EventBridge counts an entry's source, type, time and detail; the rest of the event needs room too.
+MOST_BYTES = 256 * 1024
+_ROOM_FOR_THE_REST = 4 * 1024
+
+
+def cloud_event(report: RunSummary, most_bytes: int = MOST_BYTES) -> dict[str, Any]:
+    """Return the event for a run that found violations.
+
+    Its ``id`` is the same whenever the same was found in the same data, so that a receiver can tell an event
+    that comes twice.
+    """
+    event = {
+        "specversion": "1.0",
+        "id": report.digest,
+        "source": "/".join(["/model-monitor", *(quote(part, safe="") for part in _about(report))]),
+        "type": TYPE,
+        "time": _text(report.finished),
+        "datacontenttype": "application/json",
+    }
+    subject = report.endpoint or report.schedule
+    if subject:
+        event["subject"] = subject
+    return {**event, "data": event_data(report, most_bytes - _ROOM_FOR_THE_REST)}
+
+
+def event_data(report: RunSummary, most_bytes: int) -> dict[str, Any]:
+    """Return what happened, with as many violations as fit into `most_bytes` of JSON."""
+    violations = violations_to_json(Violations(list(report.violations or ())))["violations"]
+    window = report.window
+    data: dict[str, Any] = {
+        "monitor": report.monitor,
+        "endpoint": report.endpoint,
+        "schedule": report.schedule,
+        "window": {"start": _text(window.start), "end": _text(window.end)} if window else None,
+        "dataset_source": report.dataset_source,
+        "output_path": report.output_path,
+        "report": f"{report.output_path.rstrip('/')}/constraint_violations.json",
+        "rows": report.rows,
+        "comparisons_decided": report.decided,
+        "comparisons_undecided": report.undecided,
+        "violation_count": len(violations),
+        "violations_left_out": len(violations),
+        "violations": [],
+    }
+    size = len(_json(data))
+    for violation in violations:
+        size += len(_json(violation)) + 1
+        if size > most_bytes:
+            break
+        data["violations"].append(violation)
+    data["violations_left_out"] -= len(data["violations"])
+    return data
+
+
+def post(address: SinkAddress, event: dict[str, Any], headers: http.Headers, timeout: float) -> None:
+    """Send the event to an HTTP sink.
+
+    Raises
+    ------
+    NotDeliveredError
+        When it does not take it.
+    """
+    http.send("POST", address.target, _json(event), http.headers_for(address, headers, CONTENT_TYPE), timeout)
+
+
+def put(address: SinkAddress, event: dict[str, Any], timeout: float) -> None:
+    """Put the event on an EventBridge bus: type and data become detail type and detail.
+
+    Raises
+    ------
+    NotDeliveredError
+        When EventBridge does not take it.
+    """
+    entry = {
+        "Source": "model-monitor",
+        "DetailType": event["type"],
+        "Detail": _json({"id": event["id"], **event["data"]}).decode(),
+        "EventBusName": address.target,
+        "Time": datetime.fromisoformat(event["time"]),
+    }
+    answer = aws.call("events", "put_events", {"Entries": [entry]}, timeout)
+    if answer.get("FailedEntryCount"):
+        failed = answer["Entries"][0]
+        code = str(failed.get("ErrorCode", ""))
+        text = f"{code}: {failed.get('ErrorMessage', '')}"
+        raise NotDeliveredError(
+            text, again=code in ("InternalFailure", "InternalException", "ThrottlingException")
+        )
+
+
+def _about(report: RunSummary) -> list[str]:
+    return [part for part in (report.monitor, report.endpoint, report.schedule) if part]
+
+
+def _text(instant: datetime) -> str:
+    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _json(value: Any) -> bytes:
+    return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS)

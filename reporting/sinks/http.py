@@ -1,0 +1,134 @@
+"""One request to an HTTP sink. Redirects are not followed: headers with secrets go to the host named."""
+
+from __future__ import annotations
+
+import base64
+import difflib
+import os
+import re
+from collections.abc import Iterable, Mapping
+from urllib.parse import urlsplit
+
+import orjson
+
+from contract.errors import ConfigurationError
+from contract.masking import learn, mask
+from contract.sink_addresses import SinkAddress
+from file_storage import storage
+from file_storage.transport import USER_AGENT, ChannelError, HttpChannel
+from reporting.sinks.delivery import NotDeliveredError
+
+# The server may do better next time: too slow, too many, or broken behind a gateway.
+_AGAIN = (408, 425, 429, 500, 502, 503, 504)
+_VARIABLE = re.compile(r"\$\{(\w*)\}")
+
+Headers = Mapping[str, Mapping[str, str]]
+
+
+def send(
+    method: str,
+    url: str,
+    body: bytes,
+    headers: Mapping[str, str],
+    timeout: float,
+) -> bytes:
+    """Send one request and return the body of an answer between 200 and 299.
+
+    Raises
+    ------
+    NotDeliveredError
+        When no such answer comes.
+    """
+    channel = HttpChannel(url, {"User-Agent": USER_AGENT, **headers}, timeout)
+    try:
+        reply = channel.request(method, urlsplit(url), body)
+    except ChannelError as error:
+        raise NotDeliveredError(str(error), again=True) from error
+    finally:
+        channel.close()
+    if 200 <= reply.status < 300:
+        return reply.body
+    if 300 <= reply.status < 400:
+        text = f"it answered {reply.status}, a redirect, which is not followed; name where it leads"
+        raise NotDeliveredError(text, again=False)
+    # Masked before it is cut: it may repeat what was sent, and half a secret is not found.
+    said = mask(" ".join(reply.body[:10_000].decode(errors="replace").split()))[:300]
+    said = "".join(character for character in said if character.isprintable())
+    raise NotDeliveredError(
+        f"it answered {reply.status}{f': {said}' if said else ''}",
+        again=reply.status in _AGAIN,
+        pause=reply.retry_after,
+    )
+
+
+def headers_for(address: SinkAddress, given: Headers, content_type: str) -> dict[str, str]:
+    """Return the headers of requests to a sink: its host's from the file, and credentials of its address."""
+    headers = {"Content-Type": content_type}
+    if address.user is not None:
+        pair = f"{address.user}:{address.password or ''}".encode()
+        headers["Authorization"] = "Basic " + base64.b64encode(pair).decode()
+    return {**headers, **given.get(address.host or "", {})}
+
+
+def read_headers(path: str | None, addresses: Iterable[SinkAddress]) -> Headers:
+    """Return headers by host from ``sink_headers_file``.
+
+    Parameters
+    ----------
+    path
+        JSON such as ``{"hooks.example.com": {"Authorization": "Bearer ${TOKEN}"}}``; ``${TOKEN}`` stands for
+        an environment variable. None for no headers.
+    addresses
+        The sinks; a host that is none of theirs is a mistake.
+
+    Raises
+    ------
+    ConfigurationError
+        Naming the file and the member, never a value.
+    """
+    if path is None:
+        return {}
+    content = storage.read_bytes(path, ConfigurationError)
+    try:
+        value = orjson.loads(content)
+    except orjson.JSONDecodeError as error:
+        raise ConfigurationError(
+            f"sink_headers_file {path} is no JSON (line {error.lineno}); write it as "
+            '{"host": {"Authorization": "Bearer ${TOKEN}"}}.'
+        ) from None
+    hosts = sorted({address.host for address in addresses if address.host})
+    if not isinstance(value, dict):
+        raise ConfigurationError(f"sink_headers_file {path} is no JSON object of hosts and their headers.")
+    headers = {host: _headers_of(host, members, path, hosts) for host, members in value.items()}
+    learn((), (text for members in headers.values() for text in members.values()), anew=False)
+    return headers
+
+
+def _headers_of(host: str, members: object, path: str, hosts: list[str]) -> dict[str, str]:
+    if host not in hosts:
+        close = difflib.get_close_matches(host, hosts, n=1, cutoff=0.5)
+        hint = (
+            f": did you mean {close[0]}" if close else f"; the sinks are at {', '.join(hosts) or 'no host'}"
+        )
+        raise ConfigurationError(f"sink_headers_file {path} names {host}, which no sink has{hint}.")
+    if not isinstance(members, dict) or not all(isinstance(text, str) for text in members.values()):
+        raise ConfigurationError(
+            f"sink_headers_file {path} holds for {host} something else than header names and their texts."
+        )
+    return {
+        name: _header(name, text, f"sink_headers_file {path}, {host}, {name}")
+        for name, text in members.items()
+    }
+
+
+def _header(name: str, text: str, where: str) -> str:
+    for variable in _VARIABLE.findall(text):
+        if variable not in os.environ:
+            raise ConfigurationError(f"{where}: the environment variable {variable!r} is not set; set it.")
+    # Files and variables with secrets often end in a line break.
+    text = _VARIABLE.sub(lambda match: os.environ[match[1]].strip(), text).strip()
+    if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name) or not re.fullmatch(r"[\t -~]*", text):
+        raise ConfigurationError(
+            f"{where}: a header is one line of ASCII, and its name has no spaces; mend it."
+        )
+    return text

@@ -1,0 +1,119 @@
+"""What sinks are told about one completed run."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from contract.api import Decision, Metric, Violation
+from contract.masking import mask
+from contract.window import Window
+
+if TYPE_CHECKING:
+    from contract.settings import Settings
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """One completed run.
+
+    Parameters
+    ----------
+    monitor
+        ``data-quality``, ``model-quality``, ``bias`` or ``feature-attribution``.
+    violations
+        None when nothing was compared.
+    decided, undecided
+        How many comparisons have an answer and how many have none; None when nothing was compared.
+    seconds
+        How long the run took until its files were written.
+    digest
+        Of what was found: equal for two runs that found the same in the same data, so that trying a job
+        again does not tell of its violations as if they were new.
+    """
+
+    monitor: str
+    endpoint: str | None
+    schedule: str | None
+    window: Window | None
+    dataset_source: str
+    output_path: str
+    rows: int
+    seconds: float
+    finished: datetime
+    metric_time: datetime | None
+    metrics: tuple[Metric, ...]
+    violations: tuple[Violation, ...] | None
+    digest: str
+    decided: int | None = None
+    undecided: int | None = None
+
+
+def report_of(
+    settings: Settings,
+    program: str,
+    rows: int,
+    seconds: float,
+    metrics: Iterable[Metric],
+    decision: Decision | None,
+    documents: Mapping[str, bytes],
+) -> RunSummary:
+    """Return the report of a run that ends now.
+
+    Parameters
+    ----------
+    program
+        Name of the console command.
+    seconds
+        Since its start.
+    documents
+        The files it wrote, by name.
+    """
+    return RunSummary(
+        monitor=program.removeprefix("monitor-"),
+        endpoint=settings.sagemaker_endpoint_name,
+        schedule=settings.sagemaker_monitoring_schedule_name,
+        window=settings.window,
+        dataset_source=_for_others(settings.dataset_source),
+        output_path=_for_others(settings.output_path),
+        rows=rows,
+        seconds=seconds,
+        finished=datetime.now(UTC),
+        metric_time=settings.metric_time,
+        metrics=tuple(metrics),
+        violations=tuple(decision.violations.violations) if decision else None,
+        digest=digest_of(settings, program, documents),
+        decided=len(decision.comparisons) - len(decision.undecided) if decision else None,
+        undecided=len(decision.undecided) if decision else None,
+    )
+
+
+def digest_of(settings: Settings, program: str, documents: Mapping[str, bytes]) -> str:
+    """Return 32 hexadecimal digits that stand for what a run found, and about what.
+
+    Parameters
+    ----------
+    documents
+        The files the run wrote, by name.
+    """
+    window = settings.window
+    about = (
+        program,
+        settings.sagemaker_endpoint_name or "",
+        settings.sagemaker_monitoring_schedule_name or "",
+        window.start.isoformat() if window else "",
+        window.end.isoformat() if window else "",
+    )
+    found = hashlib.sha256()
+    for part in (*(text.encode() for text in about), *(documents[name] for name in sorted(documents))):
+        found.update(len(part).to_bytes(8, "big") + part)
+    return found.hexdigest()[:32]
+
+
+def _for_others(location: str) -> str:
+    # Who gets an event works in another folder.
+    return mask(location) if "://" in location else str(Path(location).absolute())

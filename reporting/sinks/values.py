@@ -1,0 +1,296 @@
+"""The values of a run by names that are the same in Prometheus and OpenTelemetry.
+
+CloudWatch's names carry the feature within the name (``feature_data_age``); here the name says what is
+measured and a label says of what: ``model_monitor_feature_sum{feature="age"}``. All are gauges.
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import orjson
+
+from contract import __version__
+from contract.api import Metric
+from contract.errors import OutputError
+from contract.sink_addresses import SinkAddress
+from file_storage.storage import write_files_atomically
+from reporting.sinks import http
+from reporting.sinks.delivery import NotDeliveredError
+from reporting.sinks.run_summary import RunSummary
+
+HELP: dict[str, str] = {
+    "model_monitor_violations": "Violations the last completed run found.",
+    "model_monitor_violations_by_check": "Violations the last completed run found, by kind of check.",
+    "model_monitor_comparisons_decided": "Comparisons of the last completed run that have an answer.",
+    "model_monitor_comparisons_undecided": "Comparisons of the last completed run that have no answer.",
+    "model_monitor_rows": "Rows the last completed run read.",
+    "model_monitor_duration_seconds": "Seconds the last completed run took until its files were written.",
+    "model_monitor_last_success_timestamp_seconds": "When the last run completed, in seconds since 1970.",
+    "model_monitor_window_start_timestamp_seconds": "Start of the window of the last completed run.",
+    "model_monitor_window_end_timestamp_seconds": "End of the window of the last completed run.",
+    "model_monitor_feature_drift": "Distance of a feature from its baseline.",
+    "model_monitor_feature_completeness": "Share of rows in which a feature is present.",
+    "model_monitor_feature_count": "Numbers of a feature that are present.",
+    "model_monitor_feature_sum": "Sum of the numbers of a feature.",
+    "model_monitor_feature_min": "Smallest number of a feature.",
+    "model_monitor_feature_max": "Largest number of a feature.",
+    "model_monitor_quality": "A measure of how good predictions are, from labels.",
+    "model_monitor_quality_estimated": "A measure of how good predictions are, estimated without labels.",
+    "model_monitor_bias": "A measure of how differently a group is treated.",
+    "model_monitor_attribution": "Global SHAP value of a feature.",
+    "model_monitor_expected_value": "What the model predicts when all features are absent.",
+}
+
+_STATISTICS = {"SampleCount": "count", "Sum": "sum", "Minimum": "min", "Maximum": "max"}
+_QUALITY_PREFIX, _BIAS_PREFIX = "estimated_", "bias_metric_"
+
+
+@dataclass(frozen=True)
+class Value:
+    """One gauge: its name, a member of `HELP`, its labels, and its value."""
+
+    name: str
+    labels: dict[str, str]
+    value: float
+
+
+def values_of(report: RunSummary) -> list[Value]:
+    """Return everything there is to say about a run, run-level values first.
+
+    Labels of all: ``monitor``, ``endpoint`` and ``schedule``, the latter two where the settings name them.
+    """
+    common = {"monitor": report.monitor, "endpoint": report.endpoint, "schedule": report.schedule}
+    labels = {name: text for name, text in common.items() if text}
+    found = [
+        *_run_values(report),
+        *(value for metric in report.metrics for value in _translated(metric, report)),
+    ]
+    return [Value(value.name, {**labels, **value.labels}, value.value) for value in found]
+
+
+def _run_values(report: RunSummary) -> Iterator[Value]:
+    if report.violations is not None:
+        yield Value("model_monitor_violations", {}, float(len(report.violations)))
+        checks = Counter(violation.constraint_check_type for violation in report.violations)
+        for check in sorted(checks):
+            yield Value("model_monitor_violations_by_check", {"check": check}, float(checks[check]))
+    if report.decided is not None and report.undecided is not None:
+        yield Value("model_monitor_comparisons_decided", {}, float(report.decided))
+        yield Value("model_monitor_comparisons_undecided", {}, float(report.undecided))
+    yield Value("model_monitor_rows", {}, float(report.rows))
+    yield Value("model_monitor_duration_seconds", {}, report.seconds)
+    yield Value("model_monitor_last_success_timestamp_seconds", {}, report.finished.timestamp())
+    if report.window is not None:
+        yield Value("model_monitor_window_start_timestamp_seconds", {}, report.window.start.timestamp())
+        yield Value("model_monitor_window_end_timestamp_seconds", {}, report.window.end.timestamp())
+
+
+def _translated(metric: Metric, report: RunSummary) -> Iterator[Value]:
+    labels = {_snake_case(name): text for name, text in metric.dimensions.items()}
+    kind = labels.pop("value_type", None)
+    name = metric.name
+    if metric.statistic_values is not None:
+        feature = {"feature": name.removeprefix("feature_data_")}
+        for statistic, number in metric.statistic_values.items():
+            yield Value(f"model_monitor_feature_{_STATISTICS[statistic]}", {**labels, **feature}, number)
+        return
+    if metric.value is None:
+        return
+    number = float(metric.value)
+    if kind == "GlobalShapValues":
+        yield Value("model_monitor_attribution", {"feature": name.removeprefix("feature_"), **labels}, number)
+    elif kind == "ExpectedValue":
+        yield Value("model_monitor_expected_value", labels, number)
+    elif name.startswith(_BIAS_PREFIX):
+        yield Value("model_monitor_bias", {"metric": name.removeprefix(_BIAS_PREFIX), **labels}, number)
+    elif report.monitor == "data-quality":
+        yield _feature_value(name, labels, number)
+    elif name.startswith(_QUALITY_PREFIX):
+        metric_name = name.removeprefix(_QUALITY_PREFIX)
+        yield Value("model_monitor_quality_estimated", {"metric": metric_name, **labels}, number)
+    else:
+        yield Value("model_monitor_quality", {"metric": name, **labels}, number)
+
+
+def _feature_value(name: str, labels: dict[str, str], number: float) -> Value:
+    drift = "feature_baseline_drift_"
+    if name.startswith(drift):
+        return Value("model_monitor_feature_drift", {"feature": name.removeprefix(drift), **labels}, number)
+    feature = name.removeprefix("feature_non_null_")
+    return Value("model_monitor_feature_completeness", {"feature": feature, **labels}, number)
+
+
+def _snake_case(name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+
+
+# OpenTelemetry: metrics as OTLP over HTTP in JSON (opentelemetry-proto, collector/metrics/v1).
+
+
+_PATH = "/v1/metrics"
+
+
+def request_body(values: Iterable[Value], instant: datetime) -> bytes:
+    """Return an ``ExportMetricsServiceRequest``: every name a gauge, labels as attributes of its points."""
+    nanoseconds = str(int(instant.timestamp() * 1_000_000) * 1000)
+    points: dict[str, list[dict[str, Any]]] = {name: [] for name in HELP}
+    for value in values:
+        point = {
+            "attributes": [_attribute(name, text) for name, text in value.labels.items()],
+            "timeUnixNano": nanoseconds,
+            "asDouble": _number(value.value),
+        }
+        points[value.name].append(point)
+    metrics = [
+        {"name": name, "description": HELP[name], "gauge": {"dataPoints": of_name}}
+        for name, of_name in points.items()
+        if of_name
+    ]
+    scope = {"name": "model-monitor", "version": __version__}
+    resource = {"attributes": [_attribute("service.name", "model-monitor")]}
+    return orjson.dumps(
+        {"resourceMetrics": [{"resource": resource, "scopeMetrics": [{"scope": scope, "metrics": metrics}]}]}
+    )
+
+
+def export(
+    address: SinkAddress, values: list[Value], instant: datetime, headers: http.Headers, timeout: float
+) -> None:
+    """Send the values.
+
+    Raises
+    ------
+    NotDeliveredError
+        When the collector does not take them, or not all of them.
+    """
+    parts = urlsplit(address.target)
+    path = parts.path if parts.path.endswith(_PATH) else parts.path.rstrip("/") + _PATH
+    answer = http.send(
+        "POST",
+        parts._replace(path=path).geturl(),
+        request_body(values, instant),
+        http.headers_for(address, headers, "application/json"),
+        timeout,
+    )
+    rejected, said = _rejected(answer)
+    if rejected:
+        text = f"it rejected {rejected} of {len(values)} points{f': {said}' if said else ''}"
+        raise NotDeliveredError(text, again=False)
+
+
+def _rejected(answer: bytes) -> tuple[int, str]:
+    """Return how many points a collector took but did not keep, and why; many answer nothing at all."""
+    try:
+        partial = orjson.loads(answer).get("partialSuccess") or {}
+        return int(partial.get("rejectedDataPoints") or 0), str(partial.get("errorMessage") or "")[:200]
+    except (orjson.JSONDecodeError, AttributeError, TypeError, ValueError):
+        return 0, ""
+
+
+def _attribute(name: str, text: str) -> dict[str, Any]:
+    return {"key": name, "value": {"stringValue": text.encode(errors="replace").decode()}}
+
+
+def _number(value: float) -> float | str:
+    # JSON has neither; the JSON mapping of Protocol Buffers writes them as text.
+    if math.isnan(value):
+        return "NaN"
+    if math.isinf(value):
+        return "Infinity" if value > 0 else "-Infinity"
+    return value
+
+
+# Prometheus: the text format, the folder node exporter reads, and the Pushgateway.
+#
+# Format: text exposition format 0.0.4. No sample has a timestamp: node exporter and Pushgateway refuse
+# them.
+
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_GROUPING = ("monitor", "endpoint", "schedule")
+
+
+def exposition(values: Iterable[Value]) -> bytes:
+    """Return values in the text format: one group of lines per name, after its HELP and TYPE."""
+    groups: dict[str, list[str]] = {name: [] for name in HELP}
+    for value in values:
+        labels = ",".join(f'{name}="{_escape(text)}"' for name, text in value.labels.items())
+        groups[value.name].append(f"{value.name}{{{labels}}} {_number_prometheus(value.value)}")
+    lines: list[str] = []
+    for name, samples in groups.items():
+        if samples:
+            lines += [f"# HELP {name} {HELP[name]}", f"# TYPE {name} gauge", *samples]
+    return "".join(line + "\n" for line in lines).encode(errors="replace")
+
+
+def textfile_path(target: str, labels: dict[str, str]) -> Path:
+    """Return the file to write; in a folder each monitor, endpoint and schedule has one of its own."""
+    if not target.endswith("/"):
+        return Path(target)
+    parts = [labels[name] for name in _GROUPING if name in labels]
+    return Path(target) / (
+        "_".join(["model_monitor", *(re.sub(r"[^\w.-]", "-", part) for part in parts)]) + ".prom"
+    )
+
+
+def write_textfile(address: SinkAddress, values: list[Value], labels: dict[str, str]) -> None:
+    """Write the file; it appears whole.
+
+    Raises
+    ------
+    NotDeliveredError
+        When its folder is not there or cannot be written.
+    """
+    file = textfile_path(address.target, labels)
+    if not file.parent.is_dir():
+        text = f"there is no folder {file.parent}; name the one node exporter reads"
+        raise NotDeliveredError(text, again=False)
+    try:
+        write_files_atomically(str(file.parent), {file.name: exposition(values)})
+    except OutputError as error:
+        raise NotDeliveredError(error.message.rstrip("."), again=False) from error
+
+
+def push(
+    address: SinkAddress, values: list[Value], labels: dict[str, str], headers: http.Headers, timeout: float
+) -> None:
+    """Replace what the Pushgateway holds of this monitor, endpoint and schedule.
+
+    Raises
+    ------
+    NotDeliveredError
+        When it does not take it.
+    """
+    group = "".join(_group_member(name, labels[name]) for name in _GROUPING if name in labels)
+    parts = urlsplit(address.target)
+    url = parts._replace(path=f"{parts.path.rstrip('/')}/metrics/job/model_monitor{group}").geturl()
+    http.send("PUT", url, exposition(values), http.headers_for(address, headers, CONTENT_TYPE), timeout)
+
+
+def _group_member(name: str, text: str) -> str:
+    if re.fullmatch(r"[\w.-]+", text, re.ASCII):
+        return f"/{name}/{quote(text)}"
+    # A slash cannot be escaped in a path, so anything unusual goes as base64.
+    return f"/{name}@base64/{base64.urlsafe_b64encode(text.encode(errors='replace')).decode()}"
+
+
+def _escape(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+def _number_prometheus(value: float) -> str:
+    if math.isnan(value):
+        return "NaN"
+    if math.isinf(value):
+        return "+Inf" if value > 0 else "-Inf"
+    return repr(value)
