@@ -43,11 +43,11 @@ help: ## print this help
 demo: $(INSTALLED) ## watch a monitor find real changes in a small dataset
 	@$(PYTHON) -m demo
 
+# Tests share nothing but the machine; files stay whole, as their fixtures are. PARALLEL= runs one after another.
+PARALLEL ?= --numprocesses=auto --maxprocesses=4 --dist=loadfile
 test: $(INSTALLED) ## run the tests (everything that needs no image, no browser and no patience)
-	$(PYTHON) -m pytest -m "not image and not browser and not long" $(PYTEST_FLAGS)
+	$(PYTHON) -m pytest $(PARALLEL) -m "not image and not browser and not long" $(PYTEST_FLAGS)
 
-# Tests share nothing but the machine.
-PARALLEL ?= --numprocesses=auto --maxprocesses=4
 # A new seed each time; SEED=... repeats a run.
 test-long: $(INSTALLED) ## run the tests that take long, and those of properties with 2,000 examples
 	@seed=$${SEED:-$$RANDOM$$RANDOM} && echo "examples are drawn with SEED=$$seed" && \
