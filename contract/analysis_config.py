@@ -488,7 +488,7 @@ def _require(config: AnalysisConfig, members: JsonObject, kind: Kind) -> None:
 
     methods = config.methods
     if kind == "attribution":
-        if methods is None or (methods.shap is None and "shap" not in (members.members["methods"] or {})):
+        if methods is None or (methods.shap is None and "shap" not in _methods(members)):
             members.mistakes.add('methods.shap is missing; add for example "methods":{"shap":{}}')
         return
     if methods is not None and methods.pre_training_bias is None and methods.post_training_bias is None:

@@ -133,6 +133,7 @@ class Settings:
     model: str | None
     allow_pickled_model: bool
     max_runtime: float | None
+    script_timeout: float
     attribution_drift_threshold: float | None
     features_attribute: str | None
     problem_type: Literal["Regression", "BinaryClassification", "MulticlassClassification"] | None
@@ -296,6 +297,7 @@ def _read_texts(values: Mapping[str, Any], mistakes: list[str], now: datetime) -
     if values["fail_on_undecided"] is None:
         is_gate = values["fail_on_violations"] or values["register_new_baseline"] is not None
         members["fail_on_undecided"] = is_gate
+    members["script_timeout"] = number(seconds, "script_timeout", "PT1H")
     members["cluster_wait"] = number(seconds, "cluster_wait", "PT1M")
     members["exclude_features"] = _names(values["exclude_features_attribute"])
     members["segment_by"] = _names(values["segment_by"])

@@ -432,6 +432,13 @@ VARIABLES_PROCESS: tuple[Variable, ...] = (
         monitors=ANALYSES,
     ),
     Variable(
+        "script_timeout",
+        "Longest time of one call of a function of a script or inference.py, as an ISO 8601 duration or in "
+        "seconds.",
+        default="PT1H",
+        monitors=ANALYSES,
+    ),
+    Variable(
         "log_level",
         "Least severity that is logged.",
         kind="choice",

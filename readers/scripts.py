@@ -14,7 +14,7 @@ import orjson
 import pyarrow as pa
 
 from contract.errors import DatasetError
-from file_storage.scripts import Preprocessor, reject_result, script_failure, script_lock
+from file_storage.scripts import STOPS, Preprocessor, reject_result, script_failure, script_lock
 from file_storage.storage import SourceFile, is_s3, open_random, reading
 from readers.captures import one_by_one
 from readers.captures.captures import capture_layout, column_order, in_window, may_cut, record_of_line
@@ -369,7 +369,9 @@ class RecordSplit(OfFileRanges):
         function = self.preprocessor.function
         try:
             result = self.preprocessor.handle(record)
-        except (Exception, SystemExit) as error:
+        except STOPS:
+            raise
+        except BaseException as error:
             raise script_failure(self.preprocessor.path, function, error, place.where()) from error
         try:
             if self._is_header(place):

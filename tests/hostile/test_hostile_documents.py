@@ -10,6 +10,9 @@ import pytest
 from fixtures import fixture
 from run_jobs import Result, baseline_of, run_job
 
+from analyzers.model_quality import documents
+from contract.errors import DocumentError
+
 COMMON = ("features", 0, "numerical_statistics", "common")
 DOTTED = "features[0] (a).numerical_statistics"
 
@@ -217,3 +220,10 @@ def test_documents_that_expand(tmp_path: Path, table: Path, baseline: Result) ->
     result = run_job(tmp_path, table, **{**baseline_of(baseline), "baseline_constraints": path})
     assert result.exit_code == 2
     assert result.message == f"{path} holds more than 64 MB when decompressed; give it uncompressed."
+
+
+def test_curves_of_unequal_length() -> None:
+    where = "statistics.json.binary_classification_metrics.receiver_operating_characteristic_curve"
+    curve = {"false_positive_rates": [0.0, 1.0], "true_positive_rates": [0.0, 0.5, 1.0]}
+    with pytest.raises(DocumentError, match=f"^{where} must have lists of one length"):
+        documents._read_curve(curve, where)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import math
 import os
@@ -191,3 +192,15 @@ def test_trends_of_a_history(tmp_path: Path) -> None:
     data = json.loads(re.search(r'id="data">(.*?)</script>', text, re.S)[1])
     counts = next(chart for chart in data if chart.get("title") == "Violations")
     assert [point["value"] for point in counts["points"]] == [0, 1, 1]
+
+
+def test_a_damaged_history_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folders(tmp_path, "baseline", "window", "history", "history/runs")
+    baseline = run_job(tmp_path / "baseline", write_csv(tmp_path / "then.csv", 1))
+    record = tmp_path / "history" / "runs" / "20260501T000000.000000Z-data-quality-0.jsonl.gz"
+    record.write_bytes(gzip.compress(b"{}")[:-9])
+    variables = {"history_path": tmp_path / "history", "log_level": "WARNING", **baseline_of(baseline)}
+    result = run_job(tmp_path / "window", write_csv(tmp_path / "now.csv", 2), **variables)
+    assert result.exit_code == 0
+    assert f"There are none: {record} is not whole" in (result.output / page.NAME).read_text(encoding="utf-8")
+    assert f"The report has no trends: {record} is not whole" in capsys.readouterr().err
