@@ -14,7 +14,7 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Any, Literal, NoReturn
 
-from contract.dataset_format import DatasetFormat, parse_dataset_format
+from contract.dataset_format import DatasetFormat, Shape, parse_dataset_format, parse_rows
 from contract.errors import ConfigurationError
 from contract.masking import learn, mask
 from contract.sink_addresses import SinkAddress, parse_sinks
@@ -101,6 +101,7 @@ class Settings:
 
     dataset_source: str
     dataset_format: DatasetFormat
+    rows: Mapping[str, Shape] | None
     output_path: str
     rules: Rules
     window: Window | None
@@ -286,6 +287,7 @@ def _read_texts(values: Mapping[str, Any], mistakes: list[str], now: datetime) -
     share, seconds = read_share, duration_seconds
     members: dict[str, Any] = {
         "dataset_format": attempt(_dataset_format, values["dataset_format"]),
+        "rows": attempt(parse_rows, values["rows"]),
         "probability_threshold": number(share, "probability_threshold_attribute", "0.5"),
         "attribution_drift_threshold": number(share, "attribution_drift_threshold", "0.9"),
         "max_runtime": number(seconds, "max_runtime", "PT30M"),

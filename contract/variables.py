@@ -88,6 +88,13 @@ VARIABLES_ANALYSIS: tuple[Variable, ...] = (
         monitors=ANALYSES,
     ),
     Variable(
+        "rows",
+        "How the rows of a call stand in captured payloads: auto, row, list or columns, for both sides or as "
+        "request=columns,response=list; default: auto, decided from the first calls.",
+        example="request=row,response=list",
+        monitors=ANALYSES,
+    ),
+    Variable(
         "output_path",
         "Directory for statistics.json, constraints.json and constraint_violations.json.",
         required=True,

@@ -35,6 +35,7 @@ from reporting.sinks.run_summary import report_of
 
 if TYPE_CHECKING:
     from job_runner.cluster.leader import Cluster
+    from readers.captures.reading import Reading
     from reporting.sinks.delivery import Undelivered
     from reporting.sinks.run_summary import RunSummary
 
@@ -69,6 +70,7 @@ class _Found:
     constraints: Any
     compared: AnyBaseline | None
     decision: Decision | None
+    reading: Reading | None
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -108,7 +110,7 @@ def run(settings: Settings, monitor: Monitor, cluster: Cluster | None = None) ->
     rows = analyzer.row_count(summary)
     _tell_rows(settings, plan, rows, time.monotonic() - started)
 
-    found = _conclude(settings, analyzer, summary, baseline)
+    found = _conclude(settings, analyzer, summary, baseline, plan.reading)
     documents = _documents(settings, files, found)
     contents = {name: _content(document) for name, document in documents.items()}
     outdated = {VIOLATIONS, REPORT, *files.occasional_files} - contents.keys()
@@ -141,7 +143,11 @@ def _load_scripts(settings: Settings) -> Preprocessor | None:
 
 
 def _conclude(
-    settings: Settings, analyzer: AnyAnalyzer, summary: Any, baseline: AnyBaseline | None
+    settings: Settings,
+    analyzer: AnyAnalyzer,
+    summary: Any,
+    baseline: AnyBaseline | None,
+    reading: Reading | None,
 ) -> _Found:
     rows = analyzer.row_count(summary)
     statistics = analyzer.describe(summary)
@@ -152,7 +158,7 @@ def _conclude(
     decision = None
     if compared is not None:
         decision = analyzer.check(statistics, compared) if rows else _nothing_to_check(settings)
-    return _Found(rows, statistics, constraints, compared, decision)
+    return _Found(rows, statistics, constraints, compared, decision, reading)
 
 
 def _documents(settings: Settings, files: DocumentSet[Any, Any], found: _Found) -> dict[str, Any]:
@@ -162,6 +168,8 @@ def _documents(settings: Settings, files: DocumentSet[Any, Any], found: _Found) 
         CONSTRAINTS: files.write_constraints(found.constraints),
         **files.further_files(found.statistics, found.constraints),
     }
+    if found.reading is not None and found.reading.shapes:
+        documents[STATISTICS] |= {"reading": found.reading.document()}
     if found.decision is not None:
         documents[VIOLATIONS] = violations_to_json(found.decision.violations)
     return documents
@@ -301,6 +309,7 @@ def dataset_request(
         preprocessor=preprocessor,
         labels=settings.problem_type is not None,
         ground_truth_source=settings.ground_truth_source,
+        rows=settings.rows,
         label_places=LabelPlaces.of(settings),
     )
 

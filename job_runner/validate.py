@@ -27,8 +27,8 @@ from job_runner.clarify.columns import find_column
 from job_runner.connectivity import check_model, check_places, check_sinks
 from job_runner.file_kind import require_header, require_kind, share_of_numbers
 from job_runner.job import column_names, dataset_request, load_documents, make_analyzer, read_baseline
+from readers.captures.envelope import LABEL
 from readers.dataset import Dataset, NotSplittable, segments_of
-from readers.labels.index import LABEL
 from readers.plan import CAPTURE_SLACK, CAPTURES, plan_dataset
 
 # Whether the columns that settings and baseline name are in the data.
@@ -365,6 +365,8 @@ def _rows(
     if program in _LABELLED and expects_labels(settings, request):
         yield from attempt(lambda: require_labels(request))
     first = yield from obtain(lambda: _first_rows(request, source), _columns_line)
+    if first is not None and (reading := plan_dataset(request).reading) is not None and reading.shapes:
+        yield Line("ok", reading.text())
     if first is None:
         yield Line("skip", "columns and model are not looked at before rows can be read")
         return

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from contract.dataset_format import DatasetFormat
+from contract.dataset_format import DatasetFormat, Shape
 from contract.errors import DatasetError
 from contract.window import Window
 from readers.labels.sources import LabelPlaces
@@ -20,7 +21,8 @@ from readers.labels.sources import LabelPlaces
 if TYPE_CHECKING:
     from file_storage.scripts import Preprocessor
     from model_clients.model import Model
-    from readers.column_paths import ColumnPaths
+    from readers.captures.reading import Reading
+    from readers.paths import Locations
 
 
 # Schema metadata of batches whose column names did not come with the data.
@@ -66,6 +68,9 @@ class Dataset:
         What to ask a model for each row.
     segments
         Columns to add that tell the segments of the rows.
+    rows
+        Captures only: how the rows of a call stand in its payloads, by payload; None where the first calls
+        decide.
     """
 
     source: str
@@ -80,10 +85,11 @@ class Dataset:
     label_places: LabelPlaces | None = None
     typed_labels: bool = False
     repeated_names: bool = False
-    locations: ColumnPaths | None = None
+    locations: Locations | None = None
     beside: tuple[Dataset, ...] = ()
     prediction: Prediction | None = None
     segments: tuple[SegmentColumn, ...] = ()
+    rows: Mapping[str, Shape] | None = None
 
 
 class Split(Protocol):
@@ -95,6 +101,48 @@ class Split(Protocol):
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Yield the rows in order, about 65,536 at a time."""
+
+
+@runtime_checkable
+class ReadsCalls(Protocol):
+    """A split of captures, whose calls may have several rows."""
+
+    @property
+    def reading(self) -> Reading:
+        """Return how these are read."""
+
+
+# From rows to rows, such as those with a further column; picklable.
+Transform = Callable[[pa.RecordBatch], pa.RecordBatch]
+
+
+@dataclass(frozen=True)
+class TransformedSplit:
+    """A split whose rows pass through transforms, one after the other."""
+
+    split: Split
+    transforms: tuple[Transform, ...]
+
+    @property
+    def label(self) -> str:
+        """Return the file and the range in it."""
+        return self.split.label
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """Yield the rows in order."""
+        for batch in self.split.batches():
+            if batch.num_rows:
+                yield functools.reduce(lambda rows, transform: transform(rows), self.transforms, batch)
+
+
+def transformed(splits: tuple[Split, ...], transform: Transform) -> tuple[Split, ...]:
+    """Return splits whose rows pass through one transform more."""
+    return tuple(
+        TransformedSplit(split.split, (*split.transforms, transform))
+        if isinstance(split, TransformedSplit)
+        else TransformedSplit(split, (transform,))
+        for split in splits
+    )
 
 
 @dataclass(frozen=True)
@@ -109,15 +157,28 @@ class Plan:
         Size of the files as stored.
     small
         True for less than 4 MB, which is always one split.
+    reading
+        Captures only: how the rows of calls stand in their payloads.
     """
 
     splits: tuple[Split, ...]
     total_bytes: int
     small: bool
+    reading: Reading | None = None
 
 
 class NotSplittable(Exception):  # noqa: N818 - a request to plan anew, not an error a user sees
     """Raised while reading: the file cannot be cut at line ends, plan again with ``whole_files=True``."""
+
+
+def reading_of(splits: tuple[Split, ...]) -> Reading | None:
+    """Return how splits of captures read the rows of a call, None for other data."""
+    for split in splits:
+        if isinstance(split, ReadsCalls):
+            return split.reading
+        if isinstance(split, TransformedSplit):
+            return reading_of((split.split,))
+    return None
 
 
 def excluded_positions(names: list[str], exclude: tuple[str, ...]) -> set[int]:
@@ -200,25 +261,11 @@ class SegmentColumn:
     labels: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class DividedSplit:
-    """A split with further columns that tell the segments of its rows."""
-
-    split: Split
-    columns: tuple[SegmentColumn, ...]
-
-    @property
-    def label(self) -> str:
-        """Return the file and the range in it."""
-        return self.split.label
-
-    def batches(self) -> Iterator[pa.RecordBatch]:
-        """Yield the rows in order."""
-        for batch in self.split.batches():
-            divided = batch
-            for column in self.columns:
-                divided = divided.append_column(column.name, segments_of(batch, column))
-            yield divided
+def with_segments(batch: pa.RecordBatch, columns: tuple[SegmentColumn, ...]) -> pa.RecordBatch:
+    """Return rows with further columns that tell their segments."""
+    for column in columns:
+        batch = batch.append_column(column.name, segments_of(batch, column))
+    return batch
 
 
 def segments_of(batch: pa.RecordBatch, column: SegmentColumn) -> pa.DictionaryArray:
@@ -317,21 +364,6 @@ class Prediction:
             return self.model.predict_labels(table)
         return pa.array(np.ascontiguousarray(self.model.predict(table)[:, 0]))
 
-
-@dataclass(frozen=True)
-class PredictedSplit:
-    """A split with a further column of predictions."""
-
-    split: Split
-    prediction: Prediction
-
-    @property
-    def label(self) -> str:
-        """Return the file and the range in it."""
-        return self.split.label
-
-    def batches(self) -> Iterator[pa.RecordBatch]:
-        """Yield the rows in order."""
-        for batch in self.split.batches():
-            if batch.num_rows:
-                yield batch.append_column(self.prediction.name, self.prediction.column(batch))
+    def append(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Return rows with the column of predictions."""
+        return batch.append_column(self.name, self.column(batch))

@@ -17,16 +17,15 @@ from contract.settings import Settings
 from contract.wording import several
 from file_storage.storage import list_files
 from job_runner.clarify.columns import Columns, column_names, find_column, first_batch
-from readers.captures.captures import CaptureSplit
-from readers.captures.columns import first_sides
-from readers.column_paths import GROUND_TRUTH, PREFIX, RESPONSE, ColumnPaths, Location
+from readers.captures.envelope import LABEL
+from readers.captures.paths import first_sides
+from readers.captures.split import survey
 from readers.csv import first_cells
 from readers.dataset import Dataset
-from readers.json import is_document
-from readers.labels.index import LABEL
+from readers.json_files import is_document
 from readers.labels.lines import read_labels
 from readers.labels.sources import LabelPlaces
-from readers.plan import plan_dataset
+from readers.paths import GROUND_TRUTH, PREFIX, RESPONSE, Location, Locations
 
 # Datasets that are tables: CSV, Parquet, and JSON of flat records; columns in files of their own.
 
@@ -110,7 +109,7 @@ def _add_predictions(
     if other.format.kind == "json" and asked is not None:
         location = Location(PREDICTED_LABEL, str(asked), variable="predicted_label")
         document = request.locations.document if request.locations else False
-        other = replace(other, locations=ColumnPaths(None, (location,), document=document))
+        other = replace(other, locations=Locations(None, (location,), document=document))
         asked = PREDICTED_LABEL
     elif other.format.kind == "csv":
         wanted = [asked] if isinstance(asked, str) else []
@@ -255,7 +254,7 @@ def arrange_nested(
         [Location(name, str(path), variable=variable) for name, path, variable in paths if path is not None],
         config,
     )
-    locations = ColumnPaths(config.features, others, document=_is_document(config, request))
+    locations = Locations(config.features, others, document=_is_document(config, request))
     request = replace(request, locations=locations)
     request, columns = name_columns(request, locations, config, mistakes)
     return add_separate_files(config, request, columns, mistakes)
@@ -276,7 +275,7 @@ def with_classes(others: list[Location], config: AnalysisConfig) -> tuple[Locati
 
 
 def name_columns(
-    request: Dataset, locations: ColumnPaths, config: AnalysisConfig, mistakes: Mistakes
+    request: Dataset, locations: Locations, config: AnalysisConfig, mistakes: Mistakes
 ) -> tuple[Dataset, Columns]:
     """Name the columns that `locations` lead to: by the headers for features, label and predicted label.
 
@@ -306,7 +305,7 @@ def name_columns(
     return replace(request, locations=locations), columns
 
 
-def _note_empty(batch: pa.RecordBatch, locations: ColumnPaths, mistakes: Mistakes) -> None:
+def _note_empty(batch: pa.RecordBatch, locations: Locations, mistakes: Mistakes) -> None:
     """Note the paths that lead to nothing. Of a few rows, all may well lack a value."""
     if batch.num_rows < _ENOUGH_ROWS:
         return
@@ -384,7 +383,7 @@ def arrange_captures(
     )
     features = settings.features_attribute or config.features
     variable = "features_attribute" if settings.features_attribute else "features"
-    locations = ColumnPaths(features, others, variable=variable)
+    locations = Locations(features, others, variable=variable)
     return name_columns(replace(request, locations=locations), locations, config, mistakes)
 
 
@@ -402,9 +401,8 @@ def _csv_captures(
         labels=True,
         typed_labels=True,
     )
-    plan = plan_dataset(replace(request, window=None, ground_truth_source=None))
-    [first, *_] = plan.splits
-    widths = _layout_widths(first)
+    decoder, _ = survey(list_files(request.source), request)
+    widths = decoder.layout.widths
     answers = sum(widths) - widths[-1]
     features = _feature_names(config, widths[-1], mistakes)
     response = tuple(f"response_{at}" for at in range(answers))
@@ -445,12 +443,6 @@ def _single_labels(request: Dataset) -> bool:
     if first is None or not len(first.data):
         return True
     return first.encodings[0].as_py() == "CSV" and "," not in first.data[0].as_py()
-
-
-def _layout_widths(split: object) -> tuple[int, ...]:
-    inner = getattr(split, "split", split)
-    assert isinstance(inner, CaptureSplit)  # noqa: S101 - captures without locations are read so
-    return inner.layout.widths
 
 
 def _feature_names(config: AnalysisConfig, width: int, mistakes: Mistakes) -> tuple[str, ...]:

@@ -11,8 +11,7 @@ import orjson
 
 from contract.errors import DatasetError
 from file_storage.storage import SourceFile, read_bytes
-from readers.captures.payload import loads
-from readers.python_rows import scalar_text
+from readers.python_rows import loads, scalar_text
 
 if TYPE_CHECKING:
     from contract.settings import Settings

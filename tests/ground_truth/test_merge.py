@@ -19,9 +19,9 @@ from containers.commands.merge_ground_truth import main
 from containers.model_quality.main import main as monitor_model_quality
 from job_runner import merge
 from job_runner.merge import Coverage, _log_report
-from readers.captures.payload import NotBulkError
+from readers import lanes
+from readers.captures import envelope
 from readers.labels import index
-from readers.labels import lines as ground_truth_lines
 
 
 def _merge(tmp_path, captures, labels, **variables):
@@ -247,8 +247,7 @@ def test_the_join_is_that_of_a_dictionary(captures, labels, memory, partition, b
         patch.setattr(index, "_PARTITION", partition)
         patch.setattr(merge, "_BLOCK_SIZE", 1000)
         if not bulk:
-            patch.setattr(ground_truth_lines, "_bulk", _refuse)
-            patch.setattr(merge, "_bulk", _refuse)
+            patch.setattr(envelope, "read_json", _refuse)
         folder = Path(name)
         (folder / "in").mkdir()
         (folder / "labels").mkdir()
@@ -286,8 +285,8 @@ def _by_file(entries):
     return files
 
 
-def _refuse(*_):
-    raise NotBulkError("not now")
+def _refuse(*_, **__):
+    raise lanes.NotBulkError("not now")
 
 
 def test_large_files_are_cut_and_put_together_again(tmp_path):
