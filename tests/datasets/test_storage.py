@@ -96,7 +96,8 @@ def test_folders_outside_the_window_are_left_out(tmp_path):
     assert read(tmp_path, window=window) == [{"hour": 21}]
     assert len(read(tmp_path)) == 3
     touch(tmp_path / "undated.csv", b"hour\n0\n")
-    assert read(tmp_path, window=window) == [{"hour": 21}, {"hour": 0}]
+    with pytest.raises(DatasetError, match=r"rows of .*undated.csv have no time"):
+        read(tmp_path, window=window)
 
 
 def test_bytes_are_read_decompressed(tmp_path):

@@ -96,6 +96,7 @@ def _disabled(document: dict[str, Any]) -> dict[str, Any]:
     return {**document, "monitoring_config": config}
 
 
+RULES = ("sound", "sagemaker")
 CASES = {
     "data-quality, no rows": Case("data-quality", "there are no rows in", lambda rows: []),
     "data-quality, no features": Case(
@@ -208,15 +209,16 @@ def run_case(
     return result, before
 
 
-@pytest.mark.parametrize("rules", ["sound", "sagemaker"])
 @pytest.mark.parametrize("gate", [True, False], ids=["gate", "no gate"])
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    ("name", "rules"),
+    # What the originals' rules refuse with exit code 2 never comes to a decision.
+    [(name, rules) for name, case in CASES.items() for rules in RULES if rules not in case.refused_by],
+)
 def test_nothing_decided_is_said_everywhere(
     tmp_path: Path, model: str, name: str, gate: bool, rules: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     case = CASES[name]
-    if rules in case.refused_by:
-        pytest.skip("refused with exit code 2, as the original does")
     given = {"register_new_baseline": tmp_path / "baseline"} if gate else {}
     result, before = run_case(tmp_path, case, model, rules, **given)
     assert result.exit_code == (5 if gate else 0), result.message
