@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 # ``constraint_violations.json``: what is no longer as it was.
 
+# Of what is there at all: predictions, labels.
+PRESENCE_CHECK = "presence_check"
+
 
 class CheckType(StrEnum):
     """The stable reason codes of data-quality violations."""

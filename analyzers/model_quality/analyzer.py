@@ -25,14 +25,13 @@ from analyzers.model_quality.scores import ScoreHistogram
 from analyzers.model_quality.summary import ModelQualitySummary, Task, merge, summarize
 from analyzers.shared.rules import Rules, constraints_to_check, normalise_label
 from analyzers.shared.significance import hypergeometric_tail, sum_of_products
-from contract.api import Comparison, Decision, Metric, State, Violation, Violations
+from contract.api import PRESENCE_CHECK, Comparison, Decision, Metric, State, Violation, Violations
 from contract.errors import ConfigurationError, DatasetError, DocumentError
 from contract.wording import chance, listing, number, percent
 
 # Compare a window's statistics with the baseline, by the rules chosen.
 
 
-PRESENCE_CHECK = "presence_check"
 # Probability of a false alarm of it, and by how much the share of rows without a prediction may grow.
 _PRESENCE_RATE = 0.0005
 _PRESENCE_LIMIT = 0.01

@@ -201,7 +201,7 @@ def _run_of(settings: Settings, report: RunSummary, ended: FinishedRun) -> Run:
     if report.violations is not None:
         violations = tuple(_shortened(violation) for violation in report.violations)
     why = shorten(ended.decision.why_undecided, MOST_DESCRIPTION) if ended.decision else ""
-    labelled, unlabelled = _labels(ended.statistics)
+    labelled, unlabelled = label_counts(ended.statistics)
     return Run(
         run=_name(report.finished, report.monitor),
         monitor=report.monitor,
@@ -270,10 +270,11 @@ def _shortened(violation: Violation) -> Violation:
     return replace(violation, description=text[: MOST_DESCRIPTION - 3] + "...")
 
 
-def _labels(statistics: Any) -> tuple[int | None, int | None]:
+def label_counts(statistics: Any) -> tuple[int | None, int | None]:
+    """Return rows with and without a label, None for both where the monitor needs none."""
     whole = getattr(statistics, "whole", statistics)
     unlabelled = getattr(whole, "unlabelled_count", None)
-    return (None, None) if unlabelled is None else (whole.item_count, unlabelled)
+    return (None, None) if unlabelled is None else (whole.item_count + whole.unpredicted_count, unlabelled)
 
 
 def _checking(settings: Settings, statistics: Any) -> dict[str, Any]:
