@@ -18,8 +18,8 @@ from contract.schema import Fields
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from contract.dataset import Dataset, Plan
     from contract.settings import Settings
-    from readers.dataset import Dataset, Plan
 
 
 # ``constraint_violations.json``: what is no longer as it was.

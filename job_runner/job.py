@@ -20,12 +20,13 @@ from contract.api import (
     violations_to_json,
     with_estimates,
 )
+from contract.dataset import Preprocessor
 from contract.errors import DatasetError, DocumentError
 from contract.outcome import completed_message, exit_code
 from contract.settings import Settings
 from contract.wording import several
 from file_storage import storage
-from file_storage.scripts import Preprocessor, load_postprocessor, load_preprocessor, run_postprocessor
+from file_storage.scripts import load_postprocessor, load_preprocessor, run_postprocessor
 from job_runner import engine, gate
 from readers.dataset import Dataset, NotSplittable, Plan
 from readers.labels.sources import LabelPlaces

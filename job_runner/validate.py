@@ -16,13 +16,14 @@ import pyarrow as pa
 
 from contract.api import AnyAnalyzer, Baseline, DocumentSet, MakeAnalyzer, Monitor
 from contract.checklist import Line, attempt, obtain
+from contract.dataset import Preprocessor
 from contract.errors import DatasetError
 from contract.schema import Mistakes
 from contract.settings import Settings
 from contract.window import folder_hour, folder_overlaps
 from contract.wording import several
 from file_storage import storage
-from file_storage.scripts import Preprocessor, load_postprocessor, load_preprocessor
+from file_storage.scripts import load_postprocessor, load_preprocessor
 from job_runner.clarify.columns import find_column
 from job_runner.connectivity import check_model, check_places, check_sinks
 from job_runner.file_kind import require_header, require_kind, share_of_numbers
@@ -425,7 +426,7 @@ def _trial(settings: Settings, request: Dataset, make: MakeAnalyzer, first: pa.R
         first = first.slice(0, _ROWS_ASKED)
         first = first.append_column(prediction.name, prediction.column(first))
         rows = several(first.num_rows, "row")
-        yield f"the model {prediction.model.where} answers {rows} with {prediction.name}"
+        yield f"the model {prediction.where} answers {rows} with {prediction.name}"
     for division in request.segments:
         first = first.append_column(division.name, segments_of(first, division))
     analyzer: AnyAnalyzer = make_analyzer(settings, make, plan_dataset(request))

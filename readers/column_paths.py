@@ -19,6 +19,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import types
 
+from contract.dataset import ColumnPaths as ColumnPaths
+from contract.dataset import Location as Location
 from contract.errors import ConfigurationError, DatasetError
 from contract.wording import several
 from readers.captures.payload import Counts, NotBulkError
@@ -160,58 +162,6 @@ _PLAIN = (pa.int64(), pa.float64(), pa.string(), pa.bool_(), pa.null())
 
 # One row of features: cells without names, or values by name.
 FeatureRow = list[Any] | dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Location:
-    """Where one further column of a record is found.
-
-    Parameters
-    ----------
-    name
-        What the column is called.
-    path
-        JMESPath; in CSV the zero-based position as text. None takes all there is, which must be one value.
-    side
-        Captures only: the part of the record it is looked for in.
-    variable
-        The setting or member that holds the path, for messages.
-    classes
-        When a list of scores is found for each row: what they are scores of. The column holds the class with
-        the largest.
-    """
-
-    name: str
-    path: str | None
-    side: str = ""
-    variable: str = ""
-    classes: tuple[str | int, ...] = ()
-
-
-@dataclass(frozen=True)
-class ColumnPaths:
-    """Where a dataset's records hold their columns.
-
-    Parameters
-    ----------
-    features
-        JMESPath of the features; None takes the whole request of a capture, and of JSON files none.
-    others
-        Columns that follow the features, in this order.
-    headers
-        Names of the features; without them, or where their number differs, they are called ``column_0``,
-        ``column_1`` and so on.
-    document
-        Whether a JSON file is one document whose paths lead to lists, rather than one record per line.
-    variable
-        The setting or member that holds `features`, for messages.
-    """
-
-    features: str | None
-    others: tuple[Location, ...] = ()
-    headers: tuple[str, ...] = ()
-    document: bool = False
-    variable: str = "features"
 
 
 class RecordRows:
