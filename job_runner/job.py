@@ -14,11 +14,11 @@ from contract.api import (
     Baseline,
     Decision,
     DocumentSet,
+    Facts,
     MakeAnalyzer,
     Monitor,
     Violations,
     violations_to_json,
-    with_estimates,
 )
 from contract.dataset import Preprocessor
 from contract.errors import DatasetError, DocumentError
@@ -70,13 +70,12 @@ class _Found:
     constraints: Any
     compared: AnyBaseline | None
     decision: Decision | None
+    facts: Facts
 
     @property
     def notes(self) -> tuple[str, ...]:
         """Return what was seen on the way: a decision repeats what its statistics note."""
-        if self.decision is not None:
-            return self.decision.notes
-        return tuple(getattr(getattr(self.statistics, "whole", self.statistics), "notes", ()))
+        return self.facts.notes if self.decision is None else self.decision.notes
 
 
 def run(settings: Settings, monitor: Monitor, cluster: Cluster | None = None) -> Outcome:
@@ -121,9 +120,10 @@ def run(settings: Settings, monitor: Monitor, cluster: Cluster | None = None) ->
     # From here on others are told, which may take its time: whatever becomes of it, the files are there.
     published = analyzer.metrics(found.statistics, found.compared, found.decision)
     seconds = time.monotonic() - started
-    report = report_of(settings, monitor.program, rows, seconds, published, found.decision, contents)
+    report = report_of(settings, monitor, rows, seconds, published, found.decision, contents)
     undelivered = cloudwatch_file.publish(report, settings, sinks)
-    baseline_files = {name: content for name, content in contents.items() if name != VIOLATIONS}
+    no_baseline = {VIOLATIONS, *files.not_in_baseline}
+    baseline_files = {name: content for name, content in contents.items() if name not in no_baseline}
     kept = gate.register_baseline_if_decided(settings, found.decision, baseline_files)
     if settings.post_analytics_processor_script:
         run_postprocessor(settings.post_analytics_processor_script, settings.given)
@@ -148,12 +148,12 @@ def _conclude(
     statistics = analyzer.describe(summary)
     compared = baseline if settings.is_monitoring else None
     if compared is not None:
-        statistics = with_estimates(analyzer, statistics, compared)
+        statistics = analyzer.estimate(statistics, compared)
     constraints = analyzer.suggest(statistics, baseline)
     decision = None
     if compared is not None:
         decision = analyzer.check(statistics, compared) if rows else _nothing_to_check(settings)
-    return _Found(rows, statistics, constraints, compared, decision)
+    return _Found(rows, statistics, constraints, compared, decision, analyzer.facts(statistics))
 
 
 def _documents(settings: Settings, files: DocumentSet[Any, Any], found: _Found) -> dict[str, Any]:
@@ -192,7 +192,7 @@ def _page(
         decision=found.decision,
     )
     notes = found.decision.notes if found.decision else ()
-    content = page.make_report(settings, monitor.program, found.rows, source, notes)
+    content = page.make_report(settings, monitor, found.rows, source, notes)
     return {} if content is None else {REPORT: content}
 
 
@@ -215,6 +215,7 @@ def _keep(
         outcome.message,
         found.notes,
         found.decision,
+        found.facts,
         found.statistics,
         found.compared,
         files,

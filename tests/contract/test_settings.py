@@ -5,8 +5,9 @@ from datetime import UTC, datetime
 import pytest
 from fixtures import ROOT
 
+from containers.data_quality.main import MONITOR
 from contract.errors import ConfigurationError
-from contract.settings import Settings, build_parser, message_file, read_settings
+from contract.settings import Settings, message_file, read_settings
 from contract.variables import VARIABLES
 
 NEEDED = {"dataset_source": "/in", "dataset_format": '{"csv":{"header":true}}', "output_path": "/out"}
@@ -14,8 +15,7 @@ NOW = datetime(2026, 5, 6, 22, 40, tzinfo=UTC)
 
 
 def read(*arguments: str, **variables: str) -> Settings:
-    parser = build_parser("monitor-data-quality", "Profile data.", "1")
-    return read_settings(arguments, variables, parser, now=NOW, analysis_types=("DATA_QUALITY",))
+    return read_settings(arguments, variables, MONITOR, now=NOW)
 
 
 def test_variables_alone_are_enough() -> None:
