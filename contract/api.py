@@ -78,13 +78,17 @@ def _no_further_files(statistics: Any, constraints: Any) -> Mapping[str, Any]:
     return {}
 
 
-def _no_column_types(constraints: Any) -> None:
+def _as_it_is(value: Any, *others: Any) -> Any:
+    return dict(value)
+
+
+def _nothing(*values: Any) -> None:
     return None
 
 
 @dataclass(frozen=True)
 class DocumentSet[Statistics, Constraints]:
-    """How one kind of monitor reads and writes its documents.
+    """How one kind of monitor reads and writes its documents; by default they are JSON values.
 
     Parameters
     ----------
@@ -110,16 +114,16 @@ class DocumentSet[Statistics, Constraints]:
         where columns without constraints are no mistake.
     """
 
-    read_statistics: Callable[[dict[str, Any], str], Statistics]
-    write_statistics: Callable[[Statistics, bool], dict[str, Any]]
-    read_constraints: Callable[[dict[str, Any], str], Constraints]
-    write_constraints: Callable[[Constraints], dict[str, Any]]
-    column_names: Callable[[Baseline[Statistics, Constraints]], tuple[str, ...] | None]
+    read_statistics: Callable[[dict[str, Any], str], Statistics] = _as_it_is
+    write_statistics: Callable[[Statistics, bool], dict[str, Any]] = _as_it_is
+    read_constraints: Callable[[dict[str, Any], str], Constraints] = _as_it_is
+    write_constraints: Callable[[Constraints], dict[str, Any]] = _as_it_is
+    column_names: Callable[[Baseline[Statistics, Constraints]], tuple[str, ...] | None] = _nothing
     further_files: Callable[[Statistics, Constraints], Mapping[str, Any]] = _no_further_files
     occasional_files: tuple[str, ...] = ()
     constraints_names: tuple[str, ...] = ("constraints.json",)
     not_in_baseline: tuple[str, ...] = ()
-    column_types: Callable[[Constraints], Mapping[str, str] | None] = _no_column_types
+    column_types: Callable[[Constraints], Mapping[str, str] | None] = _nothing
 
 
 class Pass(Protocol):
@@ -223,10 +227,6 @@ class _MergingPass:
 MakeAnalyzer = Callable[[Settings, Plan], AnyAnalyzer]
 
 
-def _nothing_to_recall(statistics: Any, checking: Mapping[str, Any]) -> None:
-    pass
-
-
 @dataclass(frozen=True)
 class Replay:
     """How past windows of a monitor are checked again, from their statistics alone.
@@ -246,7 +246,7 @@ class Replay:
     make_checker: Callable[[Rules, Mapping[str, Any], Any], Checker[Any, Any]]
     has_written: Callable[[Mapping[str, Any]], bool]
     takes: Callable[[Mapping[str, Any]], bool]
-    recall: Callable[[Any, Mapping[str, Any]], None] = _nothing_to_recall
+    recall: Callable[[Any, Mapping[str, Any]], None] = _nothing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -283,7 +283,7 @@ class Monitor(Program):
 
     title: str
     lead: str = "The window is not as the baseline was."
-    load_documents: Callable[[], DocumentSet[Any, Any]]
+    load_documents: Callable[[], DocumentSet[Any, Any]] = DocumentSet
     make_analyzer: MakeAnalyzer | None = None
     arrange: Callable[[Settings, Dataset], tuple[Dataset, MakeAnalyzer]] | None = None
     adjust: Callable[[Settings], Settings] | None = None

@@ -404,9 +404,9 @@ def _not_served(expected: str | None, served: tuple[str, ...]) -> list[str]:
 
 def _near_misses(environment: Mapping[str, str], program: Program) -> list[str]:
     mistakes = []
-    names = {*VARIABLE_BY_NAME, *(variable.name for variable in program.own_variables)}
+    names = [*VARIABLE_BY_NAME, *(variable.name for variable in program.own_variables)]
     # One short word is too near to what other programs' variables are called, such as mode.
-    known = [name for name in VARIABLE_BY_NAME if name not in ("model", "report")]
+    known = [name for name in names if name not in ("model", "report")]
     for name in environment:
         # Variables of the contract are lower-case; anything else belongs to somebody else.
         if name in names or name != name.lower():
