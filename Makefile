@@ -43,11 +43,11 @@ help: ## print this help
 demo: $(INSTALLED) ## watch a monitor find real changes in a small dataset
 	@$(PYTHON) -m demo
 
+# Tests share nothing but the machine; files stay whole, as their fixtures are. PARALLEL= runs one after another.
+PARALLEL ?= --numprocesses=auto --maxprocesses=4 --dist=loadfile
 test: $(INSTALLED) ## run the tests (everything that needs no image, no browser and no patience)
-	$(PYTHON) -m pytest -m "not image and not browser and not long" $(PYTEST_FLAGS)
+	$(PYTHON) -m pytest $(PARALLEL) -m "not image and not browser and not long" $(PYTEST_FLAGS)
 
-# Tests share nothing but the machine.
-PARALLEL ?= --numprocesses=auto --maxprocesses=4
 # A new seed each time; SEED=... repeats a run.
 test-long: $(INSTALLED) ## run the tests that take long, and those of properties with 2,000 examples
 	@seed=$${SEED:-$$RANDOM$$RANDOM} && echo "examples are drawn with SEED=$$seed" && \
@@ -93,8 +93,8 @@ bench: $(INSTALLED) ## measure time and memory beside the read floor and peers
 simulate: $(INSTALLED) ## measure false alarms and detection power of both sets of rules
 	@$(PYTHON) -m benchmarks.simulate $(SIMULATE_FLAGS)
 
-fuzz: $(INSTALLED) ## throw damaged inputs at every reader, and kill jobs at random points
-	@$(PYTHON) -m benchmarks.fuzz --inputs 10000 --kills 100 $(FUZZ_FLAGS)
+fuzz: $(INSTALLED) ## throw damaged inputs at every reader, kill jobs and uploads, run jobs side by side
+	@$(PYTHON) -m benchmarks.fuzz --inputs 10000 --kills 100 --pairs 40 --uploads 50 $(FUZZ_FLAGS)
 
 # The newest versions allowed by pyproject.toml, for Python 3.12 and later on every platform at once. The
 # image with the most packages comes first: the others have the same versions, and so share its layers.

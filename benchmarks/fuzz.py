@@ -1,4 +1,4 @@
-"""Throw damaged inputs at every reader, and kill jobs at random points: `python -m benchmarks.fuzz --help`.
+"""Damage inputs, kill jobs, run them side by side, stop uploads: `python -m benchmarks.fuzz --help`.
 
 Every input goes through a whole job and must end in a result or in exit code 2 with a cause: never in
 a traceback, a hang, a crash or a half-written file. Inputs are made from the reader's name and a number
@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks import fuzz_inputs, kills
+from benchmarks import fuzz_inputs, kills, side_by_side, uploads
 
 ROOT = Path(__file__).resolve().parents[1]
 # A new process now and then, so that what one input leaves behind does not hide what the next one does.
@@ -50,9 +50,8 @@ class Tally:
 def main(arguments: Sequence[str]) -> int:
     """Run what the arguments ask for; return 1 when there is a finding."""
     options = _parse(arguments)
-    readers = options.reader or (
-        [] if options.kills and options.inputs is None else list(fuzz_inputs.READERS)
-    )
+    others = options.kills or options.pairs or options.uploads
+    readers = options.reader or ([] if others and options.inputs is None else list(fuzz_inputs.READERS))
     inputs = 10_000 if options.inputs is None else options.inputs
     bad = 0
     for reader in readers:
@@ -66,6 +65,17 @@ def main(arguments: Sequence[str]) -> int:
                 result = kills.kill_at_random_points(Path(folder), options.kills, columns=500, stop=stop)
             print(f"{stop.name}: {result}", flush=True)
             bad += len(result.problems)
+    for kind in side_by_side.COMMANDS if options.pairs else ():
+        number = options.pairs * (3 if kind == "merge" else 1)
+        with tempfile.TemporaryDirectory() as folder:
+            pairs = side_by_side.run_pairs(Path(folder), kind, number)
+        print(f"{kind} side by side: {pairs}", flush=True)
+        bad += len(pairs.failures) + len(pairs.mixes)
+    for how in uploads.WAYS if options.uploads else ():
+        with tempfile.TemporaryDirectory() as folder:
+            stops = uploads.stop_at_random_points(Path(folder), options.uploads, uploads.SIZE, how)
+        print(f"{how}: {stops}", flush=True)
+        bad += len(stops.problems)
     return 1 if bad else 0
 
 
@@ -141,6 +151,15 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         type=int,
         default=0,
         help="jobs to kill with SIGKILL, and to stop with SIGTERM, at random points (%(default)s)",
+    )
+    parser.add_argument(
+        "--pairs",
+        type=int,
+        default=0,
+        help="jobs of each command to run side by side, thrice as many merges (%(default)s)",
+    )
+    parser.add_argument(
+        "--uploads", type=int, default=0, help="uploads to S3 to stop in each way (%(default)s)"
     )
     parser.add_argument("--processes", type=int, default=2, help="at a time (%(default)s)")
     parser.add_argument(

@@ -20,7 +20,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-_KEYS = ("monitor-access-key", "monitor-secret-key")
+SIZE = 300 << 20
+WAYS = ("SIGTERM", "SIGKILL", "read", "lack")
+KEYS = ("monitor-access-key", "monitor-secret-key")
 # One object larger than a part, one smaller than any; from a file, as merged captures, or from memory.
 _UPLOAD = """
 import os, signal, sys
@@ -79,27 +81,34 @@ def serve_s3(folder: Path) -> Iterator[dict[str, str]]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [program, "serve", "s3", "--addr", f"127.0.0.1:{port}", "--auth-key", ",".join(_KEYS)]
+    command = [program, "serve", "s3", "--addr", f"127.0.0.1:{port}", "--auth-key", ",".join(KEYS)]
     # Files change behind the server's back, so it must not remember them; with no time at all, though, it
     # forgets folders while it makes them, and starts over for ever.
     command += ["--config", "/dev/null", "--vfs-cache-mode", "off", "--dir-cache-time", "100us", str(folder)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        for _ in range(200):
-            with socket.socket() as probe:
-                if process.poll() is None and probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.05)
+        _wait_for(port, process)
         yield {
             "AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{port}",
-            "AWS_ACCESS_KEY_ID": _KEYS[0],
-            "AWS_SECRET_ACCESS_KEY": _KEYS[1],
+            "AWS_ACCESS_KEY_ID": KEYS[0],
+            "AWS_SECRET_ACCESS_KEY": KEYS[1],
             "AWS_REGION": "us-east-1",
             "AWS_EC2_METADATA_DISABLED": "true",
         }
     finally:
         process.terminate()
         process.wait()
+
+
+def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+    for _ in range(200):
+        if process.poll() is not None:
+            raise OSError("rclone cannot serve on this machine")
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.05)
+    raise OSError("rclone did not start to serve")
 
 
 def stop_at_random_points(folder: Path, stops: int, size: int, how: str, *, seed: int = 1) -> Stops:
@@ -158,8 +167,11 @@ def _unfinished_uploads(variables: dict[str, str]) -> int:
     client = boto3.client(
         "s3",
         endpoint_url=variables["AWS_ENDPOINT_URL_S3"],
-        aws_access_key_id=_KEYS[0],
-        aws_secret_access_key=_KEYS[1],
+        aws_access_key_id=KEYS[0],
+        aws_secret_access_key=KEYS[1],
         region_name="us-east-1",
     )
-    return len(client.list_multipart_uploads(Bucket="bucket").get("Uploads", ()))
+    try:
+        return len(client.list_multipart_uploads(Bucket="bucket").get("Uploads", ()))
+    except client.exceptions.NoSuchUpload:  # as rclone says where none was ever begun
+        return 0

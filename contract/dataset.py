@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from contract.dataset_format import DatasetFormat
+from contract.dataset_format import DatasetFormat, Shape
 from contract.errors import DatasetError
 from contract.window import Window
+from contract.wording import several
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from contract.settings import Settings
+
+_WORDS: dict[Shape, str] = {
+    "row": "one row, or one for each line",
+    "list": "one row for each element of its list",
+    "columns": "a table written column by column",
+}
 
 # Functions that a preprocessing script may define.
 RECORD_HANDLER = "preprocess_handler"
@@ -218,6 +225,10 @@ class Prediction:
             )
         return self.ask(batch.select(list(self.features)))
 
+    def append(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Return rows with the column of predictions."""
+        return batch.append_column(self.name, self.column(batch))
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -258,6 +269,9 @@ class Dataset:
         What to ask a model for each row.
     segments
         Columns to add that tell the segments of the rows.
+    rows
+        Captures only: how the rows of a call stand in its payloads, by payload; None where the first calls
+        decide.
     """
 
     source: str
@@ -276,6 +290,7 @@ class Dataset:
     beside: tuple[Dataset, ...] = ()
     prediction: Prediction | None = None
     segments: tuple[SegmentColumn, ...] = ()
+    rows: Mapping[str, Shape] | None = None
 
 
 class Split(Protocol):
@@ -290,6 +305,45 @@ class Split(Protocol):
 
 
 @dataclass(frozen=True)
+class Reading:
+    """How the rows of a call stand in its payloads.
+
+    Parameters
+    ----------
+    shapes
+        By payload; others are `row`.
+    calls
+        How many calls were looked at, and in how many of them both sides had several rows.
+    why
+        What decided.
+    """
+
+    shapes: Mapping[str, Shape] = field(default_factory=dict)
+    calls: int = 0
+    of_several_rows: int = 0
+    why: str = ""
+
+    def shape(self, side: str) -> Shape:
+        """Return the shape of a payload."""
+        return self.shapes.get(side, "row")
+
+    def document(self) -> dict[str, Any]:
+        """Return the reading as it stands in statistics.json."""
+        return {
+            "rows_of_a_call": dict(self.shapes),
+            "calls_looked_at": self.calls,
+            "calls_of_several_rows": self.of_several_rows,
+            "decided_by": self.why,
+        }
+
+    def text(self) -> str:
+        """Return the reading as a sentence."""
+        sides = "; ".join(f"{side}: {_WORDS[shape]}" for side, shape in self.shapes.items())
+        calls = several(self.calls, "call")
+        return f"rows of a call, by {self.why} ({calls}, {self.of_several_rows} of several rows): {sides}"
+
+
+@dataclass(frozen=True)
 class Plan:
     """A dataset divided into splits.
 
@@ -301,8 +355,11 @@ class Plan:
         Size of the files as stored.
     small
         True for less than 4 MB, which is always one split.
+    reading
+        Captures only: how the rows of calls stand in their payloads.
     """
 
     splits: tuple[Split, ...]
     total_bytes: int
     small: bool
+    reading: Reading | None = None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -15,7 +16,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal, NoReturn
 
 import contract
-from contract.dataset_format import DatasetFormat, parse_dataset_format
+from contract.dataset_format import DatasetFormat, Shape, parse_dataset_format, parse_rows
 from contract.errors import ConfigurationError
 from contract.masking import learn, mask
 from contract.sink_addresses import SinkAddress, parse_sinks
@@ -93,6 +94,8 @@ def _path(text: str) -> str:
 
 
 Rules = Literal["sound", "sagemaker"]
+
+_log = logging.getLogger(__name__)
 _SECRET = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 
 
@@ -105,6 +108,7 @@ class Settings:
 
     dataset_source: str
     dataset_format: DatasetFormat
+    rows: Mapping[str, Shape] | None
     output_path: str
     rules: Rules
     window: Window | None
@@ -137,6 +141,7 @@ class Settings:
     model: str | None
     allow_pickled_model: bool
     max_runtime: float | None
+    script_timeout: float
     attribution_drift_threshold: float | None
     features_attribute: str | None
     problem_type: Literal["Regression", "BinaryClassification", "MulticlassClassification"] | None
@@ -214,8 +219,9 @@ def _help(variable: Variable, program: Program) -> str:
         parts.append("Enabled or Disabled.")
     if (default := program.default_of(variable)) is not None:
         parts.append(f"Default: {default}.")
-    if variable.example:
-        parts.append(f"Example: {variable.example}")
+    served = program.analysis_types if variable.name == "analysis_type" else ()
+    if example := variable.example or next(iter(served), ""):
+        parts.append(f"Example: {example}")
     return " ".join(parts)
 
 
@@ -248,6 +254,7 @@ def read_settings(
     flags, unknown = build_parser(program).parse_known_args(list(arguments))
     mistakes += _unknown_arguments(unknown, program)
     mistakes += _near_misses(environment, program)
+    _name_upper_case(environment)
     given = _collect(vars(flags), environment, program)
     endpoints = (text for name, text in environment.items() if name.startswith("AWS_ENDPOINT_URL"))
     learn((*given.values(), *endpoints), (environment.get(name, "") for name in _SECRET))
@@ -286,6 +293,7 @@ def _read_texts(values: Mapping[str, Any], mistakes: list[str], now: datetime) -
     share, seconds = read_share, duration_seconds
     members: dict[str, Any] = {
         "dataset_format": attempt(_dataset_format, values["dataset_format"]),
+        "rows": attempt(parse_rows, values["rows"]),
         "probability_threshold": number(share, "probability_threshold_attribute", "0.5"),
         "attribution_drift_threshold": number(share, "attribution_drift_threshold", "0.9"),
         "max_runtime": number(seconds, "max_runtime", "PT30M"),
@@ -297,6 +305,7 @@ def _read_texts(values: Mapping[str, Any], mistakes: list[str], now: datetime) -
     if values["fail_on_undecided"] is None:
         is_gate = values["fail_on_violations"] or values["register_new_baseline"] is not None
         members["fail_on_undecided"] = is_gate
+    members["script_timeout"] = number(seconds, "script_timeout", "PT1H")
     members["cluster_wait"] = number(seconds, "cluster_wait", "PT1M")
     members["exclude_features"] = _names(values["exclude_features_attribute"])
     members["segment_by"] = _names(values["segment_by"])
@@ -415,6 +424,14 @@ def _near_misses(environment: Mapping[str, str], program: Program) -> list[str]:
         if close:
             mistakes.append(f"variable {name} is unknown: did you mean {close[0]}?")
     return mistakes
+
+
+def _name_upper_case(environment: Mapping[str, str]) -> None:
+    """Say which variables would be settings in lower case; a single word is too likely somebody else's."""
+    for name in environment:
+        meant = name.lower()
+        if name != meant and "_" in name and meant in VARIABLE_BY_NAME and meant not in environment:
+            _log.warning("Variable %s is set, but the name is lower-case: rename it to %s", name, meant)
 
 
 def _unknown_arguments(arguments: list[str], program: Program) -> list[str]:

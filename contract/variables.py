@@ -127,6 +127,13 @@ VARIABLES_ANALYSIS: tuple[Variable, ...] = (
         needs="analysis",
     ),
     Variable(
+        "rows",
+        "How the rows of a call stand in captured payloads: auto, row, list or columns, for both sides or as "
+        "request=columns,response=list; default: auto, decided from the first calls.",
+        example="request=row,response=list",
+        needs="analysis",
+    ),
+    Variable(
         "output_path",
         "Directory for statistics.json, constraints.json and constraint_violations.json.",
         required=True,
@@ -437,7 +444,6 @@ VARIABLES_PROCESS: tuple[Variable, ...] = (
     Variable(
         "analysis_type",
         "Only checked: an image refuses a job meant for another.",
-        example="DATA_QUALITY",
     ),
     Variable(
         "workers",
@@ -468,6 +474,13 @@ VARIABLES_PROCESS: tuple[Variable, ...] = (
         "cluster_wait",
         "How long hosts of a job wait for each other, as an ISO 8601 duration or in seconds.",
         default="PT1M",
+        needs="analysis",
+    ),
+    Variable(
+        "script_timeout",
+        "Longest time of one call of a function of a script or inference.py, as an ISO 8601 duration or in "
+        "seconds.",
+        default="PT1H",
         needs="analysis",
     ),
     Variable(

@@ -31,7 +31,6 @@ _PART_SIZE = 16 << 20
 _MOST_PARTS = 10_000
 
 _unclosed: list[pa.NativeFile] = []
-_clients: list[Any] = []
 # boto3 makes clients one at a time.
 _making = threading.Lock()
 
@@ -171,18 +170,19 @@ def _upload_parts(path: str, parts: Iterable[bytes]) -> None:
 
     bucket_name, _, name = key(path).partition("/")
     place = {"Bucket": bucket_name, "Key": name}
-    client = _client()
     try:
-        place["UploadId"] = client.create_multipart_upload(**place)["UploadId"]
+        with _making:
+            boto = client()
+        place["UploadId"] = boto.create_multipart_upload(**place)["UploadId"]
         done = []
         try:
             for number, part in enumerate(parts, 1):
-                answer = client.upload_part(**place, PartNumber=number, Body=part)
+                answer = boto.upload_part(**place, PartNumber=number, Body=part)
                 done.append({"PartNumber": number, "ETag": answer["ETag"]})
-            client.complete_multipart_upload(**place, MultipartUpload={"Parts": done})
+            boto.complete_multipart_upload(**place, MultipartUpload={"Parts": done})
         except BaseException:
             with contextlib.suppress(BotoCoreError, ClientError):  # the first error says what is wrong
-                client.abort_multipart_upload(**place)
+                boto.abort_multipart_upload(**place)
             raise
     except ClientError as error:
         raise OSError(errno.EIO, error.response.get("Error", {}).get("Message") or str(error)) from error
@@ -190,21 +190,18 @@ def _upload_parts(path: str, parts: Iterable[bytes]) -> None:
         raise OSError(errno.EIO, str(error)) from error
 
 
-def _client() -> Any:
+@functools.cache
+def client() -> Any:
+    """Return boto3's connection, made once."""
     import boto3
     from botocore.config import Config
 
-    with _making:
-        if not _clients:
-            server = _server()
-            _clients.append(
-                boto3.session.Session(region_name=_region()).client(
-                    "s3",
-                    endpoint_url=f"{server[0]}://{server[1]}" if server else None,
-                    config=Config(retries={"mode": "standard", "total_max_attempts": 5}),
-                )
-            )
-        return _clients[0]
+    server = _server()
+    return boto3.session.Session(region_name=_region()).client(
+        "s3",
+        endpoint_url=f"{server[0]}://{server[1]}" if server else None,
+        config=Config(retries={"mode": "standard", "total_max_attempts": 5}),
+    )
 
 
 def remove(path: str) -> None:

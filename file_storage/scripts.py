@@ -15,16 +15,18 @@ import inspect
 import linecache
 import logging
 import os
+import signal
 import sys
 import threading
+import time
 import traceback
 import types
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from contract.dataset import DATAFRAME_HANDLER, RECORD_HANDLER, Preprocessor
-from contract.errors import DatasetError, ScriptError
+from contract.errors import DatasetError, Overtime, ScriptError, Stopped
 from file_storage import storage
 
 POST_HANDLER = "postprocess_handler"
@@ -37,10 +39,20 @@ _user_log = logging.getLogger("user_script")
 
 Handler = Callable[..., Any]
 
+# What a script raises is its failure, but for these.
+STOPS = (KeyboardInterrupt, Stopped)
+_LONGEST_UNWINDING = 10.0
+
+_exit = os._exit
+# When the call of a script began that is under way, and what it is; scripts are called one at a time.
+_call: tuple[float, str] | None = None
+_overdue = ""
+
 
 def handle_record(preprocessor: Preprocessor, record: Any) -> Any:
     """Call `preprocess_handler` and return what it returns; what it raises is passed on."""
-    return _handler(preprocessor.path, preprocessor.digest, RECORD_HANDLER, 1)(record)
+    handler = _handler(preprocessor.path, preprocessor.digest, RECORD_HANDLER, 1)
+    return timed_call(preprocessor.path, RECORD_HANDLER, handler, record)
 
 
 def change_dataframe(preprocessor: Preprocessor, frame: Any) -> Any:
@@ -54,8 +66,10 @@ def change_dataframe(preprocessor: Preprocessor, frame: Any) -> Any:
     handler = _handler(preprocessor.path, preprocessor.digest, DATAFRAME_HANDLER, 1)
     try:
         with script_lock:
-            return handler(frame)
-    except (Exception, SystemExit) as error:
+            return timed_call(preprocessor.path, DATAFRAME_HANDLER, handler, frame)
+    except STOPS:
+        raise
+    except BaseException as error:
         raise script_failure(preprocessor.path, DATAFRAME_HANDLER, error) from error
 
 
@@ -114,9 +128,61 @@ def run_postprocessor(path: str, variables: Mapping[str, str] | None = None) -> 
     handler = load_postprocessor(path)
     os.environ.update(variables or {})
     try:
-        handler()
-    except (Exception, SystemExit) as error:
+        timed_call(path, POST_HANDLER, handler)
+    except STOPS:
+        raise
+    except BaseException as error:
         raise script_failure(path, POST_HANDLER, error) from error
+
+
+def watch_scripts(limit: float, give_up: Callable[[str], object]) -> None:
+    """Have any call of a script that takes longer end the job, from a thread of its own.
+
+    Parameters
+    ----------
+    limit
+        Seconds.
+    give_up
+        Gets the message where the main thread, which gets `Overtime`, does not end the process soon.
+    """
+
+    def interrupt(number: int, frame: types.FrameType | None) -> NoReturn:
+        raise Overtime(_overdue)
+
+    def watch() -> None:
+        global _overdue
+        while True:
+            time.sleep(min(1.0, limit / 4))
+            call = _call
+            if call is not None and time.monotonic() - call[0] > limit:
+                break
+        _overdue = f"{call[1]} did not return within {limit:g} s; mend it, or set a longer script_timeout."
+        os.kill(os.getpid(), signal.SIGALRM)
+        time.sleep(_LONGEST_UNWINDING)
+        give_up(_overdue)
+
+    signal.signal(signal.SIGALRM, interrupt)
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def timed_call(path: str, name: str, function: Handler, *arguments: Any) -> Any:
+    """Call a user's function under the eyes of `watch_scripts`; it cannot end the process by ``os._exit``."""
+    global _call
+    os._exit = _raise_exit
+    _call = (time.monotonic(), f"{name} in {path}")
+    try:
+        return function(*arguments)
+    finally:
+        _call = None
+
+
+_process = os.getpid()
+
+
+def _raise_exit(status: int) -> NoReturn:
+    if os.getpid() != _process:
+        _exit(status)  # a copy of this process that a library has made
+    raise SystemExit(status)
 
 
 def script_failure(path: str, function: str, error: BaseException, where: str = "") -> ScriptError:
@@ -205,14 +271,17 @@ def _module(path: str, digest: str) -> types.ModuleType:
         sys.path.append(folder)
     try:
         # The script is the user's own and runs with the user's rights: that is its purpose.
-        exec(compile(source, path, "exec"), module.__dict__)  # noqa: S102 - see above
+        run = compile(source, path, "exec")
+        timed_call(path, "loading", lambda: exec(run, module.__dict__))  # noqa: S102 - see above
+    except STOPS:
+        raise
     except SyntaxError as error:
         raise ScriptError(
             f"{error.filename or path} line {error.lineno} is not valid Python: {error.msg}"
             f"{f' ({error.text.strip()[:80]})' if error.text else ''}.",
             details="".join(traceback.format_exception_only(error)),
         ) from error
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         raise _load_failure(path, error) from error
     return module
 

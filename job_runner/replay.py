@@ -143,7 +143,7 @@ def _from_output(run: Run) -> Document:
     why = "the history has not kept its statistics (history_statistics)"
     try:
         content = folder.read_if_there(path)
-    except DatasetError as error:
+    except (DatasetError, DocumentError) as error:
         raise DatasetError(f"{why}, and {error.message}") from error
     if content is None:
         raise DatasetError(f"{why}, and {path} is no longer there.")
@@ -173,7 +173,7 @@ def _baseline(history: str, name: str | None, path: str | None, notes: list[str]
 def _read_softly(path: str) -> bytes | None:
     try:
         return folder.read_if_there(path)
-    except DatasetError:
+    except (DatasetError, DocumentError):
         return None
 
 

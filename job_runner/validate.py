@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from contract.api import AnyAnalyzer, Baseline, DocumentSet, MakeAnalyzer, Monitor
 from contract.checklist import Line, attempt, obtain
-from contract.dataset import Preprocessor
+from contract.dataset import Dataset, Preprocessor
 from contract.errors import DatasetError
 from contract.schema import Mistakes
 from contract.settings import Settings
@@ -28,8 +28,8 @@ from job_runner.clarify.columns import find_column
 from job_runner.connectivity import check_model, check_places, check_sinks
 from job_runner.file_kind import require_header, require_kind, share_of_numbers
 from job_runner.job import column_names, dataset_request, load_documents, make_analyzer, read_baseline
-from readers.dataset import Dataset, NotSplittable, segments_of
-from readers.labels.index import LABEL
+from readers.captures.envelope import LABEL
+from readers.dataset import NotSplittable, segments_of
 from readers.plan import CAPTURE_SLACK, CAPTURES, plan_dataset
 
 # Whether the columns that settings and baseline name are in the data.
@@ -361,6 +361,8 @@ def _rows(
     if "predictions" in monitor.offers and expects_labels(settings, request):
         yield from attempt(lambda: require_labels(request))
     first = yield from obtain(lambda: _first_rows(request, source), _columns_line)
+    if first is not None and (reading := plan_dataset(request).reading) is not None and reading.shapes:
+        yield Line("ok", reading.text())
     if first is None:
         yield Line("skip", "columns and model are not looked at before rows can be read")
         return

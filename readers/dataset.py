@@ -1,27 +1,77 @@
-"""Names of columns without names, and columns that are added to each batch: segments, predictions."""
+"""Transforms of rows, names of columns without names, and the columns that segments add."""
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from contract.dataset import Dataset as Dataset
-from contract.dataset import Plan as Plan
-from contract.dataset import Prediction as Prediction
-from contract.dataset import SegmentColumn as SegmentColumn
-from contract.dataset import Split as Split
+from contract.dataset import Dataset, Reading, SegmentColumn, Split
 
 # Schema metadata of batches whose column names did not come with the data.
 POSITIONAL = {b"positional": b"true"}
 
 
+@runtime_checkable
+class ReadsCalls(Protocol):
+    """A split of captures, whose calls may have several rows."""
+
+    @property
+    def reading(self) -> Reading:
+        """Return how these are read."""
+
+
+# From rows to rows, such as those with a further column; picklable.
+Transform = Callable[[pa.RecordBatch], pa.RecordBatch]
+
+
+@dataclass(frozen=True)
+class TransformedSplit:
+    """A split whose rows pass through transforms, one after the other."""
+
+    split: Split
+    transforms: tuple[Transform, ...]
+
+    @property
+    def label(self) -> str:
+        """Return the file and the range in it."""
+        return self.split.label
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """Yield the rows in order."""
+        for batch in self.split.batches():
+            if batch.num_rows:
+                yield functools.reduce(lambda rows, transform: transform(rows), self.transforms, batch)
+
+
+def transformed(splits: tuple[Split, ...], transform: Transform) -> tuple[Split, ...]:
+    """Return splits whose rows pass through one transform more."""
+    return tuple(
+        TransformedSplit(split.split, (*split.transforms, transform))
+        if isinstance(split, TransformedSplit)
+        else TransformedSplit(split, (transform,))
+        for split in splits
+    )
+
+
 class NotSplittable(Exception):  # noqa: N818 - a request to plan anew, not an error a user sees
     """Raised while reading: the file cannot be cut at line ends, plan again with ``whole_files=True``."""
+
+
+def reading_of(splits: tuple[Split, ...]) -> Reading | None:
+    """Return how splits of captures read the rows of a call, None for other data."""
+    for split in splits:
+        if isinstance(split, ReadsCalls):
+            return split.reading
+        if isinstance(split, TransformedSplit):
+            return reading_of((split.split,))
+    return None
 
 
 def excluded_positions(names: list[str], exclude: tuple[str, ...]) -> set[int]:
@@ -81,25 +131,11 @@ _NUMBER = r"([+-]?(?:\d+\.?\d*(?:e[+-]?\d+)?|\.\d+(?:e[+-]?\d+)?|inf))"
 _INTERVAL = re.compile(rf"\s*([\[(])\s*{_NUMBER}\s*,\s*{_NUMBER}\s*([\])])\s*", re.IGNORECASE)
 
 
-@dataclass(frozen=True)
-class DividedSplit:
-    """A split with further columns that tell the segments of its rows."""
-
-    split: Split
-    columns: tuple[SegmentColumn, ...]
-
-    @property
-    def label(self) -> str:
-        """Return the file and the range in it."""
-        return self.split.label
-
-    def batches(self) -> Iterator[pa.RecordBatch]:
-        """Yield the rows in order."""
-        for batch in self.split.batches():
-            divided = batch
-            for column in self.columns:
-                divided = divided.append_column(column.name, segments_of(batch, column))
-            yield divided
+def with_segments(batch: pa.RecordBatch, columns: tuple[SegmentColumn, ...]) -> pa.RecordBatch:
+    """Return rows with further columns that tell their segments."""
+    for column in columns:
+        batch = batch.append_column(column.name, segments_of(batch, column))
+    return batch
 
 
 def segments_of(batch: pa.RecordBatch, column: SegmentColumn) -> pa.DictionaryArray:
@@ -148,25 +184,3 @@ def _holds(values: pa.Array, member: str | int) -> np.ndarray[tuple[int], np.dty
         zero_copy_only=False
     )
     return found
-
-
-# A column of predictions that a model is asked for while the rows are read.
-
-
-@dataclass(frozen=True)
-class PredictedSplit:
-    """A split with a further column of predictions."""
-
-    split: Split
-    prediction: Prediction
-
-    @property
-    def label(self) -> str:
-        """Return the file and the range in it."""
-        return self.split.label
-
-    def batches(self) -> Iterator[pa.RecordBatch]:
-        """Yield the rows in order."""
-        for batch in self.split.batches():
-            if batch.num_rows:
-                yield batch.append_column(self.prediction.name, self.prediction.column(batch))

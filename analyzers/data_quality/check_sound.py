@@ -17,6 +17,7 @@ from analyzers.data_quality.limits import (
     CLASSES,
     check_categories,
     check_completeness,
+    check_range,
     check_type,
     smallest_completeness_p_value,
 )
@@ -50,23 +51,16 @@ def notes(
         found.append("evaluate_constraints is Disabled, so nothing was checked.")
     elif not pairs:
         found.append(
-            "No column could be matched with the baseline, so no feature was checked; if the data has no "
-            "header row, say so in dataset_format."
+            "No column could be matched with the baseline, so no feature was checked: the data has "
+            f"{listing([one.name for one in statistics.features])}, the baseline "
+            f"{listing([one.name for one in constraints.features])}."
         )
     if baseline is None:
         found.append("There is no baseline_statistics, so drift was not measured.")
     else:
         found += _note_small_window(statistics, constraints, baseline, pairs, alpha)
         found += _note_not_compared(pairs)
-    negative = [pair.name for pair in pairs if pair.expected.is_non_negative and _has_negative(pair)]
-    if negative:
-        found.append(f"Never negative in the baseline, but in this window: {listing(negative)}.")
     return tuple(found)
-
-
-def _has_negative(pair: FeaturePair) -> bool:
-    numbers = pair.current.numerical
-    return numbers is not None and numbers.min is not None and numbers.min < 0.0
 
 
 def _note_small_window(
@@ -111,7 +105,7 @@ def _note_not_compared(pairs: list[FeaturePair]) -> list[str]:
     ]
     if not names:
         return []
-    return [f"Too many distinct values, or none kept, to measure drift of: {listing(names, 10)}."]
+    return [f"No distribution is kept on both sides, so drift was not measured of: {listing(names, 10)}."]
 
 
 def _type_changed(pair: FeaturePair) -> bool:
@@ -121,6 +115,8 @@ def _type_changed(pair: FeaturePair) -> bool:
 
 # Probability that a window without any change raises a violation of one family: drift, completeness, values.
 FALSE_ALARM_RATE = 0.003
+# The same of ranges.
+RANGE_RATE = 0.0005
 
 
 def check_sound(
@@ -162,6 +158,7 @@ def check_sound(
         *_present(check_type, pairs, budget.values),
         *_present(check_completeness, pairs, budget.completeness),
         *_present(check_categories, pairs, budget.values),
+        *_present(check_range, pairs, RANGE_RATE * error_share / max(1, len(pairs))),
     ]
     drifts = [drift for pair in pairs if (drift := measure_drift(pair, budget.drift)) is not None]
     drifts.sort(key=lambda drift: (not drift.violated, -drift.excess))
@@ -180,6 +177,7 @@ def check_sound(
             baseline,
             violations,
             [finding for finding in findings if finding.subject in measured],
+            with_ranges=True,
         ),
     )
 

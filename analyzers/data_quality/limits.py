@@ -12,7 +12,7 @@ from analyzers.data_quality.suggest import DOMAIN_THRESHOLD, domain_threshold
 from analyzers.shared.significance import binomial_tail, hypergeometric_tail
 from contract.api import CheckType, Violation
 from contract.json_layout import java_double
-from contract.wording import counted, number, percent
+from contract.wording import chance, counted, number, percent
 
 # Classes of a cell that satisfy each expected type; anything can be text, and Unknown accepts anything.
 _NUMBERS = (INTEGRAL, "IntegralValued", "Fractional")
@@ -197,3 +197,38 @@ def _check_number_of_categories(pair: FeaturePair, domains: list[str], threshold
         f"has {len(domains)} and {percent(threshold)} of values are expected to be among those."
     )
     return Violation(CheckType.CATEGORICAL_VALUES, description, pair.name)
+
+
+def check_range(pair: FeaturePair, alpha: float) -> Violation | None:
+    """Report values outside of the range: any, where an expert set it; else more than chance explains.
+
+    ``is_non_negative`` is suggested from a sample, which may have missed what is rare. A minimum or maximum
+    is never suggested, so somebody decided it, as they did a sign that the baseline's values do not have.
+    """
+    numbers, expected = pair.current.numerical, pair.expected
+    if numbers is None or numbers.min is None or numbers.max is None:
+        return None
+    for beyond, bound, side, value in (
+        (numbers.min < (expected.minimum or 0.0), expected.minimum, "smallest", numbers.min),
+        (numbers.max > (expected.maximum or 0.0), expected.maximum, "largest", numbers.max),
+    ):
+        if bound is not None and beyond:
+            limit = "minimum" if side == "smallest" else "maximum"
+            text = f"The {side} value is {number(value)}, beyond the {limit} of {number(bound)}."
+            return Violation(CheckType.RANGE, text, pair.name)
+    if not expected.is_non_negative or numbers.min >= 0.0:
+        return None
+    known = pair.baseline.numerical if pair.baseline else None
+    negative = 1
+    if numbers.sketch is not None:
+        values, weights = weighted_values(numbers.sketch.levels)
+        negative = max(1, int(weights[values < 0.0].sum()))
+    present = pair.current.num_present
+    sentence = f"{negative} of {present} values are negative, down to {number(numbers.min)}"
+    if known is not None and known.min is not None and known.min >= 0.0:
+        before = known.num_present
+        p_value = hypergeometric_tail(negative, present, negative, present + before)
+        if p_value >= alpha:
+            return None
+        sentence += f"; none of {before} were at the baseline ({chance(p_value)})"
+    return Violation(CheckType.RANGE, f"{sentence}.", pair.name)

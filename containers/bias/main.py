@@ -26,7 +26,7 @@ def _arrange(settings: Settings, request: Dataset) -> tuple[Dataset, MakeAnalyze
     from job_runner.clarify.predictions import ask_model, names_a_model
     from job_runner.clarify.resolve_columns import arrange_dataset
 
-    config = load_analysis_config(settings, "bias")
+    config = load_analysis_config(settings, "groups")
     mistakes = Mistakes(config.where)
     request, columns = arrange_dataset(settings, config, request, mistakes)
     if wants_predictions(config) and not columns.has_predictions and names_a_model(settings, config):
@@ -45,7 +45,7 @@ def _adjust(settings: Settings) -> Settings:
     """Return the settings with the segments of ``analysis_config.json``."""
     from job_runner.clarify.columns import load_analysis_config, segment_names
 
-    names = segment_names(load_analysis_config(settings, "bias"))
+    names = segment_names(load_analysis_config(settings, "groups"))
     return replace(settings, segment_by=(*settings.segment_by, *names))
 
 

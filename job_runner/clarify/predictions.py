@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from contract.analysis_config import AnalysisConfig, PredictorConfig
 from contract.checklist import NotTriedError
+from contract.dataset import Dataset, Prediction
 from contract.schema import Mistakes
 from contract.settings import Settings
 from job_runner.clarify.columns import Columns, find_column, first_batch
-from readers.dataset import Dataset, Prediction
 from readers.plan import plan_dataset
 
 if TYPE_CHECKING:

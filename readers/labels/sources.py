@@ -5,17 +5,18 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from contract.dataset import HumanReview as HumanReview
-from contract.dataset import LabelColumns as LabelColumns
-from contract.dataset import LabelPlaces as LabelPlaces
+from contract.dataset import HumanReview
 from contract.errors import DatasetError
 from file_storage.storage import SourceFile, read_bytes
-from readers.captures.payload import loads
-from readers.python_rows import scalar_text
+from readers.python_rows import loads, scalar_text
+
+if TYPE_CHECKING:
+    pass
+
 
 # Answers of human reviewers (Amazon Augmented AI) as labels.
 #

@@ -16,7 +16,7 @@ import orjson
 
 import contract
 from contract.api import State, Violation
-from contract.errors import MonitorError
+from contract.errors import DocumentError, MonitorError
 from contract.masking import mask
 from contract.page import (
     Body,
@@ -56,7 +56,7 @@ Key = tuple[str | None, str | None, str, str, str]
 def add_trends(said: Body, settings: Settings, monitor: Monitor, rows: int, source: Source) -> None:
     """Add what earlier runs of the same monitor say: a sentence to each card, and a section of trends.
 
-    A history that is not there yet, or cannot be read, is logged: the page does without.
+    A history that is not there yet is logged: the page does without. One that is damaged is told there, too.
     """
     if source.decision is None or settings.history_path is None:
         return
@@ -69,6 +69,10 @@ def add_trends(said: Body, settings: Settings, monitor: Monitor, rows: int, sour
     )
     try:
         runs = _latest_of_each_window(read_runs(settings.history_path, selection))
+    except DocumentError as error:
+        _log.warning("The report has no trends: %s", error.message)
+        said.sections.append(Section("Trends", f"There are none: {error.message}"))
+        return
     except MonitorError as error:
         _log.info("The report has no trends: %s", error.message)
         return

@@ -27,7 +27,7 @@ def arrange(source: Path | str, config: dict[str, Any], **variables: Any) -> tup
     variables |= {"dataset_source": source}
     texts = {name: str(value) for name, value in variables.items()}
     settings = read_settings([], texts, MONITOR)
-    read = read_analysis_config(config, "analysis_config.json", "bias")
+    read = read_analysis_config(config, "analysis_config.json", "groups")
     mistakes = Mistakes("analysis_config.json")
     request, columns = arrange_dataset(settings, read, dataset_request(settings, None, None), mistakes)
     mistakes.stop_if_any()

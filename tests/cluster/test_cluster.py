@@ -229,7 +229,7 @@ def test_a_split_that_takes_workers_with_it_is_given_up(cluster: Cluster, port: 
 def test_a_cluster_that_loses_all_its_workers_ends_the_job(
     cluster: Cluster, port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(leader, "_ASKING_SECONDS", 0.2)
+    monkeypatch.setattr(leader, "_ASKING_SECONDS", 2.0)
     cluster.client.retire_workers()
     splits = (Piece("0"), Piece("1", kills_all_but=os.getpid()))
     role = Role("client", "client", f"127.0.0.1:{port}", (), 1.0)

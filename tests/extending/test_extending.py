@@ -61,9 +61,7 @@ def rows_of(folder: Path, missing: int) -> Path:
 def test_it_has_every_shared_setting(module: ModuleType) -> None:
     own = {"most_points", *(one.name for one in VARIABLES if one.needs in (None, "analysis", "table"))}
     own |= {"segment_by", "record_preprocessor_script"}
-    assert own <= {
-        one.name for one in module.MONITOR.variables
-    }
+    assert own <= {one.name for one in module.MONITOR.variables}
 
 
 def test_baseline_and_window(run: Run, tmp_path: Path) -> None:

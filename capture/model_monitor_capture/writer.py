@@ -1,0 +1,361 @@
+"""Writes capture files from a thread of its own, so that no request ever waits for the disk.
+
+A file is unfinished while it is written (``.name.jsonl.open``, its lock held) and appears whole, under its
+name, when its hour ends, when it is large or old enough, and when the writer closes. What a killed writer
+left unfinished is cut at its last whole line and completed by the next writer in the folder.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import fcntl
+import logging
+import os
+import signal
+import threading
+import time
+import weakref
+from collections import deque
+from pathlib import Path
+
+from model_monitor_capture.record import Masking, Selection, line_of, new_id, payload
+
+_OPEN = ".open"
+# Where locks do not work, a file that nobody has written for so long belongs to nobody.
+_ABANDONED_SECONDS = 2 * 3600.0
+_log = logging.getLogger("model_monitor_capture")
+_writers: weakref.WeakSet[CaptureWriter] = weakref.WeakSet()
+
+
+class CaptureWriter:
+    """Writes captures below ``folder/endpoint/variant/yyyy/mm/dd/hh``.
+
+    Parameters
+    ----------
+    folder
+        Where captures go; made when absent. A volume that is lost takes its captures along.
+    endpoint, variant
+        Names of the service and of the model in it: two folders of the path.
+    selection, masking
+        What is captured, and what of it never reaches a file.
+    queue_bytes
+        Bytes that wait for the disk at most. Beyond that records are dropped and counted.
+    file_bytes, file_seconds
+        Size and age at which a file is finished before its hour ends.
+    disk_share
+        Used share of the disk above which capture pauses.
+    upload
+        ``s3://bucket/prefix``: finished files go there in the background, and from the disk.
+
+    Notes
+    -----
+    ``counts`` tells what became of calls: ``captured``, ``dropped`` (the queue was full), ``paused`` (the
+    disk was), ``failed`` (the disk refused), ``too_large`` and ``masked`` (masking could not be applied).
+    """
+
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        endpoint: str = "service",
+        variant: str = "AllTraffic",
+        *,
+        selection: Selection | None = None,
+        masking: Masking | None = None,
+        queue_bytes: int = 32 << 20,
+        file_bytes: int = 64 << 20,
+        file_seconds: float = 3600.0,
+        disk_share: float = 0.75,
+        upload: str | None = None,
+    ) -> None:
+        for name, value in (("endpoint", endpoint), ("variant", variant)):
+            if not value or "/" in value or value.startswith("."):
+                raise ValueError(f"{name} is {value!r}; it is the name of a folder")
+        self.folder = Path(folder)
+        self.selection = selection or Selection()
+        self.counts = dict.fromkeys(("captured", "dropped", "paused", "failed", "too_large", "masked"), 0)
+        self._base = self.folder / endpoint / variant
+        self._masking = masking or Masking()
+        self._limits = (queue_bytes, file_bytes, file_seconds, disk_share)
+        self._upload = upload
+        self._begin()
+        _writers.add(self)
+        _finish_at_exit()
+
+    def _begin(self) -> None:
+        """Start empty, in a new process too: what waits belongs to the process that captured it."""
+        self._waiting: deque[tuple[float, bytes]] = deque()
+        self._waiting_bytes = 0
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._closed = False
+        self._file: _OpenFile | None = None
+        self._paused = False
+
+    def capture(
+        self,
+        request: bytes | str,
+        response: bytes | str | None = None,
+        *,
+        request_type: str | None = "application/json",
+        response_type: str | None = "application/json",
+        inference_id: str | None = None,
+        event_id: str | None = None,
+        seconds: float | None = None,
+    ) -> str | None:
+        """Capture one call; returns at once, whatever the disk does.
+
+        Parameters
+        ----------
+        request, response
+            Payloads as they went over the wire.
+        request_type, response_type
+            Their content types.
+        inference_id
+            The caller's id for this call; labels name it.
+        event_id
+            An id of the call's own, random unless given.
+        seconds
+            When it was, seconds since 1970 in UTC; now unless given.
+
+        Returns
+        -------
+        The id that a label must name; None where the call is not captured.
+        """
+        event_id = event_id or new_id()
+        known = inference_id or event_id
+        if not self.selection.takes_id(known):
+            return None
+        if not (self.selection.takes_type(request_type) and self.selection.takes_type(response_type)):
+            return None
+        sides = []
+        for data, kind, mode in ((request, request_type, "INPUT"), (response, response_type, "OUTPUT")):
+            raw = data.encode() if isinstance(data, str) else data
+            if raw is not None and len(raw) > self.selection.max_payload:
+                self.counts["too_large"] += 1
+                return None
+            side = None if raw is None else payload(raw, kind, mode, self._masking)
+            if raw is not None and side is None:
+                self.counts["masked"] += 1
+                return None
+            sides.append(side)
+        seconds = time.time() if seconds is None else seconds
+        taken = self._put(seconds, line_of(sides[0], sides[1], inference_id, event_id, seconds))
+        return known if taken else None
+
+    def _put(self, seconds: float, line: bytes) -> bool:
+        with self._lock:
+            if self._closed or self._paused or self._waiting_bytes + len(line) > self._limits[0]:
+                self.counts["paused" if self._paused else "dropped"] += 1
+                return False
+            self._waiting.append((seconds, line))
+            self._waiting_bytes += len(line)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="capture-writer", daemon=True)
+                self._thread.start()
+        self._wake.set()
+        return True
+
+    def close(self, timeout: float = 30.0) -> None:
+        """Write what waits, finish the file and stop; later calls are counted as dropped."""
+        with self._lock:
+            self._closed = True
+            thread = self._thread
+        self._wake.set()
+        if thread is not None:
+            thread.join(timeout)
+
+    def _run(self) -> None:
+        self._complete_abandoned()
+        uploader = None
+        if self._upload:
+            from model_monitor_capture.upload import Uploader
+
+            uploader = Uploader(self.folder, self._upload)
+        checked = 0.0
+        while True:
+            if not self._closed:
+                self._wake.wait(1.0)
+                self._wake.clear()
+            if time.monotonic() - checked >= 1.0:
+                checked = time.monotonic()
+                self._look_at_disk()
+                if self._file is not None and self._file.is_over(time.time(), self._limits[2]):
+                    self._finish()
+            with self._lock:
+                batch, self._waiting, self._waiting_bytes = self._waiting, deque(), 0
+                ends = self._closed
+            if batch:
+                self._write(batch)
+            if ends and not batch:
+                break
+        self._finish()
+        if uploader is not None:
+            uploader.close()
+
+    def _write(self, batch: deque[tuple[float, bytes]]) -> None:
+        while batch:
+            seconds = batch[0][0]
+            hour = int(seconds // 3600)
+            lines: list[bytes] = []
+            while batch and int(batch[0][0] // 3600) == hour and len(lines) < 4096:
+                lines.append(batch.popleft()[1])
+            try:
+                if self._file is not None and self._file.hour != hour:
+                    self._finish()
+                if self._file is None:
+                    self._file = _OpenFile(self._base, seconds)
+                self._file.append(b"".join(lines))
+                self.counts["captured"] += len(lines)
+                if self._file.size >= self._limits[1]:
+                    self._finish()
+            except OSError as error:
+                if not self.counts["failed"]:
+                    _log.error("Captures cannot be written below %s: %s.", self._base, error)
+                self.counts["failed"] += len(lines)
+
+    def _finish(self) -> None:
+        file, self._file = self._file, None
+        if file is not None:
+            with contextlib.suppress(OSError):
+                file.finish()
+            self._complete_abandoned()
+
+    def _look_at_disk(self) -> None:
+        try:
+            disk = os.statvfs(self.folder)
+        except OSError:
+            return
+        used = 1 - disk.f_bavail / max(disk.f_blocks, 1)
+        paused = used > self._limits[3]
+        if paused != self._paused:
+            state = "pauses" if paused else "goes on"
+            _log.warning("Capture %s: %.0f %% of the disk of %s are used.", state, 100 * used, self.folder)
+            with self._lock:
+                self._paused = paused
+
+    def _complete_abandoned(self) -> None:
+        """Complete what killed writers left in the folder of this endpoint."""
+        with contextlib.suppress(OSError):
+            for path in sorted(self._base.rglob(f".*{_OPEN}")):
+                with contextlib.suppress(OSError):
+                    complete_if_abandoned(path)
+
+
+class _OpenFile:
+    """An unfinished file of one hour, with its lock held."""
+
+    def __init__(self, base: Path, seconds: float) -> None:
+        self.hour = int(seconds // 3600)
+        folder = base / time.strftime("%Y/%m/%d/%H", time.gmtime(seconds))
+        folder.mkdir(parents=True, exist_ok=True)
+        moment = f"{time.strftime('%M-%S', time.gmtime(seconds))}-{int(seconds * 1000) % 1000:03d}"
+        self._final = folder / f"{moment}-{new_id()}.jsonl"
+        self._path = folder / f".{self._final.name}{_OPEN}"
+        self._descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+        with contextlib.suppress(OSError):
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self.size = 0
+        self._began = time.monotonic()
+
+    def is_over(self, now: float, oldest: float) -> bool:
+        """Return whether its hour is over for good, or it is old enough."""
+        return now // 3600 > self.hour or time.monotonic() - self._began >= oldest
+
+    def append(self, data: bytes) -> None:
+        """Append whole lines; what a full disk took of them is cut off again."""
+        rest = memoryview(data)
+        try:
+            while rest:
+                rest = rest[os.write(self._descriptor, rest) :]
+        except OSError:
+            os.ftruncate(self._descriptor, self.size)
+            os.lseek(self._descriptor, self.size, os.SEEK_SET)
+            raise
+        self.size += len(data)
+
+    def finish(self) -> None:
+        """Let the file appear under its name, or vanish when nothing is in it."""
+        try:
+            if self.size:
+                self._path.rename(self._final)
+            else:
+                self._path.unlink()
+        finally:
+            os.close(self._descriptor)
+
+    def forget(self) -> None:
+        """Leave the file to the process that writes it: a copy of its descriptor would keep its lock."""
+        os.close(self._descriptor)
+
+
+def complete_if_abandoned(path: Path) -> bool:
+    """Complete an unfinished file that nobody writes: cut it at its last whole line, and let it appear."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError:
+            if time.time() - os.fstat(descriptor).st_mtime < _ABANDONED_SECONDS:
+                return False
+        end = os.fstat(descriptor).st_size
+        # A writer that has just made its file has not locked it yet.
+        if not end and time.time() - os.fstat(descriptor).st_mtime < 60:
+            return False
+        while end:
+            start = max(end - 65_536, 0)
+            found = os.pread(descriptor, end - start, start).rfind(b"\n")
+            end = start + found + 1 if found >= 0 else start
+            if found >= 0:
+                break
+        if not path.exists():
+            return False
+        if not end:
+            path.unlink()
+            return True
+        os.ftruncate(descriptor, end)
+        path.rename(path.with_name(path.name[1 : -len(_OPEN)]))
+        return True
+    finally:
+        os.close(descriptor)
+
+
+def _close_all() -> None:
+    for writer in list(_writers):
+        writer.close()
+
+
+def _on_termination(number: int, frame: object) -> None:
+    # In a thread, because the code that was interrupted may hold a lock that closing needs.
+    signal.signal(number, signal.SIG_DFL)
+    threading.Thread(target=_end, args=(number,)).start()
+
+
+def _end(number: int) -> None:
+    _close_all()
+    os.kill(os.getpid(), number)
+
+
+def _begin_in_child() -> None:
+    for writer in list(_writers):
+        if writer._file is not None:
+            writer._file.forget()
+        writer._begin()
+
+
+_at_exit = False
+
+
+def _finish_at_exit() -> None:
+    """Write what waits when the process ends; SIGTERM ends it unless somebody handles that signal."""
+    global _at_exit
+    if not _at_exit:
+        _at_exit = True
+        atexit.register(_close_all)
+        os.register_at_fork(after_in_child=_begin_in_child)
+    main = threading.current_thread() is threading.main_thread()
+    if main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _on_termination)

@@ -1,0 +1,290 @@
+"""Writing captures: what is promised holds through kills, full disks and several workers."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from unittest import mock
+
+import pytest
+from fixtures import ROOT
+from model_monitor_capture import CaptureWriter, Masking, Selection
+from model_monitor_capture import writer as writing
+
+PROCESS = Path(__file__).with_name("capturing_process.py")
+
+
+def lines_of(folder: Path) -> list[bytes]:
+    return [
+        line
+        for file in sorted(folder.rglob("*.jsonl"))
+        for line in file.read_bytes().splitlines(keepends=True)
+    ]
+
+
+def records_of(folder: Path) -> list[dict]:
+    return [json.loads(line) for line in lines_of(folder)]
+
+
+def one_record(folder: Path, *call: object, **options: object) -> dict:
+    writer = CaptureWriter(
+        folder, "churn", **{k: options.pop(k) for k in ("masking", "selection") if k in options}
+    )
+    writer.capture(*call, **options)
+    writer.close()
+    (record,) = records_of(folder)
+    return record
+
+
+def test_a_record_has_sagemakers_members_in_their_order_and_lies_in_the_folder_of_its_hour(tmp_path):
+    record = one_record(tmp_path, '{"a":1}', '{"p":0.5}', inference_id="call-1", seconds=1_772_413_205.25)
+    side = {"observedContentType": "application/json"}
+    assert list(record) == ["captureData", "eventMetadata", "eventVersion"]
+    assert record["captureData"] == {
+        "endpointInput": {**side, "mode": "INPUT", "data": '{"a":1}', "encoding": "JSON"},
+        "endpointOutput": {**side, "mode": "OUTPUT", "data": '{"p":0.5}', "encoding": "JSON"},
+    }
+    assert record["eventMetadata"]["inferenceId"] == "call-1"
+    assert record["eventMetadata"]["inferenceTime"] == "2026-03-02T01:00:05Z"
+    (file,) = tmp_path.rglob("*.jsonl")
+    assert file.parent == tmp_path / "churn/AllTraffic/2026/03/02/01"
+    assert file.name.startswith("00-05-250-")
+
+
+@pytest.mark.parametrize(
+    ("data", "kind", "encoding"),
+    [
+        (b"1,2\n", "text/csv; charset=utf-8", "CSV"),
+        (b'{"a":1}\n{"a":2}', "application/jsonlines", "JSON"),
+        (b"\xff\xfe", "application/json", "BASE64"),
+        (b"\x89PNG", "image/png", "BASE64"),
+        (b"plain", None, "BASE64"),
+    ],
+)
+def test_payloads_are_text_where_their_type_says_json_or_csv_and_base64_otherwise(
+    tmp_path, data, kind, encoding
+):
+    side = one_record(tmp_path, data, None, request_type=kind)["captureData"]["endpointInput"]
+    assert side["encoding"] == encoding
+    assert (base64.b64decode(side["data"]) if encoding == "BASE64" else side["data"].encode()) == data
+
+
+def test_masked_members_and_cells_reach_no_file(tmp_path):
+    masking = Masking(members={"ssn"}, cells={1})
+    record = one_record(
+        tmp_path,
+        '{"rows":[{"ssn":"123-45","age":3}]}\n{"ssn":"123-45"}',
+        '1,"123-45",2\n',
+        request_type="application/jsonlines",
+        response_type="text/csv",
+        masking=masking,
+    )
+    assert "123-45" not in json.dumps(record)
+    assert record["captureData"]["endpointOutput"]["data"] == "1,,2\n"
+
+
+def test_a_payload_that_cannot_be_masked_is_not_kept(tmp_path):
+    writer = CaptureWriter(tmp_path, "churn", masking=Masking(members={"ssn"}))
+    assert writer.capture('{"ssn": "123-45"', "1") is None
+    assert writer.capture(b"123-45", "1", request_type="text/plain") is None
+    writer.close()
+    assert writer.counts["masked"] == 2
+    assert records_of(tmp_path) == []
+
+
+def test_the_sample_is_decided_by_the_id(tmp_path):
+    selection = Selection(share=0.25)
+    ids = [f"call-{number}" for number in range(4000)]
+    taken = {name for name in ids if selection.takes_id(name)}
+    assert taken == {name for name in ids if Selection(share=0.25).takes_id(name)}
+    assert 880 < len(taken) < 1120
+    assert taken < {name for name in ids if Selection(share=0.5).takes_id(name)}
+
+
+@pytest.mark.parametrize("call", [("x" * 101, "1"), ("1", "x" * 101)])
+def test_a_payload_over_the_limit_leaves_the_call_out_and_counts_it(tmp_path, call):
+    writer = CaptureWriter(tmp_path, "churn", selection=Selection(max_payload=100))
+    assert writer.capture(*call) is None
+    writer.close()
+    assert writer.counts["too_large"] == 1
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "..", ".hidden"])
+def test_names_that_are_no_folder_are_refused(tmp_path, name):
+    with pytest.raises(ValueError, match="endpoint is"):
+        CaptureWriter(tmp_path, name)
+
+
+def test_the_queue_is_bounded_and_what_finds_no_place_is_counted(tmp_path):
+    writer = CaptureWriter(tmp_path, "churn", queue_bytes=2000)
+    release = threading.Event()
+    with mock.patch.object(writing._OpenFile, "append", side_effect=lambda data: release.wait()):
+        writer.capture("1", "1")
+        while writer._waiting:
+            time.sleep(0.001)
+        results = [writer.capture("1", "1") for _ in range(50)]
+        release.set()
+        writer.close()
+    assert None in results
+    assert writer.counts["dropped"] == results.count(None)
+
+
+def test_capture_pauses_on_a_full_disk_and_goes_on(tmp_path):
+    writer = CaptureWriter(tmp_path, "churn")
+    full = os.statvfs_result((4096, 4096, 100, 10, 10, 0, 0, 0, 0, 255))
+    with mock.patch.object(os, "statvfs", return_value=full):
+        writer._look_at_disk()
+        assert writer.capture("1", "1") is None
+    writer._look_at_disk()
+    assert writer.capture("1", "1") is not None
+    writer.close()
+    assert writer.counts["paused"] == 1
+
+
+def test_a_disk_that_refuses_leaves_no_half_line(tmp_path):
+    written = os.write
+
+    def half(descriptor: int, data: memoryview) -> int:
+        written(descriptor, bytes(data[: len(data) // 2]))
+        raise OSError(28, "No space left on device")
+
+    writer = CaptureWriter(tmp_path, "churn")
+    writer.capture("1", "1")
+    while not writer.counts["captured"]:
+        time.sleep(0.001)
+    with mock.patch.object(writing.os, "write", side_effect=half):
+        writer.capture("2", "2")
+        while not writer.counts["failed"]:
+            time.sleep(0.001)
+    writer.capture("3", "3")
+    writer.close()
+    assert [record["captureData"]["endpointInput"]["data"] for record in records_of(tmp_path)] == ["1", "3"]
+
+
+def test_a_folder_that_cannot_be_written_fails_no_call(tmp_path):
+    (tmp_path / "file").write_text("")
+    writer = CaptureWriter(tmp_path / "file", "churn")
+    assert writer.capture("1", "1") is not None
+    writer.close()
+    assert writer.counts["failed"] == 1
+
+
+def test_a_clock_set_back_mixes_no_hours(tmp_path):
+    writer = CaptureWriter(tmp_path, "churn")
+    for seconds in (7300, 3700, 7301, 100):
+        writer.capture("1", "1", seconds=seconds)
+    writer.close()
+    for file in tmp_path.rglob("*.jsonl"):
+        times = [json.loads(line)["eventMetadata"]["inferenceTime"] for line in file.read_text().splitlines()]
+        assert {time[11:13] for time in times} == {file.parent.name}
+    assert len(records_of(tmp_path)) == 4
+
+
+def test_unfinished_files_are_cut_at_their_last_line_and_completed_by_the_next_writer(tmp_path):
+    folder = tmp_path / "churn/AllTraffic/2026/03/02/01"
+    folder.mkdir(parents=True)
+    (folder / ".left.jsonl.open").write_bytes(b'{"a":1}\n{"a":2}\n{"a"' + b"x" * 100_000)
+    (folder / ".torn.jsonl.open").write_bytes(b'{"a"')
+    writer = CaptureWriter(tmp_path, "churn")
+    writer.capture("1", "1")
+    writer.close()
+    assert (folder / "left.jsonl").read_bytes() == b'{"a":1}\n{"a":2}\n'
+    assert not list(tmp_path.rglob("*.open"))
+    assert not (folder / "torn.jsonl").exists()
+
+
+def test_a_file_in_use_is_left_alone(tmp_path):
+    first, second = CaptureWriter(tmp_path, "churn"), CaptureWriter(tmp_path, "churn")
+    first.capture("1", "1")
+    while not first.counts["captured"]:
+        time.sleep(0.001)
+    second.capture("2", "2")
+    second.close()
+    assert len(list(tmp_path.rglob("*.open"))) == 1
+    first.close()
+    assert len(records_of(tmp_path)) == 2
+
+
+def test_workers_forked_from_one_service_write_files_of_their_own(tmp_path):
+    script = (
+        "import os, sys\nfrom model_monitor_capture import CaptureWriter\n"
+        f"writer = CaptureWriter({str(tmp_path)!r}, 'churn')\n"
+        "writer.capture('parent', '1')\nimport time\n"
+        "while not writer.counts['captured']: time.sleep(0.001)\n"
+        "children = []\n"
+        "for number in range(3):\n"
+        "    child = os.fork()\n"
+        "    if not child:\n"
+        "        for n in range(100): writer.capture(f'{number}-{n}', '1')\n"
+        "        writer.close()\n        os._exit(0)\n"
+        "    children.append(child)\n"
+        "for child in children: os.waitpid(child, 0)\n"
+        "writer.close()\n"
+    )
+    subprocess.run([sys.executable, "-W", "ignore", "-c", script], check=True, env=_environment())
+    data = [record["captureData"]["endpointInput"]["data"] for record in records_of(tmp_path)]
+    assert sorted(data) == sorted(["parent", *(f"{number}-{n}" for number in range(3) for n in range(100))])
+    assert not list(tmp_path.rglob("*.open"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("workers", [1, 3])
+def test_ended_processes_lose_nothing_they_promised_but_the_last_second_of_a_kill(tmp_path, number, workers):
+    ended_at, promised = end_processes(tmp_path, number, workers, 0.7)
+    CaptureWriter(tmp_path, "churn").capture("last", "1")
+    for writer in list(writing._writers):
+        writer.close()
+    assert_kept(tmp_path, number, ended_at, promised)
+
+
+def end_processes(
+    folder: Path, number: int, workers: int, after: float
+) -> tuple[float, list[tuple[float, str]]]:
+    """Let processes capture for a while, end them; return when, and what they were promised."""
+    processes = [
+        subprocess.Popen(
+            [sys.executable, str(PROCESS), str(folder), "3"], stdout=subprocess.PIPE, env=_environment()
+        )
+        for _ in range(workers)
+    ]
+    for process in processes:
+        process.stdout.readline()
+    time.sleep(after)
+    ended_at = time.time()
+    for process in processes:
+        process.send_signal(number)
+    promised = []
+    for process in processes:
+        out, _ = process.communicate(timeout=60)
+        assert process.returncode == -number
+        # The first line may be torn by the reading above, the last by the kill.
+        pairs = [line.split() for line in out.decode().splitlines(keepends=True) if line.endswith("\n")]
+        promised += [(float(at), known) for at, known in (pair for pair in pairs if len(pair) == 2)]
+    return ended_at, promised
+
+
+def assert_kept(folder: Path, number: int, ended_at: float, promised: list[tuple[float, str]]) -> None:
+    assert not list(folder.rglob("*.open"))
+    assert all(line.endswith(b"\n") for line in lines_of(folder))
+    kept = {record["eventMetadata"]["eventId"] for record in records_of(folder)}
+    missing = [at for at, known in promised if known not in kept]
+    assert promised
+    assert not missing or (number == signal.SIGKILL and min(missing) > ended_at - 1.0)
+
+
+def test_importing_it_brings_nothing_heavy():
+    names = "numpy", "pyarrow", "pandas", "boto3", "uvicorn", "asyncio"
+    script = f"import sys, model_monitor_capture; print([n for n in {names!r} if n in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", script], check=True, env=_environment(), capture_output=True)
+    assert done.stdout == b"[]\n"
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT / "capture")}
