@@ -227,5 +227,6 @@ class DataQualityAnalyzer(Analyzer[DatasetSummary, Statistics, Constraints]):
         return SummaryOptions(
             text_hash=self.rules == "sagemaker",
             arrival_order=self.arrival_order,
+            row_sample=self.rules == "sound",
             max_categories=MOST_CATEGORIES[self.rules],
         )
