@@ -254,7 +254,7 @@ def read_settings(
     flags, unknown = build_parser(program).parse_known_args(list(arguments))
     mistakes += _unknown_arguments(unknown, program)
     mistakes += _near_misses(environment, program)
-    _name_upper_case(environment)
+    _name_upper_case(environment, program)
     given = _collect(vars(flags), environment, program)
     endpoints = (text for name, text in environment.items() if name.startswith("AWS_ENDPOINT_URL"))
     learn((*given.values(), *endpoints), (environment.get(name, "") for name in _SECRET))
@@ -426,11 +426,12 @@ def _near_misses(environment: Mapping[str, str], program: Program) -> list[str]:
     return mistakes
 
 
-def _name_upper_case(environment: Mapping[str, str]) -> None:
+def _name_upper_case(environment: Mapping[str, str], program: Program) -> None:
     """Say which variables would be settings in lower case; a single word is too likely somebody else's."""
+    names = {*VARIABLE_BY_NAME, *(variable.name for variable in program.own_variables)}
     for name in environment:
         meant = name.lower()
-        if name != meant and "_" in name and meant in VARIABLE_BY_NAME and meant not in environment:
+        if name != meant and "_" in name and meant in names and meant not in environment:
             _log.warning("Variable %s is set, but the name is lower-case: rename it to %s", name, meant)
 
 
