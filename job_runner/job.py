@@ -14,29 +14,29 @@ from contract.api import (
     Baseline,
     Decision,
     DocumentSet,
+    Facts,
     MakeAnalyzer,
     Monitor,
     Violations,
     violations_to_json,
-    with_estimates,
 )
 from contract.comparisons import dump_comparisons
+from contract.dataset import Dataset, LabelPlaces, Plan, Preprocessor
 from contract.errors import DatasetError, DocumentError
 from contract.outcome import completed_message, exit_code
 from contract.settings import Settings
 from contract.wording import several
 from file_storage import storage
-from file_storage.scripts import Preprocessor, load_postprocessor, load_preprocessor, run_postprocessor
+from file_storage.scripts import load_postprocessor, load_preprocessor, run_postprocessor
 from job_runner import engine, gate
-from readers.dataset import Dataset, NotSplittable, Plan
-from readers.labels.sources import LabelPlaces
+from readers.dataset import NotSplittable
 from readers.plan import plan_dataset
 from reporting.sinks import cloudwatch_file
 from reporting.sinks.run_summary import report_of
 
 if TYPE_CHECKING:
+    from contract.dataset import Reading
     from job_runner.cluster.leader import Cluster
-    from readers.captures.reading import Reading
     from reporting.sinks.delivery import Undelivered
     from reporting.sinks.run_summary import RunSummary
 
@@ -73,13 +73,12 @@ class _Found:
     compared: AnyBaseline | None
     decision: Decision | None
     reading: Reading | None
+    facts: Facts
 
     @property
     def notes(self) -> tuple[str, ...]:
         """Return what was seen on the way: a decision repeats what its statistics note."""
-        if self.decision is not None:
-            return self.decision.notes
-        return tuple(getattr(getattr(self.statistics, "whole", self.statistics), "notes", ()))
+        return self.facts.notes if self.decision is None else self.decision.notes
 
 
 def run(settings: Settings, monitor: Monitor, cluster: Cluster | None = None) -> Outcome:
@@ -124,10 +123,10 @@ def run(settings: Settings, monitor: Monitor, cluster: Cluster | None = None) ->
     # From here on others are told, which may take its time: whatever becomes of it, the files are there.
     published = analyzer.metrics(found.statistics, found.compared, found.decision)
     seconds = time.monotonic() - started
-    report = report_of(settings, monitor.program, rows, seconds, published, found.decision, contents)
+    report = report_of(settings, monitor, rows, seconds, published, found.decision, contents)
     undelivered = cloudwatch_file.publish(report, settings, sinks)
-    of_the_check = (VIOLATIONS, COMPARISONS)
-    baseline_files = {name: content for name, content in contents.items() if name not in of_the_check}
+    no_baseline = {VIOLATIONS, COMPARISONS, *files.not_in_baseline}
+    baseline_files = {name: content for name, content in contents.items() if name not in no_baseline}
     kept = gate.register_baseline_if_decided(settings, found.decision, baseline_files)
     if settings.post_analytics_processor_script:
         run_postprocessor(settings.post_analytics_processor_script, settings.given)
@@ -158,12 +157,12 @@ def _conclude(
     if compared is None and settings.register_new_baseline:
         analyzer.suggest(statistics, None)  # refuses what cannot be a baseline: no labels, say
     if compared is not None:
-        statistics = with_estimates(analyzer, statistics, compared)
+        statistics = analyzer.estimate(statistics, compared)
     constraints = analyzer.suggest(statistics, baseline)
     decision = None
     if compared is not None:
         decision = analyzer.check(statistics, compared) if rows else _nothing_to_check(settings)
-    return _Found(rows, statistics, constraints, compared, decision, reading)
+    return _Found(rows, statistics, constraints, compared, decision, reading, analyzer.facts(statistics))
 
 
 def _documents(settings: Settings, files: DocumentSet[Any, Any], found: _Found) -> dict[str, Any]:
@@ -206,7 +205,7 @@ def _page(
         decision=found.decision,
     )
     notes = found.decision.notes if found.decision else ()
-    content = page.make_report(settings, monitor.program, found.rows, source, notes)
+    content = page.make_report(settings, monitor, found.rows, source, notes)
     return {} if content is None else {REPORT: content}
 
 
@@ -229,6 +228,7 @@ def _keep(
         outcome.message,
         found.notes,
         found.decision,
+        found.facts,
         found.statistics,
         found.compared,
         files,

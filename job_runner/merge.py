@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from contract import json_layout
+from contract.dataset import LabelPlaces
 from contract.errors import ConfigurationError
 from contract.settings import Settings
 from contract.window import Window, folder_hour, folder_overlaps
@@ -41,7 +42,6 @@ from readers.captures.envelope import sources as sources_ground_truth_merge
 from readers.captures.split import may_cut
 from readers.labels.index import LabelIndex, Positions, index_labels
 from readers.labels.lines import UNKNOWN_HOUR, Hours, hour_number, hour_text
-from readers.labels.sources import LabelPlaces
 from readers.lanes import text_buffer
 from readers.plan import CAPTURE_SLACK
 from readers.python_rows import loads

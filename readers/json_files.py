@@ -14,11 +14,12 @@ import pyarrow as pa
 from pyarrow import json as arrow_json
 from pyarrow import types
 
+from contract.dataset import Dataset
 from contract.errors import DatasetError
 from file_storage import storage
 from file_storage.storage import SourceFile
 from readers.captures.shapes import column_rows, is_columns, table_rows
-from readers.dataset import Dataset, excluded_positions
+from readers.dataset import excluded_positions
 from readers.flatten import flatten_batch, refuse_bare_null, refuse_deep_nesting
 from readers.lanes import Counts, MixedTypesError, NotBulkError, Table, in_lanes, together
 from readers.paths import RECORD, Finder, Part

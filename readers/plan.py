@@ -14,13 +14,14 @@ from datetime import timedelta
 
 import pyarrow as pa
 
+from contract.dataset import Dataset, Plan, Split
 from contract.dataset_format import Kind
 from contract.errors import ConfigurationError, DatasetError
 from contract.window import folder_overlaps, in_window_by_folder
 from contract.wording import several
 from file_storage import storage
 from file_storage.storage import SourceFile
-from readers.dataset import Dataset, Plan, Split, reading_of, transformed
+from readers.dataset import reading_of, transformed
 from readers.splitting import SMALL
 
 # Datasets whose rows continue each other: facets or predictions that are kept in files of their own.
@@ -223,8 +224,11 @@ def _splits(files: list[SourceFile], request: Dataset, whole_files: bool) -> tup
 
 
 def _preprocessed(splits: tuple[Split, ...], request: Dataset) -> tuple[Split, ...]:
-    preprocessor = request.preprocessor
-    return splits if preprocessor is None else transformed(splits, preprocessor.apply_dataframe)
+    if request.preprocessor is None:
+        return splits
+    from readers.scripts import apply_dataframe
+
+    return transformed(splits, functools.partial(apply_dataframe, request.preprocessor))
 
 
 # Each reader is imported when its format is asked for: a job is a cold start.

@@ -30,10 +30,13 @@ from analyzers.data_quality.summary import (
     summarize,
 )
 from analyzers.shared.rules import Rules, constraints_to_check
-from contract.api import Decision, Metric, Violations
+from contract.api import Analyzer, Decision, Facts, Metric, Violations
 from contract.wording import listing
 
 # Values to publish per feature, by the names of the originals (spec section 5).
+
+
+_GAUGE = "model_monitor_feature"
 
 
 def metrics(
@@ -65,9 +68,13 @@ def metrics(
             continue
         if feature.numerical is not None:
             published += _data_metric(name, feature.numerical)
-        published.append(Metric(f"feature_non_null_{name}", feature.completeness))
+        completeness, labels = feature.completeness, {"feature": name}
+        published.append(
+            Metric(f"feature_non_null_{name}", completeness, gauge=f"{_GAUGE}_completeness", labels=labels)
+        )
         if name in distances:
-            published.append(Metric(f"feature_baseline_drift_{name}", distances[name]))
+            drift = f"feature_baseline_drift_{name}"
+            published.append(Metric(drift, distances[name], gauge=f"{_GAUGE}_drift", labels=labels))
     return published
 
 
@@ -93,7 +100,7 @@ def _data_metric(name: str, numbers: NumericalStatistics) -> list[Metric]:
         "Minimum": numbers.min,
         "Maximum": numbers.max,
     }
-    return [Metric(f"feature_data_{name}", statistic_values=values)]
+    return [Metric(f"feature_data_{name}", statistic_values=values, gauge=_GAUGE, labels={"feature": name})]
 
 
 # Compare a window's statistics with the baseline, by the rules chosen.
@@ -144,7 +151,7 @@ def check(
 
 
 @dataclass(frozen=True)
-class DataQualityAnalyzer:
+class DataQualityAnalyzer(Analyzer[DatasetSummary, Statistics, Constraints]):
     """Data quality by either set of rules.
 
     Parameters
@@ -205,6 +212,10 @@ class DataQualityAnalyzer:
     def check(self, statistics: Statistics, baseline: DataQualityBaseline) -> Decision:
         """Compare a window's statistics with the baseline."""
         return check(statistics, baseline, rules=self.rules, error_share=self.error_share)
+
+    def facts(self, statistics: Statistics) -> Facts:
+        """Return whether the columns came without names."""
+        return Facts(positional=statistics.positional)
 
     def metrics(
         self, statistics: Statistics, baseline: DataQualityBaseline | None, decision: Decision | None

@@ -826,10 +826,15 @@ def _column_names(baseline: DataQualityBaseline) -> tuple[str, ...] | None:
     return tuple(feature.name for feature in document.features) if document else None
 
 
+def _column_types(constraints: Constraints) -> dict[str, str]:
+    return {feature.name: feature.inferred_type for feature in constraints.features}
+
+
 DATA_QUALITY = DocumentSet(
     read_statistics=read_statistics,
     write_statistics=statistics_to_json,
     read_constraints=read_constraints,
     write_constraints=constraints_to_json,
     column_names=_column_names,
+    column_types=_column_types,
 )

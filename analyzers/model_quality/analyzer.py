@@ -25,7 +25,7 @@ from analyzers.model_quality.scores import ScoreHistogram
 from analyzers.model_quality.summary import ModelQualitySummary, Task, merge, summarize
 from analyzers.shared.rules import Rules, constraints_to_check, normalise_label
 from analyzers.shared.significance import hypergeometric_tail, sum_of_products
-from contract.api import Comparison, Decision, Metric, State, Violation, Violations
+from contract.api import Analyzer, Comparison, Decision, Facts, Metric, State, Violation, Violations
 from contract.errors import ConfigurationError, DatasetError, DocumentError
 from contract.wording import chance, listing, number, percent
 
@@ -244,7 +244,7 @@ _PROBLEM_TYPES = ("Regression", "BinaryClassification", "MulticlassClassificatio
 
 
 @dataclass(frozen=True)
-class ModelQualityAnalyzer:
+class ModelQualityAnalyzer(Analyzer[ModelQualitySummary, ModelQualityStatistics, ModelQualityConstraints]):
     """Model quality by either set of rules.
 
     Parameters
@@ -363,6 +363,10 @@ class ModelQualityAnalyzer:
             seed=self.seed,
         )
 
+    def facts(self, statistics: ModelQualityStatistics) -> Facts:
+        """Return the notes, and how many rows have a label."""
+        return Facts(tuple(statistics.notes), statistics.item_count, statistics.unlabelled_count)
+
     def metrics(
         self,
         statistics: ModelQualityStatistics,
@@ -371,14 +375,28 @@ class ModelQualityAnalyzer:
     ) -> list[Metric]:
         """Return the values to publish: every metric by its name, estimated ones as ``estimated_<name>``."""
         published = [
-            Metric(name, metric.value)
+            Metric(
+                name,
+                metric.value,
+                interval=metric.interval,
+                gauge="model_monitor_quality",
+                labels={"metric": name},
+            )
             for name, metric in statistics.metrics.items()
             if metric.value is not None
         ]
         estimated = (statistics.estimated or {}).get("metrics", {})
         return [
             *published,
-            *(Metric(f"estimated_{name}", metric["value"]) for name, metric in estimated.items()),
+            *(
+                Metric(
+                    f"estimated_{name}",
+                    metric["value"],
+                    gauge="model_monitor_quality_estimated",
+                    labels={"metric": name},
+                )
+                for name, metric in estimated.items()
+            ),
         ]
 
     def _task(self) -> Task:

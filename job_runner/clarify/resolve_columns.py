@@ -11,6 +11,7 @@ from dataclasses import replace
 import pyarrow as pa
 
 from contract.analysis_config import AnalysisConfig, Locator
+from contract.dataset import ColumnPaths, Dataset, LabelPlaces, Location
 from contract.dataset_format import DatasetFormat, Kind
 from contract.schema import Mistakes
 from contract.settings import Settings
@@ -21,11 +22,9 @@ from readers.captures.envelope import LABEL
 from readers.captures.paths import first_sides
 from readers.captures.split import survey
 from readers.csv import first_cells
-from readers.dataset import Dataset
 from readers.json_files import is_document
 from readers.labels.lines import read_labels
-from readers.labels.sources import LabelPlaces
-from readers.paths import GROUND_TRUTH, PREFIX, RESPONSE, Location, Locations
+from readers.paths import GROUND_TRUTH, PREFIX, RESPONSE
 
 # Datasets that are tables: CSV, Parquet, and JSON of flat records; columns in files of their own.
 
@@ -109,7 +108,7 @@ def _add_predictions(
     if other.format.kind == "json" and asked is not None:
         location = Location(PREDICTED_LABEL, str(asked), variable="predicted_label")
         document = request.locations.document if request.locations else False
-        other = replace(other, locations=Locations(None, (location,), document=document))
+        other = replace(other, locations=ColumnPaths(None, (location,), document=document))
         asked = PREDICTED_LABEL
     elif other.format.kind == "csv":
         wanted = [asked] if isinstance(asked, str) else []
@@ -254,7 +253,7 @@ def arrange_nested(
         [Location(name, str(path), variable=variable) for name, path, variable in paths if path is not None],
         config,
     )
-    locations = Locations(config.features, others, document=_is_document(config, request))
+    locations = ColumnPaths(config.features, others, document=_is_document(config, request))
     request = replace(request, locations=locations)
     request, columns = name_columns(request, locations, config, mistakes)
     return add_separate_files(config, request, columns, mistakes)
@@ -275,7 +274,7 @@ def with_classes(others: list[Location], config: AnalysisConfig) -> tuple[Locati
 
 
 def name_columns(
-    request: Dataset, locations: Locations, config: AnalysisConfig, mistakes: Mistakes
+    request: Dataset, locations: ColumnPaths, config: AnalysisConfig, mistakes: Mistakes
 ) -> tuple[Dataset, Columns]:
     """Name the columns that `locations` lead to: by the headers for features, label and predicted label.
 
@@ -305,7 +304,7 @@ def name_columns(
     return replace(request, locations=locations), columns
 
 
-def _note_empty(batch: pa.RecordBatch, locations: Locations, mistakes: Mistakes) -> None:
+def _note_empty(batch: pa.RecordBatch, locations: ColumnPaths, mistakes: Mistakes) -> None:
     """Note the paths that lead to nothing. Of a few rows, all may well lack a value."""
     if batch.num_rows < _ENOUGH_ROWS:
         return
@@ -383,7 +382,7 @@ def arrange_captures(
     )
     features = settings.features_attribute or config.features
     variable = "features_attribute" if settings.features_attribute else "features"
-    locations = Locations(features, others, variable=variable)
+    locations = ColumnPaths(features, others, variable=variable)
     return name_columns(replace(request, locations=locations), locations, config, mistakes)
 
 

@@ -15,11 +15,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import types
 
+from contract.dataset import Reading
 from contract.dataset_format import Shape
 from contract.errors import DatasetError
 from readers.captures.envelope import Envelope, Part
 from readers.captures.layout import Layout, cell_name, merge_named
-from readers.captures.reading import Reading, contradiction
+from readers.captures.reading import contradiction
 from readers.captures.shapes import CSV, JSON, NONE, Row, UndecodableError, decode, payload_rows
 from readers.csv_records import CellParser, CellsError
 from readers.flatten import flatten_batch

@@ -15,6 +15,7 @@ from itertools import islice
 
 import pyarrow as pa
 
+from contract.dataset import Dataset, Reading
 from contract.dataset_format import Shape
 from contract.errors import DatasetError
 from contract.window import Window
@@ -23,10 +24,9 @@ from readers.captures.columns import Decoder
 from readers.captures.envelope import LABEL, Envelope, open_envelope, parse_record, payload_part
 from readers.captures.labels import UNLIKE_ROWS, with_label_columns
 from readers.captures.layout import find_layout
-from readers.captures.reading import MOST_CONTRADICTIONS, PEERS, Call, Payload, Reading, decide, too_many
+from readers.captures.reading import MOST_CONTRADICTIONS, PEERS, Call, Payload, decide, too_many
 from readers.captures.shapes import CSV, Row, UndecodableError, csv_rows, decode, json_values
 from readers.csv_records import CellParser, CellsError
-from readers.dataset import Dataset
 from readers.labels.index import LabelIndex
 from readers.splitting import FileRange, OfFileRanges, blocks_of_lines, divide
 

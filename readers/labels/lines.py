@@ -21,6 +21,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from contract.dataset import Dataset, LabelColumns, LabelPlaces
 from contract.dataset_format import DatasetFormat
 from contract.errors import DatasetError
 from contract.window import folder_hour
@@ -28,8 +29,7 @@ from contract.wording import several
 from file_storage.storage import SourceFile
 from readers.captures.envelope import label_part, read_records, sources
 from readers.csv import csv_splits
-from readers.dataset import Dataset
-from readers.labels.sources import Answers, LabelColumns, LabelPlaces, read_answers
+from readers.labels.sources import Answers, read_answers
 from readers.parquet import parquet_splits
 from readers.python_rows import loads
 from readers.splitting import FileRange, Line, blocks_of_lines
