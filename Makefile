@@ -94,7 +94,7 @@ simulate: $(INSTALLED) ## measure false alarms and detection power of both sets 
 	@OPENBLAS_NUM_THREADS=1 $(PYTHON) -m benchmarks.simulate $(SIMULATE_FLAGS)
 
 fuzz: $(INSTALLED) ## throw damaged inputs at every reader, kill jobs and uploads, run jobs side by side
-	@$(PYTHON) -m benchmarks.fuzz --inputs 10000 --kills 100 --pairs 40 --uploads 50 $(FUZZ_FLAGS)
+	@$(PYTHON) -m benchmarks.fuzz --inputs 10000 --kills 100 --pairs 40 --uploads 50 --faults 20 $(FUZZ_FLAGS)
 
 # The newest versions allowed by pyproject.toml, for Python 3.12 and later on every platform at once. The
 # image with the most packages comes first: the others have the same versions, and so share its layers.

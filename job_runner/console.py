@@ -150,7 +150,7 @@ def run_program(
         _log.error("%s", message)
     except Exception as error:  # the last resort: whatever it is must reach the message file
         exit_code, message = _failure(error)
-        _log.error("%s%s", traceback.format_exc(), message)
+        _log.error("%s%s", traceback.format_exc() if exit_code == 1 else "", message)
     write_message(message_path, message)
     return _leave_threads(exit_code) if own_process else exit_code
 
