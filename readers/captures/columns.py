@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import functools
 import io
@@ -92,12 +93,15 @@ class Decoder:
     text_only
         By the originals' rules: every cell is text, JSON keys are sorted, and the texts of CSV payloads are
         joined before lines are told apart.
+    kinds
+        Types of columns as the first records have them: of a list of integers and floats, Arrow makes floats.
     """
 
     sides: tuple[str, ...]
     reading: Reading = field(default_factory=Reading)
     layout: Layout = field(default_factory=lambda: Layout(()))
     text_only: bool = False
+    kinds: Mapping[str, pa.DataType] = field(default_factory=dict, hash=False)
 
     def parser(self, known: Mapping[str, pa.DataType] | None = None) -> CellParser:
         """Return a parser for cells that skips the columns to leave out."""
@@ -199,7 +203,11 @@ class Decoder:
         rows = [side.take(where) for side, where in zip(sides, index, strict=True)]
         named = [None if side.is_cells else side.batch for side in rows]
         columns: dict[str, pa.Array] = {}
-        for place in self._cells(rows, merge_named(self.sides, named, self.layout), parser):
+        merged_columns = [
+            {name: self._typed(name, column) for name, column in side.items()}
+            for side in merge_named(self.sides, named, self.layout)
+        ]
+        for place in self._cells(rows, merged_columns, parser):
             columns |= place
         total = int(counts.sum())
         if not columns:
@@ -231,11 +239,19 @@ class Decoder:
                 if number + 1 < len(rows) and side.batch.num_columns != widths[number]:
                     raise NotBulkError("more cells than expected")
                 merged_columns[number] = {
-                    cell_name(position + at): column for at, column in enumerate(side.batch.columns)
+                    (name := cell_name(position + at)): self._typed(name, column)
+                    for at, column in enumerate(side.batch.columns)
                 }
             position += widths[number]
             number += 1
         return merged_columns
+
+    def _typed(self, name: str, column: pa.Array) -> pa.Array:
+        """Return numbers as the integers that the first records have, where they have no fraction."""
+        if types.is_floating(column.type) and self.kinds.get(name) == pa.int64():
+            with contextlib.suppress(pa.ArrowInvalid):
+                return column.cast(pa.int64())
+        return column
 
     def _require_one_encoding(self, envelope: Envelope) -> None:
         """Raise DatasetError where the originals would not read a record."""

@@ -192,13 +192,22 @@ def survey(files: Sequence[SourceFile], request: Dataset) -> tuple[Decoder, dict
         return set(request.column_names) <= names
 
     reading = decide(calls, request.rows, fits_baseline)
+    for side in sides if request.text_only else ():
+        if reading.shape(side) != "row" and any(
+            call.payloads[side].kind == CSV for call in calls if side in call.payloads
+        ):
+            raise DatasetError(
+                f"{request.source}: {side} is one line of CSV for several rows, which the originals joined "
+                "with the first of them; set rules=sound to have its cells read as rows."
+            )
     try:
         records = rows(reading.shapes)
         layout = find_layout(sides, records, request)
         decoder = replace(decoder, reading=reading, layout=layout)
         parser = CellParser(request.text_only)
         if records:
-            decoder.of_rows(records, parser)
+            first = decoder.of_rows(records, parser).batch.schema
+            decoder = replace(decoder, kinds=dict(zip(first.names, first.types, strict=True)))
     except (DatasetError, CellsError) as error:
         raise DatasetError(
             f"{request.source} holds payloads that do not fit into columns: {error}"
