@@ -38,6 +38,7 @@ from readers.lanes import (
 from readers.python_rows import rows_to_batch
 
 UNDECODABLE = "payloads that could not be decoded count as missing"
+TOO_MANY = "payloads with more cells than others, where those of another payload follow, lost the last ones"
 
 # Called with what is odd, and the records it is odd in.
 Note = Callable[[str, Sequence[int]], None]
@@ -128,11 +129,14 @@ class Decoder:
             kinds = 3 * kinds + text.kinds
 
         def one_by_one(records: Counts) -> Table:
-            return self.of_rows(self._rows(texts, records, note), parser)
+            def note_some(text: str, odd: Sequence[int]) -> None:
+                note(text, records[list(odd)].tolist())
+
+            return self.of_rows(self._rows(texts, records, note), parser, note_some)
 
         def lanes(*, bulk: bool) -> list[tuple[Counts, Table]]:
             found = []
-            for kind in np.unique(kinds):
+            for kind in np.flatnonzero(np.bincount(kinds)):
                 records = np.flatnonzero(kinds == kind)
                 if bulk and not (
                     self.text_only and any((text.kinds[records] == JSON).any() for text in texts)
@@ -148,21 +152,28 @@ class Decoder:
             # The text of numbers is lost in lanes that have no text.
             return together(lanes(bulk=False), len(envelope), as_text=True)
 
-    def of_rows(self, records: Sequence[Sequence[list[Row] | None]], parser: CellParser) -> Table:
+    def of_rows(
+        self,
+        records: Sequence[Sequence[list[Row] | None]],
+        parser: CellParser,
+        note: Note = lambda text, records: None,
+    ) -> Table:
         """Return parsed rows as columns: for each record those of each side, None where it is missing."""
         kinds = np.zeros(len(records), np.int64)
-        for side in range(len(self.sides)):
-            found = [record[side] for record in records]
+        sides = [[record[side] for record in records] for side in range(len(self.sides))]
+        for side, found in enumerate(sides):
+            if not self.text_only and side < len(sides) - 1 and sum(self.layout.widths):
+                note(TOO_MANY, _to_width(found, self.layout.widths[side]))
             kinds = 3 * kinds + np.array(
                 [NONE if rows is None else CSV if isinstance(rows[0], list) else JSON for rows in found],
                 np.int64,
             )
         lanes = []
-        for kind in np.unique(kinds):
+        for kind in np.flatnonzero(np.bincount(kinds)):
             numbers = np.flatnonzero(kinds == kind)
             rows = [
-                _gathered([records[number][side] for number in numbers.tolist()], text_only=self.text_only)
-                for side in range(len(self.sides))
+                _gathered([found[number] for number in numbers.tolist()], text_only=self.text_only)
+                for found in sides
             ]
             lanes.append((numbers, self._beside(rows, parser)))
         return together(lanes, len(records), as_text=True)
@@ -230,6 +241,9 @@ class Decoder:
                 after = number
                 while after < len(rows) and rows[after].lines is not None:
                     after += 1
+                if not self.text_only:
+                    for at in range(number, min(after, len(rows) - 1)):
+                        _require_width(rows[at].lines, widths[at])
                 texts = [_padded(rows[at], widths[at]) for at in range(number, after)]
                 merged_columns[number] = _parse_lines(texts, position, parser)
                 position += sum(widths[number:after])
@@ -306,6 +320,10 @@ class Decoder:
 
 def texts_of(part: Part, content_types: Callable[[], Sequence[str | None]], note: Note) -> Texts:
     """Return a payload of records as text, decoded where it is BASE64 or of unknown encoding."""
+    if not part.data.null_count and not part.encodings.null_count:
+        first = _ENCODINGS.get(part.encodings[0].as_py().upper()) if len(part.data) else CSV
+        if first is not None and pc.all(pc.equal(part.encodings, part.encodings[0])).as_py():
+            return Texts(part.data, np.full(len(part.data), first, np.int8))
     encoded = part.encodings.dictionary_encode()
     codes = [_ENCODINGS.get(name.upper(), _ODD) for name in encoded.dictionary.to_pylist()] + [_ODD]
     indices = encoded.indices.fill_null(len(codes) - 1).to_numpy(zero_copy_only=False)
@@ -473,6 +491,17 @@ def _filled(lists: pa.ListArray) -> Counts:
     return counts
 
 
+def _to_width(records: list[list[Row] | None], width: int) -> list[int]:
+    """Make rows of cells as wide as they should be, in place, and return which were too wide."""
+    cut = []
+    for number, rows in enumerate(records):
+        if rows is not None and isinstance(rows[0], list) and any(len(row) != width for row in rows):
+            if any(len(row) > width for row in rows):
+                cut.append(number)
+            records[number] = [[*list(row)[:width], *[None] * (width - len(row))] for row in rows]
+    return cut
+
+
 def _gathered(records: Sequence[list[Row] | None], *, text_only: bool) -> Rows:
     """Return parsed rows of one kind."""
     counts = np.array([0 if rows is None else len(rows) for rows in records], np.int64)
@@ -527,6 +556,15 @@ def _padded(rows: Rows, width: int) -> pa.StringArray:
     if rows.lines is None or not rows.lines.null_count:
         return rows.lines
     return pc.fill_null(rows.lines, "," * (width - 1))
+
+
+def _require_width(lines: pa.StringArray, width: int) -> None:
+    """Make sure that what follows these cells stands where it should."""
+    odd = pc.not_equal(pc.count_substring(lines, ","), width - 1)
+    if width and pc.any(odd).as_py():
+        for line in lines.filter(odd).to_pylist():
+            if '"' not in line or len(next(csv.reader([line]))) != width:
+                raise NotBulkError("another number of cells than expected")
 
 
 def _parse_lines(texts: list[pa.StringArray], position: int, parser: CellParser) -> dict[str, pa.Array]:
