@@ -162,7 +162,7 @@ class Decoder:
         kinds = np.zeros(len(records), np.int64)
         sides = [[record[side] for record in records] for side in range(len(self.sides))]
         for side, found in enumerate(sides):
-            if not self.text_only and side < len(sides) - 1 and sum(self.layout.widths):
+            if not self.text_only and side < len(sides) - 1 and any(self.layout.widths):
                 note(TOO_MANY, _to_width(found, self.layout.widths[side]))
             kinds = 3 * kinds + np.array(
                 [NONE if rows is None else CSV if isinstance(rows[0], list) else JSON for rows in found],
