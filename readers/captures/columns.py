@@ -8,6 +8,7 @@ import functools
 import io
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from readers.captures.layout import Layout, cell_name, merge_named
 from readers.captures.reading import Reading, contradiction
 from readers.captures.shapes import CSV, JSON, NONE, Row, UndecodableError, decode, payload_rows
 from readers.csv_records import CellParser, CellsError
-from readers.flatten import flatten_batch
+from readers.flatten import LONGEST_LIST, flatten_batch
 from readers.lanes import (
     Counts,
     MixedTypesError,
@@ -38,7 +39,10 @@ from readers.lanes import (
 from readers.python_rows import rows_to_batch
 
 UNDECODABLE = "payloads that could not be decoded count as missing"
-TOO_MANY = "payloads with more cells than others, where those of another payload follow, lost the last ones"
+TOO_MANY = "payloads with more columns than expected lost the last ones"
+# Columns that the first records do not have are read up to this number.
+_UNEXPECTED = 100
+_LONG = 1 << 19
 
 # Called with what is odd, and the records it is odd in.
 Note = Callable[[str, Sequence[int]], None]
@@ -103,6 +107,11 @@ class Decoder:
     layout: Layout = field(default_factory=lambda: Layout(()))
     text_only: bool = False
     kinds: Mapping[str, pa.DataType] = field(default_factory=dict, hash=False)
+
+    @property
+    def most_columns(self) -> int:
+        """Return how many columns one payload may have: damage in one record must not cost the others."""
+        return len(self.layout.names) + _UNEXPECTED if self.layout.names else LONGEST_LIST
 
     def parser(self, known: Mapping[str, pa.DataType] | None = None) -> CellParser:
         """Return a parser for cells that skips the columns to leave out."""
@@ -188,7 +197,7 @@ class Decoder:
             elif kind == CSV:
                 rows.append(_csv_rows(some.text, "row" if self.text_only else self.reading.shape(side)))
             else:
-                rows.append(_json_rows(some.text, self.reading.shape(side)))
+                rows.append(_json_rows(some.text, self.reading.shape(side), self.most_columns))
         return self._beside(rows, parser)
 
     def _rows(self, texts: Sequence[Texts], records: Counts, note: Note) -> list[list[list[Row] | None]]:
@@ -201,7 +210,12 @@ class Decoder:
                 records.tolist(), some.text.to_pylist(), some.kinds, strict=True
             ):
                 try:
-                    rows.append(None if kind == NONE else payload_rows(content, kind, shape))
+                    found = None if kind == NONE else payload_rows(content, kind, shape)
+                    if found is not None and len(content) > 2 * self.most_columns:
+                        bounded = [_bounded(row, self.most_columns) for row in found]
+                        note(TOO_MANY, [number] if bounded != found else [])
+                        found = bounded
+                    rows.append(found)
                 except UndecodableError:
                     note(UNDECODABLE, [number])
                     rows.append(None)
@@ -245,7 +259,7 @@ class Decoder:
                     for at in range(number, min(after, len(rows) - 1)):
                         _require_width(rows[at].lines, widths[at])
                 texts = [_padded(rows[at], widths[at]) for at in range(number, after)]
-                merged_columns[number] = _parse_lines(texts, position, parser)
+                merged_columns[number] = _parse_lines(texts, position, parser, 2 * self.most_columns)
                 position += sum(widths[number:after])
                 number = after
                 continue
@@ -359,6 +373,10 @@ def json_array(data: pa.StringArray) -> pa.Array:
     NotBulkError
         When the payloads differ in kind, or one is no JSON.
     """
+    lengths = pc.fill_null(pc.binary_length(data), 0).to_numpy(zero_copy_only=False)
+    if len(lengths) and lengths.max() > max(_LONG, 100 * np.sort(lengths)[(len(lengths) - 1) // 2]):
+        # Members that one payload alone has would become a column of all.
+        raise NotBulkError("a payload is far longer than the others")
     # Wrapped, every payload is the one member of an object, whatever it is.
     wrapped = pc.binary_join_element_wise(
         '{"p":', data, "}\n", "", null_handling="replace", null_replacement="null"
@@ -393,41 +411,41 @@ def _csv_rows(data: pa.StringArray, shape: Shape) -> Rows:
     return Rows(counts, lines=lines)
 
 
-def _json_rows(data: pa.StringArray, shape: Shape) -> Rows:
+def _json_rows(data: pa.StringArray, shape: Shape, most: int) -> Rows:
     values = json_array(data)
     if values.null_count:
         raise NotBulkError("a payload is null")
     if types.is_struct(values.type):
-        return _object_rows(values, shape)
+        return _object_rows(values, shape, most)
     ones = np.ones(len(values), np.int64)
     if not types.is_list(values.type):
-        return Rows(ones, batch=_numbers(values), is_cells=True)
+        return Rows(ones, batch=_numbers(values, most), is_cells=True)
     counts, elements = _filled(values), pc.list_flatten(values)
     if types.is_struct(elements.type):
-        return Rows(counts, batch=_named(elements))
+        return Rows(counts, batch=_named(elements, most))
     if types.is_list(elements.type) or shape != "row":
-        return Rows(counts, batch=_numbers(elements), is_cells=True)
-    return Rows(ones, batch=_numbers(values), is_cells=True)
+        return Rows(counts, batch=_numbers(elements, most), is_cells=True)
+    return Rows(ones, batch=_numbers(values, most), is_cells=True)
 
 
-def _object_rows(objects: pa.StructArray, shape: Shape) -> Rows:
+def _object_rows(objects: pa.StructArray, shape: Shape, most: int) -> Rows:
     members = [member.type for member in objects.type]
     if _may_be_table(objects.type):
         raise NotBulkError("a payload may be a table")
     if shape == "columns" and len(members) > 1 and all(map(types.is_list, members)):
-        return _column_rows(objects)
+        return _column_rows(objects, most)
     if shape == "row" or not any(map(types.is_list, members)):
-        return Rows(np.ones(len(objects), np.int64), batch=_named(objects))
+        return Rows(np.ones(len(objects), np.int64), batch=_named(objects, most))
     if len(members) > 1:
         raise NotBulkError("an object may be one list by itself")
     lists = objects.flatten()[0]
     counts, elements = _filled(lists), pc.list_flatten(lists)
     if types.is_struct(elements.type):
-        return Rows(counts, batch=_named(elements))
+        return Rows(counts, batch=_named(elements, most))
     if elements.null_count and types.is_list(elements.type):
         raise NotBulkError("a row is null")
     name = objects.type[0].name
-    return Rows(counts, batch=_flat(pa.RecordBatch.from_arrays([elements], names=[name])))
+    return Rows(counts, batch=_flat(pa.RecordBatch.from_arrays([elements], names=[name]), most))
 
 
 def _may_be_table(kind: pa.StructType) -> bool:
@@ -445,7 +463,7 @@ def _may_be_table(kind: pa.StructType) -> bool:
     )
 
 
-def _column_rows(objects: pa.StructArray) -> Rows:
+def _column_rows(objects: pa.StructArray, most: int) -> Rows:
     members = objects.flatten()
     counts = _filled(members[0])
     for member in members:
@@ -453,33 +471,58 @@ def _column_rows(objects: pa.StructArray) -> Rows:
             raise NotBulkError("columns differ in length")
     names = [member.name for member in objects.type]
     return Rows(
-        counts, batch=_flat(pa.RecordBatch.from_arrays([pc.list_flatten(each) for each in members], names))
+        counts,
+        batch=_flat(pa.RecordBatch.from_arrays([pc.list_flatten(each) for each in members], names), most),
     )
 
 
-def _named(objects: pa.StructArray) -> pa.RecordBatch:
+def _named(objects: pa.StructArray, most: int) -> pa.RecordBatch:
     if objects.null_count or objects.type.num_fields == 0:
         raise NotBulkError("objects without members")
     return _flat(
-        pa.RecordBatch.from_arrays(objects.flatten(), names=[member.name for member in objects.type])
+        pa.RecordBatch.from_arrays(objects.flatten(), names=[member.name for member in objects.type]), most
     )
 
 
-def _numbers(values: pa.Array) -> pa.RecordBatch:
+def _numbers(values: pa.Array, most: int) -> pa.RecordBatch:
     """Return numbers, or lists of numbers that are all of one length, as columns without names."""
     kind = values.type.value_type if types.is_list(values.type) else values.type
     if values.null_count or not (types.is_integer(kind) or types.is_floating(kind)):
         raise NotBulkError("cells are more than numbers")
     if types.is_list(values.type) and len(pc.unique(pc.list_value_length(values))) != 1:
         raise NotBulkError("arrays differ in length")
-    return _flat(pa.RecordBatch.from_arrays([values], names=[""]))
+    return _flat(pa.RecordBatch.from_arrays([values], names=[""]), most)
 
 
-def _flat(batch: pa.RecordBatch) -> pa.RecordBatch:
+def _flat(batch: pa.RecordBatch, most: int) -> pa.RecordBatch:
+    if _widest(batch) > most:
+        raise NotBulkError("more columns than expected")
     try:
         return flatten_batch(batch)
     except DatasetError as error:
         raise NotBulkError(error.message) from error
+
+
+def _widest(batch: pa.RecordBatch) -> int:
+    """Return the most members of an object, or elements of a list, at any depth."""
+    widest = int(batch.num_columns)
+    waiting = list(batch.columns)
+    while waiting:
+        array = waiting.pop()
+        if types.is_struct(array.type):
+            widest = max(widest, int(array.type.num_fields))
+            waiting += array.flatten()
+        elif types.is_list(array.type):
+            widest = max(widest, int(pc.max(pc.list_value_length(array)).as_py() or 0))
+            waiting.append(pc.list_flatten(array))
+    return widest
+
+
+def _bounded(value: Any, most: int) -> Any:
+    """Return a value without what lists and objects in it have beyond `most` members."""
+    if isinstance(value, dict):
+        return {name: _bounded(member, most) for name, member in islice(value.items(), most)}
+    return [_bounded(member, most) for member in value[:most]] if isinstance(value, list) else value
 
 
 def _filled(lists: pa.ListArray) -> Counts:
@@ -567,12 +610,15 @@ def _require_width(lines: pa.StringArray, width: int) -> None:
                 raise NotBulkError("another number of cells than expected")
 
 
-def _parse_lines(texts: list[pa.StringArray], position: int, parser: CellParser) -> dict[str, pa.Array]:
+def _parse_lines(
+    texts: list[pa.StringArray], position: int, parser: CellParser, limit: int
+) -> dict[str, pa.Array]:
     """Parse lines of cells, the shorter ones filled up with empty cells."""
     lines = pc.binary_join_element_wise(*texts, ",") if len(texts) > 1 else texts[0]
     width = len(next(csv.reader(io.StringIO(lines[0].as_py(), newline="")), [])) or 1
     try:
-        return _parse_width(lines, width, position, parser)
+        if width <= limit:
+            return _parse_width(lines, width, position, parser)
     except CellsError:
         pass
     commas = pc.count_substring(lines, ",").to_numpy()
@@ -585,6 +631,8 @@ def _parse_lines(texts: list[pa.StringArray], position: int, parser: CellParser)
                 raise NotBulkError("a quoted cell holds a line end")
             commas[at] = len(records[0]) - 1
     most = int(commas.max(initial=0))
+    if most >= limit:
+        raise NotBulkError("more cells than expected")
     lines = pc.binary_join_element_wise(lines, pc.binary_repeat(",", pa.array(most - commas)), "")
     try:
         return _parse_width(lines, most + 1, position, parser)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import itertools
 import json
 from pathlib import Path
@@ -172,3 +173,43 @@ def test_one_odd_record_does_not_change_how_the_others_are_read(tmp_path):
         assert columns["_c0"] == [*range(place), 7, *range(place, 50)]
         assert columns["a"] == [*range(place), 1.5, *range(place, 50)]
         assert columns["b.0"] == [None] * place + [1] + [None] * (50 - place)
+
+
+@pytest.mark.parametrize(
+    ("usual", "damaged"),
+    [
+        ("1,2", ",".join(map(str, range(100_000)))),
+        ([1, 2], list(range(100_000))),
+        ({"a": 1, "b": [2]}, {"a": 1, "b": list(range(100_000))}),
+        ({"a": 1}, {f"f{number}": number for number in range(100_000)}),
+    ],
+)
+@pytest.mark.parametrize("place", [0, 250])
+def test_one_record_of_many_columns_costs_the_others_nothing(tmp_path, caplog, usual, damaged, place):
+    calls = [record("0.5", usual)] * 500
+    calls[place] = record("0.5", damaged)
+    columns = read_columns(write(tmp_path / "a.jsonl", calls))
+    assert len(columns) < 250
+    assert {len(values) for values in columns.values()} == {500}
+    assert (
+        f"columns than expected lost the last ones: 1, the first at {tmp_path}/a.jsonl line {place + 1}"
+        in caplog.text
+    )
+
+
+def test_a_line_without_end_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr("readers.splitting.LONGEST_LINE", 1 << 20)
+    monkeypatch.setattr("readers.splitting.BLOCK_SIZE", 1 << 18)
+    with gzip.open(tmp_path / "a.jsonl.gz", "wb") as stream:
+        stream.write(json.dumps(record("0.5", "1")).encode() + b"\n" + b"x" * (64 << 20))
+    with pytest.raises(
+        DatasetError, match=r"a\.jsonl\.gz has a line of more than 1 MB, which begins at byte "
+    ):
+        read_columns(tmp_path)
+
+
+def test_a_list_longer_than_any_table_is_named(tmp_path):
+    lines = [json.dumps({"a": 1, "b": [1]})] * 50 + [json.dumps({"a": 1, "b": [0] * 20_000})]
+    (tmp_path / "a.jsonl").write_text("\n".join(lines))
+    with pytest.raises(DatasetError, match=r"a\.jsonl: field 'b' holds a list of 20000 values"):
+        list(plan_dataset(Dataset(str(tmp_path), DatasetFormat("json"))).splits[0].batches())
