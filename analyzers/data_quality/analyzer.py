@@ -216,5 +216,6 @@ class DataQualityAnalyzer:
         return SummaryOptions(
             text_hash=self.rules == "sagemaker",
             arrival_order=self.arrival_order,
+            row_sample=self.rules == "sound",
             max_categories=MOST_CATEGORIES[self.rules],
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from analyzers.data_quality.documents import (
@@ -116,6 +116,7 @@ def comparisons(
     violations: Iterable[Violation],
     drifts: Iterable[Finding],
     *,
+    changed: Collection[str] | None = None,
     with_ranges: bool = False,
 ) -> tuple[Comparison, ...]:
     """Return every comparison that the constraints ask for, with how it ended.
@@ -128,6 +129,8 @@ def comparisons(
         What was found.
     drifts
         Drift that was measured, by feature.
+    changed
+        Features that moved beyond chance, within the limit or not; None compares distance and noise.
     with_ranges
         Whether ranges were looked at, which the originals never do.
     """
@@ -156,7 +159,7 @@ def comparisons(
                 state = State.VIOLATED
             elif reason:
                 state = State.UNDECIDED
-            elif drift and drift.distance and drift.noise is not None and drift.distance > drift.noise:
+            elif drift and (_is_beyond_noise(drift) if changed is None else feature.name in changed):
                 state = State.CHANGED
             found.append(
                 Comparison(
@@ -174,6 +177,10 @@ def comparisons(
                 )
             )
     return tuple(found)
+
+
+def _is_beyond_noise(drift: Finding) -> bool:
+    return drift.distance is not None and drift.noise is not None and drift.distance > drift.noise
 
 
 def _obstacle(pair: FeaturePair | None, check: CheckType, drift: Finding | None) -> tuple[str, bool]:

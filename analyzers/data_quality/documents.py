@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -17,8 +18,9 @@ from contract.schema import Fields, features_have, in_order
 # ``statistics.json``: what the data looked like.
 #
 # The shape is that of the original containers; spec section 3.2 lists every member. Beyond it, the sound
-# rules write ``data_types`` per feature (how many cells were integral, fractional, boolean, text), which
-# lets a later run check types from this file alone.
+# rules write per feature ``data_types`` (how many cells were integral, fractional, boolean, text) and
+# ``sample`` (what rows in order of arrival show), and ``correlations``: a later run decides from this file
+# alone.
 
 
 InferredType = Literal["Integral", "Fractional", "String", "Unknown"]
@@ -84,6 +86,50 @@ class StringStatistics:
 
 
 @dataclass
+class SampleStatistics:
+    """What a sample of rows in order of arrival shows of a feature; `docs/soundness.md` defines the figures.
+
+    Attributes
+    ----------
+    rows
+        With a value.
+    design_effect, missing_design_effect
+        By how much dependence of rows widens the spread of a share of values, and of missing cells.
+    blocks
+        How many blocks `design_effect` was estimated from; 0 where there were too few rows.
+    low, high
+        The smallest and the largest values at growing ranks, of numbers.
+    repeated, next_repeated
+        The most frequent values with their rows, and the rows of the most frequent value not listed.
+    fresh
+        Rows whose value occurs in one tenth of the sample only, of text.
+    known, known_rows
+        Hashes of some values and their rows, of text.
+    """
+
+    rows: int
+    design_effect: float = 1.0
+    missing_design_effect: float = 1.0
+    blocks: int = 0
+    low: list[float] = field(default_factory=list)
+    high: list[float] = field(default_factory=list)
+    repeated: list[tuple[Any, int]] = field(default_factory=list)
+    next_repeated: int = 0
+    fresh: int | None = None
+    known: list[int] = field(default_factory=list)
+    known_rows: list[int] = field(default_factory=list)
+
+
+@dataclass
+class Correlations:
+    """Rank correlations of all pairs of numeric `features`: (0, 1), (0, 2), ..., (1, 2), ..."""
+
+    features: list[str]
+    rows: int
+    pairs: list[float]
+
+
+@dataclass
 class FeatureStatistics:
     """One feature; exactly one of `numerical` and `string` is set.
 
@@ -96,6 +142,7 @@ class FeatureStatistics:
     numerical: NumericalStatistics | None = None
     string: StringStatistics | None = None
     data_types: dict[str, int] | None = None
+    sample: SampleStatistics | None = None
     extra: dict[str, Any] = field(default_factory=dict)
     order: tuple[str, ...] = ()
 
@@ -129,6 +176,7 @@ class Statistics:
     item_count: int
     features: list[FeatureStatistics]
     positional: bool = False
+    correlations: Correlations | None = None
     extra: dict[str, Any] = field(default_factory=dict)
     order: tuple[str, ...] = ()
     where: str = "statistics.json"
@@ -163,6 +211,7 @@ def read_statistics(value: dict[str, Any], where: str) -> Statistics:
     return Statistics(
         item_count=dataset.count("item_count", 0) if dataset else 0,
         features=features,
+        correlations=_read_correlations(fields.child("correlations")),
         extra=fields.extra(),
         order=fields.order(),
         where=where,
@@ -185,6 +234,7 @@ def _read_feature(fields: Fields) -> FeatureStatistics:
         numerical=_read_numerical(numerical) if numerical else None,
         string=_read_string(string) if string else None,
         data_types=_read_data_types(fields.child("data_types")),
+        sample=_read_sample(fields.child("sample")),
         extra=fields.extra(),
         order=fields.order(),
     )
@@ -192,6 +242,43 @@ def _read_feature(fields: Fields) -> FeatureStatistics:
 
 def _read_data_types(fields: Fields | None) -> dict[str, int] | None:
     return None if fields is None else {name: fields.count(name, 0) for name in fields.order()}
+
+
+def _read_sample(fields: Fields | None) -> SampleStatistics | None:
+    if fields is None:
+        return None
+    repeated = fields.get("repeated", list, [])
+    if not all(isinstance(pair, list) and len(pair) == 2 for pair in repeated):
+        raise DocumentError(f"{fields.where}.repeated must be a list of pairs: a value and its rows.")
+    return SampleStatistics(
+        rows=fields.count("rows", 0),
+        design_effect=fields.number("design_effect", 1.0),
+        missing_design_effect=fields.number("missing_design_effect", 1.0),
+        blocks=fields.count("blocks", 0),
+        low=_read_numbers(fields, "low"),
+        high=_read_numbers(fields, "high"),
+        repeated=[(value, int(rows)) for value, rows in repeated],
+        next_repeated=fields.count("next_repeated", 0),
+        fresh=fields.get("fresh", int, None),
+        known=[int(value) for value in _read_numbers(fields, "known")],
+        known_rows=[int(value) for value in _read_numbers(fields, "known_rows")],
+    )
+
+
+def _read_correlations(fields: Fields | None) -> Correlations | None:
+    if fields is None:
+        return None
+    names, pairs = fields.get("features", list), _read_numbers(fields, "pairs")
+    if len(pairs) != len(names) * (len(names) - 1) // 2:
+        raise DocumentError(f"{fields.where}.pairs must have one number for each pair of its features.")
+    return Correlations(names, fields.count("rows"), pairs)
+
+
+def _read_numbers(fields: Fields, key: str) -> list[float]:
+    numbers: list[float] = fields.get(key, list, [])
+    if not all(isinstance(number, int | float) and not isinstance(number, bool) for number in numbers):
+        raise DocumentError(f"{fields.where}.{key} must be a list of numbers.")
+    return numbers
 
 
 def _read_common(fields: Fields) -> tuple[int, int]:
@@ -276,10 +363,12 @@ def statistics_to_json(document: Statistics, with_extensions: bool = True) -> di
     document
         The document.
     with_extensions
-        Whether to write members the originals do not have (``data_types``).
+        Whether to write members the originals do not have (``data_types``, ``sample``, ``correlations``).
     """
     features = [_feature_to_json(feature, with_extensions) for feature in document.features]
     members = {"version": 0.0, "dataset": {"item_count": document.item_count}, "features": features}
+    if document.correlations is not None and with_extensions:
+        members["correlations"] = asdict(document.correlations)
     return in_order(members, document.extra, document.order)
 
 
@@ -291,6 +380,10 @@ def _feature_to_json(feature: FeatureStatistics, with_extensions: bool) -> dict[
         members["string_statistics"] = _string_to_json(feature.string)
     if feature.data_types is not None and with_extensions:
         members["data_types"] = feature.data_types
+    if feature.sample is not None and with_extensions:
+        members["sample"] = {
+            key: member for key, member in asdict(feature.sample).items() if member not in (None, [])
+        }
     return in_order(members, feature.extra, feature.order)
 
 
@@ -361,6 +454,18 @@ class MonitoringConfig:
     comparison_method: str = "Robust"
     categorical_comparison_threshold: float | None = None
     categorical_drift_method: str = "LInfinity"
+    share_comparison_threshold: float = 0.1
+    correlation_comparison_threshold: float = 0.2
+
+    def share_threshold(self, *, text: bool) -> float:
+        """Return by how much any share of rows may change, as Cohen's h.
+
+        Who allows a larger distance than usual allows a share of one half to move by that much.
+        """
+        threshold = self.categorical_threshold if text else self.comparison_threshold
+        usual = MonitoringConfig.comparison_threshold
+        allowed = 2.0 * math.asin(min(1.0, threshold)) if threshold > usual else 0.0
+        return max(self.share_comparison_threshold, allowed)
 
     @property
     def categorical_threshold(self) -> float:
@@ -529,6 +634,8 @@ _MEMBERS: dict[str, Callable[[Any], Any]] = {
     "comparison_method": _one_of("Robust", "Simple"),
     "categorical_comparison_threshold": _distance,
     "categorical_drift_method": _one_of("LInfinity", "ChiSquared"),
+    "share_comparison_threshold": _distance,
+    "correlation_comparison_threshold": _distance,
 }
 _ALIASES = {
     "enable_comparisons": "perform_comparison",
