@@ -114,7 +114,7 @@ class LocatedCaptureSplit(OfFileRanges):
 
         def lanes(*, in_bulk: bool) -> list[tuple[Counts, Table]]:
             found: list[tuple[Counts, Table]] = []
-            for kind in np.unique(kinds):
+            for kind in np.flatnonzero(np.bincount(kinds)):
                 records = np.flatnonzero(kinds == kind)
                 found += in_lanes(records, bulk, one_by_one) if in_bulk else [(records, one_by_one(records))]
             return found
