@@ -189,7 +189,7 @@ def _stop(signal_number: int, frame: FrameType | None) -> NoReturn:
 
 def _judge(case: Case, exit_code: int | None, message: str, output: Path, log: str) -> str:
     merges = case.command == "merge-ground-truth"
-    if exit_code not in (0, 2, 3):
+    if exit_code not in (0, 2, 3, 5):
         return f"exit code {exit_code}"
     if case.command == "monitor-history":
         return "a traceback" if "Traceback" in log else ""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from contract.dataset import Dataset, Plan, Split
 from contract.decision import (
+    PRESENCE_CHECK,
     CheckType,
     Comparison,
     Decision,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 __all__ = [
+    "PRESENCE_CHECK",
     "Analyzer",
     "AnyAnalyzer",
     "Baseline",

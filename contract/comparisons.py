@@ -10,19 +10,26 @@ from typing import Any
 
 import orjson
 
-from contract.api import Comparison, Decision
+from contract.api import Comparison, Decision, State
 
 VERSION = 1
 
 
 def dump_comparisons(decision: Decision) -> bytes:
-    """Return the document, with members that have nothing to say left out."""
+    """Return the document, without members that have nothing to say.
+
+    What holds in a segment is counted only: fifty segments of hundreds of features would fill megabytes.
+    """
     document = {
         "version": VERSION,
         "decided": len(decision.comparisons) - len(decision.undecided),
         "not_decided": len(decision.undecided),
         "because": decision.why_undecided or None,
-        "comparisons": [_to_json(comparison) for comparison in decision.comparisons],
+        "comparisons": [
+            _to_json(comparison)
+            for comparison in decision.comparisons
+            if not (comparison.segment and comparison.state is State.HOLDS)
+        ],
     }
     return orjson.dumps(document, option=orjson.OPT_INDENT_2) + b"\n"
 

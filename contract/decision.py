@@ -13,6 +13,10 @@ from contract.schema import Fields
 # ``constraint_violations.json``: what is no longer as it was.
 
 
+# Of what is there at all: predictions, labels.
+PRESENCE_CHECK = "presence_check"
+
+
 class CheckType(StrEnum):
     """The stable reason codes of data-quality violations."""
 
@@ -135,7 +139,7 @@ class Facts:
     notes
         Sentences on what was seen on the way.
     item_count, unlabelled_count
-        Rows, and those without a label; both None where labels play no part.
+        Rows with a label, and rows without; both None where labels play no part.
     positional
         Whether the columns came without names.
     """

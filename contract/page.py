@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from contract.decision import Decision, Finding, State, Violation
@@ -107,19 +108,27 @@ class Source:
         """Return what was decided of a feature or metric of all rows."""
         if self.decision is None:
             return Cell("not compared")
-        states = [
-            one.state for one in self.decision.comparisons if not one.segment and subject == one.subject
-        ]
-        if any(
-            violation.subject == subject and "segment" not in violation.extra for violation in self.violations
-        ):
+        if subject in self._violated:
             return Cell("violates", state="violated")
+        states = self._states.get(subject, [])
         if not states:
             return Cell("not constrained")
         undecided = states.count(State.UNDECIDED)
         if undecided == len(states):
             return Cell("not decided")
         return Cell(f"holds, {undecided} not decided" if undecided else "holds", state="fine")
+
+    @cached_property
+    def _violated(self) -> set[str]:
+        return {one.subject for one in self.violations if "segment" not in one.extra}
+
+    @cached_property
+    def _states(self) -> dict[str, list[State]]:
+        states: dict[str, list[State]] = {}
+        for one in self.decision.comparisons if self.decision else ():
+            if not one.segment:
+                states.setdefault(one.subject, []).append(one.state)
+        return states
 
     def findings(self) -> dict[str, Finding]:
         """Return what the check measured, by subject."""

@@ -4,28 +4,33 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass, field
-from datetime import UTC
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from analyzers.shared.significance import binomial_tail
 from contract import json_layout
 from contract.api import (
+    PRESENCE_CHECK,
     AnyAnalyzer,
     Baseline,
+    Comparison,
     Decision,
     DocumentSet,
     Facts,
     MakeAnalyzer,
     Monitor,
+    State,
+    Violation,
     Violations,
     violations_to_json,
 )
 from contract.comparisons import dump_comparisons
 from contract.dataset import Dataset, LabelPlaces, Plan, Preprocessor
-from contract.errors import DatasetError, DocumentError
+from contract.errors import DatasetError, DocumentError, MonitorError
 from contract.outcome import completed_message, exit_code
 from contract.settings import Settings
-from contract.wording import several
+from contract.wording import chance, percent, several
 from file_storage import storage
 from file_storage.scripts import load_postprocessor, load_preprocessor, run_postprocessor
 from job_runner import engine, gate
@@ -112,6 +117,8 @@ def run(settings: Settings, monitor: Monitor, cluster: Cluster | None = None) ->
     _tell_rows(settings, plan, rows, time.monotonic() - started)
 
     found = _conclude(settings, analyzer, summary, baseline, plan.reading)
+    if settings.history_path is not None and found.decision is not None and settings.rules == "sound":
+        found = replace(found, decision=_with_label_coverage(settings, monitor, found.facts, found.decision))
     documents = _documents(settings, files, found)
     contents = {name: _content(document) for name, document in documents.items()}
     outdated = {VIOLATIONS, COMPARISONS, REPORT, *files.occasional_files} - contents.keys()
@@ -163,6 +170,70 @@ def _conclude(
     if compared is not None:
         decision = analyzer.check(statistics, compared) if rows else _nothing_to_check(settings)
     return _Found(rows, statistics, constraints, compared, decision, reading, analyzer.facts(statistics))
+
+
+def _with_label_coverage(settings: Settings, monitor: Monitor, facts: Facts, decision: Decision) -> Decision:
+    """Add whether as many labels came as to earlier windows by that age, where the history knows some.
+
+    A violation is a share of labelled rows that lies below that of every one of them by more than ten points,
+    which chance does not explain either.
+    """
+    from reporting.history.read import read_runs
+    from reporting.history.selection import Selection
+
+    labelled, unlabelled = facts.item_count, facts.unlabelled_count
+    if settings.window is None or labelled is None or unlabelled is None or decision.is_empty:
+        return decision
+    of_these = Selection(
+        monitor.program.removeprefix("monitor-"),
+        settings.sagemaker_endpoint_name,
+        settings.sagemaker_monitoring_schedule_name,
+        until=settings.window.start,
+    )
+    try:
+        runs = read_runs(settings.history_path or "", of_these)
+    except MonitorError as error:
+        _log.info("Labels are not compared with those of earlier windows: %s", error.message)
+        return decision
+    age = datetime.now(UTC) - settings.window.end
+    usual = {
+        run.window: run.label_coverage
+        for run in runs
+        if run.window and run.label_coverage and age / 2 <= run.finished - run.window[1] <= age * 1.25
+    }
+    if len(usual) < _FEWEST_WINDOWS:
+        return decision
+    rows, lowest = labelled + unlabelled, min(usual.values())
+    p_value = binomial_tail(unlabelled, rows, 1.0 - lowest)
+    text = (
+        f"{labelled:,} of {rows:,} rows have a label ({percent(labelled / rows)}); by that age "
+        f"at least {percent(lowest)} had one in {len(usual)} earlier windows; {chance(p_value)}."
+    )
+    missed = lowest - labelled / rows
+    state = State.HOLDS
+    if p_value < _LABELS_RATE:
+        state = State.VIOLATED if missed > _FEWER_LABELS else State.CHANGED
+    comparison = Comparison(
+        "labels",
+        PRESENCE_CHECK,
+        state,
+        text,
+        value=labelled / rows,
+        expected=lowest,
+        effect=missed,
+        limit=_FEWER_LABELS,
+        p_value=p_value,
+        rows=rows,
+    )
+    violations = decision.violations
+    if state is State.VIOLATED:
+        found = [*violations.violations, Violation(PRESENCE_CHECK, text, metric_name="labels")]
+        violations = replace(violations, violations=found)
+    return replace(decision, violations=violations, comparisons=(*decision.comparisons, comparison))
+
+
+# How many earlier windows say what is usual; how many labels fewer violate; how often chance may do it.
+_FEWEST_WINDOWS, _FEWER_LABELS, _LABELS_RATE = 3, 0.1, 0.0005
 
 
 def _documents(settings: Settings, files: DocumentSet[Any, Any], found: _Found) -> dict[str, Any]:

@@ -27,8 +27,9 @@ from analyzers.bias.metrics import METRICS
 from analyzers.bias.request import BiasRequest
 from analyzers.bias.suggest import suggest
 from analyzers.bias.summary import BiasSummary, SummaryPlan
+from analyzers.shared.presence import with_presence
 from analyzers.shared.rules import Rules, constraints_to_check
-from contract.api import Analyzer, Decision, Facts, Metric, Violations
+from contract.api import PRESENCE_CHECK, Analyzer, Decision, Facts, Metric, Violation, Violations
 from contract.errors import ConfigurationError, DatasetError
 
 # The values of bias that CloudWatch shows, by the names and dimensions that Clarify gives them.
@@ -108,8 +109,42 @@ def check(
         decision = check_sound(
             statistics, constraints, baseline.statistics, error_share=error_share, seed=seed
         )
+        decision = _with_presence(decision, statistics, baseline.statistics, error_share)
     said = [note for note in notes if note not in _told_by_violations(statistics, decision)]
     return replace(decision, notes=(*said, *decision.notes))
+
+
+def _with_presence(
+    decision: Decision, statistics: BiasStatistics, before: BiasStatistics | None, error_share: float
+) -> Decision:
+    """Add, for every facet, whether more rows lack a group, a label or a prediction than at the baseline."""
+    known = {facet.facet: sum(_cells(facet)) for facet in before.facets} if before else {}
+    alike = before is not None and (before.has_labels, before.has_predictions) == (
+        statistics.has_labels,
+        statistics.has_predictions,
+    )
+    used = {facet.facet: sum(_cells(facet)) for facet in statistics.facets}
+    for name, rows in used.items():
+        # Where nothing is left, nothing is decided, which says more.
+        if before is None or not alike or not rows or not known.get(name):
+            continue
+        decision = with_presence(
+            decision,
+            Violation(
+                PRESENCE_CHECK,
+                f"rows lack a group of {name}, a label or a prediction",
+                metric_name="complete_rows",
+                extra={"facet": name, "facet_value": "*"},
+            ),
+            (statistics.item_count - rows, statistics.item_count),
+            (before.item_count - known[name], before.item_count),
+            error_share / len(used),
+        )
+    return decision
+
+
+def _cells(facet: FacetStatistics) -> list[int]:
+    return [rows for side in facet.counts or () for outcome in side for rows in outcome]
 
 
 def _told_by_violations(statistics: BiasStatistics, decision: Decision) -> list[str]:

@@ -15,7 +15,7 @@ from contract.schema import Fields
 # many comparisons were decided.
 SCHEMA = 3
 # Descriptions may list hundreds of values; the run's own files have them whole.
-MOST_DESCRIPTION = 400
+MOST_DESCRIPTION = 800
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import io
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -16,6 +17,7 @@ from run_jobs import Result, run_job
 
 import contract
 from containers.commands.history import main as monitor_history
+from containers.model_quality.main import main as monitor_model_quality
 from contract.api import Violation
 from contract.errors import ConfigurationError
 from reporting.history.read import read_runs, run_named
@@ -119,6 +121,50 @@ def test_a_history_on_s3(
     said = capsys.readouterr().out
     assert ("Put 2 runs from 2 files into 1." if command == "compact" else "flights") in said
     assert [len(run.violations or ()) for run in read_runs(address)] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("share", "state"), [(0.9, "holds"), (0.82, "changed_within_limit"), (0.5, "violated")]
+)
+def test_labels_that_came_are_compared_with_those_of_earlier_windows(
+    tmp_path: Path, share: float, state: str
+) -> None:
+    def job(day: int, labelled: float, **variables: Any) -> Result:
+        rng = np.random.default_rng(day)
+        labels = rng.integers(0, 2, 1_000)
+        rows = (f"{label if rng.random() < labelled else ''},{label}" for label in labels)
+        file = tmp_path / f"2026/05/0{day}/22/data.csv"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("label,prediction\n" + "\n".join(rows) + "\n")
+        return run_job(
+            tmp_path,
+            file,
+            command=monitor_model_quality,
+            problem_type="BinaryClassification",
+            inference_attribute="prediction",
+            ground_truth_attribute="label",
+            **variables,
+        )
+
+    baseline = job(1, 1.0, output_path=tmp_path / "baseline")
+    for day in (2, 3, 4, 5):
+        result = job(
+            day,
+            share if day == 5 else 0.9,
+            start_time=f"2026-05-0{day}T00:00:00Z",
+            window="P1D",
+            history_path=tmp_path / "history",
+            baseline_constraints=baseline.output,
+            baseline_statistics=baseline.output,
+        )
+        found = [
+            one for one in result.document("comparisons.json")["comparisons"] if one["subject"] == "labels"
+        ]
+        assert len(found) == (1 if day == 5 else 0)
+    assert found[0]["state"] == state
+    assert ("labels" in {one["metric_name"] for one in result.violations}) == (state == "violated")
+    run = read_runs(str(tmp_path / "history"))[-1]
+    assert run.label_coverage == pytest.approx(found[0]["value"])
 
 
 # --- Reading ----------------------------------------------------------------------------------------------

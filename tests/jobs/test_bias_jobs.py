@@ -354,3 +354,36 @@ def test_labels_are_joined_with_captures_while_reading(tmp_path: Path) -> None:
     positive = [(number % 2, (number * 7) % 80 > 30) for number in range(60)]
     shares = [sum(yes for sex, yes in positive if sex == group) / 30 for group in (0, 1)]
     assert found[("post_training_bias_metrics", "sex", "0", "DI")] == pytest.approx(shares[0] / shares[1])
+
+
+@pytest.mark.parametrize(("every", "violated"), [(4, True), (1_000, False)])
+def test_rows_that_lack_something_are_compared_with_the_baseline(
+    tmp_path: Path, every: int, violated: bool
+) -> None:
+    config = {**LOANS, "predicted_label": "p", "methods": {"post_training_bias": {"methods": ["DPPL"]}}}
+
+    def table(file: Path, lacking: int) -> Path:
+        predictions = ["" if lacking and row % lacking == 0 else int(row % 3 < 1) for row in range(4_000)]
+        rows = (
+            f"{row % 2},{row % 7},{int(row % 5 < 2)},{prediction}"
+            for row, prediction in enumerate(predictions)
+        )
+        file.write_text("sex,income,y,p\n" + "\n".join(rows) + "\n", encoding="utf-8")
+        return file
+
+    (tmp_path / "a").mkdir()
+    baseline = bias(tmp_path / "a", table(tmp_path / "first.csv", 0), config)
+    assert baseline.exit_code == 0, baseline.message
+    result = bias(
+        tmp_path,
+        table(tmp_path / "second.csv", every),
+        config,
+        baseline_constraints=baseline.output / "constraints.json",
+        baseline_statistics=baseline.output / "statistics.json",
+    )
+    assert result.exit_code == 0, result.message
+    comparisons = result.document("comparisons.json")["comparisons"]
+    (found,) = [one for one in comparisons if one["check"] == "presence_check"]
+    assert found["subject"] == "complete_rows of sex *"
+    assert (found["state"] == "violated") is violated
+    assert ("complete_rows" in {one["metric_name"] for one in result.violations}) is violated

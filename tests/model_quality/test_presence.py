@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -86,3 +88,23 @@ def test_a_score_given_as_a_label_says_so() -> None:
     statistics = measure(analyzer, batch(label=[0, 1] * 25, prediction=scores))
     with pytest.raises(DatasetError, match=r"inference_attribute holds scores, such as '0\.01'"):
         analyzer.suggest(statistics, None)
+
+
+def test_the_end_of_a_violation_is_what_parsers_of_the_original_read() -> None:
+    rng = np.random.default_rng(1)
+    label = rng.integers(0, 2, 3_000)
+    worse = batch(label=label, prediction=np.where(rng.random(3_000) < 0.6, label, 1 - label))
+    violations = decide(rows(5_000, 0), worse).violations.violations
+    assert violations
+    for violation in violations:
+        found = re.search(
+            r"Metric (\S+) with (\S+) \+/- (\S+) was (Less|Greater)ThanThreshold '(\S+)'$",
+            violation.description,
+        )
+        assert found
+        assert found[1] == violation.metric_name
+        assert (float(found[2]) < float(found[5])) == (found[4] == "Less")
+        head = violation.description[: found.start()]
+        assert re.match(rf"{violation.metric_name} (fell below|rose above) \S+: it is ", head)
+        assert "over 3,000 rows, and was" in head
+        assert "over 5,000 at the baseline; chance would do this" in head
