@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from contract.schema import Fields
 
@@ -115,6 +115,19 @@ class Baseline[Statistics, Constraints]:
     constraints: Constraints | None = None
 
 
+@dataclass(frozen=True)
+class Declared:
+    """What a baseline says a column is; `spelling` is how it writes false and true, `span` its range."""
+
+    kind: Literal["number", "boolean", "date", "text"]
+    spelling: tuple[str, str] | None = None
+    span: tuple[float, float] | None = None
+
+
+def _nothing_declared(baseline: Any) -> Mapping[str, Declared]:
+    return {}
+
+
 def _no_further_files(statistics: Any, constraints: Any) -> Mapping[str, Any]:
     return {}
 
@@ -133,6 +146,8 @@ class DocumentSet[Statistics, Constraints]:
         To JSON values.
     column_names
         The names that data without names takes from the baseline; None when it takes none.
+    declared
+        What the baseline says of the cells of columns, by name: a window is read accordingly.
     further_files
         Files beyond the three that every job writes: JSON values, or text and bytes written as they are, by
         path below the output folder.
@@ -147,6 +162,7 @@ class DocumentSet[Statistics, Constraints]:
     read_constraints: Callable[[dict[str, Any], str], Constraints]
     write_constraints: Callable[[Constraints], dict[str, Any]]
     column_names: Callable[[Baseline[Statistics, Constraints]], tuple[str, ...] | None]
+    declared: Callable[[Baseline[Statistics, Constraints]], Mapping[str, Declared]] = _nothing_declared
     further_files: Callable[[Statistics, Constraints], Mapping[str, Any]] = _no_further_files
     occasional_files: tuple[str, ...] = ()
     constraints_names: tuple[str, ...] = ("constraints.json",)

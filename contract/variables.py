@@ -180,6 +180,13 @@ VARIABLES_ANALYSIS: tuple[Variable, ...] = (
         monitors=SCRIPTED,
     ),
     Variable(
+        "missing_values",
+        "Texts that mean a missing value among numbers, dates, labels, groups and segments, separated by "
+        "commas or as a JSON list; default: NA, N/A, NULL, None, ? and the like (see reading.md).",
+        example="NA,unknown,-999",
+        monitors=ANALYSES,
+    ),
+    Variable(
         "categorical_drift_method",
         "How drift of text features is measured; copied into the suggested constraints.",
         kind="choice",
@@ -245,8 +252,22 @@ VARIABLES_PREDICTIONS: tuple[Variable, ...] = (
         example="1",
     ),
     Variable(
+        "id_attribute",
+        "Where rows hold the id by which labels are joined: column name, zero-based position or path; also "
+        "the name of the id in tables of labels.",
+        monitors=(*ANALYSES, "merge-ground-truth"),
+        example="request_id",
+    ),
+    Variable(
+        "time_attribute",
+        "Where rows hold the time by which a window selects them: column name, zero-based position or path; "
+        "ISO 8601, or seconds, milliseconds or microseconds since 1970.",
+        monitors=ANALYSES,
+        example="time",
+    ),
+    Variable(
         "ground_truth_source",
-        "Directory with labels to join with the captures of dataset_source; local or s3://.",
+        "Directory with labels to join by id with the rows of dataset_source; local or s3://.",
         monitors=LABELS,
         required_by=("merge-ground-truth",),
         example="/opt/ml/processing/groundtruth",

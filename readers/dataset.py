@@ -6,7 +6,7 @@ import functools
 import re
 import weakref
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
@@ -17,12 +17,16 @@ from contract.dataset_format import DatasetFormat, Shape
 from contract.errors import DatasetError
 from contract.window import Window
 from readers.labels.sources import LabelPlaces
+from readers.reading import Said
 
 if TYPE_CHECKING:
     from file_storage.scripts import Preprocessor
     from model_clients.model import Model
     from readers.captures.reading import Reading
+    from readers.cell_types import CellRules
+    from readers.csv_dialect import Dialect
     from readers.paths import Locations
+    from readers.row_keys import RowKeys
 
 
 # Schema metadata of batches whose column names did not come with the data.
@@ -71,6 +75,14 @@ class Dataset:
     rows
         Captures only: how the rows of a call stand in its payloads, by payload; None where the first calls
         decide.
+    cells
+        How cells are understood; None leaves them as the readers give them.
+    dialect
+        CSV only: how it is written, once that is decided.
+    keys
+        Where rows hold their id and time; both are left out of what is analysed.
+    said
+        What has been decided of how to read; shared by all requests made from this one.
     """
 
     source: str
@@ -90,6 +102,10 @@ class Dataset:
     prediction: Prediction | None = None
     segments: tuple[SegmentColumn, ...] = ()
     rows: Mapping[str, Shape] | None = None
+    cells: CellRules | None = None
+    dialect: Dialect | None = None
+    keys: RowKeys | None = None
+    said: Said = field(default_factory=Said, compare=False, repr=False)
 
 
 class Split(Protocol):
@@ -215,6 +231,14 @@ def positional_names(count: int, request: Dataset) -> tuple[list[str], set[int]]
     -------
     All `count` names, and the positions to leave out.
     """
+    places = request.keys.places(count) if request.keys else {}
+    if places:
+        # Id and time are no columns of the baseline.
+        names, excluded = positional_names(count - len(places), replace(request, keys=None))
+        for place in sorted(places):
+            names.insert(place, places[place])
+            excluded = {position + (position >= place) for position in excluded}
+        return names, excluded
     generic = [f"_c{position}" for position in range(count)]
     baseline = request.column_names
     if baseline is not None and len(baseline) == count:

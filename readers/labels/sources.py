@@ -190,10 +190,13 @@ class LabelColumns:
         Of the inference. None takes the first usual name that is there.
     label
         The label. None takes the only other column.
+    usual
+        A name of the id that is looked for before the usual ones.
     """
 
     identifier: str | None = None
     label: str | None = None
+    usual: str | None = None
 
 
 @dataclass(frozen=True)
@@ -207,4 +210,6 @@ class LabelPlaces:
     def of(cls, settings: Settings) -> LabelPlaces:
         """Return what the settings say, defaults where they are None."""
         review = HumanReview.of(settings.human_review_label_attribute, settings.human_review_id_attribute)
-        return cls(review, LabelColumns(settings.ground_truth_id_column, settings.ground_truth_label_column))
+        usual = settings.id_attribute and settings.id_attribute.rpartition(".")[2]
+        columns = LabelColumns(settings.ground_truth_id_column, settings.ground_truth_label_column, usual)
+        return cls(review, columns)
