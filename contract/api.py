@@ -34,6 +34,8 @@ class CheckType(StrEnum):
     BASELINE_DRIFT = "baseline_drift_check"
     MISSING_COLUMN = "missing_column_check"
     EXTRA_COLUMN = "extra_column_check"
+    # Not among the originals', which suggest is_non_negative and never look at it.
+    RANGE = "value_range_check"
 
 
 # Members of bias violations that the original file has before others.

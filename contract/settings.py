@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import json
+import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -116,6 +117,8 @@ def _path(text: str) -> str:
 
 
 Rules = Literal["sound", "sagemaker"]
+
+_log = logging.getLogger(__name__)
 _SECRET = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 
 
@@ -277,6 +280,7 @@ def read_settings(
     flags, unknown = parser.parse_known_args(list(arguments))
     mistakes += _unknown_arguments(unknown, parser.prog)
     mistakes += _near_misses(environment)
+    _name_upper_case(environment)
     given = _collect(vars(flags), environment, parser.prog)
     endpoints = (text for name, text in environment.items() if name.startswith("AWS_ENDPOINT_URL"))
     learn((*given.values(), *endpoints), (environment.get(name, "") for name in _SECRET))
@@ -447,6 +451,14 @@ def _near_misses(environment: Mapping[str, str]) -> list[str]:
         if close:
             mistakes.append(f"variable {name} is unknown: did you mean {close[0]}?")
     return mistakes
+
+
+def _name_upper_case(environment: Mapping[str, str]) -> None:
+    """Say which variables would be settings in lower case; a single word is too likely somebody else's."""
+    for name in environment:
+        meant = name.lower()
+        if name != meant and "_" in name and meant in VARIABLE_BY_NAME and meant not in environment:
+            _log.warning("Variable %s is set, but the name is lower-case: rename it to %s", name, meant)
 
 
 def _unknown_arguments(arguments: list[str], program: str) -> list[str]:

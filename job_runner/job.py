@@ -20,6 +20,7 @@ from contract.api import (
     violations_to_json,
     with_estimates,
 )
+from contract.comparisons import dump_comparisons
 from contract.errors import DatasetError, DocumentError
 from contract.outcome import completed_message, exit_code
 from contract.settings import Settings
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 STATISTICS = "statistics.json"
 CONSTRAINTS = "constraints.json"
 VIOLATIONS = "constraint_violations.json"
+COMPARISONS = "comparisons.json"
 REPORT = "report.html"
 
 AnyBaseline = Baseline[Any, Any]
@@ -118,7 +120,7 @@ def run(settings: Settings, monitor: Monitor, cluster: Cluster | None = None) ->
     found = _conclude(settings, analyzer, summary, baseline, plan.reading)
     documents = _documents(settings, files, found, request.said)
     contents = {name: _content(document) for name, document in documents.items()}
-    outdated = {VIOLATIONS, REPORT, *files.occasional_files} - contents.keys()
+    outdated = {VIOLATIONS, COMPARISONS, REPORT, *files.occasional_files} - contents.keys()
     said = tuple(request.said.lines())
     page = _page(settings, monitor, files, documents, found, said)
     # One set: two jobs with one output folder never leave the page of one beside the figures of the other.
@@ -130,7 +132,8 @@ def run(settings: Settings, monitor: Monitor, cluster: Cluster | None = None) ->
     seconds = time.monotonic() - started
     report = report_of(settings, monitor.program, rows, seconds, published, found.decision, contents)
     undelivered = cloudwatch_file.publish(report, settings, sinks)
-    baseline_files = {name: content for name, content in contents.items() if name != VIOLATIONS}
+    of_the_check = (VIOLATIONS, COMPARISONS)
+    baseline_files = {name: content for name, content in contents.items() if name not in of_the_check}
     kept = gate.register_baseline_if_decided(settings, found.decision, baseline_files)
     if settings.post_analytics_processor_script:
         run_postprocessor(settings.post_analytics_processor_script, settings.given)
@@ -173,6 +176,8 @@ def _conclude(
     rows = analyzer.row_count(summary)
     statistics = analyzer.describe(summary)
     compared = baseline if settings.is_monitoring else None
+    if compared is None and settings.register_new_baseline:
+        analyzer.suggest(statistics, None)  # refuses what cannot be a baseline: no labels, say
     if compared is not None:
         statistics = with_estimates(analyzer, statistics, compared)
     constraints = analyzer.suggest(statistics, baseline)
@@ -194,6 +199,8 @@ def _documents(settings: Settings, files: DocumentSet[Any, Any], found: _Found, 
         documents[STATISTICS] |= {"reading": shapes | (said.sentences if settings.rules == "sound" else {})}
     if found.decision is not None:
         documents[VIOLATIONS] = violations_to_json(found.decision.violations)
+        if settings.rules == "sound":
+            documents[COMPARISONS] = dump_comparisons(found.decision)
     return documents
 
 
@@ -464,17 +471,20 @@ def _outcome(
     if undelivered:
         missed = "; ".join(f"{parcel.address}: {parcel.reason}" for parcel in undelivered)
         said.append(f"Not delivered to {missed}.")
+    if decision is None and settings.rules == "sound":
+        message = " ".join(
+            [f"Completed: Baseline made of {several(found.rows, 'row')}, nothing compared.", *said]
+        )
+    else:
+        why = decision.why_undecided or "nothing was asked for" if decision else ""
+        message = completed_message(violations, tuple(said), undecided=why if is_empty else "")
     return Outcome(
         exit_code=exit_code(
             violations=violations > 0 and settings.fail_on_violations,
             undecided=decision is not None and decision.fails_gate and settings.fail_on_undecided,
             undelivered=bool(undelivered) and settings.fail_on_sink_error,
         ),
-        message=completed_message(
-            violations,
-            tuple(said),
-            undecided=(decision.why_undecided or "nothing was asked for") if decision and is_empty else "",
-        ),
+        message=message,
         rows=found.rows,
         decision=decision,
         files=files,

@@ -32,6 +32,7 @@ from analyzers.data_quality.summary import (
 )
 from analyzers.shared.rules import Rules, constraints_to_check
 from contract.api import Decision, Metric, Violations
+from contract.wording import listing
 
 # Values to publish per feature, by the names of the originals (spec section 5).
 
@@ -131,10 +132,15 @@ def check(
         reason = f"{constraints.where} has no feature"
     elif not any(constraints.config(feature).evaluate_constraints for feature in constraints.features):
         reason = "evaluate_constraints is Disabled"
-    elif rules == "sagemaker":
-        return check_sagemaker(statistics, constraints, baseline.statistics)
     else:
-        return check_sound(statistics, constraints, baseline.statistics, error_share)
+        if rules == "sagemaker":
+            decision = check_sagemaker(statistics, constraints, baseline.statistics)
+        else:
+            decision = check_sound(statistics, constraints, baseline.statistics, error_share)
+        if constraints.unused:
+            unused = f"Members of {constraints.where} without effect: {listing(constraints.unused, 20)}."
+            decision = replace(decision, notes=(*decision.notes, unused))
+        return decision
     return Decision(Violations(), notes=(f"Nothing was checked, as {reason}.",), reason=reason)
 
 
@@ -214,5 +220,6 @@ class DataQualityAnalyzer:
         return SummaryOptions(
             text_hash=self.rules == "sagemaker",
             arrival_order=self.arrival_order,
+            row_sample=self.rules == "sound",
             max_categories=MOST_CATEGORIES[self.rules],
         )

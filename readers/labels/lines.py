@@ -231,6 +231,8 @@ def hour_text(number: int) -> str:
 def _lines_as_labels(parts: Sequence[FileRange]) -> Iterator[Labels]:
     for block in blocks_of_lines(parts, size=_BLOCK_SIZE):
         batch, numbers = read_records(block, _SCHEMA, _label, _is_whole)
+        has_value = batch.column("groundTruthData").flatten()[0].is_valid()
+        batch, numbers = batch.filter(has_value), numbers[has_value.to_numpy(zero_copy_only=False)]
         data, encodings = batch.column("groundTruthData").flatten()
         hours = np.array([hour_number(folder_hour(segment.path)) for segment in block.segments], np.int32)
         yield Labels(
@@ -247,6 +249,7 @@ def _is_whole(batch: pa.RecordBatch) -> bool:
 
 
 def _label(line: Line) -> dict[str, Any]:
+    """Return the line's members; the data is None where a label has no value yet."""
     try:
         record = loads(line.data)
     except ValueError:
@@ -254,14 +257,15 @@ def _label(line: Line) -> dict[str, Any]:
     if not isinstance(record, dict):
         raise _no_label(line, "it is no JSON object")
     part = label_part(record.get("groundTruthData"))
-    if part is None:
-        raise _no_label(line, "it has no groundTruthData.data")
     metadata = record.get("eventMetadata")
     identifier = metadata.get("eventId") if isinstance(metadata, dict) else None
     if identifier is None or isinstance(identifier, dict | list):
         raise _no_label(line, "it has no eventMetadata.eventId")
+    if part is None and not isinstance(record.get("groundTruthData"), dict):
+        raise _no_label(line, "it has no groundTruthData.data")
+    data, encoding = part or (None, None)
     return {
-        "groundTruthData": {"data": part[0], "encoding": part[1]},
+        "groundTruthData": {"data": data, "encoding": encoding},
         "eventMetadata": {"eventId": str(identifier)},
     }
 

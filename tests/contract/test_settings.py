@@ -104,3 +104,12 @@ def test_every_setting_is_documented() -> None:
     for variable in VARIABLES:
         assert f"`{variable.name}`" in page
         assert variable.ignored or f"`{variable.flag}`" in page
+
+
+def test_names_in_upper_case_are_named(caplog: pytest.LogCaptureFixture) -> None:
+    read(**NEEDED, FAIL_ON_VIOLATIONS="Enabled", RULES="sagemaker")
+    assert (
+        "FAIL_ON_VIOLATIONS is set, but the name is lower-case: rename it to fail_on_violations"
+        in caplog.text
+    )
+    assert "RULES" not in caplog.text

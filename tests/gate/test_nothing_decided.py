@@ -1,6 +1,7 @@
 """Every way to decide nothing, in every monitor: message, page, history, exit code and baseline say so."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -230,11 +231,20 @@ def test_nothing_decided_is_said_everywhere(
     assert head.startswith(' class="plain"')
     assert "Nothing could be decided" in head or "nothing was decided" in head
     assert 'class="state fine"' not in page
+    # A sentence in a column of numbers would push those behind it off the page and off paper.
+    assert all(len(cell) < 25 for cell in re.findall(r'<td class="number"[^>]*>([^<]*)', page))
     assert "  not decided  " in listed(tmp_path / "history", capsys)
     kept = {file.name: file.read_bytes() for file in (tmp_path / "baseline").iterdir() if file.is_file()}
     assert kept == before
     assert not (tmp_path / "baseline" / "previous").exists()
     assert result.violations == []
+    if rules == "sound":
+        comparisons = result.document("comparisons.json")
+        assert comparisons["decided"] == 0
+        assert {one["state"] for one in comparisons["comparisons"]} <= {"not_decided"}
+        assert case.because in comparisons["because"]
+    else:
+        assert "comparisons.json" not in result.files
 
 
 @pytest.mark.parametrize(
