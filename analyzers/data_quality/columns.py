@@ -144,7 +144,9 @@ def comparisons(
             continue
         pair = pairs.get(feature.name)
         asked = {
-            CheckType.DATA_TYPE: feature.inferred_type in _TYPED,
+            # Of text, only that it has become numbers is noticed.
+            CheckType.DATA_TYPE: feature.inferred_type in _TYPED
+            or (feature.name, CheckType.DATA_TYPE) in violated,
             CheckType.COMPLETENESS: feature.completeness is not None,
             CheckType.CATEGORICAL_VALUES: feature.domains is not None,
             CheckType.BASELINE_DRIFT: config.perform_comparison,

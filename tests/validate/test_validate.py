@@ -142,7 +142,7 @@ MISTAKES: list[tuple[str, Make, Plant, str]] = [
         read_plainly(dataset_format=CSV_AS_IT_IS),
         (
             "reads age, income, colour, which look like names of the columns; give dataset_format "
-            '{"csv":{"header":true}}.'
+            '{"csv":{"header":true}}, or remove the line.'
         ),
     ),
     (
