@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import itertools
@@ -243,7 +244,9 @@ def _require_header_as_said(path: str, cells: list[str], below: bytes, request: 
     if request.format.header and {fold(cell) for cell in cells}.intersection(fold(name) for name in known):
         return
     text = below[: below.rfind(b"\n") + 1 or None].decode(errors="replace")
-    rows = list(itertools.islice(csv.reader(io.StringIO(text, newline="")), _ROWS_LOOKED_AT))
+    rows: list[list[str]] = []
+    with contextlib.suppress(csv.Error):  # a field beyond that reader's limit
+        rows += itertools.islice(csv.reader(io.StringIO(text, newline="")), _ROWS_LOOKED_AT)
     evidence = header_evidence(cells, rows, known)
     shown = ", ".join(cells[:6])
     if request.format.header and evidence == "values":
@@ -292,7 +295,10 @@ def first_records(path: str) -> list[list[str]]:
     dialect = decide_dialect(path, data, None, complete=complete)
     data = dialect.plain(data)
     below = io.StringIO(data[end : end + _LOOKED_AT].decode(errors="replace"), newline="")
-    return [_cells(path, data[begin:end], dialect), *itertools.islice(csv.reader(below), _ROWS_LOOKED_AT)]
+    records = [_cells(path, data[begin:end], dialect)]
+    with contextlib.suppress(csv.Error):  # a field beyond that reader's limit
+        records += itertools.islice(csv.reader(below), _ROWS_LOOKED_AT)
+    return records
 
 
 def _parsed(data: bytes, columns: CsvColumns, request: Dataset) -> pa.Table:

@@ -160,9 +160,12 @@ class _LineReader:
             )
         rows = []
         for line, place in lines:
-            found = _glued(line) if b"}" in line.rstrip(_BLANK)[:-1] else []
-            if len(found) < len(("one", "another")):
+            try:
                 found = [_record(line, place)]
+            except DatasetError:
+                found = _glued(line)
+                if not found:
+                    raise
             if not all(isinstance(row, dict) for row in found):
                 raise DatasetError(_bad_line(place, line, "is not a JSON object"))
             notice("glued", count=len(found) - 1)
