@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from contract.dataset import Dataset, Plan, Split
+from contract.dataset import Dataset, Declared, Plan, Split
 from contract.decision import (
     PRESENCE_CHECK,
     CheckType,
@@ -46,6 +46,7 @@ __all__ = [
     "Comparison",
     "Dataset",
     "Decision",
+    "Declared",
     "DocumentSet",
     "Facts",
     "Finding",
@@ -76,6 +77,10 @@ class Baseline[Statistics, Constraints]:
     constraints: Constraints | None = None
 
 
+def _nothing_declared(baseline: Any) -> Mapping[str, Declared]:
+    return {}
+
+
 def _no_further_files(statistics: Any, constraints: Any) -> Mapping[str, Any]:
     return {}
 
@@ -102,6 +107,8 @@ class DocumentSet[Statistics, Constraints]:
         To JSON values.
     column_names
         The names that data without names takes from the baseline; None when it takes none.
+    declared
+        What the baseline says of the cells of columns, by name: a window is read accordingly.
     further_files
         Files beyond the three that every job writes: JSON values, or text and bytes written as they are, by
         path below the output folder.
@@ -121,6 +128,7 @@ class DocumentSet[Statistics, Constraints]:
     read_constraints: Callable[[dict[str, Any], str], Constraints] = _as_it_is
     write_constraints: Callable[[Constraints], dict[str, Any]] = _as_it_is
     column_names: Callable[[Baseline[Statistics, Constraints]], tuple[str, ...] | None] = _nothing
+    declared: Callable[[Baseline[Statistics, Constraints]], Mapping[str, Declared]] = _nothing_declared
     further_files: Callable[[Statistics, Constraints], Mapping[str, Any]] = _no_further_files
     occasional_files: tuple[str, ...] = ()
     constraints_names: tuple[str, ...] = ("constraints.json",)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from contract.dataset_format import DatasetFormat, Shape
 from contract.errors import DatasetError
+from contract.reading import Said
 from contract.window import Window
 from contract.wording import several
 
@@ -26,6 +27,14 @@ _WORDS: dict[Shape, str] = {
 # Functions that a preprocessing script may define.
 RECORD_HANDLER = "preprocess_handler"
 DATAFRAME_HANDLER = "preprocess_dataframe"
+
+
+ColumnKind = Literal["number", "boolean", "date", "text"]
+
+# What people and programs write where there is no value; the setting missing_values lists others.
+MARKERS = ("NA", "N/A", "n/a", "#N/A", "<NA>", "NULL", "null", "None", "?", "-", "nan", "NaN")
+# Columns that batch transform adds.
+TRANSFORM_ID, TRANSFORM_TIME = "SageMakerInferenceId", "SageMakerInferenceTime"
 
 
 @dataclass(frozen=True)
@@ -136,10 +145,13 @@ class LabelColumns:
         Of the inference. None takes the first usual name that is there.
     label
         The label. None takes the only other column.
+    usual
+        A name of the id that is looked for before the usual ones.
     """
 
     identifier: str | None = None
     label: str | None = None
+    usual: str | None = None
 
 
 @dataclass(frozen=True)
@@ -153,7 +165,9 @@ class LabelPlaces:
     def of(cls, settings: Settings) -> LabelPlaces:
         """Return what the settings say, defaults where they are None."""
         review = HumanReview.of(settings.human_review_label_attribute, settings.human_review_id_attribute)
-        return cls(review, LabelColumns(settings.ground_truth_id_column, settings.ground_truth_label_column))
+        usual = settings.id_attribute and settings.id_attribute.rpartition(".")[2]
+        columns = LabelColumns(settings.ground_truth_id_column, settings.ground_truth_label_column, usual)
+        return cls(review, columns)
 
 
 @dataclass(frozen=True)
@@ -231,6 +245,85 @@ class Prediction:
 
 
 @dataclass(frozen=True)
+class Declared:
+    """What a baseline says a column is; `spelling` is how it writes false and true, `span` its range."""
+
+    kind: Literal["number", "boolean", "date", "text"]
+    spelling: tuple[str, str] | None = None
+    span: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class CellRules:
+    """How cells are understood.
+
+    Parameters
+    ----------
+    markers
+        Texts that mean a missing value.
+    declared
+        What the baseline says of columns, by name.
+    judged
+        Whether a marker is missing in columns of text too: False for none, True for all, or the names.
+    listed
+        Texts that the configuration or the baseline lists as values, which are none of the markers in text.
+    dates
+        Whether dates are told from text.
+    like_pandas
+        As `pandas.read_csv` does: its markers in every column, codes are numbers.
+    """
+
+    markers: tuple[str, ...] = MARKERS
+    declared: Mapping[str, Declared] = field(default_factory=dict)
+    judged: bool | tuple[str, ...] = False
+    listed: frozenset[str] = frozenset()
+    dates: bool = False
+    like_pandas: bool = False
+
+    def markers_in_text(self, name: str) -> tuple[str, ...]:
+        """Return the markers that are missing values in a column of text."""
+        if not (self.judged is True or (self.judged and name in self.judged)):
+            return ()
+        return tuple(marker for marker in self.markers if marker not in self.listed)
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """What separates cells, and whether quotes in quoted cells are written with a backslash before them."""
+
+    separator: str = ","
+    escaped: bool = False
+
+
+@dataclass(frozen=True)
+class RowKeys:
+    """Where rows hold their id and time.
+
+    Parameters
+    ----------
+    identifier, time
+        Name, path or zero-based position of the column; None for none.
+    trailing
+        CSV without a header: the last two cells are id and time.
+    """
+
+    identifier: str | None = None
+    time: str | None = None
+    trailing: bool = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return what there is."""
+        return tuple(name for name in (self.identifier, self.time) if name is not None)
+
+    def places(self, count: int) -> dict[int, str]:
+        """Return the positions of both among `count` columns without names, and what they are called."""
+        if self.trailing:
+            return {count - 2: TRANSFORM_ID, count - 1: TRANSFORM_TIME} if count > len(self.names) else {}
+        return {int(name): name for name in self.names if name.isdecimal() and int(name) < count}
+
+
+@dataclass(frozen=True)
 class Dataset:
     """What to read, and how.
 
@@ -272,6 +365,14 @@ class Dataset:
     rows
         Captures only: how the rows of a call stand in its payloads, by payload; None where the first calls
         decide.
+    cells
+        How cells are understood; None leaves them as the readers give them.
+    dialect
+        CSV only: how it is written, once that is decided.
+    keys
+        Where rows hold their id and time; both are left out of what is analysed.
+    said
+        What has been decided of how to read; shared by all requests made from this one.
     """
 
     source: str
@@ -291,6 +392,10 @@ class Dataset:
     prediction: Prediction | None = None
     segments: tuple[SegmentColumn, ...] = ()
     rows: Mapping[str, Shape] | None = None
+    cells: CellRules | None = None
+    dialect: Dialect | None = None
+    keys: RowKeys | None = None
+    said: Said = field(default_factory=Said, compare=False, repr=False)
 
 
 class Split(Protocol):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import json
 import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -43,6 +44,29 @@ def read_share(name: str, text: str | None, example: str) -> float | None:
     if not 0.0 <= number <= 1.0:
         raise ConfigurationError(f"{name} is {text!r}; use a number from 0 to 1, such as {example}")
     return number
+
+
+def texts(name: str, text: str | None) -> tuple[str, ...] | None:
+    """Return the setting called `name`, texts between commas or a JSON list; None where it is not set.
+
+    Raises
+    ------
+    ConfigurationError
+        When it begins like a list and is none.
+    """
+    if text is None:
+        return None
+    if not text.startswith("["):
+        return tuple(part.strip() for part in text.split(",") if part.strip())
+    try:
+        parts = json.loads(text)
+    except ValueError:
+        parts = None
+    if not isinstance(parts, list) or not all(isinstance(part, str) for part in parts):
+        raise ConfigurationError(
+            f'{name} is {text!r}; write texts between commas, or a list such as ["NA","?"]'
+        )
+    return tuple(parts)
 
 
 def duration_seconds(name: str, text: str | None, example: str) -> float | None:
@@ -137,6 +161,7 @@ class Settings:
     sagemaker_endpoint_name: str | None
     sagemaker_monitoring_schedule_name: str | None
     segment_by: tuple[str, ...]
+    missing_values: tuple[str, ...] | None
     analysis_config: str | None
     model: str | None
     allow_pickled_model: bool
@@ -150,6 +175,8 @@ class Settings:
     probability_threshold: float | None
     ground_truth_attribute: str | None
     positive_label: str | None
+    id_attribute: str | None
+    time_attribute: str | None
     ground_truth_source: str | None
     human_review_label_attribute: str | None
     human_review_id_attribute: str | None
@@ -309,6 +336,7 @@ def _read_texts(values: Mapping[str, Any], mistakes: list[str], now: datetime) -
     members["cluster_wait"] = number(seconds, "cluster_wait", "PT1M")
     members["exclude_features"] = _names(values["exclude_features_attribute"])
     members["segment_by"] = _names(values["segment_by"])
+    members["missing_values"] = attempt(texts, "missing_values", values["missing_values"])
     if members["segment_by"] and values["rules"] == "sagemaker":
         mistakes.append("segment_by needs rules=sound, because the originals have no segments")
     members["window"] = attempt(

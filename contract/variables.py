@@ -219,6 +219,13 @@ VARIABLES_ANALYSIS: tuple[Variable, ...] = (
         needs="script",
     ),
     Variable(
+        "missing_values",
+        "Texts that mean a missing value among numbers, dates, labels, groups and segments, separated by "
+        "commas or as a JSON list; default: NA, N/A, NULL, None, ? and the like (see reading.md).",
+        example="NA,unknown,-999",
+        needs="analysis",
+    ),
+    Variable(
         "categorical_drift_method",
         "How drift of text features is measured; copied into the suggested constraints.",
         kind="choice",
@@ -284,8 +291,21 @@ VARIABLES_PREDICTIONS: tuple[Variable, ...] = (
         example="1",
     ),
     Variable(
+        "id_attribute",
+        "Where rows hold the id by which labels are joined: column name, zero-based position or path; also "
+        "the name of the id in tables of labels.",
+        example="request_id",
+    ),
+    Variable(
+        "time_attribute",
+        "Where rows hold the time by which a window selects them: column name, zero-based position or path; "
+        "ISO 8601, or seconds, milliseconds or microseconds since 1970.",
+        needs="analysis",
+        example="time",
+    ),
+    Variable(
         "ground_truth_source",
-        "Directory with labels to join with the captures of dataset_source; local or s3://.",
+        "Directory with labels to join by id with the rows of dataset_source; local or s3://.",
         needs="labels",
         required_with="joining",
         example="/opt/ml/processing/groundtruth",

@@ -26,14 +26,16 @@ from contract.api import (
     violations_to_json,
 )
 from contract.comparisons import dump_comparisons
-from contract.dataset import Dataset, LabelPlaces, Plan, Preprocessor
+from contract.dataset import MARKERS, CellRules, Dataset, LabelPlaces, Plan, Preprocessor, RowKeys
 from contract.errors import DatasetError, DocumentError, MonitorError
 from contract.outcome import completed_message, exit_code
+from contract.reading import Said, Tally
 from contract.settings import Settings
 from contract.wording import chance, percent, several
 from file_storage import storage
 from file_storage.scripts import load_postprocessor, load_preprocessor, run_postprocessor
 from job_runner import engine, gate
+from readers.cell_types import texts_in
 from readers.dataset import NotSplittable
 from readers.plan import plan_dataset
 from reporting.sinks import cloudwatch_file
@@ -111,18 +113,21 @@ def run(settings: Settings, monitor: Monitor, cluster: Cluster | None = None) ->
     baseline = read_baseline(settings, files)
     if settings.register_new_baseline:
         storage.prepare_output(settings.register_new_baseline, "register_new_baseline")
-    request = dataset_request(settings, column_names(baseline, files), _load_scripts(settings))
-    plan, analyzer, summary = _summarize(settings, monitor, request, cluster)
+    request = dataset_request(settings, files, baseline, _load_scripts(settings))
+    request, make = monitor.arranged(settings, request)
+    plan, analyzer, summary = _summarize(settings, make, request, cluster)
+    _require_excluded(settings, request)
     rows = analyzer.row_count(summary)
     _tell_rows(settings, plan, rows, time.monotonic() - started)
 
     found = _conclude(settings, analyzer, summary, baseline, plan.reading)
     if settings.history_path is not None and found.decision is not None and settings.rules == "sound":
         found = replace(found, decision=_with_label_coverage(settings, monitor, found.facts, found.decision))
-    documents = _documents(settings, files, found)
+    documents = _documents(settings, files, found, request.said)
     contents = {name: _content(document) for name, document in documents.items()}
     outdated = {VIOLATIONS, COMPARISONS, REPORT, *files.occasional_files} - contents.keys()
-    page = _page(settings, monitor, files, documents, found)
+    said = tuple(request.said.lines())
+    page = _page(settings, monitor, files, documents, found, said)
     # One set: two jobs with one output folder never leave the page of one beside the figures of the other.
     storage.write_files_atomically(settings.output_path, contents | page, outdated - page.keys())
     written = (*documents, *page)
@@ -140,6 +145,21 @@ def run(settings: Settings, monitor: Monitor, cluster: Cluster | None = None) ->
     outcome = _outcome(settings, found, written, undelivered, kept)
     unrecorded = _keep(settings, report, outcome, found, files, contents[STATISTICS])
     return _outcome(settings, found, written, (*undelivered, *unrecorded), kept) if unrecorded else outcome
+
+
+def _require_excluded(settings: Settings, request: Dataset) -> None:
+    """Make sure that columns to leave out are not merely misspelt; those that are not there are said."""
+    if not settings.exclude_features or request.preprocessor is not None:
+        return
+    # Imported late, as only jobs that leave something out need them.
+    from job_runner.clarify.columns import column_names
+    from job_runner.validate import missing_columns
+
+    names = column_names(replace(request, exclude=(), prediction=None, segments=()))
+    for text in missing_columns(replace(settings, segment_by=(), problem_type=None), names, names):
+        if text.endswith("?"):
+            raise DatasetError(text)
+        request.said.say("columns", text)
 
 
 def _load_scripts(settings: Settings) -> Preprocessor | None:
@@ -236,15 +256,16 @@ def _with_label_coverage(settings: Settings, monitor: Monitor, facts: Facts, dec
 _FEWEST_WINDOWS, _FEWER_LABELS, _LABELS_RATE = 3, 0.1, 0.0005
 
 
-def _documents(settings: Settings, files: DocumentSet[Any, Any], found: _Found) -> dict[str, Any]:
+def _documents(settings: Settings, files: DocumentSet[Any, Any], found: _Found, said: Said) -> dict[str, Any]:
     """Return JSON values, text or bytes by the name of the file they make."""
     documents = {
         STATISTICS: files.write_statistics(found.statistics, settings.rules == "sound"),
         CONSTRAINTS: files.write_constraints(found.constraints),
         **files.further_files(found.statistics, found.constraints),
     }
-    if found.reading is not None and found.reading.shapes:
-        documents[STATISTICS] |= {"reading": found.reading.document()}
+    shapes = found.reading.document() if found.reading is not None and found.reading.shapes else {}
+    if shapes or (settings.rules == "sound" and said.sentences):
+        documents[STATISTICS] |= {"reading": shapes | (said.sentences if settings.rules == "sound" else {})}
     if found.decision is not None:
         documents[VIOLATIONS] = violations_to_json(found.decision.violations)
         if settings.rules == "sound":
@@ -258,6 +279,7 @@ def _page(
     files: DocumentSet[Any, Any],
     documents: dict[str, Any],
     found: _Found,
+    said: tuple[str, ...],
 ) -> dict[str, bytes]:
     """Return the page people look at by its name; empty where none is asked for, or none can be made."""
     if not settings.report:
@@ -275,7 +297,7 @@ def _page(
         baseline_constraints=files.write_constraints(constraints) if constraints else {},
         decision=found.decision,
     )
-    notes = found.decision.notes if found.decision else ()
+    notes = (*(found.decision.notes if found.decision else ()), *said)
     content = page.make_report(settings, monitor, found.rows, source, notes)
     return {} if content is None else {REPORT: content}
 
@@ -374,9 +396,13 @@ def _find(settings: Settings, given: str | None, names: tuple[str, ...], variabl
 
 
 def dataset_request(
-    settings: Settings, names: tuple[str, ...] | None, preprocessor: Preprocessor | None
+    settings: Settings,
+    files: DocumentSet[Any, Any] | None,
+    baseline: AnyBaseline | None,
+    preprocessor: Preprocessor | None,
 ) -> Dataset:
-    """Return what to read; columns that come without names get `names`."""
+    """Return what to read; columns that come without names get those of the baseline, and cells its types."""
+    names = column_names(baseline, files) if files else None
     return Dataset(
         source=settings.dataset_source,
         format=settings.dataset_format,
@@ -389,6 +415,29 @@ def dataset_request(
         ground_truth_source=settings.ground_truth_source,
         rows=settings.rows,
         label_places=LabelPlaces.of(settings),
+        cells=_cell_rules(settings, files, baseline),
+        keys=RowKeys(settings.id_attribute, settings.time_attribute)
+        if settings.id_attribute or settings.time_attribute
+        else None,
+    )
+
+
+def _cell_rules(
+    settings: Settings, files: DocumentSet[Any, Any] | None, baseline: AnyBaseline | None
+) -> CellRules | None:
+    if settings.rules == "sagemaker":
+        return None  # the originals take every cell as it is
+    written: list[Any] = [settings.positive_label]
+    if files is not None and baseline is not None:
+        written += [files.write_constraints(baseline.constraints) if baseline.constraints else None]
+        if settings.problem_type is not None and baseline.statistics:
+            written += [files.write_statistics(baseline.statistics, False)]
+    return CellRules(
+        markers=MARKERS if settings.missing_values is None else settings.missing_values,
+        declared=files.declared(baseline) if files is not None and baseline is not None else {},
+        judged=True if settings.problem_type is not None else settings.segment_by,
+        listed=frozenset(texts_in(written)),
+        dates=settings.problem_type is None,
     )
 
 
@@ -399,18 +448,23 @@ def column_names(baseline: AnyBaseline | None, documents: DocumentSet[Any, Any])
 
 def _summarize(
     settings: Settings,
-    monitor: Monitor,
+    make: MakeAnalyzer,
     request: Dataset,
     cluster: Cluster | None,
 ) -> tuple[Plan, AnyAnalyzer, Any]:
-    request, make = monitor.arranged(settings, request)
     plan = plan_dataset(request)
     analyzer = make_analyzer(settings, make, plan)
 
     def summarized(plan: Plan) -> Any:
+        noticed = Tally()
         if cluster is None:
-            return engine.summarize_splits(analyzer, plan.splits, settings.workers)
-        return cluster.summarize(analyzer, plan.splits, _sources(settings, request))
+            summary = engine.summarize_splits(analyzer, plan.splits, settings.workers, noticed)
+        else:
+            summary = cluster.summarize(analyzer, plan.splits, _sources(settings, request), noticed)
+        request.said.add(noticed, analyzer.row_count(summary))
+        for sentence in request.said.lines():
+            _log.info("Reading %s", sentence)
+        return summary
 
     try:
         return plan, analyzer, summarized(plan)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,6 +12,7 @@ from contract.api import (
     Checker,
     Comparison,
     Decision,
+    Declared,
     DocumentSet,
     Finding,
     State,
@@ -103,11 +104,18 @@ def segmented_documents(documents: DocumentSet[Any, Any]) -> DocumentSet[Segment
             written[_LEFT_OUT] = {"item_count": statistics.rows_left_out}
         return written
 
+    def declared(baseline: Baseline[SegmentedStatistics[Any], Any]) -> Mapping[str, Declared]:
+        statistics = baseline.statistics
+        return documents.declared(
+            baseline if statistics is None else replace(baseline, statistics=statistics.whole)
+        )
+
     def column_names(baseline: Baseline[SegmentedStatistics[Any], Any]) -> tuple[str, ...] | None:
         return documents.column_names(whole_baseline(baseline) or Baseline())
 
     return DocumentSet(
         read_statistics=read,
+        declared=declared,
         write_statistics=write,
         read_constraints=documents.read_constraints,
         write_constraints=documents.write_constraints,

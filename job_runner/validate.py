@@ -9,28 +9,29 @@ import functools
 import re
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from contract.api import AnyAnalyzer, Baseline, DocumentSet, MakeAnalyzer, Monitor
 from contract.checklist import Line, attempt, obtain
 from contract.dataset import Dataset, Preprocessor
 from contract.errors import DatasetError
+from contract.reading import Tally, counting
 from contract.schema import Mistakes
 from contract.settings import Settings
-from contract.window import folder_hour, folder_overlaps
+from contract.window import path_span
 from contract.wording import several
 from file_storage import storage
 from file_storage.scripts import load_postprocessor, load_preprocessor
 from job_runner.clarify.columns import find_column
 from job_runner.connectivity import check_model, check_places, check_sinks
-from job_runner.file_kind import require_header, require_kind, share_of_numbers
 from job_runner.job import column_names, dataset_request, load_documents, make_analyzer, read_baseline
 from readers.captures.envelope import LABEL
 from readers.dataset import NotSplittable, segments_of
-from readers.plan import CAPTURE_SLACK, CAPTURES, plan_dataset
+from readers.plan import files_of, plan_dataset
 
 # Whether the columns that settings and baseline name are in the data.
 
@@ -40,6 +41,7 @@ _SHOWN = 8
 _PLAIN_NAME = re.compile(r"[\w -]+")
 _NUMERIC = ("Integral", "Fractional")
 _MOSTLY = 0.5
+_NUMBER = r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$"
 
 
 def missing_columns(settings: Settings, names: Sequence[str], kept: Sequence[str]) -> list[str]:
@@ -106,7 +108,7 @@ def unlike_baseline(
         if kind not in _NUMERIC or name not in names:
             continue
         column = batch.column(names.index(name))
-        if column.null_count < len(column) and share_of_numbers(column) < _MOSTLY:
+        if column.null_count < len(column) and _share_of_numbers(column) < _MOSTLY:
             example = next((cell for cell in column.to_pylist() if cell is not None), None)
             yield (
                 f"column {name} holds values such as {str(example)[:40]!r}, but is "
@@ -137,15 +139,32 @@ def require_like_baseline(
 
 def _instead(missing: Sequence[str], names: Sequence[str], expected: Sequence[str]) -> str:
     free = [name for name in names if name not in expected]
-    mistakes = Mistakes("")
-    find_column(missing[0], free, "", mistakes)
-    _, found, close = "".join(mistakes.texts).partition(": did you mean ")
-    return f" (is {missing[0]} there called {close.rstrip('?')}?)" if found else ""
+    for name in missing[:_SHOWN]:
+        mistakes = Mistakes("")
+        find_column(name, free, "", mistakes)
+        _, found, close = "".join(mistakes.texts).partition(": did you mean ")
+        if found:
+            return f" (is {name} there called {close.rstrip('?')}?)"
+    return ""
 
 
 def _listed(names: Sequence[str]) -> str:
     more = len(names) - _SHOWN
     return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+def _share_of_numbers(column: pa.Array) -> float:
+    """Return which share of the cells that are not missing are numbers; 0 where all are missing."""
+    cells = column.drop_null()
+    if not len(cells):
+        return 0.0
+    kind = cells.type
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
+        return 1.0
+    if pa.types.is_boolean(kind):
+        return 0.0
+    matches = pc.match_substring_regex(cells.cast(pa.string()), _NUMBER)
+    return float(pc.mean(matches).as_py())
 
 
 # Which share of the captured rows has a label.
@@ -245,7 +264,7 @@ def validate(settings: Settings, monitor: Monitor) -> Iterator[Line]:
     files = load_documents(settings, monitor)
     baseline = yield from _baseline(settings, files)
     preprocessor, scripts_load = yield from _scripts(settings)
-    request = dataset_request(settings, column_names(baseline, files), preprocessor)
+    request = dataset_request(settings, files, baseline, preprocessor)
     model_is_there = yield from check_model(settings)
     arranged = None
     if adjusted is not None and scripts_load and model_is_there:
@@ -308,33 +327,21 @@ def _files(settings: Settings, request: Dataset, *, format_known: bool) -> _Line
     """Look for files of the window; return whether they are what the format says."""
     source = _source(request, settings)
     files = yield from obtain(
-        lambda: _files_in_window(request, source),
+        lambda: _files_in_window(request, source, format_known=format_known),
         lambda found: f"{source} has {storage.size_of(found)}{' of the window' if request.window else ''}",
     )
-    if not files:
-        return False
-    scripted = request.preprocessor is not None and request.preprocessor.kind == "record"
-    if scripted or not format_known:
-        return True  # a script reads what it likes
-    kinds = yield from obtain(lambda: _kinds(files, request), lambda _: None)
-    return kinds is not None
+    return bool(files)
 
 
-def _kinds(files: list[storage.SourceFile], request: Dataset) -> bool:
-    for file in (files[0], files[-1]):
-        require_kind(file.path, request.format)
-    return True
-
-
-def _files_in_window(request: Dataset, source: str) -> list[storage.SourceFile]:
+def _files_in_window(request: Dataset, source: str, *, format_known: bool) -> list[storage.SourceFile]:
     files = storage.list_files(request.source)
     if not files:
         raise DatasetError(f"{source} holds no files; check the path, and that what writes the data has run.")
-    slack = CAPTURE_SLACK if request.format.kind in CAPTURES else timedelta(0)
-    inside = [file for file in files if folder_overlaps(file.path, request.window, slack)]
+    inside = files_of(request)[0] if format_known else files
     if inside or request.window is None:
         return inside
-    hours = sorted(hour for hour in (folder_hour(file.path) for file in files) if hour is not None)
+    spans = [span for span in (path_span(file.path) for file in files) if span is not None]
+    hours = sorted(span.start for span in spans)
     raise DatasetError(
         f"{source} holds {several(len(files), 'file')}, but none of the window "
         f"{_time(request.window.start)} to {_time(request.window.end)}: "
@@ -366,11 +373,9 @@ def _rows(
     if first is None:
         yield Line("skip", "columns and model are not looked at before rows can be read")
         return
+    for sentence in request.said.lines():
+        yield Line("ok", f"reading {sentence}")
     expected = column_names(baseline, files) or ()
-    header = yield from obtain(lambda: _header(first, request, expected, source), lambda _: None)
-    if header is None:
-        yield Line("skip", "columns are not looked at before the header is mended")
-        return
     added = {column.name for column in request.segments}
     named = replace(settings, segment_by=tuple(name for name in settings.segment_by if name not in added))
     missing = missing_columns(named, _all_names(settings, request, first), first.schema.names)
@@ -387,12 +392,15 @@ def _rows(
 def _first_rows(request: Dataset, source: str) -> pa.RecordBatch:
     """Return the first rows of the window; a model is not asked for them."""
     request = replace(request, prediction=None, segments=())
+    tally = Tally()
     for whole_files in (False, True):
         try:
             for split in plan_dataset(request, whole_files=whole_files).splits[:_MOST_SPLITS]:
-                for batch in split.batches():
-                    if batch.num_rows:
-                        return batch
+                with counting(tally):
+                    for batch in split.batches():
+                        if batch.num_rows:
+                            request.said.add(tally, batch.num_rows)
+                            return batch
             break
         except NotSplittable:
             continue
@@ -408,12 +416,6 @@ def _all_names(settings: Settings, request: Dataset, first: pa.RecordBatch) -> l
         return list(first.schema.names)
     everything = _first_rows(replace(request, exclude=()), "dataset_source")
     return list(everything.schema.names)
-
-
-def _header(batch: pa.RecordBatch, request: Dataset, expected: tuple[str, ...], source: str) -> bool:
-    if request.preprocessor is None:
-        require_header(batch, request.format, expected, source)
-    return True
 
 
 def _trial(settings: Settings, request: Dataset, make: MakeAnalyzer, first: pa.RecordBatch) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -108,6 +108,14 @@ def positional_names(count: int, request: Dataset) -> tuple[list[str], set[int]]
     -------
     All `count` names, and the positions to leave out.
     """
+    places = request.keys.places(count) if request.keys else {}
+    if places:
+        # Id and time are no columns of the baseline.
+        names, excluded = positional_names(count - len(places), replace(request, keys=None))
+        for place in sorted(places):
+            names.insert(place, places[place])
+            excluded = {position + (position >= place) for position in excluded}
+        return names, excluded
     generic = [f"_c{position}" for position in range(count)]
     baseline = request.column_names
     if baseline is not None and len(baseline) == count:

@@ -237,8 +237,10 @@ class Finder:
         for location, values, gathered in zip(self._locations.others, lists, others, strict=True):
             if len(values) == count:
                 gathered += values
-            elif values == [None]:
-                gathered += [None] * count
+            elif values == [None] or (
+                len(values) == 1 and location.variable in ("id_attribute", "time_attribute")
+            ):
+                gathered += values * count
             else:
                 raise DatasetError(
                     f"{place()} has {several(count, 'row')} of features, but "

@@ -150,6 +150,11 @@ def text_of(block: Block) -> bytes:
     return block.data.removeprefix(UTF8_MARK) if block.offset == 0 else block.data
 
 
+def without_marks(data: bytes) -> bytes:
+    """Return text without the marks that files joined end to end leave at the beginning of lines."""
+    return data.replace(b"\n" + UTF8_MARK, b"\n") if UTF8_MARK in data else data
+
+
 def lines_before(path: str, offset: int) -> int:
     """Return how many lines end before a byte of the (decompressed) file; for messages about errors."""
     lines = 0
@@ -219,7 +224,7 @@ def _stream_blocks(path: str, begin: int, size: int, find_cut: Callable[[bytes],
 
 def _range_blocks(piece: FileRange, begin: int, size: int) -> Iterator[Block]:
     with open_random(piece.path) as file:
-        end = file.size() if piece.end is None else piece.end
+        end = min(file.size(), piece.end or file.size())
         offset = begin if piece.start <= begin else _next_line(file, piece.start)
         while offset < end:
             # Finding the end first saves copying the block to cut it off there.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Literal
 
 import pyarrow as pa
@@ -165,12 +166,15 @@ class DataQualityAnalyzer(Analyzer[DatasetSummary, Statistics, Constraints]):
         otherwise in sorted chunks, which is faster.
     error_share
         How much of the false alarms a job may raise are this comparison's, under sound rules.
+    as_of
+        When dates are looked at, for their age.
     """
 
     rules: Rules = "sound"
     categorical_drift_method: Literal["LInfinity", "ChiSquared"] | None = None
     arrival_order: bool = True
     error_share: float = 1.0
+    as_of: datetime | None = None
 
     def with_error_share(self, share: float) -> DataQualityAnalyzer:
         """Return a copy that spends `share` of the false alarms a job may raise."""
@@ -198,7 +202,7 @@ class DataQualityAnalyzer(Analyzer[DatasetSummary, Statistics, Constraints]):
 
     def describe(self, summary: DatasetSummary) -> Statistics:
         """Turn a summary into the statistics document."""
-        return describe(summary, rules=self.rules)
+        return describe(summary, rules=self.rules, as_of=self.as_of)
 
     def suggest(self, statistics: Statistics, baseline: DataQualityBaseline | None) -> Constraints:
         """Suggest constraints; under sound rules an expert's additions to the baseline are carried over."""

@@ -149,7 +149,7 @@ def comparisons(
             CheckType.DATA_TYPE: feature.inferred_type in _TYPED,
             CheckType.COMPLETENESS: feature.completeness is not None,
             CheckType.CATEGORICAL_VALUES: feature.domains is not None,
-            CheckType.BASELINE_DRIFT: config.perform_comparison,
+            CheckType.BASELINE_DRIFT: config.perform_comparison and not (pair and holds_dates(pair.baseline)),
             CheckType.RANGE: with_ranges and _has_range(feature),
         }
         for check in (check for check, is_asked in asked.items() if is_asked):
@@ -183,6 +183,11 @@ def comparisons(
 
 def _is_beyond_noise(drift: Finding) -> bool:
     return drift.distance is not None and drift.noise is not None and drift.distance > drift.noise
+
+
+def holds_dates(feature: FeatureStatistics | None) -> bool:
+    """Return whether a feature is dates, which have a range and an age, and are new every day."""
+    return feature is not None and feature.string is not None and "dates" in feature.string.extra
 
 
 def _obstacle(pair: FeaturePair | None, check: CheckType, drift: Finding | None) -> tuple[str, bool]:

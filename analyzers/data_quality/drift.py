@@ -8,7 +8,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from analyzers.data_quality.columns import FeaturePair, category_counts
+from analyzers.data_quality.columns import FeaturePair, category_counts, holds_dates
 from analyzers.data_quality.distance import (
     Distribution,
     bucket_distance,
@@ -88,7 +88,7 @@ class Drift:
 
 def compares_drift(pair: FeaturePair) -> bool:
     """Return whether drift can be measured: enabled, and both sides kept figures of the same kind."""
-    if not pair.config.perform_comparison or pair.baseline is None:
+    if not pair.config.perform_comparison or pair.baseline is None or holds_dates(pair.baseline):
         return False
     if pair.current.numerical is not None and pair.baseline.numerical is not None:
         before = pair.baseline.numerical

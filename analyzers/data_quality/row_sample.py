@@ -135,7 +135,9 @@ def _short(column: pa.Array) -> pa.Array:
     if not is_text or not len(column) or (pc.max(pc.binary_length(column)).as_py() or 0) <= _LONGEST_TEXT:
         return column
     texts = [
-        f"{text[:100]}… ({xxhash.xxh3_64_hexdigest(text)})" if text and len(text) > _LONGEST_TEXT else text
+        f"{text[:100]}… ({xxhash.xxh3_64_hexdigest(text.encode())})"
+        if text and len(text) > _LONGEST_TEXT
+        else text
         for text in column.to_pylist()
     ]
     return pa.array(texts, pa.string())

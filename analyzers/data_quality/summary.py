@@ -477,6 +477,8 @@ class Summarizer:
             self._runs[name].add(array)
         elif pa.types.is_boolean(kind):
             _add_booleans(column, array)
+        elif pa.types.is_timestamp(kind):
+            _add_dates(column, array)
         elif pa.types.is_null(kind):
             column.cells[CellKind.MISSING] += len(array)
         else:
@@ -485,6 +487,18 @@ class Summarizer:
 
 def _is_text(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _add_dates(column: ColumnSummary, array: pa.Array) -> None:
+    """Add instants: their extremes are kept, and how many there are; never the list of them."""
+    column.cells[CellKind.MISSING] += array.null_count
+    present = array.drop_null() if array.null_count else array
+    if len(present):
+        column.cells[CellKind.DATE] += len(present)
+        instants = present.cast(pa.int64()).to_numpy().astype(np.float64)
+        column.moments.add(instants)
+        column.distinct.add_hashes(hash_bits(float_bits(np.unique(instants))))
+        column.stop_counting()
 
 
 def _add_booleans(column: ColumnSummary, array: pa.Array) -> None:

@@ -25,6 +25,7 @@ def _arrange(settings: Settings, request: Dataset) -> tuple[Dataset, MakeAnalyze
     from job_runner.clarify.columns import load_analysis_config, segment_columns
     from job_runner.clarify.predictions import ask_model, names_a_model
     from job_runner.clarify.resolve_columns import arrange_dataset
+    from readers.cell_types import texts_in
 
     config = load_analysis_config(settings, "groups")
     mistakes = Mistakes(config.where)
@@ -33,6 +34,11 @@ def _arrange(settings: Settings, request: Dataset) -> tuple[Dataset, MakeAnalyze
         request, columns = ask_model(settings, config, request, columns, mistakes)
     segments = segment_columns(config, columns, mistakes)
     wanted = bias_request(settings, config, columns, mistakes)
+    if request.cells is not None:
+        listed = texts_in([wanted.label_values, *(facet.values for facet in wanted.facets)])
+        within = (member for segment in segments for values in segment.segments for member in values)
+        values = request.cells.listed.union(listed, map(str, within))
+        request = replace(request, cells=replace(request.cells, judged=True, listed=values))
     request = only_needed(replace(request, segments=segments), wanted, columns, settings)
 
     def make(settings: Settings, plan: Plan) -> AnyAnalyzer:

@@ -24,6 +24,7 @@ def _make_analyzer(settings: Settings, plan: Plan) -> AnyAnalyzer:
         rules=settings.rules,
         categorical_drift_method=settings.categorical_drift_method,
         # The originals' distances depend on which values a sketch keeps, so their rules keep their order.
+        as_of=settings.window.end if settings.window else None,
         arrival_order=plan.small or settings.rules == "sagemaker",
     )
 

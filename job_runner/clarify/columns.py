@@ -25,7 +25,7 @@ from readers.plan import plan_dataset
 
 def first_batch(request: Dataset) -> pa.RecordBatch | None:
     """Return the first rows, of any window and without labels from elsewhere; None when there are none."""
-    request = replace(request, window=None, ground_truth_source=None, beside=())
+    request = replace(request, window=None, ground_truth_source=None, beside=(), cells=None)
     for whole_files in (False, True):
         try:
             for split in plan_dataset(request, whole_files=whole_files).splits:

@@ -11,7 +11,7 @@ from dataclasses import replace
 import pyarrow as pa
 
 from contract.analysis_config import AnalysisConfig, Locator
-from contract.dataset import ColumnPaths, Dataset, LabelPlaces, Location
+from contract.dataset import CellRules, ColumnPaths, Dataset, LabelPlaces, Location
 from contract.dataset_format import DatasetFormat, Kind
 from contract.schema import Mistakes
 from contract.settings import Settings
@@ -21,7 +21,9 @@ from job_runner.clarify.columns import Columns, column_names, find_column, first
 from readers.captures.envelope import LABEL
 from readers.captures.paths import first_sides
 from readers.captures.split import survey
-from readers.csv import first_cells
+from readers.cell_types import PANDAS_MARKERS
+from readers.csv import first_records
+from readers.csv_dialect import header_evidence
 from readers.json_files import is_document
 from readers.labels.lines import read_labels
 from readers.paths import GROUND_TRUTH, PREFIX, RESPONSE
@@ -59,7 +61,11 @@ def arrange_table(
     def find(locator: Locator | None, place: str) -> str | None:
         return None if locator is None else find_column(locator, columns.names, place, mistakes, headers)
 
-    label = find(settings.ground_truth_attribute, "ground_truth_attribute") or find(config.label, "label")
+    if request.ground_truth_source is not None:
+        columns = replace(columns, names=(*columns.names, GROUND_TRUTH))
+        label: str | None = GROUND_TRUTH
+    else:
+        label = find(settings.ground_truth_attribute, "ground_truth_attribute") or find(config.label, "label")
     predicted = columns.predicted_label
     if predicted is None:
         predicted = find(settings.inference_attribute, "inference_attribute") or find(
@@ -68,7 +74,7 @@ def arrange_table(
     columns = replace(
         columns,
         label=label,
-        label_name=label or "",
+        label_name=str(config.label or label) if label == GROUND_TRUTH else label or "",
         predicted_label=predicted,
         probability=find(settings.probability_attribute, "probability_attribute"),
     )
@@ -198,10 +204,15 @@ def _has_header(request: Dataset, names: list[str], *, needs_name: bool) -> bool
         Whether only a row with one of them is a header.
     """
     for file in list_files(request.source):
-        cells = first_cells(file.path)
-        if cells:
-            named = any(name in cells for name in names)
-            return named or not (needs_name or any(_is_number(cell) for cell in cells))
+        records = first_records(file.path)
+        if records:
+            cells, *rows = records
+            if any(name in cells for name in names):
+                return True
+            evidence = header_evidence(cells, rows, names)
+            if evidence is not None:
+                return evidence == "names" and not needs_name
+            return not (needs_name or any(_is_number(cell) for cell in cells))
     return True
 
 
@@ -249,6 +260,8 @@ def arrange_nested(
         (_PREDICTED, predicted, "inference_attribute" if settings.inference_attribute else "predicted_label"),
         (_PROBABILITY, settings.probability_attribute, "probability_attribute"),
     ]
+    if request.ground_truth_source is not None:
+        paths = paths[1:]
     others = with_classes(
         [Location(name, str(path), variable=variable) for name, path, variable in paths if path is not None],
         config,
@@ -256,6 +269,13 @@ def arrange_nested(
     locations = ColumnPaths(config.features, others, document=_is_document(config, request))
     request = replace(request, locations=locations)
     request, columns = name_columns(request, locations, config, mistakes)
+    if request.ground_truth_source is not None:
+        columns = replace(
+            columns,
+            names=(*columns.names, GROUND_TRUTH),
+            label=GROUND_TRUTH,
+            label_name=str(config.label or GROUND_TRUTH),
+        )
     return add_separate_files(config, request, columns, mistakes)
 
 
@@ -507,7 +527,10 @@ def arrange_dataset(
         # Types are told from the values under both sets of rules, as the originals' reader did.
         text_only=False,
         column_names=None,
+        cells=None if request.cells is None else replace(request.cells, dates=False),
     )
+    if settings.rules == "sagemaker" and form.kind == "csv":
+        request = replace(request, cells=CellRules(PANDAS_MARKERS, judged=True, like_pandas=True))
     if form.kind in ("sagemakerCaptureJson", "sagemakerMergeJson"):
         return arrange_captures(settings, config, request, mistakes)
     if form.kind == "json" and config.features is not None:

@@ -109,7 +109,10 @@ def _chosen(path: str, names: list[str], columns: LabelColumns) -> tuple[str, st
             close = difflib.get_close_matches(name, names, 1)
             hint = f"; did you mean {close[0]}?" if close else "."
             raise DatasetError(f"{path} has no column {name!r}, which {variable} names; {there}{hint}")
-    identifier = columns.identifier or next((name for name in ID_COLUMNS if name in names), None)
+    usual = (columns.usual, *ID_COLUMNS)
+    identifier = columns.identifier or next(
+        (name for name in usual if name is not None and name in names), None
+    )
     if identifier is None:
         raise DatasetError(
             f"{path} has no column {' or '.join(ID_COLUMNS[:2])}; {there}; set ground_truth_id_column to the "

@@ -29,7 +29,7 @@ def arrange(source: Path | str, config: dict[str, Any], **variables: Any) -> tup
     settings = read_settings([], texts, MONITOR)
     read = read_analysis_config(config, "analysis_config.json", "groups")
     mistakes = Mistakes("analysis_config.json")
-    request, columns = arrange_dataset(settings, read, dataset_request(settings, None, None), mistakes)
+    request, columns = arrange_dataset(settings, read, dataset_request(settings, None, None, None), mistakes)
     mistakes.stop_if_any()
     batches = [batch for split in plan_dataset(request).splits for batch in split.batches()]
     return pa.Table.from_batches(batches) if batches else pa.table({}), columns
