@@ -24,7 +24,7 @@ from contract.errors import DatasetError, DocumentError
 from contract.outcome import completed_message, exit_code
 from contract.settings import Settings
 from contract.wording import several
-from file_storage import storage
+from file_storage import s3, storage
 from file_storage.scripts import Preprocessor, load_postprocessor, load_preprocessor, run_postprocessor
 from job_runner import engine, gate
 from readers.dataset import Dataset, NotSplittable, Plan
@@ -96,6 +96,7 @@ def run(settings: Settings, monitor: Monitor, cluster: Cluster | None = None) ->
         When the job cannot complete; nothing has been written then, or only whole files.
     """
     started = time.monotonic()
+    s3.encrypt_with(settings.output_kms_key)
     storage.prepare_output(settings.output_path)
     sinks = cloudwatch_file.open_sinks(settings)
     settings = monitor.adjusted(settings)
