@@ -94,7 +94,7 @@ bench: $(INSTALLED) ## measure time and memory beside the read floor and peers
 	@for part in $(BENCH_PARTS); do echo && $(PYTHON) -m benchmarks.$$part || exit; done
 
 simulate: $(INSTALLED) ## measure false alarms and detection power of both sets of rules
-	@$(PYTHON) -m benchmarks.simulate $(SIMULATE_FLAGS)
+	@OPENBLAS_NUM_THREADS=1 $(PYTHON) -m benchmarks.simulate $(SIMULATE_FLAGS)
 
 fuzz: $(INSTALLED) ## throw damaged inputs at every reader, kill jobs and uploads, run jobs side by side
 	@$(PYTHON) -m benchmarks.fuzz --inputs 10000 --kills 100 --pairs 40 --uploads 50 $(FUZZ_FLAGS)

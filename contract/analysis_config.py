@@ -415,7 +415,7 @@ def _check_templates(predictor: PredictorConfig, members: JsonObject) -> None:
 # Reading ``analysis_config.json``: every mistake in one report, each with its path and the nearest fix.
 
 
-Kind = Literal["bias", "attribution"]
+Kind = Literal["groups", "attribution"]
 
 _VALUES = "text and numbers"
 
@@ -432,7 +432,7 @@ def read_analysis_config(value: Any, where: str, kind: Kind) -> AnalysisConfig:
     where
         The file, for messages.
     kind
-        What the configuration is for: ``bias`` needs a label, its positive values and a facet;
+        What the configuration is for: ``groups`` needs a label, its positive values and a facet;
         ``attribution`` needs ``methods.shap``.
 
     Raises
@@ -488,7 +488,7 @@ def _require(config: AnalysisConfig, members: JsonObject, kind: Kind) -> None:
 
     methods = config.methods
     if kind == "attribution":
-        if methods is None or (methods.shap is None and "shap" not in (members.members["methods"] or {})):
+        if methods is None or (methods.shap is None and "shap" not in _methods(members)):
             members.mistakes.add('methods.shap is missing; add for example "methods":{"shap":{}}')
         return
     if methods is not None and methods.pre_training_bias is None and methods.post_training_bias is None:

@@ -12,6 +12,14 @@ from contract.errors import ConfigurationError
 
 Kind = Literal["csv", "json", "parquet", "sagemakerCaptureJson", "sagemakerMergeJson"]
 
+# How a captured payload holds rows, where it can be read in more than one way:
+#   row      it is one row; lists in it are nested values, and each line of CSV is a row
+#   list     each element of the list is a row: of the list itself, of the only member of an object, of the
+#            only line of CSV
+#   columns  an object whose members are columns, lists of one length
+Shape = Literal["row", "list", "columns"]
+SHAPES: tuple[Shape, ...] = get_args(Shape)
+
 CAPTURE_INDICES = ("endpointInput", "endpointOutput", "batchTransformInput", "batchTransformOutput")
 
 _KINDS: dict[str, Kind] = {kind.casefold(): kind for kind in get_args(Kind)}
@@ -84,6 +92,39 @@ def parse_dataset_format(text: str) -> DatasetFormat:
             f'write {{"{kind}":{{}}}}.'
         )
     return _with_options(kind, options)
+
+
+def parse_rows(text: str | None) -> dict[str, Shape] | None:
+    """Read the ``rows`` setting.
+
+    Parameters
+    ----------
+    text
+        ``auto``, one of `SHAPES` for both sides, or one for each: ``request=columns,response=list``.
+
+    Returns
+    -------
+    The shape of each capture index; None where the first calls decide.
+
+    Raises
+    ------
+    ConfigurationError
+        When it is anything else.
+    """
+    if text is None or text.strip().casefold() == "auto":
+        return None
+    sides = {"request": ("Input",), "response": ("Output",), "": ("Input", "Output")}
+    found: dict[str, Shape] = {}
+    for entry in text.casefold().split(","):
+        side, _, word = (part.strip() for part in entry.rpartition("="))
+        shape = next((shape for shape in SHAPES if shape == word), None)
+        if shape is None or side not in sides:
+            raise ConfigurationError(
+                f"rows is {text!r}; use auto, {', '.join(SHAPES)}, or one for each side as in "
+                "request=columns,response=list."
+            )
+        found |= {index: shape for index in CAPTURE_INDICES if index.endswith(sides[side])}
+    return found
 
 
 def _parse(text: str) -> Any:

@@ -75,3 +75,11 @@ class ModelError(InputError):
 
 class OutputError(InputError):
     """Results cannot be written where the settings ask."""
+
+
+class Stopped(BaseException):
+    """A signal ends the job: unwind, so that partial files are removed. Scripts do not get hold of it."""
+
+
+class Overtime(Stopped):
+    """A script took too long; the text says which."""

@@ -12,6 +12,7 @@ _NEXT = r",\s*(?=[a-z][a-z0-9+.-]*:)"
 _ADDRESS = re.compile(rf"\b([a-z][a-z0-9+.-]*)://((?:(?!{_NEXT})[^\s'\"<>])*)", re.IGNORECASE)
 _WITHOUT_SCHEME = re.compile(r"(?<![^\s'\"(,=])[^\s:/@'\"=,(]+:(?!//)[^\s'\"@]+@(?=[\w\[])")
 _QUERY = re.compile(r"((?<!\[)[?&][\w.%-]+=)[^\s&'\"]+")
+_CONTROL = re.compile(r"[^\t\n -~\xa0-\u2027\u202a-\U0010ffff]")
 _HOST = re.compile(r"(\[[^\]]*\]|[^:]*)(:\d*)?|arn:.*")
 # Words of paths that are shown. Any other word of an HTTP address may be its secret, as in webhooks.
 _WORDS = frozenset(
@@ -49,7 +50,11 @@ def learn(settings: Iterable[str], secrets: Iterable[str] = (), *, anew: bool = 
 
 
 def mask(text: str) -> str:
-    """Return `text` with ``***`` for credentials, queries and unknown paths of the addresses in it."""
+    """Return `text` with ``***`` for credentials, queries and unknown paths of the addresses in it.
+
+    What would act on a terminal is written out.
+    """
+    text = _CONTROL.sub(lambda match: ascii(match[0])[1:-1], text)
     text = _known.sub("***", text) if _known else text
     text = _ADDRESS.sub(_masked, text)
     return _QUERY.sub(r"\1***", _WITHOUT_SCHEME.sub("***@", text))

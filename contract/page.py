@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from contract.api import Decision, Finding, State, Violation
+from contract.decision import Decision, Finding, State, Violation
 
 # Numbers and names as people read them.
 

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Any, Literal, NoReturn
 
-from contract.dataset_format import DatasetFormat, parse_dataset_format
+import contract
+from contract.dataset_format import DatasetFormat, Shape, parse_dataset_format, parse_rows
 from contract.errors import ConfigurationError
 from contract.masking import learn, mask
 from contract.sink_addresses import SinkAddress, parse_sinks
-from contract.variables import DEFAULT_MESSAGE_FILE, VARIABLE_BY_NAME, VARIABLES, Variable
+from contract.variables import DEFAULT_MESSAGE_FILE, VARIABLE_BY_NAME, VARIABLES, Program, Variable
 from contract.window import Window, fill_in_start, parse_duration, read_instant, resolve_window
 
 # How the texts of single settings are read: numbers, durations, and what must go together.
@@ -92,15 +94,21 @@ def _path(text: str) -> str:
 
 
 Rules = Literal["sound", "sagemaker"]
+
+_log = logging.getLogger(__name__)
 _SECRET = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What a job was told, checked. Paths are as given; a window is resolved to two instants."""
+    """What a job was told, checked. Paths are as given; a window is resolved to two instants.
+
+    `given` has the texts that were given, `own` the values of the monitor's own variables.
+    """
 
     dataset_source: str
     dataset_format: DatasetFormat
+    rows: Mapping[str, Shape] | None
     output_path: str
     rules: Rules
     window: Window | None
@@ -134,6 +142,7 @@ class Settings:
     model: str | None
     allow_pickled_model: bool
     max_runtime: float | None
+    script_timeout: float
     attribution_drift_threshold: float | None
     features_attribute: str | None
     problem_type: Literal["Regression", "BinaryClassification", "MulticlassClassification"] | None
@@ -155,6 +164,7 @@ class Settings:
     log_level: str
     validate_only: bool
     given: Mapping[str, str]
+    own: Mapping[str, Any]
 
     @property
     def has_baseline(self) -> bool:
@@ -178,52 +188,50 @@ class _Parser(argparse.ArgumentParser):
         raise ConfigurationError(f"{message[0].upper()}{message[1:]}; see {self.prog} --help.")
 
 
-def build_parser(program: str, description: str, version: str) -> argparse.ArgumentParser:
+def build_parser(program: Program) -> argparse.ArgumentParser:
     """Return the parser of a console command: one flag per variable, plus --validate and --version."""
     parser = _Parser(
-        prog=program,
-        usage=f"{program} [--validate] [--FLAG VALUE ...]",
-        description=description,
+        prog=program.program,
+        usage=f"{program.program} [--validate] [--FLAG VALUE ...]",
+        description=program.description,
         allow_abbrev=False,
         epilog="Every flag is also an environment variable of the name in docs/settings.md; the flag wins. "
         "Exit codes: 0 completed, 1 our fault, 2 input or configuration at fault, 3 violations and "
         "fail_on_violations, 4 not delivered and fail_on_sink_error, 5 not decided and fail_on_undecided.",
     )
-    parser.add_argument("--version", action="version", version=f"{program} {version}")
+    parser.add_argument("--version", action="version", version=f"{program.program} {contract.__version__}")
     parser.add_argument(
         "--validate",
         action="store_true",
         help="Check the settings, the baseline, the scripts and the first rows; write nothing.",
     )
-    for variable in VARIABLES:
-        if not variable.concerns(program):
-            continue
+    for variable in program.variables:
         text = argparse.SUPPRESS if variable.ignored else _help(variable, program)
         flags = [variable.flag, *("--" + alias.replace("_", "-") for alias in variable.aliases)]
         parser.add_argument(*flags, dest=variable.name, metavar="VALUE", help=text.replace("%", "%%"))
     return parser
 
 
-def _help(variable: Variable, program: str) -> str:
+def _help(variable: Variable, program: Program) -> str:
     parts = [variable.help]
     if variable.choices:
         parts.append(f"One of {', '.join(variable.choices)}.")
     elif variable.kind == "switch":
         parts.append("Enabled or Disabled.")
-    if (default := variable.default_for(program)) is not None:
+    if (default := program.default_of(variable)) is not None:
         parts.append(f"Default: {default}.")
-    if variable.example:
-        parts.append(f"Example: {variable.example}")
+    served = program.analysis_types if variable.name == "analysis_type" else ()
+    if example := variable.example or next(iter(served), ""):
+        parts.append(f"Example: {example}")
     return " ".join(parts)
 
 
 def read_settings(
     arguments: Sequence[str],
     environment: Mapping[str, str],
-    parser: argparse.ArgumentParser,
+    program: Program,
     *,
     now: datetime | None = None,
-    analysis_types: tuple[str, ...] = (),
 ) -> Settings:
     """Read and check all settings.
 
@@ -233,12 +241,10 @@ def read_settings(
         Command-line arguments without the program name.
     environment
         The process environment.
-    parser
-        From `build_parser`.
+    program
+        The command.
     now
         The present, timezone-aware; windows given as durations end before it.
-    analysis_types
-        Values of ``analysis_type`` this image serves.
 
     Raises
     ------
@@ -246,24 +252,26 @@ def read_settings(
         With every mistake found, each naming the variable and the fix.
     """
     mistakes: list[str] = []
-    flags, unknown = parser.parse_known_args(list(arguments))
-    mistakes += _unknown_arguments(unknown, parser.prog)
-    mistakes += _near_misses(environment)
-    given = _collect(vars(flags), environment, parser.prog)
+    flags, unknown = build_parser(program).parse_known_args(list(arguments))
+    mistakes += _unknown_arguments(unknown, program)
+    mistakes += _near_misses(environment, program)
+    _name_upper_case(environment, program)
+    given = _collect(vars(flags), environment, program)
     endpoints = (text for name, text in environment.items() if name.startswith("AWS_ENDPOINT_URL"))
     learn((*given.values(), *endpoints), (environment.get(name, "") for name in _SECRET))
     _require_text(given)
     values = {
-        variable.name: _value(variable, given.get(variable.name), parser.prog, mistakes)
-        for variable in VARIABLES
+        variable.name: _value(variable, given.get(variable.name), program, mistakes)
+        for variable in (*VARIABLES, *program.own_variables)
     }
-    mistakes += _missing(given, environment, parser.prog)
-    mistakes += _not_served(values["analysis_type"], analysis_types)
+    mistakes += _missing(given, environment, program)
+    mistakes += _not_served(values["analysis_type"], program.analysis_types)
     members = {
         **values,
         **_read_texts(values, mistakes, now or datetime.now(UTC)),
         "validate_only": flags.validate,
         "given": given,
+        "own": {variable.name: values[variable.name] for variable in program.own_variables},
     }
     if mistakes:
         raise ConfigurationError(_report(mistakes))
@@ -286,6 +294,7 @@ def _read_texts(values: Mapping[str, Any], mistakes: list[str], now: datetime) -
     share, seconds = read_share, duration_seconds
     members: dict[str, Any] = {
         "dataset_format": attempt(_dataset_format, values["dataset_format"]),
+        "rows": attempt(parse_rows, values["rows"]),
         "probability_threshold": number(share, "probability_threshold_attribute", "0.5"),
         "attribution_drift_threshold": number(share, "attribution_drift_threshold", "0.9"),
         "max_runtime": number(seconds, "max_runtime", "PT30M"),
@@ -297,6 +306,7 @@ def _read_texts(values: Mapping[str, Any], mistakes: list[str], now: datetime) -
     if values["fail_on_undecided"] is None:
         is_gate = values["fail_on_violations"] or values["register_new_baseline"] is not None
         members["fail_on_undecided"] = is_gate
+    members["script_timeout"] = number(seconds, "script_timeout", "PT1H")
     members["cluster_wait"] = number(seconds, "cluster_wait", "PT1M")
     members["exclude_features"] = _names(values["exclude_features_attribute"])
     members["segment_by"] = _names(values["segment_by"])
@@ -333,11 +343,9 @@ def message_file(arguments: Sequence[str], environment: Mapping[str, str]) -> st
     return environment.get("output_message_file") or DEFAULT_MESSAGE_FILE
 
 
-def _collect(flags: Mapping[str, Any], environment: Mapping[str, str], program: str) -> dict[str, str]:
+def _collect(flags: Mapping[str, Any], environment: Mapping[str, str], program: Program) -> dict[str, str]:
     given: dict[str, str] = {}
-    for variable in VARIABLES:
-        if not variable.concerns(program):
-            continue  # meant for another command of the same job definition
+    for variable in program.variables:  # others are meant for another command of the same job definition
         texts = [
             flags.get(variable.name),
             *(environment.get(name) for name in (variable.name, *variable.aliases)),
@@ -360,8 +368,8 @@ def _require_text(given: Mapping[str, str]) -> None:
             ) from None
 
 
-def _value(variable: Variable, text: str | None, program: str, mistakes: list[str]) -> Any:
-    text = variable.default_for(program) if text is None else text
+def _value(variable: Variable, text: str | None, program: Program, mistakes: list[str]) -> Any:
+    text = program.default_of(variable) if text is None else text
     if text is None:
         return None
     if variable.kind == "switch":
@@ -386,10 +394,10 @@ _SWITCH = {"enabled": True, "true": True, "1": True, "yes": True}
 _SWITCH |= {"disabled": False, "false": False, "0": False, "no": False}
 
 
-def _missing(given: Mapping[str, str], environment: Mapping[str, str], program: str) -> list[str]:
+def _missing(given: Mapping[str, str], environment: Mapping[str, str], program: Program) -> list[str]:
     mistakes = []
-    for variable in VARIABLES:
-        if not variable.is_required(program) or variable.name in given:
+    for variable in program.variables:
+        if not program.requires(variable) or variable.name in given:
             continue
         hint = f"set it (or {variable.flag}), for example to {variable.example}"
         if (upper := variable.name.upper()) in environment:
@@ -404,13 +412,14 @@ def _not_served(expected: str | None, served: tuple[str, ...]) -> list[str]:
     return [f"analysis_type is {expected!r}, which this image does not serve; use the image made for it"]
 
 
-def _near_misses(environment: Mapping[str, str]) -> list[str]:
+def _near_misses(environment: Mapping[str, str], program: Program) -> list[str]:
     mistakes = []
+    names = [*VARIABLE_BY_NAME, *(variable.name for variable in program.own_variables)]
     # One short word is too near to what other programs' variables are called, such as mode.
-    known = [name for name in VARIABLE_BY_NAME if name not in ("model", "report")]
+    known = [name for name in names if name not in ("model", "report")]
     for name in environment:
         # Variables of the contract are lower-case; anything else belongs to somebody else.
-        if name in VARIABLE_BY_NAME or name != name.lower():
+        if name in names or name != name.lower():
             continue
         close = difflib.get_close_matches(name, known, n=1, cutoff=0.84)
         if close:
@@ -418,16 +427,25 @@ def _near_misses(environment: Mapping[str, str]) -> list[str]:
     return mistakes
 
 
-def _unknown_arguments(arguments: list[str], program: str) -> list[str]:
+def _name_upper_case(environment: Mapping[str, str], program: Program) -> None:
+    """Say which variables would be settings in lower case; a single word is too likely somebody else's."""
+    names = {*VARIABLE_BY_NAME, *(variable.name for variable in program.own_variables)}
+    for name in environment:
+        meant = name.lower()
+        if name != meant and "_" in name and meant in names and meant not in environment:
+            _log.warning("Variable %s is set, but the name is lower-case: rename it to %s", name, meant)
+
+
+def _unknown_arguments(arguments: list[str], program: Program) -> list[str]:
     mistakes = [_unknown_flag(argument, program) for argument in arguments if argument.startswith("-")]
     if arguments and not mistakes:
         mistakes.append(f"{arguments[0]!r} is no flag; values belong to flags, as in --output-path VALUE")
     return mistakes
 
 
-def _unknown_flag(argument: str, program: str) -> str:
+def _unknown_flag(argument: str, program: Program) -> str:
     flag = argument.partition("=")[0]
-    names = [variable.flag for variable in VARIABLES if variable.concerns(program) and not variable.ignored]
+    names = [variable.flag for variable in program.variables if not variable.ignored]
     close = difflib.get_close_matches(flag, [*names, "--validate", "--version", "--help"], n=1)
     return f"flag {flag} is unknown" + (f": did you mean {close[0]}?" if close else "")
 

@@ -34,6 +34,19 @@ def number(value: float) -> str:
     return f"{value:.4g}"
 
 
+def chance(p_value: float) -> str:
+    """Return how sure a finding is, in words: ``chance would do this once in 2,000 times``."""
+    if p_value <= _ONE_IN_A_MILLION:
+        return "chance would do this less than once in a million times"
+    if p_value >= _OFTEN:
+        return f"chance would do this in {percent(round(p_value, 2))} of all cases"
+    rounded = float(f"{1.0 / p_value:.2g}")
+    return f"chance would do this once in {rounded:,.0f} times"
+
+
+_ONE_IN_A_MILLION, _OFTEN = 1e-6, 0.1
+
+
 def listing(names: Sequence[str], most: int = _MOST_LISTED) -> str:
     """Return names in quotes, separated by commas, at most `most` of them."""
     shown = ", ".join(repr(shorten(name)) for name in names[:most])

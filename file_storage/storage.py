@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import errno
 import fcntl
 import functools
+import heapq
 import logging
 import os
 import random
@@ -363,6 +365,8 @@ def resolve_document(path: str, names: Sequence[str], variable: str) -> str:
             return _resolve_s3(path, names, variable)
         if Path(path).is_file():
             return path
+        if Path(path).exists() and not Path(path).is_dir():
+            raise DocumentError(f"{variable} {path} is a pipe or device; give a file.")
         if not Path(path).is_dir():
             raise DocumentError(f"{variable} {path} does not exist{nearby(path)}.")
         for name in names:
@@ -577,6 +581,8 @@ def reading(path: str, role: str = "", error: type[InputError] = DatasetError) -
     try:
         yield
     except OSError as problem:
+        if problem.errno == errno.ENOMEM:
+            raise MemoryError from problem
         raise error(f"{role}{path} cannot be read: {cause_of(problem, path)}.") from problem
 
 
@@ -586,6 +592,8 @@ def writing(path: str, role: str = "") -> Iterator[None]:
     try:
         yield
     except OSError as problem:
+        if problem.errno == errno.ENOMEM:
+            raise MemoryError from problem
         raise OutputError(
             f"{role}{path} cannot be written: {cause_of(problem, path)}; name a folder this job may write, "
             "with room for the results."
@@ -598,21 +606,47 @@ def _list_local(source: str, variable: str) -> list[SourceFile]:
         return [SourceFile(source, root.stat().st_size)]
     if not root.exists():
         raise DatasetError(f"{variable} {source} does not exist{nearby(source)}.")
-    return list(_walk(source.rstrip("/") or "/", frozenset()))
+    if not root.is_dir():
+        raise DatasetError(
+            f"{variable} {source} is a pipe or device, which can be read only once; copy it into a file."
+        )
+    files = _walk(source.rstrip("/") or "/")
+    for file in files:
+        if not file.path.isascii() and file.path.encode(errors="ignore").decode() != file.path:
+            raise DatasetError(f"{variable} holds {file.path!r}, whose name is not UTF-8; rename it.")
+    return files
 
 
-def _walk(folder: str, above: frozenset[str]) -> Iterator[SourceFile]:
-    here = os.path.realpath(folder)
-    if here in above:
-        return  # a link back to a folder above
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if _is_bookkeeping(entry.name):
-                continue
-            if entry.is_dir():
-                yield from _walk(entry.path, above | {here})
-            elif entry.is_file():
-                yield SourceFile(entry.path, entry.stat().st_size)
+def _walk(folder: str) -> list[SourceFile]:
+    """Return the files below a folder, each once however many links lead to it."""
+    found: dict[str, SourceFile] = {}
+    folders, links, seen = [(folder, os.path.realpath(folder))], list[str](), set[str]()
+    while folders or links:
+        if not folders:
+            # Links last, in order of their names: what is there without one is named without it.
+            path = heapq.heappop(links)
+            real = os.path.realpath(path)
+            if os.path.isfile(path):  # noqa: PTH113 - beside realpath, which pathlib makes twice as slow
+                found.setdefault(real, SourceFile(path, os.stat(path).st_size))  # noqa: PTH116
+            elif os.path.isdir(path):  # noqa: PTH112
+                folders.append((path, real))
+            continue
+        path, real = folders.pop()
+        if real in seen:
+            continue
+        seen.add(real)
+        with os.scandir(path) as entries:
+            for entry in entries:
+                if _is_bookkeeping(entry.name):
+                    continue
+                if entry.is_symlink():
+                    heapq.heappush(links, entry.path)
+                elif entry.is_dir():
+                    folders.append((entry.path, f"{real}/{entry.name}"))
+                elif entry.is_file():
+                    file = SourceFile(entry.path, entry.stat().st_size)
+                    found.setdefault(f"{real}/{entry.name}", file)
+    return list(found.values())
 
 
 def _is_bookkeeping(name: str) -> bool:

@@ -1,11 +1,16 @@
-"""Folders for files that outlive no job; in containers with a read-only root there may be none."""
+"""Folders for files that outlive no job; in containers with a read-only root there may be none.
+
+Each is locked as long as its process lives, so that a later job can tell what a killed one has left.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +18,11 @@ from pathlib import Path
 from contract.errors import ConfigurationError
 from file_storage import storage
 from file_storage.storage import unfinished
+
+_PREFIX = "model-monitor-"
+_SECONDS_UNTIL_LOCKED = 60.0
+_LEAST_BYTES = 1 << 16
+_locks: dict[Path, int] = {}
 
 
 def make_scratch_folder(prefix: str, purpose: str) -> Path:
@@ -31,7 +41,10 @@ def make_scratch_folder(prefix: str, purpose: str) -> Path:
         When no folder for temporary files can be written, naming the fix.
     """
     with _naming_the_fix(purpose):
-        return Path(tempfile.mkdtemp(prefix=prefix))
+        _remove_abandoned(Path(tempfile.gettempdir()))
+        folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{prefix}"))
+        _lock(folder)
+        return folder
 
 
 @contextmanager
@@ -41,7 +54,34 @@ def scratch_folder(prefix: str, purpose: str) -> Iterator[Path]:
     try:
         yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        remove_scratch_folder(folder)
+
+
+def _lock(folder: Path) -> bool:
+    """Lock a folder until this process ends, and those that it starts; return whether it was free."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return False
+    _locks[folder] = descriptor
+    return True
+
+
+def remove_scratch_folder(folder: Path) -> None:
+    """Remove a folder that `make_scratch_folder` made."""
+    shutil.rmtree(folder, ignore_errors=True)
+    if (descriptor := _locks.pop(folder, None)) is not None:
+        os.close(descriptor)
+
+
+def _remove_abandoned(parent: Path) -> None:
+    for folder in parent.glob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError):  # another user's, or gone meanwhile
+            is_new = time.time() - folder.stat().st_mtime < _SECONDS_UNTIL_LOCKED
+            if not is_new and folder not in _locks and _lock(folder):
+                remove_scratch_folder(folder)
 
 
 def find_scratch_folder(purpose: str) -> str:
@@ -70,6 +110,12 @@ def _naming_the_fix(purpose: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        for folder in filter(None, (os.environ.get("TMPDIR"), "/tmp")):  # noqa: S108 - only measured
+            if Path(folder).is_dir() and shutil.disk_usage(folder).free < _LEAST_BYTES:
+                raise ConfigurationError(
+                    f"{purpose} needs room for temporary files, and {folder} is full; empty it, or name "
+                    "another folder in TMPDIR."
+                ) from error
         raise ConfigurationError(
             f"{purpose} needs a folder for temporary files, and none can be written ({error.strerror}); "
             "mount one at /tmp (docker run --tmpfs /tmp; an emptyDir on Kubernetes) or name one in TMPDIR."

@@ -306,7 +306,7 @@ def require_url(url: str) -> SplitResult:
 
 def _reason(error: OSError, timeout: float) -> str:
     if isinstance(error, TimeoutError):
-        return f"no answer within {timeout:g} s"
+        return f"no answer within {round(timeout, 2):g} s"
     return " ".join((error.strerror or str(error) or type(error).__name__).split()).lower()[:200]
 
 

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import signal
 import sys
+import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.machinery import ModuleSpec
+from os import _exit
 from types import FrameType, ModuleType
 from typing import TYPE_CHECKING, NoReturn
 
-import contract
 from contract.checklist import Line, print_checklist
-from contract.errors import MonitorError
+from contract.errors import MonitorError, Overtime, ScriptError, Stopped
 from contract.masking import mask
 from contract.outcome import write_message
-from contract.settings import Settings, build_parser, message_file, read_settings
+from contract.settings import Settings, message_file, read_settings
+from contract.variables import Program
 from file_storage.cleanup import all_undone
 from job_runner.cluster.role import find_role
 
@@ -60,35 +63,14 @@ def leave_out_pandas() -> None:
 _log = logging.getLogger("monitor")
 
 _MOST_LINES = 12
-
-
-class _Stopped(BaseException):
-    """SIGTERM arrived: unwind, so that partial files are removed."""
-
-
-@dataclass(frozen=True)
-class Command:
-    """A console command.
-
-    Parameters
-    ----------
-    program
-        Its name.
-    description
-        One line for ``--help``.
-    run
-        Does the work; returns exit code and message.
-    validate
-        Yields a line for each thing it checked.
-    analysis_types
-        Values of ``analysis_type`` it serves; empty for any.
-    """
-
-    program: str
-    description: str
-    run: Callable[[Settings], tuple[int, str]]
-    validate: Callable[[Settings], Iterator[Line]]
-    analysis_types: tuple[str, ...] = ()
+_LACKING = {
+    **dict.fromkeys(
+        (errno.ENOSPC, errno.EDQUOT, errno.EFBIG),
+        "more room, in output_path and in the folder for temporary files (TMPDIR)",
+    ),
+    **dict.fromkeys((errno.EMFILE, errno.ENFILE), "to open more files at once (ulimit -n)"),
+}
+_LONGEST_WAIT = 5.0
 
 
 def run_command(monitor: Monitor, arguments: Sequence[str] | None = None) -> int:
@@ -110,17 +92,25 @@ def run_command(monitor: Monitor, arguments: Sequence[str] | None = None) -> int
 
         return validate(settings, monitor)
 
-    command = Command(monitor.program, monitor.description, run, validate, monitor.analysis_types)
-    return run_program(command, arguments)
+    return run_program(monitor, run, validate, arguments)
 
 
-def run_program(command: Command, arguments: Sequence[str] | None = None) -> int:
+def run_program(
+    program: Program,
+    run: Callable[[Settings], tuple[int, str]],
+    validate: Callable[[Settings], Iterator[Line]],
+    arguments: Sequence[str] | None = None,
+) -> int:
     """Run a console command and return its exit code: settings, log, message file, exit code.
 
     Parameters
     ----------
-    command
-        What to run.
+    program
+        Its name, and what can be set.
+    run
+        Does the work; returns exit code and message.
+    validate
+        Yields a line for each thing it checked.
     arguments
         Command-line arguments; default those of the process.
     """
@@ -132,9 +122,8 @@ def run_program(command: Command, arguments: Sequence[str] | None = None) -> int
     _start_log("INFO")
     signal.signal(signal.SIGTERM, _stop)
     try:
-        parser = build_parser(command.program, command.description, contract.__version__)
         try:
-            settings = read_settings(arguments, environment, parser, analysis_types=command.analysis_types)
+            settings = read_settings(arguments, environment, program)
         except MonitorError as error:
             if "--validate" not in arguments:
                 raise
@@ -143,16 +132,16 @@ def run_program(command: Command, arguments: Sequence[str] | None = None) -> int
             _hide_flags(settings)
         _start_log(settings.log_level)
         if settings.validate_only:
-            return print_checklist(command.validate(settings), sys.stdout)
+            return print_checklist(validate(settings), sys.stdout)
         if own_process:
-            _arrange_process(settings)
-        exit_code, message = command.run(settings)
+            _arrange_process(settings, message_path)
+        exit_code, message = run(settings)
     except MonitorError as error:
         exit_code, message = error.exit_code, error.message
         if error.details:
             _log.error("%s", error.details)
         _log.error("%s", message)
-    except (_Stopped, KeyboardInterrupt) as stop:
+    except (Stopped, KeyboardInterrupt) as stop:
         if isinstance(stop, KeyboardInterrupt) and not own_process:
             raise
         _leave(stop, message_path)
@@ -160,10 +149,39 @@ def run_program(command: Command, arguments: Sequence[str] | None = None) -> int
         exit_code, message = 1, "Out of memory; give the job more, or fewer workers (--workers 1)."
         _log.error("%s", message)
     except Exception as error:  # the last resort: whatever it is must reach the message file
-        exit_code = 1
-        message = f"Internal error, please report it: {type(error).__name__}: {error}"
+        exit_code, message = _failure(error)
         _log.error("%s%s", traceback.format_exc(), message)
     write_message(message_path, message)
+    return _leave_threads(exit_code) if own_process else exit_code
+
+
+def _failure(error: Exception) -> tuple[int, str]:
+    """Return exit code and message for what nobody has named more closely."""
+    number = error.errno if isinstance(error, OSError) else None
+    lacking = _LACKING.get(number or 0)
+    if number and lacking:
+        name = f" at {filename}" if (filename := getattr(error, "filename", None)) else ""
+        return 2, f"{os.strerror(number)}{name}: the job needs {lacking}."
+    if str(error) == "can't start new thread":
+        return (
+            2,
+            "No further thread can be started; allow the job more, or give it fewer workers (--workers 1).",
+        )
+    return 1, f"Internal error, please report it: {type(error).__name__}: {error}"
+
+
+def _leave_threads(exit_code: int) -> int:
+    """End the process where threads that a script has started would keep it alive."""
+    until = time.monotonic() + _LONGEST_WAIT
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread() and not thread.daemon:
+            thread.join(max(0.0, until - time.monotonic()))
+            if thread.is_alive():
+                _log.warning(
+                    "The thread %s is still running; the job is over and ends without it.", thread.name
+                )
+                sys.stdout.flush()
+                _exit(exit_code)
     return exit_code
 
 
@@ -174,13 +192,15 @@ def _hide_flags(settings: Settings) -> NoReturn:
     os.execve(sys.executable, [*before, *flags], {**os.environ, **settings.given})  # noqa: S606 - ourselves
 
 
-def _leave(stop: _Stopped | KeyboardInterrupt, message_path: str) -> NoReturn:
+def _leave(stop: Stopped | KeyboardInterrupt, message_path: str) -> NoReturn:
     """End the process at once: threads still reading would otherwise hold it up."""
     exit_code, name = (130, "SIGINT") if isinstance(stop, KeyboardInterrupt) else (143, "SIGTERM")
     message = f"Stopped by {name} before the job was complete; no file was left half written."
+    if isinstance(stop, Overtime):
+        exit_code, message = ScriptError.exit_code, str(stop)
     _log.error("%s", message)
     write_message(message_path, message)
-    os._exit(exit_code)
+    _exit(exit_code)
 
 
 def _unreadable(error: MonitorError) -> Iterator[Line]:
@@ -207,9 +227,10 @@ def _run_here(settings: Settings, monitor: Monitor, cluster: Cluster | None = No
     try:
         with all_undone():
             outcome = run(settings, monitor, cluster)
-    except MonitorError as error:
+    except (MonitorError, Overtime) as stop:
+        error = ScriptError(str(stop)) if isinstance(stop, Overtime) else stop
         _record_failure(settings, monitor, started, error)
-        raise
+        raise error from None
     decision = outcome.decision
     for note in outcome.notes:
         _log.warning("%s", note)
@@ -227,10 +248,10 @@ def _record_failure(settings: Settings, monitor: Monitor, started: datetime, err
     if settings.history_path is not None:
         from reporting.history.append import keep_failure
 
-        keep_failure(settings, monitor.program, started, error.exit_code, error.message)
+        keep_failure(settings, monitor.name, started, error.exit_code, error.message)
 
 
-def _arrange_process(settings: Settings) -> None:
+def _arrange_process(settings: Settings, message_path: str) -> None:
     limit_threads()
     # Code of the user's may want pandas: scripts, a model's own inference.py, whatever is pickled.
     users_code = (
@@ -241,11 +262,22 @@ def _arrange_process(settings: Settings) -> None:
     )
     if not users_code:
         leave_out_pandas()
+        return
+    # Imported late: most jobs have no scripts.
+    from file_storage.scripts import watch_scripts
+
+    def give_up(text: str) -> None:
+        _log.error("%s", text)
+        write_message(message_path, text)
+        _exit(ScriptError.exit_code)
+
+    watch_scripts(settings.script_timeout, give_up)
 
 
 class _Masked(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        return mask(super().format(record))
+        # Indented, so that no name of a file with a line break looks like a line of the log.
+        return mask(super().format(record)).replace("\n", "\n    ")
 
 
 def _start_log(level: str) -> None:
@@ -258,4 +290,4 @@ def _start_log(level: str) -> None:
 
 
 def _stop(signal_number: int, frame: FrameType | None) -> NoReturn:
-    raise _Stopped
+    raise Stopped

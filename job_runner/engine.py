@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from contract.api import AnyAnalyzer
+from contract.dataset import Split
 from contract.errors import DatasetError
-from readers.dataset import Split
 
 _log = logging.getLogger(__name__)
 

@@ -14,26 +14,28 @@ from contract.api import (
     Baseline,
     Decision,
     DocumentSet,
+    Facts,
     MakeAnalyzer,
     Monitor,
     Violations,
     violations_to_json,
-    with_estimates,
 )
+from contract.comparisons import dump_comparisons
+from contract.dataset import Dataset, LabelPlaces, Plan, Preprocessor
 from contract.errors import DatasetError, DocumentError
 from contract.outcome import completed_message, exit_code
 from contract.settings import Settings
 from contract.wording import several
 from file_storage import s3, storage
-from file_storage.scripts import Preprocessor, load_postprocessor, load_preprocessor, run_postprocessor
+from file_storage.scripts import load_postprocessor, load_preprocessor, run_postprocessor
 from job_runner import engine, gate
-from readers.dataset import Dataset, NotSplittable, Plan
-from readers.labels.sources import LabelPlaces
+from readers.dataset import NotSplittable
 from readers.plan import plan_dataset
 from reporting.sinks import cloudwatch_file
 from reporting.sinks.run_summary import report_of
 
 if TYPE_CHECKING:
+    from contract.dataset import Reading
     from job_runner.cluster.leader import Cluster
     from reporting.sinks.delivery import Undelivered
     from reporting.sinks.run_summary import RunSummary
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 STATISTICS = "statistics.json"
 CONSTRAINTS = "constraints.json"
 VIOLATIONS = "constraint_violations.json"
+COMPARISONS = "comparisons.json"
 REPORT = "report.html"
 
 AnyBaseline = Baseline[Any, Any]
@@ -69,13 +72,13 @@ class _Found:
     constraints: Any
     compared: AnyBaseline | None
     decision: Decision | None
+    reading: Reading | None
+    facts: Facts
 
     @property
     def notes(self) -> tuple[str, ...]:
         """Return what was seen on the way: a decision repeats what its statistics note."""
-        if self.decision is not None:
-            return self.decision.notes
-        return tuple(getattr(getattr(self.statistics, "whole", self.statistics), "notes", ()))
+        return self.facts.notes if self.decision is None else self.decision.notes
 
 
 def run(settings: Settings, monitor: Monitor, cluster: Cluster | None = None) -> Outcome:
@@ -109,10 +112,10 @@ def run(settings: Settings, monitor: Monitor, cluster: Cluster | None = None) ->
     rows = analyzer.row_count(summary)
     _tell_rows(settings, plan, rows, time.monotonic() - started)
 
-    found = _conclude(settings, analyzer, summary, baseline)
+    found = _conclude(settings, analyzer, summary, baseline, plan.reading)
     documents = _documents(settings, files, found)
     contents = {name: _content(document) for name, document in documents.items()}
-    outdated = {VIOLATIONS, REPORT, *files.occasional_files} - contents.keys()
+    outdated = {VIOLATIONS, COMPARISONS, REPORT, *files.occasional_files} - contents.keys()
     page = _page(settings, monitor, files, documents, found)
     # One set: two jobs with one output folder never leave the page of one beside the figures of the other.
     storage.write_files_atomically(settings.output_path, contents | page, outdated - page.keys())
@@ -121,9 +124,10 @@ def run(settings: Settings, monitor: Monitor, cluster: Cluster | None = None) ->
     # From here on others are told, which may take its time: whatever becomes of it, the files are there.
     published = analyzer.metrics(found.statistics, found.compared, found.decision)
     seconds = time.monotonic() - started
-    report = report_of(settings, monitor.program, rows, seconds, published, found.decision, contents)
+    report = report_of(settings, monitor, rows, seconds, published, found.decision, contents)
     undelivered = cloudwatch_file.publish(report, settings, sinks)
-    baseline_files = {name: content for name, content in contents.items() if name != VIOLATIONS}
+    no_baseline = {VIOLATIONS, COMPARISONS, *files.not_in_baseline}
+    baseline_files = {name: content for name, content in contents.items() if name not in no_baseline}
     kept = gate.register_baseline_if_decided(settings, found.decision, baseline_files)
     if settings.post_analytics_processor_script:
         run_postprocessor(settings.post_analytics_processor_script, settings.given)
@@ -142,18 +146,24 @@ def _load_scripts(settings: Settings) -> Preprocessor | None:
 
 
 def _conclude(
-    settings: Settings, analyzer: AnyAnalyzer, summary: Any, baseline: AnyBaseline | None
+    settings: Settings,
+    analyzer: AnyAnalyzer,
+    summary: Any,
+    baseline: AnyBaseline | None,
+    reading: Reading | None,
 ) -> _Found:
     rows = analyzer.row_count(summary)
     statistics = analyzer.describe(summary)
     compared = baseline if settings.is_monitoring else None
+    if compared is None and settings.register_new_baseline:
+        analyzer.suggest(statistics, None)  # refuses what cannot be a baseline: no labels, say
     if compared is not None:
-        statistics = with_estimates(analyzer, statistics, compared)
+        statistics = analyzer.estimate(statistics, compared)
     constraints = analyzer.suggest(statistics, baseline)
     decision = None
     if compared is not None:
         decision = analyzer.check(statistics, compared) if rows else _nothing_to_check(settings)
-    return _Found(rows, statistics, constraints, compared, decision)
+    return _Found(rows, statistics, constraints, compared, decision, reading, analyzer.facts(statistics))
 
 
 def _documents(settings: Settings, files: DocumentSet[Any, Any], found: _Found) -> dict[str, Any]:
@@ -163,8 +173,12 @@ def _documents(settings: Settings, files: DocumentSet[Any, Any], found: _Found) 
         CONSTRAINTS: files.write_constraints(found.constraints),
         **files.further_files(found.statistics, found.constraints),
     }
+    if found.reading is not None and found.reading.shapes:
+        documents[STATISTICS] |= {"reading": found.reading.document()}
     if found.decision is not None:
         documents[VIOLATIONS] = violations_to_json(found.decision.violations)
+        if settings.rules == "sound":
+            documents[COMPARISONS] = dump_comparisons(found.decision)
     return documents
 
 
@@ -192,7 +206,7 @@ def _page(
         decision=found.decision,
     )
     notes = found.decision.notes if found.decision else ()
-    content = page.make_report(settings, monitor.program, found.rows, source, notes)
+    content = page.make_report(settings, monitor, found.rows, source, notes)
     return {} if content is None else {REPORT: content}
 
 
@@ -215,6 +229,7 @@ def _keep(
         outcome.message,
         found.notes,
         found.decision,
+        found.facts,
         found.statistics,
         found.compared,
         files,
@@ -302,6 +317,7 @@ def dataset_request(
         preprocessor=preprocessor,
         labels=settings.problem_type is not None,
         ground_truth_source=settings.ground_truth_source,
+        rows=settings.rows,
         label_places=LabelPlaces.of(settings),
     )
 
@@ -401,17 +417,20 @@ def _outcome(
     if undelivered:
         missed = "; ".join(f"{parcel.address}: {parcel.reason}" for parcel in undelivered)
         said.append(f"Not delivered to {missed}.")
+    if decision is None and settings.rules == "sound":
+        message = " ".join(
+            [f"Completed: Baseline made of {several(found.rows, 'row')}, nothing compared.", *said]
+        )
+    else:
+        why = decision.why_undecided or "nothing was asked for" if decision else ""
+        message = completed_message(violations, tuple(said), undecided=why if is_empty else "")
     return Outcome(
         exit_code=exit_code(
             violations=violations > 0 and settings.fail_on_violations,
             undecided=decision is not None and decision.fails_gate and settings.fail_on_undecided,
             undelivered=bool(undelivered) and settings.fail_on_sink_error,
         ),
-        message=completed_message(
-            violations,
-            tuple(said),
-            undecided=(decision.why_undecided or "nothing was asked for") if decision and is_empty else "",
-        ),
+        message=message,
         rows=found.rows,
         decision=decision,
         files=files,

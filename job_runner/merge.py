@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from contract import json_layout
+from contract.dataset import LabelPlaces
 from contract.errors import ConfigurationError
 from contract.settings import Settings
 from contract.window import Window, folder_hour, folder_overlaps
@@ -28,14 +29,23 @@ from file_storage import s3, storage
 from file_storage.storage import SourceFile
 from file_storage.temporary import join_parts, staging_folder
 from job_runner.engine import available_processors
-from readers.captures.bulk import label_ids
-from readers.captures.captures import in_window, may_cut, parse_instant, record_of_line, times_in_window
-from readers.captures.payload import NotBulkError, read_json, text_bytes
-from readers.labels.index import LABEL, LabelIndex, Positions, ids_of_records, index_labels
-from readers.labels.lines import UNKNOWN_HOUR, Hours, hour_number, hour_text, require_utf8
-from readers.labels.sources import LabelPlaces
+from readers.captures.envelope import (
+    LABEL,
+    label_ids,
+    parse_instant,
+    read_records,
+    record_id,
+    record_of_line,
+    times_in_window,
+)
+from readers.captures.envelope import sources as sources_ground_truth_merge
+from readers.captures.split import may_cut
+from readers.labels.index import LabelIndex, Positions, index_labels
+from readers.labels.lines import UNKNOWN_HOUR, Hours, hour_number, hour_text
+from readers.lanes import text_buffer
 from readers.plan import CAPTURE_SLACK
-from readers.splitting import FileRange, LineBlock, blocks_of_lines, divide
+from readers.python_rows import loads
+from readers.splitting import FileRange, Line, LineBlock, blocks_of_lines, divide
 
 # Captures and their labels as merged records: the captured line with its label, byte for byte otherwise.
 
@@ -134,10 +144,7 @@ def merge_pieces(
     for block in blocks_of_lines(pieces, size=_BLOCK_SIZE):
         if stop.is_set():
             break
-        try:
-            records = _bulk(block, window)
-        except NotBulkError:
-            records = _exact(block, window)
+        records = _records(block, window)
         positions = index.find(records.ids)
         found = positions >= 0
         used[positions[found]] = True
@@ -167,53 +174,53 @@ def target_name(target: Target, endpoint: str) -> str:
     return "/".join(parts)
 
 
-def _bulk(block: LineBlock, window: Window | None) -> _Records:
-    if f'"{LABEL}"'.encode() in block.data:
-        raise NotBulkError("records have labels already")
-    table = read_json(pa.py_buffer(block.data), _SCHEMA, others="ignore")
-    text = np.frombuffer(block.data, np.uint8)
-    ends = np.flatnonzero(text == ord("\n"))
-    if table.num_rows != len(ends) or table.column("captureData").null_count:
-        raise NotBulkError("a line is no capture record")
-    if (text[ends - 1] != ord("}")).any():
-        raise NotBulkError("lines end with spaces")
-    edges = pa.py_buffer(np.concatenate([[0], ends + 1]).astype(np.int32))
-    lines = pa.BinaryArray.from_buffers(pa.binary(), len(ends), [None, edges, pa.py_buffer(block.data)])
-    inference_ids, event_ids, times = table.column("eventMetadata").flatten()
-    require_utf8(times)
+def _records(block: LineBlock, window: Window | None) -> _Records:
+    batch, numbers = read_records(block, _SCHEMA, _fields, lambda batch: not batch.column(0).null_count)
+    inference_ids, event_ids, times = batch.column("eventMetadata").flatten()
+    places = sources_ground_truth_merge(block, numbers)
     paths = tuple(segment.path for segment in block.segments)
-    counts = [segment.data.count(b"\n") for segment in block.segments]
-    sources = np.repeat(np.arange(len(paths)), counts)
+    lines = _lines(block).take(pa.array(numbers))
     records = _Records(
-        lines, label_ids(inference_ids, event_ids), _hours(times, sources, paths), sources, paths
+        _replaced(lines), label_ids(inference_ids, event_ids), _hours(times, places, paths), places, paths
     )
-    return records if window is None else records.filter(times_in_window(times, window, block))
+    return records if window is None else records.filter(times_in_window(times, window, block, numbers))
 
 
-def _exact(block: LineBlock, window: Window | None) -> _Records:
-    paths = tuple(dict.fromkeys(segment.path for segment in block.segments))
-    numbers = {path: number for number, path in enumerate(paths)}
-    lines: list[bytes] = []
-    records: list[dict[str, Any]] = []
-    sources: list[int] = []
-    for line in block.lines():
-        record = record_of_line(line)
-        if not in_window(record, line.path, window):
-            continue
-        text = line.data.strip()
-        if LABEL in record:
+def _fields(line: Line) -> dict[str, Any]:
+    record = record_of_line(line)
+    metadata = record.get("eventMetadata")
+    time = metadata.get("inferenceTime") if isinstance(metadata, dict) else None
+    return {
+        "captureData": {},
+        "eventMetadata": {
+            "eventId": record_id(record),
+            "inferenceTime": time if isinstance(time, str) else None,
+        },
+    }
+
+
+def _lines(block: LineBlock) -> pa.BinaryArray:
+    """Return the lines of a block, those too that are blank."""
+    ends = np.flatnonzero(np.frombuffer(block.data, np.uint8) == ord("\n"))
+    edges = pa.py_buffer(np.concatenate([[0], ends + 1]).astype(np.int32))
+    return pa.BinaryArray.from_buffers(pa.binary(), len(ends), [None, edges, pa.py_buffer(block.data)])
+
+
+def _replaced(lines: pa.BinaryArray) -> pa.BinaryArray:
+    """Return lines that end with a brace and a newline, without the labels that some have already."""
+    odd = pc.invert(pc.match_substring_regex(lines, r"\}\n$"))
+    if f'"{LABEL}"'.encode() in bytes(lines.buffers()[2]):
+        odd = pc.or_(odd, pc.match_substring(lines, f'"{LABEL}"'))
+    if not pc.any(odd).as_py():
+        return lines
+    mended = []
+    for line in lines.filter(odd).to_pylist():
+        text = line.strip()
+        if LABEL in (record := loads(text)):
             record.pop(LABEL)
             text = orjson.dumps(record)
-        lines.append(text + b"\n")
-        records.append(record)
-        sources.append(numbers[line.path])
-    metadata = (record.get("eventMetadata") for record in records)
-    found = (part.get("inferenceTime") if isinstance(part, dict) else None for part in metadata)
-    times = pa.array([time if isinstance(time, str) else None for time in found], pa.string())
-    places = np.array(sources, np.int64)
-    return _Records(
-        pa.array(lines, pa.binary()), ids_of_records(records), _hours(times, places, paths), places, paths
-    )
+        mended.append(text + b"\n")
+    return pc.replace_with_mask(lines, odd, pa.array(mended, pa.binary()))
 
 
 def _hours(times: pa.StringArray, sources: npt.NDArray[np.int64], paths: Sequence[str]) -> Hours:
@@ -253,7 +260,7 @@ def _write(records: _Records, positions: Positions, index: LabelIndex, folder: P
 
 def _with_labels(lines: pa.BinaryArray, data: pa.StringArray, encodings: pa.StringArray) -> pa.BinaryArray:
     text = data.cast(pa.binary())
-    if _NEEDS_ESCAPE.search(text_bytes(data)):
+    if _NEEDS_ESCAPE.search(text_buffer(data)):
         text = pa.array([orjson.dumps(label)[1:-1] for label in data.to_pylist()], pa.binary())
     return pc.binary_join_element_wise(
         pc.binary_slice(lines, 0, -2),

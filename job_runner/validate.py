@@ -7,28 +7,29 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import pyarrow as pa
 
 from contract.api import AnyAnalyzer, Baseline, DocumentSet, MakeAnalyzer, Monitor
 from contract.checklist import Line, attempt, obtain
+from contract.dataset import Dataset, Preprocessor
 from contract.errors import DatasetError
 from contract.schema import Mistakes
 from contract.settings import Settings
 from contract.window import folder_hour, folder_overlaps
 from contract.wording import several
 from file_storage import storage
-from file_storage.scripts import Preprocessor, load_postprocessor, load_preprocessor
+from file_storage.scripts import load_postprocessor, load_preprocessor
 from job_runner.clarify.columns import find_column
 from job_runner.connectivity import check_model, check_places, check_sinks
 from job_runner.file_kind import require_header, require_kind, share_of_numbers
 from job_runner.job import column_names, dataset_request, load_documents, make_analyzer, read_baseline
-from readers.dataset import Dataset, NotSplittable, segments_of
-from readers.labels.index import LABEL
+from readers.captures.envelope import LABEL
+from readers.dataset import NotSplittable, segments_of
 from readers.plan import CAPTURE_SLACK, CAPTURES, plan_dataset
 
 # Whether the columns that settings and baseline name are in the data.
@@ -67,7 +68,7 @@ def missing_columns(settings: Settings, names: Sequence[str], kept: Sequence[str
 
 
 def unlike_baseline(
-    batch: pa.RecordBatch, baseline: Baseline[Any, Any], expected: Sequence[str]
+    batch: pa.RecordBatch, column_types: Mapping[str, str] | None, expected: Sequence[str]
 ) -> Iterator[str]:
     """Yield a sentence for each way in which the data's columns are not those of the baseline.
 
@@ -75,6 +76,8 @@ def unlike_baseline(
     ----------
     batch
         The first rows of the data.
+    column_types
+        By the baseline's constraints; None where columns without constraints are no mistake.
     expected
         Names of the baseline's columns.
     """
@@ -94,27 +97,30 @@ def unlike_baseline(
             "mend the data's columns, or run the baseline job again."
         )
     extra = [name for name in names if name not in expected]
-    # Attributions are of features alone: label and predictions lie beside them.
-    if extra and hasattr(baseline.constraints, "features"):
+    if extra and column_types is not None:
         yield (
             f"the data has {_listed(extra)}, which the baseline lacks; leave them out with "
             "exclude_features_attribute, or run the baseline job again."
         )
-    for feature in getattr(baseline.constraints, "features", ()):
-        if feature.inferred_type not in _NUMERIC or feature.name not in names:
+    for name, kind in (column_types or {}).items():
+        if kind not in _NUMERIC or name not in names:
             continue
-        column = batch.column(names.index(feature.name))
+        column = batch.column(names.index(name))
         if column.null_count < len(column) and share_of_numbers(column) < _MOSTLY:
             example = next((cell for cell in column.to_pylist() if cell is not None), None)
             yield (
-                f"column {feature.name} holds values such as {str(example)[:40]!r}, but is "
-                f"{feature.inferred_type} in the baseline; check the order of the columns and what writes "
+                f"column {name} holds values such as {str(example)[:40]!r}, but is "
+                f"{kind} in the baseline; check the order of the columns and what writes "
                 "them, or run the baseline job again."
             )
 
 
+def _types(baseline: _AnyBaseline, files: _Documents) -> Mapping[str, str] | None:
+    return None if baseline.constraints is None else files.column_types(baseline.constraints)
+
+
 def require_like_baseline(
-    batch: pa.RecordBatch, baseline: Baseline[Any, Any], expected: Sequence[str]
+    batch: pa.RecordBatch, column_types: Mapping[str, str] | None, expected: Sequence[str]
 ) -> Iterator[str]:
     """Yield a line when the columns are the baseline's.
 
@@ -123,7 +129,7 @@ def require_like_baseline(
     DatasetError
         With all differences.
     """
-    found = list(unlike_baseline(batch, baseline, expected))
+    found = list(unlike_baseline(batch, column_types, expected))
     if found:
         raise DatasetError(" ".join(text[0].upper() + text[1:] for text in found))
     yield f"the data has the {several(len(expected), 'column')} of the baseline"
@@ -215,17 +221,6 @@ _MOST_SPLITS = 16
 _ROWS_ASKED = 100
 
 
-@runtime_checkable
-class Trying(Protocol):
-    """An analyzer that uses more than the data, and has something to say of how that went."""
-
-    def tried(self, statistics: Any) -> tuple[str, ...]:
-        """Return a line for each thing that was found in order, from the statistics of a trial."""
-
-
-# Commands that can do little without labels; others may read them all the same.
-_LABELLED = ("monitor-model-quality", "monitor-bias")
-
 _AnyBaseline = Baseline[Any, Any]
 _Documents = DocumentSet[Any, Any]
 _Arranged = tuple[Dataset, MakeAnalyzer]
@@ -269,7 +264,7 @@ def validate(settings: Settings, monitor: Monitor) -> Iterator[Line]:
         yield Line("skip", "rows, columns and model are not looked at before the above is mended")
         return
     if (yield from _files(settings, arranged[0], format_known=True)):
-        yield from _rows(settings, monitor.program, files, baseline, arranged)
+        yield from _rows(settings, monitor, files, baseline, arranged)
     else:
         yield Line("skip", "rows, columns and model are not looked at before there are files to read")
 
@@ -354,7 +349,7 @@ def _time(instant: datetime) -> str:
 
 def _rows(
     settings: Settings,
-    program: str,
+    monitor: Monitor,
     files: _Documents,
     baseline: _AnyBaseline | None,
     arranged: _Arranged,
@@ -362,9 +357,12 @@ def _rows(
     """Read the first rows, and hold settings, baseline and model to them."""
     request, make = arranged
     source = _source(request, settings)
-    if program in _LABELLED and expects_labels(settings, request):
+    # A monitor without predictions may read labels, but does not live on them.
+    if "predictions" in monitor.offers and expects_labels(settings, request):
         yield from attempt(lambda: require_labels(request))
     first = yield from obtain(lambda: _first_rows(request, source), _columns_line)
+    if first is not None and (reading := plan_dataset(request).reading) is not None and reading.shapes:
+        yield Line("ok", reading.text())
     if first is None:
         yield Line("skip", "columns and model are not looked at before rows can be read")
         return
@@ -379,7 +377,7 @@ def _rows(
     for text in missing:
         yield Line("FAIL", text)
     if baseline is not None and expected:
-        yield from attempt(lambda: require_like_baseline(first, baseline, expected))
+        yield from attempt(lambda: require_like_baseline(first, _types(baseline, files), expected))
     if missing:
         yield Line("skip", "the analysis of the first rows is not tried before these columns are there")
     else:
@@ -425,13 +423,12 @@ def _trial(settings: Settings, request: Dataset, make: MakeAnalyzer, first: pa.R
         first = first.slice(0, _ROWS_ASKED)
         first = first.append_column(prediction.name, prediction.column(first))
         rows = several(first.num_rows, "row")
-        yield f"the model {prediction.model.where} answers {rows} with {prediction.name}"
+        yield f"the model {prediction.where} answers {rows} with {prediction.name}"
     for division in request.segments:
         first = first.append_column(division.name, segments_of(first, division))
     analyzer: AnyAnalyzer = make_analyzer(settings, make, plan_dataset(request))
     statistics = analyzer.describe(analyzer.summarize([first]))
-    if isinstance(analyzer, Trying):
-        yield from analyzer.tried(statistics)
+    yield from analyzer.tried(statistics)
     yield "the first rows can be analysed"
 
 

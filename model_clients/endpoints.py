@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -78,6 +79,14 @@ def make_codec(predictor: PredictorConfig) -> Codec:
     ConfigurationError
         When templates or locations do not suit the content types.
     """
+    for member, text in (
+        ("custom_attributes", predictor.custom_attributes),
+        ("target_model", predictor.target_model),
+    ):
+        if text is not None and not re.fullmatch(r"[\t -~]*", text):
+            raise ConfigurationError(
+                f"predictor.{member} {text!r} is sent as a header, which is one line of ASCII; mend it."
+            )
     content_type = predictor.content_type or "text/csv"
     accept_type = predictor.accept_type or content_type
     for member, value in (("content_type", content_type), ("accept_type", accept_type)):

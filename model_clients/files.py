@@ -6,7 +6,6 @@ import importlib.util
 import inspect
 import io
 import json
-import shutil
 import sys
 import tarfile
 from collections.abc import Callable
@@ -20,8 +19,8 @@ from numpy.typing import NDArray
 from contract.analysis_config import PredictorConfig
 from contract.errors import ModelError, MonitorError
 from file_storage import storage
-from file_storage.scripts import script_failure
-from file_storage.temporary import make_scratch_folder
+from file_storage.scripts import STOPS, script_failure, timed_call
+from file_storage.temporary import make_scratch_folder, remove_scratch_folder
 from file_storage.transport import Reply
 from model_clients.endpoints import EndpointModel, make_codec
 from model_clients.local import LocalModel
@@ -90,7 +89,7 @@ class _ScriptChannel:
         return Reply(200, self._answer(body))
 
     def close(self) -> None:
-        shutil.rmtree(self._folder, ignore_errors=True)
+        remove_scratch_folder(self._folder)
 
 
 def _load(script: Path, name: str) -> ModuleType:
@@ -103,8 +102,10 @@ def _load(script: Path, name: str) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     try:
-        spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
+        timed_call(str(script), "loading", spec.loader.exec_module, module)
+    except STOPS:
+        raise
+    except BaseException as error:
         raise script_failure(str(script), "loading", error) from error
     return module
 
@@ -132,10 +133,10 @@ def _handler(
 
     def call(function: Any, *arguments: Any) -> Any:
         try:
-            return _call(function, *arguments)
-        except MonitorError:
+            return timed_call(script, function.__name__, _call, function, *arguments)
+        except (MonitorError, *STOPS):
             raise
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
             raise script_failure(script, function.__name__, error) from error
 
     model = call(functions["model_fn"], str(folder))
@@ -232,9 +233,9 @@ def open_archive(
         where = f"{path}:{file.relative_to(folder)}"
         model = open_single(str(file), where, predictor, policy, allow_pickled_model, reopen)
     except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
+        remove_scratch_folder(folder)
         raise
-    shutil.rmtree(folder, ignore_errors=True)  # it is in memory
+    remove_scratch_folder(folder)  # it is in memory
     return model
 
 

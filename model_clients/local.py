@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import io
 import math
 import os
 import pickle
+import re
+import resource
 import signal
 import struct
 import time
@@ -14,6 +17,7 @@ import warnings
 import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -111,15 +115,19 @@ def first_line(error: Exception) -> str:
     return " ".join(line.split()).rstrip(".")[:200] or type(error).__name__
 
 
-# A first try at a file in a process of its own.
+# A first try at a model file in a process of its own, with limits of time and memory.
 #
-# The libraries of boosters crash or never return on some damaged files. So a copy of this process loads the
-# file and scores some rows; what happens to it is known before this process does the same.
+# Libraries crash, never return or want all memory on some files. So a copy of this process loads the file
+# and
+# scores some rows; what happens to it is known before this process does the same.
 
 
 LEAST_SECONDS = 30.0
 _SECONDS_PER_BYTE = 1e-6
 _LONGEST_PAUSE = 0.05
+_TOO_LARGE = 77  # an exit code
+_SHARE_OF_MEMORY = 0.8
+_NO_MEMORY = re.compile("bad_?alloc|failed to allocate|out of memory|cannot allocate", re.IGNORECASE)
 
 
 def crash_of(attempt: Callable[[], Any], size: int) -> str | None:
@@ -137,14 +145,19 @@ def crash_of(attempt: Callable[[], Any], size: int) -> str | None:
         warnings.filterwarnings("ignore", category=DeprecationWarning, message=".*fork")
         process = os.fork()
     if process == 0:
+        code = 0
         try:
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, 1)
             os.dup2(nowhere, 2)
             faulthandler.disable()  # its file may be another than the standard error
+            _limit_memory()
             attempt()
+        except BaseException as error:  # no harm: this process gets the same error
+            if isinstance(error, MemoryError) or _NO_MEMORY.search(str(error)):
+                code = _TOO_LARGE
         finally:
-            os._exit(0)
+            os._exit(code)
     limit = LEAST_SECONDS + _SECONDS_PER_BYTE * size
     end, pause = time.monotonic() + limit, 0.0005
     while True:
@@ -158,7 +171,28 @@ def crash_of(attempt: Callable[[], Any], size: int) -> str | None:
         time.sleep(pause)
         pause = min(2 * pause, _LONGEST_PAUSE)
     code = os.waitstatus_to_exitcode(status)
+    if code == _TOO_LARGE:
+        return f"it needs more than the {_free_memory() / 1e9:.1f} GB of memory that are free"
     return f"it makes its library end with {signal.Signals(-code).name}" if code < 0 else None
+
+
+def _limit_memory() -> None:
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    limit = used + int(_SHARE_OF_MEMORY * _free_memory())
+    _, most = resource.getrlimit(resource.RLIMIT_AS)
+    if most == resource.RLIM_INFINITY or limit < most:
+        resource.setrlimit(resource.RLIMIT_AS, (limit, most))
+
+
+def _free_memory() -> int:
+    """Return the bytes that this process may still take, by the machine and its control group."""
+    found = re.search(r"MemAvailable:\s+(\d+)", Path("/proc/meminfo").read_text())
+    free = int(found[1]) * 1024 if found else 1 << 40
+    group = Path("/sys/fs/cgroup")
+    with contextlib.suppress(OSError, ValueError):
+        most, used = (int((group / f"memory.{name}").read_text()) for name in ("max", "current"))
+        free = min(free, max(0, most - used))
+    return free
 
 
 def varied_rows(features: int) -> NDArray[np.float64]:

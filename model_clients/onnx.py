@@ -7,7 +7,10 @@ holds floats, which for classifiers converted from scikit-learn are the probabil
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +19,7 @@ from numpy.typing import NDArray
 
 from contract.analysis_config import Locator, PredictorConfig
 from contract.errors import ConfigurationError, ModelError
-from model_clients.local import LocalModel, first_line
+from model_clients.local import LocalModel, crash_of, first_line, varied_rows
 from model_clients.model import Policy, numeric_matrix, require
 
 _TYPES: dict[str, type[Any]] = {
@@ -30,6 +33,9 @@ _TYPES: dict[str, type[Any]] = {
     "tensor(bool)": np.bool_,
     "tensor(string)": np.str_,
 }
+# Seconds of one call: more than any that comes to an end, for graphs may loop as their data tells them.
+LONGEST_RUN = 600.0
+_TRIAL_ROWS = 64
 _SCORES = ("tensor(float)", "tensor(double)", "tensor(float16)", "seq(map(")
 
 
@@ -54,8 +60,19 @@ def open_onnx(
     Raises
     ------
     ModelError
-        When the file is damaged, or holds an input that rows of columns cannot fill.
+        When the file is damaged, harmful, or holds an input that rows of columns cannot fill.
     """
+
+    def attempt() -> None:
+        copy = _session(source, where, replace(policy, threads=1))
+        copy.run(None, {tensor.name: _trial_values(tensor) for tensor in copy.get_inputs()})
+
+    size = len(source) if isinstance(source, bytes) else Path(source).stat().st_size
+    require("onnxruntime", "onnxruntime", where)
+    if reason := crash_of(attempt, size):
+        raise ModelError(
+            f"{where} is not a usable ONNX model ({reason}); export it again, without endless loops."
+        )
     session = _session(source, where, policy)
     inputs = session.get_inputs()
     outputs = session.get_outputs()
@@ -134,6 +151,17 @@ def _named(outputs: Sequence[Any], locator: Locator, member: str, where: str) ->
     )
 
 
+def _trial_values(tensor: Any) -> NDArray[Any]:
+    sizes = [size if isinstance(size, int) and size > 0 else 1 for size in tensor.shape]
+    if sizes and not isinstance(tensor.shape[0], int):
+        sizes[0] = _TRIAL_ROWS
+    kind = _TYPES[tensor.type]
+    if kind is np.str_:
+        return np.full(sizes, "a", dtype=object)
+    values = np.resize(varied_rows(4), sizes)
+    return values.astype(kind) if issubclass(kind, np.floating) else np.nan_to_num(values).astype(kind)
+
+
 def _matrix_feed(tensor: Any, table: pa.RecordBatch, where: str) -> dict[str, NDArray[Any]]:
     if tensor.type == "tensor(string)":
         columns = [column.cast(pa.string()).fill_null("").to_numpy(False) for column in table.columns]
@@ -181,7 +209,17 @@ def _run_batches(
 
 
 def _run(session: Any, feeds: dict[str, NDArray[Any]], output: str) -> NDArray[Any]:
-    values = session.run([output], feeds)[0]
+    from onnxruntime import RunOptions
+
+    options = RunOptions()
+    options.log_severity_level = 4
+    watch = threading.Timer(LONGEST_RUN, setattr, (options, "terminate", True))
+    watch.daemon = True
+    watch.start()
+    try:
+        values = session.run([output], feeds, options)[0]
+    finally:
+        watch.cancel()
     if isinstance(values, list) and values and isinstance(values[0], dict):
         # scikit-learn's converter writes one map of class to probability per row.
         classes = list(values[0])

@@ -1,1 +1,1 @@
-"""Readers of every documented format: files to Arrow record batches."""
+"""Readers: files to record batches of flat columns."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 
+from contract.dataset import Dataset
 from contract.errors import DatasetError
 from file_storage.storage import SourceFile, is_compressed, open_input, reading
 from readers.csv_records import (
@@ -24,7 +25,7 @@ from readers.csv_records import (
     ragged_row,
     unclosed_field,
 )
-from readers.dataset import POSITIONAL, Dataset, NotSplittable, excluded_positions, positional_names
+from readers.dataset import POSITIONAL, NotSplittable, excluded_positions, positional_names
 from readers.splitting import (
     UTF8_MARK,
     Block,

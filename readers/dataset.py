@@ -1,123 +1,77 @@
-"""What to read and what reading gives: the types that the plan, the readers and the job share."""
+"""Transforms of rows, names of columns without names, and the columns that segments add."""
 
 from __future__ import annotations
 
+import functools
 import re
-import weakref
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from contract.dataset_format import DatasetFormat
-from contract.errors import DatasetError
-from contract.window import Window
-from readers.labels.sources import LabelPlaces
-
-if TYPE_CHECKING:
-    from file_storage.scripts import Preprocessor
-    from model_clients.model import Model
-    from readers.column_paths import ColumnPaths
-
+from contract.dataset import Dataset, Reading, SegmentColumn, Split
 
 # Schema metadata of batches whose column names did not come with the data.
 POSITIONAL = {b"positional": b"true"}
 
 
+@runtime_checkable
+class ReadsCalls(Protocol):
+    """A split of captures, whose calls may have several rows."""
+
+    @property
+    def reading(self) -> Reading:
+        """Return how these are read."""
+
+
+# From rows to rows, such as those with a further column; picklable.
+Transform = Callable[[pa.RecordBatch], pa.RecordBatch]
+
+
 @dataclass(frozen=True)
-class Dataset:
-    """What to read, and how.
+class TransformedSplit:
+    """A split whose rows pass through transforms, one after the other."""
 
-    Parameters
-    ----------
-    source
-        Local file or directory, or ``s3://bucket/prefix``.
-    format
-        How to read the files.
-    text_only
-        CSV cells stay text, for rules that infer types from the text.
-    window
-        Leave out what lies outside; None reads everything.
-    column_names
-        The baseline's feature names, for data that comes without names.
-    exclude
-        Columns to leave out: names, or zero-based positions as text.
-    preprocessor
-        The user's script, if any.
-    labels
-        Captures only: whether the labels that records carry become columns, after all others.
-    ground_truth_source
-        Captures only: file or folder with labels, joined with the records by id; implies `labels`.
-    label_places
-        Where labels are found in answers of human reviewers, and in tables.
-    typed_labels
-        Whether labels whose text is a number become numbers.
-    repeated_names
-        CSV without a header only: whether files may nevertheless begin with a line that repeats
-        `column_names`; it is then left out.
-    locations
-        JSON and captures only: where nested records hold their columns.
-    beside
-        Further datasets whose rows continue those of this one, row by row.
-    prediction
-        What to ask a model for each row.
-    segments
-        Columns to add that tell the segments of the rows.
-    """
-
-    source: str
-    format: DatasetFormat
-    text_only: bool = False
-    window: Window | None = None
-    column_names: tuple[str, ...] | None = None
-    exclude: tuple[str, ...] = ()
-    preprocessor: Preprocessor | None = None
-    labels: bool = False
-    ground_truth_source: str | None = None
-    label_places: LabelPlaces | None = None
-    typed_labels: bool = False
-    repeated_names: bool = False
-    locations: ColumnPaths | None = None
-    beside: tuple[Dataset, ...] = ()
-    prediction: Prediction | None = None
-    segments: tuple[SegmentColumn, ...] = ()
-
-
-class Split(Protocol):
-    """A piece of the dataset that one worker reads; picklable."""
+    split: Split
+    transforms: tuple[Transform, ...]
 
     @property
     def label(self) -> str:
-        """Return the file, and the range in it, for messages and progress."""
+        """Return the file and the range in it."""
+        return self.split.label
 
     def batches(self) -> Iterator[pa.RecordBatch]:
-        """Yield the rows in order, about 65,536 at a time."""
+        """Yield the rows in order."""
+        for batch in self.split.batches():
+            if batch.num_rows:
+                yield functools.reduce(lambda rows, transform: transform(rows), self.transforms, batch)
 
 
-@dataclass(frozen=True)
-class Plan:
-    """A dataset divided into splits.
-
-    Parameters
-    ----------
-    splits
-        In the order of the data; none when there is no file to read.
-    total_bytes
-        Size of the files as stored.
-    small
-        True for less than 4 MB, which is always one split.
-    """
-
-    splits: tuple[Split, ...]
-    total_bytes: int
-    small: bool
+def transformed(splits: tuple[Split, ...], transform: Transform) -> tuple[Split, ...]:
+    """Return splits whose rows pass through one transform more."""
+    return tuple(
+        TransformedSplit(split.split, (*split.transforms, transform))
+        if isinstance(split, TransformedSplit)
+        else TransformedSplit(split, (transform,))
+        for split in splits
+    )
 
 
 class NotSplittable(Exception):  # noqa: N818 - a request to plan anew, not an error a user sees
     """Raised while reading: the file cannot be cut at line ends, plan again with ``whole_files=True``."""
+
+
+def reading_of(splits: tuple[Split, ...]) -> Reading | None:
+    """Return how splits of captures read the rows of a call, None for other data."""
+    for split in splits:
+        if isinstance(split, ReadsCalls):
+            return split.reading
+        if isinstance(split, TransformedSplit):
+            return reading_of((split.split,))
+    return None
 
 
 def excluded_positions(names: list[str], exclude: tuple[str, ...]) -> set[int]:
@@ -177,48 +131,11 @@ _NUMBER = r"([+-]?(?:\d+\.?\d*(?:e[+-]?\d+)?|\.\d+(?:e[+-]?\d+)?|inf))"
 _INTERVAL = re.compile(rf"\s*([\[(])\s*{_NUMBER}\s*,\s*{_NUMBER}\s*([\])])\s*", re.IGNORECASE)
 
 
-@dataclass(frozen=True)
-class SegmentColumn:
-    """How rows are divided.
-
-    Parameters
-    ----------
-    name
-        Of the column that is added.
-    source
-        The column whose values decide.
-    segments
-        Each is a list of values, or of intervals as text: ``[1, 4]`` holds 1 and 4, ``(1, 4)`` neither. A row
-        belongs to the first that has its value.
-    labels
-        What the segments are called, and last the rest of the rows.
-    """
-
-    name: str
-    source: str
-    segments: tuple[tuple[str | int, ...], ...]
-    labels: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class DividedSplit:
-    """A split with further columns that tell the segments of its rows."""
-
-    split: Split
-    columns: tuple[SegmentColumn, ...]
-
-    @property
-    def label(self) -> str:
-        """Return the file and the range in it."""
-        return self.split.label
-
-    def batches(self) -> Iterator[pa.RecordBatch]:
-        """Yield the rows in order."""
-        for batch in self.split.batches():
-            divided = batch
-            for column in self.columns:
-                divided = divided.append_column(column.name, segments_of(batch, column))
-            yield divided
+def with_segments(batch: pa.RecordBatch, columns: tuple[SegmentColumn, ...]) -> pa.RecordBatch:
+    """Return rows with further columns that tell their segments."""
+    for column in columns:
+        batch = batch.append_column(column.name, segments_of(batch, column))
+    return batch
 
 
 def segments_of(batch: pa.RecordBatch, column: SegmentColumn) -> pa.DictionaryArray:
@@ -267,71 +184,3 @@ def _holds(values: pa.Array, member: str | int) -> np.ndarray[tuple[int], np.dty
         zero_copy_only=False
     )
     return found
-
-
-# A column of predictions that a model is asked for while the rows are read.
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What to ask a model.
-
-    Parameters
-    ----------
-    name
-        Of the column that is added.
-    features
-        The columns that the model takes, in its order.
-    as_label
-        Whether the predicted label is wanted, rather than the score.
-    model
-        It is closed when nothing refers to this any more.
-    """
-
-    name: str
-    features: tuple[str, ...]
-    as_label: bool
-    model: Model = field(compare=False, repr=False)
-
-    def __post_init__(self) -> None:
-        # A job that fails forgets the model anywhere on its way; its connections are closed all the same.
-        weakref.finalize(self, self.model.close)
-
-    def column(self, batch: pa.RecordBatch) -> pa.Array:
-        """Return the prediction for each row.
-
-        Raises
-        ------
-        ModelError
-            When the model cannot be asked.
-        DatasetError
-            When the rows lack a feature.
-        """
-        absent = [name for name in self.features if name not in batch.schema.names]
-        if absent:
-            raise DatasetError(
-                f"the data lacks {absent[0]!r} in some rows, which the model takes; add the column."
-            )
-        table = batch.select(list(self.features))
-        if self.as_label:
-            return self.model.predict_labels(table)
-        return pa.array(np.ascontiguousarray(self.model.predict(table)[:, 0]))
-
-
-@dataclass(frozen=True)
-class PredictedSplit:
-    """A split with a further column of predictions."""
-
-    split: Split
-    prediction: Prediction
-
-    @property
-    def label(self) -> str:
-        """Return the file and the range in it."""
-        return self.split.label
-
-    def batches(self) -> Iterator[pa.RecordBatch]:
-        """Yield the rows in order."""
-        for batch in self.split.batches():
-            if batch.num_rows:
-                yield batch.append_column(self.prediction.name, self.prediction.column(batch))

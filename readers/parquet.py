@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from contract.dataset import Dataset
 from contract.errors import DatasetError
 from file_storage.storage import SourceFile, is_s3, open_random, reading
-from readers.dataset import Dataset, excluded_positions
+from readers.dataset import excluded_positions
 from readers.flatten import flatten_batch
 from readers.splitting import BATCH_ROWS, FileRange, OfFileRanges, divide, joined, split_size
 

@@ -6,6 +6,7 @@ everywhere. Files come in path order; a split is many small files, one file, or 
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -13,13 +14,14 @@ from datetime import timedelta
 
 import pyarrow as pa
 
+from contract.dataset import Dataset, Plan, Split
 from contract.dataset_format import Kind
 from contract.errors import ConfigurationError, DatasetError
 from contract.window import folder_overlaps, in_window_by_folder
 from contract.wording import several
 from file_storage import storage
 from file_storage.storage import SourceFile
-from readers.dataset import Dataset, Plan, Split
+from readers.dataset import reading_of, transformed
 from readers.splitting import SMALL
 
 # Datasets whose rows continue each other: facets or predictions that are kept in files of their own.
@@ -157,25 +159,23 @@ def plan_dataset(request: Dataset, *, whole_files: bool = False) -> Plan:
         splits = _splits(files, request, whole_files)
     else:
         splits = _joined(files, request)
-    return Plan(_extended(splits, request, whole_files), total, small=total < SMALL)
+    return Plan(_extended(splits, request, whole_files), total, total < SMALL, reading_of(splits))
 
 
 def _extended(splits: tuple[Split, ...], request: Dataset, whole_files: bool) -> tuple[Split, ...]:
     """Return splits with the columns that are added to what the files hold."""
     if request.typed_labels:
-        from readers.captures.columns import TypedLabelSplit
+        from readers.captures.labels import with_typed_labels
 
-        splits = tuple(TypedLabelSplit(split) for split in splits)
+        splits = transformed(splits, with_typed_labels)
     if request.beside:
         splits = _continued(splits, request, whole_files)
     if request.prediction is not None:
-        from readers.dataset import PredictedSplit
-
-        splits = tuple(PredictedSplit(split, request.prediction) for split in splits)
+        splits = transformed(splits, request.prediction.append)
     if request.segments:
-        from readers.dataset import DividedSplit
+        from readers.dataset import with_segments
 
-        splits = tuple(DividedSplit(split, request.segments) for split in splits)
+        splits = transformed(splits, functools.partial(with_segments, columns=request.segments))
     return splits
 
 
@@ -198,10 +198,10 @@ def _joined(files: Sequence[SourceFile], request: Dataset) -> tuple[Split, ...]:
 
         return record_splits(files, request, index)
     if request.locations is not None:
-        from readers.captures.columns import located_capture_splits
+        from readers.captures.paths import located_capture_splits
 
         return located_capture_splits(files, request, request.locations, index)
-    from readers.captures.captures import capture_splits
+    from readers.captures.split import capture_splits
 
     return _preprocessed(capture_splits(files, request, index), request)
 
@@ -224,12 +224,11 @@ def _splits(files: list[SourceFile], request: Dataset, whole_files: bool) -> tup
 
 
 def _preprocessed(splits: tuple[Split, ...], request: Dataset) -> tuple[Split, ...]:
-    preprocessor = request.preprocessor
-    if preprocessor is None:
+    if request.preprocessor is None:
         return splits
-    from readers.scripts import PreprocessedSplit
+    from readers.scripts import apply_dataframe
 
-    return tuple(PreprocessedSplit(split, preprocessor) for split in splits)
+    return transformed(splits, functools.partial(apply_dataframe, request.preprocessor))
 
 
 # Each reader is imported when its format is asked for: a job is a cold start.
@@ -242,11 +241,7 @@ def _csv(files: Sequence[SourceFile], request: Dataset, whole_files: bool) -> tu
 
 
 def _json(files: Sequence[SourceFile], request: Dataset, whole_files: bool) -> tuple[Split, ...]:
-    if request.locations is not None:
-        from readers.json import located_json_splits
-
-        return located_json_splits(files, request.locations, whole_files=whole_files)
-    from readers.json import json_splits
+    from readers.json_files import json_splits
 
     return json_splits(files, request, whole_files=whole_files)
 
@@ -259,10 +254,10 @@ def _parquet(files: Sequence[SourceFile], request: Dataset, whole_files: bool) -
 
 def _capture(files: Sequence[SourceFile], request: Dataset, whole_files: bool) -> tuple[Split, ...]:
     if request.locations is not None:
-        from readers.captures.columns import located_capture_splits
+        from readers.captures.paths import located_capture_splits
 
         return located_capture_splits(files, request, request.locations)
-    from readers.captures.captures import capture_splits
+    from readers.captures.split import capture_splits
 
     return capture_splits(files, request)
 

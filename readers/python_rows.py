@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import decimal
+import json
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,6 +13,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import orjson
 import pyarrow as pa
 
 from contract.errors import DatasetError
@@ -19,6 +21,23 @@ from readers.flatten import DEEPEST, bytes_text, name_clash, too_deep
 
 _INT64 = range(-(2**63), 2**63)
 _SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def loads(text: str | bytes) -> Any:
+    """Parse JSON as found in the wild: also ``NaN``, ``Infinity`` and lone surrogates, as Python writes them.
+
+    Raises
+    ------
+    ValueError
+        When it is no JSON at all, or no UTF-8.
+    """
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        try:
+            return _repaired(json.loads(text))
+        except RecursionError:
+            raise ValueError("nested too deeply") from None
 
 
 def rows_to_batch(
@@ -207,3 +226,14 @@ def scalar_text(name: str, value: Any) -> str | None:
         f"column {name!r} holds a value of type {type(value).__name__}; "
         "use text, numbers, booleans, None, or lists and mappings of these."
     )
+
+
+def _repaired(value: Any) -> Any:
+    """Replace halves of surrogate pairs in every text."""
+    if isinstance(value, str):
+        return without_surrogates(value)
+    if isinstance(value, list):
+        return [_repaired(item) for item in value]
+    if isinstance(value, dict):
+        return {_repaired(key): _repaired(item) for key, item in value.items()}
+    return value

@@ -9,22 +9,39 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import orjson
 import pyarrow as pa
 
-from contract.errors import DatasetError
-from file_storage.scripts import Preprocessor, reject_result, script_failure, script_lock
+from contract.dataset import Dataset, Preprocessor, Reading
+from contract.errors import DatasetError, ScriptError
+from file_storage.scripts import (
+    STOPS,
+    change_dataframe,
+    handle_record,
+    reject_result,
+    script_failure,
+    script_lock,
+)
 from file_storage.storage import SourceFile, is_s3, open_random, reading
-from readers.captures import one_by_one
-from readers.captures.captures import capture_layout, column_order, in_window, may_cut, record_of_line
-from readers.captures.one_by_one import Layout
-from readers.captures.payload import Row, csv_payload, loads
-from readers.csv_records import CellParser, CellsError
-from readers.dataset import POSITIONAL, Dataset, Split, excluded_positions, positional_names
-from readers.labels.index import LABEL, LabelIndex, ids_of_records, labels_of_records, with_label_columns
-from readers.python_rows import rows_to_batch
-from readers.splitting import FileRange, Line, OfFileRanges, blocks_of_lines, divide, label
+from readers.captures.columns import Decoder
+from readers.captures.envelope import LABEL, in_window, open_envelope, record_id, record_of_line
+from readers.captures.shapes import csv_rows
+from readers.captures.split import Notes, may_cut, survey, table_of
+from readers.csv_records import CellsError
+from readers.dataset import POSITIONAL, excluded_positions, positional_names
+from readers.flatten import flatten_batch
+from readers.labels.index import LabelIndex
+from readers.python_rows import column_of, loads, rows_to_batch
+from readers.splitting import (
+    FileRange,
+    Line,
+    LineBlock,
+    OfFileRanges,
+    Segment,
+    blocks_of_lines,
+    divide,
+    label,
+)
 
 # The record object that a user's ``preprocess_handler`` is given for captures.
 #
@@ -159,26 +176,22 @@ class Gathered:
     ----------
     request
         What is read, for names, columns to leave out, and whether cells stay text.
-    sides, layout
+    decoder
         For records that are returned as they are; captures only.
-    parser
-        For cells without a type.
     """
 
-    def __init__(self, request: Dataset, sides: tuple[str, ...], layout: Layout, parser: CellParser) -> None:
+    def __init__(self, request: Dataset, decoder: Decoder) -> None:
         self._request = request
-        self._sides = sides
-        self._layout = layout
-        self._parser = parser
+        self._decoder = decoder
+        self._parser, self._record_parser = decoder.parser(), decoder.parser()
         self._mappings: list[dict[str, Any]] = []
-        self._records: list[list[list[Row] | None]] = []
-        self._labelled: list[dict[str, Any]] = []
+        self._records: list[bytes] = []
         self._lines: list[list[str | None]] = []
         self._header: list[str] | None = None
 
     def add_header(self, text: str) -> None:
         """Set the names of the cells in the lines that follow."""
-        [names] = csv_payload(text).rows[:1]
+        [names] = csv_rows(text)[:1]
         self._header = [str(name or f"_c{position}") for position, name in enumerate(names)]
 
     def add(self, result: Any) -> None:
@@ -223,34 +236,20 @@ class Gathered:
         if self._lines:
             yield self._cell_batch()
         if self._records:
-            raw = one_by_one.exact_batch(
-                self._records, self._sides, self._layout, self._parser, text_only=self._request.text_only
-            )
-            batch = self._layout.finish(raw)
-            if self._request.labels:
-                counts = np.array([one_by_one.row_count(rows) for rows in self._records], np.int64)
-                batch, _ = with_label_columns(batch, labels_of_records(self._labelled), counts)
-            yield batch
-        self._mappings, self._lines, self._records, self._labelled = [], [], [], []
+            data = b"".join(self._records)
+            block = LineBlock((Segment("the records that the script returned", 0, data),), data)
+            envelope = open_envelope(block, self._decoder.sides, labels=self._request.labels)
+            yield table_of(envelope, self._decoder, self._record_parser, Notes(""))
+        self._mappings, self._lines, self._records = [], [], []
 
     def _add_record(self, record: dict[str, Any]) -> None:
         if not isinstance(record.get("captureData"), dict):
             raise UnusableResultError("returned a record without captureData; return it whole, or a dict")
-        self._records.append(
-            one_by_one.rows_of_record(
-                record,
-                self._sides,
-                self._layout.widths,
-                lambda _: None,
-                text_only=self._request.text_only,
-            )
-        )
-        self._labelled.append(record)
+        self._records.append(orjson.dumps(record, default=str) + b"\n")
 
     def _add_text(self, text: str) -> None:
         if self._request.format.kind == "csv":
-            rows = csv_payload(text).rows
-            self._lines += [row for row in rows if isinstance(row, list)]
+            self._lines += csv_rows(text)
             return
         try:
             value = loads(text)
@@ -293,6 +292,99 @@ def _type_name(value: Any) -> str:
     return "None" if value is None else type(value).__name__
 
 
+# Between record batches and pandas data frames, for scripts that work on whole columns.
+#
+# pandas is imported here and nowhere else, and only when a script asks for it.
+
+
+def apply_dataframe(preprocessor: Preprocessor, batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Return what `preprocess_dataframe` makes of the batch, given to it as a DataFrame.
+
+    Parameters
+    ----------
+    batch
+        Flat columns. Text arrives as objects, whole numbers with missing values as floats.
+
+    Returns
+    -------
+    Flat columns; the metadata of `batch` when the names are unchanged.
+
+    Raises
+    ------
+    ScriptError
+        When pandas is not installed, the function fails, or it returns something else than a DataFrame
+        with distinct column names and representable values.
+    """
+    try:
+        import pandas as pd
+    except ImportError:
+        raise ScriptError(
+            f"{preprocessor.path} defines preprocess_dataframe, which needs pandas; "
+            "install model-monitor-containers[dataframe]."
+        ) from None
+    script = preprocessor.path
+    result = change_dataframe(preprocessor, _plain_text(batch).to_pandas())
+    if not isinstance(result, pd.DataFrame):
+        kind = "None" if result is None else f"a {type(result).__name__}"
+        raise ScriptError(f"preprocess_dataframe in {script} returned {kind}; return a pandas DataFrame.")
+    try:
+        flat = _flat(result, batch, script)
+    except DatasetError as error:
+        raise ScriptError(f"preprocess_dataframe in {script} returned an unusable value: {error}") from error
+    return (
+        flat.replace_schema_metadata(batch.schema.metadata)
+        if flat.schema.names == batch.schema.names
+        else flat
+    )
+
+
+def _flat(result: Any, before: pa.RecordBatch, script: str) -> pa.RecordBatch:
+    """Return the columns of a data frame, flat, with the types they had where they still fit."""
+    names = [str(name) for name in result.columns]
+    repeated = next((name for name in names if names.count(name) > 1), None)
+    if repeated is not None:
+        raise ScriptError(
+            f"preprocess_dataframe in {script} returned the column {repeated!r} twice; rename or drop one."
+        )
+    if not names:
+        return rows_to_batch([{}] * len(result))
+    columns = [_frame_column(name, result.iloc[:, position], before) for position, name in enumerate(names)]
+    return flatten_batch(pa.RecordBatch.from_arrays(columns, names=names))
+
+
+def _plain_text(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Return dictionary columns as text: a script expects to compare and change text freely."""
+    columns = [
+        column.cast(pa.string()) if pa.types.is_dictionary(column.type) else column
+        for column in batch.columns
+    ]
+    return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
+
+
+def _frame_column(name: str, values: Any, before: pa.RecordBatch) -> pa.Array:
+    try:
+        array = pa.Array.from_pandas(values)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
+        # Objects of several kinds: numbers beside text, lists beside None, ...
+        return _mixed(name, values.tolist())
+    if isinstance(array, pa.ChunkedArray):
+        array = array.combine_chunks()
+    known = before.schema.get_field_index(name)
+    if known >= 0 and pa.types.is_floating(array.type) and pa.types.is_integer(before.schema.types[known]):
+        try:
+            return array.cast(before.schema.types[known])
+        except pa.ArrowInvalid:
+            return array  # the script made fractions of it
+    return array
+
+
+def _mixed(name: str, values: list[Any]) -> pa.Array:
+    batch = rows_to_batch([{name: value} for value in values])
+    if batch.schema.names == [name]:
+        return batch.column(0)
+    return column_of(name, [None if value is None else str(value) for value in values])
+
+
 # Python objects take ten times the room of the text they are read from.
 _BLOCK_SIZE = 8 << 20
 _PARQUET_ROWS = 16_384
@@ -318,9 +410,13 @@ class RecordSplit(OfFileRanges):
 
     request: Dataset
     preprocessor: Preprocessor
-    sides: tuple[str, ...] = ()
-    layout: Layout = field(default_factory=lambda: Layout(()))
+    decoder: Decoder
     index: LabelIndex | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def reading(self) -> Reading:
+        """Return how the rows of calls are read."""
+        return self.decoder.reading
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Yield the rows that the script returns.
@@ -335,7 +431,7 @@ class RecordSplit(OfFileRanges):
         captures = self.request.format.kind in _CAPTURES
         # Header rows and arrays belong to one file; capture files are many and small.
         for pieces in (self.pieces,) if captures else ((piece,) for piece in self.pieces):
-            gathered = Gathered(self.request, self.sides, self.layout, CellParser(self.request.text_only))
+            gathered = Gathered(self.request, self.decoder)
             for chunk in self._chunks(pieces):
                 # A script keeps its own state; only one thread at a time may be in it.
                 with script_lock:
@@ -368,8 +464,10 @@ class RecordSplit(OfFileRanges):
     def _handle(self, record: Any, place: Line | Place, gathered: Gathered) -> None:
         function = self.preprocessor.function
         try:
-            result = self.preprocessor.handle(record)
-        except (Exception, SystemExit) as error:
+            result = handle_record(self.preprocessor, record)
+        except STOPS:
+            raise
+        except BaseException as error:
             raise script_failure(self.preprocessor.path, function, error, place.where()) from error
         try:
             if self._is_header(place):
@@ -403,31 +501,6 @@ class RecordSplit(OfFileRanges):
             raise reject_result(path, function, text, f"records of {label(pieces)}") from problem
 
 
-@dataclass(frozen=True)
-class PreprocessedSplit:
-    """A split whose batches pass through ``preprocess_dataframe``."""
-
-    inner: Split
-    preprocessor: Preprocessor
-
-    @property
-    def label(self) -> str:
-        """Return the label of the split within."""
-        return self.inner.label
-
-    def batches(self) -> Iterator[pa.RecordBatch]:
-        """Yield the batches as the script changes them.
-
-        Raises
-        ------
-        ScriptError
-            When the script fails or returns something unusable.
-        """
-        for batch in self.inner.batches():
-            if batch.num_rows:
-                yield self.preprocessor.apply_dataframe(batch)
-
-
 def record_splits(
     files: Sequence[SourceFile], request: Dataset, index: LabelIndex | None = None
 ) -> tuple[RecordSplit, ...]:
@@ -448,11 +521,11 @@ def record_splits(
     kind = request.format.kind
     if kind not in _CAPTURES:
         # Header rows, arrays and Parquet's footer belong to the whole file.
-        return tuple(RecordSplit(pieces, request, preprocessor) for pieces in divide(files))
-    sides = column_order(request.format.capture_indices)
-    layout, _ = capture_layout(files, sides, request)
+        decoder = Decoder((), text_only=request.text_only)
+        return tuple(RecordSplit(pieces, request, preprocessor, decoder) for pieces in divide(files))
+    decoder, _ = survey(files, request)
     return tuple(
-        RecordSplit(pieces, request, preprocessor, sides, layout, index)
+        RecordSplit(pieces, request, preprocessor, decoder, index)
         for pieces in divide(files, may_cut=may_cut)
     )
 
@@ -461,7 +534,8 @@ def _with_labels(
     records: list[tuple[dict[str, Any], Line]], index: LabelIndex
 ) -> Iterator[tuple[dict[str, Any], Line]]:
     """Yield the records with the labels that the index has for them."""
-    data, encodings = index.take(index.find(ids_of_records([record for record, _ in records])))
+    ids = pa.array([record_id(record) for record, _ in records], pa.string())
+    data, encodings = index.take(index.find(ids))
     for (record, line), text, encoding in zip(records, data.to_pylist(), encodings.to_pylist(), strict=True):
         if text is not None:
             record[LABEL] = {"data": text, "encoding": encoding}

@@ -28,7 +28,7 @@ from analyzers.bias.request import BiasRequest
 from analyzers.bias.suggest import suggest
 from analyzers.bias.summary import BiasSummary, SummaryPlan
 from analyzers.shared.rules import Rules, constraints_to_check, is_switched_off
-from contract.api import Decision, Metric, Violations
+from contract.api import Analyzer, Decision, Facts, Metric, Violations
 from contract.errors import ConfigurationError, DatasetError
 
 # The values of bias that CloudWatch shows, by the names and dimensions that Clarify gives them.
@@ -61,6 +61,9 @@ def _metric(statistics: BiasStatistics, facet: FacetStatistics, stage: str, metr
             "Facet": facet.facet,
             "FacetValue": facet.value_or_threshold,
         },
+        interval=metric.confidence_interval,
+        gauge="model_monitor_bias",
+        labels={"metric": metric.name},
     )
 
 
@@ -122,7 +125,7 @@ def _told_by_violations(statistics: BiasStatistics, decision: Decision) -> list[
 
 
 @dataclass(frozen=True)
-class BiasAnalyzer:
+class BiasAnalyzer(Analyzer[BiasSummary, BiasStatistics, BiasConstraints]):
     """Bias by either set of rules.
 
     Parameters
@@ -208,6 +211,10 @@ class BiasAnalyzer:
     def check(self, statistics: BiasStatistics, baseline: BiasBaseline) -> Decision:
         """Compare a window's statistics with the baseline."""
         return check(statistics, baseline, rules=self.rules, error_share=self.error_share, seed=self.seed)
+
+    def facts(self, statistics: BiasStatistics) -> Facts:
+        """Return the notes."""
+        return Facts(tuple(statistics.notes))
 
     def metrics(
         self, statistics: BiasStatistics, baseline: BiasBaseline | None, decision: Decision | None

@@ -32,7 +32,7 @@ from analyzers.bias.explain import explain, group_text, impact_findings, require
 from analyzers.bias.metrics import Floats
 from analyzers.bias.resampling import draw_together, to_scale
 from contract.api import Comparison, Decision, Finding, State, Violations
-from contract.wording import number
+from contract.wording import chance, number
 
 # How many separate tests the metrics of a group amount to: they are functions of the same few counts.
 #
@@ -188,6 +188,7 @@ class MetricTest:
 
     test: Test
     facet: FacetStatistics
+    known: FacetStatistics | None
     metric: MetricValue
     value: float
     limit: Limit
@@ -329,7 +330,13 @@ def _compare(group: Held, seed: int) -> list[MetricTest]:
         found["FT"] = 0.0  # has no interval, so somebody's limit is taken at its word
     return [
         MetricTest(
-            group.test_of(name), group.facet, group.metrics[name], values[name], limit, found.get(name, 1.0)
+            group.test_of(name),
+            group.facet,
+            group.known,
+            group.metrics[name],
+            values[name],
+            limit,
+            found.get(name, 1.0),
         )
         for name, limit in group.limits.items()
     ]
@@ -347,10 +354,14 @@ def _once(comparisons: Iterable[MetricTest]) -> list[MetricTest]:
     return kept
 
 
-def _violation_text(comparison: MetricTest) -> str:
-    sentence = explain(comparison.facet, comparison.metric)
-    tail = requirement_text(comparison.value, comparison.limit.requirement)
-    return f"{sentence} {tail}" if sentence else tail
+def _violation_text(one: MetricTest) -> str:
+    """Return the counts of both times and how sure it is, before Clarify's sentence, which parsers read."""
+    sentence = explain(one.facet, one.metric)
+    before = None if one.known is None else one.known.metric(one.metric.name)
+    if sentence and one.known is not None and before is not None and before.value is not None:
+        sentence += f" At the baseline: {explain(one.known, before)}"
+    sure = "" if one.metric.name == "FT" else f"({chance(one.p_value)[0].upper()}{chance(one.p_value)[1:]}.)"
+    return " ".join(filter(None, (sentence, sure, requirement_text(one.value, one.limit.requirement))))
 
 
 def _finding(comparison: MetricTest, violated: bool) -> Finding:

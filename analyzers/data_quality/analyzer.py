@@ -30,9 +30,13 @@ from analyzers.data_quality.summary import (
     summarize,
 )
 from analyzers.shared.rules import Rules, constraints_to_check
-from contract.api import Decision, Metric, Violations
+from contract.api import Analyzer, Decision, Facts, Metric, Violations
+from contract.wording import listing
 
 # Values to publish per feature, by the names of the originals (spec section 5).
+
+
+_GAUGE = "model_monitor_feature"
 
 
 def metrics(
@@ -64,9 +68,13 @@ def metrics(
             continue
         if feature.numerical is not None:
             published += _data_metric(name, feature.numerical)
-        published.append(Metric(f"feature_non_null_{name}", feature.completeness))
+        completeness, labels = feature.completeness, {"feature": name}
+        published.append(
+            Metric(f"feature_non_null_{name}", completeness, gauge=f"{_GAUGE}_completeness", labels=labels)
+        )
         if name in distances:
-            published.append(Metric(f"feature_baseline_drift_{name}", distances[name]))
+            drift = f"feature_baseline_drift_{name}"
+            published.append(Metric(drift, distances[name], gauge=f"{_GAUGE}_drift", labels=labels))
     return published
 
 
@@ -92,7 +100,7 @@ def _data_metric(name: str, numbers: NumericalStatistics) -> list[Metric]:
         "Minimum": numbers.min,
         "Maximum": numbers.max,
     }
-    return [Metric(f"feature_data_{name}", statistic_values=values)]
+    return [Metric(f"feature_data_{name}", statistic_values=values, gauge=_GAUGE, labels={"feature": name})]
 
 
 # Compare a window's statistics with the baseline, by the rules chosen.
@@ -130,15 +138,20 @@ def check(
         reason = f"{constraints.where} has no feature"
     elif not any(constraints.config(feature).evaluate_constraints for feature in constraints.features):
         reason = "evaluate_constraints is Disabled"
-    elif rules == "sagemaker":
-        return check_sagemaker(statistics, constraints, baseline.statistics)
     else:
-        return check_sound(statistics, constraints, baseline.statistics, error_share)
+        if rules == "sagemaker":
+            decision = check_sagemaker(statistics, constraints, baseline.statistics)
+        else:
+            decision = check_sound(statistics, constraints, baseline.statistics, error_share)
+        if constraints.unused:
+            unused = f"Members of {constraints.where} without effect: {listing(constraints.unused, 20)}."
+            decision = replace(decision, notes=(*decision.notes, unused))
+        return decision
     return Decision(Violations(), notes=(f"Nothing was checked, as {reason}.",), reason=reason)
 
 
 @dataclass(frozen=True)
-class DataQualityAnalyzer:
+class DataQualityAnalyzer(Analyzer[DatasetSummary, Statistics, Constraints]):
     """Data quality by either set of rules.
 
     Parameters
@@ -200,6 +213,10 @@ class DataQualityAnalyzer:
         """Compare a window's statistics with the baseline."""
         return check(statistics, baseline, rules=self.rules, error_share=self.error_share)
 
+    def facts(self, statistics: Statistics) -> Facts:
+        """Return whether the columns came without names."""
+        return Facts(positional=statistics.positional)
+
     def metrics(
         self, statistics: Statistics, baseline: DataQualityBaseline | None, decision: Decision | None
     ) -> list[Metric]:
@@ -210,5 +227,6 @@ class DataQualityAnalyzer:
         return SummaryOptions(
             text_hash=self.rules == "sagemaker",
             arrival_order=self.arrival_order,
+            row_sample=self.rules == "sound",
             max_categories=MOST_CATEGORIES[self.rules],
         )

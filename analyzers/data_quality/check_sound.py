@@ -11,17 +11,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from analyzers.data_quality.columns import FeaturePair, compare_columns, comparisons, pair_features
+from analyzers.data_quality.correlation import CorrelationChange, changed_correlations
 from analyzers.data_quality.documents import Constraints, Statistics
 from analyzers.data_quality.drift import Drift, compares_drift, measure_drift
 from analyzers.data_quality.limits import (
     CLASSES,
     check_categories,
     check_completeness,
+    check_range,
     check_type,
     smallest_completeness_p_value,
 )
 from analyzers.shared.significance import rows_to_tell
-from contract.api import CheckType, Decision, Finding, Violation, Violations
+from contract.api import CheckType, Comparison, Decision, Finding, State, Violation, Violations
 from contract.wording import listing, number
 
 # What a comparison under sound rules could not decide, and why.
@@ -50,23 +52,16 @@ def notes(
         found.append("evaluate_constraints is Disabled, so nothing was checked.")
     elif not pairs:
         found.append(
-            "No column could be matched with the baseline, so no feature was checked; if the data has no "
-            "header row, say so in dataset_format."
+            "No column could be matched with the baseline, so no feature was checked: the data has "
+            f"{listing([one.name for one in statistics.features])}, the baseline "
+            f"{listing([one.name for one in constraints.features])}."
         )
     if baseline is None:
         found.append("There is no baseline_statistics, so drift was not measured.")
     else:
         found += _note_small_window(statistics, constraints, baseline, pairs, alpha)
         found += _note_not_compared(pairs)
-    negative = [pair.name for pair in pairs if pair.expected.is_non_negative and _has_negative(pair)]
-    if negative:
-        found.append(f"Never negative in the baseline, but in this window: {listing(negative)}.")
     return tuple(found)
-
-
-def _has_negative(pair: FeaturePair) -> bool:
-    numbers = pair.current.numerical
-    return numbers is not None and numbers.min is not None and numbers.min < 0.0
 
 
 def _note_small_window(
@@ -111,7 +106,7 @@ def _note_not_compared(pairs: list[FeaturePair]) -> list[str]:
     ]
     if not names:
         return []
-    return [f"Too many distinct values, or none kept, to measure drift of: {listing(names, 10)}."]
+    return [f"No distribution is kept on both sides, so drift was not measured of: {listing(names, 10)}."]
 
 
 def _type_changed(pair: FeaturePair) -> bool:
@@ -119,8 +114,17 @@ def _type_changed(pair: FeaturePair) -> bool:
     return pair.expected.inferred_type in CLASSES and pair.current.numerical is None
 
 
-# Probability that a window without any change raises a violation of one family: drift, completeness, values.
-FALSE_ALARM_RATE = 0.003
+# Probability that a window without any change raises a violation, by family of comparisons.
+FALSE_ALARM_RATES = {
+    "drift": 0.0045,
+    "completeness": 0.0015,
+    "values": 0.0015,
+    "ranges": 0.0005,
+    "correlations": 0.001,
+}
+_MOST_CORRELATIONS = 10
+_PAIR = 2
+ALL_FEATURES = "rows side by side"
 
 
 def check_sound(
@@ -156,32 +160,81 @@ def check_sound(
     pairs = [
         pair for pair in pair_features(statistics, constraints, baseline) if pair.config.evaluate_constraints
     ]
-    budget = _share_budget(pairs, FALSE_ALARM_RATE * error_share)
+    budget = _share_budget(pairs, error_share)
     violations = [
         *columns,
         *_present(check_type, pairs, budget.values),
         *_present(check_completeness, pairs, budget.completeness),
         *_present(check_categories, pairs, budget.values),
+        *_present(check_range, pairs, budget.ranges),
     ]
     drifts = [drift for pair in pairs if (drift := measure_drift(pair, budget.drift)) is not None]
     drifts.sort(key=lambda drift: (not drift.violated, -drift.excess))
-    findings = _findings(violations, drifts)
+    correlations = changed_correlations(pairs, baseline, statistics, budget.correlations)
+    findings = _findings(violations, drifts, [change for change in correlations or () if change.violated])
     violations += [
         Violation(CheckType.BASELINE_DRIFT, drift.text, drift.name) for drift in drifts if drift.violated
     ]
+    violations += [
+        Violation(CheckType.BASELINE_DRIFT, change.text, change.first)
+        for change in correlations or ()
+        if change.violated
+    ][:_MOST_CORRELATIONS]
     measured = {drift.name for drift in drifts}
     return Decision(
         Violations(violations),
         findings,
         notes(statistics, constraints, baseline, pairs, budget.drift),
-        comparisons(
-            statistics,
-            constraints,
-            baseline,
-            violations,
-            [finding for finding in findings if finding.subject in measured],
+        (
+            *comparisons(
+                statistics,
+                constraints,
+                baseline,
+                violations,
+                [finding for finding in findings if finding.subject in measured],
+                changed={drift.name for drift in drifts if drift.is_beyond_chance},
+                with_ranges=True,
+            ),
+            *_comparisons_of_rows(statistics, baseline, pairs, correlations),
         ),
     )
+
+
+def _comparisons_of_rows(
+    statistics: Statistics,
+    baseline: Statistics | None,
+    pairs: list[FeaturePair],
+    correlations: list[CorrelationChange] | None,
+) -> tuple[Comparison, ...]:
+    """Return what needs rows side by side: the pairs of features that moved most, or why there are none."""
+    compared = [pair for pair in pairs if pair.config.perform_comparison and pair.baseline is not None]
+    if baseline is None or not compared:
+        return ()
+    if correlations is not None:
+        return tuple(
+            Comparison(
+                f"{change.first}, {change.second}",
+                CheckType.BASELINE_DRIFT,
+                State.VIOLATED if change.violated else State.HOLDS,
+                change.text,
+                value=change.now,
+                effect=change.effect,
+                limit=change.limit,
+                rows=statistics.item_count,
+                baseline_rows=baseline.item_count,
+            )
+            for change in correlations
+        )
+    if all(pair.baseline and pair.baseline.sample is None for pair in compared):
+        reason = (
+            "the baseline was made before tails, single values, dependence of rows and correlations were "
+            "kept; make it anew to have them compared"
+        )
+    elif sum(pair.baseline is not None and pair.baseline.numerical is not None for pair in compared) < _PAIR:
+        return ()
+    else:
+        reason = "there are too few rows or features for correlations"
+    return (Comparison(ALL_FEATURES, CheckType.BASELINE_DRIFT, State.UNDECIDED, reason=reason),)
 
 
 @dataclass(frozen=True)
@@ -191,21 +244,26 @@ class _Budget:
     drift: float
     completeness: float
     values: float
+    ranges: float
+    correlations: float
 
 
-def _share_budget(pairs: list[FeaturePair], rate: float) -> _Budget:
+def _share_budget(pairs: list[FeaturePair], part: float) -> _Budget:
+    rates = {family: rate * part for family, rate in FALSE_ALARM_RATES.items()}
     drifts = sum(compares_drift(pair) for pair in pairs)
     values = sum(
         (pair.expected.domains is not None) + (pair.config.datatype_check_threshold < 1.0) for pair in pairs
     )
     return _Budget(
-        drift=rate / max(1, drifts),
-        completeness=_tarone([smallest_completeness_p_value(pair) for pair in pairs], rate),
-        values=rate / max(1, values),
+        drift=rates["drift"] / max(1, drifts),
+        completeness=_tarone([smallest_completeness_p_value(pair) for pair in pairs], rates["completeness"]),
+        values=rates["values"] / max(1, values),
+        ranges=rates["ranges"] / max(1, len(pairs)),
+        correlations=rates["correlations"],
     )
 
 
-def _tarone(smallest_p_values: list[float], rate: float = FALSE_ALARM_RATE) -> float:
+def _tarone(smallest_p_values: list[float], rate: float) -> float:
     """Return the level of each of several discrete tests, not counting those that cannot reach it.
 
     A feature without a missing cell on either side cannot raise a false alarm, so it takes no share of the
@@ -225,7 +283,9 @@ def _present(
     return [violation for pair in pairs if (violation := check(pair, alpha)) is not None]
 
 
-def _findings(violations: list[Violation], drifts: list[Drift]) -> tuple[Finding, ...]:
+def _findings(
+    violations: list[Violation], drifts: list[Drift], correlations: list[CorrelationChange]
+) -> tuple[Finding, ...]:
     """Return one line per feature: violated ones first, then by drift."""
     violated = {violation.feature_name for violation in violations}
     measured = {drift.name for drift in drifts}
@@ -246,4 +306,10 @@ def _findings(violations: list[Violation], drifts: list[Drift]) -> tuple[Finding
         )
         for drift in drifts
     ]
-    return (*reversed(unique.values()), *drifted)
+    correlated = [
+        Finding(
+            f"{change.first}, {change.second}", change.text, change.effect, violated=True, limit=change.limit
+        )
+        for change in correlations
+    ]
+    return (*reversed(unique.values()), *correlated[:_MOST_CORRELATIONS], *drifted)

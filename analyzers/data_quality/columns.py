@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from analyzers.data_quality.documents import (
@@ -115,6 +115,9 @@ def comparisons(
     baseline: Statistics | None,
     violations: Iterable[Violation],
     drifts: Iterable[Finding],
+    *,
+    changed: Collection[str] | None = None,
+    with_ranges: bool = False,
 ) -> tuple[Comparison, ...]:
     """Return every comparison that the constraints ask for, with how it ended.
 
@@ -126,6 +129,10 @@ def comparisons(
         What was found.
     drifts
         Drift that was measured, by feature.
+    changed
+        Features that moved beyond chance, within the limit or not; None compares distance and noise.
+    with_ranges
+        Whether ranges were looked at, which the originals never do.
     """
     violated = {(one.feature_name, one.constraint_check_type): one for one in violations}
     measured = {drift.subject: drift for drift in drifts}
@@ -141,12 +148,19 @@ def comparisons(
             CheckType.COMPLETENESS: feature.completeness is not None,
             CheckType.CATEGORICAL_VALUES: feature.domains is not None,
             CheckType.BASELINE_DRIFT: config.perform_comparison,
+            CheckType.RANGE: with_ranges and _has_range(feature),
         }
         for check in (check for check, is_asked in asked.items() if is_asked):
             drift = measured.get(feature.name) if check is CheckType.BASELINE_DRIFT else None
             violation = violated.get((feature.name, check))
             reason, lost = _obstacle(pair, check, drift)
-            state = State.VIOLATED if violation else State.UNDECIDED if reason else State.HOLDS
+            state = State.HOLDS
+            if violation:
+                state = State.VIOLATED
+            elif reason:
+                state = State.UNDECIDED
+            elif drift and (_is_beyond_noise(drift) if changed is None else feature.name in changed):
+                state = State.CHANGED
             found.append(
                 Comparison(
                     feature.name,
@@ -165,6 +179,10 @@ def comparisons(
     return tuple(found)
 
 
+def _is_beyond_noise(drift: Finding) -> bool:
+    return drift.distance is not None and drift.noise is not None and drift.distance > drift.noise
+
+
 def _obstacle(pair: FeaturePair | None, check: CheckType, drift: Finding | None) -> tuple[str, bool]:
     """Return why a check cannot be decided, and whether only the window is to blame; empty where it can."""
     if pair is None:
@@ -181,6 +199,13 @@ def _obstacle(pair: FeaturePair | None, check: CheckType, drift: Finding | None)
     numerical = known.numerical if known else None
     kept = known is not None and bool((numerical and numerical.sketch) or category_counts(known))
     return "some features keep no distribution, having too many distinct values or another type", kept
+
+
+def _has_range(feature: FeatureConstraints) -> bool:
+    is_bounded = feature.minimum is not None or feature.maximum is not None
+    return feature.inferred_type in ("Integral", "Fractional") and (
+        bool(feature.is_non_negative) or is_bounded
+    )
 
 
 _TYPED = ("Integral", "Fractional", "String")

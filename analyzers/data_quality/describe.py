@@ -19,6 +19,7 @@ from analyzers.data_quality.documents import (
     StringStatistics,
 )
 from analyzers.data_quality.kll import SHRINKING_FACTOR, SKETCH_SIZE, Floats, KllSketch, bucket_counts
+from analyzers.data_quality.sample_statistics import sample_statistics
 from analyzers.data_quality.summary import DatasetSummary
 from analyzers.data_quality.text import CellKind
 from analyzers.shared.rules import Rules, category_order
@@ -53,7 +54,13 @@ def describe(summary: DatasetSummary, *, rules: Rules) -> Statistics:
         ``sound`` or ``sagemaker``.
     """
     features = [_feature(name, column, rules) for name, column in summary.columns.items()]
-    return Statistics(summary.row_count, features, positional=summary.positional)
+    statistics = Statistics(summary.row_count, features, positional=summary.positional)
+    if rules == "sound" and summary.sample.rows:
+        numeric = {feature.name: feature.numerical is not None for feature in features}
+        samples, statistics.correlations = sample_statistics(summary.sample, numeric)
+        for feature in features:
+            feature.sample = samples.get(feature.name)
+    return statistics
 
 
 def inferred_type(column: ColumnSummary) -> InferredType:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import difflib
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -15,8 +18,9 @@ from contract.schema import Fields, features_have, in_order
 # ``statistics.json``: what the data looked like.
 #
 # The shape is that of the original containers; spec section 3.2 lists every member. Beyond it, the sound
-# rules write ``data_types`` per feature (how many cells were integral, fractional, boolean, text), which
-# lets a later run check types from this file alone.
+# rules write per feature ``data_types`` (how many cells were integral, fractional, boolean, text) and
+# ``sample`` (what rows in order of arrival show), and ``correlations``: a later run decides from this file
+# alone.
 
 
 InferredType = Literal["Integral", "Fractional", "String", "Unknown"]
@@ -82,6 +86,50 @@ class StringStatistics:
 
 
 @dataclass
+class SampleStatistics:
+    """What a sample of rows in order of arrival shows of a feature; `docs/soundness.md` defines the figures.
+
+    Attributes
+    ----------
+    rows
+        With a value.
+    design_effect, missing_design_effect
+        By how much dependence of rows widens the spread of a share of values, and of missing cells.
+    blocks
+        How many blocks `design_effect` was estimated from; 0 where there were too few rows.
+    low, high
+        The smallest and the largest values at growing ranks, of numbers.
+    repeated, next_repeated
+        The most frequent values with their rows, and the rows of the most frequent value not listed.
+    fresh
+        Rows whose value occurs in one tenth of the sample only, of text.
+    known, known_rows
+        Hashes of some values and their rows, of text.
+    """
+
+    rows: int
+    design_effect: float = 1.0
+    missing_design_effect: float = 1.0
+    blocks: int = 0
+    low: list[float] = field(default_factory=list)
+    high: list[float] = field(default_factory=list)
+    repeated: list[tuple[Any, int]] = field(default_factory=list)
+    next_repeated: int = 0
+    fresh: int | None = None
+    known: list[int] = field(default_factory=list)
+    known_rows: list[int] = field(default_factory=list)
+
+
+@dataclass
+class Correlations:
+    """Rank correlations of all pairs of numeric `features`: (0, 1), (0, 2), ..., (1, 2), ..."""
+
+    features: list[str]
+    rows: int
+    pairs: list[float]
+
+
+@dataclass
 class FeatureStatistics:
     """One feature; exactly one of `numerical` and `string` is set.
 
@@ -94,6 +142,7 @@ class FeatureStatistics:
     numerical: NumericalStatistics | None = None
     string: StringStatistics | None = None
     data_types: dict[str, int] | None = None
+    sample: SampleStatistics | None = None
     extra: dict[str, Any] = field(default_factory=dict)
     order: tuple[str, ...] = ()
 
@@ -127,6 +176,7 @@ class Statistics:
     item_count: int
     features: list[FeatureStatistics]
     positional: bool = False
+    correlations: Correlations | None = None
     extra: dict[str, Any] = field(default_factory=dict)
     order: tuple[str, ...] = ()
     where: str = "statistics.json"
@@ -161,6 +211,7 @@ def read_statistics(value: dict[str, Any], where: str) -> Statistics:
     return Statistics(
         item_count=dataset.count("item_count", 0) if dataset else 0,
         features=features,
+        correlations=_read_correlations(fields.child("correlations")),
         extra=fields.extra(),
         order=fields.order(),
         where=where,
@@ -183,6 +234,7 @@ def _read_feature(fields: Fields) -> FeatureStatistics:
         numerical=_read_numerical(numerical) if numerical else None,
         string=_read_string(string) if string else None,
         data_types=_read_data_types(fields.child("data_types")),
+        sample=_read_sample(fields.child("sample")),
         extra=fields.extra(),
         order=fields.order(),
     )
@@ -190,6 +242,43 @@ def _read_feature(fields: Fields) -> FeatureStatistics:
 
 def _read_data_types(fields: Fields | None) -> dict[str, int] | None:
     return None if fields is None else {name: fields.count(name, 0) for name in fields.order()}
+
+
+def _read_sample(fields: Fields | None) -> SampleStatistics | None:
+    if fields is None:
+        return None
+    repeated = fields.get("repeated", list, [])
+    if not all(isinstance(pair, list) and len(pair) == 2 for pair in repeated):
+        raise DocumentError(f"{fields.where}.repeated must be a list of pairs: a value and its rows.")
+    return SampleStatistics(
+        rows=fields.count("rows", 0),
+        design_effect=fields.number("design_effect", 1.0),
+        missing_design_effect=fields.number("missing_design_effect", 1.0),
+        blocks=fields.count("blocks", 0),
+        low=_read_numbers(fields, "low"),
+        high=_read_numbers(fields, "high"),
+        repeated=[(value, int(rows)) for value, rows in repeated],
+        next_repeated=fields.count("next_repeated", 0),
+        fresh=fields.get("fresh", int, None),
+        known=[int(value) for value in _read_numbers(fields, "known")],
+        known_rows=[int(value) for value in _read_numbers(fields, "known_rows")],
+    )
+
+
+def _read_correlations(fields: Fields | None) -> Correlations | None:
+    if fields is None:
+        return None
+    names, pairs = fields.get("features", list), _read_numbers(fields, "pairs")
+    if len(pairs) != len(names) * (len(names) - 1) // 2:
+        raise DocumentError(f"{fields.where}.pairs must have one number for each pair of its features.")
+    return Correlations(names, fields.count("rows"), pairs)
+
+
+def _read_numbers(fields: Fields, key: str) -> list[float]:
+    numbers: list[float] = fields.get(key, list, [])
+    if not all(isinstance(number, int | float) and not isinstance(number, bool) for number in numbers):
+        raise DocumentError(f"{fields.where}.{key} must be a list of numbers.")
+    return numbers
 
 
 def _read_common(fields: Fields) -> tuple[int, int]:
@@ -274,10 +363,12 @@ def statistics_to_json(document: Statistics, with_extensions: bool = True) -> di
     document
         The document.
     with_extensions
-        Whether to write members the originals do not have (``data_types``).
+        Whether to write members the originals do not have (``data_types``, ``sample``, ``correlations``).
     """
     features = [_feature_to_json(feature, with_extensions) for feature in document.features]
     members = {"version": 0.0, "dataset": {"item_count": document.item_count}, "features": features}
+    if document.correlations is not None and with_extensions:
+        members["correlations"] = asdict(document.correlations)
     return in_order(members, document.extra, document.order)
 
 
@@ -289,6 +380,10 @@ def _feature_to_json(feature: FeatureStatistics, with_extensions: bool) -> dict[
         members["string_statistics"] = _string_to_json(feature.string)
     if feature.data_types is not None and with_extensions:
         members["data_types"] = feature.data_types
+    if feature.sample is not None and with_extensions:
+        members["sample"] = {
+            key: member for key, member in asdict(feature.sample).items() if member not in (None, [])
+        }
     return in_order(members, feature.extra, feature.order)
 
 
@@ -333,13 +428,17 @@ def _string_to_json(text: StringStatistics) -> dict[str, Any]:
 
 # ``constraints.json``: what is expected of later data, written by a baseline job, edited by people.
 #
-# Spec section 3.3 lists every member. Files of 2019 used ``enable_comparisons`` (a boolean) and
-# ``min_domain_mass``; they are read as ``perform_comparison`` and ``domain_content_threshold`` and kept
-# as they are when written again.
+# `docs/constraints.md` has every member. Files of 2019 used ``enable_comparisons`` (a boolean) and
+# ``min_domain_mass``; they are read as ``perform_comparison`` and ``domain_content_threshold``, and
+# ``comparion_method``, as AWS's page has it, as ``comparison_method``. All are kept as they are when
+# written
+# again. Names that are nearly known are refused, all at once, with the right name; others are kept and
+# named.
 
 
 OVERRIDES = "monitoringConfigOverrides"
 _STRING_OVERRIDES = "monitoring_config_overrides"
+_BOTH = (OVERRIDES, _STRING_OVERRIDES)
 
 
 @dataclass(frozen=True)
@@ -355,6 +454,18 @@ class MonitoringConfig:
     comparison_method: str = "Robust"
     categorical_comparison_threshold: float | None = None
     categorical_drift_method: str = "LInfinity"
+    share_comparison_threshold: float = 0.1
+    correlation_comparison_threshold: float = 0.2
+
+    def share_threshold(self, *, text: bool) -> float:
+        """Return by how much any share of rows may change, as Cohen's h.
+
+        Who allows a larger distance than usual allows a share of one half to move by that much.
+        """
+        threshold = self.categorical_threshold if text else self.comparison_threshold
+        usual = MonitoringConfig.comparison_threshold
+        allowed = 2.0 * math.asin(min(1.0, threshold)) if threshold > usual else 0.0
+        return max(self.share_comparison_threshold, allowed)
 
     @property
     def categorical_threshold(self) -> float:
@@ -367,7 +478,8 @@ class MonitoringConfig:
 class FeatureConstraints:
     """What is expected of one feature. `domains` is None when any text is allowed.
 
-    `overrides` replaces keys of ``monitoring_config`` for this feature, flat or nested as there.
+    `overrides` replaces keys of ``monitoring_config`` for this feature, flat or nested as there. The extras
+    hold what is kept as it was written, overrides in another spelling or place among it.
     """
 
     name: str
@@ -382,14 +494,45 @@ class FeatureConstraints:
     string_overrides: dict[str, Any] = field(default_factory=dict)
     order: tuple[str, ...] = ()
 
+    @property
+    def minimum(self) -> float | None:
+        """Return the smallest value that an expert allows."""
+        return self.numeric_extra.get("minimum")
+
+    @property
+    def maximum(self) -> float | None:
+        """Return the largest value that an expert allows."""
+        return self.numeric_extra.get("maximum")
+
+    @property
+    def all_overrides(self) -> dict[str, Any]:
+        """Return the overrides from wherever AWS's page, its SDK or users put them; those outside win."""
+        places = (
+            self.string_overrides,
+            self.string_extra.get(OVERRIDES),
+            *(self.numeric_extra.get(name) for name in _BOTH),
+            self.extra.get(_STRING_OVERRIDES),
+            self.overrides,
+        )
+        return {
+            key: value
+            for place in places
+            if isinstance(place, dict)
+            for key, value in _flatten(place).items()
+        }
+
 
 @dataclass
 class Constraints:
-    """The whole document; `monitoring_config` holds the JSON as read or suggested."""
+    """The whole document; `monitoring_config` holds the JSON as read or suggested.
+
+    `unused` names the members that have no effect.
+    """
 
     features: list[FeatureConstraints]
     monitoring_config: dict[str, Any] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)
+    unused: list[str] = field(default_factory=list, compare=False)
     order: tuple[str, ...] = ()
     where: str = "constraints.json"
 
@@ -405,20 +548,22 @@ class Constraints:
         DocumentError
             Naming the file, the feature and the key, when a value is unusable.
         """
+        mistakes: list[str] = []
+        config = self._config(feature, mistakes)
+        if mistakes:
+            raise DocumentError(_together(self.where, mistakes))
+        return config
+
+    def _config(self, feature: FeatureConstraints | None, mistakes: list[str]) -> MonitoringConfig:
         members = _flatten(self.monitoring_config)
-        where = f"{self.where}: monitoring_config"
-        if feature is not None:
-            overrides = {**_flatten(feature.string_overrides), **_flatten(feature.overrides)}
-            if overrides:
-                where = f"{self.where}: {OVERRIDES} of feature {feature.name!r} over monitoring_config"
-                if (
-                    "comparison_threshold" in overrides
-                    and "categorical_comparison_threshold" not in overrides
-                ):
-                    # One threshold given for one feature means that feature, text or number.
-                    overrides["categorical_comparison_threshold"] = overrides["comparison_threshold"]
-            members.update(overrides)
-        return _config(members, where)
+        where = "monitoring_config"
+        overrides = {} if feature is None else feature.all_overrides
+        if overrides and feature is not None:
+            where = f"{OVERRIDES} of feature {feature.name!r} over monitoring_config"
+            if "comparison_threshold" in overrides and "categorical_comparison_threshold" not in overrides:
+                # One threshold given for one feature means that feature, text or number.
+                overrides["categorical_comparison_threshold"] = overrides["comparison_threshold"]
+        return _read_config({**members, **overrides}, where, mistakes)
 
 
 def _flatten(config: dict[str, Any]) -> dict[str, Any]:
@@ -426,59 +571,124 @@ def _flatten(config: dict[str, Any]) -> dict[str, Any]:
     nested = config.get("distribution_constraints")
     if isinstance(nested, dict):
         members.update(nested)
-    return members
+    return {_ALIASES.get(key, key): value for key, value in members.items()}
 
 
-def _config(members: dict[str, Any], where: str) -> MonitoringConfig:
-    domain_content = members.get("domain_content_threshold", members.get("min_domain_mass", 1.0))
-    comparison = members.get("perform_comparison", members.get("enable_comparisons", "Enabled"))
-    categorical = members.get("categorical_comparison_threshold")
-    return MonitoringConfig(
-        evaluate_constraints=_switch(
-            members.get("evaluate_constraints", "Enabled"), where, "evaluate_constraints"
-        ),
-        emit_metrics=_switch(members.get("emit_metrics", "Enabled"), where, "emit_metrics"),
-        datatype_check_threshold=_number(
-            members.get("datatype_check_threshold", 1.0), where, "datatype_check_threshold"
-        ),
-        domain_content_threshold=_number(domain_content, where, "domain_content_threshold"),
-        perform_comparison=_switch(comparison, where, "perform_comparison"),
-        comparison_threshold=_number(members.get("comparison_threshold", 0.1), where, "comparison_threshold"),
-        comparison_method=_choice(
-            str(members.get("comparison_method", "Robust")).removeprefix("linf_"),
-            where,
-            "comparison_method",
-            ("Robust", "Simple"),
-        ),
-        categorical_comparison_threshold=None
-        if categorical is None
-        else _number(categorical, where, "categorical_comparison_threshold"),
-        categorical_drift_method=_choice(
-            members.get("categorical_drift_method", "LInfinity"),
-            where,
-            "categorical_drift_method",
-            ("LInfinity", "ChiSquared"),
-        ),
-    )
+def _read_config(members: dict[str, Any], where: str, mistakes: list[str]) -> MonitoringConfig:
+    given: dict[str, Any] = {}
+    for name, value in members.items():
+        if name in _MEMBERS and value is not None:
+            try:
+                given[name] = _MEMBERS[name](value)
+            except ValueError as error:
+                mistakes.append(f"{where}: {name} is {value!r}; use {error}")
+    # The statistic of chi-squared has no upper end; distances and p-values have.
+    if given.get("categorical_drift_method") != "ChiSquared":
+        mistakes += [
+            f"{where}: {name} is {given[name]:g}; use a number from 0 to 1, such as 0.1"
+            for name in ("comparison_threshold", "categorical_comparison_threshold")
+            if given.get(name, 0.0) > 1.0
+        ]
+    return MonitoringConfig(**given)
 
 
-def _switch(value: Any, where: str, key: str) -> bool:
-    if isinstance(value, bool):
-        return value
-    return _choice(value, where, key, ("Enabled", "Disabled")) == "Enabled"
+def _switch(value: Any) -> bool:
+    return value if isinstance(value, bool) else _one_of("Enabled", "Disabled")(value) == "Enabled"
 
 
-def _choice(value: Any, where: str, key: str, allowed: tuple[str, ...]) -> str:
-    for name in allowed:
-        if isinstance(value, str) and value.casefold() == name.casefold():
-            return name
-    raise DocumentError(f"{where}: {key} is {value!r}; use {' or '.join(allowed)}.")
+def _one_of(*allowed: str) -> Callable[[Any], str]:
+    def read(value: Any) -> str:
+        text = value.removeprefix("linf_").casefold() if isinstance(value, str) else None
+        for name in allowed:
+            if text == name.casefold():
+                return name
+        raise ValueError(" or ".join(allowed))
+
+    return read
 
 
-def _number(value: Any, where: str, key: str) -> float:
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
-    raise DocumentError(f"{where}: {key} is {value!r}; use a number such as 0.1.")
+def _share(value: Any) -> float:
+    if not _is_number(value) or not 0.0 <= value <= 1.0:
+        raise ValueError("a number from 0 to 1, such as 0.95")
+    return float(value)
+
+
+def _distance(value: Any) -> float:
+    if not _is_number(value) or value < 0.0:
+        raise ValueError("a number such as 0.1")
+    return float(value)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+# Members of monitoring_config and of overrides, flat or within distribution_constraints.
+_MEMBERS: dict[str, Callable[[Any], Any]] = {
+    "evaluate_constraints": _switch,
+    "emit_metrics": _switch,
+    "datatype_check_threshold": _share,
+    "domain_content_threshold": _share,
+    "perform_comparison": _switch,
+    "comparison_threshold": _distance,
+    "comparison_method": _one_of("Robust", "Simple"),
+    "categorical_comparison_threshold": _distance,
+    "categorical_drift_method": _one_of("LInfinity", "ChiSquared"),
+    "share_comparison_threshold": _distance,
+    "correlation_comparison_threshold": _distance,
+}
+_ALIASES = {
+    "enable_comparisons": "perform_comparison",
+    "min_domain_mass": "domain_content_threshold",
+    "comparion_method": "comparison_method",
+}
+
+# Where each member may stand, by level; the last of a level's words says so in a message.
+_FILE, _FEATURE, _NUMBERS, _TEXTS = "the file", "a feature", "num_constraints", "string_constraints"
+_CONFIG = f"monitoring_config, or {OVERRIDES} of a feature"
+_LEVELS: dict[str, tuple[str, ...]] = {
+    _FILE: ("version", "features", "monitoring_config"),
+    _FEATURE: ("name", "inferred_type", "completeness", "num_constraints", "string_constraints", *_BOTH),
+    _NUMBERS: ("is_non_negative", "minimum", "maximum", *_BOTH),
+    _TEXTS: ("domains", *_BOTH),
+    _CONFIG: (*_MEMBERS, *_ALIASES, "distribution_constraints"),
+}
+_NEAR = 0.8
+# Names that begin so are the user's own.
+_OWN = "x-"
+
+
+def _look_for_unknown(value: Any, level: str, where: str, mistakes: list[str], unused: list[str]) -> None:
+    """Note members that have no effect where they stand: near misses as mistakes, the rest as unused."""
+    homes = {name: home for home, names in reversed(_LEVELS.items()) for name in names}
+    for name in value if isinstance(value, dict) else ():
+        if name in _LEVELS[level] or name.startswith(_OWN):
+            continue
+        if name in homes:
+            mistakes.append(f"{where}.{name} has no effect there; it belongs into {homes[name]}")
+            continue
+        # Of two spellings the first is shown, and what belongs here before what belongs elsewhere.
+        plain = {_plain(known): known for known in reversed((*_LEVELS[level], *homes))}
+        close = difflib.get_close_matches(_plain(name), plain, n=1, cutoff=_NEAR)
+        if not close:
+            unused.append(f"{where}.{name}".removeprefix("."))
+            continue
+        meant = plain[close[0]]
+        place = "" if meant in _LEVELS[level] else f" in {homes[meant]}"
+        mistakes.append(f"{where}.{name} is unknown; did you mean {meant}{place}?".removeprefix("."))
+
+
+def _plain(name: str) -> str:
+    return name.replace("_", "").replace("-", "").casefold()
+
+
+def _together(where: str, mistakes: list[str]) -> str:
+    """Return all mistakes of a document in one message."""
+    unique = list(dict.fromkeys(mistakes))
+    if len(unique) == 1:
+        return f"{where}: {unique[0]}{'' if unique[0].endswith('?') else '.'}"
+    numbered = "; ".join(f"({place}) {text.rstrip('?')}" for place, text in enumerate(unique, start=1))
+    return f"{where} has {len(unique)} mistakes: {numbered}."
 
 
 def read_constraints(value: dict[str, Any], where: str) -> Constraints:
@@ -499,22 +709,41 @@ def read_constraints(value: dict[str, Any], where: str) -> Constraints:
             f"{where} is a statistics file; give it to baseline_statistics, and baseline_constraints the "
             "constraints.json beside it."
         )
+    mistakes: list[str] = []
+    unused: list[str] = []
     fields = Fields(value, where)
     fields.number("version", 0.0)
     document = Constraints(
-        features=[_read_feature_constraints(member) for member in fields.children("features")],
+        features=[
+            _read_feature_constraints(member, mistakes, unused) for member in fields.children("features")
+        ],
         monitoring_config=fields.get("monitoring_config", dict, {}),
         extra=fields.extra(),
+        unused=unused,
         order=fields.order(),
         where=where,
     )
-    document.config()
-    for feature in document.features:
-        document.config(feature)
+    _look_for_unknown(value, _FILE, "", mistakes, unused)
+    _look_in_config(document.monitoring_config, "monitoring_config", mistakes, unused)
+    document._config(None, mistakes)
+    # Of a feature only what its own overrides add, as the rest was said of the whole.
+    for feature in document.features if not mistakes else ():
+        document._config(feature, mistakes)
+    if mistakes:
+        raise DocumentError(_together(where, mistakes))
     return document
 
 
-def _read_feature_constraints(fields: Fields) -> FeatureConstraints:
+def _look_in_config(value: Any, where: str, mistakes: list[str], unused: list[str]) -> None:
+    _look_for_unknown(value, _CONFIG, where, mistakes, unused)
+    if isinstance(value, dict):
+        nested = value.get("distribution_constraints")
+        _look_for_unknown(nested, _CONFIG, f"{where}.distribution_constraints", mistakes, unused)
+        twice = [name for name in value if isinstance(nested, dict) and name in nested]
+        mistakes += [f"{where}.{name} is in distribution_constraints too, which wins" for name in twice]
+
+
+def _read_feature_constraints(fields: Fields, mistakes: list[str], unused: list[str]) -> FeatureConstraints:
     name = fields.get("name", str)
     fields.where = f"{fields.where} ({name})"
     inferred = fields.get("inferred_type", str)
@@ -522,12 +751,22 @@ def _read_feature_constraints(fields: Fields) -> FeatureConstraints:
         raise DocumentError(
             f"{fields.where}.inferred_type is {inferred!r}; known are {', '.join(INFERRED_TYPES)}."
         )
+    here = f"feature {name!r}"
     feature = FeatureConstraints(
         name=name, inferred_type=inferred, completeness=fields.number("completeness", None)
     )
+    if feature.completeness is not None and not 0.0 <= feature.completeness <= 1.0:
+        mistakes.append(
+            f"{here}: completeness is {feature.completeness:g}; use a share from 0 to 1, such as 0.95"
+        )
     if (numeric := fields.child("num_constraints")) is not None:
         feature.is_non_negative = numeric.get("is_non_negative", bool, None)
         feature.numeric_extra = numeric.extra()
+        for bound in ("minimum", "maximum"):
+            numeric.number(bound, None)
+        if inferred == "String" and numeric.value:
+            unused.append(f"{here}.num_constraints")
+        _look_for_unknown(numeric.value, _NUMBERS, f"{here}.num_constraints", mistakes, unused)
     if (string := fields.child("string_constraints")) is not None:
         domains = string.get("domains", list, None)
         if domains is not None and not all(isinstance(text, str) for text in domains):
@@ -535,9 +774,14 @@ def _read_feature_constraints(fields: Fields) -> FeatureConstraints:
         feature.domains = domains
         feature.string_overrides = string.get(_STRING_OVERRIDES, dict, {})
         feature.string_extra = string.extra()
+        _look_for_unknown(string.value, _TEXTS, f"{here}.string_constraints", mistakes, unused)
     feature.overrides = fields.get(OVERRIDES, dict, {})
     feature.extra = fields.extra()
     feature.order = fields.order()
+    _look_for_unknown(fields.value, _FEATURE, here, mistakes, unused)
+    for holder in (holder for holder in (fields, numeric, string) if holder is not None):
+        for spelling in _BOTH:
+            _look_in_config(holder.get(spelling, dict, {}), f"{here}.{spelling}", mistakes, unused)
     return feature
 
 
@@ -582,10 +826,15 @@ def _column_names(baseline: DataQualityBaseline) -> tuple[str, ...] | None:
     return tuple(feature.name for feature in document.features) if document else None
 
 
+def _column_types(constraints: Constraints) -> dict[str, str]:
+    return {feature.name: feature.inferred_type for feature in constraints.features}
+
+
 DATA_QUALITY = DocumentSet(
     read_statistics=read_statistics,
     write_statistics=statistics_to_json,
     read_constraints=read_constraints,
     write_constraints=constraints_to_json,
     column_names=_column_names,
+    column_types=_column_types,
 )

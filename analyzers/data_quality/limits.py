@@ -5,14 +5,19 @@ Each check reports a share that lies below its limit by more than chance explain
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
+
 from analyzers.data_quality.columns import INTEGRAL, FeaturePair, category_counts, class_counts
-from analyzers.data_quality.documents import FeatureStatistics, NumericalStatistics
+from analyzers.data_quality.documents import FeatureStatistics, MonitoringConfig, NumericalStatistics
 from analyzers.data_quality.kll import weighted_values
+from analyzers.data_quality.shares import Dependence, dependence, effect_size, evidence
 from analyzers.data_quality.suggest import DOMAIN_THRESHOLD, domain_threshold
-from analyzers.shared.significance import binomial_tail, hypergeometric_tail
+from analyzers.shared.significance import binomial_tail
 from contract.api import CheckType, Violation
 from contract.json_layout import java_double
-from contract.wording import counted, number, percent
+from contract.wording import chance, counted, number, percent
 
 # Classes of a cell that satisfy each expected type; anything can be text, and Unknown accepts anything.
 _NUMBERS = (INTEGRAL, "IntegralValued", "Fractional")
@@ -20,6 +25,7 @@ CLASSES = {"Integral": (INTEGRAL, "IntegralValued"), "Fractional": _NUMBERS}
 
 # HyperLogLog's count is off by more than a fifth once in 10,000 columns.
 _DISTINCT_COUNT_MARGIN = 0.8
+_SAME = 1e-9  # figures of a file that was written and read
 # Below this share of known values a domain is no closed list, so its length proves nothing.
 _CLOSED_DOMAIN = 0.9
 
@@ -37,13 +43,10 @@ def check_type(pair: FeaturePair, alpha: float) -> Violation | None:
     if ratio >= threshold:
         return None
     if known_mismatches and pair.baseline is not None:
-        known_present = pair.baseline.num_present
-        p_value = hypergeometric_tail(
-            mismatches, present, mismatches + known_mismatches, present + known_present
-        )
-    else:
-        p_value = binomial_tail(mismatches, present, 1.0 - threshold)
-    if p_value >= alpha:
+        before = (known_mismatches, pair.baseline.num_present)
+        if not _is_more(before, (mismatches, present), dependence(pair), alpha, pair.config):
+            return None
+    elif _tail(mismatches, present, 1.0 - threshold, dependence(pair)) >= alpha:
         return None
     counts = class_counts(pair.current)
     wrong = [(name, count) for name, count in counts.items() if count and name not in CLASSES[expected]]
@@ -73,11 +76,12 @@ def check_completeness(pair: FeaturePair, alpha: float) -> Violation | None:
         return None
     missing, rows = pair.current.num_missing, _rows(pair.current)
     sampled = _sampled_completeness(pair)
+    found = dependence(pair, of_missing=True)
     if sampled is not None:
-        p_value = hypergeometric_tail(missing, rows, missing + sampled.num_missing, rows + _rows(sampled))
-    else:
-        p_value = binomial_tail(missing, rows, 1.0 - expected)
-    if p_value >= alpha:
+        before = (sampled.num_missing, _rows(sampled))
+        if not _is_more(before, (missing, rows), found, alpha, pair.config):
+            return None
+    elif _tail(missing, rows, 1.0 - expected, found) >= alpha:
         return None
     usual = number(round(rows * (1.0 - expected), 1))
     description = (
@@ -100,7 +104,28 @@ def smallest_completeness_p_value(pair: FeaturePair) -> float:
     if sampled is None:
         return 0.0 if expected < 1.0 else 1.0
     missing = pair.current.num_missing + sampled.num_missing
-    return hypergeometric_tail(min(missing, rows), rows, missing, rows + _rows(sampled)) if missing else 1.0
+    most = min(missing, rows)
+    found = dependence(pair, of_missing=True)
+    return math.exp(-_evidence((missing - most, _rows(sampled)), (most, rows), found))
+
+
+def _is_more(
+    before: tuple[int, int], now: tuple[int, int], found: Dependence, alpha: float, config: MonitoringConfig
+) -> bool:
+    """Return whether a share of rows, given as (rows with it, all rows), grew beyond the limit and chance."""
+    effect = float(effect_size(before[0] / before[1], now[0] / now[1]))
+    limit = config.share_threshold(text=False)
+    return effect > limit and _evidence(before, now, found) > found.least_evidence(2.0 * alpha)
+
+
+def _evidence(before: tuple[int, int], now: tuple[int, int], found: Dependence) -> float:
+    counts = [np.array([float(side[0])]) for side in (before, now)]
+    return float(evidence(counts[0], counts[1], (before[1], now[1]), (found.before, found.now))[0])
+
+
+def _tail(marked: int, rows: int, share: float, found: Dependence) -> float:
+    """Return the binomial tail of as many rows as these tell as much as."""
+    return binomial_tail(math.ceil(marked / found.now), math.ceil(rows / found.now), share)
 
 
 def _sampled_completeness(pair: FeaturePair) -> FeatureStatistics | None:
@@ -108,7 +133,7 @@ def _sampled_completeness(pair: FeaturePair) -> FeatureStatistics | None:
     known = pair.baseline
     if known is None or pair.expected.completeness is None or not _rows(known):
         return None
-    return known if abs(known.completeness - pair.expected.completeness) <= 1e-9 else None
+    return known if abs(known.completeness - pair.expected.completeness) <= _SAME else None
 
 
 def _rows(feature: FeatureStatistics) -> int:
@@ -120,14 +145,16 @@ def check_categories(pair: FeaturePair, alpha: float) -> Violation | None:
     domains = pair.expected.domains
     if domains is None or not pair.current.num_present:
         return None
-    threshold = _known_share(pair, domains)
+    threshold, is_sampled = _known_share(pair, domains)
     unseen = _unseen(pair, domains)
     if unseen is None:
         return _check_number_of_categories(pair, domains, threshold)
     present = pair.current.num_present
     outside = sum(unseen.values())
     ratio = 1.0 - outside / present
-    if ratio >= threshold or binomial_tail(outside, present, 1.0 - threshold) >= alpha:
+    if ratio >= threshold or _tail(outside, present, 1.0 - threshold, dependence(pair)) >= alpha:
+        return None
+    if is_sampled and effect_size(1.0 - threshold, 1.0 - ratio) <= pair.config.share_threshold(text=True):
         return None
     description = (
         f"Only {percent(ratio)} of values are known, {percent(threshold)} are expected: "
@@ -137,21 +164,25 @@ def check_categories(pair: FeaturePair, alpha: float) -> Violation | None:
     return Violation(CheckType.CATEGORICAL_VALUES, description, pair.name)
 
 
-def _known_share(pair: FeaturePair, domains: list[str]) -> float:
-    """Return the share of values that must be known.
+def _known_share(pair: FeaturePair, domains: list[str]) -> tuple[float, bool]:
+    """Return the share of values that must be known, and whether it is what a sample showed.
 
     A domain that is what the baseline's sample showed, in a file without an override for the feature (as the
     originals wrote them), gets the room that `suggest` leaves. A domain that an expert edited is complete.
     """
     threshold = pair.config.domain_content_threshold
     sampled = category_counts(pair.baseline) if pair.baseline is not None else None
+    if not sampled or set(sampled) != set(domains):
+        return threshold, False
+    known = pair.baseline.sample if pair.baseline else None
+    room = domain_threshold(list(sampled.values()), known)
     overridden = any(
         DOMAIN_THRESHOLD in overrides
         for overrides in (pair.expected.overrides, pair.expected.string_overrides)
     )
-    if threshold < 1.0 or overridden or not sampled or set(sampled) != set(domains):
-        return threshold
-    return domain_threshold(list(sampled.values()))
+    if threshold < 1.0 or overridden:
+        return threshold, abs(threshold - room) <= _SAME
+    return room, True
 
 
 def _unseen(pair: FeaturePair, domains: list[str]) -> dict[str, int] | None:
@@ -197,3 +228,38 @@ def _check_number_of_categories(pair: FeaturePair, domains: list[str], threshold
         f"has {len(domains)} and {percent(threshold)} of values are expected to be among those."
     )
     return Violation(CheckType.CATEGORICAL_VALUES, description, pair.name)
+
+
+def check_range(pair: FeaturePair, alpha: float) -> Violation | None:
+    """Report values outside of the range: any, where an expert set it; else more than chance explains.
+
+    ``is_non_negative`` is suggested from a sample, which may have missed what is rare. A minimum or maximum
+    is never suggested, so somebody decided it, as they did a sign that the baseline's values do not have.
+    """
+    numbers, expected = pair.current.numerical, pair.expected
+    if numbers is None or numbers.min is None or numbers.max is None:
+        return None
+    for beyond, bound, side, value in (
+        (numbers.min < (expected.minimum or 0.0), expected.minimum, "smallest", numbers.min),
+        (numbers.max > (expected.maximum or 0.0), expected.maximum, "largest", numbers.max),
+    ):
+        if bound is not None and beyond:
+            limit = "minimum" if side == "smallest" else "maximum"
+            text = f"The {side} value is {number(value)}, beyond the {limit} of {number(bound)}."
+            return Violation(CheckType.RANGE, text, pair.name)
+    if not expected.is_non_negative or numbers.min >= 0.0:
+        return None
+    known = pair.baseline.numerical if pair.baseline else None
+    negative = 1
+    if numbers.sketch is not None:
+        values, weights = weighted_values(numbers.sketch.levels)
+        negative = max(1, int(weights[values < 0.0].sum()))
+    present = pair.current.num_present
+    sentence = f"{negative} of {present} values are negative, down to {number(numbers.min)}"
+    if known is not None and known.min is not None and known.min >= 0.0:
+        before = known.num_present
+        p_value = math.exp(-_evidence((0, before), (negative, present), dependence(pair)))
+        if p_value >= alpha:
+            return None
+        sentence += f"; none of {before} were at the baseline ({chance(p_value)})"
+    return Violation(CheckType.RANGE, f"{sentence}.", pair.name)

@@ -17,6 +17,7 @@ from analyzers.data_quality.documents import (
     DataQualityBaseline,
     FeatureConstraints,
     FeatureStatistics,
+    SampleStatistics,
     Statistics,
 )
 from analyzers.shared.rules import Rules
@@ -27,6 +28,8 @@ DOMAIN_THRESHOLD = "domain_content_threshold"
 # Chance that the true share of unseen categories is above what the suggestion leaves room for.
 _MISSING_MASS_ALPHA = 0.001
 _MISSING_MASS_DEVIATIONS = 3.09
+_ONCE = 1.5  # of a group of rows that come together: nearer to one than to two
+_INDEPENDENT = 1.1
 
 
 def suggest(
@@ -54,6 +57,10 @@ def suggest(
         [_suggest_feature(feature, rules) for feature in statistics.features],
         monitoring_config=default_monitoring_config(categorical_drift_method),
     )
+    if rules == "sound":
+        suggested.monitoring_config["distribution_constraints"].update(
+            share_comparison_threshold=0.1, correlation_comparison_threshold=0.2
+        )
     if rules == "sagemaker" or baseline is None or baseline.constraints is None:
         return suggested
     untouched = suggest(baseline.statistics, rules=rules) if baseline.statistics else None
@@ -86,12 +93,12 @@ def _suggest_feature(feature: FeatureStatistics, rules: Rules) -> FeatureConstra
         categories = feature.string.categories
         suggested.domains = [category.value for category in categories]
         if rules == "sound" and categories:
-            threshold = domain_threshold([category.count for category in categories])
+            threshold = domain_threshold([category.count for category in categories], feature.sample)
             suggested.overrides = {DOMAIN_THRESHOLD: threshold}
     return suggested
 
 
-def domain_threshold(counts: list[int]) -> float:
+def domain_threshold(counts: list[int], sample: SampleStatistics | None = None) -> float:
     """Return the share of later values that must be among the categories seen.
 
     One less an upper bound on the missing mass, the total share of categories that the sample did not meet.
@@ -104,11 +111,20 @@ def domain_threshold(counts: list[int]) -> float:
     ----------
     counts
         Rows of each category.
+    sample
+        Its design effect says how many rows come together. Rows of values met in one tenth of the rows only
+        count as met once.
     """
     rows = sum(counts)
-    once, twice = counts.count(1), counts.count(2)
-    bound = max(
-        poisson_upper_bound(once, _MISSING_MASS_ALPHA),
+    effect = sample.design_effect if sample else 1.0
+    once = sum(count for count in counts if count < _ONCE * effect) / effect
+    twice = sum(count for count in counts if _ONCE * effect <= count < (1.0 + _ONCE) * effect) / (
+        2.0 * effect
+    )
+    if sample and sample.fresh and sample.rows == rows and effect > _INDEPENDENT:
+        once = max(once, sample.fresh / effect)
+    bound = effect * max(
+        poisson_upper_bound(math.ceil(once), _MISSING_MASS_ALPHA),
         once + _MISSING_MASS_DEVIATIONS * math.sqrt(once + 2.0 * twice),
     )
     mass = min(1.0, bound / rows) if rows else 1.0

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from analyzers.data_quality.column_summary import ColumnSummary, Counts, Floats, ValueCounts
 from analyzers.data_quality.hyperloglog import Hashes, float_bits, hash_bits
+from analyzers.data_quality.row_sample import RowSample, seed_of
 from analyzers.data_quality.text import CellKind, TextCells, hash_words, read_texts
 
 # Numbers of a record batch into a column summary.
@@ -336,11 +337,14 @@ class SummaryOptions:
         inputs. Otherwise order is given up for speed.
     max_categories
         The most distinct values a feature may have to be listed value by value.
+    row_sample
+        Whether a sample of rows is kept, which the sound rules need.
     """
 
     text_hash: bool = False
     arrival_order: bool = True
     max_categories: int = 120
+    row_sample: bool = False
 
     @property
     def counted_values(self) -> int:
@@ -360,11 +364,14 @@ class DatasetSummary:
         By name, in the order first seen. Rows of batches without a column count as missing there.
     positional
         Whether the columns came without names of their own.
+    sample
+        Rows in order of arrival.
     """
 
     row_count: int = 0
     columns: dict[str, ColumnSummary] = field(default_factory=dict)
     positional: bool = False
+    sample: RowSample = field(default_factory=RowSample)
 
 
 def empty_summary() -> DatasetSummary:
@@ -402,6 +409,7 @@ def merge(left: DatasetSummary, right: DatasetSummary) -> DatasetSummary:
         if name not in right.columns:
             column.cells[CellKind.MISSING] += right.row_count
     left.row_count += right.row_count
+    left.sample.merge(right.sample)
     left.positional = left.positional or right.positional
     return left
 
@@ -429,6 +437,7 @@ class Summarizer:
         self._rows_with: dict[str, int] = {}
         self._runs: dict[str, TextRun] = {}
         self._shared = shared
+        self._seed: int | None = None
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Take in the next rows."""
@@ -440,6 +449,10 @@ class Summarizer:
                 self._rows_with[name] = 0
             self._add_cells(name, array)
             self._rows_with[name] += batch.num_rows
+        if self._options.row_sample and batch.num_rows:
+            if self._seed is None:
+                self._seed = seed_of(batch)
+            self._summary.sample.add(batch, self._seed, self._summary.row_count)
         self._summary.row_count += batch.num_rows
         self._summary.positional |= (batch.schema.metadata or {}).get(b"positional") == b"true"
 

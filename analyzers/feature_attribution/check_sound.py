@@ -91,6 +91,8 @@ MAGNITUDE_CHECK = "feature_attribution_magnitude_check"
 # A feature matters when it has this share of all attribution, at the baseline or in the window.
 MATTERS = 0.1
 _NAMED = 3
+# Rounding apart, an NDCG of 1: the order is the same.
+_ALIKE = 1.0 - 1e-9
 
 
 @dataclass(frozen=True)
@@ -162,7 +164,7 @@ def _order(
     yield Comparison(
         pair.label,
         CHECK_TYPE,
-        State.VIOLATED if violated else State.HOLDS,
+        State.VIOLATED if violated else State.CHANGED if granted < _ALIKE else State.HOLDS,
         text,
         value=score,
         expected=threshold,
@@ -253,7 +255,7 @@ def _size_comparison(
     return Comparison(
         subject,
         MAGNITUDE_CHECK,
-        State.VIOLATED if violated else State.HOLDS,
+        State.VIOLATED if violated else State.CHANGED if change.nearest != 1.0 else State.HOLDS,
         f"The attribution {_ratio_text(change)}.",
         effect=abs(math.log(max(change.nearest, 1e-9))),
         limit=math.log(factor) if factor > 0.0 else None,

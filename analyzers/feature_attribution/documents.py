@@ -447,5 +447,7 @@ ATTRIBUTION: DocumentSet[AttributionStatistics, AttributionConstraints] = Docume
     column_names=_column_names,
     further_files=_further_files,
     occasional_files=(LOCAL_VALUES,),
+    # The attributions of single rows are as large as the data, and nothing is compared with them.
+    not_in_baseline=(LOCAL_VALUES,),
     constraints_names=("constraints.json", ANALYSIS),
 )

@@ -24,12 +24,18 @@ from analyzers.model_quality.probabilities import probabilities
 from analyzers.model_quality.scores import ScoreHistogram
 from analyzers.model_quality.summary import ModelQualitySummary, Task, merge, summarize
 from analyzers.shared.rules import Rules, constraints_to_check, is_switched_off, normalise_label
-from analyzers.shared.significance import sum_of_products
-from contract.api import Comparison, Decision, Metric, State, Violations
+from analyzers.shared.significance import hypergeometric_tail, sum_of_products
+from contract.api import Analyzer, Comparison, Decision, Facts, Metric, State, Violation, Violations
 from contract.errors import ConfigurationError, DatasetError, DocumentError
-from contract.wording import listing, number
+from contract.wording import chance, listing, number, percent
 
 # Compare a window's statistics with the baseline, by the rules chosen.
+
+
+PRESENCE_CHECK = "presence_check"
+# Probability of a false alarm of it, and by how much the share of rows without a prediction may grow.
+_PRESENCE_RATE = 0.0005
+_PRESENCE_LIMIT = 0.01
 
 
 def check(
@@ -87,7 +93,52 @@ def check(
         decision = check_sound(
             statistics, constraints, before, positive=positive, error_share=error_share, seed=seed
         )
+        decision = _with_presence(decision, statistics, before, error_share)
     return replace(decision, notes=(*notes, *decision.notes))
+
+
+def _with_presence(
+    decision: Decision,
+    statistics: ModelQualityStatistics,
+    before: ModelQualityStatistics | None,
+    error_share: float,
+) -> Decision:
+    """Add whether the share of labelled rows without a usable prediction has grown.
+
+    A violation is a growth by more than one row in a hundred that chance does not explain (Fisher's exact
+    test). Without the baseline's statistics nobody can tell.
+    """
+    if before is None or not before.item_count:
+        return decision
+    (lacking, rows), (usual, rows_before) = (
+        (side.unpredicted_count, side.unpredicted_count + side.item_count) for side in (statistics, before)
+    )
+    share, share_before = lacking / rows, usual / rows_before
+    p_value = hypergeometric_tail(lacking, rows, lacking + usual, rows + rows_before)
+    text = (
+        f"{lacking:,} of {rows:,} labelled rows ({percent(share)}) have no usable prediction, where "
+        f"{usual:,} of {rows_before:,} had none at the baseline ({percent(share_before)}); {chance(p_value)}."
+    )
+    state = State.HOLDS
+    if p_value < _PRESENCE_RATE * error_share:
+        state = State.VIOLATED if share - share_before > _PRESENCE_LIMIT else State.CHANGED
+    comparison = Comparison(
+        "predictions",
+        PRESENCE_CHECK,
+        state,
+        text,
+        value=share,
+        effect=share - share_before,
+        limit=_PRESENCE_LIMIT,
+        p_value=p_value,
+        rows=rows,
+        baseline_rows=rows_before,
+    )
+    violations = decision.violations
+    if state is State.VIOLATED:
+        violation = Violation(PRESENCE_CHECK, text, metric_name="predictions")
+        violations = replace(violations, violations=[*violations.violations, violation])
+    return replace(decision, violations=violations, comparisons=(*decision.comparisons, comparison))
 
 
 def _why_no_rows(statistics: ModelQualityStatistics) -> str:
@@ -194,7 +245,7 @@ _PROBLEM_TYPES = ("Regression", "BinaryClassification", "MulticlassClassificatio
 
 
 @dataclass(frozen=True)
-class ModelQualityAnalyzer:
+class ModelQualityAnalyzer(Analyzer[ModelQualitySummary, ModelQualityStatistics, ModelQualityConstraints]):
     """Model quality by either set of rules.
 
     Parameters
@@ -313,6 +364,10 @@ class ModelQualityAnalyzer:
             seed=self.seed,
         )
 
+    def facts(self, statistics: ModelQualityStatistics) -> Facts:
+        """Return the notes, and how many rows have a label."""
+        return Facts(tuple(statistics.notes), statistics.item_count, statistics.unlabelled_count)
+
     def metrics(
         self,
         statistics: ModelQualityStatistics,
@@ -321,14 +376,28 @@ class ModelQualityAnalyzer:
     ) -> list[Metric]:
         """Return the values to publish: every metric by its name, estimated ones as ``estimated_<name>``."""
         published = [
-            Metric(name, metric.value)
+            Metric(
+                name,
+                metric.value,
+                interval=metric.interval,
+                gauge="model_monitor_quality",
+                labels={"metric": name},
+            )
             for name, metric in statistics.metrics.items()
             if metric.value is not None
         ]
         estimated = (statistics.estimated or {}).get("metrics", {})
         return [
             *published,
-            *(Metric(f"estimated_{name}", metric["value"]) for name, metric in estimated.items()),
+            *(
+                Metric(
+                    f"estimated_{name}",
+                    metric["value"],
+                    gauge="model_monitor_quality_estimated",
+                    labels={"metric": name},
+                )
+                for name, metric in estimated.items()
+            ),
         ]
 
     def _task(self) -> Task:
@@ -353,8 +422,13 @@ class ModelQualityAnalyzer:
         if evidence.problem is not None:
             raise DatasetError(evidence.problem)
         if is_baseline and evidence.column_names and not statistics.item_count:
+            columns = f"The columns are {listing(list(evidence.column_names), 20)}."
+            if statistics.unpredicted_count:
+                raise DatasetError(
+                    "No row with a label has a prediction, but a baseline needs it; set inference_attribute "
+                    f"to the column of predictions. {columns}"
+                )
             raise DatasetError(
-                "No row has both a label and a prediction, but a baseline needs them; set "
-                "ground_truth_attribute to the column of labels and inference_attribute to that of "
-                f"predictions. The columns are {listing(list(evidence.column_names), 20)}."
+                "No row has a label, but a baseline needs them; set ground_truth_attribute to the column of "
+                f"labels, or see whether the ids in ground_truth_source are those of the data. {columns}"
             )

@@ -35,12 +35,14 @@ class LabelCells:
 class NumberCells:
     """A column of numbers, NaN where there is none.
 
-    `unusable` counts the cells that hold something else, of which `example` is one.
+    `unusable` counts the cells that hold something else, of which `example` is one, and `infinite` those that
+    hold an infinity, which counts as missing.
     """
 
     values: Floats
     unusable: int = 0
     example: str = ""
+    infinite: int = 0
 
 
 def read_labels(array: pa.Array, *, binary: bool) -> LabelCells:
@@ -93,31 +95,33 @@ def read_numbers(array: pa.Array) -> NumberCells:
             # Something in it is no number: look at each distinct text by itself.
             return _decode(array.dictionary_encode())
     values = array.cast(pa.float64(), safe=False).fill_null(np.nan).to_numpy(zero_copy_only=False)
-    return NumberCells(np.where(np.isfinite(values), values, np.nan))
+    infinite = int(np.isinf(values).sum())
+    return NumberCells(np.where(np.isfinite(values), values, np.nan), infinite=infinite)
 
 
 def _decode(array: pa.Array) -> NumberCells:
     texts = array.dictionary.to_pylist()
     numbers = [_number(text) for text in texts]
     table = np.array([np.nan if number is None else number for number in numbers] + [np.nan])
+    finite = np.where(np.isinf(table), np.nan, table)
     codes = array.indices.cast(pa.int64()).fill_null(len(texts)).to_numpy()
     unusable = np.flatnonzero(np.array([*(number is None for number in numbers), False])[codes])
     example = str(texts[codes[unusable[0]]]) if unusable.size else ""
-    return NumberCells(table[codes], unusable.size, example)
+    infinite = int(np.isinf(table)[codes].sum())
+    return NumberCells(finite[codes], unusable.size, example, infinite)
 
 
 def _number(text: object) -> float | None:
-    """Return a number, NaN for a missing one, None for something else."""
+    """Return a number, NaN for a missing one, None for something else; it may be infinite."""
     stripped = str(text).strip() if text is not None else ""
     if stripped.lower() in _MISSING_TEXTS:
         return np.nan
     if stripped.lower() in ("true", "false"):
         return float(stripped.lower() == "true")
     try:
-        value = float(stripped)
+        return float(stripped)
     except ValueError:
         return None
-    return value if np.isfinite(value) else np.nan
 
 
 # Which column an attribute means: a name, a zero-based index, or a path in JSON.

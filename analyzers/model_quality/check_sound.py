@@ -34,7 +34,7 @@ from analyzers.model_quality.documents import (
 from analyzers.model_quality.intervals import TABLE_RESAMPLES, Z_95, table_draws
 from contract.api import Comparison, Decision, Finding, State, Violation, Violations
 from contract.errors import DocumentError
-from contract.wording import number
+from contract.wording import chance, number
 
 # Whether a metric is worse than its threshold by more than chance explains.
 
@@ -271,7 +271,9 @@ def check_sound(
     questions = {_SAME_TEST.get(test.name, test.name) for test in tests}
     alpha = FALSE_ALARM_RATE * error_share / max(1, len(questions))
     violations = [
-        Violation(test.constraint.operator, _violation_text(test), metric_name=test.name)
+        Violation(
+            test.constraint.operator, _violation_text(test, statistics, baseline), metric_name=test.name
+        )
         for test in tests
         if is_violated(test, alpha)
     ]
@@ -370,19 +372,33 @@ def _refuse_unknown(statistics: ModelQualityStatistics, constraints: ModelQualit
             raise DocumentError(f"{constraints.where} constrains {name!r}, which is no metric; {hint}")
 
 
-def _violation_text(test: MetricTest) -> str:
-    sentence = describe_comparison(test.name, test.metric, test.constraint)
-    return f"{sentence}, which chance explains with a probability of at most {test.p_value:.1g}"
+def _violation_text(
+    test: MetricTest, statistics: ModelQualityStatistics, baseline: ModelQualityStatistics | None
+) -> str:
+    """Return what happened in rounded numbers; the end is the originals' sentence, which parsers read."""
+    is_low = test.constraint.operator == LESS
+    value, before = test.metric.value or 0.0, baseline.value(test.name) if baseline else None
+    text = (
+        f"{test.name} {'fell below' if is_low else 'rose above'} {number(test.constraint.threshold)}: it is "
+        f"{number(value)}{_interval_text(test)} over {statistics.item_count:,} rows"
+    )
+    if baseline is not None and before is not None:
+        text += f", and was {number(before)} over {baseline.item_count:,} at the baseline"
+    original = describe_comparison(test.name, test.metric, test.constraint)
+    return f"{text}; {chance(test.p_value)}. {original}"
+
+
+def _interval_text(test: MetricTest) -> str:
+    if test.metric.interval is None:
+        return ""
+    low, high = test.metric.interval
+    return f" (95 % interval {number(low)} to {number(high)})"
 
 
 def _finding(test: MetricTest, alpha: float) -> Finding:
     metric, constraint = test.metric, test.constraint
     value = metric.value or 0.0
     limit = "at least" if constraint.operator == LESS else "at most"
-    interval = ""
-    if metric.interval is not None:
-        low, high = metric.interval
-        interval = f" (95 % interval {number(low)} to {number(high)})"
     violated = is_violated(test, alpha)
     verdict = "holds"
     if violated:
@@ -390,7 +406,7 @@ def _finding(test: MetricTest, alpha: float) -> Finding:
     elif is_beyond(value, constraint):
         verdict = "is worse, but no more than chance explains"
     expected = f"expected {limit} {number(constraint.threshold)}"
-    text = f"{test.name} {number(value)}{interval}, {expected}: {verdict}"
+    text = f"{test.name} {number(value)}{_interval_text(test)}, {expected}: {verdict}"
     worse = shortfall(value, constraint)
     if is_loss(test.name) and constraint.threshold > 0.0:
         worse /= constraint.threshold  # what has a unit of its own compares by its relative increase

@@ -272,6 +272,9 @@ def _binary_matrix(
 def label_problem(confusion: Confusion, task: Task) -> str | None:
     """Return why the positive label cannot be told, None when it can."""
     labels = {label for pair in confusion for label in pair if label != NEGATIVE}
+    actual, predicted = ({pair[side] for pair in confusion} - {NEGATIVE} for side in (0, 1))
+    if problem := vocabulary_problem(actual, predicted, most=2):
+        return problem
     others = label_order(labels - {task.positive})
     default = task.positive == "1"
     # A prediction made from a score is always one of two, so it tells only when the labels agree with it.
@@ -289,6 +292,41 @@ def label_problem(confusion: Confusion, task: Task) -> str | None:
             "count all others as negative."
         )
     return None
+
+
+def vocabulary_problem(actual: set[str], predicted: set[str], most: int | None = None) -> str | None:
+    """Return why labels and predictions cannot be of one vocabulary, None when they can.
+
+    `most` is how many labels there can be; None where nobody knows.
+    """
+    scores = [text for text in predicted if _is_fraction(text)]
+    if len(scores) > (most or 2) and not any(map(_is_fraction, actual)):
+        return (
+            f"inference_attribute holds scores, such as {listing(label_order(set(scores)), 3)}, not labels; "
+            "give their column as probability_attribute."
+        )
+    if not actual or not predicted or actual & predicted:
+        return None
+    kinds = [{_is_number(text) for text in labels} for labels in (actual, predicted)]
+    if kinds[0] & kinds[1] and (most is None or len(actual | predicted) <= most):
+        return None
+    return (
+        f"The labels are {listing(label_order(actual))}, but the predictions "
+        f"{listing(label_order(predicted))}; none is of both, so write both in the same words, in a "
+        "preprocessing script for example."
+    )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_fraction(text: str) -> bool:
+    return _is_number(text) and 0.0 < float(text) < 1.0
 
 
 def positive_seen(confusion: Confusion, positive: str) -> bool:
@@ -580,7 +618,10 @@ def _problem(summary: ModelQualitySummary, task: Task) -> str | None:
                 f"{cells.example!r}; choose another column or another problem_type. "
                 f"The columns are {listing(list(summary.column_names), 20)}."
             )
-    return label_problem(summary.confusion, task) if task.problem_type == "BinaryClassification" else None
+    if task.problem_type == "BinaryClassification":
+        return label_problem(summary.confusion, task)
+    actual, predicted = ({pair[side] for pair in summary.confusion} for side in (0, 1))
+    return vocabulary_problem(actual, predicted)
 
 
 def _row_notes(summary: ModelQualitySummary) -> list[str]:
@@ -596,4 +637,6 @@ def _row_notes(summary: ModelQualitySummary) -> list[str]:
             f"{cells.count} {_SETTING_OF_COLUMN[setting]} are no numbers, such as {cells.example!r}, and "
             "count as missing."
         )
+    for setting, count in summary.infinite.items():
+        notes.append(f"{count} {_SETTING_OF_COLUMN[setting]} are infinite, and count as missing.")
     return notes

@@ -242,6 +242,8 @@ def _read_curve(value: Any, where: str) -> dict[str, list[float]]:
         if not all(isinstance(point, int | float) for point in points):
             raise DocumentError(f"{where}.{name} must be a list of numbers.")
         curve[name] = [float(point) for point in points]
+    if len({len(points) for points in curve.values()}) > 1:
+        raise DocumentError(f"{where} must have lists of one length.")
     return curve
 
 

@@ -84,6 +84,8 @@ class ModelQualitySummary:
         Those with label and prediction, but no score where one is expected.
     unusable
         Cells without a number, by setting.
+    infinite
+        Cells that hold an infinity, by setting.
     confusion
         Classification: rows with label and prediction.
     scores
@@ -103,6 +105,7 @@ class ModelQualitySummary:
     not_predicted: int = 0
     not_scored: int = 0
     unusable: dict[str, Unusable] = field(default_factory=dict)
+    infinite: dict[str, int] = field(default_factory=dict)
     confusion: Confusion = field(default_factory=dict)
     scores: ScoreHistogram = field(default_factory=ScoreHistogram)
     unlabelled_scores: ScoreHistogram = field(default_factory=ScoreHistogram)
@@ -117,6 +120,8 @@ def merge(left: ModelQualitySummary, right: ModelQualitySummary) -> ModelQuality
         setattr(left, name, getattr(left, name) + getattr(right, name))
     for setting, cells in right.unusable.items():
         left.unusable.setdefault(setting, Unusable()).add(cells.count, cells.example)
+    for setting, count in right.infinite.items():
+        left.infinite[setting] = left.infinite.get(setting, 0) + count
     for pair, count in right.confusion.items():
         left.confusion[pair] = left.confusion.get(pair, 0) + count
     check_classes(left.confusion)
@@ -162,6 +167,8 @@ def _numbers(summary: ModelQualitySummary, batch: pa.RecordBatch, place: int, se
 def _note_unusable(summary: ModelQualitySummary, setting: str, cells: NumberCells) -> None:
     if cells.unusable:
         summary.unusable.setdefault(setting, Unusable()).add(cells.unusable, cells.example)
+    if cells.infinite:
+        summary.infinite[setting] = summary.infinite.get(setting, 0) + cells.infinite
 
 
 def _add_regression(

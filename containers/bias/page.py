@@ -30,6 +30,7 @@ _STAGES = (("pre_training", "The data"), ("post_training", "The model's answers"
 _REQUIREMENT = re.compile(
     r"\s*Metric value (?P<value>\S+) doesn't meet the baseline constraint requirement (?P<limit>.+?)\s*$"
 )
+_CHANCE = re.compile(r"\(Chance would do this [^)]*\)")
 # Those whose value is a ratio or has no upper end; the rest are differences of shares.
 _UNBOUNDED = ("DI", "TE", "DCA", "DCR", "KL")
 # The order in which people ask; those of the same counts, and the one that knows no groups, come last.
@@ -274,9 +275,10 @@ def _sentences(found: list[Violation], then: Mapping[str, Mapping[str, Any]]) ->
     for violation in found:
         match = _REQUIREMENT.search(violation.description)
         text = violation.description[: match.start()].strip() if match else violation.description
-        if text in said:
+        # The same counts make several metrics, each with a probability of its own.
+        if (fact := _CHANCE.sub("", text)) in said:
             continue
-        said.add(text)
+        said.add(fact)
         if len(said) > _MOST_SENTENCES:
             break
         numbers = ""

@@ -34,6 +34,8 @@ _ADVICE = {
     "missing values.",
     CheckType.CATEGORICAL_VALUES: "check whether the new values are real or misspelt; the model never saw "
     "them in training.",
+    CheckType.RANGE: "look at what writes the column: a sign, a unit or a code for missing values may have "
+    "changed.",
     CheckType.EXTRA_COLUMN: "confirm that the column is meant to be there, and did not displace another.",
 }
 _WEIGHT = {
@@ -42,6 +44,7 @@ _WEIGHT = {
     CheckType.BASELINE_DRIFT: 20.0,
     CheckType.CATEGORICAL_VALUES: 15.0,
     CheckType.COMPLETENESS: 12.0,
+    CheckType.RANGE: 18.0,
     CheckType.EXTRA_COLUMN: 5.0,
 }
 _WEIGHT_OF_DISTANCE = 50.0

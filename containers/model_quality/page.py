@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from contract.api import Violation
+from contract.api import State, Violation
 from contract.page import (
     Body,
     Card,
@@ -173,7 +173,6 @@ def segments_of(document: Mapping[str, Any]) -> dict[str, tuple[Side, int]]:
 
 # The same number under another name, or its complement.
 _SAME_AS_RECALL = ("true_positive_rate", "false_negative_rate")
-_CHANCE = re.compile(r"chance explains with a probability of at most (\S+?)\.?$")
 _ADVICE = (
     "look at which rows go wrong (segments, where there are any, say where), check that labels and features "
     "still mean what they did, then retrain with newer data."
@@ -189,14 +188,15 @@ def cards(source: Source, now: Side, then: Side, limits: Mapping[str, tuple[floa
     total = sum(amount for _, amount in current.values()) or 1
     found = []
     for where, group in groups.items():
+        sure = _sure(source, where)
         if not where:
-            found.append(_card("All rows", group, now, then, limits, 1.0))
+            found.append(_card("All rows", group, now, then, limits, 1.0, sure))
         elif where in current and where in before:
             side, amount = current[where]
             was = before[where][0]
-            found.append(_card(where, group, side, was, _own_limits(limits, was), amount / total))
+            found.append(_card(where, group, side, was, _own_limits(limits, was), amount / total, sure))
         else:
-            found.append(_card(where, group, Side({}), Side({}), {}, 0.0))
+            found.append(_card(where, group, Side({}), Side({}), {}, 0.0, sure))
     return sorted(found, key=lambda card: -card.weight)
 
 
@@ -214,6 +214,7 @@ def _card(
     then: Side,
     limits: Mapping[str, tuple[float, str]],
     share: float,
+    sure: str,
 ) -> Card:
     by_name = {violation.metric_name or "": violation for violation in group}
     names = ordered(by_name)
@@ -223,7 +224,7 @@ def _card(
     if len(names) > 4:
         others = ", ".join(title_of(name) for name in names[4:])
         sentences.append(f"{several(len(names) - 4, 'more metric')} worse: {others}.")
-    if sure := _sure(by_name.values()):
+    if sure:
         sentences.append(sure)
     changes = [_change(name, now, then) for name in names]
     return Card(
@@ -268,13 +269,13 @@ def _sentence(
     return f"{text}."
 
 
-def _sure(violations: Iterable[Violation]) -> str:
+def _sure(source: Source, where: str) -> str:
     """Say how sure a scope's violations are, by the least certain of them."""
-    said = [_CHANCE.search(violation.description) for violation in violations]
-    try:
-        probabilities = [float(match[1]) for match in said if match]
-    except ValueError:
-        return ""
+    probabilities = [
+        one.p_value
+        for one in (source.decision.comparisons if source.decision else ())
+        if one.state is State.VIOLATED and one.p_value is not None and values_text(one.segment) == where
+    ]
     if not probabilities:
         return ""
     if max(probabilities) <= 1e-6:

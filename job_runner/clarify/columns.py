@@ -11,12 +11,13 @@ import orjson
 import pyarrow as pa
 
 from contract.analysis_config import AnalysisConfig, Kind, Locator, Segments, read_analysis_config
+from contract.dataset import Dataset, SegmentColumn
 from contract.errors import ConfigurationError
 from contract.schema import Mistakes
 from contract.settings import Settings
 from contract.wording import several
 from file_storage import storage
-from readers.dataset import REST, Dataset, NotSplittable, SegmentColumn, is_interval
+from readers.dataset import REST, NotSplittable, is_interval
 from readers.plan import plan_dataset
 
 # The first rows of a dataset, from which its columns are known.

@@ -11,22 +11,20 @@ from dataclasses import replace
 import pyarrow as pa
 
 from contract.analysis_config import AnalysisConfig, Locator
+from contract.dataset import ColumnPaths, Dataset, LabelPlaces, Location
 from contract.dataset_format import DatasetFormat, Kind
 from contract.schema import Mistakes
 from contract.settings import Settings
 from contract.wording import several
 from file_storage.storage import list_files
 from job_runner.clarify.columns import Columns, column_names, find_column, first_batch
-from readers.captures.captures import CaptureSplit
-from readers.captures.columns import first_sides
-from readers.column_paths import GROUND_TRUTH, PREFIX, RESPONSE, ColumnPaths, Location
+from readers.captures.envelope import LABEL
+from readers.captures.paths import first_sides
+from readers.captures.split import survey
 from readers.csv import first_cells
-from readers.dataset import Dataset
-from readers.json import is_document
-from readers.labels.index import LABEL
+from readers.json_files import is_document
 from readers.labels.lines import read_labels
-from readers.labels.sources import LabelPlaces
-from readers.plan import plan_dataset
+from readers.paths import GROUND_TRUTH, PREFIX, RESPONSE
 
 # Datasets that are tables: CSV, Parquet, and JSON of flat records; columns in files of their own.
 
@@ -402,9 +400,8 @@ def _csv_captures(
         labels=True,
         typed_labels=True,
     )
-    plan = plan_dataset(replace(request, window=None, ground_truth_source=None))
-    [first, *_] = plan.splits
-    widths = _layout_widths(first)
+    decoder, _ = survey(list_files(request.source), request)
+    widths = decoder.layout.widths
     answers = sum(widths) - widths[-1]
     features = _feature_names(config, widths[-1], mistakes)
     response = tuple(f"response_{at}" for at in range(answers))
@@ -445,12 +442,6 @@ def _single_labels(request: Dataset) -> bool:
     if first is None or not len(first.data):
         return True
     return first.encodings[0].as_py() == "CSV" and "," not in first.data[0].as_py()
-
-
-def _layout_widths(split: object) -> tuple[int, ...]:
-    inner = getattr(split, "split", split)
-    assert isinstance(inner, CaptureSplit)  # noqa: S101 - captures without locations are read so
-    return inner.layout.widths
 
 
 def _feature_names(config: AnalysisConfig, width: int, mistakes: Mistakes) -> tuple[str, ...]:

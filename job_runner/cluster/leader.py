@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from contract.api import AnyAnalyzer
+from contract.dataset import Split
 from contract.errors import ConfigurationError, MonitorError
 from contract.wording import several
 from job_runner import engine
@@ -34,7 +35,6 @@ from job_runner.cluster.remote import (
     unpack,
 )
 from job_runner.cluster.role import Role, split_address
-from readers.dataset import Split
 
 _CLOSING_SECONDS = 5.0
 _POLLING_SECONDS = 0.05

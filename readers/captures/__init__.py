@@ -1,1 +1,1 @@
-"""Captured calls of endpoints and batch jobs as record batches."""
+"""Endpoint and batch captures: envelope, payloads, rows of a call, columns."""

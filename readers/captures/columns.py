@@ -1,541 +1,559 @@
-"""Captures, merged ones too, whose columns are found by JMESPath in their payloads, as record batches.
-
-A call may carry many rows: its features, scores and labels are then lists of one length. Payloads of CSV
-have no paths; there, a location is the position of a column.
-"""
+"""Payloads of many records as columns: lanes of one kind, rows of both sides beside each other."""
 
 from __future__ import annotations
 
-import itertools
-import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+import csv
+import functools
+import io
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+from pyarrow import types
 
+from contract.dataset import Reading
+from contract.dataset_format import Shape
 from contract.errors import DatasetError
-from contract.window import Window
-from file_storage.storage import SourceFile
-from readers.captures.bulk import Extracted, extract
-from readers.captures.captures import in_window, may_cut, record_of_line, times_in_window
-from readers.captures.payload import (
+from readers.captures.envelope import Envelope, Part
+from readers.captures.layout import Layout, cell_name, merge_named
+from readers.captures.reading import contradiction
+from readers.captures.shapes import CSV, JSON, NONE, Row, UndecodableError, decode, payload_rows
+from readers.csv_records import CellParser, CellsError
+from readers.flatten import flatten_batch
+from readers.lanes import (
     Counts,
+    MixedTypesError,
     NotBulkError,
-    Payload,
-    UndecodableError,
-    json_values,
-    loads,
-    parse_payload,
+    Table,
+    in_lanes,
+    read_json,
+    text_buffer,
+    together,
+    without_columns,
 )
-from readers.column_paths import (
-    GROUND_TRUTH,
-    PARTS,
-    REQUEST,
-    RESPONSE,
-    BulkPaths,
-    ColumnPaths,
-    FeatureRow,
-    Find,
-    Location,
-    PlainPath,
-    RecordRows,
-    bulk_batch,
-    bulk_paths,
-    compile_path,
-    feature_rows,
-    typed_text,
-    values_at,
-)
-from readers.dataset import Dataset, Split
-from readers.labels.index import LABEL, LabelIndex, RecordLabels, ids_of_records, label_columns
-from readers.labels.lines import label_part
-from readers.splitting import (
-    BATCH_ROWS,
-    FileRange,
-    Line,
-    LineBlock,
-    OfFileRanges,
-    balanced_rows,
-    blocks_of_lines,
-    divide,
-)
+from readers.python_rows import rows_to_batch
 
-# Columns found by JMESPath in the parts of capture records, one record at a time: every rule.
-#
-# `located_capture_bulk` gives the same columns for blocks without surprises.
+UNDECODABLE = "payloads that could not be decoded count as missing"
 
-
-# Of a few labels, all may well be null.
-_ENOUGH_LABELS = 10
-
-
-@dataclass
-class _Part:
-    """One part of a record, decoded: JSON values, or rows of CSV."""
-
-    values: list[Any] = field(default_factory=list)
-    payload: Payload | None = None
-    is_csv: bool = False
-
-
-class CaptureFinder:
-    """The compiled paths of `ColumnPaths`, applied to the parts of capture records."""
-
-    def __init__(self, locations: ColumnPaths) -> None:
-        self._locations = locations
-        self._features = (
-            None if locations.features is None else _finder(locations.features, locations.variable)
-        )
-        self._others = [_finder(other.path, other.variable) for other in locations.others]
-        self._text: set[str] = set()
-        self._labels = self._labelled = 0
-        self.undecodable = 0
-
-    def add(
-        self, rows: RecordRows, line: Line, record: dict[str, Any], truth: tuple[str, str] | None
-    ) -> None:
-        """Add the rows of one record."""
-        parts = {
-            REQUEST: self._part(record, REQUEST),
-            RESPONSE: self._part(record, RESPONSE),
-            GROUND_TRUTH: self._decoded(truth and {"data": truth[0], "encoding": truth[1]}),
-        }
-        self._text |= {side for side, part in parts.items() if part.is_csv}
-        features = self._feature_rows(parts[REQUEST], _positions_beside(record, self._locations.others))
-        if features is None and parts[REQUEST].values:
-            raise DatasetError(
-                f"{line.path} line {line.line_number()} has nothing at {self._locations.features!r} in its "
-                f"request; correct {self._locations.variable}."
-            )
-        found = [
-            _found(parts[other.side], find, other)
-            for other, find in zip(self._locations.others, self._others, strict=True)
-        ]
-        labelled = [
-            value is not None
-            for other, value in zip(self._locations.others, found, strict=True)
-            if other.side == GROUND_TRUTH
-        ]
-        self.count_labels(parts[GROUND_TRUTH].payload is not None, sum(labelled))
-        rows.add(features, found, lambda: f"{line.path} line {line.line_number()}")
-
-    def count_labels(self, labels: int, found: int) -> None:
-        """Count records with labels, and those where one was found."""
-        self._labels += labels
-        self._labelled += found
-
-    def require_labels(self, where: str) -> None:
-        """Raise DatasetError when there were labels, and the path of the label led to none of them."""
-        for other in self._locations.others:
-            if other.side == GROUND_TRUTH and self._labels >= _ENOUGH_LABELS and not self._labelled:
-                raise DatasetError(
-                    f"{where} has {self._labels} records with {GROUND_TRUTH}, but none has a label at "
-                    f"{other.path!r}; set {other.variable} to where the label is, as JMESPath."
-                )
-
-    def finish(self, rows: RecordRows) -> pa.RecordBatch:
-        """Return the rows as columns; what came as CSV gets the types that its text allows."""
-        batch = rows.batch()
-        others = {other.name: other.side for other in self._locations.others}
-        columns = [
-            typed_text(column) if others.get(name, REQUEST) in self._text else column
-            for name, column in zip(batch.schema.names, batch.columns, strict=True)
-        ]
-        return pa.RecordBatch.from_arrays(columns, batch.schema.names) if columns else batch
-
-    def _feature_rows(self, part: _Part, beside: set[int]) -> list[FeatureRow] | None:
-        if part.is_csv and part.payload is not None:
-            cells = [row for row in part.payload.rows if isinstance(row, list)]
-            return [[cell for at, cell in enumerate(row) if at not in beside] for row in cells]
-        if self._features is None:
-            if part.payload is None:
-                return None
-            payload = part.payload
-            whole = payload.whole is not None and not payload.row_like
-            return [payload.whole] if whole else list(payload.rows)  # type: ignore[list-item]  # whole is set
-        rows: list[FeatureRow] = []
-        for value in part.values:
-            found = feature_rows(self._features(value))
-            if found is None:
-                return None
-            rows += found
-        return rows if part.values else None
-
-    def _part(self, record: dict[str, Any], side: str) -> _Part:
-        captured = record["captureData"]
-        return self._decoded(next((captured[name] for name in PARTS[side] if captured.get(name)), None))
-
-    def _decoded(self, part: Any) -> _Part:
-        try:
-            payload = parse_payload(part)
-        except UndecodableError:
-            self.undecodable += 1
-            return _Part()
-        if payload is None:
-            return _Part()
-        values = json_values_of(part)
-        return _Part(values or [], payload, is_csv=values is None)
-
-
-def _finder(path: str | None, variable: str) -> Find | None:
-    return None if path is None or path.isdecimal() else compile_path(path, variable)
-
-
-def _found(part: _Part, find: Find | None, location: Location) -> Any:
-    """Return what a part holds at a location: None, one value, or one for each row."""
-    if part.payload is None:
-        return None
-    if part.is_csv:
-        position = int(location.path) if location.path and location.path.isdecimal() else 0
-        rows = [row for row in part.payload.rows if isinstance(row, list)]
-        if location.side == GROUND_TRUTH and all(len(row) == 1 for row in rows):
-            position = 0  # of a label alone, the position may be that of its column in the dataset
-        cells = [_at(row, position) for row in rows]
-        return cells[0] if len(cells) == 1 else cells
-    if find is not None:
-        found = [find(value) for value in part.values]
-    elif location.path is None:
-        found = list(part.values)
-    else:
-        position = int(location.path)
-        found = [_at(value, position) for value in part.values]
-    return found[0] if len(found) == 1 else found
-
-
-def _at(value: Any, position: int) -> Any:
-    return value[position] if isinstance(value, list) and len(value) > position else None
-
-
-def _positions_beside(record: dict[str, Any], others: tuple[Location, ...]) -> set[int]:
-    """Return the positions of predictions that share the line with the features, as batch output does."""
-    captured = record["captureData"]
-    if captured.get("endpointInput") or captured.get("batchTransformInput"):
-        return set()
-    return {
-        int(other.path)
-        for other in others
-        if other.side == RESPONSE and other.path and other.path.isdecimal()
-    }
-
-
-def json_values_of(part: Any) -> list[Any] | None:
-    """Return the JSON values of a part, one for each line when there are several; None when it is no JSON."""
-    data = part.get("data")
-    if not isinstance(data, str):
-        return [data]
-    encoding = str(part.get("encoding") or "").upper()
-    content_type = str(part.get("observedContentType") or "").lower()
-    if encoding == "CSV" or (encoding != "JSON" and "csv" in content_type):
-        return None
-    text = _text(data, encoding)
-    try:
-        return [loads(text)]
-    except ValueError:
-        pass
-    try:
-        return [loads(line) for line in text.split("\n") if line.strip()]
-    except ValueError:
-        return None
-
-
-def _text(data: str, encoding: str) -> str:
-    if encoding != "BASE64":
-        return data
-    import base64
-
-    return base64.b64decode(data, validate=False).decode()
-
-
-# Blocks of captures whose columns are found by plain paths, without a step per record.
-
-
-_SIDES = tuple(dict.fromkeys(side for sides in PARTS.values() for side in sides))
-
-Kinds = Mapping[str, pa.DataType]
+# Called with what is odd, and the records it is odd in.
+Note = Callable[[str, Sequence[int]], None]
+_ENCODINGS = {"CSV": CSV, "JSON": JSON}
+_ODD = -1
 
 
 @dataclass(frozen=True)
-class BulkCaptures:
-    """How blocks of captures are read at once."""
+class Texts:
+    """One payload of every record as text, null where there is none, and its kind (`NONE`, `CSV`, `JSON`)."""
 
-    locations: ColumnPaths
-    paths: BulkPaths
-    window: Window | None
-    index: LabelIndex | None
+    text: pa.StringArray
+    kinds: npt.NDArray[np.int8]
 
-    def read(self, block: LineBlock, learn: Callable[[], Kinds]) -> tuple[pa.RecordBatch | None, int, int]:
-        """Return the rows of a block, how many records have labels, and in how many one was found.
-
-        Parameters
-        ----------
-        block
-            Whole lines.
-        learn
-            Returns the types of features as the first records have them.
-
-        Raises
-        ------
-        NotBulkError
-            When the records have to be read one by one.
-        """
-        extracted = extract(
-            block.data,
-            _SIDES,
-            with_times=self.window is not None,
-            with_labels=True,
-            with_ids=self.index is not None,
-        )
-        if self.window is not None:
-            mask = times_in_window(extracted.times, self.window, block)
-            extracted = extracted.filter(pa.array(mask))
-        labels = extracted.labels or RecordLabels(pa.array([], pa.string()), pa.array([], pa.string()))
-        if self.index is not None and extracted.ids is not None:
-            labels = labels.updated(extracted.ids, self.index)
-        if not len(labels.data):
-            return None, 0, 0
-        features, counts = values_at(_part(extracted, REQUEST), self.paths.features)
-        others = self._others(extracted, labels, counts)
-        batch = bulk_batch(features, counts, others, self.locations, learn())
-        labelled = len(labels.data) - labels.data.null_count
-        found = sum(
-            len(others[other.name][0]) - others[other.name][0].null_count
-            for other in self.locations.others
-            if other.side == GROUND_TRUTH
-        )
-        return batch, labelled, found
-
-    def _others(
-        self, extracted: Extracted, labels: RecordLabels, counts: Counts
-    ) -> dict[str, tuple[pa.Array, Counts]]:
-        parts: dict[str, pa.Array] = {}
-        columns = {}
-        for other, path in zip(self.locations.others, self.paths.others, strict=True):
-            if other.side == GROUND_TRUTH:
-                columns[other.name] = _labels(labels, path, counts)
-                continue
-            if path is None:
-                raise NotBulkError("a response without a path")
-            if other.side not in parts:
-                parts[other.side] = _part(extracted, other.side)
-            columns[other.name] = values_at(parts[other.side], path)
-        return columns
-
-
-def _part(extracted: Extracted, part: str) -> pa.Array:
-    """Return the parsed payloads of the request or the response, which every record must have as JSON."""
-    for side in PARTS[part]:
-        data = extracted.data[side]
-        if data.null_count == len(data):
-            continue
-        if data.null_count or pc.unique(extracted.encodings[side]).to_pylist() != ["JSON"]:
-            break
-        return json_values(data)
-    raise NotBulkError(f"a {part} that is no JSON")
-
-
-def _labels(labels: RecordLabels, path: PlainPath | None, counts: Counts) -> tuple[pa.Array, Counts]:
-    """Return one label for each row; missing where a record has none."""
-    present = labels.data.is_valid()
-    if labels.data.null_count == len(labels.data):
-        return pa.nulls(int(counts.sum())), counts
-    encodings = set(pc.unique(labels.encodings.filter(present)).to_pylist())
-    if encodings <= {"CSV", None}:
-        columns, unlike = label_columns(labels, counts)
-        if len(unlike) or list(columns) != [LABEL]:
-            raise NotBulkError("labels of several cells, or of another number than rows")
-        return typed_text(columns[LABEL]), counts
-    if encodings != {"JSON"} or path is None:
-        raise NotBulkError("labels of several encodings, or without a path")
-    values, found = values_at(json_values(labels.data.drop_null()), path)
-    valid = present.to_numpy(zero_copy_only=False)
-    if not np.array_equal(found, counts[valid]):
-        raise NotBulkError("another number of labels than rows")
-    if valid.all():
-        return values, counts
-    rows = np.repeat(valid, counts)
-    where = np.cumsum(rows) - 1
-    return values.take(pa.array(where, mask=~rows)), counts
-
-
-_TOGETHER = 1024
-# Of so many records the types of features are learnt.
-_LEARNT_RECORDS = 100
-_FILES_LOOKED_AT = 8
-_RECORDS_LOOKED_AT = 100
-
-_log = logging.getLogger(__name__)
+    def take(self, records: Counts) -> Texts:
+        """Return those of some records."""
+        if len(records) == len(self.kinds):
+            return self
+        return Texts(self.text.take(pa.array(records)), self.kinds[records])
 
 
 @dataclass(frozen=True)
-class LocatedCaptureSplit(OfFileRanges):
-    """Some capture files, or a byte range of one."""
+class Rows:
+    """One payload of every record as rows: lines of CSV, or columns with names, or without (`is_cells`)."""
 
-    locations: ColumnPaths
-    window: Window | None = None
-    index: LabelIndex | None = field(default=None, compare=False, repr=False)
+    counts: Counts
+    lines: pa.StringArray | None = None
+    batch: pa.RecordBatch | None = None
+    is_cells: bool = False
 
-    def batches(self) -> Iterator[pa.RecordBatch]:
-        """Yield the rows in order.
+    def take(self, positions: Counts) -> Rows:
+        """Return the rows at `positions`, missing where negative."""
+        held = self.lines if self.lines is not None else self.batch
+        if held is None:
+            return self
+        size = held.num_rows if isinstance(held, pa.RecordBatch) else len(held)
+        if np.array_equal(positions, np.arange(size)):
+            return self
+        index = pa.array(positions, mask=positions < 0)
+        return replace(self, **{"batch" if self.lines is None else "lines": held.take(index)})
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """How the payloads of a dataset become columns.
+
+    Parameters
+    ----------
+    sides
+        The wanted payloads in column order.
+    reading, layout
+        As the first records decided.
+    text_only
+        By the originals' rules: every cell is text, JSON keys are sorted, and the texts of CSV payloads are
+        joined before lines are told apart.
+    """
+
+    sides: tuple[str, ...]
+    reading: Reading = field(default_factory=Reading)
+    layout: Layout = field(default_factory=lambda: Layout(()))
+    text_only: bool = False
+
+    def parser(self, known: Mapping[str, pa.DataType] | None = None) -> CellParser:
+        """Return a parser for cells that skips the columns to leave out."""
+        dropped: Collection[str] = [raw for raw, name in self.layout.names.items() if name is None]
+        return CellParser(self.text_only, dropped, dict(known or {}))
+
+    def table(self, envelope: Envelope, parser: CellParser, note: Note) -> Table:
+        """Return the rows of records, columns under their raw names.
 
         Raises
         ------
         DatasetError
-            Naming file and line of what is no capture record, or holds another number of labels or
-            predictions than rows.
+            When payloads do not fit into columns, or the originals would not read them.
         """
-        finder = CaptureFinder(self.locations)
-        bulk = self._bulk()
-        kinds: Kinds | None = None
-        for block in blocks_of_lines(self.pieces):
+        texts = [
+            texts_of(envelope.parts[side], functools.partial(envelope.content_types, side), note)
+            for side in self.sides
+        ]
+        if self.text_only:
+            self._require_one_encoding(envelope)
+            texts = self._joined(texts)
+        kinds = np.zeros(len(envelope), np.int64)
+        for text in texts:
+            kinds = 3 * kinds + text.kinds
 
-            def learn(block: LineBlock = block) -> Kinds:
-                nonlocal kinds
-                kinds = self._learn(block) if kinds is None else kinds
-                return kinds
+        def one_by_one(records: Counts) -> Table:
+            return self.of_rows(self._rows(texts, records, note), parser)
 
-            if bulk is not None:
-                try:
-                    batch, labelled, found = bulk.read(block, learn)
-                except NotBulkError as reason:
-                    _log.debug("Reading %s record by record: %s", self.label, reason)
+        def lanes(*, bulk: bool) -> list[tuple[Counts, Table]]:
+            found = []
+            for kind in np.unique(kinds):
+                records = np.flatnonzero(kinds == kind)
+                if bulk and not (
+                    self.text_only and any((text.kinds[records] == JSON).any() for text in texts)
+                ):
+                    found += in_lanes(records, lambda some: self._together(texts, some, parser), one_by_one)
                 else:
-                    finder.count_labels(labelled, found)
-                    yield from _sized(batch)
-                    continue
-            yield from self._exact(block, finder)
-        finder.require_labels(self.label)
-        if finder.undecodable:
-            _log.warning(
-                "%s: payloads that could not be decoded count as missing: %d", self.label, finder.undecodable
+                    found.append((records, one_by_one(records)))
+            return found
+
+        try:
+            return together(lanes(bulk=True), len(envelope))
+        except MixedTypesError:
+            # The text of numbers is lost in lanes that have no text.
+            return together(lanes(bulk=False), len(envelope), as_text=True)
+
+    def of_rows(self, records: Sequence[Sequence[list[Row] | None]], parser: CellParser) -> Table:
+        """Return parsed rows as columns: for each record those of each side, None where it is missing."""
+        kinds = np.zeros(len(records), np.int64)
+        for side in range(len(self.sides)):
+            found = [record[side] for record in records]
+            kinds = 3 * kinds + np.array(
+                [NONE if rows is None else CSV if isinstance(rows[0], list) else JSON for rows in found],
+                np.int64,
             )
+        lanes = []
+        for kind in np.unique(kinds):
+            numbers = np.flatnonzero(kinds == kind)
+            rows = [
+                _gathered([records[number][side] for number in numbers.tolist()], text_only=self.text_only)
+                for side in range(len(self.sides))
+            ]
+            lanes.append((numbers, self._beside(rows, parser)))
+        return together(lanes, len(records), as_text=True)
 
-    def _bulk(self) -> BulkCaptures | None:
-        paths = bulk_paths(self.locations)
-        return None if paths is None else BulkCaptures(self.locations, paths, self.window, self.index)
+    def _together(self, texts: Sequence[Texts], records: Counts, parser: CellParser) -> Table:
+        rows = []
+        for side, text in zip(self.sides, texts, strict=True):
+            some = text.take(records)
+            kind = some.kinds[0] if len(some.kinds) else NONE
+            if kind == NONE:
+                rows.append(Rows(np.zeros(len(records), np.int64)))
+            elif kind == CSV:
+                rows.append(_csv_rows(some.text, "row" if self.text_only else self.reading.shape(side)))
+            else:
+                rows.append(_json_rows(some.text, self.reading.shape(side)))
+        return self._beside(rows, parser)
 
-    def _exact(
-        self, block: LineBlock, finder: CaptureFinder, most: int | None = None
-    ) -> Iterator[pa.RecordBatch]:
-        """Read the records of a block one by one, at most as many as asked for."""
-        rows = RecordRows(self.locations)
-        for records in self._records(block, most):
-            for line, record, truth in self._with_labels(records):
-                finder.add(rows, line, record, truth)
-                if len(rows) >= BATCH_ROWS:
-                    yield finder.finish(rows)
-                    rows = RecordRows(self.locations)
-        if len(rows):
-            yield finder.finish(rows)
+    def _rows(self, texts: Sequence[Texts], records: Counts, note: Note) -> list[list[list[Row] | None]]:
+        sides: list[list[list[Row] | None]] = []
+        for side, text in zip(self.sides, texts, strict=True):
+            some = text.take(records)
+            shape: Shape = "row" if self.text_only and CSV in some.kinds else self.reading.shape(side)
+            rows: list[list[Row] | None] = []
+            for number, content, kind in zip(
+                records.tolist(), some.text.to_pylist(), some.kinds, strict=True
+            ):
+                try:
+                    rows.append(None if kind == NONE else payload_rows(content, kind, shape))
+                except UndecodableError:
+                    note(UNDECODABLE, [number])
+                    rows.append(None)
+            sides.append(rows)
+        return [list(record) for record in zip(*sides, strict=True)]
 
-    def _learn(self, block: LineBlock) -> Kinds:
-        """Return the types of features as the first records of a block have them."""
-        kinds: dict[str, pa.DataType] = {}
-        for batch in self._exact(block, CaptureFinder(self.locations), _LEARNT_RECORDS):
-            kinds |= dict(zip(batch.schema.names, batch.schema.types, strict=True))
-        return kinds
+    def _beside(self, sides: list[Rows], parser: CellParser) -> Table:
+        """Put the rows of all payloads beside each other: one row is repeated, rows that lack are missing."""
+        index, counts, uneven = _zip_rows([side.counts for side in sides])
+        rows = [side.take(where) for side, where in zip(sides, index, strict=True)]
+        named = [None if side.is_cells else side.batch for side in rows]
+        columns: dict[str, pa.Array] = {}
+        for place in self._cells(rows, merge_named(self.sides, named, self.layout), parser):
+            columns |= place
+        total = int(counts.sum())
+        if not columns:
+            return Table(without_columns(total), counts, uneven)
+        batch = pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
+        if batch.num_rows != total:
+            raise NotBulkError("cells hold line ends")
+        return Table(batch, counts, uneven)
 
-    def _records(self, block: LineBlock, most: int | None) -> Iterator[list[tuple[Line, dict[str, Any]]]]:
-        together: list[tuple[Line, dict[str, Any]]] = []
-        for line in itertools.islice(block.lines(), most):
-            record = record_of_line(line)
-            if in_window(record, line.path, self.window):
-                together.append((line, record))
-            if len(together) >= _TOGETHER:
-                yield together
-                together = []
-        if together:
-            yield together
+    def _cells(
+        self, rows: list[Rows], merged_columns: list[dict[str, pa.Array]], parser: CellParser
+    ) -> list[dict[str, pa.Array]]:
+        """Name the columns without names by their position in the row, CSV cells parsed."""
+        widths = self.layout.widths or (0,) * len(rows)
+        position = number = 0
+        while number < len(rows):
+            side = rows[number]
+            if side.lines is not None:
+                # Neighbouring CSV payloads are one line of cells, wherever the first one ends.
+                after = number
+                while after < len(rows) and rows[after].lines is not None:
+                    after += 1
+                texts = [_padded(rows[at], widths[at]) for at in range(number, after)]
+                merged_columns[number] = _parse_lines(texts, position, parser)
+                position += sum(widths[number:after])
+                number = after
+                continue
+            if side.is_cells and side.batch is not None:
+                if number + 1 < len(rows) and side.batch.num_columns != widths[number]:
+                    raise NotBulkError("more cells than expected")
+                merged_columns[number] = {
+                    cell_name(position + at): column for at, column in enumerate(side.batch.columns)
+                }
+            position += widths[number]
+            number += 1
+        return merged_columns
 
-    def _with_labels(
-        self, records: list[tuple[Line, dict[str, Any]]]
-    ) -> Iterator[tuple[Line, dict[str, Any], tuple[str, str] | None]]:
-        """Add data and encoding of each record's label: the index's, else its own."""
-        parts = [label_part(record.get(GROUND_TRUTH)) for _, record in records]
-        if self.index is not None:
-            ids = ids_of_records([record for _, record in records])
-            data, encodings = (column.to_pylist() for column in self.index.take(self.index.find(ids)))
-            later = zip(parts, data, encodings, strict=True)
-            parts = [part if text is None else (text, encoding) for part, text, encoding in later]
-        for (line, record), part in zip(records, parts, strict=True):
-            yield line, record, part
+    def _require_one_encoding(self, envelope: Envelope) -> None:
+        """Raise DatasetError where the originals would not read a record."""
+        present = {
+            side: pc.if_else(part.data.is_valid(), pc.fill_null(part.encodings, "None"), None)
+            for side, part in sorted(envelope.parts.items())
+            if side in self.sides
+        }
+        for side, encodings in present.items():
+            if (at := pc.index(encodings, "BASE64").as_py()) >= 0:
+                raise DatasetError(
+                    f"{side} has the encoding BASE64, which the rules of sagemaker do not read; set "
+                    f"rules=sound to have it decoded: {envelope.place(at)}."
+                )
+        # The originals name the request first.
+        [first, *others] = present or [""]
+        for other in others:
+            if (at := pc.index(pc.not_equal(present[first], present[other]), True).as_py()) >= 0:
+                one, two = (present[side][at].as_py()[:40] for side in (first, other))
+                raise DatasetError(
+                    f"Encoding mismatch: Encoding is {one} for {first}, but Encoding is {two} for {other}; "
+                    f"set rules=sound to read both: {envelope.place(at)}."
+                )
+
+    def _joined(self, texts: Sequence[Texts]) -> list[Texts]:
+        """Return CSV payloads joined with a comma, a missing one with as many cells as it should have."""
+        csv_records = np.any([text.kinds == CSV for text in texts], axis=0)
+        if not csv_records.any():
+            return list(texts)
+        parts = [
+            pc.fill_null(pc.ascii_rtrim(text.text, "\r\n"), "," * (width - 1))
+            for text, width in zip(texts, self.layout.widths or (0,) * len(texts), strict=True)
+            if width or text.text.null_count < len(text.text)
+        ]
+        joined = pc.binary_join_element_wise(*parts, ",") if len(parts) > 1 else parts[0]
+        mask = pa.array(csv_records)
+        nothing = pa.scalar(None, pa.string())
+        first, *others = texts
+        return [
+            Texts(
+                pc.if_else(mask, joined, first.text), np.where(csv_records, CSV, first.kinds).astype(np.int8)
+            ),
+            *(
+                Texts(
+                    pc.if_else(mask, nothing, other.text),
+                    np.where(csv_records, NONE, other.kinds).astype(np.int8),
+                )
+                for other in others
+            ),
+        ]
 
 
-def located_capture_splits(
-    files: Sequence[SourceFile],
-    request: Dataset,
-    locations: ColumnPaths,
-    index: LabelIndex | None = None,
-) -> tuple[LocatedCaptureSplit, ...]:
-    """Divide capture files into splits.
+def texts_of(part: Part, content_types: Callable[[], Sequence[str | None]], note: Note) -> Texts:
+    """Return a payload of records as text, decoded where it is BASE64 or of unknown encoding."""
+    encoded = part.encodings.dictionary_encode()
+    codes = [_ENCODINGS.get(name.upper(), _ODD) for name in encoded.dictionary.to_pylist()] + [_ODD]
+    indices = encoded.indices.fill_null(len(codes) - 1).to_numpy(zero_copy_only=False)
+    kinds = np.array(codes, np.int8)[indices]
+    if part.data.null_count:
+        kinds[part.data.is_null().to_numpy(zero_copy_only=False)] = NONE
+    odd = np.flatnonzero(kinds == _ODD)
+    if not len(odd):
+        return Texts(part.data, kinds)
+    found = content_types()
+    texts: list[str | None] = []
+    lost = []
+    for at in odd.tolist():
+        try:
+            text, kinds[at] = decode(part.data[at].as_py(), part.encodings[at].as_py(), found[at])
+            texts.append(text)
+        except UndecodableError:
+            texts.append(None)
+            kinds[at] = NONE
+            lost.append(at)
+    if lost:
+        note(UNDECODABLE, lost)
+    mask = np.zeros(len(kinds), np.bool_)
+    mask[odd] = True
+    return Texts(pc.replace_with_mask(part.data, pa.array(mask), pa.array(texts, pa.string())), kinds)
 
-    Parameters
-    ----------
-    files
-        In path order.
-    request
-        With the window.
-    locations
-        Where the columns are.
-    index
-        Labels to join with the records.
+
+def json_array(data: pa.StringArray) -> pa.Array:
+    """Return JSON payloads parsed, one value for each; null is no payload.
+
+    Raises
+    ------
+    NotBulkError
+        When the payloads differ in kind, or one is no JSON.
     """
-    CaptureFinder(locations)  # its mistakes show before the work
-    return tuple(
-        LocatedCaptureSplit(pieces, locations, request.window, index)
-        for pieces in divide(files, may_cut=may_cut)
+    # Wrapped, every payload is the one member of an object, whatever it is.
+    wrapped = pc.binary_join_element_wise(
+        '{"p":', data, "}\n", "", null_handling="replace", null_replacement="null"
+    )
+    text = text_buffer(wrapped)
+    batch = read_json(text)
+    if batch.num_rows != len(data) or batch.schema.names != ["p"]:
+        raise NotBulkError("a payload holds several values")
+    found = batch.schema.types[0]
+    wanted = _times_as_text(found)
+    if wanted != found:
+        batch = read_json(text, pa.schema([("p", wanted)]))
+    return batch.column(0)
+
+
+def _csv_rows(data: pa.StringArray, shape: Shape) -> Rows:
+    text = pc.ascii_rtrim(data, "\r\n")
+    content = bytes(text_buffer(text))
+    if b"\r" in content:
+        text = pc.replace_substring(pc.replace_substring(text, "\r\n", "\n"), "\r", "\n")
+    if shape != "row" and b"," in content:
+        if b'"' in content:
+            raise NotBulkError("a cell may hold a comma")
+        single = pc.invert(pc.match_substring(text, "\n"))
+        text = pc.if_else(single, pc.replace_substring(text, ",", "\n"), text)
+    counts, lines = np.ones(len(text), np.int64), text
+    if b"\n" in bytes(text_buffer(text)):
+        counts = 1 + pc.count_substring(text, "\n").to_numpy(zero_copy_only=False).astype(np.int64)
+        lines = pc.list_flatten(pc.split_pattern(text, "\n"))
+    if b'"' in content and (pc.count_substring(lines, '"').to_numpy() & 1).any():
+        raise NotBulkError("a quote stands alone, or a cell holds a line end")
+    return Rows(counts, lines=lines)
+
+
+def _json_rows(data: pa.StringArray, shape: Shape) -> Rows:
+    values = json_array(data)
+    if values.null_count:
+        raise NotBulkError("a payload is null")
+    if types.is_struct(values.type):
+        return _object_rows(values, shape)
+    ones = np.ones(len(values), np.int64)
+    if not types.is_list(values.type):
+        return Rows(ones, batch=_numbers(values), is_cells=True)
+    counts, elements = _filled(values), pc.list_flatten(values)
+    if types.is_struct(elements.type):
+        return Rows(counts, batch=_named(elements))
+    if types.is_list(elements.type) or shape != "row":
+        return Rows(counts, batch=_numbers(elements), is_cells=True)
+    return Rows(ones, batch=_numbers(values), is_cells=True)
+
+
+def _object_rows(objects: pa.StructArray, shape: Shape) -> Rows:
+    members = [member.type for member in objects.type]
+    if _may_be_table(objects.type):
+        raise NotBulkError("a payload may be a table")
+    if shape == "columns" and len(members) > 1 and all(map(types.is_list, members)):
+        return _column_rows(objects)
+    if shape == "row" or not any(map(types.is_list, members)):
+        return Rows(np.ones(len(objects), np.int64), batch=_named(objects))
+    if len(members) > 1:
+        raise NotBulkError("an object may be one list by itself")
+    lists = objects.flatten()[0]
+    counts, elements = _filled(lists), pc.list_flatten(lists)
+    if types.is_struct(elements.type):
+        return Rows(counts, batch=_named(elements))
+    if elements.null_count and types.is_list(elements.type):
+        raise NotBulkError("a row is null")
+    name = objects.type[0].name
+    return Rows(counts, batch=_flat(pa.RecordBatch.from_arrays([elements], names=[name])))
+
+
+def _may_be_table(kind: pa.StructType) -> bool:
+    """Return whether objects have a member by which libraries mark a table."""
+    names = {member.name: member.type for member in kind}
+    tensors = [names[name] for name in ("inputs", "outputs") if name in names]
+    return (
+        {"columns", "data"} <= names.keys()
+        or not names.keys().isdisjoint(("dataframe_split", "dataframe_records"))
+        or any(
+            types.is_struct(each) or (types.is_list(each) and types.is_struct(each.value_type))
+            for each in tensors
+        )
+        or all(types.is_struct(each) for each in names.values())
     )
 
 
-@dataclass(frozen=True)
-class TypedLabelSplit:
-    """A split of captures whose labels, text so far, become numbers where they are."""
-
-    split: Split
-
-    @property
-    def label(self) -> str:
-        """Return the file and the range in it."""
-        return self.split.label
-
-    def batches(self) -> Iterator[pa.RecordBatch]:
-        """Yield the rows in order."""
-        for batch in self.split.batches():
-            columns = [
-                typed_text(column) if name.partition(".")[0] == GROUND_TRUTH else column
-                for name, column in zip(batch.schema.names, batch.columns, strict=True)
-            ]
-            yield pa.RecordBatch.from_arrays(columns, batch.schema.names, metadata=batch.schema.metadata)
+def _column_rows(objects: pa.StructArray) -> Rows:
+    members = objects.flatten()
+    counts = _filled(members[0])
+    for member in members:
+        if not np.array_equal(_filled(member), counts) or types.is_nested(member.type.value_type):
+            raise NotBulkError("columns differ in length")
+    names = [member.name for member in objects.type]
+    return Rows(
+        counts, batch=_flat(pa.RecordBatch.from_arrays([pc.list_flatten(each) for each in members], names))
+    )
 
 
-def first_sides(files: Sequence[SourceFile]) -> dict[str, bool]:
-    """Return the parts that the first records have, and whether each is CSV, labels of one cell.
+def _named(objects: pa.StructArray) -> pa.RecordBatch:
+    if objects.null_count or objects.type.num_fields == 0:
+        raise NotBulkError("objects without members")
+    return _flat(
+        pa.RecordBatch.from_arrays(objects.flatten(), names=[member.name for member in objects.type])
+    )
 
-    Parameters
-    ----------
-    files
-        Captures, in path order; a few records of the first ones are read.
+
+def _numbers(values: pa.Array) -> pa.RecordBatch:
+    """Return numbers, or lists of numbers that are all of one length, as columns without names."""
+    kind = values.type.value_type if types.is_list(values.type) else values.type
+    if values.null_count or not (types.is_integer(kind) or types.is_floating(kind)):
+        raise NotBulkError("cells are more than numbers")
+    if types.is_list(values.type) and len(pc.unique(pc.list_value_length(values))) != 1:
+        raise NotBulkError("arrays differ in length")
+    return _flat(pa.RecordBatch.from_arrays([values], names=[""]))
+
+
+def _flat(batch: pa.RecordBatch) -> pa.RecordBatch:
+    try:
+        return flatten_batch(batch)
+    except DatasetError as error:
+        raise NotBulkError(error.message) from error
+
+
+def _filled(lists: pa.ListArray) -> Counts:
+    counts: Counts = (
+        pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False).astype(np.int64)
+    )
+    if (counts == 0).any():
+        raise NotBulkError("a list is empty")
+    return counts
+
+
+def _gathered(records: Sequence[list[Row] | None], *, text_only: bool) -> Rows:
+    """Return parsed rows of one kind."""
+    counts = np.array([0 if rows is None else len(rows) for rows in records], np.int64)
+    rows: list[Any] = [row for found in records if found is not None for row in found]
+    if not rows:
+        return Rows(counts)
+    if isinstance(rows[0], dict):
+        try:
+            batch = rows_to_batch(rows, text_only=text_only)
+        except DatasetError as error:
+            raise CellsError(error.message) from error
+        # The originals' JSON reader sorts the keys.
+        return Rows(counts, batch=batch.select(sorted(batch.schema.names)) if text_only else batch)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    lines = []
+    for row in rows:
+        writer.writerow(row)
+        lines.append(text.getvalue()[:-1])
+        text.seek(0)
+        text.truncate()
+    return Rows(counts, lines=pa.array(lines, pa.string()))
+
+
+def _zip_rows(counts: list[Counts]) -> tuple[list[Counts], Counts, Counts]:
+    """Align the rows of several payloads per record.
+
+    A payload of one row is repeated; where others have fewer than the longest, rows are missing.
+
+    Returns
+    -------
+    For each payload the position of its row in each output row, -1 for none; the output rows of each
+    record; and the records where the numbers of rows differ.
     """
-    sides: dict[str, bool] = {}
-    seen = 0
-    for file in files[:_FILES_LOOKED_AT]:
-        block = next(iter(blocks_of_lines([FileRange(file.path)], size=1 << 18)), None)
-        for line in () if block is None else block.lines():
-            record = record_of_line(line)
-            for side, part in {**record["captureData"], GROUND_TRUTH: record.get(GROUND_TRUTH)}.items():
-                if isinstance(part, dict) and part.get("data") is not None:
-                    single = side != GROUND_TRUTH or "," not in str(part["data"])
-                    sides[side] = sides.get(side, True) and single and json_values_of(part) is None
-            seen += 1
-            if seen >= _RECORDS_LOOKED_AT:
-                return sides
-    return sides
+    every = np.stack(counts)
+    longest = np.maximum(every.max(axis=0), 1)
+    if (longest == 1).all():
+        return [np.where(count > 0, np.cumsum(count) - count, -1) for count in counts], longest, longest[:0]
+    suspects = np.flatnonzero(((every > 1) & (every != longest)).any(axis=0))
+    uneven = np.array([at for at in suspects if contradiction(every[:, at].tolist())], np.int64)
+    record = np.repeat(np.arange(len(longest)), longest)
+    within = np.arange(len(record)) - np.repeat(np.cumsum(longest) - longest, longest)
+    index = []
+    for count in counts:
+        start, here = (np.cumsum(count) - count)[record], count[record]
+        index.append(np.where(here == 1, start, np.where(within < here, start + within, -1)))
+    return index, longest, uneven
 
 
-def _sized(batch: pa.RecordBatch | None) -> Iterator[pa.RecordBatch]:
-    """Yield the rows in batches of the usual size."""
-    rows = 0 if batch is None else batch.num_rows
-    size = balanced_rows(max(1, rows))
-    yield from (batch.slice(at, size) for at in range(0, rows, size))  # type: ignore[union-attr]  # rows is 0 for None
+def _padded(rows: Rows, width: int) -> pa.StringArray:
+    """Return the lines, with empty cells where a record lacks one."""
+    if rows.lines is None or not rows.lines.null_count:
+        return rows.lines
+    return pc.fill_null(rows.lines, "," * (width - 1))
+
+
+def _parse_lines(texts: list[pa.StringArray], position: int, parser: CellParser) -> dict[str, pa.Array]:
+    """Parse lines of cells, the shorter ones filled up with empty cells."""
+    lines = pc.binary_join_element_wise(*texts, ",") if len(texts) > 1 else texts[0]
+    width = len(next(csv.reader(io.StringIO(lines[0].as_py(), newline="")), [])) or 1
+    try:
+        return _parse_width(lines, width, position, parser)
+    except CellsError:
+        pass
+    commas = pc.count_substring(lines, ",").to_numpy()
+    quoted = np.flatnonzero(pc.match_substring(lines, '"').to_numpy(zero_copy_only=False))
+    if len(quoted):
+        commas = commas.copy()
+        for at in quoted.tolist():
+            records = list(csv.reader(io.StringIO(lines[at].as_py(), newline="")))
+            if len(records) != 1:
+                raise NotBulkError("a quoted cell holds a line end")
+            commas[at] = len(records[0]) - 1
+    most = int(commas.max(initial=0))
+    lines = pc.binary_join_element_wise(lines, pc.binary_repeat(",", pa.array(most - commas)), "")
+    try:
+        return _parse_width(lines, most + 1, position, parser)
+    except CellsError as error:
+        raise NotBulkError(str(error)) from error
+
+
+def _parse_width(lines: pa.StringArray, width: int, position: int, parser: CellParser) -> dict[str, pa.Array]:
+    if width == 1:
+        # A blank line would be skipped, an empty cell is not.
+        lines = pc.if_else(pc.equal(lines, ""), '""', lines)
+    names = [cell_name(position + at) for at in range(width)]
+    text = bytes(text_buffer(pc.binary_join_element_wise(lines, "", "\n")))
+    return parser(text, names, len(lines))
+
+
+def _times_as_text(kind: pa.DataType) -> pa.DataType:
+    """Return the type with text in place of the times that Arrow sees in it."""
+    if types.is_temporal(kind):
+        return pa.string()
+    if types.is_list(kind):
+        return pa.list_(_times_as_text(kind.value_type))
+    if types.is_struct(kind):
+        return pa.struct([(member.name, _times_as_text(member.type)) for member in kind])
+    return kind

@@ -21,18 +21,18 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from contract.dataset import Dataset, LabelColumns, LabelPlaces
 from contract.dataset_format import DatasetFormat
 from contract.errors import DatasetError
 from contract.window import folder_hour
 from contract.wording import several
 from file_storage.storage import SourceFile
-from readers.captures.payload import NotBulkError, loads, read_json
+from readers.captures.envelope import label_part, read_records, sources
 from readers.csv import csv_splits
-from readers.dataset import Dataset
-from readers.labels.sources import Answers, LabelColumns, LabelPlaces, read_answers
+from readers.labels.sources import Answers, read_answers
 from readers.parquet import parquet_splits
-from readers.python_rows import scalar_text
-from readers.splitting import FileRange, Line, LineBlock, blocks_of_lines
+from readers.python_rows import loads
+from readers.splitting import FileRange, Line, blocks_of_lines
 
 # Labels in tables, as a query of a warehouse leaves them: CSV with a header, or Parquet.
 #
@@ -225,63 +225,28 @@ def hour_text(number: int) -> str:
     return (_EPOCH + timedelta(hours=number)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def label_part(part: Any) -> tuple[str, str] | None:
-    """Return data and encoding of a ``groundTruthData`` object, None when it holds no label.
-
-    Data that is no text, but a JSON value, is taken as JSON.
-    """
-    data = part.get("data") if isinstance(part, dict) else None
-    if data is None:
-        return None
-    if isinstance(data, str):
-        return data, str(part.get("encoding") or "CSV").upper()
-    if isinstance(data, dict | list):
-        return json.dumps(data, ensure_ascii=False, separators=(",", ":")), "JSON"
-    return scalar_text("groundTruthData", data) or "", "CSV"
-
-
-def require_utf8(array: pa.StringArray) -> None:
-    """Raise NotBulkError unless all texts are UTF-8; Arrow's JSON reader lets others pass."""
-    try:
-        array.validate(full=True)
-    except pa.ArrowInvalid as error:
-        raise NotBulkError(str(error)) from error
-
-
 def _lines_as_labels(parts: Sequence[FileRange]) -> Iterator[Labels]:
     for block in blocks_of_lines(parts, size=_BLOCK_SIZE):
-        try:
-            yield _bulk(block)
-        except NotBulkError:
-            yield _exact(block)
+        batch, numbers = read_records(block, _SCHEMA, _label, _is_whole)
+        has_value = batch.column("groundTruthData").flatten()[0].is_valid()
+        batch, numbers = batch.filter(has_value), numbers[has_value.to_numpy(zero_copy_only=False)]
+        data, encodings = batch.column("groundTruthData").flatten()
+        hours = np.array([hour_number(folder_hour(segment.path)) for segment in block.segments], np.int32)
+        yield Labels(
+            batch.column("eventMetadata").flatten()[0],
+            data,
+            pc.utf8_upper(pc.fill_null(encodings, "CSV")),
+            hours[sources(block, numbers)],
+        )
 
 
-def _bulk(block: LineBlock) -> Labels:
-    table = read_json(pa.py_buffer(block.data), _SCHEMA, others="ignore")
-    data, encodings = table.column("groundTruthData").flatten()
-    ids = table.column("eventMetadata").flatten()[0]
-    if table.num_rows != block.data.count(b"\n") or data.null_count or ids.null_count:
-        raise NotBulkError("a line is no label")
-    for texts in (data, ids, encodings):
-        require_utf8(texts)
-    lines = [segment.data.count(b"\n") for segment in block.segments]
-    hours = [hour_number(folder_hour(segment.path)) for segment in block.segments]
-    encodings = pc.utf8_upper(pc.fill_null(encodings, "CSV"))
-    return Labels(ids, data, encodings, np.repeat(np.array(hours, np.int32), lines))
+def _is_whole(batch: pa.RecordBatch) -> bool:
+    data, _ = batch.column("groundTruthData").flatten()
+    return not (data.null_count or batch.column("eventMetadata").flatten()[0].null_count)
 
 
-def _exact(block: LineBlock) -> Labels:
-    ids, data, encodings, hours = [], [], [], []
-    for line in block.lines():
-        identifier, text, encoding = _label(line)
-        ids.append(identifier)
-        data.append(text)
-        encodings.append(encoding)
-        hours.append(hour_number(folder_hour(line.path)))
-    return _labels(ids, data, encodings, hours)
-
-
-def _label(line: Line) -> tuple[str, str, str]:
+def _label(line: Line) -> dict[str, Any]:
+    """Return the line's members; the data is None where a label has no value yet."""
     try:
         record = loads(line.data)
     except ValueError:
@@ -289,13 +254,17 @@ def _label(line: Line) -> tuple[str, str, str]:
     if not isinstance(record, dict):
         raise _no_label(line, "it is no JSON object")
     part = label_part(record.get("groundTruthData"))
-    if part is None:
-        raise _no_label(line, "it has no groundTruthData.data")
     metadata = record.get("eventMetadata")
     identifier = metadata.get("eventId") if isinstance(metadata, dict) else None
     if identifier is None or isinstance(identifier, dict | list):
         raise _no_label(line, "it has no eventMetadata.eventId")
-    return str(identifier), *part
+    if part is None and not isinstance(record.get("groundTruthData"), dict):
+        raise _no_label(line, "it has no groundTruthData.data")
+    data, encoding = part or (None, None)
+    return {
+        "groundTruthData": {"data": data, "encoding": encoding},
+        "eventMetadata": {"eventId": str(identifier)},
+    }
 
 
 def _no_label(line: Line, reason: str) -> DatasetError:

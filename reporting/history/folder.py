@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from contract.errors import DatasetError
+from contract.errors import DatasetError, DocumentError
 from file_storage import storage
 
 RUNS = "runs"
@@ -77,6 +77,8 @@ def read_if_there(path: str) -> bytes | None:
     ------
     DatasetError
         When it is there and cannot be read.
+    DocumentError
+        When it is not whole.
     """
     try:
         content = storage.read_if_there(path)
@@ -93,7 +95,7 @@ def read_if_there(path: str) -> bytes | None:
             return _within(pa.CompressedInputStream(pa.BufferReader(content), "zstd"), path)
         return content
     except (OSError, EOFError, zlib.error) as error:
-        raise DatasetError(
+        raise DocumentError(
             f"{path} is not whole ({error}); remove it, or put it back from a copy."
         ) from error
 
@@ -101,7 +103,7 @@ def read_if_there(path: str) -> bytes | None:
 def _within(stream: Any, path: str) -> bytes:
     unpacked: bytes = stream.read(_MOST_BYTES + 1)
     if len(unpacked) > _MOST_BYTES:
-        raise DatasetError(f"{path} holds more than {_MOST_BYTES >> 30} GB; no run writes such: remove it.")
+        raise DocumentError(f"{path} holds more than {_MOST_BYTES >> 30} GB; no run writes such: remove it.")
     return unpacked
 
 

@@ -185,11 +185,16 @@ def to_csv(rows: Rows) -> bytes:
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(
-        {name: cell.isoformat() if isinstance(cell, datetime) else cell for name, cell in row.items()}
-        for row in rows
-    )
+    writer.writerows({name: _cell(cell) for name, cell in row.items()} for row in rows)
     return text.getvalue().encode()
+
+
+def _cell(cell: Any) -> Any:
+    if isinstance(cell, datetime):
+        return cell.isoformat()
+    # A name of a column, say, that a spreadsheet would compute or run; it shows text after ' as it is.
+    is_formula = isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r"))
+    return f"'{cell}" if is_formula else cell
 
 
 def to_parquet(rows: Rows) -> bytes:

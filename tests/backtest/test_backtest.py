@@ -135,8 +135,11 @@ def test_other_rules_are_those_of_a_job(world: World) -> None:
 
 def test_a_window_run_again_counts_once(world: World) -> None:
     during = {"start_time": "2026-05-06T22:00:00Z", "end_time": "2026-05-06T23:00:00Z"}
+    hour = world.folder / "2026" / "05" / "06" / "22"
+    hour.mkdir(parents=True)
+    write_csv(hour / "1.csv", 1)
     for _ in range(2):
-        world.monitor(1, dataset_source=world.folder / "1.csv", **during)
+        world.monitor(1, dataset_source=hour / "1.csv", **during)
     assert [window["name"] for window in world.backtest()["windows"]] == ["2026-05-06 22:00 to 23:00"]
 
 

@@ -11,9 +11,9 @@ from capture_data import part, read_columns, record, write
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from readers.captures import bulk as capture_bulk
-from readers.captures import captures
-from readers.captures.payload import NotBulkError
+from contract.errors import DatasetError
+from readers.captures import columns, envelope
+from readers.lanes import NotBulkError
 
 _cells = st.one_of(
     st.integers(-(10**20), 10**20).map(str),
@@ -113,8 +113,15 @@ def test_bulk_equals_exact(records, text_only, indices):
         return  # refused by those rules
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         path = write(Path(folder) / "a.jsonl", records)
-        bulk = read_columns(path, text_only=text_only, indices=indices)
-        patch.setattr(capture_bulk, "extract", _refuse)
+        try:
+            bulk = read_columns(path, text_only=text_only, indices=indices)
+        except DatasetError as error:
+            if "another number of rows" in error.message:
+                return  # refused, since both sides contradict each other
+            raise
+        patch.setattr(columns, "_csv_rows", _refuse)
+        patch.setattr(columns, "json_array", _refuse)
+        patch.setattr(envelope, "read_json", _refuse)
         exact = read_columns(path, text_only=text_only, indices=indices)
     assert list(_comparable(bulk)) == list(_comparable(exact))
     assert _comparable(bulk) == _comparable(exact)
@@ -141,5 +148,5 @@ def test_common_shapes_are_read_in_bulk(tmp_path, payloads, indices, monkeypatch
         raise AssertionError("read record by record")
 
     path = write(tmp_path / "a.jsonl", [record(*payloads)] * 3)
-    monkeypatch.setattr(captures.CaptureSplit, "_exact", refuse)
+    monkeypatch.setattr(columns.Decoder, "_rows", refuse)
     assert read_columns(path, indices=indices)

@@ -10,10 +10,10 @@ import pytest
 from capture_data import part, read_batches, read_columns, record, write
 from fixtures import fixture
 
+from contract.dataset import Dataset
 from contract.dataset_format import DatasetFormat
 from contract.errors import DatasetError
 from contract.window import Window
-from readers.dataset import Dataset
 from readers.plan import plan_dataset
 
 HOUR = Window(datetime(2026, 5, 6, 10, tzinfo=UTC), datetime(2026, 5, 6, 11, tzinfo=UTC))
@@ -105,13 +105,24 @@ def test_several_rows(tmp_path, output, request_, expected):
     assert _read(tmp_path, [record(output, request_)]) == expected
 
 
-def test_numbers_of_rows_that_differ_are_padded_and_reported_once(tmp_path, caplog):
+def test_few_calls_that_contradict_the_reading_are_padded_and_reported_once(tmp_path, caplog):
+    odd = [record("1\n2\n3", "4\n5"), record("6\n7", "1\n2\n3")]
     with caplog.at_level(logging.WARNING):
-        rows = _read(tmp_path, [record("9", "9"), record("1\n2\n3", "4\n5"), record("6\n7", "1\n2\n3")])
-    assert rows == {"_c0": [9, 1, 2, 3, 6, 7, None], "_c1": [9, 4, 5, None, 1, 2, 3]}
+        rows = _read(tmp_path, [record("9", "9")] * 300 + odd)
+    assert rows["_c0"][299:] == [9, 1, 2, 3, 6, 7, None]
+    assert rows["_c1"][299:] == [9, 4, 5, None, 1, 2, 3]
     [warning] = [entry.getMessage() for entry in caplog.records]
     assert "number of rows were padded with missing values: 2, the first at " in warning
-    assert warning.endswith("a.jsonl line 2")
+    assert warning.endswith("a.jsonl line 301")
+
+
+def test_many_calls_that_contradict_every_reading_end_the_job(tmp_path):
+    with pytest.raises(DatasetError, match=r"4 of 104 calls have another number of rows .* line 101; .*rows"):
+        _read(tmp_path, [record("9", "9")] * 100 + [record("1\n2\n3", "4,5\n4,5")] * 4)
+    # Beyond the first calls, which decide.
+    later = [record("9", "9")] * 2000 + [record("1\n2\n3", "4\n5")] * 30
+    with pytest.raises(DatasetError, match=r"30 of 2030 calls have another number of rows .* line 2001"):
+        _read(tmp_path, later)
 
 
 def test_encodings_may_differ(tmp_path):
@@ -356,10 +367,10 @@ def test_unopened_files_may_be_broken(tmp_path):
 
 
 def test_uneven_record_inside_a_window_is_placed(tmp_path, caplog):
-    records = [record("1", "2", time="2026-05-06T01:00:00Z")] * 2 + [record("1\n2\n3", "1\n2")]
+    records = [record("1", "2", time="2026-05-06T01:00:00Z")] * 200 + [record("1\n2\n3", "1\n2")]
     with caplog.at_level(logging.WARNING):
         _read(tmp_path, records, window=HOUR)
-    assert "a.jsonl line 3" in caplog.text
+    assert "a.jsonl line 201" in caplog.text
 
 
 # Merged captures and splits

@@ -27,6 +27,7 @@ def monitored(tmp_path: Path, source: Path) -> Result:
     baseline = run_job(tmp_path / "baseline", source)
     result = run_job(tmp_path, source, **baseline_of(baseline))
     assert result.files == [
+        "comparisons.json",
         "constraint_violations.json",
         "constraints.json",
         "report.html",
@@ -39,7 +40,12 @@ def test_a_page_of_an_earlier_run_goes_where_none_is_written(
     tmp_path: Path, source: Path, monitored: Result
 ) -> None:
     result = run_job(tmp_path, source, report="Disabled", **baseline_of(monitored))
-    assert result.files == ["constraint_violations.json", "constraints.json", "statistics.json"]
+    assert result.files == [
+        "comparisons.json",
+        "constraint_violations.json",
+        "constraints.json",
+        "statistics.json",
+    ]
 
 
 def test_a_page_of_an_earlier_run_goes_where_none_can_be_made(
@@ -50,7 +56,12 @@ def test_a_page_of_an_earlier_run_goes_where_none_can_be_made(
 
     monkeypatch.setattr(page, "render", broken)
     result = run_job(tmp_path, source, **baseline_of(monitored))
-    assert result.files == ["constraint_violations.json", "constraints.json", "statistics.json"]
+    assert result.files == [
+        "comparisons.json",
+        "constraint_violations.json",
+        "constraints.json",
+        "statistics.json",
+    ]
 
 
 def test_violations_of_an_earlier_run_go_where_nothing_is_compared(

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -44,3 +47,36 @@ def test_none_to_look_at_names_the_same_fix(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(tempfile, "gettempdir", nowhere)
     with pytest.raises(ConfigurationError, match=r"^a cluster needs a folder .* name one in TMPDIR\.$"):
         find_scratch_folder("a cluster")
+
+
+def test_what_killed_jobs_have_left_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    code = f"""if 1:
+        import os, pathlib, signal, tempfile
+        from file_storage.temporary import make_scratch_folder
+        tempfile.tempdir = {str(tmp_path)!r}
+        (make_scratch_folder("model-", "unpacking") / "file").touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    """
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -signal.SIGKILL
+    (left,) = tmp_path.iterdir()
+    with scratch_folder("sorting-", "sorting") as mine:
+        assert left.exists()  # a job may just have made it, and be about to lock it
+        for folder in (left, mine):
+            os.utime(folder, (0, 0))
+        with scratch_folder("sorting-", "sorting"):
+            assert mine.exists()
+            assert not left.exists()
+
+
+def test_a_full_folder_is_called_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "absent"))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("file_storage.temporary._LEAST_BYTES", 1 << 62)
+    with (
+        pytest.raises(
+            ConfigurationError, match=f"^sorting needs room for temporary files, and {tmp_path} is full"
+        ),
+        scratch_folder("sorting-", "sorting"),
+    ):
+        pass

@@ -137,5 +137,6 @@ def test_a_real_drifted_window(rules):
         # `1.0` in an integer column violates; drift of integers with few values goes unnoticed.
         assert found == sorted([*shared, ("zip_feature_1", "data_type_check")])
         return
+    # The altered rows come together, so that 10 missing of 320 tell no more than 5 would.
     drifted = [(name, "baseline_drift_check") for name in ("age_range", "gender", "household_income_range")]
-    assert found == sorted([*shared, *drifted])
+    assert found == sorted([shared[1], *drifted])

@@ -38,7 +38,7 @@ def test_parsers_of_the_originals_wording_read_two_numbers():
         check(document(numeric("x", np.repeat([0.0, 1.0], [3_600, 1_400]))), baseline)
     ).description
     assert description == (
-        "Mean 0.12 -> 0.28, share of values up to 0 88 % -> 72 %, where chance explains up to 2.9 %. "
+        "Mean 0.12 -> 0.28, share of values up to 0 88 % -> 72 %, where chance explains up to 3 %. "
         "Baseline drift distance: 0.16 exceeds threshold: 0.1"
     )
     match = re.search("distance: (.+) exceeds threshold: (.+)", description)
@@ -126,13 +126,15 @@ def test_what_cannot_be_compared_is_noted():
     assert "no baseline_statistics" in decision.notes[0]
 
 
-def test_negative_values_are_noted():
+def test_negative_values():
     baseline = baseline_of(numeric("x", np.abs(normal(rows=20_000))))
     window = np.abs(normal(seed=1))
     window[0] = -3.0
     decision = check(document(numeric("x", window)), baseline)
-    assert listed(decision) == []
-    assert "Never negative" in decision.notes[0]
+    assert listed(decision) == []  # one alone may have been missed by the sample
+    window[:50] = -3.0
+    decision = check(document(numeric("x", window)), baseline)
+    assert ("x", "value_range_check") in listed(decision)
 
 
 def test_statistics_alone_are_a_baseline():

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from contract.errors import DatasetError
 from readers import splitting
-from readers.json import JsonSplit
+from readers.json_files import JsonSplit
 from readers.splitting import FileRange
 
 numbers = st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False)

@@ -34,8 +34,43 @@ def test_links_are_followed_once(tmp_path):
     (tmp_path / "other").symlink_to(tmp_path / "data")
     (tmp_path / "data" / "b.csv").symlink_to(tmp_path / "data" / "a.csv")
     (tmp_path / "data" / "gone.csv").symlink_to(tmp_path / "nowhere")
-    assert listed(tmp_path / "data") == ["a.csv", "b.csv"]
-    assert len(listed(tmp_path)) == 4
+    assert listed(tmp_path / "data") == ["a.csv"]
+    assert listed(tmp_path) == ["data/a.csv"]
+
+
+def test_diamonds_of_links_are_followed_once(tmp_path):
+    touch(tmp_path / "data" / "level20" / "a.csv")
+    touch(tmp_path / "elsewhere" / "b.csv")
+    (tmp_path / "data" / "linked").symlink_to(tmp_path / "elsewhere")
+    for level in range(20):
+        for side in ("left", "right"):
+            (tmp_path / "data" / f"level{level}").mkdir(exist_ok=True)
+            (tmp_path / "data" / f"level{level}" / side).symlink_to(tmp_path / "data" / f"level{level + 1}")
+    assert listed(tmp_path / "data") == ["level20/a.csv", "linked/b.csv"]
+
+
+def test_folders_nested_deeply(tmp_path):
+    folder = tmp_path / "data"
+    for depth in range(1200):
+        (folder / ("d/" * depth)).mkdir()
+    touch(folder / ("d/" * 1199) / "a.csv")
+    assert listed(folder) == ["d/" * 1199 + "a.csv"]
+
+
+def test_names_that_are_no_utf_8(tmp_path):
+    touch(tmp_path / os.fsdecode(b"caf\xe9.csv"))
+    with pytest.raises(DatasetError, match=r"caf\\udce9.csv', whose name is not UTF-8; rename it"):
+        storage.list_files(str(tmp_path))
+
+
+def test_pipes_are_called_so(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(
+        DatasetError, match=r"dataset_source .*/pipe is a pipe or device, .* copy it into a file"
+    ):
+        storage.list_files(str(tmp_path / "pipe"))
+    with pytest.raises(DocumentError, match=r"baseline_statistics .*/pipe is a pipe or device; give a file"):
+        storage.resolve_document(str(tmp_path / "pipe"), ["statistics.json"], "baseline_statistics")
 
 
 def test_a_source_that_does_not_exist_is_named_with_what_is_near(tmp_path):
@@ -61,7 +96,8 @@ def test_folders_outside_the_window_are_left_out(tmp_path):
     assert read(tmp_path, window=window) == [{"hour": 21}]
     assert len(read(tmp_path)) == 3
     touch(tmp_path / "undated.csv", b"hour\n0\n")
-    assert read(tmp_path, window=window) == [{"hour": 21}, {"hour": 0}]
+    with pytest.raises(DatasetError, match=r"rows of .*undated.csv have no time"):
+        read(tmp_path, window=window)
 
 
 def test_bytes_are_read_decompressed(tmp_path):

@@ -270,3 +270,8 @@ def test_the_page_says_what_the_reports_say(
     for airport, metrics in reports[APRIL.name].segments.items():
         before, after = (part["accuracy"]["value"] for part in (baseline.segments[airport], metrics))
         assert f"| {airport} | {100 * before:.1f} % | {100 * after:.1f} % |" in page
+
+
+def test_the_page_of_a_week_without_labels_says_so_in_its_first_line(told: tuple[Layout, str]) -> None:
+    page = (told[0].estimate(APRIL) / "report.html").read_text(encoding="utf-8")
+    assert "Nothing could be decided: no row has a label" in page.partition("<h1>")[2].partition("</h1>")[0]

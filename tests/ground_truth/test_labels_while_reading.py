@@ -18,9 +18,10 @@ from label_data import HOUR, capture, label, run_merge, write
 from contract.errors import ConfigurationError, DatasetError
 from contract.window import Window
 from file_storage.scripts import load_preprocessor
-from readers.captures import bulk
-from readers.captures.payload import NotBulkError
-from readers.labels.index import RecordLabels, label_columns
+from readers import lanes
+from readers.captures import columns, envelope
+from readers.captures.envelope import Part
+from readers.captures.labels import label_columns
 from readers.plan import plan_dataset
 
 OUTPUT = '{"sagemakerCaptureJson":{"captureIndexNames":["endpointOutput"]}}'
@@ -43,11 +44,12 @@ def joined(tmp_path, captures, labels, **options):
 def path(request, monkeypatch):
     """Read captures in both ways."""
     if request.param != "bulk":
-        monkeypatch.setattr(bulk, "extract", _refuse)
+        monkeypatch.setattr(envelope, "read_json", _refuse)
+        monkeypatch.setattr(columns, "read_json", _refuse)
 
 
 def _refuse(*_, **__):
-    raise NotBulkError("not now")
+    raise lanes.NotBulkError("not now")
 
 
 @pytest.mark.usefixtures("path")
@@ -224,7 +226,7 @@ _labels = st.none() | st.lists(st.sampled_from(["", "1", "b", '"q"']), min_size=
 def test_rows_and_labels_line_up(records):
     texts = pa.array([text for text, _ in records], pa.string())
     counts = np.array([count for _, count in records], np.int64)
-    columns, unlike = label_columns(RecordLabels(texts, pa.array(["CSV"] * len(texts))), counts)
+    columns, unlike = label_columns(Part(texts, pa.array(["CSV"] * len(texts))), counts)
     expected, wrong = [], []
     for number, (text, count) in enumerate(records):
         # Line ends at the end of a payload count for nothing, as in captured payloads.

@@ -19,9 +19,9 @@ from containers.commands.merge_ground_truth import main
 from containers.model_quality.main import main as monitor_model_quality
 from job_runner import merge
 from job_runner.merge import Coverage, _log_report
-from readers.captures.payload import NotBulkError
+from readers import lanes
+from readers.captures import envelope
 from readers.labels import index
-from readers.labels import lines as ground_truth_lines
 
 
 def _merge(tmp_path, captures, labels, **variables):
@@ -180,7 +180,6 @@ def test_nothing_to_merge_is_a_completed_job(tmp_path):
     [
         ('{"groundTruthData":{"data":"1"},"eventMeta', "is not one whole JSON object"),
         ("[1]", "is no JSON object"),
-        ('{"groundTruthData":{"data":null},"eventMetadata":{"eventId":"a"}}', "has no groundTruthData.data"),
         ('{"groundTruthData":"1","eventMetadata":{"eventId":"a"}}', "has no groundTruthData.data"),
         ('{"groundTruthData":{"data":"1"},"eventMetadata":{}}', "has no eventMetadata.eventId"),
         ('{"groundTruthData":{"data":"1"},"eventMetadata":{"eventId":[]}}', "has no eventMetadata.eventId"),
@@ -195,6 +194,17 @@ def test_lines_that_are_no_labels(tmp_path, text, reason):
     assert result.exit_code == 2
     assert f"{path} line 3 is not a label, since it {reason}" in result.message
     assert result.files == []
+
+
+def test_a_label_without_a_value_is_no_label_yet(tmp_path):
+    write(tmp_path / "in.jsonl", [capture("a"), capture("b")])
+    path = tmp_path / "labels.jsonl"
+    path.write_text(
+        lines([label("a")]) + '{"groundTruthData":{"data":null},"eventMetadata":{"eventId":"b"}}\n'
+    )
+    result = run_merge(tmp_path, tmp_path / "in.jsonl", path)
+    assert result.exit_code == 0, result.message
+    assert report(result.output)["joined"] == 1
 
 
 def test_a_half_capture_stops_the_merge_and_leaves_nothing(tmp_path):
@@ -247,8 +257,7 @@ def test_the_join_is_that_of_a_dictionary(captures, labels, memory, partition, b
         patch.setattr(index, "_PARTITION", partition)
         patch.setattr(merge, "_BLOCK_SIZE", 1000)
         if not bulk:
-            patch.setattr(ground_truth_lines, "_bulk", _refuse)
-            patch.setattr(merge, "_bulk", _refuse)
+            patch.setattr(envelope, "read_json", _refuse)
         folder = Path(name)
         (folder / "in").mkdir()
         (folder / "labels").mkdir()
@@ -286,8 +295,8 @@ def _by_file(entries):
     return files
 
 
-def _refuse(*_):
-    raise NotBulkError("not now")
+def _refuse(*_, **__):
+    raise lanes.NotBulkError("not now")
 
 
 def test_large_files_are_cut_and_put_together_again(tmp_path):

@@ -252,3 +252,15 @@ def test_a_file_that_is_cut_off_is_named(tmp_path: Path, capsys: pytest.CaptureF
     record.write_bytes(record.read_bytes()[:-20])
     assert monitor_history(["list", f"--history-path={tmp_path}"]) == 2
     assert f"{record} is not whole" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM(1)", "\t=1"])
+def test_an_export_holds_no_formulas(tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    violation = Violation("data_type_check", "it differs", feature_name=name)
+    append(tmp_path, make_run(0, violations=(violation,), seconds=-3.0))
+    assert monitor_history(["export", f"--history-path={tmp_path}", "--table=violations"]) == 0
+    (row,) = csv.DictReader(io.StringIO(capsys.readouterr().out))
+    assert row["feature_name"] == f"'{name}"
+    assert monitor_history(["export", f"--history-path={tmp_path}"]) == 0
+    (row,) = csv.DictReader(io.StringIO(capsys.readouterr().out))
+    assert row["seconds"] == "-3.0"

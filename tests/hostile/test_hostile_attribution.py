@@ -328,11 +328,18 @@ def test_every_feature_equal_to_the_baseline(tmp_path: Path, endpoint: str) -> N
             "methods.shap.num_samples is 1; coalitions are asked in pairs, give at least 2.",
         ),
         (
+            {"methods": 5},
+            (
+                "{config}: 2 members are wrong: (1) methods must be an object, but is 5; (2) methods.shap is "
+                'missing; add for example "methods":{{"shap":{{}}}}.'
+            ),
+        ),
+        (
             {"methods": {}},
             '{config}: methods.shap is missing; add for example "methods":{{"shap":{{}}}}.',
         ),
     ],
-    ids=["features_to_explain", "excluded", "joinsource", "clusters", "samples", "no shap"],
+    ids=["features_to_explain", "excluded", "joinsource", "clusters", "samples", "no methods", "no shap"],
 )
 def test_configurations_that_cannot_be_used(
     tmp_path: Path, data: Path, endpoint: str, change: dict[str, Any], sentence: str

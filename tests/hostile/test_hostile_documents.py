@@ -10,6 +10,9 @@ import pytest
 from fixtures import fixture
 from run_jobs import Result, baseline_of, run_job
 
+from analyzers.model_quality import documents
+from contract.errors import DocumentError
+
 COMMON = ("features", 0, "numerical_statistics", "common")
 DOTTED = "features[0] (a).numerical_statistics"
 
@@ -161,19 +164,20 @@ def test_a_threshold_that_is_text(tmp_path: Path, table: Path, baseline: Result)
     result = run_job(tmp_path, table, baseline_constraints=document)
     assert result.exit_code == 2
     assert result.message == (
-        f"{document}: monitoring_config: datatype_check_threshold is 'high'; use a number such as 0.1."
+        f"{document}: monitoring_config: datatype_check_threshold is 'high'; "
+        "use a number from 0 to 1, such as 0.95."
     )
 
 
-def test_a_huge_threshold_is_never_reached(tmp_path: Path, table: Path, baseline: Result) -> None:
+def test_a_huge_threshold_is_refused(tmp_path: Path, table: Path, baseline: Result) -> None:
     document = edited(
         *(baseline, "constraints.json", "monitoring_config", "distribution_constraints"),
         value={"comparison_threshold": 1e300, "perform_comparison": "Enabled"},
     )
     variables = {**baseline_of(baseline), "baseline_constraints": document}
     result = run_job(tmp_path, table, **variables)
-    assert result.exit_code == 0
-    assert result.violations == []
+    assert result.exit_code == 2
+    assert "comparison_threshold is 1e+300; use a number from 0 to 1, such as 0.1" in result.message
 
 
 @pytest.mark.parametrize(
@@ -217,3 +221,10 @@ def test_documents_that_expand(tmp_path: Path, table: Path, baseline: Result) ->
     result = run_job(tmp_path, table, **{**baseline_of(baseline), "baseline_constraints": path})
     assert result.exit_code == 2
     assert result.message == f"{path} holds more than 64 MB when decompressed; give it uncompressed."
+
+
+def test_curves_of_unequal_length() -> None:
+    where = "statistics.json.binary_classification_metrics.receiver_operating_characteristic_curve"
+    curve = {"false_positive_rates": [0.0, 1.0], "true_positive_rates": [0.0, 0.5, 1.0]}
+    with pytest.raises(DocumentError, match=f"^{where} must have lists of one length"):
+        documents._read_curve(curve, where)

@@ -1,12 +1,15 @@
 """Scripts that fail or return nonsense: the message names the line of the script and the record."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from run_jobs import run_job
+from run_jobs import CSV, run_job
 
 CAPTURE = '{"sagemakerCaptureJson":{"captureIndexNames":["endpointInput"]}}'
 ANYTHING = st.recursive(
@@ -132,3 +135,86 @@ def test_a_script_may_return_anything(tmp_path: Path, value: object, number: int
     else:
         assert result.exit_code == 2
         assert str(path) in result.message or "holds no row" in result.message
+
+
+def run_process(
+    folder: Path, source: Path, script: Path, **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """Run data quality in a process of its own, for scripts that do something to the process."""
+    given = {
+        "dataset_source": str(source),
+        "dataset_format": CSV,
+        "output_path": str(folder / "output"),
+        "output_message_file": str(folder / "message"),
+        "record_preprocessor_script": str(script),
+        **variables,
+    }
+    command = Path(sys.executable).with_name("monitor-data-quality")
+    return subprocess.run([command], env={**os.environ, **given}, capture_output=True, text=True, timeout=60)
+
+
+def test_a_script_that_leaves_a_thread_running(tmp_path: Path, table: Path) -> None:
+    path = script(tmp_path, "return record")
+    path.write_text(
+        f"import threading, time\nthreading.Thread(target=time.sleep, args=[999]).start()\n{path.read_text()}"
+    )
+    done = run_process(tmp_path, table, path)
+    assert done.returncode == 0, done.stderr
+    assert "is still running; the job is over and ends without it" in done.stderr
+    assert "no violations" in (tmp_path / "message").read_text()
+
+
+@pytest.mark.parametrize("body", ["import os; os._exit(0)", "from os import _exit; _exit(0)"])
+def test_a_script_that_leaves_at_once(tmp_path: Path, table: Path, body: str) -> None:
+    done = run_process(tmp_path, table, script(tmp_path, body))
+    assert done.returncode == 2
+    assert "failed with SystemExit: 0" in (tmp_path / "message").read_text()
+
+
+@pytest.mark.parametrize("kind", ["GeneratorExit", "type('Mine', (BaseException,), {})"])
+@pytest.mark.parametrize("place", ["loading", "record", "frame", "post"])
+def test_a_script_that_raises_no_exception(tmp_path: Path, table: Path, kind: str, place: str) -> None:
+    path = script(
+        tmp_path,
+        f"raise {kind}('x')",
+        "preprocess_dataframe(df)" if place == "frame" else "preprocess_handler(r)",
+    )
+    setting = "record_preprocessor_script"
+    if place == "loading":
+        path.write_text(f"raise {kind}('x')")
+    if place == "post":
+        path, setting = (
+            script(tmp_path, f"raise {kind}('x')", "postprocess_handler()"),
+            "post_analytics_processor_script",
+        )
+    result = run_job(tmp_path, table, **{setting: path})
+    assert result.exit_code == 2
+    assert "x" in result.message
+    assert "with Mine" in result.message or "with GeneratorExit" in result.message
+
+
+LOOP = "\n    while True: pass"
+STUBBORN = "\n    while True:\n        try:\n            while True: pass\n        except BaseException: pass"
+
+
+@pytest.mark.parametrize(
+    ("body", "place"), [(LOOP, "loading"), (LOOP, "record"), (LOOP, "post"), (STUBBORN, "post")]
+)
+def test_a_script_that_never_returns(tmp_path: Path, table: Path, body: str, place: str) -> None:
+    function = "postprocess_handler()" if place == "post" else "preprocess_handler(r)"
+    path = script(tmp_path, body, function)
+    if place == "loading":
+        path.write_text(path.read_text() + "\npreprocess_handler(1)\n")
+    setting = "post_analytics_processor_script" if place == "post" else "record_preprocessor_script"
+    given = {
+        "record_preprocessor_script": "",
+        setting: str(path),
+        "script_timeout": "0.5",
+        "history_path": str(tmp_path / "h"),
+    }
+    done = run_process(tmp_path, table, path, **given)
+    assert done.returncode == 2, done.stderr
+    message = (tmp_path / "message").read_text()
+    assert message.endswith(
+        f"in {path} did not return within 0.5 s; mend it, or set a longer script_timeout."
+    )

@@ -1,6 +1,7 @@
 """Outputs that cannot be written, and jobs that are stopped: no half file is ever left."""
 
 import ctypes
+import errno
 import os
 import signal
 import subprocess
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from ground_truth.label_data import capture, label, run_merge, write
 from run_jobs import baseline_of, run_job
 
 from benchmarks import kills
@@ -186,3 +188,58 @@ def test_what_cannot_be_renamed_is_removed(tmp_path: Path) -> None:
     with pytest.raises(storage.OutputError):
         storage.write_files_atomically(str(tmp_path), {"a": b"1", "b": b"2"})
     assert sorted(file.name for file in tmp_path.iterdir()) == ["a", "b"]
+
+
+def test_a_disk_that_fills_up_while_labels_are_joined(tmp_path: Path, small_disk: Path) -> None:
+    write(tmp_path / "in" / "2026/05/06/22" / "a.jsonl", [capture(f"id{i}") for i in range(300)])
+    write(tmp_path / "labels" / "b.jsonl", [label(f"id{i}") for i in range(300)])
+    result = run_merge(tmp_path, tmp_path / "in", tmp_path / "labels", output_path=small_disk / "out")
+    assert result.exit_code == 2
+    assert "No space left on device" in result.message
+    assert [path for path in (small_disk / "out").rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (
+            OSError(errno.ENOSPC, "x", "/data/y"),
+            "No space left on device at /data/y: the job needs more room",
+        ),
+        (OSError(errno.EMFILE, "x"), "Too many open files: the job needs to open more files at once"),
+        (RuntimeError("can't start new thread"), "No further thread can be started"),
+    ],
+)
+def test_what_lacks_is_said(
+    tmp_path: Path, table: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, says: str
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("job_runner.engine.summarize_split", fail)
+    result = run_job(tmp_path, table)
+    assert result.exit_code == 2
+    assert result.message.startswith(says)
+
+
+def test_out_of_memory_is_said_where_files_are_read(
+    tmp_path: Path, table: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    monkeypatch.setattr("file_storage.storage._walk", fail)
+    result = run_job(tmp_path, table.parent)
+    assert result.message.startswith("Out of memory")
+
+
+def test_names_with_line_breaks_make_no_lines_of_the_log(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = tmp_path / "data\n2026-01-01 00:00:00,000 - monitor - INFO - all is well\x1b[2J"
+    source.write_text("a\n1\n")
+    result = run_job(tmp_path, source, log_level="DEBUG")
+    log = capsys.readouterr().err
+    assert "all is well" in log
+    assert "\x1b" not in log + result.message
+    assert not any(line.startswith("2026-01-01") for line in log.splitlines())

@@ -18,7 +18,7 @@ def answers(s3_endpoint: str, tidy_docker: None, tmp_path_factory: pytest.TempPa
     """Run baseline and monitoring jobs through the SDK; return what it read from their outputs."""
     folder = tmp_path_factory.mktemp("sdk")
     write_baseline(folder / "baseline")
-    write_window(folder / "window")
+    write_window(folder / "window" / "2026" / "05" / "06" / "22")
     write_table(folder / "model" / "baseline" / "data.csv", predict(2_000, seed=1))
     write_captures(folder / "model" / "captures", WORSE)
     write_labels(folder / "model" / "labels", WORSE.labels)

@@ -23,7 +23,7 @@ def write_csv(path: Path, *, seed: int, rows: int = 3000, shift: float = 0.0) ->
 def test_a_baseline_job_writes_statistics_and_constraints(tmp_path: Path) -> None:
     result = run_job(tmp_path, write_csv(tmp_path / "data.csv", seed=1))
     assert result.exit_code == 0
-    assert result.message == "Completed: Job completed successfully with no violations."
+    assert result.message == "Completed: Baseline made of 3000 rows, nothing compared."
     assert result.files == ["constraints.json", "report.html", "statistics.json"]
     features = {feature["name"]: feature for feature in result.document("statistics.json")["features"]}
     assert [f["inferred_type"] for f in features.values()] == ["Integral", "Fractional", "String", "Integral"]
@@ -40,6 +40,7 @@ def test_the_same_data_has_no_violations(tmp_path: Path, rules: str) -> None:
     assert result.exit_code == 0
     assert result.violations == []
     assert result.files == [
+        *(["comparisons.json"] if rules == "sound" else []),
         "constraint_violations.json",
         "constraints.json",
         "report.html",
@@ -76,6 +77,17 @@ def test_a_window_without_data_is_a_completed_job(tmp_path: Path) -> None:
     assert result.exit_code == 5
     assert "nothing could be decided, because there are no rows in" in result.message
     assert result.violations == []
+
+
+def test_a_window_that_cannot_be_applied_is_refused(tmp_path: Path) -> None:
+    source = write_csv(tmp_path / "data.csv", seed=1)
+    baseline = run_job(tmp_path / "a", source, output_path=tmp_path / "baseline")
+    window = {"start_time": "2026-05-06T23:00:00Z", "window": "PT1H"}
+    result = run_job(tmp_path, source, **window, **baseline_of(baseline))
+    assert result.exit_code == 2
+    assert (
+        f"window is set, but the rows of {source} have no time; put the file into a folder" in result.message
+    )
 
 
 def test_metrics_are_published_when_asked(tmp_path: Path) -> None:

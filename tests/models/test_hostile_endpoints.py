@@ -15,7 +15,7 @@ import pytest
 from model_server import QUICK
 
 from contract.analysis_config import PredictorConfig
-from contract.errors import ModelError
+from contract.errors import ConfigurationError, ModelError
 from file_storage import transport
 from model_clients.opening import open_model
 from reporting.sinks import aws, http
@@ -116,3 +116,10 @@ def test_services_of_aws(answer: tuple[bytes, bytes, float], monkeypatch: pytest
         model = open_model(None, PredictorConfig(endpoint_name="e"), policy=policy)
         with pytest.raises(ModelError):
             in_time(lambda: model.predict(pa.record_batch({"a": [1.0]})))
+
+
+@pytest.mark.parametrize("member", ["custom_attributes", "target_model"])
+@pytest.mark.parametrize("text", ["a\r\nX-Other: b", "a\nb", "caf\xe9", "\x00"])
+def test_headers_are_one_line_of_ascii(member: str, text: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"^predictor.{member} .* one line of ASCII; mend it"):
+        open_model("http://127.0.0.1:1/invocations", PredictorConfig(**{member: text}), policy=QUICK)

@@ -6,8 +6,10 @@ import pickle
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from models.model_files import NAMES, ROWS, WEIGHTS, linear_onnx, table
+from onnx import TensorProto, helper, numpy_helper
 
 from contract.analysis_config import PredictorConfig
 from contract.errors import ConfigurationError, ModelError
@@ -55,3 +57,72 @@ def test_scores_that_are_no_numbers(tmp_path: Path) -> None:
     model = open_model(linear_onnx(tmp_path / "model.onnx", np.full((4, 1), np.nan)))
     with pytest.raises(ModelError, match=r"model\.onnx answered no score .* for 300 of 300 rows"):
         model.predict(table())
+
+
+def looping_onnx(path: Path, *, only_above: float) -> str:
+    """Write a network that loops as long as the greatest value of its rows is above a number."""
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["go_on"], ["still"]), helper.make_node("Identity", ["x"], ["same"])],
+        "body",
+        [
+            helper.make_tensor_value_info("turn", TensorProto.INT64, []),
+            helper.make_tensor_value_info("go_on", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 4]),
+        ],
+        [
+            helper.make_tensor_value_info("still", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("same", TensorProto.FLOAT, ["n", 4]),
+        ],
+    )
+    graph = helper.make_graph(
+        [
+            helper.make_node("ReduceMax", ["rows"], ["greatest"], keepdims=0),
+            helper.make_node("Greater", ["greatest", "limit"], ["go"]),
+            helper.make_node("Loop", ["", "go", "rows"], ["scores"], body=body),
+        ],
+        "looping",
+        [helper.make_tensor_value_info("rows", TensorProto.FLOAT, ["n", 4])],
+        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["n", 4])],
+        [numpy_helper.from_array(np.array(only_above, np.float32), "limit")],
+    )
+    return saved(graph, path)
+
+
+def saved(graph: onnx.GraphProto, path: Path) -> str:
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    model.ir_version = 9
+    onnx.save(model, path)
+    return str(path)
+
+
+def test_a_network_that_loops_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("model_clients.local.LEAST_SECONDS", 2.0)
+    with pytest.raises(ModelError, match=r"is not a usable ONNX model \(it is not loaded after 2 s"):
+        open_model(looping_onnx(tmp_path / "model.onnx", only_above=-9e9))
+
+
+def test_a_network_that_loops_on_some_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = open_model(looping_onnx(tmp_path / "model.onnx", only_above=1e20))
+    assert np.allclose(model.predict(table()), ROWS.astype(np.float32))
+    monkeypatch.setattr("model_clients.onnx.LONGEST_RUN", 0.5)
+    with pytest.raises(ModelError, match=r"cannot score these rows: .*terminate flag"):
+        model.predict(table(np.full((3, 4), 1e30)))
+
+
+def test_a_network_that_wants_all_memory(tmp_path: Path) -> None:
+    graph = helper.make_graph(
+        [
+            helper.make_node("Expand", ["one", "shape"], ["large"]),
+            helper.make_node("ReduceSum", ["large"], ["sum"], keepdims=0),
+            helper.make_node("Add", ["rows", "sum"], ["scores"]),
+        ],
+        "large",
+        [helper.make_tensor_value_info("rows", TensorProto.FLOAT, ["n", 4])],
+        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["n", 4])],
+        [
+            numpy_helper.from_array(np.ones(1, np.float32), "one"),
+            numpy_helper.from_array(np.array([1 << 42], np.int64), "shape"),
+        ],
+    )
+    with pytest.raises(ModelError, match=r"\(it needs more than the [\d.]+ GB of memory that are free\)"):
+        open_model(saved(graph, tmp_path / "model.onnx"))

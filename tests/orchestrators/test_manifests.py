@@ -15,8 +15,9 @@ from fixtures import ROOT
 from imported_schedules import MONITORS, descriptions, import_schedule
 from kubernetes_validate import validate
 
+from containers.commands import command_line, merge_ground_truth
 from contract import __version__
-from contract.settings import build_parser, read_settings
+from contract.settings import read_settings
 from contract.variables import VARIABLE_BY_NAME
 
 ORCHESTRATORS = ROOT / "orchestrators"
@@ -100,7 +101,9 @@ def check_settings(command: str, variables: dict[str, str]) -> None:
     others = {"bucket", *(name for name in variables if name == name.upper())}
     assert set(variables) - others <= set(VARIABLE_BY_NAME), command
     # Raises at anything missing, misspelt or contradictory.
-    settings = read_settings((), variables, build_parser(command, "", "1"))
+    known = [merge_ground_truth.PROGRAM, *map(command_line.find_monitor, MONITORS)]
+    program = next(one for one in known if one.program == command)
+    settings = read_settings((), variables, program)
     assert "%" not in settings.output_path
     assert settings.is_monitoring == ("baseline_constraints" in variables)
 

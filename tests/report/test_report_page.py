@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import math
 import os
@@ -28,6 +29,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def write_csv(path: Path, seed: int, shift: float = 0.0) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(seed)
     rows = (f"{rng.integers(18, 90)},{rng.normal(50 + shift, 10):.3f}" for _ in range(2000))
     path.write_text("age,income\n" + "\n".join(rows) + "\n", encoding="utf-8")
@@ -44,7 +46,7 @@ def test_verdict_and_ranking(tmp_path: Path) -> None:
     baseline = run_job(tmp_path / "baseline", write_csv(tmp_path / "then.csv", 1))
     result = run_job(
         tmp_path / "window",
-        write_csv(tmp_path / "now.csv", 2, shift=20.0),
+        write_csv(tmp_path / "2026/05/06/22/now.csv", 2, shift=20.0),
         start_time="2026-05-06T22:00:00Z",
         end_time="2026-05-06T23:00:00Z",
         **baseline_of(baseline),
@@ -179,7 +181,7 @@ def test_trends_of_a_history(tmp_path: Path) -> None:
     for day in (1, 2, 3):
         result = run_job(
             tmp_path / "window",
-            write_csv(tmp_path / "now.csv", day + 10, shift=20.0 * (day > 1)),
+            write_csv(tmp_path / f"2026/05/0{day}/22/now.csv", day + 10, shift=20.0 * (day > 1)),
             start_time=f"2026-05-0{day}T00:00:00Z",
             end_time=f"2026-05-0{day + 1}T00:00:00Z",
             history_path=tmp_path / "history",
@@ -191,3 +193,52 @@ def test_trends_of_a_history(tmp_path: Path) -> None:
     data = json.loads(re.search(r'id="data">(.*?)</script>', text, re.S)[1])
     counts = next(chart for chart in data if chart.get("title") == "Violations")
     assert [point["value"] for point in counts["points"]] == [0, 1, 1]
+
+
+def test_a_damaged_history_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folders(tmp_path, "baseline", "window", "history", "history/runs")
+    baseline = run_job(tmp_path / "baseline", write_csv(tmp_path / "then.csv", 1))
+    record = tmp_path / "history" / "runs" / "20260501T000000.000000Z-data-quality-0.jsonl.gz"
+    record.write_bytes(gzip.compress(b"{}")[:-9])
+    variables = {"history_path": tmp_path / "history", "log_level": "WARNING", **baseline_of(baseline)}
+    result = run_job(tmp_path / "window", write_csv(tmp_path / "now.csv", 2), **variables)
+    assert result.exit_code == 0
+    assert f"There are none: {record} is not whole" in (result.output / page.NAME).read_text(encoding="utf-8")
+    assert f"The report has no trends: {record} is not whole" in capsys.readouterr().err
+
+
+def test_the_trend_of_a_metric_shows_the_metric(tmp_path: Path) -> None:
+    from captured_predictions import predict, write_table
+
+    from containers.model_quality.main import main
+
+    settings = {
+        "command": main,
+        "problem_type": "BinaryClassification",
+        "inference_attribute": "prediction",
+        "ground_truth_attribute": "label",
+    }
+    folders(tmp_path, "baseline", "window")
+    baseline = run_job(
+        tmp_path / "baseline", write_table(tmp_path / "a.csv", predict(2_000, seed=1)), **settings
+    )
+    measured = []
+    for day, wrong in ((1, 0.4), (2, 0.2), (3, 0.0)):
+        result = run_job(
+            tmp_path / "window",
+            write_table(tmp_path / f"2026/05/0{day}/22/a.csv", predict(2_000, seed=5, wrong=wrong)),
+            start_time=f"2026-05-0{day}T00:00:00Z",
+            end_time=f"2026-05-0{day + 1}T00:00:00Z",
+            history_path=tmp_path / "history",
+            **baseline_of(baseline),
+            **settings,
+        )
+        metrics = result.document("statistics.json")["binary_classification_metrics"]
+        measured.append(metrics["accuracy"]["value"])
+    text = (result.output / page.NAME).read_text(encoding="utf-8")
+    data = json.loads(re.search(r'id="data">(.*?)</script>', text, re.S)[1])
+    chart = next(chart for chart in data if chart["kind"] == "trend" and chart["title"] == "accuracy")
+    assert [point["value"] for point in chart["points"]] == pytest.approx(measured, abs=1e-5)
+    assert measured == sorted(measured)
+    expected = baseline.document("constraints.json")["binary_classification_constraints"]["accuracy"]
+    assert chart["limit"] == expected["threshold"]

@@ -10,7 +10,13 @@ import pytest
 from run_jobs import Result, baseline_of, run_job
 from sink_server import HANG, RESET, Answer, always, free_host, serving
 
-FILES = ["constraint_violations.json", "constraints.json", "report.html", "statistics.json"]
+FILES = [
+    "comparisons.json",
+    "constraint_violations.json",
+    "constraints.json",
+    "report.html",
+    "statistics.json",
+]
 COMPLETED = "CompletedWithViolations: Job completed successfully with 1 violations."
 
 

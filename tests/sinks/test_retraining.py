@@ -60,6 +60,8 @@ def receiving(folder: Path, *command: str, **variables: str) -> Iterator[Receive
                 "127.0.0.1:0",
                 "--state",
                 state,
+                "--data=s3://bucket/captures",
+                f"--data={folder}",
                 "--",
                 *command,
             ],
@@ -171,7 +173,7 @@ def test_one_pipeline_per_endpoint_at_a_time(tmp_path: Path) -> None:
         post(receiver, events.cloud_event(report(digest="1" * 32)))
         receiver.wait_for(f"Event {'1' * 32}: the pipeline of event {'0' * 32} is at it")
         post(receiver, events.cloud_event(report(digest="2" * 32, endpoint="other")))
-        receiver.wait_for(f"Event {'2' * 32} about other: starting")
+        receiver.wait_for(f"Event {'2' * 32} about 'other': starting")
         gate.touch()
         receiver.wait_for("ended with exit code 0", times=2)
 
@@ -186,12 +188,27 @@ def test_one_pipeline_per_endpoint_at_a_time(tmp_path: Path) -> None:
         ({"content_type": "application/json"}, "it answered 415"),
         ({"token": "wrong"}, "it answered 401"),
         ({"body": b" " * 2_000_000}, "it answered 413"),
+        ({"body": b"[" * 500_000}, "it answered 400"),
+        ({"data": {"monitor": "data-quality", "dataset_source": "/etc/passwd"}}, "it answered 403"),
+        (
+            {"data": {"monitor": "data-quality", "dataset_source": "s3://bucket/captures/../x"}},
+            "it answered 403",
+        ),
+        (
+            {"data": {"monitor": "data-quality", "dataset_source": "s3://bucket/captures-of-others/"}},
+            "it answered 403",
+        ),
+        ({"data": {"monitor": "../x", "dataset_source": "s3://captures/"}}, "it answered 422"),
+        ({"data": 5}, "it answered 422"),
     ],
 )
 def test_requests_that_are_no_events_start_nothing(
     tmp_path: Path, changes: dict[str, Any], says: str
 ) -> None:
-    event = {**events.cloud_event(report()), **{k: v for k, v in changes.items() if k in ("type", "id")}}
+    event = {
+        **events.cloud_event(report()),
+        **{k: v for k, v in changes.items() if k in ("type", "id", "data")},
+    }
     with receiving(tmp_path, sys.executable, "-c", "", RETRAINING_TOKEN="right") as receiver:
         with pytest.raises(NotDeliveredError, match=says):
             post(
@@ -203,3 +220,23 @@ def test_requests_that_are_no_events_start_nothing(
                 },
             )
         assert list(receiver.state.iterdir()) == []
+
+
+def test_damaged_state_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir()
+    for name, content in {"0": "{", "1": "[]", "2": "[" * 100_000}.items():
+        (tmp_path / "state" / f"{name * 32}.json").write_text(content)
+    runs = tmp_path / "runs"
+    with receiving(tmp_path, sys.executable, "-c", COUNT, str(runs)) as receiver:
+        receiver.wait_for("is no event", times=3)
+        assert post(receiver, events.cloud_event(report(digest="4" * 32))) == b"Taken."
+        receiver.wait_for("ended with exit code 0")
+    assert runs.read_text() == "x"
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "", "[::]", "example.com"])
+def test_others_need_a_token(tmp_path: Path, host: str) -> None:
+    command = [sys.executable, EXAMPLE / "receiver.py", "--listen", f"{host}:0", "--state", tmp_path]
+    done = subprocess.run([*command, "--data", "/", "x"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert "set RETRAINING_TOKEN" in done.stderr

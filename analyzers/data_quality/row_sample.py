@@ -1,0 +1,141 @@
+"""A random sample of runs of rows: the cells of a row side by side, the rows of a run in their order.
+
+Dependence between rows, dependence between columns and values that repeat show only where rows are kept. Up
+to `MOST_ROWS` rows all are. Beyond, runs of `RUN` consecutive rows of a split have random priorities, and
+those of lowest priority stay. Runs begin where a split begins, so the sample depends on the splits of a
+dataset and not on who reads them or when, and merging is associative.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import xxhash
+
+RUN = 512
+MOST_ROWS = 1 << 15
+MOST_CELLS = 1 << 22  # 32 MB of numbers
+
+_LONGEST_TEXT = 200
+_HASH_STEP = np.uint64(0x9E3779B97F4A7C15)
+_HASH_MULTIPLIERS = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
+
+_Priorities = npt.NDArray[np.uint64]
+_Lengths = npt.NDArray[np.int64]
+
+
+@dataclass(slots=True)
+class _Chunk:
+    """Rows of one batch: `lengths` rows of each run, one after the other."""
+
+    rows: pa.RecordBatch
+    priorities: _Priorities
+    lengths: _Lengths
+
+    def up_to(self, cutoff: int) -> _Chunk:
+        """Return the runs of at most this priority."""
+        kept = self.priorities <= cutoff
+        if kept.all():
+            return self
+        rows = self.rows.take(pa.array(np.flatnonzero(np.repeat(kept, self.lengths))))
+        return _Chunk(rows, self.priorities[kept], self.lengths[kept])
+
+
+@dataclass(slots=True)
+class RowSample:
+    """Mergeable sample of rows in order of arrival."""
+
+    chunks: list[_Chunk] = field(default_factory=list)
+    rows: int = 0
+    width: int = 1
+    cutoff: int = (1 << 64) - 1
+
+    def add(self, batch: pa.RecordBatch, seed: int, first_row: int) -> None:
+        """Take in the next rows of a split, of which `first_row` is the number of the first."""
+        self.width = max(self.width, batch.num_columns)
+        places = np.arange(first_row // RUN, (first_row + batch.num_rows + RUN - 1) // RUN)
+        bounds = np.clip(np.append(places * RUN, first_row + batch.num_rows), first_row, None)
+        chunk = _Chunk(batch, _priorities(seed, places), np.diff(bounds))
+        cutoff = min(self.cutoff, _cutoff(chunk.priorities, chunk.lengths, self._most_rows()))
+        chunk = chunk.up_to(cutoff)
+        if chunk.rows.num_rows:
+            # A copy, so that the memory of the batch is free for the next one.
+            columns = [_short(_copy(column)) for column in chunk.rows.columns]
+            chunk.rows = pa.RecordBatch.from_arrays(columns, chunk.rows.schema.names)
+            self.chunks.append(chunk)
+            self.rows += chunk.rows.num_rows
+            self._thin(2)
+
+    def merge(self, other: RowSample) -> None:
+        """Append the rows of the splits that follow."""
+        self.chunks += other.chunks
+        self.rows += other.rows
+        self.width = max(self.width, other.width)
+        self.cutoff = min(self.cutoff, other.cutoff)
+        self._thin(2)
+
+    def columns(self) -> dict[str, list[pa.Array]]:
+        """Return the arrays of each column, in order; nulls where a batch had no such column."""
+        self._thin(1)
+        names = dict.fromkeys(name for chunk in self.chunks for name in chunk.rows.schema.names)
+        return {
+            name: [
+                chunk.rows.column(name) if name in chunk.rows.schema.names else pa.nulls(chunk.rows.num_rows)
+                for chunk in self.chunks
+            ]
+            for name in names
+        }
+
+    def _most_rows(self) -> int:
+        return min(MOST_ROWS, MOST_CELLS // self.width)
+
+    def _thin(self, times: int) -> None:
+        if self.rows <= times * self._most_rows():
+            return
+        priorities = np.concatenate([chunk.priorities for chunk in self.chunks])
+        lengths = np.concatenate([chunk.lengths for chunk in self.chunks])
+        self.cutoff = min(self.cutoff, _cutoff(priorities, lengths, self._most_rows()))
+        self.chunks = [chunk for chunk in (c.up_to(self.cutoff) for c in self.chunks) if chunk.lengths.size]
+        self.rows = sum(chunk.rows.num_rows for chunk in self.chunks)
+
+
+def seed_of(batch: pa.RecordBatch) -> int:
+    """Return a number from the first row of a split, so that splits choose different runs."""
+    return xxhash.xxh3_64_intdigest(repr(batch.slice(0, 1).to_pydict()).encode())
+
+
+def _priorities(seed: int, places: npt.NDArray[np.int64]) -> _Priorities:
+    """Return random numbers of the places of runs: SplitMix64 (Steele, Lea & Flood 2014)."""
+    mixed = np.uint64(seed) + (places.astype(np.uint64) + np.uint64(1)) * _HASH_STEP
+    for multiplier, shift in zip(_HASH_MULTIPLIERS, (np.uint64(30), np.uint64(27)), strict=True):
+        mixed = (mixed ^ (mixed >> shift)) * multiplier
+    return mixed ^ (mixed >> np.uint64(31))
+
+
+def _cutoff(priorities: _Priorities, lengths: _Lengths, most_rows: int) -> int:
+    """Return the priority at which the runs in ascending order hold `most_rows` or more."""
+    order = np.argsort(priorities, kind="stable")
+    reached = int(np.searchsorted(np.cumsum(lengths[order]), most_rows))
+    return int(priorities[order[reached]]) if reached < order.size else (1 << 64) - 1
+
+
+def _copy(column: pa.Array) -> pa.Array:
+    if pa.types.is_dictionary(column.type):
+        return column.dictionary_decode()
+    return column.take(pa.array(np.arange(len(column))))
+
+
+def _short(column: pa.Array) -> pa.Array:
+    """Return texts of bounded length that still tell long texts apart."""
+    is_text = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
+    if not is_text or not len(column) or (pc.max(pc.binary_length(column)).as_py() or 0) <= _LONGEST_TEXT:
+        return column
+    texts = [
+        f"{text[:100]}… ({xxhash.xxh3_64_hexdigest(text)})" if text and len(text) > _LONGEST_TEXT else text
+        for text in column.to_pylist()
+    ]
+    return pa.array(texts, pa.string())

@@ -1,0 +1,300 @@
+"""What the row sample shows: dependence of rows, tails, repeated and new values, correlations.
+
+Definitions
+-----------
+design effect
+    By how much the variance of a share is larger than that of independent rows, so that n rows tell as much
+    as n / design effect independent ones (Kish 1965). Von Neumann's estimate from the means of successive
+    blocks, ``b * sum (m[i+1] - m[i])**2 / (2 (B - 1)) / (p (1 - p))``, pooled over the feature's indicators:
+    rows at or below each decile for numbers, sixteen groups of values for text. The block length b doubles
+    until it is six times the largest estimate or fewer than `_FEWEST_BLOCKS` blocks are left; the estimate is
+    then extrapolated to long blocks, ``2 e(b) - e(b / 2)`` (the lugsail of Vats & Flegal 2022). The three
+    largest jumps are left out, so that a fault that begins or ends inside a window does not pass as
+    dependence.
+fresh
+    Rows whose value occurs in one tenth of the sample only: what a tenth shows that the others do not. It
+    estimates the share of values that are new to a sample (Good 1953) also where rows come in sessions.
+known
+    The 256 values of smallest hash and their rows. Of two samples the values below the smaller of the largest
+    hashes are a random choice of values, the same on both sides (coordinated sampling, Cohen & Kaplan 2007).
+correlation
+    Pearson's of ranks within blocks of 128 rows, so that what changes slowly does not make everything
+    correlate.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from analyzers.data_quality.documents import Correlations, SampleStatistics
+from analyzers.data_quality.row_sample import RUN, RowSample
+from analyzers.data_quality.text import CellKind, read_texts
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+
+KNOWN_VALUES = 256
+CORRELATION_BLOCK = 128
+_MOST_CORRELATED = 500
+_MOSTLY_ONE = 0.95  # a correlation with the few rows that differ is mostly chance
+_REPEATED_VALUES = 64
+_LEAST_REPEATED = 0.0005
+_SHORTEST_BLOCK = 8
+_FEWEST_BLOCKS = 14
+_BLOCKS_PER_EFFECT = 6
+_LARGEST_JUMPS = 3
+_FEWEST_EVENTS = 20
+_CLEARLY = 3.0  # standard deviations of the estimate above that of independent rows
+_DECILES = np.arange(1, 10) / 10.0
+_TEXT_GROUPS = 16
+_TENTHS = 10
+
+
+@dataclass(frozen=True)
+class _Column:
+    """Cells in order: the place of each cell's text in `texts`, -1 where missing, and its number or NaN."""
+
+    numbers: Floats
+    codes: Integers
+    texts: pa.Array
+    hashes: npt.NDArray[np.uint64]
+
+
+@functools.lru_cache(maxsize=1024)
+def tail_ranks(rows: int) -> Integers:
+    """Return the ranks, from either end, at which values are kept: 1 to 10, then in steps of a tenth."""
+    ranks, rank = [], 1
+    while rank <= max(1, rows // 4):
+        ranks.append(rank)
+        rank = max(rank + 1, int(rank * 1.1))
+    return np.array(ranks, dtype=np.int64)
+
+
+def sample_statistics(
+    sample: RowSample, numeric: dict[str, bool]
+) -> tuple[dict[str, SampleStatistics], Correlations | None]:
+    """Return what the sample shows of each feature, and of each pair of numeric ones.
+
+    Parameters
+    ----------
+    sample
+        Rows in order.
+    numeric
+        By name of a feature, whether it holds numbers.
+    """
+    columns = sample.columns()
+    figures: dict[str, SampleStatistics] = {}
+    numbers: dict[str, Floats] = {}
+    for name, is_numeric in numeric.items():
+        if name not in columns:
+            continue
+        if is_numeric:
+            numbers[name] = _numbers(columns[name])
+            figures[name] = _numeric_statistics(numbers[name])
+        else:
+            figures[name] = _text_statistics(_texts(columns[name]))
+    _borrow_design_effects(list(figures.values()), sample.rows)
+    varying = [
+        name
+        for name in numbers
+        if not figures[name].repeated or figures[name].repeated[0][1] < _MOSTLY_ONE * figures[name].rows
+    ]
+    return figures, _correlations({name: numbers[name] for name in varying[:_MOST_CORRELATED]})
+
+
+def _borrow_design_effects(figures: list[SampleStatistics], rows: int) -> None:
+    """Give rare events the largest design effect of frequent ones: they are too few to show their own."""
+    events = [
+        found.rows - (found.repeated[0][1] if found.repeated else found.next_repeated) for found in figures
+    ]
+    lacking = [min(found.rows, rows - found.rows) for found in figures]
+    shown = [
+        effect
+        for found, values, cells in zip(figures, events, lacking, strict=True)
+        for effect, number in ((found.design_effect, values), (found.missing_design_effect, cells))
+        if number >= _FEWEST_EVENTS * effect
+        and effect > 1.0 + _CLEARLY * math.sqrt(2.0 / max(1, found.blocks))
+    ]
+    largest = max(shown, default=1.0)
+    for found, values, cells in zip(figures, events, lacking, strict=True):
+        if values < _FEWEST_EVENTS * largest:
+            found.design_effect = max(found.design_effect, largest)
+        if cells < _FEWEST_EVENTS * largest:
+            found.missing_design_effect = max(found.missing_design_effect, largest)
+
+
+def _numbers(arrays: list[pa.Array]) -> Floats:
+    parts = []
+    for array in arrays:
+        if _is_text(array):
+            encoded = array.dictionary_encode()
+            values = read_texts(encoded.dictionary, hash_as_text=False).numbers
+            codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+            parts.append(np.append(values, np.nan)[codes])
+        elif pa.types.is_integer(array.type) or pa.types.is_floating(array.type):
+            parts.append(array.to_numpy(zero_copy_only=False).astype(np.float64))
+        else:
+            parts.append(np.full(len(array), np.nan))
+    values = np.concatenate(parts) if parts else np.empty(0)
+    return np.where(np.isfinite(values), values, np.nan)
+
+
+def _texts(arrays: list[pa.Array]) -> _Column:
+    texts = pa.chunked_array([array if _is_text(array) else array.cast(pa.string()) for array in arrays])
+    encoded = texts.cast(pa.string()).combine_chunks().dictionary_encode()
+    cells = read_texts(encoded.dictionary, hash_as_text=True)
+    codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+    missing = np.append(cells.kinds == CellKind.MISSING, True)
+    codes[missing[codes]] = -1
+    return _Column(np.empty(0), codes, encoded.dictionary, cells.hashes)
+
+
+def _is_text(array: pa.Array) -> bool:
+    return bool(pa.types.is_string(array.type) or pa.types.is_large_string(array.type))
+
+
+def _numeric_statistics(values: Floats) -> SampleStatistics:
+    missing = np.isnan(values)
+    present = values[~missing]
+    found = _with_missing(missing)
+    if not present.size:
+        return found
+    ordered = np.sort(present)
+    ranks = tail_ranks(ordered.size)
+    found.low, found.high = ordered[ranks - 1].tolist(), ordered[ordered.size - ranks].tolist()
+    cuts = np.unique(np.quantile(ordered, _DECILES, method="inverted_cdf"))
+    below = np.searchsorted(cuts, present, side="left")
+    found.design_effect, found.blocks = design_effect(below, cuts.size + 1, cumulative=True)
+    starts = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1]))
+    counts = np.diff(np.append(starts, ordered.size))
+    places, found.next_repeated = _most_repeated(counts, ordered.size)
+    found.repeated = [(float(ordered[starts[place]]), int(counts[place])) for place in places]
+    return found
+
+
+def _text_statistics(column: _Column) -> SampleStatistics:
+    missing = column.codes < 0
+    codes = column.codes[~missing]
+    found = _with_missing(missing)
+    if not codes.size:
+        return found
+    groups = (column.hashes % np.uint64(_TEXT_GROUPS)).astype(np.int64)
+    found.design_effect, found.blocks = design_effect(groups[codes], _TEXT_GROUPS, cumulative=False)
+    counts = np.bincount(codes, minlength=len(column.texts))
+    places, found.next_repeated = _most_repeated(counts, codes.size)
+    texts = column.texts.take(pa.array(places, pa.int64())).to_pylist()
+    found.repeated = [(text, int(counts[place])) for text, place in zip(texts, places, strict=True)]
+    tenths = np.arange(codes.size) * _TENTHS // codes.size
+    first, last = np.full(counts.size, _TENTHS), np.full(counts.size, -1)
+    np.minimum.at(first, codes, tenths)
+    np.maximum.at(last, codes, tenths)
+    found.fresh = int(counts[first == last].sum())
+    used = np.flatnonzero(counts)
+    hashes = (column.hashes[used] >> np.uint64(32)).astype(np.int64)
+    smallest = np.argsort(hashes, kind="stable")[:KNOWN_VALUES]
+    found.known = hashes[smallest].tolist()
+    found.known_rows = counts[used[smallest]].tolist()
+    return found
+
+
+def _with_missing(missing: npt.NDArray[np.bool_]) -> SampleStatistics:
+    effect, _ = design_effect(missing.astype(np.int64), 2, cumulative=True)
+    return SampleStatistics(int(missing.size - missing.sum()), missing_design_effect=effect)
+
+
+def _most_repeated(counts: Integers, rows: int) -> tuple[list[int], int]:
+    """Return the places of the values that occur most often, and how often the next one does."""
+    order = np.argsort(-counts, kind="stable")[: _REPEATED_VALUES + 1]
+    least = max(2, math.ceil(_LEAST_REPEATED * rows))
+    listed = [int(place) for place in order[:_REPEATED_VALUES] if counts[place] >= least]
+    following = int(counts[order[len(listed)]]) if len(listed) < order.size else 0
+    return listed, following
+
+
+def design_effect(groups: Integers, number: int, *, cumulative: bool) -> tuple[float, int]:
+    """Return the design effect of rows in order, and from how many blocks it was estimated.
+
+    Parameters
+    ----------
+    groups
+        Of each row, below `number`.
+    number
+        Of groups.
+    cumulative
+        Whether the indicators are "in this group or a lower one" instead of "in this group".
+    """
+    length, blocks = _SHORTEST_BLOCK, groups.size // _SHORTEST_BLOCK
+    if blocks < 2 * _LARGEST_JUMPS:
+        return 1.0, 0
+    places = np.arange(blocks * length) // length * number + groups[: blocks * length]
+    counts = np.bincount(places, minlength=blocks * number).reshape(blocks, number).astype(np.float64)
+    if cumulative:
+        counts = counts.cumsum(axis=1)[:, :-1]
+    shares = counts.mean(axis=0) / length
+    spread = float((shares * (1.0 - shares)).sum())
+    if spread <= 0.0:
+        return 1.0, blocks
+    lengths = [length]
+    effects = [_effect(counts, length, spread)]
+    while blocks // 2 >= _FEWEST_BLOCKS and length < RUN:
+        length, blocks = 2 * length, blocks // 2
+        counts = counts[: 2 * blocks].reshape(blocks, 2, -1).sum(axis=1)
+        lengths.append(length)
+        effects.append(_effect(counts, length, spread))
+    # Of blocks shorter than a session most are followed by an equal one, so that only long ones show it.
+    wanted = _BLOCKS_PER_EFFECT * max(effects)
+    place = next((place for place, length in enumerate(lengths) if length >= wanted), len(lengths) - 1)
+    effect = effects[place]
+    if place:
+        effect = max(effect, 2.0 * effect - effects[place - 1])
+    return round(max(1.0, effect), 3), groups.size // lengths[place]
+
+
+def _effect(counts: Floats, length: int, spread: float) -> float:
+    jumps = np.sort((np.diff(counts, axis=0) ** 2).sum(axis=1))
+    kept = jumps.size - _LARGEST_JUMPS
+    # The three largest of exponential variables have this share of the sum of all.
+    share = _LARGEST_JUMPS / jumps.size * (1.0 + math.log(jumps.size / _LARGEST_JUMPS))
+    total = float(jumps[:kept].sum()) / max(0.1, 1.0 - share)
+    return total / (2.0 * jumps.size * length) / spread
+
+
+def _correlations(numbers: dict[str, Floats]) -> Correlations | None:
+    rows = min((values.size for values in numbers.values()), default=0)
+    length = min(CORRELATION_BLOCK, rows)
+    if len(numbers) < 2 or length < 16:
+        return None
+    blocks = rows // length
+    values = np.stack([column[: blocks * length] for column in numbers.values()], axis=1)
+    scores = _centred_ranks(values.reshape(blocks, length, -1)).reshape(blocks * length, -1)
+    present = np.isfinite(values)
+    scores[~present] = 0.0
+    held = present.astype(np.float64)
+    squares = (scores * scores).T @ held
+    with np.errstate(invalid="ignore", divide="ignore"):
+        matrix = scores.T @ scores / np.sqrt(squares * squares.T)
+    pairs = matrix[np.triu_indices(len(numbers), 1)]
+    return Correlations(list(numbers), blocks * length, np.round(np.nan_to_num(pairs), 3).tolist())
+
+
+def _centred_ranks(values: Floats) -> Floats:
+    """Return twice the ranks of the cells of each block and column, ties averaged, less twice their mean."""
+    order = np.argsort(values, axis=1)
+    ordered = np.take_along_axis(values, order, axis=1)
+    places = np.arange(values.shape[1]).reshape(1, -1, 1)
+    starts = np.ones(values.shape, dtype=np.bool_)
+    starts[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
+    first = np.maximum.accumulate(np.where(starts, places, 0), axis=1)
+    ends = np.ones(values.shape, dtype=np.bool_)
+    ends[:, :-1] = starts[:, 1:]
+    last = np.minimum.accumulate(np.where(ends, places, values.shape[1])[:, ::-1], axis=1)[:, ::-1]
+    ranks = np.empty(values.shape)
+    np.put_along_axis(ranks, order, (first + last).astype(np.float64), axis=1)
+    # Twice the rank less its mean is a whole number, so that sums of products are exact in any order.
+    return np.asarray(ranks - (np.isfinite(values).sum(axis=1) - 1)[:, None])

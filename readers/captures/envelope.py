@@ -1,0 +1,361 @@
+"""The envelope of captures: what a record says, payload by payload, before any payload is looked into.
+
+A block of lines becomes Arrow arrays, one entry per record. Lines that do not fit are read one by one, into
+the same arrays.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import types
+
+from contract.window import Window, in_window_by_folder
+from readers.lanes import Counts, NotBulkError, in_lanes, merged, read_json, require_utf8
+from readers.python_rows import loads, scalar_text
+from readers.splitting import Line, LineBlock, not_a_record
+
+LABEL = "groundTruthData"
+
+_PAYLOAD = pa.struct([("data", pa.string()), ("encoding", pa.string())])
+_CONTENT_TYPE = pa.struct([("observedContentType", pa.string())])
+
+
+class LabelsById(Protocol):
+    """Labels that are found by id."""
+
+    def find(self, ids: pa.StringArray) -> npt.NDArray[np.int64]:
+        """Return the position of each id's label, -1 for none."""
+
+    def take(self, positions: npt.NDArray[np.int64]) -> tuple[pa.StringArray, pa.StringArray]:
+        """Return texts and encodings."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One payload of every record as it was written, null where there is none, and how to read it."""
+
+    data: pa.StringArray
+    encodings: pa.StringArray
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def filter(self, mask: pa.BooleanArray) -> Part:
+        """Return those of the records where `mask` is true."""
+        return Part(self.data.filter(mask), self.encodings.filter(mask))
+
+    def updated(self, ids: pa.StringArray, index: LabelsById) -> Part:
+        """Return labels with those that the index has for the records' ids."""
+        data, encodings = index.take(index.find(ids))
+        return Part(pc.coalesce(data, self.data), pc.if_else(data.is_valid(), encodings, self.encodings))
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """Records of a block.
+
+    Parameters
+    ----------
+    block
+        The lines.
+    numbers
+        Of each record's line in the block.
+    parts
+        Payloads by name.
+    labels, ids, times
+        The label that the record carries, what labels are found by, and ``inferenceTime``; None where they
+        were not asked for.
+    """
+
+    block: LineBlock
+    numbers: Counts
+    parts: Mapping[str, Part]
+    labels: Part | None = None
+    ids: pa.StringArray | None = None
+    times: pa.StringArray | None = None
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def place(self, record: int) -> str:
+        """Return how messages call a record."""
+        return self.block.place(int(self.numbers[record]))
+
+    def filter(self, mask: npt.NDArray[np.bool_]) -> Envelope:
+        """Return the records where `mask` is true."""
+        if mask.all():
+            return self
+        kept = pa.array(mask)
+        return Envelope(
+            self.block,
+            self.numbers[mask],
+            {side: part.filter(kept) for side, part in self.parts.items()},
+            self.labels and self.labels.filter(kept),
+            None if self.ids is None else self.ids.filter(kept),
+            None if self.times is None else self.times.filter(kept),
+        )
+
+    def within(self, window: Window | None) -> Envelope:
+        """Return the records of a window: by their time, where that cannot be read by their file's folder."""
+        if window is None or self.times is None:
+            return self
+        return self.filter(times_in_window(self.times, window, self.block, self.numbers))
+
+    def labelled(self, index: LabelsById | None) -> Envelope:
+        """Return the records with the labels that an index has for them."""
+        if index is None or self.labels is None or self.ids is None:
+            return self
+        return replace(self, labels=self.labels.updated(self.ids, index))
+
+    def content_types(self, side: str) -> list[str | None]:
+        """Return the content type of each record's payload; it is read only where a payload is odd."""
+        schema = pa.schema([("captureData", pa.struct([(side, _CONTENT_TYPE)]))])
+        batch, numbers = read_records(self.block, schema, lambda line: _exact(line, schema), lambda _: True)
+        found = batch.column(0).flatten()[0].flatten()[0]
+        return list(found.take(pa.array(np.searchsorted(numbers, self.numbers))).to_pylist())
+
+
+def open_envelope(
+    block: LineBlock, sides: Iterable[str], *, labels: bool = False, ids: bool = False, times: bool = False
+) -> Envelope:
+    """Read the envelopes of a block.
+
+    Parameters
+    ----------
+    block
+        Whole lines; blank ones count for nothing.
+    sides
+        The payloads that are wanted.
+    labels, ids, times
+        Whether these are.
+
+    Raises
+    ------
+    DatasetError
+        Naming file and line of what is no capture record.
+    """
+    wanted = ("inferenceTime",) * times + ("inferenceId", "eventId") * ids
+    fields = [pa.field("captureData", pa.struct([(side, _PAYLOAD) for side in sides]))]
+    fields += [pa.field(LABEL, _PAYLOAD)] * labels
+    fields += [pa.field("eventMetadata", pa.struct([(name, pa.string()) for name in wanted]))] * bool(wanted)
+    schema = pa.schema(fields)
+
+    def is_whole(batch: pa.RecordBatch) -> bool:
+        return not batch.column("captureData").null_count
+
+    batch, numbers = read_records(block, schema, lambda line: _exact(line, schema), is_whole)
+    payloads = zip(schema.field("captureData").type, batch.column("captureData").flatten(), strict=True)
+    metadata = dict(zip(wanted, batch.column("eventMetadata").flatten(), strict=True)) if wanted else {}
+    return Envelope(
+        block,
+        numbers,
+        {field.name: Part(*payload.flatten()) for field, payload in payloads},
+        Part(*batch.column(LABEL).flatten()) if labels else None,
+        label_ids(metadata["inferenceId"], metadata["eventId"]) if ids else None,
+        metadata.get("inferenceTime"),
+    )
+
+
+def read_records(
+    block: LineBlock,
+    schema: pa.Schema,
+    exact: Callable[[Line], dict[str, Any]],
+    is_whole: Callable[[pa.RecordBatch], bool],
+) -> tuple[pa.RecordBatch, Counts]:
+    """Read members of the JSON objects in a block.
+
+    Parameters
+    ----------
+    block
+        One object per line; blank lines count for nothing.
+    schema
+        The members, text or objects of text.
+    exact
+        Reads one line, or raises the error that names it.
+    is_whole
+        Whether records read in bulk have what they need.
+
+    Returns
+    -------
+    One row per object, and the number of its line in the block.
+    """
+
+    def together(data: bytes, lines: int) -> pa.RecordBatch:
+        batch = read_json(pa.py_buffer(data), schema, others="ignore")
+        if batch.num_rows != lines or not is_whole(batch):
+            raise NotBulkError("a line is no record")
+        for column in batch.columns:
+            _require_text(column)
+        return batch
+
+    ends = block.data.count(b"\n")
+    try:
+        return together(block.data, ends), np.arange(ends)
+    except NotBulkError:
+        lines = list(block.lines())
+    lanes = in_lanes(
+        np.arange(len(lines)),
+        lambda some: together(b"".join(lines[at].data for at in some), len(some)),
+        lambda some: _batch([exact(lines[at]) for at in some], schema),
+    )
+    return merged(lanes), np.array([line.number for line in lines], np.int64)
+
+
+def parse_record(data: bytes) -> dict[str, Any]:
+    """Return one capture record.
+
+    Raises
+    ------
+    ValueError
+        Saying why the line is none.
+    """
+    try:
+        record = loads(data)
+    except UnicodeDecodeError:
+        raise ValueError("it is not UTF-8 text") from None
+    except ValueError:
+        raise ValueError("it is not one whole JSON object") from None
+    if not isinstance(record, dict):
+        raise ValueError("it is no JSON object")
+    if not isinstance(record.get("captureData"), dict):
+        raise ValueError("it has no captureData")
+    return record
+
+
+def record_of_line(line: Line) -> dict[str, Any]:
+    """Return the capture record of a line.
+
+    Raises
+    ------
+    DatasetError
+        Naming file and line when it is none.
+    """
+    try:
+        return parse_record(line.data)
+    except ValueError as reason:
+        raise not_a_record(line, str(reason)) from None
+
+
+def payload_part(part: Any) -> tuple[str, str | None] | None:
+    """Return text and encoding of one payload of a parsed record, None where nothing was captured.
+
+    Data that is no text, but a JSON value, is written as JSON.
+    """
+    data = part.get("data") if isinstance(part, dict) else None
+    if data is None:
+        return None
+    if isinstance(data, str):
+        encoding = part.get("encoding")
+        return data, None if encoding is None else str(encoding)
+    return json.dumps(data, ensure_ascii=False, separators=(",", ":")), "JSON"
+
+
+def label_part(part: Any) -> tuple[str, str] | None:
+    """Return text and encoding of a ``groundTruthData`` object, None when it holds no label."""
+    data = part.get("data") if isinstance(part, dict) else None
+    if data is not None and not isinstance(data, str | dict | list):
+        return scalar_text(LABEL, data) or "", "CSV"
+    found = payload_part(part)
+    return found and (found[0], (found[1] or "CSV").upper())
+
+
+def record_id(record: Mapping[str, Any]) -> str | None:
+    """Return what the label of a parsed record is found by."""
+    metadata = record.get("eventMetadata")
+    found = (metadata.get("inferenceId") or metadata.get("eventId")) if isinstance(metadata, dict) else None
+    return None if found is None or isinstance(found, dict | list) else str(found)
+
+
+def label_ids(inference_ids: pa.StringArray, event_ids: pa.StringArray) -> pa.StringArray:
+    """Return what labels are found by: the inferenceId where there is one, else the eventId."""
+    none = pa.scalar(None, pa.string())
+    return pc.coalesce(pc.if_else(pc.equal(inference_ids, ""), none, inference_ids), event_ids)
+
+
+def parse_instant(text: Any) -> datetime | None:
+    """Return an ISO 8601 time, UTC when it says nothing else; None when it is none."""
+    try:
+        instant = datetime.fromisoformat(text)
+    except (TypeError, ValueError):
+        return None
+    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
+
+
+def in_window(record: Mapping[str, Any], path: str, window: Window | None) -> bool:
+    """Return whether a parsed record belongs to the window."""
+    if window is None:
+        return True
+    metadata = record.get("eventMetadata")
+    instant = parse_instant(metadata.get("inferenceTime") if isinstance(metadata, dict) else None)
+    return in_window_by_folder(path, window, "records") if instant is None else window.contains(instant)
+
+
+def times_in_window(
+    times: pa.StringArray, window: Window, block: LineBlock, numbers: Counts
+) -> npt.NDArray[np.bool_]:
+    """Return which records of a block belong to the window; `numbers` are those of their lines."""
+    encoded = times.dictionary_encode()
+    instants = [parse_instant(text) for text in encoded.dictionary.to_pylist()]
+    # -1 for no, 1 for yes, 0 for no readable time.
+    verdicts = np.array(
+        [0 if instant is None else 1 if window.contains(instant) else -1 for instant in instants] + [0],
+        np.int8,
+    )
+    codes = encoded.indices.fill_null(len(instants)).to_numpy(zero_copy_only=False)
+    verdict: npt.NDArray[np.int8] = verdicts[codes]
+    if (verdict == 0).any():
+        origins = sources(block, numbers)
+        for place in np.unique(origins[verdict == 0]):
+            inside = in_window_by_folder(block.segments[place].path, window, "records")
+            verdict[(verdict == 0) & (origins == place)] = 1 if inside else -1
+    return np.asarray(verdict > 0)
+
+
+def sources(block: LineBlock, numbers: Counts) -> Counts:
+    """Return in which segment of the block each line is."""
+    lines = [segment.data.count(b"\n") for segment in block.segments]
+    return np.searchsorted(np.cumsum(lines), numbers, side="right")
+
+
+def _exact(line: Line, schema: pa.Schema) -> dict[str, Any]:
+    record = record_of_line(line)
+    found: dict[str, Any] = {"captureData": {}}
+    for side in schema.field("captureData").type:
+        part = record["captureData"].get(side.name)
+        if payload := payload_part(part):
+            content_type = part.get("observedContentType")
+            found["captureData"][side.name] = {
+                "data": payload[0],
+                "encoding": payload[1],
+                "observedContentType": None if content_type is None else str(content_type),
+            }
+    if label := label_part(record.get(LABEL)):
+        found[LABEL] = {"data": label[0], "encoding": label[1]}
+    metadata = record.get("eventMetadata")
+    time = metadata.get("inferenceTime") if isinstance(metadata, dict) else None
+    found["eventMetadata"] = {
+        "inferenceTime": time if isinstance(time, str) else None,
+        "eventId": record_id(record),
+    }
+    return found
+
+
+def _batch(rows: Sequence[dict[str, Any]], schema: pa.Schema) -> pa.RecordBatch:
+    return pa.RecordBatch.from_struct_array(pa.array(rows, pa.struct(list(schema))))
+
+
+def _require_text(column: pa.Array) -> None:
+    if types.is_struct(column.type):
+        for member in column.flatten():
+            _require_text(member)
+    elif types.is_string(column.type):
+        require_utf8(column)

@@ -1,0 +1,165 @@
+"""Labels of captured calls as columns: one row per row of the call.
+
+A label of one cell is the column ``groundTruthData``. One of several cells gives ``groundTruthData.0``,
+``groundTruthData.1`` and so on, a JSON object ``groundTruthData.<member>``. Cells are text. A call of several
+rows needs as many labels: lines of CSV, or a JSON list; other numbers say nothing about single rows, which
+then count as unlabelled.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from readers.captures.envelope import LABEL, Part
+from readers.captures.shapes import (
+    CSV,
+    Row,
+    UndecodableError,
+    cells_as_rows,
+    csv_rows,
+    decode,
+    json_values,
+    rows_of_values,
+)
+from readers.lanes import Counts, merged, text_buffer
+from readers.paths import typed_text
+from readers.python_rows import rows_to_batch
+
+UNLIKE_ROWS = "records with another number of labels than rows count as unlabelled"
+
+
+def with_label_columns(batch: pa.RecordBatch, labels: Part, counts: Counts) -> tuple[pa.RecordBatch, Counts]:
+    """Return the batch with its labels as last columns.
+
+    Parameters
+    ----------
+    batch
+        The rows of some records.
+    labels
+        One per record.
+    counts
+        Rows by record.
+
+    Returns
+    -------
+    The batch, and which records have another number of labels than rows.
+    """
+    columns, unlike = label_columns(labels, counts)
+    together = dict(zip(batch.schema.names, batch.columns, strict=True))
+    for name, column in columns.items():
+        together.pop(name, None)
+        together[name] = column
+    metadata = batch.schema.metadata
+    return pa.RecordBatch.from_arrays(list(together.values()), list(together), metadata=metadata), unlike
+
+
+def with_typed_labels(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Return rows whose labels, text so far, are numbers where they can be."""
+    columns = [
+        typed_text(column) if name.partition(".")[0] == LABEL else column
+        for name, column in zip(batch.schema.names, batch.columns, strict=True)
+    ]
+    return pa.RecordBatch.from_arrays(columns, batch.schema.names, metadata=batch.schema.metadata)
+
+
+def label_columns(labels: Part, counts: Counts) -> tuple[dict[str, pa.Array], Counts]:
+    """Return the labels of all rows by column name, and which records have the wrong number of them."""
+    text = pc.ascii_rtrim(labels.data, "\r\n")
+    simple = pc.fill_null(pc.equal(labels.encodings, "CSV"), True)
+    if any(mark in bytes(text_buffer(text)) for mark in (b'"', b",", b"\r")):
+        simple = pc.and_(simple, pc.fill_null(pc.invert(pc.match_substring_regex(text, '[",\r]')), True))
+    simple = pc.or_(simple, labels.data.is_null()).to_numpy(zero_copy_only=False)
+    if simple.all():
+        return _single_cells(text, counts)
+    record = np.repeat(np.arange(len(counts)), counts)
+    plain, others = np.flatnonzero(simple), np.flatnonzero(~simple)
+    odd = Part(labels.data.take(pa.array(others)), labels.encodings.take(pa.array(others)))
+    lanes, unlike = [], []
+    for numbers, (columns, few) in (
+        (plain, _single_cells(text.take(pa.array(plain)), counts[plain])),
+        (others, _any_cells(odd, counts[others])),
+    ):
+        if any(column.null_count < len(column) for column in columns.values()):
+            batch = pa.RecordBatch.from_arrays(list(columns.values()), list(columns))
+            lanes.append((np.flatnonzero(np.isin(record, numbers)), batch))
+        unlike.append(numbers[few])
+    wrong = np.sort(np.concatenate(unlike))
+    if not lanes:
+        return {LABEL: pa.nulls(len(record), pa.string())}, wrong
+    missing = np.setdiff1d(np.arange(len(record)), np.concatenate([places for places, _ in lanes]))
+    empty = pa.RecordBatch.from_arrays([pa.nulls(len(missing), pa.string())], [lanes[0][1].schema.names[0]])
+    together = merged([*lanes, (missing, empty)])
+    return dict(zip(together.schema.names, together.columns, strict=True)), wrong
+
+
+def _single_cells(text: pa.StringArray, counts: Counts) -> tuple[dict[str, pa.Array], Counts]:
+    """Place lines of one cell each."""
+    present = text.is_valid().to_numpy(zero_copy_only=False)
+    breaks = pc.fill_null(pc.count_substring(text, "\n"), 0).to_numpy(zero_copy_only=False)
+    lines = np.where(present, breaks + 1, 0).astype(np.int64)
+    fits = present & (lines == counts)
+    unlike = np.flatnonzero(present & ~fits)
+    cells = text
+    if (lines > 1).any():
+        cells = pc.list_flatten(pc.split_pattern(text, "\n"))
+    elif (counts == 1).all():
+        return {LABEL: _missing_if_empty(cells)}, unlike
+    else:
+        cells = text.drop_null()
+    record = np.repeat(np.arange(len(counts)), counts)
+    within = np.arange(len(record)) - np.repeat(np.cumsum(counts) - counts, counts)
+    position = (np.cumsum(lines) - lines)[record] + within
+    labelled = fits[record]
+    taken = cells.take(pa.array(np.where(labelled, position, 0), mask=~labelled)) if len(cells) else None
+    column = pa.nulls(len(record), pa.string()) if taken is None else taken
+    return {LABEL: _missing_if_empty(column)}, unlike
+
+
+def _missing_if_empty(cells: pa.StringArray) -> pa.StringArray:
+    return pc.if_else(pc.equal(cells, ""), pa.scalar(None, pa.string()), cells)
+
+
+def _any_cells(labels: Part, counts: Counts) -> tuple[dict[str, pa.Array], Counts]:
+    rows: list[dict[str, Any]] = []
+    unlike: list[int] = []
+    texts, encodings = labels.data.to_pylist(), labels.encodings.to_pylist()
+    for number, (text, encoding, count) in enumerate(zip(texts, encodings, counts.tolist(), strict=True)):
+        found = _rows_of_label(text, encoding, count)
+        if found is None:
+            unlike.append(number)
+        rows += [{}] * count if found is None else map(_named, found)
+    batch = rows_to_batch(rows, text_only=True)
+    columns = {
+        name: column.cast(pa.string()) for name, column in zip(batch.schema.names, batch.columns, strict=True)
+    }
+    return columns, np.array(unlike, np.int64)
+
+
+def _rows_of_label(text: str, encoding: str | None, count: int) -> list[Row] | None:
+    """Return one label per row of the call, None when there is another number of them."""
+    try:
+        text, kind = decode(text, encoding or "CSV", None)
+        values = (
+            csv_rows(text) if kind == CSV else [value for value in json_values(text) if value is not None]
+        )
+    except UndecodableError:
+        return None
+    if not values:
+        return [{}] * count
+    for shape in ("list", "row", "columns"):
+        rows = cells_as_rows(values, shape) if kind == CSV else rows_of_values(values, shape)
+        if len(rows) == count:
+            return rows
+    return None
+
+
+def _named(row: list[str | None] | dict[str, Any]) -> dict[str, Any]:
+    if isinstance(row, dict):
+        return {f"{LABEL}.{name}": value for name, value in row.items()}
+    if len(row) == 1:
+        return {LABEL: row[0]}
+    return {f"{LABEL}.{position}": cell for position, cell in enumerate(row)}

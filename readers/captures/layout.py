@@ -1,0 +1,186 @@
+"""What the columns of captures are called, decided once per job from the first records.
+
+Every split then names its columns alike, whatever single records it holds.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+from contract.dataset import Dataset
+from readers.captures.shapes import Row
+from readers.dataset import POSITIONAL, excluded_positions, positional_names
+from readers.lanes import without_columns
+from readers.python_rows import rows_to_batch
+
+CELL = "_c"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the columns of each payload stand, and what they are called.
+
+    Parameters
+    ----------
+    widths
+        Columns of each wanted payload, in column order; what a record without it is padded with.
+    shared
+        Names that several payloads have in common; see `merge_named`.
+    names
+        Final name by raw name, None for columns to leave out. Other columns keep their raw name.
+    exclude
+        Raw names to leave out beyond those of `names`.
+    positional
+        Whether columns have to be matched with the baseline's by their position.
+    """
+
+    widths: tuple[int, ...]
+    shared: frozenset[str] = frozenset()
+    names: Mapping[str, str | None] = field(default_factory=dict)
+    exclude: frozenset[str] = frozenset()
+    positional: bool = False
+
+    def finish(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Return the batch with final names, without the columns to leave out."""
+        found = dict(zip(batch.schema.names, batch.columns, strict=True))
+        columns: dict[str, pa.Array] = {}
+        # In the order of the first records, whatever comes first in these.
+        for raw in [
+            *(raw for raw in self.names if raw in found),
+            *(raw for raw in found if raw not in self.names),
+        ]:
+            name = self.names.get(raw, None if raw in self.exclude else raw)
+            if name is not None:
+                columns[raw if name in columns else name] = found[raw]
+        metadata = POSITIONAL if self.positional else None
+        if not columns:
+            return without_columns(batch.num_rows).replace_schema_metadata(metadata)
+        return pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns), metadata=metadata)
+
+
+def cell_name(position: int) -> str:
+    """Return the raw name of a column without a name."""
+    return f"{CELL}{position}"
+
+
+def find_layout(
+    sides: Sequence[str], records: Sequence[Sequence[Sequence[Row] | None]], request: Dataset
+) -> Layout:
+    """Decide the layout from the first records.
+
+    Parameters
+    ----------
+    sides
+        The wanted payloads in column order, such as ``("endpointOutput", "endpointInput")``.
+    records
+        For each record the rows of each of them, None where there is none.
+    request
+        With the baseline's names and the columns to leave out.
+    """
+    widths: list[int] = []
+    columns: list[str] = []
+    names_of_sides: list[list[str]] = []
+    for number in range(len(sides)):
+        rows = [row for record in records for row in record[number] or ()]
+        cells = Counter(len(row) for row in rows if isinstance(row, list))
+        named = rows_to_batch([row for row in rows if isinstance(row, dict)]).schema.names
+        if request.text_only:
+            named = sorted(named)  # as the originals' JSON reader does
+        width = len(named) if named else max(cells, key=cells.__getitem__, default=0)
+        if not named:
+            columns += [cell_name(sum(widths) + position) for position in range(width)]
+        widths.append(width)
+        names_of_sides.append(named)
+    shared = shared_names(names_of_sides)
+    for number, named in enumerate(names_of_sides):
+        own = [side_name(sides[number], name) if name in shared[number] else name for name in named]
+        columns[sum(widths[:number]) : sum(widths[:number])] = own
+    everything = frozenset().union(*shared)
+    return name_columns(Layout(tuple(widths), everything), columns, request)
+
+
+def name_columns(layout: Layout, columns: list[str], request: Dataset) -> Layout:
+    """Return the layout with the names of the columns that are expected.
+
+    Columns without names get the baseline's by position. Where some columns have names: when none of
+    them is in the baseline and the numbers agree, likewise; when one is, columns without names get the
+    names left over, in order, if their numbers agree.
+    """
+    unnamed = [column for column in columns if is_cell(column)]
+    positional = len(unnamed) == len(columns)
+    if positional:
+        final, excluded = positional_names(len(columns), request)
+        # By the baseline's names a single record with more cells disturbs no other column. The originals
+        # know positions only.
+        positional = request.text_only or final == columns
+    else:
+        final = _mixed_names(columns, unnamed, request) if unnamed else columns
+        excluded = excluded_positions(final, request.exclude) | excluded_positions(columns, request.exclude)
+    names = {
+        raw: None if position in excluded else name
+        for position, (raw, name) in enumerate(zip(columns, final, strict=True))
+    }
+    beyond = {cell_name(int(entry)) for entry in request.exclude if entry.isdecimal()}
+    return Layout(layout.widths, layout.shared, names, frozenset(request.exclude) | beyond, positional)
+
+
+def is_cell(name: str) -> bool:
+    """Return whether this is the raw name of a column without a name."""
+    return name.startswith(CELL) and name[len(CELL) :].isdecimal()
+
+
+def side_name(side: str, name: str) -> str:
+    """Return the name of a column whose name a later payload has too."""
+    return f"{side}.{name}"
+
+
+def shared_names(names_of_sides: Sequence[Sequence[str]]) -> list[frozenset[str]]:
+    """Return for each payload those of its names that a later payload has too."""
+    later: set[str] = set()
+    shared: list[frozenset[str]] = []
+    for names in reversed(names_of_sides):
+        shared.append(frozenset(later.intersection(names)))
+        later.update(names)
+    return shared[::-1]
+
+
+def merge_named(
+    sides: Sequence[str], named: Sequence[pa.RecordBatch | None], layout: Layout
+) -> list[dict[str, pa.Array]]:
+    """Return the columns of each payload under distinct names.
+
+    A name that request and response have in common belongs to the request, whose names are the
+    baseline's; the response's column is called ``endpointOutput.<name>``.
+    """
+    names = [[] if batch is None else batch.schema.names for batch in named]
+    shared = shared_names(names)
+    merged: list[dict[str, pa.Array]] = []
+    for number, batch in enumerate(named):
+        # The last payload keeps its names.
+        apart = shared[number] | (layout.shared if number < len(named) - 1 else frozenset())
+        columns = {} if batch is None else dict(zip(batch.schema.names, batch.columns, strict=True))
+        merged.append(
+            {side_name(sides[number], name) if name in apart else name: a for name, a in columns.items()}
+        )
+    return merged
+
+
+def _mixed_names(columns: list[str], unnamed: list[str], request: Dataset) -> list[str]:
+    baseline = request.column_names or ()
+    if not set(columns).intersection(baseline):
+        excluded = excluded_positions(columns, request.exclude)
+        kept = [column for position, column in enumerate(columns) if position not in excluded]
+        for candidates in (columns, kept):
+            if len(candidates) == len(baseline):
+                by_position = dict(zip(candidates, baseline, strict=True))
+                return [by_position.get(column, column) for column in columns]
+        return columns
+    left = [name for name in baseline if name not in columns]
+    if len(left) != len(unnamed):
+        return columns
+    by_position = dict(zip(unnamed, left, strict=True))
+    return [by_position.get(column, column) for column in columns]

@@ -1,0 +1,412 @@
+"""JSON files as record batches: JSON Lines in byte ranges, or one document that holds all rows."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from pyarrow import json as arrow_json
+from pyarrow import types
+
+from contract.dataset import Dataset
+from contract.errors import DatasetError
+from file_storage import storage
+from file_storage.storage import SourceFile
+from readers.captures.shapes import column_rows, is_columns, table_rows
+from readers.dataset import excluded_positions
+from readers.flatten import flatten_batch, refuse_bare_null, refuse_deep_nesting
+from readers.lanes import Counts, MixedTypesError, NotBulkError, Table, in_lanes, together
+from readers.paths import RECORD, Finder, Part
+from readers.python_rows import loads, rows_to_batch
+from readers.splitting import (
+    UTF8_MARK,
+    Block,
+    FileRange,
+    OfFileRanges,
+    balanced_rows,
+    divide,
+    joined,
+    line_blocks,
+    lines_before,
+    text_of,
+)
+
+_SAMPLE = 1 << 20
+_BLANK = b" \t\r\n"
+# Of so many lines the types of features are learnt.
+_LEARNT_LINES = 100
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class JsonSplit(OfFileRanges):
+    """Some JSON files, or a byte range of one JSON Lines file."""
+
+    request: Dataset
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """Yield the rows in order, nested fields flattened.
+
+        Raises
+        ------
+        DatasetError
+            Naming file and line of what is not a JSON object, or where a path finds nothing.
+        """
+        return joined(self._piece_batches())
+
+    def _piece_batches(self) -> Iterator[pa.RecordBatch]:
+        reader = _LineReader(self.request)
+        located = self.request.locations
+        for piece in self.pieces:
+            if located is not None and located.document:
+                batches = reader.document(piece.path)
+            elif located is None and piece.is_whole_file and is_document(piece.path):
+                batches = _document_batches(piece.path)
+            else:
+                batches = (reader.read(piece, block) for block in line_blocks(piece))
+            with _naming(piece.path):
+                for batch in batches:
+                    arranged = batch if located is not None else _arranged(batch, self.request)
+                    size = balanced_rows(max(1, batch.num_rows))
+                    for at in range(0, batch.num_rows, size):
+                        yield arranged.slice(at, size)
+
+
+class _LineReader:
+    """Reads blocks of lines, one record in each, and remembers what earlier ones taught."""
+
+    def __init__(self, request: Dataset) -> None:
+        self._finder = None if request.locations is None else Finder(request.locations)
+        self._fields = JsonFields()
+
+    def read(self, piece: FileRange, block: Block) -> pa.RecordBatch:
+        """Return the rows of a block."""
+        data = text_of(block)
+        bulk = self._finder is None or self._finder.is_bulk
+        if bulk and data.strip(_BLANK):
+            try:
+                return self._together(data).batch
+            except NotBulkError:
+                pass
+        lines = [(number, line) for number, line in enumerate(data.split(b"\n")) if line.strip(_BLANK)]
+        everything = np.arange(len(lines))
+
+        def one_by_one(some: Counts) -> Table:
+            return self._one_by_one(
+                (lines[at][1], _Place(piece.path, block.offset, lines[at][0])) for at in some.tolist()
+            )
+
+        if bulk and lines:
+            try:
+                lanes = in_lanes(
+                    everything,
+                    lambda some: self._together(b"".join(lines[at][1] + b"\n" for at in some.tolist())),
+                    one_by_one,
+                )
+                return together(lanes, len(lines)).batch
+            except MixedTypesError:
+                pass
+        return one_by_one(everything).batch
+
+    def document(self, path: str) -> Iterator[pa.RecordBatch]:
+        """Yield the rows of a document whose paths lead to lists."""
+        data = storage.read_bytes(path).removeprefix(UTF8_MARK)
+        if not data.strip(_BLANK) or self._finder is None:
+            return
+        try:
+            document = loads(data)
+        except ValueError as error:
+            lines = data.strip(_BLANK).split(b"\n")
+            hint = "check that the file is complete"
+            if len(lines) > 1 and all(line.strip(_BLANK).startswith(b"{") for line in lines[:2]):
+                hint = "if it holds one record per line, set dataset_type to application/jsonlines"
+            raise DatasetError(f"{path} is not JSON ({error}); {hint}.") from None
+        yield self._finder.one_by_one([({RECORD: Part([document])}, lambda: path)]).batch
+
+    def _together(self, data: bytes) -> Table:
+        finder = self._finder
+        try:
+            if finder is not None and finder.needs_kinds:
+                first = [
+                    line for line in data.split(b"\n", _LEARNT_LINES)[:_LEARNT_LINES] if line.strip(_BLANK)
+                ]
+                finder.learn(self._one_by_one((line, str) for line in first).batch)
+            table = parse_json_block(data, self._fields)
+            if not table.num_columns:
+                raise NotBulkError("records without members")
+            [batch] = table.to_batches() or [pa.RecordBatch.from_pylist([], schema=table.schema)]
+            if finder is not None:
+                records = pa.StructArray.from_arrays(batch.columns, batch.schema.names)
+                return finder.together({RECORD: records})
+            ones = np.ones(batch.num_rows, np.int64)
+            return Table(flatten_batch(batch), ones, ones[:0])
+        except (DatasetError, pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
+            # Reading line by line names the place of what is wrong.
+            raise NotBulkError(str(error)) from error
+
+    def _one_by_one(self, lines: Iterable[tuple[bytes, Callable[[], str]]]) -> Table:
+        finder = self._finder
+        if finder is not None:
+            return finder.one_by_one(
+                (({RECORD: Part([_record(line, place)])}, place) for line, place in lines)
+            )
+        rows = []
+        for line, place in lines:
+            row = _record(line, place)
+            if not isinstance(row, dict):
+                raise DatasetError(_bad_line(place, line, "is not a JSON object"))
+            rows.append(row)
+        ones = np.ones(len(rows), np.int64)
+        return Table(rows_to_batch(rows), ones, ones[:0])
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A line's file and number, found when somebody asks."""
+
+    path: str
+    offset: int
+    number: int
+
+    def __call__(self) -> str:
+        return f"{self.path} line {lines_before(self.path, self.offset) + self.number + 1}"
+
+
+# Members by name, in the order in which they are first seen, and those below each.
+MemberOrder = dict[str, Any]
+
+
+@dataclass
+class JsonFields:
+    """What earlier blocks taught about the fields: their order, and which ones only look like times."""
+
+    order: MemberOrder = field(default_factory=dict)
+    text: dict[str, pa.DataType] = field(default_factory=dict)
+
+
+def json_splits(
+    files: Sequence[SourceFile], request: Dataset, *, whole_files: bool = False
+) -> tuple[JsonSplit, ...]:
+    """Divide JSON files into splits.
+
+    Parameters
+    ----------
+    files
+        In path order.
+    request
+        With the columns to leave out.
+    whole_files
+        Never cut a file into byte ranges.
+    """
+    request = replace(request, preprocessor=None)
+    located = request.locations
+    if located is not None:
+        Finder(located)  # its mistakes show before the work
+
+    def may_cut(file: SourceFile) -> bool:
+        document = located.document if located is not None else is_document(file.path)
+        return not (whole_files or document or storage.is_compressed(file.path))
+
+    return tuple(JsonSplit(pieces, request) for pieces in divide(files, may_cut=may_cut))
+
+
+def parse_json_block(data: bytes, fields: JsonFields) -> pa.Table:
+    """Parse JSON Lines into columns, in bulk.
+
+    Parameters
+    ----------
+    data
+        Whole lines, one object in each, in UTF-8.
+    fields
+        What is known of the fields; updated.
+
+    Returns
+    -------
+    One chunk per column, columns in the order in which fields are first seen. Text that looks like a
+    time stays text.
+
+    Raises
+    ------
+    pyarrow.ArrowInvalid
+        When a line is not an object, a field has values of several kinds, or an object names it twice.
+    """
+    if not data.isascii():
+        try:
+            data.decode()
+        except UnicodeDecodeError as error:
+            raise pa.ArrowInvalid(str(error)) from error
+    refuse_bare_null(data)
+    refuse_deep_nesting(data)
+    table = _read(data, fields.text)
+    _learn_order(table.schema, fields.order)
+    times = {column.name: as_text for column in table.schema if (as_text := _text_for_times(column.type))}
+    if times:
+        fields.text |= times
+        table = _read(data, fields.text)
+    table = table.combine_chunks()
+    # Arrow (seen in 26.0) loses nulls at the beginning of a column's first list.
+    table.validate()
+    names = [name for name in fields.order if name in table.schema.names]
+    columns = [_ordered(table.column(name).combine_chunks(), fields.order[name]) for name in names]
+    return pa.table(columns, names) if names else table
+
+
+def is_document(path: str) -> bool:
+    """Return whether a JSON file is one document rather than one object per line.
+
+    It is when it begins an array, when its first line is no whole value, or when its only line is an
+    object whose one member is a list of objects, or a table as pandas writes it.
+    """
+    with storage.reading(path), storage.open_input(path) as stream:
+        data = chunk = stream.read(_SAMPLE)
+        while chunk and b"\n" not in chunk:
+            chunk = stream.read(len(data))
+            data += chunk
+        data = data.removeprefix(UTF8_MARK).lstrip(_BLANK)
+        is_one_line = not data.partition(b"\n")[2].strip(_BLANK) and not stream.read(1)
+    if not data.startswith(b"{"):
+        return bool(data.startswith(b"["))
+    try:
+        value = loads(data.partition(b"\n")[0])
+    except ValueError:
+        return True  # a mere mistake in line 1 is told apart when the document is read
+    if not is_one_line:
+        return False
+    by_column = column_rows(value)
+    is_table = table_rows(value) is not None or (by_column is not None and not is_columns(value))
+    return is_table or (len(value) == 1 and _is_rows(next(iter(value.values()))))
+
+
+def _record(line: bytes, place: Callable[[], str]) -> Any:
+    try:
+        return loads(line)
+    except ValueError as error:
+        raise DatasetError(_bad_line(place, line, f"is not JSON ({error})")) from None
+
+
+def _bad_line(place: Callable[[], str], line: bytes, what: str) -> str:
+    excerpt = line[:80].decode(errors="replace")
+    return (
+        f"{place()} {what}: {excerpt!r}; each line must hold one JSON object, and a file that is one JSON "
+        "document has the dataset_type application/json."
+    )
+
+
+def _document_batches(path: str) -> Iterator[pa.RecordBatch]:
+    """Read a file that is an array of objects, an object with one such array, or a single object."""
+    data = storage.read_bytes(path).removeprefix(UTF8_MARK)
+    try:
+        document = loads(data)
+    except ValueError as error:
+        lines = data.splitlines()
+        first = next((line for line in lines if line.strip(_BLANK)), b"")
+        if first.lstrip(_BLANK).startswith(b"{") and len(lines) > 1 and first.strip(_BLANK) != b"{":
+            # Rather JSON Lines with a mistake; the line by line reading names it.
+            for number, line in enumerate(data.split(b"\n")):
+                if line.strip(_BLANK):
+                    _record(line, _Place(path, 0, number))
+        raise DatasetError(f"{path} is not JSON: {error}; check that the file is complete.") from None
+    if isinstance(document, dict):
+        lists = [member for member in document.values() if _is_rows(member)]
+        table = table_rows(document) or column_rows(document)
+        if table is not None:
+            _log.info("%s is read as a table of %d rows, as pandas or a column at a time", path, len(table))
+        document = table or (lists[0] if len(lists) == 1 else [document])
+    if not _is_rows(document) and document != []:
+        raise DatasetError(f"{path} is a JSON document without rows; it must be an array of objects.")
+    size = balanced_rows(len(document))
+    for start in range(0, len(document), size):
+        yield rows_to_batch(document[start : start + size])
+
+
+@contextlib.contextmanager
+def _naming(path: str) -> Iterator[None]:
+    """Put the file's path before errors about its columns."""
+    try:
+        yield
+    except DatasetError as error:
+        if error.message.startswith(path):
+            raise
+        raise DatasetError(f"{path}: {error.message}") from error
+
+
+def _is_rows(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(row, dict) for row in value)
+
+
+def _arranged(batch: pa.RecordBatch, request: Dataset) -> pa.RecordBatch:
+    batch = flatten_batch(batch)
+    names = batch.schema.names
+    excluded = excluded_positions(names, request.exclude)
+    kept = [name for position, name in enumerate(names) if position not in excluded]
+    if request.text_only:
+        kept.sort()  # as the originals' engine orders the fields of JSON
+    return batch if kept == names else batch.select(kept)
+
+
+def _read(data: bytes, explicit: dict[str, pa.DataType]) -> pa.Table:
+    parse = arrow_json.ParseOptions(
+        explicit_schema=pa.schema(list(explicit.items())) if explicit else None,
+        newlines_in_values=False,
+        unexpected_field_behavior="infer",
+    )
+    read = functools.partial(arrow_json.read_json, parse_options=parse)
+    try:
+        return read(pa.BufferReader(data), arrow_json.ReadOptions(use_threads=False, block_size=1 << 20))
+    except pa.ArrowInvalid as error:
+        if "straddling" not in str(error):
+            raise
+    whole = arrow_json.ReadOptions(use_threads=False, block_size=len(data) + 1)
+    return read(pa.BufferReader(data), whole)
+
+
+def _learn_order(members: Iterable[pa.Field], order: MemberOrder) -> None:
+    for member in members:
+        kind = member.type
+        while types.is_list(kind):
+            kind = kind.value_type
+        below = order.setdefault(member.name, {})
+        if types.is_struct(kind):
+            _learn_order(kind, below)
+
+
+def _ordered(array: pa.Array, order: MemberOrder) -> pa.Array:
+    """Return an array whose members, at any depth, come in the order given: a second reading may mix them."""
+    kind = array.type
+    if not order or not types.is_nested(kind):
+        return array
+    if types.is_list(kind):
+        items = _ordered(array.values, order)
+        if items is array.values:
+            return array
+        return pa.ListArray.from_arrays(
+            array.offsets, items, mask=array.is_null() if array.null_count else None
+        )
+    names = sorted((member.name for member in kind), key=list(order).index)
+    members = [_ordered(array.field(name), order[name]) for name in names]
+    mask = array.is_null() if array.null_count else None
+    return pa.StructArray.from_arrays(members, names, mask=mask)
+
+
+def _text_for_times(kind: pa.DataType) -> pa.DataType | None:
+    """Return the type with text in place of times, None when there is no time in it."""
+    if types.is_temporal(kind):
+        return pa.string()
+    if types.is_list(kind):
+        element = _text_for_times(kind.value_type)
+        return None if element is None else pa.list_(element)
+    if types.is_struct(kind):
+        members = [(member.name, member.type, _text_for_times(member.type)) for member in kind]
+        if any(as_text is not None for _, _, as_text in members):
+            # A member that was always null may yet become anything, so it is not fixed.
+            return pa.struct(
+                [(name, text or known) for name, known, text in members if not types.is_null(known)]
+            )
+    return None

@@ -1,0 +1,218 @@
+"""Lanes: records of one kind are read together, an odd record by itself.
+
+A reader tries to read many records at once. Those that do not fit are found by dividing, and are read one
+by one. What comes out is put together again in the order of the records.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.json
+from pyarrow import types
+
+from readers.flatten import refuse_deep_nesting, refuse_leading_null
+
+Counts = npt.NDArray[np.int64]
+
+# Records are divided into so many parts to find the odd ones, down to groups of so many.
+_PARTS = _LEAST = 16
+# Where looking for odd records has read each record so many times, the rest counts as odd.
+_MOST_READ = 4
+
+
+class NotBulkError(Exception):
+    """These records cannot be read together."""
+
+
+class MixedTypesError(NotBulkError):
+    """Lanes have text and numbers in one column, whose original text is needed."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of some records under raw names, how many each record has, and which contradict themselves."""
+
+    batch: pa.RecordBatch
+    counts: Counts
+    uneven: Counts
+
+
+def in_lanes[T](
+    records: Counts, together: Callable[[Counts], T], one_by_one: Callable[[Counts], T]
+) -> list[tuple[Counts, T]]:
+    """Read records together where they fit, and the others one by one.
+
+    Parameters
+    ----------
+    records
+        Their numbers.
+    together
+        Reads some of them in bulk, or raises `NotBulkError`.
+    one_by_one
+        Reads any of them.
+
+    Returns
+    -------
+    Numbers and what was read, for each lane; the first lane holds the first record.
+    """
+    lanes: list[tuple[Counts, T]] = []
+    odd: list[Counts] = []
+    left = _MOST_READ * len(records)
+
+    def read(some: Counts) -> None:
+        nonlocal left
+        if left < 0:
+            odd.append(some)
+            return
+        try:
+            lanes.append((some, together(some)))
+        except NotBulkError:
+            left -= len(some)
+            if len(some) <= _LEAST:
+                odd.append(some)
+                return
+            for part in np.array_split(some, _PARTS):
+                read(part)
+
+    read(records)
+    if odd:
+        numbers = np.concatenate(odd)
+        lanes.append((numbers, one_by_one(numbers)))
+    return sorted(lanes, key=lambda lane: int(lane[0][0]) if len(lane[0]) else 0)
+
+
+def together(lanes: Sequence[tuple[Counts, Table]], records: int, *, as_text: bool = False) -> Table:
+    """Return the rows of lanes in the order of their records."""
+    if len(lanes) == 1 and len(lanes[0][0]) == records:
+        return lanes[0][1]
+    lanes = sorted(lanes, key=lambda lane: int(lane[0][0]))
+    counts = np.zeros(records, np.int64)
+    for numbers, table in lanes:
+        counts[numbers] = table.counts
+    starts = np.cumsum(counts) - counts
+    placed = []
+    for numbers, table in lanes:
+        within = np.arange(table.counts.sum()) - np.repeat(
+            np.cumsum(table.counts) - table.counts, table.counts
+        )
+        placed.append((np.repeat(starts[numbers], table.counts) + within, table.batch))
+    uneven = np.sort(np.concatenate([numbers[table.uneven] for numbers, table in lanes])) if lanes else counts
+    return Table(merged(placed, as_text=as_text) if placed else without_columns(0), counts, uneven)
+
+
+def merged(lanes: Sequence[tuple[Counts, pa.RecordBatch]], *, as_text: bool = False) -> pa.RecordBatch:
+    """Return the rows of lanes as one batch.
+
+    Parameters
+    ----------
+    lanes
+        For each, where its rows belong, and the rows. A column that a lane lacks is missing there.
+    as_text
+        Whether a column of text and numbers becomes text.
+
+    Raises
+    ------
+    MixedTypesError
+        When a column is text in one lane, and numbers in another.
+    """
+    if len(lanes) == 1 and _ascends(lanes[0][0]):
+        return lanes[0][1]
+    names = dict.fromkeys(name for _, batch in lanes for name in batch.schema.names)
+    order = pa.array(np.argsort(np.concatenate([places for places, _ in lanes]), kind="stable"))
+    if not names:
+        return without_columns(len(order))
+    columns = []
+    for name in names:
+        parts = [
+            batch.column(name) if name in batch.schema.names else pa.nulls(batch.num_rows)
+            for _, batch in lanes
+        ]
+        kind = common_type({part.type for part in parts}, as_text=as_text)
+        columns.append(
+            pa.chunked_array([_cast(part, kind) for part in parts], kind).combine_chunks().take(order)
+        )
+    return pa.RecordBatch.from_arrays(columns, list(names))
+
+
+def common_type(kinds: set[pa.DataType], *, as_text: bool = False) -> pa.DataType:
+    """Return the type that holds values of all these types.
+
+    Raises
+    ------
+    MixedTypesError
+        When some are text and others are not, unless `as_text`.
+    """
+    kinds = {kind for kind in kinds if not types.is_null(kind)}
+    if len(kinds) <= 1:
+        return kinds.pop() if kinds else pa.null()
+    if all(types.is_integer(kind) or types.is_floating(kind) for kind in kinds):
+        return pa.float64()
+    if as_text or all(types.is_string(kind) or types.is_dictionary(kind) for kind in kinds):
+        return pa.string()
+    raise MixedTypesError(f"{', '.join(map(str, kinds))} in one column")
+
+
+def read_json(buffer: pa.Buffer, schema: pa.Schema | None = None, others: str = "infer") -> pa.RecordBatch:
+    """Read JSON objects, one after the other.
+
+    Raises
+    ------
+    NotBulkError
+        When they are malformed or do not fit into columns.
+    """
+    try:
+        refuse_leading_null(buffer)
+        if schema is None:
+            refuse_deep_nesting(buffer)
+        table = pyarrow.json.read_json(
+            pa.BufferReader(buffer),
+            # One block, so that no object straddles two.
+            read_options=pyarrow.json.ReadOptions(use_threads=False, block_size=buffer.size + 1),
+            parse_options=pyarrow.json.ParseOptions(explicit_schema=schema, unexpected_field_behavior=others),
+        )
+        [batch] = table.combine_chunks().to_batches()
+        # Arrow (seen in 26.0) loses nulls at the beginning of a column's first list.
+        batch.validate()
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
+        raise NotBulkError(str(error)) from error
+    return batch
+
+
+def require_utf8(array: pa.StringArray) -> None:
+    """Raise NotBulkError unless all texts are UTF-8; Arrow's JSON reader lets others pass."""
+    try:
+        array.validate(full=True)
+    except pa.ArrowInvalid as error:
+        raise NotBulkError(str(error)) from error
+
+
+def text_buffer(array: pa.StringArray) -> pa.Buffer:
+    """Return the texts of an array, one after the other."""
+    _, offsets, data = array.buffers()
+    if len(array) == 0 or data is None:
+        return pa.py_buffer(b"")
+    edges = np.frombuffer(offsets, np.int32)[array.offset : array.offset + len(array) + 1]
+    return data.slice(int(edges[0]), int(edges[-1] - edges[0]))
+
+
+def without_columns(rows: int) -> pa.RecordBatch:
+    """Return rows without columns."""
+    # Only taken from a struct array does a batch without columns keep its number of rows.
+    return pa.RecordBatch.from_struct_array(pa.array([{}] * rows, pa.struct([])))
+
+
+def _ascends(places: Counts) -> bool:
+    return bool((places[1:] > places[:-1]).all())
+
+
+def _cast(array: pa.Array, kind: pa.DataType) -> pa.Array:
+    if types.is_null(array.type) and types.is_dictionary(kind):
+        return pa.nulls(len(array), kind)
+    # Beyond 2**53 Arrow refuses to make integers floats unless told that digits may go.
+    return array.cast(kind, safe=False) if types.is_integer(array.type) else pc.cast(array, kind)

@@ -1,0 +1,449 @@
+"""Columns found by paths in nested records: JSON files, and the parts of captures.
+
+A record may hold one row or many. Its features are a list of cells, or an object whose members name them;
+several rows are a list of these. Labels and predictions are one value, or a list of as many as there are
+rows.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import types
+
+from contract.dataset import ColumnPaths, Location
+from contract.dataset_format import Shape
+from contract.errors import DatasetError
+from contract.wording import several
+from readers.captures.shapes import rows_of_values
+from readers.column_paths import Find, PlainPath, compile_path, plain_path
+from readers.flatten import flatten_batch
+from readers.lanes import Counts, NotBulkError, Table
+from readers.python_rows import column_of, rows_to_batch
+
+PREFIX = "column_"
+
+# The parts of a capture record that a column may be found in. A record of a JSON file is one part.
+REQUEST = "request"
+RESPONSE = "response"
+GROUND_TRUTH = "groundTruthData"
+RECORD = ""
+
+_PLAIN = (pa.int64(), pa.float64(), pa.string(), pa.bool_(), pa.null())
+_KEYS_SHOWN = 8
+# Of a few labels, all may well be null.
+_ENOUGH_LABELS = 10
+
+# One row of features: cells without names, or values by name.
+FeatureRow = list[Any] | dict[str, Any]
+
+
+@dataclass
+class Part:
+    """One part of a record, decoded: JSON values, or the lines of CSV, whose cells have no paths."""
+
+    values: list[Any] = field(default_factory=list)
+    cells: list[list[str | None]] | None = None
+
+    @property
+    def is_there(self) -> bool:
+        """Return whether anything was captured."""
+        return bool(self.values) or self.cells is not None
+
+
+class Finder:
+    """The compiled paths of `ColumnPaths`; `shape` says what rows a whole request has."""
+
+    def __init__(self, locations: ColumnPaths, shape: Shape = "row") -> None:
+        self._locations, self._shape = locations, shape
+        self._features = _compiled(locations.features, locations.variable)
+        self._others = [_compiled(other.path, other.variable) for other in locations.others]
+        self._plain_features = None if locations.features is None else plain_path(locations.features)
+        self._plain = [None if other.path is None else plain_path(other.path) for other in locations.others]
+        self._kinds: dict[str, pa.DataType] | None = None
+        self._text: set[str] = set()
+        self._labels = self._labelled = 0
+
+    @property
+    def is_bulk(self) -> bool:
+        """Return whether all paths are plain, so that many records can be read at once."""
+        others = zip(self._locations.others, self._plain, strict=True)
+        return self._plain_features is not None and not any(
+            other.classes or (path is None and other.path is not None and other.side != GROUND_TRUTH)
+            for other, path in others
+        )
+
+    @property
+    def needs_kinds(self) -> bool:
+        """Return whether the types of features are not known yet."""
+        return self._kinds is None
+
+    def learn(self, first: pa.RecordBatch) -> None:
+        """Learn types from the first records: in a list of integers and floats, Arrow makes all floats."""
+        self._kinds = dict(zip(first.schema.names, first.schema.types, strict=True))
+
+    def count_labels(self, labels: int, found: int) -> None:
+        """Count records with labels, and those where one was found."""
+        self._labels += labels
+        self._labelled += found
+
+    def require_labels(self, where: str) -> None:
+        """Raise DatasetError when there were labels, and the path of the label led to none of them."""
+        for other in self._locations.others:
+            if other.side == GROUND_TRUTH and self._labels >= _ENOUGH_LABELS and not self._labelled:
+                raise DatasetError(
+                    f"{where} has {self._labels} records with {GROUND_TRUTH}, but none has a label at "
+                    f"{other.path!r}; set {other.variable} to where the label is, as JMESPath."
+                )
+
+    def together(
+        self,
+        parts: Mapping[str, pa.Array],
+        labels: Callable[[PlainPath | None, Counts], pa.Array] | None = None,
+    ) -> Table:
+        """Return the rows of many records.
+
+        Parameters
+        ----------
+        parts
+            One JSON value for each record.
+        labels
+            Returns the labels of captures at a path, for so many rows by record.
+
+        Raises
+        ------
+        NotBulkError
+            When they have to be read one by one.
+        """
+        if self._plain_features is None:
+            raise NotBulkError("paths of more than names")
+        features, counts = values_at(parts.get(REQUEST, parts.get(RECORD)), self._plain_features)
+        columns = _bulk_features(features, self._locations.headers, self._kinds or {})
+        for other, path in zip(self._locations.others, self._plain, strict=True):
+            if other.side == GROUND_TRUTH and labels is not None:
+                values = labels(path, counts)
+            elif path is None:
+                raise NotBulkError("a part without a path")
+            else:
+                values, found = values_at(parts.get(other.side), path)
+                if not np.array_equal(found, counts):
+                    raise NotBulkError("not one value for each row")
+            if values.type not in _PLAIN:
+                raise NotBulkError(f"{other.name} is no plain value")
+            columns[other.name] = values
+        return Table(pa.RecordBatch.from_arrays(list(columns.values()), list(columns)), counts, counts[:0])
+
+    def one_by_one(self, records: Iterable[tuple[Mapping[str, Part], Callable[[], str]]]) -> Table:
+        """Return the rows of records: their parts, and a function that names each.
+
+        Raises
+        ------
+        DatasetError
+            When a record has no features, or another number of values than rows.
+        """
+        features: list[FeatureRow] = []
+        others: list[list[Any]] = [[] for _ in self._locations.others]
+        counts = []
+        for parts, place in records:
+            rows = self._rows(parts, place)
+            found = [
+                _found(parts.get(other.side, Part()), find, other)
+                for other, find in zip(self._locations.others, self._others, strict=True)
+            ]
+            self._count_labels(parts, found)
+            if self._locations.document and None in found:
+                other = self._locations.others[found.index(None)]
+                raise DatasetError(
+                    f"{place()} has nothing at {other.path!r}{_keys(parts)}; correct {other.variable}."
+                )
+            self._text |= {side for side, part in parts.items() if part.cells is not None}
+            counts.append(self._add(features, others, rows, found, place))
+        columns = _feature_columns(features, self._locations.headers) if features else {}
+        sides = {other.name: other.side for other in self._locations.others}
+        for location, values in zip(self._locations.others, others, strict=True):
+            columns[location.name] = _column(location.name, values)
+        # What came as CSV gets the types that its text allows.
+        columns = {
+            name: typed_text(column) if sides.get(name, REQUEST) in self._text else column
+            for name, column in columns.items()
+        }
+        batch = (
+            pa.RecordBatch.from_arrays(list(columns.values()), list(columns))
+            if columns
+            else rows_to_batch([{}] * len(features))
+        )
+        return Table(batch, np.array(counts, np.int64), np.zeros(0, np.int64))
+
+    def _rows(self, parts: Mapping[str, Part], place: Callable[[], str]) -> list[FeatureRow] | None:
+        part = parts.get(REQUEST, parts.get(RECORD, Part()))
+        if part.cells is not None:
+            beside = {
+                int(other.path)
+                for other in self._locations.others
+                # Predictions share the line with the features, as batch output does.
+                if other.side == RESPONSE
+                and other.path
+                and other.path.isdecimal()
+                and parts[RESPONSE] is part
+            }
+            return [[cell for at, cell in enumerate(row) if at not in beside] for row in part.cells]
+        if self._features is None:
+            is_whole = part.is_there and RECORD not in parts
+            return list(rows_of_values(part.values, self._shape)) if is_whole else None
+        rows: list[FeatureRow] = []
+        for value in part.values:
+            found = feature_rows(self._features(value), document=self._locations.document)
+            if found is None:
+                where = " in its request" if REQUEST in parts else _keys(parts)
+                raise DatasetError(
+                    f"{place()} has nothing at {self._locations.features!r}{where}; "
+                    f"correct {self._locations.variable}."
+                )
+            rows += found
+        return rows if part.values else None
+
+    def _count_labels(self, parts: Mapping[str, Part], found: Sequence[Any]) -> None:
+        if GROUND_TRUTH in parts:
+            labelled = [
+                value is not None
+                for other, value in zip(self._locations.others, found, strict=True)
+                if other.side == GROUND_TRUTH
+            ]
+            self.count_labels(parts[GROUND_TRUTH].is_there, sum(labelled))
+
+    def _add(
+        self,
+        features: list[FeatureRow],
+        others: list[list[Any]],
+        rows: list[FeatureRow] | None,
+        found: Sequence[Any],
+        place: Callable[[], str],
+    ) -> int:
+        """Add the rows of one record; where it has no features, the other columns say how many there are."""
+        chosen = [
+            _largest(value, location, place) if location.classes else value
+            for value, location in zip(found, self._locations.others, strict=True)
+        ]
+        lists = [value if isinstance(value, list) else [value] for value in chosen]
+        count = max(map(len, lists), default=1) if rows is None else len(rows)
+        features += [{}] * count if rows is None else rows
+        for location, values, gathered in zip(self._locations.others, lists, others, strict=True):
+            if len(values) == count:
+                gathered += values
+            elif values == [None]:
+                gathered += [None] * count
+            else:
+                raise DatasetError(
+                    f"{place()} has {several(count, 'row')} of features, but "
+                    f"{several(len(values), 'value')} of {location.name!r} at "
+                    f"{location.path!r}; check {location.variable or 'the path'} and the record."
+                )
+        return count
+
+
+def feature_rows(value: Any, *, document: bool = False) -> list[FeatureRow] | None:
+    """Return what was found at the path of the features as rows, None when it is nothing.
+
+    Parameters
+    ----------
+    value
+        A list of cells or an object is one row; a list of these is several.
+    document
+        Whether single cells in a list are rows of one cell each.
+    """
+    if isinstance(value, dict):
+        return [value]
+    if not isinstance(value, list):
+        return None if value is None else [[value]]
+    if value and all(isinstance(row, list | dict) for row in value):
+        return value
+    return [[cell] for cell in value] if document else [value]
+
+
+def typed_text(column: pa.Array) -> pa.Array:
+    """Return a column of text as integers or floats where every cell is one, else as it is."""
+    if not (types.is_string(column.type) or types.is_large_string(column.type)):
+        return column
+    if column.null_count == len(column):
+        return column
+    for kind in (pa.int64(), pa.float64()):
+        try:
+            return pc.cast(pc.utf8_trim_whitespace(column), kind)
+        except pa.ArrowInvalid:
+            continue
+    return column
+
+
+def _compiled(path: str | None, variable: str) -> Find | None:
+    return None if path is None or path.isdecimal() else compile_path(path, variable)
+
+
+def _found(part: Part, find: Find | None, location: Location) -> Any:
+    """Return what a part holds at a location: None, one value, or one for each row."""
+    if not part.is_there:
+        return None
+    if part.cells is not None:
+        position = int(location.path) if location.path and location.path.isdecimal() else 0
+        if location.side == GROUND_TRUTH and all(len(row) == 1 for row in part.cells):
+            position = 0  # of a label alone, the position may be that of its column in the dataset
+        cells = [_at(row, position) for row in part.cells]
+        return cells[0] if len(cells) == 1 else cells
+    if find is not None:
+        found = [find(value) for value in part.values]
+    elif location.path is None:
+        found = list(part.values)
+    else:
+        found = [_at(value, int(location.path)) for value in part.values]
+    return found[0] if len(found) == 1 else found
+
+
+def _at(value: Any, position: int) -> Any:
+    return value[position] if isinstance(value, list) and len(value) > position else None
+
+
+def _largest(value: Any, location: Location, place: Callable[[], str]) -> Any:
+    """Return the class with the largest score, for one row or a list of them."""
+    if value is None:
+        return None
+    if isinstance(value, list) and value and all(isinstance(row, list | None) for row in value):
+        return [_largest(row, location, place) for row in value]
+    classes = location.classes
+    if (
+        not isinstance(value, list)
+        or len(value) != len(classes)
+        or not all(isinstance(score, int | float) for score in value)
+    ):
+        raise DatasetError(
+            f"{place()} has {json.dumps(value)[:60]} at {location.path!r}, but predictor.label_headers names "
+            f"{len(classes)} classes; there must be a list of as many scores for each row."
+        )
+    return classes[value.index(max(value))]
+
+
+def _keys(parts: Mapping[str, Part]) -> str:
+    """Return what a record has instead, for a message."""
+    [record] = parts[RECORD].values
+    if isinstance(record, dict) and record:
+        names = ", ".join(list(record)[:_KEYS_SHOWN])
+        return f" (its members are {names})"
+    return ""
+
+
+def values_at(records: pa.Array | None, path: PlainPath) -> tuple[pa.Array, Counts]:
+    """Return what a plain path finds in objects, or in lists of them, and how many values in each record."""
+    if records is None:
+        raise NotBulkError("a part that not all records have")
+    found = _members(records, path.before)
+    if not path.projects:
+        if types.is_list(found.type) and types.is_struct(found.type.value_type):
+            raise NotBulkError("records of several rows")
+        return found, np.ones(len(found), np.int64)
+    if not types.is_list(found.type) or found.null_count:
+        raise NotBulkError("a projection over what is no list")
+    counts = pc.list_value_length(found).to_numpy(zero_copy_only=False).astype(np.int64)
+    return _members(pc.list_flatten(found), path.after), counts
+
+
+def _members(values: pa.Array, names: tuple[str, ...]) -> pa.Array:
+    for name in names:
+        if not types.is_struct(values.type):
+            raise NotBulkError(f"{name} of what is no object")
+        if values.type.get_field_index(name) < 0:
+            return pa.nulls(len(values))
+        values = pc.struct_field(values, name)
+    return values
+
+
+def _bulk_features(
+    rows: pa.Array, headers: tuple[str, ...], kinds: Mapping[str, pa.DataType]
+) -> dict[str, pa.Array]:
+    if rows.null_count:
+        raise NotBulkError("records without features")
+    if types.is_struct(rows.type):
+        if not rows.type.num_fields:
+            raise NotBulkError("features without members")
+        batch = pa.RecordBatch.from_arrays(rows.flatten(), [member.name for member in rows.type])
+        try:
+            batch = flatten_batch(batch)
+        except DatasetError as error:
+            raise NotBulkError(error.message) from error
+        return dict(zip(batch.schema.names, batch.columns, strict=True))
+    if not types.is_list(rows.type) or rows.type.value_type not in _PLAIN:
+        raise NotBulkError("features are neither cells nor members")
+    widths = pc.unique(pc.list_value_length(rows)).to_pylist()
+    if len(widths) != 1 or not widths[0]:
+        raise NotBulkError("rows differ in their number of features")
+    width, cells = widths[0], pc.list_flatten(rows)
+    dense = not cells.null_count and (types.is_integer(cells.type) or types.is_floating(cells.type))
+    table = cells.to_numpy(zero_copy_only=False).reshape(-1, width) if dense else None
+    return {
+        name: _cell_column(
+            pa.array(np.ascontiguousarray(table[:, at]))
+            if table is not None
+            else cells.take(pa.array(np.arange(at, len(cells), width))),
+            kinds.get(name),
+        )
+        for at, name in enumerate(_names(headers, width))
+    }
+
+
+def _names(headers: tuple[str, ...], width: int) -> tuple[str, ...]:
+    return headers if len(headers) == width else tuple(f"{PREFIX}{at}" for at in range(width))
+
+
+def _cell_column(column: pa.Array, kind: pa.DataType | None) -> pa.Array:
+    """Return a column of cells with the type it would have by itself."""
+    if types.is_null(column.type) or column.null_count == len(column):
+        return pa.nulls(len(column))
+    if types.is_floating(column.type):
+        if kind is None:
+            raise NotBulkError("whether these are integers is not known")
+        if types.is_integer(kind):
+            try:
+                return column.cast(kind)
+            except pa.ArrowInvalid:
+                return column
+    return column
+
+
+def _feature_columns(rows: list[FeatureRow], headers: tuple[str, ...]) -> dict[str, pa.Array]:
+    if all(isinstance(row, dict) for row in rows):
+        batch = rows_to_batch(rows)  # type: ignore[arg-type]  # all are mappings here
+        return dict(zip(batch.schema.names, batch.columns, strict=True))
+    width = max(len(row) for row in rows)
+    cells = [list(row.values()) if isinstance(row, dict) else row for row in rows]
+    if any(len(row) < width for row in cells):
+        cells = [row + [None] * (width - len(row)) for row in cells]
+    names = _names(headers, width)
+    return {
+        name: _column(name, list(values))
+        for name, values in zip(names, zip(*cells, strict=True), strict=True)
+    }
+
+
+def _column(name: str, values: list[Any]) -> pa.Array:
+    try:
+        # Integers or floats alone, with or without missing ones, need no look at every value.
+        column = pa.array(values)
+        if column.type in _PLAIN:
+            return column
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, UnicodeEncodeError, ValueError, TypeError):
+        pass
+    if any(isinstance(value, list) and len(value) == 1 for value in values):
+        # Scores are often written as lists of one value.
+        values = list(chain.from_iterable(value if isinstance(value, list) else [value] for value in values))
+    nested = next((value for value in values if isinstance(value, list | dict)), None)
+    if nested is not None:
+        kind = "a list" if isinstance(nested, list) else "an object"
+        raise DatasetError(
+            f"column {name!r} holds {kind} where one value was expected: {json.dumps(nested)[:60]}; "
+            "correct its path, or leave out such records."
+        )
+    return column_of(name, values)

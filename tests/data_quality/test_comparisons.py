@@ -1,0 +1,111 @@
+"""Every comparison that a constraints file asks for has an answer or a reason, whatever the tables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hand_made import numeric, text
+from hypothesis import given
+from hypothesis import strategies as st
+
+from analyzers.data_quality.analyzer import check
+from analyzers.data_quality.documents import (
+    FeatureStatistics,
+    Statistics,
+    constraints_to_json,
+    read_constraints,
+)
+from analyzers.data_quality.suggest import suggest
+from contract.api import Baseline, Comparison, State
+
+ROW_CHECKS = ("data_type_check", "completeness_check", "categorical_values_check", "baseline_drift_check")
+
+
+@st.composite
+def features(draw: st.DrawFn, name: str) -> FeatureStatistics:
+    rows, missing = draw(st.sampled_from([0, 1, 40, 400])), draw(st.integers(0, 50))
+    rng = np.random.default_rng(draw(st.integers(0, 99)))
+    if draw(st.booleans()):
+        return numeric(name, rng.normal(draw(st.sampled_from([0.0, 5.0])), 1.0, rows), missing=missing)
+    counts = {f"v{value}": 1 + value for value in range(draw(st.integers(1, 5)))} if rows else {}
+    return text(name, counts, missing=missing, listed=draw(st.booleans()))
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> Statistics:
+    names = draw(st.lists(st.sampled_from("abcde"), unique=True, max_size=5))
+    return Statistics(450, [draw(features(name)) for name in names])
+
+
+def asked_of(document: dict[str, Any], rules: str) -> set[tuple[str, str]]:
+    """Return what a file asks for, read off its JSON by somebody else than the program."""
+    asked = set()
+    for feature in document["features"]:
+        overrides = feature.get("monitoringConfigOverrides", {})
+        if overrides.get("evaluate_constraints") == "Disabled":
+            continue
+        name, kind = feature["name"], feature["inferred_type"]
+        numbers = feature.get("num_constraints", {})
+        wanted = {
+            "data_type_check": kind in ("Integral", "Fractional", "String"),
+            "completeness_check": "completeness" in feature,
+            "categorical_values_check": "domains" in feature.get("string_constraints", {}),
+            "baseline_drift_check": overrides.get("perform_comparison") != "Disabled",
+            "value_range_check": rules == "sound"
+            and (numbers.get("is_non_negative") or "minimum" in numbers),
+        }
+        asked |= {(name, check) for check, is_wanted in wanted.items() if is_wanted}
+    return asked
+
+
+@pytest.mark.parametrize("rules", ["sound", "sagemaker"])
+@given(
+    before=tables(),
+    now=tables(),
+    edits=st.lists(
+        st.sampled_from(
+            [
+                {"monitoringConfigOverrides": {"evaluate_constraints": "Disabled"}},
+                {"monitoringConfigOverrides": {"perform_comparison": "Disabled"}},
+                {"num_constraints": {"minimum": -100}},
+                {},
+            ]
+        ),
+        min_size=5,
+        max_size=5,
+    ),
+    with_statistics=st.booleans(),
+)
+def test_decided_and_undecided_are_what_the_file_asks_for(
+    rules: Any, before: Statistics, now: Statistics, edits: list[dict[str, Any]], with_statistics: bool
+) -> None:
+    document = constraints_to_json(suggest(before, rules=rules))
+    for feature, edit in zip(document["features"], edits, strict=False):
+        is_text = feature["inferred_type"] == "String"
+        feature.update({} if is_text and "num_constraints" in edit else edit)
+    constraints = read_constraints(document, "constraints.json")
+    decision = check(now, Baseline(before if with_statistics else None, constraints), rules=rules)
+    counts_differ = len(before.features) != len(now.features)
+    if rules == "sagemaker" and counts_differ:
+        return  # the originals look at no feature then, and the violation says so
+    found = [(one.subject, str(one.check)) for one in decision.comparisons if "," not in one.subject]
+    of_columns = [one for one in found if one[1] in (*ROW_CHECKS, "value_range_check")]
+    expected = asked_of(document, rules)
+    assert set(of_columns) >= expected
+    assert {one for one in of_columns if one[0] in {name for name, _ in expected}} == expected
+    assert len(of_columns) == len(set(of_columns))
+    for comparison in decision.comparisons:
+        assert bool(comparison.reason) == (comparison.state is State.UNDECIDED), comparison
+        assert comparison.state is State.UNDECIDED or not comparison.lost
+    violated = {(one.feature_name, str(one.constraint_check_type)) for one in decision.violations.violations}
+    by_state = {(one.subject, str(one.check)) for one in decision.comparisons if is_violated(one)}
+    columns = {"missing_column_check", "extra_column_check"}
+    assert {one for one in violated if one[1] not in columns} <= by_state | {
+        (one[0].partition(",")[0], one[1]) for one in by_state
+    }
+
+
+def is_violated(comparison: Comparison) -> bool:
+    return comparison.state is State.VIOLATED

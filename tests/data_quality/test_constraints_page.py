@@ -1,0 +1,207 @@
+"""docs/constraints.md: every edit it shows has the effect its title names; near misses are refused."""
+
+import copy
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from fixtures import ROOT
+from run_jobs import Result, run_job
+
+from analyzers.data_quality.documents import _LEVELS, constraints_to_json, read_constraints
+from contract.errors import DocumentError
+
+PAGE = (ROOT / "docs" / "constraints.md").read_text(encoding="utf-8")
+EDITS = dict(re.findall(r"^### (.+?)\n\n```json\n(.+?)\n```", PAGE, re.MULTILINE | re.DOTALL))
+Columns = dict[str, list[Any]]
+
+
+def columns(seed: int, rows: int = 2_000) -> Columns:
+    rng = np.random.default_rng(seed)
+    return {
+        "age": rng.integers(18, 90, rows).tolist(),
+        "income": rng.normal(50, 10, rows).round(2).tolist(),
+        "city": rng.choice(["Oslo", "Rome", "Bern"], rows).tolist(),
+    }
+
+
+def write(file: Path, data: Columns) -> Path:
+    lines = [",".join(data), *(",".join(map(str, row)) for row in zip(*data.values(), strict=True))]
+    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return file
+
+
+def replaced(name: str, text: object, every: int) -> Callable[[Columns], Columns]:
+    def change(data: Columns) -> Columns:
+        cells = [text if row % every == 0 else cell for row, cell in enumerate(data[name])]
+        return {**data, name: cells}
+
+    return change
+
+
+def drifted(data: Columns) -> Columns:
+    return {**data, "income": [cell + 10.0 for cell in data["income"]]}
+
+
+# What a window has, and what is found in it before and after the edit.
+EFFECTS: dict[str, tuple[Callable[[Columns], Columns], set[str], set[str]]] = {
+    "Switch drift off for one feature": (drifted, {"baseline_drift_check"}, set()),
+    "Allow one feature to drift further": (drifted, {"baseline_drift_check"}, set()),
+    "Allow new categories": (replaced("city", "Turin", 20), {"categorical_values_check"}, set()),
+    "Add one known category": (replaced("city", "Turin", 20), {"categorical_values_check"}, set()),
+    "Tolerate missing values": (replaced("age", "", 25), {"completeness_check"}, set()),
+    "Tolerate 5 % of another type": (replaced("age", "old", 25), {"data_type_check"}, set()),
+    "Watch a range": (replaced("age", 150, 400), set(), {"value_range_check"}),
+    "Leave one feature alone": (drifted, {"baseline_drift_check"}, set()),
+    "Switch drift off for all features": (drifted, {"baseline_drift_check"}, set()),
+    "Allow all features to drift further": (drifted, {"baseline_drift_check"}, set()),
+}
+
+
+def merged(document: Any, edit: Any) -> Any:
+    if isinstance(edit, dict):
+        before = document if isinstance(document, dict) else {}
+        return {**before, **{key: merged(before.get(key), member) for key, member in edit.items()}}
+    if isinstance(edit, list) and edit and isinstance(edit[0], dict):
+        by_name = {member["name"]: member for member in edit}
+        return [merged(member, by_name.get(member["name"], {})) for member in document]
+    return edit
+
+
+@pytest.fixture(scope="module")
+def baseline(tmp_path_factory: pytest.TempPathFactory) -> Result:
+    folder = tmp_path_factory.mktemp("baseline")
+    return run_job(folder, write(folder / "data.csv", columns(1)))
+
+
+def checks(folder: Path, baseline: Result, window: Columns, edit: dict[str, Any]) -> tuple[set[str], Result]:
+    document = merged(baseline.document("constraints.json"), edit)
+    (folder / "constraints.json").write_text(json.dumps(document), encoding="utf-8")
+    result = run_job(
+        folder,
+        write(folder / "window.csv", window),
+        baseline_constraints=folder / "constraints.json",
+        baseline_statistics=baseline.output / "statistics.json",
+    )
+    assert result.exit_code == 0, result.message
+    return {violation["constraint_check_type"] for violation in result.violations}, result
+
+
+def test_every_edit_of_the_page_is_tried() -> None:
+    assert EDITS.keys() == EFFECTS.keys()
+
+
+@pytest.mark.parametrize("wish", EFFECTS)
+def test_an_edit_has_the_effect_it_names(tmp_path: Path, baseline: Result, wish: str) -> None:
+    change, before, after = EFFECTS[wish]
+    window = change(columns(2))
+    found, _ = checks(tmp_path, baseline, window, {})
+    assert before <= found
+    assert (before or after) - found == (set() if before else after)
+    found, _ = checks(tmp_path, baseline, window, json.loads(EDITS[wish]))
+    assert after <= found
+    assert not found & before
+
+
+def test_every_member_is_on_the_page() -> None:
+    for names in _LEVELS.values():
+        for name in set(names) - {"version", "features"}:
+            assert f"`{name}`" in PAGE or f".{name}`" in PAGE or f"`{name}." in PAGE, name
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        ("monitoringConfigOverrides",),
+        ("monitoring_config_overrides",),
+        ("num_constraints", "monitoringConfigOverrides"),
+        ("num_constraints", "monitoring_config_overrides"),
+        ("string_constraints", "monitoring_config_overrides"),
+        ("string_constraints", "monitoringConfigOverrides"),
+    ],
+)
+@pytest.mark.parametrize("nested", [True, False])
+def test_overrides_in_every_spelling(
+    tmp_path: Path, baseline: Result, place: tuple[str, ...], nested: bool
+) -> None:
+    edit: dict[str, Any] = {"perform_comparison": "Disabled"}
+    edit = {"distribution_constraints": edit} if nested else edit
+    for name in reversed(place):
+        edit = {name: edit}
+    found, result = checks(
+        tmp_path, baseline, drifted(columns(2)), {"features": [{"name": "income", **edit}]}
+    )
+    assert found == set()
+    written = read_constraints(result.document("constraints.json"), "constraints.json")
+    assert not written.config(written.feature("income")).perform_comparison  # carried over
+    document = merged(baseline.document("constraints.json"), {"features": [{"name": "income", **edit}]})
+    assert constraints_to_json(read_constraints(copy.deepcopy(document), "c")) == document
+
+
+def refusal(document: dict[str, Any]) -> str:
+    with pytest.raises(DocumentError) as caught:
+        read_constraints(document, "constraints.json")
+    return caught.value.message
+
+
+def test_the_shared_case_is_refused(baseline: Result) -> None:
+    edit = {"comparison_treshold": 0.5, "completness": 0.9}
+    document = merged(baseline.document("constraints.json"), {"features": [{"name": "age", **edit}]})
+    assert refusal(document) == (
+        "constraints.json has 2 mistakes: (1) feature 'age'.comparison_treshold is unknown; did you mean "
+        "comparison_threshold in monitoring_config, or monitoringConfigOverrides of a feature; "
+        "(2) feature 'age'.completness is unknown; did you mean completeness."
+    )
+
+
+@pytest.mark.parametrize(
+    ("edit", "text"),
+    [
+        ({"features": [{"name": "age", "completeness": 95}]}, "completeness is 95; use a share from 0 to 1"),
+        (
+            {"monitoring_config": {"distribution_constraints": {"comparison_threshold": 30}}},
+            "comparison_threshold is 30; use a number from 0 to 1",
+        ),
+        (
+            {"comparison_threshold": 0.2},
+            "comparison_threshold has no effect there; it belongs into monitoring",
+        ),
+        (
+            {"monitoring_config": {"comparison_threshold": 0.2}},
+            "monitoring_config.comparison_threshold is in distribution_constraints too, which wins",
+        ),
+        ({"features": [{"name": "city", "domains": ["a"]}]}, "it belongs into string_constraints"),
+        ({"monitoring_config": {"evaluate_constraint": "Disabled"}}, "did you mean evaluate_constraints?"),
+        ({"monitoringConfig": {}}, "did you mean monitoring_config?"),
+        (
+            {"features": [{"name": "age", "monitoringConfigOverides": {}}]},
+            "did you mean monitoringConfigOverrides?",
+        ),
+    ],
+)
+def test_what_is_refused(baseline: Result, edit: dict[str, Any], text: str) -> None:
+    assert text in refusal(merged(baseline.document("constraints.json"), edit))
+
+
+def test_the_spelling_of_aws_s_own_page(baseline: Result) -> None:
+    document = baseline.document("constraints.json")
+    distribution = document["monitoring_config"]["distribution_constraints"]
+    distribution["comparion_method"] = distribution.pop("comparison_method").replace("Robust", "Simple")
+    read = read_constraints(document, "constraints.json")
+    assert read.config().comparison_method == "Simple"
+    assert constraints_to_json(read) == document
+
+
+def test_members_without_effect_are_named_and_kept(tmp_path: Path, baseline: Result) -> None:
+    edit = {"owner": "us", "features": [{"name": "city", "num_constraints": {"minimum": 1}, "note": "x"}]}
+    _, result = checks(tmp_path, baseline, columns(2), edit)
+    page = (result.output / "report.html").read_text(encoding="utf-8")
+    for name in ("owner", "feature &#39;city&#39;.note", "feature &#39;city&#39;.num_constraints"):
+        assert name in page.partition('id="notes"')[2]
+    written = result.document("constraints.json")
+    assert written["owner"] == "us"
+    assert written["features"][2]["note"] == "x"

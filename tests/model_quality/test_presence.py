@@ -1,0 +1,88 @@
+"""Predictions that are missing, infinite, scores, or of another vocabulary than the labels."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from quality_tables import batch, binary_analyzer, measure, multiclass_analyzer, regression_analyzer
+from scipy.stats import fisher_exact
+
+from contract.api import Baseline, Decision, State
+from contract.errors import DatasetError
+
+
+def rows(count: int, lacking: int, seed: int = 0) -> pa.RecordBatch:
+    rng = np.random.default_rng(seed)
+    label = rng.integers(0, 2, count)
+    right = np.where(rng.random(count) < 0.8, label, 1 - label)
+    prediction = [None if row < lacking else int(value) for row, value in enumerate(right)]
+    return batch(label=label, prediction=pa.array(prediction, pa.int64()))
+
+
+def decide(before: pa.RecordBatch, now: pa.RecordBatch) -> Decision:
+    analyzer = binary_analyzer(probability_attribute=None)
+    baseline = measure(analyzer, before)
+    return analyzer.check(measure(analyzer, now), Baseline(baseline, analyzer.suggest(baseline, None)))
+
+
+@pytest.mark.parametrize(
+    ("before", "lacking", "state"),
+    [
+        (0, 0, State.HOLDS),
+        (0, 3, State.HOLDS),
+        (0, 15, State.CHANGED),
+        (0, 60, State.VIOLATED),
+        (400, 60, State.HOLDS),
+        (400, 400, State.VIOLATED),
+    ],
+)
+def test_the_share_of_missing_predictions(before: int, lacking: int, state: State) -> None:
+    decision = decide(rows(8_000, before), rows(2_000, lacking, seed=1))
+    (comparison,) = [one for one in decision.comparisons if one.check == "presence_check"]
+    assert comparison.state is state
+    table = [[lacking, 2_000 - lacking], [before, 8_000 - before]]
+    assert comparison.p_value == pytest.approx(fisher_exact(table, "greater").pvalue, rel=1e-6)
+    assert (comparison.rows, comparison.baseline_rows) == (2_000, 8_000)
+    found = [
+        violation for violation in decision.violations.violations if violation.metric_name == "predictions"
+    ]
+    assert bool(found) == (state is State.VIOLATED)
+
+
+def test_infinite_predictions_are_said_to_be_infinite() -> None:
+    statistics = measure(
+        regression_analyzer(),
+        batch(label=[1.0, 2.0, 3.0], prediction=[1.0, np.inf, -np.inf]),
+        batch(label=["1", "2"], prediction=["inf", "2"]),
+    )
+    assert "3 predictions are infinite, and count as missing." in statistics.notes
+    assert statistics.unpredicted_count == 3
+
+
+@pytest.mark.parametrize(
+    ("analyzer", "label", "prediction"),
+    [
+        (binary_analyzer(probability_attribute=None, positive_label="yes"), ["yes", "no"], [1, 0]),
+        (binary_analyzer(probability_attribute=None), [1, 0], ["yes", "no"]),
+        (multiclass_analyzer(), ["cat", "dog", "cow"], [0, 1, 2]),
+    ],
+)
+def test_vocabularies_that_have_nothing_in_common_are_refused(analyzer, label, prediction) -> None:
+    statistics = measure(analyzer, batch(label=label * 5, prediction=prediction * 5))
+    with pytest.raises(DatasetError, match=r"The labels are .*, but the predictions .*; none is of both"):
+        analyzer.suggest(statistics, None)
+
+
+@pytest.mark.parametrize("analyzer", [binary_analyzer(probability_attribute=None), multiclass_analyzer()])
+def test_wrong_answers_are_no_other_vocabulary(analyzer) -> None:
+    statistics = measure(analyzer, batch(label=[1, 1, 1], prediction=[0, 0, 0]))
+    analyzer.suggest(statistics, None)
+
+
+def test_a_score_given_as_a_label_says_so() -> None:
+    analyzer = binary_analyzer(probability_attribute=None)
+    scores = np.linspace(0.01, 0.99, 50)
+    statistics = measure(analyzer, batch(label=[0, 1] * 25, prediction=scores))
+    with pytest.raises(DatasetError, match=r"inference_attribute holds scores, such as '0\.01'"):
+        analyzer.suggest(statistics, None)
