@@ -18,6 +18,8 @@ DOCKER ?= docker
 BASE_IMAGE ?= python:3.13-slim-trixie
 IMAGE_PREFIX ?= model-monitor
 IMAGE_TAG ?= latest
+# What the manifests name.
+VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' contract/__init__.py)
 # More words for `docker build`, for example --network=host.
 DOCKER_BUILD_FLAGS ?=
 IMAGES := data-quality model-quality bias feature-attribution
@@ -70,7 +72,8 @@ images: $(IMAGES) ## build the container images, and list what is in them below 
 
 $(IMAGES): $(SUPPLY_CHAIN_INSTALLED)
 	$(DOCKER) build $(DOCKER_BUILD_FLAGS) $(BUILD_ARGUMENTS) $(BUILD_TIME) --build-arg BASE_IMAGE=$(BASE_IMAGE) \
-	  --file containers/Dockerfile --target $@ --tag $(IMAGE_PREFIX)/$@:$(IMAGE_TAG) .
+	  --file containers/Dockerfile --target $@ --tag $(IMAGE_PREFIX)/$@:$(IMAGE_TAG) \
+	  --tag $(IMAGE_PREFIX)/$@:$(VERSION) .
 	@SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) $(SUPPLY_CHAIN_VENV)/bin/python -m supply_chain.describe \
 	  --docker $(DOCKER) $(IMAGE_PREFIX)/$@:$(IMAGE_TAG) dist/$@
 

@@ -148,6 +148,7 @@ class Settings:
     register_new_baseline: str | None
     metrics_sinks: tuple[SinkAddress, ...]
     event_sinks: tuple[SinkAddress, ...]
+    output_kms_key: str | None
     sink_timeout: float
     sink_headers_file: str | None
     fail_on_sink_error: bool

@@ -387,6 +387,11 @@ VARIABLES_RESULTS: tuple[Variable, ...] = (
         example="events+http://retraining:8080/events",
     ),
     Variable(
+        "output_kms_key",
+        "Key of AWS KMS that encrypts what is written to S3: id, alias or ARN; default: the bucket's.",
+        example="alias/reports",
+    ),
+    Variable(
         "sink_timeout",
         "Time a sink has for all attempts, as an ISO 8601 duration or in seconds.",
         default="PT30S",

@@ -32,7 +32,7 @@ from contract.outcome import completed_message, exit_code
 from contract.reading import Said, Tally
 from contract.settings import Settings
 from contract.wording import chance, percent, several
-from file_storage import storage
+from file_storage import s3, storage
 from file_storage.scripts import load_postprocessor, load_preprocessor, run_postprocessor
 from job_runner import engine, gate
 from readers.cell_types import texts_in
@@ -106,6 +106,7 @@ def run(settings: Settings, monitor: Monitor, cluster: Cluster | None = None) ->
         When the job cannot complete; nothing has been written then, or only whole files.
     """
     started = time.monotonic()
+    s3.encrypt_with(settings.output_kms_key)
     storage.prepare_output(settings.output_path)
     sinks = cloudwatch_file.open_sinks(settings)
     settings = monitor.adjusted(settings)

@@ -25,7 +25,7 @@ from contract.errors import ConfigurationError
 from contract.settings import Settings
 from contract.window import Window, folder_hour, folder_overlaps
 from contract.wording import several
-from file_storage import storage
+from file_storage import s3, storage
 from file_storage.storage import SourceFile
 from file_storage.temporary import join_parts, staging_folder
 from job_runner.engine import available_processors
@@ -347,6 +347,7 @@ def merge(settings: Settings) -> str:
     """
     started = time.monotonic()
     source, labels_source = sources(settings)
+    s3.encrypt_with(settings.output_kms_key)
     storage.prepare_output(settings.output_path)
     files = captures_to_read(source, settings.window)
     index = index_labels(labels_source, LabelPlaces.of(settings))

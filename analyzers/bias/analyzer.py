@@ -28,7 +28,7 @@ from analyzers.bias.request import BiasRequest
 from analyzers.bias.suggest import suggest
 from analyzers.bias.summary import BiasSummary, SummaryPlan
 from analyzers.shared.presence import with_presence
-from analyzers.shared.rules import Rules, constraints_to_check
+from analyzers.shared.rules import Rules, constraints_to_check, is_switched_off
 from contract.api import PRESENCE_CHECK, Analyzer, Decision, Facts, Metric, Violation, Violations
 from contract.errors import ConfigurationError, DatasetError
 
@@ -96,8 +96,9 @@ def check(
     """
     notes = [*statistics.notes, *(f"{what}: {why}" for what, why in statistics.problems.items())]
     constraints = constraints_to_check(baseline, rules, suggest)
-    if constraints is None or not list(constraints.stages()):
-        reason = "there are no constraints"
+    is_off = constraints is not None and is_switched_off(constraints.extra, constraints.where)
+    if constraints is None or not list(constraints.stages()) or is_off:
+        reason = "evaluate_constraints is Disabled" if is_off else "there are no constraints"
         return Decision(
             Violations([], {"version": "1.0"}),
             notes=(*notes, f"Nothing was checked, as {reason}."),

@@ -26,7 +26,7 @@ from analyzers.feature_attribution.documents import (
 from analyzers.feature_attribution.drift import counterparts, pair_labels, unpaired
 from analyzers.feature_attribution.request import Ask, AttributionRequest, Budget, Shortcut
 from analyzers.feature_attribution.summary import AttributionSummary, merge, summarize
-from analyzers.shared.rules import Rules
+from analyzers.shared.rules import Rules, is_switched_off
 from contract.api import Analyzer, Checker, Comparison, Decision, Facts, Metric, State
 from contract.errors import DocumentError
 from contract.wording import number
@@ -144,8 +144,11 @@ def check(
         When the baseline's values cannot be compared with the window's.
     """
     before = baseline.constraints or baseline.statistics
-    if before is None or not statistics.labels:
+    constraints = baseline.constraints
+    is_off = constraints is not None and is_switched_off(constraints.extra, constraints.where)
+    if before is None or not statistics.labels or is_off:
         reason = "no row was explained" if before is not None else "there is no baseline"
+        reason = "evaluate_constraints is Disabled" if is_off else reason
         return Decision(
             document([]), notes=(*statistics.notes, f"Nothing was checked, as {reason}."), reason=reason
         )

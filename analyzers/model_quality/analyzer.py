@@ -24,7 +24,7 @@ from analyzers.model_quality.probabilities import probabilities
 from analyzers.model_quality.scores import ScoreHistogram
 from analyzers.model_quality.summary import ModelQualitySummary, Task, merge, summarize
 from analyzers.shared.presence import with_presence
-from analyzers.shared.rules import Rules, constraints_to_check, normalise_label
+from analyzers.shared.rules import Rules, constraints_to_check, is_switched_off, normalise_label
 from analyzers.shared.significance import sum_of_products
 from contract.api import (
     PRESENCE_CHECK,
@@ -77,8 +77,9 @@ def check(
     _require_same_type(statistics, baseline)
     notes = [*statistics.notes, *_estimated(statistics)]
     constraints = constraints_to_check(baseline, rules, suggest)
-    if constraints is None or not constraints.metrics:
-        reason = "there are no constraints"
+    is_off = constraints is not None and is_switched_off(constraints.extra, constraints.where)
+    if constraints is None or not constraints.metrics or is_off:
+        reason = "evaluate_constraints is Disabled" if is_off else "there are no constraints"
         return Decision(Violations(), notes=(*notes, f"Nothing was checked, as {reason}."), reason=reason)
     if not statistics.item_count:
         reason = _why_no_rows(statistics)

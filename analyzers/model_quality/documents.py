@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from analyzers.shared.rules import SWITCH
 from contract.api import Baseline, DocumentSet
 from contract.errors import DocumentError
 from contract.schema import Fields, in_order
@@ -371,7 +372,7 @@ def constraints_to_json(document: ModelQualityConstraints) -> dict[str, Any]:
     members: dict[str, Any] = {"version": 0.0, _CONSTRAINTS[document.problem_type]: metrics}
     if document.order:
         members = {key: member for key, member in members.items() if key in document.order}
-    return in_order(members, document.extra, document.order)
+    return in_order(members, document.extra if document.order else SWITCH | document.extra, document.order)
 
 
 def _no_names(baseline: ModelQualityBaseline) -> None:
