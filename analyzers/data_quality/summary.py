@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 
 from analyzers.data_quality.column_summary import ColumnSummary, Counts, Floats, ValueCounts
 from analyzers.data_quality.hyperloglog import Hashes, float_bits, hash_bits
-from analyzers.data_quality.row_sample import RowSample, seed_of
 from analyzers.data_quality.text import CellKind, TextCells, hash_words, read_texts
+from analyzers.shared.row_sample import RowSample, seed_of
 
 # Numbers of a record batch into a column summary.
 #
