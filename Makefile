@@ -18,6 +18,8 @@ DOCKER ?= docker
 BASE_IMAGE ?= python:3.13-slim-trixie
 IMAGE_PREFIX ?= model-monitor
 IMAGE_TAG ?= latest
+# What the manifests name.
+VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' contract/__init__.py)
 # More words for `docker build`, for example --network=host.
 DOCKER_BUILD_FLAGS ?=
 IMAGES := data-quality model-quality bias feature-attribution
@@ -70,7 +72,8 @@ images: $(IMAGES) ## build the container images, and list what is in them below 
 
 $(IMAGES): $(SUPPLY_CHAIN_INSTALLED)
 	$(DOCKER) build $(DOCKER_BUILD_FLAGS) $(BUILD_ARGUMENTS) $(BUILD_TIME) --build-arg BASE_IMAGE=$(BASE_IMAGE) \
-	  --file containers/Dockerfile --target $@ --tag $(IMAGE_PREFIX)/$@:$(IMAGE_TAG) .
+	  --file containers/Dockerfile --target $@ --tag $(IMAGE_PREFIX)/$@:$(IMAGE_TAG) \
+	  --tag $(IMAGE_PREFIX)/$@:$(VERSION) .
 	@SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) $(SUPPLY_CHAIN_VENV)/bin/python -m supply_chain.describe \
 	  --docker $(DOCKER) $(IMAGE_PREFIX)/$@:$(IMAGE_TAG) dist/$@
 
@@ -94,7 +97,7 @@ simulate: $(INSTALLED) ## measure false alarms and detection power of both sets 
 	@OPENBLAS_NUM_THREADS=1 $(PYTHON) -m benchmarks.simulate $(SIMULATE_FLAGS)
 
 fuzz: $(INSTALLED) ## throw damaged inputs at every reader, kill jobs and uploads, run jobs side by side
-	@$(PYTHON) -m benchmarks.fuzz --inputs 10000 --kills 100 --pairs 40 --uploads 50 $(FUZZ_FLAGS)
+	@$(PYTHON) -m benchmarks.fuzz --inputs 10000 --kills 100 --pairs 40 --uploads 50 --faults 20 $(FUZZ_FLAGS)
 
 # The newest versions allowed by pyproject.toml, for Python 3.12 and later on every platform at once. The
 # image with the most packages comes first: the others have the same versions, and so share its layers.

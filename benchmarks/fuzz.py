@@ -8,6 +8,7 @@ alone, so a finding is repeated with ``--reader NAME --first NUMBER --inputs 1``
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import signal
 import subprocess
@@ -21,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks import fuzz_inputs, kills, side_by_side, uploads
+from benchmarks import faults, fuzz_inputs, kills, side_by_side, uploads
 
 ROOT = Path(__file__).resolve().parents[1]
 # A new process now and then, so that what one input leaves behind does not hide what the next one does.
@@ -50,7 +51,7 @@ class Tally:
 def main(arguments: Sequence[str]) -> int:
     """Run what the arguments ask for; return 1 when there is a finding."""
     options = _parse(arguments)
-    others = options.kills or options.pairs or options.uploads
+    others = options.kills or options.pairs or options.uploads or options.faults
     readers = options.reader or ([] if others and options.inputs is None else list(fuzz_inputs.READERS))
     inputs = 10_000 if options.inputs is None else options.inputs
     bad = 0
@@ -71,6 +72,11 @@ def main(arguments: Sequence[str]) -> int:
             pairs = side_by_side.run_pairs(Path(folder), kind, number)
         print(f"{kind} side by side: {pairs}", flush=True)
         bad += len(pairs.failures) + len(pairs.mixes)
+    for fault, kind in itertools.product(faults.FAULTS, side_by_side.COMMANDS) if options.faults else ():
+        with tempfile.TemporaryDirectory() as folder:
+            found = faults.run_faults(Path(folder), kind, fault, options.faults)
+        print(f"{kind}, {fault}: {found}", flush=True)
+        bad += len(found.problems)
     for how in uploads.WAYS if options.uploads else ():
         with tempfile.TemporaryDirectory() as folder:
             stops = uploads.stop_at_random_points(Path(folder), options.uploads, uploads.SIZE, how)
@@ -160,6 +166,9 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument(
         "--uploads", type=int, default=0, help="uploads to S3 to stop in each way (%(default)s)"
+    )
+    parser.add_argument(
+        "--faults", type=int, default=0, help="jobs of each command under each limit (%(default)s)"
     )
     parser.add_argument("--processes", type=int, default=2, help="at a time (%(default)s)")
     parser.add_argument(

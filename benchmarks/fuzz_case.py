@@ -30,6 +30,7 @@ class Case:
     causes: tuple[str, ...]
     monitors: bool = False
     command: str = "monitor-data-quality"
+    arguments: tuple[str, ...] = ()
 
 
 def dataset_case(

@@ -14,6 +14,7 @@ from benchmarks.fuzz_jobs import (
     settings_case,
     statistics_case,
 )
+from benchmarks.fuzz_models import answer_case, attribution_case, bias_case, history_case, model_case
 
 
 def make_case(reader: str, number: int) -> Case:
@@ -32,4 +33,9 @@ READERS: dict[str, Callable[[random.Random], Case]] = {
     "script": script_case,
     "labels": labels_case,
     "model_quality": model_quality_case,
+    "bias": bias_case,
+    "attribution": attribution_case,
+    "model": model_case,
+    "answer": answer_case,
+    "history": history_case,
 }

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import faulthandler
+import functools
+import gzip
 import importlib
 import io
 import json
@@ -12,15 +14,18 @@ import resource
 import shutil
 import signal
 import sys
+import threading
 import time
 import warnings
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
 from benchmarks import fuzz_case, fuzz_inputs, fuzz_jobs, fuzz_seeds
 from benchmarks.fuzz_case import Case
+from model_clients import local
 
 # Of the processor, so that whatever else a machine does plays no part; and of the clock, for what waits.
 SECONDS = 10.0
@@ -28,11 +33,17 @@ _STUCK_SECONDS = 120.0
 _MEMORY = 8 << 30
 _DOCUMENTS = ("statistics.json", "constraints.json")
 _PAGE = "report.html"
+_SECONDS = re.compile(rb'"seconds":[\d.e-]+')
+_DIGEST = re.compile(rb'"[0-9a-f]{32}"')
+_TIME = re.compile(rb'"20\d\d-[\d-]+T[\d:.]+Z"|"20\d{6}T[^"]*"')
 _EVALUATION_TIME = re.compile(rb'("evaluation_time" : )"[^"]*"')
 COMMANDS = {
     "monitor-data-quality": "containers.data_quality.main",
     "monitor-model-quality": "containers.model_quality.main",
     "merge-ground-truth": "containers.commands.merge_ground_truth",
+    "monitor-bias": "containers.bias.main",
+    "monitor-feature-attribution": "containers.feature_attribution.main",
+    "monitor-history": "containers.commands.history",
 }
 
 
@@ -56,6 +67,7 @@ def prepare(folder: Path, *, limit_memory: bool = True) -> None:
     if limit_memory:
         resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
     warnings.simplefilter("error")
+    local.LEAST_SECONDS = 3.0  # many damaged LightGBM files are never loaded
     for name in [name for name in os.environ if name == name.lower()]:
         del os.environ[name]
     for name, file, data, dataset_format in (
@@ -63,13 +75,36 @@ def prepare(folder: Path, *, limit_memory: bool = True) -> None:
         ("capture", "data.jsonl", fuzz_seeds.capture_seeds()[0], fuzz_case.CAPTURE),
     ):
         settings = {"dataset_source": f"{{folder}}/{file}", "dataset_format": dataset_format}
+        settings["history_path"] = "{folder}/history"
         _make_baseline(Case({file: data}, settings, ()), folder, name)
     _keep_documents("", folder / "table")
+    (record,) = (folder / "scratch" / "history" / "runs").iterdir()
+    text = _SECONDS.sub(b'"seconds":1.0', gzip.decompress(record.read_bytes()).replace(bytes(folder), b"/x"))
+    fuzz_jobs.documents["record"] = _DIGEST.sub(b'"0"', _TIME.sub(b'"2026-05-06T11:00:00.000000Z"', text))
     for problem in fuzz_jobs.PROBLEMS:
         files = {"data.csv": fuzz_seeds.quality_table()}
         case = Case(files, fuzz_jobs.quality_settings(problem), (), command="monitor-model-quality")
         _make_baseline(case, folder, problem)
         _keep_documents(problem, folder / problem)
+
+
+@functools.cache
+def _endpoint(answer: Path) -> str:
+    """Return the address of a server that answers each request with what a file holds."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(answer.read_bytes())
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return f"http://127.0.0.1:{server.server_port}"
 
 
 def _keep_documents(problem: str, folder: Path) -> None:
@@ -98,6 +133,7 @@ def run_case(case: Case, folder: Path) -> Verdict:
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "output").mkdir(parents=True)
     for name, data in case.files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(data)
     settings = {
         "output_path": "{folder}/output",
@@ -105,9 +141,14 @@ def run_case(case: Case, folder: Path) -> Verdict:
         "log_level": "ERROR",
         **case.settings,
     }
-    settings = {name: text.replace("{folder}", str(folder)) for name, text in settings.items()}
+    places = {
+        "{folder}": str(folder),
+        "{endpoint}": _endpoint(folder / "answer") if "answer" in case.files else "",
+    }
+    for place, text in places.items():
+        settings = {name: value.replace(place, text) for name, value in settings.items()}
     started = time.monotonic()
-    exit_code, problem, log = _run(case.command, settings)
+    exit_code, problem, log = _run(case.command, case.arguments, settings)
     seconds = time.monotonic() - started
     message_file = folder / "message"
     message = message_file.read_text(encoding="utf-8") if message_file.exists() else ""
@@ -115,18 +156,19 @@ def run_case(case: Case, folder: Path) -> Verdict:
     return Verdict(exit_code, problem, message, seconds, log)
 
 
-def _run(command: str, settings: dict[str, str]) -> tuple[int | None, str, str]:
+def _run(command: str, arguments: tuple[str, ...], settings: dict[str, str]) -> tuple[int | None, str, str]:
     """Run the job; return its exit code, or what went wrong with it, and its log."""
     run = importlib.import_module(COMMANDS[command]).main
     log = io.StringIO()
     before = dict(os.environ)
     error, sys.stderr = sys.stderr, log
+    output, sys.stdout = sys.stdout, io.TextIOWrapper(io.BytesIO())
     handler = signal.signal(signal.SIGPROF, _stop)
     faulthandler.dump_traceback_later(_STUCK_SECONDS, exit=True, file=error)
     try:
         os.environ.update(settings)
         signal.setitimer(signal.ITIMER_PROF, SECONDS)
-        return run([]), "", log.getvalue()
+        return run(arguments), "", log.getvalue()
     except _TooSlow:
         return None, f"no end within {SECONDS:.0f} s of the processor", log.getvalue()
     except BaseException as escaped:  # whatever it is, it is a finding
@@ -135,7 +177,7 @@ def _run(command: str, settings: dict[str, str]) -> tuple[int | None, str, str]:
         signal.setitimer(signal.ITIMER_PROF, 0)
         faulthandler.cancel_dump_traceback_later()
         signal.signal(signal.SIGPROF, handler)
-        sys.stderr = error
+        sys.stderr, sys.stdout = error, output
         for name in settings:
             os.environ.pop(name, None)
         os.environ.update(before)
@@ -149,6 +191,8 @@ def _judge(case: Case, exit_code: int | None, message: str, output: Path, log: s
     merges = case.command == "merge-ground-truth"
     if exit_code not in (0, 2, 3, 5):
         return f"exit code {exit_code}"
+    if case.command == "monitor-history":
+        return "a traceback" if "Traceback" in log else ""
     # A merge that went well has nothing to say, as the originals.
     if len(message.encode()) > 1024 or "\n" in message or not (message or (merges and exit_code == 0)):
         return "no message of one line"
@@ -171,6 +215,8 @@ def _judge(case: Case, exit_code: int | None, message: str, output: Path, log: s
 def _not_strict(file: Path) -> str:
     """Return why a file is no strict JSON or JSON Lines, empty when it is."""
     text = file.read_bytes()
+    if file.suffix == ".csv":
+        return ""
     if file.name == _PAGE:
         return "" if text.rstrip().endswith(b"</html>") else f"{_PAGE} is not whole"
     try:

@@ -415,7 +415,7 @@ def _check_templates(predictor: PredictorConfig, members: JsonObject) -> None:
 # Reading ``analysis_config.json``: every mistake in one report, each with its path and the nearest fix.
 
 
-Kind = Literal["bias", "attribution"]
+Kind = Literal["groups", "attribution"]
 
 _VALUES = "text and numbers"
 
@@ -432,7 +432,7 @@ def read_analysis_config(value: Any, where: str, kind: Kind) -> AnalysisConfig:
     where
         The file, for messages.
     kind
-        What the configuration is for: ``bias`` needs a label, its positive values and a facet;
+        What the configuration is for: ``groups`` needs a label, its positive values and a facet;
         ``attribution`` needs ``methods.shap``.
 
     Raises

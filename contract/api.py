@@ -1,115 +1,72 @@
-"""What a job knows of an analyzer: an algebra over mergeable summaries, and the documents it fills.
+"""The public types: what a monitor of one's own is made of. ``docs/extending.md`` shows one.
 
-``summarize`` turns the record batches of one split into a summary; ``merge`` combines two summaries
-and is associative, with ``empty()`` as identity. So a dataset can be split over threads, processes or
-machines and the results combined in order.
+An analyzer is an algebra over mergeable summaries. ``summarize`` turns the record batches of one split
+into a summary. ``merge`` combines two summaries and is associative, with ``empty()`` as identity. So a
+dataset can be split over threads, processes or machines.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from contract.schema import Fields
+from contract.dataset import Dataset, Declared, Plan, Split
+from contract.decision import (
+    PRESENCE_CHECK,
+    CheckType,
+    Comparison,
+    Decision,
+    Facts,
+    Finding,
+    Metric,
+    State,
+    Violation,
+    Violations,
+    read_violations,
+    violations_to_json,
+)
+from contract.errors import ConfigurationError
+from contract.page import Body, Source
+from contract.settings import Rules, Settings
+from contract.variables import Program, Variable
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from contract.settings import Settings
-    from readers.dataset import Dataset, Plan
-
-
-# ``constraint_violations.json``: what is no longer as it was.
-
-# Of what is there at all: predictions, labels.
-PRESENCE_CHECK = "presence_check"
-
-
-class CheckType(StrEnum):
-    """The stable reason codes of data-quality violations."""
-
-    DATA_TYPE = "data_type_check"
-    COMPLETENESS = "completeness_check"
-    CATEGORICAL_VALUES = "categorical_values_check"
-    BASELINE_DRIFT = "baseline_drift_check"
-    MISSING_COLUMN = "missing_column_check"
-    EXTRA_COLUMN = "extra_column_check"
-    # Not among the originals', which suggest is_non_negative and never look at it.
-    RANGE = "value_range_check"
-
-
-# Members of bias violations that the original file has before others.
-_LEADING = ("version",)
-_BEFORE_METRIC = ("facet", "facet_value")
-
-
-@dataclass
-class Violation:
-    """One violation. Data quality names a feature; model quality names a metric."""
-
-    constraint_check_type: str
-    description: str
-    feature_name: str | None = None
-    metric_name: str | None = None
-    extra: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def subject(self) -> str:
-        """Return what it is about: a feature, or a metric, and whose."""
-        subject = self.feature_name or self.metric_name or ""
-        if "facet" not in self.extra:
-            return subject
-        return f"{subject} of {self.extra['facet']} {self.extra.get('facet_value', '')}"
-
-
-@dataclass
-class Violations:
-    """The whole document."""
-
-    violations: list[Violation] = field(default_factory=list)
-    extra: dict[str, Any] = field(default_factory=dict)
-
-
-def read_violations(value: dict[str, Any], where: str) -> Violations:
-    """Build the document from parsed JSON."""
-    fields = Fields(value, where)
-    members = fields.children("violations")
-    return Violations([_read_violation(member) for member in members], fields.extra())
-
-
-def _read_violation(fields: Fields) -> Violation:
-    return Violation(
-        constraint_check_type=fields.get("constraint_check_type", str),
-        description=fields.get("description", str),
-        feature_name=fields.get("feature_name", str, None),
-        metric_name=fields.get("metric_name", str, None),
-        extra=fields.extra(),
-    )
-
-
-def violations_to_json(document: Violations) -> dict[str, Any]:
-    """Return the document as JSON values."""
-    first = {key: document.extra[key] for key in _LEADING if key in document.extra}
-    return {
-        **first,
-        "violations": [_to_json(violation) for violation in document.violations],
-        **document.extra,
-    }
-
-
-def _to_json(violation: Violation) -> dict[str, Any]:
-    members: dict[str, Any] = {}
-    if violation.feature_name is not None:
-        members["feature_name"] = violation.feature_name
-    members["constraint_check_type"] = violation.constraint_check_type
-    members["description"] = violation.description
-    members |= {key: violation.extra[key] for key in _BEFORE_METRIC if key in violation.extra}
-    if violation.metric_name is not None:
-        members["metric_name"] = violation.metric_name
-    return {**members, **violation.extra}
+__all__ = [
+    "PRESENCE_CHECK",
+    "Analyzer",
+    "AnyAnalyzer",
+    "Baseline",
+    "Body",
+    "CheckType",
+    "Checker",
+    "Comparison",
+    "Dataset",
+    "Decision",
+    "Declared",
+    "DocumentSet",
+    "Facts",
+    "Finding",
+    "MakeAnalyzer",
+    "Metric",
+    "Monitor",
+    "Pass",
+    "Plan",
+    "Replay",
+    "Rules",
+    "Settings",
+    "Source",
+    "Split",
+    "State",
+    "Variable",
+    "Violation",
+    "Violations",
+    "read_violations",
+    "violations_to_json",
+]
 
 
 @dataclass(frozen=True)
@@ -120,13 +77,25 @@ class Baseline[Statistics, Constraints]:
     constraints: Constraints | None = None
 
 
+def _nothing_declared(baseline: Any) -> Mapping[str, Declared]:
+    return {}
+
+
 def _no_further_files(statistics: Any, constraints: Any) -> Mapping[str, Any]:
     return {}
 
 
+def _as_it_is(value: Any, *others: Any) -> Any:
+    return dict(value)
+
+
+def _nothing(*values: Any) -> None:
+    return None
+
+
 @dataclass(frozen=True)
 class DocumentSet[Statistics, Constraints]:
-    """How one kind of monitor reads and writes its documents.
+    """How one kind of monitor reads and writes its documents; by default they are JSON values.
 
     Parameters
     ----------
@@ -138,6 +107,8 @@ class DocumentSet[Statistics, Constraints]:
         To JSON values.
     column_names
         The names that data without names takes from the baseline; None when it takes none.
+    declared
+        What the baseline says of the cells of columns, by name: a window is read accordingly.
     further_files
         Files beyond the three that every job writes: JSON values, or text and bytes written as they are, by
         path below the output folder.
@@ -145,191 +116,24 @@ class DocumentSet[Statistics, Constraints]:
         Paths of those that not every job writes: what an earlier job left there is removed.
     constraints_names
         File names that a folder given as ``baseline_constraints`` may hold, the first found is read.
+    not_in_baseline
+        Paths of those that a new baseline goes without.
+    column_types
+        The type of each column by the constraints (``Integral``, ``Fractional``, ...), for a dry run; None
+        where columns without constraints are no mistake.
     """
 
-    read_statistics: Callable[[dict[str, Any], str], Statistics]
-    write_statistics: Callable[[Statistics, bool], dict[str, Any]]
-    read_constraints: Callable[[dict[str, Any], str], Constraints]
-    write_constraints: Callable[[Constraints], dict[str, Any]]
-    column_names: Callable[[Baseline[Statistics, Constraints]], tuple[str, ...] | None]
+    read_statistics: Callable[[dict[str, Any], str], Statistics] = _as_it_is
+    write_statistics: Callable[[Statistics, bool], dict[str, Any]] = _as_it_is
+    read_constraints: Callable[[dict[str, Any], str], Constraints] = _as_it_is
+    write_constraints: Callable[[Constraints], dict[str, Any]] = _as_it_is
+    column_names: Callable[[Baseline[Statistics, Constraints]], tuple[str, ...] | None] = _nothing
+    declared: Callable[[Baseline[Statistics, Constraints]], Mapping[str, Declared]] = _nothing_declared
     further_files: Callable[[Statistics, Constraints], Mapping[str, Any]] = _no_further_files
     occasional_files: tuple[str, ...] = ()
     constraints_names: tuple[str, ...] = ("constraints.json",)
-
-
-@dataclass(frozen=True)
-class Metric:
-    """One value to publish, in CloudWatch's terms.
-
-    Exactly one of `value` and `statistic_values` (``SampleCount, Sum, Minimum, Maximum``) is set.
-    `dimensions` tell values of one name apart, beside the endpoint's and the schedule's names.
-    """
-
-    name: str
-    value: float | None = None
-    statistic_values: dict[str, float] | None = None
-    unit: str | None = None
-    dimensions: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One line of the summary a person reads: how far a feature moved, whether or not it violates.
-
-    `limit` is what is allowed and `noise` what chance alone explains, both in the unit of `distance`; None
-    where there is no such number. `value` is what was measured, where that is another figure than `distance`,
-    and `expected` what it is held to.
-    """
-
-    subject: str
-    text: str
-    distance: float | None = None
-    violated: bool = False
-    limit: float | None = None
-    noise: float | None = None
-    value: float | None = None
-    expected: float | None = None
-
-
-class State(StrEnum):
-    """How a comparison ends."""
-
-    VIOLATED = "violated"
-    HOLDS = "holds"
-    CHANGED = "changed_within_limit"
-    UNDECIDED = "not_decided"
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """One comparison that was asked for, and how it ended.
-
-    Parameters
-    ----------
-    subject
-        The feature or metric, in the words of the violation's `subject`.
-    check
-        The ``constraint_check_type`` that its violation has.
-    state
-        Violated; holds; changed beyond chance but within the limit; not decided.
-    text
-        A sentence for people. Of an undecided comparison `reason` says it.
-    reason
-        Why it was not decided, as it goes on behind "because": ``no row has a label``.
-    lost
-        Whether the baseline has what an undecided comparison needs, and the window does not. This fails a
-        gate, and such a window never becomes the baseline.
-    value, expected
-        What was measured, and what it is held to; None where `effect` and `limit` say the same.
-    effect, limit, noise
-        How far it moved (more is worse), what is allowed, and what chance alone explains, in one unit.
-    p_value
-        Probability of an effect as large when nothing has changed, before any correction for many tests.
-    rows, baseline_rows
-        How many values of the window and of the baseline were compared.
-    segment
-        The values of a segment, empty for all rows.
-    """
-
-    subject: str
-    check: str
-    state: State
-    text: str = ""
-    reason: str = ""
-    lost: bool = False
-    value: float | None = None
-    expected: float | None = None
-    effect: float | None = None
-    limit: float | None = None
-    noise: float | None = None
-    p_value: float | None = None
-    rows: int | None = None
-    baseline_rows: int | None = None
-    segment: Mapping[str, str | None] = field(default_factory=dict)
-
-    @property
-    def is_decided(self) -> bool:
-        """Return whether it has an answer."""
-        return self.state is not State.UNDECIDED
-
-
-@dataclass(frozen=True)
-class Decision:
-    """What `check` concludes: the violations, every comparison, and what was seen on the way.
-
-    `reason` says why there are no comparisons at all, where there are none.
-    """
-
-    violations: Violations
-    findings: tuple[Finding, ...] = ()
-    notes: tuple[str, ...] = field(default=())
-    comparisons: tuple[Comparison, ...] = ()
-    reason: str = ""
-
-    @property
-    def undecided(self) -> tuple[Comparison, ...]:
-        """Return the comparisons without an answer."""
-        return tuple(comparison for comparison in self.comparisons if not comparison.is_decided)
-
-    @property
-    def is_empty(self) -> bool:
-        """Return whether nothing at all was decided. A violation outside of any comparison decides too."""
-        decided = any(comparison.is_decided for comparison in self.comparisons)
-        return not decided and not self.violations.violations
-
-    @property
-    def fails_gate(self) -> bool:
-        """Return whether what was asked for was not decided: nothing at all, or what the baseline has."""
-        return self.is_empty or any(comparison.lost for comparison in self.undecided)
-
-    @property
-    def why_undecided(self) -> str:
-        """Return the reasons for what was not decided, the most frequent first; empty without any."""
-        reasons = Counter(comparison.reason for comparison in self.undecided if comparison.reason)
-        most = [reason for reason, _ in reasons.most_common(_MOST_REASONS)]
-        more = [f"{len(reasons) - len(most)} more reasons"] if len(reasons) > len(most) else []
-        return "; ".join([*most, *more]) or (self.reason if self.is_empty else "")
-
-
-_MOST_REASONS = 3
-
-
-class Analyzer[Summary, Statistics, Constraints](Protocol):
-    """One kind of monitoring. Implementations are picklable: they travel to the workers."""
-
-    def empty(self) -> Summary:
-        """Return the identity of `merge`."""
-
-    def summarize(self, batches: Iterable[pa.RecordBatch]) -> Summary:
-        """Summarize the record batches of one split, in order, in bounded memory."""
-
-    def merge(self, left: Summary, right: Summary) -> Summary:
-        """Combine two summaries; associative. May reuse the memory of `left`."""
-
-    def row_count(self, summary: Summary) -> int:
-        """Return how many rows were summarized."""
-
-    def describe(self, summary: Summary) -> Statistics:
-        """Turn a summary into the statistics document."""
-
-    def suggest(
-        self, statistics: Statistics, baseline: Baseline[Statistics, Constraints] | None
-    ) -> Constraints:
-        """Suggest constraints. With a baseline, an expert's additions to it are carried over."""
-
-    def check(self, statistics: Statistics, baseline: Baseline[Statistics, Constraints]) -> Decision:
-        """Compare a window's statistics with the baseline."""
-
-    def metrics(
-        self,
-        statistics: Statistics,
-        baseline: Baseline[Statistics, Constraints] | None,
-        decision: Decision | None,
-    ) -> list[Metric]:
-        """Return the values to publish."""
-
-
-AnyAnalyzer = Analyzer[Any, Any, Any]
+    not_in_baseline: tuple[str, ...] = ()
+    column_types: Callable[[Constraints], Mapping[str, str] | None] = _nothing
 
 
 class Pass(Protocol):
@@ -342,8 +146,81 @@ class Pass(Protocol):
         """Return the summary of all rows; the pass ends with it."""
 
 
+class Checker[Statistics, Constraints](ABC):
+    """What compares a window with its baseline. It needs no data."""
+
+    @abstractmethod
+    def suggest(
+        self, statistics: Statistics, baseline: Baseline[Statistics, Constraints] | None
+    ) -> Constraints:
+        """Suggest constraints. With a baseline, an expert's additions to it are carried over."""
+
+    @abstractmethod
+    def check(self, statistics: Statistics, baseline: Baseline[Statistics, Constraints]) -> Decision:
+        """Compare a window's statistics with the baseline."""
+
+    def with_error_share(self, share: float) -> Self:
+        """Return a checker that spends this share of the false alarms a job may raise."""
+        return self
+
+    def estimate(self, statistics: Statistics, baseline: Baseline[Statistics, Constraints]) -> Statistics:
+        """Return the statistics with what can be estimated from the baseline."""
+        return statistics
+
+
+class Analyzer[Summary, Statistics, Constraints](Checker[Statistics, Constraints]):
+    """One kind of monitoring. Implementations are picklable: they travel to the workers."""
+
+    @abstractmethod
+    def empty(self) -> Summary:
+        """Return the identity of `merge`."""
+
+    @abstractmethod
+    def summarize(self, batches: Iterable[pa.RecordBatch]) -> Summary:
+        """Summarize the record batches of one split, in order, in bounded memory."""
+
+    @abstractmethod
+    def merge(self, left: Summary, right: Summary) -> Summary:
+        """Combine two summaries; associative. May reuse the memory of `left`."""
+
+    @abstractmethod
+    def row_count(self, summary: Summary) -> int:
+        """Return how many rows were summarized."""
+
+    @abstractmethod
+    def describe(self, summary: Summary) -> Statistics:
+        """Turn a summary into the statistics document."""
+
+    def metrics(
+        self,
+        statistics: Statistics,
+        baseline: Baseline[Statistics, Constraints] | None,
+        decision: Decision | None,
+    ) -> list[Metric]:
+        """Return the values to publish."""
+        return []
+
+    def facts(self, statistics: Statistics) -> Facts:
+        """Return what log and history say of the statistics."""
+        return Facts()
+
+    def tried(self, statistics: Statistics) -> tuple[str, ...]:
+        """Return a line for each thing that a dry run found in order, such as a model that answers."""
+        return ()
+
+    def begin_passes(self) -> Callable[[], Pass]:
+        """Return what begins a pass; several passes may take turns.
+
+        Override it where going on with a summary costs less than `merge`.
+        """
+        return lambda: _MergingPass(self)
+
+
+AnyAnalyzer = Analyzer[Any, Any, Any]
+
+
 class _MergingPass:
-    """A pass of an analyzer that knows `summarize` and `merge` only."""
+    """A pass by `summarize` and `merge`."""
 
     def __init__(self, analyzer: AnyAnalyzer) -> None:
         self._analyzer = analyzer
@@ -357,45 +234,41 @@ class _MergingPass:
         return self._analyzer.empty() if self._summary is None else self._summary
 
 
-def begin_passes(analyzer: AnyAnalyzer) -> Callable[[], Pass]:
-    """Return what begins a pass; several passes may take turns.
-
-    An analyzer that goes on with a summary at less cost than by merging has a method ``begin_passes()``.
-    """
-    begin = getattr(analyzer, "begin_passes", None)
-    if begin is None:
-        return lambda: _MergingPass(analyzer)
-    passes: Callable[[], Pass] = begin()
-    return passes
-
-
-def with_estimates(analyzer: AnyAnalyzer, statistics: Any, baseline: Baseline[Any, Any]) -> Any:
-    """Return the statistics with what the analyzer can estimate from the baseline.
-
-    An analyzer that can has a method ``estimate(statistics, baseline)``; others leave them as they are.
-    """
-    estimate = getattr(analyzer, "estimate", None)
-    return statistics if estimate is None else estimate(statistics, baseline)
-
-
-# One kind of monitoring, as an image offers it: what the job needs to know and nothing more.
-
-
-MakeAnalyzer = Callable[["Settings", "Plan"], "AnyAnalyzer"]
+MakeAnalyzer = Callable[[Settings, Plan], AnyAnalyzer]
 
 
 @dataclass(frozen=True)
-class Monitor:
+class Replay:
+    """How past windows of a monitor are checked again, from their statistics alone.
+
+    Parameters
+    ----------
+    make_checker
+        From rules, what the history's record says of the check (``checking``), and the statistics.
+    has_written
+        Whether the monitor writes such a statistics document.
+    takes
+        Whether it takes such a constraints document.
+    recall
+        Sets members of statistics that their file does not hold, from ``checking``.
+    """
+
+    make_checker: Callable[[Rules, Mapping[str, Any], Any], Checker[Any, Any]]
+    has_written: Callable[[Mapping[str, Any]], bool]
+    takes: Callable[[Mapping[str, Any]], bool]
+    recall: Callable[[Any, Mapping[str, Any]], None] = _nothing
+
+
+@dataclass(frozen=True, kw_only=True)
+class Monitor(Program):
     """One kind of monitoring, as an image offers it.
 
     Parameters
     ----------
-    program
-        Name of the console command.
-    description
-        One line for ``--help``.
-    analysis_types
-        Values of ``analysis_type`` it serves.
+    title
+        Heading of the page.
+    lead
+        Sentence below it, where there are violations.
     load_documents
         Returns how its files are read and written.
     make_analyzer
@@ -405,6 +278,12 @@ class Monitor:
         how to make the analyzer, from the settings and what they say alone.
     adjust
         For monitors with a configuration file that adds to the settings: returns them with that.
+    load_body
+        Returns what makes the body of the page from the documents; None for a plain one.
+    load_replay
+        Returns how past windows are checked again; None where they cannot be.
+    offers
+        Which shared variables it has (see `contract.variables.Offer`).
 
     Notes
     -----
@@ -412,13 +291,34 @@ class Monitor:
     are then reported at once.
     """
 
-    program: str
-    description: str
-    analysis_types: tuple[str, ...]
-    load_documents: Callable[[], DocumentSet[Any, Any]]
+    title: str
+    lead: str = "The window is not as the baseline was."
+    load_documents: Callable[[], DocumentSet[Any, Any]] = DocumentSet
     make_analyzer: MakeAnalyzer | None = None
     arrange: Callable[[Settings, Dataset], tuple[Dataset, MakeAnalyzer]] | None = None
     adjust: Callable[[Settings], Settings] | None = None
+    load_body: Callable[[], Callable[[Source], Body]] | None = None
+    load_replay: Callable[[], Replay] | None = None
+    offers: frozenset[str] = frozenset({"analysis", "table", "script", "segments"})
+
+    @property
+    def name(self) -> str:
+        """Return its name in records, such as ``data-quality`` of ``monitor-data-quality``."""
+        return self.program.removeprefix("monitor-")
+
+    def replay(self) -> Replay:
+        """Return how past windows are checked again.
+
+        Raises
+        ------
+        ConfigurationError
+            When they cannot be.
+        """
+        if self.load_replay is None:
+            raise ConfigurationError(
+                f"Past windows of {self.name} cannot be checked again: its Monitor has no load_replay."
+            )
+        return self.load_replay()
 
     def adjusted(self, settings: Settings) -> Settings:
         """Return the settings with what the monitor's configuration adds to them.

@@ -25,7 +25,7 @@ CAPTURE_INDICES = ("endpointInput", "endpointOutput", "batchTransformInput", "ba
 _KINDS: dict[str, Kind] = {kind.casefold(): kind for kind in get_args(Kind)}
 _KINDS |= {"jsonl": "json", "jsonlines": "json"}
 _OPTIONS: dict[Kind, tuple[str, ...]] = {
-    "csv": ("header", "output_columns_position"),
+    "csv": ("header", "output_columns_position", "separator"),
     "json": ("line", "lines"),
     "parquet": (),
     "sagemakerCaptureJson": ("captureIndexNames",),
@@ -48,12 +48,15 @@ class DatasetFormat:
         Captures only: which payloads become columns.
     output_columns_position
         CSV only: ``START`` or ``END``, where predictions sit; kept for those who ask.
+    separator
+        CSV only: what stands between cells; None tells it from the first records.
     """
 
     kind: Kind
     header: bool = True
     capture_indices: tuple[str, ...] = ("endpointInput", "endpointOutput")
     output_columns_position: str | None = None
+    separator: str | None = None
 
 
 def parse_dataset_format(text: str) -> DatasetFormat:
@@ -160,6 +163,7 @@ def _with_options(kind: Kind, options: dict[str, Any]) -> DatasetFormat:
         header=_boolean("header", given.get("header", True)),
         capture_indices=_indices(given.get("captureIndexNames")),
         output_columns_position=_position(given.get("output_columns_position")),
+        separator=_separator(given.get("separator")),
     )
 
 
@@ -197,6 +201,16 @@ def _position(value: Any) -> str | None:
         return value.upper()
     raise ConfigurationError(
         f"dataset_format option output_columns_position is {json.dumps(value)}; use START or END."
+    )
+
+
+def _separator(value: Any) -> str | None:
+    if value is None or value in (",", ";", "\t", "|"):
+        return None if value is None else str(value)
+    if value in ("tab", "\\t"):
+        return "\t"
+    raise ConfigurationError(
+        f"dataset_format option separator is {json.dumps(value)}; use one of , ; | and tab."
     )
 
 

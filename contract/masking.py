@@ -96,7 +96,7 @@ def _secrets_in(text: str) -> Iterator[str]:
         scheme, separator, rest = address.partition("://")
         credentials, _, path, query = _split(rest if separator else address)
         if credentials:
-            yield from (credentials, base64.b64encode(unquote(credentials).encode()).decode())
+            yield from (credentials, base64.b64encode(unquote(credentials).encode(errors="replace")).decode())
             password = credentials.partition(":")[2] or credentials
             yield from (password, *re.split(r"[\s,/?#&'\"]+", password))
         if separator:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from contract.api import Decision, Finding, State, Violation
+from contract.decision import Decision, Finding, State, Violation
 
 # Numbers and names as people read them.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -49,9 +50,18 @@ class Fields:
         return member
 
     def number(self, key: str, default: Any = _MISSING) -> float:
-        """Return a numeric member as float."""
-        member = self.get(key, (int, float), default)
-        return float(member) if isinstance(member, int | float) else member
+        """Return a numeric member as float, also one that the originals write as ``"NaN"`` or ``"Infinity"``.
+
+        One that is not a number is the default where that is None.
+        """
+        if self.value.get(key) in ("NaN", "Infinity", "-Infinity"):
+            member = float(self.get(key, str))
+        else:
+            member = self.get(key, (int, float), default)
+        if not isinstance(member, int | float):
+            return member
+        unknown = default is None and math.isnan(member)
+        return default if unknown else float(member)
 
     def count(self, key: str, default: Any = _MISSING) -> int:
         """Return a member that counts something; files of the originals may write it with a point."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import json
 import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -15,11 +16,12 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Any, Literal, NoReturn
 
+import contract
 from contract.dataset_format import DatasetFormat, Shape, parse_dataset_format, parse_rows
 from contract.errors import ConfigurationError
 from contract.masking import learn, mask
 from contract.sink_addresses import SinkAddress, parse_sinks
-from contract.variables import DEFAULT_MESSAGE_FILE, VARIABLE_BY_NAME, VARIABLES, Variable
+from contract.variables import DEFAULT_MESSAGE_FILE, VARIABLE_BY_NAME, VARIABLES, Program, Variable
 from contract.window import Window, fill_in_start, parse_duration, read_instant, resolve_window
 
 # How the texts of single settings are read: numbers, durations, and what must go together.
@@ -42,6 +44,29 @@ def read_share(name: str, text: str | None, example: str) -> float | None:
     if not 0.0 <= number <= 1.0:
         raise ConfigurationError(f"{name} is {text!r}; use a number from 0 to 1, such as {example}")
     return number
+
+
+def texts(name: str, text: str | None) -> tuple[str, ...] | None:
+    """Return the setting called `name`, texts between commas or a JSON list; None where it is not set.
+
+    Raises
+    ------
+    ConfigurationError
+        When it begins like a list and is none.
+    """
+    if text is None:
+        return None
+    if not text.startswith("["):
+        return tuple(part.strip() for part in text.split(",") if part.strip())
+    try:
+        parts = json.loads(text)
+    except ValueError:
+        parts = None
+    if not isinstance(parts, list) or not all(isinstance(part, str) for part in parts):
+        raise ConfigurationError(
+            f'{name} is {text!r}; write texts between commas, or a list such as ["NA","?"]'
+        )
+    return tuple(parts)
 
 
 def duration_seconds(name: str, text: str | None, example: str) -> float | None:
@@ -100,7 +125,10 @@ _SECRET = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 
 @dataclass(frozen=True)
 class Settings:
-    """What a job was told, checked. Paths are as given; a window is resolved to two instants."""
+    """What a job was told, checked. Paths are as given; a window is resolved to two instants.
+
+    `given` has the texts that were given, `own` the values of the monitor's own variables.
+    """
 
     dataset_source: str
     dataset_format: DatasetFormat
@@ -120,6 +148,7 @@ class Settings:
     register_new_baseline: str | None
     metrics_sinks: tuple[SinkAddress, ...]
     event_sinks: tuple[SinkAddress, ...]
+    output_kms_key: str | None
     sink_timeout: float
     sink_headers_file: str | None
     fail_on_sink_error: bool
@@ -133,6 +162,7 @@ class Settings:
     sagemaker_endpoint_name: str | None
     sagemaker_monitoring_schedule_name: str | None
     segment_by: tuple[str, ...]
+    missing_values: tuple[str, ...] | None
     analysis_config: str | None
     model: str | None
     allow_pickled_model: bool
@@ -146,6 +176,8 @@ class Settings:
     probability_threshold: float | None
     ground_truth_attribute: str | None
     positive_label: str | None
+    id_attribute: str | None
+    time_attribute: str | None
     ground_truth_source: str | None
     human_review_label_attribute: str | None
     human_review_id_attribute: str | None
@@ -159,6 +191,7 @@ class Settings:
     log_level: str
     validate_only: bool
     given: Mapping[str, str]
+    own: Mapping[str, Any]
 
     @property
     def has_baseline(self) -> bool:
@@ -182,52 +215,50 @@ class _Parser(argparse.ArgumentParser):
         raise ConfigurationError(f"{message[0].upper()}{message[1:]}; see {self.prog} --help.")
 
 
-def build_parser(program: str, description: str, version: str) -> argparse.ArgumentParser:
+def build_parser(program: Program) -> argparse.ArgumentParser:
     """Return the parser of a console command: one flag per variable, plus --validate and --version."""
     parser = _Parser(
-        prog=program,
-        usage=f"{program} [--validate] [--FLAG VALUE ...]",
-        description=description,
+        prog=program.program,
+        usage=f"{program.program} [--validate] [--FLAG VALUE ...]",
+        description=program.description,
         allow_abbrev=False,
         epilog="Every flag is also an environment variable of the name in docs/settings.md; the flag wins. "
         "Exit codes: 0 completed, 1 our fault, 2 input or configuration at fault, 3 violations and "
         "fail_on_violations, 4 not delivered and fail_on_sink_error, 5 not decided and fail_on_undecided.",
     )
-    parser.add_argument("--version", action="version", version=f"{program} {version}")
+    parser.add_argument("--version", action="version", version=f"{program.program} {contract.__version__}")
     parser.add_argument(
         "--validate",
         action="store_true",
         help="Check the settings, the baseline, the scripts and the first rows; write nothing.",
     )
-    for variable in VARIABLES:
-        if not variable.concerns(program):
-            continue
+    for variable in program.variables:
         text = argparse.SUPPRESS if variable.ignored else _help(variable, program)
         flags = [variable.flag, *("--" + alias.replace("_", "-") for alias in variable.aliases)]
         parser.add_argument(*flags, dest=variable.name, metavar="VALUE", help=text.replace("%", "%%"))
     return parser
 
 
-def _help(variable: Variable, program: str) -> str:
+def _help(variable: Variable, program: Program) -> str:
     parts = [variable.help]
     if variable.choices:
         parts.append(f"One of {', '.join(variable.choices)}.")
     elif variable.kind == "switch":
         parts.append("Enabled or Disabled.")
-    if (default := variable.default_for(program)) is not None:
+    if (default := program.default_of(variable)) is not None:
         parts.append(f"Default: {default}.")
-    if variable.example:
-        parts.append(f"Example: {variable.example}")
+    served = program.analysis_types if variable.name == "analysis_type" else ()
+    if example := variable.example or next(iter(served), ""):
+        parts.append(f"Example: {example}")
     return " ".join(parts)
 
 
 def read_settings(
     arguments: Sequence[str],
     environment: Mapping[str, str],
-    parser: argparse.ArgumentParser,
+    program: Program,
     *,
     now: datetime | None = None,
-    analysis_types: tuple[str, ...] = (),
 ) -> Settings:
     """Read and check all settings.
 
@@ -237,12 +268,10 @@ def read_settings(
         Command-line arguments without the program name.
     environment
         The process environment.
-    parser
-        From `build_parser`.
+    program
+        The command.
     now
         The present, timezone-aware; windows given as durations end before it.
-    analysis_types
-        Values of ``analysis_type`` this image serves.
 
     Raises
     ------
@@ -250,25 +279,26 @@ def read_settings(
         With every mistake found, each naming the variable and the fix.
     """
     mistakes: list[str] = []
-    flags, unknown = parser.parse_known_args(list(arguments))
-    mistakes += _unknown_arguments(unknown, parser.prog)
-    mistakes += _near_misses(environment)
-    _name_upper_case(environment)
-    given = _collect(vars(flags), environment, parser.prog)
+    flags, unknown = build_parser(program).parse_known_args(list(arguments))
+    mistakes += _unknown_arguments(unknown, program)
+    mistakes += _near_misses(environment, program)
+    _name_upper_case(environment, program)
+    given = _collect(vars(flags), environment, program)
     endpoints = (text for name, text in environment.items() if name.startswith("AWS_ENDPOINT_URL"))
     learn((*given.values(), *endpoints), (environment.get(name, "") for name in _SECRET))
     _require_text(given)
     values = {
-        variable.name: _value(variable, given.get(variable.name), parser.prog, mistakes)
-        for variable in VARIABLES
+        variable.name: _value(variable, given.get(variable.name), program, mistakes)
+        for variable in (*VARIABLES, *program.own_variables)
     }
-    mistakes += _missing(given, environment, parser.prog)
-    mistakes += _not_served(values["analysis_type"], analysis_types)
+    mistakes += _missing(given, environment, program)
+    mistakes += _not_served(values["analysis_type"], program.analysis_types)
     members = {
         **values,
         **_read_texts(values, mistakes, now or datetime.now(UTC)),
         "validate_only": flags.validate,
         "given": given,
+        "own": {variable.name: values[variable.name] for variable in program.own_variables},
     }
     if mistakes:
         raise ConfigurationError(_report(mistakes))
@@ -307,6 +337,7 @@ def _read_texts(values: Mapping[str, Any], mistakes: list[str], now: datetime) -
     members["cluster_wait"] = number(seconds, "cluster_wait", "PT1M")
     members["exclude_features"] = _names(values["exclude_features_attribute"])
     members["segment_by"] = _names(values["segment_by"])
+    members["missing_values"] = attempt(texts, "missing_values", values["missing_values"])
     if members["segment_by"] and values["rules"] == "sagemaker":
         mistakes.append("segment_by needs rules=sound, because the originals have no segments")
     members["window"] = attempt(
@@ -340,11 +371,9 @@ def message_file(arguments: Sequence[str], environment: Mapping[str, str]) -> st
     return environment.get("output_message_file") or DEFAULT_MESSAGE_FILE
 
 
-def _collect(flags: Mapping[str, Any], environment: Mapping[str, str], program: str) -> dict[str, str]:
+def _collect(flags: Mapping[str, Any], environment: Mapping[str, str], program: Program) -> dict[str, str]:
     given: dict[str, str] = {}
-    for variable in VARIABLES:
-        if not variable.concerns(program):
-            continue  # meant for another command of the same job definition
+    for variable in program.variables:  # others are meant for another command of the same job definition
         texts = [
             flags.get(variable.name),
             *(environment.get(name) for name in (variable.name, *variable.aliases)),
@@ -367,8 +396,8 @@ def _require_text(given: Mapping[str, str]) -> None:
             ) from None
 
 
-def _value(variable: Variable, text: str | None, program: str, mistakes: list[str]) -> Any:
-    text = variable.default_for(program) if text is None else text
+def _value(variable: Variable, text: str | None, program: Program, mistakes: list[str]) -> Any:
+    text = program.default_of(variable) if text is None else text
     if text is None:
         return None
     if variable.kind == "switch":
@@ -393,10 +422,10 @@ _SWITCH = {"enabled": True, "true": True, "1": True, "yes": True}
 _SWITCH |= {"disabled": False, "false": False, "0": False, "no": False}
 
 
-def _missing(given: Mapping[str, str], environment: Mapping[str, str], program: str) -> list[str]:
+def _missing(given: Mapping[str, str], environment: Mapping[str, str], program: Program) -> list[str]:
     mistakes = []
-    for variable in VARIABLES:
-        if not variable.is_required(program) or variable.name in given:
+    for variable in program.variables:
+        if not program.requires(variable) or variable.name in given:
             continue
         hint = f"set it (or {variable.flag}), for example to {variable.example}"
         if (upper := variable.name.upper()) in environment:
@@ -411,13 +440,14 @@ def _not_served(expected: str | None, served: tuple[str, ...]) -> list[str]:
     return [f"analysis_type is {expected!r}, which this image does not serve; use the image made for it"]
 
 
-def _near_misses(environment: Mapping[str, str]) -> list[str]:
+def _near_misses(environment: Mapping[str, str], program: Program) -> list[str]:
     mistakes = []
+    names = [*VARIABLE_BY_NAME, *(variable.name for variable in program.own_variables)]
     # One short word is too near to what other programs' variables are called, such as mode.
-    known = [name for name in VARIABLE_BY_NAME if name not in ("model", "report")]
+    known = [name for name in names if name not in ("model", "report")]
     for name in environment:
         # Variables of the contract are lower-case; anything else belongs to somebody else.
-        if name in VARIABLE_BY_NAME or name != name.lower():
+        if name in names or name != name.lower():
             continue
         close = difflib.get_close_matches(name, known, n=1, cutoff=0.84)
         if close:
@@ -425,24 +455,25 @@ def _near_misses(environment: Mapping[str, str]) -> list[str]:
     return mistakes
 
 
-def _name_upper_case(environment: Mapping[str, str]) -> None:
+def _name_upper_case(environment: Mapping[str, str], program: Program) -> None:
     """Say which variables would be settings in lower case; a single word is too likely somebody else's."""
+    names = {*VARIABLE_BY_NAME, *(variable.name for variable in program.own_variables)}
     for name in environment:
         meant = name.lower()
-        if name != meant and "_" in name and meant in VARIABLE_BY_NAME and meant not in environment:
+        if name != meant and "_" in name and meant in names and meant not in environment:
             _log.warning("Variable %s is set, but the name is lower-case: rename it to %s", name, meant)
 
 
-def _unknown_arguments(arguments: list[str], program: str) -> list[str]:
+def _unknown_arguments(arguments: list[str], program: Program) -> list[str]:
     mistakes = [_unknown_flag(argument, program) for argument in arguments if argument.startswith("-")]
     if arguments and not mistakes:
         mistakes.append(f"{arguments[0]!r} is no flag; values belong to flags, as in --output-path VALUE")
     return mistakes
 
 
-def _unknown_flag(argument: str, program: str) -> str:
+def _unknown_flag(argument: str, program: Program) -> str:
     flag = argument.partition("=")[0]
-    names = [variable.flag for variable in VARIABLES if variable.concerns(program) and not variable.ignored]
+    names = [variable.flag for variable in program.variables if not variable.ignored]
     close = difflib.get_close_matches(flag, [*names, "--validate", "--version", "--help"], n=1)
     return f"flag {flag} is unknown" + (f": did you mean {close[0]}?" if close else "")
 

@@ -8,17 +8,43 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-# What is known of one thing that a user can set.
+# What a command offers. Shared variables say which of these they need, never which command.
+Offer = Literal[
+    "analysis",  # it is a monitor: every one offers this
+    "table",  # rows of a format that has to be named
+    "script",  # a user's script may change the rows
+    "segments",  # rows can be divided into segments
+    "predictions",  # columns of predictions and labels
+    "labels",  # labels can come from elsewhere
+    "configuration",  # analysis_config.json, and a model to ask
+    "problem",  # the kind of model is told by problem_type
+    "distributions",  # drift of single columns
+    "attributions",  # rows are explained
+    "joining",  # captures and labels are joined, and nothing else
+]
 
 
 @dataclass(frozen=True)
 class Variable:
     """One thing a user can set.
 
-    `kind` is how its text is read; `required` variables have no default, and `required_by` names commands
-    that need one which others can do without; `ignored` ones are accepted
-    because the originals' jobs carry them, and change nothing. `monitors` are the commands it concerns,
-    all of them when empty; `defaults` are those of single commands.
+    Parameters
+    ----------
+    name, aliases
+        Of the environment variable; the flag is the name with hyphens.
+    help, example
+        For ``--help`` and messages.
+    kind, choices
+        How the text is read.
+    needs
+        What a command must offer to have it; empty for every command.
+    default
+        What stands for a text that is not given. `defaults` has those of commands that offer something.
+    required
+        Whether it must be set where there is no default; `required_with` asks that only of commands that
+        offer something.
+    ignored
+        Accepted, because the originals' jobs carry it, and changes nothing.
     """
 
     name: str
@@ -28,25 +54,11 @@ class Variable:
     choices: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
     required: bool = False
-    required_by: tuple[str, ...] = ()
+    required_with: Offer | None = None
     ignored: bool = False
     example: str = ""
-    monitors: tuple[str, ...] = ()
-    defaults: tuple[tuple[str, str], ...] = ()
-
-    def concerns(self, program: str) -> bool:
-        """Return whether a command reads it."""
-        return not self.monitors or program in self.monitors
-
-    def is_required(self, program: str) -> bool:
-        """Return whether a command cannot do without it."""
-        if self.default_for(program) is not None:
-            return False
-        return program in self.required_by or (self.required and self.concerns(program))
-
-    def default_for(self, program: str) -> str | None:
-        """Return what a command takes when it is not set, None for nothing."""
-        return dict(self.defaults).get(program, self.default)
+    needs: Offer | None = None
+    defaults: tuple[tuple[Offer, str], ...] = ()
 
     @property
     def flag(self) -> str:
@@ -54,18 +66,45 @@ class Variable:
         return "--" + self.name.replace("_", "-")
 
 
-# Commands that share variables, by what they have in common.
+@dataclass(frozen=True, kw_only=True)
+class Program:
+    """A console command that does a job.
 
+    Parameters
+    ----------
+    program
+        Its name.
+    description
+        One line for ``--help``.
+    analysis_types
+        Values of ``analysis_type`` it serves; empty for any.
+    offers
+        What it offers: members of `Offer`.
+    own_variables
+        What can be set for this command only; `Settings.own` has their values.
+    """
 
-MODEL_QUALITY = ("monitor-model-quality",)
-BIAS = ("monitor-bias",)
-ATTRIBUTION = ("monitor-feature-attribution",)
-TABLES = ("monitor-data-quality", *MODEL_QUALITY)
-SCRIPTED = (*TABLES, *ATTRIBUTION)
-CONFIGURED = (*BIAS, *ATTRIBUTION)
-ANALYSES = (*SCRIPTED, *BIAS)
-PREDICTIONS = (*MODEL_QUALITY, *BIAS)
-LABELS = (*PREDICTIONS, "merge-ground-truth")
+    program: str
+    description: str
+    analysis_types: tuple[str, ...] = ()
+    offers: frozenset[str] = frozenset()
+    own_variables: tuple[Variable, ...] = ()
+
+    @property
+    def variables(self) -> tuple[Variable, ...]:
+        """Return everything that can be set for it."""
+        shared = tuple(one for one in VARIABLES if one.needs is None or one.needs in self.offers)
+        return shared + self.own_variables
+
+    def default_of(self, variable: Variable) -> str | None:
+        """Return what stands for a variable that is not set, None for nothing."""
+        found = (text for offer, text in variable.defaults if offer in self.offers)
+        return next(found, variable.default)
+
+    def requires(self, variable: Variable) -> bool:
+        """Return whether the command cannot do without a variable."""
+        needed = variable.required or variable.required_with in self.offers
+        return needed and self.default_of(variable) is None
 
 
 # What is read, how it is analysed, and what it is compared with.
@@ -78,40 +117,40 @@ VARIABLES_ANALYSIS: tuple[Variable, ...] = (
         aliases=("dataset_source_path",),
         required=True,
         example="/opt/ml/processing/input/endpoint",
-        defaults=tuple((program, "/opt/ml/processing/input/data") for program in CONFIGURED),
+        defaults=(("configuration", "/opt/ml/processing/input/data"),),
     ),
     Variable(
         "dataset_format",
         "How to read the data: csv, json, parquet or sagemakerCaptureJson, as JSON with options.",
-        required_by=TABLES,
+        required_with="table",
         example='{"csv":{"header":true}}',
-        monitors=ANALYSES,
+        needs="analysis",
     ),
     Variable(
         "rows",
         "How the rows of a call stand in captured payloads: auto, row, list or columns, for both sides or as "
         "request=columns,response=list; default: auto, decided from the first calls.",
         example="request=row,response=list",
-        monitors=ANALYSES,
+        needs="analysis",
     ),
     Variable(
         "output_path",
         "Directory for statistics.json, constraints.json and constraint_violations.json.",
         required=True,
         example="/opt/ml/processing/output",
-        defaults=tuple((program, "/opt/ml/processing/output") for program in CONFIGURED),
+        defaults=(("configuration", "/opt/ml/processing/output"),),
     ),
     Variable(
         "analysis_config",
         "analysis_config.json, or the folder that holds it; local or s3://.",
-        monitors=CONFIGURED,
+        needs="configuration",
         default="/opt/ml/processing/input/config",
     ),
     Variable(
         "model",
         "Model to ask: address of a model server, or a model file; local or s3://. Default: the endpoint "
         "that analysis_config names.",
-        monitors=CONFIGURED,
+        needs="configuration",
         example="http://localhost:8080/invocations",
     ),
     Variable(
@@ -119,31 +158,31 @@ VARIABLES_ANALYSIS: tuple[Variable, ...] = (
         "Load a pickled model. Whoever made the file then runs code in this job: only for files you trust.",
         kind="switch",
         default="Disabled",
-        monitors=CONFIGURED,
+        needs="configuration",
     ),
     Variable(
         "max_runtime",
         "Time after which no further row is explained, as an ISO 8601 duration or in seconds; the result is "
         "then marked partial.",
-        monitors=ATTRIBUTION,
+        needs="attributions",
         example="PT30M",
     ),
     Variable(
         "attribution_drift_threshold",
         "NDCG below which the order of features has drifted, from 0 to 1; default: the baseline's, else 0.9.",
-        monitors=ATTRIBUTION,
+        needs="attributions",
         example="0.9",
     ),
     Variable(
         "baseline_constraints",
         "constraints.json of a baseline job (bias: or Clarify's analysis.json). With it, the job monitors a "
         "window.",
-        monitors=ANALYSES,
+        needs="analysis",
     ),
     Variable(
         "baseline_statistics",
         "statistics.json of a baseline job. With it, drift is measured.",
-        monitors=ANALYSES,
+        needs="analysis",
     ),
     Variable(
         "rules",
@@ -151,17 +190,17 @@ VARIABLES_ANALYSIS: tuple[Variable, ...] = (
         kind="choice",
         choices=("sound", "sagemaker"),
         default="sound",
-        monitors=ANALYSES,
+        needs="analysis",
     ),
     Variable(
         "record_preprocessor_script",
         "Python file with preprocess_handler(record) or preprocess_dataframe(df).",
-        monitors=SCRIPTED,
+        needs="script",
     ),
     Variable(
         "post_analytics_processor_script",
         "Python file with postprocess_handler(), run after the analysis.",
-        monitors=SCRIPTED,
+        needs="script",
     ),
     Variable("start_time", "Start of the window, ISO 8601, included.", example="2026-05-06T22:00:00Z"),
     Variable("end_time", "End of the window, ISO 8601, excluded.", example="2026-05-06T23:00:00Z"),
@@ -177,20 +216,27 @@ VARIABLES_ANALYSIS: tuple[Variable, ...] = (
         "exclude_features_attribute",
         "Columns to leave out: names or zero-based positions, separated by commas.",
         example="customer_id,0",
-        monitors=SCRIPTED,
+        needs="script",
+    ),
+    Variable(
+        "missing_values",
+        "Texts that mean a missing value among numbers, dates, labels, groups and segments, separated by "
+        "commas or as a JSON list; default: NA, N/A, NULL, None, ? and the like (see reading.md).",
+        example="NA,unknown,-999",
+        needs="analysis",
     ),
     Variable(
         "categorical_drift_method",
         "How drift of text features is measured; copied into the suggested constraints.",
         kind="choice",
         choices=("LInfinity", "ChiSquared"),
-        monitors=("monitor-data-quality",),
+        needs="distributions",
     ),
     Variable(
         "segment_by",
         "Columns, separated by commas, whose values divide the rows into segments analysed each by itself.",
         example="carrier,origin",
-        monitors=(*TABLES, *BIAS),
+        needs="segments",
     ),
 )
 
@@ -204,78 +250,91 @@ VARIABLES_PREDICTIONS: tuple[Variable, ...] = (
         "What the model predicts.",
         kind="choice",
         choices=("Regression", "BinaryClassification", "MulticlassClassification"),
-        monitors=MODEL_QUALITY,
+        needs="problem",
         required=True,
         example="BinaryClassification",
     ),
     Variable(
         "features_attribute",
         "Where requests hold the features: JMESPath.",
-        monitors=CONFIGURED,
+        needs="configuration",
         example="instances[*].features",
     ),
     Variable(
         "inference_attribute",
         "Column of the predicted value or label: name, zero-based position or JSON path.",
-        monitors=PREDICTIONS,
+        needs="predictions",
         example="prediction",
     ),
     Variable(
         "probability_attribute",
         "Column of the predicted probability: name, zero-based position or JSON path.",
-        monitors=PREDICTIONS,
+        needs="predictions",
         example="probability",
     ),
     Variable(
         "probability_threshold_attribute",
         "Probability from which a row counts as predicted positive; default 0.5.",
-        monitors=PREDICTIONS,
+        needs="predictions",
         example="0.5",
     ),
     Variable(
         "ground_truth_attribute",
         "Column of the label: name, zero-based position or JSON path; default: the merged ground truth.",
-        monitors=PREDICTIONS,
+        needs="predictions",
         example="label",
     ),
     Variable(
         "positive_label",
         "Label that counts as positive in a binary problem; default 1.",
-        monitors=MODEL_QUALITY,
+        needs="problem",
         example="1",
     ),
     Variable(
+        "id_attribute",
+        "Where rows hold the id by which labels are joined: column name, zero-based position or path; also "
+        "the name of the id in tables of labels.",
+        example="request_id",
+    ),
+    Variable(
+        "time_attribute",
+        "Where rows hold the time by which a window selects them: column name, zero-based position or path; "
+        "ISO 8601, or seconds, milliseconds or microseconds since 1970.",
+        needs="analysis",
+        example="time",
+    ),
+    Variable(
         "ground_truth_source",
-        "Directory with labels to join with the captures of dataset_source; local or s3://.",
-        monitors=LABELS,
-        required_by=("merge-ground-truth",),
+        "Directory with labels to join by id with the rows of dataset_source; local or s3://.",
+        needs="labels",
+        required_with="joining",
         example="/opt/ml/processing/groundtruth",
     ),
     Variable(
         "human_review_label_attribute",
         "Where the answers of human reviewers hold the label: dotted path within answerContent; default: "
         "their only value.",
-        monitors=LABELS,
+        needs="labels",
         example="sentiment.label",
     ),
     Variable(
         "human_review_id_attribute",
         "Where the input of human reviewers holds the id of the inference: dotted path within inputContent; "
         "default: inferenceId, else eventId, else the name of the human loop.",
-        monitors=LABELS,
+        needs="labels",
         example="inferenceId",
     ),
     Variable(
         "ground_truth_id_column",
         "Column with the id of the inference in labels that are CSV or Parquet; default: inferenceId, else "
         "eventId.",
-        monitors=LABELS,
+        needs="labels",
         example="request_id",
     ),
     Variable(
         "ground_truth_label_column",
         "Column with the label in labels that are CSV or Parquet; default: the only column beside the id.",
-        monitors=LABELS,
+        needs="labels",
         example="was_late",
     ),
 )
@@ -290,54 +349,59 @@ VARIABLES_RESULTS: tuple[Variable, ...] = (
         "Exit with code 3 when there are violations.",
         kind="switch",
         default="Disabled",
-        monitors=ANALYSES,
+        needs="analysis",
     ),
     Variable(
         "fail_on_undecided",
         "Exit with code 5 when something that was asked for could not be decided. Enabled by default where "
         "fail_on_violations or register_new_baseline is set.",
         kind="switch",
-        monitors=ANALYSES,
+        needs="analysis",
     ),
     Variable(
         "skip_check",
         "Compute and write everything, but compare with no baseline: there are no violations then.",
         kind="switch",
         default="Disabled",
-        monitors=ANALYSES,
+        needs="analysis",
     ),
     Variable(
         "register_new_baseline",
         "Folder that gets statistics and constraints as the new baseline when the check passes or is "
         "skipped; local or s3://. The baseline before is kept in its folder previous.",
-        monitors=ANALYSES,
+        needs="analysis",
         example="/opt/ml/processing/baseline",
     ),
     Variable(
         "metrics_sinks",
         "Where metrics go besides CloudWatch files, separated by commas: prometheus-textfile:/folder/, "
         "pushgateway+http://host:9091, otlp+http://host:4318, cloudwatch:.",
-        monitors=ANALYSES,
+        needs="analysis",
         example="pushgateway+http://pushgateway:9091",
     ),
     Variable(
         "event_sinks",
         "Who gets an event when there are violations, separated by commas: events+https://host/path "
         "(CloudEvents), eventbridge:bus-name.",
-        monitors=ANALYSES,
+        needs="analysis",
         example="events+http://retraining:8080/events",
+    ),
+    Variable(
+        "output_kms_key",
+        "Key of AWS KMS that encrypts what is written to S3: id, alias or ARN; default: the bucket's.",
+        example="alias/reports",
     ),
     Variable(
         "sink_timeout",
         "Time a sink has for all attempts, as an ISO 8601 duration or in seconds.",
         default="PT30S",
-        monitors=ANALYSES,
+        needs="analysis",
     ),
     Variable(
         "sink_headers_file",
         "JSON file with HTTP headers by the host of a sink, ${NAME} standing for an environment variable; "
         "local or s3://.",
-        monitors=ANALYSES,
+        needs="analysis",
         example="/run/secrets/sink-headers.json",
     ),
     Variable(
@@ -345,12 +409,12 @@ VARIABLES_RESULTS: tuple[Variable, ...] = (
         "Write report.html, the page to look at, beside the JSON files; Disabled saves its time.",
         kind="switch",
         default="Enabled",
-        monitors=ANALYSES,
+        needs="analysis",
     ),
     Variable(
         "history_path",
         "Folder that gets a small record of every run; any number of jobs may share it; local or s3://.",
-        monitors=ANALYSES,
+        needs="analysis",
         example="s3://bucket/model-monitor/history",
     ),
     Variable(
@@ -359,27 +423,27 @@ VARIABLES_RESULTS: tuple[Variable, ...] = (
         "again.",
         kind="switch",
         default="Enabled",
-        monitors=ANALYSES,
+        needs="analysis",
     ),
     Variable(
         "fail_on_sink_error",
         "Exit with code 4 when a sink did not get what was meant for it; the files are written all the same.",
         kind="switch",
         default="Disabled",
-        monitors=ANALYSES,
+        needs="analysis",
     ),
     Variable(
         "publish_cloudwatch_metrics",
         "Write CloudWatch metric files.",
         kind="switch",
         default="Disabled",
-        monitors=ANALYSES,
+        needs="analysis",
     ),
     Variable(
         "cloudwatch_metrics_directory",
         "Directory for CloudWatch metric files.",
         default="/opt/ml/output/metrics/cloudwatch",
-        monitors=ANALYSES,
+        needs="analysis",
     ),
 )
 
@@ -398,52 +462,51 @@ VARIABLES_PROCESS: tuple[Variable, ...] = (
     Variable(
         "metric_time",
         "Timestamp of published metrics, ISO 8601; default: start of the window.",
-        monitors=ANALYSES,
+        needs="analysis",
     ),
     Variable("sagemaker_endpoint_name", "Endpoint name, a dimension of published metrics."),
     Variable("sagemaker_monitoring_schedule_name", "Schedule name, a dimension of published metrics."),
     Variable(
         "analysis_type",
         "Only checked: an image refuses a job meant for another.",
-        example="DATA_QUALITY",
     ),
     Variable(
         "workers",
         "Number of splits read at once; default: the processors available.",
         kind="count",
-        monitors=ANALYSES,
+        needs="analysis",
     ),
     Variable(
         "dask_scheduler_address",
         "Scheduler of a Dask cluster whose workers read the splits; they have this program, and see the same "
         "files.",
-        monitors=ANALYSES,
+        needs="analysis",
         example="scheduler.example:8786",
     ),
     Variable(
         "cluster_leader_address",
         "Where pods of an Indexed Job of Kubernetes find the one with index 0, which leads them.",
-        monitors=ANALYSES,
+        needs="analysis",
         example="drift-0.drift:8786",
     ),
     Variable(
         "cluster_size",
         "Number of pods of an Indexed Job, its completions; the leader waits for them before it ends.",
         kind="count",
-        monitors=ANALYSES,
+        needs="analysis",
     ),
     Variable(
         "cluster_wait",
         "How long hosts of a job wait for each other, as an ISO 8601 duration or in seconds.",
         default="PT1M",
-        monitors=ANALYSES,
+        needs="analysis",
     ),
     Variable(
         "script_timeout",
         "Longest time of one call of a function of a script or inference.py, as an ISO 8601 duration or in "
         "seconds.",
         default="PT1H",
-        monitors=ANALYSES,
+        needs="analysis",
     ),
     Variable(
         "log_level",

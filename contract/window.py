@@ -15,6 +15,13 @@ _DURATION = re.compile(
 _CALENDAR = re.compile(r"[+-]?P[^T]*\d[YM]")
 _DATE_FIELD = re.compile("%[YmdHM]")
 # The folders that data capture writes: yyyy/mm/dd/hh in UTC.
+# Other ways to say in a path when its rows are from, each with an hour or without.
+_DAY_PATHS = (
+    re.compile(r"(?:^|/)(\d{4})/(\d{2})/(\d{2})(?:/(\d{2}))?(?=/)"),
+    re.compile(r"(?:^|/)year=(\d{4})/month=(\d{1,2})/day=(\d{1,2})(?:/(?:hour|hr)=(\d{1,2}))?(?=/)", re.I),
+    re.compile(r"(?:^|/)\w+=(\d{4})-?(\d{2})-?(\d{2})(?:(?:[T_-]|/(?:hour|hr)=)(\d{2}))?(?=/)", re.I),
+    re.compile(r"(?<!\d)(\d{4})-?(\d{2})-?(\d{2})(?:[T_-](\d{2}))?(?!\d)(?=[^/]*$)"),
+)
 _HOUR_FOLDER = re.compile(r"(?:^|/)(\d{4})/(\d{2})/(\d{2})/(\d{2})(?=/)")
 
 
@@ -151,6 +158,23 @@ def folder_hour(path: str) -> datetime | None:
         return datetime(year, month, day, hour, tzinfo=UTC)
     except ValueError:
         return None  # digits that are no date
+
+
+def path_span(path: str) -> Window | None:
+    """Return the day or hour that a file's path names, None when it names none.
+
+    Folders come first: ``2026/03/02`` and ``2026/03/02/10``, ``year=2026/month=3/day=2/hour=10``,
+    ``dt=2026-03-02``; then dates in the name of the file, such as ``log-20260302.csv``.
+    """
+    for pattern in _DAY_PATHS:
+        for found in reversed(pattern.findall(path)):
+            year, month, day, hour = found
+            try:
+                start = datetime(int(year), int(month), int(day), int(hour or 0), tzinfo=UTC)
+            except ValueError:
+                continue  # digits that are no date
+            return Window(start, start + (timedelta(hours=1) if hour else timedelta(days=1)))
+    return None
 
 
 def folder_overlaps(path: str, window: Window | None, slack: timedelta = timedelta(0)) -> bool:

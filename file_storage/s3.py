@@ -31,6 +31,7 @@ _PART_SIZE = 16 << 20
 _MOST_PARTS = 10_000
 
 _unclosed: list[pa.NativeFile] = []
+_encryption: dict[str, str] = {}
 # boto3 makes clients one at a time.
 _making = threading.Lock()
 
@@ -122,6 +123,19 @@ def open_random(path: str) -> pa.NativeFile:
     return file_system().open_input_file(key(path))
 
 
+def encrypt_with(kms_key: str | None) -> None:
+    """Have every object that is made from now on encrypted with a key of AWS KMS; None: as the bucket says.
+
+    Parameters
+    ----------
+    kms_key
+        Id, alias or ARN of the key.
+    """
+    _encryption.clear()
+    if kms_key:
+        _encryption.update(ServerSideEncryption="aws:kms", SSEKMSKeyId=kms_key)
+
+
 def upload(path: str, content: bytes | Path, stop: threading.Event) -> None:
     """Make an object of `content`, bytes as they are whatever its name; it appears whole or not at all.
 
@@ -134,8 +148,13 @@ def upload(path: str, content: bytes | Path, stop: threading.Event) -> None:
     """
     size = len(content) if isinstance(content, bytes) else content.stat().st_size
     with io.BytesIO(content) if isinstance(content, bytes) else content.open("rb") as stream:
-        if size <= _ONE_REQUEST:
+        if _encryption and not importlib.util.find_spec("boto3"):
+            raise OSError(errno.ENOTSUP, "output_kms_key needs boto3, which is not installed")
+        if size <= _ONE_REQUEST and not _encryption:
             _write_stream(path, [stream.read()])
+            return
+        if size <= _ONE_REQUEST:
+            _upload_parts(path, stream.read())
             return
         part_size = max(_PART_SIZE, -(-size // _MOST_PARTS))
         parts = _parts(stream, part_size, stop)
@@ -164,8 +183,8 @@ def _write_stream(path: str, parts: Iterable[bytes]) -> None:
     _unclosed.remove(stream)
 
 
-def _upload_parts(path: str, parts: Iterable[bytes]) -> None:
-    """Upload through boto3, which can abort."""
+def _upload_parts(path: str, parts: Iterable[bytes] | bytes) -> None:
+    """Upload through boto3, which can abort and can name a key; bytes go in one request."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     bucket_name, _, name = key(path).partition("/")
@@ -173,7 +192,10 @@ def _upload_parts(path: str, parts: Iterable[bytes]) -> None:
     try:
         with _making:
             boto = client()
-        place["UploadId"] = boto.create_multipart_upload(**place)["UploadId"]
+        if isinstance(parts, bytes):
+            boto.put_object(**place, Body=parts, **_encryption)
+            return
+        place["UploadId"] = boto.create_multipart_upload(**place, **_encryption)["UploadId"]
         done = []
         try:
             for number, part in enumerate(parts, 1):

@@ -22,125 +22,13 @@ import time
 import traceback
 import types
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Any, NoReturn
 
-import pyarrow as pa
-from pyarrow import types as types_dataframes
-
+from contract.dataset import DATAFRAME_HANDLER, RECORD_HANDLER, Preprocessor
 from contract.errors import DatasetError, Overtime, ScriptError, Stopped
 from file_storage import storage
-from readers.flatten import flatten_batch
-from readers.python_rows import column_of, rows_to_batch
 
-# Between record batches and pandas data frames, for scripts that work on whole columns.
-#
-# pandas is imported here and nowhere else, and only when a script asks for it.
-
-
-def apply_to_batch(change: Callable[[Any], Any], batch: pa.RecordBatch, script: str) -> pa.RecordBatch:
-    """Return what `change` makes of the batch, given to it as a DataFrame.
-
-    Parameters
-    ----------
-    change
-        DataFrame to DataFrame, with any number of rows.
-    batch
-        Flat columns. Text arrives as objects, whole numbers with missing values as floats.
-    script
-        Path of the script, for errors.
-
-    Returns
-    -------
-    Flat columns; the metadata of `batch` when the names are unchanged.
-
-    Raises
-    ------
-    ScriptError
-        When pandas is not installed, or `change` returns something else than a DataFrame with distinct
-        column names and representable values.
-    """
-    try:
-        import pandas as pd
-    except ImportError:
-        raise ScriptError(
-            f"{script} defines preprocess_dataframe, which needs pandas; "
-            "install model-monitor-containers[dataframe]."
-        ) from None
-    result = change(_plain_text(batch).to_pandas())
-    if not isinstance(result, pd.DataFrame):
-        raise ScriptError(
-            f"preprocess_dataframe in {script} returned {_type_name(result)}; return a pandas DataFrame."
-        )
-    try:
-        flat = _flat(result, batch, script)
-    except DatasetError as error:
-        raise ScriptError(f"preprocess_dataframe in {script} returned an unusable value: {error}") from error
-    return (
-        flat.replace_schema_metadata(batch.schema.metadata)
-        if flat.schema.names == batch.schema.names
-        else flat
-    )
-
-
-def _flat(result: Any, before: pa.RecordBatch, script: str) -> pa.RecordBatch:
-    """Return the columns of a data frame, flat, with the types they had where they still fit."""
-    names = [str(name) for name in result.columns]
-    repeated = next((name for name in names if names.count(name) > 1), None)
-    if repeated is not None:
-        raise ScriptError(
-            f"preprocess_dataframe in {script} returned the column {repeated!r} twice; rename or drop one."
-        )
-    if not names:
-        return rows_to_batch([{}] * len(result))
-    columns = [_column(name, result.iloc[:, position], before) for position, name in enumerate(names)]
-    return flatten_batch(pa.RecordBatch.from_arrays(columns, names=names))
-
-
-def _plain_text(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Return dictionary columns as text: a script expects to compare and change text freely."""
-    columns = [
-        column.cast(pa.string()) if types_dataframes.is_dictionary(column.type) else column
-        for column in batch.columns
-    ]
-    return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
-
-
-def _column(name: str, values: Any, before: pa.RecordBatch) -> pa.Array:
-    try:
-        array = pa.Array.from_pandas(values)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
-        # Objects of several kinds: numbers beside text, lists beside None, ...
-        return _mixed(name, values.tolist())
-    if isinstance(array, pa.ChunkedArray):
-        array = array.combine_chunks()
-    known = before.schema.get_field_index(name)
-    if (
-        known >= 0
-        and types_dataframes.is_floating(array.type)
-        and types_dataframes.is_integer(before.schema.types[known])
-    ):
-        try:
-            return array.cast(before.schema.types[known])
-        except pa.ArrowInvalid:
-            return array  # the script made fractions of it
-    return array
-
-
-def _mixed(name: str, values: list[Any]) -> pa.Array:
-    batch = rows_to_batch([{name: value} for value in values])
-    if batch.schema.names == [name]:
-        return batch.column(0)
-    return column_of(name, [None if value is None else str(value) for value in values])
-
-
-def _type_name(value: Any) -> str:
-    return "None" if value is None else f"a {type(value).__name__}"
-
-
-RECORD_HANDLER = "preprocess_handler"
-DATAFRAME_HANDLER = "preprocess_dataframe"
 POST_HANDLER = "postprocess_handler"
 
 # Scripts are written for one caller at a time: they keep counters and open files in globals.
@@ -161,56 +49,28 @@ _call: tuple[float, str] | None = None
 _overdue = ""
 
 
-@dataclass(frozen=True)
-class Preprocessor:
-    """A user's preprocessor; picklable, since workers load the script anew.
+def handle_record(preprocessor: Preprocessor, record: Any) -> Any:
+    """Call `preprocess_handler` and return what it returns; what it raises is passed on."""
+    handler = _handler(preprocessor.path, preprocessor.digest, RECORD_HANDLER, 1)
+    return timed_call(preprocessor.path, RECORD_HANDLER, handler, record)
 
-    Parameters
-    ----------
-    path
-        Of the script, local or on S3.
-    kind
-        ``"record"`` for `preprocess_handler`, ``"dataframe"`` for `preprocess_dataframe`.
-    digest
-        Of the script's content, so that a worker never runs what it kept of an older script.
+
+def change_dataframe(preprocessor: Preprocessor, frame: Any) -> Any:
+    """Call `preprocess_dataframe` and return what it returns.
+
+    Raises
+    ------
+    ScriptError
+        When the function fails.
     """
-
-    path: str
-    kind: Literal["record", "dataframe"]
-    digest: str = ""
-
-    @property
-    def function(self) -> str:
-        """Return the name of the function that is called."""
-        return RECORD_HANDLER if self.kind == "record" else DATAFRAME_HANDLER
-
-    def handle(self, record: Any) -> Any:
-        """Call `preprocess_handler` and return what it returns; what it raises is passed on."""
-        return timed_call(
-            self.path, RECORD_HANDLER, _handler(self.path, self.digest, RECORD_HANDLER, 1), record
-        )
-
-    def apply_dataframe(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """Return the batch as `preprocess_dataframe` changes it.
-
-        Integer columns that pandas made floats for the sake of missing values are integers again.
-
-        Raises
-        ------
-        ScriptError
-            When the function fails, returns no DataFrame, or pandas is not installed.
-        """
-        handler = _handler(self.path, self.digest, DATAFRAME_HANDLER, 1)
-        return apply_to_batch(functools.partial(self._call_dataframe, handler), batch, self.path)
-
-    def _call_dataframe(self, handler: Handler, frame: Any) -> Any:
-        try:
-            with script_lock:
-                return timed_call(self.path, DATAFRAME_HANDLER, handler, frame)
-        except STOPS:
-            raise
-        except BaseException as error:
-            raise script_failure(self.path, DATAFRAME_HANDLER, error) from error
+    handler = _handler(preprocessor.path, preprocessor.digest, DATAFRAME_HANDLER, 1)
+    try:
+        with script_lock:
+            return timed_call(preprocessor.path, DATAFRAME_HANDLER, handler, frame)
+    except STOPS:
+        raise
+    except BaseException as error:
+        raise script_failure(preprocessor.path, DATAFRAME_HANDLER, error) from error
 
 
 def load_preprocessor(path: str) -> Preprocessor:

@@ -11,19 +11,18 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.machinery import ModuleSpec
 from os import _exit
 from types import FrameType, ModuleType
 from typing import TYPE_CHECKING, NoReturn
 
-import contract
 from contract.checklist import Line, print_checklist
 from contract.errors import MonitorError, Overtime, ScriptError, Stopped
 from contract.masking import mask
 from contract.outcome import write_message
-from contract.settings import Settings, build_parser, message_file, read_settings
+from contract.settings import Settings, message_file, read_settings
+from contract.variables import Program
 from file_storage.cleanup import all_undone
 from job_runner.cluster.role import find_role
 
@@ -74,31 +73,6 @@ _LACKING = {
 _LONGEST_WAIT = 5.0
 
 
-@dataclass(frozen=True)
-class Command:
-    """A console command.
-
-    Parameters
-    ----------
-    program
-        Its name.
-    description
-        One line for ``--help``.
-    run
-        Does the work; returns exit code and message.
-    validate
-        Yields a line for each thing it checked.
-    analysis_types
-        Values of ``analysis_type`` it serves; empty for any.
-    """
-
-    program: str
-    description: str
-    run: Callable[[Settings], tuple[int, str]]
-    validate: Callable[[Settings], Iterator[Line]]
-    analysis_types: tuple[str, ...] = ()
-
-
 def run_command(monitor: Monitor, arguments: Sequence[str] | None = None) -> int:
     """Run a monitoring job as a console command and return its exit code.
 
@@ -118,17 +92,25 @@ def run_command(monitor: Monitor, arguments: Sequence[str] | None = None) -> int
 
         return validate(settings, monitor)
 
-    command = Command(monitor.program, monitor.description, run, validate, monitor.analysis_types)
-    return run_program(command, arguments)
+    return run_program(monitor, run, validate, arguments)
 
 
-def run_program(command: Command, arguments: Sequence[str] | None = None) -> int:
+def run_program(
+    program: Program,
+    run: Callable[[Settings], tuple[int, str]],
+    validate: Callable[[Settings], Iterator[Line]],
+    arguments: Sequence[str] | None = None,
+) -> int:
     """Run a console command and return its exit code: settings, log, message file, exit code.
 
     Parameters
     ----------
-    command
-        What to run.
+    program
+        Its name, and what can be set.
+    run
+        Does the work; returns exit code and message.
+    validate
+        Yields a line for each thing it checked.
     arguments
         Command-line arguments; default those of the process.
     """
@@ -140,9 +122,8 @@ def run_program(command: Command, arguments: Sequence[str] | None = None) -> int
     _start_log("INFO")
     signal.signal(signal.SIGTERM, _stop)
     try:
-        parser = build_parser(command.program, command.description, contract.__version__)
         try:
-            settings = read_settings(arguments, environment, parser, analysis_types=command.analysis_types)
+            settings = read_settings(arguments, environment, program)
         except MonitorError as error:
             if "--validate" not in arguments:
                 raise
@@ -151,10 +132,10 @@ def run_program(command: Command, arguments: Sequence[str] | None = None) -> int
             _hide_flags(settings)
         _start_log(settings.log_level)
         if settings.validate_only:
-            return print_checklist(command.validate(settings), sys.stdout)
+            return print_checklist(validate(settings), sys.stdout)
         if own_process:
             _arrange_process(settings, message_path)
-        exit_code, message = command.run(settings)
+        exit_code, message = run(settings)
     except MonitorError as error:
         exit_code, message = error.exit_code, error.message
         if error.details:
@@ -169,7 +150,7 @@ def run_program(command: Command, arguments: Sequence[str] | None = None) -> int
         _log.error("%s", message)
     except Exception as error:  # the last resort: whatever it is must reach the message file
         exit_code, message = _failure(error)
-        _log.error("%s%s", traceback.format_exc(), message)
+        _log.error("%s%s", traceback.format_exc() if exit_code == 1 else "", message)
     write_message(message_path, message)
     return _leave_threads(exit_code) if own_process else exit_code
 
@@ -267,7 +248,7 @@ def _record_failure(settings: Settings, monitor: Monitor, started: datetime, err
     if settings.history_path is not None:
         from reporting.history.append import keep_failure
 
-        keep_failure(settings, monitor.program, started, error.exit_code, error.message)
+        keep_failure(settings, monitor.name, started, error.exit_code, error.message)
 
 
 def _arrange_process(settings: Settings, message_path: str) -> None:

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from contract.api import AnyAnalyzer
+from contract.dataset import Split
 from contract.errors import DatasetError
-from readers.dataset import Split
+from contract.reading import Tally, counting
 
 _log = logging.getLogger(__name__)
 
@@ -34,7 +35,12 @@ def available_processors() -> int:
     return max(1, count)
 
 
-def summarize_splits(analyzer: AnyAnalyzer, splits: tuple[Split, ...], workers: int | None = None) -> Any:
+def summarize_splits(
+    analyzer: AnyAnalyzer,
+    splits: tuple[Split, ...],
+    workers: int | None = None,
+    noticed: Tally | None = None,
+) -> Any:
     """Summarize every split and merge the summaries in split order.
 
     Parameters
@@ -45,16 +51,21 @@ def summarize_splits(analyzer: AnyAnalyzer, splits: tuple[Split, ...], workers: 
         The pieces of the dataset; may be empty.
     workers
         How many splits to read at once; default `available_processors`.
+    noticed
+        Gets what the readers count.
 
     Returns
     -------
     The merged summary, ``analyzer.empty()`` for no splits.
     """
+    noticed = Tally() if noticed is None else noticed
     workers = min(workers or available_processors(), max(1, len(splits)))
     if workers == 1:
         summary = analyzer.empty()
         for split in splits:
-            summary = analyzer.merge(summary, summarize_split(analyzer, split))
+            partial, tally = summarize_split(analyzer, split)
+            summary = analyzer.merge(summary, partial)
+            noticed.update(tally)
         return summary
     executor = ThreadPoolExecutor(workers, thread_name_prefix="split")
     try:
@@ -63,6 +74,7 @@ def summarize_splits(analyzer: AnyAnalyzer, splits: tuple[Split, ...], workers: 
             splits,
             submit=lambda split: executor.submit(summarize_split, analyzer, split),
             ahead=lambda: 2 * workers,
+            noticed=noticed,
         )
     finally:
         # After a failure nobody waits for the splits still being read.
@@ -72,8 +84,8 @@ def summarize_splits(analyzer: AnyAnalyzer, splits: tuple[Split, ...], workers: 
 class Pending(Protocol):
     """The summary of a split that is being read somewhere."""
 
-    def result(self) -> Any:
-        """Wait for the summary and return it, or raise what reading raised."""
+    def result(self) -> tuple[Any, Tally]:
+        """Wait for what `summarize_split` returns, or raise what reading raised."""
 
     def cancel(self) -> Any:
         """Do without it."""
@@ -84,6 +96,7 @@ def merge_in_order(
     splits: tuple[Split, ...],
     submit: Callable[[Split], Pending],
     ahead: Callable[[], int],
+    noticed: Tally,
 ) -> Any:
     """Merge summaries in split order as they come, so the result is the same wherever they come from.
 
@@ -97,20 +110,23 @@ def merge_in_order(
         Has a split summarized elsewhere.
     ahead
         How many summaries may wait unmerged, so memory stays bounded; it is asked again for each split.
+    noticed
+        Gets what the readers count.
 
     Returns
     -------
     The merged summary, ``analyzer.empty()`` for no splits.
     """
     summary = analyzer.empty()
-    for partial in _in_order(splits, submit, ahead):
+    for partial, tally in _in_order(splits, submit, ahead):
         summary = analyzer.merge(summary, partial)
+        noticed.update(tally)
     return summary
 
 
 def _in_order(
     splits: tuple[Split, ...], submit: Callable[[Split], Pending], ahead: Callable[[], int]
-) -> Iterator[Any]:
+) -> Iterator[tuple[Any, Tally]]:
     waiting: deque[Pending] = deque()
     try:
         for split in splits:
@@ -124,8 +140,8 @@ def _in_order(
             pending.cancel()
 
 
-def summarize_split(analyzer: AnyAnalyzer, split: Split) -> Any:
-    """Return the summary of one split.
+def summarize_split(analyzer: AnyAnalyzer, split: Split) -> tuple[Any, Tally]:
+    """Return the summary of one split, and what its readers counted.
 
     Raises
     ------
@@ -133,8 +149,10 @@ def summarize_split(analyzer: AnyAnalyzer, split: Split) -> Any:
         When it holds text that is none; and whatever the reader and the analyzer raise.
     """
     _log.debug("Reading %s", split.label)
+    tally = Tally()
     try:
-        return analyzer.summarize(split.batches())
+        with counting(tally):
+            return analyzer.summarize(split.batches()), tally
     except UnicodeDecodeError as error:
         # Formats with a type for text, such as Parquet, only claim that it is UTF-8.
         excerpt = error.object[:80].decode(errors="replace")

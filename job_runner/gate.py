@@ -47,11 +47,7 @@ def register_baseline_if_decided(
         return reason + "nothing could be decided."
     if decision is not None and decision.fails_gate:
         return reason + "this window lacks figures that it has."
-    from analyzers.feature_attribution.documents import LOCAL_VALUES
-
-    # The attributions of single rows are as large as the data, and nothing is compared with them.
-    compared = {name: content for name, content in documents.items() if name != LOCAL_VALUES}
-    register_baseline(folder, compared, datetime.now(UTC))
+    register_baseline(folder, documents, datetime.now(UTC))
     return None
 
 

@@ -17,31 +17,33 @@ from contract.api import (
     Comparison,
     Decision,
     DocumentSet,
+    Facts,
     MakeAnalyzer,
     Monitor,
     State,
     Violation,
     Violations,
     violations_to_json,
-    with_estimates,
 )
 from contract.comparisons import dump_comparisons
+from contract.dataset import MARKERS, CellRules, Dataset, LabelPlaces, Plan, Preprocessor, RowKeys
 from contract.errors import DatasetError, DocumentError, MonitorError
 from contract.outcome import completed_message, exit_code
+from contract.reading import Said, Tally
 from contract.settings import Settings
 from contract.wording import chance, percent, several
-from file_storage import storage
-from file_storage.scripts import Preprocessor, load_postprocessor, load_preprocessor, run_postprocessor
+from file_storage import s3, storage
+from file_storage.scripts import load_postprocessor, load_preprocessor, run_postprocessor
 from job_runner import engine, gate
-from readers.dataset import Dataset, NotSplittable, Plan
-from readers.labels.sources import LabelPlaces
+from readers.cell_types import texts_in
+from readers.dataset import NotSplittable
 from readers.plan import plan_dataset
 from reporting.sinks import cloudwatch_file
 from reporting.sinks.run_summary import report_of
 
 if TYPE_CHECKING:
+    from contract.dataset import Reading
     from job_runner.cluster.leader import Cluster
-    from readers.captures.reading import Reading
     from reporting.sinks.delivery import Undelivered
     from reporting.sinks.run_summary import RunSummary
 
@@ -78,13 +80,12 @@ class _Found:
     compared: AnyBaseline | None
     decision: Decision | None
     reading: Reading | None
+    facts: Facts
 
     @property
     def notes(self) -> tuple[str, ...]:
         """Return what was seen on the way: a decision repeats what its statistics note."""
-        if self.decision is not None:
-            return self.decision.notes
-        return tuple(getattr(getattr(self.statistics, "whole", self.statistics), "notes", ()))
+        return self.facts.notes if self.decision is None else self.decision.notes
 
 
 def run(settings: Settings, monitor: Monitor, cluster: Cluster | None = None) -> Outcome:
@@ -105,6 +106,7 @@ def run(settings: Settings, monitor: Monitor, cluster: Cluster | None = None) ->
         When the job cannot complete; nothing has been written then, or only whole files.
     """
     started = time.monotonic()
+    s3.encrypt_with(settings.output_kms_key)
     storage.prepare_output(settings.output_path)
     sinks = cloudwatch_file.open_sinks(settings)
     settings = monitor.adjusted(settings)
@@ -112,20 +114,21 @@ def run(settings: Settings, monitor: Monitor, cluster: Cluster | None = None) ->
     baseline = read_baseline(settings, files)
     if settings.register_new_baseline:
         storage.prepare_output(settings.register_new_baseline, "register_new_baseline")
-    request = dataset_request(settings, column_names(baseline, files), _load_scripts(settings))
-    plan, analyzer, summary = _summarize(settings, monitor, request, cluster)
+    request = dataset_request(settings, files, baseline, _load_scripts(settings))
+    request, make = monitor.arranged(settings, request)
+    plan, analyzer, summary = _summarize(settings, make, request, cluster)
+    _require_excluded(settings, request)
     rows = analyzer.row_count(summary)
     _tell_rows(settings, plan, rows, time.monotonic() - started)
 
     found = _conclude(settings, analyzer, summary, baseline, plan.reading)
     if settings.history_path is not None and found.decision is not None and settings.rules == "sound":
-        found = replace(
-            found, decision=_with_label_coverage(settings, monitor, found.statistics, found.decision)
-        )
-    documents = _documents(settings, files, found)
+        found = replace(found, decision=_with_label_coverage(settings, monitor, found.facts, found.decision))
+    documents = _documents(settings, files, found, request.said)
     contents = {name: _content(document) for name, document in documents.items()}
     outdated = {VIOLATIONS, COMPARISONS, REPORT, *files.occasional_files} - contents.keys()
-    page = _page(settings, monitor, files, documents, found)
+    said = tuple(request.said.lines())
+    page = _page(settings, monitor, files, documents, found, said)
     # One set: two jobs with one output folder never leave the page of one beside the figures of the other.
     storage.write_files_atomically(settings.output_path, contents | page, outdated - page.keys())
     written = (*documents, *page)
@@ -133,16 +136,31 @@ def run(settings: Settings, monitor: Monitor, cluster: Cluster | None = None) ->
     # From here on others are told, which may take its time: whatever becomes of it, the files are there.
     published = analyzer.metrics(found.statistics, found.compared, found.decision)
     seconds = time.monotonic() - started
-    report = report_of(settings, monitor.program, rows, seconds, published, found.decision, contents)
+    report = report_of(settings, monitor, rows, seconds, published, found.decision, contents)
     undelivered = cloudwatch_file.publish(report, settings, sinks)
-    of_the_check = (VIOLATIONS, COMPARISONS)
-    baseline_files = {name: content for name, content in contents.items() if name not in of_the_check}
+    no_baseline = {VIOLATIONS, COMPARISONS, *files.not_in_baseline}
+    baseline_files = {name: content for name, content in contents.items() if name not in no_baseline}
     kept = gate.register_baseline_if_decided(settings, found.decision, baseline_files)
     if settings.post_analytics_processor_script:
         run_postprocessor(settings.post_analytics_processor_script, settings.given)
     outcome = _outcome(settings, found, written, undelivered, kept)
     unrecorded = _keep(settings, report, outcome, found, files, contents[STATISTICS])
     return _outcome(settings, found, written, (*undelivered, *unrecorded), kept) if unrecorded else outcome
+
+
+def _require_excluded(settings: Settings, request: Dataset) -> None:
+    """Make sure that columns to leave out are not merely misspelt; those that are not there are said."""
+    if not settings.exclude_features or request.preprocessor is not None:
+        return
+    # Imported late, as only jobs that leave something out need them.
+    from job_runner.clarify.columns import column_names
+    from job_runner.validate import missing_columns
+
+    names = column_names(replace(request, exclude=(), prediction=None, segments=()))
+    for text in missing_columns(replace(settings, segment_by=(), problem_type=None), names, names):
+        if text.endswith("?"):
+            raise DatasetError(text)
+        request.said.say("columns", text)
 
 
 def _load_scripts(settings: Settings) -> Preprocessor | None:
@@ -167,27 +185,24 @@ def _conclude(
     if compared is None and settings.register_new_baseline:
         analyzer.suggest(statistics, None)  # refuses what cannot be a baseline: no labels, say
     if compared is not None:
-        statistics = with_estimates(analyzer, statistics, compared)
+        statistics = analyzer.estimate(statistics, compared)
     constraints = analyzer.suggest(statistics, baseline)
     decision = None
     if compared is not None:
         decision = analyzer.check(statistics, compared) if rows else _nothing_to_check(settings)
-    return _Found(rows, statistics, constraints, compared, decision, reading)
+    return _Found(rows, statistics, constraints, compared, decision, reading, analyzer.facts(statistics))
 
 
-def _with_label_coverage(
-    settings: Settings, monitor: Monitor, statistics: Any, decision: Decision
-) -> Decision:
+def _with_label_coverage(settings: Settings, monitor: Monitor, facts: Facts, decision: Decision) -> Decision:
     """Add whether as many labels came as to earlier windows by that age, where the history knows some.
 
     A violation is a share of labelled rows that lies below that of every one of them by more than ten points,
     which chance does not explain either.
     """
-    from reporting.history.append import label_counts
     from reporting.history.read import read_runs
     from reporting.history.selection import Selection
 
-    labelled, unlabelled = label_counts(statistics)
+    labelled, unlabelled = facts.item_count, facts.unlabelled_count
     if settings.window is None or labelled is None or unlabelled is None or decision.is_empty:
         return decision
     of_these = Selection(
@@ -242,15 +257,16 @@ def _with_label_coverage(
 _FEWEST_WINDOWS, _FEWER_LABELS, _LABELS_RATE = 3, 0.1, 0.0005
 
 
-def _documents(settings: Settings, files: DocumentSet[Any, Any], found: _Found) -> dict[str, Any]:
+def _documents(settings: Settings, files: DocumentSet[Any, Any], found: _Found, said: Said) -> dict[str, Any]:
     """Return JSON values, text or bytes by the name of the file they make."""
     documents = {
         STATISTICS: files.write_statistics(found.statistics, settings.rules == "sound"),
         CONSTRAINTS: files.write_constraints(found.constraints),
         **files.further_files(found.statistics, found.constraints),
     }
-    if found.reading is not None and found.reading.shapes:
-        documents[STATISTICS] |= {"reading": found.reading.document()}
+    shapes = found.reading.document() if found.reading is not None and found.reading.shapes else {}
+    if shapes or (settings.rules == "sound" and said.sentences):
+        documents[STATISTICS] |= {"reading": shapes | (said.sentences if settings.rules == "sound" else {})}
     if found.decision is not None:
         documents[VIOLATIONS] = violations_to_json(found.decision.violations)
         if settings.rules == "sound":
@@ -264,6 +280,7 @@ def _page(
     files: DocumentSet[Any, Any],
     documents: dict[str, Any],
     found: _Found,
+    said: tuple[str, ...],
 ) -> dict[str, bytes]:
     """Return the page people look at by its name; empty where none is asked for, or none can be made."""
     if not settings.report:
@@ -281,8 +298,8 @@ def _page(
         baseline_constraints=files.write_constraints(constraints) if constraints else {},
         decision=found.decision,
     )
-    notes = found.decision.notes if found.decision else ()
-    content = page.make_report(settings, monitor.program, found.rows, source, notes)
+    notes = (*(found.decision.notes if found.decision else ()), *said)
+    content = page.make_report(settings, monitor, found.rows, source, notes)
     return {} if content is None else {REPORT: content}
 
 
@@ -305,6 +322,7 @@ def _keep(
         outcome.message,
         found.notes,
         found.decision,
+        found.facts,
         found.statistics,
         found.compared,
         files,
@@ -379,9 +397,13 @@ def _find(settings: Settings, given: str | None, names: tuple[str, ...], variabl
 
 
 def dataset_request(
-    settings: Settings, names: tuple[str, ...] | None, preprocessor: Preprocessor | None
+    settings: Settings,
+    files: DocumentSet[Any, Any] | None,
+    baseline: AnyBaseline | None,
+    preprocessor: Preprocessor | None,
 ) -> Dataset:
-    """Return what to read; columns that come without names get `names`."""
+    """Return what to read; columns that come without names get those of the baseline, and cells its types."""
+    names = column_names(baseline, files) if files else None
     return Dataset(
         source=settings.dataset_source,
         format=settings.dataset_format,
@@ -394,6 +416,29 @@ def dataset_request(
         ground_truth_source=settings.ground_truth_source,
         rows=settings.rows,
         label_places=LabelPlaces.of(settings),
+        cells=_cell_rules(settings, files, baseline),
+        keys=RowKeys(settings.id_attribute, settings.time_attribute)
+        if settings.id_attribute or settings.time_attribute
+        else None,
+    )
+
+
+def _cell_rules(
+    settings: Settings, files: DocumentSet[Any, Any] | None, baseline: AnyBaseline | None
+) -> CellRules | None:
+    if settings.rules == "sagemaker":
+        return None  # the originals take every cell as it is
+    written: list[Any] = [settings.positive_label]
+    if files is not None and baseline is not None:
+        written += [files.write_constraints(baseline.constraints) if baseline.constraints else None]
+        if settings.problem_type is not None and baseline.statistics:
+            written += [files.write_statistics(baseline.statistics, False)]
+    return CellRules(
+        markers=MARKERS if settings.missing_values is None else settings.missing_values,
+        declared=files.declared(baseline) if files is not None and baseline is not None else {},
+        judged=True if settings.problem_type is not None else settings.segment_by,
+        listed=frozenset(texts_in(written)),
+        dates=settings.problem_type is None,
     )
 
 
@@ -404,18 +449,23 @@ def column_names(baseline: AnyBaseline | None, documents: DocumentSet[Any, Any])
 
 def _summarize(
     settings: Settings,
-    monitor: Monitor,
+    make: MakeAnalyzer,
     request: Dataset,
     cluster: Cluster | None,
 ) -> tuple[Plan, AnyAnalyzer, Any]:
-    request, make = monitor.arranged(settings, request)
     plan = plan_dataset(request)
     analyzer = make_analyzer(settings, make, plan)
 
     def summarized(plan: Plan) -> Any:
+        noticed = Tally()
         if cluster is None:
-            return engine.summarize_splits(analyzer, plan.splits, settings.workers)
-        return cluster.summarize(analyzer, plan.splits, _sources(settings, request))
+            summary = engine.summarize_splits(analyzer, plan.splits, settings.workers, noticed)
+        else:
+            summary = cluster.summarize(analyzer, plan.splits, _sources(settings, request), noticed)
+        request.said.add(noticed, analyzer.row_count(summary))
+        for sentence in request.said.lines():
+            _log.info("Reading %s", sentence)
+        return summary
 
     try:
         return plan, analyzer, summarized(plan)

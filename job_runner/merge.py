@@ -20,11 +20,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from contract import json_layout
+from contract.dataset import LabelPlaces
 from contract.errors import ConfigurationError
 from contract.settings import Settings
 from contract.window import Window, folder_hour, folder_overlaps
 from contract.wording import several
-from file_storage import storage
+from file_storage import s3, storage
 from file_storage.storage import SourceFile
 from file_storage.temporary import join_parts, staging_folder
 from job_runner.engine import available_processors
@@ -41,7 +42,6 @@ from readers.captures.envelope import sources as sources_ground_truth_merge
 from readers.captures.split import may_cut
 from readers.labels.index import LabelIndex, Positions, index_labels
 from readers.labels.lines import UNKNOWN_HOUR, Hours, hour_number, hour_text
-from readers.labels.sources import LabelPlaces
 from readers.lanes import text_buffer
 from readers.plan import CAPTURE_SLACK
 from readers.python_rows import loads
@@ -347,6 +347,7 @@ def merge(settings: Settings) -> str:
     """
     started = time.monotonic()
     source, labels_source = sources(settings)
+    s3.encrypt_with(settings.output_kms_key)
     storage.prepare_output(settings.output_path)
     files = captures_to_read(source, settings.window)
     index = index_labels(labels_source, LabelPlaces.of(settings))

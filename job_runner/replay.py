@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from contract import json_layout
-from contract.api import AnyAnalyzer, Baseline, DocumentSet, Violation, read_violations
+from contract.api import Baseline, Monitor, Violation, read_violations
 from contract.errors import ConfigurationError, DatasetError, DocumentError, InputError
 from contract.wording import several
 from file_storage import storage
-from job_runner.segment_checks import SegmentedStatistics, segmented_documents
+from job_runner.segment_checks import check_segments, segmented_documents, whole_baseline
 from reporting.history import folder
 from reporting.history.append import baseline_file, digest
 from reporting.history.record import Run
@@ -224,35 +223,6 @@ def read_document(path: str) -> Document:
     return Document(json_layout.loads(storage.read_bytes(path, DocumentError), path), path)
 
 
-_UNNAMED = re.compile(r"_c\d+")
-
-
-@dataclass(frozen=True)
-class Kind:
-    """One kind of monitor, as far as checking takes it.
-
-    Parameters
-    ----------
-    monitor
-        Its name in records, such as ``data-quality``.
-    load_documents
-        How its files are read.
-    make_checker
-        From rules, what the record says of the check, and statistics: an analyzer whose `check` needs no
-        data.
-    has_written
-        Whether it writes such a statistics document.
-    takes
-        Whether it takes such a constraints document.
-    """
-
-    monitor: str
-    load_documents: Callable[[], DocumentSet[Any, Any]]
-    make_checker: Callable[[str, Mapping[str, Any], Any], AnyAnalyzer]
-    has_written: Callable[[Mapping[str, Any]], bool]
-    takes: Callable[[Mapping[str, Any]], bool]
-
-
 @dataclass(frozen=True)
 class Edit:
     """What is tried: each None leaves that as it was at the time."""
@@ -305,7 +275,7 @@ class Replayed:
         return bool(self.before) != bool(self.after)
 
 
-def replay(window: PastWindow, edit: Edit, kinds: Mapping[str, Kind]) -> Replayed:
+def replay(window: PastWindow, edit: Edit, monitors: Mapping[str, Monitor]) -> Replayed:
     """Check a window as it was, and with an edit.
 
     Raises
@@ -314,12 +284,12 @@ def replay(window: PastWindow, edit: Edit, kinds: Mapping[str, Kind]) -> Replaye
         When that is not possible; says why.
     """
     material = window.load()
-    kind = kind_of(window, material, kinds)
+    monitor = kind_of(window, material, monitors)
     notes = list(material.notes)
-    after = _check(window, material, edit, kind)
+    after = _check(window, material, edit, monitor)
     unedited = None
     if material.constraints is not None or material.baseline_statistics is not None:
-        unedited = after if not edit.changes_anything else _check(window, material, Edit(), kind)
+        unedited = after if not edit.changes_anything else _check(window, material, Edit(), monitor)
     before = window.violations if window.violations is not None else unedited
     if before is None:
         raise ConfigurationError(
@@ -336,10 +306,10 @@ def replay(window: PastWindow, edit: Edit, kinds: Mapping[str, Kind]) -> Replaye
             f"The data was read by rules={window.rules}; a run by rules={edit.rules} may read types and "
             "missing values otherwise."
         )
-    return Replayed(window, kind.monitor, before, after, window.violations is not None, tuple(notes))
+    return Replayed(window, monitor.name, before, after, window.violations is not None, tuple(notes))
 
 
-def kind_of(window: PastWindow, material: Material, kinds: Mapping[str, Kind]) -> Kind:
+def kind_of(window: PastWindow, material: Material, monitors: Mapping[str, Monitor]) -> Monitor:
     """Return what kind of monitor wrote a window's statistics.
 
     Raises
@@ -347,22 +317,22 @@ def kind_of(window: PastWindow, material: Material, kinds: Mapping[str, Kind]) -
     DocumentError
         When none did.
     """
-    if window.monitor is not None and window.monitor in kinds:
-        return kinds[window.monitor]
-    for kind in kinds.values():
-        if kind.has_written(material.statistics.value):
-            return kind
+    if window.monitor is not None and window.monitor in monitors:
+        return monitors[window.monitor]
+    for monitor in monitors.values():
+        if monitor.replay().has_written(material.statistics.value):
+            return monitor
     raise DocumentError(
-        f"{material.statistics.where} is no statistics.json of {' or '.join(kinds)}; give the output folder "
-        "of a monitoring job."
+        f"{material.statistics.where} is no statistics.json of {' or '.join(monitors)}; give the output "
+        "folder of a monitoring job."
     )
 
 
-def _check(window: PastWindow, material: Material, edit: Edit, kind: Kind) -> tuple[Violation, ...]:
+def _check(window: PastWindow, material: Material, edit: Edit, monitor: Monitor) -> tuple[Violation, ...]:
     if window.rows == 0:
         return ()  # a window without data is not checked
     segmented = "segment_by" in window.checking or "segments" in material.statistics.value
-    documents = kind.load_documents()
+    documents, replay = monitor.load_documents(), monitor.replay()
     if segmented:
         documents = segmented_documents(documents)
     statistics = documents.read_statistics(material.statistics.value, material.statistics.where)
@@ -383,25 +353,20 @@ def _check(window: PastWindow, material: Material, edit: Edit, kind: Kind) -> tu
     if edit.attribution_drift_threshold is not None:
         checking["attribution_drift_threshold"] = edit.attribution_drift_threshold
     whole = statistics.whole if segmented else statistics
-    analyzer = kind.make_checker(edit.rules or window.rules, checking, whole)
-    if segmented:
-        from job_runner.segments import SegmentedAnalyzer
-
-        analyzer = SegmentedAnalyzer(analyzer, tuple(checking.get("segment_by", ())))
-    _mark_positional(statistics, checking)
-    return tuple(analyzer.check(statistics, baseline).violations.violations)
-
-
-def _mark_positional(statistics: Any, checking: Mapping[str, Any]) -> None:
-    """Say of columns that came without names that they did, which the file does not."""
-    if isinstance(statistics, SegmentedStatistics):
-        for one in (statistics.whole, *(segment.statistics for segment in statistics.segments)):
-            _mark_positional(one, checking)
-        return
-    if hasattr(statistics, "positional"):
-        names = [feature.name for feature in statistics.features]
-        unnamed = bool(names) and all(_UNNAMED.fullmatch(name) for name in names)
-        statistics.positional = bool(checking.get("positional", unnamed))
+    rules: Any = edit.rules or window.rules
+    checker = replay.make_checker(rules, checking, whole)
+    if not segmented:
+        replay.recall(statistics, checking)
+        return tuple(checker.check(statistics, baseline).violations.violations)
+    for one in (whole, *(segment.statistics for segment in statistics.segments)):
+        replay.recall(one, checking)
+    decision = check_segments(
+        checker,
+        statistics,
+        [] if baseline.statistics is None else baseline.statistics.segments,
+        whole_baseline(baseline) or Baseline(),
+    )
+    return tuple(decision.violations.violations)
 
 
 def key_of(violation: Violation) -> tuple[object, ...]:
@@ -430,7 +395,7 @@ def _differ(these: tuple[Violation, ...], those: tuple[Violation, ...]) -> bool:
 _LISTED = 5
 
 
-def monitors_of(edit: Edit, kinds: Mapping[str, Kind]) -> tuple[str, ...]:
+def monitors_of(edit: Edit, monitors: Mapping[str, Monitor]) -> tuple[str, ...]:
     """Return the monitors that an edit fits: all of them where it has no document.
 
     Raises
@@ -438,14 +403,16 @@ def monitors_of(edit: Edit, kinds: Mapping[str, Kind]) -> tuple[str, ...]:
     ConfigurationError
         When its documents are of no monitor, or of different ones.
     """
-    fitting = tuple(kinds)
+    fitting = tuple(monitors)
     for document, role in ((edit.constraints, "constraints"), (edit.baseline_statistics, "statistics")):
         if document is None:
             continue
         own = [
             name
-            for name, kind in kinds.items()
-            if (kind.takes if role == "constraints" else kind.has_written)(document.value)
+            for name, monitor in monitors.items()
+            if (monitor.replay().takes if role == "constraints" else monitor.replay().has_written)(
+                document.value
+            )
         ]
         if not own:
             raise ConfigurationError(
@@ -458,7 +425,7 @@ def monitors_of(edit: Edit, kinds: Mapping[str, Kind]) -> tuple[str, ...]:
             "baseline_constraints and baseline_statistics are of different monitors; give those of one."
         )
     if edit.attribution_drift_threshold is not None:
-        fitting = tuple(name for name in fitting if name == "feature-attribution") or fitting
+        fitting = tuple(name for name in fitting if "attributions" in monitors[name].offers) or fitting
     return fitting
 
 
@@ -490,8 +457,8 @@ def windows_of_folders(
     folders: Sequence[str],
     rules: str,
     checking: Mapping[str, Any],
-    monitors: Collection[str],
-    kinds: Mapping[str, Kind],
+    wanted: Collection[str],
+    monitors: Mapping[str, Monitor],
 ) -> list[PastWindow]:
     """Return the windows whose files lie in folders, or anywhere below them.
 
@@ -504,8 +471,8 @@ def windows_of_folders(
         By which they were checked, which the files do not tell.
     checking
         What else they do not tell.
-    monitors
-        Windows of others are left out.
+    wanted
+        Windows of other monitors are left out.
 
     Raises
     ------
@@ -532,15 +499,15 @@ def windows_of_folders(
             )
         for path in found:
             window = window_of_folder(folder_above(path), known, rules, checking)
-            monitor = _monitor_of(window, kinds)
-            if monitor is None or monitor in monitors:
+            monitor = _monitor_of(window, monitors)
+            if monitor is None or monitor in wanted:
                 windows.append(replace(window, monitor=monitor))
     return windows
 
 
-def _monitor_of(window: PastWindow, kinds: Mapping[str, Kind]) -> str | None:
+def _monitor_of(window: PastWindow, monitors: Mapping[str, Monitor]) -> str | None:
     """Return the monitor that wrote a window, None where replaying it will say why nobody can tell."""
     try:
-        return kind_of(window, window.load(), kinds).monitor
+        return kind_of(window, window.load(), monitors).name
     except InputError:
         return None

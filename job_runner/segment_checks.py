@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from contract.api import (
-    AnyAnalyzer,
     Baseline,
+    Checker,
     Comparison,
     Decision,
+    Declared,
     DocumentSet,
     Finding,
     State,
@@ -67,6 +68,13 @@ class SegmentedStatistics[Statistics]:
     rows_left_out: int = 0
 
 
+def whole_baseline(baseline: Baseline[SegmentedStatistics[Any], Any] | None) -> Baseline[Any, Any] | None:
+    """Return the baseline without its segments, as the inner analyzer knows it."""
+    if baseline is None or baseline.statistics is None:
+        return baseline
+    return replace(baseline, statistics=baseline.statistics.whole)
+
+
 def segmented_documents(documents: DocumentSet[Any, Any]) -> DocumentSet[SegmentedStatistics[Any], Any]:
     """Return how a monitor's documents are read and written when there are segments.
 
@@ -96,14 +104,18 @@ def segmented_documents(documents: DocumentSet[Any, Any]) -> DocumentSet[Segment
             written[_LEFT_OUT] = {"item_count": statistics.rows_left_out}
         return written
 
-    def column_names(baseline: Baseline[SegmentedStatistics[Any], Any]) -> tuple[str, ...] | None:
+    def declared(baseline: Baseline[SegmentedStatistics[Any], Any]) -> Mapping[str, Declared]:
         statistics = baseline.statistics
-        return documents.column_names(
+        return documents.declared(
             baseline if statistics is None else replace(baseline, statistics=statistics.whole)
         )
 
+    def column_names(baseline: Baseline[SegmentedStatistics[Any], Any]) -> tuple[str, ...] | None:
+        return documents.column_names(whole_baseline(baseline) or Baseline())
+
     return DocumentSet(
         read_statistics=read,
+        declared=declared,
         write_statistics=write,
         read_constraints=documents.read_constraints,
         write_constraints=documents.write_constraints,
@@ -111,6 +123,8 @@ def segmented_documents(documents: DocumentSet[Any, Any]) -> DocumentSet[Segment
         further_files=lambda statistics, constraints: documents.further_files(statistics.whole, constraints),
         occasional_files=documents.occasional_files,
         constraints_names=documents.constraints_names,
+        not_in_baseline=documents.not_in_baseline,
+        column_types=documents.column_types,
     )
 
 
@@ -177,7 +191,7 @@ def named_alike(segments: Sequence[Segment[Any]], expected: Sequence[Segment[Any
 
 
 def check_segments(
-    analyzer: AnyAnalyzer,
+    analyzer: Checker[Any, Any],
     statistics: SegmentedStatistics[Any],
     expected: Sequence[Segment[Any]],
     baseline: Baseline[Any, Any],
@@ -208,8 +222,10 @@ def check_segments(
     comparable = [
         (segment, before) for segment, before in pairs if before and _rows(segment, before) >= FEWEST_ROWS
     ]
-    whole = (_spending(analyzer, WHOLE_SHARE) if comparable else analyzer).check(statistics.whole, baseline)
-    inner = _spending(analyzer, (1.0 - WHOLE_SHARE) / max(1, len(comparable)))
+    whole = (analyzer.with_error_share(WHOLE_SHARE) if comparable else analyzer).check(
+        statistics.whole, baseline
+    )
+    inner = analyzer.with_error_share((1.0 - WHOLE_SHARE) / max(1, len(comparable)))
     checked = [
         _Checked(segment, inner.check(segment.statistics, _baseline_of(inner, before, baseline)))
         for segment, before in comparable
@@ -278,13 +294,8 @@ def _rows(segment: Segment[Any], before: Segment[Any]) -> int:
     return min(segment.item_count, before.item_count)
 
 
-def _spending(analyzer: AnyAnalyzer, share: float) -> AnyAnalyzer:
-    with_error_share = getattr(analyzer, "with_error_share", None)
-    return with_error_share(share) if with_error_share else analyzer
-
-
 def _baseline_of(
-    analyzer: AnyAnalyzer, before: Segment[Any], baseline: Baseline[Any, Any]
+    analyzer: Checker[Any, Any], before: Segment[Any], baseline: Baseline[Any, Any]
 ) -> Baseline[Any, Any]:
     return Baseline(before.statistics, analyzer.suggest(before.statistics, baseline))
 

@@ -20,9 +20,15 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from contract.api import AnyAnalyzer, Baseline, Decision, Metric, Pass, begin_passes, with_estimates
+from contract.api import Analyzer, AnyAnalyzer, Baseline, Decision, Facts, Metric, Pass
 from contract.errors import DatasetError
-from job_runner.segment_checks import Segment, SegmentedStatistics, check_segments, named_alike
+from job_runner.segment_checks import (
+    Segment,
+    SegmentedStatistics,
+    check_segments,
+    named_alike,
+    whole_baseline,
+)
 
 # Dividing rows by the values of some columns: codes, one stable sort, one gather per batch, then slices.
 
@@ -297,14 +303,13 @@ class _Waiting:
 
 
 @dataclass(frozen=True)
-class SegmentedAnalyzer:
+class SegmentedAnalyzer(Analyzer[SegmentedSummary, SegmentedStatistics[Any], Any]):
     """An analyzer that repeats another one's work per segment.
 
     Parameters
     ----------
     inner
-        The analysis. Its ``with_error_share(share)``, if it has one, returns a copy that spends that share
-        of the false alarms a job may raise.
+        The analysis.
     columns
         Names, or zero-based positions as text.
     most
@@ -380,14 +385,12 @@ class SegmentedAnalyzer:
         """
         before = whole_baseline(baseline) or Baseline()
         segments = [
-            replace(segment, statistics=with_estimates(self.inner, segment.statistics, before))
+            replace(segment, statistics=self.inner.estimate(segment.statistics, before))
             for segment in named_alike(
                 statistics.segments, baseline.statistics.segments if baseline.statistics else []
             )
         ]
-        return replace(
-            statistics, whole=with_estimates(self.inner, statistics.whole, before), segments=segments
-        )
+        return replace(statistics, whole=self.inner.estimate(statistics.whole, before), segments=segments)
 
     def suggest(
         self, statistics: SegmentedStatistics[Any], baseline: Baseline[SegmentedStatistics[Any], Any] | None
@@ -402,6 +405,14 @@ class SegmentedAnalyzer:
         expected = baseline.statistics.segments if baseline.statistics else []
         return check_segments(self.inner, statistics, expected, whole_baseline(baseline) or Baseline())
 
+    def facts(self, statistics: SegmentedStatistics[Any]) -> Facts:
+        """Return those of the whole."""
+        return self.inner.facts(statistics.whole)
+
+    def tried(self, statistics: SegmentedStatistics[Any]) -> tuple[str, ...]:
+        """Return what a dry run of the whole found."""
+        return self.inner.tried(statistics.whole)
+
     def metrics(
         self,
         statistics: SegmentedStatistics[Any],
@@ -415,7 +426,7 @@ class SegmentedAnalyzer:
         self, batches: Iterable[pa.RecordBatch], summary: SegmentedSummary
     ) -> Iterator[pa.RecordBatch]:
         """Pass the batches on, and summarize their segments on the way."""
-        waiting, begin = _Waiting(), begin_passes(self.inner)
+        waiting, begin = _Waiting(), self.inner.begin_passes()
         for batch in batches:
             if not waiting.takes(batch):
                 self._add_waiting(summary, waiting, begin)
@@ -504,13 +515,6 @@ class SegmentedAnalyzer:
         hint = f"did you mean {close[0]!r}? The columns are" if close else "the columns are"
         more = ", ..." if len(summary.names) > _NAMES_SHOWN else ""
         return f"{hint} {', '.join(summary.names[:_NAMES_SHOWN])}{more}."
-
-
-def whole_baseline(baseline: Baseline[SegmentedStatistics[Any], Any] | None) -> Baseline[Any, Any] | None:
-    """Return the baseline without its segments, as the inner analyzer knows it."""
-    if baseline is None or baseline.statistics is None:
-        return baseline
-    return replace(baseline, statistics=baseline.statistics.whole)
 
 
 def _sorted_key(key: Key) -> tuple[tuple[bool, str], ...]:

@@ -7,29 +7,31 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol, runtime_checkable
+from datetime import UTC, datetime
+from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from contract.api import AnyAnalyzer, Baseline, DocumentSet, MakeAnalyzer, Monitor
 from contract.checklist import Line, attempt, obtain
+from contract.dataset import Dataset, Preprocessor
 from contract.errors import DatasetError
+from contract.reading import Tally, counting
 from contract.schema import Mistakes
 from contract.settings import Settings
-from contract.window import folder_hour, folder_overlaps
+from contract.window import path_span
 from contract.wording import several
 from file_storage import storage
-from file_storage.scripts import Preprocessor, load_postprocessor, load_preprocessor
+from file_storage.scripts import load_postprocessor, load_preprocessor
 from job_runner.clarify.columns import find_column
 from job_runner.connectivity import check_model, check_places, check_sinks
-from job_runner.file_kind import require_header, require_kind, share_of_numbers
 from job_runner.job import column_names, dataset_request, load_documents, make_analyzer, read_baseline
 from readers.captures.envelope import LABEL
-from readers.dataset import Dataset, NotSplittable, segments_of
-from readers.plan import CAPTURE_SLACK, CAPTURES, plan_dataset
+from readers.dataset import NotSplittable, segments_of
+from readers.plan import files_of, plan_dataset
 
 # Whether the columns that settings and baseline name are in the data.
 
@@ -39,6 +41,7 @@ _SHOWN = 8
 _PLAIN_NAME = re.compile(r"[\w -]+")
 _NUMERIC = ("Integral", "Fractional")
 _MOSTLY = 0.5
+_NUMBER = r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$"
 
 
 def missing_columns(settings: Settings, names: Sequence[str], kept: Sequence[str]) -> list[str]:
@@ -67,7 +70,7 @@ def missing_columns(settings: Settings, names: Sequence[str], kept: Sequence[str
 
 
 def unlike_baseline(
-    batch: pa.RecordBatch, baseline: Baseline[Any, Any], expected: Sequence[str]
+    batch: pa.RecordBatch, column_types: Mapping[str, str] | None, expected: Sequence[str]
 ) -> Iterator[str]:
     """Yield a sentence for each way in which the data's columns are not those of the baseline.
 
@@ -75,6 +78,8 @@ def unlike_baseline(
     ----------
     batch
         The first rows of the data.
+    column_types
+        By the baseline's constraints; None where columns without constraints are no mistake.
     expected
         Names of the baseline's columns.
     """
@@ -94,27 +99,30 @@ def unlike_baseline(
             "mend the data's columns, or run the baseline job again."
         )
     extra = [name for name in names if name not in expected]
-    # Attributions are of features alone: label and predictions lie beside them.
-    if extra and hasattr(baseline.constraints, "features"):
+    if extra and column_types is not None:
         yield (
             f"the data has {_listed(extra)}, which the baseline lacks; leave them out with "
             "exclude_features_attribute, or run the baseline job again."
         )
-    for feature in getattr(baseline.constraints, "features", ()):
-        if feature.inferred_type not in _NUMERIC or feature.name not in names:
+    for name, kind in (column_types or {}).items():
+        if kind not in _NUMERIC or name not in names:
             continue
-        column = batch.column(names.index(feature.name))
-        if column.null_count < len(column) and share_of_numbers(column) < _MOSTLY:
+        column = batch.column(names.index(name))
+        if column.null_count < len(column) and _share_of_numbers(column) < _MOSTLY:
             example = next((cell for cell in column.to_pylist() if cell is not None), None)
             yield (
-                f"column {feature.name} holds values such as {str(example)[:40]!r}, but is "
-                f"{feature.inferred_type} in the baseline; check the order of the columns and what writes "
+                f"column {name} holds values such as {str(example)[:40]!r}, but is "
+                f"{kind} in the baseline; check the order of the columns and what writes "
                 "them, or run the baseline job again."
             )
 
 
+def _types(baseline: _AnyBaseline, files: _Documents) -> Mapping[str, str] | None:
+    return None if baseline.constraints is None else files.column_types(baseline.constraints)
+
+
 def require_like_baseline(
-    batch: pa.RecordBatch, baseline: Baseline[Any, Any], expected: Sequence[str]
+    batch: pa.RecordBatch, column_types: Mapping[str, str] | None, expected: Sequence[str]
 ) -> Iterator[str]:
     """Yield a line when the columns are the baseline's.
 
@@ -123,7 +131,7 @@ def require_like_baseline(
     DatasetError
         With all differences.
     """
-    found = list(unlike_baseline(batch, baseline, expected))
+    found = list(unlike_baseline(batch, column_types, expected))
     if found:
         raise DatasetError(" ".join(text[0].upper() + text[1:] for text in found))
     yield f"the data has the {several(len(expected), 'column')} of the baseline"
@@ -131,15 +139,32 @@ def require_like_baseline(
 
 def _instead(missing: Sequence[str], names: Sequence[str], expected: Sequence[str]) -> str:
     free = [name for name in names if name not in expected]
-    mistakes = Mistakes("")
-    find_column(missing[0], free, "", mistakes)
-    _, found, close = "".join(mistakes.texts).partition(": did you mean ")
-    return f" (is {missing[0]} there called {close.rstrip('?')}?)" if found else ""
+    for name in missing[:_SHOWN]:
+        mistakes = Mistakes("")
+        find_column(name, free, "", mistakes)
+        _, found, close = "".join(mistakes.texts).partition(": did you mean ")
+        if found:
+            return f" (is {name} there called {close.rstrip('?')}?)"
+    return ""
 
 
 def _listed(names: Sequence[str]) -> str:
     more = len(names) - _SHOWN
     return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+def _share_of_numbers(column: pa.Array) -> float:
+    """Return which share of the cells that are not missing are numbers; 0 where all are missing."""
+    cells = column.drop_null()
+    if not len(cells):
+        return 0.0
+    kind = cells.type
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
+        return 1.0
+    if pa.types.is_boolean(kind):
+        return 0.0
+    matches = pc.match_substring_regex(cells.cast(pa.string()), _NUMBER)
+    return float(pc.mean(matches).as_py())
 
 
 # Which share of the captured rows has a label.
@@ -215,17 +240,6 @@ _MOST_SPLITS = 16
 _ROWS_ASKED = 100
 
 
-@runtime_checkable
-class Trying(Protocol):
-    """An analyzer that uses more than the data, and has something to say of how that went."""
-
-    def tried(self, statistics: Any) -> tuple[str, ...]:
-        """Return a line for each thing that was found in order, from the statistics of a trial."""
-
-
-# Commands that can do little without labels; others may read them all the same.
-_LABELLED = ("monitor-model-quality", "monitor-bias")
-
 _AnyBaseline = Baseline[Any, Any]
 _Documents = DocumentSet[Any, Any]
 _Arranged = tuple[Dataset, MakeAnalyzer]
@@ -250,7 +264,7 @@ def validate(settings: Settings, monitor: Monitor) -> Iterator[Line]:
     files = load_documents(settings, monitor)
     baseline = yield from _baseline(settings, files)
     preprocessor, scripts_load = yield from _scripts(settings)
-    request = dataset_request(settings, column_names(baseline, files), preprocessor)
+    request = dataset_request(settings, files, baseline, preprocessor)
     model_is_there = yield from check_model(settings)
     arranged = None
     if adjusted is not None and scripts_load and model_is_there:
@@ -269,7 +283,7 @@ def validate(settings: Settings, monitor: Monitor) -> Iterator[Line]:
         yield Line("skip", "rows, columns and model are not looked at before the above is mended")
         return
     if (yield from _files(settings, arranged[0], format_known=True)):
-        yield from _rows(settings, monitor.program, files, baseline, arranged)
+        yield from _rows(settings, monitor, files, baseline, arranged)
     else:
         yield Line("skip", "rows, columns and model are not looked at before there are files to read")
 
@@ -313,33 +327,21 @@ def _files(settings: Settings, request: Dataset, *, format_known: bool) -> _Line
     """Look for files of the window; return whether they are what the format says."""
     source = _source(request, settings)
     files = yield from obtain(
-        lambda: _files_in_window(request, source),
+        lambda: _files_in_window(request, source, format_known=format_known),
         lambda found: f"{source} has {storage.size_of(found)}{' of the window' if request.window else ''}",
     )
-    if not files:
-        return False
-    scripted = request.preprocessor is not None and request.preprocessor.kind == "record"
-    if scripted or not format_known:
-        return True  # a script reads what it likes
-    kinds = yield from obtain(lambda: _kinds(files, request), lambda _: None)
-    return kinds is not None
+    return bool(files)
 
 
-def _kinds(files: list[storage.SourceFile], request: Dataset) -> bool:
-    for file in (files[0], files[-1]):
-        require_kind(file.path, request.format)
-    return True
-
-
-def _files_in_window(request: Dataset, source: str) -> list[storage.SourceFile]:
+def _files_in_window(request: Dataset, source: str, *, format_known: bool) -> list[storage.SourceFile]:
     files = storage.list_files(request.source)
     if not files:
         raise DatasetError(f"{source} holds no files; check the path, and that what writes the data has run.")
-    slack = CAPTURE_SLACK if request.format.kind in CAPTURES else timedelta(0)
-    inside = [file for file in files if folder_overlaps(file.path, request.window, slack)]
+    inside = files_of(request)[0] if format_known else files
     if inside or request.window is None:
         return inside
-    hours = sorted(hour for hour in (folder_hour(file.path) for file in files) if hour is not None)
+    spans = [span for span in (path_span(file.path) for file in files) if span is not None]
+    hours = sorted(span.start for span in spans)
     raise DatasetError(
         f"{source} holds {several(len(files), 'file')}, but none of the window "
         f"{_time(request.window.start)} to {_time(request.window.end)}: "
@@ -354,7 +356,7 @@ def _time(instant: datetime) -> str:
 
 def _rows(
     settings: Settings,
-    program: str,
+    monitor: Monitor,
     files: _Documents,
     baseline: _AnyBaseline | None,
     arranged: _Arranged,
@@ -362,7 +364,8 @@ def _rows(
     """Read the first rows, and hold settings, baseline and model to them."""
     request, make = arranged
     source = _source(request, settings)
-    if program in _LABELLED and expects_labels(settings, request):
+    # A monitor without predictions may read labels, but does not live on them.
+    if "predictions" in monitor.offers and expects_labels(settings, request):
         yield from attempt(lambda: require_labels(request))
     first = yield from obtain(lambda: _first_rows(request, source), _columns_line)
     if first is not None and (reading := plan_dataset(request).reading) is not None and reading.shapes:
@@ -370,18 +373,16 @@ def _rows(
     if first is None:
         yield Line("skip", "columns and model are not looked at before rows can be read")
         return
+    for sentence in request.said.lines():
+        yield Line("ok", f"reading {sentence}")
     expected = column_names(baseline, files) or ()
-    header = yield from obtain(lambda: _header(first, request, expected, source), lambda _: None)
-    if header is None:
-        yield Line("skip", "columns are not looked at before the header is mended")
-        return
     added = {column.name for column in request.segments}
     named = replace(settings, segment_by=tuple(name for name in settings.segment_by if name not in added))
     missing = missing_columns(named, _all_names(settings, request, first), first.schema.names)
     for text in missing:
         yield Line("FAIL", text)
     if baseline is not None and expected:
-        yield from attempt(lambda: require_like_baseline(first, baseline, expected))
+        yield from attempt(lambda: require_like_baseline(first, _types(baseline, files), expected))
     if missing:
         yield Line("skip", "the analysis of the first rows is not tried before these columns are there")
     else:
@@ -391,12 +392,15 @@ def _rows(
 def _first_rows(request: Dataset, source: str) -> pa.RecordBatch:
     """Return the first rows of the window; a model is not asked for them."""
     request = replace(request, prediction=None, segments=())
+    tally = Tally()
     for whole_files in (False, True):
         try:
             for split in plan_dataset(request, whole_files=whole_files).splits[:_MOST_SPLITS]:
-                for batch in split.batches():
-                    if batch.num_rows:
-                        return batch
+                with counting(tally):
+                    for batch in split.batches():
+                        if batch.num_rows:
+                            request.said.add(tally, batch.num_rows)
+                            return batch
             break
         except NotSplittable:
             continue
@@ -414,12 +418,6 @@ def _all_names(settings: Settings, request: Dataset, first: pa.RecordBatch) -> l
     return list(everything.schema.names)
 
 
-def _header(batch: pa.RecordBatch, request: Dataset, expected: tuple[str, ...], source: str) -> bool:
-    if request.preprocessor is None:
-        require_header(batch, request.format, expected, source)
-    return True
-
-
 def _trial(settings: Settings, request: Dataset, make: MakeAnalyzer, first: pa.RecordBatch) -> Iterator[str]:
     """Analyse the first rows, and ask the model about some of them where one is asked."""
     prediction = request.prediction
@@ -427,13 +425,12 @@ def _trial(settings: Settings, request: Dataset, make: MakeAnalyzer, first: pa.R
         first = first.slice(0, _ROWS_ASKED)
         first = first.append_column(prediction.name, prediction.column(first))
         rows = several(first.num_rows, "row")
-        yield f"the model {prediction.model.where} answers {rows} with {prediction.name}"
+        yield f"the model {prediction.where} answers {rows} with {prediction.name}"
     for division in request.segments:
         first = first.append_column(division.name, segments_of(first, division))
     analyzer: AnyAnalyzer = make_analyzer(settings, make, plan_dataset(request))
     statistics = analyzer.describe(analyzer.summarize([first]))
-    if isinstance(analyzer, Trying):
-        yield from analyzer.tried(statistics)
+    yield from analyzer.tried(statistics)
     yield "the first rows can be analysed"
 
 

@@ -127,6 +127,11 @@ _SECONDS_PER_BYTE = 1e-6
 _LONGEST_PAUSE = 0.05
 _TOO_LARGE = 77  # an exit code
 _SHARE_OF_MEMORY = 0.8
+# Limit and use of the control group, in the second and the first version of such.
+_LIMITS = (
+    ("memory.max", "memory.current"),
+    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+)
 _NO_MEMORY = re.compile("bad_?alloc|failed to allocate|out of memory|cannot allocate", re.IGNORECASE)
 
 
@@ -189,9 +194,10 @@ def _free_memory() -> int:
     found = re.search(r"MemAvailable:\s+(\d+)", Path("/proc/meminfo").read_text())
     free = int(found[1]) * 1024 if found else 1 << 40
     group = Path("/sys/fs/cgroup")
-    with contextlib.suppress(OSError, ValueError):
-        most, used = (int((group / f"memory.{name}").read_text()) for name in ("max", "current"))
-        free = min(free, max(0, most - used))
+    for names in _LIMITS:
+        with contextlib.suppress(OSError, ValueError):
+            most, used = (int((group / name).read_text()) for name in names)
+            free = min(free, max(0, most - used))
     return free
 
 

@@ -226,7 +226,7 @@ def numeric_matrix(table: pa.RecordBatch, dtype: DTypeLike, where: str) -> NDArr
     Raises
     ------
     ModelError
-        When a column holds text.
+        When a column holds text, or numbers that are too large.
     """
     matrix = np.empty((table.num_rows, table.num_columns), dtype=dtype)
     for number, (name, column) in enumerate(zip(table.schema.names, table.columns, strict=True)):
@@ -239,7 +239,13 @@ def numeric_matrix(table: pa.RecordBatch, dtype: DTypeLike, where: str) -> NDArr
                     "give the whole pipeline as an endpoint, an ONNX file or an inference.py."
                 )
             column = pa.nulls(len(column), pa.float64())
-        matrix[:, number] = column.to_numpy(zero_copy_only=False)
+        with np.errstate(over="ignore"):
+            matrix[:, number] = column.to_numpy(zero_copy_only=False)
+        if matrix.itemsize < 8 and np.isinf(matrix[:, number]).any():
+            raise ModelError(
+                f"column {name!r} holds numbers beyond {np.finfo(matrix.dtype).max:.2g}, the largest that "
+                f"{where} takes; mend them, or scale them as in training."
+            )
     return matrix
 
 

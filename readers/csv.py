@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
-import logging
+import itertools
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 
+from contract.dataset import Dataset, Dialect
 from contract.errors import DatasetError
 from file_storage.storage import SourceFile, is_compressed, open_input, reading
+from readers.csv_dialect import (
+    NAMES,
+    decide_dialect,
+    fold,
+    header_evidence,
+    plain,
+    restore,
+    restored_text,
+)
 from readers.csv_records import (
     LONGEST_FIELD,
     CsvColumns,
@@ -24,7 +35,7 @@ from readers.csv_records import (
     ragged_row,
     unclosed_field,
 )
-from readers.dataset import POSITIONAL, Dataset, NotSplittable, excluded_positions, positional_names
+from readers.dataset import POSITIONAL, NotSplittable, excluded_positions, positional_names
 from readers.splitting import (
     UTF8_MARK,
     Block,
@@ -35,14 +46,15 @@ from readers.splitting import (
     joined,
     line_blocks,
     lines_before,
+    without_marks,
 )
 
 _SAMPLE = 1 << 20
+# What follows a first line, to tell whether that is a header.
+_LOOKED_AT, _ROWS_LOOKED_AT = 1 << 15, 30
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 _Types = dict[str, pa.DataType]
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -53,6 +65,7 @@ class CsvHead:
     excluded: frozenset[int]
     begin: int
     types: _Types = field(hash=False)
+    named: bool = False
 
 
 @dataclass(frozen=True)
@@ -80,9 +93,7 @@ class CsvSplit(OfFileRanges):
             head = self.head or read_head(piece.path, self.request, learnt)
             if head is None:
                 continue
-            columns = CsvColumns(
-                list(head.names), set(head.excluded), self.request.text_only, dict(head.types)
-            )
+            columns = _columns(head, self.request)
             yield from _piece_batches(piece, head, columns, self.request)
             learnt[head.names] = columns.types
 
@@ -101,7 +112,7 @@ def csv_splits(
     whole_files
         Never cut a file into byte ranges.
     """
-    request = replace(request, preprocessor=None)
+    request = replace(request, preprocessor=None, dialect=_dialect(files, request))
 
     def may_cut(file: SourceFile) -> bool:
         return not whole_files and not is_compressed(file.path)
@@ -117,8 +128,40 @@ def csv_splits(
     return tuple(splits)
 
 
+def _dialect(files: Sequence[SourceFile], request: Dataset) -> Dialect:
+    """Decide once for all files how they are written: by the first and the last that have records."""
+    found: dict[str, Dialect] = {}
+    for order in (files, files[::-1]):
+        for file in order:
+            if file.path in found:
+                break
+            beginning = _beginning(file.path, None, _LOOKED_AT)
+            if beginning is not None:
+                data, _, _, complete = beginning
+                found[file.path] = decide_dialect(
+                    file.path, data, request.format.separator, complete=complete
+                )
+                break
+    chosen = next(iter(found.values()), Dialect())
+    for path, dialect in found.items():
+        if dialect.separator != chosen.separator:
+            raise DatasetError(
+                f"{path} has {NAMES[dialect.separator]} between its cells, but {next(iter(found))} has "
+                f"{NAMES[chosen.separator]}; write all files alike."
+            )
+    chosen = Dialect(chosen.separator, any(dialect.escaped for dialect in found.values()))
+    if chosen.separator != ",":
+        request.said.say("separator", f"{NAMES[chosen.separator]} stand between cells")
+    if chosen.escaped:
+        request.said.say("quotes", "quotes within cells are written with a backslash")
+    return chosen
+
+
 def read_head(
-    path: str, request: Dataset, learnt: dict[tuple[str, ...], _Types] | None = None
+    path: str,
+    request: Dataset,
+    learnt: dict[tuple[str, ...], _Types] | None = None,
+    size: int = _SAMPLE,
 ) -> CsvHead | None:
     """Read the beginning of a CSV file.
 
@@ -130,6 +173,8 @@ def read_head(
         With the format's `header`, and the names for data without one.
     learnt
         Types of files read before, by their column names; saves guessing again.
+    size
+        Bytes that tell the types of columns.
 
     Returns
     -------
@@ -140,60 +185,164 @@ def read_head(
     DatasetError
         When the header cannot be used.
     """
-    beginning = _beginning(path)
+    dialect = request.dialect or Dialect()
+    beginning = _beginning(path, dialect, size)
     if beginning is None:
         return None
     data, begin, end, complete = beginning
-    cells = _cells(path, data[begin:end])
-    if request.format.header:
-        names = _header_names(path, cells)
+    cells = _cells(path, data[begin:end], dialect)
+    given = _given_names(path, cells, request) if request.repeated_names else None
+    if given is not None:
+        names, begin = given, end
         excluded = excluded_positions(names, request.exclude)
-        begin = end
     else:
-        names, excluded = positional_names(len(cells), request)
-        if request.repeated_names and tuple(cells) == request.column_names:
-            _log.info("%s begins with the names of its columns, which are left out as a row", path)
+        _require_header_as_said(path, cells, data[end : end + _LOOKED_AT], request)
+        if request.format.header:
+            names = _header_names(path, cells)
+            excluded = excluded_positions(names, request.exclude)
             begin = end
+        else:
+            names, excluded = positional_names(len(cells), request)
     if len(excluded) == len(names):
         raise DatasetError(f"{path} has no column left after exclude_features_attribute; exclude fewer.")
     known = (learnt or {}).get(tuple(names))
-    columns = CsvColumns(names, excluded, request.text_only, known or {})
+    columns = _columns(CsvHead(tuple(names), frozenset(excluded), begin, known or {}), request)
     rows = data[begin:] if complete else data[begin : begin + last_record_end(data[begin:])]
     if known is None and rows.strip(b"\r\n"):
         _learn(path, rows, columns)
-    return CsvHead(tuple(names), frozenset(excluded), begin, columns.types)
+    return CsvHead(tuple(names), frozenset(excluded), begin, columns.types, given is not None)
 
 
-def first_cells(path: str) -> list[str]:
-    """Return the cells of the first record of a CSV file, none when it has no record.
+def _given_names(path: str, cells: list[str], request: Dataset) -> list[str] | None:
+    """Return the names of columns in the order of a file that begins with them; None where it does not.
+
+    Raises
+    ------
+    DatasetError
+        When the first line has only some of the names.
+    """
+    known = {fold(name): name for name in request.column_names or ()}
+    found = [known.get(fold(cell)) for cell in cells]
+    names = [name for name in found if name is not None]
+    if len(names) == len(cells) == len(known) and len(set(names)) == len(names):
+        order = "" if names == list(known.values()) else ", in another order"
+        request.said.say("header", f"the first line has the names that are given{order}")
+        return names
+    if 2 * len(names) > len(cells):
+        unknown = (
+            next(cell for cell, name in zip(cells, found, strict=True) if name is None)
+            if (len(names) < len(cells))
+            else next(name for name in known.values() if name not in names)
+        )
+        raise DatasetError(
+            f"the first line of {path} reads {', '.join(cells[:6])}, which has only some of the names that "
+            f"headers gives ({unknown!r} is not in both); name the columns of the file in headers."
+        )
+    return None
+
+
+def _require_header_as_said(path: str, cells: list[str], below: bytes, request: Dataset) -> None:
+    """Make sure that a file has a header where the format says so, and none where it does not.
+
+    Raises
+    ------
+    DatasetError
+        Naming what gives it away, and the format to give.
+    """
+    known = request.column_names or ()
+    if request.format.header and {fold(cell) for cell in cells}.intersection(fold(name) for name in known):
+        return
+    text = below[: below.rfind(b"\n") + 1 or None].decode(errors="replace")
+    rows: list[list[str]] = []
+    with contextlib.suppress(csv.Error):  # a field beyond that reader's limit
+        rows += itertools.islice(csv.reader(io.StringIO(text, newline="")), _ROWS_LOOKED_AT)
+    evidence = header_evidence(cells, rows, known)
+    shown = ", ".join(cells[:6])
+    if request.format.header and evidence == "values":
+        raise DatasetError(
+            f"the header of {path} reads {shown}, which look like values of a first row; "
+            'give dataset_format {"csv":{"header":false}}, or add a line with the names.'
+        )
+    if not request.format.header and evidence == "names":
+        raise DatasetError(
+            f"the first row of {path} reads {shown}, which look like names of the columns; "
+            'give dataset_format {"csv":{"header":true}}, or remove the line.'
+        )
+
+
+def csv_sample(path: str, request: Dataset, size: int) -> pa.RecordBatch | None:
+    """Return the first rows of a file, about `size` bytes of them; None when it has none that can be read."""
+    head = read_head(path, request, size=size)
+    beginning = _beginning(path, request.dialect, size)
+    if head is None or beginning is None:
+        return None
+    data, _, _, complete = beginning
+    rows = data[head.begin :] if complete else data[head.begin : last_record_end(data)]
+    if len(rows) > size:
+        rows = rows[: last_record_end(rows[:size])] or rows
+    if not rows.strip(b"\r\n"):
+        return None
+    try:
+        table = _parsed(rows, _columns(head, request), request)
+    except pa.ArrowInvalid:
+        return None
+    return next(iter(table.to_batches()), None)
+
+
+def first_records(path: str) -> list[list[str]]:
+    """Return the cells of the first records of a CSV file, none when it has no record.
 
     Raises
     ------
     DatasetError
         When it cannot be read.
     """
-    beginning = _beginning(path)
+    beginning = _beginning(path, None, _LOOKED_AT)
     if beginning is None:
         return []
-    data, begin, end, _ = beginning
-    return _cells(path, data[begin:end])
+    data, begin, end, complete = beginning
+    dialect = decide_dialect(path, data, None, complete=complete)
+    data = plain(dialect, data)
+    below = io.StringIO(data[end : end + _LOOKED_AT].decode(errors="replace"), newline="")
+    records = [_cells(path, data[begin:end], dialect)]
+    with contextlib.suppress(csv.Error):  # a field beyond that reader's limit
+        records += itertools.islice(csv.reader(below), _ROWS_LOOKED_AT)
+    return records
 
 
-def _beginning(path: str) -> tuple[bytes, int, int, bool] | None:
+def _parsed(data: bytes, columns: CsvColumns, request: Dataset) -> pa.Table:
+    table = parse_csv_block(data, columns)
+    return restore(request.dialect, table) if request.dialect else table
+
+
+def _columns(head: CsvHead, request: Dataset) -> CsvColumns:
+    columns = CsvColumns(list(head.names), set(head.excluded), request.text_only, dict(head.types))
+    if request.cells is not None:
+        declared = request.cells.declared.items()
+        columns.text = frozenset(name for name, known in declared if known.kind == "text")
+        numbers = frozenset(name for name, known in declared if known.kind == "number")
+        columns.numbers = None if request.cells.like_pandas else numbers
+    return columns
+
+
+def _beginning(
+    path: str, dialect: Dialect | None, size: int = _SAMPLE
+) -> tuple[bytes, int, int, bool] | None:
     """Return first bytes, begin and end of the first record in them, and whether they are all there is.
 
     None for a file without any record.
     """
     with reading(path), open_input(path) as stream:
-        data: bytes = stream.read(_SAMPLE)
-        complete = len(data) < _SAMPLE
+        data: bytes = stream.read(size)
+        data = plain(dialect, data) if dialect else data
+        complete = len(data) < size
         begin = _first_byte(path, data)
         while not (end := first_record_end(data[begin:])) and not complete:
             if len(data) > LONGEST_FIELD:
                 raise DatasetError(f"{path} is not CSV: its first row has no end; check dataset_format.")
             more = stream.read(len(data))
             complete = not more
-            data += more
+            data += plain(dialect, more) if dialect else more
     end = begin + end if end else len(data)
     return None if begin == len(data) else (data, begin, end, complete)
 
@@ -216,13 +365,14 @@ def _first_byte(path: str, data: bytes) -> int:
     return begin
 
 
-def _cells(path: str, record: bytes) -> list[str]:
+def _cells(path: str, record: bytes, dialect: Dialect) -> list[str]:
     try:
         text = record.decode().rstrip("\r\n")
     except UnicodeDecodeError:
         excerpt = record[:80].decode(errors="replace")
         raise DatasetError(f"{path} line 1 is not UTF-8 text: {excerpt!r}; save the file as UTF-8.") from None
-    return next(csv.reader(io.StringIO(text, newline="")))
+    cells = next(csv.reader(io.StringIO(text, newline="")))
+    return cells if dialect == Dialect() else [restored_text(dialect, cell) for cell in cells]
 
 
 def _header_names(path: str, cells: list[str]) -> list[str]:
@@ -240,13 +390,15 @@ def _header_names(path: str, cells: list[str]) -> list[str]:
 def _piece_batches(
     piece: FileRange, head: CsvHead, columns: CsvColumns, request: Dataset
 ) -> Iterator[pa.RecordBatch]:
-    metadata = None if request.format.header else POSITIONAL
+    metadata = None if request.format.header or head.named else POSITIONAL
+    dialect = request.dialect or Dialect()
     empty = True
 
     def find_cut(data: bytes) -> int:
-        return last_record_end(data, piece.path)
+        return last_record_end(plain(dialect, data), piece.path)
 
     for block in line_blocks(piece, begin=head.begin, find_cut=find_cut):
+        block = Block(block.offset, plain(dialect, without_marks(block.data)))
         if not block.data.strip(b"\r\n"):
             continue
         if not piece.is_whole_file and not lines_are_records(block.data):
@@ -256,7 +408,7 @@ def _piece_batches(
         if (opening := unclosed_field(block.data)) is not None:
             raise _unclosed_quote(piece, block, opening)
         try:
-            table = parse_csv_block(block.data, columns)
+            table = _parsed(block.data, columns, request)
         except pa.ArrowInvalid as error:
             raise _explained(error, piece, block, request) from error
         table = table.replace_schema_metadata(metadata)

@@ -173,7 +173,9 @@ _LADDER = (pa.null(), pa.int64(), pa.float64())
 # Above this share of distinct values a dictionary costs more than it saves.
 _MOSTLY_DISTINCT = 0.5
 _TOO_FEW = 4
-_BEFORE_NUMBERS = np.frombuffer(b',"\r\n\t +-', dtype=np.uint8)
+_SCANNED = 1 << 17
+_CODE = r"^\s*[+-]?0\d"
+_BEFORE_NUMBERS = np.frombuffer(b',"\r\n\t +-;|', dtype=np.uint8)
 
 
 @dataclass
@@ -190,12 +192,18 @@ class CsvColumns:
         Every column stays text.
     types
         By name, of the columns that are kept; empty until the first block is seen.
+    text
+        Names of columns that stay text.
+    numbers
+        Names of columns that are numbers even where digits begin with a zero; None for all of them.
     """
 
     names: list[str]
     excluded: set[int] = field(default_factory=set)
     text_only: bool = False
     types: dict[str, pa.DataType] = field(default_factory=dict)
+    text: frozenset[str] = frozenset()
+    numbers: frozenset[str] | None = frozenset()
 
     @property
     def kept(self) -> list[str]:
@@ -226,7 +234,7 @@ def parse_csv_block(data: bytes, columns: CsvColumns) -> pa.Table:
     """
     if not columns.types:
         learn_types(data, columns)
-    _make_hexadecimals_text(data, columns)
+    _keep_codes_text(data, columns)
     try:
         table = _read(data, columns.names, columns.types)
     except pa.ArrowInvalid as error:
@@ -234,7 +242,7 @@ def parse_csv_block(data: bytes, columns: CsvColumns) -> pa.Table:
             raise
         found = _infer(data, columns)
         columns.types = {name: _wider(kind, found[name]) for name, kind in columns.types.items()}
-        _make_hexadecimals_text(data, columns)
+        _keep_codes_text(data, columns)
         table = _read(data, columns.names, columns.types)
     return table.combine_chunks()
 
@@ -248,8 +256,10 @@ def learn_types(data: bytes, columns: CsvColumns) -> None:
 
 
 def _infer(data: bytes, columns: CsvColumns) -> dict[str, pa.DataType]:
-    everything_text = {name: pa.string() for name in columns.kept} if columns.text_only else None
-    table = _read(data, columns.names, everything_text or dict.fromkeys(columns.kept), one_block=True)
+    asked = {
+        name: pa.string() if columns.text_only or name in columns.text else None for name in columns.kept
+    }
+    table = _read(data, columns.names, asked, one_block=True)
     types = {name: table.schema.field(name).type for name in columns.kept}
     return {
         name: kind if kind in _LADDER and not columns.text_only else _text_type(table.column(name))
@@ -298,16 +308,41 @@ def _read(
     return csv.read_csv(pa.BufferReader(data), options, *arguments)
 
 
-def _make_hexadecimals_text(data: bytes, columns: CsvColumns) -> None:
-    """Make columns with cells such as ``0x1F`` text; Arrow would take them for integers."""
+def _keep_codes_text(data: bytes, columns: CsvColumns) -> None:
+    """Make columns with cells such as ``0x1F`` or ``007`` text; Arrow would take them for integers."""
     integers = {name: pa.string() for name, kind in columns.types.items() if kind == pa.int64()}
-    if not integers or not _may_hold_hexadecimals(data):
+    if not integers:
+        return
+    patterns = [r"0[xX]"] if _may_hold_hexadecimals(data) else []
+    if columns.numbers is not None and _may_hold_codes(data):
+        patterns.append(_CODE)
+    if not patterns:
         return
     table = _read(data, columns.names, integers)
     for name in integers:
         column = table.column(name)
-        if pc.any(pc.match_substring(column, "0x", ignore_case=True)).as_py():
-            columns.types[name] = _text_type(column)
+        for pattern in patterns:
+            numbers = pattern == _CODE and name in (columns.numbers or ())
+            if not numbers and pc.any(pc.match_substring_regex(column, pattern)).as_py():
+                columns.types[name] = _text_type(column)
+
+
+def _may_hold_codes(data: bytes) -> bool:
+    """Return whether a cell may begin with a zero and another digit."""
+    text = np.frombuffer(data, dtype=np.uint8)
+    if data[:1] == b"0" and data[1:2].isdigit():
+        return True
+    # In pieces that fit the processor's cache. Comma, quote and line end are below 45, digits 48 to 57.
+    for start in range(0, len(text), _SCANNED):
+        piece = text[start : start + _SCANNED + 2]
+        found = piece[1:-1] == ord("0")
+        found &= piece[:-2] < ord("-")
+        found &= piece[2:] > ord("/")
+        if found.any():
+            places = np.flatnonzero(found)
+            if ((piece[places + 2] < ord(":")) & np.isin(piece[places], _BEFORE_NUMBERS)).any():
+                return True
+    return False
 
 
 def _may_hold_hexadecimals(data: bytes) -> bool:

@@ -1,106 +1,21 @@
-"""What to read and what reading gives: the types that the plan, the readers and the job share."""
+"""Transforms of rows, names of columns without names, and the columns that segments add."""
 
 from __future__ import annotations
 
 import functools
 import re
-import weakref
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from contract.dataset_format import DatasetFormat, Shape
-from contract.errors import DatasetError
-from contract.window import Window
-from readers.labels.sources import LabelPlaces
-
-if TYPE_CHECKING:
-    from file_storage.scripts import Preprocessor
-    from model_clients.model import Model
-    from readers.captures.reading import Reading
-    from readers.paths import Locations
-
+from contract.dataset import Dataset, Reading, SegmentColumn, Split
 
 # Schema metadata of batches whose column names did not come with the data.
 POSITIONAL = {b"positional": b"true"}
-
-
-@dataclass(frozen=True)
-class Dataset:
-    """What to read, and how.
-
-    Parameters
-    ----------
-    source
-        Local file or directory, or ``s3://bucket/prefix``.
-    format
-        How to read the files.
-    text_only
-        CSV cells stay text, for rules that infer types from the text.
-    window
-        Leave out what lies outside; None reads everything.
-    column_names
-        The baseline's feature names, for data that comes without names.
-    exclude
-        Columns to leave out: names, or zero-based positions as text.
-    preprocessor
-        The user's script, if any.
-    labels
-        Captures only: whether the labels that records carry become columns, after all others.
-    ground_truth_source
-        Captures only: file or folder with labels, joined with the records by id; implies `labels`.
-    label_places
-        Where labels are found in answers of human reviewers, and in tables.
-    typed_labels
-        Whether labels whose text is a number become numbers.
-    repeated_names
-        CSV without a header only: whether files may nevertheless begin with a line that repeats
-        `column_names`; it is then left out.
-    locations
-        JSON and captures only: where nested records hold their columns.
-    beside
-        Further datasets whose rows continue those of this one, row by row.
-    prediction
-        What to ask a model for each row.
-    segments
-        Columns to add that tell the segments of the rows.
-    rows
-        Captures only: how the rows of a call stand in its payloads, by payload; None where the first calls
-        decide.
-    """
-
-    source: str
-    format: DatasetFormat
-    text_only: bool = False
-    window: Window | None = None
-    column_names: tuple[str, ...] | None = None
-    exclude: tuple[str, ...] = ()
-    preprocessor: Preprocessor | None = None
-    labels: bool = False
-    ground_truth_source: str | None = None
-    label_places: LabelPlaces | None = None
-    typed_labels: bool = False
-    repeated_names: bool = False
-    locations: Locations | None = None
-    beside: tuple[Dataset, ...] = ()
-    prediction: Prediction | None = None
-    segments: tuple[SegmentColumn, ...] = ()
-    rows: Mapping[str, Shape] | None = None
-
-
-class Split(Protocol):
-    """A piece of the dataset that one worker reads; picklable."""
-
-    @property
-    def label(self) -> str:
-        """Return the file, and the range in it, for messages and progress."""
-
-    def batches(self) -> Iterator[pa.RecordBatch]:
-        """Yield the rows in order, about 65,536 at a time."""
 
 
 @runtime_checkable
@@ -143,28 +58,6 @@ def transformed(splits: tuple[Split, ...], transform: Transform) -> tuple[Split,
         else TransformedSplit(split, (transform,))
         for split in splits
     )
-
-
-@dataclass(frozen=True)
-class Plan:
-    """A dataset divided into splits.
-
-    Parameters
-    ----------
-    splits
-        In the order of the data; none when there is no file to read.
-    total_bytes
-        Size of the files as stored.
-    small
-        True for less than 4 MB, which is always one split.
-    reading
-        Captures only: how the rows of calls stand in their payloads.
-    """
-
-    splits: tuple[Split, ...]
-    total_bytes: int
-    small: bool
-    reading: Reading | None = None
 
 
 class NotSplittable(Exception):  # noqa: N818 - a request to plan anew, not an error a user sees
@@ -215,6 +108,14 @@ def positional_names(count: int, request: Dataset) -> tuple[list[str], set[int]]
     -------
     All `count` names, and the positions to leave out.
     """
+    places = request.keys.places(count) if request.keys else {}
+    if places:
+        # Id and time are no columns of the baseline.
+        names, excluded = positional_names(count - len(places), replace(request, keys=None))
+        for place in sorted(places):
+            names.insert(place, places[place])
+            excluded = {position + (position >= place) for position in excluded}
+        return names, excluded
     generic = [f"_c{position}" for position in range(count)]
     baseline = request.column_names
     if baseline is not None and len(baseline) == count:
@@ -236,29 +137,6 @@ def positional_names(count: int, request: Dataset) -> tuple[list[str], set[int]]
 REST = "__default__"
 _NUMBER = r"([+-]?(?:\d+\.?\d*(?:e[+-]?\d+)?|\.\d+(?:e[+-]?\d+)?|inf))"
 _INTERVAL = re.compile(rf"\s*([\[(])\s*{_NUMBER}\s*,\s*{_NUMBER}\s*([\])])\s*", re.IGNORECASE)
-
-
-@dataclass(frozen=True)
-class SegmentColumn:
-    """How rows are divided.
-
-    Parameters
-    ----------
-    name
-        Of the column that is added.
-    source
-        The column whose values decide.
-    segments
-        Each is a list of values, or of intervals as text: ``[1, 4]`` holds 1 and 4, ``(1, 4)`` neither. A row
-        belongs to the first that has its value.
-    labels
-        What the segments are called, and last the rest of the rows.
-    """
-
-    name: str
-    source: str
-    segments: tuple[tuple[str | int, ...], ...]
-    labels: tuple[str, ...]
 
 
 def with_segments(batch: pa.RecordBatch, columns: tuple[SegmentColumn, ...]) -> pa.RecordBatch:
@@ -314,56 +192,3 @@ def _holds(values: pa.Array, member: str | int) -> np.ndarray[tuple[int], np.dty
         zero_copy_only=False
     )
     return found
-
-
-# A column of predictions that a model is asked for while the rows are read.
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What to ask a model.
-
-    Parameters
-    ----------
-    name
-        Of the column that is added.
-    features
-        The columns that the model takes, in its order.
-    as_label
-        Whether the predicted label is wanted, rather than the score.
-    model
-        It is closed when nothing refers to this any more.
-    """
-
-    name: str
-    features: tuple[str, ...]
-    as_label: bool
-    model: Model = field(compare=False, repr=False)
-
-    def __post_init__(self) -> None:
-        # A job that fails forgets the model anywhere on its way; its connections are closed all the same.
-        weakref.finalize(self, self.model.close)
-
-    def column(self, batch: pa.RecordBatch) -> pa.Array:
-        """Return the prediction for each row.
-
-        Raises
-        ------
-        ModelError
-            When the model cannot be asked.
-        DatasetError
-            When the rows lack a feature.
-        """
-        absent = [name for name in self.features if name not in batch.schema.names]
-        if absent:
-            raise DatasetError(
-                f"the data lacks {absent[0]!r} in some rows, which the model takes; add the column."
-            )
-        table = batch.select(list(self.features))
-        if self.as_label:
-            return self.model.predict_labels(table)
-        return pa.array(np.ascontiguousarray(self.model.predict(table)[:, 0]))
-
-    def append(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """Return rows with the column of predictions."""
-        return batch.append_column(self.name, self.column(batch))

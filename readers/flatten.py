@@ -21,6 +21,8 @@ _Columns = Iterator[tuple[str, pa.Array]]
 
 # Deeper values are damage or an attack, and would exhaust the stack.
 DEEPEST = 100
+# Longer lists would become more columns than anyone looks at.
+LONGEST_LIST = 10_000
 
 
 def flatten_batch(batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -78,6 +80,14 @@ def too_deep(name: str) -> DatasetError:
     return DatasetError(
         f"field {name[:40]!r} nests values more than {DEEPEST} levels deep; store them as text, "
         "or leave them out."
+    )
+
+
+def too_long(name: str, length: int) -> DatasetError:
+    """Return the error for a field whose lists are longer than `LONGEST_LIST`."""
+    return DatasetError(
+        f"field {name[:40]!r} holds a list of {length} values, and each would become a column; at most "
+        f"{LONGEST_LIST} may. Leave the field out, or store it as text."
     )
 
 
@@ -144,7 +154,10 @@ def _flatten_list(name: str, array: pa.Array) -> _Columns:
     # list_flatten skips null lists and honours slices, so element i of a row is at its start plus i.
     values = pc.list_flatten(array)
     starts = np.cumsum(lengths, dtype=np.int64) - lengths
-    for position in range(int(lengths.max(initial=0))):
+    longest = int(lengths.max(initial=0))
+    if longest > LONGEST_LIST:
+        raise too_long(name, longest)
+    for position in range(longest):
         yield from _flatten(
             f"{name}.{position}", values.take(pa.array(starts + position, mask=lengths <= position))
         )

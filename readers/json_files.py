@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import logging
+import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -14,11 +14,13 @@ import pyarrow as pa
 from pyarrow import json as arrow_json
 from pyarrow import types
 
+from contract.dataset import Dataset
 from contract.errors import DatasetError
+from contract.reading import notice
 from file_storage import storage
 from file_storage.storage import SourceFile
 from readers.captures.shapes import column_rows, is_columns, table_rows
-from readers.dataset import Dataset, excluded_positions
+from readers.dataset import excluded_positions
 from readers.flatten import flatten_batch, refuse_bare_null, refuse_deep_nesting
 from readers.lanes import Counts, MixedTypesError, NotBulkError, Table, in_lanes, together
 from readers.paths import RECORD, Finder, Part
@@ -34,14 +36,13 @@ from readers.splitting import (
     line_blocks,
     lines_before,
     text_of,
+    without_marks,
 )
 
 _SAMPLE = 1 << 20
 _BLANK = b" \t\r\n"
 # Of so many lines the types of features are learnt.
 _LEARNT_LINES = 100
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class JsonSplit(OfFileRanges):
             if located is not None and located.document:
                 batches = reader.document(piece.path)
             elif located is None and piece.is_whole_file and is_document(piece.path):
-                batches = _document_batches(piece.path)
+                batches = _document_batches(piece.path, self.request)
             else:
                 batches = (reader.read(piece, block) for block in line_blocks(piece))
             with _naming(piece.path):
@@ -87,7 +88,7 @@ class _LineReader:
 
     def read(self, piece: FileRange, block: Block) -> pa.RecordBatch:
         """Return the rows of a block."""
-        data = text_of(block)
+        data = without_marks(text_of(block))
         bulk = self._finder is None or self._finder.is_bulk
         if bulk and data.strip(_BLANK):
             try:
@@ -145,6 +146,8 @@ class _LineReader:
                 records = pa.StructArray.from_arrays(batch.columns, batch.schema.names)
                 return finder.together({RECORD: records})
             ones = np.ones(batch.num_rows, np.int64)
+            lines = data.count(b"\n") + (not data.endswith(b"\n"))
+            notice("glued", count=max(0, batch.num_rows - lines))
             return Table(flatten_batch(batch), ones, ones[:0])
         except (DatasetError, pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
             # Reading line by line names the place of what is wrong.
@@ -158,10 +161,16 @@ class _LineReader:
             )
         rows = []
         for line, place in lines:
-            row = _record(line, place)
-            if not isinstance(row, dict):
+            try:
+                found = [_record(line, place)]
+            except DatasetError:
+                found = _glued(line)
+                if not found:
+                    raise
+            if not all(isinstance(row, dict) for row in found):
                 raise DatasetError(_bad_line(place, line, "is not a JSON object"))
-            rows.append(row)
+            notice("glued", count=len(found) - 1)
+            rows += found
         ones = np.ones(len(rows), np.int64)
         return Table(rows_to_batch(rows), ones, ones[:0])
 
@@ -275,11 +284,15 @@ def is_document(path: str) -> bool:
     try:
         value = loads(data.partition(b"\n")[0])
     except ValueError:
-        return True  # a mere mistake in line 1 is told apart when the document is read
+        # Objects one after the other are as good as lines; a mere mistake shows when the document is read.
+        return not _glued(data.partition(b"\n")[0])
     if not is_one_line:
         return False
     by_column = column_rows(value)
-    is_table = table_rows(value) is not None or (by_column is not None and not is_columns(value))
+    # One list by itself may as well be part of a row.
+    is_table = table_rows(value) is not None or (
+        by_column is not None and (not is_columns(value) or min(len(value), len(by_column)) > 1)
+    )
     return is_table or (len(value) == 1 and _is_rows(next(iter(value.values()))))
 
 
@@ -290,6 +303,20 @@ def _record(line: bytes, place: Callable[[], str]) -> Any:
         raise DatasetError(_bad_line(place, line, f"is not JSON ({error})")) from None
 
 
+def _glued(text: bytes) -> list[Any]:
+    """Return the objects of text that holds one after the other, none when it is something else."""
+    found, decoder = [], json.JSONDecoder()
+    try:
+        rest = text.decode().strip()
+        while rest.startswith("{"):
+            value, end = decoder.raw_decode(rest)
+            found.append(value)
+            rest = rest[end:].lstrip()
+    except (ValueError, RecursionError):
+        return []
+    return [] if rest else found
+
+
 def _bad_line(place: Callable[[], str], line: bytes, what: str) -> str:
     excerpt = line[:80].decode(errors="replace")
     return (
@@ -298,7 +325,7 @@ def _bad_line(place: Callable[[], str], line: bytes, what: str) -> str:
     )
 
 
-def _document_batches(path: str) -> Iterator[pa.RecordBatch]:
+def _document_batches(path: str, request: Dataset) -> Iterator[pa.RecordBatch]:
     """Read a file that is an array of objects, an object with one such array, or a single object."""
     data = storage.read_bytes(path).removeprefix(UTF8_MARK)
     try:
@@ -314,12 +341,17 @@ def _document_batches(path: str) -> Iterator[pa.RecordBatch]:
         raise DatasetError(f"{path} is not JSON: {error}; check that the file is complete.") from None
     if isinstance(document, dict):
         lists = [member for member in document.values() if _is_rows(member)]
-        table = table_rows(document) or column_rows(document)
+        known = request.column_names or ()
+        has_lists = any(f"{name}.0" in known for name in document)
+        table = None if has_lists else table_rows(document) or column_rows(document)
         if table is not None:
-            _log.info("%s is read as a table of %d rows, as pandas or a column at a time", path, len(table))
+            notice("table", path.rpartition("/")[2], count=len(table))
         document = table or (lists[0] if len(lists) == 1 else [document])
     if not _is_rows(document) and document != []:
-        raise DatasetError(f"{path} is a JSON document without rows; it must be an array of objects.")
+        raise DatasetError(
+            f"{path} is a JSON document without rows; it must be an array of objects, as "
+            'to_json(orient="records", lines=True) of pandas writes it.'
+        )
     size = balanced_rows(len(document))
     for start in range(0, len(document), size):
         yield rows_to_batch(document[start : start + size])

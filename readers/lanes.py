@@ -77,7 +77,7 @@ def in_lanes[T](
             if len(some) <= _LEAST:
                 odd.append(some)
                 return
-            for part in np.array_split(some, _PARTS):
+            for part in np.array_split(some, min(_PARTS, -(-len(some) // _LEAST))):
                 read(part)
 
     read(records)

@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from contract.dataset import Dataset
 from contract.errors import DatasetError
 from file_storage.storage import SourceFile, is_s3, open_random, reading
-from readers.dataset import Dataset, excluded_positions
+from readers.dataset import excluded_positions
 from readers.flatten import flatten_batch
 from readers.splitting import BATCH_ROWS, FileRange, OfFileRanges, divide, joined, split_size
 
@@ -20,6 +21,7 @@ _BATCH_CELLS = 8 << 20
 _BUFFERS = 64 << 20
 # Codes of a dictionary take less than this, in bytes a value; text that was not encoded takes more.
 _ENCODED = 4.0
+_SAMPLE_ROWS = 4096
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,20 @@ def parquet_splits(files: Sequence[SourceFile], request: Dataset) -> tuple[Parqu
             whole = (FileRange(pieces[0].path),)
             splits += [ParquetSplit(whole, request, groups) for groups in _row_groups(pieces[0].path, target)]
     return tuple(splits)
+
+
+def parquet_sample(path: str, request: Dataset) -> pa.RecordBatch | None:
+    """Return the first rows of a file, without columns of numbers at its top; None when there are none."""
+    with _parquet(path), open_random(path) as source:
+        file = _open(path, source)
+        plain = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_temporal)
+        asked = [f.name for f in file.schema_arrow if not any(is_plain(f.type) for is_plain in plain)]
+        asked = [name for name in asked if name not in request.exclude]
+        if not asked or not file.metadata.num_rows:
+            return None
+        batches = file.iter_batches(_SAMPLE_ROWS, row_groups=[0], columns=asked, use_threads=False)
+        batch = next(batches, None)
+        return None if batch is None else _flat(batch, asked, path, request)
 
 
 def _row_groups(path: str, target: int) -> Iterator[tuple[int, ...]]:

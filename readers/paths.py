@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import types
 
+from contract.dataset import ColumnPaths, Location
 from contract.dataset_format import Shape
 from contract.errors import DatasetError
 from contract.wording import several
@@ -44,58 +45,6 @@ _ENOUGH_LABELS = 10
 FeatureRow = list[Any] | dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Location:
-    """Where one further column of a record is found.
-
-    Parameters
-    ----------
-    name
-        What the column is called.
-    path
-        JMESPath; in CSV the zero-based position as text. None takes all there is, which must be one value.
-    side
-        Captures only: the part of the record it is looked for in.
-    variable
-        The setting or member that holds the path, for messages.
-    classes
-        When a list of scores is found for each row: what they are scores of. The column holds the class with
-        the largest.
-    """
-
-    name: str
-    path: str | None
-    side: str = RECORD
-    variable: str = ""
-    classes: tuple[str | int, ...] = ()
-
-
-@dataclass(frozen=True)
-class Locations:
-    """Where a dataset's records hold their columns.
-
-    Parameters
-    ----------
-    features
-        JMESPath of the features; None takes the whole request of a capture, and of JSON files none.
-    others
-        Columns that follow the features, in this order.
-    headers
-        Names of the features; without them, or where their number differs, they are called ``column_0``,
-        ``column_1`` and so on.
-    document
-        Whether a JSON file is one document whose paths lead to lists, rather than one record per line.
-    variable
-        The setting or member that holds `features`, for messages.
-    """
-
-    features: str | None
-    others: tuple[Location, ...] = ()
-    headers: tuple[str, ...] = ()
-    document: bool = False
-    variable: str = "features"
-
-
 @dataclass
 class Part:
     """One part of a record, decoded: JSON values, or the lines of CSV, whose cells have no paths."""
@@ -112,7 +61,7 @@ class Part:
 class Finder:
     """The compiled paths of `ColumnPaths`; `shape` says what rows a whole request has."""
 
-    def __init__(self, locations: Locations, shape: Shape = "row") -> None:
+    def __init__(self, locations: ColumnPaths, shape: Shape = "row") -> None:
         self._locations, self._shape = locations, shape
         self._features = _compiled(locations.features, locations.variable)
         self._others = [_compiled(other.path, other.variable) for other in locations.others]
@@ -288,8 +237,10 @@ class Finder:
         for location, values, gathered in zip(self._locations.others, lists, others, strict=True):
             if len(values) == count:
                 gathered += values
-            elif values == [None]:
-                gathered += [None] * count
+            elif values == [None] or (
+                len(values) == 1 and location.variable in ("id_attribute", "time_attribute")
+            ):
+                gathered += values * count
             else:
                 raise DatasetError(
                     f"{place()} has {several(count, 'row')} of features, but "

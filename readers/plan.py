@@ -6,22 +6,30 @@ everywhere. Files come in path order; a split is many small files, one file, or 
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from contract.dataset import TRANSFORM_ID, TRANSFORM_TIME, Dataset, Location, Plan, Split
 from contract.dataset_format import Kind
 from contract.errors import ConfigurationError, DatasetError
-from contract.window import folder_overlaps, in_window_by_folder
+from contract.window import folder_overlaps, path_span
 from contract.wording import several
 from file_storage import storage
 from file_storage.storage import SourceFile
-from readers.dataset import Dataset, Plan, Split, reading_of, transformed
-from readers.splitting import SMALL
+from readers.dataset import reading_of, transformed
+from readers.file_kind import data_files, require_kind, say_endpoints
+from readers.splitting import SMALL, FileRange, OfFileRanges
+
+if TYPE_CHECKING:
+    from readers.labels.index import LabelIndex
+
 
 # Datasets whose rows continue each other: facets or predictions that are kept in files of their own.
 
@@ -119,7 +127,11 @@ def _all_filled(streams: list[_Stream]) -> bool:
 
 # A record lies in the folder of the hour it was written, which need not be that of its inference.
 CAPTURE_SLACK = timedelta(hours=1)
+# Bytes of a file that tell what its columns are.
+_SAMPLE = 1 << 16
+_LENGTHS = {timedelta(days=1): "day", timedelta(hours=1): "hour"}
 CAPTURES = ("sagemakerCaptureJson", "sagemakerMergeJson")
+
 
 _log = logging.getLogger(__name__)
 
@@ -145,20 +157,103 @@ def plan_dataset(request: Dataset, *, whole_files: bool = False) -> Plan:
     DatasetError
         When the source does not exist or a file's beginning cannot be read.
     """
-    files = storage.list_files(request.source)
-    if request.window is not None and request.format.kind not in CAPTURES:
-        files = [file for file in files if in_window_by_folder(file.path, request.window)]
-    else:
-        # Captures are filtered record by record, by the time each one carries, so files nearby count too.
-        files = [file for file in files if folder_overlaps(file.path, request.window, CAPTURE_SLACK)]
+    files, request = files_of(request)
     total = sum(file.size for file in files)
     if not files:
         return Plan((), 0, small=True)
-    if request.ground_truth_source is None:
-        splits = _splits(files, request, whole_files)
-    else:
+    if request.ground_truth_source is not None and request.format.kind in CAPTURES:
         splits = _joined(files, request)
-    return Plan(_extended(splits, request, whole_files), total, total < SMALL, reading_of(splits))
+    else:
+        splits = _splits(files, request, whole_files)
+    reading = reading_of(splits)
+    splits = _typed(splits, request)
+    return Plan(_extended(splits, request, whole_files), total, total < SMALL, reading)
+
+
+def files_of(request: Dataset) -> tuple[list[SourceFile], Dataset]:
+    """Return the files to read, those of the window where their paths tell, and what is known of their rows.
+
+    Raises
+    ------
+    DatasetError
+        When the window cannot be applied.
+    """
+    files = storage.list_files(request.source)
+    kind, said = request.format.kind, request.said
+    if kind in CAPTURES:
+        # Captures are filtered record by record, by the time each one carries, so files nearby count too.
+        files = [file for file in files if folder_overlaps(file.path, request.window, CAPTURE_SLACK)]
+        say_endpoints(files, said)
+    scripted = request.preprocessor is not None and request.preprocessor.kind == "record"
+    if not scripted:  # a script reads what it likes
+        files = data_files(files, kind, said)
+    if kind not in CAPTURES:
+        files, request = _of_window(files, request)
+    for file in {files[0]: 0, files[-1]: 0} if files and not scripted else ():
+        require_kind(file.path, kind)
+    return files, request
+
+
+def _of_window(files: list[SourceFile], request: Dataset) -> tuple[list[SourceFile], Dataset]:
+    window = request.window
+    request = _with_keys(files, request)
+    if window is None or not files:
+        return files, request
+    if request.keys is not None and request.keys.time is not None:
+        request.said.say("window", f"rows are selected by their time in {request.keys.time}")
+        return files, request
+    spans = {file: path_span(file.path) for file in files}
+    inside = []
+    for file, span in spans.items():
+        if span is None:
+            raise DatasetError(
+                f"the window cannot be applied: {file.path} has no date in its path, and nothing says "
+                "where rows hold their time; set time_attribute, keep files in folders such as 2026/03/02, "
+                "or leave start_time, end_time and window out."
+            )
+        if span.start >= window.end or span.end <= window.start:
+            continue
+        if span.start < window.start or span.end > window.end:
+            raise DatasetError(
+                f"the window cannot be applied: {file.path} holds rows of a whole "
+                f"{_LENGTHS[span.end - span.start]}, only a part of which is in the window; set "
+                "time_attribute, or choose a window of whole ones."
+            )
+        inside.append(file)
+    request.said.say("window", "files are selected by the dates in their paths")
+    return inside, request
+
+
+def _with_keys(files: Sequence[SourceFile], request: Dataset) -> Dataset:
+    """Return the request with where its rows hold id and time, as told or as batch transform writes them."""
+    keys = request.keys
+    if keys is None and files and request.format.kind in ("csv", "json"):
+        from readers.row_keys import transform_keys
+
+        first = next((file for file in files if file.size), files[0])
+        require_kind(first.path, request.format.kind)
+        if request.format.kind == "csv":
+            from readers.csv import first_records
+
+            records = first_records(first.path)
+            has_names = request.format.header and bool(records)
+            keys = transform_keys(records[0] if has_names else (), () if has_names else records)
+        else:
+            with storage.reading(first.path), storage.open_input(first.path) as stream:
+                beginning = stream.read(_SAMPLE).partition(b"\n")[0]
+            names = [name for name in (TRANSFORM_ID, TRANSFORM_TIME) if f'"{name}"'.encode() in beginning]
+            keys = transform_keys(names, ())
+        if keys is not None:
+            request.said.say("ids", "id and time are those that batch transform adds, and no features")
+    if keys is None:
+        return request
+    locations = request.locations
+    if locations is not None:
+        known = {other.name for other in locations.others}
+        further = (Location(name, name, variable="id_attribute") for name in keys.names if name not in known)
+        locations = replace(locations, others=(*locations.others, *further))
+    exclude = tuple(name for name in request.exclude if name not in keys.names)
+    return replace(request, keys=keys, locations=locations, exclude=exclude)
 
 
 def _extended(splits: tuple[Split, ...], request: Dataset, whole_files: bool) -> tuple[Split, ...]:
@@ -180,17 +275,8 @@ def _extended(splits: tuple[Split, ...], request: Dataset, whole_files: bool) ->
 
 def _joined(files: Sequence[SourceFile], request: Dataset) -> tuple[Split, ...]:
     """Return splits of captures that get their labels from `request.ground_truth_source`."""
-    from readers.labels.index import index_labels
-
-    source = request.ground_truth_source or ""
-    if request.format.kind not in CAPTURES:
-        raise ConfigurationError(
-            f"ground_truth_source is set, but dataset_format is {request.format.kind}, and labels are joined "
-            "with captures; use sagemakerCaptureJson, or name the label's column with ground_truth_attribute."
-        )
     request = replace(request, labels=True)
-    index = index_labels(source, request.label_places)
-    _log.info("Read %s from %s, %d replaced later", several(index.records, "label"), source, index.duplicates)
+    index = _index(request)
     preprocessor = request.preprocessor
     if preprocessor is not None and preprocessor.kind == "record":
         from readers.scripts import record_splits
@@ -203,6 +289,82 @@ def _joined(files: Sequence[SourceFile], request: Dataset) -> tuple[Split, ...]:
     from readers.captures.split import capture_splits
 
     return _preprocessed(capture_splits(files, request, index), request)
+
+
+def _typed(splits: tuple[Split, ...], request: Dataset) -> tuple[Split, ...]:
+    """Return splits whose cells are understood alike, by what the baseline or the first rows say."""
+    rules = request.cells
+    if rules is None or not splits:
+        return _keyed(splits, request)
+    from readers.cell_types import ColumnKind, TypedSplit, kinds_of, require_order, said_of_kinds
+
+    kinds: dict[str, ColumnKind] | None = None
+    samples = []
+    if len(splits) > 1:  # else the first rows decide as they come
+        samples = [_first_rows(splits[0], 0, request), _first_rows(splits[-1], -1, request)]
+    batches = [batch for batch in samples if batch is not None and batch.num_rows]
+    with contextlib.suppress(pa.ArrowInvalid):  # text that is no UTF-8; reading in earnest names the place
+        kinds = kinds_of(batches, rules) if batches else None
+    if kinds is not None:
+        for name in request.keys.names if request.keys else ():
+            kinds.pop(name, None)
+        require_order(batches[0], kinds, rules)
+        for sentence in said_of_kinds(batches, kinds, rules):
+            request.said.say("types", sentence)
+    return tuple(TypedSplit(split, rules, kinds) for split in _keyed(splits, request))
+
+
+def _first_rows(split: Split, place: int, request: Dataset) -> pa.RecordBatch | None:
+    """Return some rows of a split at little cost; None where they cost as much as reading all."""
+    if not isinstance(split, OfFileRanges):
+        return None  # a script is run once for each row
+    path = split.pieces[place].path
+    if request.format.kind == "csv":
+        from readers.csv import csv_sample
+
+        return csv_sample(path, request, _SAMPLE)
+    if request.format.kind == "parquet":
+        from readers.parquet import parquet_sample
+
+        return parquet_sample(path, request)
+    from readers.json_files import is_document
+
+    if storage.is_compressed(path) or (request.format.kind == "json" and is_document(path)):
+        return None
+    changes: dict[str, Any] = {"pieces": (FileRange(path, 0, _SAMPLE),)}
+    if any(member.name == "index" for member in fields(split)):
+        changes["index"] = None
+    try:
+        return next((batch for batch in replace(split, **changes).batches() if batch.num_rows), None)
+    except DatasetError:
+        return None  # reading in earnest names the place
+
+
+def _index(request: Dataset) -> LabelIndex:
+    from readers.labels.index import index_labels
+
+    source = request.ground_truth_source or ""
+    index = index_labels(source, request.label_places)
+    _log.info("Read %s from %s, %d replaced later", several(index.records, "label"), source, index.duplicates)
+    return index
+
+
+def _keyed(splits: tuple[Split, ...], request: Dataset) -> tuple[Split, ...]:
+    """Return splits of the window's rows, with labels joined, and without id and time."""
+    keys = request.keys
+    if request.format.kind in CAPTURES:
+        return splits
+    if request.ground_truth_source is not None and (keys is None or keys.identifier is None):
+        raise ConfigurationError(
+            f"ground_truth_source is set, but nothing says where the rows of {request.source} hold their id; "
+            "set id_attribute, or name the label's column with ground_truth_attribute."
+        )
+    if keys is None:
+        return splits
+    from readers.row_keys import KeyedSplit
+
+    index = _index(request) if request.ground_truth_source is not None else None
+    return tuple(KeyedSplit(split, keys, request.window, index) for split in splits)
 
 
 def _continued(splits: tuple[Split, ...], request: Dataset, whole_files: bool) -> tuple[Split, ...]:
@@ -223,8 +385,11 @@ def _splits(files: list[SourceFile], request: Dataset, whole_files: bool) -> tup
 
 
 def _preprocessed(splits: tuple[Split, ...], request: Dataset) -> tuple[Split, ...]:
-    preprocessor = request.preprocessor
-    return splits if preprocessor is None else transformed(splits, preprocessor.apply_dataframe)
+    if request.preprocessor is None:
+        return splits
+    from readers.scripts import apply_dataframe
+
+    return transformed(splits, functools.partial(apply_dataframe, request.preprocessor))
 
 
 # Each reader is imported when its format is asked for: a job is a cold start.

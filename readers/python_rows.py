@@ -17,7 +17,7 @@ import orjson
 import pyarrow as pa
 
 from contract.errors import DatasetError
-from readers.flatten import DEEPEST, bytes_text, name_clash, too_deep
+from readers.flatten import DEEPEST, LONGEST_LIST, bytes_text, name_clash, too_deep, too_long
 
 _INT64 = range(-(2**63), 2**63)
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -150,7 +150,10 @@ def _expand(
     for key in filter(members.__contains__, shared or members):
         yield from _expand(f"{name}.{key}", members[key], shared.get(key), depth + 1)
     alike = alike or _Alike(values)
-    for position in range(max((len(value) for value in lists if value is not None), default=0)):
+    longest = max((len(value) for value in lists if value is not None), default=0)
+    if longest > LONGEST_LIST:
+        raise too_long(name, longest)
+    for position in range(longest):
         children = [
             value[position] if value is not None and len(value) > position else None for value in lists
         ]

@@ -12,18 +12,26 @@ from typing import Any
 import orjson
 import pyarrow as pa
 
-from contract.errors import DatasetError
-from file_storage.scripts import STOPS, Preprocessor, reject_result, script_failure, script_lock
+from contract.dataset import Dataset, Preprocessor, Reading
+from contract.errors import DatasetError, ScriptError
+from file_storage.scripts import (
+    STOPS,
+    change_dataframe,
+    handle_record,
+    reject_result,
+    script_failure,
+    script_lock,
+)
 from file_storage.storage import SourceFile, is_s3, open_random, reading
 from readers.captures.columns import Decoder
 from readers.captures.envelope import LABEL, in_window, open_envelope, record_id, record_of_line
-from readers.captures.reading import Reading
 from readers.captures.shapes import csv_rows
 from readers.captures.split import Notes, may_cut, survey, table_of
 from readers.csv_records import CellsError
-from readers.dataset import POSITIONAL, Dataset, excluded_positions, positional_names
+from readers.dataset import POSITIONAL, excluded_positions, positional_names
+from readers.flatten import flatten_batch
 from readers.labels.index import LabelIndex
-from readers.python_rows import loads, rows_to_batch
+from readers.python_rows import column_of, loads, rows_to_batch
 from readers.splitting import (
     FileRange,
     Line,
@@ -284,6 +292,99 @@ def _type_name(value: Any) -> str:
     return "None" if value is None else type(value).__name__
 
 
+# Between record batches and pandas data frames, for scripts that work on whole columns.
+#
+# pandas is imported here and nowhere else, and only when a script asks for it.
+
+
+def apply_dataframe(preprocessor: Preprocessor, batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Return what `preprocess_dataframe` makes of the batch, given to it as a DataFrame.
+
+    Parameters
+    ----------
+    batch
+        Flat columns. Text arrives as objects, whole numbers with missing values as floats.
+
+    Returns
+    -------
+    Flat columns; the metadata of `batch` when the names are unchanged.
+
+    Raises
+    ------
+    ScriptError
+        When pandas is not installed, the function fails, or it returns something else than a DataFrame
+        with distinct column names and representable values.
+    """
+    try:
+        import pandas as pd
+    except ImportError:
+        raise ScriptError(
+            f"{preprocessor.path} defines preprocess_dataframe, which needs pandas; "
+            "install model-monitor-containers[dataframe]."
+        ) from None
+    script = preprocessor.path
+    result = change_dataframe(preprocessor, _plain_text(batch).to_pandas())
+    if not isinstance(result, pd.DataFrame):
+        kind = "None" if result is None else f"a {type(result).__name__}"
+        raise ScriptError(f"preprocess_dataframe in {script} returned {kind}; return a pandas DataFrame.")
+    try:
+        flat = _flat(result, batch, script)
+    except DatasetError as error:
+        raise ScriptError(f"preprocess_dataframe in {script} returned an unusable value: {error}") from error
+    return (
+        flat.replace_schema_metadata(batch.schema.metadata)
+        if flat.schema.names == batch.schema.names
+        else flat
+    )
+
+
+def _flat(result: Any, before: pa.RecordBatch, script: str) -> pa.RecordBatch:
+    """Return the columns of a data frame, flat, with the types they had where they still fit."""
+    names = [str(name) for name in result.columns]
+    repeated = next((name for name in names if names.count(name) > 1), None)
+    if repeated is not None:
+        raise ScriptError(
+            f"preprocess_dataframe in {script} returned the column {repeated!r} twice; rename or drop one."
+        )
+    if not names:
+        return rows_to_batch([{}] * len(result))
+    columns = [_frame_column(name, result.iloc[:, position], before) for position, name in enumerate(names)]
+    return flatten_batch(pa.RecordBatch.from_arrays(columns, names=names))
+
+
+def _plain_text(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Return dictionary columns as text: a script expects to compare and change text freely."""
+    columns = [
+        column.cast(pa.string()) if pa.types.is_dictionary(column.type) else column
+        for column in batch.columns
+    ]
+    return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
+
+
+def _frame_column(name: str, values: Any, before: pa.RecordBatch) -> pa.Array:
+    try:
+        array = pa.Array.from_pandas(values)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
+        # Objects of several kinds: numbers beside text, lists beside None, ...
+        return _mixed(name, values.tolist())
+    if isinstance(array, pa.ChunkedArray):
+        array = array.combine_chunks()
+    known = before.schema.get_field_index(name)
+    if known >= 0 and pa.types.is_floating(array.type) and pa.types.is_integer(before.schema.types[known]):
+        try:
+            return array.cast(before.schema.types[known])
+        except pa.ArrowInvalid:
+            return array  # the script made fractions of it
+    return array
+
+
+def _mixed(name: str, values: list[Any]) -> pa.Array:
+    batch = rows_to_batch([{name: value} for value in values])
+    if batch.schema.names == [name]:
+        return batch.column(0)
+    return column_of(name, [None if value is None else str(value) for value in values])
+
+
 # Python objects take ten times the room of the text they are read from.
 _BLOCK_SIZE = 8 << 20
 _PARQUET_ROWS = 16_384
@@ -363,7 +464,7 @@ class RecordSplit(OfFileRanges):
     def _handle(self, record: Any, place: Line | Place, gathered: Gathered) -> None:
         function = self.preprocessor.function
         try:
-            result = self.preprocessor.handle(record)
+            result = handle_record(self.preprocessor, record)
         except STOPS:
             raise
         except BaseException as error:

@@ -16,6 +16,8 @@ from file_storage.storage import SourceFile, is_s3, open_input, open_random, rea
 SMALL = 4 << 20
 
 BLOCK_SIZE = 8 << 20
+# A line longer than this is damage, or no line.
+LONGEST_LINE = 64 << 20
 UTF8_MARK = b"\xef\xbb\xbf"
 BATCH_ROWS = 65_536
 _LEAST_SPLIT, _LARGEST_SPLIT = 1 << 20, 48 << 20
@@ -148,6 +150,11 @@ def text_of(block: Block) -> bytes:
     return block.data.removeprefix(UTF8_MARK) if block.offset == 0 else block.data
 
 
+def without_marks(data: bytes) -> bytes:
+    """Return text without the marks that files joined end to end leave at the beginning of lines."""
+    return data.replace(b"\n" + UTF8_MARK, b"\n") if UTF8_MARK in data else data
+
+
 def lines_before(path: str, offset: int) -> int:
     """Return how many lines end before a byte of the (decompressed) file; for messages about errors."""
     lines = 0
@@ -206,6 +213,8 @@ def _stream_blocks(path: str, begin: int, size: int, find_cut: Callable[[bytes],
                 break
             data = rest + chunk
             cut = find_cut(data)
+            if not cut and len(data) > LONGEST_LINE:
+                raise _too_long(path, offset)
             if cut:
                 yield Block(offset, data[:cut])
             offset, rest = offset + cut, data[cut:]
@@ -215,13 +224,22 @@ def _stream_blocks(path: str, begin: int, size: int, find_cut: Callable[[bytes],
 
 def _range_blocks(piece: FileRange, begin: int, size: int) -> Iterator[Block]:
     with open_random(piece.path) as file:
-        end = file.size() if piece.end is None else piece.end
+        end = min(file.size(), piece.end or file.size())
         offset = begin if piece.start <= begin else _next_line(file, piece.start)
         while offset < end:
             # Finding the end first saves copying the block to cut it off there.
             stop = _next_line(file, min(offset + size, end))
+            if stop - offset > size + LONGEST_LINE:
+                raise _too_long(piece.path, offset)
             yield Block(offset, file.read_at(stop - offset, offset))
             offset = stop
+
+
+def _too_long(path: str, offset: int) -> DatasetError:
+    return DatasetError(
+        f"{path} has a line of more than {LONGEST_LINE >> 20} MB, which begins at byte {offset}; divide it, "
+        "leave it out, or check dataset_format."
+    )
 
 
 def _next_line(file: pa.NativeFile, start: int) -> int:

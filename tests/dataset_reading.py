@@ -8,8 +8,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from contract.dataset import Dataset, Plan, Split
 from contract.dataset_format import parse_dataset_format
-from readers.dataset import Dataset, Plan, Split
 from readers.plan import plan_dataset
 
 

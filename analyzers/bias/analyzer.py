@@ -28,8 +28,8 @@ from analyzers.bias.request import BiasRequest
 from analyzers.bias.suggest import suggest
 from analyzers.bias.summary import BiasSummary, SummaryPlan
 from analyzers.shared.presence import with_presence
-from analyzers.shared.rules import Rules, constraints_to_check
-from contract.api import PRESENCE_CHECK, Decision, Metric, Violation, Violations
+from analyzers.shared.rules import Rules, constraints_to_check, is_switched_off
+from contract.api import PRESENCE_CHECK, Analyzer, Decision, Facts, Metric, Violation, Violations
 from contract.errors import ConfigurationError, DatasetError
 
 # The values of bias that CloudWatch shows, by the names and dimensions that Clarify gives them.
@@ -62,6 +62,9 @@ def _metric(statistics: BiasStatistics, facet: FacetStatistics, stage: str, metr
             "Facet": facet.facet,
             "FacetValue": facet.value_or_threshold,
         },
+        interval=metric.confidence_interval,
+        gauge="model_monitor_bias",
+        labels={"metric": metric.name},
     )
 
 
@@ -93,8 +96,9 @@ def check(
     """
     notes = [*statistics.notes, *(f"{what}: {why}" for what, why in statistics.problems.items())]
     constraints = constraints_to_check(baseline, rules, suggest)
-    if constraints is None or not list(constraints.stages()):
-        reason = "there are no constraints"
+    is_off = constraints is not None and is_switched_off(constraints.extra, constraints.where)
+    if constraints is None or not list(constraints.stages()) or is_off:
+        reason = "evaluate_constraints is Disabled" if is_off else "there are no constraints"
         return Decision(
             Violations([], {"version": "1.0"}),
             notes=(*notes, f"Nothing was checked, as {reason}."),
@@ -156,7 +160,7 @@ def _told_by_violations(statistics: BiasStatistics, decision: Decision) -> list[
 
 
 @dataclass(frozen=True)
-class BiasAnalyzer:
+class BiasAnalyzer(Analyzer[BiasSummary, BiasStatistics, BiasConstraints]):
     """Bias by either set of rules.
 
     Parameters
@@ -242,6 +246,10 @@ class BiasAnalyzer:
     def check(self, statistics: BiasStatistics, baseline: BiasBaseline) -> Decision:
         """Compare a window's statistics with the baseline."""
         return check(statistics, baseline, rules=self.rules, error_share=self.error_share, seed=self.seed)
+
+    def facts(self, statistics: BiasStatistics) -> Facts:
+        """Return the notes."""
+        return Facts(tuple(statistics.notes))
 
     def metrics(
         self, statistics: BiasStatistics, baseline: BiasBaseline | None, decision: Decision | None

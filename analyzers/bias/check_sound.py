@@ -175,6 +175,9 @@ FALSE_ALARM_RATE = 0.005
 # Shares of it relative to those of other metrics: who is selected is what bias is watched for first.
 _WEIGHTS = {"DPPL": 20.0, "DI": 20.0}
 
+# On the comparison scale: a point of a difference of shares, 1 % of disparate impact.
+_LEAST_GROWTH = 0.01
+
 Test = tuple[object, ...]
 
 
@@ -200,8 +203,12 @@ class MetricTest:
         return self.limit.is_left(self.metric.name, self.value)
 
     def is_violated(self, level: float) -> bool:
-        """Return whether chance does not explain the value, `level` being that of a weight of 1."""
-        return self.p_value < level * _weight(self.metric.name)
+        """Return whether chance does not explain the value, `level` being that of a weight of 1.
+
+        A limit that is the baseline's own value leaves room for a change that nobody would act on.
+        """
+        matters = self.limit.decided or self.growth > _LEAST_GROWTH
+        return matters and self.p_value < level * _weight(self.metric.name)
 
     @property
     def growth(self) -> float:

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from analyzers.shared import analysis_json
 from analyzers.shared.analysis_json import VERSION, number_to_json, read_number
+from analyzers.shared.rules import SWITCH
 from contract.api import Baseline, DocumentSet
 from contract.errors import DocumentError
 from contract.schema import Fields, in_order
@@ -451,7 +452,8 @@ def _stages_to_json(document: BiasConstraints, *, with_extensions: bool) -> dict
     members: dict[str, Any] = {"version": VERSION}
     for name, stage in document.stages():
         members[_MEMBERS[name]] = _stage_to_json(stage, with_extensions)
-    return in_order(members, document.extra, document.order)
+    extra = SWITCH | document.extra if with_extensions and not document.order else document.extra
+    return in_order(members, extra, document.order)
 
 
 def _stage_to_json(stage: StageMetrics, with_extensions: bool) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Literal
 
 import pyarrow as pa
@@ -30,10 +31,13 @@ from analyzers.data_quality.summary import (
     summarize,
 )
 from analyzers.shared.rules import Rules, constraints_to_check
-from contract.api import Decision, Metric, Violations
+from contract.api import Analyzer, Decision, Facts, Metric, Violations
 from contract.wording import listing
 
 # Values to publish per feature, by the names of the originals (spec section 5).
+
+
+_GAUGE = "model_monitor_feature"
 
 
 def metrics(
@@ -65,9 +69,13 @@ def metrics(
             continue
         if feature.numerical is not None:
             published += _data_metric(name, feature.numerical)
-        published.append(Metric(f"feature_non_null_{name}", feature.completeness))
+        completeness, labels = feature.completeness, {"feature": name}
+        published.append(
+            Metric(f"feature_non_null_{name}", completeness, gauge=f"{_GAUGE}_completeness", labels=labels)
+        )
         if name in distances:
-            published.append(Metric(f"feature_baseline_drift_{name}", distances[name]))
+            drift = f"feature_baseline_drift_{name}"
+            published.append(Metric(drift, distances[name], gauge=f"{_GAUGE}_drift", labels=labels))
     return published
 
 
@@ -93,7 +101,7 @@ def _data_metric(name: str, numbers: NumericalStatistics) -> list[Metric]:
         "Minimum": numbers.min,
         "Maximum": numbers.max,
     }
-    return [Metric(f"feature_data_{name}", statistic_values=values)]
+    return [Metric(f"feature_data_{name}", statistic_values=values, gauge=_GAUGE, labels={"feature": name})]
 
 
 # Compare a window's statistics with the baseline, by the rules chosen.
@@ -144,7 +152,7 @@ def check(
 
 
 @dataclass(frozen=True)
-class DataQualityAnalyzer:
+class DataQualityAnalyzer(Analyzer[DatasetSummary, Statistics, Constraints]):
     """Data quality by either set of rules.
 
     Parameters
@@ -158,12 +166,15 @@ class DataQualityAnalyzer:
         otherwise in sorted chunks, which is faster.
     error_share
         How much of the false alarms a job may raise are this comparison's, under sound rules.
+    as_of
+        When dates are looked at, for their age.
     """
 
     rules: Rules = "sound"
     categorical_drift_method: Literal["LInfinity", "ChiSquared"] | None = None
     arrival_order: bool = True
     error_share: float = 1.0
+    as_of: datetime | None = None
 
     def with_error_share(self, share: float) -> DataQualityAnalyzer:
         """Return a copy that spends `share` of the false alarms a job may raise."""
@@ -191,7 +202,7 @@ class DataQualityAnalyzer:
 
     def describe(self, summary: DatasetSummary) -> Statistics:
         """Turn a summary into the statistics document."""
-        return describe(summary, rules=self.rules)
+        return describe(summary, rules=self.rules, as_of=self.as_of)
 
     def suggest(self, statistics: Statistics, baseline: DataQualityBaseline | None) -> Constraints:
         """Suggest constraints; under sound rules an expert's additions to the baseline are carried over."""
@@ -205,6 +216,10 @@ class DataQualityAnalyzer:
     def check(self, statistics: Statistics, baseline: DataQualityBaseline) -> Decision:
         """Compare a window's statistics with the baseline."""
         return check(statistics, baseline, rules=self.rules, error_share=self.error_share)
+
+    def facts(self, statistics: Statistics) -> Facts:
+        """Return whether the columns came without names."""
+        return Facts(positional=statistics.positional)
 
     def metrics(
         self, statistics: Statistics, baseline: DataQualityBaseline | None, decision: Decision | None

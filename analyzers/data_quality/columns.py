@@ -61,6 +61,8 @@ _CAPTURE_MORE = (
 )
 
 _MOST_LISTED = 20
+# A column that a window lacks with a smaller chance than this is missing.
+_LEAST_CHANCE = 0.001
 _MOST_COMPARED = 100_000
 
 
@@ -147,7 +149,7 @@ def comparisons(
             CheckType.DATA_TYPE: feature.inferred_type in _TYPED,
             CheckType.COMPLETENESS: feature.completeness is not None,
             CheckType.CATEGORICAL_VALUES: feature.domains is not None,
-            CheckType.BASELINE_DRIFT: config.perform_comparison,
+            CheckType.BASELINE_DRIFT: config.perform_comparison and not (pair and holds_dates(pair.baseline)),
             CheckType.RANGE: with_ranges and _has_range(feature),
         }
         for check in (check for check, is_asked in asked.items() if is_asked):
@@ -181,6 +183,11 @@ def comparisons(
 
 def _is_beyond_noise(drift: Finding) -> bool:
     return drift.distance is not None and drift.noise is not None and drift.distance > drift.noise
+
+
+def holds_dates(feature: FeatureStatistics | None) -> bool:
+    """Return whether a feature is dates, which have a range and an age, and are new every day."""
+    return feature is not None and feature.string is not None and "dates" in feature.string.extra
 
 
 def _obstacle(pair: FeaturePair | None, check: CheckType, drift: Finding | None) -> tuple[str, bool]:
@@ -246,7 +253,10 @@ def compare_columns(statistics: Statistics, constraints: Constraints) -> list[Vi
     expected = [feature.name for feature in constraints.features]
     # A feature the user switched off may be absent; it is still no extra column.
     required = [
-        feature.name for feature in constraints.features if constraints.config(feature).evaluate_constraints
+        feature.name
+        for feature in constraints.features
+        if constraints.config(feature).evaluate_constraints
+        and not _may_be_absent(feature.completeness, statistics.item_count)
     ]
     current_names, expected_names = set(current), set(expected)
     missing = [name for name in required if name not in current_names]
@@ -256,6 +266,11 @@ def compare_columns(statistics: Statistics, constraints: Constraints) -> list[Vi
         *_violations(CheckType.MISSING_COLUMN, MISSING_COLUMNS, missing, extra, ending),
         *_violations(CheckType.EXTRA_COLUMN, EXTRA_COLUMNS, extra, missing, ending),
     ]
+
+
+def _may_be_absent(completeness: float | None, rows: int) -> bool:
+    """Return whether so many rows may all lack a value by chance: JSON then has no such member at all."""
+    return completeness is not None and (1.0 - completeness) ** rows >= _LEAST_CHANCE
 
 
 def _compare_positions(statistics: Statistics, constraints: Constraints) -> list[Violation]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import numpy as np
@@ -30,6 +31,8 @@ from contract.json_layout import java_double
 # them, which makes better drift checks.
 MOST_CATEGORIES: dict[Rules, int] = {"sagemaker": 120, "sound": 1000}
 _BUCKETS = 10
+# Share of cells up to which a column of numbers may hold something else.
+_NO_NUMBERS = 0.1
 _DATA_TYPES = {
     "Integral": CellKind.INTEGRAL,
     "IntegralValued": CellKind.INTEGRAL_VALUED,
@@ -40,7 +43,7 @@ _DATA_TYPES = {
 }
 
 
-def describe(summary: DatasetSummary, *, rules: Rules) -> Statistics:
+def describe(summary: DatasetSummary, *, rules: Rules, as_of: datetime | None = None) -> Statistics:
     """Turn a summary into the statistics document.
 
     Numbers are never NaN or infinite: a member that float64 cannot hold is left out. Under ``sound``
@@ -52,8 +55,10 @@ def describe(summary: DatasetSummary, *, rules: Rules) -> Statistics:
         The summary of the whole dataset.
     rules
         ``sound`` or ``sagemaker``.
+    as_of
+        When dates are looked at, for their age; None leaves it out.
     """
-    features = [_feature(name, column, rules) for name, column in summary.columns.items()]
+    features = [_feature(name, column, rules, as_of) for name, column in summary.columns.items()]
     statistics = Statistics(summary.row_count, features, positional=summary.positional)
     if rules == "sound" and summary.sample.rows:
         numeric = {feature.name: feature.numerical is not None for feature in features}
@@ -63,30 +68,48 @@ def describe(summary: DatasetSummary, *, rules: Rules) -> Statistics:
     return statistics
 
 
-def inferred_type(column: ColumnSummary) -> InferredType:
+def inferred_type(column: ColumnSummary, rules: Rules = "sagemaker") -> InferredType:
     """Return the type of a column from the kinds of its cells (spec section 3.5).
 
     Text wins over numbers, and so do booleans beside numbers; one cell written or stored as a fractional
-    number makes the column fractional, even when its value is integral.
+    number makes the column fractional, even when its value is integral. Under sound rules a column of nine
+    numbers in ten cells is numbers, and the rest a share of its own; codes are text.
     """
     cells = column.cells
     if column.present == 0:
         return "Unknown"
-    if cells[CellKind.STRING] or cells[CellKind.BOOLEAN]:
+    others = int(cells[CellKind.STRING] + cells[CellKind.BOOLEAN])
+    bearable = 0.0 if rules == "sagemaker" else _NO_NUMBERS * column.present
+    if cells[CellKind.CODE] or cells[CellKind.DATE] or others > bearable:
         return "String"
-    return "Integral" if cells[CellKind.INTEGRAL] == column.present else "Fractional"
+    return "Integral" if cells[CellKind.INTEGRAL] == column.present - others else "Fractional"
 
 
-def _feature(name: str, column: ColumnSummary, rules: Rules) -> FeatureStatistics:
-    kind = inferred_type(column)
-    feature = FeatureStatistics(
-        name, kind, data_types={label: int(column.cells[cell]) for label, cell in _DATA_TYPES.items()}
-    )
+def _feature(name: str, column: ColumnSummary, rules: Rules, as_of: datetime | None) -> FeatureStatistics:
+    kind = inferred_type(column, rules)
+    classes = {label: int(column.cells[cell]) for label, cell in _DATA_TYPES.items()}
+    classes["String"] += int(column.cells[CellKind.CODE] + column.cells[CellKind.DATE])
+    feature = FeatureStatistics(name, kind, data_types=classes)
     if kind in ("Integral", "Fractional"):
         feature.numerical = _numerical(column, rules)
     else:
         feature.string = _string(name, column, rules)
+        if column.present and column.cells[CellKind.DATE] == column.present:
+            feature.string.extra = {"dates": _dates(column, as_of)}
     return feature
+
+
+def _dates(column: ColumnSummary, as_of: datetime | None) -> dict[str, object]:
+    """Return the first and the last of a column of dates, and how many days old the last is."""
+    epoch = datetime(1970, 1, 1, tzinfo=UTC)
+    first, last = (
+        epoch + timedelta(microseconds=instant)
+        for instant in (column.moments.minimum, column.moments.maximum)
+    )
+    found: dict[str, object] = {"min": f"{first:%Y-%m-%dT%H:%M:%SZ}", "max": f"{last:%Y-%m-%dT%H:%M:%SZ}"}
+    if as_of is not None:
+        found["age_in_days"] = (as_of - last) / timedelta(days=1)
+    return found
 
 
 def _completeness(column: ColumnSummary) -> float:

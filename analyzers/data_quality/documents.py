@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from contract.api import Baseline, DocumentSet
+from contract.api import Baseline, Declared, DocumentSet
 from contract.errors import DocumentError
 from contract.schema import Fields, features_have, in_order
 
@@ -826,10 +826,50 @@ def _column_names(baseline: DataQualityBaseline) -> tuple[str, ...] | None:
     return tuple(feature.name for feature in document.features) if document else None
 
 
+def _column_types(constraints: Constraints) -> dict[str, str]:
+    return {feature.name: feature.inferred_type for feature in constraints.features}
+
+
+def _declared(baseline: DataQualityBaseline) -> Mapping[str, Declared]:
+    statistics = (
+        {feature.name: feature for feature in baseline.statistics.features} if baseline.statistics else {}
+    )
+    found: dict[str, Declared] = {}
+    for feature in baseline.constraints.features if baseline.constraints else statistics.values():
+        if feature.inferred_type in ("Integral", "Fractional"):
+            found[feature.name] = Declared("number", span=_span(statistics.get(feature.name)))
+        elif feature.inferred_type == "String":
+            known = statistics.get(feature.name)
+            domains = feature.domains if isinstance(feature, FeatureConstraints) else None
+            if domains is None and known and known.string and known.string.categories:
+                domains = [category.value for category in known.string.categories]
+            found[feature.name] = _text(domains, known)
+    return found
+
+
+def _span(known: FeatureStatistics | None) -> tuple[float, float] | None:
+    numbers = known.numerical if known is not None else None
+    if numbers is None or numbers.min is None or numbers.max is None:
+        return None
+    return numbers.min, numbers.max
+
+
+def _text(domains: list[str] | None, known: FeatureStatistics | None) -> Declared:
+    if known is not None and known.string is not None and "dates" in known.string.extra:
+        return Declared("date")
+    words = {word.casefold(): word for word in domains or ()}
+    if words and len(words) == len(domains or ()) and words.keys() <= {"true", "false"}:
+        true = words.get("true") or ("True" if words["false"][0] == "F" else "true")
+        return Declared("boolean", (words.get("false") or ("False" if true[0] == "T" else "false"), true))
+    return Declared("text")
+
+
 DATA_QUALITY = DocumentSet(
     read_statistics=read_statistics,
     write_statistics=statistics_to_json,
     read_constraints=read_constraints,
     write_constraints=constraints_to_json,
     column_names=_column_names,
+    column_types=_column_types,
+    declared=_declared,
 )

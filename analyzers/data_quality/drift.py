@@ -8,7 +8,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from analyzers.data_quality.columns import FeaturePair, category_counts
+from analyzers.data_quality.columns import FeaturePair, category_counts, holds_dates
 from analyzers.data_quality.distance import (
     Distribution,
     bucket_distance,
@@ -26,6 +26,7 @@ from contract.wording import number, percent, shorten
 
 # What part of a feature's false alarms its distance may raise; the rest is that of its shares.
 _DISTANCE_PART = 0.4
+_MOST_CHANGES = 2  # of one feature in its sentence, the largest
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ class Drift:
         changed = sorted(
             (change for change in self.changes if change.violated), key=lambda change: -abs(change.effect)
         )
-        parts = [change.text for change in changed if change.text not in self.moved]
+        parts = [change.text for change in changed if change.text not in self.moved][:_MOST_CHANGES]
         if self.moved and self.moved not in parts:
             explained = "" if self.band is None else f", where chance explains up to {percent(self.band)}"
             parts.insert(0 if self.is_far or not changed else len(parts), f"{self.moved}{explained}")
@@ -88,7 +89,7 @@ class Drift:
 
 def compares_drift(pair: FeaturePair) -> bool:
     """Return whether drift can be measured: enabled, and both sides kept figures of the same kind."""
-    if not pair.config.perform_comparison or pair.baseline is None:
+    if not pair.config.perform_comparison or pair.baseline is None or holds_dates(pair.baseline):
         return False
     if pair.current.numerical is not None and pair.baseline.numerical is not None:
         before = pair.baseline.numerical

@@ -8,12 +8,14 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pyarrow as pa
 
 from analyzers.data_quality.columns import INTEGRAL, FeaturePair, category_counts, class_counts
 from analyzers.data_quality.documents import FeatureStatistics, MonitoringConfig, NumericalStatistics
 from analyzers.data_quality.kll import weighted_values
 from analyzers.data_quality.shares import Dependence, dependence, effect_size, evidence
 from analyzers.data_quality.suggest import DOMAIN_THRESHOLD, domain_threshold
+from analyzers.data_quality.text import read_texts
 from analyzers.shared.significance import binomial_tail
 from contract.api import CheckType, Violation
 from contract.json_layout import java_double
@@ -28,12 +30,16 @@ _DISTINCT_COUNT_MARGIN = 0.8
 _SAME = 1e-9  # figures of a file that was written and read
 # Below this share of known values a domain is no closed list, so its length proves nothing.
 _CLOSED_DOMAIN = 0.9
+# From which share on a column of text has become numbers, where there were fewer than this.
+_ALL_NUMBERS, _FEW_NUMBERS = 0.9, 0.5
 
 
 def check_type(pair: FeaturePair, alpha: float) -> Violation | None:
     """Report a share of cells of the expected type significantly below the threshold."""
     expected = pair.expected.inferred_type
     present = pair.current.num_present
+    if expected == "String" and present:
+        return _check_no_numbers(pair, alpha)
     if expected not in CLASSES or not present:
         return None
     mismatches = _mismatches(pair, current=True)
@@ -58,6 +64,40 @@ def check_type(pair: FeaturePair, alpha: float) -> Violation | None:
         f"Of {present} values there are {found}."
     )
     return Violation(CheckType.DATA_TYPE, description, pair.name)
+
+
+def _check_no_numbers(pair: FeaturePair, alpha: float) -> Violation | None:
+    """Report a column of text that has become numbers."""
+    present, numbers = pair.current.num_present, _numbers(pair.current)
+    known = pair.baseline
+    if known is None or not known.num_present or numbers < _ALL_NUMBERS * present:
+        return None
+    usual = _usual_numbers(known)
+    if usual is None:
+        return None
+    if usual > _FEW_NUMBERS or binomial_tail(numbers, present, max(usual, 1.0 / known.num_present)) >= alpha:
+        return None
+    description = (
+        "Data type match requirement is not met. Expected data type: String. "
+        f"Of {present} values there are {numbers} numbers, where {percent(usual)} were in the baseline."
+    )
+    return Violation(CheckType.DATA_TYPE, description, pair.name)
+
+
+def _usual_numbers(known: FeatureStatistics) -> float | None:
+    """Return the share of numbers in a baseline's text; None where a file of the originals does not tell."""
+    if known.data_types is not None:
+        return _numbers(known) / known.num_present
+    counts = category_counts(known)
+    if counts is None:
+        return None
+    cells = read_texts(pa.array(list(counts), pa.string()), hash_as_text=True)
+    numeric = np.isfinite(cells.numbers)
+    return float(np.fromiter(counts.values(), np.float64, len(counts))[numeric].sum() / known.num_present)
+
+
+def _numbers(feature: FeatureStatistics) -> int:
+    return sum(count for name, count in class_counts(feature).items() if name in _NUMBERS)
 
 
 def _mismatches(pair: FeaturePair, *, current: bool) -> int:

@@ -2,15 +2,6 @@
 
 Definitions
 -----------
-design effect
-    By how much the variance of a share is larger than that of independent rows, so that n rows tell as much
-    as n / design effect independent ones (Kish 1965). Von Neumann's estimate from the means of successive
-    blocks, ``b * sum (m[i+1] - m[i])**2 / (2 (B - 1)) / (p (1 - p))``, pooled over the feature's indicators:
-    rows at or below each decile for numbers, sixteen groups of values for text. The block length b doubles
-    until it is six times the largest estimate or fewer than `_FEWEST_BLOCKS` blocks are left; the estimate is
-    then extrapolated to long blocks, ``2 e(b) - e(b / 2)`` (the lugsail of Vats & Flegal 2022). The three
-    largest jumps are left out, so that a fault that begins or ends inside a window does not pass as
-    dependence.
 fresh
     Rows whose value occurs in one tenth of the sample only: what a tenth shows that the others do not. It
     estimates the share of values that are new to a sample (Good 1953) also where rows come in sessions.
@@ -33,8 +24,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from analyzers.data_quality.documents import Correlations, SampleStatistics
-from analyzers.data_quality.row_sample import RUN, RowSample
 from analyzers.data_quality.text import CellKind, read_texts
+from analyzers.shared.dependence import design_effect, is_dependent, quantile_groups
+from analyzers.shared.row_sample import RowSample
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -45,13 +37,7 @@ _MOST_CORRELATED = 500
 _MOSTLY_ONE = 0.95  # a correlation with the few rows that differ is mostly chance
 _REPEATED_VALUES = 64
 _LEAST_REPEATED = 0.0005
-_SHORTEST_BLOCK = 8
-_FEWEST_BLOCKS = 14
-_BLOCKS_PER_EFFECT = 6
-_LARGEST_JUMPS = 3
 _FEWEST_EVENTS = 20
-_CLEARLY = 3.0  # standard deviations of the estimate above that of independent rows
-_DECILES = np.arange(1, 10) / 10.0
 _TEXT_GROUPS = 16
 _TENTHS = 10
 
@@ -118,8 +104,7 @@ def _borrow_design_effects(figures: list[SampleStatistics], rows: int) -> None:
         effect
         for found, values, cells in zip(figures, events, lacking, strict=True)
         for effect, number in ((found.design_effect, values), (found.missing_design_effect, cells))
-        if number >= _FEWEST_EVENTS * effect
-        and effect > 1.0 + _CLEARLY * math.sqrt(2.0 / max(1, found.blocks))
+        if number >= _FEWEST_EVENTS * effect and is_dependent(effect, found.blocks)
     ]
     largest = max(shown, default=1.0)
     for found, values, cells in zip(figures, events, lacking, strict=True):
@@ -168,9 +153,7 @@ def _numeric_statistics(values: Floats) -> SampleStatistics:
     ordered = np.sort(present)
     ranks = tail_ranks(ordered.size)
     found.low, found.high = ordered[ranks - 1].tolist(), ordered[ordered.size - ranks].tolist()
-    cuts = np.unique(np.quantile(ordered, _DECILES, method="inverted_cdf"))
-    below = np.searchsorted(cuts, present, side="left")
-    found.design_effect, found.blocks = design_effect(below, cuts.size + 1, cumulative=True)
+    found.design_effect, found.blocks = design_effect(*quantile_groups(present), cumulative=True)
     starts = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1]))
     counts = np.diff(np.append(starts, ordered.size))
     places, found.next_repeated = _most_repeated(counts, ordered.size)
@@ -215,54 +198,6 @@ def _most_repeated(counts: Integers, rows: int) -> tuple[list[int], int]:
     listed = [int(place) for place in order[:_REPEATED_VALUES] if counts[place] >= least]
     following = int(counts[order[len(listed)]]) if len(listed) < order.size else 0
     return listed, following
-
-
-def design_effect(groups: Integers, number: int, *, cumulative: bool) -> tuple[float, int]:
-    """Return the design effect of rows in order, and from how many blocks it was estimated.
-
-    Parameters
-    ----------
-    groups
-        Of each row, below `number`.
-    number
-        Of groups.
-    cumulative
-        Whether the indicators are "in this group or a lower one" instead of "in this group".
-    """
-    length, blocks = _SHORTEST_BLOCK, groups.size // _SHORTEST_BLOCK
-    if blocks < 2 * _LARGEST_JUMPS:
-        return 1.0, 0
-    places = np.arange(blocks * length) // length * number + groups[: blocks * length]
-    counts = np.bincount(places, minlength=blocks * number).reshape(blocks, number).astype(np.float64)
-    if cumulative:
-        counts = counts.cumsum(axis=1)[:, :-1]
-    shares = counts.mean(axis=0) / length
-    spread = float((shares * (1.0 - shares)).sum())
-    if spread <= 0.0:
-        return 1.0, blocks
-    lengths = [length]
-    effects = [_effect(counts, length, spread)]
-    while blocks // 2 >= _FEWEST_BLOCKS and length < RUN:
-        length, blocks = 2 * length, blocks // 2
-        counts = counts[: 2 * blocks].reshape(blocks, 2, -1).sum(axis=1)
-        lengths.append(length)
-        effects.append(_effect(counts, length, spread))
-    # Of blocks shorter than a session most are followed by an equal one, so that only long ones show it.
-    wanted = _BLOCKS_PER_EFFECT * max(effects)
-    place = next((place for place, length in enumerate(lengths) if length >= wanted), len(lengths) - 1)
-    effect = effects[place]
-    if place:
-        effect = max(effect, 2.0 * effect - effects[place - 1])
-    return round(max(1.0, effect), 3), groups.size // lengths[place]
-
-
-def _effect(counts: Floats, length: int, spread: float) -> float:
-    jumps = np.sort((np.diff(counts, axis=0) ** 2).sum(axis=1))
-    kept = jumps.size - _LARGEST_JUMPS
-    # The three largest of exponential variables have this share of the sum of all.
-    share = _LARGEST_JUMPS / jumps.size * (1.0 + math.log(jumps.size / _LARGEST_JUMPS))
-    total = float(jumps[:kept].sum()) / max(0.1, 1.0 - share)
-    return total / (2.0 * jumps.size * length) / spread
 
 
 def _correlations(numbers: dict[str, Floats]) -> Correlations | None:

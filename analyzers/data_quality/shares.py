@@ -7,9 +7,9 @@ effect
     50 -> 55 % are all 0.1. Small shares count by their ratio, large ones by their difference.
 evidence
     ``n0 KL(p0 || p) + n1 KL(p1 || p)`` with the pooled share p: half the likelihood-ratio statistic of two
-    binomials. ``exp(-evidence)`` bounds the tail probability of the hypergeometric distribution (Chernoff),
-    so a stated rate of false alarms is an upper bound at every size. It is linear in the rows, so that
-    dependence divides the rows of each side by their design effect.
+    binomials. ``exp(-evidence)`` is above the tail of the hypergeometric distribution where shares are small
+    or rows are many (Chernoff), and at most three times below it with a few dozen rows. It is linear in the
+    rows, so that dependence divides the rows of each side by their design effect.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from analyzers.data_quality.columns import FeaturePair, category_counts
 from analyzers.data_quality.distance import Distribution, shares_at
 from analyzers.data_quality.documents import FeatureStatistics, SampleStatistics
 from analyzers.data_quality.sample_statistics import KNOWN_VALUES, tail_ranks
-from analyzers.shared.significance import student_quantile
+from analyzers.shared.dependence import student_ratio
 from contract.wording import number, percent, shorten
 
 Floats = npt.NDArray[np.float64]
@@ -34,7 +34,6 @@ _QUANTILES = np.array([0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95])
 # Shares compared of one feature at most: 7 quantiles, 6 ranks at each end, values repeated on either side.
 COMPARED = 150
 _TAIL_RANKS = (1, 4, 16, 64, 256, 1024)
-_FEWEST_DEGREES = 6
 
 
 @dataclass(frozen=True)
@@ -48,11 +47,7 @@ class Dependence:
     def least_evidence(self, alpha: float) -> float:
         """Return the evidence at which a two-sided comparison has probability `alpha` of a false alarm."""
         least = math.log(2.0 / alpha)
-        if not self.blocks:
-            return least
-        deviations = math.sqrt(2.0 * least)
-        degrees = max(_FEWEST_DEGREES, self.blocks - 1)
-        return least * (student_quantile(deviations, degrees) / deviations) ** 2
+        return least * student_ratio(math.sqrt(2.0 * least), self.blocks) ** 2
 
 
 def dependence(pair: FeaturePair, *, of_missing: bool = False) -> Dependence:

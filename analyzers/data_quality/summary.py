@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 
 from analyzers.data_quality.column_summary import ColumnSummary, Counts, Floats, ValueCounts
 from analyzers.data_quality.hyperloglog import Hashes, float_bits, hash_bits
-from analyzers.data_quality.row_sample import RowSample, seed_of
 from analyzers.data_quality.text import CellKind, TextCells, hash_words, read_texts
+from analyzers.shared.row_sample import RowSample, seed_of
 
 # Numbers of a record batch into a column summary.
 #
@@ -477,6 +477,8 @@ class Summarizer:
             self._runs[name].add(array)
         elif pa.types.is_boolean(kind):
             _add_booleans(column, array)
+        elif pa.types.is_timestamp(kind):
+            _add_dates(column, array)
         elif pa.types.is_null(kind):
             column.cells[CellKind.MISSING] += len(array)
         else:
@@ -485,6 +487,18 @@ class Summarizer:
 
 def _is_text(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _add_dates(column: ColumnSummary, array: pa.Array) -> None:
+    """Add instants: their extremes are kept, and how many there are; never the list of them."""
+    column.cells[CellKind.MISSING] += array.null_count
+    present = array.drop_null() if array.null_count else array
+    if len(present):
+        column.cells[CellKind.DATE] += len(present)
+        instants = present.cast(pa.int64()).to_numpy().astype(np.float64)
+        column.moments.add(instants)
+        column.distinct.add_hashes(hash_bits(float_bits(np.unique(instants))))
+        column.stop_counting()
 
 
 def _add_booleans(column: ColumnSummary, array: pa.Array) -> None:

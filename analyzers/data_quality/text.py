@@ -7,6 +7,7 @@ missing    null or empty
 integral   optional sign, optional single space, digits
 fractional the same with a decimal part, an exponent, or both
 boolean    ``true`` or ``false``
+code       digits with a leading zero, such as ``007``; the originals take it for integral
 string     anything else, such as ``.5``, ``5.``, ``NaN``, ``1,000``
 ========== =================================================================================
 """
@@ -159,6 +160,7 @@ def _avalanche(hashes: Hashes) -> Hashes:
 
 
 _INTEGRAL = r"^[+-]? ?[0-9]+$"
+_CODE = r"^[+-]? ?0[0-9]"
 _NUMBER = r"^[+-]? ?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?$"
 
 
@@ -172,6 +174,8 @@ class CellKind(IntEnum):
     BOOLEAN = 4
     STRING = 5
     NON_FINITE = 6  # a number beyond float64, or an infinity
+    CODE = 7
+    DATE = 8  # an instant; readers tell them from text
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +225,7 @@ def read_texts(texts: pa.Array, *, hash_as_text: bool) -> TextCells:
         )
         _mark_numbers(texts, rows[starts_like_number & _is_digit(last)], kinds, numbers)
         if not hash_as_text:
+            _mark_codes(texts, np.flatnonzero(~np.isnan(numbers)), kinds, numbers)
             numeric = np.flatnonzero(~np.isnan(numbers))
             hashes[numeric] = hash_bits(float_bits(numbers[numeric] + 0.0))
     return TextCells(kinds, numbers, hashes)
@@ -284,6 +289,19 @@ def _mark_numbers(
     kinds[rows] = np.where(integral, np.uint8(CellKind.INTEGRAL), fractional_kinds)
     kinds[rows[~finite]] = CellKind.NON_FINITE
     numbers[rows[finite]] = values[finite]
+
+
+def _mark_codes(
+    texts: pa.Array,
+    rows: npt.NDArray[np.intp],
+    kinds: npt.NDArray[np.uint8],
+    numbers: npt.NDArray[np.float64],
+) -> None:
+    """Take digits with a leading zero back from the numbers."""
+    if rows.size:
+        found = pc.match_substring_regex(texts.take(pa.array(rows)), _CODE).to_numpy(zero_copy_only=False)
+        kinds[rows[found]] = CellKind.CODE
+        numbers[rows[found]] = np.nan
 
 
 def _parse(texts: pa.Array) -> npt.NDArray[np.float64]:

@@ -26,8 +26,8 @@ from analyzers.feature_attribution.documents import (
 from analyzers.feature_attribution.drift import counterparts, pair_labels, unpaired
 from analyzers.feature_attribution.request import Ask, AttributionRequest, Budget, Shortcut
 from analyzers.feature_attribution.summary import AttributionSummary, merge, summarize
-from analyzers.shared.rules import Rules
-from contract.api import Comparison, Decision, Metric, State
+from analyzers.shared.rules import Rules, is_switched_off
+from contract.api import Analyzer, Checker, Comparison, Decision, Facts, Metric, State
 from contract.errors import DocumentError
 from contract.wording import number
 
@@ -35,6 +35,7 @@ from contract.wording import number
 
 
 _METHOD = "KernelShap"
+_Z_95 = 1.959964
 
 
 def attribution_metrics(statistics: AttributionStatistics) -> list[Metric]:
@@ -42,8 +43,16 @@ def attribution_metrics(statistics: AttributionStatistics) -> list[Metric]:
     published = []
     for label, attributions in statistics.labels.items():
         dimensions = {"ExplainabilityMethod": _METHOD, "Label": label}
+        errors = attributions.standard_errors
         published += [
-            Metric(f"feature_{name}", value, dimensions={**dimensions, "ValueType": "GlobalShapValues"})
+            Metric(
+                f"feature_{name}",
+                value,
+                dimensions={**dimensions, "ValueType": "GlobalShapValues"},
+                interval=_interval(value, errors[name]) if name in errors else None,
+                gauge="model_monitor_attribution",
+                labels={"feature": name},
+            )
             for name, value in attributions.values.items()
             if value is not None
         ]
@@ -53,9 +62,15 @@ def attribution_metrics(statistics: AttributionStatistics) -> list[Metric]:
                     "ExpectedValue",
                     attributions.expected_value,
                     dimensions={**dimensions, "ValueType": "ExpectedValue"},
+                    gauge="model_monitor_expected_value",
+                    labels={},
                 )
             )
     return published
+
+
+def _interval(value: float, error: float) -> tuple[float, float]:
+    return value - _Z_95 * error, value + _Z_95 * error
 
 
 # Constraints of a feature-attribution job: its values, and what a user allows.
@@ -129,8 +144,11 @@ def check(
         When the baseline's values cannot be compared with the window's.
     """
     before = baseline.constraints or baseline.statistics
-    if before is None or not statistics.labels:
+    constraints = baseline.constraints
+    is_off = constraints is not None and is_switched_off(constraints.extra, constraints.where)
+    if before is None or not statistics.labels or is_off:
         reason = "no row was explained" if before is not None else "there is no baseline"
+        reason = "evaluate_constraints is Disabled" if is_off else reason
         return Decision(
             document([]), notes=(*statistics.notes, f"Nothing was checked, as {reason}."), reason=reason
         )
@@ -190,7 +208,26 @@ def _other_reference(
 
 
 @dataclass(frozen=True)
-class FeatureAttributionAnalyzer:
+class AttributionChecker(Checker[AttributionStatistics, AttributionConstraints]):
+    """The check of feature attributions, without the model that they explain."""
+
+    rules: Rules
+    limits: Limits
+    seed: int
+
+    def suggest(
+        self, statistics: AttributionStatistics, baseline: AttributionBaseline | None
+    ) -> AttributionConstraints:
+        """Return the values as constraints; thresholds of a baseline are carried over."""
+        return suggest(statistics, baseline, self.limits.drift)
+
+    def check(self, statistics: AttributionStatistics, baseline: AttributionBaseline) -> Decision:
+        """Compare a window's attributions with the baseline's."""
+        return check(statistics, baseline, rules=self.rules, limits=self.limits, seed=self.seed)
+
+
+@dataclass(frozen=True)
+class FeatureAttributionAnalyzer(Analyzer[AttributionSummary, AttributionStatistics, AttributionConstraints]):
     """Feature attribution by either set of rules.
 
     Parameters
@@ -250,13 +287,12 @@ class FeatureAttributionAnalyzer:
 
     def check(self, statistics: AttributionStatistics, baseline: AttributionBaseline) -> Decision:
         """Compare a window's attributions with the baseline's."""
-        return check(
-            statistics,
-            baseline,
-            rules=self.rules,
-            limits=self.limits,
-            seed=self.request.sampling.seed,
-        )
+        seed = self.request.sampling.seed
+        return check(statistics, baseline, rules=self.rules, limits=self.limits, seed=seed)
+
+    def facts(self, statistics: AttributionStatistics) -> Facts:
+        """Return the notes."""
+        return Facts(statistics.notes)
 
     def metrics(
         self,

@@ -197,8 +197,8 @@ def _fitting(baselines: Any, schema: pa.Schema) -> pa.RecordBatch:
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             # Invalid is text that is no number, or 1.5 for a whole one; not implemented, a list for either.
             raise ConfigurationError(
-                f"The SHAP baseline's value for the feature {field.name!r} is {array.type}, which does not "
-                f"fit the rows' {field.type} ({error}); give a value of the feature's own type."
+                f"methods.shap.baseline: the value for feature {field.name!r} is {array.type}, which does "
+                f"not fit the rows' {field.type} ({error}); give a value of the feature's own type."
             ) from None
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
 

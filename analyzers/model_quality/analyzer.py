@@ -24,9 +24,19 @@ from analyzers.model_quality.probabilities import probabilities
 from analyzers.model_quality.scores import ScoreHistogram
 from analyzers.model_quality.summary import ModelQualitySummary, Task, merge, summarize
 from analyzers.shared.presence import with_presence
-from analyzers.shared.rules import Rules, constraints_to_check, normalise_label
+from analyzers.shared.rules import Rules, constraints_to_check, is_switched_off, normalise_label
 from analyzers.shared.significance import sum_of_products
-from contract.api import PRESENCE_CHECK, Comparison, Decision, Metric, State, Violation, Violations
+from contract.api import (
+    PRESENCE_CHECK,
+    Analyzer,
+    Comparison,
+    Decision,
+    Facts,
+    Metric,
+    State,
+    Violation,
+    Violations,
+)
 from contract.errors import ConfigurationError, DatasetError, DocumentError
 from contract.wording import listing, number
 
@@ -67,8 +77,9 @@ def check(
     _require_same_type(statistics, baseline)
     notes = [*statistics.notes, *_estimated(statistics)]
     constraints = constraints_to_check(baseline, rules, suggest)
-    if constraints is None or not constraints.metrics:
-        reason = "there are no constraints"
+    is_off = constraints is not None and is_switched_off(constraints.extra, constraints.where)
+    if constraints is None or not constraints.metrics or is_off:
+        reason = "evaluate_constraints is Disabled" if is_off else "there are no constraints"
         return Decision(Violations(), notes=(*notes, f"Nothing was checked, as {reason}."), reason=reason)
     if not statistics.item_count:
         reason = _why_no_rows(statistics)
@@ -200,7 +211,7 @@ _PROBLEM_TYPES = ("Regression", "BinaryClassification", "MulticlassClassificatio
 
 
 @dataclass(frozen=True)
-class ModelQualityAnalyzer:
+class ModelQualityAnalyzer(Analyzer[ModelQualitySummary, ModelQualityStatistics, ModelQualityConstraints]):
     """Model quality by either set of rules.
 
     Parameters
@@ -319,6 +330,11 @@ class ModelQualityAnalyzer:
             seed=self.seed,
         )
 
+    def facts(self, statistics: ModelQualityStatistics) -> Facts:
+        """Return the notes, and how many rows have a label."""
+        labelled = statistics.item_count + statistics.unpredicted_count
+        return Facts(tuple(statistics.notes), labelled, statistics.unlabelled_count)
+
     def metrics(
         self,
         statistics: ModelQualityStatistics,
@@ -327,14 +343,28 @@ class ModelQualityAnalyzer:
     ) -> list[Metric]:
         """Return the values to publish: every metric by its name, estimated ones as ``estimated_<name>``."""
         published = [
-            Metric(name, metric.value)
+            Metric(
+                name,
+                metric.value,
+                interval=metric.interval,
+                gauge="model_monitor_quality",
+                labels={"metric": name},
+            )
             for name, metric in statistics.metrics.items()
             if metric.value is not None
         ]
         estimated = (statistics.estimated or {}).get("metrics", {})
         return [
             *published,
-            *(Metric(f"estimated_{name}", metric["value"]) for name, metric in estimated.items()),
+            *(
+                Metric(
+                    f"estimated_{name}",
+                    metric["value"],
+                    gauge="model_monitor_quality_estimated",
+                    labels={"metric": name},
+                )
+                for name, metric in estimated.items()
+            ),
         ]
 
     def _task(self) -> Task:

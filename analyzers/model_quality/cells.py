@@ -186,8 +186,8 @@ def _find_label(schema: pa.Schema, attribute: str | None) -> int | None:
         if place is not None:
             return place
     joined = _exact(schema, GROUND_TRUTH)
-    if joined is None:
-        joined = _exact(schema, f"{GROUND_TRUTH}.0")
+    for name in (f"{GROUND_TRUTH}.0", f"{GROUND_TRUTH}_0"):
+        joined = _exact(schema, name) if joined is None else joined
     if joined is None and attribute is not None and attribute != GROUND_TRUTH:
         return find_column(schema, attribute, "ground_truth_attribute")
     return joined
@@ -254,6 +254,11 @@ def _look_up(schema: pa.Schema, attribute: str) -> int | None:
     exact = None if _is_positional(schema) else _exact(schema, attribute)
     if exact is not None:
         return exact
+    # What scripts written for the originals call answers, requests and labels.
+    for part in ("endpointOutput", "endpointInput", GROUND_TRUTH):
+        place = _exact(schema, f"{part}_{attribute}")
+        if place is not None:
+            return place
     if _INDEX.fullmatch(attribute) and int(attribute) < len(schema.names):
         return int(attribute)
     return _exact(schema, _path(attribute))

@@ -47,6 +47,9 @@ CONSTRAINED: dict[str, dict[str, Operator]] = {
     },
 }
 
+# Under sound rules also how good probabilities are, which no count of right answers shows.
+CONSTRAINED_LOSSES: dict[str, Operator] = {"log_loss": GREATER, "brier_score": GREATER}
+
 # Thresholds that people copy are rounded now and then.
 _SAME_NUMBER = 1e-5
 
@@ -68,7 +71,7 @@ def suggest(
     sound
         Whether sound rules apply.
     """
-    operators = CONSTRAINED[statistics.problem_type]
+    operators = {**CONSTRAINED[statistics.problem_type], **(CONSTRAINED_LOSSES if sound else {})}
     known = baseline.constraints if baseline is not None and sound else None
     if known is None:
         metrics = {

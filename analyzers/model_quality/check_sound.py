@@ -32,6 +32,7 @@ from analyzers.model_quality.documents import (
     ModelQualityStatistics,
 )
 from analyzers.model_quality.intervals import TABLE_RESAMPLES, Z_95, table_draws
+from analyzers.shared.dependence import student_ratio
 from contract.api import Comparison, Decision, Finding, State, Violation, Violations
 from contract.errors import DocumentError
 from contract.wording import chance, number
@@ -45,6 +46,10 @@ _SMALLEST_P = 1e-12
 # The originals' spread comes from subsamples of 80 % without replacement, half as wide as a standard error.
 _SUBSAMPLE_FACTOR = 2.0
 
+# A change of the baseline's own value that somebody would act on.
+_LEAST_EFFECT = 0.03
+_LEAST_RATIO = 0.02
+
 # A change that a window should be able to tell: 5 points of a share, a tenth of an error.
 RELEVANT_POINTS = 0.05
 RELEVANT_RATIO = 0.1
@@ -52,10 +57,15 @@ RELEVANT_RATIO = 0.1
 
 @dataclass(frozen=True)
 class Side:
-    """A window or a baseline: its statistics, and the metrics of its resampled confusion matrix."""
+    """A window or a baseline: its statistics, and the metrics of its resampled confusion matrix.
+
+    `widening` is what its intervals lack of the error that decides: for dependence of rows that the other
+    side shows, and for far tails where dependence is known from few blocks.
+    """
 
     statistics: ModelQualityStatistics
     draws: Mapping[str, Floats]
+    widening: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -77,6 +87,8 @@ class MetricTest:
         somebody decided.
     relevant
         A change worth telling, on the same scale.
+    is_own
+        Whether the threshold is the baseline's own value.
     """
 
     name: str
@@ -86,6 +98,7 @@ class MetricTest:
     window_error: float
     baseline_error: float
     relevant: float
+    is_own: bool = False
 
     def rows_needed(self, rows: int, alpha: float) -> int | None:
         """Return from how many rows the relevant change is told, None when the baseline is too small."""
@@ -117,9 +130,9 @@ def compare(
         return None  # one row: nothing tells how far it would move by chance
     own = baseline is not None and is_own_value(constraint, baseline.statistics.value(name))
     known = baseline if own else None
-    error = _error(name, metric)
+    error = window.widening * _error(name, metric)
     before = known.statistics.metrics.get(name) if known else None
-    baseline_error = _error(name, before) if before else 0.0
+    baseline_error = known.widening * _error(name, before) if known and before else 0.0
     if name in window.draws:
         threshold = known.draws.get(name) if known else None
         p_value = _drawn_p_value(window.draws[name], constraint, threshold)
@@ -127,10 +140,27 @@ def compare(
         p_value = _normal_p_value(name, metric.value, constraint, error, baseline_error)
     relevant = RELEVANT_RATIO if is_loss(name) or name == "r2" else RELEVANT_POINTS
     if is_loss(name) or name in ("auc", "r2"):
-        return MetricTest(name, metric, constraint, p_value, error, baseline_error, relevant)
+        return MetricTest(name, metric, constraint, p_value, error, baseline_error, relevant, own)
     # Shares are compared on the scale of log odds, but the change worth telling is one of points.
     slope = _slope(metric.value)
-    return MetricTest(name, metric, constraint, p_value, error, baseline_error, relevant * slope)
+    return MetricTest(name, metric, constraint, p_value, error, baseline_error, relevant * slope, own)
+
+
+def is_worth_acting(test: MetricTest) -> bool:
+    """Return whether a metric is beyond its threshold by so much that somebody would act.
+
+    A threshold that is the baseline's own value leaves room: 0.03 of Cohen's h for shares and areas (0.806 to
+    0.794, 0.990 to 0.987), 2 % of an error and of what R² leaves unexplained. A threshold that somebody set
+    is exact.
+    """
+    value, threshold = test.metric.value, test.constraint.threshold
+    if value is None or not test.is_own:
+        return value is not None
+    if is_loss(test.name) or test.name == "r2":
+        apart = abs(_scaled(test.name, value) - _scaled(test.name, threshold))
+        return apart > math.log1p(_LEAST_RATIO)
+    angles = [2.0 * math.asin(math.sqrt(min(1.0, max(0.0, share)))) for share in (value, threshold)]
+    return abs(angles[1] - angles[0]) > _LEAST_EFFECT
 
 
 def is_loss(name: str) -> bool:
@@ -175,6 +205,19 @@ def _scaled(name: str, value: float) -> float:
     return math.log(inside / (1.0 - inside))
 
 
+def widened(name: str, value: float, bound: float, factor: float) -> float:
+    """Return a bound moved away from its value by a factor, on the scale on which errors are about normal."""
+    centre, apart = _scaled(name, value), _scaled(name, bound) - _scaled(name, value)
+    moved = centre + factor * apart
+    if name == "auc":
+        return min(1.0, max(0.0, moved))
+    if name == "r2":
+        return 1.0 - math.exp(min(700.0, moved))
+    if is_loss(name):
+        return math.exp(min(700.0, moved)) if bound > 0.0 else 0.0
+    return 1.0 / (1.0 + math.exp(-moved)) if 0.0 < bound < 1.0 else bound
+
+
 def _log_odds(shares: Floats) -> Floats:
     inside = np.clip(shares, 1e-9, 1.0 - 1e-9)
     logits: Floats = np.log(inside / (1.0 - inside))
@@ -214,6 +257,8 @@ FALSE_ALARM_RATE = 0.005
 # A first look with few resamples settles all that is far from any limit.
 _FIRST_RESAMPLES = 2_000
 _SETTLED = 0.02
+# Standard deviations about which decisions are made.
+_FAR = 4.0
 
 _SAME_TEST = {
     "true_positive_rate": "recall",
@@ -301,10 +346,11 @@ def _comparison(
     baseline: ModelQualityStatistics | None,
 ) -> Comparison:
     finding = _finding(test, alpha)
+    state = State.CHANGED if _is_certain(test, alpha) else State.HOLDS
     return Comparison(
         test.name,
         test.constraint.operator,
-        State.VIOLATED if finding.violated else State.HOLDS,
+        State.VIOLATED if finding.violated else state,
         finding.text,
         value=finding.value,
         expected=finding.expected,
@@ -325,6 +371,10 @@ def _unanswered(name: str, constraint: MetricConstraint, statistics: ModelQualit
 
 def is_violated(test: MetricTest, alpha: float) -> bool:
     """Return whether a metric is beyond its threshold, and by more than chance explains."""
+    return _is_certain(test, alpha) and is_worth_acting(test)
+
+
+def _is_certain(test: MetricTest, alpha: float) -> bool:
     value = test.metric.value
     return value is not None and is_beyond(value, test.constraint) and test.p_value < alpha
 
@@ -340,10 +390,8 @@ def _tests(
     tests: list[MetricTest] = []
     for resamples in (_FIRST_RESAMPLES, TABLE_RESAMPLES):
         generators = np.random.default_rng([seed, 1]).spawn(2)
-        window = Side(statistics, _draws(statistics, positive, generators[0], resamples))
-        before = None
-        if baseline is not None:
-            before = Side(baseline, _draws(baseline, positive, generators[1], resamples))
+        window = _side(statistics, baseline, positive, generators[0], resamples)
+        before = None if baseline is None else _side(baseline, None, positive, generators[1], resamples)
         tests = [
             test
             for name, constraint in constraints.metrics.items()
@@ -354,13 +402,33 @@ def _tests(
     return tests
 
 
+def _side(
+    statistics: ModelQualityStatistics,
+    baseline: ModelQualityStatistics | None,
+    positive: str,
+    generator: np.random.Generator,
+    resamples: int,
+) -> Side:
+    known = statistics
+    if baseline is not None and baseline.design_effect > statistics.design_effect:
+        known = baseline  # a window too short to show how its rows depend on each other
+    far = student_ratio(_FAR, known.blocks)
+    shared = math.sqrt(known.design_effect / statistics.design_effect)
+    draws = _draws(statistics, positive, generator, resamples, known.design_effect * far * far)
+    return Side(statistics, draws, shared * far / student_ratio(Z_95, statistics.blocks))
+
+
 def _draws(
-    statistics: ModelQualityStatistics, positive: str, generator: np.random.Generator, resamples: int
+    statistics: ModelQualityStatistics,
+    positive: str,
+    generator: np.random.Generator,
+    resamples: int,
+    effect: float,
 ) -> Mapping[str, Floats]:
     if statistics.problem_type != "BinaryClassification" or not statistics.confusion_matrix:
         return {}
     cells = binary_cells(statistics.confusion_matrix, positive)
-    return binary_metrics(table_draws(cells, generator, resamples))
+    return binary_metrics(table_draws(cells / effect, generator, resamples))
 
 
 def _refuse_unknown(statistics: ModelQualityStatistics, constraints: ModelQualityConstraints) -> None:
@@ -403,6 +471,8 @@ def _finding(test: MetricTest, alpha: float) -> Finding:
     verdict = "holds"
     if violated:
         verdict = "is worse than chance explains"
+    elif _is_certain(test, alpha):
+        verdict = "is worse, but by less than anybody would act on"
     elif is_beyond(value, constraint):
         verdict = "is worse, but no more than chance explains"
     expected = f"expected {limit} {number(constraint.threshold)}"

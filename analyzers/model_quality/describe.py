@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 import numpy as np
 
 from analyzers.model_quality.cells import Codes, Floats
+from analyzers.model_quality.check_sound import widened
 from analyzers.model_quality.confusion import (
     Cells,
     Confusion,
@@ -34,6 +35,7 @@ from analyzers.model_quality.intervals import (
     RESAMPLES,
     SUBSAMPLED_SHARE,
     SUBSAMPLES,
+    Z_95,
     Spread,
     area_interval,
     cell_blocks,
@@ -61,6 +63,8 @@ from analyzers.model_quality.scores import (
     roc_curve,
 )
 from analyzers.model_quality.summary import NEGATIVE, ModelQualitySummary, Task
+from analyzers.shared.dependence import design_effect, is_dependent, quantile_groups, student_ratio
+from analyzers.shared.row_sample import RowSample
 from analyzers.shared.rules import Rules
 from contract.wording import listing
 
@@ -603,10 +607,35 @@ def describe(summary: ModelQualitySummary, task: Task, *, rules: Rules, seed: in
     statistics.evaluation_time = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
     statistics.notes = [*_row_notes(summary), *statistics.notes]
     statistics.evidence = Evidence(summary.unlabelled_scores, summary.column_names, _problem(summary, task))
+    if rules == "sound":
+        _widen(statistics, summary.sample)
     if rules == "sound" and task.problem_type != "Regression":
         kind = "positive label" if task.problem_type == "BinaryClassification" else "right prediction"
         statistics.calibration = calibrate(summary.scores, kind)
     return statistics
+
+
+def _widen(statistics: ModelQualityStatistics, sample: RowSample) -> None:
+    """Widen intervals where rows clearly depend on those before them, and say so."""
+    found = []
+    for arrays in sample.columns().values():
+        values = np.concatenate([array.to_numpy(zero_copy_only=False) for array in arrays])
+        found.append(design_effect(*quantile_groups(values[np.isfinite(values)]), cumulative=True))
+    effect, blocks = max(found, default=(1.0, 0))
+    if not is_dependent(effect, blocks):
+        return
+    statistics.design_effect, statistics.blocks = effect, blocks
+    statistics.notes.append(
+        f"Rows depend on those before them: {statistics.item_count} rows tell as much as "
+        f"{max(1, round(statistics.item_count / effect))} independent ones, and intervals are as wide."
+    )
+    factor = math.sqrt(effect) * student_ratio(Z_95, blocks)
+    for name, metric in statistics.metrics.items():
+        if metric.standard_deviation is not None:
+            metric.standard_deviation *= math.sqrt(effect)
+        if metric.interval is not None and metric.value is not None:
+            low, high = (widened(name, metric.value, bound, factor) for bound in metric.interval)
+            metric.interval = (low, high)
 
 
 def _problem(summary: ModelQualitySummary, task: Task) -> str | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from analyzers.shared.rules import SWITCH
 from contract.api import Baseline, DocumentSet
 from contract.errors import DocumentError
 from contract.schema import Fields, in_order
@@ -88,6 +89,9 @@ class ModelQualityStatistics:
         What was estimated for rows without a label, as JSON.
     calibration
         How scores translate into probabilities.
+    design_effect, blocks
+        By how much dependence of rows widens the spread of metrics, and from how many blocks of rows it was
+        estimated; 1 and 0 where rows do not clearly depend on each other.
     notes
         What a reader should know: metrics left out, rows not used.
     evidence
@@ -104,6 +108,8 @@ class ModelQualityStatistics:
     unpredicted_count: int = 0
     estimated: dict[str, Any] | None = None
     calibration: ScoreCalibration | None = None
+    design_effect: float = 1.0
+    blocks: int = 0
     notes: list[str] = field(default_factory=list)
     evidence: Any = None
     other_metrics: dict[str, Any] = field(default_factory=dict)
@@ -165,6 +171,8 @@ def read_statistics(value: dict[str, Any], where: str) -> ModelQualityStatistics
         unpredicted_count=dataset.get("unpredicted_count", int, 0) if dataset else 0,
         estimated=estimated,
         calibration=None if calibration is None else _read_calibration(calibration),
+        design_effect=max(1.0, fields.number("design_effect", 1.0)),
+        blocks=fields.count("blocks", 0),
         notes=[str(note) for note in fields.get("notes", list, [])],
         order=fields.order(),
         where=where,
@@ -290,6 +298,8 @@ def statistics_to_json(document: ModelQualityStatistics, with_extensions: bool =
             members["estimated"] = document.estimated
         if document.calibration is not None:
             members["score_calibration"] = _calibration_to_json(document.calibration)
+        if document.design_effect > 1.0:
+            members["design_effect"], members["blocks"] = document.design_effect, document.blocks
         if document.notes:
             members["notes"] = list(document.notes)
     if document.order:
@@ -371,7 +381,7 @@ def constraints_to_json(document: ModelQualityConstraints) -> dict[str, Any]:
     members: dict[str, Any] = {"version": 0.0, _CONSTRAINTS[document.problem_type]: metrics}
     if document.order:
         members = {key: member for key, member in members.items() if key in document.order}
-    return in_order(members, document.extra, document.order)
+    return in_order(members, document.extra if document.order else SWITCH | document.extra, document.order)
 
 
 def _no_names(baseline: ModelQualityBaseline) -> None:

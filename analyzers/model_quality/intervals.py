@@ -262,7 +262,7 @@ _MOST_WEIGHTS = 100_000_000
 _BLOCK_WEIGHTS = 4_000_000
 
 
-def table_draws(cells: Codes, generator: np.random.Generator, resamples: int) -> Floats:
+def table_draws(cells: Codes | Floats, generator: np.random.Generator, resamples: int) -> Floats:
     """Return resampled 2 x 2 tables, shape ``(resamples, 4)``."""
     return generator.standard_gamma(cells + 0.5, size=(resamples, cells.size))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +26,7 @@ from analyzers.model_quality.documents import ProblemType
 from analyzers.model_quality.probabilities import ProbabilitySums
 from analyzers.model_quality.residuals import Residuals, merge_residuals
 from analyzers.model_quality.scores import ScoreHistogram, merge_histograms
+from analyzers.shared.row_sample import RowSample, seed_of
 from analyzers.shared.rules import normalise_label
 
 Flags = npt.NDArray[np.bool_]
@@ -98,6 +100,8 @@ class ModelQualitySummary:
         Regression: rows with label and prediction.
     column_names
         Of the first batch, for messages.
+    sample
+        How rows that count fared, in order of arrival: what is wrong, what they are, and their scores.
     """
 
     rows: int = 0
@@ -112,6 +116,8 @@ class ModelQualitySummary:
     probabilities: ProbabilitySums = field(default_factory=ProbabilitySums)
     residuals: Residuals = field(default_factory=Residuals)
     column_names: tuple[str, ...] = ()
+    sample: RowSample = field(default_factory=RowSample)
+    sample_seed: int | None = None
 
 
 def merge(left: ModelQualitySummary, right: ModelQualitySummary) -> ModelQualitySummary:
@@ -129,6 +135,7 @@ def merge(left: ModelQualitySummary, right: ModelQualitySummary) -> ModelQuality
     left.unlabelled_scores = merge_histograms(left.unlabelled_scores, right.unlabelled_scores)
     left.probabilities = left.probabilities.merge(right.probabilities)
     left.residuals = merge_residuals(left.residuals, right.residuals)
+    left.sample.merge(right.sample)
     left.column_names = left.column_names or right.column_names
     return left
 
@@ -158,6 +165,14 @@ def summarize(batches: Iterable[pa.RecordBatch], task: Task) -> ModelQualitySumm
     return summary
 
 
+def _keep(summary: ModelQualitySummary, **columns: npt.NDArray[Any]) -> None:
+    rows = pa.RecordBatch.from_pydict(columns)
+    if rows.num_rows:
+        if summary.sample_seed is None:
+            summary.sample_seed = seed_of(rows)
+        summary.sample.add(rows, summary.sample_seed, summary.sample.rows_seen)
+
+
 def _numbers(summary: ModelQualitySummary, batch: pa.RecordBatch, place: int, setting: str) -> Floats:
     cells = read_numbers(batch.column(place))
     _note_unusable(summary, setting, cells)
@@ -185,6 +200,7 @@ def _add_regression(
     summary.not_predicted += int((labelled & ~predicted).sum())
     used = labelled & predicted
     summary.residuals.add(labels[used], predictions[used])
+    _keep(summary, wrong=np.abs(labels - predictions)[used], label=labels[used])
 
 
 def _labels(batch: pa.RecordBatch, place: int | None, *, binary: bool) -> LabelCells:
@@ -215,8 +231,12 @@ def _add_binary(summary: ModelQualitySummary, batch: pa.RecordBatch, columns: Co
     summary.not_predicted += int((labelled & ~has_prediction).sum())
     used = labelled & has_prediction
     count_pairs(summary.confusion, actual, predicted, np.flatnonzero(used))
+    positive = _is(actual, task.positive)
+    wrong = positive != _is(predicted, task.positive)
+    loss = {} if scores is None else {"loss": np.abs(positive - scores)[used]}
+    _keep(summary, wrong=wrong[used].astype(np.float64), label=positive[used].astype(np.float64), **loss)
     if scores is not None:
-        scored, positive = labelled & ~np.isnan(scores), _is(actual, task.positive)
+        scored = labelled & ~np.isnan(scores)
         summary.not_scored += int((used & ~scored).sum())
         summary.scores.add(scores[scored], positive[scored])
         summary.probabilities.add_binary(scores[scored], positive[scored])
@@ -243,13 +263,14 @@ def _add_multiclass(
     summary.not_predicted += int((labelled & ~has_prediction).sum())
     used = labelled & has_prediction
     count_pairs(summary.confusion, actual, predicted, np.flatnonzero(used))
+    right = _same_label(actual, predicted)
+    _keep(summary, wrong=(~right)[used].astype(np.float64))
     if not columns.probabilities:
         return
     table = np.stack(
         [_numbers(summary, batch, place, "probability_attribute") for place in columns.probabilities], axis=1
     )
     confidence = table.max(axis=1)  # NaN when any is
-    right = _same_label(actual, predicted)
     summary.not_scored += int((used & np.isnan(confidence)).sum())
     scored = used & ~np.isnan(confidence)
     summary.scores.add(confidence[scored], right[scored])

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
-from typing import Literal
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Literal
 
 import numpy as np
 
 from contract.api import Baseline
+from contract.errors import DocumentError
 
 Rules = Literal["sound", "sagemaker"]
 
@@ -32,6 +33,34 @@ def constraints_to_check[Statistics, Constraints](
     if baseline.constraints is not None or baseline.statistics is None or rules == "sagemaker":
         return baseline.constraints
     return suggest(baseline.statistics)
+
+
+# The switch of a whole constraints.json, which the SDK's Constraints.set_monitoring turns.
+SWITCH = {"monitoring_config": {"evaluate_constraints": "Enabled"}}
+
+
+def is_switched_off(extra: Mapping[str, Any], where: str) -> bool:
+    """Return whether a constraints.json says that nothing is to be checked.
+
+    Parameters
+    ----------
+    extra
+        Members of the file besides the constraints.
+
+    Raises
+    ------
+    DocumentError
+        When the switch says neither Enabled nor Disabled.
+    """
+    config = extra.get("monitoring_config")
+    said = config.get("evaluate_constraints", "Enabled") if isinstance(config, Mapping) else config
+    if said is None or str(said).casefold() in ("enabled", "true"):
+        return False
+    if str(said).casefold() in ("disabled", "false"):
+        return True
+    raise DocumentError(
+        f"{where}: monitoring_config.evaluate_constraints is {said!r}; use Enabled or Disabled."
+    )
 
 
 # The order in which the originals list categories: that of Scala's immutable hash map.

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 from analyzers.bias.request import ALL_POST, ALL_PRE, BiasRequest, FacetRequest
 from contract.analysis_config import AnalysisConfig
+from contract.dataset import Dataset
 from contract.schema import Mistakes
 from contract.settings import Settings
 from job_runner.clarify.columns import Columns, find_column, log_other_methods
-from readers.dataset import Dataset
 
 FLIP_TEST = "FT"
 

@@ -1,23 +1,35 @@
-"""The console command ``monitor-backtest``: would past windows have alarmed with another baseline?"""
+"""Checking past windows again: ``monitor-history replay``, also called ``monitor-backtest``."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import orjson
 
-from containers.commands.command_line import new_parser
-from containers.commands.history import add_history_path, add_selection, selection_of, write_output
+from containers.commands.command_line import (
+    add_history_path,
+    add_selection,
+    find_monitor,
+    monitor_names,
+    new_parser,
+    selection_of,
+    write_output,
+)
 from contract.errors import ConfigurationError, InputError, MonitorError
 
 if TYPE_CHECKING:
+    from contract.api import Monitor
     from job_runner.replay import Document, Edit, PastWindow
     from job_runner.replay_result import Backtest
 
 EXIT_FAILED_ON = 3
+DESCRIPTION = (
+    "Check past windows again, from their statistics alone, with an edited baseline or by "
+    "other rules, and say which would have alarmed."
+)
 _OF_HISTORY = ("endpoint", "schedule", "since", "until", "last")
 _EPILOG = """\
 monitor-backtest --history-path history --schedule hourly --baseline-constraints edited.json
@@ -46,12 +58,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = new_parser(
-        "monitor-backtest",
-        "Check past windows again, from their statistics alone, with an edited baseline or by "
-        "other rules, and say which would have alarmed.",
-        _EPILOG,
-    )
+    parser = new_parser("monitor-backtest", DESCRIPTION, _EPILOG)
+    add_replay(parser)
+    return parser
+
+
+def add_replay(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that say which windows are checked again, and how; ``action`` runs it."""
+    parser.set_defaults(action=_run)
     windows = parser.add_argument_group("which windows")
     windows.add_argument("folders", nargs="*", metavar="FOLDER", help="output folders of jobs, or above them")
     add_history_path(windows)
@@ -76,7 +90,6 @@ def _parser() -> argparse.ArgumentParser:
         help="exit with code 3 when any window would alarm; when any starts to or falls silent; when any "
         "falls silent",
     )
-    return parser
 
 
 def _run(given: argparse.Namespace) -> int:
@@ -84,12 +97,13 @@ def _run(given: argparse.Namespace) -> int:
     from job_runner.replay import replay
     from job_runner.replay_result import Backtest, NotReplayed, to_json, to_text
 
+    monitors = _replayable(given)
     edit = _edit(given)
-    windows = _windows(given, edit)
+    windows = _windows(given, edit, monitors)
     replayed, missing = [], []
     for window in windows:
         try:
-            replayed.append(replay(window, edit, _kinds()))
+            replayed.append(replay(window, edit, monitors))
         except InputError as error:
             missing.append(NotReplayed(window.name, error.message))
     backtest = Backtest(tuple(replayed), tuple(missing))
@@ -115,10 +129,16 @@ def _exit_code(backtest: Backtest, fail_on: str | None) -> int:
     return InputError.exit_code if unanswered else 0
 
 
-def _kinds() -> Any:
-    from containers.commands.backtest_kinds import KINDS
-
-    return KINDS
+def _replayable(given: argparse.Namespace) -> dict[str, Monitor]:
+    """Return the monitors whose past windows can be checked again, by name; just the one that is given."""
+    wanted = given.monitor
+    if wanted is not None and ":" in wanted:
+        monitor = find_monitor(wanted)
+        monitor.replay()
+        given.monitor = monitor.name
+        return {monitor.name: monitor}
+    monitors = [find_monitor(name) for name in monitor_names()]
+    return {monitor.name: monitor for monitor in monitors if monitor.load_replay is not None}
 
 
 def _edit(given: argparse.Namespace) -> Edit:
@@ -145,19 +165,19 @@ def _document(path: str | None, names: tuple[str, ...], variable: str) -> Docume
     return read_document(storage.resolve_document(path, names, variable))
 
 
-def _windows(given: argparse.Namespace, edit: Edit) -> list[PastWindow]:
+def _windows(given: argparse.Namespace, edit: Edit, monitors: Mapping[str, Monitor]) -> list[PastWindow]:
     from job_runner.replay import monitors_of, require_one_schedule
 
-    fitting = monitors_of(edit, _kinds())
+    fitting = monitors_of(edit, monitors)
     if given.monitor is not None and given.monitor not in fitting:
         raise ConfigurationError(
             f"--monitor is {given.monitor}, but what is tried is of {' or '.join(fitting)}; give what "
             "belongs together."
         )
-    monitors = (given.monitor,) if given.monitor else fitting
-    windows = list(_found(given, monitors))
+    wanted = (given.monitor,) if given.monitor else fitting
+    windows = list(_found(given, wanted, monitors))
     if not windows:
-        of = f" of {' or '.join(monitors)}" if len(monitors) < len(_kinds()) else ""
+        of = f" of {' or '.join(wanted)}" if len(wanted) < len(monitors) else ""
         raise ConfigurationError(
             f"No window{of} that was checked is as asked for; monitor-history list shows the runs there are."
         )
@@ -165,7 +185,9 @@ def _windows(given: argparse.Namespace, edit: Edit) -> list[PastWindow]:
     return windows
 
 
-def _found(given: argparse.Namespace, monitors: tuple[str, ...]) -> Iterator[PastWindow]:
+def _found(
+    given: argparse.Namespace, wanted: tuple[str, ...], monitors: Mapping[str, Monitor]
+) -> Iterator[PastWindow]:
     from job_runner.replay import windows_of_folders, windows_of_history
     from reporting.history.read import read_runs
 
@@ -176,7 +198,7 @@ def _found(given: argparse.Namespace, monitors: tuple[str, ...]) -> Iterator[Pas
                 f"--{asked[0]} selects from a history, but output folders are given; name just those wanted."
             )
         checking = {"positive_label": given.positive_label} if given.positive_label else {}
-        yield from windows_of_folders(given.folders, given.checked_by, checking, monitors, _kinds())
+        yield from windows_of_folders(given.folders, given.checked_by, checking, wanted, monitors)
         return
     if not given.history_path:
         raise ConfigurationError(
@@ -184,7 +206,7 @@ def _found(given: argparse.Namespace, monitors: tuple[str, ...]) -> Iterator[Pas
             "history_path, or the output folders of jobs."
         )
     runs = read_runs(given.history_path, selection_of(given))
-    yield from windows_of_history(given.history_path, (run for run in runs if run.monitor in monitors))
+    yield from windows_of_history(given.history_path, (run for run in runs if run.monitor in wanted))
 
 
 if __name__ == "__main__":

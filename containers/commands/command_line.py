@@ -1,10 +1,74 @@
-"""What the commands that are no jobs have in common on the command line."""
+"""What the commands that are no jobs share: finding monitors, selecting runs, writing what they found."""
 
 from __future__ import annotations
 
 import argparse
+import importlib
+import os
+import sys
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import contract
+from contract.errors import ConfigurationError, OutputError
+from contract.window import read_instant
+from reporting.history.selection import Selection
+
+if TYPE_CHECKING:
+    from contract.api import Monitor
+
+# Where packages announce monitors of their own.
+GROUP = "model_monitor.monitors"
+_OURS = {
+    name: EntryPoint(name, f"containers.{name.replace('-', '_')}.main:MONITOR", GROUP)
+    for name in ("data-quality", "model-quality", "bias", "feature-attribution")
+}
+
+
+# How usage shows what --monitor takes.
+MONITOR_FORM = "{" + ",".join(_OURS) + "}"
+
+
+def monitor_names() -> tuple[str, ...]:
+    """Return the monitors that have a name: ours, and those that installed packages announce."""
+    return tuple(_OURS | {one.name: one for one in entry_points(group=GROUP)})
+
+
+def find_monitor(name: str) -> Monitor:
+    """Return a monitor by its name, or by ``package.module:NAME``.
+
+    Raises
+    ------
+    ConfigurationError
+        When there is none.
+    """
+    known = {one.name: one for one in entry_points(group=GROUP)} | _OURS
+    module, _, attribute = name.partition(":")
+    if name not in known and not attribute:
+        raise ConfigurationError(f"--monitor is {name}; use {', '.join(known)}, or package.module:NAME.")
+    if name in known:
+        module, attribute = known[name].module, known[name].attr
+    else:
+        # As `python -m` does: a module beside the job.
+        sys.path.append(os.getcwd())  # noqa: PTH109 - sys.path holds texts
+    try:
+        monitor = vars(importlib.import_module(module)).get(attribute)
+    except ImportError as error:
+        raise ConfigurationError(f"--monitor {name} cannot be imported: {error}.") from error
+    from contract.api import Monitor
+
+    if not isinstance(monitor, Monitor):
+        raise ConfigurationError(f"--monitor {name} names no contract.api.Monitor; name the one in {module}.")
+    return monitor
+
+
+def monitor_argument(text: str) -> str:
+    """Return what ``--monitor`` was given, if it can name a monitor."""
+    if text not in monitor_names() and ":" not in text:
+        listed = ", ".join(monitor_names())
+        raise argparse.ArgumentTypeError(f"invalid choice: {text!r} (choose from {listed})")
+    return text
 
 
 def new_parser(program: str, description: str, epilog: str) -> argparse.ArgumentParser:
@@ -18,3 +82,64 @@ def new_parser(program: str, description: str, epilog: str) -> argparse.Argument
     )
     parser.add_argument("--version", action="version", version=f"{program} {contract.__version__}")
     return parser
+
+
+def add_history_path(parser: argparse._ActionsContainer) -> None:
+    """Add the flag that says where the history is."""
+    parser.add_argument(
+        "--history-path",
+        default=os.environ.get("history_path") or None,  # noqa: SIM112 - the contract's variables are lower-case
+        metavar="FOLDER",
+        help="local or s3://",
+    )
+
+
+def add_selection(parser: argparse._ActionsContainer) -> None:
+    """Add the flags that say which runs are wanted."""
+    parser.add_argument("--monitor", type=monitor_argument, metavar=MONITOR_FORM)
+    parser.add_argument("--endpoint", metavar="NAME")
+    parser.add_argument("--schedule", metavar="NAME")
+    parser.add_argument("--since", metavar="TIME", help="runs about this ISO 8601 time or a later one")
+    parser.add_argument("--until", metavar="TIME", help="runs about an earlier time than this")
+    parser.add_argument("--last", metavar="NUMBER", type=int, help="only the latest so many")
+
+
+def selection_of(given: argparse.Namespace) -> Selection:
+    """Return which runs are wanted.
+
+    Raises
+    ------
+    ConfigurationError
+        When a time or a number is none.
+    """
+    if given.last is not None and given.last < 1:
+        raise ConfigurationError(f"--last is {given.last}; use a whole number from 1.")
+    return Selection(
+        monitor=find_monitor(given.monitor).name if ":" in (given.monitor or "") else given.monitor,
+        endpoint=given.endpoint,
+        schedule=given.schedule,
+        since=read_instant("--since", given.since),
+        until=read_instant("--until", given.until),
+        last=given.last,
+    )
+
+
+def write_output(content: bytes, path: str | None) -> None:
+    """Write to a file, or to standard output.
+
+    Raises
+    ------
+    OutputError
+        Naming the file and the cause.
+    """
+    if path is None:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
+        return
+    try:
+        Path(path).write_bytes(content)
+    except OSError as error:
+        raise OutputError(
+            f"--output {path} cannot be written ({error.strerror}); name a file in a folder that exists."
+        ) from None

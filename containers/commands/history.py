@@ -1,4 +1,4 @@
-"""The console command ``monitor-history``: list, show, export and compact the records of runs."""
+"""The console command ``monitor-history``: list, show, export, compact and replay the runs there were."""
 
 from __future__ import annotations
 
@@ -6,22 +6,27 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
-from containers.commands.command_line import new_parser
-from contract.errors import ConfigurationError, MonitorError, OutputError
-from contract.window import parse_duration, read_instant
-from reporting.history.selection import Selection
+from containers.commands.backtest import DESCRIPTION, add_replay
+from containers.commands.command_line import (
+    add_history_path,
+    add_selection,
+    new_parser,
+    selection_of,
+    write_output,
+)
+from contract.errors import ConfigurationError, MonitorError
+from contract.window import parse_duration
 
 _EPILOG = """\
 monitor-history list --history-path s3://bucket/history --endpoint flights --since 2026-05-01
 monitor-history show last --history-path history
 monitor-history export --history-path history --format parquet --table metrics --output metrics.parquet
 monitor-history compact --history-path history
+monitor-history replay --history-path history --baseline-constraints edited.json
 
 The variable history_path stands for --history-path where that is not given.
 """
-MONITORS = ("data-quality", "model-quality", "bias", "feature-attribution")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,15 +39,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     try:
         given = _parser().parse_args(arguments)
-        action: Callable[[argparse.Namespace], None] = given.action
-        action(given)
+        action: Callable[[argparse.Namespace], int | None] = given.action
+        return action(given) or 0
     except MonitorError as error:
         print(f"monitor-history: {error.message}", file=sys.stderr)
         return error.exit_code
     except BrokenPipeError:
         # Whoever reads the table has seen enough of it; nothing may be flushed to them at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
+        return 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -81,27 +86,15 @@ def _parser() -> argparse.ArgumentParser:
                 help="what a row is about; jsonl has the whole records; default: %(default)s",
             )
             command.add_argument("--output", metavar="FILE", help="default: standard output")
-    return parser
-
-
-def add_history_path(parser: argparse._ActionsContainer) -> None:
-    """Add the flag that says where the history is."""
-    parser.add_argument(
-        "--history-path",
-        default=os.environ.get("history_path") or None,  # noqa: SIM112 - the contract's variables are lower-case
-        metavar="FOLDER",
-        help="local or s3://",
+    add_replay(
+        actions.add_parser(
+            "replay",
+            help="check past windows again, with an edited baseline or by other rules",
+            description=DESCRIPTION,
+            allow_abbrev=False,
+        )
     )
-
-
-def add_selection(parser: argparse._ActionsContainer) -> None:
-    """Add the flags that say which runs are wanted."""
-    parser.add_argument("--monitor", choices=MONITORS)
-    parser.add_argument("--endpoint", metavar="NAME")
-    parser.add_argument("--schedule", metavar="NAME")
-    parser.add_argument("--since", metavar="TIME", help="runs about this ISO 8601 time or a later one")
-    parser.add_argument("--until", metavar="TIME", help="runs about an earlier time than this")
-    parser.add_argument("--last", metavar="NUMBER", type=int, help="only the latest so many")
+    return parser
 
 
 def _history_of(given: argparse.Namespace) -> str:
@@ -118,26 +111,6 @@ def _history_of(given: argparse.Namespace) -> str:
             "history_path is not set: give --history-path the folder that jobs were given as history_path."
         )
     return history
-
-
-def selection_of(given: argparse.Namespace) -> Selection:
-    """Return which runs are wanted.
-
-    Raises
-    ------
-    ConfigurationError
-        When a time or a number is none.
-    """
-    if given.last is not None and given.last < 1:
-        raise ConfigurationError(f"--last is {given.last}; use a whole number from 1.")
-    return Selection(
-        monitor=given.monitor,
-        endpoint=given.endpoint,
-        schedule=given.schedule,
-        since=read_instant("--since", given.since),
-        until=read_instant("--until", given.until),
-        last=given.last,
-    )
 
 
 def _list(given: argparse.Namespace) -> None:
@@ -170,27 +143,6 @@ def _export(given: argparse.Namespace) -> None:
         rows = TABLES[given.table](runs)
         content = to_csv(rows) if given.format == "csv" else to_parquet(rows)
     write_output(content, given.output)
-
-
-def write_output(content: bytes, path: str | None) -> None:
-    """Write to a file, or to standard output.
-
-    Raises
-    ------
-    OutputError
-        Naming the file and the cause.
-    """
-    if path is None:
-        sys.stdout.flush()
-        sys.stdout.buffer.write(content)
-        sys.stdout.buffer.flush()
-        return
-    try:
-        Path(path).write_bytes(content)
-    except OSError as error:
-        raise OutputError(
-            f"--output {path} cannot be written ({error.strerror}); name a file in a folder that exists."
-        ) from None
 
 
 def _compact(given: argparse.Namespace) -> None:

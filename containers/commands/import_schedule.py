@@ -63,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
         "--schedule-name", help="ask the service for this schedule's descriptions, with boto3"
     )
     parser.add_argument("--captures", help="folder of captures: s3://BUCKET/PREFIX/ENDPOINT")
+    parser.add_argument("--baseline", help="folder of the baseline, where only its job's name is known")
     parser.add_argument("--model", help="model to ask: address of a server, or a file, also on s3://")
     parser.add_argument("--image-prefix", default=defaults.image_prefix, help="default: %(default)s")
     parser.add_argument("--image-tag", default=defaults.image_tag, help="default: %(default)s")
@@ -109,6 +110,7 @@ def _options(given: argparse.Namespace) -> Options:
         image_prefix=given.image_prefix,
         image_tag=given.image_tag,
         captures=given.captures,
+        baseline=given.baseline,
         model=given.model,
         rules=given.rules,
         delay=given.delay,

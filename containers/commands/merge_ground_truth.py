@@ -10,8 +10,9 @@ from functools import partial
 from contract.checklist import Line, attempt
 from contract.outcome import EXIT_COMPLETED
 from contract.settings import Settings
+from contract.variables import Program
 from job_runner.cluster.role import find_role
-from job_runner.console import Command, run_program
+from job_runner.console import run_program
 
 
 def _run(settings: Settings) -> tuple[int, str]:
@@ -30,13 +31,12 @@ def _validate(settings: Settings) -> Iterator[Line]:
     return attempt(lambda: validate(settings))
 
 
-COMMAND = Command(
+PROGRAM = Program(
     program="merge-ground-truth",
     description="Join captured predictions with labels that came later.",
-    run=_run,
-    validate=_validate,
+    offers=frozenset({"labels", "joining"}),
 )
-main = partial(run_program, COMMAND)
+main = partial(run_program, PROGRAM, _run, _validate)
 
 
 if __name__ == "__main__":

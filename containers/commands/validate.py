@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import os
 import sys
 from collections.abc import Sequence
 
-from containers.commands.command_line import new_parser
-from contract.api import Monitor
+from containers.commands.command_line import (
+    MONITOR_FORM,
+    find_monitor,
+    monitor_argument,
+    monitor_names,
+    new_parser,
+)
 from contract.checklist import Line, print_checklist
 from job_runner.console import run_command
 
-MONITORS = {
-    "data-quality": "containers.data_quality.main",
-    "model-quality": "containers.model_quality.main",
-    "bias": "containers.bias.main",
-    "feature-attribution": "containers.feature_attribution.main",
-}
 _EPILOG = """\
 All other flags, and the environment variables, are those of the monitor's own command:
 
@@ -41,19 +39,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     analysis = os.environ.get("analysis_type", "")  # noqa: SIM112 - the contract's variables are lower-case
     name = given.monitor or _monitor_of(analysis)
     if name is None:
-        line = Line("FAIL", f"nothing says what to check; give --monitor, one of {', '.join(MONITORS)}.")
+        line = Line(
+            "FAIL", f"nothing says what to check; give --monitor, one of {', '.join(monitor_names())}."
+        )
         return print_checklist([line], sys.stdout)
-    return run_command(_monitor(name), ["--validate", *others])
-
-
-def _monitor(name: str) -> Monitor:
-    monitor: Monitor = importlib.import_module(MONITORS[name]).MONITOR
-    return monitor
+    return run_command(find_monitor(name), ["--validate", *others])
 
 
 def _monitor_of(analysis_type: str) -> str | None:
     """Return the monitor that serves a kind of analysis, None where none does."""
-    return next((name for name in MONITORS if analysis_type.upper() in _monitor(name).analysis_types), None)
+    names = monitor_names()
+    return next((name for name in names if analysis_type.upper() in find_monitor(name).analysis_types), None)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -63,7 +59,10 @@ def _parser() -> argparse.ArgumentParser:
         _EPILOG,
     )
     parser.add_argument(
-        "--monitor", choices=tuple(MONITORS), help="what to check; default: the one analysis_type names"
+        "--monitor",
+        type=monitor_argument,
+        metavar=MONITOR_FORM,
+        help="what to check; default: the one analysis_type names",
     )
     return parser
 

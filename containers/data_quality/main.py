@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -11,8 +12,9 @@ from contract.settings import Settings
 from job_runner.console import run_command
 
 if TYPE_CHECKING:
-    from contract.api import AnyAnalyzer, DocumentSet
-    from readers.dataset import Plan
+    from collections.abc import Callable, Mapping
+
+    from contract.api import AnyAnalyzer, Body, DocumentSet, Plan, Replay, Source
 
 
 def _make_analyzer(settings: Settings, plan: Plan) -> AnyAnalyzer:
@@ -22,6 +24,7 @@ def _make_analyzer(settings: Settings, plan: Plan) -> AnyAnalyzer:
         rules=settings.rules,
         categorical_drift_method=settings.categorical_drift_method,
         # The originals' distances depend on which values a sketch keeps, so their rules keep their order.
+        as_of=settings.window.end if settings.window else None,
         arrival_order=plan.small or settings.rules == "sagemaker",
     )
 
@@ -32,12 +35,44 @@ def _documents() -> DocumentSet[Any, Any]:
     return DATA_QUALITY
 
 
+def _body() -> Callable[[Source], Body]:
+    from containers.data_quality.page import body
+
+    return body
+
+
+def _replay() -> Replay:
+    from analyzers.data_quality.analyzer import DataQualityAnalyzer
+    from contract.api import Replay
+
+    def recall(statistics: Any, checking: Mapping[str, Any]) -> None:
+        # The file does not say whether columns came without names.
+        names = [feature.name for feature in statistics.features]
+        unnamed = bool(names) and all(re.fullmatch(r"_c\d+", name) for name in names)
+        statistics.positional = bool(checking.get("positional", unnamed))
+
+    def has_features(document: Mapping[str, Any]) -> bool:
+        return "features" in document
+
+    return Replay(
+        make_checker=lambda rules, checking, statistics: DataQualityAnalyzer(rules=rules),
+        has_written=has_features,
+        takes=has_features,
+        recall=recall,
+    )
+
+
 MONITOR = Monitor(
     program="monitor-data-quality",
     description="Profile data, suggest constraints, and report how a window differs from its baseline.",
     analysis_types=("DATA_QUALITY",),
+    title="Data quality",
+    lead="What the model is given is no longer what it was trained on.",
+    offers=frozenset({"analysis", "table", "script", "segments", "distributions"}),
     load_documents=_documents,
     make_analyzer=_make_analyzer,
+    load_body=_body,
+    load_replay=_replay,
 )
 main = partial(run_command, MONITOR)
 

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from analyzers.feature_attribution.request import Budget
 from analyzers.feature_attribution.rows import FeatureStream
+from contract.dataset import Dataset, Plan
 from model_clients.model import Model
-from readers.dataset import Dataset, NotSplittable, Plan
+from readers.dataset import NotSplittable
 from readers.plan import plan_dataset
 
 # One pass over the dataset before the model is asked: how many rows there are, and some of them.

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from analyzers.feature_attribution.documents import BASELINE_ROWS
 from contract.analysis_config import AnalysisConfig, Locator, PredictorConfig, ShapConfig
+from contract.dataset import Dataset
 from contract.dataset_format import DatasetFormat
 from contract.errors import ConfigurationError, DocumentError
 from contract.schema import Mistakes
@@ -23,7 +24,6 @@ from file_storage import storage
 from job_runner.clarify.columns import Columns, column_names, find_column, log_other_methods
 from job_runner.clarify.resolve_columns import arrange_dataset
 from readers.column_paths import compile_path
-from readers.dataset import Dataset
 from readers.paths import feature_rows, typed_text
 
 # The rows that stand for absent features: written in the configuration, read from a file, or none yet.

@@ -9,18 +9,19 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from contract.api import MakeAnalyzer, Monitor
-from contract.settings import Settings
+from contract.settings import Rules, Settings
 from contract.wording import several
 from job_runner.console import run_command
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     import pyarrow as pa
 
     from containers.feature_attribution.configuration import Wanted
     from contract.analysis_config import AnalysisConfig
-    from contract.api import AnyAnalyzer, DocumentSet
+    from contract.api import AnyAnalyzer, Body, Dataset, DocumentSet, Plan, Replay, Source
     from model_clients.model import Policy
-    from readers.dataset import Dataset, Plan
 
 _log = logging.getLogger("monitor.feature_attribution")
 
@@ -144,12 +145,38 @@ def _documents() -> DocumentSet[Any, Any]:
     return ATTRIBUTION
 
 
+def _body() -> Callable[[Source], Body]:
+    from containers.feature_attribution.page import body
+
+    return body
+
+
+def _replay() -> Replay:
+    from analyzers.feature_attribution.analyzer import AttributionChecker
+    from analyzers.feature_attribution.check_sound import Limits
+    from contract.api import Replay
+
+    def make_checker(rules: Rules, checking: Mapping[str, Any], statistics: Any) -> AttributionChecker:
+        limits = Limits(drift=checking.get("attribution_drift_threshold"))
+        return AttributionChecker(rules, limits, statistics.design.seed or 0)
+
+    def explains(document: Mapping[str, Any]) -> bool:
+        return "kernel_shap" in (document.get("explanations") or {})
+
+    return Replay(make_checker=make_checker, has_written=explains, takes=explains)
+
+
 MONITOR = Monitor(
     program="monitor-feature-attribution",
     description="Explain what a model's predictions come from, and report where that is no longer as it was.",
     analysis_types=("MODEL_EXPLAINABILITY", "EXPLAINABILITY"),
+    title="Feature attribution",
+    lead="The model's answers come from other features than they did.",
+    offers=frozenset({"analysis", "configuration", "script", "attributions"}),
     load_documents=_documents,
     arrange=_arrange,
+    load_body=_body,
+    load_replay=_replay,
 )
 main = partial(run_command, MONITOR)
 

@@ -7,12 +7,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from contract.api import Monitor
-from contract.settings import Settings
+from contract.settings import Rules, Settings
 from job_runner.console import run_command
 
 if TYPE_CHECKING:
-    from contract.api import AnyAnalyzer, DocumentSet
-    from readers.dataset import Plan
+    from collections.abc import Callable, Mapping
+
+    from contract.api import AnyAnalyzer, Body, DocumentSet, Plan, Replay, Source
 
 
 def _make_analyzer(settings: Settings, plan: Plan) -> AnyAnalyzer:
@@ -35,12 +36,45 @@ def _documents() -> DocumentSet[Any, Any]:
     return MODEL_QUALITY
 
 
+def _body() -> Callable[[Source], Body]:
+    from containers.model_quality.page import body
+
+    return body
+
+
+_PROBLEMS = ("regression", "binary_classification", "multiclass_classification")
+
+
+def _replay() -> Replay:
+    from analyzers.model_quality.analyzer import ModelQualityAnalyzer
+    from contract.api import Replay
+
+    def make_checker(rules: Rules, checking: Mapping[str, Any], statistics: Any) -> AnyAnalyzer:
+        return ModelQualityAnalyzer(
+            rules=rules,
+            problem_type=statistics.problem_type,
+            inference_attribute="0",  # columns play no part any more
+            positive_label=checking.get("positive_label"),
+        )
+
+    return Replay(
+        make_checker=make_checker,
+        has_written=lambda document: any(f"{problem}_metrics" in document for problem in _PROBLEMS),
+        takes=lambda document: any(f"{problem}_constraints" in document for problem in _PROBLEMS),
+    )
+
+
 MONITOR = Monitor(
     program="monitor-model-quality",
     description="Measure how good predictions are, and report where they are worse than at the baseline.",
     analysis_types=("MODEL_QUALITY",),
+    title="Model quality",
+    lead="The model answers worse than it did at the baseline.",
+    offers=frozenset({"analysis", "table", "script", "segments", "predictions", "labels", "problem"}),
     load_documents=_documents,
     make_analyzer=_make_analyzer,
+    load_body=_body,
+    load_replay=_replay,
 )
 main = partial(run_command, MONITOR)
 

@@ -11,12 +11,13 @@ import orjson
 import pyarrow as pa
 
 from contract.analysis_config import AnalysisConfig, Kind, Locator, Segments, read_analysis_config
+from contract.dataset import Dataset, SegmentColumn
 from contract.errors import ConfigurationError
 from contract.schema import Mistakes
 from contract.settings import Settings
 from contract.wording import several
 from file_storage import storage
-from readers.dataset import REST, Dataset, NotSplittable, SegmentColumn, is_interval
+from readers.dataset import REST, NotSplittable, is_interval
 from readers.plan import plan_dataset
 
 # The first rows of a dataset, from which its columns are known.
@@ -24,7 +25,7 @@ from readers.plan import plan_dataset
 
 def first_batch(request: Dataset) -> pa.RecordBatch | None:
     """Return the first rows, of any window and without labels from elsewhere; None when there are none."""
-    request = replace(request, window=None, ground_truth_source=None, beside=())
+    request = replace(request, window=None, ground_truth_source=None, beside=(), cells=None)
     for whole_files in (False, True):
         try:
             for split in plan_dataset(request, whole_files=whole_files).splits:

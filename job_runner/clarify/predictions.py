@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from contract.analysis_config import AnalysisConfig, PredictorConfig
 from contract.checklist import NotTriedError
+from contract.dataset import Dataset, Prediction
 from contract.schema import Mistakes
 from contract.settings import Settings
 from job_runner.clarify.columns import Columns, find_column, first_batch
-from readers.dataset import Dataset, Prediction
 from readers.plan import plan_dataset
 
 if TYPE_CHECKING:
@@ -63,10 +64,19 @@ def ask_model(
     if not as_label and first is not None:
         as_label = _answers_labels(model, predictor, first.slice(0, 1).select(list(features)))
     name = _free_name(_LABEL if as_label else _PROBABILITY, columns)
-    request = replace(request, prediction=Prediction(name, features, as_label, model))
+    ask = model.predict_labels if as_label else functools.partial(_scores, model)
+    prediction = Prediction(name, features, ask, model.where, model.close)
+    request = replace(request, prediction=prediction)
     if as_label:
         return request, replace(columns, predicted_label=name)
     return request, replace(columns, probability=name)
+
+
+def _scores(model: Model, rows: pa.RecordBatch) -> pa.Array:
+    import numpy as np
+    import pyarrow as pa
+
+    return pa.array(np.ascontiguousarray(model.predict(rows)[:, 0]))
 
 
 def _may_start(settings: Settings, predictor: PredictorConfig, request: Dataset) -> bool:

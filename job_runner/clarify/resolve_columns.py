@@ -11,6 +11,7 @@ from dataclasses import replace
 import pyarrow as pa
 
 from contract.analysis_config import AnalysisConfig, Locator
+from contract.dataset import CellRules, ColumnPaths, Dataset, LabelPlaces, Location
 from contract.dataset_format import DatasetFormat, Kind
 from contract.schema import Mistakes
 from contract.settings import Settings
@@ -20,12 +21,12 @@ from job_runner.clarify.columns import Columns, column_names, find_column, first
 from readers.captures.envelope import LABEL
 from readers.captures.paths import first_sides
 from readers.captures.split import survey
-from readers.csv import first_cells
-from readers.dataset import Dataset
+from readers.cell_types import PANDAS_MARKERS
+from readers.csv import first_records
+from readers.csv_dialect import header_evidence
 from readers.json_files import is_document
 from readers.labels.lines import read_labels
-from readers.labels.sources import LabelPlaces
-from readers.paths import GROUND_TRUTH, PREFIX, RESPONSE, Location, Locations
+from readers.paths import GROUND_TRUTH, PREFIX, RESPONSE
 
 # Datasets that are tables: CSV, Parquet, and JSON of flat records; columns in files of their own.
 
@@ -60,7 +61,11 @@ def arrange_table(
     def find(locator: Locator | None, place: str) -> str | None:
         return None if locator is None else find_column(locator, columns.names, place, mistakes, headers)
 
-    label = find(settings.ground_truth_attribute, "ground_truth_attribute") or find(config.label, "label")
+    if request.ground_truth_source is not None:
+        columns = replace(columns, names=(*columns.names, GROUND_TRUTH))
+        label: str | None = GROUND_TRUTH
+    else:
+        label = find(settings.ground_truth_attribute, "ground_truth_attribute") or find(config.label, "label")
     predicted = columns.predicted_label
     if predicted is None:
         predicted = find(settings.inference_attribute, "inference_attribute") or find(
@@ -69,7 +74,7 @@ def arrange_table(
     columns = replace(
         columns,
         label=label,
-        label_name=label or "",
+        label_name=str(config.label or label) if label == GROUND_TRUTH else label or "",
         predicted_label=predicted,
         probability=find(settings.probability_attribute, "probability_attribute"),
     )
@@ -109,7 +114,7 @@ def _add_predictions(
     if other.format.kind == "json" and asked is not None:
         location = Location(PREDICTED_LABEL, str(asked), variable="predicted_label")
         document = request.locations.document if request.locations else False
-        other = replace(other, locations=Locations(None, (location,), document=document))
+        other = replace(other, locations=ColumnPaths(None, (location,), document=document))
         asked = PREDICTED_LABEL
     elif other.format.kind == "csv":
         wanted = [asked] if isinstance(asked, str) else []
@@ -199,10 +204,15 @@ def _has_header(request: Dataset, names: list[str], *, needs_name: bool) -> bool
         Whether only a row with one of them is a header.
     """
     for file in list_files(request.source):
-        cells = first_cells(file.path)
-        if cells:
-            named = any(name in cells for name in names)
-            return named or not (needs_name or any(_is_number(cell) for cell in cells))
+        records = first_records(file.path)
+        if records:
+            cells, *rows = records
+            if any(name in cells for name in names):
+                return True
+            evidence = header_evidence(cells, rows, names)
+            if evidence is not None:
+                return evidence == "names" and not needs_name
+            return not (needs_name or any(_is_number(cell) for cell in cells))
     return True
 
 
@@ -250,13 +260,22 @@ def arrange_nested(
         (_PREDICTED, predicted, "inference_attribute" if settings.inference_attribute else "predicted_label"),
         (_PROBABILITY, settings.probability_attribute, "probability_attribute"),
     ]
+    if request.ground_truth_source is not None:
+        paths = paths[1:]
     others = with_classes(
         [Location(name, str(path), variable=variable) for name, path, variable in paths if path is not None],
         config,
     )
-    locations = Locations(config.features, others, document=_is_document(config, request))
+    locations = ColumnPaths(config.features, others, document=_is_document(config, request))
     request = replace(request, locations=locations)
     request, columns = name_columns(request, locations, config, mistakes)
+    if request.ground_truth_source is not None:
+        columns = replace(
+            columns,
+            names=(*columns.names, GROUND_TRUTH),
+            label=GROUND_TRUTH,
+            label_name=str(config.label or GROUND_TRUTH),
+        )
     return add_separate_files(config, request, columns, mistakes)
 
 
@@ -275,7 +294,7 @@ def with_classes(others: list[Location], config: AnalysisConfig) -> tuple[Locati
 
 
 def name_columns(
-    request: Dataset, locations: Locations, config: AnalysisConfig, mistakes: Mistakes
+    request: Dataset, locations: ColumnPaths, config: AnalysisConfig, mistakes: Mistakes
 ) -> tuple[Dataset, Columns]:
     """Name the columns that `locations` lead to: by the headers for features, label and predicted label.
 
@@ -305,7 +324,7 @@ def name_columns(
     return replace(request, locations=locations), columns
 
 
-def _note_empty(batch: pa.RecordBatch, locations: Locations, mistakes: Mistakes) -> None:
+def _note_empty(batch: pa.RecordBatch, locations: ColumnPaths, mistakes: Mistakes) -> None:
     """Note the paths that lead to nothing. Of a few rows, all may well lack a value."""
     if batch.num_rows < _ENOUGH_ROWS:
         return
@@ -383,7 +402,7 @@ def arrange_captures(
     )
     features = settings.features_attribute or config.features
     variable = "features_attribute" if settings.features_attribute else "features"
-    locations = Locations(features, others, variable=variable)
+    locations = ColumnPaths(features, others, variable=variable)
     return name_columns(replace(request, locations=locations), locations, config, mistakes)
 
 
@@ -508,7 +527,10 @@ def arrange_dataset(
         # Types are told from the values under both sets of rules, as the originals' reader did.
         text_only=False,
         column_names=None,
+        cells=None if request.cells is None else replace(request.cells, dates=False),
     )
+    if settings.rules == "sagemaker" and form.kind == "csv":
+        request = replace(request, cells=CellRules(PANDAS_MARKERS, judged=True, like_pandas=True))
     if form.kind in ("sagemakerCaptureJson", "sagemakerMergeJson"):
         return arrange_captures(settings, config, request, mistakes)
     if form.kind == "json" and config.features is not None:

@@ -19,7 +19,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from contract.api import AnyAnalyzer
+from contract.dataset import Split
 from contract.errors import ConfigurationError, MonitorError
+from contract.reading import Tally
 from contract.wording import several
 from job_runner import engine
 from job_runner.cluster import library
@@ -34,7 +36,6 @@ from job_runner.cluster.remote import (
     unpack,
 )
 from job_runner.cluster.role import Role, split_address
-from readers.dataset import Split
 
 _CLOSING_SECONDS = 5.0
 _POLLING_SECONDS = 0.05
@@ -66,7 +67,9 @@ class Cluster:
     _seen: dict[str, str] = field(default_factory=dict, init=False)
     _came: set[str] = field(default_factory=set, init=False)
 
-    def summarize(self, analyzer: AnyAnalyzer, splits: tuple[Split, ...], sources: Sequence[str]) -> Any:
+    def summarize(
+        self, analyzer: AnyAnalyzer, splits: tuple[Split, ...], sources: Sequence[str], noticed: Tally
+    ) -> Any:
         """Summarize every split somewhere and merge the summaries in split order.
 
         Parameters
@@ -77,6 +80,8 @@ class Cluster:
             The pieces of the dataset; they are pickled.
         sources
             Paths that every host must see as this one does.
+        noticed
+            Gets what the readers count.
 
         Raises
         ------
@@ -88,14 +93,14 @@ class Cluster:
         conditions = Conditions(gather(sources))
         parcel = _packed(Parcel(analyzer, splits, conditions))
         if parcel is None or len(splits) < 2:
-            summary = engine.summarize_splits(analyzer, splits, self.role.threads)
+            summary = engine.summarize_splits(analyzer, splits, self.role.threads, noticed)
         else:
-            summary = self._divide(analyzer, parcel, splits)
+            summary = self._divide(analyzer, parcel, splits, noticed)
         self._wait_for_hosts()
         self._compare(conditions)
         return summary
 
-    def _divide(self, analyzer: AnyAnalyzer, parcel: bytes, splits: tuple[Split, ...]) -> Any:
+    def _divide(self, analyzer: AnyAnalyzer, parcel: bytes, splits: tuple[Split, ...], noticed: Tally) -> Any:
         self._require_workers()
         distributed = library.load()
         token = uuid.uuid4().hex
@@ -110,7 +115,7 @@ class Cluster:
             return _Piece(future, self._require_workers)
 
         try:
-            return engine.merge_in_order(analyzer, splits, submit, ahead=self._ahead)
+            return engine.merge_in_order(analyzer, splits, submit, self._ahead, noticed)
         except distributed.KilledWorker as error:
             raise MonitorError(_lost_again(error, splits)) from error
         except (distributed.CancelledError, distributed.comm.CommClosedError, OSError) as error:
@@ -183,10 +188,11 @@ class _Piece:
     future: Any
     still_there: Callable[[], None]
 
-    def result(self) -> Any:
+    def result(self) -> tuple[Any, Tally]:
         while True:
             try:
-                return unpack(self.future.result(timeout=_ASKING_SECONDS))
+                found: tuple[Any, Tally] = unpack(self.future.result(timeout=_ASKING_SECONDS))
+                return found
             except TimeoutError:
                 if self.future.done():
                     raise

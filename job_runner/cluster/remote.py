@@ -18,10 +18,10 @@ from typing import Any
 
 import contract
 from contract.api import AnyAnalyzer
+from contract.dataset import Split
 from contract.errors import ConfigurationError, DatasetError
 from file_storage import storage
 from job_runner import engine
-from readers.dataset import Split
 
 # Whether hosts see the same files: what the leader found is looked for on every host that works.
 

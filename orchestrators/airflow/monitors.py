@@ -20,8 +20,15 @@ from airflow.sdk.exceptions import AirflowSkipException
 from docker.types import Mount
 
 IMAGES = os.environ.get("MODEL_MONITOR_IMAGES", "model-monitor")
-TAG = os.environ.get("MODEL_MONITOR_TAG", "latest")
+TAG = os.environ.get("MODEL_MONITOR_TAG", "0.1.0")
 DATA = os.environ.get("MODEL_MONITOR_DATA", "s3://my-bucket")
+# What the model predicts, and the columns of the training data that model quality needs.
+PROBLEM_TYPE = os.environ.get("MODEL_MONITOR_PROBLEM", "BinaryClassification")
+COLUMNS = {
+    "ground_truth_attribute": os.environ.get("MODEL_MONITOR_LABEL", "label"),
+    "inference_attribute": os.environ.get("MODEL_MONITOR_PREDICTION", "prediction"),
+    "probability_attribute": os.environ.get("MODEL_MONITOR_PROBABILITY", "probability"),
+}
 ACTION_URL = os.environ.get("MODEL_MONITOR_ACTION_URL", "")
 
 # A folder is mounted where the containers look for it; S3 is reached with the workers' own credentials.
@@ -143,7 +150,7 @@ with DAG(
             **PREDICTIONS,
             "dataset_source": f"{ROOT}/merged",
             "dataset_format": records("sagemakerMergeJson", "endpointOutput"),
-            "problem_type": "BinaryClassification",
+            "problem_type": PROBLEM_TYPE,
         },
     )
     bias = analysis(
@@ -170,3 +177,34 @@ with DAG(
     analyses = [data_quality, model_quality, bias, feature_attribution]
     merge >> [model_quality, bias]
     analyses >> action([monitor.task_id for monitor in analyses])
+
+# The baselines, each when you trigger it: from training data with the names of its columns in the first line.
+TRAINING = {
+    "data-quality": {"dataset_format": '{"csv":{"header":true}}'},
+    "model-quality": {"dataset_format": '{"csv":{"header":true}}', "problem_type": PROBLEM_TYPE, **COLUMNS},
+    "bias": {"analysis_config": f"{ROOT}/analysis/baseline/bias"},
+    "feature-attribution": {
+        "analysis_config": f"{ROOT}/analysis/baseline/feature-attribution",
+        "model": f"{ROOT}/model/model.json",
+    },
+}
+
+for name, variables in TRAINING.items():
+    with DAG(
+        f"model-monitor-baseline-{name}",
+        schedule=None,
+        start_date=datetime(2026, 1, 1, tzinfo=UTC),
+        max_active_runs=1,
+        dagrun_timeout=timedelta(hours=4),
+        tags=["model-monitor"],
+    ):
+        Monitor(
+            task_id=name,
+            image=name,
+            command=f"monitor-{name}",
+            variables={
+                "dataset_source": f"{ROOT}/training",
+                **variables,
+                "output_path": f"{ROOT}/baseline/{name}",
+            },
+        )

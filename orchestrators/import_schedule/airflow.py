@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 from orchestrators.import_schedule.jobs import Jobs
-from orchestrators.import_schedule.yaml_text import comment
 
 HOW = ("Copy this file into Airflow's folder of DAGs. Airflow 3; the provider is named in the imports.",)
 
@@ -26,7 +25,7 @@ with DAG(
     {name},
     schedule={schedule},
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
-    catchup=False,
+    catchup=False,{paused}
     max_active_runs=1,
     dagrun_timeout=timedelta(seconds={seconds}),
     tags=["model-monitor"],
@@ -70,6 +69,7 @@ Container(
     task_id=name,
     image=step["image"],
     entrypoint=step["command"] or None,
+    command=step["arguments"] or None,
     environment=step["variables"],
     private_environment=CREDENTIALS,
     docker_url=os.environ.get("DOCKER_HOST", "unix://var/run/docker.sock"),
@@ -107,6 +107,7 @@ Pod(
     name=name,
     image=step["image"],
     cmds=step["command"] or None,
+    arguments=step["arguments"] or None,
     env_vars=step["variables"],
     env_from=[CREDENTIALS],
     labels={{"app.kubernetes.io/name": "{monitor}", "app.kubernetes.io/part-of": "model-monitor"}},
@@ -127,7 +128,11 @@ Pod(
         requests={{"cpu": "1", "memory": "1Gi"}},
         limits={{"cpu": "{processors}", "memory": "{memory}Mi"}},
     ),
-    volumes=[models.V1Volume(name="scratch", empty_dir=models.V1EmptyDirVolumeSource())],
+    volumes=[
+        models.V1Volume(
+            name="scratch", empty_dir=models.V1EmptyDirVolumeSource(size_limit="{volume}Gi")
+        )
+    ],
     volume_mounts=[models.V1VolumeMount(name="scratch", mount_path="/tmp")],
     on_finish_action="delete_succeeded_pod",
     retries=0,
@@ -141,11 +146,19 @@ def manifest(jobs: Jobs, operator: Literal["docker", "kubernetes"] = "docker") -
     """Return the DAG's text, with DockerOperator or KubernetesPodOperator."""
     chosen = _OPERATORS[operator]
     steps = {
-        step.name: {"image": step.image, "command": list(step.command), "variables": dict(step.variables)}
+        step.name: {
+            "image": step.image,
+            "command": list(step.command),
+            "arguments": list(step.arguments),
+            "variables": dict(step.variables),
+        }
         for step in jobs.steps
     }
     task = chosen.task.format(
-        monitor=jobs.monitor, processors=jobs.resources.processors, memory=jobs.resources.memory
+        monitor=jobs.monitor,
+        processors=jobs.resources.processors,
+        memory=jobs.resources.memory,
+        volume=jobs.resources.volume,
     )
     text = _DAG.format(
         monitor=jobs.monitor,
@@ -154,7 +167,8 @@ def manifest(jobs: Jobs, operator: Literal["docker", "kubernetes"] = "docker") -
         definitions=chosen.definitions,
         name=json.dumps(jobs.name),
         schedule=None if jobs.cron is None else json.dumps(str(jobs.cron)),
-        seconds=jobs.seconds,
+        seconds=jobs.description.seconds,
+        paused="\n    is_paused_upon_creation=True," if jobs.description.stopped else "",
         task=textwrap.indent(task, " " * 8).lstrip(),
     )
-    return comment((*jobs.notes, *HOW)) + text
+    return jobs.header("airflow" if operator == "docker" else "airflow-kubernetes", HOW) + text

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from typing import Any
 
 from contract.errors import ConfigurationError
-from orchestrators.import_schedule.jobs import Jobs, Step, first_run, hours_between
+from orchestrators.import_schedule.jobs import Jobs, Step
 from orchestrators.import_schedule.yaml_text import dump
 
 HOW = (
@@ -21,11 +20,12 @@ _CREDENTIALS = (
     *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),
     *("AWS_REGION", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"),
 )
-# Dollar signs are Compose's own; two of them are one of the shell's.
+# Dollar signs are Compose's own; two of them are one of the shell's. Every hour it looks whether it is due.
 _LOOP = """\
 trap 'exit 143' TERM
 while :; do
-  sleep $$(({seconds} - ($$(date +%s) - {offset}) % {seconds})) & wait $$!
+  sleep $$((3600 - ($$(date +%s) - {offset}) % 3600)) & wait $$!
+  {conditions}
 {work}
 done"""
 
@@ -36,7 +36,7 @@ def manifest(jobs: Jobs) -> str:
     Raises
     ------
     ConfigurationError
-        When the schedule is none of regular stretches, which a loop cannot wait for.
+        When an image of one's own says no entry point, which the loop has to call.
     """
     service = {
         "image": jobs.steps[-1].image,
@@ -44,6 +44,8 @@ def manifest(jobs: Jobs) -> str:
         "command": [_script(jobs) + "\n"],
         "environment": [*(f"{name}=${{{name}:-}}" for name in _CREDENTIALS), "HOME=/tmp"],
         "restart": "no" if jobs.cron is None else "unless-stopped",
+        # Compose starts no service with a profile by itself.
+        **({"profiles": ["stopped"]} if jobs.description.stopped else {}),
         "init": True,
         "user": "10001:10001",
         "read_only": True,
@@ -53,26 +55,36 @@ def manifest(jobs: Jobs) -> str:
         # Docker refuses more processors than the machine has, so only memory is limited.
         "mem_limit": f"{jobs.resources.memory}m",
     }
-    return dump({"version": "2.4", "services": {jobs.name: service}}, (*jobs.notes, *HOW))
+    return dump({"version": "2.4", "services": {jobs.name: service}}, jobs.header("compose", HOW))
 
 
 def _script(jobs: Jobs) -> str:
-    order = " &&\n".join(_call(step, jobs.seconds) for step in jobs.steps)
+    order = " &&\n".join(_call(step, jobs.description.seconds) for step in jobs.steps)
     if jobs.cron is None:
         return order
-    hours, regular = hours_between(jobs.cron)
-    if not regular:
-        raise ConfigurationError(
-            f"The schedule {jobs.cron} does not run at regular stretches, which is all that Compose can wait "
-            "for; choose another orchestrator, for example --to kubernetes."
-        )
-    offset = first_run(jobs.cron) * 60 % (hours * 3600)
-    work = "\n".join(f"  {line}" for line in order.split("\n"))
-    return _LOOP.format(seconds=hours * 3600, offset=offset, work=work)
+    _, hours, days, months, weekdays = jobs.cron.fields()
+    listed = (("%H", hours, jobs.cron.hours), ("%d", days, jobs.cron.days), ("%m", months, jobs.cron.months))
+    conditions = [
+        _unless_in(field, [f"{value:02}" for value in values])
+        for field, text, values in listed
+        if text != "*"
+    ]
+    if weekdays != "*":
+        conditions.append(_unless_in("%w", [str(day) for day in jobs.cron.weekdays]))
+    return _LOOP.format(offset=jobs.cron.minute * 60, conditions="\n  ".join(conditions) or ":", work=order)
+
+
+def _unless_in(field: str, values: list[str]) -> str:
+    return f"case $$(date -u +{field}) in {'|'.join(values)}) ;; *) continue ;; esac"
 
 
 def _call(step: Step, seconds: int) -> str:
+    if not step.command:
+        raise ConfigurationError(
+            f"The definition has no ContainerEntrypoint, and what the image {step.image} starts by itself "
+            "Compose cannot start again every time; add the entry point, or choose another orchestrator."
+        )
     words: list[Any] = ["env", *(f"{name}={text}" for name, text in step.variables.items())]
-    words += ["timeout", str(seconds), *step.command]
-    text = " \\\n  ".join(shlex.quote(str(word)) for word in words)
-    return re.sub(r"\$", "$$$$", text)
+    words += ["timeout", str(seconds), *step.command, *step.arguments]
+    text = "  " + " \\\n    ".join(shlex.quote(str(word)) for word in words)
+    return text.replace("$", "$$")

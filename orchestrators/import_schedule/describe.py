@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from contract.errors import ConfigurationError
+from orchestrators.import_schedule.fields import Scalar, checked, scalars
 
+# What runs where nothing is said: once a day, at midnight.
+DAILY = "cron(0 0 ? * * *)"
 TYPES = {
     "DataQuality": "data-quality",
     "ModelQuality": "model-quality",
@@ -23,6 +26,15 @@ _CALLS = {
 }
 
 
+# Which document is which: a member that no other has.
+_MARKS = {
+    "schedule": ("MonitoringScheduleConfig",),
+    "definition": tuple(f"{kind}AppSpecification" for kind in TYPES),
+    "endpoint": ("DataCaptureConfig", "EndpointConfigName"),
+    "baseline-job": ("ProcessingOutputConfig",),
+}
+
+
 @dataclass(frozen=True)
 class Description:
     """A schedule and its job definition, as the service names their parts.
@@ -34,7 +46,9 @@ class Description:
     monitor
         A key of this project's images.
     expression, analysis_start, analysis_end
-        When it runs; the last two, durations from the run, only with ``NOW``.
+        When it runs, and durations from the run to the window's start and end.
+    stopped
+        Whether it does not run at present.
     baseline, application, source, output, cluster, network
         Members of the job definition; `source` is the endpoint's or the transform's input.
     ground_truth
@@ -43,8 +57,14 @@ class Description:
         Variables of the job.
     role, seconds
         The role's ARN, and the most a job may take.
+    tags
+        Of the schedule.
     destination
         Where the endpoint's captures go, when the endpoint was described too.
+    made
+        Folder that the baselining job wrote, when that was described too.
+    members
+        Path and value of every scalar that was described.
     """
 
     name: str
@@ -52,6 +72,7 @@ class Description:
     expression: str
     analysis_start: str | None
     analysis_end: str | None
+    stopped: bool
     baseline: Mapping[str, Any]
     application: Mapping[str, Any]
     source: Mapping[str, Any]
@@ -62,7 +83,10 @@ class Description:
     environment: Mapping[str, str]
     role: str
     seconds: int
+    tags: Sequence[Mapping[str, str]]
     destination: str | None
+    made: str | None
+    members: tuple[tuple[str, Scalar], ...]
 
 
 def parse_documents(text: str, name: str) -> list[dict[str, Any]]:
@@ -80,6 +104,8 @@ def parse_documents(text: str, name: str) -> list[dict[str, Any]]:
         at = len(text) - len(rest)
         try:
             document, at = decoder.raw_decode(text, at)
+        except RecursionError:
+            raise ConfigurationError(f"{name} is nested deeper than what the service describes.") from None
         except json.JSONDecodeError as error:
             raise ConfigurationError(
                 f"{name} is not JSON ({error.msg} in line {error.lineno}); give what aws sagemaker "
@@ -99,10 +125,28 @@ def combine(documents: Sequence[dict[str, Any]]) -> Description:
     ConfigurationError
         Naming what is missing and the command that prints it.
     """
-    schedule = _only(documents, "MonitoringScheduleConfig")
+    given: dict[str, dict[str, Any]] = {}
+    for document in documents:
+        document = json.loads(json.dumps(document, default=str))  # boto3 has read times
+        kinds = [
+            kind for kind, marks in _MARKS.items() if any(document.get(mark) is not None for mark in marks)
+        ]
+        if len(kinds) != 1:
+            raise ConfigurationError(
+                f"A description with the members {', '.join(list(document)[:5]) or '(none)'} is none of a "
+                "schedule (MonitoringScheduleConfig), a job definition (...AppSpecification), an endpoint "
+                "(DataCaptureConfig) or a baselining job (ProcessingOutputConfig); leave it out."
+            )
+        if kinds[0] in given:
+            raise ConfigurationError(
+                f"Two of the descriptions have {_MARKS[kinds[0]][0]}; give one schedule at a time."
+            )
+        given[kinds[0]] = checked(document, kinds[0])
+    schedule = given.get("schedule")
     if schedule is None:
         raise ConfigurationError(
-            "No schedule was given: add what aws sagemaker describe-monitoring-schedule prints."
+            "No schedule was given (MonitoringScheduleConfig): add what aws sagemaker "
+            "describe-monitoring-schedule prints."
         )
     configuration = schedule["MonitoringScheduleConfig"]
     named = configuration.get("MonitoringJobDefinitionName")
@@ -110,18 +154,21 @@ def combine(documents: Sequence[dict[str, Any]]) -> Description:
     if kind not in TYPES:
         raise ConfigurationError(f"MonitoringType is {kind!r}; it should be one of {', '.join(TYPES)}.")
     if inline := configuration.get("MonitoringJobDefinition"):
-        job = _inline_job(inline)
-        kind = _kind_of_inline(kind, job["environment"])
+        analysis = (inline.get("Environment") or {}).get("analysis_type", "").replace("_", "").casefold()
+        kind = next((name for name in TYPES if name.casefold() == analysis), kind)
+        definition = _inline_definition(inline, kind)
     else:
-        definition = _only(documents, f"{kind}AppSpecification")
-        if definition is None:
+        definition = given.get("definition", {})
+        if not definition.get(f"{kind}AppSpecification"):
             raise ConfigurationError(
-                f"The job definition of schedule {schedule.get('MonitoringScheduleName')} was not given: add "
-                f"what aws sagemaker {_CALLS[kind]} --job-definition-name {named} prints."
+                f"The job definition {named} that MonitoringScheduleConfig names was not given (it has "
+                f"{kind}AppSpecification, as MonitoringType says): add what aws sagemaker {_CALLS[kind]} "
+                f"--job-definition-name {named} prints."
             )
-        job = _defined_job(definition, kind)
-    timing = configuration.get("ScheduleConfig") or {"ScheduleExpression": "NOW"}
-    endpoint = _only(documents, "DataCaptureConfig") or {}
+    job = _defined_job(definition, kind)
+    timing = configuration.get("ScheduleConfig") or {"ScheduleExpression": DAILY}
+    status = schedule.get("MonitoringScheduleStatus", "Scheduled")
+    outputs = given.get("baseline-job", {}).get("ProcessingOutputConfig", {}).get("Outputs") or [{}]
     try:
         return Description(
             name=schedule["MonitoringScheduleName"],
@@ -129,7 +176,11 @@ def combine(documents: Sequence[dict[str, Any]]) -> Description:
             expression=timing["ScheduleExpression"],
             analysis_start=timing.get("DataAnalysisStartTime"),
             analysis_end=timing.get("DataAnalysisEndTime"),
-            destination=endpoint.get("DataCaptureConfig", {}).get("DestinationS3Uri"),
+            stopped=status not in ("Scheduled", "Pending"),
+            tags=schedule.get("Tags") or (),
+            destination=given.get("endpoint", {}).get("DataCaptureConfig", {}).get("DestinationS3Uri"),
+            made=outputs[0].get("S3Output", {}).get("S3Uri"),
+            members=tuple(pair for name, document in given.items() for pair in scalars(document, name)),
             **job,
         )
     except KeyError as missing:
@@ -163,7 +214,11 @@ def ask_service(name: str) -> Iterator[dict[str, Any]]:
         definition = configuration.get("MonitoringJobDefinitionName")
         if definition:
             call = _CALLS[configuration["MonitoringType"]].replace("-", "_")
-            yield getattr(client, call)(JobDefinitionName=definition)
+            described = getattr(client, call)(JobDefinitionName=definition)
+            yield described
+            baseline = described.get(f"{configuration['MonitoringType']}BaselineConfig") or {}
+            if baseline.get("BaseliningJobName") and not baseline.get("ConstraintsResource"):
+                yield client.describe_processing_job(ProcessingJobName=baseline["BaseliningJobName"])
         if endpoint := schedule.get("EndpointName"):
             yield client.describe_endpoint(EndpointName=endpoint)
     except (BotoCoreError, ClientError) as error:
@@ -171,15 +226,6 @@ def ask_service(name: str) -> Iterator[dict[str, Any]]:
             f"Schedule {name} could not be described ({' '.join(str(error).split())}); check the name, the "
             "region and the right to describe it."
         ) from None
-
-
-def _only(documents: Sequence[dict[str, Any]], member: str) -> dict[str, Any] | None:
-    found = [document for document in documents if document.get(member)]
-    if len(found) > 1:
-        raise ConfigurationError(
-            f"{len(found)} of the descriptions have {member}; give one schedule at a time."
-        )
-    return found[0] if found else None
 
 
 def _defined_job(definition: dict[str, Any], kind: str) -> dict[str, Any]:
@@ -196,37 +242,27 @@ def _defined_job(definition: dict[str, Any], kind: str) -> dict[str, Any]:
         "network": definition.get("NetworkConfig") or {},
         "environment": application.get("Environment") or {},
         "role": _member(definition, "RoleArn"),
-        "seconds": _seconds(definition),
+        "seconds": int((definition.get("StoppingCondition") or {}).get("MaxRuntimeInSeconds", 3600)),
     }
 
 
-def _inline_job(definition: dict[str, Any]) -> dict[str, Any]:
-    """Read a job definition that is written into its schedule, as the first schedules were."""
-    inputs = [
-        entry.get("EndpointInput") or entry.get("BatchTransformInput") or {}
-        for entry in _member(definition, "MonitoringInputs")
-    ]
+def _inline_definition(inline: dict[str, Any], kind: str) -> dict[str, Any]:
+    """Return a definition that is written into its schedule, as the first were, in the shape of all."""
+    inputs = _member(inline, "MonitoringInputs")
+    if len(inputs) != 1:
+        raise ConfigurationError(f"MonitoringInputs has {len(inputs)} inputs; a schedule has one.")
+    application = {
+        **_member(inline, "MonitoringAppSpecification"),
+        "Environment": inline.get("Environment") or {},
+    }
     return {
-        "baseline": definition.get("BaselineConfig") or {},
-        "application": _member(definition, "MonitoringAppSpecification"),
-        "source": inputs[0] if inputs else {},
-        "ground_truth": None,
-        "output": _member(definition, "MonitoringOutputConfig"),
-        "cluster": _member(definition, "MonitoringResources").get("ClusterConfig", {}),
-        "network": definition.get("NetworkConfig") or {},
-        "environment": definition.get("Environment") or {},
-        "role": _member(definition, "RoleArn"),
-        "seconds": _seconds(definition),
+        **inline,
+        f"{kind}BaselineConfig": inline.get("BaselineConfig"),
+        f"{kind}AppSpecification": application,
+        f"{kind}JobInput": inputs[0],
+        f"{kind}JobOutputConfig": _member(inline, "MonitoringOutputConfig"),
+        "JobResources": _member(inline, "MonitoringResources"),
     }
-
-
-def _kind_of_inline(kind: str, environment: Mapping[str, str]) -> str:
-    analysis = environment.get("analysis_type", "").replace("_", "").casefold()
-    return next((name for name in TYPES if name.casefold() == analysis), kind)
-
-
-def _seconds(definition: Mapping[str, Any]) -> int:
-    return int((definition.get("StoppingCondition") or {}).get("MaxRuntimeInSeconds", 3600))
 
 
 def _member(definition: Mapping[str, Any], name: str) -> Any:

@@ -2,41 +2,46 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from datetime import date, timedelta
 from itertools import pairwise
 from typing import Any
 
+from contract import __version__
 from contract.errors import ConfigurationError
 from contract.window import parse_duration
 from orchestrators.import_schedule.describe import Description
+from orchestrators.import_schedule.fields import table
 
 # Schedule expressions: the service's six fields of cron, and the five of everybody else.
 
 
 _DAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
-_MINUTES_PER_DAY = 24 * 60
-_DAYS_OF_MONTH = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+_MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 
 
 @dataclass(frozen=True)
 class Cron:
-    """When something runs, in UTC: the five fields of cron."""
+    """When something runs, in UTC: once in each of `hours`; weekdays are counted from Sunday as 0."""
 
-    minute: str
-    hour: str
-    day: str
-    month: str
-    weekday: str
+    minute: int
+    hours: tuple[int, ...]
+    days: tuple[int, ...]
+    months: tuple[int, ...]
+    weekdays: tuple[int, ...]
+
+    def fields(self, first_weekday: int = 0) -> list[str]:
+        """Return the five fields of cron; `first_weekday` is the number that Sunday has."""
+        weekdays = tuple(day + first_weekday for day in self.weekdays)
+        spans = ((self.hours, 24), (self.days, 31), (self.months, 12), (weekdays, 7))
+        return [str(self.minute), *(_field(values, most) for values, most in spans)]
 
     def __str__(self) -> str:
-        return f"{self.minute} {self.hour} {self.day} {self.month} {self.weekday}"
-
-    def later(self, minutes: int) -> Cron:
-        """Return the same, `minutes` later, where it runs at one full hour or several; else unchanged."""
-        return replace(self, minute=str(minutes)) if self.minute == "0" and minutes < 60 else self
+        return " ".join(self.fields())
 
 
 def translate(expression: str) -> Cron | None:
@@ -51,113 +56,87 @@ def translate(expression: str) -> Cron | None:
     if text.upper() == "NOW":
         return None
     match = re.fullmatch(r"cron\((.*)\)", text)
-    fields = match[1].split() if match else []
+    fields = match[1].upper().split() if match else []
+    what = f"ScheduleExpression is {json.dumps(expression)}"
     if len(fields) not in (5, 6):
-        raise ConfigurationError(
-            f"ScheduleExpression is {expression!r}; it should be NOW or six fields such as cron(0 * ? * * *)."
-        )
+        raise ConfigurationError(f"{what}; it should be NOW or six fields such as cron(0 * ? * * *).")
     minute, hour, day, month, weekday = fields[:5]
     if fields[5:] not in ([], ["*"]):
+        raise ConfigurationError(f"{what}: it names years, which five fields cannot; write * there.")
+    if not {day, weekday} & {"*", "?"}:
         raise ConfigurationError(
-            f"ScheduleExpression {expression!r} names years, which five fields cannot; write * there."
+            f"{what}: it names days of the month and of the week; write ? for one of them."
         )
-    for field in (day, weekday):
-        if re.search(r"[LW#]", field.upper().replace("WED", "")) and field.upper() not in _DAYS:
-            raise ConfigurationError(
-                f"ScheduleExpression {expression!r} has {field!r}, which the five fields of cron cannot say; "
-                "write the days themselves, for example 1 or MON-FRI."
-            )
+    minutes = _values(what, minute, 0, 59)
+    if len(minutes) != 1:
+        raise ConfigurationError(f"{what}: more than one run an hour; write one minute, for example 0.")
+    # Steps of hours go round the clock: 17/12 is 17:00 and 05:00.
+    step = re.fullmatch(r"(\d{1,2})/(\d{1,2})", hour)
+    hours = _values(what, step[1] if step else hour, 0, 23)
+    if step and not 1 <= int(step[2]) <= 24:
+        raise ConfigurationError(f"{what}: steps of hours are 1 to 24, not {step[2]}.")
+    if step:
+        hours = {(int(step[1]) + past) % 24 for past in range(0, 24, int(step[2]))}
     return Cron(
-        _steps_cron(minute, 59),
-        _steps_cron(hour, 23),
-        _steps_cron(day.replace("?", "*"), 31),
-        _steps_cron(month, 12),
-        _weekdays(weekday.replace("?", "*")),
+        minutes.pop(),
+        tuple(sorted(hours)),
+        tuple(sorted(_values(what, day, 1, 31))),
+        tuple(sorted(_values(what, month, 1, 12, _MONTHS))),
+        tuple(sorted(number - 1 for number in _values(what, weekday, 1, 7, _DAYS))),
     )
 
 
 def hours_between(cron: Cron) -> tuple[int, bool]:
     """Return the hours from one run to the next, the most there are, and whether they are always the same."""
-    runs = _runs_of_a_year(cron)
-    if not runs:
-        raise ConfigurationError(f"The schedule {cron} never runs; correct its ScheduleExpression.")
-    gaps = [later - earlier for earlier, later in pairwise(runs)]
-    longest = max(gaps, default=365 * _MINUTES_PER_DAY)
-    return -(-longest // 60), len(set(gaps)) <= 1 and bool(gaps)
+    leap = date(2027, 1, 1)  # two years with a 29th of February
+    runs = [
+        at * 24 + hour
+        for at in range(731)
+        if (day := leap + timedelta(at)).day in cron.days
+        and day.month in cron.months
+        and day.isoweekday() % 7 in cron.weekdays
+        for hour in cron.hours
+    ]
+    gaps = {later - earlier for earlier, later in pairwise(runs)}
+    if not gaps:
+        raise ConfigurationError(f"ScheduleExpression never runs ({cron}); correct it.")
+    return max(gaps), len(gaps) == 1
 
 
-def first_run(cron: Cron) -> int:
-    """Return the minutes from 1970-01-01T00:00Z, a Thursday, to the first run."""
-    return _runs_of_a_year(cron)[0]
+def _field(values: tuple[int, ...], most: int) -> str:
+    if len(values) == most:
+        return "*"
+    if len(values) > 2 and values[-1] - values[0] == len(values) - 1:
+        return f"{values[0]}-{values[-1]}"
+    return ",".join(map(str, values))
 
 
-def _steps_cron(field: str, last: int) -> str:
-    """Write ``5/6`` as cron does: from 5 on, every 6."""
-    return ",".join(re.sub(r"^(\d+)/(\d+)$", rf"\1-{last}/\2", part) for part in field.split(","))
-
-
-def _weekdays(field: str) -> str:
-    """Count days from Sunday as 0, not as 1; names stay."""
-    values, _, step = field.partition("/")
-    shifted = re.sub(r"\d+", lambda day: str((int(day[0]) - 1) % 7), values)
-    if re.fullmatch(r"\d", shifted) and step:
-        shifted += "-6"
-    return shifted + (f"/{step}" if step else "")
-
-
-def _runs_of_a_year(cron: Cron) -> list[int]:
-    minutes = sorted(_values(cron.minute, 0, 59))
-    hours = sorted(_values(cron.hour, 0, 23))
-    months = _values(cron.month, 1, 12)
-    days = _values(cron.day, 1, 31)
-    weekdays = {day % 7 for day in _values(cron.weekday, 0, 7)}
-    runs = []
-    day_of_year = 0
-    for month, length in enumerate(_DAYS_OF_MONTH, start=1):
-        for day in range(1, length + 1):
-            weekday = (4 + day_of_year) % 7
-            if month in months and day in days and weekday in weekdays:
-                midnight = day_of_year * _MINUTES_PER_DAY
-                runs += [midnight + hour * 60 + minute for hour in hours for minute in minutes]
-            day_of_year += 1
-    return runs
-
-
-def _values(field: str, first: int, last: int) -> set[int]:
+def _values(what: str, field: str, first: int, last: int, names: tuple[str, ...] = ()) -> set[int]:
+    """Return what a field of the service's cron lists; `first` and `last` are its bounds."""
     values: set[int] = set()
-    for part in field.upper().split(","):
-        span, _, step = part.partition("/")
-        start, _, end = ("", "", "") if span == "*" else span.partition("-")
-        try:
-            low = _number(start) if start else first
-            high = _number(end) if end else low if start else last
-            values.update(range(low, high + 1, int(step or 1)))
-        except ValueError:
+    for part in field.split(","):
+        span, slash, step = part.partition("/")
+        low, dash, high = (str(first), "-", str(last)) if span in ("*", "?") else span.partition("-")
+        found = re.fullmatch(r"\d{1,2}", step or "1") and [
+            names.index(text) + 1 if text in names else int(text) if re.fullmatch(r"\d{1,2}", text) else -1
+            for text in (low, high if dash else str(last) if slash else low)
+        ]
+        if not found or not first <= found[0] <= found[1] <= last or not int(step or 1):
             raise ConfigurationError(
-                f"The schedule has the field {field!r}, which cron does not know."
-            ) from None
+                f"{what}: the five fields of cron cannot say {field!r}; write numbers {first} to {last}, "
+                "for example 1 or 1-5."
+            )
+        values.update(range(found[0], found[1] + 1, int(step or 1)))
     return values
 
 
-def _number(text: str) -> int:
-    months = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
-    if text in _DAYS:
-        return _DAYS.index(text)
-    return months.index(text) + 1 if text in months else int(text)
-
-
 MERGE = "merge-ground-truth"
-NO_CLOUDWATCH = "Published CloudWatch metrics, which nobody collects here: see metrics_sinks."
 _OURS = re.compile(r"sagemaker-model-monitor-analyzer|sagemaker-clarify-processing")
 _LABELLED = ("model-quality", "bias")
 _CAPTURES = ("endpointInput", "endpointOutput")
 # Jobs of the originals carry them; elsewhere they mean nothing, or are said in another way.
-_LEFT_OUT = (
-    "analysis_type",
-    "publish_cloudwatch_metrics",
-    "cloudwatch_metrics_directory",
-    "output_message_file",
-)
+PLATFORM = ("publish_cloudwatch_metrics", "cloudwatch_metrics_directory")
+_LEFT_OUT = (*PLATFORM, "analysis_type", "output_message_file")
 # Memory per processor in GiB, by the letter that names a family of instances.
 _GIBIBYTES_PER_PROCESSOR = {"c": 2, "m": 4, "r": 8, "t": 4, "g": 4, "p": 8, "i": 8}
 
@@ -172,6 +151,8 @@ class Options:
         Where the images are: ``PREFIX/data-quality:TAG``.
     captures
         Folder of captures, if not the one that the endpoint's description names.
+    baseline
+        Folder of the baseline, where only the job that made it is named.
     model
         Model to ask, for feature attribution and for bias without predictions.
     rules
@@ -181,8 +162,9 @@ class Options:
     """
 
     image_prefix: str = "model-monitor"
-    image_tag: str = "latest"
+    image_tag: str = __version__
     captures: str | None = None
+    baseline: str | None = None
     model: str | None = None
     rules: str = "sound"
     delay: int = 20
@@ -190,21 +172,23 @@ class Options:
 
 @dataclass(frozen=True)
 class Step:
-    """One container: a name, its image, the command in it, its variables."""
+    """One container: a name, its image, entry point and arguments (empty: the image's own), variables."""
 
     name: str
     image: str
     command: tuple[str, ...]
     variables: Mapping[str, str]
+    arguments: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Resources:
-    """What a job may use: processors, MiB of memory, and the instance that has them."""
+    """What a job may use: processors, MiB of memory, GiB of disk, and the instances that have them."""
 
     processors: int
     memory: int
     instance_type: str
+    instances: int
     volume: int
 
 
@@ -212,20 +196,38 @@ class Resources:
 class Jobs:
     """A schedule's jobs: `steps` one after another whenever `cron` says, once when it is None.
 
-    `name` is lower-case letters, digits and dashes; `notes` are sentences for whoever reads the manifest.
+    `name` is lower-case letters, digits and dashes, and no other schedule's; `said` is what became of
+    members, where `fields` tells of the usual only.
     """
 
     name: str
-    monitor: str
+    description: Description
     cron: Cron | None
     steps: tuple[Step, ...]
     resources: Resources
-    seconds: int
-    role: str
-    network: Mapping[str, Any]
-    volume_key: str | None
-    environment: Mapping[str, str]
-    notes: tuple[str, ...]
+    is_own: bool
+    said: Mapping[str, str]
+
+    @property
+    def monitor(self) -> str:
+        """Return which monitor it is."""
+        return self.description.monitor
+
+    def header(self, target: str, how: Iterable[str]) -> str:
+        """Return the comment above a manifest: how to apply it, and what became of each member."""
+        notes = [
+            f"Was the monitoring schedule {self.description.name}.",
+            *([_WITHOUT_BASELINE] if not self.description.baseline else []),
+            *how,
+            "",
+            *table(self.description.members, target, self.said),
+        ]
+        return "".join(f"# {line}".rstrip() + "\n" for line in notes)
+
+
+_WITHOUT_BASELINE = (
+    "It had no baseline: it describes each window and suggests constraints, and checks nothing."
+)
 
 
 def make_jobs(description: Description, options: Options) -> Jobs:
@@ -236,89 +238,96 @@ def make_jobs(description: Description, options: Options) -> Jobs:
     ConfigurationError
         When the description does not say enough; the sentence names the option that does.
     """
-    notes = [f"Was the monitoring schedule {description.name} ({description.expression})."]
+    said: dict[str, str] = {}
     cron = translate(description.expression)
-    timing = _timing(description, cron, notes)
-    if cron is not None:
-        cron = _delayed(cron, options.delay, notes)
-    resources = _resources(description.cluster, notes)
-    _note_network(description, notes)
-    _note_environment(description, notes)
+    timing = _timing(description, cron, said)
+    if cron is not None and cron.minute == 0 and options.delay:
+        cron = replace(cron, minute=options.delay)
+        said["ScheduleExpression"] += (
+            f"; {options.delay} minutes past, as the service started within the first 20, the window stays"
+        )
+    if description.stopped:
+        said["MonitoringScheduleStatus"] = "changed: it waits until you let it run"
+    is_own = not _OURS.search(str(description.application.get("ImageUri", "")))
+    if is_own:
+        said |= {
+            "ImageUri": "kept: it gets the variables that this project's images get",
+            "ContainerEntrypoint": "kept: entry point",
+            "ContainerArguments": "kept: arguments",
+            "*Input.LocalPath": "left out: nothing is mounted; it must read dataset_source, which is on S3",
+            "S3Output.LocalPath": "left out: nothing is carried away; it must write output_path, on S3",
+        }
     return Jobs(
-        name=_plain_name(description.name),
-        monitor=description.monitor,
+        name=unique_name(description.name),
+        description=description,
         cron=cron,
-        steps=_steps(description, options, timing, notes),
-        resources=resources,
-        seconds=description.seconds,
-        role=description.role,
-        network=description.network,
-        volume_key=description.cluster.get("VolumeKmsKeyId"),
-        environment=description.environment,
-        notes=tuple(notes),
+        steps=_steps(description, options, timing, said, is_own),
+        resources=_resources(description.cluster, said),
+        is_own=is_own,
+        said=said,
     )
 
 
+def unique_name(name: str, longest: int = 52, *, always: bool = False) -> str:
+    """Return a schedule's name in lower case, with a digest of the name where it would not be the only one.
+
+    Kubernetes appends to a CronJob's name, and to a Job's; 52 characters leave room.
+    """
+    plain = name.casefold()
+    if plain == name and len(name) <= longest and not always:
+        return name
+    return f"{plain[: longest - 9].rstrip('-')}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
 def _steps(
-    description: Description, options: Options, timing: dict[str, str], notes: list[str]
+    description: Description, options: Options, timing: dict[str, str], said: dict[str, str], is_own: bool
 ) -> tuple[Step, ...]:
-    ours = f"{options.image_prefix}/{description.monitor}:{options.image_tag}"
-    image = ours
-    command: tuple[str, ...] = (f"monitor-{description.monitor}",)
-    if not _OURS.search(str(description.application.get("ImageUri", ""))):
-        image = str(description.application.get("ImageUri"))
-        command = (
-            *description.application.get("ContainerEntrypoint", ()),
-            *description.application.get("ContainerArguments", ()),
-        )
-        notes.append("The image is one of your own; it gets the variables that this project's images get.")
-    captures = _captures(description, options)
-    folder = _output(description)
-    names = _names(description)
-    analysis = _analysis_variables(description, options)
-    if description.monitor not in _LABELLED:
-        source = {"dataset_source": captures, **analysis}
-        return (_step(description.monitor, image, command, source | timing | names, folder),)
+    application, monitor = description.application, description.monitor
+    ours = f"{options.image_prefix}/{monitor}:{options.image_tag}"
+    image = str(application.get("ImageUri")) if is_own else ours
+    command = tuple(application.get("ContainerEntrypoint") or ()) if is_own else (f"monitor-{monitor}",)
+    arguments = tuple(application.get("ContainerArguments") or ()) if is_own else ()
+    captures = _captures(description, options, said)
+    folder = _output(description, said)
+    names = {"sagemaker_monitoring_schedule_name": description.name}
+    if endpoint := description.source.get("EndpointName"):
+        names["sagemaker_endpoint_name"] = str(endpoint)
+    path = "/".join((folder, *([endpoint] if endpoint else []), description.name, "%Y/%m/%d/%H"))
+    variables = {
+        "dataset_source": captures,
+        **_analysis_variables(description, options, said),
+        **timing,
+        **names,
+        "output_path": path,
+    }
+    if monitor not in _LABELLED:
+        return (Step(monitor, image, command, variables, arguments),)
     if not description.ground_truth:
         raise ConfigurationError(
-            f"The definition of schedule {description.name} has no GroundTruthS3Input, without which "
-            f"{description.monitor} has no labels; give all that the describe command prints."
+            f"The definition of schedule {description.name} has no GroundTruthS3Input with an S3Uri, "
+            f"without which {monitor} has no labels; give all that the describe command prints."
         )
+    if not endpoint:
+        # What a transform writes is no capture that could be merged: its job joins labels while it reads.
+        joined = {**variables, "ground_truth_source": description.ground_truth}
+        return (Step(monitor, image, command, joined, arguments),)
     merged = f"{folder}/merge"
     merging = {
         "dataset_source": captures,
         "ground_truth_source": description.ground_truth,
         "output_path": merged,
     }
+    if key := description.output.get("KmsKeyId"):
+        merging["output_kms_key"] = str(key)
     return (
         Step(MERGE, ours, (MERGE,), merging | timing),
-        _step(
-            description.monitor,
-            image,
-            command,
-            {"dataset_source": merged, **analysis} | timing | names,
-            folder,
-        ),
+        Step(monitor, image, command, {**variables, "dataset_source": merged}, arguments),
     )
 
 
-def _step(name: str, image: str, command: tuple[str, ...], variables: dict[str, str], folder: str) -> Step:
-    schedule = variables["sagemaker_monitoring_schedule_name"]
-    endpoint = variables.get("sagemaker_endpoint_name")
-    path = "/".join(part for part in (folder, endpoint, schedule, "%Y/%m/%d/%H") if part)
-    return Step(name, image, command, {**variables, "output_path": path})
-
-
-def _names(description: Description) -> dict[str, str]:
-    names = {"sagemaker_monitoring_schedule_name": description.name}
-    if endpoint := description.source.get("EndpointName"):
-        names["sagemaker_endpoint_name"] = str(endpoint)
-    return names
-
-
-def _analysis_variables(description: Description, options: Options) -> dict[str, str]:
+def _analysis_variables(description: Description, options: Options, said: dict[str, str]) -> dict[str, str]:
     """Return what an analysis needs besides its data, its window and its output."""
-    source, application, baseline = description.source, description.application, description.baseline
+    source, application = description.source, description.application
     found = {
         "dataset_format": _dataset_format(description),
         "analysis_config": application.get("ConfigUri"),
@@ -328,10 +337,10 @@ def _analysis_variables(description: Description, options: Options) -> dict[str,
         "probability_attribute": source.get("ProbabilityAttribute"),
         "probability_threshold_attribute": source.get("ProbabilityThresholdAttribute"),
         "exclude_features_attribute": source.get("ExcludeFeaturesAttribute"),
-        "baseline_constraints": (baseline.get("ConstraintsResource") or {}).get("S3Uri"),
-        "baseline_statistics": (baseline.get("StatisticsResource") or {}).get("S3Uri"),
+        **_baseline(description, options, said),
         "record_preprocessor_script": application.get("RecordPreprocessorSourceUri"),
         "post_analytics_processor_script": application.get("PostAnalyticsProcessorSourceUri"),
+        "output_kms_key": description.output.get("KmsKeyId") or None,
         "model": options.model,
         "rules": options.rules,
     }
@@ -339,91 +348,138 @@ def _analysis_variables(description: Description, options: Options) -> dict[str,
     return {name: str(value) for name, value in found.items() if value is not None} | given
 
 
+def _baseline(description: Description, options: Options, said: dict[str, str]) -> dict[str, str | None]:
+    """Return where the documents of the baseline are; statistics lie beside their constraints."""
+    baseline = description.baseline
+    constraints = (baseline.get("ConstraintsResource") or {}).get("S3Uri")
+    statistics = (baseline.get("StatisticsResource") or {}).get("S3Uri")
+    made = options.baseline or description.made
+    if not constraints and baseline.get("BaseliningJobName"):
+        if not made:
+            raise ConfigurationError(
+                f"The baseline is named by BaseliningJobName {baseline['BaseliningJobName']}, without a "
+                "ConstraintsResource with an S3Uri: add what aws sagemaker describe-processing-job prints "
+                "for it, or --baseline s3://FOLDER."
+            )
+        said["BaseliningJobName"] = f"changed: baseline_constraints, baseline_statistics: {made}"
+        constraints = made.rstrip("/")
+        # Clarify's jobs wrote none.
+        statistics = statistics or (None if "ConfigUri" in description.application else constraints)
+    elif constraints and not statistics and constraints.endswith("/constraints.json"):
+        statistics = constraints.removesuffix("constraints.json") + "statistics.json"
+        said["ConstraintsResource.S3Uri"] = "kept: baseline_constraints, and baseline_statistics beside it"
+    return {"baseline_constraints": constraints, "baseline_statistics": statistics}
+
+
 def _dataset_format(description: Description) -> str:
-    if description.monitor in _LABELLED:
-        parts = ("endpointOutput",) if description.monitor == "model-quality" else tuple(reversed(_CAPTURES))
-        return _compact({"sagemakerMergeJson": {"captureIndexNames": list(parts)}})
     shape = description.source.get("DatasetFormat")
     if not shape:
+        if description.monitor in _LABELLED:
+            parts = _CAPTURES[1:] if description.monitor == "model-quality" else tuple(reversed(_CAPTURES))
+            return _compact({"sagemakerMergeJson": {"captureIndexNames": list(parts)}})
         parts = _CAPTURES if description.monitor == "data-quality" else _CAPTURES[:1]
         return _compact({"sagemakerCaptureJson": {"captureIndexNames": list(parts)}})
     if "Parquet" in shape:
         return _compact({"parquet": {}})
     if "Json" in shape:
-        return _compact({"json": {"lines": bool((shape["Json"] or {}).get("Line"))}})
-    return _compact({"csv": {"header": bool((shape.get("Csv") or {}).get("Header"))}})
+        return _compact({"json": {"lines": str(shape["Json"].get("Line")).casefold() == "true"}})
+    return _compact({"csv": {"header": str(shape.get("Csv", {}).get("Header")).casefold() == "true"}})
 
 
 def _compact(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"))
 
 
-def _captures(description: Description, options: Options) -> str:
+def _captures(description: Description, options: Options, said: dict[str, str]) -> str:
     if options.captures:
+        said["DataCaptureConfig.DestinationS3Uri"] = "left out: --captures says where captures are"
         return options.captures.rstrip("/")
     endpoint = description.source.get("EndpointName")
     if endpoint and description.destination:
         return f"{description.destination.rstrip('/')}/{endpoint}"
     if endpoint:
         raise ConfigurationError(
-            f"The descriptions do not say where captures of endpoint {endpoint} are: add what aws sagemaker "
-            f"describe-endpoint --endpoint-name {endpoint} prints, or --captures s3://BUCKET/PREFIX/{endpoint}."
+            f"Nothing says where captures of endpoint {endpoint} are (DestinationS3Uri of "
+            f"DataCaptureConfig): add what aws sagemaker describe-endpoint --endpoint-name {endpoint} "
+            f"prints, or --captures s3://BUCKET/PREFIX/{endpoint}."
         )
     raise ConfigurationError(
-        "Captures of batch transform jobs are lists of files, "
-        f"{description.source.get('DataCapturedDestinationS3Uri', '')}; say where the files themselves are: "
-        "--captures s3://BUCKET/PREFIX."
+        "The job definition has no EndpointInput, and captures of a BatchTransformInput are lists of files "
+        f"(in DataCapturedDestinationS3Uri, {description.source.get('DataCapturedDestinationS3Uri')}); "
+        "say where the files themselves are: --captures s3://BUCKET/PREFIX."
     )
 
 
-def _output(description: Description) -> str:
+def _output(description: Description, said: dict[str, str]) -> str:
     outputs = description.output.get("MonitoringOutputs") or []
     address = outputs[0].get("S3Output", {}).get("S3Uri") if outputs else None
     if not address:
         raise ConfigurationError(
-            "The job definition has no MonitoringOutputs with an S3Uri; give all that the command prints."
+            "The job definition has no MonitoringOutputs with an S3Output and its S3Uri; give all that the "
+            "command prints."
         )
+    for path, _ in description.members:
+        if re.search(r"MonitoringOutputs\[[1-9]", path):
+            said[path] = "left out: all that a job writes goes to the first output"
     return str(address).rstrip("/")
 
 
-def _timing(description: Description, cron: Cron | None, notes: list[str]) -> dict[str, str]:
-    timing = {
-        name: str(description.source[member])
-        for name, member in (("start_time_offset", "StartTimeOffset"), ("end_time_offset", "EndTimeOffset"))
-        if description.source.get(member)
-    }
-    if cron is not None:
-        hours, regular = hours_between(cron)
+def _timing(description: Description, cron: Cron | None, said: dict[str, str]) -> dict[str, str]:
+    """Return the window's length and its offsets from the full hour of the run."""
+    if cron is None:
+        period, regular = 1, True
+        said["ScheduleExpression"] = "changed: runs once"
+    else:
+        period, regular = hours_between(cron)
+        said["ScheduleExpression"] = f"changed: {cron}, UTC"
         if not regular:
-            notes.append(f"Runs are not always as far apart: each looks at the last {hours} hours.")
-        return {"window": f"PT{hours}H", **timing}
-    if not (description.analysis_start and description.analysis_end):
-        return {"window": "PT1H", **timing}
-    start = parse_duration("DataAnalysisStartTime", description.analysis_start, "-PT1H")
-    end = parse_duration("DataAnalysisEndTime", description.analysis_end, "-PT0H")
-    hours = int((end - start).total_seconds() // 3600)
-    if hours < 1:
+            said["ScheduleExpression"] += (
+                f"; runs are not always as far apart: each reads the last {period} hours"
+            )
+    start, end = description.analysis_start, description.analysis_end
+    first = _hours("DataAnalysisStartTime", start) if start else -period
+    last = _hours("DataAnalysisEndTime", end) if end else 0
+    if not first < last <= 0:
         raise ConfigurationError(
-            f"DataAnalysisEndTime {description.analysis_end} is not an hour after DataAnalysisStartTime "
-            f"{description.analysis_start}."
+            f"DataAnalysisStartTime {start or f'-PT{period}H'} and DataAnalysisEndTime {end or '-PT0H'} "
+            "should be an hour or more apart, and not after the run from which they count."
         )
-    back = f"-PT{int(-end.total_seconds() // 3600)}H"
-    return {"window": f"PT{hours}H"} | (
-        {} if not end else {"start_time_offset": back, "end_time_offset": back}
-    )
-
-
-def _delayed(cron: Cron, delay: int, notes: list[str]) -> Cron:
-    later = cron.later(delay)
-    if later != cron:
-        notes.append(
-            f"Starts {delay} minutes past, as the service did within the first 20, so that the last captures "
-            "are there; the window stays the full hours."
+    text = f"changed: the window begins {-first} and ends {-last} hours before the full hour of the run"
+    said |= {"DataAnalysisStartTime": text, "DataAnalysisEndTime": text}
+    timing, bounds = {"window": f"PT{last - first}H"}, []
+    for name, member, bound in (
+        ("start_time_offset", "StartTimeOffset", first),
+        ("end_time_offset", "EndTimeOffset", last),
+    ):
+        written = str(description.source.get(member) or "PT0H")
+        if start and end:
+            written = "PT0H"
+            said[member] = "left out: DataAnalysisStartTime and DataAnalysisEndTime are said, and win"
+        offset = parse_duration(member, written, "-PT1H") + timedelta(hours=last)
+        bounds.append(offset + timedelta(hours=bound - last))
+        if last:
+            hours = _hours(member, written) + last
+            timing[name] = f"{'-' if hours < 0 else ''}PT{abs(hours)}H"
+            said.setdefault(member, f"changed: {name} {timing[name]}, with DataAnalysisEndTime")
+        elif description.source.get(member) and not (start and end):
+            timing[name] = written
+    if bounds[0] >= bounds[1]:
+        raise ConfigurationError(
+            "StartTimeOffset moves the window's start to or behind its end, EndTimeOffset."
         )
-    return later
+    return timing
 
 
-def _resources(cluster: Mapping[str, Any], notes: list[str]) -> Resources:
+def _hours(member: str, text: str) -> int:
+    hours, rest = divmod(parse_duration(member, text, "-PT1H"), timedelta(hours=1))
+    if rest:
+        raise ConfigurationError(
+            f"{member} is {text!r}; it should be full hours, as captures lie in folders of them."
+        )
+    return hours
+
+
+def _resources(cluster: Mapping[str, Any], said: dict[str, str]) -> Resources:
     instance = str(cluster.get("InstanceType", "ml.m5.xlarge"))
     match = re.fullmatch(r"ml\.([a-z])\w*\.(\d*)(x?)large", instance)
     if match:
@@ -431,37 +487,5 @@ def _resources(cluster: Mapping[str, Any], notes: list[str]) -> Resources:
         memory = processors * _GIBIBYTES_PER_PROCESSOR.get(match[1], 4)
     else:
         processors, memory = 2, 4
-    notes.append(
-        f"Ran on {cluster.get('InstanceCount', 1)} x {instance}: {processors} processors and {memory} GiB at "
-        "most; far less is usually enough."
-    )
-    return Resources(processors, memory * 1024, instance, int(cluster.get("VolumeSizeInGB", 20)))
-
-
-def _note_network(description: Description, notes: list[str]) -> None:
-    network = description.network
-    if vpc := network.get("VpcConfig"):
-        notes.append(
-            f"Ran in subnets {', '.join(vpc.get('Subnets', []))} with security groups "
-            f"{', '.join(vpc.get('SecurityGroupIds', []))}: see that this place reaches S3."
-        )
-    if network.get("EnableNetworkIsolation"):
-        notes.append(
-            "Ran without network; here it reads and writes S3 itself, so allow it that and nothing else."
-        )
-    keys = {description.output.get("KmsKeyId"), description.cluster.get("VolumeKmsKeyId")} - {None}
-    notes.extend(
-        f"Encrypted with the key {key}: set it as default encryption of the bucket."
-        for key in sorted(str(key) for key in keys)
-    )
-    notes.append(f"Had the role {description.role}; give what runs here the same rights on S3.")
-
-
-def _note_environment(description: Description, notes: list[str]) -> None:
-    if description.environment.get("publish_cloudwatch_metrics", "").casefold() == "enabled":
-        notes.append(NO_CLOUDWATCH)
-
-
-def _plain_name(name: str) -> str:
-    # Kubernetes appends to a CronJob's name, and to a Job's; 52 characters leave room.
-    return re.sub(r"[^a-z0-9]+", "-", name.casefold()).strip("-")[:52].rstrip("-")
+    instances, volume = int(cluster.get("InstanceCount", 1)), int(cluster.get("VolumeSizeInGB", 20))
+    return Resources(processors, memory * 1024, instance, instances, volume)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
 from typing import Any
 
+from contract.errors import ConfigurationError
 from orchestrators.import_schedule.jobs import Jobs, Step
 from orchestrators.import_schedule.yaml_text import dump
 
@@ -23,8 +26,10 @@ _ENDED = (2, 3, 5)
 def manifest(jobs: Jobs) -> str:
     """Return the manifest's text."""
     metadata = {"name": jobs.name, "labels": labels(jobs)}
+    stopped = jobs.description.stopped
     if jobs.cron is None:
-        document = {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": _job(jobs)}
+        spec = {**_job(jobs), **({"suspend": True} if stopped else {})}
+        document = {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec}
     else:
         document = {
             "apiVersion": "batch/v1",
@@ -33,6 +38,7 @@ def manifest(jobs: Jobs) -> str:
             "spec": {
                 "schedule": str(jobs.cron),
                 "timeZone": "Etc/UTC",
+                **({"suspend": True} if stopped else {}),
                 "concurrencyPolicy": "Forbid",
                 "startingDeadlineSeconds": 600,
                 "successfulJobsHistoryLimit": 3,
@@ -40,7 +46,7 @@ def manifest(jobs: Jobs) -> str:
                 "jobTemplate": {"metadata": {"labels": labels(jobs)}, "spec": _job(jobs)},
             },
         }
-    return dump(document, (*jobs.notes, *HOW))
+    return dump(document, jobs.header("kubernetes", HOW))
 
 
 def labels(jobs: Jobs) -> dict[str, str]:
@@ -59,8 +65,9 @@ def container(jobs: Jobs, step: Step) -> dict[str, Any]:
         "name": step.name,
         "image": step.image,
         "imagePullPolicy": "IfNotPresent",
-        **({"command": list(step.command)} if step.command else {}),
-        "env": [{"name": name, "value": value} for name, value in variables.items()],
+        **({"command": _literal(step.command)} if step.command else {}),
+        **({"args": _literal(step.arguments)} if step.arguments else {}),
+        "env": [{"name": name, "value": _literal([text])[0]} for name, text in variables.items()],
         "envFrom": [{"secretRef": {"name": SECRET, "optional": True}}],
         "volumeMounts": [{"name": "scratch", "mountPath": "/tmp"}],  # noqa: S108 - a volume of the pod's own
         "resources": {
@@ -73,6 +80,16 @@ def container(jobs: Jobs, step: Step) -> dict[str, Any]:
             "capabilities": {"drop": ["ALL"]},
         },
     }
+
+
+def scratch(jobs: Jobs) -> list[dict[str, Any]]:
+    """Return the volumes of a pod: one to write on, as large as the instance's was."""
+    return [{"name": "scratch", "emptyDir": {"sizeLimit": f"{jobs.resources.volume}Gi"}}]
+
+
+def _literal(texts: Iterable[str]) -> list[str]:
+    # Kubernetes puts a variable in place of $(NAME), unless there are two dollar signs.
+    return [text.replace("$(", "$$(") for text in texts]
 
 
 def pod_settings() -> dict[str, Any]:
@@ -94,7 +111,7 @@ def _job(jobs: Jobs) -> dict[str, Any]:
     rule = {"action": "FailJob", "onExitCodes": {"operator": "In", "values": list(_ENDED)}}
     return {
         "backoffLimit": 2,
-        "activeDeadlineSeconds": jobs.seconds,
+        "activeDeadlineSeconds": jobs.description.seconds,
         "ttlSecondsAfterFinished": 86400,
         "podFailurePolicy": {"rules": [rule]},
         "template": {
@@ -104,7 +121,7 @@ def _job(jobs: Jobs) -> dict[str, Any]:
                 **pod_settings(),
                 **({"initContainers": before} if before else {}),
                 "containers": [last],
-                "volumes": [{"name": "scratch", "emptyDir": {}}],
+                "volumes": scratch(jobs),
             },
         },
     }
@@ -127,7 +144,8 @@ def argo_manifest(jobs: Jobs) -> str:
     metadata = {"name": jobs.name, "labels": labels(jobs)}
     document: dict[str, Any]
     if jobs.cron is None:
-        document = {"kind": "Workflow", "metadata": metadata, "spec": _workflow(jobs)}
+        spec = {**_workflow(jobs), **({"suspend": True} if jobs.description.stopped else {})}
+        document = {"kind": "Workflow", "metadata": metadata, "spec": spec}
     else:
         document = {
             "kind": "CronWorkflow",
@@ -135,6 +153,7 @@ def argo_manifest(jobs: Jobs) -> str:
             "spec": {
                 "schedules": [str(jobs.cron)],
                 "timezone": "Etc/UTC",
+                **({"suspend": True} if jobs.description.stopped else {}),
                 "concurrencyPolicy": "Forbid",
                 "startingDeadlineSeconds": 600,
                 "successfulJobsHistoryLimit": 3,
@@ -143,7 +162,7 @@ def argo_manifest(jobs: Jobs) -> str:
                 "workflowSpec": _workflow(jobs),
             },
         }
-    return dump({"apiVersion": "argoproj.io/v1alpha1", **document}, (*jobs.notes, *ARGO_HOW))
+    return dump({"apiVersion": "argoproj.io/v1alpha1", **document}, jobs.header("argo", ARGO_HOW))
 
 
 def _workflow(jobs: Jobs) -> dict[str, Any]:
@@ -151,9 +170,9 @@ def _workflow(jobs: Jobs) -> dict[str, Any]:
     order = [[{"name": step.name, "template": step.name}] for step in jobs.steps]
     return {
         "entrypoint": "in-order",
-        "activeDeadlineSeconds": jobs.seconds,
+        "activeDeadlineSeconds": jobs.description.seconds,
         **pod_settings(),
-        "volumes": [{"name": "scratch", "emptyDir": {}}],
+        "volumes": scratch(jobs),
         "templates": [
             {"name": "in-order", "steps": order},
             *(_template(jobs, at) for at in range(len(order))),
@@ -163,6 +182,12 @@ def _workflow(jobs: Jobs) -> dict[str, Any]:
 
 def _template(jobs: Jobs, at: int) -> dict[str, Any]:
     step = jobs.steps[at]
+    for name, text in step.variables.items():
+        if "{{" in text:
+            raise ConfigurationError(
+                f"Argo would replace what stands in braces in {name}, {json.dumps(text)}; choose another "
+                "orchestrator, for example --to kubernetes."
+            )
     written = container(jobs, step)
     del written["name"]
     return {

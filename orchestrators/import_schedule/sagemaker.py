@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
-from orchestrators.import_schedule.jobs import MERGE, NO_CLOUDWATCH, Jobs
+from orchestrators.import_schedule.jobs import MERGE, PLATFORM, Jobs, unique_name
 from orchestrators.import_schedule.yaml_text import dump
 
 HOW = (
@@ -15,8 +16,6 @@ HOW = (
         "AlarmTopic=..., RetrainingPipeline=... if you have them)"
     ),
 )
-# Not what the other orchestrators need told: this one mounts and collects as the original did.
-_PLATFORM = {"publish_cloudwatch_metrics", "cloudwatch_metrics_directory"}
 _ROLE = "Role of the jobs: reads captures, labels and baselines on S3, writes reports."
 _PARAMETERS: dict[str, Any] = {
     "Image": {"Type": "String", "Description": "Address of the image in your registry."},
@@ -38,8 +37,11 @@ def manifest(jobs: Jobs) -> str:
     document = {
         "AWSTemplateFormatVersion": "2010-09-09",
         "Description": f"model-monitor {jobs.monitor}: schedule, alarm, retraining",
-        "Parameters": _PARAMETERS
-        | {"JobRole": {"Type": "String", "Default": jobs.role, "Description": _ROLE}},
+        "Parameters": {
+            **_PARAMETERS,
+            "Image": {**_PARAMETERS["Image"], **({"Default": jobs.steps[-1].image} if jobs.is_own else {})},
+            "JobRole": {"Type": "String", "Default": jobs.description.role, "Description": _ROLE},
+        },
         "Conditions": {
             "Alarms": {"Fn::Not": [{"Fn::Equals": [{"Ref": "AlarmTopic"}, ""]}]},
             "Retrains": {"Fn::Not": [{"Fn::Equals": [{"Ref": "RetrainingPipeline"}, ""]}]},
@@ -47,9 +49,7 @@ def manifest(jobs: Jobs) -> str:
         "Resources": _resources(jobs),
         "Outputs": {"Schedule": {"Value": {"Ref": "Schedule"}}},
     }
-    # Here somebody does collect them.
-    notes = [note for note in jobs.notes if note != NO_CLOUDWATCH]
-    return dump(document, (*notes, *HOW))
+    return dump(document, jobs.header("sagemaker", HOW))
 
 
 def processing_job(jobs: Jobs, image: str, role: str) -> dict[str, Any]:
@@ -58,29 +58,35 @@ def processing_job(jobs: Jobs, image: str, role: str) -> dict[str, Any]:
     The job joins labels while it reads, so that one job is enough; the marks in angle brackets are replaced
     by the scheduler, and a run's name so is its own.
     """
-    variables = _joined_variables(jobs)
-    network = {name: value for name, value in jobs.network.items() if name != "EnableNetworkIsolation"}
+    description, last = jobs.description, jobs.steps[-1]
+    network = {name: part for name, part in description.network.items() if name != "EnableNetworkIsolation"}
     cluster = {
-        "InstanceCount": 1,
+        "InstanceCount": jobs.resources.instances,
         "InstanceType": jobs.resources.instance_type,
         "VolumeSizeInGB": jobs.resources.volume,
     }
-    if jobs.volume_key:
-        cluster["VolumeKmsKeyId"] = jobs.volume_key
+    if key := description.cluster.get("VolumeKmsKeyId"):
+        cluster["VolumeKmsKeyId"] = key
     return {
-        "ProcessingJobName": f"{_prefix(jobs)}-<aws.scheduler.execution-id>",
+        "ProcessingJobName": f"{_prefix(jobs)}<aws.scheduler.execution-id>",
         "RoleArn": role,
-        "AppSpecification": {"ImageUri": image, "ContainerEntrypoint": list(jobs.steps[-1].command)},
-        "Environment": variables,
+        "AppSpecification": {
+            "ImageUri": image,
+            **({"ContainerEntrypoint": list(last.command)} if last.command else {}),
+            **({"ContainerArguments": list(last.arguments)} if last.arguments else {}),
+        },
+        "Environment": _joined_variables(jobs),
         "ProcessingResources": {"ClusterConfig": cluster},
-        "StoppingCondition": {"MaxRuntimeInSeconds": jobs.seconds},
+        "StoppingCondition": {"MaxRuntimeInSeconds": description.seconds},
         **({"NetworkConfig": network} if network else {}),
+        **({"Tags": list(description.tags)} if description.tags else {}),
     }
 
 
 def _prefix(jobs: Jobs) -> str:
-    # The scheduler's identifier has 36 characters, a job's name at most 63.
-    return jobs.name[:26].rstrip("-")
+    # The scheduler's identifier has 36 characters, a job's name at most 63. With a digest always, so that no
+    # schedule's jobs begin as those of another do, whose alarms they would raise.
+    return unique_name(jobs.description.name, 26, always=True) + "-"
 
 
 def _joined_variables(jobs: Jobs) -> dict[str, str]:
@@ -91,14 +97,16 @@ def _joined_variables(jobs: Jobs) -> dict[str, str]:
             variables["dataset_source"] = step.variables["dataset_source"]
             variables["ground_truth_source"] = step.variables["ground_truth_source"]
             variables["dataset_format"] = variables["dataset_format"].replace("MergeJson", "CaptureJson")
-    kept = {name: text for name, text in jobs.environment.items() if name in _PLATFORM}
+    kept = {name: text for name, text in jobs.description.environment.items() if name in PLATFORM}
     return {**variables, **kept}
 
 
 def _resources(jobs: Jobs) -> dict[str, Any]:
-    request = json.dumps(
-        processing_job(jobs, "${Image}", "${JobRole}"), indent=1, separators=(",", ": "), ensure_ascii=False
-    )
+    # Markers that no text of the schedule has: whatever looks like a parameter in one stays as it is.
+    written = processing_job(jobs, "\0Image", "\0JobRole")
+    request = json.dumps(written, indent=1, separators=(",", ": "), ensure_ascii=False)
+    request = request.replace("${", "${!")
+    request = re.sub(r"\\u0000(\w+)", r"${\1}", request)
     schedule = {
         "Type": "AWS::Scheduler::Schedule",
         "Properties": {
@@ -106,6 +114,7 @@ def _resources(jobs: Jobs) -> dict[str, Any]:
             "ScheduleExpression": _expression(jobs),
             "ScheduleExpressionTimezone": "UTC",
             "FlexibleTimeWindow": {"Mode": "OFF"},
+            **({"State": "DISABLED"} if jobs.description.stopped else {}),
             "Target": {
                 "Arn": _sub("arn:${AWS::Partition}:scheduler:::aws-sdk:sagemaker:createProcessingJob"),
                 "RoleArn": {"Fn::GetAtt": ["SchedulerRole", "Arn"]},
@@ -128,7 +137,7 @@ def _resources(jobs: Jobs) -> dict[str, Any]:
         "ProcessingJobStatus": ["Failed", "Stopped"],
     }
     return {
-        "SchedulerRole": _scheduler_role(prefix),
+        "SchedulerRole": _scheduler_role(prefix, tags=bool(jobs.description.tags)),
         "Schedule": schedule,
         "ViolationsRule": _rule("Violations were found: start retraining.", violations, retrains=True),
         "FailuresRule": _rule("A job could not complete.", failures),
@@ -142,26 +151,20 @@ def _expression(jobs: Jobs) -> str:
     if jobs.cron is None:
         # The past is refused; whoever deploys says when.
         return "at(2030-01-01T00:00:00)"
-    minute, hour, day, month, weekday = str(jobs.cron).split()
-    numbered = ",".join(_number_days(part) for part in weekday.split(","))
-    day, numbered = ("?", numbered) if weekday != "*" else (day, "?")
-    return f"cron({minute} {hour} {day} {month} {numbered} *)"
+    minute, hour, day, month, weekday = jobs.cron.fields(first_weekday=1)
+    day, weekday = ("?", weekday) if weekday != "*" else (day, "?")
+    return f"cron({minute} {hour} {day} {month} {weekday} *)"
 
 
-def _number_days(part: str) -> str:
-    span, slash, step = part.partition("/")
-    days = "-".join(str(int(day) + 1) if day.isdecimal() else day for day in span.split("-"))
-    return days + slash + step
-
-
-def _scheduler_role(prefix: str) -> dict[str, Any]:
-    jobs = "arn:${AWS::Partition}:sagemaker:${AWS::Region}:${AWS::AccountId}:processing-job/" + prefix + "-*"
+def _scheduler_role(prefix: str, *, tags: bool) -> dict[str, Any]:
+    jobs = "arn:${AWS::Partition}:sagemaker:${AWS::Region}:${AWS::AccountId}:processing-job/" + prefix + "*"
+    actions = ["sagemaker:CreateProcessingJob", *(["sagemaker:AddTags"] if tags else [])]
     passing = {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}}
     return _role(
         "scheduler.amazonaws.com",
         "create-jobs",
         [
-            {"Effect": "Allow", "Action": ["sagemaker:CreateProcessingJob"], "Resource": _sub(jobs)},
+            {"Effect": "Allow", "Action": actions, "Resource": _sub(jobs)},
             {
                 "Effect": "Allow",
                 "Action": ["iam:PassRole"],

@@ -1,65 +1,46 @@
-"""YAML as people write it, from plain values: enough for manifests, and no library."""
+"""YAML as people write it, from plain values."""
 
 from __future__ import annotations
 
-import json
 import re
-import textwrap
-from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-# What YAML reads as itself, whichever version: no number, no date, nothing with a colon and a space.
+import yaml  # type: ignore[import-untyped] # it has no types of its own
+
+# What every version of YAML reads as itself: no number, no date, nothing with a colon and a space.
 _PLAIN = re.compile(r"[A-Za-z_/][A-Za-z0-9_./-]*")
 _WORDS = {"true", "false", "null", "yes", "no", "on", "off", "y", "n"}
+# Characters that some readers take for the end of a line.
+_LINES = re.compile("[\r\x85\u2028\u2029\ufeff]")
 
 
-def dump(value: Any, notes: Iterable[str] = ()) -> str:
-    """Return a document, its notes as comments above it; texts that could be mistaken are quoted."""
-    return comment(notes) + "\n".join(_lines(value)) + "\n"
+class _Dumper(yaml.SafeDumper):  # type: ignore[misc] # PyYAML has no types
+    """Writes plain words as they are, several lines as such, and any other text in quotes."""
+
+    def ignore_aliases(self, _: Any) -> bool:
+        """Write everything out, however often it occurs."""
+        return True
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> Any:
+        """Indent lists below their names."""
+        return super().increase_indent(flow, False)
 
 
-def comment(notes: Iterable[str]) -> str:
-    """Return sentences as lines of comment, ending in a newline."""
-    lines = []
-    for note in notes:
-        lines += textwrap.wrap(note, 108, break_long_words=False, break_on_hyphens=False)
-    return "".join(f"# {line}\n" for line in lines)
+def _text(dumper: _Dumper, text: str) -> yaml.Node:
+    style: str | None = '"'
+    if _PLAIN.fullmatch(text) and text.casefold() not in _WORDS:
+        style = None
+    elif not _LINES.search(text) and (text.count("\n") > 1 or ('"' in text and "\n" not in text)):
+        style = "|" if "\n" in text else "'"
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style)
 
 
-def _lines(value: Any) -> Iterator[str]:
-    if isinstance(value, Mapping) and value:
-        for key, member in value.items():
-            yield from _entry(f"{_scalar(str(key))}:", member)
-    elif isinstance(value, list | tuple) and value:
-        for member in value:
-            if _is_block(member):
-                yield from _entry("-", member)
-                continue
-            first, *rest = _lines(member)
-            yield f"- {first}"
-            yield from (f"  {line}" for line in rest)
-    else:
-        yield _scalar(value)
+_Dumper.add_representer(str, _text)
 
 
-def _entry(name: str, member: Any) -> Iterator[str]:
-    if _is_block(member):
-        yield f"{name} |"
-        yield from (f"  {line}" for line in member.rstrip("\n").split("\n"))
-    elif isinstance(member, Mapping | list | tuple) and member:
-        yield name
-        yield from (f"  {line}" for line in _lines(member))
-    else:
-        yield f"{name} {_scalar(member)}"
-
-
-def _is_block(value: Any) -> bool:
-    """Return whether a value is lines, which are shown as such."""
-    return isinstance(value, str) and value.count("\n") > 1
-
-
-def _scalar(value: Any) -> str:
-    if isinstance(value, str) and _PLAIN.fullmatch(value) and value.casefold() not in _WORDS:
-        return value
-    # JSON is YAML; an empty list or object is written so too.
-    return json.dumps(value, ensure_ascii=False)
+def dump(value: Any, header: str = "") -> str:
+    """Return a document below its comment; texts that could be mistaken are quoted."""
+    text: str = yaml.dump(
+        value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10**9, default_flow_style=False
+    )
+    return header + text

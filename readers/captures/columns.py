@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import functools
 import io
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -15,14 +17,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import types
 
+from contract.dataset import Reading
 from contract.dataset_format import Shape
 from contract.errors import DatasetError
 from readers.captures.envelope import Envelope, Part
 from readers.captures.layout import Layout, cell_name, merge_named
-from readers.captures.reading import Reading, contradiction
+from readers.captures.reading import contradiction
 from readers.captures.shapes import CSV, JSON, NONE, Row, UndecodableError, decode, payload_rows
 from readers.csv_records import CellParser, CellsError
-from readers.flatten import flatten_batch
+from readers.flatten import LONGEST_LIST, flatten_batch
 from readers.lanes import (
     Counts,
     MixedTypesError,
@@ -37,6 +40,10 @@ from readers.lanes import (
 from readers.python_rows import rows_to_batch
 
 UNDECODABLE = "payloads that could not be decoded count as missing"
+TOO_MANY = "payloads with more columns than expected lost the last ones"
+# Columns that the first records do not have are read up to this number.
+_UNEXPECTED = 100
+_LONG = 1 << 19
 
 # Called with what is odd, and the records it is odd in.
 Note = Callable[[str, Sequence[int]], None]
@@ -92,12 +99,20 @@ class Decoder:
     text_only
         By the originals' rules: every cell is text, JSON keys are sorted, and the texts of CSV payloads are
         joined before lines are told apart.
+    kinds
+        Types of columns as the first records have them: of a list of integers and floats, Arrow makes floats.
     """
 
     sides: tuple[str, ...]
     reading: Reading = field(default_factory=Reading)
     layout: Layout = field(default_factory=lambda: Layout(()))
     text_only: bool = False
+    kinds: Mapping[str, pa.DataType] = field(default_factory=dict, hash=False)
+
+    @property
+    def most_columns(self) -> int:
+        """Return how many columns one payload may have: damage in one record must not cost the others."""
+        return len(self.layout.names) + _UNEXPECTED if self.layout.names else LONGEST_LIST
 
     def parser(self, known: Mapping[str, pa.DataType] | None = None) -> CellParser:
         """Return a parser for cells that skips the columns to leave out."""
@@ -124,11 +139,14 @@ class Decoder:
             kinds = 3 * kinds + text.kinds
 
         def one_by_one(records: Counts) -> Table:
-            return self.of_rows(self._rows(texts, records, note), parser)
+            def note_some(text: str, odd: Sequence[int]) -> None:
+                note(text, records[list(odd)].tolist())
+
+            return self.of_rows(self._rows(texts, records, note), parser, note_some)
 
         def lanes(*, bulk: bool) -> list[tuple[Counts, Table]]:
             found = []
-            for kind in np.unique(kinds):
+            for kind in np.flatnonzero(np.bincount(kinds)):
                 records = np.flatnonzero(kinds == kind)
                 if bulk and not (
                     self.text_only and any((text.kinds[records] == JSON).any() for text in texts)
@@ -144,21 +162,28 @@ class Decoder:
             # The text of numbers is lost in lanes that have no text.
             return together(lanes(bulk=False), len(envelope), as_text=True)
 
-    def of_rows(self, records: Sequence[Sequence[list[Row] | None]], parser: CellParser) -> Table:
+    def of_rows(
+        self,
+        records: Sequence[Sequence[list[Row] | None]],
+        parser: CellParser,
+        note: Note = lambda text, records: None,
+    ) -> Table:
         """Return parsed rows as columns: for each record those of each side, None where it is missing."""
         kinds = np.zeros(len(records), np.int64)
-        for side in range(len(self.sides)):
-            found = [record[side] for record in records]
+        sides = [[record[side] for record in records] for side in range(len(self.sides))]
+        for side, found in enumerate(sides):
+            if not self.text_only and side < len(sides) - 1 and any(self.layout.widths):
+                note(TOO_MANY, _to_width(found, self.layout.widths[side]))
             kinds = 3 * kinds + np.array(
                 [NONE if rows is None else CSV if isinstance(rows[0], list) else JSON for rows in found],
                 np.int64,
             )
         lanes = []
-        for kind in np.unique(kinds):
+        for kind in np.flatnonzero(np.bincount(kinds)):
             numbers = np.flatnonzero(kinds == kind)
             rows = [
-                _gathered([records[number][side] for number in numbers.tolist()], text_only=self.text_only)
-                for side in range(len(self.sides))
+                _gathered([found[number] for number in numbers.tolist()], text_only=self.text_only)
+                for found in sides
             ]
             lanes.append((numbers, self._beside(rows, parser)))
         return together(lanes, len(records), as_text=True)
@@ -173,7 +198,7 @@ class Decoder:
             elif kind == CSV:
                 rows.append(_csv_rows(some.text, "row" if self.text_only else self.reading.shape(side)))
             else:
-                rows.append(_json_rows(some.text, self.reading.shape(side)))
+                rows.append(_json_rows(some.text, self.reading.shape(side), self.most_columns))
         return self._beside(rows, parser)
 
     def _rows(self, texts: Sequence[Texts], records: Counts, note: Note) -> list[list[list[Row] | None]]:
@@ -186,7 +211,12 @@ class Decoder:
                 records.tolist(), some.text.to_pylist(), some.kinds, strict=True
             ):
                 try:
-                    rows.append(None if kind == NONE else payload_rows(content, kind, shape))
+                    found = None if kind == NONE else payload_rows(content, kind, shape)
+                    if found is not None and len(content) > 2 * self.most_columns:
+                        bounded = [_bounded(row, self.most_columns) for row in found]
+                        note(TOO_MANY, [number] if bounded != found else [])
+                        found = bounded
+                    rows.append(found)
                 except UndecodableError:
                     note(UNDECODABLE, [number])
                     rows.append(None)
@@ -199,7 +229,11 @@ class Decoder:
         rows = [side.take(where) for side, where in zip(sides, index, strict=True)]
         named = [None if side.is_cells else side.batch for side in rows]
         columns: dict[str, pa.Array] = {}
-        for place in self._cells(rows, merge_named(self.sides, named, self.layout), parser):
+        merged_columns = [
+            {name: self._typed(name, column) for name, column in side.items()}
+            for side in merge_named(self.sides, named, self.layout)
+        ]
+        for place in self._cells(rows, merged_columns, parser):
             columns |= place
         total = int(counts.sum())
         if not columns:
@@ -222,8 +256,11 @@ class Decoder:
                 after = number
                 while after < len(rows) and rows[after].lines is not None:
                     after += 1
+                if not self.text_only:
+                    for at in range(number, min(after, len(rows) - 1)):
+                        _require_width(rows[at].lines, widths[at])
                 texts = [_padded(rows[at], widths[at]) for at in range(number, after)]
-                merged_columns[number] = _parse_lines(texts, position, parser)
+                merged_columns[number] = _parse_lines(texts, position, parser, 2 * self.most_columns)
                 position += sum(widths[number:after])
                 number = after
                 continue
@@ -231,11 +268,19 @@ class Decoder:
                 if number + 1 < len(rows) and side.batch.num_columns != widths[number]:
                     raise NotBulkError("more cells than expected")
                 merged_columns[number] = {
-                    cell_name(position + at): column for at, column in enumerate(side.batch.columns)
+                    (name := cell_name(position + at)): self._typed(name, column)
+                    for at, column in enumerate(side.batch.columns)
                 }
             position += widths[number]
             number += 1
         return merged_columns
+
+    def _typed(self, name: str, column: pa.Array) -> pa.Array:
+        """Return numbers as the integers that the first records have, where they have no fraction."""
+        if types.is_floating(column.type) and self.kinds.get(name) == pa.int64():
+            with contextlib.suppress(pa.ArrowInvalid):
+                return column.cast(pa.int64())
+        return column
 
     def _require_one_encoding(self, envelope: Envelope) -> None:
         """Raise DatasetError where the originals would not read a record."""
@@ -290,6 +335,10 @@ class Decoder:
 
 def texts_of(part: Part, content_types: Callable[[], Sequence[str | None]], note: Note) -> Texts:
     """Return a payload of records as text, decoded where it is BASE64 or of unknown encoding."""
+    if not part.data.null_count and not part.encodings.null_count:
+        first = _ENCODINGS.get(part.encodings[0].as_py().upper()) if len(part.data) else CSV
+        if first is not None and pc.all(pc.equal(part.encodings, part.encodings[0])).as_py():
+            return Texts(part.data, np.full(len(part.data), first, np.int8))
     encoded = part.encodings.dictionary_encode()
     codes = [_ENCODINGS.get(name.upper(), _ODD) for name in encoded.dictionary.to_pylist()] + [_ODD]
     indices = encoded.indices.fill_null(len(codes) - 1).to_numpy(zero_copy_only=False)
@@ -325,6 +374,10 @@ def json_array(data: pa.StringArray) -> pa.Array:
     NotBulkError
         When the payloads differ in kind, or one is no JSON.
     """
+    lengths = pc.fill_null(pc.binary_length(data), 0).to_numpy(zero_copy_only=False)
+    if len(lengths) and lengths.max() > max(_LONG, 100 * np.sort(lengths)[(len(lengths) - 1) // 2]):
+        # Members that one payload alone has would become a column of all.
+        raise NotBulkError("a payload is far longer than the others")
     # Wrapped, every payload is the one member of an object, whatever it is.
     wrapped = pc.binary_join_element_wise(
         '{"p":', data, "}\n", "", null_handling="replace", null_replacement="null"
@@ -359,41 +412,41 @@ def _csv_rows(data: pa.StringArray, shape: Shape) -> Rows:
     return Rows(counts, lines=lines)
 
 
-def _json_rows(data: pa.StringArray, shape: Shape) -> Rows:
+def _json_rows(data: pa.StringArray, shape: Shape, most: int) -> Rows:
     values = json_array(data)
     if values.null_count:
         raise NotBulkError("a payload is null")
     if types.is_struct(values.type):
-        return _object_rows(values, shape)
+        return _object_rows(values, shape, most)
     ones = np.ones(len(values), np.int64)
     if not types.is_list(values.type):
-        return Rows(ones, batch=_numbers(values), is_cells=True)
+        return Rows(ones, batch=_numbers(values, most), is_cells=True)
     counts, elements = _filled(values), pc.list_flatten(values)
     if types.is_struct(elements.type):
-        return Rows(counts, batch=_named(elements))
+        return Rows(counts, batch=_named(elements, most))
     if types.is_list(elements.type) or shape != "row":
-        return Rows(counts, batch=_numbers(elements), is_cells=True)
-    return Rows(ones, batch=_numbers(values), is_cells=True)
+        return Rows(counts, batch=_numbers(elements, most), is_cells=True)
+    return Rows(ones, batch=_numbers(values, most), is_cells=True)
 
 
-def _object_rows(objects: pa.StructArray, shape: Shape) -> Rows:
+def _object_rows(objects: pa.StructArray, shape: Shape, most: int) -> Rows:
     members = [member.type for member in objects.type]
     if _may_be_table(objects.type):
         raise NotBulkError("a payload may be a table")
     if shape == "columns" and len(members) > 1 and all(map(types.is_list, members)):
-        return _column_rows(objects)
+        return _column_rows(objects, most)
     if shape == "row" or not any(map(types.is_list, members)):
-        return Rows(np.ones(len(objects), np.int64), batch=_named(objects))
+        return Rows(np.ones(len(objects), np.int64), batch=_named(objects, most))
     if len(members) > 1:
         raise NotBulkError("an object may be one list by itself")
     lists = objects.flatten()[0]
     counts, elements = _filled(lists), pc.list_flatten(lists)
     if types.is_struct(elements.type):
-        return Rows(counts, batch=_named(elements))
+        return Rows(counts, batch=_named(elements, most))
     if elements.null_count and types.is_list(elements.type):
         raise NotBulkError("a row is null")
     name = objects.type[0].name
-    return Rows(counts, batch=_flat(pa.RecordBatch.from_arrays([elements], names=[name])))
+    return Rows(counts, batch=_flat(pa.RecordBatch.from_arrays([elements], names=[name]), most))
 
 
 def _may_be_table(kind: pa.StructType) -> bool:
@@ -411,7 +464,7 @@ def _may_be_table(kind: pa.StructType) -> bool:
     )
 
 
-def _column_rows(objects: pa.StructArray) -> Rows:
+def _column_rows(objects: pa.StructArray, most: int) -> Rows:
     members = objects.flatten()
     counts = _filled(members[0])
     for member in members:
@@ -419,33 +472,58 @@ def _column_rows(objects: pa.StructArray) -> Rows:
             raise NotBulkError("columns differ in length")
     names = [member.name for member in objects.type]
     return Rows(
-        counts, batch=_flat(pa.RecordBatch.from_arrays([pc.list_flatten(each) for each in members], names))
+        counts,
+        batch=_flat(pa.RecordBatch.from_arrays([pc.list_flatten(each) for each in members], names), most),
     )
 
 
-def _named(objects: pa.StructArray) -> pa.RecordBatch:
+def _named(objects: pa.StructArray, most: int) -> pa.RecordBatch:
     if objects.null_count or objects.type.num_fields == 0:
         raise NotBulkError("objects without members")
     return _flat(
-        pa.RecordBatch.from_arrays(objects.flatten(), names=[member.name for member in objects.type])
+        pa.RecordBatch.from_arrays(objects.flatten(), names=[member.name for member in objects.type]), most
     )
 
 
-def _numbers(values: pa.Array) -> pa.RecordBatch:
+def _numbers(values: pa.Array, most: int) -> pa.RecordBatch:
     """Return numbers, or lists of numbers that are all of one length, as columns without names."""
     kind = values.type.value_type if types.is_list(values.type) else values.type
     if values.null_count or not (types.is_integer(kind) or types.is_floating(kind)):
         raise NotBulkError("cells are more than numbers")
     if types.is_list(values.type) and len(pc.unique(pc.list_value_length(values))) != 1:
         raise NotBulkError("arrays differ in length")
-    return _flat(pa.RecordBatch.from_arrays([values], names=[""]))
+    return _flat(pa.RecordBatch.from_arrays([values], names=[""]), most)
 
 
-def _flat(batch: pa.RecordBatch) -> pa.RecordBatch:
+def _flat(batch: pa.RecordBatch, most: int) -> pa.RecordBatch:
+    if _widest(batch) > most:
+        raise NotBulkError("more columns than expected")
     try:
         return flatten_batch(batch)
     except DatasetError as error:
         raise NotBulkError(error.message) from error
+
+
+def _widest(batch: pa.RecordBatch) -> int:
+    """Return the most members of an object, or elements of a list, at any depth."""
+    widest = int(batch.num_columns)
+    waiting = list(batch.columns)
+    while waiting:
+        array = waiting.pop()
+        if types.is_struct(array.type):
+            widest = max(widest, int(array.type.num_fields))
+            waiting += array.flatten()
+        elif types.is_list(array.type):
+            widest = max(widest, int(pc.max(pc.list_value_length(array)).as_py() or 0))
+            waiting.append(pc.list_flatten(array))
+    return widest
+
+
+def _bounded(value: Any, most: int) -> Any:
+    """Return a value without what lists and objects in it have beyond `most` members."""
+    if isinstance(value, dict):
+        return {name: _bounded(member, most) for name, member in islice(value.items(), most)}
+    return [_bounded(member, most) for member in value[:most]] if isinstance(value, list) else value
 
 
 def _filled(lists: pa.ListArray) -> Counts:
@@ -455,6 +533,17 @@ def _filled(lists: pa.ListArray) -> Counts:
     if (counts == 0).any():
         raise NotBulkError("a list is empty")
     return counts
+
+
+def _to_width(records: list[list[Row] | None], width: int) -> list[int]:
+    """Make rows of cells as wide as they should be, in place, and return which were too wide."""
+    cut = []
+    for number, rows in enumerate(records):
+        if rows is not None and isinstance(rows[0], list) and any(len(row) != width for row in rows):
+            if any(len(row) > width for row in rows):
+                cut.append(number)
+            records[number] = [[*list(row)[:width], *[None] * (width - len(row))] for row in rows]
+    return cut
 
 
 def _gathered(records: Sequence[list[Row] | None], *, text_only: bool) -> Rows:
@@ -513,12 +602,24 @@ def _padded(rows: Rows, width: int) -> pa.StringArray:
     return pc.fill_null(rows.lines, "," * (width - 1))
 
 
-def _parse_lines(texts: list[pa.StringArray], position: int, parser: CellParser) -> dict[str, pa.Array]:
+def _require_width(lines: pa.StringArray, width: int) -> None:
+    """Make sure that what follows these cells stands where it should."""
+    odd = pc.not_equal(pc.count_substring(lines, ","), width - 1)
+    if width and pc.any(odd).as_py():
+        for line in lines.filter(odd).to_pylist():
+            if '"' not in line or len(next(csv.reader([line]))) != width:
+                raise NotBulkError("another number of cells than expected")
+
+
+def _parse_lines(
+    texts: list[pa.StringArray], position: int, parser: CellParser, limit: int
+) -> dict[str, pa.Array]:
     """Parse lines of cells, the shorter ones filled up with empty cells."""
     lines = pc.binary_join_element_wise(*texts, ",") if len(texts) > 1 else texts[0]
     width = len(next(csv.reader(io.StringIO(lines[0].as_py(), newline="")), [])) or 1
     try:
-        return _parse_width(lines, width, position, parser)
+        if width <= limit:
+            return _parse_width(lines, width, position, parser)
     except CellsError:
         pass
     commas = pc.count_substring(lines, ",").to_numpy()
@@ -531,6 +632,8 @@ def _parse_lines(texts: list[pa.StringArray], position: int, parser: CellParser)
                 raise NotBulkError("a quoted cell holds a line end")
             commas[at] = len(records[0]) - 1
     most = int(commas.max(initial=0))
+    if most >= limit:
+        raise NotBulkError("more cells than expected")
     lines = pc.binary_join_element_wise(lines, pc.binary_repeat(",", pa.array(most - commas)), "")
     try:
         return _parse_width(lines, most + 1, position, parser)

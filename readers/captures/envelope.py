@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -23,13 +23,20 @@ from readers.lanes import Counts, NotBulkError, in_lanes, merged, read_json, req
 from readers.python_rows import loads, scalar_text
 from readers.splitting import Line, LineBlock, not_a_record
 
-if TYPE_CHECKING:
-    from readers.labels.index import LabelIndex
-
 LABEL = "groundTruthData"
 
 _PAYLOAD = pa.struct([("data", pa.string()), ("encoding", pa.string())])
 _CONTENT_TYPE = pa.struct([("observedContentType", pa.string())])
+
+
+class LabelsById(Protocol):
+    """Labels that are found by id."""
+
+    def find(self, ids: pa.StringArray) -> npt.NDArray[np.int64]:
+        """Return the position of each id's label, -1 for none."""
+
+    def take(self, positions: npt.NDArray[np.int64]) -> tuple[pa.StringArray, pa.StringArray]:
+        """Return texts and encodings."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +53,7 @@ class Part:
         """Return those of the records where `mask` is true."""
         return Part(self.data.filter(mask), self.encodings.filter(mask))
 
-    def updated(self, ids: pa.StringArray, index: LabelIndex) -> Part:
+    def updated(self, ids: pa.StringArray, index: LabelsById) -> Part:
         """Return labels with those that the index has for the records' ids."""
         data, encodings = index.take(index.find(ids))
         return Part(pc.coalesce(data, self.data), pc.if_else(data.is_valid(), encodings, self.encodings))
@@ -103,7 +110,7 @@ class Envelope:
             return self
         return self.filter(times_in_window(self.times, window, self.block, self.numbers))
 
-    def labelled(self, index: LabelIndex | None) -> Envelope:
+    def labelled(self, index: LabelsById | None) -> Envelope:
         """Return the records with the labels that an index has for them."""
         if index is None or self.labels is None or self.ids is None:
             return self

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
+from contract.dataset import Dataset
 from readers.captures.shapes import Row
-from readers.dataset import POSITIONAL, Dataset, excluded_positions, positional_names
+from readers.dataset import POSITIONAL, excluded_positions, positional_names
 from readers.lanes import without_columns
 from readers.python_rows import rows_to_batch
 

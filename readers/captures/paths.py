@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from contract.dataset import ColumnPaths, Dataset
 from contract.dataset_format import Shape
 from contract.window import Window
 from file_storage.storage import SourceFile
@@ -24,10 +25,9 @@ from readers.captures.labels import label_columns
 from readers.captures.shapes import CSV, JSON, NONE, UndecodableError, csv_rows, json_values
 from readers.captures.split import Notes, first_calls, may_cut, survey
 from readers.column_paths import PlainPath
-from readers.dataset import Dataset
 from readers.labels.index import LabelIndex
 from readers.lanes import Counts, MixedTypesError, NotBulkError, Table, in_lanes, together
-from readers.paths import GROUND_TRUTH, REQUEST, RESPONSE, Finder, Locations, Part, typed_text, values_at
+from readers.paths import GROUND_TRUTH, REQUEST, RESPONSE, Finder, Part, typed_text, values_at
 from readers.splitting import OfFileRanges, balanced_rows, blocks_of_lines, divide
 
 # What a part is called in captures: the first of these that a record has.
@@ -44,7 +44,7 @@ _RECORDS_LOOKED_AT = 100
 class LocatedCaptureSplit(OfFileRanges):
     """Some capture files, or a byte range of one."""
 
-    locations: Locations
+    locations: ColumnPaths
     shape: Shape = "row"
     window: Window | None = None
     index: LabelIndex | None = field(default=None, compare=False, repr=False)
@@ -114,7 +114,7 @@ class LocatedCaptureSplit(OfFileRanges):
 
         def lanes(*, in_bulk: bool) -> list[tuple[Counts, Table]]:
             found: list[tuple[Counts, Table]] = []
-            for kind in np.unique(kinds):
+            for kind in np.flatnonzero(np.bincount(kinds)):
                 records = np.flatnonzero(kinds == kind)
                 found += in_lanes(records, bulk, one_by_one) if in_bulk else [(records, one_by_one(records))]
             return found
@@ -130,7 +130,7 @@ class LocatedCaptureSplit(OfFileRanges):
 def located_capture_splits(
     files: Sequence[SourceFile],
     request: Dataset,
-    locations: Locations,
+    locations: ColumnPaths,
     index: LabelIndex | None = None,
 ) -> tuple[LocatedCaptureSplit, ...]:
     """Divide capture files into splits.

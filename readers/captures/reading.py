@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
+from contract.dataset import Reading
 from contract.dataset_format import SHAPES, Shape
 from contract.errors import DatasetError
 from contract.wording import several
@@ -30,12 +31,6 @@ PEERS = {
 }
 # Of more calls than this share, no reading may contradict itself.
 MOST_CONTRADICTIONS = 0.01
-_WORDS: dict[Shape, str] = {
-    "row": "one row, or one for each line",
-    "list": "one row for each element of its list",
-    "columns": "a table written column by column",
-}
-
 _log = logging.getLogger(__name__)
 
 
@@ -57,45 +52,6 @@ class Call:
 
     payloads: Mapping[str, Payload]
     place: Callable[[], str]
-
-
-@dataclass(frozen=True)
-class Reading:
-    """How the rows of a call stand in its payloads.
-
-    Parameters
-    ----------
-    shapes
-        By payload; others are `row`.
-    calls
-        How many calls were looked at, and in how many of them both sides had several rows.
-    why
-        What decided.
-    """
-
-    shapes: Mapping[str, Shape] = field(default_factory=dict)
-    calls: int = 0
-    of_several_rows: int = 0
-    why: str = ""
-
-    def shape(self, side: str) -> Shape:
-        """Return the shape of a payload."""
-        return self.shapes.get(side, "row")
-
-    def document(self) -> dict[str, Any]:
-        """Return the reading as it stands in statistics.json."""
-        return {
-            "rows_of_a_call": dict(self.shapes),
-            "calls_looked_at": self.calls,
-            "calls_of_several_rows": self.of_several_rows,
-            "decided_by": self.why,
-        }
-
-    def text(self) -> str:
-        """Return the reading as a sentence."""
-        sides = "; ".join(f"{side}: {_WORDS[shape]}" for side, shape in self.shapes.items())
-        calls = several(self.calls, "call")
-        return f"rows of a call, by {self.why} ({calls}, {self.of_several_rows} of several rows): {sides}"
 
 
 def decide(

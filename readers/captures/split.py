@@ -15,6 +15,7 @@ from itertools import islice
 
 import pyarrow as pa
 
+from contract.dataset import Dataset, Reading
 from contract.dataset_format import Shape
 from contract.errors import DatasetError
 from contract.window import Window
@@ -23,16 +24,18 @@ from readers.captures.columns import Decoder
 from readers.captures.envelope import LABEL, Envelope, open_envelope, parse_record, payload_part
 from readers.captures.labels import UNLIKE_ROWS, with_label_columns
 from readers.captures.layout import find_layout
-from readers.captures.reading import MOST_CONTRADICTIONS, PEERS, Call, Payload, Reading, decide, too_many
+from readers.captures.reading import MOST_CONTRADICTIONS, PEERS, Call, Payload, decide, too_many
 from readers.captures.shapes import CSV, Row, UndecodableError, csv_rows, decode, json_values
 from readers.csv_records import CellParser, CellsError
-from readers.dataset import Dataset
 from readers.labels.index import LabelIndex
 from readers.splitting import FileRange, OfFileRanges, blocks_of_lines, divide
 
 # Calls from which the rows of a call, names and types are decided, and files they are taken from.
 _CALLS = 1000
 _FILES = 8
+
+# A call so many times as long as most decides nothing, unless it is short.
+_ODD_LENGTH, _SHORT = 100, 10_000
 
 UNEVEN = "records whose payloads differ in their number of rows were padded with missing values"
 
@@ -192,13 +195,22 @@ def survey(files: Sequence[SourceFile], request: Dataset) -> tuple[Decoder, dict
         return set(request.column_names) <= names
 
     reading = decide(calls, request.rows, fits_baseline)
+    for side in sides if request.text_only else ():
+        if reading.shape(side) != "row" and any(
+            call.payloads[side].kind == CSV for call in calls if side in call.payloads
+        ):
+            raise DatasetError(
+                f"{request.source}: {side} is one line of CSV for several rows, which the originals joined "
+                "with the first of them; set rules=sound to have its cells read as rows."
+            )
     try:
         records = rows(reading.shapes)
         layout = find_layout(sides, records, request)
         decoder = replace(decoder, reading=reading, layout=layout)
         parser = CellParser(request.text_only)
         if records:
-            decoder.of_rows(records, parser)
+            first = decoder.of_rows(records, parser).batch.schema
+            decoder = replace(decoder, kinds=dict(zip(first.names, first.types, strict=True)))
     except (DatasetError, CellsError) as error:
         raise DatasetError(
             f"{request.source} holds payloads that do not fit into columns: {error}"
@@ -211,7 +223,7 @@ def first_calls(files: Sequence[SourceFile], sides: Sequence[str]) -> list[Call]
     """Return the first calls of several files, with those payloads that belong to the wanted ones."""
     wanted = dict.fromkeys([*sides, *(PEERS[side] for side in sides if side in PEERS)])
     looked_at = files[:_FILES]
-    calls: list[Call] = []
+    calls: list[tuple[int, Call]] = []
     for number, file in enumerate(looked_at):
         block = next(iter(blocks_of_lines([FileRange(file.path)], size=1 << 18)), None)
         share = (_CALLS - len(calls)) // (len(looked_at) - number)
@@ -232,8 +244,11 @@ def first_calls(files: Sequence[SourceFile], sides: Sequence[str]) -> list[Call]
                 )
                 is not None
             }
-            calls.append(Call(payloads, functools.partial(block.place, line.number)))
-    return calls
+            call = Call(payloads, functools.partial(block.place, line.number))
+            calls.append((len(line.data), call))
+    # What is many times as long as the others is damage, and decides nothing.
+    usual = sorted(size for size, _ in calls)[len(calls) // 2] if calls else 0
+    return [call for size, call in calls if size <= _ODD_LENGTH * usual + _SHORT]
 
 
 def _payload(part: object) -> Payload | None:

@@ -21,10 +21,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
+from contract.dataset import LabelPlaces
 from file_storage.storage import SourceFile, list_files
 from file_storage.temporary import scratch_folder
 from readers.labels.lines import Hours, Labels, read_labels
-from readers.labels.sources import LabelPlaces
 
 # Bytes of label files that may be held in memory; a label takes less there than in its file.
 MEMORY = 256 << 20

@@ -21,6 +21,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from contract.dataset import Dataset, LabelColumns, LabelPlaces
 from contract.dataset_format import DatasetFormat
 from contract.errors import DatasetError
 from contract.window import folder_hour
@@ -28,8 +29,7 @@ from contract.wording import several
 from file_storage.storage import SourceFile
 from readers.captures.envelope import label_part, read_records, sources
 from readers.csv import csv_splits
-from readers.dataset import Dataset
-from readers.labels.sources import Answers, LabelColumns, LabelPlaces, read_answers
+from readers.labels.sources import Answers, read_answers
 from readers.parquet import parquet_splits
 from readers.python_rows import loads
 from readers.splitting import FileRange, Line, blocks_of_lines
@@ -109,7 +109,10 @@ def _chosen(path: str, names: list[str], columns: LabelColumns) -> tuple[str, st
             close = difflib.get_close_matches(name, names, 1)
             hint = f"; did you mean {close[0]}?" if close else "."
             raise DatasetError(f"{path} has no column {name!r}, which {variable} names; {there}{hint}")
-    identifier = columns.identifier or next((name for name in ID_COLUMNS if name in names), None)
+    usual = (columns.usual, *ID_COLUMNS)
+    identifier = columns.identifier or next(
+        (name for name in usual if name is not None and name in names), None
+    )
     if identifier is None:
         raise DatasetError(
             f"{path} has no column {' or '.join(ID_COLUMNS[:2])}; {there}; set ground_truth_id_column to the "

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from contract.dataset import HumanReview
 from contract.errors import DatasetError
 from file_storage.storage import SourceFile, read_bytes
 from readers.python_rows import loads, scalar_text
 
 if TYPE_CHECKING:
-    from contract.settings import Settings
+    pass
 
 
 # Answers of human reviewers (Amazon Augmented AI) as labels.
@@ -32,28 +33,6 @@ if TYPE_CHECKING:
 
 
 _LARGEST = 16 << 20
-
-
-@dataclass(frozen=True)
-class HumanReview:
-    """Where the answers of human reviewers hold what matters.
-
-    Parameters
-    ----------
-    label_attribute
-        Dotted path within ``answerContent``, list positions as numbers, such as
-        ``sentiment.label``. None takes the only value there is.
-    id_attributes
-        Dotted paths within ``inputContent``, tried in this order.
-    """
-
-    label_attribute: str | None = None
-    id_attributes: tuple[str, ...] = ("inferenceId", "eventId")
-
-    @classmethod
-    def of(cls, label_attribute: str | None, id_attribute: str | None) -> HumanReview:
-        """Return what the settings say, defaults where they are None."""
-        return cls(label_attribute, (id_attribute,) if id_attribute else cls.id_attributes)
 
 
 @dataclass(frozen=True)
@@ -178,33 +157,3 @@ def _leaves(prefix: str, value: Any) -> Iterator[tuple[str, Any]]:
         return
     for key, inner in members:
         yield from _leaves(f"{prefix}.{key}" if prefix else str(key), inner)
-
-
-@dataclass(frozen=True)
-class LabelColumns:
-    """Which columns of tables hold labels.
-
-    Parameters
-    ----------
-    identifier
-        Of the inference. None takes the first usual name that is there.
-    label
-        The label. None takes the only other column.
-    """
-
-    identifier: str | None = None
-    label: str | None = None
-
-
-@dataclass(frozen=True)
-class LabelPlaces:
-    """Where answers of human reviewers, and tables, hold labels."""
-
-    review: HumanReview = field(default_factory=HumanReview)
-    columns: LabelColumns = field(default_factory=LabelColumns)
-
-    @classmethod
-    def of(cls, settings: Settings) -> LabelPlaces:
-        """Return what the settings say, defaults where they are None."""
-        review = HumanReview.of(settings.human_review_label_attribute, settings.human_review_id_attribute)
-        return cls(review, LabelColumns(settings.ground_truth_id_column, settings.ground_truth_label_column))

@@ -6,7 +6,7 @@ import hashlib
 import logging
 import math
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -24,72 +24,9 @@ from reporting.history.record import MOST_DESCRIPTION, Compared, Run, RunFinding
 from reporting.sinks.delivery import Delivery, NotDeliveredError, Undelivered, deliver
 
 if TYPE_CHECKING:
-    from contract.api import Baseline, Decision, DocumentSet
+    from contract.api import Baseline, Decision, DocumentSet, Facts
     from contract.settings import Settings
     from reporting.sinks.run_summary import RunSummary
-
-
-# The 95 % intervals of what a monitor publishes, by the names and dimensions under which it does.
-
-
-Interval = tuple[float, float]
-Key = tuple[str, ...]
-
-_Z_95 = 1.959964
-
-
-def metric_key(name: str, dimensions: Mapping[str, str]) -> Key:
-    """Return what tells a published value from all others of its run."""
-    return (name, *(dimensions.get(member, "") for member in ("BiasStage", "Facet", "FacetValue", "Label")))
-
-
-def intervals_of(statistics: Any) -> dict[Key, Interval]:
-    """Return the intervals that the statistics of any monitor have; none for data quality.
-
-    Parameters
-    ----------
-    statistics
-        Of the whole, where there are segments.
-    """
-    if hasattr(statistics, "problem_type"):
-        return {
-            metric_key(name, {}): metric.interval
-            for name, metric in statistics.metrics.items()
-            if metric.interval is not None
-        }
-    if hasattr(statistics, "facets"):
-        return _of_bias(statistics)
-    if hasattr(statistics, "labels"):
-        return _of_attribution(statistics)
-    return {}
-
-
-def _of_bias(statistics: Any) -> dict[Key, Interval]:
-    found = {}
-    for facet in statistics.facets:
-        for stage, values in (("Pre-training", facet.pre), ("Post-Training", facet.post)):
-            for metric in values or ():
-                if metric.confidence_interval is None:
-                    continue
-                dimensions = {
-                    "BiasStage": stage,
-                    "Facet": facet.facet,
-                    "FacetValue": facet.value_or_threshold,
-                    "Label": statistics.label,
-                }
-                found[metric_key(f"bias_metric_{metric.name}", dimensions)] = metric.confidence_interval
-    return found
-
-
-def _of_attribution(statistics: Any) -> dict[Key, Interval]:
-    found = {}
-    for label, attributions in statistics.labels.items():
-        for feature, error in attributions.standard_errors.items():
-            value = attributions.values.get(feature)
-            if value is not None:
-                key = metric_key(f"feature_{feature}", {"Label": label})
-                found[key] = (value - _Z_95 * error, value + _Z_95 * error)
-    return found
 
 
 _DIGEST_DIGITS = 32
@@ -107,6 +44,8 @@ class FinishedRun:
         As the job reports them.
     decision
         None when nothing was compared.
+    facts
+        What the statistics are.
     statistics
         Of the window.
     baseline
@@ -121,6 +60,7 @@ class FinishedRun:
     message: str
     notes: tuple[str, ...]
     decision: Decision | None
+    facts: Facts
     statistics: Any
     baseline: Baseline[Any, Any] | None
     files: DocumentSet[Any, Any]
@@ -145,15 +85,14 @@ def keep_run(settings: Settings, report: RunSummary, ended: FinishedRun) -> tupl
     return _append(settings, run, material)
 
 
-def keep_failure(settings: Settings, program: str, started: datetime, code: int, message: str) -> None:
+def keep_failure(settings: Settings, monitor: str, started: datetime, code: int, message: str) -> None:
     """Append a run that ended without a result; where that fails too, the log says so.
 
     Parameters
     ----------
-    program
-        Name of the console command.
+    monitor
+        Its name in records.
     """
-    monitor = program.removeprefix("monitor-")
     finished = datetime.now(UTC)
     run = Run(
         run=_name(finished, monitor),
@@ -201,7 +140,6 @@ def _run_of(settings: Settings, report: RunSummary, ended: FinishedRun) -> Run:
     if report.violations is not None:
         violations = tuple(_shortened(violation) for violation in report.violations)
     why = shorten(ended.decision.why_undecided, MOST_DESCRIPTION) if ended.decision else ""
-    labelled, unlabelled = label_counts(ended.statistics)
     return Run(
         run=_name(report.finished, report.monitor),
         monitor=report.monitor,
@@ -218,14 +156,14 @@ def _run_of(settings: Settings, report: RunSummary, ended: FinishedRun) -> Run:
         exit_code=ended.exit_code,
         message=shorten(ended.message),
         rows=report.rows,
-        labelled=labelled,
-        unlabelled=unlabelled,
+        labelled=ended.facts.item_count,
+        unlabelled=ended.facts.unlabelled_count,
         notes=len(ended.notes),
         violations=violations,
         decided=report.decided,
         undecided=report.undecided,
         why_undecided=why or None,
-        metrics=_metrics(report, ended.statistics),
+        metrics=_metrics(report),
         findings=tuple(
             RunFinding(finding.subject, finding.distance, finding.violated)
             for finding in (ended.decision.findings if ended.decision else ())
@@ -234,26 +172,25 @@ def _run_of(settings: Settings, report: RunSummary, ended: FinishedRun) -> Run:
             constraints_path=settings.baseline_constraints,
             statistics_path=settings.baseline_statistics,
         ),
-        checking=_checking(settings, ended.statistics),
+        checking=_checking(settings, ended.facts),
         statistics_digest=digest(ended.statistics_file),
     )
 
 
-def _metrics(report: RunSummary, statistics: Any) -> tuple[RunMetric, ...]:
-    intervals = intervals_of(getattr(statistics, "whole", statistics))
+def _metrics(report: RunSummary) -> tuple[RunMetric, ...]:
     return tuple(
         RunMetric(
             name=metric.name,
             value=metric.value,
             statistic_values=metric.statistic_values,
             dimensions=metric.dimensions,
-            interval=_finite(intervals.get(metric_key(metric.name, metric.dimensions))),
+            interval=_finite(metric.interval),
         )
         for metric in report.metrics
     )
 
 
-def _finite(interval: Interval | None) -> Interval | None:
+def _finite(interval: tuple[float, float] | None) -> tuple[float, float] | None:
     """Return an interval that JSON can hold, None for one without end."""
     return interval if interval is not None and all(map(math.isfinite, interval)) else None
 
@@ -270,18 +207,10 @@ def _shortened(violation: Violation) -> Violation:
     return replace(violation, description=text[: MOST_DESCRIPTION - 3] + "...")
 
 
-def label_counts(statistics: Any) -> tuple[int | None, int | None]:
-    """Return rows with and without a label, None for both where the monitor needs none."""
-    whole = getattr(statistics, "whole", statistics)
-    unlabelled = getattr(whole, "unlabelled_count", None)
-    return (None, None) if unlabelled is None else (whole.item_count + whole.unpredicted_count, unlabelled)
-
-
-def _checking(settings: Settings, statistics: Any) -> dict[str, Any]:
+def _checking(settings: Settings, facts: Facts) -> dict[str, Any]:
     """Return what a check depends on beyond the documents."""
-    whole = getattr(statistics, "whole", statistics)
     members = {
-        "positional": getattr(whole, "positional", False) or None,
+        "positional": facts.positional or None,
         "segment_by": list(settings.segment_by) or None,
         "positive_label": settings.positive_label,
         "attribution_drift_threshold": settings.attribution_drift_threshold,

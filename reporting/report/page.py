@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import importlib
 import logging
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -16,7 +15,7 @@ import markupsafe
 import orjson
 
 import contract
-from contract.api import Violation
+from contract.api import State, Violation
 from contract.errors import DocumentError, MonitorError
 from contract.masking import mask
 from contract.page import (
@@ -29,6 +28,7 @@ from contract.page import (
     Source,
     Table,
     count,
+    number,
     sentence,
     several,
     short,
@@ -38,6 +38,7 @@ from reporting.history.selection import Selection
 from reporting.report.charts import values_text
 
 if TYPE_CHECKING:
+    from contract.api import Monitor
     from contract.settings import Settings
     from reporting.history.record import Run
 
@@ -52,7 +53,7 @@ MOST_SUBJECTS = 6
 Key = tuple[str | None, str | None, str, str, str]
 
 
-def add_trends(said: Body, settings: Settings, program: str, rows: int, source: Source) -> None:
+def add_trends(said: Body, settings: Settings, monitor: Monitor, rows: int, source: Source) -> None:
     """Add what earlier runs of the same monitor say: a sentence to each card, and a section of trends.
 
     A history that is not there yet is logged: the page does without. One that is damaged is told there, too.
@@ -61,7 +62,7 @@ def add_trends(said: Body, settings: Settings, program: str, rows: int, source: 
         return
     at = settings.window.start if settings.window else datetime.now(UTC)
     selection = Selection(
-        monitor=program.removeprefix("monitor-"),
+        monitor=monitor.name,
         endpoint=settings.sagemaker_endpoint_name,
         schedule=settings.sagemaker_monitoring_schedule_name,
         until=at,
@@ -168,30 +169,18 @@ MOST_NAMED = 3
 MOST_UNDECIDED = 500
 
 _TEMPLATES = Path(__file__).parent / "templates"
-_TITLES = {
-    "monitor-data-quality": "Data quality",
-    "monitor-model-quality": "Model quality",
-    "monitor-bias": "Bias",
-    "monitor-feature-attribution": "Feature attribution",
-}
-_LEADS = {
-    "monitor-data-quality": "What the model is given is no longer what it was trained on.",
-    "monitor-model-quality": "The model answers worse than it did at the baseline.",
-    "monitor-bias": "The model, or its data, treats groups differently than at the baseline.",
-    "monitor-feature-attribution": "The model's answers come from other features than they did.",
-}
 _log = logging.getLogger(__name__)
 
 
 def make_report(
-    settings: Settings, program: str, rows: int, source: Source, notes: tuple[str, ...] = ()
+    settings: Settings, monitor: Monitor, rows: int, source: Source, notes: tuple[str, ...] = ()
 ) -> bytes | None:
     """Return ``report.html``, UTF-8; None for a page that fails, which is logged, and the run stands.
 
     Parameters
     ----------
-    program
-        Name of the console command.
+    monitor
+        What kind of job it was.
     rows
         How many were read.
     source
@@ -200,19 +189,20 @@ def make_report(
         What the run noted.
     """
     try:
-        return render(settings, program, rows, source, notes)
+        return render(settings, monitor, rows, source, notes)
     except Exception as error:  # the analysis stands on its own; documents of others may have any content
         _log.warning("The report could not be made (%s: %s); please report it.", type(error).__name__, error)
         _log.debug("Where it failed", exc_info=True)
         return None
 
 
-def render(settings: Settings, program: str, rows: int, source: Source, notes: tuple[str, ...] = ()) -> bytes:
+def render(
+    settings: Settings, monitor: Monitor, rows: int, source: Source, notes: tuple[str, ...] = ()
+) -> bytes:
     """Return the page, UTF-8."""
-    module = importlib.import_module(f"containers.{program.removeprefix('monitor-').replace('-', '_')}.page")
-    said: Body = module.body(source)
+    said = (monitor.load_body() if monitor.load_body else plain_body)(source)
     if settings.history_path is not None:
-        add_trends(said, settings, program, rows, source)
+        add_trends(said, settings, monitor, rows, source)
     said.sections += _undecided_section(source)
     charts: list[Chart] = []
     places: dict[int, int] = {}
@@ -233,10 +223,10 @@ def render(settings: Settings, program: str, rows: int, source: Source, notes: t
     level, verdict = _verdict(rows, source)
     script = _read("report.js")
     text = _template().render(
-        title=_TITLES[program],
+        title=monitor.title,
         level=level,
         verdict=verdict,
-        lead=_lead(program, said) if level == "violated" else "",
+        lead=_lead(monitor.lead, said) if level == "violated" else "",
         facts=_facts(settings, rows, source) + said.facts,
         cards=said.cards[:MOST_CARDS],
         more_cards=said.cards[MOST_CARDS:],
@@ -248,16 +238,45 @@ def render(settings: Settings, program: str, rows: int, source: Source, notes: t
         script=markupsafe.Markup(script),  # noqa: S704 - our own file
         script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         version=contract.__version__,
-        footer=_footer(settings, program),
+        footer=_footer(settings, monitor.program),
     )
     return text.encode("utf-8", errors="replace")
 
 
-def _lead(program: str, said: Body) -> str:
+_ADVICE = "look at what changed between the baseline and this window."
+
+
+def plain_body(source: Source) -> Body:
+    """Return the body for a monitor without one of its own: a card per violation, a row per comparison."""
+    cards = [
+        Card(short(violation.subject), [sentence(violation.description)], _ADVICE, 1.0, [violation])
+        for violation in source.violations
+    ]
+    rows = [
+        Row(
+            [
+                Cell(short(f"{one.subject} in {values_text(one.segment)}" if one.segment else one.subject)),
+                Cell(one.check),
+                Cell(one.state.replace("_", " "), state="violated" if one.state is State.VIOLATED else ""),
+                Cell(number(one.value), one.value),
+                Cell(number(one.expected), one.expected),
+                Cell(short(sentence(one.text or one.reason), 300)),
+            ],
+            violated=one.state is State.VIOLATED,
+        )
+        for one in (source.decision.comparisons if source.decision else ())
+    ]
+    columns = ["what", "check", "verdict", "now", "held to", "in words"]
+    numeric = frozenset((3, 4))
+    table = Table("One row per comparison.", columns, rows, numeric, searchable=len(rows) > 10)
+    return Body(cards, [Section("Comparisons", tables=[table])] if rows else [])
+
+
+def _lead(lead: str, said: Body) -> str:
     titles = [card.title for card in said.cards[:MOST_NAMED]]
     rest = len(said.cards) - len(titles)
     more = f" and {count(rest)} more" if rest > 0 else ""
-    return f"{_LEADS[program]} Most of all: {'; '.join(titles)}{more}." if titles else _LEADS[program]
+    return f"{lead} Most of all: {'; '.join(titles)}{more}." if titles else lead
 
 
 def _template() -> jinja2.Template:

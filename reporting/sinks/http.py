@@ -43,7 +43,7 @@ def send(
     try:
         reply = channel.request(method, urlsplit(url), body)
     except ChannelError as error:
-        raise NotDeliveredError(str(error), again=True) from error
+        raise NotDeliveredError(str(error), again=error.kind != "large") from error
     finally:
         channel.close()
     if 200 <= reply.status < 300:

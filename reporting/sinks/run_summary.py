@@ -14,6 +14,7 @@ from contract.masking import mask
 from contract.window import Window
 
 if TYPE_CHECKING:
+    from contract.api import Monitor
     from contract.settings import Settings
 
 
@@ -24,7 +25,7 @@ class RunSummary:
     Parameters
     ----------
     monitor
-        ``data-quality``, ``model-quality``, ``bias`` or ``feature-attribution``.
+        Its name in records, such as ``data-quality``.
     violations
         None when nothing was compared.
     decided, undecided
@@ -55,7 +56,7 @@ class RunSummary:
 
 def report_of(
     settings: Settings,
-    program: str,
+    monitor: Monitor,
     rows: int,
     seconds: float,
     metrics: Iterable[Metric],
@@ -66,15 +67,15 @@ def report_of(
 
     Parameters
     ----------
-    program
-        Name of the console command.
+    monitor
+        What kind of job it was.
     seconds
         Since its start.
     documents
         The files it wrote, by name.
     """
     return RunSummary(
-        monitor=program.removeprefix("monitor-"),
+        monitor=monitor.name,
         endpoint=settings.sagemaker_endpoint_name,
         schedule=settings.sagemaker_monitoring_schedule_name,
         window=settings.window,
@@ -86,7 +87,7 @@ def report_of(
         metric_time=settings.metric_time,
         metrics=tuple(metrics),
         violations=tuple(decision.violations.violations) if decision else None,
-        digest=digest_of(settings, program, documents),
+        digest=digest_of(settings, monitor.program, documents),
         decided=len(decision.comparisons) - len(decision.undecided) if decision else None,
         undecided=len(decision.undecided) if decision else None,
     )

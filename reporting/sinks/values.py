@@ -10,7 +10,7 @@ import base64
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -28,6 +28,8 @@ from reporting.sinks import http
 from reporting.sinks.delivery import NotDeliveredError
 from reporting.sinks.run_summary import RunSummary
 
+# What a metric is called that does not say how.
+OTHER = "model_monitor_value"
 HELP: dict[str, str] = {
     "model_monitor_violations": "Violations the last completed run found.",
     "model_monitor_violations_by_check": "Violations the last completed run found, by kind of check.",
@@ -49,15 +51,15 @@ HELP: dict[str, str] = {
     "model_monitor_bias": "A measure of how differently a group is treated.",
     "model_monitor_attribution": "Global SHAP value of a feature.",
     "model_monitor_expected_value": "What the model predicts when all features are absent.",
+    OTHER: "A value that the monitor measures.",
 }
 
 _STATISTICS = {"SampleCount": "count", "Sum": "sum", "Minimum": "min", "Maximum": "max"}
-_QUALITY_PREFIX, _BIAS_PREFIX = "estimated_", "bias_metric_"
 
 
 @dataclass(frozen=True)
 class Value:
-    """One gauge: its name, a member of `HELP`, its labels, and its value."""
+    """One gauge: its name, its labels, and its value."""
 
     name: str
     labels: dict[str, str]
@@ -73,7 +75,7 @@ def values_of(report: RunSummary) -> list[Value]:
     labels = {name: text for name, text in common.items() if text}
     found = [
         *_run_values(report),
-        *(value for metric in report.metrics for value in _translated(metric, report)),
+        *(value for metric in report.metrics for value in _translated(metric)),
     ]
     return [Value(value.name, {**labels, **value.labels}, value.value) for value in found]
 
@@ -95,39 +97,14 @@ def _run_values(report: RunSummary) -> Iterator[Value]:
         yield Value("model_monitor_window_end_timestamp_seconds", {}, report.window.end.timestamp())
 
 
-def _translated(metric: Metric, report: RunSummary) -> Iterator[Value]:
-    labels = {_snake_case(name): text for name, text in metric.dimensions.items()}
-    kind = labels.pop("value_type", None)
-    name = metric.name
-    if metric.statistic_values is not None:
-        feature = {"feature": name.removeprefix("feature_data_")}
-        for statistic, number in metric.statistic_values.items():
-            yield Value(f"model_monitor_feature_{_STATISTICS[statistic]}", {**labels, **feature}, number)
-        return
-    if metric.value is None:
-        return
-    number = float(metric.value)
-    if kind == "GlobalShapValues":
-        yield Value("model_monitor_attribution", {"feature": name.removeprefix("feature_"), **labels}, number)
-    elif kind == "ExpectedValue":
-        yield Value("model_monitor_expected_value", labels, number)
-    elif name.startswith(_BIAS_PREFIX):
-        yield Value("model_monitor_bias", {"metric": name.removeprefix(_BIAS_PREFIX), **labels}, number)
-    elif report.monitor == "data-quality":
-        yield _feature_value(name, labels, number)
-    elif name.startswith(_QUALITY_PREFIX):
-        metric_name = name.removeprefix(_QUALITY_PREFIX)
-        yield Value("model_monitor_quality_estimated", {"metric": metric_name, **labels}, number)
-    else:
-        yield Value("model_monitor_quality", {"metric": name, **labels}, number)
-
-
-def _feature_value(name: str, labels: dict[str, str], number: float) -> Value:
-    drift = "feature_baseline_drift_"
-    if name.startswith(drift):
-        return Value("model_monitor_feature_drift", {"feature": name.removeprefix(drift), **labels}, number)
-    feature = name.removeprefix("feature_non_null_")
-    return Value("model_monitor_feature_completeness", {"feature": feature, **labels}, number)
+def _translated(metric: Metric) -> Iterator[Value]:
+    dimensions = {_snake_case(name): text for name, text in metric.dimensions.items()}
+    dimensions.pop("value_type", None)  # the name of the gauge tells
+    labels = {**({"metric": metric.name} if metric.labels is None else metric.labels), **dimensions}
+    for statistic, number in (metric.statistic_values or {}).items():
+        yield Value(f"{metric.gauge}_{_STATISTICS[statistic]}", labels, number)
+    if metric.statistic_values is None and metric.value is not None:
+        yield Value(metric.gauge, labels, float(metric.value))
 
 
 def _snake_case(name: str) -> str:
@@ -140,10 +117,10 @@ def _snake_case(name: str) -> str:
 _PATH = "/v1/metrics"
 
 
-def request_body(values: Iterable[Value], instant: datetime) -> bytes:
+def request_body(values: Sequence[Value], instant: datetime) -> bytes:
     """Return an ``ExportMetricsServiceRequest``: every name a gauge, labels as attributes of its points."""
     nanoseconds = str(int(instant.timestamp() * 1_000_000) * 1000)
-    points: dict[str, list[dict[str, Any]]] = {name: [] for name in HELP}
+    points: dict[str, list[dict[str, Any]]] = {name: [] for name in (*HELP, *(one.name for one in values))}
     for value in values:
         point = {
             "attributes": [_attribute(name, text) for name, text in value.labels.items()],
@@ -152,7 +129,7 @@ def request_body(values: Iterable[Value], instant: datetime) -> bytes:
         }
         points[value.name].append(point)
     metrics = [
-        {"name": name, "description": HELP[name], "gauge": {"dataPoints": of_name}}
+        {"name": name, "description": HELP.get(name, HELP[OTHER]), "gauge": {"dataPoints": of_name}}
         for name, of_name in points.items()
         if of_name
     ]
@@ -220,16 +197,16 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _GROUPING = ("monitor", "endpoint", "schedule")
 
 
-def exposition(values: Iterable[Value]) -> bytes:
+def exposition(values: Sequence[Value]) -> bytes:
     """Return values in the text format: one group of lines per name, after its HELP and TYPE."""
-    groups: dict[str, list[str]] = {name: [] for name in HELP}
+    groups: dict[str, list[str]] = {name: [] for name in (*HELP, *(one.name for one in values))}
     for value in values:
         labels = ",".join(f'{name}="{_escape(text)}"' for name, text in value.labels.items())
         groups[value.name].append(f"{value.name}{{{labels}}} {_number_prometheus(value.value)}")
     lines: list[str] = []
     for name, samples in groups.items():
         if samples:
-            lines += [f"# HELP {name} {HELP[name]}", f"# TYPE {name} gauge", *samples]
+            lines += [f"# HELP {name} {HELP.get(name, HELP[OTHER])}", f"# TYPE {name} gauge", *samples]
     return "".join(line + "\n" for line in lines).encode(errors="replace")
 
 

@@ -8,10 +8,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from containers.bias.main import MONITOR
 from contract.analysis_config import read_analysis_config
 from contract.errors import ConfigurationError, DatasetError
 from contract.schema import Mistakes
-from contract.settings import build_parser, read_settings
+from contract.settings import read_settings
 from job_runner.clarify.columns import Columns
 from job_runner.clarify.resolve_columns import arrange_dataset
 from job_runner.job import dataset_request
@@ -25,10 +26,10 @@ LINES = {**BIAS, "dataset_type": "application/jsonlines", "features": "features"
 def arrange(source: Path | str, config: dict[str, Any], **variables: Any) -> tuple[pa.Table, Columns]:
     variables |= {"dataset_source": source}
     texts = {name: str(value) for name, value in variables.items()}
-    settings = read_settings([], texts, build_parser("monitor-bias", "", "1"))
-    read = read_analysis_config(config, "analysis_config.json", "bias")
+    settings = read_settings([], texts, MONITOR)
+    read = read_analysis_config(config, "analysis_config.json", "groups")
     mistakes = Mistakes("analysis_config.json")
-    request, columns = arrange_dataset(settings, read, dataset_request(settings, None, None), mistakes)
+    request, columns = arrange_dataset(settings, read, dataset_request(settings, None, None, None), mistakes)
     mistakes.stop_if_any()
     batches = [batch for split in plan_dataset(request).splits for batch in split.batches()]
     return pa.Table.from_batches(batches) if batches else pa.table({}), columns

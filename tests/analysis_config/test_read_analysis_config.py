@@ -92,11 +92,11 @@ EVERYTHING: dict[str, Any] = {
 }
 
 
-def read(value: Any, kind: Kind = "bias") -> AnalysisConfig:
+def read(value: Any, kind: Kind = "groups") -> AnalysisConfig:
     return read_analysis_config(value, "analysis_config.json", kind)
 
 
-def message(value: Any, kind: Kind = "bias") -> str:
+def message(value: Any, kind: Kind = "groups") -> str:
     with pytest.raises(ConfigurationError) as caught:
         read(value, kind)
     return caught.value.message
@@ -118,7 +118,7 @@ def test_real_configurations() -> None:
     assert config.methods.shap.save_local_shap_values
 
 
-@pytest.mark.parametrize("kind", ["bias", "attribution"])
+@pytest.mark.parametrize("kind", ["groups", "attribution"])
 def test_every_member_of_the_schema_is_known(kind: Kind) -> None:
     config = read(EVERYTHING, kind)
     assert config.methods is not None
@@ -283,7 +283,7 @@ def report_of(value: Any, kind: Kind) -> str | None:
     return None
 
 
-@given(json_values, st.sampled_from(["bias", "attribution"]))
+@given(json_values, st.sampled_from(["groups", "attribution"]))
 def test_no_json_value_surprises_the_reader(value: Any, kind: Kind) -> None:
     report = report_of(value, kind)
     assert report is None or report.startswith("analysis_config.json: ")
@@ -291,7 +291,7 @@ def test_no_json_value_surprises_the_reader(value: Any, kind: Kind) -> None:
 
 @given(st.sampled_from(sorted(EVERYTHING)), json_values)
 def test_no_member_surprises_the_reader(key: str, value: Any) -> None:
-    report = report_of({**EVERYTHING, key: value}, "bias")
+    report = report_of({**EVERYTHING, key: value}, "groups")
     assert report is None or key in report
 
 

@@ -111,7 +111,8 @@ def test_what_is_left_has_the_whole_rate() -> None:
     def found(disparate_impact: float) -> set[str]:
         p_values = {"DI": disparate_impact, "AD": between}
         comparisons: list[Comparison] = [
-            replace(one, p_value=p_values.get(one.metric.name, 1.0)) for one in _compare(groups[0], 0)
+            replace(one, p_value=p_values.get(one.metric.name, 1.0), limit=replace(one.limit, decided=True))
+            for one in _compare(groups[0], 0)
         ]
         return {one.metric.name for one in _violated(groups, comparisons, FALSE_ALARM_RATE, 0)}
 

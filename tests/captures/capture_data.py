@@ -9,8 +9,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from contract.dataset import Dataset
 from contract.dataset_format import DatasetFormat
-from readers.dataset import Dataset
 from readers.plan import plan_dataset
 
 

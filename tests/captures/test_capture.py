@@ -10,10 +10,10 @@ import pytest
 from capture_data import part, read_batches, read_columns, record, write
 from fixtures import fixture
 
+from contract.dataset import Dataset
 from contract.dataset_format import DatasetFormat
 from contract.errors import DatasetError
 from contract.window import Window
-from readers.dataset import Dataset
 from readers.plan import plan_dataset
 
 HOUR = Window(datetime(2026, 5, 6, 10, tzinfo=UTC), datetime(2026, 5, 6, 11, tzinfo=UTC))

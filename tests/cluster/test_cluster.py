@@ -14,6 +14,7 @@ from run_jobs import run_job
 from several_splits import write_rows
 
 from contract.errors import ConfigurationError, DatasetError, MonitorError
+from contract.reading import Tally
 from job_runner.cluster import leader
 from job_runner.cluster.leader import Cluster, open_cluster
 from job_runner.cluster.role import Role
@@ -41,7 +42,7 @@ def test_the_order_is_that_of_the_splits(cluster: Cluster, port: int, tmp_path: 
     splits = tuple(Piece(str(i), seconds=0.01 * (i % 3)) for i in range(40))
     with worker(tmp_path, port):
         wait_for_workers(cluster, 2)
-        seen = cluster.summarize(Labels(), splits, ())
+        seen = cluster.summarize(Labels(), splits, (), Tally())
     assert seen.labels == [str(i) for i in range(40)]
     assert len(seen.processes) == 2
     assert seen.total[0] == 40.0
@@ -54,7 +55,7 @@ def test_a_worker_killed_in_the_middle_is_survived(
     splits = tuple(Piece(str(i), 0.05, kills_all_but=os.getpid() if i == 10 else None) for i in range(20))
     with worker(tmp_path / "1", port, 1) as first, worker(tmp_path / "2", port, 2) as second:
         wait_for_workers(cluster, 3)
-        seen = cluster.summarize(Labels(), splits, ())
+        seen = cluster.summarize(Labels(), splits, (), Tally())
         assert 1 in (first.exitcode, second.exitcode) or os.getpid() in seen.processes
     assert seen.labels == [str(i) for i in range(20)]
 
@@ -74,7 +75,7 @@ def test_the_log_says_who_was_lost(
 
         # The workers get the class they know.
         parcel = leader.Parcel(Labels(), splits, leader.Conditions(leader.gather(())))
-        seen = cluster._divide(Killing(), leader.pack(parcel), splits)
+        seen = cluster._divide(Killing(), leader.pack(parcel), splits, Tally())
     assert seen.labels == [str(i) for i in range(16)]
     assert "Lost pod 1; others read its splits again" in caplog.text
 
@@ -82,7 +83,7 @@ def test_the_log_says_who_was_lost(
 def test_a_worker_may_come_late(cluster: Cluster, port: int, tmp_path: Path) -> None:
     splits = tuple(Piece(str(i), 0.1) for i in range(60))
     with worker(tmp_path, port):
-        seen = cluster.summarize(Labels(), splits, ())
+        seen = cluster.summarize(Labels(), splits, (), Tally())
     assert seen.labels == [str(i) for i in range(60)]
     assert len(seen.processes) == 2
 
@@ -90,12 +91,12 @@ def test_a_worker_may_come_late(cluster: Cluster, port: int, tmp_path: Path) -> 
 def test_errors_cross_hosts_whole(cluster: Cluster) -> None:
     splits = (Piece("good"), Piece("bad", error="bad.csv line 3 is cut off."), Piece("more"))
     with pytest.raises(DatasetError, match=r"bad\.csv line 3") as caught:
-        cluster.summarize(Labels(), splits, ())
+        cluster.summarize(Labels(), splits, (), Tally())
     assert caught.value.details == "of the worker"
 
 
 def test_what_cannot_travel_stays_with_the_leader(cluster: Cluster, caplog: pytest.LogCaptureFixture) -> None:
-    seen = cluster.summarize(Untravelled(), (Piece("a"), Piece("b")), ())
+    seen = cluster.summarize(Untravelled(), (Piece("a"), Piece("b")), (), Tally())
     assert seen.labels == ["a", "b"]
     assert "cannot be divided over hosts" in caplog.text
 
@@ -103,7 +104,7 @@ def test_what_cannot_travel_stays_with_the_leader(cluster: Cluster, caplog: pyte
 def test_a_host_that_never_comes_is_not_waited_for_long(port: int, caplog: pytest.LogCaptureFixture) -> None:
     role = Role("leader", "algo-1", f"127.0.0.1:{port}", ("algo-1", "algo-2"), 0.2, threads=1)
     with open_cluster(role) as opened:
-        assert opened.summarize(Labels(), (Piece("a"), Piece("b")), ()).labels == ["a", "b"]
+        assert opened.summarize(Labels(), (Piece("a"), Piece("b")), (), Tally()).labels == ["a", "b"]
     assert "Did without algo-2" in caplog.text
 
 
@@ -132,14 +133,14 @@ def test_a_host_with_other_files_is_named(
         leader, "gather", lambda sources: dataclasses.replace(real(sources), sizes=tuple(changed))
     )
     with pytest.raises(DatasetError, match=r"Host \S+ cannot read /nowhere/else.csv, which the leader has"):
-        cluster.summarize(Labels(), (Piece("a"),), ())
+        cluster.summarize(Labels(), (Piece("a"),), (), Tally())
 
 
 def test_a_cluster_that_exists_already(cluster: Cluster, port: int, tmp_path: Path) -> None:
     role = Role("client", "client", f"tcp://127.0.0.1:{port}", (), SECONDS)
     splits = tuple(Piece(str(i)) for i in range(10))
     with open_cluster(role) as client:
-        assert client.summarize(Labels(), splits, ()).labels == [str(i) for i in range(10)]
+        assert client.summarize(Labels(), splits, (), Tally()).labels == [str(i) for i in range(10)]
     wait_for_workers(cluster, 1)  # it was left running
 
 
@@ -214,7 +215,7 @@ def test_a_scheduler_lost_in_the_middle_ends_the_job(tmp_path: Path, port: int) 
         with open_cluster(role) as client:
             lost = f"scheduler at 127.0.0.1:{port} was lost"
             with pytest.raises(MonitorError, match=lost):
-                client._divide(Killing(), parcel, splits)
+                client._divide(Killing(), parcel, splits, Tally())
 
 
 def test_a_split_that_takes_workers_with_it_is_given_up(cluster: Cluster, port: int, tmp_path: Path) -> None:
@@ -223,7 +224,7 @@ def test_a_split_that_takes_workers_with_it_is_given_up(cluster: Cluster, port: 
     with worker(tmp_path, port):
         wait_for_workers(cluster, 2)
         with pytest.raises(MonitorError, match="Several workers were lost one after the other"):
-            cluster.summarize(Labels(), splits, ())
+            cluster.summarize(Labels(), splits, (), Tally())
 
 
 def test_a_cluster_that_loses_all_its_workers_ends_the_job(
@@ -236,4 +237,4 @@ def test_a_cluster_that_loses_all_its_workers_ends_the_job(
     with worker(tmp_path, port), open_cluster(role) as client:
         wait_for_workers(client, 1)
         with pytest.raises(ConfigurationError, match="had no worker for 1 seconds"):
-            client.summarize(Labels(), splits, ())
+            client.summarize(Labels(), splits, (), Tally())

@@ -11,16 +11,16 @@ from typing import Any
 import pytest
 from fixtures import ROOT
 
+from containers.data_quality.main import MONITOR
 from contract.errors import ConfigurationError
-from contract.settings import Settings, build_parser, read_settings
+from contract.settings import Settings, read_settings
 from job_runner.cluster.role import Role, find_role, split_address
 
 ARGUMENTS = ["--dataset-source", "/data", "--dataset-format", '{"csv":{}}', "--output-path", "/output"]
 
 
 def settings(**variables: str) -> Settings:
-    parser = build_parser("monitor-data-quality", "", "0")
-    return read_settings(ARGUMENTS, variables, parser)
+    return read_settings(ARGUMENTS, variables, MONITOR)
 
 
 def instances(folder: Path, content: Any) -> Path:

@@ -18,9 +18,9 @@ from containers.bias.main import main as monitor_bias
 from containers.feature_attribution.main import main as monitor_feature_attribution
 from containers.model_quality.main import main as monitor_model_quality
 from contract.api import AnyAnalyzer
+from contract.dataset import Split
 from job_runner import engine
 from job_runner.cluster.remote import Conditions, Evidence, Parcel, pack, summarize_piece, unpack
-from readers.dataset import Split
 
 ROWS = 400
 SCRIPT = """\

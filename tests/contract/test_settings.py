@@ -1,21 +1,22 @@
 """Settings: variables and flags, all mistakes together, every setting documented."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 from fixtures import ROOT
 
+from containers.data_quality.main import MONITOR
 from contract.errors import ConfigurationError
-from contract.settings import Settings, build_parser, message_file, read_settings
-from contract.variables import VARIABLES
+from contract.settings import Settings, message_file, read_settings
+from contract.variables import VARIABLES, Variable
 
 NEEDED = {"dataset_source": "/in", "dataset_format": '{"csv":{"header":true}}', "output_path": "/out"}
 NOW = datetime(2026, 5, 6, 22, 40, tzinfo=UTC)
 
 
 def read(*arguments: str, **variables: str) -> Settings:
-    parser = build_parser("monitor-data-quality", "Profile data.", "1")
-    return read_settings(arguments, variables, parser, now=NOW, analysis_types=("DATA_QUALITY",))
+    return read_settings(arguments, variables, MONITOR, now=NOW)
 
 
 def test_variables_alone_are_enough() -> None:
@@ -113,3 +114,9 @@ def test_names_in_upper_case_are_named(caplog: pytest.LogCaptureFixture) -> None
         in caplog.text
     )
     assert "RULES" not in caplog.text
+
+
+def test_so_are_those_of_a_monitors_own_variables(caplog: pytest.LogCaptureFixture) -> None:
+    monitor = replace(MONITOR, own_variables=(Variable("most_points", "Points that are no violation."),))
+    read_settings((), {**NEEDED, "MOST_POINTS": "20"}, monitor, now=NOW)
+    assert "MOST_POINTS is set, but the name is lower-case: rename it to most_points" in caplog.text

@@ -33,8 +33,9 @@ def test_types(expected_integral, types, violates):
         assert f"Expected data type: {kind}, Expected match: 100.0%." in only(decision).description
 
 
-def test_anything_is_text_and_nothing_is_unknown():
-    baseline = baseline_of(text("x", {"1": 3000, "2": 2000}), unknown("y", ROWS))
+def test_text_that_was_numbers_before_and_nothing_is_unknown():
+    digits = text("x", {"1": 3000, "2": 2000}, data_types={"Integral": 5000})
+    baseline = baseline_of(digits, unknown("y", ROWS))
     values = np.repeat([1.0, 2.0], [3000, 2000])
     window = document(numeric("x", values, integral=True), text("y", ["a"] * ROWS))
     assert listed(check(window, baseline)) == []
@@ -112,7 +113,8 @@ def test_an_originals_file_leaves_room_until_an_expert_edits_it():
 
 
 def test_numbers_in_a_text_feature_are_compared_as_numbers():
-    baseline = baseline_of(text("code", {"07": 500, "12": 400, "x": 100}))
+    classes = {"Integral": 900, "String": 100}
+    baseline = baseline_of(text("code", {"07": 500, "12": 400, "x": 100}, data_types=classes))
     steady = document(numeric("code", [7.0] * 600 + [12.0] * 400, integral=True))
     assert listed(check(steady, baseline)) == []
     moved = document(numeric("code", [7.0] * 600 + [13.0] * 400, integral=True))

@@ -12,19 +12,19 @@ from fixtures import fixture
 from hypothesis import given
 from hypothesis import strategies as st
 
+from contract.dataset import ColumnPaths, Dataset, Location
 from contract.dataset_format import DatasetFormat
 from contract.errors import ConfigurationError, DatasetError
 from file_storage.storage import list_files
 from readers.captures.paths import first_sides
 from readers.column_paths import compile_path
-from readers.dataset import Dataset
-from readers.paths import GROUND_TRUTH, RESPONSE, Location, Locations, typed_text
+from readers.paths import GROUND_TRUTH, RESPONSE, typed_text
 from readers.plan import plan_dataset
 
 JSON = DatasetFormat("json")
 CAPTURES = DatasetFormat("sagemakerMergeJson")
-LINES = Locations("features", (Location("y", "label", variable="label"),))
-DOCUMENT = Locations("rows[*].x", (Location("y", "rows[*].y", variable="label"),), document=True)
+LINES = ColumnPaths("features", (Location("y", "label", variable="label"),))
+DOCUMENT = ColumnPaths("rows[*].x", (Location("y", "rows[*].y", variable="label"),), document=True)
 
 
 def read(request: Dataset) -> pa.Table:
@@ -80,7 +80,7 @@ def test_what_is_no_jmespath_names_the_setting() -> None:
 
 def test_lines_and_documents_of_the_same_rows_are_the_same() -> None:
     lines = Dataset(str(fixture("clarify/adult_jsonl/validation-dataset.jsonl")), JSON, locations=LINES)
-    located = Locations(
+    located = ColumnPaths(
         "instances[*].features", (Location("y", "instances[*].label", variable="label"),), document=True
     )
     whole = Dataset(str(fixture("clarify/adult_json/validation-dataset.json")), JSON, locations=located)
@@ -108,7 +108,7 @@ def test_records_of_several_rows(tmp_path: Path) -> None:
         {"features": [[1, "a"], [2, "b"]], "label": [0, 1]},
         {"features": [3, "c"], "label": 1},
     )
-    table = read(Dataset(path, JSON, locations=Locations("features", LINES.others, headers=("n", "t"))))
+    table = read(Dataset(path, JSON, locations=ColumnPaths("features", LINES.others, headers=("n", "t"))))
     assert table.to_pydict() == {"n": [1, 2, 3], "t": ["a", "b", "c"], "y": [0, 1, 1]}
 
 
@@ -149,7 +149,7 @@ def test_a_lines_file_in_byte_ranges_is_read_once(tmp_path: Path) -> None:
     ],
 )
 def test_what_does_not_fit_is_named(
-    tmp_path: Path, values: list[Any], locations: Locations, message: str | None
+    tmp_path: Path, values: list[Any], locations: ColumnPaths, message: str | None
 ) -> None:
     request = Dataset(write(tmp_path / "a.jsonl", *values), JSON, locations=locations)
     if message is None:
@@ -195,7 +195,7 @@ def test_real_merged_captures(
 ) -> None:
     others = (Location("y", label, GROUND_TRUTH, "label"), Location("p", prediction, RESPONSE, "inference"))
     source = merged(name, tmp_path)
-    table = read(Dataset(source, CAPTURES, locations=Locations(features, others)))
+    table = read(Dataset(source, CAPTURES, locations=ColumnPaths(features, others)))
     assert table.num_rows == rows
     assert table.column_names == [*(f"column_{at}" for at in range(14)), "y", "p"]
     assert table.slice(0, 1).to_pylist()[0]["column_2"] == 133937
@@ -226,7 +226,7 @@ def test_csv_requests_with_json_answers_and_csv_labels(tmp_path: Path) -> None:
         Location("y", None, GROUND_TRUTH, "label"),
         Location("p", "predictions[*].score", RESPONSE, "p"),
     )
-    table = read(Dataset(path, CAPTURES, locations=Locations(None, others, headers=("n", "t"))))
+    table = read(Dataset(path, CAPTURES, locations=ColumnPaths(None, others, headers=("n", "t"))))
     assert table.to_pydict() == {
         "n": [1.0, 2.0, 3.5, 4.0],
         "t": ["a", "b", "c", "d"],
@@ -247,7 +247,7 @@ def test_labels_are_joined_while_reading(tmp_path: Path) -> None:
         {"groundTruthData": {"data": '{"y":7}', "encoding": "JSON"}, "eventMetadata": {"eventId": "2"}},
     )
     others = (Location("y", "y", GROUND_TRUTH, "label"), Location("p", "0", RESPONSE, "p"))
-    request = Dataset(source, CAPTURES, locations=Locations("x", others), ground_truth_source=labels)
+    request = Dataset(source, CAPTURES, locations=ColumnPaths("x", others), ground_truth_source=labels)
     assert read(request).to_pydict() == {"column_0": [1, 2], "y": [None, 7], "p": [0.1, 0.9]}
 
 
@@ -255,15 +255,15 @@ def test_captures_that_do_not_fit_are_named(tmp_path: Path) -> None:
     others = (Location("y", "label", GROUND_TRUTH, "label"), Location("p", "p", RESPONSE, "p"))
     source = write(tmp_path / "a.jsonl", capture('{"x":[[1],[2]]}', '{"p":[1,2,3]}'))
     with pytest.raises(DatasetError, match=r"line 1 has 2 rows of features, but 3 values of 'p' at 'p'"):
-        read(Dataset(source, CAPTURES, locations=Locations("x", others)))
+        read(Dataset(source, CAPTURES, locations=ColumnPaths("x", others)))
     with pytest.raises(DatasetError, match=r"has nothing at 'z' in its request; correct features_attribute"):
-        read(Dataset(source, CAPTURES, locations=Locations("z", others, variable="features_attribute")))
+        read(Dataset(source, CAPTURES, locations=ColumnPaths("z", others, variable="features_attribute")))
     labelled = [capture('{"x":[1]}', '{"p":1}', '{"Label":1}') for _ in range(10)]
     source = write(tmp_path / "a.jsonl", *labelled)
     with pytest.raises(
         DatasetError, match="10 records with groundTruthData, but none has a label at 'label'"
     ):
-        read(Dataset(source, CAPTURES, locations=Locations("x", others)))
+        read(Dataset(source, CAPTURES, locations=ColumnPaths("x", others)))
 
 
 def test_rows_of_several_files_side_by_side(tmp_path: Path) -> None:
@@ -331,7 +331,7 @@ def test_plain_paths_are_read_in_bulk_as_they_are_one_by_one(lines: list[dict[st
     for features, label in (("in.features", "label"), ("in.features || `[]`", "label || label")):
         with tempfile.TemporaryDirectory() as folder:
             path = write(Path(folder) / "a.jsonl", *lines)
-            locations = Locations(features, (Location("y", label, variable="label"),))
+            locations = ColumnPaths(features, (Location("y", label, variable="label"),))
             tables.append(read(Dataset(path, JSON, locations=locations)))
     assert tables[0].to_pydict() == tables[1].to_pydict()
     assert tables[0].schema == tables[1].schema
@@ -384,7 +384,7 @@ def test_captures_are_read_in_bulk_as_they_are_one_by_one(lines: list[dict[str, 
         )
         with tempfile.TemporaryDirectory() as folder:
             path = write(Path(folder) / "a.jsonl", *lines)
-            request = Dataset(path, CAPTURES, locations=Locations("instances[*].features", others))
+            request = Dataset(path, CAPTURES, locations=ColumnPaths("instances[*].features", others))
             tables.append(read(request))
     assert tables[0].to_pydict() == tables[1].to_pydict()
     assert tables[0].schema == tables[1].schema

@@ -3,7 +3,8 @@
 import pyarrow as pa
 import pytest
 
-from readers.dataset import REST, SegmentColumn, is_interval, segments_of
+from contract.dataset import SegmentColumn
+from readers.dataset import REST, is_interval, segments_of
 
 VALUES = [1, 4, 5, 6, None, 40]
 

@@ -96,7 +96,7 @@ def test_folders_outside_the_window_are_left_out(tmp_path):
     assert read(tmp_path, window=window) == [{"hour": 21}]
     assert len(read(tmp_path)) == 3
     touch(tmp_path / "undated.csv", b"hour\n0\n")
-    with pytest.raises(DatasetError, match=r"rows of .*undated.csv have no time"):
+    with pytest.raises(DatasetError, match=r"undated.csv has no date in its path"):
         read(tmp_path, window=window)
 
 

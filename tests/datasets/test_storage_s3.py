@@ -61,3 +61,27 @@ def test_what_s3_refuses_is_named(bucket, monkeypatch):
     s3.file_system.cache_clear()
     with pytest.raises(DatasetError, match=r"dataset_source s3://bucket cannot be read: access denied"):
         plan("s3://bucket")
+
+
+def test_a_key_of_kms_encrypts_small_objects_and_large_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    moto = pytest.importorskip("moto")
+    boto3 = pytest.importorskip("boto3")
+    for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    s3.client.cache_clear()
+    try:
+        with moto.mock_aws():
+            asked = boto3.client("s3", region_name="us-east-1")
+            asked.create_bucket(Bucket="encrypted")
+            s3.encrypt_with("alias/reports")
+            storage.write_file("s3://encrypted/small.json", b"{}")
+            storage.write_file("s3://encrypted/large.json", bytes(6 << 20))
+            for name in ("small.json", "large.json"):
+                found = asked.head_object(Bucket="encrypted", Key=name)
+                assert (found["ServerSideEncryption"], found["SSEKMSKeyId"]) == ("aws:kms", "alias/reports")
+    finally:
+        s3.encrypt_with(None)
+        s3.client.cache_clear()

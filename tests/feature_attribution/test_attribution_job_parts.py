@@ -16,9 +16,9 @@ from containers.feature_attribution import asking
 from containers.feature_attribution.asking import Asking, count_rows, progress, sample_rows
 from containers.feature_attribution.configuration import Shape, given_rows, rows_of_files
 from contract.analysis_config import AnalysisConfig, Methods, ShapConfig
+from contract.dataset import Dataset
 from contract.dataset_format import DatasetFormat
 from contract.errors import ConfigurationError
-from readers.dataset import Dataset
 from readers.plan import plan_dataset
 
 

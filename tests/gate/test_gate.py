@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from run_jobs import Result, run_job
 
+from containers.data_quality.main import MONITOR
 from contract.errors import OutputError
-from contract.settings import build_parser, read_settings
+from contract.settings import read_settings
 from file_storage import storage
 from job_runner import gate
 
@@ -175,7 +176,7 @@ def test_mistakes(variables: dict[str, str], says: str) -> None:
         **variables,
     }
     with pytest.raises(Exception, match="register_new_baseline") as caught:
-        read_settings([], given, build_parser("monitor-data-quality", "", "1"), now=NOW)
+        read_settings([], given, MONITOR, now=NOW)
     assert says in caught.value.message
 
 

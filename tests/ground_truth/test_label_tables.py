@@ -17,9 +17,9 @@ from label_data import capture, label, merged_files, run_merge, write
 from run_jobs import run_job
 
 from containers.model_quality.main import main as monitor
+from contract.dataset import LabelColumns
 from file_storage.storage import list_files
 from readers.labels.lines import read_table
-from readers.labels.sources import LabelColumns
 
 
 class Joined:

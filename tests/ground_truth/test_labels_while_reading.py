@@ -212,7 +212,7 @@ def test_what_cannot_be_joined(tmp_path):
     table = tmp_path / "a.csv"
     table.write_text("a\n1\n")
     labels = write(tmp_path / "labels.jsonl", [label("a")])
-    with pytest.raises(ConfigurationError, match="ground_truth_source is set, but dataset_format is csv"):
+    with pytest.raises(ConfigurationError, match="set id_attribute"):
         read(table, "csv", ground_truth_source=str(labels))
     captures = write(tmp_path / "a.jsonl", [capture("a")])
     with pytest.raises(DatasetError, match=r"ground_truth_source .* does not exist"):

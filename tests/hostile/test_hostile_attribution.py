@@ -241,7 +241,7 @@ def test_no_model_at_all(tmp_path: Path, data: Path) -> None:
         (
             [["old", "green", 1]],
             (
-                "The SHAP baseline's value for the feature 'age' is string, which does not fit the rows' "
+                "methods.shap.baseline: the value for feature 'age' is string, which does not fit the rows' "
                 "double (Failed to parse string: 'old' as a scalar of type double); give a value of the "
                 "feature's own type."
             ),

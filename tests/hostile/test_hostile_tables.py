@@ -83,7 +83,8 @@ def test_a_header_without_rows_in_a_window_is_a_completed_job(tmp_path: Path) ->
 
 @pytest.mark.parametrize("dataset_format", [CSV, JSON])
 def test_a_truncated_gzip_file(tmp_path: Path, dataset_format: str) -> None:
-    rows = "".join(f'{{"a": {i}}}\n' for i in range(5000)).encode()
+    row = "{},x\n" if dataset_format == CSV else '{{"a": {}}}\n'
+    rows = "".join(row.format(i) for i in range(5000)).encode()
     result, source = run(tmp_path, "data.gz", gzip.compress(rows)[:-100], dataset_format=dataset_format)
     assert failure(result) == f"{source} cannot be read: Truncated compressed stream."
 

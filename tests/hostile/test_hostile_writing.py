@@ -13,7 +13,7 @@ import pytest
 from ground_truth.label_data import capture, label, run_merge, write
 from run_jobs import baseline_of, run_job
 
-from benchmarks import kills
+from benchmarks import faults, kills
 from file_storage import storage
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -243,3 +243,8 @@ def test_names_with_line_breaks_make_no_lines_of_the_log(
     assert "all is well" in log
     assert "\x1b" not in log + result.message
     assert not any(line.startswith("2026-01-01") for line in log.splitlines())
+
+
+@pytest.mark.parametrize("fault", faults.FAULTS)
+def test_limits_that_jobs_run_into(tmp_path: Path, fault: str) -> None:
+    assert faults.run_faults(tmp_path, "data-quality", fault, 2).problems == []

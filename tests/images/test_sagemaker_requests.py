@@ -71,7 +71,7 @@ def test_requests_of_imported_schedules(monitor: str, buckets: Path, s3_server: 
 def test_requests_of_the_stack(monitor: str, buckets: Path, s3_server: tuple[Path, str]) -> None:
     template = yaml.load(STACK.read_text(encoding="utf-8"), Loader)
     values = {
-        **dict.fromkeys(template["Parameters"], ""),
+        **{name: str(part.get("Default", "")) for name, part in template["Parameters"].items()},
         "Bucket": BUCKET,
         "Endpoint": "churn",
         "JobRole.Arn": "",

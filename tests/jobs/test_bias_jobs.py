@@ -205,7 +205,7 @@ def test_our_own_constraints_are_a_baseline_too(adult_baseline: Result, tmp_path
 
 
 def test_a_clarify_job_definition_needs_no_variable(tmp_path: Path) -> None:
-    from contract import variables
+    from containers.bias.main import MONITOR
 
     folders = {name: tmp_path / name for name in ("config", "data", "output")}
     for folder in folders.values():
@@ -221,7 +221,7 @@ def test_a_clarify_job_definition_needs_no_variable(tmp_path: Path) -> None:
             "report": {"name": "report", "title": "Analysis Report"},
         },
     }
-    defaults = {variable.name: variable.default_for("monitor-bias") for variable in variables.VARIABLES}
+    defaults = {variable.name: MONITOR.default_of(variable) for variable in MONITOR.variables}
     assert defaults["analysis_config"] == "/opt/ml/processing/input/config"
     assert defaults["dataset_source"] == "/opt/ml/processing/input/data"
     assert defaults["output_path"] == "/opt/ml/processing/output"

@@ -19,13 +19,14 @@ from analyzers.model_quality.documents import (
     MODEL_QUALITY,
     MetricConstraint,
     ModelQualityBaseline,
+    ModelQualityStatistics,
     read_constraints,
     read_statistics,
 )
 from analyzers.model_quality.intervals import area_interval
 from analyzers.model_quality.probabilities import isotonic
 from contract import json_layout
-from contract.api import Baseline
+from contract.api import Baseline, Decision, State
 from contract.errors import DocumentError
 
 
@@ -278,3 +279,40 @@ def test_intervals_hold_the_truth_about_95_times_in_100() -> None:
             low, high = metrics[name].interval
             held[name] += low <= truth[name].value <= high
     assert sum(held.values()) / (len(held) * windows) == pytest.approx(0.95, abs=0.04)
+
+
+# --- changes that nobody would act on, and rows that come together
+
+
+def _right_and_wrong(rows: int, accuracy: float, length: int = 1, seed: int = 0) -> pa.RecordBatch:
+    generator = np.random.default_rng(seed)
+    labels = np.repeat(generator.integers(0, 2, rows // length), length)
+    right = np.repeat(generator.random(rows // length) < accuracy, length)
+    return batch(label=labels, prediction=np.where(right, labels, 1 - labels))
+
+
+def _decided(before: pa.RecordBatch, now: pa.RecordBatch) -> tuple[ModelQualityStatistics, Decision]:
+    analyzer = binary_analyzer(probability_attribute=None)
+    window = measure(analyzer, now)
+    return window, analyzer.check(window, baseline_of(analyzer, before))
+
+
+def test_a_million_rows_do_not_alarm_for_what_nobody_would_act_on() -> None:
+    baseline = _right_and_wrong(1_000_000, 0.806, seed=1)
+    _, decision = _decided(baseline, _right_and_wrong(1_000_000, 0.803, seed=2))
+    assert not decision.violations.violations
+    states = {comparison.subject: comparison.state for comparison in decision.comparisons}
+    assert states["accuracy"] is State.CHANGED
+    _, decision = _decided(baseline, _right_and_wrong(1_000_000, 0.78, seed=3))
+    assert "accuracy" in {violation.metric_name for violation in decision.violations.violations}
+
+
+def test_rows_that_come_together_widen_intervals_and_raise_no_alarm() -> None:
+    baseline = _right_and_wrong(5_000, 0.8, length=10, seed=4)
+    for seed in range(5, 15):
+        statistics, decision = _decided(baseline, _right_and_wrong(5_000, 0.8, length=10, seed=seed))
+        assert not decision.violations.violations
+        assert statistics.design_effect == pytest.approx(10.0, rel=1.0)
+        low, high = statistics.metrics["accuracy"].interval
+        assert (high - low) / 2.0 == pytest.approx(1.96 * np.sqrt(0.16 / 500), rel=0.6)
+        assert any("depend on those before them" in note for note in statistics.notes)

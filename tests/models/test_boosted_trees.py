@@ -122,3 +122,14 @@ def test_text_for_a_model_of_numbers(boosters: dict[str, Any]) -> None:
     texts = table().set_column(1, "income", pa.array(["high"] * 300))
     with pytest.raises(ModelError, match=r"column 'income' is text, but .* takes numbers only; encode it"):
         model.predict(texts)
+
+
+def test_numbers_too_large_for_the_model(boosters: dict[str, Any], tmp_path: Path) -> None:
+    path = tmp_path / "model.json"
+    boosters["binary.json"].save_model(path)
+    rows = ROWS.copy()
+    rows[7, 1] = 1e39
+    with pytest.raises(
+        ModelError, match=r"^column 'income' holds numbers beyond 3\.4e\+38, the largest that "
+    ):
+        open_model(str(path)).predict(table(rows))

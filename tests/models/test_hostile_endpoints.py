@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from model_server import QUICK
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from model_server import QUICK, Answer, Request, serving
 
 from contract.analysis_config import PredictorConfig
 from contract.errors import ConfigurationError, ModelError
@@ -123,3 +131,90 @@ def test_services_of_aws(answer: tuple[bytes, bytes, float], monkeypatch: pytest
 def test_headers_are_one_line_of_ascii(member: str, text: str) -> None:
     with pytest.raises(ConfigurationError, match=f"^predictor.{member} .* one line of ASCII; mend it"):
         open_model("http://127.0.0.1:1/invocations", PredictorConfig(**{member: text}), policy=QUICK)
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_redirects_are_not_followed(status: int) -> None:
+    asked: list[Request] = []
+
+    def elsewhere(request: Request) -> Answer:
+        asked.append(request)
+        return Answer("0.5")
+
+    with (
+        serving(elsewhere) as other,
+        serving(lambda request: Answer("", status, {"Location": f"{other.address}/x"})) as server,
+        contextlib.closing(open_model(server.url, policy=QUICK)) as model,
+        pytest.raises(ModelError, match=f"answered status {status}"),
+    ):
+        model.predict(pa.record_batch({"a": [1.0]}))
+    assert asked == []
+
+
+def certificate(folder: Path, name: x509.GeneralName, days: int) -> Path:
+    """Write a certificate that ends in so many days, and its key, into one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=30))
+        .not_valid_after(now + timedelta(days=days))
+        .add_extension(x509.SubjectAlternativeName([name]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    form = serialization.PrivateFormat.PKCS8
+    file = folder / "certificate.pem"
+    file.write_bytes(key.private_bytes(pem, form, serialization.NoEncryption()) + made.public_bytes(pem))
+    return file
+
+
+HERE = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+
+
+@pytest.mark.parametrize(
+    ("name", "days", "is_trusted", "says"),
+    [
+        (HERE, 2, True, None),
+        (HERE, 2, False, "self-signed certificate"),
+        (x509.DNSName("other.example"), 2, True, "ip address mismatch"),
+        (HERE, -2, True, "has expired"),
+    ],
+    ids=["good", "self-signed", "wrong host", "expired"],
+)
+def test_certificates_are_checked(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: x509.GeneralName,
+    days: int,
+    is_trusted: bool,
+    says: str | None,
+) -> None:
+    file = certificate(tmp_path, name, days)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(file)
+    if is_trusted:
+        monkeypatch.setenv("SSL_CERT_FILE", str(file))
+    body = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n0.5"
+    listening = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        for _ in range(4):
+            with contextlib.suppress(OSError):
+                connection = context.wrap_socket(listening.accept()[0], server_side=True)
+                with connection:
+                    connection.recv(65_536)
+                    connection.sendall(body)
+
+    threading.Thread(target=serve, daemon=True).start()
+    policy = replace(QUICK, attempts=2)
+    row = pa.record_batch({"a": [1.0]})
+    with listening:
+        model = open_model(f"https://127.0.0.1:{listening.getsockname()[1]}/score", policy=policy)
+        if says is None:
+            assert model.predict(row).tolist() == [[0.5]]
+            model.close()
+        else:
+            with pytest.raises(ModelError, match=says):
+                model.predict(row)

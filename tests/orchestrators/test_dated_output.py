@@ -4,16 +4,16 @@ from datetime import UTC, datetime
 
 import pytest
 
+from containers.data_quality.main import MONITOR
 from contract.errors import ConfigurationError
-from contract.settings import Settings, build_parser, read_settings
+from contract.settings import Settings, read_settings
 
 NOW = datetime(2026, 5, 6, 22, 40, tzinfo=UTC)
 
 
 def read(**variables: str) -> Settings:
     needed = {"dataset_source": "/in", "dataset_format": '{"parquet":{}}'}
-    parser = build_parser("monitor-data-quality", "Profile data.", "1")
-    return read_settings((), {**needed, **variables}, parser, now=NOW)
+    return read_settings((), {**needed, **variables}, MONITOR, now=NOW)
 
 
 def test_the_start_of_the_window_names_the_folder() -> None:

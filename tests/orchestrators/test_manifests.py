@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -14,7 +15,9 @@ from fixtures import ROOT
 from imported_schedules import MONITORS, descriptions, import_schedule
 from kubernetes_validate import validate
 
-from contract.settings import build_parser, read_settings
+from containers.commands import command_line, merge_ground_truth
+from contract import __version__
+from contract.settings import read_settings
 from contract.variables import VARIABLE_BY_NAME
 
 ORCHESTRATORS = ROOT / "orchestrators"
@@ -60,7 +63,7 @@ def test_overlays_fulfil_the_schemas_of_kubernetes(overlay: str) -> None:
     documents = kustomized(overlay)
     for document in documents:
         validate(document, VERSION, strict=True)
-    assert set(pods(documents)) == {*MONITORS, "baseline"}
+    assert set(pods(documents)) == {*MONITORS, *(f"baseline-{monitor}" for monitor in MONITORS)}
 
 
 @pytest.mark.parametrize("file", sorted(KUBERNETES.glob("*-job.yaml")), ids=lambda file: file.stem)
@@ -98,7 +101,9 @@ def check_settings(command: str, variables: dict[str, str]) -> None:
     others = {"bucket", *(name for name in variables if name == name.upper())}
     assert set(variables) - others <= set(VARIABLE_BY_NAME), command
     # Raises at anything missing, misspelt or contradictory.
-    settings = read_settings((), variables, build_parser(command, "", "1"))
+    known = [merge_ground_truth.PROGRAM, *map(command_line.find_monitor, MONITORS)]
+    program = next(one for one in known if one.program == command)
+    settings = read_settings((), variables, program)
     assert "%" not in settings.output_path
     assert settings.is_monitoring == ("baseline_constraints" in variables)
 
@@ -120,14 +125,14 @@ def test_the_bucket_is_named_once(tmp_path: Path) -> None:
 
 def argo() -> list[dict[str, Any]]:
     imported = [yaml.safe_load(import_schedule("--to", "argo", *descriptions(name))) for name in MONITORS[:3]]
-    own = yaml.safe_load((ORCHESTRATORS / "argo" / "monitors.yaml").read_text(encoding="utf-8"))
-    return [own, *imported]
+    own = list(yaml.safe_load_all((ORCHESTRATORS / "argo" / "monitors.yaml").read_text(encoding="utf-8")))
+    return [*own, *imported]
 
 
 def test_argo_s_own_models_read_every_member() -> None:
     models = pytest.importorskip("hera.workflows.models")
     for document in argo():
-        read = models.CronWorkflow.model_validate(document)
+        read = getattr(models, document["kind"]).model_validate(document)
         kept = read.model_dump(by_alias=True, exclude_none=True, mode="json")
         assert lost(document, kept) == []
 
@@ -155,7 +160,7 @@ def lost(written: Any, read: Any, where: str = "") -> list[str]:
 
 def test_argo_s_pods_fulfil_the_schema_of_kubernetes() -> None:
     for document in argo():
-        workflow = document["spec"]["workflowSpec"]
+        workflow = document["spec"].get("workflowSpec", document["spec"])
         for template in workflow["templates"]:
             if "container" not in template:
                 continue
@@ -187,15 +192,33 @@ def test_argo_merges_first_and_acts_last() -> None:
         if name in COMMANDS:
             container = templates[task["template"]]["container"]
             assert container["command"] == [COMMANDS[name]]
-            check_settings(COMMANDS[name], variables_of(container, []))
+            check_settings(COMMANDS[name], filled_in(variables_of(container, []), workflow))
+    for template in argo()[1]["spec"]["templates"]:
+        given = filled_in(variables_of(template["container"], []), argo()[1]["spec"])
+        check_settings(COMMANDS[template["name"]], given)
+
+
+def filled_in(variables: dict[str, str], workflow: dict[str, Any]) -> dict[str, str]:
+    """Return variables with Argo's parameters put in."""
+    values = {entry["name"]: entry["value"] for entry in workflow["arguments"]["parameters"]}
+    pattern = r"\{\{workflow\.parameters\.([\w-]+)\}\}"
+    return {name: re.sub(pattern, lambda found: values[found[1]], text) for name, text in variables.items()}
 
 
 def test_compose_services_have_settings_and_an_order() -> None:
     text = (ORCHESTRATORS / "compose" / "compose.yaml").read_text(encoding="utf-8")
     services = yaml.safe_load(text)["services"]
-    assert set(services) == {"labels", "action", *MONITORS}
+    baselines = {f"baseline-{monitor}" for monitor in MONITORS}
+    assert set(services) == {"labels", "action", *MONITORS, *baselines}
+    for name in baselines:
+        given = {
+            key: re.sub(r"\$\{\w+:-(\w*)\}", r"\1", value)
+            for key, value in services[name]["environment"].items()
+        }
+        check_settings(services[name]["command"][-1], given)
+        assert services[name]["profiles"] == ["baseline"]
     for name, service in services.items():
-        if name == "action":
+        if name == "action" or name in baselines:
             continue
         command = service["command"][-1]
         given = {
@@ -203,9 +226,19 @@ def test_compose_services_have_settings_and_an_order() -> None:
             for key, value in service["environment"].items()
             if key == key.lower() and not str(value).startswith("${")
         }
+        given = {"problem_type": "Regression", **given} if command == "monitor-model-quality" else given
         check_settings(command, {**given, "window": "PT1H"})
     assert "--after" in services["model-quality"]["command"]
     assert "--on-violations" in services["action"]["command"]
+
+
+def test_manifests_name_images_by_this_version() -> None:
+    for file in ORCHESTRATORS.rglob("*.*"):
+        if file.suffix in (".yaml", ".py") and "import_schedule" not in file.parts:
+            text = file.read_text(encoding="utf-8")
+            assert "latest" not in text, file
+            for tag in re.findall(r"image: \S*model-monitor/[a-z-]+:([\d.]+)|newTag: ([\d.]+)", text):
+                assert __version__ in tag, file
 
 
 @pytest.mark.parametrize("file", sorted((ORCHESTRATORS / "airflow").glob("*.py")), ids=lambda file: file.stem)

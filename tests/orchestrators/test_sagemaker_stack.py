@@ -59,7 +59,12 @@ def deploy(name: str) -> dict[str, dict[str, Any]]:
         "AlarmTopic": TOPIC,
         "RetrainingPipeline": PIPELINE,
         **(
-            {"Registry": REGISTRY, "Bucket": "my-bucket", "Endpoint": "churn"}
+            {
+                "Registry": REGISTRY,
+                "Bucket": "my-bucket",
+                "Endpoint": "churn",
+                "BaselinesAt": "2030-01-01T00:00:00",
+            }
             if name == "monitors"
             else {"Image": f"{REGISTRY}/{name.removeprefix('imported-')}:latest"}
         ),
@@ -147,7 +152,7 @@ def resolved(value: Any, values: dict[str, str]) -> Any:
 @pytest.mark.parametrize("name", ["monitors", *(f"imported-{monitor}" for monitor in MONITORS)])
 def test_the_scheduler_s_request_creates_a_job(name: str) -> None:
     schedules = deploy(name)
-    assert len(schedules) == (4 if name == "monitors" else 1)
+    assert len(schedules) == (8 if name == "monitors" else 1)
     for schedule in schedules.values():
         request = json.loads(schedule["Target"]["Input"].replace("<aws.scheduler.execution-id>", RUN))
         assert len(request["ProcessingJobName"]) <= 63
@@ -157,7 +162,9 @@ def test_the_scheduler_s_request_creates_a_job(name: str) -> None:
         client.create_processing_job(**request)
         job = client.describe_processing_job(ProcessingJobName=request["ProcessingJobName"])
         assert job["AppSpecification"]["ImageUri"].startswith(REGISTRY)
-        assert request["Environment"]["output_path"].endswith(("%Y/%m/%d/%H", "%Y/%m/%d"))
+        is_baseline = "mm-baseline-" in request["ProcessingJobName"]
+        path = request["Environment"]["output_path"]
+        assert ("/baseline/" in path) if is_baseline else path.endswith(("%Y/%m/%d/%H", "%Y/%m/%d"))
         assert job["RoleArn"].startswith("arn:aws:iam::")
 
 

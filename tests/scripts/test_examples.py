@@ -9,10 +9,10 @@ import pyarrow as pa
 import pytest
 from fixtures import ROOT
 
+from contract.dataset import Dataset
 from contract.dataset_format import DatasetFormat
 from contract.errors import ScriptError
 from file_storage.scripts import load_preprocessor, run_postprocessor
-from readers.dataset import Dataset
 from readers.plan import plan_dataset
 
 EXAMPLES = ROOT / "preprocessing_examples"

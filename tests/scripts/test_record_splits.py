@@ -9,11 +9,11 @@ import pyarrow.parquet as pq
 import pytest
 from fixtures import fixture
 
+from contract.dataset import Dataset
 from contract.dataset_format import DatasetFormat
 from contract.errors import DatasetError, ScriptError
 from contract.window import Window
 from file_storage.scripts import load_preprocessor
-from readers.dataset import Dataset
 from readers.plan import plan_dataset
 
 

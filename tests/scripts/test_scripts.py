@@ -7,7 +7,8 @@ import pyarrow as pa
 import pytest
 
 from contract.errors import ScriptError
-from file_storage.scripts import load_preprocessor, run_postprocessor
+from file_storage.scripts import handle_record, load_preprocessor, run_postprocessor
+from readers.scripts import apply_dataframe
 
 
 def script(tmp_path, text, name="user.py"):
@@ -35,7 +36,7 @@ def test_the_logger_is_given_to_those_who_take_it(tmp_path, signature, caplog):
     body = f"{log}.info('seen')" if log else "pass"
     path = script(tmp_path, f"def preprocess_handler({signature}):\n    {body}\n    return {{'a': 1}}\n")
     with caplog.at_level(logging.INFO):
-        assert load_preprocessor(path).handle("x") == {"a": 1}
+        assert handle_record(load_preprocessor(path), "x") == {"a": 1}
     assert [(r.name, r.getMessage()) for r in caplog.records] == ([("user_script", "seen")] if log else [])
 
 
@@ -52,7 +53,7 @@ def test_preprocessors_travel(tmp_path):
     path = script(tmp_path, "def preprocess_handler(record):\n    return {'a': record}\n")
     loaded = pickle.loads(pickle.dumps(load_preprocessor(path)))
     assert loaded.kind == "record"
-    assert loaded.handle(3) == {"a": 3}
+    assert handle_record(loaded, 3) == {"a": 3}
 
 
 def test_scripts_may_use_their_neighbours_and_dataclasses(tmp_path, monkeypatch):
@@ -73,7 +74,7 @@ def test_scripts_may_use_their_neighbours_and_dataclasses(tmp_path, monkeypatch)
             return {"a": Row(record).value * FACTOR}
         """,
     )
-    assert load_preprocessor(path).handle(2) == {"a": 6}
+    assert handle_record(load_preprocessor(path), 2) == {"a": 6}
 
 
 def test_a_data_frame_function_is_preferred(tmp_path, caplog):
@@ -166,7 +167,7 @@ def _apply(tmp_path, body, batch):
     path = script(
         tmp_path, "import pandas as pd\ndef preprocess_dataframe(df):\n" + textwrap.indent(body, "    ")
     )
-    return load_preprocessor(path).apply_dataframe(batch)
+    return apply_dataframe(load_preprocessor(path), batch)
 
 
 def test_data_frames_change_columns_and_rows(tmp_path):
@@ -217,4 +218,4 @@ def test_without_pandas(tmp_path, monkeypatch):
     path = script(tmp_path, "def preprocess_dataframe(df):\n    return df\n")
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(ScriptError, match=r"install model-monitor-containers\[dataframe\]"):
-        load_preprocessor(path).apply_dataframe(pa.RecordBatch.from_pydict({"n": [1]}))
+        apply_dataframe(load_preprocessor(path), pa.RecordBatch.from_pydict({"n": [1]}))

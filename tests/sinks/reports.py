@@ -7,6 +7,7 @@ from contract.api import Metric, Violation
 from contract.window import Window
 from reporting.sinks.run_summary import RunSummary
 
+GAUGE, AGE = "model_monitor_feature", {"feature": "age"}
 START, END = datetime(2026, 5, 6, 21, tzinfo=UTC), datetime(2026, 5, 6, 22, tzinfo=UTC)
 
 
@@ -27,11 +28,13 @@ def report(**changes: Any) -> RunSummary:
         "finished": END,
         "metric_time": None,
         "metrics": (
-            Metric("feature_non_null_age", 0.75),
-            Metric("feature_baseline_drift_age", 0.25),
+            Metric("feature_non_null_age", 0.75, gauge=f"{GAUGE}_completeness", labels=AGE),
+            Metric("feature_baseline_drift_age", 0.25, gauge=f"{GAUGE}_drift", labels=AGE),
             Metric(
                 "feature_data_age",
                 statistic_values={"SampleCount": 75.0, "Sum": 3000.0, "Minimum": 18.0, "Maximum": 90.0},
+                gauge=GAUGE,
+                labels=AGE,
             ),
         ),
         "violations": (violation(),),

@@ -14,7 +14,7 @@ from contract.api import Metric
 from contract.sink_addresses import SinkAddress, parse_sinks
 from reporting.sinks import values as prometheus
 from reporting.sinks.delivery import NotDeliveredError
-from reporting.sinks.values import HELP, Value, values_of
+from reporting.sinks.values import Value, values_of
 
 parser = pytest.importorskip("prometheus_client.parser", reason="prometheus-client is not installed")
 
@@ -74,34 +74,26 @@ def test_any_label_and_any_number_reads_back(members: list[tuple[str, float]]) -
 
 
 @pytest.mark.parametrize(
-    ("monitor", "metric", "name", "labels"),
+    ("metric", "name", "labels"),
     [
-        ("model-quality", Metric("auc", 0.9), "model_monitor_quality", {"metric": "auc"}),
-        ("model-quality", Metric("estimated_auc", 0.9), "model_monitor_quality_estimated", {"metric": "auc"}),
         (
-            "bias",
-            Metric("bias_metric_DI", 0.9, dimensions={"BiasStage": "Pre-training", "FacetValue": "1"}),
-            "model_monitor_bias",
-            {"metric": "DI", "bias_stage": "Pre-training", "facet_value": "1"},
+            Metric("DI", 0.9, gauge="g", labels={"metric": "DI"}, dimensions={"BiasStage": "Pre-training"}),
+            "g",
+            {"metric": "DI", "bias_stage": "Pre-training"},
         ),
+        # CloudWatch's kind of value is in the name of the gauge.
         (
-            "feature-attribution",
-            Metric("feature_data_x", 0.9, dimensions={"Label": "l", "ValueType": "GlobalShapValues"}),
-            "model_monitor_attribution",
-            {"feature": "data_x", "label": "l"},
-        ),
-        (
-            "feature-attribution",
-            Metric("ExpectedValue", 0.9, dimensions={"Label": "l", "ValueType": "ExpectedValue"}),
-            "model_monitor_expected_value",
+            Metric("e", 0.9, gauge="g", labels={}, dimensions={"Label": "l", "ValueType": "v"}),
+            "g",
             {"label": "l"},
         ),
+        (Metric("churn", 0.9), "model_monitor_value", {"metric": "churn"}),
     ],
 )
-def test_names_of_every_monitor(monitor: str, metric: Metric, name: str, labels: dict[str, str]) -> None:
-    values = values_of(report(monitor=monitor, metrics=(metric,), endpoint=None, schedule=None))
-    assert values[-1] == Value(name, {"monitor": monitor, **labels}, 0.9)
-    assert name in HELP
+def test_a_metric_says_its_gauge_and_what_it_is_of(metric: Metric, name: str, labels: dict[str, str]) -> None:
+    values = values_of(report(monitor="own", metrics=(metric,), endpoint=None, schedule=None))
+    assert values[-1] == Value(name, {"monitor": "own", **labels}, 0.9)
+    assert f"# HELP {name} " in prometheus.exposition(values).decode()
 
 
 def test_a_textfile_is_written_whole_and_replaced(tmp_path: Path) -> None:

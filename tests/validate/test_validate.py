@@ -141,8 +141,8 @@ MISTAKES: list[tuple[str, Make, Plant, str]] = [
         data_quality,
         read_plainly(dataset_format=CSV_AS_IT_IS),
         (
-            "reads age, income, colour above columns of numbers, which look like names; give dataset_format "
-            '{"csv":{"header":true}}.'
+            "reads age, income, colour, which look like names of the columns; give dataset_format "
+            '{"csv":{"header":true}}, or remove the line.'
         ),
     ),
     (

@@ -51,29 +51,32 @@ class RowSample:
 
     chunks: list[_Chunk] = field(default_factory=list)
     rows: int = 0
+    rows_seen: int = 0
     width: int = 1
     cutoff: int = (1 << 64) - 1
 
     def add(self, batch: pa.RecordBatch, seed: int, first_row: int) -> None:
         """Take in the next rows of a split, of which `first_row` is the number of the first."""
+        self.rows_seen += batch.num_rows
         self.width = max(self.width, batch.num_columns)
         places = np.arange(first_row // RUN, (first_row + batch.num_rows + RUN - 1) // RUN)
         bounds = np.clip(np.append(places * RUN, first_row + batch.num_rows), first_row, None)
         chunk = _Chunk(batch, _priorities(seed, places), np.diff(bounds))
         cutoff = min(self.cutoff, _cutoff(chunk.priorities, chunk.lengths, self._most_rows()))
-        chunk = chunk.up_to(cutoff)
-        if chunk.rows.num_rows:
-            # A copy, so that the memory of the batch is free for the next one.
-            columns = [_short(_copy(column)) for column in chunk.rows.columns]
-            chunk.rows = pa.RecordBatch.from_arrays(columns, chunk.rows.schema.names)
-            self.chunks.append(chunk)
-            self.rows += chunk.rows.num_rows
+        kept = chunk.up_to(cutoff)
+        if kept.rows.num_rows:
+            # Copied, so that the memory of the batch is free for the next one.
+            columns = [_short(_copy(column, is_new=kept is not chunk)) for column in kept.rows.columns]
+            kept.rows = pa.RecordBatch.from_arrays(columns, kept.rows.schema.names)
+            self.chunks.append(kept)
+            self.rows += kept.rows.num_rows
             self._thin(2)
 
     def merge(self, other: RowSample) -> None:
         """Append the rows of the splits that follow."""
         self.chunks += other.chunks
         self.rows += other.rows
+        self.rows_seen += other.rows_seen
         self.width = max(self.width, other.width)
         self.cutoff = min(self.cutoff, other.cutoff)
         self._thin(2)
@@ -123,10 +126,10 @@ def _cutoff(priorities: _Priorities, lengths: _Lengths, most_rows: int) -> int:
     return int(priorities[order[reached]]) if reached < order.size else (1 << 64) - 1
 
 
-def _copy(column: pa.Array) -> pa.Array:
+def _copy(column: pa.Array, *, is_new: bool) -> pa.Array:
     if pa.types.is_dictionary(column.type):
         return column.dictionary_decode()
-    return column.take(pa.array(np.arange(len(column))))
+    return column if is_new else column.take(pa.array(np.arange(len(column))))
 
 
 def _short(column: pa.Array) -> pa.Array:
@@ -135,7 +138,9 @@ def _short(column: pa.Array) -> pa.Array:
     if not is_text or not len(column) or (pc.max(pc.binary_length(column)).as_py() or 0) <= _LONGEST_TEXT:
         return column
     texts = [
-        f"{text[:100]}… ({xxhash.xxh3_64_hexdigest(text)})" if text and len(text) > _LONGEST_TEXT else text
+        f"{text[:100]}… ({xxhash.xxh3_64_hexdigest(text.encode())})"
+        if text and len(text) > _LONGEST_TEXT
+        else text
         for text in column.to_pylist()
     ]
     return pa.array(texts, pa.string())

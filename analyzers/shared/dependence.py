@@ -1,0 +1,95 @@
+"""Dependence of rows: how many independent rows they tell as much as.
+
+The design effect is by how much the variance of a share is larger than that of independent rows, so that n
+rows tell as much as n / design effect independent ones (Kish 1965). Von Neumann's estimate from the means of
+successive blocks, ``b * sum (m[i+1] - m[i])**2 / (2 (B - 1)) / (p (1 - p))``, pooled over several indicators.
+The block length b doubles until it is six times the largest estimate or fewer than `_FEWEST_BLOCKS` blocks
+are left; the estimate is then extrapolated to long blocks, ``2 e(b) - e(b / 2)`` (the lugsail of Vats &
+Flegal 2022). The three largest jumps are left out, so that a fault that begins or ends inside a window does
+not pass as dependence.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from analyzers.shared.row_sample import RUN
+from analyzers.shared.significance import student_quantile
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+
+_SHORTEST_BLOCK = 8
+_FEWEST_BLOCKS = 14
+_BLOCKS_PER_EFFECT = 6
+_LARGEST_JUMPS = 3
+_CLEARLY = 3.0  # standard deviations of the estimate above that of independent rows
+_FEWEST_DEGREES = 6
+
+
+def is_dependent(effect: float, blocks: int) -> bool:
+    """Return whether a design effect is clearly above that of independent rows."""
+    return blocks > 0 and effect > 1.0 + _CLEARLY * math.sqrt(2.0 / blocks)
+
+
+def student_ratio(deviations: float, blocks: int) -> float:
+    """Return by how much an error known from so many blocks widens a band of so many deviations."""
+    return student_quantile(deviations, max(_FEWEST_DEGREES, blocks - 1)) / deviations if blocks else 1.0
+
+
+def quantile_groups(values: Floats) -> tuple[Integers, int]:
+    """Return between which deciles of all values each lies, and the number of groups."""
+    deciles = np.quantile(values, np.arange(1, 10) / 10.0, method="inverted_cdf")
+    cuts = np.unique(deciles)
+    return np.searchsorted(cuts, values, side="left"), cuts.size + 1
+
+
+def design_effect(groups: Integers, number: int, *, cumulative: bool) -> tuple[float, int]:
+    """Return the design effect of rows in order, and from how many blocks it was estimated.
+
+    Parameters
+    ----------
+    groups
+        Of each row, below `number`.
+    number
+        Of groups.
+    cumulative
+        Whether the indicators are "in this group or a lower one" instead of "in this group".
+    """
+    length, blocks = _SHORTEST_BLOCK, groups.size // _SHORTEST_BLOCK
+    if blocks < 2 * _LARGEST_JUMPS:
+        return 1.0, 0
+    places = np.arange(blocks * length) // length * number + groups[: blocks * length]
+    counts = np.bincount(places, minlength=blocks * number).reshape(blocks, number).astype(np.float64)
+    if cumulative:
+        counts = counts.cumsum(axis=1)[:, :-1]
+    shares = counts.mean(axis=0) / length
+    spread = float((shares * (1.0 - shares)).sum())
+    if spread <= 0.0:
+        return 1.0, blocks
+    lengths = [length]
+    effects = [_effect(counts, length, spread)]
+    while blocks // 2 >= _FEWEST_BLOCKS and length < RUN:
+        length, blocks = 2 * length, blocks // 2
+        counts = counts[: 2 * blocks].reshape(blocks, 2, -1).sum(axis=1)
+        lengths.append(length)
+        effects.append(_effect(counts, length, spread))
+    # Of blocks shorter than a session most are followed by an equal one, so that only long ones show it.
+    wanted = _BLOCKS_PER_EFFECT * max(effects)
+    place = next((place for place, length in enumerate(lengths) if length >= wanted), len(lengths) - 1)
+    effect = effects[place]
+    if place:
+        effect = max(effect, 2.0 * effect - effects[place - 1])
+    return round(max(1.0, effect), 3), groups.size // lengths[place]
+
+
+def _effect(counts: Floats, length: int, spread: float) -> float:
+    jumps = np.sort((np.diff(counts, axis=0) ** 2).sum(axis=1))
+    kept = jumps.size - _LARGEST_JUMPS
+    # The three largest of exponential variables have this share of the sum of all.
+    share = _LARGEST_JUMPS / jumps.size * (1.0 + math.log(jumps.size / _LARGEST_JUMPS))
+    total = float(jumps[:kept].sum()) / max(0.1, 1.0 - share)
+    return total / (2.0 * jumps.size * length) / spread

@@ -1,0 +1,470 @@
+"""What to read, and how; and what reading gives: splits that yield record batches."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from contract.dataset_format import DatasetFormat, Shape
+from contract.errors import DatasetError
+from contract.reading import Said
+from contract.window import Window
+from contract.wording import several
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from contract.settings import Settings
+
+_WORDS: dict[Shape, str] = {
+    "row": "one row, or one for each line",
+    "list": "one row for each element of its list",
+    "columns": "a table written column by column",
+}
+
+# Functions that a preprocessing script may define.
+RECORD_HANDLER = "preprocess_handler"
+DATAFRAME_HANDLER = "preprocess_dataframe"
+
+
+ColumnKind = Literal["number", "boolean", "date", "text"]
+
+# What people and programs write where there is no value; the setting missing_values lists others.
+MARKERS = ("NA", "N/A", "n/a", "#N/A", "<NA>", "NULL", "null", "None", "?", "-", "nan", "NaN")
+# Columns that batch transform adds.
+TRANSFORM_ID, TRANSFORM_TIME = "SageMakerInferenceId", "SageMakerInferenceTime"
+
+
+@dataclass(frozen=True)
+class Preprocessor:
+    """A user's preprocessing script; picklable, since workers load the script anew.
+
+    Parameters
+    ----------
+    path
+        Of the script, local or on S3.
+    kind
+        ``"record"`` for `preprocess_handler`, ``"dataframe"`` for `preprocess_dataframe`.
+    digest
+        Of the script's content, so that a worker never runs what it kept of an older script.
+    """
+
+    path: str
+    kind: Literal["record", "dataframe"]
+    digest: str = ""
+
+    @property
+    def function(self) -> str:
+        """Return the name of the function that is called."""
+        return RECORD_HANDLER if self.kind == "record" else DATAFRAME_HANDLER
+
+
+@dataclass(frozen=True)
+class Location:
+    """Where one further column of a record is found.
+
+    Parameters
+    ----------
+    name
+        What the column is called.
+    path
+        JMESPath; in CSV the zero-based position as text. None takes all there is, which must be one value.
+    side
+        Captures only: the part of the record it is looked for in.
+    variable
+        The setting or member that holds the path, for messages.
+    classes
+        When a list of scores is found for each row: what they are scores of. The column holds the class with
+        the largest.
+    """
+
+    name: str
+    path: str | None
+    side: str = ""
+    variable: str = ""
+    classes: tuple[str | int, ...] = ()
+
+
+@dataclass(frozen=True)
+class ColumnPaths:
+    """Where a dataset's records hold their columns.
+
+    Parameters
+    ----------
+    features
+        JMESPath of the features; None takes the whole request of a capture, and of JSON files none.
+    others
+        Columns that follow the features, in this order.
+    headers
+        Names of the features; without them, or where their number differs, they are called ``column_0``,
+        ``column_1`` and so on.
+    document
+        Whether a JSON file is one document whose paths lead to lists, rather than one record per line.
+    variable
+        The setting or member that holds `features`, for messages.
+    """
+
+    features: str | None
+    others: tuple[Location, ...] = ()
+    headers: tuple[str, ...] = ()
+    document: bool = False
+    variable: str = "features"
+
+
+@dataclass(frozen=True)
+class HumanReview:
+    """Where the answers of human reviewers hold what matters.
+
+    Parameters
+    ----------
+    label_attribute
+        Dotted path within ``answerContent``, list positions as numbers, such as
+        ``sentiment.label``. None takes the only value there is.
+    id_attributes
+        Dotted paths within ``inputContent``, tried in this order.
+    """
+
+    label_attribute: str | None = None
+    id_attributes: tuple[str, ...] = ("inferenceId", "eventId")
+
+    @classmethod
+    def of(cls, label_attribute: str | None, id_attribute: str | None) -> HumanReview:
+        """Return what the settings say, defaults where they are None."""
+        return cls(label_attribute, (id_attribute,) if id_attribute else cls.id_attributes)
+
+
+@dataclass(frozen=True)
+class LabelColumns:
+    """Which columns of tables hold labels.
+
+    Parameters
+    ----------
+    identifier
+        Of the inference. None takes the first usual name that is there.
+    label
+        The label. None takes the only other column.
+    usual
+        A name of the id that is looked for before the usual ones.
+    """
+
+    identifier: str | None = None
+    label: str | None = None
+    usual: str | None = None
+
+
+@dataclass(frozen=True)
+class LabelPlaces:
+    """Where answers of human reviewers, and tables, hold labels."""
+
+    review: HumanReview = field(default_factory=HumanReview)
+    columns: LabelColumns = field(default_factory=LabelColumns)
+
+    @classmethod
+    def of(cls, settings: Settings) -> LabelPlaces:
+        """Return what the settings say, defaults where they are None."""
+        review = HumanReview.of(settings.human_review_label_attribute, settings.human_review_id_attribute)
+        usual = settings.id_attribute and settings.id_attribute.rpartition(".")[2]
+        columns = LabelColumns(settings.ground_truth_id_column, settings.ground_truth_label_column, usual)
+        return cls(review, columns)
+
+
+@dataclass(frozen=True)
+class SegmentColumn:
+    """How rows are divided.
+
+    Parameters
+    ----------
+    name
+        Of the column that is added.
+    source
+        The column whose values decide.
+    segments
+        Each is a list of values, or of intervals as text: ``[1, 4]`` holds 1 and 4, ``(1, 4)`` neither. A row
+        belongs to the first that has its value.
+    labels
+        What the segments are called, and last the rest of the rows.
+    """
+
+    name: str
+    source: str
+    segments: tuple[tuple[str | int, ...], ...]
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What to ask a model.
+
+    Parameters
+    ----------
+    name
+        Of the column that is added.
+    features
+        The columns that the model takes, in its order.
+    ask
+        Returns the prediction for each row of a batch of features; raises ModelError.
+    where
+        The model's address or path, for messages.
+    close
+        Called when nothing refers to this any more.
+    """
+
+    name: str
+    features: tuple[str, ...]
+    ask: Callable[[pa.RecordBatch], pa.Array] = field(compare=False, repr=False)
+    where: str = ""
+    close: Callable[[], None] | None = field(default=None, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        # A job that fails forgets the model anywhere on its way; its connections are closed all the same.
+        if self.close is not None:
+            weakref.finalize(self, self.close)
+
+    def column(self, batch: pa.RecordBatch) -> pa.Array:
+        """Return the prediction for each row.
+
+        Raises
+        ------
+        ModelError
+            When the model cannot be asked.
+        DatasetError
+            When the rows lack a feature.
+        """
+        absent = [name for name in self.features if name not in batch.schema.names]
+        if absent:
+            raise DatasetError(
+                f"the data lacks {absent[0]!r} in some rows, which the model takes; add the column."
+            )
+        return self.ask(batch.select(list(self.features)))
+
+    def append(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Return rows with the column of predictions."""
+        return batch.append_column(self.name, self.column(batch))
+
+
+@dataclass(frozen=True)
+class Declared:
+    """What a baseline says a column is; `spelling` is how it writes false and true, `span` its range."""
+
+    kind: Literal["number", "boolean", "date", "text"]
+    spelling: tuple[str, str] | None = None
+    span: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class CellRules:
+    """How cells are understood.
+
+    Parameters
+    ----------
+    markers
+        Texts that mean a missing value.
+    declared
+        What the baseline says of columns, by name.
+    judged
+        Whether a marker is missing in columns of text too: False for none, True for all, or the names.
+    listed
+        Texts that the configuration or the baseline lists as values, which are none of the markers in text.
+    dates
+        Whether dates are told from text.
+    like_pandas
+        As `pandas.read_csv` does: its markers in every column, codes are numbers.
+    """
+
+    markers: tuple[str, ...] = MARKERS
+    declared: Mapping[str, Declared] = field(default_factory=dict)
+    judged: bool | tuple[str, ...] = False
+    listed: frozenset[str] = frozenset()
+    dates: bool = False
+    like_pandas: bool = False
+
+    def markers_in_text(self, name: str) -> tuple[str, ...]:
+        """Return the markers that are missing values in a column of text."""
+        if not (self.judged is True or (self.judged and name in self.judged)):
+            return ()
+        return tuple(marker for marker in self.markers if marker not in self.listed)
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """What separates cells, and whether quotes in quoted cells are written with a backslash before them."""
+
+    separator: str = ","
+    escaped: bool = False
+
+
+@dataclass(frozen=True)
+class RowKeys:
+    """Where rows hold their id and time.
+
+    Parameters
+    ----------
+    identifier, time
+        Name, path or zero-based position of the column; None for none.
+    trailing
+        CSV without a header: the last two cells are id and time.
+    """
+
+    identifier: str | None = None
+    time: str | None = None
+    trailing: bool = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return what there is."""
+        return tuple(name for name in (self.identifier, self.time) if name is not None)
+
+    def places(self, count: int) -> dict[int, str]:
+        """Return the positions of both among `count` columns without names, and what they are called."""
+        if self.trailing:
+            return {count - 2: TRANSFORM_ID, count - 1: TRANSFORM_TIME} if count > len(self.names) else {}
+        return {int(name): name for name in self.names if name.isdecimal() and int(name) < count}
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """What to read, and how.
+
+    Parameters
+    ----------
+    source
+        Local file or directory, or ``s3://bucket/prefix``.
+    format
+        How to read the files.
+    text_only
+        CSV cells stay text, for rules that infer types from the text.
+    window
+        Leave out what lies outside; None reads everything.
+    column_names
+        The baseline's feature names, for data that comes without names.
+    exclude
+        Columns to leave out: names, or zero-based positions as text.
+    preprocessor
+        The user's script, if any.
+    labels
+        Captures only: whether the labels that records carry become columns, after all others.
+    ground_truth_source
+        Captures only: file or folder with labels, joined with the records by id; implies `labels`.
+    label_places
+        Where labels are found in answers of human reviewers, and in tables.
+    typed_labels
+        Whether labels whose text is a number become numbers.
+    repeated_names
+        CSV without a header only: whether files may nevertheless begin with a line that repeats
+        `column_names`; it is then left out.
+    locations
+        JSON and captures only: where nested records hold their columns.
+    beside
+        Further datasets whose rows continue those of this one, row by row.
+    prediction
+        What to ask a model for each row.
+    segments
+        Columns to add that tell the segments of the rows.
+    rows
+        Captures only: how the rows of a call stand in its payloads, by payload; None where the first calls
+        decide.
+    cells
+        How cells are understood; None leaves them as the readers give them.
+    dialect
+        CSV only: how it is written, once that is decided.
+    keys
+        Where rows hold their id and time; both are left out of what is analysed.
+    said
+        What has been decided of how to read; shared by all requests made from this one.
+    """
+
+    source: str
+    format: DatasetFormat
+    text_only: bool = False
+    window: Window | None = None
+    column_names: tuple[str, ...] | None = None
+    exclude: tuple[str, ...] = ()
+    preprocessor: Preprocessor | None = None
+    labels: bool = False
+    ground_truth_source: str | None = None
+    label_places: LabelPlaces | None = None
+    typed_labels: bool = False
+    repeated_names: bool = False
+    locations: ColumnPaths | None = None
+    beside: tuple[Dataset, ...] = ()
+    prediction: Prediction | None = None
+    segments: tuple[SegmentColumn, ...] = ()
+    rows: Mapping[str, Shape] | None = None
+    cells: CellRules | None = None
+    dialect: Dialect | None = None
+    keys: RowKeys | None = None
+    said: Said = field(default_factory=Said, compare=False, repr=False)
+
+
+class Split(Protocol):
+    """A piece of the dataset that one worker reads; picklable."""
+
+    @property
+    def label(self) -> str:
+        """Return the file, and the range in it, for messages and progress."""
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """Yield the rows in order, about 65,536 at a time."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How the rows of a call stand in its payloads.
+
+    Parameters
+    ----------
+    shapes
+        By payload; others are `row`.
+    calls
+        How many calls were looked at, and in how many of them both sides had several rows.
+    why
+        What decided.
+    """
+
+    shapes: Mapping[str, Shape] = field(default_factory=dict)
+    calls: int = 0
+    of_several_rows: int = 0
+    why: str = ""
+
+    def shape(self, side: str) -> Shape:
+        """Return the shape of a payload."""
+        return self.shapes.get(side, "row")
+
+    def document(self) -> dict[str, Any]:
+        """Return the reading as it stands in statistics.json."""
+        return {
+            "rows_of_a_call": dict(self.shapes),
+            "calls_looked_at": self.calls,
+            "calls_of_several_rows": self.of_several_rows,
+            "decided_by": self.why,
+        }
+
+    def text(self) -> str:
+        """Return the reading as a sentence."""
+        sides = "; ".join(f"{side}: {_WORDS[shape]}" for side, shape in self.shapes.items())
+        calls = several(self.calls, "call")
+        return f"rows of a call, by {self.why} ({calls}, {self.of_several_rows} of several rows): {sides}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A dataset divided into splits.
+
+    Parameters
+    ----------
+    splits
+        In the order of the data; none when there is no file to read.
+    total_bytes
+        Size of the files as stored.
+    small
+        True for less than 4 MB, which is always one split.
+    reading
+        Captures only: how the rows of calls stand in their payloads.
+    """
+
+    splits: tuple[Split, ...]
+    total_bytes: int
+    small: bool
+    reading: Reading | None = None

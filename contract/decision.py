@@ -1,0 +1,272 @@
+"""What a check concludes, and the values that are published: the vocabulary of all monitors."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from contract.schema import Fields
+
+# ``constraint_violations.json``: what is no longer as it was.
+
+
+# Of what is there at all: predictions, labels.
+PRESENCE_CHECK = "presence_check"
+
+
+class CheckType(StrEnum):
+    """The stable reason codes of data-quality violations."""
+
+    DATA_TYPE = "data_type_check"
+    COMPLETENESS = "completeness_check"
+    CATEGORICAL_VALUES = "categorical_values_check"
+    BASELINE_DRIFT = "baseline_drift_check"
+    MISSING_COLUMN = "missing_column_check"
+    EXTRA_COLUMN = "extra_column_check"
+    # Not among the originals', which suggest is_non_negative and never look at it.
+    RANGE = "value_range_check"
+
+
+# Members of bias violations that the original file has before others.
+_LEADING = ("version",)
+_BEFORE_METRIC = ("facet", "facet_value")
+
+
+@dataclass
+class Violation:
+    """One violation. Data quality names a feature; model quality names a metric."""
+
+    constraint_check_type: str
+    description: str
+    feature_name: str | None = None
+    metric_name: str | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def subject(self) -> str:
+        """Return what it is about: a feature, or a metric, and whose."""
+        subject = self.feature_name or self.metric_name or ""
+        if "facet" not in self.extra:
+            return subject
+        return f"{subject} of {self.extra['facet']} {self.extra.get('facet_value', '')}"
+
+
+@dataclass
+class Violations:
+    """The whole document."""
+
+    violations: list[Violation] = field(default_factory=list)
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+def read_violations(value: dict[str, Any], where: str) -> Violations:
+    """Build the document from parsed JSON."""
+    fields = Fields(value, where)
+    members = fields.children("violations")
+    return Violations([_read_violation(member) for member in members], fields.extra())
+
+
+def _read_violation(fields: Fields) -> Violation:
+    return Violation(
+        constraint_check_type=fields.get("constraint_check_type", str),
+        description=fields.get("description", str),
+        feature_name=fields.get("feature_name", str, None),
+        metric_name=fields.get("metric_name", str, None),
+        extra=fields.extra(),
+    )
+
+
+def violations_to_json(document: Violations) -> dict[str, Any]:
+    """Return the document as JSON values."""
+    first = {key: document.extra[key] for key in _LEADING if key in document.extra}
+    return {
+        **first,
+        "violations": [_to_json(violation) for violation in document.violations],
+        **document.extra,
+    }
+
+
+def _to_json(violation: Violation) -> dict[str, Any]:
+    members: dict[str, Any] = {}
+    if violation.feature_name is not None:
+        members["feature_name"] = violation.feature_name
+    members["constraint_check_type"] = violation.constraint_check_type
+    members["description"] = violation.description
+    members |= {key: violation.extra[key] for key in _BEFORE_METRIC if key in violation.extra}
+    if violation.metric_name is not None:
+        members["metric_name"] = violation.metric_name
+    return {**members, **violation.extra}
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One value to publish, in CloudWatch's terms.
+
+    Exactly one of `value` and `statistic_values` (``SampleCount, Sum, Minimum, Maximum``) is set.
+
+    Parameters
+    ----------
+    dimensions
+        Tell values of one name apart, beside the endpoint's and the schedule's names.
+    interval
+        The 95 % interval of `value`; None where there is none.
+    gauge
+        The name in Prometheus and OpenTelemetry, where a label and not the name says what it is of.
+        `statistic_values` are gauges of this name with ``_count``, ``_sum``, ``_min`` and ``_max``.
+    labels
+        Of the gauge, besides `dimensions`; None for ``metric``, which is `name`.
+    """
+
+    name: str
+    value: float | None = None
+    statistic_values: dict[str, float] | None = None
+    unit: str | None = None
+    dimensions: Mapping[str, str] = field(default_factory=dict)
+    interval: tuple[float, float] | None = None
+    gauge: str = "model_monitor_value"
+    labels: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What log and history say of a run's statistics.
+
+    Parameters
+    ----------
+    notes
+        Sentences on what was seen on the way.
+    item_count, unlabelled_count
+        Rows with a label, and rows without; both None where labels play no part.
+    positional
+        Whether the columns came without names.
+    """
+
+    notes: tuple[str, ...] = ()
+    item_count: int | None = None
+    unlabelled_count: int | None = None
+    positional: bool = False
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the summary a person reads: how far a feature moved, whether or not it violates.
+
+    `limit` is what is allowed and `noise` what chance alone explains, both in the unit of `distance`; None
+    where there is no such number. `value` is what was measured, where that is another figure than `distance`,
+    and `expected` what it is held to.
+    """
+
+    subject: str
+    text: str
+    distance: float | None = None
+    violated: bool = False
+    limit: float | None = None
+    noise: float | None = None
+    value: float | None = None
+    expected: float | None = None
+
+
+class State(StrEnum):
+    """How a comparison ends."""
+
+    VIOLATED = "violated"
+    HOLDS = "holds"
+    CHANGED = "changed_within_limit"
+    UNDECIDED = "not_decided"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One comparison that was asked for, and how it ended.
+
+    Parameters
+    ----------
+    subject
+        The feature or metric, in the words of the violation's `subject`.
+    check
+        The ``constraint_check_type`` that its violation has.
+    state
+        Violated; holds; changed beyond chance but within the limit; not decided.
+    text
+        A sentence for people. Of an undecided comparison `reason` says it.
+    reason
+        Why it was not decided, as it goes on behind "because": ``no row has a label``.
+    lost
+        Whether the baseline has what an undecided comparison needs, and the window does not. This fails a
+        gate, and such a window never becomes the baseline.
+    value, expected
+        What was measured, and what it is held to; None where `effect` and `limit` say the same.
+    effect, limit, noise
+        How far it moved (more is worse), what is allowed, and what chance alone explains, in one unit.
+    p_value
+        Probability of an effect as large when nothing has changed, before any correction for many tests.
+    rows, baseline_rows
+        How many values of the window and of the baseline were compared.
+    segment
+        The values of a segment, empty for all rows.
+    """
+
+    subject: str
+    check: str
+    state: State
+    text: str = ""
+    reason: str = ""
+    lost: bool = False
+    value: float | None = None
+    expected: float | None = None
+    effect: float | None = None
+    limit: float | None = None
+    noise: float | None = None
+    p_value: float | None = None
+    rows: int | None = None
+    baseline_rows: int | None = None
+    segment: Mapping[str, str | None] = field(default_factory=dict)
+
+    @property
+    def is_decided(self) -> bool:
+        """Return whether it has an answer."""
+        return self.state is not State.UNDECIDED
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What `check` concludes: the violations, every comparison, and what was seen on the way.
+
+    `reason` says why there are no comparisons at all, where there are none.
+    """
+
+    violations: Violations
+    findings: tuple[Finding, ...] = ()
+    notes: tuple[str, ...] = field(default=())
+    comparisons: tuple[Comparison, ...] = ()
+    reason: str = ""
+
+    @property
+    def undecided(self) -> tuple[Comparison, ...]:
+        """Return the comparisons without an answer."""
+        return tuple(comparison for comparison in self.comparisons if not comparison.is_decided)
+
+    @property
+    def is_empty(self) -> bool:
+        """Return whether nothing at all was decided. A violation outside of any comparison decides too."""
+        decided = any(comparison.is_decided for comparison in self.comparisons)
+        return not decided and not self.violations.violations
+
+    @property
+    def fails_gate(self) -> bool:
+        """Return whether what was asked for was not decided: nothing at all, or what the baseline has."""
+        return self.is_empty or any(comparison.lost for comparison in self.undecided)
+
+    @property
+    def why_undecided(self) -> str:
+        """Return the reasons for what was not decided, the most frequent first; empty without any."""
+        reasons = Counter(comparison.reason for comparison in self.undecided if comparison.reason)
+        most = [reason for reason, _ in reasons.most_common(_MOST_REASONS)]
+        more = [f"{len(reasons) - len(most)} more reasons"] if len(reasons) > len(most) else []
+        return "; ".join([*most, *more]) or (self.reason if self.is_empty else "")
+
+
+_MOST_REASONS = 3

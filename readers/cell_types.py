@@ -1,0 +1,380 @@
+"""What the cells of a column are: numbers, text, booleans or dates, and which texts mean a missing value.
+
+A column is one kind in the whole dataset. The baseline's type wins; else the first rows decide:
+
+======= ==================================================================================================
+number  nine of ten cells or more, apart from missing ones, are numbers; none is a code such as ``007``
+boolean all are ``true`` or ``false`` in any letter case
+date    all are ISO 8601 dates or times (data quality only)
+text    anything else
+======= ==================================================================================================
+
+In a column of numbers, booleans or dates a text such as ``NA`` is a missing value. In text it is a value,
+except in columns of labels, groups and segments (`CellRules.judged`), and there too where it is listed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import types
+
+from contract.dataset import MARKERS as MARKERS
+from contract.dataset import CellRules as CellRules
+from contract.dataset import ColumnKind as ColumnKind
+from contract.dataset import Declared, Split
+from contract.errors import DatasetError
+from contract.reading import notice
+
+# The texts that pandas.read_csv takes for missing in every column, as the originals of Clarify read CSV.
+PANDAS_MARKERS = (
+    *("#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A"),
+    *("NA", "NULL", "NaN", "None", "n/a", "nan", "null"),
+)
+# From this share of numbers on, a column is numbers, and the rest is what has gone wrong with it.
+MOSTLY = 0.9
+
+_NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$|^(?i:[+-]?(inf|infinity|nan))$"
+_CODE = r"^[+-]?0\d"
+_DATE = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?P<zone>Z|[+-]\d\d:?\d\d)?)?")
+_BOOLEAN = r"^(?i:true|false)$"
+_BOOLEAN_OR_DIGIT = r"^(?i:true|false|[01](\.0)?)$"
+_TIME = pa.timestamp("us")
+# Rows that tell what columns are.
+_FIRST_ROWS = 4096
+# Fewer columns say too little of their order.
+_FEWEST_TO_TURN = 3
+
+
+@dataclass(frozen=True)
+class TypedSplit:
+    """A split whose cells are understood by `rules`; without `kinds` its first rows decide them."""
+
+    split: Split
+    rules: CellRules
+    kinds: Mapping[str, ColumnKind] | None = None
+
+    @property
+    def label(self) -> str:
+        """Return the file and the range in it."""
+        return self.split.label
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """Yield the rows in order."""
+        kinds = self.kinds
+        for batch in self.split.batches():
+            try:
+                if kinds is None and batch.num_rows:
+                    first = batch.slice(0, _FIRST_ROWS)
+                    kinds = kinds_of([first], self.rules)
+                    require_order(first, kinds, self.rules)
+                    for sentence in said_of_kinds([first], kinds, self.rules):
+                        notice("type", sentence)
+                found = typed(batch, kinds or {}, self.rules)
+            except pa.ArrowInvalid:
+                found = batch  # text that is no UTF-8; whoever decodes it names the place
+            yield found
+
+
+def require_order(batch: pa.RecordBatch, kinds: Mapping[str, ColumnKind], rules: CellRules) -> None:
+    """Make sure that columns without names are in the baseline's order, as far as some rows tell.
+
+    Raises
+    ------
+    DatasetError
+        When numbers and texts have changed places, or when all fit with the baseline's last column first.
+    """
+    if (batch.schema.metadata or {}).get(b"positional") != b"true":
+        return
+    names = [name for name in batch.schema.names if name in rules.declared]
+    text = next((n for n in names if rules.declared[n].kind == "number" and kinds.get(n) == "text"), None)
+    number = next((n for n in names if rules.declared[n].kind == "text" and kinds.get(n) == "number"), None)
+    fix = "give the data a header, or its columns in the order of the baseline."
+    if text is not None and number is not None:
+        raise DatasetError(
+            f"columns without names are matched with the baseline's by position, but {text} is numbers there "
+            f"and holds text, and {number} is text there and holds numbers; {fix}"
+        )
+    if len(names) < len(batch.schema.names) or len(names) < _FEWEST_TO_TURN:
+        return
+    spans = [rules.declared[name].span for name in names]
+    if sum(not _within(column, span) for column, span in zip(batch.columns, spans, strict=True)) > 1 and all(
+        _within(column, span) for column, span in zip(batch.columns, [spans[-1], *spans[:-1]], strict=True)
+    ):
+        raise DatasetError(
+            f"columns without names are matched with the baseline's by position, but their values fit "
+            f"only with the baseline's last column, {names[-1]}, first; {fix}"
+        )
+
+
+def _within(column: pa.Array, span: tuple[float, float] | None) -> bool:
+    """Return whether nearly all numbers of a column lie in a range; text and unknown ranges fit anything."""
+    if span is None or not (types.is_integer(column.type) or types.is_floating(column.type)):
+        return span is None
+    inside = pc.and_(pc.greater_equal(column, span[0]), pc.less_equal(column, span[1]))
+    share = pc.mean(inside).as_py()
+    return share is None or share >= MOSTLY
+
+
+def typed(batch: pa.RecordBatch, kinds: Mapping[str, ColumnKind], rules: CellRules) -> pa.RecordBatch:
+    """Return the batch with cells of the kinds of their columns, and markers of missing values gone."""
+    changed: dict[int, pa.Array] = {}
+    for place, (name, column) in enumerate(zip(batch.schema.names, batch.columns, strict=True)):
+        declared = rules.declared.get(name)
+        kind = declared.kind if declared else kinds.get(name)
+        if kind == "number" and (types.is_integer(column.type) or types.is_floating(column.type)):
+            continue  # nearly always
+        found = _column(name, column, kind, declared, rules)
+        if found is not column:
+            changed[place] = found
+    if not changed:
+        return batch
+    columns = [changed.get(place, column) for place, column in enumerate(batch.columns)]
+    return pa.RecordBatch.from_arrays(columns, names=batch.schema.names, metadata=batch.schema.metadata)
+
+
+def kinds_of(batches: Sequence[pa.RecordBatch], rules: CellRules) -> dict[str, ColumnKind]:
+    """Return what the columns are, by name, as far as some rows tell."""
+    kinds: dict[str, ColumnKind] = {}
+    for name in dict.fromkeys(name for batch in batches for name in batch.schema.names):
+        columns = [batch.column(name) for batch in batches if name in batch.schema.names]
+        kind = _kind([column for column in columns if len(column) > column.null_count], rules)
+        if kind is not None:
+            kinds[name] = kind
+    return kinds
+
+
+def said_of_kinds(
+    batches: Sequence[pa.RecordBatch], kinds: Mapping[str, ColumnKind], rules: CellRules
+) -> Iterator[str]:
+    """Yield which columns of text are read as something else, and which columns of digits as text."""
+    for name, kind in kinds.items():
+        if name in rules.declared:
+            kind = rules.declared[name].kind
+        textual = [
+            b.column(name) for b in batches if name in b.schema.names and _is_text(b.column(name).type)
+        ]
+        if kind == "text" and textual and any(_any(_distinct(c), _CODE) for c in textual):
+            if all(_share(_distinct(column), _NUMBER) == 1.0 for column in textual):
+                yield f"{name} is text, because digits with leading zeros are codes"
+        elif kind == "date" and textual:
+            yield f"{name} is dates"
+        elif kind == "number" and name not in rules.declared:
+            share = min((_share(_present(c, rules.markers), _NUMBER) for c in textual), default=1.0)
+            if share < 1.0:
+                yield f"{name} is numbers, as {share:.1%} of its first cells are"
+
+
+def texts_in(value: Any) -> Iterator[str]:
+    """Yield every text in a JSON value, names of members included."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for name, member in value.items():
+            yield name
+            yield from texts_in(member)
+    elif isinstance(value, list | tuple):
+        for member in value:
+            yield from texts_in(member)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    if types.is_dictionary(kind):
+        kind = kind.value_type
+    return bool(types.is_string(kind) or types.is_large_string(kind))
+
+
+def _distinct(column: pa.Array) -> pa.Array:
+    """Return the texts of a column, each once where it is a dictionary, without missing ones and blanks."""
+    texts = column.dictionary if types.is_dictionary(column.type) else column
+    return pc.utf8_trim_whitespace(texts.drop_null())
+
+
+def _present(column: pa.Array, markers: tuple[str, ...]) -> pa.Array:
+    """Return the texts of all cells that have a value."""
+    texts = column.cast(pa.string()) if types.is_dictionary(column.type) else column
+    texts = pc.utf8_trim_whitespace(texts.drop_null())
+    return texts.filter(pc.invert(pc.match_substring_regex(texts, _any_of(markers))))
+
+
+def _any_of(markers: tuple[str, ...]) -> str:
+    return f"^(?:{'|'.join(map(re.escape, markers))})?$"
+
+
+def _share(texts: pa.Array, pattern: str) -> float:
+    return float(pc.mean(pc.match_substring_regex(texts, pattern)).as_py()) if len(texts) else 1.0
+
+
+def _any(texts: pa.Array, pattern: str) -> bool:
+    return bool(len(texts)) and bool(pc.any(pc.match_substring_regex(texts, pattern)).as_py())
+
+
+def _kind(columns: list[pa.Array], rules: CellRules) -> ColumnKind | None:
+    """Return what the cells of one column are; None where they are no text and need no decision."""
+    if not columns:
+        return None
+    plain = [column for column in columns if not _is_text(column.type)]
+    texts = [_present(column, rules.markers) for column in columns if _is_text(column.type)]
+    if all(types.is_boolean(column.type) for column in plain) and all(map(_all_booleans, texts)):
+        return "boolean" if plain or any(map(len, texts)) else "number"
+    if not texts:
+        return None if plain[0].type == pa.bool_() else "number"
+    numbers = sum(len(column) - column.null_count for column in plain if not types.is_boolean(column.type))
+    cells = sum(map(len, texts)) + sum(len(column) - column.null_count for column in plain)
+    numbers += sum(round(_share(found, _NUMBER) * len(found)) for found in texts)
+    if numbers >= (1.0 if rules.like_pandas else MOSTLY) * cells:
+        codes = not rules.like_pandas and any(_any(found, _CODE) for found in texts)
+        return "text" if codes else "number"
+    if rules.dates and not plain and all(_times(pc.unique(found)) is not None for found in texts):
+        return "date"
+    return "text"
+
+
+def _all_booleans(texts: pa.Array) -> bool:
+    words = pc.unique(texts)
+    if not len(words):
+        return True
+    return len(words) <= 2 * 3 and _share(words, _BOOLEAN) == 1.0
+
+
+def _column(
+    name: str, column: pa.Array, kind: ColumnKind | None, declared: Declared | None, rules: CellRules
+) -> pa.Array:
+    if kind == "boolean":
+        return _booleans(name, column, declared, rules)
+    if types.is_boolean(column.type):
+        if kind == "number":
+            return column.cast(pa.int8())
+        return column.cast(pa.string()) if declared else column
+    if not _is_text(column.type):
+        if kind == "text" and declared and not types.is_null(column.type):
+            return _as_text(column)
+        return column
+    if kind == "number":
+        return _numbers(name, column, declared, rules)
+    if kind == "date":
+        without = _without(name, column, rules.markers)
+        return _convert(without, _times)
+    markers = rules.markers if rules.like_pandas else rules.markers_in_text(name)
+    return _without(name, column, markers) if markers else column
+
+
+def _as_text(column: pa.Array) -> pa.Array:
+    """Return numbers as text, whole ones without a fraction."""
+    if types.is_floating(column.type):
+        with contextlib.suppress(pa.ArrowInvalid):  # some may have a fraction
+            column = column.cast(pa.int64())
+    return column.cast(pa.string())
+
+
+def _without(name: str, column: pa.Array, markers: tuple[str, ...]) -> pa.Array:
+    """Return a column of text with markers as missing values, and count them."""
+    texts = column.dictionary if types.is_dictionary(column.type) else column
+    trimmed = pc.utf8_trim_whitespace(texts)
+    found = pc.match_substring_regex(trimmed, _any_of(markers))
+    if not found.true_count:
+        return column
+    kept = pc.if_else(found, pa.scalar(None, texts.type), texts)
+    if not types.is_dictionary(column.type):
+        counts = pc.value_counts(trimmed.filter(found))
+        for marker, count in zip(*(part.to_pylist() for part in counts.flatten()), strict=True):
+            if marker:
+                notice("marker", name, marker, count=count)
+        return kept
+    occurrences = pc.value_counts(column.indices.drop_null())
+    for code, count in zip(*(part.to_pylist() for part in occurrences.flatten()), strict=True):
+        if found[code].as_py() and trimmed[code].as_py():
+            notice("marker", name, trimmed[code].as_py(), count=count)
+    return kept.take(column.indices).dictionary_encode()
+
+
+def _numbers(name: str, column: pa.Array, declared: Declared | None, rules: CellRules) -> pa.Array:
+    column = _without(name, column, rules.markers)
+    if declared is None and not rules.like_pandas and _any(_distinct(column), _CODE):
+        return column  # codes; whoever summarizes knows them
+    if _share(_distinct(column), _NUMBER) == 1.0:
+        return _convert(column, _parse_numbers)
+    if declared is not None and _share(_distinct(column), _BOOLEAN) == 1.0:
+        return _convert(column, lambda texts: _truth(texts).cast(pa.int8()))
+    return column
+
+
+def _parse_numbers(texts: pa.Array) -> pa.Array:
+    texts = pc.utf8_ltrim(pc.utf8_trim_whitespace(texts), "+")
+    try:
+        return texts.cast(pa.int64())
+    except pa.ArrowInvalid:
+        return texts.cast(pa.float64())
+
+
+def _booleans(name: str, column: pa.Array, declared: Declared | None, rules: CellRules) -> pa.Array:
+    if _is_text(column.type):
+        column = _without(name, column, rules.markers)
+        if _share(_distinct(column), _BOOLEAN_OR_DIGIT if declared else _BOOLEAN) < 1.0:
+            return column
+        found = _convert(column, _truth)
+    elif types.is_boolean(column.type):
+        found = column
+    elif declared and not types.is_null(column.type):
+        if not pc.all(pc.or_(pc.equal(column, 0), pc.equal(column, 1))).as_py():
+            return column
+        found = pc.equal(column, 1)
+    else:
+        return column
+    if declared is None or declared.spelling in (None, ("false", "true")):
+        return found
+    spelling = pa.array(declared.spelling, pa.string())
+    return pa.DictionaryArray.from_arrays(found.cast(pa.int8()).cast(pa.int32()), spelling)
+
+
+def _truth(texts: pa.Array) -> pa.Array:
+    return pc.match_substring_regex(pc.utf8_trim_whitespace(texts), r"^(?i:true|1|1\.0)$")
+
+
+def _times(texts: pa.Array) -> pa.Array | None:
+    """Return ISO 8601 texts as instants, UTC where they do not say; None when one is no date."""
+    present = pc.utf8_trim_whitespace(texts)
+    if not len(present) or not all(
+        text is None or _DATE.fullmatch(text) for text in present.slice(0, 1000).to_pylist()
+    ):
+        return None
+    zoned = pc.match_substring_regex(present, r"(Z|[+-]\d\d:?\d\d)$")
+    zoned = pc.and_(zoned, pc.greater(pc.utf8_length(present), len("2026-01-01T00:")))
+    try:
+        if not pc.any(zoned).as_py():
+            return present.cast(_TIME)
+        with_zone = pc.if_else(zoned, present, pa.scalar(None, present.type))
+        without = pc.if_else(zoned, pa.scalar(None, present.type), present)
+        return pc.coalesce(with_zone.cast(pa.timestamp("us", "UTC")).cast(_TIME), without.cast(_TIME))
+    except pa.ArrowInvalid:
+        return None
+
+
+def instants_of(column: pa.Array) -> pa.Array | None:
+    """Return a column of ISO 8601 texts as instants without a time zone, in UTC; None when one is no time."""
+    if types.is_timestamp(column.type):
+        return column.cast(pa.timestamp("us", column.type.tz), safe=False).cast(_TIME)
+    if not _is_text(column.type):
+        return None
+    if types.is_dictionary(column.type):
+        found = instants_of(column.dictionary)
+        return None if found is None else found.take(column.indices)
+    return _times(column)
+
+
+def _convert(column: pa.Array, convert: Callable[[pa.Array], pa.Array | None]) -> pa.Array:
+    """Return a column of text converted, each text of a dictionary once; as it is where that fails."""
+    try:
+        if types.is_dictionary(column.type):
+            found = convert(column.dictionary)
+            return column if found is None else found.take(column.indices)
+        found = convert(column)
+    except pa.ArrowInvalid:
+        return column
+    return column if found is None else found

@@ -1,0 +1,159 @@
+"""Which files of a folder are data, and whether they are what ``dataset_format`` says."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+
+from contract.errors import DatasetError
+from contract.reading import Said
+from file_storage import storage
+from file_storage.storage import SourceFile
+
+_BYTES = 4096
+_LARGEST_MANIFEST = 64 << 20
+# Files with another ending than most are looked into, up to so many.
+_MOST_LOOKED_AT = 20
+_SHOWN = 5
+_NO_DATA = re.compile(
+    r"(?i)(read[-_ ]?me|licen[cs]e|notice|changelog|authors|thumbs\.db)(\..*)?$"
+    r"|.*\.(md|rst|html?|pdf|png|jpe?g|svg|ya?ml|toml|ini|py|ipynb|sql|sh|xsd|md5|sha\d+|pyc)$"
+)
+_DATED = re.compile(r"/\d{4}/\d{2}/\d{2}/\d{2}/")
+_WRITTEN = {
+    "csv": '{"csv":{"header":true}}',
+    "json": '{"json":{"lines":true}}',
+    "parquet": '{"parquet":{}}',
+    "sagemakerCaptureJson": '{"sagemakerCaptureJson":{"captureIndexNames":["endpointInput"]}}',
+}
+_SAID = {"csv": "CSV", "json": "JSON", "parquet": "Parquet", "sagemakerCaptureJson": "captures"}
+
+
+def data_files(files: list[SourceFile], kind: str, said: Said) -> list[SourceFile]:
+    """Return the files that hold data; what is passed over is said.
+
+    A manifest, as batch transform writes it, lists the files of its folder when they are there. Any other
+    manifest, and files that are plainly something else, are passed over.
+
+    Parameters
+    ----------
+    kind
+        Of the format.
+    """
+    kept = _listed_in_manifests(files, said)
+    documents = [file for file in kept if _NO_DATA.match(_name(file))]
+    kept = [file for file in kept if file not in documents] or kept
+    endings = Counter(_ending(file) for file in kept)
+    usual = endings.most_common(1)[0][0] if endings else ""
+    odd = [file for file in kept if _ending(file) != usual][:_MOST_LOOKED_AT]
+    others = {file for file in odd if _unlike(file, kind)}
+    if len(others) < len(kept):
+        kept = [file for file in kept if file not in others]
+    passed_over = [file for file in files if file not in kept]
+    if passed_over:
+        names = ", ".join(_name(file) for file in passed_over[:_SHOWN])
+        more = f" and {len(passed_over) - _SHOWN} more" if len(passed_over) > _SHOWN else ""
+        said.say("files", f"passed over what is no data: {names}{more}")
+    return kept
+
+
+def say_endpoints(files: Sequence[SourceFile], said: Said) -> None:
+    """Say so when captures are of several endpoints or variants."""
+    above = {_DATED.split(file.path, maxsplit=1)[0] for file in files if _DATED.search(file.path)}
+    if len(above) > 1:
+        names = sorted("/".join(path.split("/")[-2:]) for path in above)
+        more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+        said.say(
+            "files", f"captures of {len(names)} endpoints or variants: {', '.join(names[:_SHOWN])}{more}"
+        )
+
+
+def require_kind(path: str, kind: str) -> None:
+    """Make sure that a file begins as files of a kind do.
+
+    Raises
+    ------
+    DatasetError
+        Naming the file, what it looks like, and the format to give.
+    """
+    with storage.reading(path), storage.open_input(path) as stream:
+        beginning = stream.read(_BYTES)
+    found = kind_of(beginning)
+    if found == "csv" and b"," not in beginning.partition(b"\n")[0]:
+        return  # any text; reading in earnest names what is wrong with it
+    if found is not None and not _fits(found, kind):
+        raise DatasetError(
+            f"{path} looks like {_SAID[found]}, but dataset_format is {kind}; "
+            f"give dataset_format {_WRITTEN[found]}."
+        )
+
+
+def kind_of(beginning: bytes) -> str | None:
+    """Return the kind of format that a file's first bytes show, None for an empty file."""
+    text = beginning.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if not text:
+        return None
+    if text.startswith(b"PAR1"):
+        return "parquet"
+    if text.startswith((b"{", b"[")):
+        return "sagemakerCaptureJson" if text.startswith(b"{") and b'"captureData"' in text else "json"
+    return "csv"
+
+
+def _fits(found: str, kind: str) -> bool:
+    expected = "sagemakerCaptureJson" if kind == "sagemakerMergeJson" else kind
+    # Where a long record holds its captureData, the first bytes need not show it.
+    return found == expected or (found == "json" and expected == "sagemakerCaptureJson")
+
+
+def _unlike(file: SourceFile, kind: str) -> bool:
+    with storage.reading(file.path), storage.open_input(file.path) as stream:
+        found = kind_of(stream.read(_BYTES))
+    return found is not None and not _fits(found, kind)
+
+
+def _listed_in_manifests(files: list[SourceFile], said: Said) -> list[SourceFile]:
+    manifests = {file: entries for file in files if (entries := _manifest(file)) is not None}
+    if not manifests:
+        return files
+    if len(files) == 1:
+        files = storage.list_files(_folder(files[0]))  # the manifest itself was named
+    by_path = {file.path: file for file in files}
+    kept = [file for file in files if file not in manifests]
+    for manifest, entries in manifests.items():
+        folder = _folder(manifest)
+        listed = [by_path.get(f"{folder}/{entry}") for entry in entries]
+        there = [file for file in listed if file is not None]
+        if listed and len(there) == len(listed):
+            kept = [file for file in kept if file in there or not file.path.startswith(f"{folder}/")]
+            said.say("files", f"{manifest.path} lists the {len(there)} files of its folder")
+    return kept
+
+
+def _manifest(file: SourceFile) -> list[str] | None:
+    """Return the entries of a manifest, None for another file."""
+    if "manifest" not in _name(file).casefold() or file.size > _LARGEST_MANIFEST:
+        return None
+    try:
+        value = json.loads(storage.read_bytes(file.path))
+    except ValueError:
+        return None
+    if not isinstance(value, list) or not value or not isinstance(value[0], dict) or "prefix" not in value[0]:
+        return None
+    return [entry for entry in value[1:] if isinstance(entry, str)]
+
+
+def _name(file: SourceFile) -> str:
+    return file.path.rpartition("/")[2]
+
+
+def _folder(file: SourceFile) -> str:
+    return file.path.rpartition("/")[0]
+
+
+def _ending(file: SourceFile) -> str:
+    suffixes = [part for part in PurePosixPath(_name(file)).suffixes if part not in (".gz", ".bz2", ".zst")]
+    return suffixes[-1].casefold() if suffixes else ""

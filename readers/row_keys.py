@@ -1,0 +1,159 @@
+"""The id and the time of each row of a table or log: rows of the window, joined with their labels.
+
+Both are no features: they are used, and left out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import types
+
+from contract.dataset import TRANSFORM_ID, TRANSFORM_TIME, RowKeys, Split
+from contract.errors import DatasetError
+from contract.reading import notice
+from contract.window import Window
+from readers.cell_types import instants_of
+
+if TYPE_CHECKING:
+    from readers.labels.index import LabelIndex
+
+# What batch transform calls them in JSON; in CSV they are the last two cells.
+
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\S*")
+_SHOWN = 12
+_MOST_WITHOUT = 0.01
+# Microseconds in what a number since 1970 counts: seconds, else milliseconds, and so on, by its size.
+_UNITS = ((1e11, 1e6), (1e14, 1e3), (1e17, 1.0), (np.inf, 1e-3))
+
+
+@dataclass(frozen=True)
+class KeyedSplit:
+    """A split of which the rows of a window are taken, with their labels as the last column."""
+
+    split: Split
+    keys: RowKeys
+    window: Window | None = None
+    index: LabelIndex | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def label(self) -> str:
+        """Return the file and the range in it."""
+        return self.split.label
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """Yield the rows in order.
+
+        Raises
+        ------
+        DatasetError
+            When a column is not there, or holds no times.
+        """
+        rows = without = 0
+        for batch in self.split.batches():
+            if not batch.num_rows:
+                continue
+            identifier = _place(batch, self.keys.identifier, "id_attribute")
+            time = _place(batch, self.keys.time, "time_attribute")
+            found = batch
+            if self.window is not None and time is not None:
+                instants = _instants(batch.column(time), self.keys.time or "", self.label)
+                rows, without = rows + batch.num_rows, without + instants.null_count
+                found = batch.filter(_inside(instants, self.window))
+            ids = None if identifier is None else found.column(identifier).cast(pa.string())
+            kept = [place for place in range(batch.num_columns) if place not in (identifier, time)]
+            found = found.select([batch.schema.names[place] for place in kept])
+            yield found if self.index is None or ids is None else _labelled(found, ids, self.index)
+        notice("untimed", self.keys.time or "", count=without)
+        if without > _MOST_WITHOUT * rows:
+            raise DatasetError(
+                f"{self.label} has {without} of {rows} rows without a time in {self.keys.time!r}, so that "
+                "the window cannot be applied; fill the times in, or name another column in time_attribute."
+            )
+
+
+def _labelled(batch: pa.RecordBatch, ids: pa.StringArray, index: LabelIndex) -> pa.RecordBatch:
+    """Return the batch with the labels of its rows as the last column."""
+    from readers.captures.envelope import Part
+    from readers.captures.labels import with_label_columns
+
+    data, encodings = index.take(index.find(ids))
+    notice("labelled", count=len(data) - data.null_count)
+    labelled, _ = with_label_columns(batch, Part(data, encodings), np.ones(len(ids), np.int64))
+    return labelled
+
+
+def transform_keys(names: Sequence[str], records: Sequence[Sequence[str]]) -> RowKeys | None:
+    """Return where batch transform has put id and time, None where the rows are none of its.
+
+    Parameters
+    ----------
+    names
+        Of the columns.
+    records
+        The first cells of CSV without a header; none for other data.
+    """
+    if TRANSFORM_ID in names:
+        return RowKeys(TRANSFORM_ID, TRANSFORM_TIME if TRANSFORM_TIME in names else None)
+    last = [row[-2:] for row in records]
+    if last and all(
+        len(cells) == len(("id", "time")) and _UUID.fullmatch(cells[0]) and _TIME.fullmatch(cells[1])
+        for cells in last
+    ):
+        return RowKeys(TRANSFORM_ID, TRANSFORM_TIME, trailing=True)
+    return None
+
+
+def _place(batch: pa.RecordBatch, attribute: str | None, setting: str) -> int | None:
+    if attribute is None:
+        return None
+    names = batch.schema.names
+    dotted = attribute.removeprefix("$").strip(".")
+    for name in (attribute, dotted, f"_c{attribute}"):
+        if name in names:
+            return int(names.index(name))
+    if attribute.isdecimal() and int(attribute) < len(names):
+        return int(attribute)
+    more = len(names) - _SHOWN
+    shown = ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
+    raise DatasetError(
+        f"{setting} is {attribute!r}, but the data has no such column; its columns are {shown}."
+    )
+
+
+def _instants(column: pa.Array, attribute: str, label: str) -> pa.Array:
+    """Return microseconds since 1970."""
+    if types.is_integer(column.type) or types.is_floating(column.type):
+        numbers = column.cast(pa.float64(), safe=False)
+        size = pc.max(pc.abs(numbers)).as_py() or 0.0
+        factor = next(factor for limit, factor in _UNITS if size < limit)
+        return pc.round(pc.multiply(numbers, factor)).cast(pa.int64(), safe=False)
+    if types.is_null(column.type):
+        return column.cast(pa.int64())
+    found = instants_of(column)
+    if found is None:
+        example = next((text for text in column.to_pylist() if text), None)
+        raise DatasetError(
+            f"{label} holds {str(example)[:40]!r} in {attribute!r}, which time_attribute names; write times "
+            "as ISO 8601, such as 2026-03-02T10:00:00Z, or as numbers since 1970."
+        )
+    return found.cast(pa.int64())
+
+
+def _inside(instants: pa.Array, window: Window) -> pa.Array:
+    start, end = (_microseconds(instant) for instant in (window.start, window.end))
+    inside = pc.and_(pc.greater_equal(instants, start), pc.less(instants, end))
+    return pc.fill_null(inside, False)
+
+
+def _microseconds(instant: datetime) -> int:
+    since = instant - datetime(1970, 1, 1, tzinfo=UTC)
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds

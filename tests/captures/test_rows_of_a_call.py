@@ -1,0 +1,215 @@
+"""One table written in every shape that servers take and give comes back as that table."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import itertools
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from capture_data import part, read_columns, record, write
+
+from contract.dataset_format import DatasetFormat, parse_rows
+from contract.errors import ConfigurationError, DatasetError
+from readers.dataset import Dataset
+from readers.plan import plan_dataset
+
+CASES = Path(__file__).parent / "cases"
+
+
+def _lines(rows):
+    return "\n".join(",".join(map(str, row)) for row in rows)
+
+
+def _named(rows, names):
+    return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+def _by_column(rows, names):
+    return {name: [row[at] for row in rows] for at, name in enumerate(names)}
+
+
+def _tensors(rows, names):
+    return [
+        {"name": name, "shape": [len(rows)], "datatype": "FP64", "data": [row[at] for row in rows]}
+        for at, name in enumerate(names)
+    ]
+
+
+# How a request and an answer of several rows are written: text of CSV, or a value of JSON.
+REQUESTS = {
+    "csv": lambda rows, names: _lines(rows),
+    "lists": lambda rows, names: rows,
+    "objects": _named,
+    "instances": lambda rows, names: {"instances": rows},
+    "named instances": lambda rows, names: {"instances": _named(rows, names)},
+    "columns": _by_column,
+    "inputs by name": lambda rows, names: {"inputs": _by_column(rows, names)},
+    "dataframe_split": lambda rows, names: {"dataframe_split": {"columns": list(names), "data": rows}},
+    "dataframe_records": lambda rows, names: {"dataframe_records": _named(rows, names)},
+    "split": lambda rows, names: {"columns": list(names), "index": list(range(len(rows))), "data": rows},
+    "pandas": lambda rows, names: {
+        name: {str(at): row[place] for at, row in enumerate(rows)} for place, name in enumerate(names)
+    },
+    "tensors": lambda rows, names: {"inputs": _tensors(rows, names)},
+}
+ANSWERS = {
+    "lines": lambda values: "\n".join(map(str, values)),
+    "one line": lambda values: ",".join(map(str, values)),
+    "list": list,
+    "predictions": lambda values: {"predictions": list(values)},
+    "lists": lambda values: [[value] for value in values],
+    "objects": lambda values: [{"score": value} for value in values],
+    "column": lambda values: {"value": list(values)},
+    "tensors": lambda values: {"outputs": _tensors([[value] for value in values], ["score"])},
+}
+# Rows of the calls, and whether payloads are BASE64.
+SIZES = [([1], False), ([3], False), ([1, 3, 1, 2], False), ([1, 3, 1, 2], True)]
+
+
+def _payload(value, encoded):
+    text, kind = (value, "CSV") if isinstance(value, str) else (json.dumps(value), "JSON")
+    return part(base64.b64encode(text.encode()).decode(), "BASE64") if encoded else part(text, kind)
+
+
+def _calls(request, answer, sizes, encoded):
+    calls, table = [], []
+    for number, size in enumerate(sizes * 6):
+        rows = [[20 + number + at, round(0.5 / (1 + number + at), 3)] for at in range(size)]
+        scores = [round(a * b, 3) for a, b in rows]
+        table += [[score, *row] for score, row in zip(scores, rows, strict=True)]
+        calls.append(
+            record(
+                _payload(ANSWERS[answer](scores), encoded),
+                _payload(REQUESTS[request](rows, ("age", "share")), encoded),
+            )
+        )
+    return calls, table
+
+
+@pytest.mark.parametrize("request_shape", REQUESTS)
+def test_every_shape_gives_the_same_table(tmp_path, request_shape):
+    for number, (answer, (sizes, encoded)) in enumerate(itertools.product(ANSWERS, SIZES)):
+        calls, table = _calls(request_shape, answer, sizes, encoded)
+        columns = read_columns(write(tmp_path / f"{number}.jsonl", calls))
+        expected = [list(values) for values in zip(*table, strict=True)]
+        assert list(columns.values()) == expected, (answer, sizes, encoded)
+        assert [type(value) for value in columns[list(columns)[1]]] == [int] * len(table)
+
+
+def _table(folder, **options):
+    plan = plan_dataset(Dataset(str(folder), DatasetFormat("sagemakerCaptureJson"), **options))
+    batches = [batch.replace_schema_metadata(None) for split in plan.splits for batch in split.batches()]
+    return pa.Table.from_batches(batches), plan.reading
+
+
+def test_one_line_of_answers_for_a_batch():
+    table, reading = _table(CASES / "flat_batches")
+    assert (table.num_rows, table.num_columns) == (60, 3)
+    for row in table.to_pylist():
+        assert row["_c0"] == pytest.approx(row["_c1"] + row["_c2"], abs=0.002)
+    assert reading.document() == {
+        "rows_of_a_call": {"endpointOutput": "list", "endpointInput": "row"},
+        "calls_looked_at": 40,
+        "calls_of_several_rows": 10,
+        "decided_by": "the numbers of rows on both sides",
+    }
+
+
+def test_a_list_on_both_sides_is_one_row():
+    table, _ = _table(CASES / "one_row_two_lists")
+    assert table.num_rows == 60
+    assert table.column_names == ["probabilities.0", "probabilities.1", "features.0", "features.1"]
+    assert table.schema.field("features.0").type == pa.int64()
+
+
+def test_a_table_written_column_by_column():
+    table, _ = _table(CASES / "columns_in_captures")
+    assert (table.num_rows, table.column_names) == (60, ["value", "longitude", "latitude"])
+    for row in table.to_pylist():
+        assert row["value"] == pytest.approx(row["longitude"] * row["latitude"], abs=0.01)
+
+
+def test_the_setting_and_the_baseline_decide_what_both_sides_leave_open(tmp_path):
+    calls = [record({"q": [0.1, 0.9]}, {"f": [number, 2]}) for number in range(20)]
+    path = write(tmp_path / "a.jsonl", calls)
+    assert _table(path)[0].shape == (20, 4)
+    table, reading = _table(path, rows=parse_rows("list"))
+    assert (table.shape, reading.why) == ((40, 2), "the setting rows")
+    table, reading = _table(path, column_names=("q", "f"))
+    assert (table.shape, reading.why) == ((40, 2), "the baseline's columns")
+
+
+def test_white_space_changes_nothing(tmp_path):
+    calls = [record(part(" [ 0.5 ,\n 0.25 ] ", "JSON"), part("1,2\n3,4\n\n", "CSV"))] * 5
+    assert read_columns(write(tmp_path / "a.jsonl", calls)) == {
+        "_c0": [0.5, 0.25] * 5,
+        "_c1": [1, 3] * 5,
+        "_c2": [2, 4] * 5,
+    }
+
+
+def test_rows_that_no_rule_of_the_originals_can_read_are_refused(tmp_path):
+    calls = [record("1,2,3", "4\n5\n6")] * 5
+    with pytest.raises(DatasetError, match=r"endpointOutput .*rules=sound"):
+        read_columns(write(tmp_path / "a.jsonl", calls), text_only=True)
+
+
+@pytest.mark.parametrize("text", ["rows", "request=columns,answer=list", "request=", "list,,"])
+def test_what_the_setting_cannot_be(text):
+    with pytest.raises(ConfigurationError, match=r"rows is .*; use auto, row, list, columns"):
+        parse_rows(text)
+
+
+def test_one_odd_record_does_not_change_how_the_others_are_read(tmp_path):
+    regular = [record(str(number), {"a": number, "t": "x"}) for number in range(50)]
+    odd = record(part(base64.b64encode(b"7").decode(), "BASE64"), {"a": 1.5, "b": [1]})
+    for place in (0, 25, 50):
+        calls = [*regular[:place], odd, *regular[place:]]
+        columns = read_columns(write(Path(tmp_path) / f"{place}.jsonl", calls))
+        assert columns["_c0"] == [*range(place), 7, *range(place, 50)]
+        assert columns["a"] == [*range(place), 1.5, *range(place, 50)]
+        assert columns["b.0"] == [None] * place + [1] + [None] * (50 - place)
+
+
+@pytest.mark.parametrize(
+    ("usual", "damaged"),
+    [
+        ("1,2", ",".join(map(str, range(100_000)))),
+        ([1, 2], list(range(100_000))),
+        ({"a": 1, "b": [2]}, {"a": 1, "b": list(range(100_000))}),
+        ({"a": 1}, {f"f{number}": number for number in range(100_000)}),
+    ],
+)
+@pytest.mark.parametrize("place", [0, 250])
+def test_one_record_of_many_columns_costs_the_others_nothing(tmp_path, caplog, usual, damaged, place):
+    calls = [record("0.5", usual)] * 500
+    calls[place] = record("0.5", damaged)
+    columns = read_columns(write(tmp_path / "a.jsonl", calls))
+    assert len(columns) < 250
+    assert {len(values) for values in columns.values()} == {500}
+    assert (
+        f"columns than expected lost the last ones: 1, the first at {tmp_path}/a.jsonl line {place + 1}"
+        in caplog.text
+    )
+
+
+def test_a_line_without_end_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr("readers.splitting.LONGEST_LINE", 1 << 20)
+    monkeypatch.setattr("readers.splitting.BLOCK_SIZE", 1 << 18)
+    with gzip.open(tmp_path / "a.jsonl.gz", "wb") as stream:
+        stream.write(json.dumps(record("0.5", "1")).encode() + b"\n" + b"x" * (64 << 20))
+    with pytest.raises(
+        DatasetError, match=r"a\.jsonl\.gz has a line of more than 1 MB, which begins at byte "
+    ):
+        read_columns(tmp_path)
+
+
+def test_a_list_longer_than_any_table_is_named(tmp_path):
+    lines = [json.dumps({"a": 1, "b": [1]})] * 50 + [json.dumps({"a": 1, "b": [0] * 20_000})]
+    (tmp_path / "a.jsonl").write_text("\n".join(lines))
+    with pytest.raises(DatasetError, match=r"a\.jsonl: field 'b' holds a list of 20000 values"):
+        list(plan_dataset(Dataset(str(tmp_path), DatasetFormat("json"))).splits[0].batches())

@@ -1,0 +1,137 @@
+"""Shares, dependence and the row sample: against scipy, against simulation, and against one pass."""
+
+import json
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from analyzers import row_sample
+from analyzers.data_quality.analyzer import DataQualityAnalyzer
+from analyzers.data_quality.documents import read_statistics, statistics_to_json
+from analyzers.data_quality.shares import effect_size, evidence
+from analyzers.shared.dependence import design_effect, quantile_groups
+from analyzers.shared.row_sample import RowSample, seed_of
+from contract.api import Baseline, State
+
+
+@given(st.integers(50, 20_000), st.integers(50, 20_000), st.data())
+def test_evidence_bounds_the_hypergeometric_tail(baseline, window, data):
+    before = data.draw(st.integers(0, baseline))
+    now = data.draw(st.integers(0, window))
+    if now / window <= before / baseline:
+        return
+    exact = stats.hypergeom.sf(now - 1, baseline + window, before + now, window)
+    found = evidence(np.array([float(before)]), np.array([float(now)]), (baseline, window), (1.0, 1.0))
+    if 1e-9 < exact < 1e-2:
+        assert exact <= 3.0 * np.exp(-found[0])
+        if before + now < 0.1 * (baseline + window) and min(baseline, window) > 500:
+            assert exact <= np.exp(-found[0])
+
+
+def test_cohens_h():
+    assert effect_size(0.0, 0.0025) == pytest.approx(0.1, abs=1e-4)
+    assert effect_size(0.5, 0.55) == pytest.approx(0.1, abs=2e-3)
+    assert effect_size(0.3, 0.2) < 0.0
+
+
+@pytest.mark.parametrize("length", [1, 2, 10, 50])
+def test_design_effect_is_the_length_of_sessions(length):
+    generator = np.random.default_rng(length)
+    rows = np.repeat(generator.normal(size=30_000 // length), length)
+    effect, blocks = design_effect(*quantile_groups(rows), cumulative=True)
+    assert effect == pytest.approx(length, rel=0.35)
+    assert blocks >= 14
+
+
+def test_design_effect_of_an_autoregressive_process():
+    generator, value, rows = np.random.default_rng(1), 0.0, []
+    for step in generator.normal(size=30_000):
+        value = 0.5 * value + step
+        rows.append(value)
+    # Of the process itself (1 + c) / (1 - c) = 3, of its indicators a little less.
+    effect, _ = design_effect(*quantile_groups(np.array(rows)), cumulative=True)
+    assert 1.8 < effect < 3.0
+
+
+def test_a_fault_inside_a_window_is_no_dependence():
+    rows = np.random.default_rng(2).normal(size=5_000)
+    rows[4_250:] = rows[4_250]
+    effect, _ = design_effect(*quantile_groups(rows), cumulative=True)
+    assert effect < 3.0
+
+
+@given(st.lists(st.lists(st.integers(1, 40), min_size=1, max_size=4), min_size=1, max_size=6), st.data())
+def test_samples_merge_associatively(splits, data):
+    most, run = row_sample.MOST_ROWS, row_sample.RUN
+    row_sample.MOST_ROWS, row_sample.RUN = 60, 8
+    try:
+        parts, number = [], 0
+        for batches in splits:
+            parts.append((number, batches))
+            number += sum(batches)
+        left = RowSample()
+        for part in parts:
+            left.merge(_sampled(*part))
+        cut = data.draw(st.integers(0, len(parts)))
+        first, second = RowSample(), RowSample()
+        for part in parts[:cut]:
+            first.merge(_sampled(*part))
+        for part in parts[cut:]:
+            second.merge(_sampled(*part))
+        first.merge(second)
+        assert _rows(left) == _rows(first)
+        assert _rows(left) == sorted(_rows(left))
+    finally:
+        row_sample.MOST_ROWS, row_sample.RUN = most, run
+
+
+def _sampled(first, batches):
+    sample, seed, position = RowSample(), None, 0
+    for rows in batches:
+        batch = pa.RecordBatch.from_pydict({"x": np.arange(first + position, first + position + rows)})
+        seed = seed_of(batch) if seed is None else seed
+        sample.add(batch, seed, position)
+        position += rows
+    return sample
+
+
+def _rows(sample):
+    return [value for array in sample.columns().get("x", []) for value in array.to_pylist()]
+
+
+def _statistics(rows, seed, **changed):
+    generator = np.random.default_rng(seed)
+    columns = {"x": generator.normal(size=rows), "y": generator.normal(size=rows), **changed}
+    analyzer = DataQualityAnalyzer()
+    return analyzer.describe(analyzer.summarize([pa.RecordBatch.from_pydict(columns)]))
+
+
+def test_a_baseline_without_a_sample_still_decides_and_says_what_it_lacks():
+    analyzer = DataQualityAnalyzer()
+    written = json.loads(json.dumps(statistics_to_json(_statistics(5_000, 1), False), default=list))
+    old = read_statistics(written, "statistics.json")
+    decision = analyzer.check(_statistics(5_000, 2), Baseline(old, analyzer.suggest(old, None)))
+    assert not decision.violations.violations
+    (undecided,) = decision.undecided
+    assert "make it anew" in undecided.reason
+    assert not undecided.lost
+    shifted = np.random.default_rng(3).normal(0.5, 1.0, 5_000)
+    decision = analyzer.check(_statistics(5_000, 2, x=shifted), Baseline(old, analyzer.suggest(old, None)))
+    assert [violation.feature_name for violation in decision.violations.violations] == ["x"]
+
+
+def test_what_is_written_decides_as_what_was_in_memory():
+    analyzer = DataQualityAnalyzer()
+    baseline, window = _statistics(5_000, 1), _statistics(5_000, 2, x=np.zeros(5_000))
+    read = [
+        read_statistics(json.loads(json.dumps(statistics_to_json(one), default=list)), "statistics.json")
+        for one in (baseline, window)
+    ]
+    constraints = analyzer.suggest(baseline, None)
+    found = analyzer.check(window, Baseline(baseline, constraints))
+    assert found == analyzer.check(read[1], Baseline(read[0], constraints))
+    assert State.VIOLATED in {comparison.state for comparison in found.comparisons}

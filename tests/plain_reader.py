@@ -1,0 +1,192 @@
+"""An oracle for the readers: plain Python, one record after the other, no columns before the end.
+
+It is given how the rows of calls stand (that is decided elsewhere), and reads one block of records.
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+import json
+import math
+import re
+from collections import Counter
+from typing import Any
+
+_INTEGER = re.compile(r"-?\d+")
+_FLOAT = re.compile(r"-?\d+(\.\d*)?(e[+-]?\d+)?", re.IGNORECASE)
+_TABLES = ("dataframe_split", "dataframe_records")
+
+# A row is a list of cells, texts or None, or a dict of JSON values.
+
+
+def captures(
+    records: list[dict[str, Any]], sides: tuple[str, ...], shapes: dict[str, str]
+) -> dict[str, list[Any]]:
+    """Return the columns of capture records."""
+    calls = [
+        [payload_rows(record["captureData"].get(side), shapes.get(side, "row")) for side in sides]
+        for record in records
+    ]
+    widths, names = [], []
+    for side in range(len(sides)):
+        rows = [row for call in calls for row in call[side] or []]
+        flat_names = list(columns_of([row for row in rows if isinstance(row, dict)]))
+        counts = Counter(len(row) for row in rows if isinstance(row, list))
+        names.append(flat_names)
+        widths.append(len(flat_names) or max(counts, key=lambda count: counts[count], default=0))
+    table: list[dict[str, Any]] = []
+    cells: list[dict[int, str | None]] = []
+    for call in calls:
+        for number in range(max([1, *(len(rows) for rows in call if rows is not None)])):
+            row: dict[str, Any] = {}
+            line: dict[int, str | None] = {}
+            position = 0
+            for side, rows in enumerate(call):
+                one = (
+                    None
+                    if rows is None
+                    else rows[0]
+                    if len(rows) == 1
+                    else rows[number]
+                    if number < len(rows)
+                    else None
+                )
+                if isinstance(one, list):
+                    most = len(one) if side == len(sides) - 1 else widths[side]
+                    line |= {position + at: cell for at, cell in enumerate(one[:most])}
+                else:
+                    row |= {(side, name): value for name, value in (one or {}).items()}
+                position += widths[side]
+            table.append(row)
+            cells.append(line)
+    return _named(table, cells, sides, widths, names)
+
+
+def _named(table, cells, sides, widths, names):
+    """Return columns in order: each side's names, or its positions; whatever else comes last."""
+    found: dict[str, list[Any]] = {}
+    order: list[str] = []
+    for side in range(len(sides)):
+        later = {name for others in names[side + 1 :] for name in others}
+        columns = columns_of(
+            [{name: value for (at, name), value in row.items() if at == side} for row in table]
+        )
+        for name, values in columns.items():
+            found[f"{sides[side]}.{name}" if name in later else name] = values
+        start = sum(widths[:side])
+        order += [f"{sides[side]}.{name}" if name in later else name for name in names[side]] or [
+            f"_c{at}" for at in range(start, start + widths[side])
+        ]
+    for position in sorted({position for line in cells for position in line}):
+        found[f"_c{position}"] = typed([line.get(position) for line in cells])
+    return {name: found[name] for name in dict.fromkeys([*order, *found]) if name in found}
+
+
+def json_lines(records: list[dict[str, Any]]) -> dict[str, list[Any]]:
+    """Return the columns of JSON Lines."""
+    return columns_of(records)
+
+
+def payload_rows(part: dict[str, Any] | None, shape: str) -> list[Any] | None:
+    """Return the rows of one payload, None where there is none or it cannot be decoded."""
+    if part is None or part.get("data") is None:
+        return None
+    text, encoding = part["data"], part["encoding"]
+    if encoding == "BASE64":
+        text = base64.b64decode(text).decode()
+        encoding = "JSON" if text.lstrip()[:1] in ("{", "[") else "CSV"
+    if encoding == "CSV":
+        rows = [
+            [cell or None for cell in row] or [None]
+            for row in csv.reader(io.StringIO(text.rstrip("\r\n"), newline=""))
+        ]
+        rows = rows or [[None]]
+        return [[cell] for cell in rows[0]] if shape == "list" and len(rows) == 1 else rows
+    return value_rows(json.loads(text), shape)
+
+
+def value_rows(value: Any, shape: str) -> list[Any] | None:
+    """Return the rows of a JSON value."""
+    if value is None:
+        return None
+    if isinstance(value, dict) and shape != "row":
+        lists = list(value.values())
+        if all(isinstance(each, list) and each for each in lists) and len({len(each) for each in lists}) == 1:
+            if len(lists) == 1:
+                [name] = value
+                return [item if isinstance(item, dict) else {name: item} for item in lists[0]]
+            if shape == "columns" and not any(
+                isinstance(item, dict | list) for each in lists for item in each
+            ):
+                return [dict(zip(value, row, strict=True)) for row in zip(*lists, strict=True)]
+    if isinstance(value, list) and value:
+        kinds = {type(item) for item in value}
+        if kinds == {dict} or kinds == {list}:
+            rows = [row(item) for item in value]
+            if any(isinstance(each, dict) for each in rows):
+                rows = [
+                    each if isinstance(each, dict) else {f"_c{at}": item for at, item in enumerate(each)}
+                    for each in rows
+                ]
+            return rows
+        if shape != "row" and not kinds & {dict, list}:
+            return [row([item]) for item in value]
+    return [row(value)]
+
+
+def row(value: Any) -> Any:
+    """Return one row: an object, or the texts of cells; cells that are nested go by their position."""
+    if isinstance(value, dict):
+        return value
+    items = value if isinstance(value, list) else [value]
+    if any(isinstance(item, dict | list) for item in items):
+        return {f"_c{at}": item for at, item in enumerate(items)}
+    return [text_of(item) for item in items]
+
+
+def text_of(value: Any) -> str | None:
+    """Return a scalar as it would be written, None for none."""
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return str(value).lower()
+    return None if isinstance(value, float) and math.isnan(value) else repr(value)
+
+
+def flat(value: Any, name: str = "") -> dict[str, Any]:
+    """Return the scalars in a JSON value by dotted name."""
+    if isinstance(value, dict | list):
+        members = value.items() if isinstance(value, dict) else enumerate(value)
+        found: dict[str, Any] = {}
+        for key, member in members:
+            found |= flat(member, f"{name}.{key}" if name else str(key))
+        return found
+    return {name: value}
+
+
+def columns_of(rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
+    """Return rows of JSON values as flat columns: of numbers, or of text where kinds differ."""
+    flats = [flat(each) for each in rows]
+    names = dict.fromkeys(name for each in flats for name in each)
+    columns = {}
+    for name in names:
+        values = [each.get(name) for each in flats]
+        if all(value is None for value in values) and any(other.startswith(f"{name}.") for other in names):
+            continue  # null where others are nested
+        kinds = {type(value) for value in values} - {type(None)}
+        if len(kinds) > 1 and not kinds <= {int, float}:
+            values = [text_of(value) for value in values]
+        columns[name] = values
+    return columns
+
+
+def typed(cells: list[str | None]) -> list[Any]:
+    """Return a column of CSV cells: integers, floats, or text."""
+    present = [cell for cell in cells if cell is not None]
+    if all(_INTEGER.fullmatch(cell) and -(2**63) <= int(cell) < 2**63 for cell in present):
+        return [None if cell is None else int(cell) for cell in cells]
+    if all(_FLOAT.fullmatch(cell) for cell in present):
+        return [None if cell is None else float(cell) for cell in cells]
+    return cells

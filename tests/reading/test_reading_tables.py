@@ -1,0 +1,582 @@
+"""Tables that can be read in two ways: each is read as its evidence says, and says so, or is refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from run_jobs import Result, baseline_of, run_job
+
+from containers.bias.main import main as monitor_bias
+from containers.model_quality.main import main as monitor_model_quality
+
+HEADER = '{"csv":{"header":true}}'
+HEADERLESS = '{"csv":{"header":false}}'
+LINES = '{"json":{"lines":true}}'
+DAY = {"start_time": "2026-03-02T00:00:00Z", "end_time": "2026-03-03T00:00:00Z"}
+
+
+def write(path: Path, text: str | bytes) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    return path
+
+
+def csv_table(path: Path, names: str, rows: Sequence[Sequence[Any]], separator: str = ",") -> Path:
+    lines = [names, *(separator.join(map(str, row)) for row in rows)]
+    return write(path, "".join(f"{line}\n" for line in lines if line))
+
+
+def reading(result: Result) -> dict[str, list[str]]:
+    assert result.exit_code == 0, result.message
+    return result.document("statistics.json").get("reading", {})
+
+
+def features(result: Result) -> dict[str, dict[str, Any]]:
+    assert result.exit_code == 0, result.message
+    return {feature["name"]: feature for feature in result.document("statistics.json")["features"]}
+
+
+def common(feature: dict[str, Any]) -> dict[str, int]:
+    return (feature.get("numerical_statistics") or feature["string_statistics"])["common"]
+
+
+def checks(result: Result) -> list[tuple[str, str]]:
+    assert result.exit_code == 0, result.message
+    return [(found["feature_name"], found["constraint_check_type"]) for found in result.violations]
+
+
+# --- missing values
+
+
+def numbers_with(marker: str, share: float, centre: float, seed: int, rows: int = 2000) -> list[list[str]]:
+    random = np.random.default_rng(seed)
+    missing = random.random(rows) < share
+    values = random.normal(centre, 8.0, rows)
+    return [
+        [marker if gone else f"{value:.3f}", f"{random.random():.3f}"]
+        for gone, value in zip(missing, values, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("marker", ["NA", "N/A", "NULL", "null", "None", "?", "-", "nan"])
+def test_markers_among_numbers_are_missing_values(tmp_path: Path, marker: str) -> None:
+    rows = numbers_with(marker, 0.02, 50.0, 1)
+    gone = sum(row[0] == marker for row in rows)
+    baseline = run_job(tmp_path / "b", csv_table(tmp_path / "b.csv", "x,y", rows), dataset_format=HEADER)
+    assert features(baseline)["x"]["inferred_type"] == "Fractional"
+    assert common(features(baseline)["x"]) == {"num_present": 2000 - gone, "num_missing": gone}
+    if marker != "nan":  # which Arrow reads as a number that is none
+        assert reading(baseline)["missing"] == [
+            f"{gone} of 2000 cells of x hold {marker!r} and count as missing"
+        ]
+    shifted = csv_table(tmp_path / "s.csv", "x,y", numbers_with(marker, 0.02, 90.0, 2))
+    assert checks(run_job(tmp_path / "s", shifted, **baseline_of(baseline))) == [
+        ("x", "baseline_drift_check")
+    ]
+    missing = csv_table(tmp_path / "m.csv", "x,y", numbers_with(marker, 0.4, 50.0, 3))
+    assert checks(run_job(tmp_path / "m", missing, **baseline_of(baseline))) == [("x", "completeness_check")]
+
+
+def test_the_markers_can_be_listed(tmp_path: Path) -> None:
+    rows = [["-999" if at % 50 == 0 else str(at), "NA" if at % 25 == 0 else "x"] for at in range(1000)]
+    table = csv_table(tmp_path / "a.csv", "x,y", rows)
+    listed = features(run_job(tmp_path / "1", table, missing_values='["-999"]'))
+    assert common(listed["x"]) == {"num_present": 1000, "num_missing": 0}  # -999 is a number in this file
+    assert common(listed["y"])["num_missing"] == 0
+    texts = [["absent" if at % 50 == 0 else str(at)] for at in range(1000)]
+    table = csv_table(tmp_path / "b.csv", "x", texts)
+    assert common(features(run_job(tmp_path / "2", table, missing_values="absent"))["x"]) == {
+        "num_present": 980,
+        "num_missing": 20,
+    }
+
+
+def test_a_marker_in_text_is_a_value(tmp_path: Path) -> None:
+    countries = csv_table(
+        tmp_path / "a.csv", "country,n", [[["NA", "DE", "FR"][i % 3], i] for i in range(300)]
+    )
+    feature = features(run_job(tmp_path / "1", countries))["country"]
+    assert common(feature) == {"num_present": 300, "num_missing": 0}
+    # As a segment it is missing, since nobody lists it.
+    segments = run_job(tmp_path / "2", countries, segment_by="country")
+    assert reading(segments)["missing"] == ["100 of 300 cells of country hold 'NA' and count as missing"]
+
+
+def test_a_facet_may_be_called_like_a_marker(tmp_path: Path) -> None:
+    rows = [[["NA", "DE", "?"][i % 3], i % 2, (i // 2) % 2] for i in range(300)]
+    table = csv_table(tmp_path / "a.csv", "country,hired,pred", rows)
+    config = {
+        "dataset_type": "text/csv",
+        "label": "hired",
+        "label_values_or_threshold": [1],
+        "predicted_label": "pred",
+        "facet": [{"name_or_index": "country", "value_or_threshold": ["NA"]}],
+        "methods": {"pre_training_bias": {"methods": "all"}},
+    }
+    where = write(tmp_path / "analysis_config.json", json.dumps(config))
+    result = run_job(tmp_path, table, command=monitor_bias, analysis_config=where)
+    assert reading(result)["missing"] == ["100 of 300 cells of country hold '?' and count as missing"]
+    facet = result.document("analysis.json")["pre_training_bias_metrics"]["facets"]["country"][0]
+    assert facet["value_or_threshold"] == "NA"
+
+
+# --- types
+
+
+def test_booleans_are_one_value_in_every_spelling(tmp_path: Path) -> None:
+    random = np.random.default_rng(1)
+    truth = random.random((4, 1000)) < 0.4
+    spelt = [["true", "false"], ["True", "False"], ["TRUE", "FALSE"]]
+    tables = [
+        csv_table(tmp_path / f"{n}.csv", "f,y", [[words[0] if t else words[1], n] for t in truth[n]])
+        for n, words in enumerate(spelt)
+    ]
+    lines = [json.dumps({"f": bool(t), "y": 1}) for t in truth[3]]
+    digits = csv_table(tmp_path / "d.csv", "f,y", [[int(t), 1] for t in truth[3]])
+    windows = [*((table, HEADER) for table in tables), (write(tmp_path / "w.jsonl", "\n".join(lines)), LINES)]
+    for table in tables:
+        baseline = run_job(tmp_path / table.stem, table, dataset_format=HEADER)
+        for number, (window, form) in enumerate([*windows, (digits, HEADER)]):
+            result = run_job(tmp_path / f"w{number}", window, dataset_format=form, **baseline_of(baseline))
+            assert ("f", "data_type_check") not in checks(result)
+            assert [found for found in checks(result) if found[0] == "f"] == []
+
+
+def test_text_spelt_by_the_originals_stays_their_text(tmp_path: Path) -> None:
+    """A baseline whose booleans are written True and False, and one column of digits that is text."""
+    rows = [["True" if i % 3 else "False", str(i % 4)] for i in range(300)]
+    baseline = run_job(tmp_path / "b", csv_table(tmp_path / "b.csv", "f,code", rows), rules="sagemaker")
+    constraints = baseline.document("constraints.json")
+    constraints["features"][1] = {
+        "name": "code",
+        "inferred_type": "String",
+        "completeness": 1.0,
+        "string_constraints": {"domains": ["0", "1", "2", "3"]},
+    }
+    path = write(tmp_path / "constraints.json", json.dumps(constraints))
+    lines = "\n".join(json.dumps({"f": bool(i % 3), "code": i % 4}) for i in range(300))
+    window = write(tmp_path / "w.jsonl", lines)
+    result = run_job(tmp_path / "w", window, dataset_format=LINES, baseline_constraints=path)
+    assert checks(result) == []
+    assert features(result)["code"]["inferred_type"] == "Integral"  # cells of its text are whole numbers
+    moved = write(tmp_path / "m.jsonl", lines.replace('"code": 3', '"code": 7'))
+    result = run_job(tmp_path / "m", moved, dataset_format=LINES, baseline_constraints=path)
+    assert checks(result) == [("code", "categorical_values_check")]
+
+
+def test_codes_with_leading_zeros_are_text(tmp_path: Path) -> None:
+    rows = [[f"{i * 37 % 99999:05d}", i] for i in range(500)]
+    result = run_job(tmp_path, csv_table(tmp_path / "a.csv", "zip,n", rows))
+    assert features(result)["zip"]["inferred_type"] == "String"
+    assert features(result)["n"]["inferred_type"] == "Integral"
+    assert reading(result)["types"] == ["zip is text, because digits with leading zeros are codes"]
+
+
+def test_nine_numbers_in_ten_make_a_column_of_numbers(tmp_path: Path) -> None:
+    numbers = np.random.default_rng(4).permutation(2000)
+    rows = [["broken" if number % 20 == 0 else number] for number in numbers]
+    baseline = run_job(tmp_path / "b", csv_table(tmp_path / "b.csv", "x", rows))
+    assert features(baseline)["x"]["inferred_type"] == "Integral"
+    assert reading(baseline)["types"] == ["x is numbers, as 95.0% of its first cells are"]
+    again = run_job(tmp_path / "a", csv_table(tmp_path / "a.csv", "x", rows[::-1]), **baseline_of(baseline))
+    assert checks(again) == []
+    worse = [["broken" if number % 5 == 0 else number] for number in numbers]
+    result = run_job(tmp_path / "w", csv_table(tmp_path / "w.csv", "x", worse), **baseline_of(baseline))
+    assert ("x", "data_type_check") in checks(result)
+
+
+def test_text_that_becomes_numbers_is_a_violation_and_numbers_that_become_text(tmp_path: Path) -> None:
+    rows = [[f"id-{i * 7919 % 5000}", i % 50] for i in range(5000)]
+    baseline = run_job(tmp_path / "b", csv_table(tmp_path / "b.csv", "name,n", rows))
+    turned = [[i * 7919 % 5000, f"id-{i % 50}"] for i in range(5000)]
+    result = run_job(tmp_path / "w", csv_table(tmp_path / "w.csv", "name,n", turned), **baseline_of(baseline))
+    assert {("name", "data_type_check"), ("n", "data_type_check")} <= set(checks(result))
+
+
+def test_dates_have_a_range_and_an_age_and_no_domain(tmp_path: Path) -> None:
+    rows = [[f"2026-03-{1 + i % 2:02d}T{i % 24:02d}:30:00Z", i] for i in range(480)]
+    table = csv_table(tmp_path / "2026/03/02/a.csv", "when,n", rows)
+    result = run_job(tmp_path, table.parents[3], **DAY)
+    feature = features(result)["when"]
+    assert feature["string_statistics"]["dates"] == {
+        "min": "2026-03-01T00:30:00Z",
+        "max": "2026-03-02T23:30:00Z",
+        "age_in_days": pytest.approx(0.5 / 24),
+    }
+    [constraint] = [
+        found for found in result.document("constraints.json")["features"] if found["name"] == "when"
+    ]
+    assert "domains" not in constraint.get("string_constraints", {})
+    later = [[text.replace("2026-03", "2026-04"), n] for text, n in rows]
+    window = csv_table(tmp_path / "w.csv", "when,n", later)
+    assert checks(run_job(tmp_path / "w", window, **baseline_of(result))) == []
+
+
+def test_decimals_are_the_numbers_they_are_written_as(tmp_path: Path) -> None:
+    import decimal
+
+    cents = [decimal.Decimal(cent).scaleb(-2) for cent in range(2000)]
+    whole = [decimal.Decimal(i) for i in range(2000)]
+    table = pa.table(
+        {"price": pa.array(cents, pa.decimal128(6, 2)), "count": pa.array(whole, pa.decimal128(38, 0))}
+    )
+    pq.write_table(table, tmp_path / "a.parquet")
+    result = run_job(tmp_path, tmp_path / "a.parquet", dataset_format="parquet")
+    assert features(result)["count"]["inferred_type"] == "Integral"
+    sketch = features(result)["price"]["numerical_statistics"]["distribution"]["kll"]["sketch"]["data"]
+    assert set(map(float, np.concatenate(sketch))) <= {cent / 100 for cent in range(2000)}
+
+
+# --- headers, separators, escapes
+
+
+def test_a_header_in_the_first_file_only(tmp_path: Path) -> None:
+    rows = [[i % 9, f"{i / 7:.3f}"] for i in range(100)]
+    csv_table(tmp_path / "d/part-0.csv", "a,b", rows)
+    second = csv_table(tmp_path / "d/part-1.csv", "", rows)
+    result = run_job(tmp_path, tmp_path / "d", dataset_format=HEADER)
+    assert result.exit_code == 2
+    assert str(second) in result.message
+    assert '{"csv":{"header":false}}' in result.message
+    assert result.files == []
+    headerless = run_job(tmp_path, tmp_path / "d", dataset_format=HEADERLESS)
+    assert headerless.exit_code == 2
+    assert "part-0.csv" in headerless.message
+
+
+def test_digits_are_a_header_where_they_count_up(tmp_path: Path) -> None:
+    rows = [[i % 9, f"{i / 7:.3f}", i] for i in range(100)]
+    counted = csv_table(tmp_path / "a.csv", "0,1,2", rows)
+    assert list(features(run_job(tmp_path / "1", counted, dataset_format=HEADER))) == ["0", "1", "2"]
+    assert run_job(tmp_path / "2", counted, dataset_format=HEADERLESS).exit_code == 2
+    values = csv_table(tmp_path / "b.csv", "", rows)
+    assert run_job(tmp_path / "3", values, dataset_format=HEADER).exit_code == 2
+
+
+def test_tables_of_text_alone(tmp_path: Path) -> None:
+    rows = [[["red", "green"][i % 2], ["north", "south", "west"][i % 3]] for i in range(60)]
+    named = csv_table(tmp_path / "a.csv", "colour,branch", rows)
+    assert features(run_job(tmp_path / "1", named, dataset_format=HEADER)).keys() == {"colour", "branch"}
+    refused = run_job(tmp_path / "2", named, dataset_format=HEADERLESS)
+    assert (refused.exit_code, "look like names" in refused.message) == (2, True)
+    plain = csv_table(tmp_path / "b.csv", "", rows)
+    assert len(features(run_job(tmp_path / "3", plain, dataset_format=HEADERLESS))) == 2
+    refused = run_job(tmp_path / "4", plain, dataset_format=HEADER)
+    assert (refused.exit_code, "look like values" in refused.message) == (2, True)
+
+
+BIAS = {
+    "dataset_type": "text/csv",
+    "headers": ["sex", "hired", "pred"],
+    "label": "hired",
+    "label_values_or_threshold": [1],
+    "facet": [{"name_or_index": "sex", "value_or_threshold": ["F"]}],
+    "predicted_label": "pred",
+    "methods": {"pre_training_bias": {"methods": "all"}, "post_training_bias": {"methods": "all"}},
+}
+
+
+def dpl(result: Result) -> float:
+    assert result.exit_code == 0, result.message
+    metrics = result.document("analysis.json")["pre_training_bias_metrics"]["facets"]["sex"][0]["metrics"]
+    return next(metric["value"] for metric in metrics if metric["name"] == "DPL")
+
+
+def test_given_headers_are_matched_by_name(tmp_path: Path) -> None:
+    random = np.random.default_rng(3)
+    rows = [["FM"[random.integers(2)], random.integers(2), random.integers(2)] for _ in range(120)]
+    config = write(tmp_path / "analysis_config.json", json.dumps(BIAS))
+    hired = {sex: [row[2] for row in rows if row[0] == sex] for sex in "FM"}
+    expected = float(np.mean(hired["M"]) - np.mean(hired["F"]))
+    for number, names in enumerate(["sex,pred,hired", " Sex,PRED , hired"]):
+        table = csv_table(tmp_path / f"{number}.csv", names, rows)
+        settings = {"command": monitor_bias, "analysis_config": config, "dataset_format": None}
+        result = run_job(tmp_path / str(number), table, **settings)
+        assert dpl(result) == pytest.approx(expected)
+        assert result.document("statistics.json")["dataset"]["item_count"] == 120
+        assert reading(result)["header"] == ["the first line has the names that are given, in another order"]
+    wrong = csv_table(tmp_path / "w.csv", "sex,pred,salary", rows)
+    refused = run_job(
+        tmp_path / "w", wrong, command=monitor_bias, analysis_config=config, dataset_format=None
+    )
+    assert refused.exit_code == 2
+    assert "'salary'" in refused.message
+
+
+@pytest.mark.parametrize(("separator", "said"), [(";", "semicolons"), ("\t", "tabs"), ("|", "vertical bars")])
+def test_separators_are_told_and_said(tmp_path: Path, separator: str, said: str) -> None:
+    rows = [[20 + i % 50, f"{i * 1.25:.2f}", ["Porto", "Ovar, PT"][i % 2]] for i in range(100)]
+    names = separator.join(["age", "income", "city"])
+    result = run_job(tmp_path, csv_table(tmp_path / "a.csv", names, rows, separator))
+    assert {name: found["inferred_type"] for name, found in features(result).items()} == {
+        "age": "Integral",
+        "income": "Fractional",
+        "city": "String",
+    }
+    cities = features(result)["city"]["string_statistics"]["distribution"]["categorical"]["buckets"]
+    assert {bucket["value"] for bucket in cities} == {"Porto", "Ovar, PT"}
+    assert reading(result)["separator"] == [f"{said} stand between cells"]
+
+
+def test_decimal_commas_are_refused(tmp_path: Path) -> None:
+    rows = [[f"{i},5", f"{i + 1},25"] for i in range(20)]
+    result = run_job(tmp_path, csv_table(tmp_path / "a.csv", "a;b", rows, ";"))
+    assert result.exit_code == 2
+    assert "write the numbers with a point" in result.message
+    headerless = csv_table(tmp_path / "b.csv", "", rows, ";")
+    result = run_job(tmp_path, headerless, dataset_format=HEADERLESS)
+    assert result.exit_code == 2
+    assert '"separator"' in result.message
+
+
+def test_quotes_escaped_with_a_backslash(tmp_path: Path) -> None:
+    text = 'note,n\n"say \\"hi\\", please",1\n"a \\\\ b",2\nplain,3\n'
+    result = run_job(tmp_path, write(tmp_path / "a.csv", text))
+    values = features(result)["note"]["string_statistics"]["distribution"]["categorical"]["buckets"]
+    assert {bucket["value"] for bucket in values} == {'say "hi", please', "a \\ b", "plain"}
+    assert reading(result)["quotes"] == ["quotes within cells are written with a backslash"]
+
+
+def test_marks_before_utf8_anywhere(tmp_path: Path) -> None:
+    mark = b"\xef\xbb\xbf"
+    table = write(tmp_path / "a.csv", mark + b"a,b\n1,x\n" + mark + b"2,y\n")
+    assert features(run_job(tmp_path / "1", table))["a"]["inferred_type"] == "Integral"
+    lines = write(tmp_path / "b.jsonl", mark + b'{"a":1}\n' + mark + b'{"a":2}\n')
+    assert common(features(run_job(tmp_path / "2", lines, dataset_format=LINES))["a"])["num_present"] == 2
+
+
+# --- files
+
+
+def test_what_is_no_data_is_passed_over_and_named(tmp_path: Path) -> None:
+    csv_table(tmp_path / "d/a.csv", "a,b", [[1, 2], [3, 4]])
+    csv_table(tmp_path / "d/b.csv", "a,b", [[5, 6]])
+    write(tmp_path / "d/README.md", "# what this is, and more\n")
+    write(tmp_path / "d/schema.json", '{"a": "int"}')
+    write(tmp_path / "d/_SUCCESS", "")
+    result = run_job(tmp_path, tmp_path / "d")
+    assert common(features(result)["a"])["num_present"] == 3
+    assert reading(result)["files"] == ["passed over what is no data: README.md, schema.json"]
+
+
+def test_json_lines_are_no_csv(tmp_path: Path) -> None:
+    result = run_job(tmp_path, write(tmp_path / "a.jsonl", '{"a":1,"b":2}\n' * 9))
+    assert result.exit_code == 2
+    assert '{"json":{"lines":true}}' in result.message
+
+
+# --- shapes of JSON
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"x": {str(i): i / 4 for i in range(50)}, "y": {str(i): "ab"[i % 2] for i in range(50)}},
+        {str(i): {"x": i / 4, "y": "ab"[i % 2]} for i in range(50)},
+        {"x": [i / 4 for i in range(50)], "y": ["ab"[i % 2] for i in range(50)]},
+        {"columns": ["x", "y"], "index": list(range(50)), "data": [[i / 4, "ab"[i % 2]] for i in range(50)]},
+        [{"x": i / 4, "y": "ab"[i % 2]} for i in range(50)],
+    ],
+    ids=["columns", "index", "lists", "split", "records"],
+)
+@pytest.mark.parametrize("indent", [None, 1])
+def test_tables_as_pandas_writes_them(tmp_path: Path, document: Any, indent: int | None) -> None:
+    path = write(tmp_path / "a.json", json.dumps(document, indent=indent))
+    result = run_job(tmp_path, path, dataset_format=LINES)
+    assert {name: found["inferred_type"] for name, found in features(result).items()} == {
+        "x": "Fractional",
+        "y": "String",
+    }
+    assert result.document("statistics.json")["dataset"]["item_count"] == 50
+    if isinstance(document, dict):
+        assert reading(result)["rows"] == ["a.json is a table of 50 rows as pandas writes it"]
+
+
+def test_records_without_line_ends(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.json", "".join(json.dumps({"a": i, "b": "x"}) for i in range(40)))
+    result = run_job(tmp_path, path, dataset_format=LINES)
+    assert common(features(result)["a"])["num_present"] == 40
+    assert reading(result)["lines"] == ["39 records follow another one on the same line"]
+
+
+# --- ids, times, windows
+
+
+def log(folder: Path, form: str, days: int = 3) -> tuple[Path, str]:
+    """Write a service's log with an id and a time, one row an hour."""
+    rows = [
+        {
+            "request_id": f"r{i}",
+            "time": f"2026-03-{1 + i // 24:02d}T{i % 24:02d}:00:00Z",
+            "x": i,
+            "approved": i % 2,
+        }
+        for i in range(24 * days)
+    ]
+    if form == "csv":
+        cells = [list(row.values()) for row in rows]
+        return csv_table(folder / "log.csv", ",".join(rows[0]), cells), HEADER
+    if form == "parquet":
+        pq.write_table(pa.Table.from_pylist(rows), folder / "log.parquet")
+        return folder / "log.parquet", "parquet"
+    nested = [{**row, "x": {"deep": row["x"]}} for row in rows]
+    return write(folder / "log.jsonl", "".join(json.dumps(row) + "\n" for row in nested)), LINES
+
+
+@pytest.mark.parametrize("form", ["csv", "json", "parquet"])
+def test_any_log_is_selected_by_time_and_joined_by_id(tmp_path: Path, form: str) -> None:
+    path, dataset_format = log(tmp_path, form)
+    keys = {"id_attribute": "request_id", "time_attribute": "time", "dataset_format": dataset_format}
+    result = run_job(tmp_path / "1", path, **keys, **DAY)
+    x = "x.deep" if form == "json" else "x"
+    assert list(features(result)) == [x, "approved"]
+    numbers = features(result)[x]["numerical_statistics"]
+    assert (numbers["common"]["num_present"], numbers["min"], numbers["max"]) == (24, 24.0, 47.0)
+    labels = csv_table(tmp_path / "labels.csv", "request_id,label", [[f"r{i}", i % 2] for i in range(60)])
+    quality = run_job(
+        tmp_path / "2",
+        path,
+        command=monitor_model_quality,
+        problem_type="BinaryClassification",
+        inference_attribute="approved",
+        ground_truth_source=labels,
+        **keys,
+    )
+    assert quality.document("statistics.json")["dataset"]["item_count"] == 60
+    assert reading(quality)["labels"] == ["60 of 72 rows have a label"]
+    metrics = quality.document("statistics.json")["binary_classification_metrics"]
+    assert metrics["accuracy"]["value"] == 1.0
+    untold = run_job(tmp_path / "3", path, dataset_format=dataset_format, **DAY)
+    assert untold.exit_code == 2
+    assert "time_attribute" in untold.message
+
+
+@pytest.mark.parametrize("unit", [1, 1_000, 1_000_000])
+def test_times_in_numbers_since_1970(tmp_path: Path, unit: int) -> None:
+    start = 1772323200  # 2026-03-01
+    rows = [[(start + 3600 * hour) * unit, hour] for hour in range(72)]
+    table = csv_table(tmp_path / "a.csv", "ts,x", rows)
+    result = run_job(tmp_path, table, time_attribute="ts", **DAY)
+    assert features(result)["x"]["numerical_statistics"]["min"] == 24.0
+    assert common(features(result)["x"])["num_present"] == 24
+
+
+@pytest.mark.parametrize(
+    "paths",
+    [
+        ["2026/03/01/a.csv", "2026/03/02/a.csv"],
+        ["2026/03/02/23/a.csv", "2026/03/02/01/a.csv", "2026/03/03/00/a.csv"],
+        ["dt=2026-03-01/a.csv", "dt=2026-03-02/a.csv"],
+        ["year=2026/month=3/day=1/a.csv", "year=2026/month=03/day=02/hour=4/a.csv"],
+        ["log-20260301.csv", "log-20260302.csv", "log-2026-03-02.1.csv"],
+    ],
+)
+def test_windows_select_by_dates_in_paths(tmp_path: Path, paths: list[str]) -> None:
+    inside = ("2026/03/02", "2026-03-02", "20260302", "day=02")
+    for path in paths:
+        csv_table(tmp_path / "d" / path, "x,y", [[int(any(part in path for part in inside)), 1]] * 5)
+    result = run_job(tmp_path, tmp_path / "d", **DAY)
+    expected = 5 * sum(any(part in path for part in inside) for path in paths)
+    assert features(result)["x"]["numerical_statistics"]["min"] == 1.0
+    assert common(features(result)["x"])["num_present"] == expected
+    hour = {"start_time": "2026-03-02T04:00:00Z", "end_time": "2026-03-02T05:00:00Z"}
+    if any("/03/02/a" in path or "dt=" in path for path in paths):
+        assert "time_attribute" in run_job(tmp_path, tmp_path / "d", **hour).message
+
+
+def test_times_that_cannot_be_read_end_the_job(tmp_path: Path) -> None:
+    table = csv_table(tmp_path / "a.csv", "when,x", [["03/02/2026 10:00", i] for i in range(9)])
+    result = run_job(tmp_path, table, time_attribute="when", **DAY)
+    assert result.exit_code == 2
+    assert "ISO 8601" in result.message
+
+
+# --- batch transform
+
+
+def transform(folder: Path, form: str) -> tuple[Path, str, list[str]]:
+    ids = [f"{i:08x}-536e-45df-80b2-d002cc92d33d" for i in range(60)]
+    if form == "csv":
+        rows = [[i % 2, i / 60, i, ids[i], "2026-01-01T00:05:00Z"] for i in range(60)]
+        csv_table(folder / "out/data.csv.out", "", rows)
+        return folder / "out", HEADERLESS, ids
+    rows = [
+        {
+            "SageMakerInferenceId": ids[i],
+            "SageMakerInferenceTime": "2026-01-01T00:05:00Z",
+            "SageMakerOutput": {"predicted_label": i % 2, "score": i / 60},
+            "features": [i, 0],
+        }
+        for i in range(60)
+    ]
+    write(folder / "out/data.jsonl.out", "".join(json.dumps(row) + "\n" for row in rows))
+    write(folder / "out/manifest.json", '[{"prefix": "s3://bucket/out/"}, "data.jsonl.out"]')
+    return folder / "out", LINES, ids
+
+
+@pytest.mark.parametrize("form", ["csv", "json"])
+def test_what_batch_transform_writes(tmp_path: Path, form: str) -> None:
+    source, dataset_format, ids = transform(tmp_path, form)
+    names = list(features(run_job(tmp_path / "1", source, dataset_format=dataset_format)))
+    predicted = "SageMakerOutput.predicted_label"
+    assert names == (
+        ["_c0", "_c1", "_c2"]
+        if form == "csv"
+        else [predicted, "SageMakerOutput.score", "features.0", "features.1"]
+    )
+    labels = [
+        {"groundTruthData": {"data": str(i % 2), "encoding": "CSV"}, "eventMetadata": {"eventId": ids[i]}}
+        for i in range(60)
+    ]
+    write(tmp_path / "labels/a.jsonl", "".join(json.dumps(label) + "\n" for label in labels))
+    quality = run_job(
+        tmp_path / "2",
+        source,
+        command=monitor_model_quality,
+        dataset_format=dataset_format,
+        problem_type="BinaryClassification",
+        inference_attribute="0" if form == "csv" else predicted,
+        ground_truth_source=tmp_path / "labels",
+    )
+    assert reading(quality)["labels"] == ["60 of 60 rows have a label"]
+    assert quality.document("statistics.json")["binary_classification_metrics"]["accuracy"]["value"] == 1.0
+
+
+# --- order of columns
+
+
+def test_columns_in_another_order_than_the_baselines(tmp_path: Path) -> None:
+    random = np.random.default_rng(5)
+    rows = [[random.integers(20, 60), ["a", "b"][i % 2], random.integers(900, 999)] for i in range(300)]
+    baseline = run_job(tmp_path / "b", csv_table(tmp_path / "b.csv", "age,branch,pay", rows))
+    swapped = csv_table(tmp_path / "w.csv", "", [[row[1], row[0], row[2]] for row in rows])
+    result = run_job(tmp_path / "w", swapped, dataset_format=HEADERLESS, **baseline_of(baseline))
+    assert result.exit_code == 2
+    assert "by position" in result.message
+
+
+def test_an_answer_first_where_the_baselines_target_is_last(tmp_path: Path) -> None:
+    random = np.random.default_rng(6)
+    rows = [[random.integers(20, 60), random.integers(1000, 2000), random.random() / 9] for _ in range(300)]
+    baseline = run_job(tmp_path / "b", csv_table(tmp_path / "b.csv", "age,pay,score", rows))
+    turned = csv_table(tmp_path / "w.csv", "", [[row[2], row[0], row[1]] for row in rows])
+    result = run_job(tmp_path / "w", turned, dataset_format=HEADERLESS, **baseline_of(baseline))
+    assert result.exit_code == 2
+    assert "score" in result.message
+    same = csv_table(tmp_path / "s.csv", "", rows)
+    assert checks(run_job(tmp_path / "s", same, dataset_format=HEADERLESS, **baseline_of(baseline))) == []
+
+
+def test_columns_to_leave_out_that_are_misspelt(tmp_path: Path) -> None:
+    table = csv_table(tmp_path / "a.csv", "customer_id,x", [[i, i] for i in range(9)])
+    result = run_job(tmp_path / "1", table, exclude_features_attribute="customer_ids")
+    assert (result.exit_code, "did you mean customer_id?" in result.message) == (2, True)
+    gone = run_job(tmp_path / "2", table, exclude_features_attribute="weather,customer_id")
+    assert "weather" in reading(gone)["columns"][0]
