@@ -308,7 +308,7 @@ def _server_of(record: Record) -> str | None:
     return "triton" if {"id", "activity", "tensor"} <= names else None
 
 
-def _of(record: Record, name: str) -> Mapping[str, Any]:
+def _of(record: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     value = record.get(name)
     return value if isinstance(value, dict) else {}
 
