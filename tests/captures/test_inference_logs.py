@@ -9,6 +9,9 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from jobs.attribution_runs import attributions
+from jobs.attribution_runs import run as run_attribution
+from models.model_server import Answer, Request, serving
 from run_jobs import Result, run_job
 
 from containers.bias.main import main as monitor_bias
@@ -184,6 +187,27 @@ def test_bias_of_calls_of_another_server(folder: str, features: str, score: str,
         scores = [row["score"] for row in ROWS if (row["region"] == "south") == is_south]
         shares.append(sum(score > 0.5 for score in scores) / len(scores))
     assert value == pytest.approx(shares[0] - shares[1])
+
+
+def linear(request: Request) -> Answer:
+    scores = [float(line.split(",")[0]) / 100 for line in request.body.decode().strip().splitlines()]
+    return Answer("\n".join(map(str, scores)).encode())
+
+
+@pytest.mark.parametrize(
+    ("folder", "features"), [("kserve/cloudevents-v1-named", "instances[*]"), ("azureml", "[*]")]
+)
+def test_attribution_of_calls_of_another_server(folder: str, features: str, tmp_path: Path) -> None:
+    config = {
+        "features": features,
+        "methods": {"shap": {"baseline": [[50, 40_000, "south"]], "num_samples": 100}},
+        "predictor": {"content_type": "text/csv"},
+    }
+    with serving(linear) as server:
+        result = run_attribution(tmp_path, CASES / folder, config, server.url, dataset_format=CAPTURES)
+    found = attributions(result)
+    mean = sum(abs(row["age"] - 50) / 100 for row in ROWS) / len(ROWS)
+    assert found == pytest.approx({"age": mean, "income": 0, "region": 0}, abs=1e-9)
 
 
 def test_request_and_response_of_azure_without_what_its_script_collects() -> None:
