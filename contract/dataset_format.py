@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 from contract.errors import ConfigurationError
@@ -31,6 +31,9 @@ _OPTIONS: dict[Kind, tuple[str, ...]] = {
     "sagemakerCaptureJson": ("captureIndexNames",),
     "sagemakerMergeJson": ("captureIndexNames",),
 }
+# Logs of these become captures.
+_LOG = "inferenceLog"
+SERVERS = ("auto", "kserve", "mlserver", "bentoml", "databricks", "azureml", "triton")
 _EXAMPLE = '{"csv":{"header":true}}'
 
 
@@ -50,6 +53,8 @@ class DatasetFormat:
         CSV only: ``START`` or ``END``, where predictions sit; kept for those who ask.
     separator
         CSV only: what stands between cells; None tells it from the first records.
+    server
+        Logs only, which are read as captures: one of `SERVERS`, None where the files tell.
     """
 
     kind: Kind
@@ -57,6 +62,7 @@ class DatasetFormat:
     capture_indices: tuple[str, ...] = ("endpointInput", "endpointOutput")
     output_columns_position: str | None = None
     separator: str | None = None
+    server: str | None = None
 
 
 def parse_dataset_format(text: str) -> DatasetFormat:
@@ -82,10 +88,12 @@ def parse_dataset_format(text: str) -> DatasetFormat:
             f"write for example {_EXAMPLE}."
         )
     [(name, options)] = value.items()
-    kind = _KINDS.get(_normalized(name))
+    is_log = _normalized(name) == _normalized(_LOG)
+    kind = "sagemakerCaptureJson" if is_log else _KINDS.get(_normalized(name))
     if kind is None:
+        known = (*get_args(Kind), _LOG)
         raise ConfigurationError(
-            f"dataset_format names the kind {name!r}, which is unknown{_suggestion(name, get_args(Kind))}"
+            f"dataset_format names the kind {name!r}, which is unknown{_suggestion(name, known)}"
         )
     if options is None:
         options = {}
@@ -94,6 +102,13 @@ def parse_dataset_format(text: str) -> DatasetFormat:
             f"dataset_format must hold an object of options for {kind!r}, but holds {json.dumps(options)}; "
             f'write {{"{kind}":{{}}}}.'
         )
+    if is_log:
+        server = options.pop("server", "auto")
+        if server not in SERVERS:
+            raise ConfigurationError(
+                f"dataset_format option server is {json.dumps(server)}; use one of {', '.join(SERVERS)}."
+            )
+        return replace(_with_options(kind, options), server=server)
     return _with_options(kind, options)
 
 

@@ -23,6 +23,11 @@ SAID_OF: dict[str, tuple[str, str]] = {
     "glued": ("lines", "{count} records follow another one on the same line"),
     "table": ("rows", "{0} is a table of {count} rows as pandas writes it"),
     "labelled": ("labels", "{count} of {rows} rows have a label"),
+    "unpaired": ("calls", "{count} calls have a {0} only and are left out"),
+    "repeated": ("calls", "{count} events came twice and count once"),
+    "failed": ("calls", "{count} calls failed, or were logged without payload, and are left out"),
+    "event": ("calls", "{count} events of the type {0} are no calls and are left out"),
+    "roles": ("calls", "no schema says which columns are predictions, so all belong to the request"),
     "untimed": ("window", "{count} of {rows} rows have no readable time in {0} and are left out"),
 }
 

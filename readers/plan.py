@@ -25,6 +25,7 @@ from file_storage import storage
 from file_storage.storage import SourceFile
 from readers.dataset import reading_of, transformed
 from readers.file_kind import data_files, require_kind, say_endpoints
+from readers.inference_logs import log_of, refuse_log
 from readers.splitting import SMALL, FileRange, OfFileRanges
 
 if TYPE_CHECKING:
@@ -183,11 +184,15 @@ def files_of(request: Dataset) -> tuple[list[SourceFile], Dataset]:
     if kind in CAPTURES:
         # Captures are filtered record by record, by the time each one carries, so files nearby count too.
         files = [file for file in files if folder_overlaps(file.path, request.window, CAPTURE_SLACK)]
+        if files and (log := log_of(files, request)) is not None:
+            return [log], request
         say_endpoints(files, said)
     scripted = request.preprocessor is not None and request.preprocessor.kind == "record"
     if not scripted:  # a script reads what it likes
         files = data_files(files, kind, said)
     if kind not in CAPTURES:
+        if kind in ("json", "parquet") and not (request.locations or request.preprocessor or request.keys):
+            refuse_log(files, kind)
         files, request = _of_window(files, request)
     for file in {files[0]: 0, files[-1]: 0} if files and not scripted else ():
         require_kind(file.path, kind)

@@ -25,15 +25,25 @@ _SPLITS_WANTED = 16
 
 
 @dataclass(frozen=True)
+class LogFiles(SourceFile):
+    """Files of a server's log, which are read together since halves of a call may lie in two of them."""
+
+    files: tuple[str, ...] = ()
+    server: str = ""
+
+
+@dataclass(frozen=True)
 class FileRange:
     """A file, or the bytes ``[start, end)`` of it, as stored.
 
-    A line belongs to the piece that holds its first byte. `end` None is the end of the file.
+    A line belongs to the piece that holds its first byte. `end` None is the end of the file. `log` is what
+    to read instead of a file.
     """
 
     path: str
     start: int = 0
     end: int | None = None
+    log: LogFiles | None = None
 
     @property
     def is_whole_file(self) -> bool:
@@ -59,6 +69,11 @@ class Block:
 
     offset: int
     data: bytes
+
+
+def whole_of(file: SourceFile) -> FileRange:
+    """Return all of a file."""
+    return FileRange(file.path, log=file if isinstance(file, LogFiles) else None)
 
 
 def label(pieces: tuple[FileRange, ...]) -> str:
@@ -97,12 +112,13 @@ def divide(
     together: list[FileRange] = []
     gathered = 0
     for file in files:
-        if file.size > target + target // 2 and may_cut is not None and may_cut(file):
+        is_log = isinstance(file, LogFiles)
+        if file.size > target + target // 2 and may_cut is not None and not is_log and may_cut(file):
             groups += [tuple(together)] if together else []
             groups += [(piece,) for piece in _cut(file, target)]
             together, gathered = [], 0
             continue
-        together.append(FileRange(file.path))
+        together.append(whole_of(file))
         gathered += file.size
         if gathered >= target:
             groups.append(tuple(together))
@@ -267,11 +283,15 @@ LINES_BLOCK_SIZE = 24 << 20
 
 @dataclass(frozen=True)
 class Segment:
-    """Whole lines of one file, each with its newline, and where they start in the (decompressed) file."""
+    """Whole lines of one file, each with its newline, and where they start in the (decompressed) file.
+
+    Of lines made from something else, `numbers` says in which lines of the file that is.
+    """
 
     path: str
     offset: int
     data: bytes
+    numbers: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -326,6 +346,8 @@ class LineBlock:
         """Return the path, and the number in that file (from 1), of a line of the block (from 0)."""
         for segment in self.segments:
             count = segment.data.count(b"\n")
+            if number < count and segment.numbers:
+                return segment.path, segment.numbers[number]
             if number < count:
                 return segment.path, lines_before(segment.path, segment.offset) + number + 1
             number -= count
@@ -348,6 +370,11 @@ def blocks_of_lines(parts: Sequence[FileRange], size: int = LINES_BLOCK_SIZE) ->
     together: list[Segment] = []
     gathered = 0
     for piece in parts:
+        if piece.log is not None:
+            from readers.inference_logs import capture_blocks  # few jobs need it
+
+            yield from capture_blocks(piece.log, size)
+            continue
         for block in line_blocks(piece, size=size):
             data = text_of(block)
             if not data.endswith(b"\n"):

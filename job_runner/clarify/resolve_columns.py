@@ -27,6 +27,7 @@ from readers.csv_dialect import header_evidence
 from readers.json_files import is_document
 from readers.labels.lines import read_labels
 from readers.paths import GROUND_TRUTH, PREFIX, RESPONSE
+from readers.plan import files_of
 
 # Datasets that are tables: CSV, Parquet, and JSON of flat records; columns in files of their own.
 
@@ -376,7 +377,7 @@ def arrange_captures(
     for member in ("facet_dataset_uri", "predicted_label_dataset_uri"):
         if getattr(config, member):
             mistakes.add(f"{member} is for datasets, but captures carry their own columns; leave it out")
-    sides = first_sides(list_files(request.source))
+    sides = first_sides(files_of(request)[0])
     labels_are_csv = sides.pop(GROUND_TRUTH, True) and _single_labels(request)
     inputs = [side for side in sides if side.endswith("Input")]
     if inputs and all(sides.values()) and len(sides) <= 2 and labels_are_csv:
@@ -416,11 +417,11 @@ def _csv_captures(
     """Arrange captures whose payloads are all CSV, which are read in bulk."""
     request = replace(
         request,
-        format=DatasetFormat(request.format.kind, capture_indices=sides),
+        format=replace(request.format, capture_indices=sides),
         labels=True,
         typed_labels=True,
     )
-    decoder, _ = survey(list_files(request.source), request)
+    decoder, _ = survey(files_of(request)[0], request)
     widths = decoder.layout.widths
     answers = sum(widths) - widths[-1]
     features = _feature_names(config, widths[-1], mistakes)

@@ -23,7 +23,7 @@ NONE, CSV, JSON = 0, 1, 2
 
 # Members under which servers take and give batches.
 BATCH_MEMBERS = ("instances", "predictions", "inputs", "outputs")
-_FRAMES = ("dataframe_split", "dataframe_records")
+_FRAMES = ("dataframe_split", "dataframe_records", "input_data")
 _LEAST_DIGITS = 2
 
 

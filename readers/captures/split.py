@@ -28,7 +28,7 @@ from readers.captures.reading import MOST_CONTRADICTIONS, PEERS, Call, Payload, 
 from readers.captures.shapes import CSV, Row, UndecodableError, csv_rows, decode, json_values
 from readers.csv_records import CellParser, CellsError
 from readers.labels.index import LabelIndex
-from readers.splitting import FileRange, OfFileRanges, blocks_of_lines, divide
+from readers.splitting import OfFileRanges, blocks_of_lines, divide, whole_of
 
 # Calls from which the rows of a call, names and types are decided, and files they are taken from.
 _CALLS = 1000
@@ -225,7 +225,7 @@ def first_calls(files: Sequence[SourceFile], sides: Sequence[str]) -> list[Call]
     looked_at = files[:_FILES]
     calls: list[tuple[int, Call]] = []
     for number, file in enumerate(looked_at):
-        block = next(iter(blocks_of_lines([FileRange(file.path)], size=1 << 18)), None)
+        block = next(iter(blocks_of_lines([whole_of(file)], size=1 << 18)), None)
         share = (_CALLS - len(calls)) // (len(looked_at) - number)
         if block is None:
             continue

@@ -1,0 +1,471 @@
+"""Logs of other servers, read as captures: request and response of a call are found by its id.
+
+Each server writes calls into an envelope of its own. Here these become capture records, so that everything
+else (rows of calls, paths, labels, windows, scripts) is as for captures. Names of members come from the
+servers' sources: KServe's logger (its events, and what it stores in buckets), MLServer and Seldon, BentoML's
+monitoring, inference tables of Databricks, the data collector of Azure Machine Learning, Triton's trace.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from contract.dataset import Dataset
+from contract.errors import DatasetError
+from contract.reading import notice
+from file_storage.storage import SourceFile, open_input, open_random, reading
+from readers.captures.envelope import LABEL, parse_instant
+from readers.python_rows import loads, scalar_text
+from readers.splitting import FileRange, LineBlock, LogFiles, Segment, line_blocks, text_of
+
+SERVERS = {
+    "kserve": "KServe's logger",
+    "mlserver": "MLServer",
+    "bentoml": "BentoML's monitoring",
+    "databricks": "an inference table of Databricks",
+    "azureml": "the data collector of Azure Machine Learning",
+    "triton": "a trace of Triton",
+}
+_FILES_LOOKED_AT = 3
+_BATCH = 1024
+_BEGINNING = 1 << 16
+# Members of BentoML's records that are no columns.
+_BENTOML = ("timestamp", "request_id", "trace_id")
+_DATABRICKS = {"databricks_request_id", "request", "response"}
+_KSERVE_TABLE = {"bytes", "reqType", "id"}
+_REQUEST, _RESPONSE = "endpointInput", "endpointOutput"
+
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a record was found: its file, and its line or row from 1."""
+
+    path: str
+    line: int
+
+
+@dataclass
+class Half:
+    """A request or a response, or both of a call that its server writes as one record.
+
+    Parameters
+    ----------
+    key
+        What the halves of a call have in common.
+    parts
+        Payloads by the names that captures have for them.
+    identifiers
+        ``inferenceId`` and ``eventId``, None where there is none.
+    """
+
+    key: tuple[str, ...]
+    parts: dict[str, Any]
+    identifiers: tuple[str | None, str | None]
+    time: str | None
+    place: Place
+    label: Any = None
+
+
+def _find_server(files: Sequence[SourceFile]) -> str | None:
+    for file in files[:_FILES_LOOKED_AT]:
+        record = _first_record(file.path)
+        if record is not None and (server := _server_of(record)) is not None:
+            return server
+    return None
+
+
+def log_of(files: Sequence[SourceFile], request: Dataset) -> LogFiles | None:
+    """Return files as the log of the server that wrote them, by their first records; None for captures.
+
+    Raises
+    ------
+    DatasetError
+        When the format names a server, and it was another one, or none.
+    """
+    server, asked = _find_server(files), request.format.server
+    if server is None or asked not in (None, "auto", server):
+        if asked is None:
+            return None
+        what = "no log of a server that is known" if server is None else f"the log of {SERVERS[server]}"
+        raise DatasetError(
+            f"{files[0].path} looks like {what}, but dataset_format is inferenceLog of the server {asked}; "
+            f"known are {', '.join(SERVERS)}."
+        )
+    said = request.said
+    kept = list(files)
+    if server == "azureml" and any("/model_inputs/" in file.path for file in files):
+        # The same calls twice: as they were sent, and as the script collected them.
+        kept = [file for file in files if "/request/" not in file.path and "/response/" not in file.path]
+        if len(kept) < len(files):
+            said.say("files", "model_inputs and model_outputs are read, and not request and response")
+    said.say("files", f"read as calls from {SERVERS[server]}")
+    return LogFiles(
+        request.source, sum(file.size for file in kept), tuple(file.path for file in kept), server
+    )
+
+
+def refuse_log(files: Sequence[SourceFile], kind: str) -> None:
+    """Make sure that files to be read as a table are no log of a server.
+
+    Raises
+    ------
+    DatasetError
+        Naming the file, the server, and the format to give.
+    """
+    server = _find_server(files)
+    if server is not None:
+        raise DatasetError(
+            f"{files[0].path} holds calls from {SERVERS[server]}, but dataset_format is {kind}, which "
+            "would read their envelopes as columns; give dataset_format "
+            f'{{"inferenceLog":{{"server":"{server}"}}}}.'
+        )
+
+
+def capture_blocks(log: LogFiles, size: int) -> Iterator[LineBlock]:
+    """Yield the calls of a log as capture records, in blocks of about `size` bytes.
+
+    Only halves of calls whose other half has not come yet are kept in memory.
+
+    Raises
+    ------
+    DatasetError
+        Naming file and line of what is no record of the server.
+    """
+    waiting: list[tuple[Place, bytes]] = []
+    gathered = 0
+    for call in _calls(log):
+        line = _capture(call)
+        waiting.append((call.place, line))
+        gathered += len(line)
+        if gathered >= size // 2:
+            yield _block(waiting)
+            waiting, gathered = [], 0
+    if waiting:
+        yield _block(waiting)
+
+
+def _block(lines: Sequence[tuple[Place, bytes]]) -> LineBlock:
+    segments: list[Segment] = []
+    start = 0
+    for end in range(1, len(lines) + 1):
+        if end == len(lines) or lines[end][0].path != lines[start][0].path:
+            numbers = tuple(place.line for place, _ in lines[start:end])
+            data = b"".join(line for _, line in lines[start:end])
+            segments.append(Segment(lines[start][0].path, 0, data, numbers))
+            start = end
+    return LineBlock(tuple(segments), b"".join(line for _, line in lines))
+
+
+def _calls(log: LogFiles) -> Iterator[Half]:
+    """Yield calls, paired by their ids, in the order in which they are complete."""
+    halves: dict[tuple[str, ...], Half] = {}
+    paired = 0
+    for half in _HALVES[log.server](log):
+        if half.parts.keys() >= {_REQUEST, _RESPONSE} or log.server == "bentoml":
+            paired += 1
+            yield half
+            continue
+        other = halves.pop(half.key, None)
+        if other is None:
+            halves[half.key] = half
+        elif other.parts.keys() == half.parts.keys():
+            notice("repeated")  # brokers may deliver an event twice
+            halves[half.key] = other
+        else:
+            paired += 1
+            first, second = (other, half) if _REQUEST in other.parts else (half, other)
+            first.parts |= second.parts
+            first.time = first.time or second.time
+            yield first
+    sides = {side for half in halves.values() for side in half.parts}
+    if not paired and len(sides) == 1:
+        yield from halves.values()  # only requests, or only responses, are logged
+    else:
+        for half in halves.values():
+            notice("unpaired", "request" if _REQUEST in half.parts else "response")
+
+
+def _capture(call: Half) -> bytes:
+    inference_id, event_id = call.identifiers
+    metadata = {"inferenceId": inference_id, "eventId": event_id, "inferenceTime": call.time}
+    record: Record = {
+        "eventMetadata": {name: value for name, value in metadata.items() if value is not None},
+        "captureData": {side: _part(payload) for side, payload in call.parts.items() if payload is not None},
+    }
+    if call.label is not None:
+        record[LABEL] = {"data": scalar_text(LABEL, call.label) or "", "encoding": "CSV"}
+    return json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode(errors="replace") + b"\n"
+
+
+def _part(payload: Any) -> dict[str, str]:
+    """Return a payload as captures write it; text is what was on the wire, anything else a JSON value."""
+    if not isinstance(payload, str):
+        text, encoding = json.dumps(payload, ensure_ascii=False, separators=(",", ":")), "JSON"
+    else:
+        text, encoding = payload, "JSON" if payload.lstrip()[:1] in ("{", "[") else "CSV"
+    return {"data": text, "encoding": encoding, "mode": "INPUT"}
+
+
+# Records: objects of JSON, one per line or in an array, and rows of Parquet.
+
+
+def _records(path: str) -> Iterator[tuple[Record, Place]]:
+    with reading(path), open_random(path) as source:
+        is_parquet = source.read_at(4, 0) == b"PAR1"
+        if is_parquet:
+            number = 0
+            for batch in pq.ParquetFile(source).iter_batches(batch_size=_BATCH):
+                for row in batch.to_pylist():
+                    number += 1
+                    yield row, Place(path, number)
+            return
+    beginning = _beginning(path).lstrip()
+    if beginning.startswith(b"["):
+        try:
+            with reading(path), open_input(path) as stream:
+                items = loads(stream.read())
+        except ValueError:
+            raise DatasetError(f"{path} is not one whole JSON array; mend or remove the file.") from None
+        for number, item in enumerate(items, 1):
+            yield _object(item, Place(path, number)), Place(path, number)
+        return
+    number = 0
+    for block in line_blocks(FileRange(path)):
+        for line in text_of(block).split(b"\n"):
+            number += 1
+            if line and not line.isspace():
+                try:
+                    item = loads(line)
+                except ValueError:
+                    item = None
+                yield _object(item, Place(path, number)), Place(path, number)
+        number -= block.data.endswith(b"\n")
+
+
+def _object(item: Any, place: Place) -> Record:
+    if not isinstance(item, dict):
+        raise _no_call(place, "it is not one whole JSON object")
+    return item
+
+
+def _no_call(place: Place, reason: str) -> DatasetError:
+    return DatasetError(
+        f"{place.path} line {place.line} is no call that a server logged, since {reason}; mend or remove it."
+    )
+
+
+def _beginning(path: str) -> bytes:
+    with reading(path), open_input(path) as stream:
+        return bytes(stream.read(_BEGINNING))
+
+
+def _first_record(path: str) -> Record | None:
+    with reading(path), open_random(path) as source:
+        if source.read_at(4, 0) == b"PAR1":
+            try:
+                return dict.fromkeys(pq.ParquetFile(source).schema_arrow.names)
+            except (OSError, ValueError):
+                return None  # reading in earnest reports it
+    text = _beginning(path).decode(errors="replace").lstrip("\ufeff \t\r\n")
+    if not text.startswith(("{", "[")):
+        return None
+    try:
+        # An array may be long; its first object is enough.
+        value, _ = json.JSONDecoder().raw_decode(text.removeprefix("[").lstrip())
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _server_of(record: Record) -> str | None:
+    names = record.keys()
+    if names >= _DATABRICKS:
+        return "databricks"
+    if names >= _KSERVE_TABLE:
+        return "kserve"
+    if _attributes(record) is not None:
+        kind = str((_attributes(record) or {}).get("type", ""))
+        if kind.startswith("azureml."):
+            return "azureml"
+        if ".inference." in kind:
+            return "mlserver" if "parameters" in names else "kserve"
+        return None
+    if names >= set(_BENTOML) or (
+        {"columns", "meta_data"} <= names and "bento_name" in _of(record, "meta_data")
+    ):
+        return "bentoml"
+    if {"id", "model_name", "model_version"} <= names and "inputs" not in names and "outputs" not in names:
+        return "triton"
+    return "triton" if {"id", "activity", "tensor"} <= names else None
+
+
+def _of(record: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value = record.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+def _attributes(record: Record) -> dict[str, Any] | None:
+    """Return the attributes of an event: members of it, or headers of the request that brought it."""
+    if "specversion" in record and "type" in record:
+        return record
+    headers = _of(record, "headers") or _of(_of(record, "parameters"), "headers")
+    found = {str(name).casefold(): value for name, value in headers.items()}
+    if "ce-type" not in found:
+        return None
+    return {name.removeprefix("ce-"): value for name, value in found.items()}
+
+
+# What each server writes.
+
+
+def _events(log: LogFiles) -> Iterator[Half]:
+    """CloudEvents of KServe, Seldon, MLServer and Azure, and KServe's files of one event each."""
+    for path in log.files:
+        for record, place in _records(path):
+            if record.keys() >= _KSERVE_TABLE:
+                attributes = {**record, "type": record["reqType"], "time": record.get("occurrenceTime")}
+                attributes["inferenceservicename"] = record.get("inferenceService")
+                payload: Any = _decoded(record["bytes"], place)
+            elif (found := _attributes(record)) is not None:
+                attributes, payload = found, _payload(record, place)
+            else:
+                raise _no_call(place, "it has no type of an event")
+            kind = str(attributes["type"]).rpartition(".")[2]
+            if kind.endswith(("request", "inputs")):
+                side = _REQUEST
+            elif kind.endswith(("response", "outputs")):
+                side = _RESPONSE
+            else:
+                notice("event", str(attributes["type"]))
+                continue
+            names = ("xrequestid", "correlationid") if log.server == "azureml" else ("requestid", "id")
+            identifier = next((str(attributes[name]) for name in names if attributes.get(name)), None)
+            if identifier is None:
+                raise _no_call(place, f"it has none of {' and '.join(names)}")
+            # A transformer and its predictor log the same id.
+            whose = [
+                str(attributes.get(name) or "") for name in ("namespace", "inferenceservicename", "component")
+            ]
+            time = attributes.get("time")
+            yield Half((identifier, *whose), {side: payload}, (identifier, None), _time(time), place)
+
+
+def _payload(record: Record, place: Place) -> Any:
+    if "data_base64" in record:
+        return _decoded(record["data_base64"], place)
+    for name in ("data", "body"):
+        if name in record:
+            return record[name]
+    # The message of MLServer is the body; headers are no part of it.
+    return {name: value for name, value in record.items() if name not in ("parameters", "headers")}
+
+
+def _decoded(text: Any, place: Place) -> str:
+    try:
+        return (text if isinstance(text, bytes) else base64.b64decode(text or "")).decode()
+    except (ValueError, TypeError):
+        raise _no_call(place, "its payload is no text in base64") from None
+
+
+def _databricks(log: LogFiles) -> Iterator[Half]:
+    for path in log.files:
+        for row, place in _records(path):
+            identifier = row.get("databricks_request_id")
+            status = row.get("status_code")
+            if status not in (None, 200) or row.get("request") is None or row.get("response") is None:
+                notice("failed")
+                continue
+            client = row.get("client_request_id")
+            time = row.get("request_time", row.get("timestamp_ms"))
+            parts = {_REQUEST: row["request"], _RESPONSE: row["response"]}
+            yield Half((str(identifier),), parts, (client or None, identifier), _time(time), place)
+
+
+def _bentoml(log: LogFiles) -> Iterator[Half]:
+    """Rows; the roles of their columns are in a file of their own."""
+    roles: dict[str, str] = {}
+    rows: list[str] = []
+    for path in log.files:
+        first = _first_record(path)
+        if first is not None and "columns" in first and "meta_data" in first:
+            roles |= {str(column["name"]): str(column["role"]) for column in first["columns"]}
+        else:
+            rows.append(path)
+    if not roles:
+        notice("roles")
+    sides = {"prediction": _RESPONSE, "target": LABEL}
+    for path in rows:
+        for row, place in _records(path):
+            parts: dict[str, dict[str, Any]] = {_REQUEST: {}, _RESPONSE: {}, LABEL: {}}
+            for name, value in row.items():
+                if name not in _BENTOML:
+                    parts[sides.get(roles.get(name, ""), _REQUEST)][name] = value
+            label = next(iter(parts.pop(LABEL).values()), None)
+            identifier = None if row.get("request_id") is None else str(row["request_id"])
+            payloads = {side: part for side, part in parts.items() if part}
+            yield Half((), payloads, (identifier, None), _time(row.get("timestamp")), place, label)
+
+
+def _triton(log: LogFiles) -> Iterator[Half]:
+    """Tensors of a request one by one, after a record that names the request."""
+    for path in log.files:
+        calls: dict[Any, Half] = {}
+        for record, place in _records(path):
+            number = record.get("id")
+            if "model_name" in record and "parent_id" not in record:  # a step of an ensemble has a parent
+                identifier = str(record.get("request_id") or "") or None
+                calls[number] = Half((path, str(number)), {}, (identifier, None), None, place)
+            side, members = {
+                "TENSOR_QUEUE_INPUT": (_REQUEST, "inputs"),
+                "TENSOR_BACKEND_OUTPUT": (_RESPONSE, "outputs"),
+            }.get(str(record.get("activity")), ("", ""))
+            if number in calls and side and isinstance(record.get("tensor"), dict):
+                body = calls[number].parts.setdefault(side, {members: []})
+                body[members].append(_tensor(record["tensor"], place))
+        yield from (call for call in calls.values() if call.parts)
+
+
+def _tensor(tensor: Record, place: Place) -> Record:
+    kind = str(tensor.get("dtype"))
+    try:
+        shape = [int(size) for size in str(tensor["shape"]).split(",")]
+        cells: list[Any] = str(tensor["data"]).split(",")
+        if kind.startswith(("INT", "UINT")):
+            cells = [int(cell) for cell in cells]
+        elif kind.startswith(("FP", "BF")):
+            cells = [float(cell) for cell in cells]
+        elif kind == "BOOL":
+            cells = [cell.strip() in ("1", "true") for cell in cells]
+    except (KeyError, ValueError):
+        raise _no_call(place, "its tensor cannot be read") from None
+    return {"name": str(tensor.get("name")), "shape": shape, "datatype": kind, "data": cells}
+
+
+def _time(value: Any) -> str | None:
+    """Return a time as captures write it: of ISO 8601, a timestamp, or milliseconds since 1970."""
+    if isinstance(value, bool) or value is None:
+        return None
+    if isinstance(value, int | float):
+        return datetime.fromtimestamp(value / 1000, UTC).isoformat()
+    instant = (value if value.tzinfo else value.replace(tzinfo=UTC)) if isinstance(value, datetime) else None
+    instant = instant or parse_instant(value)
+    return None if instant is None else instant.isoformat()
+
+
+_HALVES: dict[str, Callable[[LogFiles], Iterator[Half]]] = {
+    "kserve": _events,
+    "mlserver": _events,
+    "azureml": _events,
+    "bentoml": _bentoml,
+    "databricks": _databricks,
+    "triton": _triton,
+}
