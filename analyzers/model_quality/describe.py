@@ -620,7 +620,9 @@ def _widen(statistics: ModelQualityStatistics, sample: RowSample) -> None:
     found = []
     for arrays in sample.columns().values():
         values = np.concatenate([array.to_numpy(zero_copy_only=False) for array in arrays])
-        found.append(design_effect(*quantile_groups(values[np.isfinite(values)]), cumulative=True))
+        finite = values[np.isfinite(values)]
+        if finite.size:
+            found.append(design_effect(*quantile_groups(finite), cumulative=True))
     effect, blocks = max(found, default=(1.0, 0))
     if not is_dependent(effect, blocks):
         return
