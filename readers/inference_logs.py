@@ -345,6 +345,7 @@ def _attributes(record: Record) -> dict[str, Any] | None:
 
 def _events(log: LogFiles) -> Iterator[Half]:
     """CloudEvents of KServe, Seldon, MLServer and Azure, and KServe's files of one event each."""
+    seen = set()
     for record, place in _in_turn(log.files):
         if record.keys() >= _KSERVE_TABLE:
             attributes = {**record, "type": record["reqType"], "time": record.get("occurrenceTime")}
@@ -370,11 +371,13 @@ def _events(log: LogFiles) -> Iterator[Half]:
         if identifier is None:
             raise _no_call(place, f"it has none of {' and '.join(names)}")
         # A transformer and its predictor log the same id.
-        whose = [
-            str(attributes.get(name) or "") for name in ("namespace", "inferenceservicename", "component")
-        ]
+        members = ("namespace", "inferenceservicename", "component")
+        whose = tuple(str(attributes.get(name) or "") for name in members)
+        seen.add(whose)
         time = attributes.get("time")
         yield Half((identifier, *whose), {side: _part(payload)}, (identifier, None), _time(time), place)
+    if len(seen) > 1:
+        notice("services", ", ".join(sorted("/".join(whose) for whose in seen)))
 
 
 def _payload(record: Record, place: Place) -> Any:
