@@ -8,6 +8,7 @@ PYTHON := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 SDK_VENV := .cache/sdk-venv
 SDK_INSTALLED := $(SDK_VENV)/.installed
+SDK3_INSTALLED := .cache/sdk3-venv/.installed
 AIRFLOW_VENV := .cache/airflow-venv
 AIRFLOW_INSTALLED := $(AIRFLOW_VENV)/.installed
 SUPPLY_CHAIN_VENV := .cache/supply-chain-venv
@@ -77,7 +78,7 @@ $(IMAGES): $(SUPPLY_CHAIN_INSTALLED)
 	@SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) $(SUPPLY_CHAIN_VENV)/bin/python -m supply_chain.describe \
 	  --docker $(DOCKER) $(IMAGE_PREFIX)/$@:$(IMAGE_TAG) dist/$@
 
-test-images: $(INSTALLED) $(SDK_INSTALLED) $(AIRFLOW_INSTALLED) $(SUPPLY_CHAIN_INSTALLED) ## run the built images as Docker, Podman, the SageMaker SDK and Airflow do
+test-images: $(INSTALLED) $(SDK_INSTALLED) $(SDK3_INSTALLED) $(AIRFLOW_INSTALLED) $(SUPPLY_CHAIN_INSTALLED) ## run the built images as Docker, Podman, the SageMaker SDK and Airflow do
 	IMAGE_PREFIX=$(IMAGE_PREFIX) IMAGE_TAG=$(IMAGE_TAG) $(PYTHON) -m pytest -m image tests/images $(PYTEST_FLAGS)
 
 repeat-images: ## build the images twice from nothing with Podman, and compare their digests
@@ -115,7 +116,7 @@ lock: $(INSTALLED) ## write the locked requirements anew
 	$(COMPILE) requirements/build.in --output-file requirements/build.txt
 	$(COMPILE) pyproject.toml requirements/build.in --all-extras --group dev --output-file requirements/dev.txt \
 	  --constraints containers/requirements-feature-attribution.txt --constraints requirements/build.txt
-	for apart in sdk airflow supply-chain; do $(COMPILE) requirements/$$apart.in --output-file requirements/$$apart.txt || exit; done
+	for apart in sdk sdk3 airflow supply-chain; do $(COMPILE) requirements/$$apart.in --output-file requirements/$$apart.txt || exit; done
 
 clean: ## remove everything that make has made, images apart
 	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist demo-output

@@ -153,8 +153,7 @@ def _require_excluded(settings: Settings, request: Dataset) -> None:
     if not settings.exclude_features or request.preprocessor is not None:
         return
     # Imported late, as only jobs that leave something out need them.
-    from job_runner.clarify.columns import column_names
-    from job_runner.validate import missing_columns
+    from job_runner.clarify.columns import column_names, missing_columns
 
     names = column_names(replace(request, exclude=(), prediction=None, segments=()))
     for text in missing_columns(replace(settings, segment_by=(), problem_type=None), names, names):
@@ -206,7 +205,7 @@ def _with_label_coverage(settings: Settings, monitor: Monitor, facts: Facts, dec
     if settings.window is None or labelled is None or unlabelled is None or decision.is_empty:
         return decision
     of_these = Selection(
-        monitor.program.removeprefix("monitor-"),
+        monitor.name,
         settings.sagemaker_endpoint_name,
         settings.sagemaker_monitoring_schedule_name,
         until=settings.window.start,

@@ -6,7 +6,6 @@ A check that needs what another one could not give is skipped, and says so.
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -26,7 +25,7 @@ from contract.window import path_span
 from contract.wording import several
 from file_storage import storage
 from file_storage.scripts import load_postprocessor, load_preprocessor
-from job_runner.clarify.columns import find_column
+from job_runner.clarify.columns import find_column, missing_columns
 from job_runner.connectivity import check_model, check_places, check_sinks
 from job_runner.job import column_names, dataset_request, load_documents, make_analyzer, read_baseline
 from readers.captures.envelope import LABEL
@@ -37,36 +36,9 @@ from readers.plan import files_of, plan_dataset
 
 
 _SHOWN = 8
-# Paths, lists and names with a shared beginning are looked up by the monitor itself.
-_PLAIN_NAME = re.compile(r"[\w -]+")
 _NUMERIC = ("Integral", "Fractional")
 _MOSTLY = 0.5
 _NUMBER = r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$"
-
-
-def missing_columns(settings: Settings, names: Sequence[str], kept: Sequence[str]) -> list[str]:
-    """Return a sentence for each column that settings name and the data lacks.
-
-    Parameters
-    ----------
-    names
-        Columns of the data.
-    kept
-        Those that are left when the excluded ones are left out.
-    """
-    mistakes = Mistakes("")
-    for name in settings.exclude_features:
-        find_column(name, names, "exclude_features_attribute", mistakes)
-    # Rows are divided by what is read, without what is left out.
-    for name in settings.segment_by:
-        find_column(name, kept, "segment_by", mistakes)
-    for variable in ("inference_attribute", "probability_attribute", "ground_truth_attribute"):
-        text = getattr(settings, variable)
-        if text is None or settings.problem_type is None or not _PLAIN_NAME.fullmatch(text):
-            continue
-        if not any(name.startswith(text) for name in kept):
-            find_column(text, kept, variable, mistakes)
-    return [text if text.endswith("?") else f"{text}; name one that is there." for text in mistakes.texts]
 
 
 def unlike_baseline(

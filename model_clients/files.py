@@ -382,6 +382,12 @@ def _unknown(content: bytes, where: str) -> ModelError:
             f"model {where} is in XGBoost's old binary format, which its library no longer reads; load it "
             "with an XGBoost before 3.1 and save it with save_model('model.json')."
         )
+    if content.startswith(b"CBM1"):
+        return ModelError(
+            f"model {where} is CatBoost's own format, and catboost is not in the image; save it with "
+            "save_model('model.onnx', format='onnx') if it has no categories, or give a model.tar.gz with an "
+            'inference.py and build an image with catboost (docs/models.md, "An image with more packages").'
+        )
     begin = repr(content[:20]) if content else "nothing: it is empty"
     return ModelError(
         f"model {where} is of no known kind (it begins with {begin}); give an ONNX file called .onnx, "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import faulthandler
 import io
+import logging
 import math
 import os
 import pickle
@@ -27,9 +28,11 @@ from numpy.typing import NDArray
 
 from contract.analysis_config import PredictorConfig
 from contract.errors import ModelError
+from contract.wording import listing, several
 from model_clients.model import (
     Policy,
     Scores,
+    category_codes,
     largest_labels,
     numeric_matrix,
     plain,
@@ -37,6 +40,8 @@ from model_clients.model import (
     require_finite,
     select,
 )
+
+_log = logging.getLogger(__name__)
 
 Kind = Literal["onnx", "xgboost", "lightgbm", "linear", "pickled"]
 
@@ -66,6 +71,8 @@ class LocalModel:
         A function and its arguments that make the same model in another process.
     release
         Called once by `close`.
+    numeric_trees
+        Whether it is a sum of trees that split by numbers only, which ``shap.TreeExplainer`` needs.
     """
 
     where: str
@@ -78,6 +85,7 @@ class LocalModel:
     names: Sequence[str] | None = None
     count: int | None = None
     release: Callable[[], None] | None = None
+    numeric_trees: bool = False
 
     def __reduce__(self) -> tuple[object, ...]:
         return self.reopen
@@ -252,19 +260,48 @@ def xgboost_model(
     """Return a loaded ``xgboost.Booster`` as a model with `count` features."""
     best = booster.attr("best_iteration")
     trees = (0, int(best) + 1) if best is not None and best.isdigit() else (0, 0)
+    xgboost = require("xgboost", "xgboost-cpu", where)
+    linear = orjson.loads(booster.save_config())["learner"]["gradient_booster"]["name"] == "gblinear"
+    stored = [] if linear else booster.get_categories(export_to_arrow=True).to_arrow()
+    categories = {
+        number: values.to_pylist() for number, (_, values) in enumerate(stored) if values is not None
+    }
+    coded = [number for number, kind in enumerate(booster.feature_types or ()) if kind == "c"]
+    if coded and not categories:
+        _log.warning(
+            "%s holds no categories (XGBoost before 3.1 wrote none, and a matrix has none), so the values "
+            "of %s are taken as codes, counted from zero",
+            where,
+            listing(
+                [booster.feature_names[number] if booster.feature_names else str(number) for number in coded]
+            ),
+        )
 
     def score(table: pa.RecordBatch) -> Any:
+        table = category_codes(table, categories, where, refuse_unseen=True)
         matrix = numeric_matrix(table, np.float32, where)
         if not len(matrix):
             return matrix
         try:
+            if linear:
+                return booster.predict(xgboost.DMatrix(matrix, feature_names=booster.feature_names))
             return booster.inplace_predict(matrix, iteration_range=trees, missing=math.nan)
         except Exception as error:
             raise ModelError(f"{where} cannot score these rows: {first_line(error)}.") from error
 
     headers = predictor.label_headers
     names = booster.feature_names
-    return LocalModel(where, "xgboost", booster, score, reopen, None, headers, names, count)
+    return LocalModel(
+        where,
+        "xgboost",
+        booster,
+        score,
+        reopen,
+        label_headers=headers,
+        names=names,
+        count=count,
+        numeric_trees=not (coded or linear),
+    )
 
 
 def open_lightgbm(
@@ -294,19 +331,62 @@ def open_lightgbm(
             "Booster.save_model('model.txt')."
         ) from error
 
+    return lightgbm_model(booster, where, predictor, reopen, policy.threads)
+
+
+def lightgbm_model(
+    booster: Any, where: str, predictor: PredictorConfig, reopen: Any, threads: int
+) -> LocalModel:
+    """Return a loaded ``lightgbm.Booster`` as a model.
+
+    Raises
+    ------
+    ModelError
+        When it does not show which features its categories are of.
+    """
+    names = booster.feature_name()
+    known = None if names == [f"Column_{number}" for number in range(len(names))] else names
+    text = booster.model_to_string(num_iteration=1)
+    ranges = re.search(r"^feature_infos=(.*)$", text, re.MULTILINE)
+    declared = re.search(r"^\[categorical_feature: ([\d,]+)\]", text, re.MULTILINE)
+    # Codes that training saw of each categorical feature; none are written of one that was constant.
+    seen: dict[int, list[int]] = {int(number): [] for number in declared[1].split(",")} if declared else {}
+    for number, span in enumerate(ranges[1].split() if ranges else ()):
+        if span[0] != "[" and span != "none":
+            seen[number] = [int(code) for code in span.split(":")]
+    lists = booster.pandas_categorical or []
+    categories = dict(zip(sorted(seen), lists, strict=False))
+    if lists and (
+        len(lists) != len(seen)
+        or any(max(seen[number], default=0) >= len(values) for number, values in categories.items())
+    ):
+        raise ModelError(
+            f"{where} holds the categories of {several(len(lists), 'column')}, but has "
+            f"{several(len(seen), 'categorical feature')} "
+            f"({listing([names[number] for number in sorted(seen)])}): which are whose cannot be told; "
+            "train with unordered categories and categorical_feature='auto', or give an inference.py."
+        )
+
     def score(table: pa.RecordBatch) -> Any:
+        table = category_codes(table, categories, where, refuse_unseen=False)
         matrix = numeric_matrix(table, np.float64, where)
         if not len(matrix):
             return matrix
         try:
-            return booster.predict(matrix, num_threads=policy.threads)
+            return booster.predict(matrix, num_threads=threads)
         except Exception as error:
             raise ModelError(f"{where} cannot score these rows: {first_line(error)}.") from error
 
-    names = booster.feature_name()
-    known = None if names == [f"Column_{number}" for number in range(len(names))] else names
     return LocalModel(
-        where, "lightgbm", booster, score, reopen, None, predictor.label_headers, known, booster.num_feature()
+        where,
+        "lightgbm",
+        booster,
+        score,
+        reopen,
+        label_headers=predictor.label_headers,
+        names=known,
+        count=booster.num_feature(),
+        numeric_trees=not seen,
     )
 
 
@@ -333,6 +413,8 @@ def open_pickled(
     model = _permitted(content, where, allowed)
     if type(model).__module__.startswith("xgboost") and type(model).__name__ == "Booster":
         return xgboost_model(model, where, predictor, reopen, model.num_features())
+    if type(model).__module__.startswith("lightgbm") and type(model).__name__ == "Booster":
+        return lightgbm_model(model, where, predictor, reopen, 1)
     method = getattr(model, "predict_proba", None) or getattr(model, "predict", None)
     if not callable(method):
         raise ModelError(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import logging
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -15,7 +16,9 @@ import pyarrow.compute as pc
 from numpy.typing import DTypeLike, NDArray
 
 from contract.errors import ModelError
-from contract.wording import several
+from contract.wording import listing, several
+
+_log = logging.getLogger(__name__)
 
 # How an endpoint is asked: how much at once, how long to wait, when to give up.
 
@@ -188,6 +191,8 @@ def select(
 ) -> pa.RecordBatch:
     """Return the model's columns in the model's order.
 
+    Names come first: either all of the model's are columns, or none is and positions count.
+
     Parameters
     ----------
     table
@@ -202,22 +207,107 @@ def select(
     Raises
     ------
     ModelError
-        When the columns are neither the model's by name nor as many.
+        When the columns are neither the model's by name nor as many, or only some are the model's.
     """
-    if names and set(names) <= set(table.schema.names):
-        return table if list(names) == table.schema.names else table.select(list(names))
+    if names:
+        # LightGBM writes a space in a name as an underscore.
+        columns = {name.replace(" ", "_"): name for name in table.schema.names}
+        columns |= {name: name for name in table.schema.names}
+        absent = [name for name in names if name not in columns]
+        if not absent:
+            chosen = [columns[name] for name in names]
+            if unused := [name for name in table.schema.names if name not in chosen]:
+                _say_once(f"{where} does not use {listing(unused)}: no feature has this name.")
+            return table if chosen == table.schema.names else table.select(chosen)
+        close = difflib.get_close_matches(absent[0], table.schema.names, 1)
+        folded = [
+            name for name in table.schema.names if name.strip().casefold() == absent[0].strip().casefold()
+        ]
+        hint = f": it lacks {absent[0]!r}" + (
+            f" (is that {(folded or close)[0]!r}?)" if folded or close else ""
+        )
+        if len(absent) < len(names) or folded:
+            raise ModelError(
+                f"{where} takes {several(len(names), 'feature')} by name, but of the data's columns only "
+                f"{len(names) - len(absent)} have such names{hint}; name the columns as in training."
+            )
     expected = len(names) if names else count
     if expected is None or expected == table.num_columns:
+        if names and expected:
+            _say_once(
+                f"No column has the name of a feature of {where} (such as {names[0]!r}), so columns are "
+                f"taken by their positions: {table.schema.names[0]!r} as {names[0]!r}, and so on."
+            )
         return table
-    hint = ""
-    if names and (absent := [name for name in names if name not in table.schema.names]):
-        close = difflib.get_close_matches(absent[0], table.schema.names, 1)
-        hint = f": it lacks {absent[0]!r}" + (f" (is that {close[0]!r}?)" if close else "")
     raise ModelError(
         f"{where} takes {several(expected, 'feature')}, but the data has "
-        f"{several(table.num_columns, 'column')}{hint}; give exactly the columns the model "
+        f"{several(table.num_columns, 'column')}{hint if names else ''}; give exactly the columns the model "
         "was trained on (excluded_columns leaves out others)."
     )
+
+
+_said: set[str] = set()
+
+
+def _say_once(text: str, about: str | None = None) -> None:
+    """Warn, unless it has been said about the same thing."""
+    if (about or text) not in _said:
+        _said.add(about or text)
+        _log.warning("%s", text)
+
+
+def category_key(value: object) -> str:
+    """Return the text by which a value is looked up among categories: 3, 3.0 and ``"3"`` are the same."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    text = str(value)
+    return text.lower() if text.lower() in ("true", "false") else text
+
+
+def category_codes(
+    table: pa.RecordBatch, categories: Mapping[int, Sequence[object]], where: str, *, refuse_unseen: bool
+) -> pa.RecordBatch:
+    """Return the rows with each category as its position among those of training.
+
+    Parameters
+    ----------
+    table
+        The model's columns in the model's order.
+    categories
+        Those of training, in their order, by the number of the column.
+    where
+        The model, for messages.
+    refuse_unseen
+        Whether other values are refused; where not they are missing values, and said once.
+
+    Raises
+    ------
+    ModelError
+        Naming the column, for a value that was not in training, and for categories that look the same.
+    """
+    for number, known in categories.items():
+        name = table.schema.names[number]
+        codes = {category_key(value): code for code, value in enumerate(known)}
+        if len(codes) < len(known):
+            raise ModelError(
+                f"{where} holds categories of {name!r} that differ only in their type, such as 3 and '3'; "
+                "make them one in training."
+            )
+        column = pc.dictionary_encode(table.column(number))
+        values = [category_key(value) for value in column.dictionary.to_pylist()]
+        if unseen := [value for value in values if value not in codes]:
+            text = (
+                f"column {name!r} holds {unseen[0]!r}, which was no category when {where} was trained "
+                f"({listing(list(codes))})"
+            )
+            if refuse_unseen:
+                raise ModelError(
+                    f"{text}, and its library refuses such; leave these rows out, or train anew."
+                )
+            _say_once(f"{text}; its library takes such as missing values.", f"{where} {name}")
+        found = pa.array([codes.get(value) for value in values], pa.float64())
+        table = table.set_column(number, name, found.take(column.indices))
+    return table
 
 
 def numeric_matrix(table: pa.RecordBatch, dtype: DTypeLike, where: str) -> NDArray[Any]:

@@ -113,7 +113,11 @@ def log_of(files: Sequence[SourceFile], request: Dataset) -> LogFiles | None:
             said.say("files", "model_inputs and model_outputs are read, and not request and response")
     said.say("files", f"read as calls from {SERVERS[server]}")
     return LogFiles(
-        request.source, sum(file.size for file in kept), tuple(file.path for file in kept), server
+        request.source,
+        sum(file.size for file in kept),
+        capture_blocks,
+        tuple(file.path for file in kept),
+        server,
     )
 
 

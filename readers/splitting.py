@@ -26,8 +26,12 @@ _SPLITS_WANTED = 16
 
 @dataclass(frozen=True)
 class LogFiles(SourceFile):
-    """Files of a server's log, which are read together since halves of a call may lie in two of them."""
+    """Files of a server's log, which are read together since halves of a call may lie in two of them.
 
+    `blocks` returns their calls as blocks of capture records, given this and the size of a block.
+    """
+
+    blocks: Callable[[LogFiles, int], Iterator[LineBlock]]
     files: tuple[str, ...] = ()
     server: str = ""
 
@@ -371,9 +375,7 @@ def blocks_of_lines(parts: Sequence[FileRange], size: int = LINES_BLOCK_SIZE) ->
     gathered = 0
     for piece in parts:
         if piece.log is not None:
-            from readers.inference_logs import capture_blocks  # few jobs need it
-
-            yield from capture_blocks(piece.log, size)
+            yield from piece.log.blocks(piece.log, size)
             continue
         for block in line_blocks(piece, size=size):
             data = text_of(block)

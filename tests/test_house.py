@@ -69,7 +69,8 @@ def knowledge(source: str) -> Iterator[str]:
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in NAMES:
             yield f"{node.lineno}: the name {node.value!r}"
-        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "analyzers":
+        # What analyzers share, such as tail probabilities, is of no single monitor.
+        if isinstance(node, ast.ImportFrom) and re.match(r"analyzers\b(?!\.shared\.)", node.module or ""):
             yield f"{node.lineno}: an import of {node.module}"
         if isinstance(node, ast.Import) and any(name.name.startswith("analyzers") for name in node.names):
             yield f"{node.lineno}: an import"

@@ -52,7 +52,7 @@ def open_shortcut(
     if isinstance(native, LinearModel):
         linear = native.link == ("logistic" if sampling.use_logit else "identity")
         return _Linear(native, ask, sampling.use_logit) if linear else None
-    if native is None or getattr(model, "kind", None) not in ("xgboost", "lightgbm"):
+    if native is None or not getattr(model, "numeric_trees", False):
         return None
     if names and set(names) <= set(features) and list(names) != list(features):
         return None  # it would take the columns in another order

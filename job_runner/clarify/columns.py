@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import logging
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -207,3 +208,32 @@ def load_analysis_config(settings: Settings, kind: Kind) -> AnalysisConfig:
     except orjson.JSONDecodeError as error:
         raise ConfigurationError(f"{path} is not valid JSON ({error}); mend that place.") from None
     return read_analysis_config(value, path, kind)
+
+
+# Paths, lists and names with a shared beginning are looked up by the monitor itself.
+_PLAIN_NAME = re.compile(r"[\w -]+")
+
+
+def missing_columns(settings: Settings, names: Sequence[str], kept: Sequence[str]) -> list[str]:
+    """Return a sentence for each column that settings name and the data lacks.
+
+    Parameters
+    ----------
+    names
+        Columns of the data.
+    kept
+        Those that are left when the excluded ones are left out.
+    """
+    mistakes = Mistakes("")
+    for name in settings.exclude_features:
+        find_column(name, names, "exclude_features_attribute", mistakes)
+    # Rows are divided by what is read, without what is left out.
+    for name in settings.segment_by:
+        find_column(name, kept, "segment_by", mistakes)
+    for variable in ("inference_attribute", "probability_attribute", "ground_truth_attribute"):
+        text = getattr(settings, variable)
+        if text is None or settings.problem_type is None or not _PLAIN_NAME.fullmatch(text):
+            continue
+        if not any(name.startswith(text) for name in kept):
+            find_column(text, kept, variable, mistakes)
+    return [text if text.endswith("?") else f"{text}; name one that is there." for text in mistakes.texts]

@@ -59,7 +59,7 @@ def run_merge(folder: Path, source: Any, labels: Any, **variables: Any) -> Resul
 def merged_files(output: Path) -> dict[str, list[dict[str, Any]]]:
     """Return the merged records by file."""
     return {
-        str(path.relative_to(output)): [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+        str(path.relative_to(output)): [json.loads(line) for line in path.read_bytes().splitlines()]
         for path in sorted(output.rglob("*.jsonl"))
     }
 

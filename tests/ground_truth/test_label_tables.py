@@ -138,7 +138,7 @@ def test_a_job_joins_them_while_it_reads(tmp_path: Path) -> None:
     predictions = predict(300, seed=5)
     captures = write_captures(tmp_path / "captures", predictions)
     lines = write_labels(tmp_path / "lines", predictions.labels)
-    records = [json.loads(line) for file in lines.rglob("*.jsonl") for line in file.read_text().splitlines()]
+    records = [json.loads(line) for file in lines.rglob("*.jsonl") for line in file.read_bytes().splitlines()]
     (tmp_path / "tables").mkdir()
     pq.write_table(
         pa.table(

@@ -12,16 +12,41 @@ import sys
 from pathlib import Path
 
 import boto3
-from sagemaker.local import LocalSession
-from sagemaker.model_monitor import (
-    Constraints,
-    ConstraintViolations,
-    DatasetFormat,
-    DefaultModelMonitor,
-    ModelQualityMonitor,
-    Statistics,
-)
-from sagemaker.processing import ProcessingInput, ProcessingOutput, Processor
+
+try:  # version 3
+    from sagemaker.core import shapes
+    from sagemaker.core.local.local_session import LocalSession
+    from sagemaker.core.model_monitor import (
+        Constraints,
+        ConstraintViolations,
+        DatasetFormat,
+        DefaultModelMonitor,
+        ModelQualityMonitor,
+        Statistics,
+    )
+    from sagemaker.core.processing import Processor
+
+    def ProcessingInput(source: str, path: str, name: str) -> shapes.ProcessingInput:
+        place = shapes.ProcessingS3Input(
+            s3_uri=source, local_path=path, s3_data_type="S3Prefix", s3_input_mode="File"
+        )
+        return shapes.ProcessingInput(input_name=name, s3_input=place)
+
+    def ProcessingOutput(path: str, target: str, name: str) -> shapes.ProcessingOutput:
+        place = shapes.ProcessingS3Output(s3_uri=target, local_path=path, s3_upload_mode="EndOfJob")
+        return shapes.ProcessingOutput(output_name=name, s3_output=place)
+
+except ImportError:
+    from sagemaker.local import LocalSession
+    from sagemaker.model_monitor import (
+        Constraints,
+        ConstraintViolations,
+        DatasetFormat,
+        DefaultModelMonitor,
+        ModelQualityMonitor,
+        Statistics,
+    )
+    from sagemaker.processing import ProcessingInput, ProcessingOutput, Processor
 
 ROLE = "arn:aws:iam::123456789012:role/monitor"
 BUCKET = "monitor-tests"
@@ -37,11 +62,17 @@ EXECUTION = {
 
 
 def main(data_quality: str, model_quality: str, folder: Path) -> None:
-    boto3.client("s3").create_bucket(Bucket=BUCKET)
+    boto3.client("s3").create_bucket(Bucket=BUCKET)  # version 2 may have made it
     session = LocalSession(default_bucket=BUCKET)
     answers = suggest_baseline(data_quality, folder, session) | monitor(data_quality, folder, session)
     answers |= suggest_model_baseline(model_quality, folder / "model", session)
     answers |= monitor_model(model_quality, folder / "model", session)
+    for prefix in ("baseline", "model-baseline"):
+        switch_off(prefix, folder / "documents", session)
+    answers["switched_off"] = [
+        *monitor(data_quality, folder, session)["violations"],
+        *monitor_model(model_quality, folder / "model", session)["model_violations"],
+    ]
     (folder / "answers.json").write_text(json.dumps(answers), encoding="utf-8")
 
 
@@ -170,6 +201,16 @@ def read_baseline(session: LocalSession, prefix: str, folder: Path) -> tuple[dic
     statistics = Statistics.from_file_path(str(folder / "statistics.json"), sagemaker_session=session)
     constraints = Constraints.from_file_path(str(folder / "constraints.json"), sagemaker_session=session)
     return statistics.body_dict, constraints.body_dict
+
+
+def switch_off(prefix: str, folder: Path, session: LocalSession) -> None:
+    """Have the SDK switch a baseline's constraints off, and put them back."""
+    download(session, BUCKET, prefix, folder)
+    file = folder / "constraints.json"
+    constraints = Constraints.from_file_path(str(file), sagemaker_session=session)
+    constraints.set_monitoring(False)
+    text = json.dumps(constraints.body_dict)
+    boto3.client("s3").put_object(Bucket=BUCKET, Key=f"{prefix}/constraints.json", Body=text.encode())
 
 
 def read_violations(session: LocalSession, bucket: str, prefix: str, folder: Path) -> list[dict]:

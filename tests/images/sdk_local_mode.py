@@ -18,6 +18,8 @@ from fixtures import ROOT
 from image_runner import DOCKER, call
 
 SDK = ROOT / ".cache" / "sdk-venv" / "bin"
+# Version 3, whose modules are others.
+SDK_3 = ROOT / ".cache" / "sdk3-venv" / "bin"
 SECONDS_TO_START = 60
 # A test tells nobody that it ran.
 SDK_CONFIGURATION = """\
@@ -77,8 +79,10 @@ def listed(*command: str) -> set[str]:
     )
 
 
-def drive(driver: str, folder: Path, s3_endpoint: str, *arguments: str) -> dict[str, Any]:
+def drive(driver: str, folder: Path, s3_endpoint: str, *arguments: str, sdk: Path = SDK) -> dict[str, Any]:
     """Run a driver with the SDK's environment; return what it wrote to `folder`/answers.json."""
+    if not (sdk / "python").exists():
+        pytest.skip(f"the SageMaker SDK is not installed in {sdk.parent}; run: make test-images")
     if not shutil.which("docker-compose") and call("docker", "compose", "version").returncode:
         pytest.skip("local mode needs docker-compose or the compose plugin of docker")
     (folder / "sdk.yaml").write_text(SDK_CONFIGURATION, encoding="utf-8")
@@ -95,6 +99,6 @@ def drive(driver: str, folder: Path, s3_endpoint: str, *arguments: str) -> dict[
         "HOME": str(folder),
     }
     program = Path(__file__).with_name(driver)
-    result = call(SDK / "python", program, *arguments, folder, env=environment, cwd=folder)
+    result = call(sdk / "python", program, *arguments, folder, env=environment, cwd=folder)
     assert result.returncode == 0, result.stdout + result.stderr
     return json.loads((folder / "answers.json").read_text(encoding="utf-8"))

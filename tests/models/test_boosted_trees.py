@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 from fixtures import fixture
@@ -110,8 +112,11 @@ def test_damage_that_ends_the_process_of_the_library(boosters: dict[str, Any], t
 )
 def test_another_number_of_features(boosters: dict[str, Any], name: str, kind: str) -> None:
     model = open_model(str(boosters["folder"] / name))
-    hint = "it lacks 'delay'" if kind == "names" else "give exactly"
-    with pytest.raises(ModelError, match=rf"takes 4 features, but the data has 3 columns.*{hint}"):
+    message = {
+        "names": "takes 4 features by name, but of the data's columns only 3 .* it lacks 'delay'",
+        "none": "takes 4 features, but the data has 3 columns; give exactly",
+    }
+    with pytest.raises(ModelError, match=message[kind]):
         model.predict(table().select(NAMES[:3]))
     with pytest.raises(ModelError, match=r"takes 4 features, but the data has 5 columns"):
         model.predict(table(np.ones((2, 5)), list("abcde")))
@@ -133,3 +138,156 @@ def test_numbers_too_large_for_the_model(boosters: dict[str, Any], tmp_path: Pat
         ModelError, match=r"^column 'income' holds numbers beyond 3\.4e\+38, the largest that "
     ):
         open_model(str(path)).predict(table(rows))
+
+
+# Categories that the file names, beside the library's own answers on the same frame.
+
+
+@pytest.fixture(scope="module")
+def kinds(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, pd.DataFrame, dict[str, Any]]:
+    """Models of text, whole and true-or-false categories, and the frame they are of."""
+    import lightgbm
+    import xgboost
+
+    folder, random, rows = tmp_path_factory.mktemp("kinds"), np.random.default_rng(8), 500
+    frame = pd.DataFrame(
+        {
+            "x": random.normal(size=rows),
+            "my colour": random.choice(["red", "green", "blue", "azure"], rows),
+            "same": ["one"] * rows,
+            "month": random.choice([3, 1, 7, 12], rows),
+            "member": random.choice([True, False], rows),
+        }
+    )
+    target = (frame["my colour"] == "blue") + 2.0 * (frame.month == 7) + frame.member * frame.x
+    typed = frame.astype(dict.fromkeys(["my colour", "same", "month"], "category"))
+    boosters: dict[str, Any] = {
+        "model.txt": lightgbm.train(
+            {"verbosity": -1, "num_threads": 1, "min_data_per_group": 5, "min_data_in_leaf": 5},
+            lightgbm.Dataset(typed.astype({"member": "category"}), target),
+            6,
+        )
+    }
+    data = xgboost.DMatrix(typed, target, enable_categorical=True)
+    boosters["model.json"] = boosters["model.ubj"] = xgboost.train({"nthread": 1, "max_depth": 3}, data, 6)
+    for name, booster in boosters.items():
+        booster.save_model(folder / name)
+    return folder, frame, boosters
+
+
+def own_answers(name: str, booster: Any, frame: pd.DataFrame) -> np.ndarray:
+    import xgboost
+
+    typed = frame.astype(dict.fromkeys(["my colour", "same", "month"], "category"))
+    if name == "model.txt":
+        return np.asarray(booster.predict(typed.astype({"member": "category"})))
+    return np.asarray(booster.predict(xgboost.DMatrix(typed, enable_categorical=True)), dtype=np.float64)
+
+
+@pytest.mark.parametrize("name", ["model.txt", "model.json", "model.ubj"])
+def test_categories_of_the_file(kinds: tuple[Path, pd.DataFrame, dict[str, Any]], name: str) -> None:
+    folder, frame, boosters = kinds
+    model = open_model(str(folder / name))
+    rows = pa.RecordBatch.from_pandas(frame)
+    expected = own_answers(name, boosters[name], frame)
+    assert len(set(expected)) > 8
+    np.testing.assert_allclose(model.predict(rows)[:, 0], expected, rtol=0, atol=1e-6)
+    # A row alone, columns in another order, whole numbers beside missing values.
+    np.testing.assert_allclose(model.predict(rows.slice(7, 1))[0, 0], expected[7], rtol=0, atol=1e-6)
+    mixed = rows.select(["month", "same", "x", "member", "my colour"])
+    np.testing.assert_allclose(model.predict(mixed)[:, 0], expected, rtol=0, atol=1e-6)
+    gaps = frame.copy()
+    gaps["month"] = gaps.month.where(gaps.x > 0)
+    gaps["my colour"] = gaps["my colour"].where(gaps.x < 1, None)
+    typed = gaps.astype({"month": "Int64"}) if name != "model.txt" else gaps
+    np.testing.assert_allclose(
+        model.predict(pa.RecordBatch.from_pandas(gaps))[:, 0],
+        own_answers(name, boosters[name], typed),
+        rtol=0,
+        atol=1e-6,
+    )
+
+
+def test_categories_that_training_never_saw(
+    kinds: tuple[Path, pd.DataFrame, dict[str, Any]], caplog: pytest.LogCaptureFixture
+) -> None:
+    folder, frame, boosters = kinds
+    frame = frame.head(20).copy()
+    frame.loc[3, "my colour"] = "violet"
+    rows = pa.RecordBatch.from_pandas(frame)
+    answers = open_model(str(folder / "model.txt")).predict(rows)[:, 0]
+    np.testing.assert_allclose(answers, own_answers("model.txt", boosters["model.txt"], frame), rtol=1e-12)
+    assert "column 'my colour' holds 'violet'" in caplog.text
+    with pytest.raises(ModelError, match=r"column 'my colour' holds 'violet', which was no category when"):
+        open_model(str(folder / "model.json")).predict(rows)
+
+
+def test_the_shared_case_of_months() -> None:
+    folder = Path(__file__).parents[3] / "shared/cases/categories_in_the_model"
+    if not folder.is_dir():
+        pytest.skip("the shared cases are not here")
+    expected = json.loads((folder / "expected.json").read_text())
+    model = open_model(str(folder / "month.txt"))
+    rows = pa.RecordBatch.from_pandas(pd.read_csv(folder / "data.csv")[["month", "x"]])
+    scores = model.predict(rows)[:, 0]
+    np.testing.assert_allclose(scores[:5], expected["first_predictions"], rtol=0, atol=1e-9)
+    late = pd.read_csv(folder / "data.csv").late
+    assert ((scores > 0.5) == late).mean() == expected["accuracy_at_0.5"]
+    row = pa.RecordBatch.from_pydict(
+        dict(zip(["month", "x"], ([v] for v in expected["baseline_row"]), strict=True))
+    )
+    assert model.predict(row)[0, 0] == pytest.approx(expected["expected_value"], abs=1e-9)
+
+
+def test_categories_whose_column_cannot_be_told(tmp_path: Path) -> None:
+    import lightgbm
+
+    frame = pd.DataFrame({"size": pd.Categorical(["s", "l"] * 50, ["s", "l"], ordered=True), "x": range(100)})
+    booster = lightgbm.train({"verbosity": -1}, lightgbm.Dataset(frame, [0, 1] * 50), 2)
+    booster.save_model(tmp_path / "model.txt")
+    with pytest.raises(ModelError, match=r"holds the categories of 1 column, but has 0 categorical features"):
+        open_model(str(tmp_path / "model.txt"))
+
+
+@pytest.mark.filterwarnings("ignore")  # that gblinear is deprecated
+@pytest.mark.parametrize(
+    "settings", [{"booster": "gblinear"}, {"objective": "survival:cox"}, {"objective": "rank:pairwise"}]
+)
+def test_other_boosters_and_objectives(tmp_path: Path, settings: dict[str, str]) -> None:
+    import xgboost
+
+    data = xgboost.DMatrix(ROWS, (ROWS[:, 0] > 0).astype(int) + 1, feature_names=NAMES)
+    if "rank:pairwise" in settings.values():
+        data.set_group([100, 100, 100])
+    booster = xgboost.train({"nthread": 1} | settings, data, 4)
+    booster.save_model(tmp_path / "model.json")
+    answers = open_model(str(tmp_path / "model.json")).predict(table())[:, 0]
+    np.testing.assert_allclose(answers, booster.predict(data), rtol=1e-6)
+
+
+# Names before positions.
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        (["age", "income", "visit", "delay"], r"it lacks 'visits' \(is that 'visit'\?\); name the columns"),
+        (["Age", "Income", "Visits", "Delay"], r"it lacks 'age' \(is that 'Age'\?\); name the columns"),
+        (["delay", "age", "a", "b", "c"], r"only 2 have such names: it lacks 'income'; name the columns"),
+    ],
+)
+def test_columns_that_are_the_features_in_part(
+    boosters: dict[str, Any], columns: list[str], message: str
+) -> None:
+    for name in ("binary.json", "binary.txt"):
+        with pytest.raises(ModelError, match=message):
+            open_model(str(boosters["folder"] / name)).predict(table(np.ones((2, len(columns))), columns))
+
+
+def test_what_names_decide_is_said(boosters: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
+    model = open_model(str(boosters["folder"] / "binary.txt"))
+    model.predict(table().append_column("spare", pa.array(range(300))))
+    assert "does not use 'spare': no feature has this name" in caplog.text
+    by_position = table(ROWS, ["_c0", "_c1", "_c2", "_c3"])
+    assert np.array_equal(model.predict(by_position), model.predict(table()))
+    assert "columns are taken by their positions: '_c0' as 'age'" in caplog.text
