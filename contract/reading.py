@@ -26,6 +26,7 @@ SAID_OF: dict[str, tuple[str, str]] = {
     "unpaired": ("calls", "{count} calls have a {0} only and are left out"),
     "repeated": ("calls", "{count} events came twice and count once"),
     "failed": ("calls", "{count} calls failed, or were logged without payload, and are left out"),
+    "services": ("calls", "calls of several services or components are read together: {0}"),
     "event": ("calls", "{count} events of the type {0} are no calls and are left out"),
     "roles": ("calls", "no schema says which columns are predictions, so all belong to the request"),
     "untimed": ("window", "{count} of {rows} rows have no readable time in {0} and are left out"),

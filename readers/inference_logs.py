@@ -9,7 +9,10 @@ monitoring, inference tables of Databricks, the data collector of Azure Machine 
 from __future__ import annotations
 
 import base64
+import contextlib
+import itertools
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -36,6 +39,8 @@ SERVERS = {
 _FILES_LOOKED_AT = 3
 _BATCH = 1024
 _BEGINNING = 1 << 16
+# What tells the files of requests from those of responses.
+_SIDE = re.compile(r"(?i)request|response|input|output")
 # Members of BentoML's records that are no columns.
 _BENTOML = ("timestamp", "request_id", "trace_id")
 _DATABRICKS = {"databricks_request_id", "request", "response"}
@@ -68,7 +73,7 @@ class Half:
     """
 
     key: tuple[str, ...]
-    parts: dict[str, Any]
+    parts: dict[str, dict[str, str]]
     identifiers: tuple[str | None, str | None]
     time: str | None
     place: Place
@@ -77,9 +82,8 @@ class Half:
 
 def _find_server(files: Sequence[SourceFile]) -> str | None:
     for file in files[:_FILES_LOOKED_AT]:
-        record = _first_record(file.path)
-        if record is not None and (server := _server_of(record)) is not None:
-            return server
+        if (record := _first_record(file.path)) is not None:
+            return _server_of(record)
     return None
 
 
@@ -203,7 +207,7 @@ def _capture(call: Half) -> bytes:
     metadata = {"inferenceId": inference_id, "eventId": event_id, "inferenceTime": call.time}
     record: Record = {
         "eventMetadata": {name: value for name, value in metadata.items() if value is not None},
-        "captureData": {side: _part(payload) for side, payload in call.parts.items() if payload is not None},
+        "captureData": call.parts,
     }
     if call.label is not None:
         record[LABEL] = {"data": scalar_text(LABEL, call.label) or "", "encoding": "CSV"}
@@ -224,16 +228,14 @@ def _part(payload: Any) -> dict[str, str]:
 
 def _records(path: str) -> Iterator[tuple[Record, Place]]:
     with reading(path), open_random(path) as source:
-        is_parquet = source.read_at(4, 0) == b"PAR1"
-        if is_parquet:
+        if source.read_at(4, 0) == b"PAR1":
             number = 0
             for batch in pq.ParquetFile(source).iter_batches(batch_size=_BATCH):
                 for row in batch.to_pylist():
                     number += 1
                     yield row, Place(path, number)
             return
-    beginning = _beginning(path).lstrip()
-    if beginning.startswith(b"["):
+    if _beginning(path).lstrip().startswith(b"["):
         try:
             with reading(path), open_input(path) as stream:
                 items = loads(stream.read())
@@ -253,6 +255,18 @@ def _records(path: str) -> Iterator[tuple[Record, Place]]:
                     item = None
                 yield _object(item, Place(path, number)), Place(path, number)
         number -= block.data.endswith(b"\n")
+
+
+def _in_turn(paths: Sequence[str]) -> Iterator[tuple[Record, Place]]:
+    """Yield the records of files; where requests and responses are in files of their own, by turns.
+
+    Halves of a call then need not wait long for each other.
+    """
+    groups: dict[str, list[str]] = {}
+    for path in paths:
+        groups.setdefault((_SIDE.findall(path) or [""])[-1], []).append(path)
+    turns = [itertools.chain.from_iterable(map(_records, group)) for group in groups.values()]
+    return (record for turn in itertools.zip_longest(*turns) for record in turn if record is not None)
 
 
 def _object(item: Any, place: Place) -> Record:
@@ -279,12 +293,14 @@ def _first_record(path: str) -> Record | None:
                 return dict.fromkeys(pq.ParquetFile(source).schema_arrow.names)
             except (OSError, ValueError):
                 return None  # reading in earnest reports it
-    text = _beginning(path).decode(errors="replace").lstrip("\ufeff \t\r\n")
-    if not text.startswith(("{", "[")):
-        return None
+    text = _beginning(path)
+    if text.startswith(b"{") and b"\n" not in text:
+        with contextlib.suppress(DatasetError):  # a line too long; reading in earnest reports it
+            text = next(line_blocks(FileRange(path), size=_BEGINNING)).data
     try:
         # An array may be long; its first object is enough.
-        value, _ = json.JSONDecoder().raw_decode(text.removeprefix("[").lstrip())
+        start = text.decode(errors="replace").lstrip("\ufeff \t\r\n").removeprefix("[").lstrip()
+        value, _ = json.JSONDecoder().raw_decode(start)
     except ValueError:
         return None
     return value if isinstance(value, dict) else None
@@ -333,44 +349,47 @@ def _attributes(record: Record) -> dict[str, Any] | None:
 
 def _events(log: LogFiles) -> Iterator[Half]:
     """CloudEvents of KServe, Seldon, MLServer and Azure, and KServe's files of one event each."""
-    for path in log.files:
-        for record, place in _records(path):
-            if record.keys() >= _KSERVE_TABLE:
-                attributes = {**record, "type": record["reqType"], "time": record.get("occurrenceTime")}
-                attributes["inferenceservicename"] = record.get("inferenceService")
-                payload: Any = _decoded(record["bytes"], place)
-            elif (found := _attributes(record)) is not None:
-                attributes, payload = found, _payload(record, place)
-            else:
-                raise _no_call(place, "it has no type of an event")
-            kind = str(attributes["type"]).rpartition(".")[2]
-            if kind.endswith(("request", "inputs")):
-                side = _REQUEST
-            elif kind.endswith(("response", "outputs")):
-                side = _RESPONSE
-            else:
-                notice("event", str(attributes["type"]))
-                continue
-            names = ("xrequestid", "correlationid") if log.server == "azureml" else ("requestid", "id")
-            identifier = next((str(attributes[name]) for name in names if attributes.get(name)), None)
-            if identifier is None:
-                raise _no_call(place, f"it has none of {' and '.join(names)}")
-            # A transformer and its predictor log the same id.
-            whose = [
-                str(attributes.get(name) or "") for name in ("namespace", "inferenceservicename", "component")
-            ]
-            time = attributes.get("time")
-            yield Half((identifier, *whose), {side: payload}, (identifier, None), _time(time), place)
+    seen = set()
+    for record, place in _in_turn(log.files):
+        if record.keys() >= _KSERVE_TABLE:
+            attributes = {**record, "type": record["reqType"], "time": record.get("occurrenceTime")}
+            attributes["inferenceservicename"] = record.get("inferenceService")
+            payload: Any = _decoded(record["bytes"], place)
+        elif (found := _attributes(record)) is not None:
+            attributes, payload = found, _payload(record, place)
+        else:
+            raise _no_call(place, "it has no type of an event")
+        kind = str(attributes["type"]).rpartition(".")[2]
+        if kind.endswith(("request", "inputs")):
+            side = _REQUEST
+        elif kind.endswith(("response", "outputs")):
+            side = _RESPONSE
+        else:
+            notice("event", str(attributes["type"]))
+            continue
+        if payload is None:  # Azure stores large ones elsewhere
+            notice("failed")
+            continue
+        names = ("xrequestid", "correlationid") if log.server == "azureml" else ("requestid", "id")
+        identifier = next((str(attributes[name]) for name in names if attributes.get(name)), None)
+        if identifier is None:
+            raise _no_call(place, f"it has none of {' and '.join(names)}")
+        # A transformer and its predictor log the same id.
+        members = ("namespace", "inferenceservicename", "component")
+        whose = tuple(str(attributes.get(name) or "") for name in members)
+        seen.add(whose)
+        time = attributes.get("time")
+        yield Half((identifier, *whose), {side: _part(payload)}, (identifier, None), _time(time), place)
+    if len(seen) > 1:
+        notice("services", ", ".join(sorted("/".join(whose) for whose in seen)))
 
 
 def _payload(record: Record, place: Place) -> Any:
     if "data_base64" in record:
         return _decoded(record["data_base64"], place)
-    for name in ("data", "body"):
-        if name in record:
-            return record[name]
-    # The message of MLServer is the body; headers are no part of it.
-    return {name: value for name, value in record.items() if name not in ("parameters", "headers")}
+    if "parameters" in record:  # the message of MLServer is the body; headers are no part of it
+        return {name: value for name, value in record.items() if name != "parameters"}
+    return record.get("data", record.get("body"))
 
 
 def _decoded(text: Any, place: Place) -> str:
@@ -390,7 +409,7 @@ def _databricks(log: LogFiles) -> Iterator[Half]:
                 continue
             client = row.get("client_request_id")
             time = row.get("request_time", row.get("timestamp_ms"))
-            parts = {_REQUEST: row["request"], _RESPONSE: row["response"]}
+            parts = {_REQUEST: _part(row["request"]), _RESPONSE: _part(row["response"])}
             yield Half((str(identifier),), parts, (client or None, identifier), _time(time), place)
 
 
@@ -415,7 +434,7 @@ def _bentoml(log: LogFiles) -> Iterator[Half]:
                     parts[sides.get(roles.get(name, ""), _REQUEST)][name] = value
             label = next(iter(parts.pop(LABEL).values()), None)
             identifier = None if row.get("request_id") is None else str(row["request_id"])
-            payloads = {side: part for side, part in parts.items() if part}
+            payloads = {side: _part(part) for side, part in parts.items() if part}
             yield Half((), payloads, (identifier, None), _time(row.get("timestamp")), place, label)
 
 
@@ -423,6 +442,7 @@ def _triton(log: LogFiles) -> Iterator[Half]:
     """Tensors of a request one by one, after a record that names the request."""
     for path in log.files:
         calls: dict[Any, Half] = {}
+        tensors: dict[Any, dict[str, Record]] = {}
         for record, place in _records(path):
             number = record.get("id")
             if "model_name" in record and "parent_id" not in record:  # a step of an ensemble has a parent
@@ -433,9 +453,11 @@ def _triton(log: LogFiles) -> Iterator[Half]:
                 "TENSOR_BACKEND_OUTPUT": (_RESPONSE, "outputs"),
             }.get(str(record.get("activity")), ("", ""))
             if number in calls and side and isinstance(record.get("tensor"), dict):
-                body = calls[number].parts.setdefault(side, {members: []})
+                body = tensors.setdefault(number, {}).setdefault(side, {members: []})
                 body[members].append(_tensor(record["tensor"], place))
-        yield from (call for call in calls.values() if call.parts)
+        for number, bodies in tensors.items():
+            calls[number].parts = {side: _part(body) for side, body in bodies.items()}
+            yield calls[number]
 
 
 def _tensor(tensor: Record, place: Place) -> Record:

@@ -236,6 +236,14 @@ def test_halves_that_stay_alone_and_other_events_are_counted(tmp_path: Path) -> 
     assert "feedback are no calls" in said
 
 
+def test_calls_of_a_transformer_and_its_predictor_are_told_apart_and_said(tmp_path: Path) -> None:
+    text = (CASES / "kserve/cloudevents-v2/events.jsonl").read_text()
+    (tmp_path / "a.jsonl").write_text(text + text.replace('"predictor"', '"transformer"'))
+    rows, said = read(tmp_path)
+    assert len(rows) == 2 * len(ROWS)
+    assert "read together: scoring/churn/predictor, scoring/churn/transformer" in said
+
+
 def test_what_is_no_call_is_named_with_its_line(tmp_path: Path) -> None:
     lines = (CASES / "kserve/cloudevents-v2/events.jsonl").read_text().splitlines()
     (tmp_path / "a.jsonl").write_text("\n".join([*lines[:3], lines[3][:50], *lines[4:]]))
