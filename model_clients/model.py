@@ -166,8 +166,8 @@ def largest_labels(scores: Scores, label_headers: Sequence[str | int], where: st
             raise ModelError(
                 f"{where} answers two values per row that look like a label (number {label}, such as "
                 f"{scores[0, label]:g}) and a score (such as {scores[0, 1 - label]:g}), not like the scores "
-                "of two classes; say in the predictor where they are: label for the labels, or probability for "
-                "the scores, with a probability_threshold."
+                "of two classes; say in the predictor where they are: label for the labels, or probability "
+                "for the scores, with a probability_threshold."
             )
     largest = pa.array(scores.argmax(axis=1))
     if not label_headers:
