@@ -145,7 +145,8 @@ def largest_labels(scores: Scores, label_headers: Sequence[str | int], where: st
     Raises
     ------
     ModelError
-        When there is one score per row only, or another number of headers.
+        When there is one score per row only, another number of headers, or what looks like a label beside
+        its score.
     """
     outputs = scores.shape[1]
     if outputs == 1:
@@ -158,6 +159,16 @@ def largest_labels(scores: Scores, label_headers: Sequence[str | int], where: st
             f"predictor.label_headers names {len(label_headers)} classes, but {where} answers {outputs} "
             "scores per row; give one header per score, in their order."
         )
+    if outputs == 2 and len(scores):
+        whole = (scores == np.floor(scores)).all(axis=0)
+        if whole[0] != whole[1] and not np.allclose(scores.sum(axis=1), 1.0, rtol=0, atol=1e-3):
+            label = int(whole[1])
+            raise ModelError(
+                f"{where} answers two values per row that look like a label (number {label}, such as "
+                f"{scores[0, label]:g}) and a score (such as {scores[0, 1 - label]:g}), not like the scores "
+                "of two classes; say in the predictor where they are: label for the labels, or probability "
+                "for the scores, with a probability_threshold."
+            )
     largest = pa.array(scores.argmax(axis=1))
     if not label_headers:
         return largest

@@ -40,6 +40,8 @@ class AttributionRequest:
         Whether values of single rows are written.
     join_column
         Column that is copied beside them.
+    unused
+        The features that the model does not take: their values are exactly 0.
     most_rows
         Explained at most, for a trial; None for all.
     notes
@@ -56,6 +58,7 @@ class AttributionRequest:
     label_headers: tuple[str, ...] = ()
     keep_local: bool = False
     join_column: str | None = None
+    unused: tuple[str, ...] = ()
     most_rows: int | None = None
     notes: tuple[str, ...] = ()
     model: str = "the model"

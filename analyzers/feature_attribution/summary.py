@@ -116,14 +116,15 @@ def summarize(
     extra = () if request.join_column is None else (request.join_column,)
     stream = FeatureStream(batches, (*request.features, *extra), request.baseline)
     position: int | None = None
+    baseline = _without(request.baseline, request.unused)
     for block in _blocks(stream, request, budget):
-        features = block.select(list(request.features))
+        features = _without(block.select(list(request.features)), request.unused)
         if position is None:
             position = _first_position(features)
-        exact = None if shortcut is None else shortcut(features, request.baseline)
+        exact = None if shortcut is None else shortcut(features, baseline)
         windows: Iterable[Explanation] = [exact] if exact is not None else ()
         if exact is None:
-            windows = explain_windows(ask, features, request.baseline, request.sampling, position)
+            windows = explain_windows(ask, features, baseline, request.sampling, position)
         for explanation in windows:
             summary.add(_reported(explanation, request), request)
             budget.explained += len(explanation.local)
@@ -135,6 +136,13 @@ def summarize(
     summary.rows_read = stream.rows_read
     summary.partial = request.most_rows is None and summary.rows < stream.rows_read
     return summary
+
+
+def _without(rows: pa.RecordBatch, unused: tuple[str, ...]) -> pa.RecordBatch:
+    """Return the rows with nothing in these columns, so that they never differ from the baseline."""
+    for name in unused:
+        rows = rows.set_column(rows.schema.get_field_index(name), name, pa.nulls(rows.num_rows))
+    return rows
 
 
 def _blocks(stream: FeatureStream, request: AttributionRequest, budget: Budget) -> Iterator[pa.RecordBatch]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from contract.api import MakeAnalyzer, Monitor
 from contract.settings import Rules, Settings
-from contract.wording import several
+from contract.wording import listing, several
 from job_runner.console import run_command
 
 if TYPE_CHECKING:
@@ -73,6 +73,12 @@ def _make_analyzer(
         start=not settings.validate_only and rows != 0 and bool(plan.splits),
     )
     asked.append(Asking(model, budget, rows))
+    names = getattr(model, "names", None) or wanted.features
+    unused = tuple(name for name in wanted.features if not {name, name.replace(" ", "_")} & set(names))
+    if len(wanted.features) - len(unused) != len(names):
+        unused = ()  # columns go by position, or the model refuses them
+    if unused:
+        notes = (*notes, f"{model.where} has no feature called {listing(unused)}; the attribution is 0.")
     sampling = Sampling(shap.num_samples, shap.use_logit, shap.seed or 0)
     return FeatureAttributionAnalyzer(
         rules=settings.rules,
@@ -85,6 +91,7 @@ def _make_analyzer(
             label_headers=tuple(str(header) for header in wanted.predictor.label_headers),
             keep_local=shap.save_local_shap_values,
             join_column=wanted.join_column,
+            unused=unused,
             most_rows=1 if settings.validate_only else None,
             notes=notes,
             model=model.where,

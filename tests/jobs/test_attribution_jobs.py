@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import math
 import runpy
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +26,7 @@ from attributed_people import (
 from captures.capture_data import record, write
 from fixtures import ROOT
 from jobs.attribution_runs import attributions, kinds, run, table
+from models.model_files import category_models, own_answers
 from models.model_server import Answer, Request, serving
 from run_jobs import Result, baseline_of
 
@@ -265,6 +268,34 @@ def test_many_rows_of_trees_take_the_shortcut_to_the_same_values(
     asked = [result.document("statistics.json")["explained"]["model_rows"] for result in results]
     assert asked[1] < asked[0] / 5
     assert attributions(trees) == pytest.approx(attributions(coalitions), rel=1e-4, abs=1e-5)
+
+
+@pytest.mark.parametrize("name", ["model.txt", "model.ubj"])
+def test_categories_of_a_model_file_give_the_values_of_its_library(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(shortcut, "MODEL_ROWS_WORTH_IT", 0)  # TreeExplainer knows no categories
+    frame, boosters = category_models(tmp_path)
+    frame = frame.head(30)
+    base = frame[frame.month == 7].head(1)
+    weights = [1 / (5 * math.comb(4, size)) for size in range(5)]
+    expected = np.zeros((len(frame), 5))
+    for coalition in itertools.product([False, True], repeat=5):
+        rows = frame.copy()
+        for column, present in zip(frame.columns, coalition, strict=True):
+            if not present:
+                rows[column] = base[column].iloc[0]
+        answers, size = own_answers(name, boosters[name], rows), sum(coalition)
+        for number, present in enumerate(coalition):
+            expected[:, number] += answers * (weights[size - 1] if present else -weights[size])
+    data = frame.assign(spare=range(len(frame)))
+    source = write_csv(tmp_path / "data.csv", data.to_numpy().tolist(), list(data.columns))
+    config = table_config(baseline=[*base.assign(spare=5).astype(object).to_numpy().tolist()])
+    result = run(tmp_path / "job", source, config, tmp_path / name)
+    found = attributions(result)
+    assert found.pop("spare") == 0
+    assert "has no feature called 'spare'" in result.document("statistics.json")["notes"][0]
+    assert list(found.values()) == pytest.approx(np.abs(expected).mean(axis=0), abs=1e-6)
 
 
 def test_parts_of_embeddings_are_explained_with_the_real_model(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from fixtures import fixture
+from models.model_files import category_models, own_answers
 from models.model_server import Answer, Request, serving
 from run_jobs import Result, run_job
 
@@ -318,6 +319,29 @@ def test_a_model_is_asked_where_there_are_no_predictions(tmp_path: Path, answers
     given = bias(tmp_path / "given", loans(tmp_path, predicted=True), config)
     expected = metrics(given.document("analysis.json"))
     assert metrics(asked.document("analysis.json")) == expected
+
+
+@pytest.mark.parametrize("name", ["model.txt", "model.json"])
+def test_a_model_file_is_asked_about_its_categories(tmp_path: Path, name: str) -> None:
+    frame, boosters = category_models(tmp_path)
+    frame = frame.assign(label=(frame.x > 0).astype(int), group=(frame.x * 100 % 2 > 1).astype(int))
+    config = {
+        "dataset_type": "text/csv",
+        "label": "label",
+        "label_values_or_threshold": [1],
+        "facet": [{"name_or_index": "group", "value_or_threshold": [1]}],
+        "methods": ALL,
+    }
+    # XGBoost's is a number there: the texts of to_csv are refused.
+    written = frame if name == "model.txt" else frame.astype({"member": int})
+    written.to_csv(tmp_path / "data.csv", index=False)
+    asked_config = {**config, "predictor": {"content_type": "text/csv"}, "probability_threshold": 0.8}
+    asked = bias(tmp_path / "asked", tmp_path / "data.csv", asked_config, model=tmp_path / name)
+    assert asked.exit_code == 0, asked.message
+    answers = own_answers(name, boosters[name], frame[list(frame.columns[:5])])
+    frame.assign(p=(answers > 0.8).astype(int)).to_csv(tmp_path / "given.csv", index=False)
+    given = bias(tmp_path / "given", tmp_path / "given.csv", {**config, "predicted_label": "p"})
+    assert metrics(asked.document("analysis.json")) == metrics(given.document("analysis.json"))
 
 
 def test_labels_are_joined_with_captures_while_reading(tmp_path: Path) -> None:

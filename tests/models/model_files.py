@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
+import pandas as pd
 import pyarrow as pa
 from onnx import TensorProto, helper, numpy_helper
 
@@ -58,3 +60,47 @@ def packed(path: Path, members: dict[str, bytes | Path]) -> str:
             member.size = len(content)
             archive.addfile(member, io.BytesIO(content))
     return str(path)
+
+
+CATEGORIES = ["my colour", "same", "month"]
+
+
+def category_models(folder: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Write models of text, whole and true-or-false categories; return the frame they are of, and them."""
+    import lightgbm
+    import xgboost
+
+    random, rows = np.random.default_rng(8), 500
+    frame = pd.DataFrame(
+        {
+            "x": random.normal(size=rows).round(3),
+            "my colour": random.choice(["red", "green", "blue", "azure"], rows),
+            "same": ["one"] * rows,
+            "month": random.choice([3, 1, 7, 12], rows),
+            "member": random.choice([True, False], rows),
+        }
+    )
+    target = (frame["my colour"] == "blue") + 2.0 * (frame.month == 7) + frame.member * frame.x
+    typed = frame.astype(dict.fromkeys(CATEGORIES, "category"))
+    boosters: dict[str, Any] = {
+        "model.txt": lightgbm.train(
+            {"verbosity": -1, "num_threads": 1, "min_data_per_group": 5, "min_data_in_leaf": 5},
+            lightgbm.Dataset(typed.astype({"member": "category"}), target),
+            6,
+        )
+    }
+    data = xgboost.DMatrix(typed, target, enable_categorical=True)
+    boosters["model.json"] = boosters["model.ubj"] = xgboost.train({"nthread": 1, "max_depth": 3}, data, 6)
+    for name, booster in boosters.items():
+        booster.save_model(folder / name)
+    return frame, boosters
+
+
+def own_answers(name: str, booster: Any, frame: pd.DataFrame) -> np.ndarray:
+    """Return what the library itself answers for a frame."""
+    import xgboost
+
+    typed = frame.astype(dict.fromkeys(CATEGORIES, "category"))
+    if name == "model.txt":
+        return np.asarray(booster.predict(typed.astype({"member": "category"})))
+    return np.asarray(booster.predict(xgboost.DMatrix(typed, enable_categorical=True)), dtype=np.float64)

@@ -19,7 +19,7 @@ from model_server import QUICK, Answer, Behaviour, Request, Server, csv_sums, he
 
 from contract.analysis_config import PredictorConfig
 from contract.errors import ConfigurationError, ModelError
-from model_clients.model import Model, Policy
+from model_clients.model import Model, Policy, largest_labels
 from model_clients.opening import open_model
 
 Ask = Callable[..., tuple[Model, Server]]
@@ -375,3 +375,22 @@ def test_nothing_says_which_model() -> None:
         open_model(None)
     with pytest.raises(ConfigurationError, match=r"predictor.model_name 'churn' .*; give predictor.inst"):
         open_model(None, PredictorConfig(model_name="churn"))
+
+
+@pytest.mark.parametrize(
+    ("scores", "refused"),
+    [
+        ([[0, 0.2], [1, 0.7]], True),
+        ([[0.7, 1]], True),
+        ([[0.8, 0.2], [0.3, 0.7]], False),
+        ([[1.0, 1e-9]], False),
+        ([[-1.5, 0.25]], False),
+    ],
+)
+def test_a_label_beside_its_score_is_no_pair_of_classes(scores: list[list[float]], refused: bool) -> None:
+    answers = np.array(scores, dtype=np.float64)
+    if refused:
+        with pytest.raises(ModelError, match=r"look like a label \(number [01].*label for the labels"):
+            largest_labels(answers, (), "endpoint")
+    else:
+        assert largest_labels(answers, (), "endpoint").to_pylist() == answers.argmax(axis=1).tolist()

@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from fixtures import fixture
-from models.model_files import NAMES, ROWS, table
+from models.model_files import NAMES, ROWS, category_models, own_answers, table
 
 from contract.analysis_config import PredictorConfig
 from contract.errors import ModelError
@@ -145,43 +145,8 @@ def test_numbers_too_large_for_the_model(boosters: dict[str, Any], tmp_path: Pat
 
 @pytest.fixture(scope="module")
 def kinds(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, pd.DataFrame, dict[str, Any]]:
-    """Models of text, whole and true-or-false categories, and the frame they are of."""
-    import lightgbm
-    import xgboost
-
-    folder, random, rows = tmp_path_factory.mktemp("kinds"), np.random.default_rng(8), 500
-    frame = pd.DataFrame(
-        {
-            "x": random.normal(size=rows),
-            "my colour": random.choice(["red", "green", "blue", "azure"], rows),
-            "same": ["one"] * rows,
-            "month": random.choice([3, 1, 7, 12], rows),
-            "member": random.choice([True, False], rows),
-        }
-    )
-    target = (frame["my colour"] == "blue") + 2.0 * (frame.month == 7) + frame.member * frame.x
-    typed = frame.astype(dict.fromkeys(["my colour", "same", "month"], "category"))
-    boosters: dict[str, Any] = {
-        "model.txt": lightgbm.train(
-            {"verbosity": -1, "num_threads": 1, "min_data_per_group": 5, "min_data_in_leaf": 5},
-            lightgbm.Dataset(typed.astype({"member": "category"}), target),
-            6,
-        )
-    }
-    data = xgboost.DMatrix(typed, target, enable_categorical=True)
-    boosters["model.json"] = boosters["model.ubj"] = xgboost.train({"nthread": 1, "max_depth": 3}, data, 6)
-    for name, booster in boosters.items():
-        booster.save_model(folder / name)
-    return folder, frame, boosters
-
-
-def own_answers(name: str, booster: Any, frame: pd.DataFrame) -> np.ndarray:
-    import xgboost
-
-    typed = frame.astype(dict.fromkeys(["my colour", "same", "month"], "category"))
-    if name == "model.txt":
-        return np.asarray(booster.predict(typed.astype({"member": "category"})))
-    return np.asarray(booster.predict(xgboost.DMatrix(typed, enable_categorical=True)), dtype=np.float64)
+    folder = tmp_path_factory.mktemp("kinds")
+    return folder, *category_models(folder)
 
 
 @pytest.mark.parametrize("name", ["model.txt", "model.json", "model.ubj"])

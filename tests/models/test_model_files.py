@@ -109,3 +109,9 @@ def test_no_library_is_loaded_before_it_is_needed() -> None:
         "scipy",
         "xgboost",
     }
+
+
+def test_catboosts_own_format_is_refused_with_the_way(tmp_path: Path) -> None:
+    (tmp_path / "model.cbm").write_bytes(b"CBM1" + bytes(100))
+    with pytest.raises(ModelError, match=r"CatBoost's own format.*build an image with catboost"):
+        open_model(str(tmp_path / "model.cbm"))
