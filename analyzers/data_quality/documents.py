@@ -762,8 +762,9 @@ def _read_feature_constraints(fields: Fields, mistakes: list[str], unused: list[
     if (numeric := fields.child("num_constraints")) is not None:
         feature.is_non_negative = numeric.get("is_non_negative", bool, None)
         feature.numeric_extra = numeric.extra()
-        for bound in ("minimum", "maximum"):
-            numeric.number(bound, None)
+        least, most = (numeric.number(bound, None) for bound in ("minimum", "maximum"))
+        if least is not None and most is not None and least > most:
+            mistakes.append(f"{here}: minimum {least:g} is above maximum {most:g}; exchange them")
         if inferred == "String" and numeric.value:
             unused.append(f"{here}.num_constraints")
         _look_for_unknown(numeric.value, _NUMBERS, f"{here}.num_constraints", mistakes, unused)
