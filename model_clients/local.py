@@ -465,8 +465,6 @@ def _permitted(content: bytes, where: str, allowed: bool) -> Any:
 
 def _load(content: bytes, where: str) -> Any:
     if where.endswith(".joblib"):
-        from model_clients.model import require
-
         return require("joblib", "joblib", where).load(io.BytesIO(content))
     return pickle.loads(content)  # noqa: S301 - the user has accepted the risk explicitly
 
@@ -474,8 +472,6 @@ def _load(content: bytes, where: str) -> Any:
 def _features(model: Any, table: pa.RecordBatch, where: str) -> Any:
     """Return a DataFrame for a model that was trained on one, else a matrix of numbers."""
     if getattr(model, "feature_names_in_", None) is not None:
-        from model_clients.model import require
-
         require("pandas", "pandas", where)
         return table.to_pandas()
     return numeric_matrix(table, np.float64, where)

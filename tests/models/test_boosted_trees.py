@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -171,6 +172,17 @@ def test_categories_of_the_file(kinds: tuple[Path, pd.DataFrame, dict[str, Any]]
         rtol=0,
         atol=1e-6,
     )
+
+
+@pytest.mark.parametrize("name", ["model.txt", "model.json"])
+def test_categories_of_a_pickled_booster(
+    kinds: tuple[Path, pd.DataFrame, dict[str, Any]], tmp_path: Path, name: str
+) -> None:
+    _, frame, boosters = kinds
+    (tmp_path / "model.pkl").write_bytes(pickle.dumps(boosters[name]))
+    model = open_model(str(tmp_path / "model.pkl"), allow_pickled_model=True)
+    answers = model.predict(pa.RecordBatch.from_pandas(frame))[:, 0]
+    np.testing.assert_allclose(answers, own_answers(name, boosters[name], frame), rtol=0, atol=1e-6)
 
 
 def test_categories_that_training_never_saw(
