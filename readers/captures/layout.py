@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from contract.dataset import Dataset
-from readers.captures.shapes import Row
+from readers.captures.shapes import BATCH_MEMBERS, Row
 from readers.dataset import POSITIONAL, excluded_positions, positional_names
 from readers.lanes import without_columns
 from readers.python_rows import rows_to_batch
@@ -110,8 +110,11 @@ def name_columns(layout: Layout, columns: list[str], request: Dataset) -> Layout
     them is in the baseline and the numbers agree, likewise; when one is, columns without names get the
     names left over, in order, if their numbers agree.
     """
-    unnamed = [column for column in columns if is_cell(column)]
-    positional = len(unnamed) == len(columns)
+    positional = all(map(is_cell, columns))
+    # Of ``{"instances": [[1, 2]]}`` the columns are instances.0 and instances.1, which is no name either.
+    unnamed = [
+        column for column in columns if is_cell(column) or (not request.text_only and _is_of_batch(column))
+    ]
     if positional:
         final, excluded = positional_names(len(columns), request)
         # By the baseline's names a single record with more cells disturbs no other column. The originals
@@ -119,6 +122,11 @@ def name_columns(layout: Layout, columns: list[str], request: Dataset) -> Layout
         positional = request.text_only or final == columns
     else:
         final = _mixed_names(columns, unnamed, request) if unnamed else columns
+        if final != columns and not all(map(is_cell, unnamed)):
+            pairs = ", ".join(
+                f"{raw} is {name}" for raw, name in zip(columns, final, strict=True) if raw != name
+            )
+            request.said.say("columns", f"columns without names get the baseline's by position: {pairs}")
         excluded = excluded_positions(final, request.exclude) | excluded_positions(columns, request.exclude)
     names = {
         raw: None if position in excluded else name
@@ -131,6 +139,11 @@ def name_columns(layout: Layout, columns: list[str], request: Dataset) -> Layout
 def is_cell(name: str) -> bool:
     """Return whether this is the raw name of a column without a name."""
     return name.startswith(CELL) and name[len(CELL) :].isdecimal()
+
+
+def _is_of_batch(name: str) -> bool:
+    member, _, position = name.partition(".")
+    return member in BATCH_MEMBERS and (not position or position.isdecimal())
 
 
 def side_name(side: str, name: str) -> str:

@@ -12,7 +12,7 @@ import pytest
 from jobs.attribution_runs import attributions
 from jobs.attribution_runs import run as run_attribution
 from models.model_server import Answer, Request, serving
-from run_jobs import Result, run_job
+from run_jobs import Result, baseline_of, run_job
 
 from containers.bias.main import main as monitor_bias
 from containers.model_quality.main import main as monitor_model_quality
@@ -102,6 +102,16 @@ def test_a_window_needs_times(folder: str, tmp_path: Path) -> None:
     result = run_job(tmp_path, CASES / folder, dataset_format=CAPTURES, **WINDOW)
     assert result.exit_code == 2
     assert "have no time" in result.message
+
+
+@pytest.mark.parametrize("folder", ["kserve/cloudevents-v1", "kserve/cloudevents-v1-named"])
+def test_lists_without_names_take_those_of_the_baseline(folder: str, tmp_path: Path) -> None:
+    lines = [",".join(str(row[name]) for name in ("score", *NAMES[:3])) for row in ROWS]
+    (tmp_path / "data.csv").write_text("\n".join(["score,age,income,region", *lines]) + "\n")
+    baseline = run_job(tmp_path, tmp_path / "data.csv", output_path=tmp_path / "baseline")
+    result = run_job(tmp_path, CASES / folder, dataset_format=CAPTURES, **baseline_of(baseline))
+    assert (result.exit_code, result.violations) == (0, []), result.message
+    assert "predictions is score" in result.document("statistics.json")["reading"]["columns"][0]
 
 
 def labels_of(folder: Path, inputs: Path) -> Path:
