@@ -19,6 +19,7 @@ from containers.feature_attribution.main import main as monitor_feature_attribut
 from containers.model_quality.main import main as monitor_model_quality
 from contract.api import AnyAnalyzer
 from contract.dataset import Split
+from contract.reading import Tally
 from job_runner import engine
 from job_runner.cluster.remote import Conditions, Evidence, Parcel, pack, summarize_piece, unpack
 
@@ -30,7 +31,12 @@ def preprocess_dataframe(df):
 """
 
 
-def summarize_elsewhere(analyzer: AnyAnalyzer, splits: tuple[Split, ...], workers: int | None = None) -> Any:
+def summarize_elsewhere(
+    analyzer: AnyAnalyzer,
+    splits: tuple[Split, ...],
+    workers: int | None = None,
+    noticed: Tally | None = None,
+) -> Any:
     """Do what a worker and the leader do, in one process."""
     parcel = pack(Parcel(analyzer, splits, Conditions(Evidence())))
     token = uuid.uuid4().hex
@@ -45,7 +51,9 @@ def summarize_elsewhere(analyzer: AnyAnalyzer, splits: tuple[Split, ...], worker
         def cancel(self) -> None:
             pass
 
-    return engine.merge_in_order(analyzer, splits, lambda split: Piece(splits.index(split)), lambda: 2)
+    return engine.merge_in_order(
+        analyzer, splits, lambda split: Piece(splits.index(split)), lambda: 2, noticed or Tally()
+    )
 
 
 def scripted(folder: Path) -> Result:

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from analyzers import row_sample
 from analyzers.data_quality.analyzer import DataQualityAnalyzer
 from analyzers.data_quality.documents import read_statistics, statistics_to_json
 from analyzers.data_quality.shares import effect_size, evidence
+from analyzers.shared import row_sample
 from analyzers.shared.dependence import design_effect, quantile_groups
 from analyzers.shared.row_sample import RowSample, seed_of
 from contract.api import Baseline, State
