@@ -8,7 +8,6 @@ means that `diff` against an old baseline shows real differences only.
 
 from __future__ import annotations
 
-import json
 import math
 from typing import Any
 
@@ -108,14 +107,6 @@ def _scalar(value: Any) -> str:
     return orjson.dumps(value).decode()
 
 
-def _with_not_a_number(data: bytes) -> Any:
-    """Return JSON with ``NaN`` and ``Infinity``, as Python writes them; None when it is none."""
-    try:
-        return json.loads(data) if b"NaN" in data or b"Infinity" in data else None
-    except (ValueError, RecursionError):
-        return None
-
-
 def loads(data: bytes, where: str) -> dict[str, Any]:
     """Parse a JSON object.
 
@@ -134,12 +125,9 @@ def loads(data: bytes, where: str) -> dict[str, Any]:
     try:
         value = orjson.loads(data)
     except orjson.JSONDecodeError as error:
-        value = _with_not_a_number(data)
-        if value is None:
-            raise DocumentError(
-                f"{where} is not valid JSON ({error}); give the file a baseline job wrote, or mend that "
-                "place."
-            ) from None
+        raise DocumentError(
+            f"{where} is not valid JSON ({error}); give the file a baseline job wrote, or mend that place."
+        ) from None
     if not isinstance(value, dict):
         raise DocumentError(f"{where} holds a JSON {type(value).__name__} where an object was expected.")
     return value

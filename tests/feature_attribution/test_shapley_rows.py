@@ -93,7 +93,9 @@ def test_tables_of_numbers_agree_with_matrices() -> None:
 def test_baseline_values_that_do_not_fit_are_named(value: object, kind: str) -> None:
     table = pa.RecordBatch.from_pydict({"age": [3, 4]})
     with pytest.raises(
-        ConfigurationError, match=f"for the feature 'age' is {kind}, which does not fit the rows' int64"
+        ConfigurationError,
+        match=rf"^methods\.shap\.baseline: the value for feature 'age' is {kind}, which does not fit the "
+        r"rows' int64 \(.+\); give a value of the feature's own type\.$",
     ):
         explain(lambda batch: np.zeros(len(batch)), table, pa.RecordBatch.from_pydict({"age": [value]}))
 

@@ -9,6 +9,10 @@ from run_jobs import run_job
 JSON = '{"json":{"lines":true}}'
 CAPTURE = '{"sagemakerCaptureJson":{"captureIndexNames":["endpointInput"]}}'
 ROW = b'{"a": 1}\n'
+FIX = (
+    "each line must hold one JSON object, and a file that is one JSON document has the dataset_type "
+    "application/json."
+)
 
 
 def capture(payload: str) -> bytes:
@@ -33,9 +37,7 @@ def test_a_line_that_is_null(tmp_path: Path, data: bytes, line: int) -> None:
     result = run_job(tmp_path, source, dataset_format=JSON)
     assert result.exit_code == 2
     excerpt = data.decode("utf-8-sig").split("\n")[line - 1]
-    assert result.message == (
-        f"{source} line {line} is not a JSON object: {excerpt!r}; each line must hold one JSON object."
-    )
+    assert result.message == f"{source} line {line} is not a JSON object: {excerpt!r}; {FIX}"
 
 
 def test_a_capture_that_is_null(tmp_path: Path) -> None:
@@ -56,14 +58,14 @@ def test_values_nested_too_deeply_for_any_parser(tmp_path: Path, nested: str) ->
     source.write_text('{"a": 1}\n' + line + "\n")
     result = run_job(tmp_path, source, dataset_format=JSON)
     assert result.exit_code == 2
-    assert result.message == (
-        f"{source} line 2 is not JSON (nested too deeply): {line[:80]!r}; "
-        "each line must hold one JSON object."
-    )
+    assert result.message == f"{source} line 2 is not JSON (nested too deeply): {line[:80]!r}; {FIX}"
 
 
-@pytest.mark.parametrize(("dataset_format", "wrap"), [(JSON, str.encode), (CAPTURE, capture)])
-def test_values_nested_deeply(tmp_path: Path, dataset_format: str, wrap: object) -> None:
+@pytest.mark.parametrize(
+    ("dataset_format", "wrap", "problem"),
+    [(JSON, str.encode, ""), (CAPTURE, capture, " holds payloads that do not fit into columns")],
+)
+def test_values_nested_deeply(tmp_path: Path, dataset_format: str, wrap: object, problem: str) -> None:
     source = tmp_path / "data.jsonl"
     assert callable(wrap)
     source.write_bytes(wrap('{"a":' * 200 + "1" + "}" * 200))
@@ -71,7 +73,7 @@ def test_values_nested_deeply(tmp_path: Path, dataset_format: str, wrap: object)
     assert result.exit_code == 2
     name = ".".join("a" * 40)[:40]
     assert result.message == (
-        f"{source}: field {name!r} nests values more than 100 levels deep; store them as text, "
+        f"{source}{problem}: field {name!r} nests values more than 100 levels deep; store them as text, "
         "or leave them out."
     )
 

@@ -85,8 +85,10 @@ def test_a_window_that_cannot_be_applied_is_refused(tmp_path: Path) -> None:
     window = {"start_time": "2026-05-06T23:00:00Z", "window": "PT1H"}
     result = run_job(tmp_path, source, **window, **baseline_of(baseline))
     assert result.exit_code == 2
-    assert (
-        f"window is set, but the rows of {source} have no time; put the file into a folder" in result.message
+    assert result.message == (
+        f"the window cannot be applied: {source} has no date in its path, and nothing says where rows hold "
+        "their time; set time_attribute, keep files in folders such as 2026/03/02, or leave start_time, "
+        "end_time and window out."
     )
 
 
