@@ -71,7 +71,9 @@ def _truth(before: pd.Series, after: pd.Series, weeks: pd.Series) -> Truth:
         present = [column.dropna().to_numpy(dtype=float) for column in (before, after)]
         distance, p_value = stats.ks_2samp(*present, method="asymp")
         unseen = {}
-        largest_week = max(stats.ks_2samp(present[0], part.dropna(), method="asymp").statistic for part in parts)
+        largest_week = max(
+            stats.ks_2samp(present[0], part.dropna(), method="asymp").statistic for part in parts
+        )
         zeros = ((before == 0).mean(), max((part == 0).mean() for part in parts), (after == 0).mean())
     else:
         counts = pd.DataFrame({"before": before.value_counts(), "after": after.value_counts()}).fillna(0)
