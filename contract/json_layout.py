@@ -110,8 +110,12 @@ def _scalar(value: Any) -> str:
 
 def _with_not_a_number(data: bytes) -> Any:
     """Return JSON with ``NaN`` and ``Infinity``, as Python writes them; None when it is none."""
+    if b"NaN" not in data and b"Infinity" not in data:
+        return None
     try:
-        return json.loads(data) if b"NaN" in data or b"Infinity" in data else None
+        value = json.loads(data)
+        json.dumps(value, ensure_ascii=False).encode()  # halves of characters cannot be written again
+        return value
     except (ValueError, RecursionError):
         return None
 
