@@ -270,8 +270,8 @@ def _read_sample(fields: Fields | None) -> SampleStatistics | None:
         )
     return SampleStatistics(
         rows=rows,
-        design_effect=fields.number("design_effect", 1.0),
-        missing_design_effect=fields.number("missing_design_effect", 1.0),
+        design_effect=max(1.0, fields.number("design_effect", 1.0)),
+        missing_design_effect=max(1.0, fields.number("missing_design_effect", 1.0)),
         blocks=fields.count("blocks", 0),
         low=low,
         high=high,
