@@ -35,7 +35,7 @@ _DOCUMENTS = ("statistics.json", "constraints.json")
 _PAGE = "report.html"
 _SECONDS = re.compile(rb'"seconds":[\d.e-]+')
 _DIGEST = re.compile(rb'"[0-9a-f]{32}"')
-_TIME = re.compile(rb'"20\d\d-[\d-]+T[\d:.]+Z"|"20\d{6}T[^"]*"')
+_TIME = re.compile(rb'"20\d\d-[\d-]+T[\d:.]+Z"|"(?:statistics/)?20\d{6}T[^"]*"')
 _EVALUATION_TIME = re.compile(rb'("evaluation_time" : )"[^"]*"')
 COMMANDS = {
     "monitor-data-quality": "containers.data_quality.main",

@@ -205,7 +205,7 @@ class Gathered:
         if isinstance(result, InferenceRecord):
             self._add_record(result.as_dict())
         elif isinstance(result, Mapping):
-            if isinstance(result.get("captureData"), dict):
+            if isinstance(result.get("captureData"), dict) and self._decoder.sides:
                 self._add_record(dict(result))
             else:
                 self._mappings.append({str(key): result[key] for key in sorted(result, key=str)})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -244,19 +245,36 @@ def _read_data_types(fields: Fields | None) -> dict[str, int] | None:
     return None if fields is None else {name: fields.count(name, 0) for name in fields.order()}
 
 
+@functools.lru_cache(maxsize=1024)
+def tail_ranks(rows: int) -> npt.NDArray[np.int64]:
+    """Return the ranks, from either end, at which values are kept: 1 to 10, then in steps of a tenth."""
+    ranks, rank = [], 1
+    while rank <= max(1, rows // 4):
+        ranks.append(rank)
+        rank = max(rank + 1, int(rank * 1.1))
+    return np.array(ranks, dtype=np.int64)
+
+
 def _read_sample(fields: Fields | None) -> SampleStatistics | None:
     if fields is None:
         return None
     repeated = fields.get("repeated", list, [])
     if not all(isinstance(pair, list) and len(pair) == 2 for pair in repeated):
         raise DocumentError(f"{fields.where}.repeated must be a list of pairs: a value and its rows.")
+    rows, low, high = fields.count("rows", 0), _read_numbers(fields, "low"), _read_numbers(fields, "high")
+    kept = tail_ranks(rows).size
+    if (low or high) and {len(low), len(high)} != {kept}:
+        raise DocumentError(
+            f"{fields.where}.low and .high must each have the {kept} numbers kept of {rows} rows, but have "
+            f"{len(low)} and {len(high)}; give the file a baseline job wrote, or remove that sample."
+        )
     return SampleStatistics(
-        rows=fields.count("rows", 0),
-        design_effect=fields.number("design_effect", 1.0),
-        missing_design_effect=fields.number("missing_design_effect", 1.0),
+        rows=rows,
+        design_effect=max(1.0, fields.number("design_effect", 1.0)),
+        missing_design_effect=max(1.0, fields.number("missing_design_effect", 1.0)),
         blocks=fields.count("blocks", 0),
-        low=_read_numbers(fields, "low"),
-        high=_read_numbers(fields, "high"),
+        low=low,
+        high=high,
         repeated=[(value, int(rows)) for value, rows in repeated],
         next_repeated=fields.count("next_repeated", 0),
         fresh=fields.get("fresh", int, None),

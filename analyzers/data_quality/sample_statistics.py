@@ -15,7 +15,6 @@ correlation
 
 from __future__ import annotations
 
-import functools
 import math
 from dataclasses import dataclass
 
@@ -23,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from analyzers.data_quality.documents import Correlations, SampleStatistics
+from analyzers.data_quality.documents import Correlations, SampleStatistics, tail_ranks
 from analyzers.data_quality.text import CellKind, read_texts
 from analyzers.shared.dependence import design_effect, is_dependent, quantile_groups
 from analyzers.shared.row_sample import RowSample
@@ -50,16 +49,6 @@ class _Column:
     codes: Integers
     texts: pa.Array
     hashes: npt.NDArray[np.uint64]
-
-
-@functools.lru_cache(maxsize=1024)
-def tail_ranks(rows: int) -> Integers:
-    """Return the ranks, from either end, at which values are kept: 1 to 10, then in steps of a tenth."""
-    ranks, rank = [], 1
-    while rank <= max(1, rows // 4):
-        ranks.append(rank)
-        rank = max(rank + 1, int(rank * 1.1))
-    return np.array(ranks, dtype=np.int64)
 
 
 def sample_statistics(

@@ -23,8 +23,8 @@ import numpy.typing as npt
 
 from analyzers.data_quality.columns import FeaturePair, category_counts
 from analyzers.data_quality.distance import Distribution, shares_at
-from analyzers.data_quality.documents import FeatureStatistics, SampleStatistics
-from analyzers.data_quality.sample_statistics import KNOWN_VALUES, tail_ranks
+from analyzers.data_quality.documents import FeatureStatistics, SampleStatistics, tail_ranks
+from analyzers.data_quality.sample_statistics import KNOWN_VALUES
 from analyzers.shared.dependence import student_ratio
 from contract.wording import number, percent, shorten
 

@@ -316,7 +316,8 @@ def vocabulary_problem(actual: set[str], predicted: set[str], most: int | None =
         return None
     return (
         f"The labels are {listing(label_order(actual))}, but the predictions "
-        f"{listing(label_order(predicted))}; none is of both, so write both in the same words, in a "
+        f"{listing(label_order(predicted))}; none is of both; choose other columns as "
+        "ground_truth_attribute and inference_attribute, or write both in the same words, in a "
         "preprocessing script for example."
     )
 

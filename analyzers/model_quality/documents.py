@@ -237,7 +237,7 @@ def _read_matrix(value: Any, where: str) -> dict[str, dict[str, int]]:
     matrix: dict[str, dict[str, int]] = {}
     for actual in rows.value:
         row = rows.child(actual)
-        matrix[actual] = {} if row is None else {name: int(row.number(name)) for name in row.value}
+        matrix[actual] = {} if row is None else {name: row.count(name) for name in row.value}
     return matrix
 
 

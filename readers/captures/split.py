@@ -256,7 +256,8 @@ def _payload(part: object) -> Payload | None:
     if found is None or not isinstance(part, dict):
         return None
     try:
-        text, kind = decode(*found, part.get("observedContentType"))
+        content_type = part.get("observedContentType")
+        text, kind = decode(*found, None if content_type is None else str(content_type))
         if kind == CSV:
             return Payload(kind, csv_rows(text))
         values = [value for value in json_values(text) if value is not None]

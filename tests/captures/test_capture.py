@@ -396,3 +396,9 @@ def test_large_files_are_cut_and_small_ones_grouped(tmp_path):
     batches = [batch for split in splits for batch in split.batches()]
     assert [value for batch in batches for value in batch.column("_c0").to_pylist()] == list(range(4000))
     assert pa.types.is_dictionary(batches[0].schema.field("_c2").type)
+
+
+def test_a_content_type_that_is_no_text(tmp_path):
+    odd = record("0.5", "1,a")
+    odd["captureData"]["endpointInput"] |= {"observedContentType": {"a": 1}, "encoding": None}
+    assert _read(tmp_path, [odd]) == {"_c0": [0.5], "_c1": [1], "_c2": ["a"]}

@@ -144,3 +144,12 @@ def test_unusable_constraints_name_the_place(value: dict, says: str) -> None:
 def test_unusable_statistics_name_the_place(value: dict, says: str) -> None:
     with pytest.raises(DocumentError, match=says):
         read_statistics(value, "statistics.json")
+
+
+def test_values_of_a_sample_at_its_ends_must_be_as_many_as_its_rows_keep() -> None:
+    feature = {"name": "x", "inferred_type": "Integral", "sample": {"rows": 8, "low": [1, 2]}}
+    value = {"version": 0.0, "features": [feature]}
+    with pytest.raises(DocumentError, match=r"s\.json.*sample\.low and \.high must each have the 2 numbers"):
+        read_statistics(value, "s.json")
+    feature["sample"]["high"] = [8, 7]  # type: ignore[index]
+    assert read_statistics(value, "s.json")

@@ -98,3 +98,8 @@ def test_layout() -> None:
 def test_what_is_not_an_object_is_refused_by_name(data: bytes) -> None:
     with pytest.raises(DocumentError, match=r"baseline\.json"):
         json_layout.loads(data, "baseline.json")
+
+
+def test_halves_of_characters_are_no_json_beside_what_reads_as_infinity() -> None:
+    with pytest.raises(DocumentError, match=r"^c\.json is not valid JSON .*surrogate"):
+        json_layout.loads(b'{"method": "LInfinity", "\\ud800": 1.0}', "c.json")

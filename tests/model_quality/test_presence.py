@@ -72,7 +72,10 @@ def test_infinite_predictions_are_said_to_be_infinite() -> None:
 )
 def test_vocabularies_that_have_nothing_in_common_are_refused(analyzer, label, prediction) -> None:
     statistics = measure(analyzer, batch(label=label * 5, prediction=prediction * 5))
-    with pytest.raises(DatasetError, match=r"The labels are .*, but the predictions .*; none is of both"):
+    with pytest.raises(
+        DatasetError,
+        match=r"The labels are .*, but the predictions .*; none is of both; .*inference_attribute",
+    ):
         analyzer.suggest(statistics, None)
 
 

@@ -316,3 +316,10 @@ def test_rows_that_come_together_widen_intervals_and_raise_no_alarm() -> None:
         low, high = statistics.metrics["accuracy"].interval
         assert (high - low) / 2.0 == pytest.approx(1.96 * np.sqrt(0.16 / 500), rel=0.6)
         assert any("depend on those before them" in note for note in statistics.notes)
+
+
+@pytest.mark.parametrize("count", ["NaN", "Infinity", -1, 1e300])
+def test_cells_of_a_confusion_matrix_must_be_counts(count: object) -> None:
+    members = {"confusion_matrix": {"0": {"0": count}}}
+    with pytest.raises(DocumentError, match=r"^s\.json.*confusion_matrix\.0\.0 must be a count"):
+        read_statistics({"binary_classification_metrics": members}, "s.json")

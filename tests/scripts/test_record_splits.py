@@ -273,3 +273,10 @@ def test_data_frames_see_every_format(tmp_path):
     (tmp_path / "a.csv").write_text("x,y\n1,a\n-1,b\n")
     script = "def preprocess_dataframe(df):\n    return df[df['x'] > 0].assign(z=df['y'] * 2)"
     assert run(tmp_path, script, tmp_path / "a.csv", "csv") == {"x": [1], "y": ["a"], "z": ["aa"]}
+
+
+def test_captures_returned_where_none_are_read_are_rows(tmp_path):
+    source = tmp_path / "a.jsonl"
+    source.write_text('{"a": 1}\n{"a": 2}\n')
+    text = handler("return {'captureData': {}, 'a': 1} if '1' in record else {'a': 2}")
+    assert run(tmp_path, text, source, "json")["a"] == [1, 2]
