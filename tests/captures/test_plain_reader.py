@@ -100,8 +100,19 @@ def captured(draw):
 
 
 def _comparable(columns):
-    """Leave out columns without any value: which of them show is no difference."""
-    return {name: values for name, values in columns.items() if any(value is not None for value in values)}
+    """Leave out columns without any value, and how a number is written in a column of text."""
+    return {
+        name: [_plain(value) for value in values]
+        for name, values in columns.items()
+        if any(value is not None for value in values)
+    }
+
+
+def _plain(value):
+    try:
+        return str(float(value)) if isinstance(value, str) else value
+    except ValueError:
+        return value
 
 
 def _order(columns):
