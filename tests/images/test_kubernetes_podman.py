@@ -17,7 +17,13 @@ from image_runner import CSV_WITH_HEADER, ImageRun, shared_folder
 from pods import Podman
 
 JOBS = ROOT / "orchestrators" / "kubernetes"
-REPORTS = ["constraint_violations.json", "constraints.json", "report.html", "statistics.json"]
+REPORTS = [
+    "comparisons.json",
+    "constraint_violations.json",
+    "constraints.json",
+    "report.html",
+    "statistics.json",
+]
 
 
 def pod(name: str, image: str, volumes: dict[str, Path], variables: dict[str, str]) -> dict[str, Any]:
