@@ -105,7 +105,11 @@ def test_the_pod_of_the_baseline(
     training = buckets / BUCKET / "training"
     write_table(training / "data.csv", predict(500, seed=3))
     documents = built("s3")
-    (job,) = [entry for entry in documents if entry["kind"] == "Job"]
+    (job,) = [
+        entry
+        for entry in documents
+        if entry["kind"] == "Job" and entry["metadata"]["name"] == "baseline-data-quality"
+    ]
     specification = on_this_machine(
         podman,
         job["spec"]["template"]["spec"],
