@@ -25,10 +25,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import types
 
-from contract.dataset import MARKERS as MARKERS
-from contract.dataset import CellRules as CellRules
-from contract.dataset import ColumnKind as ColumnKind
-from contract.dataset import Declared, Split
+from contract.dataset import CellRules, ColumnKind, Declared, Split
 from contract.errors import DatasetError
 from contract.reading import notice
 

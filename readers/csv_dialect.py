@@ -16,9 +16,8 @@ from typing import Literal
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from contract.dataset import Dialect
+from contract.dataset import MARKERS, Dialect
 from contract.errors import DatasetError
-from readers.cell_types import MARKERS
 from readers.csv_records import last_record_end
 from readers.splitting import UTF8_MARK
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from contract.dataset import TRANSFORM_ID, TRANSFORM_TIME, Dataset, Location, Plan, Split
+from contract.dataset import TRANSFORM_ID, TRANSFORM_TIME, ColumnKind, Dataset, Location, Plan, Split
 from contract.dataset_format import Kind
 from contract.errors import ConfigurationError, DatasetError
 from contract.window import folder_overlaps, path_span
@@ -301,7 +301,7 @@ def _typed(splits: tuple[Split, ...], request: Dataset) -> tuple[Split, ...]:
     rules = request.cells
     if rules is None or not splits:
         return _keyed(splits, request)
-    from readers.cell_types import ColumnKind, TypedSplit, kinds_of, require_order, said_of_kinds
+    from readers.cell_types import TypedSplit, kinds_of, require_order, said_of_kinds
 
     kinds: dict[str, ColumnKind] | None = None
     samples = []

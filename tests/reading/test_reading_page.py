@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from contract.dataset import MARKERS
 from contract.variables import VARIABLE_BY_NAME
 from contract.window import path_span
 from readers.captures.shapes import column_rows, table_rows
-from readers.cell_types import MARKERS
 from readers.csv_dialect import NAMES, SEPARATORS
 from readers.row_keys import TRANSFORM_ID, TRANSFORM_TIME
 

@@ -18,8 +18,9 @@ from run_jobs import baseline_of, run_job
 
 from containers.bias.main import main as monitor_bias
 from containers.model_quality.main import main as monitor_model_quality
+from contract.dataset import CellRules
 from contract.dataset_format import parse_dataset_format
-from readers.cell_types import PANDAS_MARKERS, CellRules
+from readers.cell_types import PANDAS_MARKERS
 from readers.dataset import Dataset
 from readers.plan import plan_dataset
 
