@@ -29,8 +29,8 @@ from contract.decision import (
 )
 from contract.errors import ConfigurationError
 from contract.page import Body, Source
-from contract.settings import Rules, Settings
-from contract.variables import Program, Variable
+from contract.settings import Program, Rules, Settings
+from contract.variables import Variable
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from contract.errors import ConfigurationError, DocumentError
+from contract.errors import ConfigurationError, DocumentError, InputError
 
 # Reading members of a JSON object with errors that name the place, and keeping what is unknown.
 
@@ -129,24 +129,34 @@ _SHOWN = 60
 class Mistakes:
     """What is wrong with a file, gathered while reading it."""
 
-    def __init__(self, where: str) -> None:
+    def __init__(self, where: str, what: str = "members") -> None:
         self.where = where
+        self.what = what
         self.texts: list[str] = []
 
-    def add(self, text: str) -> None:
-        """Note one mistake: a clause that names the member and the fix."""
-        self.texts.append(text)
+    def add(self, *texts: str) -> None:
+        """Note mistakes: each a clause that names the member and the fix."""
+        self.texts += [text.rstrip(".") for text in texts]
 
-    def stop_if_any(self) -> None:
-        """Raise ConfigurationError with all of them, when there are any."""
+    def attempt[**P, T](self, read: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T | None:
+        """Return what `read` gives; None where it raises InputError, which is noted."""
+        try:
+            return read(*arguments, **named)
+        except InputError as error:
+            self.add(error.message)
+            return None
+
+    def stop_if_any(self, error: type[InputError] = ConfigurationError) -> None:
+        """Raise an error with all of them, when there are any."""
         texts = list(dict.fromkeys(self.texts))
         if not texts:
             return
-        end = "" if texts[-1].endswith("?") else "."
-        if len(texts) == 1:
-            raise ConfigurationError(f"{self.where}: {texts[0]}{end}")
-        numbered = "; ".join(f"({number}) {text}" for number, text in enumerate(texts, start=1))
-        raise ConfigurationError(f"{self.where}: {len(texts)} members are wrong: {numbered}{end}")
+        said = texts[0]
+        if len(texts) > 1:
+            numbered = (f"({number}) {text}" for number, text in enumerate(texts, start=1))
+            said = f"{len(texts)} {self.what} are wrong: {'; '.join(numbered)}"
+        where = f"{self.where}: " if self.where else ""
+        raise error(f"{where}{said}{'' if said.endswith('?') else '.'}")
 
 
 class JsonObject:
@@ -312,13 +322,18 @@ def is_text(value: Any) -> bool:
     return isinstance(value, str)
 
 
+def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """Return the known name that a name was probably meant to be, letter case aside; None when none is."""
+    folded = {one.casefold(): one for one in reversed(list(known))}
+    close = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=cutoff)
+    return folded[close[0]] if close else None
+
+
 def suggestion(name: str, known: Iterable[str]) -> str:
     """Return the end of a clause about an unknown name: the nearest known one, or all of them."""
     names = list(dict.fromkeys(known))
-    close = difflib.get_close_matches(name.casefold(), [known.casefold() for known in names], n=1)
-    if close:
-        match = next(known for known in names if known.casefold() == close[0])
-        return f": did you mean {match}?"
+    if close := nearest(name, names):
+        return f": did you mean {close}?"
     return f"; known are {', '.join(names)}" if names else "; leave it out"
 
 

@@ -11,9 +11,8 @@ from urllib.parse import urlsplit
 
 from contract.checklist import Line, attempt, obtain
 from contract.errors import ConfigurationError, InputError, ModelError, OutputError
-from contract.settings import Settings
+from contract.settings import DEFAULT_MESSAGE_FILE, Settings
 from contract.sink_addresses import SinkAddress
-from contract.variables import DEFAULT_MESSAGE_FILE
 from file_storage import storage
 from file_storage.storage import nearby
 from file_storage.transport import require_url

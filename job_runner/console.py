@@ -21,8 +21,7 @@ from contract.checklist import Line, print_checklist
 from contract.errors import MonitorError, Overtime, ScriptError, Stopped
 from contract.masking import mask
 from contract.outcome import write_message
-from contract.settings import Settings, message_file, read_settings
-from contract.variables import Program
+from contract.settings import Program, Settings, message_file, read_settings
 from file_storage.cleanup import all_undone
 from job_runner.cluster.role import find_role
 

@@ -142,7 +142,7 @@ def _replayable(given: argparse.Namespace) -> dict[str, Monitor]:
 
 
 def _edit(given: argparse.Namespace) -> Edit:
-    from contract.settings import read_share
+    from contract.settings import VARIABLE_BY_NAME
     from job_runner.replay import Edit
 
     names = ("constraints.json", "analysis.json")
@@ -150,8 +150,8 @@ def _edit(given: argparse.Namespace) -> Edit:
         constraints=_document(given.baseline_constraints, names, "baseline_constraints"),
         baseline_statistics=_document(given.baseline_statistics, ("statistics.json",), "baseline_statistics"),
         rules=given.rules,
-        attribution_drift_threshold=read_share(
-            "attribution_drift_threshold", given.attribution_drift_threshold, "0.9"
+        attribution_drift_threshold=VARIABLE_BY_NAME["attribution_drift_threshold"].read(
+            given.attribution_drift_threshold
         ),
     )
 
