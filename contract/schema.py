@@ -6,6 +6,7 @@ import difflib
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import field, fields
 from typing import Any
 
 from contract.errors import ConfigurationError, DocumentError, InputError
@@ -224,24 +225,25 @@ class JsonObject:
             return None
         return value
 
-    def number(self, key: str, default: float) -> float:
-        """Return a number; integers are taken as floats, which the originals refuse."""
+    def share(self, key: str) -> float | None:
+        """Return a number from 0 to 1, None when absent; the originals refuse one without a point."""
         value = self._get(key)
         if value is None:
-            return default
+            return None
         if isinstance(value, bool) or not isinstance(value, int | float):
             self.wrong(key, "a number")
-            return default
-        return float(value)
+        elif not 0.0 <= value <= 1.0:
+            self.wrong(key, "a number from 0 to 1")
+        else:
+            return float(value)
+        return None
 
-    def switch(self, key: str, *, default: bool) -> bool:
-        """Return true or false."""
+    def switch(self, key: str) -> bool | None:
+        """Return true or false, None when absent."""
         value = self._get(key)
-        if value is None:
-            return default
-        if not isinstance(value, bool):
+        if value is not None and not isinstance(value, bool):
             self.wrong(key, "true or false")
-            return default
+            return None
         return value
 
     def locator(self, key: str) -> str | int | None:
@@ -303,6 +305,62 @@ class JsonObject:
     def _get(self, key: str) -> Any:
         self._known.append(key)
         return self.members.get(key)
+
+
+# How one member of an object is read: by its key; None when it is absent or wrong.
+Reader = Callable[[JsonObject, str], Any]
+
+
+def member(read: Reader, default: Any = None) -> Any:
+    """Return a field of a dataclass that is read from the JSON member of its name."""
+    return field(default=default, metadata={"read": read})
+
+
+def read_members[T](
+    kind: Callable[..., T], members: JsonObject, refused: Mapping[str, str] | None = None, **others: Any
+) -> T:
+    """Return a dataclass whose fields say how they are read; unknown members are noted.
+
+    Parameters
+    ----------
+    kind
+        The dataclass. A member that is absent or wrong has the default of its field.
+    refused
+        Members that belong to data which are not analysed, with the name of such data.
+    others
+        Fields that are no members.
+    """
+    for key, subject in (refused or {}).items():
+        members.refuse(key, subject)
+    readers = {one.name: one.metadata["read"] for one in fields(kind) if "read" in one.metadata}  # type: ignore[arg-type]  # a dataclass, which no type says
+    values = {name: read(members, name) for name, read in readers.items()}
+    members.finish()
+    return kind(**{name: value for name, value in values.items() if value is not None}, **others)
+
+
+def whole_number(least: int = 0) -> Reader:
+    """Return what reads an integer of at least `least`."""
+    return lambda members, key: members.whole_number(key, least)
+
+
+def choice(choices: Iterable[str], refused: Mapping[str, str] | None = None) -> Reader:
+    """Return what reads one of `choices`; see `JsonObject.choice`."""
+    return lambda members, key: members.choice(key, choices, refused)
+
+
+def values(fits: Callable[[Any], bool], expected: str) -> Reader:
+    """Return what reads a list whose elements fit."""
+    return lambda members, key: members.values(key, fits, expected)
+
+
+def child(kind: Callable[..., Any], refused: Mapping[str, str] | None = None) -> Reader:
+    """Return what reads an object as a dataclass; see `read_members`."""
+
+    def read(members: JsonObject, key: str) -> Any:
+        found = members.child(key)
+        return None if found is None else read_members(kind, found, refused)
+
+    return read
 
 
 def is_locator(value: Any) -> bool:

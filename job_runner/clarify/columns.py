@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
 import re
 from collections.abc import Iterable, Sequence
@@ -14,7 +13,7 @@ import pyarrow as pa
 from contract.analysis_config import AnalysisConfig, Kind, Locator, Segments, read_analysis_config
 from contract.dataset import Dataset, SegmentColumn
 from contract.errors import ConfigurationError
-from contract.schema import Mistakes
+from contract.schema import Mistakes, nearest
 from contract.settings import Settings
 from contract.wording import several
 from file_storage import storage
@@ -84,14 +83,14 @@ class Columns:
 
 
 def find_column(
-    locator: Locator, names: Sequence[str], place: str, mistakes: Mistakes, headers: Sequence[str] = ()
+    locator: Locator | None, names: Sequence[str], place: str, mistakes: Mistakes, headers: Sequence[str] = ()
 ) -> str | None:
-    """Return the name of the column that a name or zero-based position leads to; note it when none.
+    """Return the name of the column that a name or zero-based position leads to; note it when there is none.
 
     Parameters
     ----------
     locator
-        A name; a position, also as text.
+        A name; a position, also as text. None leads to none.
     names
         The columns there are; when empty, a name is believed.
     place
@@ -99,8 +98,8 @@ def find_column(
     headers
         Other names of the same columns, when there are as many.
     """
-    if not names:
-        return str(locator)
+    if locator is None or not names:
+        return None if locator is None else str(locator)
     if isinstance(locator, str):
         if locator in names:
             return locator
@@ -120,10 +119,8 @@ def find_column(
 
 
 def _hint(name: str, names: Sequence[str]) -> str:
-    close = difflib.get_close_matches(name.casefold(), [known.casefold() for known in names], n=1)
-    if close:
-        match = next(known for known in names if known.casefold() == close[0])
-        return f": did you mean {match}?"
+    if close := nearest(name, names):
+        return f": did you mean {close}?"
     more = len(names) - _SHOWN
     shown = ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
     return f"; its columns are {shown}"

@@ -101,16 +101,8 @@ def model_features(config: AnalysisConfig, columns: Columns, mistakes: Mistakes)
         find_column(locator, columns.names, f"excluded_columns[{number}]", mistakes, config.headers)
         for number, locator in enumerate(config.excluded_columns)
     }
-    if config.joinsource_name_or_index is not None:
-        excluded.add(
-            find_column(
-                config.joinsource_name_or_index,
-                columns.names,
-                "joinsource_name_or_index",
-                mistakes,
-                config.headers,
-            )
-        )
+    join, place = config.joinsource_name_or_index, "joinsource_name_or_index"
+    excluded.add(find_column(join, columns.names, place, mistakes, config.headers))
     excluded.update(columns.facets)
     return tuple(name for name in columns.features if name not in excluded)
 
