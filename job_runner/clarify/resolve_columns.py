@@ -83,13 +83,9 @@ def arrange_table(
     """
     if request.format.kind == "csv":
         facets = () if config.facet_dataset_uri else config.facet
-        mentioned = [name for facet in facets for name in facet.name_or_index]
-        mentioned += [
-            config.label,
-            config.group_variable,
-            config.predicted_label,
-            settings.ground_truth_attribute,
-        ]
+        mentioned: list[Locator | None] = [name for facet in facets for name in facet.name_or_index]
+        mentioned += [config.label, config.group_variable, config.predicted_label]
+        mentioned.append(settings.ground_truth_attribute)
         request = _named_csv(request, config.headers, mentioned, "headers", mistakes, header_told=header_told)
         mistakes.stop_if_any()  # of columns with other names, more would be said that is beside the point
     request, columns = add_separate_files(config, request, Columns(column_names(request)), mistakes)
