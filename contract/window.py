@@ -37,6 +37,14 @@ class Window:
         return self.start <= instant < self.end
 
 
+def between(window: Window | None) -> str:
+    """Return the window as the end of a sentence, in UTC; empty for all data."""
+    if window is None:
+        return ""
+    start, end = (instant.astimezone(UTC) for instant in (window.start, window.end))
+    return f" between {start:%Y-%m-%dT%H:%M:%SZ} and {end:%Y-%m-%dT%H:%M:%SZ}"
+
+
 def resolve_window(
     start_time: str | None,
     end_time: str | None,
@@ -67,8 +75,8 @@ def resolve_window(
     start = read_instant("start_time", start_time)
     end = read_instant("end_time", end_time)
     length = _length(window)
-    start_offset = _offset("start_time_offset", start_time_offset, "-P3D")
-    end_offset = _offset("end_time_offset", end_time_offset, "-P1D")
+    start_offset = parse_duration("start_time_offset", start_time_offset or "PT0S", "-P3D")
+    end_offset = parse_duration("end_time_offset", end_time_offset or "PT0S", "-P1D")
     start, end = _complete(start, end, window, length, now)
     if start is None or end is None:
         if start_time_offset or end_time_offset:
@@ -248,10 +256,6 @@ def _length(text: str | None) -> timedelta | None:
             "and move the window with start_time_offset and end_time_offset."
         )
     return length
-
-
-def _offset(name: str, text: str | None, example: str) -> timedelta:
-    return timedelta(0) if text is None else parse_duration(name, text, example)
 
 
 def _fix(text: str, example: str) -> str:

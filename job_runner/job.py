@@ -31,6 +31,7 @@ from contract.errors import DatasetError, DocumentError, MonitorError
 from contract.outcome import completed_message, exit_code
 from contract.reading import Said, Tally
 from contract.settings import Settings
+from contract.window import between
 from contract.wording import chance, percent, several
 from file_storage import s3, storage
 from file_storage.scripts import load_postprocessor, load_preprocessor, run_postprocessor
@@ -491,17 +492,17 @@ def _tell_rows(settings: Settings, plan: Plan, rows: int, seconds: float) -> Non
     if rows:
         return
     if settings.is_monitoring:
-        _log.warning("No rows in %s%s", settings.dataset_source, _window_text(settings))
+        _log.warning("No rows in %s%s", settings.dataset_source, between(settings.window))
         return
     found = "no file" if not plan.splits else "no row"
     raise DatasetError(
-        f"dataset_source {settings.dataset_source} holds {found}{_window_text(settings)}, but a baseline "
+        f"dataset_source {settings.dataset_source} holds {found}{between(settings.window)}, but a baseline "
         "needs data; point it at the training data."
     )
 
 
 def _nothing_to_check(settings: Settings) -> Decision:
-    where = f"{settings.dataset_source}{_window_text(settings)}"
+    where = f"{settings.dataset_source}{between(settings.window)}"
     note = f"No rows in {where}, so nothing was checked."
     return Decision(Violations(), notes=(note,), reason=f"there are no rows in {where}")
 
@@ -512,16 +513,6 @@ def _undecided_text(decision: Decision) -> str:
         f"Decided were {asked - undecided:,} of {asked:,} comparisons; {undecided:,} were not, because "
         f"{decision.why_undecided}."
     )
-
-
-def _window_text(settings: Settings) -> str:
-    if settings.window is None:
-        return ""
-    start, end = (
-        instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        for instant in (settings.window.start, settings.window.end)
-    )
-    return f" between {start} and {end}"
 
 
 def _outcome(
