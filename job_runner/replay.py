@@ -11,7 +11,7 @@ from contract.api import Baseline, Monitor, Violation, read_violations
 from contract.errors import ConfigurationError, DatasetError, DocumentError, InputError
 from contract.wording import several
 from file_storage import storage
-from job_runner.segment_checks import check_segments, segmented_documents, whole_baseline
+from job_runner.segment_checks import check_segments, segmented_documents
 from reporting.history import folder
 from reporting.history.append import baseline_file, digest
 from reporting.history.record import Run
@@ -360,13 +360,7 @@ def _check(window: PastWindow, material: Material, edit: Edit, monitor: Monitor)
         return tuple(checker.check(statistics, baseline).violations.violations)
     for one in (whole, *(segment.statistics for segment in statistics.segments)):
         replay.recall(one, checking)
-    decision = check_segments(
-        checker,
-        statistics,
-        [] if baseline.statistics is None else baseline.statistics.segments,
-        whole_baseline(baseline) or Baseline(),
-    )
-    return tuple(decision.violations.violations)
+    return tuple(check_segments(checker, statistics, baseline).violations.violations)
 
 
 def key_of(violation: Violation) -> tuple[object, ...]:

@@ -27,7 +27,7 @@ from file_storage import storage
 from file_storage.scripts import load_postprocessor, load_preprocessor
 from job_runner.clarify.columns import find_column, missing_columns
 from job_runner.connectivity import check_model, check_places, check_sinks
-from job_runner.job import column_names, dataset_request, load_documents, make_analyzer, read_baseline
+from job_runner.job import dataset_request, load_documents, make_analyzer, read_baseline
 from readers.captures.envelope import LABEL
 from readers.dataset import NotSplittable, segments_of
 from readers.plan import files_of, plan_dataset
@@ -347,7 +347,7 @@ def _rows(
         return
     for sentence in request.said.lines():
         yield Line("ok", f"reading {sentence}")
-    expected = column_names(baseline, files) or ()
+    expected = (files.column_names(baseline) if baseline else None) or ()
     added = {column.name for column in request.segments}
     named = replace(settings, segment_by=tuple(name for name in settings.segment_by if name not in added))
     missing = missing_columns(named, _all_names(settings, request, first), first.schema.names)
