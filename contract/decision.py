@@ -65,40 +65,34 @@ class Violations:
 def read_violations(value: dict[str, Any], where: str) -> Violations:
     """Build the document from parsed JSON."""
     fields = Fields(value, where)
-    members = fields.children("violations")
-    return Violations([_read_violation(member) for member in members], fields.extra())
-
-
-def _read_violation(fields: Fields) -> Violation:
-    return Violation(
-        constraint_check_type=fields.get("constraint_check_type", str),
-        description=fields.get("description", str),
-        feature_name=fields.get("feature_name", str, None),
-        metric_name=fields.get("metric_name", str, None),
-        extra=fields.extra(),
-    )
+    violations = [
+        Violation(
+            constraint_check_type=member.get("constraint_check_type", str),
+            description=member.get("description", str),
+            feature_name=member.get("feature_name", str, None),
+            metric_name=member.get("metric_name", str, None),
+            extra=member.extra(),
+        )
+        for member in fields.children("violations")
+    ]
+    return Violations(violations, fields.extra())
 
 
 def violations_to_json(document: Violations) -> dict[str, Any]:
     """Return the document as JSON values."""
     first = {key: document.extra[key] for key in _LEADING if key in document.extra}
-    return {
-        **first,
-        "violations": [_to_json(violation) for violation in document.violations],
-        **document.extra,
-    }
+    return {**first, "violations": [_to_json(one) for one in document.violations], **document.extra}
 
 
 def _to_json(violation: Violation) -> dict[str, Any]:
-    members: dict[str, Any] = {}
-    if violation.feature_name is not None:
-        members["feature_name"] = violation.feature_name
-    members["constraint_check_type"] = violation.constraint_check_type
-    members["description"] = violation.description
-    members |= {key: violation.extra[key] for key in _BEFORE_METRIC if key in violation.extra}
-    if violation.metric_name is not None:
-        members["metric_name"] = violation.metric_name
-    return {**members, **violation.extra}
+    members = {
+        "feature_name": violation.feature_name,
+        "constraint_check_type": violation.constraint_check_type,
+        "description": violation.description,
+        **{key: violation.extra.get(key) for key in _BEFORE_METRIC},
+        "metric_name": violation.metric_name,
+    }
+    return {**{key: member for key, member in members.items() if member is not None}, **violation.extra}
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -104,37 +106,35 @@ def windows_of_history(history: str, runs: Iterable[Run]) -> list[PastWindow]:
             key = (*about, str(run.checking.get("segment_by")))
         if key not in latest or latest[key].finished <= run.finished:
             latest[key] = run
-    return [_window_of_run(history, run) for run in latest.values()]
-
-
-def _window_of_run(history: str, run: Run) -> PastWindow:
-    return PastWindow(
-        name=window_text(run),
-        monitor=run.monitor,
-        rules=run.rules,
-        rows=run.rows,
-        violations=run.violations,
-        load=lambda: _load(history, run),
-        checking=run.checking,
-        run=run,
-    )
+    return [
+        PastWindow(
+            name=window_text(run),
+            monitor=run.monitor,
+            rules=run.rules,
+            rows=run.rows,
+            violations=run.violations,
+            load=functools.partial(_load, history, run),
+            checking=run.checking,
+            run=run,
+        )
+        for run in latest.values()
+    ]
 
 
 def _load(history: str, run: Run) -> Material:
-    statistics = None
-    if run.statistics is not None:
-        path = folder.join(history, run.statistics)
-        content = folder.read_if_there(path)
-        statistics = None if content is None else Document(json_layout.loads(content, path), path)
-    if statistics is None:
-        statistics = _from_output(run)
+    statistics = None if run.statistics is None else _kept(folder.join(history, run.statistics))
     notes: list[str] = []
     return Material(
-        statistics=statistics,
+        statistics=statistics or _from_output(run),
         constraints=_baseline(history, run.compared.constraints, run.compared.constraints_path, notes),
         baseline_statistics=_baseline(history, run.compared.statistics, run.compared.statistics_path, notes),
         notes=tuple(notes),
     )
+
+
+def _kept(path: str) -> Document | None:
+    content = folder.read_if_there(path)
+    return None if content is None else Document(json_layout.loads(content, path), path)
 
 
 def _from_output(run: Run) -> Document:
@@ -154,62 +154,17 @@ def _from_output(run: Run) -> Document:
 
 def _baseline(history: str, name: str | None, path: str | None, notes: list[str]) -> Document | None:
     """Return a document of the baseline at the time: the kept copy, else what its path holds now."""
-    if name is not None:
-        kept = folder.join(history, baseline_file(name))
-        content = folder.read_if_there(kept)
-        if content is not None:
-            return Document(json_layout.loads(content, kept), kept)
-    if path is None:
-        return None
-    if not path.endswith(".json"):
-        return None  # a folder: which of its files it was is not recorded
-    content = _read_softly(path)
+    kept = None if name is None else _kept(folder.join(history, baseline_file(name)))
+    # Of a folder it is not recorded which of its files it was.
+    if kept is not None or path is None or not path.endswith(".json"):
+        return kept
+    content = None
+    with contextlib.suppress(DatasetError, DocumentError):
+        content = folder.read_if_there(path)
     if content is None:
         return None
     notes.append(f"The history has not kept the baseline; {path} is taken as it is now.")
     return Document(json_layout.loads(content, path), path)
-
-
-def _read_softly(path: str) -> bytes | None:
-    try:
-        return folder.read_if_there(path)
-    except (DatasetError, DocumentError):
-        return None
-
-
-def folder_above(path: str) -> str:
-    """Return the folder that a file lies in."""
-    return path.rpartition("/")[0]
-
-
-def window_of_folder(path: str, known: set[str], rules: str, checking: Mapping[str, Any]) -> PastWindow:
-    """Return the window whose files lie in a folder.
-
-    Parameters
-    ----------
-    known
-        The files there are.
-    rules, checking
-        What the files do not tell.
-
-    Raises
-    ------
-    DocumentError
-        When its violations cannot be read.
-    """
-    violations = None
-    if f"{path}/{VIOLATIONS}" in known:
-        document = read_document(f"{path}/{VIOLATIONS}")
-        violations = tuple(read_violations(document.value, document.where).violations)
-    return PastWindow(
-        name=path,
-        monitor=None,
-        rules=rules,
-        rows=None,
-        violations=violations,
-        load=lambda: Material(read_document(f"{path}/{STATISTICS}")),
-        checking=checking,
-    )
 
 
 def read_document(path: str) -> Document:
@@ -295,10 +250,11 @@ def replay(window: PastWindow, edit: Edit, monitors: Mapping[str, Monitor]) -> R
         raise ConfigurationError(
             f"{window.name} does not tell what was found at the time: there is no constraint_violations.json."
         )
-    if unedited is not None and window.violations is not None and _differ(unedited, before):
+    reported = before if unedited is None or window.violations is None else unedited
+    if _without(reported, before) or _without(before, reported):
         then = f" of version {window.run.version}" if window.run else ""
         notes.append(
-            f"Without the edit this program finds {several(len(unedited), 'violation')} where the run{then} "
+            f"Without the edit this program finds {several(len(reported), 'violation')} where the run{then} "
             f"reported {len(before)}, so not every difference is the edit's."
         )
     if edit.rules not in (None, window.rules):
@@ -344,10 +300,8 @@ def _check(window: PastWindow, material: Material, edit: Edit, monitor: Monitor)
             "baseline_constraints and baseline_statistics."
         )
     baseline = Baseline(
-        statistics=None if before is None else documents.read_statistics(before.value, before.where),
-        constraints=None
-        if constraints is None
-        else documents.read_constraints(constraints.value, constraints.where),
+        before and documents.read_statistics(before.value, before.where),
+        constraints and documents.read_constraints(constraints.value, constraints.where),
     )
     checking = dict(window.checking)
     if edit.attribution_drift_threshold is not None:
@@ -379,10 +333,6 @@ def _without(these: tuple[Violation, ...], those: tuple[Violation, ...]) -> tupl
     return tuple(violation for violation in these if key_of(violation) not in known)
 
 
-def _differ(these: tuple[Violation, ...], those: tuple[Violation, ...]) -> bool:
-    return bool(_without(these, those) or _without(those, these))
-
-
 # Which windows an edit is about: an edited baseline fits one monitor, and one schedule of it.
 
 
@@ -401,13 +351,11 @@ def monitors_of(edit: Edit, monitors: Mapping[str, Monitor]) -> tuple[str, ...]:
     for document, role in ((edit.constraints, "constraints"), (edit.baseline_statistics, "statistics")):
         if document is None:
             continue
-        own = [
-            name
-            for name, monitor in monitors.items()
-            if (monitor.replay().takes if role == "constraints" else monitor.replay().has_written)(
-                document.value
-            )
-        ]
+        replays = {name: monitor.replay() for name, monitor in monitors.items()}
+        knows = {
+            name: one.takes if role == "constraints" else one.has_written for name, one in replays.items()
+        }
+        own = [name for name in monitors if knows[name](document.value)]
         if not own:
             raise ConfigurationError(
                 f"{document.where} is a {role} file of no monitor; give the one that a baseline job wrote, "
@@ -477,14 +425,12 @@ def windows_of_folders(
     for given in folders:
         paths = [file.path for file in storage.list_files(given, "folder")]
         known = set(paths)
-        own = folder.join(given, STATISTICS)
-        if own in known:
-            found = [own]
-        else:
+        found = [folder.join(given, STATISTICS)]
+        if found[0] not in known:
             found = [
                 path
                 for path in paths
-                if path.endswith(f"/{STATISTICS}") and f"{folder_above(path)}/{VIOLATIONS}" in known
+                if path.endswith(f"/{STATISTICS}") and f"{path.removesuffix(STATISTICS)}{VIOLATIONS}" in known
             ]
         if not found:
             raise DatasetError(
@@ -492,16 +438,21 @@ def windows_of_folders(
                 "monitoring jobs."
             )
         for path in found:
-            window = window_of_folder(folder_above(path), known, rules, checking)
-            monitor = _monitor_of(window, monitors)
+            place = path.rpartition("/")[0]
+            violations = None
+            if f"{place}/{VIOLATIONS}" in known:
+                document = read_document(f"{place}/{VIOLATIONS}")
+                violations = tuple(read_violations(document.value, document.where).violations)
+            load = functools.partial(_material, path)
+            window = PastWindow(place, None, rules, None, violations, load, checking)
+            # Where nobody can tell the monitor, replaying the window will say why.
+            monitor = None
+            with contextlib.suppress(InputError):
+                monitor = kind_of(window, window.load(), monitors).name
             if monitor is None or monitor in wanted:
                 windows.append(replace(window, monitor=monitor))
     return windows
 
 
-def _monitor_of(window: PastWindow, monitors: Mapping[str, Monitor]) -> str | None:
-    """Return the monitor that wrote a window, None where replaying it will say why nobody can tell."""
-    try:
-        return kind_of(window, window.load(), monitors).name
-    except InputError:
-        return None
+def _material(path: str) -> Material:
+    return Material(read_document(path))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,24 +32,17 @@ class Backtest:
     not_replayed: tuple[NotReplayed, ...] = ()
 
     @property
-    def alarms_before(self) -> int:
-        """Return how many windows alarmed."""
-        return sum(bool(window.before) for window in self.windows)
-
-    @property
-    def alarms_after(self) -> int:
-        """Return how many windows would have alarmed."""
-        return sum(bool(window.after) for window in self.windows)
-
-    @property
-    def silenced(self) -> int:
-        """Return how many windows fall silent."""
-        return sum(bool(window.before) and not window.after for window in self.windows)
-
-    @property
-    def alarming(self) -> int:
-        """Return how many windows start to alarm."""
-        return sum(bool(window.after) and not window.before for window in self.windows)
+    def summary(self) -> dict[str, int]:
+        """Return how many windows alarmed, how many would have, and how many verdicts change which way."""
+        before = [bool(window.before) for window in self.windows]
+        after = [bool(window.after) for window in self.windows]
+        return {
+            "windows": len(self.windows),
+            "alarms_before": sum(before),
+            "alarms_after": sum(after),
+            "silenced": sum(was and not now for was, now in zip(before, after, strict=True)),
+            "alarming": sum(now and not was for was, now in zip(before, after, strict=True)),
+        }
 
 
 def to_text(backtest: Backtest) -> str:
@@ -80,18 +73,8 @@ def _line(window: Replayed) -> tuple[str, ...]:
     verdict = ""
     if window.changes_verdict:
         verdict = "falls silent" if window.before else "would alarm"
-    return (
-        window.window.name,
-        window.monitor,
-        of or "-",
-        _count(window.before),
-        _count(window.after),
-        verdict,
-    )
-
-
-def _count(violations: Sequence[Violation]) -> str:
-    return str(len(violations) or "ok")
+    before, after = (str(len(violations) or "ok") for violations in (window.before, window.after))
+    return window.window.name, window.monitor, of or "-", before, after, verdict
 
 
 def _changes(window: Replayed) -> Iterator[str]:
@@ -113,10 +96,11 @@ def describe(violation: Violation) -> str:
 
 
 def _sum(backtest: Backtest) -> str:
-    count = len(backtest.windows)
+    counts = backtest.summary
     text = (
-        f"{several(count, 'window')}: {backtest.alarms_before} alarmed, {backtest.alarms_after} "
-        f"would have; {backtest.silenced} fall silent, {backtest.alarming} start to alarm."
+        f"{several(counts['windows'], 'window')}: {counts['alarms_before']} alarmed, "
+        f"{counts['alarms_after']} would have; {counts['silenced']} fall silent, "
+        f"{counts['alarming']} start to alarm."
     )
     if backtest.not_replayed:
         text += f" {len(backtest.not_replayed)} could not be replayed."
@@ -129,13 +113,7 @@ def to_json(backtest: Backtest) -> dict[str, Any]:
         "schema": SCHEMA,
         "windows": [_window_to_json(window) for window in backtest.windows],
         "not_replayed": [vars(one) for one in backtest.not_replayed],
-        "summary": {
-            "windows": len(backtest.windows),
-            "alarms_before": backtest.alarms_before,
-            "alarms_after": backtest.alarms_after,
-            "silenced": backtest.silenced,
-            "alarming": backtest.alarming,
-        },
+        "summary": backtest.summary,
     }
 
 
@@ -147,10 +125,7 @@ def _window_to_json(window: Replayed) -> dict[str, Any]:
         "run": run.run if run else None,
         "endpoint": run.endpoint if run else None,
         "schedule": run.schedule if run else None,
-        "before": {
-            "recorded": window.recorded,
-            "violations": _violations(window.before),
-        },
+        "before": {"recorded": window.recorded, "violations": _violations(window.before)},
         "after": {"violations": _violations(window.after)},
         "gone": _violations(window.gone),
         "new": _violations(window.new),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -20,7 +21,7 @@ from contract.api import (
 )
 from contract.errors import DocumentError
 from contract.schema import Fields
-from contract.wording import several
+from contract.wording import several, some_of
 
 # Segments in ``statistics.json``: the member ``segments``, beside any monitor's statistics.
 #
@@ -302,23 +303,24 @@ def _notes(
         )
         return [note]
     notes = []
+    listed = functools.partial(some_of, most=_MOST_LISTED)
     counts = [f"{one.segment.text} ({len(one.violations)})" for one in checked if one.violations]
     if counts:
-        notes.append(f"Worst segments, with the number of their violations: {_listing(counts)}.")
+        notes.append(f"Worst segments, with the number of their violations: {listed(counts)}.")
     new = [segment.text for segment, before in pairs if before is None]
     if new:
-        notes.append(f"Segments the baseline does not have, measured and not checked: {_listing(new)}.")
+        notes.append(f"Segments the baseline does not have, measured and not checked: {listed(new)}.")
     matched = {id(before) for _, before in pairs}
     gone = [segment.text for segment in expected if id(segment) not in matched]
     if gone:
-        notes.append(f"Segments of the baseline that are not among this window's: {_listing(gone)}.")
+        notes.append(f"Segments of the baseline that are not among this window's: {listed(gone)}.")
     small = [
         f"{segment.text} ({several(_rows(segment, before), 'row')})"
         for segment, before in pairs
         if before and _rows(segment, before) < FEWEST_ROWS
     ]
     if small:
-        notes.append(f"Segments too small to decide (fewer than {FEWEST_ROWS} rows): {_listing(small)}.")
+        notes.append(f"Segments too small to decide (fewer than {FEWEST_ROWS} rows): {listed(small)}.")
     notes += _notes_of_segments(checked)
     if statistics.rows_left_out:
         notes.append(
@@ -342,8 +344,3 @@ def _notes_of_segments(checked: list[_Checked]) -> list[str]:
             where = f"{len(group)} segments, such as {first.segment.text}"
         notes.append(f"In {where}: {note}")
     return notes[:_MOST_LISTED]
-
-
-def _listing(texts: list[str]) -> str:
-    shown = ", ".join(texts[:_MOST_LISTED])
-    return f"{shown} and {len(texts) - _MOST_LISTED} more" if len(texts) > _MOST_LISTED else shown

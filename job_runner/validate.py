@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -19,17 +20,17 @@ from contract.checklist import Line, attempt, obtain
 from contract.dataset import Dataset, Preprocessor
 from contract.errors import DatasetError
 from contract.reading import Tally, counting
-from contract.schema import Mistakes
+from contract.schema import nearest
 from contract.settings import Settings
 from contract.window import path_span
-from contract.wording import several
+from contract.wording import several, some_of
 from file_storage import storage
 from file_storage.scripts import load_postprocessor, load_preprocessor
-from job_runner.clarify.columns import find_column, missing_columns
+from job_runner.clarify.columns import batches_of, missing_columns
 from job_runner.connectivity import check_model, check_places, check_sinks
 from job_runner.job import dataset_request, load_documents, make_analyzer, read_baseline
 from readers.captures.envelope import LABEL
-from readers.dataset import NotSplittable, segments_of
+from readers.dataset import segments_of
 from readers.plan import files_of, plan_dataset
 
 # Whether the columns that settings and baseline name are in the data.
@@ -41,10 +42,10 @@ _MOSTLY = 0.5
 _NUMBER = r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$"
 
 
-def unlike_baseline(
+def require_like_baseline(
     batch: pa.RecordBatch, column_types: Mapping[str, str] | None, expected: Sequence[str]
 ) -> Iterator[str]:
-    """Yield a sentence for each way in which the data's columns are not those of the baseline.
+    """Yield a line when the data's columns are those of the baseline.
 
     Parameters
     ----------
@@ -54,7 +55,21 @@ def unlike_baseline(
         By the baseline's constraints; None where columns without constraints are no mistake.
     expected
         Names of the baseline's columns.
+
+    Raises
+    ------
+    DatasetError
+        With all differences.
     """
+    found = list(_unlike_baseline(batch, column_types, expected))
+    if found:
+        raise DatasetError(" ".join(text[0].upper() + text[1:] for text in found))
+    yield f"the data has the {several(len(expected), 'column')} of the baseline"
+
+
+def _unlike_baseline(
+    batch: pa.RecordBatch, column_types: Mapping[str, str] | None, expected: Sequence[str]
+) -> Iterator[str]:
     names = list(batch.schema.names)
     positional = (batch.schema.metadata or {}).get(b"positional") == b"true"
     if positional and len(names) != len(expected):
@@ -65,78 +80,38 @@ def unlike_baseline(
         )
         return
     missing = [name for name in expected if name not in names]
+    extra = [name for name in names if name not in expected]
     if missing:
+        close = ((name, nearest(name, extra)) for name in missing[:_SHOWN])
+        instead = next((f" (is {name} there called {other}?)" for name, other in close if other), "")
         yield (
-            f"the baseline has {_listed(missing)}, which the data lacks{_instead(missing, names, expected)}; "
+            f"the baseline has {some_of(missing, _SHOWN)}, which the data lacks{instead}; "
             "mend the data's columns, or run the baseline job again."
         )
-    extra = [name for name in names if name not in expected]
     if extra and column_types is not None:
         yield (
-            f"the data has {_listed(extra)}, which the baseline lacks; leave them out with "
+            f"the data has {some_of(extra, _SHOWN)}, which the baseline lacks; leave them out with "
             "exclude_features_attribute, or run the baseline job again."
         )
     for name, kind in (column_types or {}).items():
         if kind not in _NUMERIC or name not in names:
             continue
-        column = batch.column(names.index(name))
-        if column.null_count < len(column) and _share_of_numbers(column) < _MOSTLY:
-            example = next((cell for cell in column.to_pylist() if cell is not None), None)
+        column = batch.column(names.index(name)).drop_null()
+        if len(column) and _share_of_numbers(column) < _MOSTLY:
             yield (
-                f"column {name} holds values such as {str(example)[:40]!r}, but is "
+                f"column {name} holds values such as {str(column[0].as_py())[:40]!r}, but is "
                 f"{kind} in the baseline; check the order of the columns and what writes "
                 "them, or run the baseline job again."
             )
 
 
-def _types(baseline: _AnyBaseline, files: _Documents) -> Mapping[str, str] | None:
-    return None if baseline.constraints is None else files.column_types(baseline.constraints)
-
-
-def require_like_baseline(
-    batch: pa.RecordBatch, column_types: Mapping[str, str] | None, expected: Sequence[str]
-) -> Iterator[str]:
-    """Yield a line when the columns are the baseline's.
-
-    Raises
-    ------
-    DatasetError
-        With all differences.
-    """
-    found = list(unlike_baseline(batch, column_types, expected))
-    if found:
-        raise DatasetError(" ".join(text[0].upper() + text[1:] for text in found))
-    yield f"the data has the {several(len(expected), 'column')} of the baseline"
-
-
-def _instead(missing: Sequence[str], names: Sequence[str], expected: Sequence[str]) -> str:
-    free = [name for name in names if name not in expected]
-    for name in missing[:_SHOWN]:
-        mistakes = Mistakes("")
-        find_column(name, free, "", mistakes)
-        _, found, close = "".join(mistakes.texts).partition(": did you mean ")
-        if found:
-            return f" (is {name} there called {close.rstrip('?')}?)"
-    return ""
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = len(names) - _SHOWN
-    return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
-
-
-def _share_of_numbers(column: pa.Array) -> float:
-    """Return which share of the cells that are not missing are numbers; 0 where all are missing."""
-    cells = column.drop_null()
-    if not len(cells):
-        return 0.0
+def _share_of_numbers(cells: pa.Array) -> float:
     kind = cells.type
     if pa.types.is_integer(kind) or pa.types.is_floating(kind):
         return 1.0
     if pa.types.is_boolean(kind):
         return 0.0
-    matches = pc.match_substring_regex(cells.cast(pa.string()), _NUMBER)
-    return float(pc.mean(matches).as_py())
+    return float(pc.mean(pc.match_substring_regex(cells.cast(pa.string()), _NUMBER)).as_py())
 
 
 # Which share of the captured rows has a label.
@@ -197,12 +172,7 @@ def _labelled(batch: pa.RecordBatch) -> int:
         for name, column in zip(batch.schema.names, batch.columns, strict=True)
         if name in (_LOCATED, LABEL) or name.startswith(f"{LABEL}.")
     ]
-    if not present:
-        return 0
-    together = present[0]
-    for more in present[1:]:
-        together = together | more
-    return int(together.sum())
+    return int(np.logical_or.reduce(present).sum()) if present else 0
 
 
 _COLUMNS_SHOWN = 8
@@ -354,7 +324,9 @@ def _rows(
     for text in missing:
         yield Line("FAIL", text)
     if baseline is not None and expected:
-        yield from attempt(lambda: require_like_baseline(first, _types(baseline, files), expected))
+        constraints = baseline.constraints
+        types = None if constraints is None else files.column_types(constraints)
+        yield from attempt(lambda: require_like_baseline(first, types, expected))
     if missing:
         yield Line("skip", "the analysis of the first rows is not tried before these columns are there")
     else:
@@ -365,17 +337,11 @@ def _first_rows(request: Dataset, source: str) -> pa.RecordBatch:
     """Return the first rows of the window; a model is not asked for them."""
     request = replace(request, prediction=None, segments=())
     tally = Tally()
-    for whole_files in (False, True):
-        try:
-            for split in plan_dataset(request, whole_files=whole_files).splits[:_MOST_SPLITS]:
-                with counting(tally):
-                    for batch in split.batches():
-                        if batch.num_rows:
-                            request.said.add(tally, batch.num_rows)
-                            return batch
-            break
-        except NotSplittable:
-            continue
+    with counting(tally):
+        for batch in batches_of(request, _MOST_SPLITS):
+            if batch.num_rows:
+                request.said.add(tally, batch.num_rows)
+                return batch
     in_window = " in the window; mend start_time and end_time, or window" if request.window else ""
     script = request.preprocessor
     cause = "check what writes the data" if script is None else f"see whether {script.path} leaves all out"
@@ -407,12 +373,9 @@ def _trial(settings: Settings, request: Dataset, make: MakeAnalyzer, first: pa.R
 
 
 def _columns_line(first: pa.RecordBatch) -> str:
-    columns = ", ".join(
-        f"{field.name} ({_kind(field.type)})" for field in list(first.schema)[:_COLUMNS_SHOWN]
-    )
-    more = first.num_columns - _COLUMNS_SHOWN
+    columns = [f"{one.name} ({_kind(one.type)})" for one in first.schema]
     rows = "the first row has" if first.num_rows == 1 else f"the first {first.num_rows} rows have"
-    return f"{rows} columns {columns}" + (f" and {more} more" if more > 0 else "")
+    return f"{rows} columns {some_of(columns, _COLUMNS_SHOWN)}"
 
 
 def _source(request: Dataset, settings: Settings) -> str:

@@ -116,11 +116,12 @@ def _run(given: argparse.Namespace) -> int:
 
 
 def _exit_code(backtest: Backtest, fail_on: str | None) -> int:
+    counts = backtest.summary
     occurred = {
-        None: False,
-        "alarms": backtest.alarms_after > 0,
-        "changes": backtest.silenced + backtest.alarming > 0,
-        "silenced": backtest.silenced > 0,
+        None: 0,
+        "alarms": counts["alarms_after"],
+        "changes": counts["silenced"] + counts["alarming"],
+        "silenced": counts["silenced"],
     }[fail_on]
     if occurred:
         return EXIT_FAILED_ON

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import orjson
@@ -15,7 +15,7 @@ from contract.dataset import Dataset, SegmentColumn
 from contract.errors import ConfigurationError
 from contract.schema import Mistakes, nearest
 from contract.settings import Settings
-from contract.wording import several
+from contract.wording import several, some_of
 from file_storage import storage
 from readers.dataset import REST, NotSplittable, is_interval
 from readers.plan import plan_dataset
@@ -23,19 +23,20 @@ from readers.plan import plan_dataset
 # The first rows of a dataset, from which its columns are known.
 
 
+def batches_of(request: Dataset, most_splits: int | None = None) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of the first splits, of whole files where the first rows show that to be necessary."""
+    try:
+        for split in plan_dataset(request).splits[:most_splits]:
+            yield from split.batches()
+    except NotSplittable:
+        for split in plan_dataset(request, whole_files=True).splits[:most_splits]:
+            yield from split.batches()
+
+
 def first_batch(request: Dataset) -> pa.RecordBatch | None:
     """Return the first rows, of any window and without labels from elsewhere; None when there are none."""
     request = replace(request, window=None, ground_truth_source=None, beside=(), cells=None)
-    for whole_files in (False, True):
-        try:
-            for split in plan_dataset(request, whole_files=whole_files).splits:
-                batch = next(split.batches(), None)
-                if batch is not None:
-                    return batch
-            return None
-        except NotSplittable:
-            continue
-    return None
+    return next(batches_of(request), None)
 
 
 def column_names(request: Dataset) -> tuple[str, ...]:
@@ -121,9 +122,7 @@ def find_column(
 def _hint(name: str, names: Sequence[str]) -> str:
     if close := nearest(name, names):
         return f": did you mean {close}?"
-    more = len(names) - _SHOWN
-    shown = ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
-    return f"; its columns are {shown}"
+    return f"; its columns are {some_of(names, _SHOWN)}"
 
 
 # What a configuration asks for that is another job's.
