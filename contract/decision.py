@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
+
+import orjson
 
 from contract.schema import Fields
 
@@ -264,3 +267,36 @@ class Decision:
 
 
 _MOST_REASONS = 3
+
+
+# ``comparisons.json``: every comparison that was asked for, and how it ended; beside the violations.
+
+
+def dump_comparisons(decision: Decision) -> bytes:
+    """Return the document, without members that have nothing to say.
+
+    What holds in a segment is counted only: fifty segments of hundreds of features would fill megabytes.
+    """
+    document = {
+        "version": 1,
+        "decided": len(decision.comparisons) - len(decision.undecided),
+        "not_decided": len(decision.undecided),
+        "because": decision.why_undecided or None,
+        "comparisons": [
+            _members(comparison)
+            for comparison in decision.comparisons
+            if not (comparison.segment and comparison.state is State.HOLDS)
+        ],
+    }
+    return orjson.dumps(document, option=orjson.OPT_INDENT_2) + b"\n"
+
+
+def _members(comparison: Comparison) -> dict[str, Any]:
+    members = {
+        name: member for name, member in vars(comparison).items() if member not in ("", None, False, {})
+    }
+    # JSON has no infinity.
+    return {
+        name: None if isinstance(member, float) and not math.isfinite(member) else member
+        for name, member in members.items()
+    }

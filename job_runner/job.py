@@ -26,8 +26,8 @@ from contract.api import (
     Violations,
     violations_to_json,
 )
-from contract.comparisons import dump_comparisons
 from contract.dataset import MARKERS, CellRules, Dataset, LabelPlaces, Plan, Preprocessor, RowKeys
+from contract.decision import dump_comparisons
 from contract.errors import DatasetError, DocumentError, MonitorError
 from contract.outcome import completed_message, exit_code
 from contract.reading import Said, Tally

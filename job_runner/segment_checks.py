@@ -149,7 +149,7 @@ class _Checked:
     decision: Decision
 
     @property
-    def violations(self) -> Sequence[Violation]:
+    def violations(self) -> list[Violation]:
         """Return what the check found."""
         return self.decision.violations.violations
 

@@ -22,8 +22,7 @@ from contract.errors import ConfigurationError, InputError, MonitorError
 
 if TYPE_CHECKING:
     from contract.api import Monitor
-    from job_runner.replay import Document, Edit, PastWindow
-    from job_runner.replay_result import Backtest
+    from job_runner.replay import Backtest, Document, Edit, PastWindow
 
 EXIT_FAILED_ON = 3
 DESCRIPTION = (
@@ -94,8 +93,7 @@ def add_replay(parser: argparse.ArgumentParser) -> None:
 
 def _run(given: argparse.Namespace) -> int:
     # Imported late: --help needs none of it.
-    from job_runner.replay import replay
-    from job_runner.replay_result import Backtest, NotReplayed, to_json, to_text
+    from job_runner.replay import Backtest, NotReplayed, replay, to_json, to_text
 
     monitors = _replayable(given)
     edit = _edit(given)
