@@ -510,9 +510,6 @@ def arrange_dataset(
 # Predictions that a model is asked for, where the data has none.
 
 
-_LABEL, _PROBABILITY = "predicted_label", "probability"
-
-
 def names_a_model(settings: Settings, config: AnalysisConfig) -> bool:
     """Return whether settings or configuration say which model to ask."""
     predictor = config.predictor
@@ -554,7 +551,7 @@ def ask_model(
     as_label = predictor.probability is None and predictor.label is not None
     if not as_label and first is not None:
         as_label = _answers_labels(model, predictor, first.slice(0, 1).select(list(features)))
-    name = _free_name(_LABEL if as_label else _PROBABILITY, columns)
+    name = _free_name(_PREDICTED if as_label else _PROBABILITY, columns)
     ask = model.predict_labels if as_label else functools.partial(_scores, model)
     prediction = Prediction(name, features, ask, model.where, model.close)
     request = replace(request, prediction=prediction)
