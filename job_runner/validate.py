@@ -289,8 +289,7 @@ def _files_in_window(request: Dataset, source: str, *, format_known: bool) -> li
     inside = files_of(request)[0] if format_known else files
     if inside or request.window is None:
         return inside
-    spans = [span for span in (path_span(file.path) for file in files) if span is not None]
-    hours = sorted(span.start for span in spans)
+    hours = sorted(span.start for file in files if (span := path_span(file.path)) is not None)
     raise DatasetError(
         f"{source} holds {several(len(files), 'file')}, but none of the window "
         f"{_time(request.window.start)} to {_time(request.window.end)}: "
@@ -327,7 +326,9 @@ def _rows(
     expected = (files.column_names(baseline) if baseline else None) or ()
     added = {column.name for column in request.segments}
     named = replace(settings, segment_by=tuple(name for name in settings.segment_by if name not in added))
-    missing = missing_columns(named, _all_names(settings, request, first), first.schema.names)
+    # All columns, those too that the settings leave out.
+    every = _first_rows(replace(request, exclude=()), source) if settings.exclude_features else first
+    missing = missing_columns(named, every.schema.names, first.schema.names)
     for text in missing:
         yield Line("FAIL", text)
     if baseline is not None and expected:
@@ -353,14 +354,6 @@ def _first_rows(request: Dataset, source: str) -> pa.RecordBatch:
     script = request.preprocessor
     cause = "check what writes the data" if script is None else f"see whether {script.path} leaves all out"
     raise DatasetError(f"{source} has files, but no row{in_window}; {cause}.")
-
-
-def _all_names(settings: Settings, request: Dataset, first: pa.RecordBatch) -> list[str]:
-    """Return the names of all columns, those too that the settings leave out."""
-    if not settings.exclude_features:
-        return list(first.schema.names)
-    everything = _first_rows(replace(request, exclude=()), "dataset_source")
-    return list(everything.schema.names)
 
 
 def _trial(settings: Settings, request: Dataset, make: MakeAnalyzer, first: pa.RecordBatch) -> Iterator[str]:
@@ -472,18 +465,16 @@ def check_sinks(settings: Settings) -> Iterator[Line]:
     """Yield a line for the sinks' settings and for each sink."""
     addresses = (*settings.metrics_sinks, *settings.event_sinks)
     if addresses or settings.sink_headers_file:
-        yield from attempt(lambda: _set_up(settings))
+        said = "sinks are set up, and will be asked when the job is done"
+        yield from obtain(
+            lambda: cloudwatch_file.open_sinks(settings),
+            lambda sinks: None if sinks is None else f"{said}: {sinks.describe()}",
+        )
     for address in addresses:
         if address.kind in ("cloudwatch", "eventbridge"):
             yield Line("skip", f"{address.shown} can only be tried by sending something")
         else:
             yield from attempt(functools.partial(_reach, settings, address))
-
-
-def _set_up(settings: Settings) -> Iterator[str]:
-    sinks = cloudwatch_file.open_sinks(settings)
-    if sinks is not None:
-        yield f"sinks are set up, and will be asked when the job is done: {sinks.describe()}"
 
 
 def _reach(settings: Settings, address: SinkAddress) -> Iterator[str]:

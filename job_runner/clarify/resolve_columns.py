@@ -297,8 +297,14 @@ def name_columns(
     """
     batch = first_batch(request)
     found = () if batch is None else tuple(batch.schema.names)
-    if batch is not None:
-        _note_empty(batch, locations, mistakes)
+    # Of a few rows, all may well lack a value.
+    if batch is not None and batch.num_rows >= _ENOUGH_ROWS:
+        for other in locations.others:
+            if other.side != GROUND_TRUTH and batch.column(other.name).null_count == batch.num_rows:
+                mistakes.add(
+                    f"{other.variable} is {other.path!r}, which leads to nothing in the first "
+                    f"{batch.num_rows} rows; correct the path"
+                )
     beside = [other.name for other in locations.others]
     features = tuple(name for name in found if name not in beside)
     names = _names(features, beside, config, mistakes)
@@ -314,18 +320,6 @@ def name_columns(
         label_name=names.get(_LABEL, _LABEL),
     )
     return replace(request, locations=locations), columns
-
-
-def _note_empty(batch: pa.RecordBatch, locations: ColumnPaths, mistakes: Mistakes) -> None:
-    """Note the paths that lead to nothing. Of a few rows, all may well lack a value."""
-    if batch.num_rows < _ENOUGH_ROWS:
-        return
-    for other in locations.others:
-        if other.side != GROUND_TRUTH and batch.column(other.name).null_count == batch.num_rows:
-            mistakes.add(
-                f"{other.variable} is {other.path!r}, which leads to nothing in the first "
-                f"{batch.num_rows} rows; correct the path"
-            )
 
 
 def _names(
@@ -374,12 +368,9 @@ def arrange_captures(
     if inputs and all(sides.values()) and len(sides) <= 2 and labels_are_csv:
         return _csv_captures(settings, config, request, tuple(sides), mistakes)
     asked = roles(settings, config, captured=True)
-    others = [Location(_LABEL, None, GROUND_TRUTH, _LABEL)]
-    for role, (path, place) in asked.items():
-        if role == _LABEL:
-            others[0] = Location(role, str(path), GROUND_TRUTH, place)
-        else:
-            others.append(Location(role, str(path), RESPONSE, place))
+    label, place = asked.pop(_LABEL, (None, _LABEL))
+    others = [Location(_LABEL, None if label is None else str(label), GROUND_TRUTH, place)]
+    others += [Location(role, str(path), RESPONSE, place) for role, (path, place) in asked.items()]
     features = settings.features_attribute or config.features
     variable = "features_attribute" if settings.features_attribute else "features"
     locations = ColumnPaths(features, with_classes(others, config), variable=variable)
@@ -406,9 +397,8 @@ def _csv_captures(
     features = _feature_names(config, widths[-1], mistakes)
     response = tuple(f"response_{at}" for at in range(answers))
     found: dict[str, str | None] = {}
-    for role, (path, place) in roles(settings, config, captured=True).items():
-        if role == _LABEL:
-            continue
+    asked = roles(settings, config, captured=True)
+    for role, (path, place) in ((role, asked[role]) for role in (_PREDICTED, _PROBABILITY) if role in asked):
         if str(path).isdecimal() and int(path) < answers:
             found[role] = response[int(path)]
         else:
@@ -542,16 +532,20 @@ def ask_model(
     ):
         predictor = replace(predictor, content_type=config.dataset_type)
     first = first_batch(request)
+    is_given = settings.model is not None or predictor.endpoint_name is not None
     model = open_model(
         settings.model,
         predictor,
         allow_pickled_model=settings.allow_pickled_model,
-        start=_may_start(settings, predictor, request),
+        # No dry run, and no window without data, is worth an endpoint.
+        start=not settings.validate_only and (is_given or bool(plan_dataset(request).splits)),
     )
     as_label = predictor.probability is None and predictor.label is not None
     if not as_label and first is not None:
         as_label = _answers_labels(model, predictor, first.slice(0, 1).select(list(features)))
-    name = _free_name(_PREDICTED if as_label else _PROBABILITY, columns)
+    name = _PREDICTED if as_label else _PROBABILITY
+    while name in columns.names:
+        name += "_"
     ask = model.predict_labels if as_label else functools.partial(_scores, model)
     prediction = Prediction(name, features, ask, model.where, model.close)
     request = replace(request, prediction=prediction)
@@ -565,14 +559,6 @@ def _scores(model: Model, rows: pa.RecordBatch) -> pa.Array:
     import pyarrow as pa
 
     return pa.array(np.ascontiguousarray(model.predict(rows)[:, 0]))
-
-
-def _may_start(settings: Settings, predictor: PredictorConfig, request: Dataset) -> bool:
-    """Return whether an endpoint may be started: no dry run, and no window without data, is worth one."""
-    if settings.validate_only:
-        return False
-    is_given = settings.model is not None or predictor.endpoint_name is not None
-    return is_given or bool(plan_dataset(request).splits)
 
 
 def _answers_labels(model: Model, predictor: PredictorConfig, row: pa.RecordBatch) -> bool:
@@ -593,9 +579,3 @@ def model_features(config: AnalysisConfig, columns: Columns, mistakes: Mistakes)
     excluded.add(find_column(join, columns.names, place, mistakes, config.headers))
     excluded.update(columns.facets)
     return tuple(name for name in columns.features if name not in excluded)
-
-
-def _free_name(name: str, columns: Columns) -> str:
-    while name in columns.names:
-        name += "_"
-    return name
