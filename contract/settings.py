@@ -39,6 +39,14 @@ def setting(text: str, kind: Kind = "text", default: str | None = None, **option
     return field(metadata={"variable": Variable(help=text, kind=kind, default=default, **options)})
 
 
+# Of every command, and of those that offer something.
+of_all = functools.partial(setting, needs=None)
+of_labels = functools.partial(setting, needs="labels")
+of_predictions = functools.partial(setting, needs="predictions")
+of_configured = functools.partial(setting, needs="configuration")
+of_scripted = functools.partial(setting, needs="script")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """What a job was told, checked. Paths are as given; a window is resolved to two instants.
@@ -48,12 +56,11 @@ class Settings:
     """
 
     # What is read, how it is analysed, and what it is compared with.
-    dataset_source: str = setting(
+    dataset_source: str = of_all(
         "File or directory with the data, nested folders included; local or s3://.",
         aliases=("dataset_source_path",),
         required=True,
         example="/opt/ml/processing/input/endpoint",
-        needs=None,
         defaults=(("configuration", "/opt/ml/processing/input/data"),),
     )
     dataset_format: DatasetFormat = setting(
@@ -68,29 +75,25 @@ class Settings:
         "rows",
         example="request=row,response=list",
     )
-    output_path: str = setting(
+    output_path: str = of_all(
         "Directory for statistics.json, constraints.json and constraint_violations.json.",
         required=True,
         example="/opt/ml/processing/output",
-        needs=None,
         defaults=(("configuration", "/opt/ml/processing/output"),),
     )
-    analysis_config: str | None = setting(
+    analysis_config: str | None = of_configured(
         "analysis_config.json, or the folder that holds it; local or s3://.",
         default="/opt/ml/processing/input/config",
-        needs="configuration",
     )
-    model: str | None = setting(
+    model: str | None = of_configured(
         "Model to ask: address of a model server, or a model file; local or s3://. Default: the endpoint "
         "that analysis_config names.",
         example="http://localhost:8080/invocations",
-        needs="configuration",
     )
-    allow_pickled_model: bool = setting(
+    allow_pickled_model: bool = of_configured(
         "Load a pickled model. Whoever made the file then runs code in this job: only for files you trust.",
         "switch",
         "Disabled",
-        needs="configuration",
     )
     max_runtime: float | None = setting(
         "Time after which no further row is explained, as an ISO 8601 duration or in seconds; the result is"
@@ -118,37 +121,32 @@ class Settings:
         "sound",
         choices=("sound", "sagemaker"),
     )
-    record_preprocessor_script: str | None = setting(
-        "Python file with preprocess_handler(record) or preprocess_dataframe(df).", needs="script"
+    record_preprocessor_script: str | None = of_scripted(
+        "Python file with preprocess_handler(record) or preprocess_dataframe(df)."
     )
-    post_analytics_processor_script: str | None = setting(
-        "Python file with postprocess_handler(), run after the analysis.", needs="script"
+    post_analytics_processor_script: str | None = of_scripted(
+        "Python file with postprocess_handler(), run after the analysis."
     )
-    start_time: str | None = setting(
-        "Start of the window, ISO 8601, included.", example="2026-05-06T22:00:00Z", needs=None
+    start_time: str | None = of_all(
+        "Start of the window, ISO 8601, included.", example="2026-05-06T22:00:00Z"
     )
-    end_time: str | None = setting(
-        "End of the window, ISO 8601, excluded.", example="2026-05-06T23:00:00Z", needs=None
-    )
+    end_time: str | None = of_all("End of the window, ISO 8601, excluded.", example="2026-05-06T23:00:00Z")
     window: Window | None = setting(
         "Length of the window as an ISO 8601 duration, when the orchestrator computes no times: PT1H is the"
         " last full hour.",
         example="PT1H",
         needs=None,
     )
-    start_time_offset: str | None = setting(
-        "ISO 8601 duration added to the start of the window.", example="-P3D", needs=None
+    start_time_offset: str | None = of_all(
+        "ISO 8601 duration added to the start of the window.", example="-P3D"
     )
-    end_time_offset: str | None = setting(
-        "ISO 8601 duration added to the end of the window.", example="-P1D", needs=None
-    )
-    exclude_features: tuple[str, ...] = setting(
+    end_time_offset: str | None = of_all("ISO 8601 duration added to the end of the window.", example="-P1D")
+    exclude_features: tuple[str, ...] = of_scripted(
         "Columns to leave out: names or zero-based positions, separated by commas.",
         "names",
         "",
         name="exclude_features_attribute",
         example="customer_id,0",
-        needs="script",
     )
     missing_values: tuple[str, ...] | None = setting(
         "Texts that mean a missing value among numbers, dates, labels, groups and segments, separated by "
@@ -179,73 +177,62 @@ class Settings:
         example="BinaryClassification",
         needs="problem",
     )
-    features_attribute: str | None = setting(
-        "Where requests hold the features: JMESPath.", example="instances[*].features", needs="configuration"
+    features_attribute: str | None = of_configured(
+        "Where requests hold the features: JMESPath.", example="instances[*].features"
     )
-    inference_attribute: str | None = setting(
+    inference_attribute: str | None = of_predictions(
         "Column of the predicted value or label: name, zero-based position or JSON path.",
         example="prediction",
-        needs="predictions",
     )
-    probability_attribute: str | None = setting(
-        "Column of the predicted probability: name, zero-based position or JSON path.",
-        example="probability",
-        needs="predictions",
+    probability_attribute: str | None = of_predictions(
+        "Column of the predicted probability: name, zero-based position or JSON path.", example="probability"
     )
-    probability_threshold: float | None = setting(
+    probability_threshold: float | None = of_predictions(
         "Probability from which a row counts as predicted positive; default 0.5.",
         "share",
         name="probability_threshold_attribute",
         example="0.5",
-        needs="predictions",
     )
-    ground_truth_attribute: str | None = setting(
+    ground_truth_attribute: str | None = of_predictions(
         "Column of the label: name, zero-based position or JSON path; default: the merged ground truth.",
         example="label",
-        needs="predictions",
     )
     positive_label: str | None = setting(
         "Label that counts as positive in a binary problem; default 1.", example="1", needs="problem"
     )
-    id_attribute: str | None = setting(
+    id_attribute: str | None = of_all(
         "Where rows hold the id by which labels are joined: column name, zero-based position or path; also "
         "the name of the id in tables of labels.",
         example="request_id",
-        needs=None,
     )
     time_attribute: str | None = setting(
         "Where rows hold the time by which a window selects them: column name, zero-based position or path;"
         " ISO 8601, or seconds, milliseconds or microseconds since 1970.",
         example="time",
     )
-    ground_truth_source: str | None = setting(
+    ground_truth_source: str | None = of_labels(
         "Directory with labels to join by id with the rows of dataset_source; local or s3://.",
         required_with="joining",
         example="/opt/ml/processing/groundtruth",
-        needs="labels",
     )
-    human_review_label_attribute: str | None = setting(
+    human_review_label_attribute: str | None = of_labels(
         "Where the answers of human reviewers hold the label: dotted path within answerContent; default: "
         "their only value.",
         example="sentiment.label",
-        needs="labels",
     )
-    human_review_id_attribute: str | None = setting(
+    human_review_id_attribute: str | None = of_labels(
         "Where the input of human reviewers holds the id of the inference: dotted path within inputContent;"
         " default: inferenceId, else eventId, else the name of the human loop.",
         example="inferenceId",
-        needs="labels",
     )
-    ground_truth_id_column: str | None = setting(
+    ground_truth_id_column: str | None = of_labels(
         "Column with the id of the inference in labels that are CSV or Parquet; default: inferenceId, else "
         "eventId.",
         example="request_id",
-        needs="labels",
     )
-    ground_truth_label_column: str | None = setting(
+    ground_truth_label_column: str | None = of_labels(
         "Column with the label in labels that are CSV or Parquet; default: the only column beside the id.",
         example="was_late",
-        needs="labels",
     )
 
     # What follows from what was found: exit codes, a new baseline, metrics, events, the page, the history.
@@ -279,10 +266,9 @@ class Settings:
         "",
         example="events+http://retraining:8080/events",
     )
-    output_kms_key: str | None = setting(
+    output_kms_key: str | None = of_all(
         "Key of AWS KMS that encrypts what is written to S3: id, alias or ARN; default: the bucket's.",
         example="alias/reports",
-        needs=None,
     )
     sink_timeout: float = setting(
         "Time a sink has for all attempts, as an ISO 8601 duration or in seconds.", "seconds", "PT30S"
@@ -318,19 +304,17 @@ class Settings:
     )
 
     # How the job runs and reports.
-    output_message_file: str = setting(
-        "File that gets the outcome in one sentence.", default=DEFAULT_MESSAGE_FILE, needs=None
+    output_message_file: str = of_all(
+        "File that gets the outcome in one sentence.", default=DEFAULT_MESSAGE_FILE
     )
     metric_time: datetime | None = setting(
         "Timestamp of published metrics, ISO 8601; default: start of the window.", "instant"
     )
-    sagemaker_endpoint_name: str | None = setting(
-        "Endpoint name, a dimension of published metrics.", needs=None
+    sagemaker_endpoint_name: str | None = of_all("Endpoint name, a dimension of published metrics.")
+    sagemaker_monitoring_schedule_name: str | None = of_all(
+        "Schedule name, a dimension of published metrics."
     )
-    sagemaker_monitoring_schedule_name: str | None = setting(
-        "Schedule name, a dimension of published metrics.", needs=None
-    )
-    analysis_type: str | None = setting("Only checked: an image refuses a job meant for another.", needs=None)
+    analysis_type: str | None = of_all("Only checked: an image refuses a job meant for another.")
     workers: int | None = setting(
         "Number of splits read at once; default: the processors available.", "count"
     )
@@ -358,12 +342,8 @@ class Settings:
         "seconds",
         "PT1H",
     )
-    log_level: str = setting(
-        "Least severity that is logged.",
-        "choice",
-        "INFO",
-        choices=("DEBUG", "INFO", "WARNING", "ERROR"),
-        needs=None,
+    log_level: str = of_all(
+        "Least severity that is logged.", "choice", "INFO", choices=("DEBUG", "INFO", "WARNING", "ERROR")
     )
 
     validate_only: bool
