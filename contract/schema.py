@@ -157,7 +157,8 @@ class Mistakes:
             numbered = (f"({number}) {text}" for number, text in enumerate(texts, start=1))
             said = f"{len(texts)} {self.what} are wrong: {'; '.join(numbered)}"
         where = f"{self.where}: " if self.where else ""
-        raise error(f"{where}{said}{'' if said.endswith('?') else '.'}")
+        text = f"{where}{said}{'' if said.endswith('?') else '.'}"
+        raise error(text, file=self.where, mistakes=tuple(texts))
 
 
 class JsonObject:

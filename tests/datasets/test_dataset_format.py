@@ -1,5 +1,6 @@
 import contextlib
 import json
+import pickle
 
 import pytest
 from hypothesis import given
@@ -81,5 +82,7 @@ def test_any_json_is_read_or_refused_in_words(value):
 def test_all_mistakes_are_named_at_once():
     with pytest.raises(ConfigurationError) as caught:
         parse_dataset_format('{"csv":{"header":"maybe","separator":"x","heder":true}}')
-    for path in ("csv.header ", "csv.separator ", "csv.heder "):
-        assert path in caught.value.message
+    error = pickle.loads(pickle.dumps(caught.value))
+    assert error.file == "dataset_format"
+    assert [text.split()[0] for text in error.mistakes] == ["csv.header", "csv.separator", "csv.heder"]
+    assert all(text in error.message for text in error.mistakes)
