@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -240,6 +240,22 @@ class Decision:
     notes: tuple[str, ...] = field(default=())
     comparisons: tuple[Comparison, ...] = ()
     reason: str = ""
+
+    def with_tested(self, comparison: Comparison, of: Violation, rate: float) -> Decision:
+        """Return the decision with one more comparison, whose state follows from its figures.
+
+        It is violated, as `of` says, where its effect is beyond its limit and chance would do that less often
+        than `rate`.
+        """
+        violations, state = self.violations, State.HOLDS
+        effect, limit, p_value = comparison.effect or 0.0, comparison.limit or 0.0, comparison.p_value
+        if p_value is not None and p_value < rate:
+            state = State.VIOLATED if effect > limit else State.CHANGED
+        if state is State.VIOLATED:
+            found = replace(of, description=comparison.text)
+            violations = replace(violations, violations=[*violations.violations, found])
+        comparisons = (*self.comparisons, replace(comparison, state=state))
+        return replace(self, violations=violations, comparisons=comparisons)
 
     @property
     def undecided(self) -> tuple[Comparison, ...]:

@@ -229,27 +229,19 @@ def _with_label_coverage(settings: Settings, monitor: Monitor, facts: Facts, dec
         f"{labelled:,} of {rows:,} rows have a label ({percent(labelled / rows)}); by that age "
         f"at least {percent(lowest)} had one in {len(usual)} earlier windows; {chance(p_value)}."
     )
-    missed = lowest - labelled / rows
-    state = State.HOLDS
-    if p_value < _LABELS_RATE:
-        state = State.VIOLATED if missed > _FEWER_LABELS else State.CHANGED
     comparison = Comparison(
         "labels",
         PRESENCE_CHECK,
-        state,
+        State.HOLDS,
         text,
         value=labelled / rows,
         expected=lowest,
-        effect=missed,
+        effect=lowest - labelled / rows,
         limit=_FEWER_LABELS,
         p_value=p_value,
         rows=rows,
     )
-    violations = decision.violations
-    if state is State.VIOLATED:
-        found = [*violations.violations, Violation(PRESENCE_CHECK, text, metric_name="labels")]
-        violations = replace(violations, violations=found)
-    return replace(decision, violations=violations, comparisons=(*decision.comparisons, comparison))
+    return decision.with_tested(comparison, Violation(PRESENCE_CHECK, "", metric_name="labels"), _LABELS_RATE)
 
 
 # How many earlier windows say what is usual; how many labels fewer violate; how often chance may do it.
