@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import difflib
 import itertools
-import math
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from analyzers.bias import selection
 from analyzers.bias import selection as typing_sagemaker
-from analyzers.bias.cells import as_number, normalise
+from analyzers.bias.cells import normalise
 from analyzers.bias.column_summary import Beyond, ColumnPlan, ColumnSummary
 from analyzers.bias.request import FacetRequest, Value
 from analyzers.bias.selection import Problem, Selection
 from analyzers.bias.summary import BiasSummary, SummaryPlan
 from analyzers.bias.tables import Cells, Group, cells_of
 from analyzers.shared.rules import Rules
-from contract.errors import DatasetError
 from contract.wording import listing, number, shorten
 
 # What to say when the values that a request lists select no row, or every row.
@@ -119,8 +117,6 @@ def select_labels(summary: BiasSummary, plan: SummaryPlan, meaning: Meaning) -> 
     ------
     Problem
         When the label values do not fit the column.
-    DatasetError
-        When no row has one of them, and none is of the kind of the values that rows have.
     """
     request = plan.request
     if not request.label_values:
@@ -132,15 +128,10 @@ def select_labels(summary: BiasSummary, plan: SummaryPlan, meaning: Meaning) -> 
         return typing_sagemaker.select_sagemaker(column, plan.columns[request.label], request.label_values)
     if column.rows == column.missing:
         return None
-    column_plan, extent = plan.columns[request.label], column.extent()
     threshold = meaning.thresholds.get(request.label)
-    found = selection.select_sound(column, column_plan, request.label_values, threshold=threshold)
-    # The labels of a window may all be negative, but not words where numbers are named, or numbers for words.
-    named = {as_number(normalise(value)) is not None for value in request.label_values}
-    said = unselected_outcomes("label", column_plan, column, found)
-    if said is not None and named.isdisjoint({math.isfinite(extent.least), not extent.has_words}):
-        raise DatasetError(said)
-    return found
+    return selection.select_sound(
+        column, plan.columns[request.label], request.label_values, threshold=threshold
+    )
 
 
 def select_predictions(
