@@ -1,17 +1,34 @@
 """What an analysis configuration says, for tabular data: one frozen dataclass per JSON object.
 
 Members are called as in the file, and hold what it holds; lists are tuples. What the file leaves out has
-the documented default, or is None where its absence means something.
+the documented default, or is None where its absence means something. Every mistake of a file is reported
+at once, each with its path and the nearest fix.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
-from contract.schema import JsonObject, Mistakes, is_locator, is_text, is_value, shown, suggestion
+from contract.schema import (
+    JsonObject,
+    Mistakes,
+    child,
+    choice,
+    is_locator,
+    is_text,
+    is_value,
+    member,
+    read_members,
+    shown,
+    suggestion,
+    values,
+    whole_number,
+)
 
+Kind = Literal["groups", "attribution"]
 Value = int | float | str
 # A column's name, its zero-based position, or a JMESPath expression.
 Locator = str | int
@@ -23,6 +40,194 @@ DatasetType = Literal[
     "application/sagemakercapturejson",
 ]
 ContentType = Literal["text/csv", "application/jsonlines", "application/json"]
+
+PRE_TRAINING_METRICS = ("CDDL", "CI", "DPL", "JS", "KL", "KS", "LP", "TVD")
+POST_TRAINING_METRICS = (
+    *("AD", "CDDPL", "DAR", "DCA", "DCR", "DI", "DPPL"),
+    *("DRR", "FT", "GE", "RD", "SD", "TE"),
+)
+# Names that older guides give to metrics.
+_ALIASES = {"DCACC": "DCA", "DCACCEPTANCE": "DCA", "DCREJ": "DCR"}
+# The names of endpoints begin with it, and have room for 63 characters.
+_PREFIX = re.compile(r"[a-zA-Z0-9]([a-zA-Z0-9-]{0,21}[a-zA-Z0-9])?")
+_IMAGES = "images, but only tabular data is analysed"
+_OTHER_TYPES = {"application/x-image": _IMAGES}
+_OTHER_CONTENT = dict.fromkeys(("image/jpeg", "image/png", "application/x-npy"), _IMAGES)
+_VALUES = "text and numbers"
+
+_locators = values(is_locator, "names and zero-based positions")
+
+
+def _metrics(known: tuple[str, ...]) -> Callable[[JsonObject, str], Any]:
+    """Return what reads an object with the names of metrics; ``all`` becomes all names."""
+
+    def read(parent: JsonObject, key: str) -> tuple[str, ...] | None:
+        members = parent.child(key)
+        if members is None:
+            return None
+        asked = members.raw("methods")
+        members.finish()
+        if asked is None or (isinstance(asked, str) and asked.strip().casefold() == "all"):
+            return known
+        if not isinstance(asked, list) or not all(isinstance(name, str) for name in asked) or not asked:
+            expected = 'the text "all" or a list of names of metrics'
+            members.wrong("methods", expected, f'["{known[0]}","{known[1]}"]')
+            return known
+        names = {name.strip().upper(): name for name in asked}
+        for name in names.keys() - set(known):
+            alias = _ALIASES.get(name)
+            hint = f": did you mean {alias}?" if alias in known else suggestion(name, known)
+            place = members.place("methods")
+            members.mistakes.add(f"{place} asks for {names[name]!r}, which is no such metric{hint}")
+        return tuple(name for name in known if name in names)
+
+    return read
+
+
+def _baseline(members: JsonObject, key: str) -> Any:
+    baseline = members.raw(key)
+    if baseline is None or isinstance(baseline, str | dict):
+        return baseline or None
+    if isinstance(baseline, list) and baseline and _are_rows(baseline):
+        return baseline
+    members.wrong(
+        key,
+        "the URI of a file, or a list of rows, each a list of text, numbers and null, or an object",
+        "[[35, null, 0.5]]",
+    )
+    return None
+
+
+def _are_rows(rows: list[Any]) -> bool:
+    return all(isinstance(row, dict) for row in rows) or all(
+        isinstance(row, list) and all(cell is None or isinstance(cell, str | int | float) for cell in row)
+        for row in rows
+    )
+
+
+def _endpoint_name_prefix(members: JsonObject, key: str) -> str | None:
+    prefix = members.text(key)
+    if prefix is not None and not _PREFIX.fullmatch(prefix):
+        members.wrong(key, "at most 23 letters, digits and hyphens within", '"sm-clarify"')
+        return None
+    return prefix
+
+
+def _is_header(value: Any) -> bool:
+    return isinstance(value, str | int) and not isinstance(value, bool)
+
+
+def _content_template(members: JsonObject, key: str) -> str | dict[str, str] | None:
+    template = members.raw(key)
+    if template is None or (isinstance(template, str) and template):
+        return template
+    if isinstance(template, dict) and all(isinstance(part, str) for part in template.values()):
+        return dict(template)
+    members.wrong(key, "text, or an object of texts", '"{\\"features\\":$features}"')
+    return None
+
+
+def _version(members: JsonObject, key: str) -> None:
+    if members.text(key) not in (None, "1.0"):
+        members.wrong(key, 'the text "1.0"')
+
+
+def _names(members: JsonObject, key: str) -> tuple[str, ...]:
+    names = members.values(key, is_text, "texts")
+    repeated = next((name for name in names if names.count(name) > 1), None)
+    if repeated is not None:
+        members.mistakes.add(f"{members.place(key)} names {repeated!r} twice; rename one")
+    return names
+
+
+def _entries(members: JsonObject, key: str, example: str) -> list[tuple[Any, str]]:
+    """Return the elements of a list of objects, each with its path."""
+    entries = members.raw(key)
+    if entries is not None and not isinstance(entries, list):
+        members.wrong(key, "a list of objects", example)
+        return []
+    return [(entry, f"{members.place(key)}[{at}]") for at, entry in enumerate(entries or [])]
+
+
+def _facets(members: JsonObject, key: str) -> tuple[Facet, ...]:
+    example = '[{"name_or_index":"sex","value_or_threshold":["female"]}]'
+    entries = [*_entries(members, key, example), *_entries(members, "facets", example)]
+    facets = (_facet(entry, path, members.mistakes) for entry, path in entries)
+    return tuple(facet for facet in facets if facet is not None)
+
+
+def _facet(entry: Any, path: str, mistakes: Mistakes) -> Facet | None:
+    if not isinstance(entry, dict):
+        names = _facet_columns(entry, path, mistakes)
+        return None if names is None else Facet(names)
+    members = JsonObject(entry, path, mistakes)
+    columns = members.raw("name_or_index")
+    names = _facet_columns(columns, f"{path}.name_or_index", mistakes)
+    found = _facet_values(members, 1 if names is None else len(names))
+    if columns is None and not members.is_misspelt("name_or_index"):
+        mistakes.add(f'{path}.name_or_index is missing; add for example "name_or_index":"sex"')
+    members.finish()
+    return None if names is None else Facet(names, found)
+
+
+def _facet_columns(value: Any, path: str, mistakes: Mistakes) -> tuple[str | int, ...] | None:
+    columns = value if isinstance(value, list) else [value]
+    if value is None:
+        return None
+    if not columns:
+        mistakes.add(f"{path} names no column; write a name")
+    elif not all(is_locator(column) for column in columns):
+        mistakes.add(
+            f"{path} must be a name, a zero-based position, or a list of these, but is {shown(value)}"
+        )
+    elif len(set(columns)) < len(columns):
+        mistakes.add(f"{path} names a column twice: {shown(value)}; name each once")
+    else:
+        return tuple(columns)
+    return None
+
+
+def _facet_values(members: JsonObject, count: int) -> tuple[Any, ...]:
+    if count == 1:
+        return members.values("value_or_threshold", is_value, _VALUES)
+
+    def fits(value: Any) -> bool:
+        return isinstance(value, list) and len(value) == count and all(is_value(cell) for cell in value)
+
+    expected = f"lists of {count} values, one for each column of name_or_index"
+    return tuple(tuple(cells) for cells in members.values("value_or_threshold", fits, expected))
+
+
+def _all_segments(members: JsonObject, key: str) -> tuple[Segments, ...]:
+    entries = _entries(members, key, '[{"name_or_index":"age","segments":[["[18, 30]"]]}]')
+    return tuple(_segments(JsonObject(entry, path, members.mistakes)) for entry, path in entries)
+
+
+def _segments(members: JsonObject) -> Segments:
+    found = read_members(Segments, members)
+    if members.members and members.members.get("name_or_index") is None:
+        members.mistakes.add(f"{members.place('name_or_index')} is missing; name the column")
+    if members.members and members.members.get("segments") in (None, []):
+        members.mistakes.add(
+            f'{members.place("segments")} is missing; add for example "segments":[["[18, 30]"]]'
+        )
+    aliases, count = len(found.display_aliases), len(found.segments)
+    if aliases and aliases not in (count, count + 1):
+        members.mistakes.add(
+            f"{members.place('display_aliases')} has {aliases} names for {count} segments; "
+            "give one for each, and at most one more for the rest"
+        )
+    return found
+
+
+def _segment_values(members: JsonObject, key: str) -> tuple[tuple[str | int, ...], ...]:
+    def fits(segment: Any) -> bool:
+        cells = segment if isinstance(segment, list) else []
+        return bool(cells) and all(isinstance(cell, str | int) for cell in cells)
+
+    example = '[["a","b"],["[1, 4]","(5, 6]"]]'
+    found = members.values(key, fits, "lists of values or intervals", example=example)
+    return tuple(tuple(segment) for segment in found)
 
 
 @dataclass(frozen=True)
@@ -55,10 +260,10 @@ class Segments:
         As many as segments, or one more for the rest of the rows; empty for none.
     """
 
-    name_or_index: Locator
-    segments: tuple[tuple[str | int, ...], ...]
-    config_name: str | None = None
-    display_aliases: tuple[str, ...] = ()
+    name_or_index: Locator = member(JsonObject.locator, "")
+    segments: tuple[tuple[str | int, ...], ...] = member(_segment_values, ())
+    config_name: str | None = member(JsonObject.text)
+    display_aliases: tuple[str, ...] = member(values(is_text, "texts"), ())
 
 
 @dataclass(frozen=True)
@@ -74,31 +279,33 @@ class ShapConfig:
         Whether the values of single rows are written.
     """
 
-    baseline: str | list[Any] | dict[str, Any] | None = None
-    num_clusters: int | None = None
-    use_logit: bool = False
-    num_samples: int | None = None
-    agg_method: Literal["mean_abs", "median", "mean_sq"] = "mean_abs"
-    save_local_shap_values: bool = False
-    seed: int | None = None
-    features_to_explain: tuple[Locator, ...] = ()
+    baseline: str | list[Any] | dict[str, Any] | None = member(_baseline)
+    num_clusters: int | None = member(whole_number(1))
+    use_logit: bool = member(JsonObject.switch, False)
+    num_samples: int | None = member(whole_number(1))
+    agg_method: Literal["mean_abs", "median", "mean_sq"] = member(
+        choice(("mean_abs", "median", "mean_sq")), "mean_abs"
+    )
+    save_local_shap_values: bool = member(JsonObject.switch, False)
+    seed: int | None = member(whole_number())
+    features_to_explain: tuple[Locator, ...] = member(_locators, ())
 
 
 @dataclass(frozen=True)
 class PartialDependenceConfig:
-    """``methods.pdp``."""
+    """``methods.pdp``. The originals' schema requires `grid_resolution`, although their SDK has a default."""
 
-    grid_resolution: int
-    features: tuple[Locator, ...] = ()
-    top_k_features: int = 10
+    grid_resolution: int = member(whole_number(1), 15)
+    features: tuple[Locator, ...] = member(_locators, ())
+    top_k_features: int = member(whole_number(1), 10)
 
 
 @dataclass(frozen=True)
 class ReportConfig:
     """``methods.report``."""
 
-    name: str = "report"
-    title: str = "SageMaker Analysis Report"
+    name: str = member(JsonObject.text, "report")
+    title: str = member(JsonObject.text, "SageMaker Analysis Report")
 
 
 @dataclass(frozen=True)
@@ -111,11 +318,13 @@ class Methods:
         Names of metrics; ``all`` has become all names.
     """
 
-    pre_training_bias: tuple[str, ...] | None = None
-    post_training_bias: tuple[str, ...] | None = None
-    shap: ShapConfig | None = None
-    pdp: PartialDependenceConfig | None = None
-    report: ReportConfig | None = None
+    pre_training_bias: tuple[str, ...] | None = member(_metrics(PRE_TRAINING_METRICS))
+    post_training_bias: tuple[str, ...] | None = member(_metrics(POST_TRAINING_METRICS))
+    shap: ShapConfig | None = member(
+        child(ShapConfig, refused={"text_config": "text", "image_config": "images"})
+    )
+    pdp: PartialDependenceConfig | None = member(child(PartialDependenceConfig))
+    report: ReportConfig | None = member(child(ReportConfig))
 
 
 @dataclass(frozen=True)
@@ -145,21 +354,21 @@ class PredictorConfig:
         The shape of a request.
     """
 
-    endpoint_name: str | None = None
-    endpoint_name_prefix: str | None = None
-    model_name: str | None = None
-    target_model: str | None = None
-    instance_type: str | None = None
-    initial_instance_count: int | None = None
-    accelerator_type: str | None = None
-    content_type: ContentType | None = None
-    accept_type: ContentType | None = None
-    label: Locator | None = None
-    probability: Locator | None = None
-    label_headers: tuple[str | int, ...] = ()
-    content_template: str | dict[str, str] | None = None
-    record_template: str | None = None
-    custom_attributes: str | None = None
+    endpoint_name: str | None = member(JsonObject.text)
+    endpoint_name_prefix: str | None = member(_endpoint_name_prefix)
+    model_name: str | None = member(JsonObject.text)
+    target_model: str | None = member(JsonObject.text)
+    instance_type: str | None = member(JsonObject.text)
+    initial_instance_count: int | None = member(whole_number(1))
+    accelerator_type: str | None = member(JsonObject.text)
+    content_type: ContentType | None = member(choice(get_args(ContentType), _OTHER_CONTENT))
+    accept_type: ContentType | None = member(choice(get_args(ContentType)))
+    label: Locator | None = member(JsonObject.locator)
+    probability: Locator | None = member(JsonObject.locator)
+    label_headers: tuple[str | int, ...] = member(values(_is_header, "texts and whole numbers"), ())
+    content_template: str | dict[str, str] | None = member(_content_template)
+    record_template: str | None = member(JsonObject.text)
+    custom_attributes: str | None = member(JsonObject.text)
 
 
 @dataclass(frozen=True)
@@ -180,246 +389,29 @@ class AnalysisConfig:
         The file, for messages.
     """
 
-    version: str = "1.0"
-    dataset_type: DatasetType | None = None
-    dataset_uri: str | None = None
-    headers: tuple[str, ...] = ()
-    label: Locator | None = None
-    predicted_label: Locator | None = None
-    features: str | None = None
-    label_values_or_threshold: tuple[Value, ...] = ()
-    probability_threshold: float = 0.5
-    segment_config: tuple[Segments, ...] = ()
-    facet: tuple[Facet, ...] = ()
-    facet_dataset_uri: str | None = None
-    facet_headers: tuple[str, ...] = ()
-    predicted_label_dataset_uri: str | None = None
-    predicted_label_headers: tuple[str, ...] = ()
-    excluded_columns: tuple[Locator, ...] = ()
-    joinsource_name_or_index: Locator | None = None
-    group_variable: Locator | None = None
-    methods: Methods | None = None
-    predictor: PredictorConfig | None = None
+    version: str = member(_version, "1.0")
+    dataset_type: DatasetType | None = member(choice(get_args(DatasetType), _OTHER_TYPES))
+    dataset_uri: str | None = member(JsonObject.text)
+    headers: tuple[str, ...] = member(_names, ())
+    label: Locator | None = member(JsonObject.locator)
+    predicted_label: Locator | None = member(JsonObject.locator)
+    features: str | None = member(JsonObject.text)
+    label_values_or_threshold: tuple[Value, ...] = member(values(is_value, _VALUES), ())
+    probability_threshold: float = member(JsonObject.share, 0.5)
+    segment_config: tuple[Segments, ...] = member(_all_segments, ())
+    facet: tuple[Facet, ...] = member(_facets, ())
+    facet_dataset_uri: str | None = member(JsonObject.text)
+    facet_headers: tuple[str, ...] = member(_names, ())
+    predicted_label_dataset_uri: str | None = member(JsonObject.text)
+    predicted_label_headers: tuple[str, ...] = member(_names, ())
+    excluded_columns: tuple[Locator, ...] = member(_locators, ())
+    joinsource_name_or_index: Locator | None = member(JsonObject.locator)
+    group_variable: Locator | None = member(JsonObject.locator)
+    methods: Methods | None = member(child(Methods, refused={"asymmetric_shapley_value": "time series"}))
+    predictor: PredictorConfig | None = member(
+        child(PredictorConfig, refused={"time_series_predictor_config": "time series"})
+    )
     where: str = field(default="analysis_config.json", compare=False)
-
-
-# The ``methods`` of an analysis configuration.
-
-
-PRE_TRAINING_METRICS = ("CDDL", "CI", "DPL", "JS", "KL", "KS", "LP", "TVD")
-POST_TRAINING_METRICS = (
-    "AD",
-    "CDDPL",
-    "DAR",
-    "DCA",
-    "DCR",
-    "DI",
-    "DPPL",
-    "DRR",
-    "FT",
-    "GE",
-    "RD",
-    "SD",
-    "TE",
-)
-# Names that older guides give to metrics.
-_ALIASES = {"DCACC": "DCA", "DCACCEPTANCE": "DCA", "DCREJ": "DCR"}
-
-_COLUMNS = "names and zero-based positions"
-
-
-def read_methods(members: JsonObject | None) -> Methods | None:
-    """Read ``methods``, noting mistakes; None when absent."""
-    if members is None:
-        return None
-    members.refuse("asymmetric_shapley_value", "time series")
-    methods = Methods(
-        pre_training_bias=_metrics(members.child("pre_training_bias"), PRE_TRAINING_METRICS),
-        post_training_bias=_metrics(members.child("post_training_bias"), POST_TRAINING_METRICS),
-        shap=_shap(members.child("shap")),
-        pdp=_partial_dependence(members.child("pdp")),
-        report=_report(members.child("report")),
-    )
-    members.finish()
-    return methods
-
-
-def _metrics(members: JsonObject | None, known: tuple[str, ...]) -> tuple[str, ...] | None:
-    if members is None:
-        return None
-    asked = members.raw("methods")
-    members.finish()
-    if asked is None or (isinstance(asked, str) and asked.strip().casefold() == "all"):
-        return known
-    place = members.place("methods")
-    if not isinstance(asked, list) or not all(isinstance(name, str) for name in asked) or not asked:
-        members.wrong(
-            "methods", 'the text "all" or a list of names of metrics', f'["{known[0]}","{known[1]}"]'
-        )
-        return known
-    names = {name.strip().upper(): name for name in asked}
-    for name, written in names.items():
-        if name not in known:
-            alias = _ALIASES.get(name)
-            hint = f": did you mean {alias}?" if alias in known else suggestion(name, known)
-            members.mistakes.add(f"{place} asks for {written!r}, which is no such metric{hint}")
-    return tuple(name for name in known if name in names)
-
-
-def _shap(members: JsonObject | None) -> ShapConfig | None:
-    if members is None:
-        return None
-    members.refuse("text_config", "text")
-    members.refuse("image_config", "images")
-    shap = ShapConfig(
-        baseline=_baseline(members),
-        num_clusters=members.whole_number("num_clusters", 1),
-        use_logit=members.switch("use_logit", default=False),
-        num_samples=members.whole_number("num_samples", 1),
-        agg_method=members.choice("agg_method", ("mean_abs", "median", "mean_sq")) or "mean_abs",
-        save_local_shap_values=members.switch("save_local_shap_values", default=False),
-        seed=members.whole_number("seed"),
-        features_to_explain=members.values("features_to_explain", is_locator, _COLUMNS),
-    )
-    if shap.baseline is not None and shap.num_clusters is not None:
-        members.mistakes.add(
-            f"{members.place('baseline')} and {members.place('num_clusters')} exclude each other; "
-            "leave one out"
-        )
-    members.finish()
-    return shap
-
-
-def _baseline(members: JsonObject) -> Any:
-    baseline = members.raw("baseline")
-    if baseline is None or isinstance(baseline, str | dict):
-        return baseline or None
-    if isinstance(baseline, list) and baseline and _are_rows(baseline):
-        return baseline
-    members.wrong(
-        "baseline",
-        "the URI of a file, or a list of rows, each a list of text, numbers and null, or an object",
-        "[[35, null, 0.5]]",
-    )
-    return None
-
-
-def _are_rows(rows: list[Any]) -> bool:
-    return all(isinstance(row, dict) for row in rows) or all(
-        isinstance(row, list) and all(cell is None or isinstance(cell, str | int | float) for cell in row)
-        for row in rows
-    )
-
-
-def _partial_dependence(members: JsonObject | None) -> PartialDependenceConfig | None:
-    if members is None:
-        return None
-    pdp = PartialDependenceConfig(
-        # Required by the originals' schema, although their SDK has this default.
-        grid_resolution=members.whole_number("grid_resolution", 1) or 15,
-        features=members.values("features", is_locator, _COLUMNS),
-        top_k_features=members.whole_number("top_k_features", 1) or 10,
-    )
-    members.finish()
-    return pdp
-
-
-def _report(members: JsonObject | None) -> ReportConfig | None:
-    if members is None:
-        return None
-    default = ReportConfig()
-    report = ReportConfig(
-        name=members.text("name") or default.name, title=members.text("title") or default.title
-    )
-    members.finish()
-    return report
-
-
-# The ``predictor`` of an analysis configuration: how the model is asked.
-
-
-# The names of endpoints begin with it, and have room for 63 characters.
-_PREFIX = re.compile(r"[a-zA-Z0-9]([a-zA-Z0-9-]{0,21}[a-zA-Z0-9])?")
-_REFUSED = dict.fromkeys(
-    ("image/jpeg", "image/png", "application/x-npy"), "images, but only tabular data is analysed"
-)
-
-
-def read_predictor(members: JsonObject | None) -> PredictorConfig | None:
-    """Read ``predictor``, noting mistakes; None when absent."""
-    if members is None:
-        return None
-    members.refuse("time_series_predictor_config", "time series")
-    predictor = PredictorConfig(
-        endpoint_name=members.text("endpoint_name"),
-        endpoint_name_prefix=_endpoint_name_prefix(members),
-        model_name=members.text("model_name"),
-        target_model=members.text("target_model"),
-        instance_type=members.text("instance_type"),
-        initial_instance_count=members.whole_number("initial_instance_count", 1),
-        accelerator_type=members.text("accelerator_type"),
-        content_type=members.choice("content_type", get_args(ContentType), _REFUSED),
-        accept_type=members.choice("accept_type", get_args(ContentType)),
-        label=members.locator("label"),
-        probability=members.locator("probability"),
-        label_headers=members.values("label_headers", _is_header, "texts and whole numbers"),
-        content_template=_content_template(members),
-        record_template=members.text("record_template"),
-        custom_attributes=members.text("custom_attributes"),
-    )
-    _check_templates(predictor, members)
-    members.finish()
-    return predictor
-
-
-def _endpoint_name_prefix(members: JsonObject) -> str | None:
-    prefix = members.text("endpoint_name_prefix")
-    if prefix is not None and not _PREFIX.fullmatch(prefix):
-        members.wrong("endpoint_name_prefix", "at most 23 letters, digits and hyphens within", '"sm-clarify"')
-        return None
-    return prefix
-
-
-def _is_header(value: Any) -> bool:
-    return isinstance(value, str | int) and not isinstance(value, bool)
-
-
-def _content_template(members: JsonObject) -> str | dict[str, str] | None:
-    template = members.raw("content_template")
-    if template is None or (isinstance(template, str) and template):
-        return template
-    if isinstance(template, dict) and all(isinstance(part, str) for part in template.values()):
-        return dict(template)
-    members.wrong("content_template", "text, or an object of texts", '"{\\"features\\":$features}"')
-    return None
-
-
-def _check_templates(predictor: PredictorConfig, members: JsonObject) -> None:
-    """Note templates without the tokens that they are filled by."""
-    template = predictor.content_template
-    if not isinstance(template, str):
-        return
-    place = members.place("content_template")
-    if predictor.content_type == "application/jsonlines" and "$features" not in template:
-        members.mistakes.add(f'{place} has no $features; write for example "{{\\"features\\":$features}}"')
-    if predictor.content_type == "application/json":
-        if "$record" not in template:
-            members.mistakes.add(f'{place} has no $records; write for example "{{\\"instances\\":$records}}"')
-        elif predictor.record_template is None:
-            members.mistakes.add(
-                f"{members.place('record_template')} is missing beside content_template; "
-                'write for example "{\\"features\\":$features}"'
-            )
-
-
-# Reading ``analysis_config.json``: every mistake in one report, each with its path and the nearest fix.
-
-
-Kind = Literal["groups", "attribution"]
-
-_VALUES = "text and numbers"
-
-_IMAGES = {"application/x-image": "images, but only tabular data is analysed"}
 
 
 def read_analysis_config(value: Any, where: str, kind: Kind) -> AnalysisConfig:
@@ -442,40 +434,36 @@ def read_analysis_config(value: Any, where: str, kind: Kind) -> AnalysisConfig:
     """
     mistakes = Mistakes(where)
     members = JsonObject(value, "", mistakes)
-    config = _config(members, where)
+    config = read_members(
+        AnalysisConfig, members, refused={"time_series_data_config": "time series"}, where=where
+    )
     if isinstance(value, dict):
+        _contradictions(config, mistakes)
         _require(config, members, kind)
     mistakes.stop_if_any()
     return config
 
 
-def _config(members: JsonObject, where: str) -> AnalysisConfig:
-    members.refuse("time_series_data_config", "time series")
-    config = AnalysisConfig(
-        version=_version(members),
-        dataset_type=members.choice("dataset_type", get_args(DatasetType), _IMAGES),
-        dataset_uri=members.text("dataset_uri"),
-        headers=_names(members, "headers"),
-        label=members.locator("label"),
-        predicted_label=members.locator("predicted_label"),
-        features=members.text("features"),
-        label_values_or_threshold=members.values("label_values_or_threshold", is_value, _VALUES),
-        probability_threshold=_probability(members),
-        segment_config=_segments(members),
-        facet=(*_facets(members, "facet"), *_facets(members, "facets")),
-        facet_dataset_uri=members.text("facet_dataset_uri"),
-        facet_headers=_names(members, "facet_headers"),
-        predicted_label_dataset_uri=members.text("predicted_label_dataset_uri"),
-        predicted_label_headers=_names(members, "predicted_label_headers"),
-        excluded_columns=members.values("excluded_columns", is_locator, _COLUMNS),
-        joinsource_name_or_index=members.locator("joinsource_name_or_index"),
-        group_variable=members.locator("group_variable"),
-        methods=read_methods(members.child("methods")),
-        predictor=read_predictor(members.child("predictor")),
-        where=where,
-    )
-    members.finish()
-    return config
+def _contradictions(config: AnalysisConfig, mistakes: Mistakes) -> None:
+    """Note members that exclude each other, and templates without the tokens that they are filled by."""
+    shap = config.methods and config.methods.shap
+    if shap and shap.baseline is not None and shap.num_clusters is not None:
+        place = "methods.shap"
+        mistakes.add(f"{place}.baseline and {place}.num_clusters exclude each other; leave one out")
+    predictor = config.predictor
+    if predictor is None or not isinstance(predictor.content_template, str):
+        return
+    template, kind = predictor.content_template, predictor.content_type
+    place = "predictor.content_template"
+    if kind == "application/jsonlines" and "$features" not in template:
+        mistakes.add(f'{place} has no $features; write for example "{{\\"features\\":$features}}"')
+    if kind == "application/json" and "$record" not in template:
+        mistakes.add(f'{place} has no $records; write for example "{{\\"instances\\":$records}}"')
+    elif kind == "application/json" and predictor.record_template is None:
+        mistakes.add(
+            "predictor.record_template is missing beside content_template; "
+            'write for example "{\\"features\\":$features}"'
+        )
 
 
 def _require(config: AnalysisConfig, members: JsonObject, kind: Kind) -> None:
@@ -507,134 +495,3 @@ def _require(config: AnalysisConfig, members: JsonObject, kind: Kind) -> None:
 def _methods(members: JsonObject) -> dict[str, Any]:
     methods = members.members.get("methods")
     return methods if isinstance(methods, dict) else {}
-
-
-def _version(members: JsonObject) -> str:
-    version = members.text("version")
-    if version is not None and version != "1.0":
-        members.wrong("version", 'the text "1.0"')
-    return "1.0"
-
-
-def _probability(members: JsonObject) -> float:
-    threshold = members.number("probability_threshold", 0.5)
-    if not 0.0 <= threshold <= 1.0:
-        members.wrong("probability_threshold", "a number from 0 to 1")
-    return threshold
-
-
-def _names(members: JsonObject, key: str) -> tuple[str, ...]:
-    names = members.values(key, is_text, "texts")
-    repeated = next((name for name in names if names.count(name) > 1), None)
-    if repeated is not None:
-        members.mistakes.add(f"{members.place(key)} names {repeated!r} twice; rename one")
-    return names
-
-
-def _facets(members: JsonObject, key: str) -> tuple[Facet, ...]:
-    entries = members.raw(key)
-    if entries is None:
-        return ()
-    if not isinstance(entries, list):
-        members.wrong(key, "a list of objects", '[{"name_or_index":"sex","value_or_threshold":["female"]}]')
-        return ()
-    facets = [
-        _facet(entry, f"{members.place(key)}[{position}]", members.mistakes)
-        for position, entry in enumerate(entries)
-    ]
-    return tuple(facet for facet in facets if facet is not None)
-
-
-def _facet(entry: Any, path: str, mistakes: Mistakes) -> Facet | None:
-    if isinstance(entry, dict):
-        members = JsonObject(entry, path, mistakes)
-        columns = members.raw("name_or_index")
-        names = _facet_columns(columns, f"{path}.name_or_index", mistakes)
-        values = _facet_values(members, names)
-        if columns is None and not members.is_misspelt("name_or_index"):
-            mistakes.add(f'{path}.name_or_index is missing; add for example "name_or_index":"sex"')
-        members.finish()
-        return None if names is None else Facet(names, values)
-    names = _facet_columns(entry, path, mistakes)
-    return None if names is None else Facet(names)
-
-
-def _facet_columns(value: Any, path: str, mistakes: Mistakes) -> tuple[str | int, ...] | None:
-    columns = value if isinstance(value, list) else [value]
-    if value is None or not columns:
-        if value is not None:
-            mistakes.add(f"{path} names no column; write a name")
-        return None
-    if not all(is_locator(column) for column in columns):
-        mistakes.add(
-            f"{path} must be a name, a zero-based position, or a list of these, but is {shown(value)}"
-        )
-        return None
-    if len(set(columns)) < len(columns):
-        mistakes.add(f"{path} names a column twice: {shown(value)}; name each once")
-        return None
-    return tuple(columns)
-
-
-def _facet_values(members: JsonObject, columns: tuple[str | int, ...] | None) -> tuple[Any, ...]:
-    count = 1 if columns is None else len(columns)
-    if count == 1:
-        return members.values("value_or_threshold", is_value, _VALUES)
-
-    def fits(value: Any) -> bool:
-        return isinstance(value, list) and len(value) == count and all(is_value(cell) for cell in value)
-
-    found = members.values(
-        "value_or_threshold", fits, f"lists of {count} values, one for each column of name_or_index"
-    )
-    return tuple(tuple(cells) for cells in found)
-
-
-def _segments(members: JsonObject) -> tuple[Segments, ...]:
-    entries = members.raw("segment_config")
-    if entries is None:
-        return ()
-    if not isinstance(entries, list):
-        members.wrong(
-            "segment_config", "a list of objects", '[{"name_or_index":"age","segments":[["[18, 30]"]]}]'
-        )
-        return ()
-    return tuple(
-        _segment(JsonObject(entry, f"segment_config[{position}]", members.mistakes))
-        for position, entry in enumerate(entries)
-    )
-
-
-def _segment(members: JsonObject) -> Segments:
-    column = members.locator("name_or_index")
-    if members.members and members.members.get("name_or_index") is None:
-        members.mistakes.add(f"{members.place('name_or_index')} is missing; name the column")
-
-    def fits(segment: Any) -> bool:
-        return (
-            isinstance(segment, list)
-            and bool(segment)
-            and all(isinstance(cell, str | int) for cell in segment)
-        )
-
-    segments = members.values(
-        "segments", fits, "lists of values or intervals", example='[["a","b"],["[1, 4]","(5, 6]"]]'
-    )
-    if members.members and members.members.get("segments") in (None, []):
-        members.mistakes.add(
-            f'{members.place("segments")} is missing; add for example "segments":[["[18, 30]"]]'
-        )
-    aliases = members.values("display_aliases", is_text, "texts")
-    if aliases and len(aliases) not in (len(segments), len(segments) + 1):
-        members.mistakes.add(
-            f"{members.place('display_aliases')} has {len(aliases)} names for {len(segments)} segments; "
-            "give one for each, and at most one more for the rest"
-        )
-    found = Segments(
-        name_or_index="" if column is None else column,
-        segments=tuple(tuple(segment) for segment in segments),
-        config_name=members.text("config_name"),
-        display_aliases=aliases,
-    )
-    members.finish()
-    return found

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from contract.errors import ConfigurationError
+from contract.schema import JsonObject, Mistakes, Reader, choice, suggestion
 
 Kind = Literal["csv", "json", "parquet", "sagemakerCaptureJson", "sagemakerMergeJson"]
 
@@ -23,17 +23,11 @@ SHAPES: tuple[Shape, ...] = get_args(Shape)
 CAPTURE_INDICES = ("endpointInput", "endpointOutput", "batchTransformInput", "batchTransformOutput")
 
 _KINDS: dict[str, Kind] = {kind.casefold(): kind for kind in get_args(Kind)}
-_KINDS |= {"jsonl": "json", "jsonlines": "json"}
-_OPTIONS: dict[Kind, tuple[str, ...]] = {
-    "csv": ("header", "output_columns_position", "separator"),
-    "json": ("line", "lines"),
-    "parquet": (),
-    "sagemakerCaptureJson": ("captureIndexNames",),
-    "sagemakerMergeJson": ("captureIndexNames",),
-}
-# Logs of these become captures.
+# Logs of servers become captures.
+_KINDS |= {"jsonl": "json", "jsonlines": "json", "inferencelog": "sagemakerCaptureJson"}
 _LOG = "inferenceLog"
 SERVERS = ("auto", "kserve", "mlserver", "bentoml", "databricks", "azureml", "triton")
+_SEPARATORS = {**{one: one for one in (",", ";", "\t", "|")}, "tab": "\t", "\\t": "\t"}
 _EXAMPLE = '{"csv":{"header":true}}'
 
 
@@ -87,29 +81,80 @@ def parse_dataset_format(text: str) -> DatasetFormat:
             f"dataset_format must be a JSON object with exactly one key, but is {text!r}; "
             f"write for example {_EXAMPLE}."
         )
-    [(name, options)] = value.items()
-    is_log = _normalized(name) == _normalized(_LOG)
-    kind = "sagemakerCaptureJson" if is_log else _KINDS.get(_normalized(name))
+    [(name, given)] = value.items()
+    kind = _KINDS.get(_normalized(name))
     if kind is None:
         known = (*get_args(Kind), _LOG)
         raise ConfigurationError(
-            f"dataset_format names the kind {name!r}, which is unknown{_suggestion(name, known)}"
+            f"dataset_format names the kind {name!r}, which is unknown{suggestion(name, known)}"
         )
-    if options is None:
-        options = {}
-    if not isinstance(options, dict):
+    given = {} if given is None else given
+    if not isinstance(given, dict):
         raise ConfigurationError(
-            f"dataset_format must hold an object of options for {kind!r}, but holds {json.dumps(options)}; "
+            f"dataset_format must hold an object of options for {kind!r}, but holds {json.dumps(given)}; "
             f'write {{"{kind}":{{}}}}.'
         )
-    if is_log:
-        server = options.pop("server", "auto")
-        if server not in SERVERS:
-            raise ConfigurationError(
-                f"dataset_format option server is {json.dumps(server)}; use one of {', '.join(SERVERS)}."
-            )
-        return replace(_with_options(kind, options), server=server)
-    return _with_options(kind, options)
+    options = _OPTIONS[kind]
+    if _normalized(name) == _normalized(_LOG):
+        options = {**options, "server": choice(SERVERS)}
+    names = {_normalized(option): option for option in options}
+    mistakes = Mistakes("dataset_format")
+    members = JsonObject({names.get(_normalized(key), key): given[key] for key in given}, name, mistakes)
+    found = {option: read(members, option) for option, read in options.items()}
+    members.finish()
+    mistakes.stop_if_any()
+    return DatasetFormat(
+        kind,
+        header=found.get("header") is not False,
+        capture_indices=found.get("captureIndexNames") or DatasetFormat.capture_indices,
+        output_columns_position=found.get("output_columns_position"),
+        separator=found.get("separator"),
+        server=(found["server"] or "auto") if "server" in found else None,
+    )
+
+
+def _switch(members: JsonObject, key: str) -> bool | None:
+    value = members.raw(key)
+    if isinstance(value, str) and value.strip().casefold() in ("true", "false"):
+        return value.strip().casefold() == "true"
+    return members.switch(key)
+
+
+def _indices(members: JsonObject, key: str) -> tuple[str, ...]:
+    value = members.raw(key)
+    names = [value] if isinstance(value, str) else [] if value is None else value
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        members.wrong(key, "a list of texts", 'a list such as ["endpointInput","endpointOutput"]')
+        return ()
+    known = {_normalized(index): index for index in CAPTURE_INDICES}
+    for name in names:
+        if _normalized(name) not in known:
+            hint = suggestion(name, CAPTURE_INDICES)
+            members.mistakes.add(f"{members.place(key)} holds {name!r}, which is no capture index{hint}")
+    return tuple(dict.fromkeys(known.get(_normalized(name), "") for name in names))
+
+
+def _separator(members: JsonObject, key: str) -> str | None:
+    value = members.raw(key)
+    if value is None or (isinstance(value, str) and value in _SEPARATORS):
+        return value and _SEPARATORS[value]
+    members.wrong(key, "one of , ; | and tab")
+    return None
+
+
+# Whether JSON is lines or one array the reader sees, so those options are only checked.
+_CAPTURES: dict[str, Reader] = {"captureIndexNames": _indices}
+_OPTIONS: dict[Kind, dict[str, Reader]] = {
+    "csv": {
+        "header": _switch,
+        "output_columns_position": choice(("START", "END")),
+        "separator": _separator,
+    },
+    "json": {"line": _switch, "lines": _switch},
+    "parquet": {},
+    "sagemakerCaptureJson": _CAPTURES,
+    "sagemakerMergeJson": _CAPTURES,
+}
 
 
 def parse_rows(text: str | None) -> dict[str, Shape] | None:
@@ -159,85 +204,5 @@ def _parse(text: str) -> Any:
         ) from None
 
 
-def _with_options(kind: Kind, options: dict[str, Any]) -> DatasetFormat:
-    known = {_normalized(option): option for option in _OPTIONS[kind]}
-    given: dict[str, Any] = {}
-    for name, option_value in options.items():
-        option = known.get(_normalized(name))
-        if option is None:
-            raise ConfigurationError(
-                f"dataset_format has the option {name!r}, which {kind} does not have"
-                f"{_suggestion(name, _OPTIONS[kind])}"
-            )
-        given[option] = option_value
-    # Lines or one array: the reader sees which, so the option is only checked.
-    for option in ("line", "lines"):
-        _boolean(option, given.get(option, True))
-    return DatasetFormat(
-        kind,
-        header=_boolean("header", given.get("header", True)),
-        capture_indices=_indices(given.get("captureIndexNames")),
-        output_columns_position=_position(given.get("output_columns_position")),
-        separator=_separator(given.get("separator")),
-    )
-
-
-def _boolean(option: str, value: Any) -> bool:
-    if isinstance(value, bool):
-        return value
-    if isinstance(value, str) and value.strip().casefold() in ("true", "false"):
-        return value.strip().casefold() == "true"
-    raise ConfigurationError(f"dataset_format option {option} is {value!r}; use true or false.")
-
-
-def _indices(value: Any) -> tuple[str, ...]:
-    if value is None or value == []:
-        return DatasetFormat.capture_indices
-    names = [value] if isinstance(value, str) else value
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise ConfigurationError(
-            f"dataset_format option captureIndexNames is {json.dumps(value)}; "
-            'use a list such as ["endpointInput","endpointOutput"].'
-        )
-    known = {_normalized(index): index for index in CAPTURE_INDICES}
-    for name in names:
-        if _normalized(name) not in known:
-            raise ConfigurationError(
-                f"dataset_format option captureIndexNames holds {name!r}, which is no capture index"
-                f"{_suggestion(name, CAPTURE_INDICES)}"
-            )
-    return tuple(dict.fromkeys(known[_normalized(name)] for name in names))
-
-
-def _position(value: Any) -> str | None:
-    if value is None:
-        return None
-    if isinstance(value, str) and value.upper() in ("START", "END"):
-        return value.upper()
-    raise ConfigurationError(
-        f"dataset_format option output_columns_position is {json.dumps(value)}; use START or END."
-    )
-
-
-def _separator(value: Any) -> str | None:
-    if value is None or value in (",", ";", "\t", "|"):
-        return None if value is None else str(value)
-    if value in ("tab", "\\t"):
-        return "\t"
-    raise ConfigurationError(
-        f"dataset_format option separator is {json.dumps(value)}; use one of , ; | and tab."
-    )
-
-
 def _normalized(name: str) -> str:
     return name.strip().replace("_", "").casefold()
-
-
-def _suggestion(name: str, known: tuple[str, ...]) -> str:
-    if not known:
-        return "; leave it out."
-    close = difflib.get_close_matches(name.casefold(), [option.casefold() for option in known], n=1)
-    if close:
-        match = next(option for option in known if option.casefold() == close[0])
-        return f": did you mean {match}?"
-    return f"; known are {', '.join(known)}."

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
+
+import orjson
 
 from contract.schema import Fields
 
@@ -65,40 +68,34 @@ class Violations:
 def read_violations(value: dict[str, Any], where: str) -> Violations:
     """Build the document from parsed JSON."""
     fields = Fields(value, where)
-    members = fields.children("violations")
-    return Violations([_read_violation(member) for member in members], fields.extra())
-
-
-def _read_violation(fields: Fields) -> Violation:
-    return Violation(
-        constraint_check_type=fields.get("constraint_check_type", str),
-        description=fields.get("description", str),
-        feature_name=fields.get("feature_name", str, None),
-        metric_name=fields.get("metric_name", str, None),
-        extra=fields.extra(),
-    )
+    violations = [
+        Violation(
+            constraint_check_type=member.get("constraint_check_type", str),
+            description=member.get("description", str),
+            feature_name=member.get("feature_name", str, None),
+            metric_name=member.get("metric_name", str, None),
+            extra=member.extra(),
+        )
+        for member in fields.children("violations")
+    ]
+    return Violations(violations, fields.extra())
 
 
 def violations_to_json(document: Violations) -> dict[str, Any]:
     """Return the document as JSON values."""
     first = {key: document.extra[key] for key in _LEADING if key in document.extra}
-    return {
-        **first,
-        "violations": [_to_json(violation) for violation in document.violations],
-        **document.extra,
-    }
+    return {**first, "violations": [_to_json(one) for one in document.violations], **document.extra}
 
 
 def _to_json(violation: Violation) -> dict[str, Any]:
-    members: dict[str, Any] = {}
-    if violation.feature_name is not None:
-        members["feature_name"] = violation.feature_name
-    members["constraint_check_type"] = violation.constraint_check_type
-    members["description"] = violation.description
-    members |= {key: violation.extra[key] for key in _BEFORE_METRIC if key in violation.extra}
-    if violation.metric_name is not None:
-        members["metric_name"] = violation.metric_name
-    return {**members, **violation.extra}
+    members = {
+        "feature_name": violation.feature_name,
+        "constraint_check_type": violation.constraint_check_type,
+        "description": violation.description,
+        **{key: violation.extra.get(key) for key in _BEFORE_METRIC},
+        "metric_name": violation.metric_name,
+    }
+    return {**{key: member for key, member in members.items() if member is not None}, **violation.extra}
 
 
 @dataclass(frozen=True)
@@ -244,6 +241,22 @@ class Decision:
     comparisons: tuple[Comparison, ...] = ()
     reason: str = ""
 
+    def with_tested(self, comparison: Comparison, of: Violation, rate: float) -> Decision:
+        """Return the decision with one more comparison, whose state follows from its figures.
+
+        It is violated, as `of` says, where its effect is beyond its limit and chance would do that less often
+        than `rate`.
+        """
+        violations, state = self.violations, State.HOLDS
+        effect, limit, p_value = comparison.effect or 0.0, comparison.limit or 0.0, comparison.p_value
+        if p_value is not None and p_value < rate:
+            state = State.VIOLATED if effect > limit else State.CHANGED
+        if state is State.VIOLATED:
+            found = replace(of, description=comparison.text)
+            violations = replace(violations, violations=[*violations.violations, found])
+        comparisons = (*self.comparisons, replace(comparison, state=state))
+        return replace(self, violations=violations, comparisons=comparisons)
+
     @property
     def undecided(self) -> tuple[Comparison, ...]:
         """Return the comparisons without an answer."""
@@ -270,3 +283,36 @@ class Decision:
 
 
 _MOST_REASONS = 3
+
+
+# ``comparisons.json``: every comparison that was asked for, and how it ended; beside the violations.
+
+
+def dump_comparisons(decision: Decision) -> bytes:
+    """Return the document, without members that have nothing to say.
+
+    What holds in a segment is counted only: fifty segments of hundreds of features would fill megabytes.
+    """
+    document = {
+        "version": 1,
+        "decided": len(decision.comparisons) - len(decision.undecided),
+        "not_decided": len(decision.undecided),
+        "because": decision.why_undecided or None,
+        "comparisons": [
+            _members(comparison)
+            for comparison in decision.comparisons
+            if not (comparison.segment and comparison.state is State.HOLDS)
+        ],
+    }
+    return orjson.dumps(document, option=orjson.OPT_INDENT_2) + b"\n"
+
+
+def _members(comparison: Comparison) -> dict[str, Any]:
+    members = {
+        name: member for name, member in vars(comparison).items() if member not in ("", None, False, {})
+    }
+    # JSON has no infinity.
+    return {
+        name: None if isinstance(member, float) and not math.isfinite(member) else member
+        for name, member in members.items()
+    }

@@ -29,22 +29,26 @@ class MonitorError(Exception):
         One sentence naming what is wrong, where, and how to mend it.
     details
         Longer material for the log only, such as the traceback of a user's script.
+    file
+        The document that is at fault, empty where it is none.
+    mistakes
+        What is wrong in it: for each mistake a clause that begins with the member's path.
     """
 
     exit_code = 1
 
-    def __init__(self, message: str, *, details: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, details: str | None = None, file: str = "", mistakes: tuple[str, ...] = ()
+    ) -> None:
         self.message = mask(message)
         self.details = None if details is None else mask(details)
+        self.file = file
+        self.mistakes = tuple(map(mask, mistakes))
         super().__init__(self.message)
 
     def __reduce__(self) -> tuple[object, ...]:
-        # Exceptions cross process and machine boundaries; keep `details` when pickled.
-        return (_rebuild, (type(self), self.message, self.details))
-
-
-def _rebuild(kind: type[MonitorError], message: str, details: str | None) -> MonitorError:
-    return kind(message, details=details)
+        # Exceptions cross process and machine boundaries; keep the members when pickled.
+        return type(self), (self.message,), self.__dict__
 
 
 class InputError(MonitorError):

@@ -8,7 +8,9 @@ means that `diff` against an old baseline shows real differences only.
 
 from __future__ import annotations
 
+import json
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -125,9 +127,32 @@ def loads(data: bytes, where: str) -> dict[str, Any]:
     try:
         value = orjson.loads(data)
     except orjson.JSONDecodeError as error:
+        if found := _not_finite(data):
+            raise DocumentError(
+                f"{where}: {found}, which is no JSON; write a number, or leave it out."
+            ) from None
         raise DocumentError(
             f"{where} is not valid JSON ({error}); give the file a baseline job wrote, or mend that place."
         ) from None
     if not isinstance(value, dict):
         raise DocumentError(f"{where} holds a JSON {type(value).__name__} where an object was expected.")
     return value
+
+
+def _not_finite(data: bytes) -> str | None:
+    """Return the path of a member that is NaN or Infinity, and its value; None for any other mistake."""
+
+    def search(value: Any, path: str) -> Iterator[str]:
+        if isinstance(value, float) and not math.isfinite(value):
+            yield f"{path} is {json.dumps(value)}"
+        members = (
+            value.items() if isinstance(value, dict) else enumerate(value if isinstance(value, list) else ())
+        )
+        for key, member in members:
+            step = f"[{key}]" if isinstance(value, list) else f".{key}"
+            yield from search(member, f"{path}{step}".removeprefix("."))
+
+    try:
+        return next(search(json.loads(data), ""), None)
+    except ValueError:
+        return None

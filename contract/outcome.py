@@ -10,7 +10,7 @@ import logging
 from pathlib import Path
 
 from contract.masking import mask
-from contract.variables import DEFAULT_MESSAGE_FILE
+from contract.settings import DEFAULT_MESSAGE_FILE
 
 EXIT_COMPLETED = 0
 EXIT_VIOLATIONS = 3

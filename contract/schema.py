@@ -6,9 +6,10 @@ import difflib
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import field, fields
 from typing import Any
 
-from contract.errors import ConfigurationError, DocumentError
+from contract.errors import ConfigurationError, DocumentError, InputError
 
 # Reading members of a JSON object with errors that name the place, and keeping what is unknown.
 
@@ -129,24 +130,35 @@ _SHOWN = 60
 class Mistakes:
     """What is wrong with a file, gathered while reading it."""
 
-    def __init__(self, where: str) -> None:
+    def __init__(self, where: str, what: str = "members") -> None:
         self.where = where
+        self.what = what
         self.texts: list[str] = []
 
-    def add(self, text: str) -> None:
-        """Note one mistake: a clause that names the member and the fix."""
-        self.texts.append(text)
+    def add(self, *texts: str) -> None:
+        """Note mistakes: each a clause that names the member and the fix."""
+        self.texts += [text.rstrip(".") for text in texts]
 
-    def stop_if_any(self) -> None:
-        """Raise ConfigurationError with all of them, when there are any."""
+    def attempt[**P, T](self, read: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T | None:
+        """Return what `read` gives; None where it raises InputError, which is noted."""
+        try:
+            return read(*arguments, **named)
+        except InputError as error:
+            self.add(error.message)
+            return None
+
+    def stop_if_any(self, error: type[InputError] = ConfigurationError) -> None:
+        """Raise an error with all of them, when there are any."""
         texts = list(dict.fromkeys(self.texts))
         if not texts:
             return
-        end = "" if texts[-1].endswith("?") else "."
-        if len(texts) == 1:
-            raise ConfigurationError(f"{self.where}: {texts[0]}{end}")
-        numbered = "; ".join(f"({number}) {text}" for number, text in enumerate(texts, start=1))
-        raise ConfigurationError(f"{self.where}: {len(texts)} members are wrong: {numbered}{end}")
+        said = texts[0]
+        if len(texts) > 1:
+            numbered = (f"({number}) {text}" for number, text in enumerate(texts, start=1))
+            said = f"{len(texts)} {self.what} are wrong: {'; '.join(numbered)}"
+        where = f"{self.where}: " if self.where else ""
+        text = f"{where}{said}{'' if said.endswith('?') else '.'}"
+        raise error(text, file=self.where, mistakes=tuple(texts))
 
 
 class JsonObject:
@@ -214,24 +226,25 @@ class JsonObject:
             return None
         return value
 
-    def number(self, key: str, default: float) -> float:
-        """Return a number; integers are taken as floats, which the originals refuse."""
+    def share(self, key: str) -> float | None:
+        """Return a number from 0 to 1, None when absent; the originals refuse one without a point."""
         value = self._get(key)
         if value is None:
-            return default
+            return None
         if isinstance(value, bool) or not isinstance(value, int | float):
             self.wrong(key, "a number")
-            return default
-        return float(value)
+        elif not 0.0 <= value <= 1.0:
+            self.wrong(key, "a number from 0 to 1")
+        else:
+            return float(value)
+        return None
 
-    def switch(self, key: str, *, default: bool) -> bool:
-        """Return true or false."""
+    def switch(self, key: str) -> bool | None:
+        """Return true or false, None when absent."""
         value = self._get(key)
-        if value is None:
-            return default
-        if not isinstance(value, bool):
+        if value is not None and not isinstance(value, bool):
             self.wrong(key, "true or false")
-            return default
+            return None
         return value
 
     def locator(self, key: str) -> str | int | None:
@@ -295,6 +308,62 @@ class JsonObject:
         return self.members.get(key)
 
 
+# How one member of an object is read: by its key; None when it is absent or wrong.
+Reader = Callable[[JsonObject, str], Any]
+
+
+def member(read: Reader, default: Any = None) -> Any:
+    """Return a field of a dataclass that is read from the JSON member of its name."""
+    return field(default=default, metadata={"read": read})
+
+
+def read_members[T](
+    kind: Callable[..., T], members: JsonObject, refused: Mapping[str, str] | None = None, **others: Any
+) -> T:
+    """Return a dataclass whose fields say how they are read; unknown members are noted.
+
+    Parameters
+    ----------
+    kind
+        The dataclass. A member that is absent or wrong has the default of its field.
+    refused
+        Members that belong to data which are not analysed, with the name of such data.
+    others
+        Fields that are no members.
+    """
+    for key, subject in (refused or {}).items():
+        members.refuse(key, subject)
+    readers = {one.name: one.metadata["read"] for one in fields(kind) if "read" in one.metadata}  # type: ignore[arg-type]  # a dataclass, which no type says
+    values = {name: read(members, name) for name, read in readers.items()}
+    members.finish()
+    return kind(**{name: value for name, value in values.items() if value is not None}, **others)
+
+
+def whole_number(least: int = 0) -> Reader:
+    """Return what reads an integer of at least `least`."""
+    return lambda members, key: members.whole_number(key, least)
+
+
+def choice(choices: Iterable[str], refused: Mapping[str, str] | None = None) -> Reader:
+    """Return what reads one of `choices`; see `JsonObject.choice`."""
+    return lambda members, key: members.choice(key, choices, refused)
+
+
+def values(fits: Callable[[Any], bool], expected: str) -> Reader:
+    """Return what reads a list whose elements fit."""
+    return lambda members, key: members.values(key, fits, expected)
+
+
+def child(kind: Callable[..., Any], refused: Mapping[str, str] | None = None) -> Reader:
+    """Return what reads an object as a dataclass; see `read_members`."""
+
+    def read(members: JsonObject, key: str) -> Any:
+        found = members.child(key)
+        return None if found is None else read_members(kind, found, refused)
+
+    return read
+
+
 def is_locator(value: Any) -> bool:
     """Return whether a JSON value can name a column: text, or a position."""
     if isinstance(value, bool):
@@ -312,13 +381,18 @@ def is_text(value: Any) -> bool:
     return isinstance(value, str)
 
 
+def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """Return the known name that a name was probably meant to be, letter case aside; None when none is."""
+    folded = {one.casefold(): one for one in reversed(list(known))}
+    close = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=cutoff)
+    return folded[close[0]] if close else None
+
+
 def suggestion(name: str, known: Iterable[str]) -> str:
     """Return the end of a clause about an unknown name: the nearest known one, or all of them."""
     names = list(dict.fromkeys(known))
-    close = difflib.get_close_matches(name.casefold(), [known.casefold() for known in names], n=1)
-    if close:
-        match = next(known for known in names if known.casefold() == close[0])
-        return f": did you mean {match}?"
+    if close := nearest(name, names):
+        return f": did you mean {close}?"
     return f"; known are {', '.join(names)}" if names else "; leave it out"
 
 

@@ -1,194 +1,351 @@
 """Every variable and flag of a job: one frozen object, read once, all mistakes reported together.
 
 Each variable of the container contract is also a flag of the console command (``dataset_source`` is
-``--dataset-source``); the flag wins. ``docs/settings.md`` lists them all.
+``--dataset-source``); the flag wins. ``docs/settings.md`` lists them all, and a test holds the two together.
 """
 
 from __future__ import annotations
 
 import argparse
-import difflib
-import json
+import functools
 import logging
-import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from typing import Any, Literal, NoReturn
 
 import contract
-from contract.dataset_format import DatasetFormat, Shape, parse_dataset_format, parse_rows
+from contract.dataset_format import DatasetFormat, Shape
 from contract.errors import ConfigurationError
 from contract.masking import learn, mask
-from contract.sink_addresses import SinkAddress, parse_sinks
-from contract.variables import DEFAULT_MESSAGE_FILE, VARIABLE_BY_NAME, VARIABLES, Program, Variable
-from contract.window import Window, fill_in_start, parse_duration, read_instant, resolve_window
-
-# How the texts of single settings are read: numbers, durations, and what must go together.
-
-
-def read_share(name: str, text: str | None, example: str) -> float | None:
-    """Return the setting called `name`, a number from 0 to 1; None where it is not set.
-
-    Raises
-    ------
-    ConfigurationError
-        When it is no such number.
-    """
-    if text is None:
-        return None
-    try:
-        number = float(text)
-    except ValueError:
-        number = -1.0
-    if not 0.0 <= number <= 1.0:
-        raise ConfigurationError(f"{name} is {text!r}; use a number from 0 to 1, such as {example}")
-    return number
-
-
-def texts(name: str, text: str | None) -> tuple[str, ...] | None:
-    """Return the setting called `name`, texts between commas or a JSON list; None where it is not set.
-
-    Raises
-    ------
-    ConfigurationError
-        When it begins like a list and is none.
-    """
-    if text is None:
-        return None
-    if not text.startswith("["):
-        return tuple(part.strip() for part in text.split(",") if part.strip())
-    try:
-        parts = json.loads(text)
-    except ValueError:
-        parts = None
-    if not isinstance(parts, list) or not all(isinstance(part, str) for part in parts):
-        raise ConfigurationError(
-            f'{name} is {text!r}; write texts between commas, or a list such as ["NA","?"]'
-        )
-    return tuple(parts)
-
-
-def duration_seconds(name: str, text: str | None, example: str) -> float | None:
-    """Return the setting called `name`, a length of time, in seconds; None where it is not set.
-
-    Raises
-    ------
-    ConfigurationError
-        When it is no positive duration.
-    """
-    if text is None:
-        return None
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = parse_duration(name, text, example).total_seconds()
-    if not 0.0 < seconds < math.inf:
-        raise ConfigurationError(
-            f"{name} is {text!r}; use a positive ISO 8601 duration such as {example}, or seconds"
-        )
-    return seconds
-
-
-def gate_mistakes(values: Mapping[str, Any]) -> list[str]:
-    """Return what is wrong with the settings of a gate (see `job_runner.gate`)."""
-    folder = values["register_new_baseline"]
-    if folder is None:
-        return []
-    if folder.endswith(".json"):
-        return [f"register_new_baseline is {folder!r}, a file; name the folder that is to hold the baseline"]
-    if _path(folder) == _path(values["output_path"] or ""):
-        mistake = (
-            "register_new_baseline and output_path are one folder, so a failing check would already have "
-            "replaced the baseline; keep them apart"
-        )
-        return [mistake]
-    has_baseline = values["baseline_constraints"] or values["baseline_statistics"]
-    if not has_baseline and not values["skip_check"]:
-        mistake = (
-            "register_new_baseline needs baseline_constraints or baseline_statistics to check against; set "
-            "skip_check=Enabled for the first baseline"
-        )
-        return [mistake]
-    return []
-
-
-def _path(text: str) -> str:
-    return text.rstrip("/")
-
+from contract.schema import Mistakes, nearest
+from contract.sink_addresses import SinkAddress
+from contract.variables import Kind, Variable
+from contract.window import Window, fill_in_start, resolve_window
 
 Rules = Literal["sound", "sagemaker"]
+DEFAULT_MESSAGE_FILE = "/opt/ml/output/message"
 
 _log = logging.getLogger(__name__)
 _SECRET = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 
 
-@dataclass(frozen=True)
+def setting(text: str, kind: Kind = "text", default: str | None = None, **options: Any) -> Any:
+    """Return a member of `Settings`: the other parameters are those of `Variable`.
+
+    Unless `needs` says otherwise, every monitor has it; None gives it to every command.
+    """
+    options = {"name": "", "needs": "analysis", **options}
+    return field(metadata={"variable": Variable(help=text, kind=kind, default=default, **options)})
+
+
+# Of every command, and of those that offer something.
+of_all = functools.partial(setting, needs=None)
+of_labels = functools.partial(setting, needs="labels")
+of_predictions = functools.partial(setting, needs="predictions")
+of_configured = functools.partial(setting, needs="configuration")
+of_scripted = functools.partial(setting, needs="script")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """What a job was told, checked. Paths are as given; a window is resolved to two instants.
 
-    `given` has the texts that were given, `own` the values of the monitor's own variables.
+    A member is one variable of the contract, in the order of ``--help``. `given` has the texts that were
+    given, `own` the values of the monitor's own variables.
     """
 
-    dataset_source: str
-    dataset_format: DatasetFormat
-    rows: Mapping[str, Shape] | None
-    output_path: str
-    rules: Rules
-    window: Window | None
-    baseline_constraints: str | None
-    baseline_statistics: str | None
-    record_preprocessor_script: str | None
-    post_analytics_processor_script: str | None
-    exclude_features: tuple[str, ...]
-    categorical_drift_method: Literal["LInfinity", "ChiSquared"] | None
-    fail_on_violations: bool
-    fail_on_undecided: bool
-    skip_check: bool
-    register_new_baseline: str | None
-    metrics_sinks: tuple[SinkAddress, ...]
-    event_sinks: tuple[SinkAddress, ...]
-    output_kms_key: str | None
-    sink_timeout: float
-    sink_headers_file: str | None
-    fail_on_sink_error: bool
-    report: bool
-    history_path: str | None
-    history_statistics: bool
-    publish_cloudwatch_metrics: bool
-    cloudwatch_metrics_directory: str
-    output_message_file: str
-    metric_time: datetime | None
-    sagemaker_endpoint_name: str | None
-    sagemaker_monitoring_schedule_name: str | None
-    segment_by: tuple[str, ...]
-    missing_values: tuple[str, ...] | None
-    analysis_config: str | None
-    model: str | None
-    allow_pickled_model: bool
-    max_runtime: float | None
-    script_timeout: float
-    attribution_drift_threshold: float | None
-    features_attribute: str | None
-    problem_type: Literal["Regression", "BinaryClassification", "MulticlassClassification"] | None
-    inference_attribute: str | None
-    probability_attribute: str | None
-    probability_threshold: float | None
-    ground_truth_attribute: str | None
-    positive_label: str | None
-    id_attribute: str | None
-    time_attribute: str | None
-    ground_truth_source: str | None
-    human_review_label_attribute: str | None
-    human_review_id_attribute: str | None
-    ground_truth_id_column: str | None
-    ground_truth_label_column: str | None
-    workers: int | None
-    dask_scheduler_address: str | None
-    cluster_leader_address: str | None
-    cluster_size: int | None
-    cluster_wait: float
-    log_level: str
+    # What is read, how it is analysed, and what it is compared with.
+    dataset_source: str = of_all(
+        "File or directory with the data, nested folders included; local or s3://.",
+        aliases=("dataset_source_path",),
+        required=True,
+        example="/opt/ml/processing/input/endpoint",
+        defaults=(("configuration", "/opt/ml/processing/input/data"),),
+    )
+    dataset_format: DatasetFormat = setting(
+        "How to read the data: csv, json, parquet or sagemakerCaptureJson, as JSON with options.",
+        "format",
+        required_with="table",
+        example='{"csv":{"header":true}}',
+    )
+    rows: Mapping[str, Shape] | None = setting(
+        "How the rows of a call stand in captured payloads: auto, row, list or columns, for both sides or "
+        "as request=columns,response=list; default: auto, decided from the first calls.",
+        "rows",
+        example="request=row,response=list",
+    )
+    output_path: str = of_all(
+        "Directory for statistics.json, constraints.json and constraint_violations.json.",
+        required=True,
+        example="/opt/ml/processing/output",
+        defaults=(("configuration", "/opt/ml/processing/output"),),
+    )
+    analysis_config: str | None = of_configured(
+        "analysis_config.json, or the folder that holds it; local or s3://.",
+        default="/opt/ml/processing/input/config",
+    )
+    model: str | None = of_configured(
+        "Model to ask: address of a model server, or a model file; local or s3://. Default: the endpoint "
+        "that analysis_config names.",
+        example="http://localhost:8080/invocations",
+    )
+    allow_pickled_model: bool = of_configured(
+        "Load a pickled model. Whoever made the file then runs code in this job: only for files you trust.",
+        "switch",
+        "Disabled",
+    )
+    max_runtime: float | None = setting(
+        "Time after which no further row is explained, as an ISO 8601 duration or in seconds; the result is"
+        " then marked partial.",
+        "seconds",
+        example="PT30M",
+        needs="attributions",
+    )
+    attribution_drift_threshold: float | None = setting(
+        "NDCG below which the order of features has drifted, from 0 to 1; default: the baseline's, else 0.9.",
+        "share",
+        example="0.9",
+        needs="attributions",
+    )
+    baseline_constraints: str | None = setting(
+        "constraints.json of a baseline job (bias: or Clarify's analysis.json). With it, the job monitors a"
+        " window."
+    )
+    baseline_statistics: str | None = setting(
+        "statistics.json of a baseline job. With it, drift is measured."
+    )
+    rules: Rules = setting(
+        "How to decide: sound (statistics) or sagemaker (as the original containers did).",
+        "choice",
+        "sound",
+        choices=("sound", "sagemaker"),
+    )
+    record_preprocessor_script: str | None = of_scripted(
+        "Python file with preprocess_handler(record) or preprocess_dataframe(df)."
+    )
+    post_analytics_processor_script: str | None = of_scripted(
+        "Python file with postprocess_handler(), run after the analysis."
+    )
+    start_time: str | None = of_all(
+        "Start of the window, ISO 8601, included.", example="2026-05-06T22:00:00Z"
+    )
+    end_time: str | None = of_all("End of the window, ISO 8601, excluded.", example="2026-05-06T23:00:00Z")
+    window: Window | None = setting(
+        "Length of the window as an ISO 8601 duration, when the orchestrator computes no times: PT1H is the"
+        " last full hour.",
+        example="PT1H",
+        needs=None,
+    )
+    start_time_offset: str | None = of_all(
+        "ISO 8601 duration added to the start of the window.", example="-P3D"
+    )
+    end_time_offset: str | None = of_all("ISO 8601 duration added to the end of the window.", example="-P1D")
+    exclude_features: tuple[str, ...] = of_scripted(
+        "Columns to leave out: names or zero-based positions, separated by commas.",
+        "names",
+        "",
+        name="exclude_features_attribute",
+        example="customer_id,0",
+    )
+    missing_values: tuple[str, ...] | None = setting(
+        "Texts that mean a missing value among numbers, dates, labels, groups and segments, separated by "
+        "commas or as a JSON list; default: NA, N/A, NULL, None, ? and the like (see reading.md).",
+        "texts",
+        example="NA,unknown,-999",
+    )
+    categorical_drift_method: Literal["LInfinity", "ChiSquared"] | None = setting(
+        "How drift of text features is measured; copied into the suggested constraints.",
+        "choice",
+        choices=("LInfinity", "ChiSquared"),
+        needs="distributions",
+    )
+    segment_by: tuple[str, ...] = setting(
+        "Columns, separated by commas, whose values divide the rows into segments analysed each by itself.",
+        "names",
+        "",
+        example="carrier,origin",
+        needs="segments",
+    )
+
+    # Where predictions and labels are found.
+    problem_type: Literal["Regression", "BinaryClassification", "MulticlassClassification"] | None = setting(
+        "What the model predicts.",
+        "choice",
+        choices=("Regression", "BinaryClassification", "MulticlassClassification"),
+        required=True,
+        example="BinaryClassification",
+        needs="problem",
+    )
+    features_attribute: str | None = of_configured(
+        "Where requests hold the features: JMESPath.", example="instances[*].features"
+    )
+    inference_attribute: str | None = of_predictions(
+        "Column of the predicted value or label: name, zero-based position or JSON path.",
+        example="prediction",
+    )
+    probability_attribute: str | None = of_predictions(
+        "Column of the predicted probability: name, zero-based position or JSON path.", example="probability"
+    )
+    probability_threshold: float | None = of_predictions(
+        "Probability from which a row counts as predicted positive; default 0.5.",
+        "share",
+        name="probability_threshold_attribute",
+        example="0.5",
+    )
+    ground_truth_attribute: str | None = of_predictions(
+        "Column of the label: name, zero-based position or JSON path; default: the merged ground truth.",
+        example="label",
+    )
+    positive_label: str | None = setting(
+        "Label that counts as positive in a binary problem; default 1.", example="1", needs="problem"
+    )
+    id_attribute: str | None = of_all(
+        "Where rows hold the id by which labels are joined: column name, zero-based position or path; also "
+        "the name of the id in tables of labels.",
+        example="request_id",
+    )
+    time_attribute: str | None = setting(
+        "Where rows hold the time by which a window selects them: column name, zero-based position or path;"
+        " ISO 8601, or seconds, milliseconds or microseconds since 1970.",
+        example="time",
+    )
+    ground_truth_source: str | None = of_labels(
+        "Directory with labels to join by id with the rows of dataset_source; local or s3://.",
+        required_with="joining",
+        example="/opt/ml/processing/groundtruth",
+    )
+    human_review_label_attribute: str | None = of_labels(
+        "Where the answers of human reviewers hold the label: dotted path within answerContent; default: "
+        "their only value.",
+        example="sentiment.label",
+    )
+    human_review_id_attribute: str | None = of_labels(
+        "Where the input of human reviewers holds the id of the inference: dotted path within inputContent;"
+        " default: inferenceId, else eventId, else the name of the human loop.",
+        example="inferenceId",
+    )
+    ground_truth_id_column: str | None = of_labels(
+        "Column with the id of the inference in labels that are CSV or Parquet; default: inferenceId, else "
+        "eventId.",
+        example="request_id",
+    )
+    ground_truth_label_column: str | None = of_labels(
+        "Column with the label in labels that are CSV or Parquet; default: the only column beside the id.",
+        example="was_late",
+    )
+
+    # What follows from what was found: exit codes, a new baseline, metrics, events, the page, the history.
+    fail_on_violations: bool = setting("Exit with code 3 when there are violations.", "switch", "Disabled")
+    fail_on_undecided: bool = setting(
+        "Exit with code 5 when something that was asked for could not be decided. Enabled by default where "
+        "fail_on_violations or register_new_baseline is set.",
+        "switch",
+    )
+    skip_check: bool = setting(
+        "Compute and write everything, but compare with no baseline: there are no violations then.",
+        "switch",
+        "Disabled",
+    )
+    register_new_baseline: str | None = setting(
+        "Folder that gets statistics and constraints as the new baseline when the check passes or is "
+        "skipped; local or s3://. The baseline before is kept in its folder previous.",
+        example="/opt/ml/processing/baseline",
+    )
+    metrics_sinks: tuple[SinkAddress, ...] = setting(
+        "Where metrics go besides CloudWatch files, separated by commas: prometheus-textfile:/folder/, "
+        "pushgateway+http://host:9091, otlp+http://host:4318, cloudwatch:.",
+        "sinks",
+        "",
+        example="pushgateway+http://pushgateway:9091",
+    )
+    event_sinks: tuple[SinkAddress, ...] = setting(
+        "Who gets an event when there are violations, separated by commas: events+https://host/path "
+        "(CloudEvents), eventbridge:bus-name.",
+        "sinks",
+        "",
+        example="events+http://retraining:8080/events",
+    )
+    output_kms_key: str | None = of_all(
+        "Key of AWS KMS that encrypts what is written to S3: id, alias or ARN; default: the bucket's.",
+        example="alias/reports",
+    )
+    sink_timeout: float = setting(
+        "Time a sink has for all attempts, as an ISO 8601 duration or in seconds.", "seconds", "PT30S"
+    )
+    sink_headers_file: str | None = setting(
+        "JSON file with HTTP headers by the host of a sink, ${NAME} standing for an environment variable; "
+        "local or s3://.",
+        example="/run/secrets/sink-headers.json",
+    )
+    report: bool = setting(
+        "Write report.html, the page to look at, beside the JSON files; Disabled saves its time.",
+        "switch",
+        "Enabled",
+    )
+    history_path: str | None = setting(
+        "Folder that gets a small record of every run; any number of jobs may share it; local or s3://.",
+        example="s3://bucket/model-monitor/history",
+    )
+    history_statistics: bool = setting(
+        "Keep each run's statistics and baseline in the history too, so that monitor-backtest can check it "
+        "again.",
+        "switch",
+        "Enabled",
+    )
+    fail_on_sink_error: bool = setting(
+        "Exit with code 4 when a sink did not get what was meant for it; the files are written all the same.",
+        "switch",
+        "Disabled",
+    )
+    publish_cloudwatch_metrics: bool = setting("Write CloudWatch metric files.", "switch", "Disabled")
+    cloudwatch_metrics_directory: str = setting(
+        "Directory for CloudWatch metric files.", default="/opt/ml/output/metrics/cloudwatch"
+    )
+
+    # How the job runs and reports.
+    output_message_file: str = of_all(
+        "File that gets the outcome in one sentence.", default=DEFAULT_MESSAGE_FILE
+    )
+    metric_time: datetime | None = setting(
+        "Timestamp of published metrics, ISO 8601; default: start of the window.", "instant"
+    )
+    sagemaker_endpoint_name: str | None = of_all("Endpoint name, a dimension of published metrics.")
+    sagemaker_monitoring_schedule_name: str | None = of_all(
+        "Schedule name, a dimension of published metrics."
+    )
+    analysis_type: str | None = of_all("Only checked: an image refuses a job meant for another.")
+    workers: int | None = setting(
+        "Number of splits read at once; default: the processors available.", "count"
+    )
+    dask_scheduler_address: str | None = setting(
+        "Scheduler of a Dask cluster whose workers read the splits; they have this program, and see the "
+        "same files.",
+        example="scheduler.example:8786",
+    )
+    cluster_leader_address: str | None = setting(
+        "Where pods of an Indexed Job of Kubernetes find the one with index 0, which leads them.",
+        example="drift-0.drift:8786",
+    )
+    cluster_size: int | None = setting(
+        "Number of pods of an Indexed Job, its completions; the leader waits for them before it ends.",
+        "count",
+    )
+    cluster_wait: float = setting(
+        "How long hosts of a job wait for each other, as an ISO 8601 duration or in seconds.",
+        "seconds",
+        "PT1M",
+    )
+    script_timeout: float = setting(
+        "Longest time of one call of a function of a script or inference.py, as an ISO 8601 duration or in "
+        "seconds.",
+        "seconds",
+        "PT1H",
+    )
+    log_level: str = of_all(
+        "Least severity that is logged.", "choice", "INFO", choices=("DEBUG", "INFO", "WARNING", "ERROR")
+    )
+
     validate_only: bool
     given: Mapping[str, str]
     own: Mapping[str, Any]
@@ -208,6 +365,70 @@ class Settings:
         return ", ".join(f"{name}={mask(text)}" for name, text in self.given.items())
 
 
+_UNUSED = (
+    "sagemaker_endpoint_datacapture_prefix",
+    "monitoring_input_type",
+    "detect_drift",
+    "detect_outliers",
+    "image_data",
+    "report_enabled",
+    "auto_ml_job_detail",
+)
+_MEMBERS: dict[str, Variable] = {
+    member.name: replace(variable, name=variable.name or member.name)
+    for member in fields(Settings)
+    if (variable := member.metadata.get("variable"))
+}
+VARIABLES: tuple[Variable, ...] = (
+    *_MEMBERS.values(),
+    *(Variable(name, "Accepted for compatibility; not used.", ignored=True) for name in _UNUSED),
+)
+VARIABLE_BY_NAME: dict[str, Variable] = {
+    name: variable for variable in VARIABLES for name in (variable.name, *variable.aliases)
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Program:
+    """A console command that does a job.
+
+    Parameters
+    ----------
+    program
+        Its name.
+    description
+        One line for ``--help``.
+    analysis_types
+        Values of ``analysis_type`` it serves; empty for any.
+    offers
+        What it offers: members of `contract.variables.Offer`.
+    own_variables
+        What can be set for this command only; `Settings.own` has their values.
+    """
+
+    program: str
+    description: str
+    analysis_types: tuple[str, ...] = ()
+    offers: frozenset[str] = frozenset()
+    own_variables: tuple[Variable, ...] = ()
+
+    @property
+    def variables(self) -> tuple[Variable, ...]:
+        """Return everything that can be set for it."""
+        shared = tuple(one for one in VARIABLES if one.needs is None or one.needs in self.offers)
+        return shared + self.own_variables
+
+    def default_of(self, variable: Variable) -> str | None:
+        """Return what stands for a variable that is not set, None for nothing."""
+        found = (text for offer, text in variable.defaults if offer in self.offers)
+        return next(found, variable.default)
+
+    def requires(self, variable: Variable) -> bool:
+        """Return whether the command cannot do without a variable."""
+        needed = variable.required or variable.required_with in self.offers
+        return needed and self.default_of(variable) is None
+
+
 class _Parser(argparse.ArgumentParser):
     """An argument parser whose mistakes join the others instead of ending the process."""
 
@@ -215,7 +436,7 @@ class _Parser(argparse.ArgumentParser):
         raise ConfigurationError(f"{message[0].upper()}{message[1:]}; see {self.prog} --help.")
 
 
-def build_parser(program: Program) -> argparse.ArgumentParser:
+def _parser(program: Program) -> _Parser:
     """Return the parser of a console command: one flag per variable, plus --validate and --version."""
     parser = _Parser(
         prog=program.program,
@@ -245,7 +466,7 @@ def _help(variable: Variable, program: Program) -> str:
         parts.append(f"One of {', '.join(variable.choices)}.")
     elif variable.kind == "switch":
         parts.append("Enabled or Disabled.")
-    if (default := program.default_of(variable)) is not None:
+    if default := program.default_of(variable):
         parts.append(f"Default: {default}.")
     served = program.analysis_types if variable.name == "analysis_type" else ()
     if example := variable.example or next(iter(served), ""):
@@ -278,87 +499,35 @@ def read_settings(
     ConfigurationError
         With every mistake found, each naming the variable and the fix.
     """
-    mistakes: list[str] = []
-    flags, unknown = build_parser(program).parse_known_args(list(arguments))
-    mistakes += _unknown_arguments(unknown, program)
-    mistakes += _near_misses(environment, program)
-    _name_upper_case(environment, program)
+    mistakes = Mistakes("", "settings")
+    flags, unknown = _parser(program).parse_known_args(list(arguments))
+    mistakes.add(*_unknown_arguments(unknown, program), *_near_misses(environment, program))
     given = _collect(vars(flags), environment, program)
     endpoints = (text for name, text in environment.items() if name.startswith("AWS_ENDPOINT_URL"))
     learn((*given.values(), *endpoints), (environment.get(name, "") for name in _SECRET))
     _require_text(given)
-    values = {
-        variable.name: _value(variable, given.get(variable.name), program, mistakes)
-        for variable in (*VARIABLES, *program.own_variables)
-    }
-    mistakes += _missing(given, environment, program)
-    mistakes += _not_served(values["analysis_type"], program.analysis_types)
-    members = {
-        **values,
-        **_read_texts(values, mistakes, now or datetime.now(UTC)),
-        "validate_only": flags.validate,
-        "given": given,
-        "own": {variable.name: values[variable.name] for variable in program.own_variables},
-    }
-    if mistakes:
-        raise ConfigurationError(_report(mistakes))
-    return Settings(**{member.name: members[member.name] for member in fields(Settings)})
 
+    def read(variable: Variable) -> Any:
+        text = given.get(variable.name, program.default_of(variable))
+        return mistakes.attempt(variable.read, text)
 
-def _read_texts(values: Mapping[str, Any], mistakes: list[str], now: datetime) -> dict[str, Any]:
-    """Return the members of `Settings` that are more than a variable's text; adds to `mistakes`."""
-
-    def attempt[**P, T](read: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T | None:
-        try:
-            return read(*arguments, **named)
-        except ConfigurationError as error:
-            mistakes.append(error.message.rstrip("."))
-            return None
-
-    def number(read: Callable[[str, str | None, str], float | None], name: str, example: str) -> float | None:
-        return attempt(read, name, values[name], example)
-
-    share, seconds = read_share, duration_seconds
-    members: dict[str, Any] = {
-        "dataset_format": attempt(_dataset_format, values["dataset_format"]),
-        "rows": attempt(parse_rows, values["rows"]),
-        "probability_threshold": number(share, "probability_threshold_attribute", "0.5"),
-        "attribution_drift_threshold": number(share, "attribution_drift_threshold", "0.9"),
-        "max_runtime": number(seconds, "max_runtime", "PT30M"),
-        "sink_timeout": number(seconds, "sink_timeout", "PT30S"),
-        "metrics_sinks": attempt(parse_sinks, "metrics_sinks", values["metrics_sinks"]),
-        "event_sinks": attempt(parse_sinks, "event_sinks", values["event_sinks"]),
-    }
-    mistakes += gate_mistakes(values)
+    values = {member: read(variable) for member, variable in _MEMBERS.items()}
+    own = {variable.name: read(variable) for variable in program.own_variables}
+    mistakes.add(*_missing(given, environment, program))
+    mistakes.add(*_contradictions(values, program))
+    times = ("start_time", "end_time", "window", "start_time_offset", "end_time_offset")
+    read_window = functools.partial(resolve_window, now=now or datetime.now(UTC))
+    values["window"] = mistakes.attempt(read_window, **{name: values[name] for name in times})
+    # Commands without the setting read captures.
+    values["dataset_format"] = values["dataset_format"] or DatasetFormat("sagemakerCaptureJson")
     if values["fail_on_undecided"] is None:
         is_gate = values["fail_on_violations"] or values["register_new_baseline"] is not None
-        members["fail_on_undecided"] = is_gate
-    members["script_timeout"] = number(seconds, "script_timeout", "PT1H")
-    members["cluster_wait"] = number(seconds, "cluster_wait", "PT1M")
-    members["exclude_features"] = _names(values["exclude_features_attribute"])
-    members["segment_by"] = _names(values["segment_by"])
-    members["missing_values"] = attempt(texts, "missing_values", values["missing_values"])
-    if members["segment_by"] and values["rules"] == "sagemaker":
-        mistakes.append("segment_by needs rules=sound, because the originals have no segments")
-    members["window"] = attempt(
-        resolve_window,
-        values["start_time"],
-        values["end_time"],
-        values["window"],
-        values["start_time_offset"],
-        values["end_time_offset"],
-        now,
-    )
+        values["fail_on_undecided"] = is_gate
     # Without its window, which is among the mistakes already, a path has nothing to be filled in with.
-    if values["output_path"] and not mistakes:
-        members["output_path"] = attempt(fill_in_start, values["output_path"], members["window"])
-    members["metric_time"] = attempt(read_instant, "metric_time", values["metric_time"])
-    return members
-
-
-def _dataset_format(text: str | None) -> DatasetFormat:
-    # Commands without the setting read captures.
-    return DatasetFormat("sagemakerCaptureJson") if text is None else parse_dataset_format(text)
+    if values["output_path"] and not mistakes.texts:
+        values["output_path"] = mistakes.attempt(fill_in_start, values["output_path"], values["window"])
+    mistakes.stop_if_any()
+    return Settings(**values, validate_only=flags.validate, given=given, own=own)
 
 
 def message_file(arguments: Sequence[str], environment: Mapping[str, str]) -> str:
@@ -396,99 +565,59 @@ def _require_text(given: Mapping[str, str]) -> None:
             ) from None
 
 
-def _value(variable: Variable, text: str | None, program: Program, mistakes: list[str]) -> Any:
-    text = program.default_of(variable) if text is None else text
-    if text is None:
-        return None
-    if variable.kind == "switch":
-        switch = _SWITCH.get(text.casefold())
-        if switch is None:
-            mistakes.append(f"{variable.name} is {text!r}; use Enabled or Disabled")
-        return switch
-    if variable.kind == "choice":
-        choice = next((choice for choice in variable.choices if choice.casefold() == text.casefold()), None)
-        if choice is None:
-            mistakes.append(f"{variable.name} is {text!r}; use {' or '.join(variable.choices)}")
-        return choice
-    if variable.kind == "count":
-        if not text.isdecimal() or int(text) < 1:
-            mistakes.append(f"{variable.name} is {text!r}; use a whole number from 1")
-            return None
-        return int(text)
-    return text
-
-
-_SWITCH = {"enabled": True, "true": True, "1": True, "yes": True}
-_SWITCH |= {"disabled": False, "false": False, "0": False, "no": False}
-
-
-def _missing(given: Mapping[str, str], environment: Mapping[str, str], program: Program) -> list[str]:
-    mistakes = []
+def _missing(given: Mapping[str, str], environment: Mapping[str, str], program: Program) -> Iterator[str]:
     for variable in program.variables:
         if not program.requires(variable) or variable.name in given:
             continue
         hint = f"set it (or {variable.flag}), for example to {variable.example}"
         if (upper := variable.name.upper()) in environment:
             hint = f"{upper} is set, but the name is lower-case: rename it to {variable.name}"
-        mistakes.append(f"{variable.name} is not set: {hint}")
-    return mistakes
+        yield f"{variable.name} is not set: {hint}"
 
 
-def _not_served(expected: str | None, served: tuple[str, ...]) -> list[str]:
-    if not expected or not served or expected.upper() in served:
-        return []
-    return [f"analysis_type is {expected!r}, which this image does not serve; use the image made for it"]
+def _contradictions(values: Mapping[str, Any], program: Program) -> Iterator[str]:
+    """Yield which settings do not go together, or not with the command."""
+    asked, served = values["analysis_type"], program.analysis_types
+    if asked and served and asked.upper() not in served:
+        yield f"analysis_type is {asked!r}, which this image does not serve; use the image made for it"
+    if values["segment_by"] and values["rules"] == "sagemaker":
+        yield "segment_by needs rules=sound, because the originals have no segments"
+    folder = values["register_new_baseline"]
+    if folder is None:
+        return
+    if folder.endswith(".json"):
+        yield f"register_new_baseline is {folder!r}, a file; name the folder that is to hold the baseline"
+    elif folder.rstrip("/") == (values["output_path"] or "").rstrip("/"):
+        yield (
+            "register_new_baseline and output_path are one folder, so a failing check would already have "
+            "replaced the baseline; keep them apart"
+        )
+    elif not (values["baseline_constraints"] or values["baseline_statistics"] or values["skip_check"]):
+        yield (
+            "register_new_baseline needs baseline_constraints or baseline_statistics to check against; set "
+            "skip_check=Enabled for the first baseline"
+        )
 
 
-def _near_misses(environment: Mapping[str, str], program: Program) -> list[str]:
-    mistakes = []
-    names = [*VARIABLE_BY_NAME, *(variable.name for variable in program.own_variables)]
-    # One short word is too near to what other programs' variables are called, such as mode.
-    known = [name for name in names if name not in ("model", "report")]
-    for name in environment:
-        # Variables of the contract are lower-case; anything else belongs to somebody else.
-        if name in names or name != name.lower():
-            continue
-        close = difflib.get_close_matches(name, known, n=1, cutoff=0.84)
-        if close:
-            mistakes.append(f"variable {name} is unknown: did you mean {close[0]}?")
-    return mistakes
-
-
-def _name_upper_case(environment: Mapping[str, str], program: Program) -> None:
-    """Say which variables would be settings in lower case; a single word is too likely somebody else's."""
+def _near_misses(environment: Mapping[str, str], program: Program) -> Iterator[str]:
+    """Yield what looks like a misspelt setting; log settings in upper case, which others may have set."""
     names = {*VARIABLE_BY_NAME, *(variable.name for variable in program.own_variables)}
+    # One short word is too near to what other programs' variables are called, such as mode.
+    known = sorted(names - {"model", "report"})
     for name in environment:
         meant = name.lower()
+        if name == meant and name not in names and (close := nearest(name, known, cutoff=0.84)):
+            yield f"variable {name} is unknown: did you mean {close}?"
+        # A single word is too likely somebody else's.
         if name != meant and "_" in name and meant in names and meant not in environment:
             _log.warning("Variable %s is set, but the name is lower-case: rename it to %s", name, meant)
 
 
-def _unknown_arguments(arguments: list[str], program: Program) -> list[str]:
-    mistakes = [_unknown_flag(argument, program) for argument in arguments if argument.startswith("-")]
-    if arguments and not mistakes:
-        mistakes.append(f"{arguments[0]!r} is no flag; values belong to flags, as in --output-path VALUE")
-    return mistakes
-
-
-def _unknown_flag(argument: str, program: Program) -> str:
-    flag = argument.partition("=")[0]
-    names = [variable.flag for variable in program.variables if not variable.ignored]
-    close = difflib.get_close_matches(flag, [*names, "--validate", "--version", "--help"], n=1)
-    return f"flag {flag} is unknown" + (f": did you mean {close[0]}?" if close else "")
-
-
-def _names(text: str | None) -> tuple[str, ...]:
-    return tuple(name.strip() for name in (text or "").split(",") if name.strip())
-
-
-def _report(mistakes: list[str]) -> str:
-    unique = list(dict.fromkeys(mistakes))
-    if len(unique) == 1:
-        return _sentence(unique[0])
-    numbered = "; ".join(f"({i}) {text.rstrip('.')}" for i, text in enumerate(unique, start=1))
-    return _sentence(f"{len(unique)} settings are wrong: {numbered}")
-
-
-def _sentence(text: str) -> str:
-    return text if text[-1] in ".?" else f"{text}."
+def _unknown_arguments(arguments: list[str], program: Program) -> Iterator[str]:
+    flags = [argument.partition("=")[0] for argument in arguments if argument.startswith("-")]
+    known = [variable.flag for variable in program.variables if not variable.ignored]
+    for flag in flags:
+        close = nearest(flag, [*known, "--validate", "--version", "--help"])
+        yield f"flag {flag} is unknown" + (f": did you mean {close}?" if close else "")
+    if arguments and not flags:
+        yield f"{arguments[0]!r} is no flag; values belong to flags, as in --output-path VALUE"

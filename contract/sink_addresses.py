@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from dataclasses import dataclass, field
 from typing import Literal
@@ -10,6 +9,7 @@ from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 from contract.errors import ConfigurationError
 from contract.masking import mask
+from contract.schema import nearest
 
 Kind = Literal["prometheus-textfile", "pushgateway", "otlp", "cloudwatch", "events", "eventbridge"]
 
@@ -104,11 +104,9 @@ def _advice(variable: str, name: str) -> str:
     other = next(setting for setting in WRITTEN if setting != variable)
     if name in WRITTEN[other]:
         return f"it belongs in {other}"
-    close = difflib.get_close_matches(name, list(WRITTEN[variable]), n=1)
-    if close:
-        return f"did you mean {next(way for kind, way in WRITTEN[variable].items() if kind == close[0])}?"[
-            :-1
-        ]
+    written: dict[str, str] = dict(WRITTEN[variable].items())
+    if close := nearest(name, written):
+        return f"did you mean {written[close]}"
     return f"write one of {', '.join(WRITTEN[variable].values())}"
 
 

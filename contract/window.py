@@ -37,6 +37,14 @@ class Window:
         return self.start <= instant < self.end
 
 
+def between(window: Window | None) -> str:
+    """Return the window as the end of a sentence, in UTC; empty for all data."""
+    if window is None:
+        return ""
+    start, end = (instant.astimezone(UTC) for instant in (window.start, window.end))
+    return f" between {start:%Y-%m-%dT%H:%M:%SZ} and {end:%Y-%m-%dT%H:%M:%SZ}"
+
+
 def resolve_window(
     start_time: str | None,
     end_time: str | None,
@@ -66,9 +74,14 @@ def resolve_window(
     """
     start = read_instant("start_time", start_time)
     end = read_instant("end_time", end_time)
-    length = _length(window)
-    start_offset = _offset("start_time_offset", start_time_offset, "-P3D")
-    end_offset = _offset("end_time_offset", end_time_offset, "-P1D")
+    length = None if window is None else parse_duration("window", window, "PT1H")
+    if length is not None and length <= timedelta(0):
+        raise ConfigurationError(
+            f"window is {window!r}, but its length must be positive; write for example PT1H, "
+            "and move the window with start_time_offset and end_time_offset."
+        )
+    start_offset = parse_duration("start_time_offset", start_time_offset or "PT0S", "-P3D")
+    end_offset = parse_duration("end_time_offset", end_time_offset or "PT0S", "-P1D")
     start, end = _complete(start, end, window, length, now)
     if start is None or end is None:
         if start_time_offset or end_time_offset:
@@ -150,14 +163,7 @@ def fill_in_start(path: str, window: Window | None) -> str:
 
 def folder_hour(path: str) -> datetime | None:
     """Return the hour of the last ``yyyy/mm/dd/hh`` folder in a file's path, None when it has none."""
-    found = _HOUR_FOLDER.findall(path)
-    if not found:
-        return None
-    try:
-        year, month, day, hour = map(int, found[-1])
-        return datetime(year, month, day, hour, tzinfo=UTC)
-    except ValueError:
-        return None  # digits that are no date
+    return _start(_HOUR_FOLDER.findall(path)[-1:])
 
 
 def path_span(path: str) -> Window | None:
@@ -168,13 +174,20 @@ def path_span(path: str) -> Window | None:
     """
     for pattern in _DAY_PATHS:
         for found in reversed(pattern.findall(path)):
-            year, month, day, hour = found
-            try:
-                start = datetime(int(year), int(month), int(day), int(hour or 0), tzinfo=UTC)
-            except ValueError:
-                continue  # digits that are no date
-            return Window(start, start + (timedelta(hours=1) if hour else timedelta(days=1)))
+            if start := _start([found]):
+                return Window(start, start + (timedelta(hours=1) if found[3] else timedelta(days=1)))
     return None
+
+
+def _start(found: list[tuple[str, str, str, str]]) -> datetime | None:
+    """Return the time that year, month, day and hour name, None for digits that are no date."""
+    if not found:
+        return None
+    try:
+        year, month, day, hour = (int(digits or 0) for digits in found[0])
+        return datetime(year, month, day, hour, tzinfo=UTC)
+    except ValueError:
+        return None
 
 
 def folder_overlaps(path: str, window: Window | None, slack: timedelta = timedelta(0)) -> bool:
@@ -236,22 +249,6 @@ def _aligned(now: datetime, duration: str) -> datetime:
     if time.endswith("H"):
         return now.replace(minute=0, second=0, microsecond=0)
     return now.replace(second=0 if time.endswith("M") else now.second, microsecond=0)
-
-
-def _length(text: str | None) -> timedelta | None:
-    if text is None:
-        return None
-    length = parse_duration("window", text, "PT1H")
-    if length <= timedelta(0):
-        raise ConfigurationError(
-            f"window is {text!r}, but its length must be positive; write for example PT1H, "
-            "and move the window with start_time_offset and end_time_offset."
-        )
-    return length
-
-
-def _offset(name: str, text: str | None, example: str) -> timedelta:
-    return timedelta(0) if text is None else parse_duration(name, text, example)
 
 
 def _fix(text: str, example: str) -> str:

@@ -49,16 +49,19 @@ _ONE_IN_A_MILLION, _OFTEN = 1e-6, 0.1
 
 def listing(names: Sequence[str], most: int = _MOST_LISTED) -> str:
     """Return names in quotes, separated by commas, at most `most` of them."""
-    shown = ", ".join(repr(shorten(name)) for name in names[:most])
-    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+    return some_of([repr(shorten(name)) for name in names], most)
+
+
+def some_of(texts: Sequence[str], most: int) -> str:
+    """Return texts separated by commas, at most `most` of them, and how many more there are."""
+    more = len(texts) - most
+    return ", ".join(texts[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def counted(items: Iterable[tuple[str, int]]) -> str:
     """Return values with their counts, the most frequent first: ``'a' (12), 'b' (3)``."""
     ordered = sorted(items, key=lambda item: (-item[1], item[0]))
-    shown = ", ".join(f"{shorten(value)!r} ({count})" for value, count in ordered[:_MOST_LISTED])
-    rest = len(ordered) - _MOST_LISTED
-    return shown if rest <= 0 else f"{shown} and {rest} more"
+    return some_of([f"{shorten(value)!r} ({count})" for value, count in ordered], _MOST_LISTED)
 
 
 def shorten(text: str) -> str:

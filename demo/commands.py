@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from contract.errors import MonitorError
-from contract.variables import VARIABLES
+from contract.settings import VARIABLES
 from demo.captures import ANSWER
 from demo.flights import FEATURES, LABEL
 from demo.story import Layout, Window

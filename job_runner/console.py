@@ -21,8 +21,7 @@ from contract.checklist import Line, print_checklist
 from contract.errors import MonitorError, Overtime, ScriptError, Stopped
 from contract.masking import mask
 from contract.outcome import write_message
-from contract.settings import Settings, message_file, read_settings
-from contract.variables import Program
+from contract.settings import Program, Settings, message_file, read_settings
 from file_storage.cleanup import all_undone
 from job_runner.cluster.role import find_role
 
@@ -63,13 +62,10 @@ def leave_out_pandas() -> None:
 _log = logging.getLogger("monitor")
 
 _MOST_LINES = 12
-_LACKING = {
-    **dict.fromkeys(
-        (errno.ENOSPC, errno.EDQUOT, errno.EFBIG),
-        "more room, in output_path and in the folder for temporary files (TMPDIR)",
-    ),
-    **dict.fromkeys((errno.EMFILE, errno.ENFILE), "to open more files at once (ulimit -n)"),
-}
+_ROOM = "more room, in output_path and in the folder for temporary files (TMPDIR)"
+_FILES = "to open more files at once (ulimit -n)"
+_LACKING = dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), _ROOM)
+_LACKING |= dict.fromkeys((errno.EMFILE, errno.ENFILE), _FILES)
 _LONGEST_WAIT = 5.0
 
 
@@ -84,15 +80,12 @@ def run_command(monitor: Monitor, arguments: Sequence[str] | None = None) -> int
         Command-line arguments; default those of the process.
     """
 
-    def run(settings: Settings) -> tuple[int, str]:
-        return _run(settings, monitor)
-
     def validate(settings: Settings) -> Iterator[Line]:
         from job_runner.validate import validate
 
         return validate(settings, monitor)
 
-    return run_program(monitor, run, validate, arguments)
+    return run_program(monitor, lambda settings: _run(settings, monitor), validate, arguments)
 
 
 def run_program(
@@ -127,7 +120,8 @@ def run_program(
         except MonitorError as error:
             if "--validate" not in arguments:
                 raise
-            return print_checklist(_unreadable(error), sys.stdout)
+            rest = "nothing else is looked at before the settings are mended"
+            return print_checklist([Line("FAIL", error.message), Line("skip", rest)], sys.stdout)
         if own_process and any(mask(argument) != argument for argument in arguments):
             _hide_flags(settings)
         _start_log(settings.log_level)
@@ -163,10 +157,8 @@ def _failure(error: Exception) -> tuple[int, str]:
         name = f" at {filename}" if (filename := getattr(error, "filename", None)) else ""
         return 2, f"{os.strerror(number)}{name}: the job needs {lacking}."
     if str(error) == "can't start new thread":
-        return (
-            2,
-            "No further thread can be started; allow the job more, or give it fewer workers (--workers 1).",
-        )
+        lacking = "allow the job more, or give it fewer workers (--workers 1)"
+        return 2, f"No further thread can be started; {lacking}."
     return 1, f"Internal error, please report it: {type(error).__name__}: {error}"
 
 
@@ -203,19 +195,14 @@ def _leave(stop: Stopped | KeyboardInterrupt, message_path: str) -> NoReturn:
     _exit(exit_code)
 
 
-def _unreadable(error: MonitorError) -> Iterator[Line]:
-    yield Line("FAIL", error.message)
-    yield Line("skip", "nothing else is looked at before the settings are mended")
-
-
 def _run(settings: Settings, monitor: Monitor) -> tuple[int, str]:
     role = find_role(settings, os.environ)
-    if role is not None:
-        # Imported late, as what follows: only a job on several hosts loads Dask.
-        from job_runner.cluster.run import run_on_several_hosts
+    if role is None:
+        return _run_here(settings, monitor)
+    # Imported late, as what follows: only a job on several hosts loads Dask.
+    from job_runner.cluster.run import run_on_several_hosts
 
-        return run_on_several_hosts(role, lambda cluster: _run_here(settings, monitor, cluster))
-    return _run_here(settings, monitor)
+    return run_on_several_hosts(role, lambda cluster: _run_here(settings, monitor, cluster))
 
 
 def _run_here(settings: Settings, monitor: Monitor, cluster: Cluster | None = None) -> tuple[int, str]:
@@ -229,7 +216,10 @@ def _run_here(settings: Settings, monitor: Monitor, cluster: Cluster | None = No
             outcome = run(settings, monitor, cluster)
     except (MonitorError, Overtime) as stop:
         error = ScriptError(str(stop)) if isinstance(stop, Overtime) else stop
-        _record_failure(settings, monitor, started, error)
+        if settings.history_path is not None:
+            from reporting.history.append import keep_failure
+
+            keep_failure(settings, monitor.name, started, error.exit_code, error.message)
         raise error from None
     decision = outcome.decision
     for note in outcome.notes:
@@ -242,13 +232,6 @@ def _run_here(settings: Settings, monitor: Monitor, cluster: Cluster | None = No
     _log.info("Wrote %s to %s", ", ".join(outcome.files), settings.output_path)
     _log.info("%s", outcome.message)
     return outcome.exit_code, outcome.message
-
-
-def _record_failure(settings: Settings, monitor: Monitor, started: datetime, error: MonitorError) -> None:
-    if settings.history_path is not None:
-        from reporting.history.append import keep_failure
-
-        keep_failure(settings, monitor.name, started, error.exit_code, error.message)
 
 
 def _arrange_process(settings: Settings, message_path: str) -> None:

@@ -10,7 +10,7 @@ import logging
 import math
 import os
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol
@@ -61,12 +61,7 @@ def summarize_splits(
     noticed = Tally() if noticed is None else noticed
     workers = min(workers or available_processors(), max(1, len(splits)))
     if workers == 1:
-        summary = analyzer.empty()
-        for split in splits:
-            partial, tally = summarize_split(analyzer, split)
-            summary = analyzer.merge(summary, partial)
-            noticed.update(tally)
-        return summary
+        return _merged(analyzer, (summarize_split(analyzer, split) for split in splits), noticed)
     executor = ThreadPoolExecutor(workers, thread_name_prefix="split")
     try:
         return merge_in_order(
@@ -117,8 +112,12 @@ def merge_in_order(
     -------
     The merged summary, ``analyzer.empty()`` for no splits.
     """
+    return _merged(analyzer, _in_order(splits, submit, ahead), noticed)
+
+
+def _merged(analyzer: AnyAnalyzer, partials: Iterable[tuple[Any, Tally]], noticed: Tally) -> Any:
     summary = analyzer.empty()
-    for partial, tally in _in_order(splits, submit, ahead):
+    for partial, tally in partials:
         summary = analyzer.merge(summary, partial)
         noticed.update(tally)
     return summary

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -25,12 +26,13 @@ from contract.api import (
     Violations,
     violations_to_json,
 )
-from contract.comparisons import dump_comparisons
 from contract.dataset import MARKERS, CellRules, Dataset, LabelPlaces, Plan, Preprocessor, RowKeys
+from contract.decision import dump_comparisons
 from contract.errors import DatasetError, DocumentError, MonitorError
 from contract.outcome import completed_message, exit_code
 from contract.reading import Said, Tally
 from contract.settings import Settings
+from contract.window import between
 from contract.wording import chance, percent, several
 from file_storage import s3, storage
 from file_storage.scripts import load_postprocessor, load_preprocessor, run_postprocessor
@@ -114,14 +116,18 @@ def run(settings: Settings, monitor: Monitor, cluster: Cluster | None = None) ->
     baseline = read_baseline(settings, files)
     if settings.register_new_baseline:
         storage.prepare_output(settings.register_new_baseline, "register_new_baseline")
-    request = dataset_request(settings, files, baseline, _load_scripts(settings))
+    # Mistakes in either script show before the work.
+    script = settings.record_preprocessor_script
+    request = dataset_request(settings, files, baseline, load_preprocessor(script) if script else None)
+    if settings.post_analytics_processor_script:
+        load_postprocessor(settings.post_analytics_processor_script)
     request, make = monitor.arranged(settings, request)
     plan, analyzer, summary = _summarize(settings, make, request, cluster)
     _require_excluded(settings, request)
     rows = analyzer.row_count(summary)
     _tell_rows(settings, plan, rows, time.monotonic() - started)
 
-    found = _conclude(settings, analyzer, summary, baseline, plan.reading)
+    found = _conclude(settings, analyzer, summary, baseline, plan)
     if settings.history_path is not None and found.decision is not None and settings.rules == "sound":
         found = replace(found, decision=_with_label_coverage(settings, monitor, found.facts, found.decision))
     documents = _documents(settings, files, found, request.said)
@@ -162,21 +168,8 @@ def _require_excluded(settings: Settings, request: Dataset) -> None:
         request.said.say("columns", text)
 
 
-def _load_scripts(settings: Settings) -> Preprocessor | None:
-    """Return the preprocessor; mistakes in either script show before the work."""
-    script = settings.record_preprocessor_script
-    preprocessor = load_preprocessor(script) if script else None
-    if settings.post_analytics_processor_script:
-        load_postprocessor(settings.post_analytics_processor_script)
-    return preprocessor
-
-
 def _conclude(
-    settings: Settings,
-    analyzer: AnyAnalyzer,
-    summary: Any,
-    baseline: AnyBaseline | None,
-    reading: Reading | None,
+    settings: Settings, analyzer: AnyAnalyzer, summary: Any, baseline: AnyBaseline | None, plan: Plan
 ) -> _Found:
     rows = analyzer.row_count(summary)
     statistics = analyzer.describe(summary)
@@ -188,8 +181,15 @@ def _conclude(
     constraints = analyzer.suggest(statistics, baseline)
     decision = None
     if compared is not None:
-        decision = analyzer.check(statistics, compared) if rows else _nothing_to_check(settings)
-    return _Found(rows, statistics, constraints, compared, decision, reading, analyzer.facts(statistics))
+        where = f"{settings.dataset_source}{between(settings.window)}"
+        decision = Decision(
+            Violations(),
+            notes=(f"No rows in {where}, so nothing was checked.",),
+            reason=f"there are no rows in {where}",
+        )
+        if rows:
+            decision = analyzer.check(statistics, compared)
+    return _Found(rows, statistics, constraints, compared, decision, plan.reading, analyzer.facts(statistics))
 
 
 def _with_label_coverage(settings: Settings, monitor: Monitor, facts: Facts, decision: Decision) -> Decision:
@@ -229,27 +229,19 @@ def _with_label_coverage(settings: Settings, monitor: Monitor, facts: Facts, dec
         f"{labelled:,} of {rows:,} rows have a label ({percent(labelled / rows)}); by that age "
         f"at least {percent(lowest)} had one in {len(usual)} earlier windows; {chance(p_value)}."
     )
-    missed = lowest - labelled / rows
-    state = State.HOLDS
-    if p_value < _LABELS_RATE:
-        state = State.VIOLATED if missed > _FEWER_LABELS else State.CHANGED
     comparison = Comparison(
         "labels",
         PRESENCE_CHECK,
-        state,
+        State.HOLDS,
         text,
         value=labelled / rows,
         expected=lowest,
-        effect=missed,
+        effect=lowest - labelled / rows,
         limit=_FEWER_LABELS,
         p_value=p_value,
         rows=rows,
     )
-    violations = decision.violations
-    if state is State.VIOLATED:
-        found = [*violations.violations, Violation(PRESENCE_CHECK, text, metric_name="labels")]
-        violations = replace(violations, violations=found)
-    return replace(decision, violations=violations, comparisons=(*decision.comparisons, comparison))
+    return decision.with_tested(comparison, Violation(PRESENCE_CHECK, "", metric_name="labels"), _LABELS_RATE)
 
 
 # How many earlier windows say what is usual; how many labels fewer violate; how often chance may do it.
@@ -367,48 +359,39 @@ def read_baseline(settings: Settings, documents: DocumentSet[Any, Any]) -> AnyBa
     DocumentError
         Naming the file and the place in it.
     """
-    constraints = statistics = None
-    path = _find(settings, settings.baseline_constraints, documents.constraints_names, "baseline_constraints")
-    if path:
-        constraints = documents.read_constraints(
-            json_layout.loads(storage.read_bytes(path, DocumentError), path), path
-        )
-    path = _find(settings, settings.baseline_statistics, (STATISTICS,), "baseline_statistics")
-    if path:
-        statistics = documents.read_statistics(
-            json_layout.loads(storage.read_bytes(path, DocumentError), path), path
-        )
+
+    def read(given: str | None, names: tuple[str, ...], variable: str, parse: Callable[..., Any]) -> Any:
+        try:
+            path = storage.resolve_document(given, names, variable) if given else None
+        except DocumentError as error:
+            if not settings.skip_check:
+                hint = "; skip_check=Enabled makes the first baseline."
+                said = error.message.rstrip(".") + (hint if settings.register_new_baseline else ".")
+                raise DocumentError(said) from error
+            _log.info("Going on without it, since the check is skipped: %s", error.message)
+            path = None
+        return path and parse(json_layout.loads(storage.read_bytes(path, DocumentError), path), path)
+
+    names, parse = documents.constraints_names, documents.read_constraints
+    constraints = read(settings.baseline_constraints, names, "baseline_constraints", parse)
+    names, parse = (STATISTICS,), documents.read_statistics
+    statistics = read(settings.baseline_statistics, names, "baseline_statistics", parse)
     return Baseline(statistics, constraints) if constraints or statistics else None
-
-
-def _find(settings: Settings, given: str | None, names: tuple[str, ...], variable: str) -> str | None:
-    """Return the path of a document of the baseline; a check that is skipped can do without."""
-    if not given:
-        return None
-    try:
-        return storage.resolve_document(given, names, variable)
-    except DocumentError as error:
-        if not settings.skip_check:
-            hint = "; skip_check=Enabled makes the first baseline." if settings.register_new_baseline else "."
-            raise DocumentError(error.message.rstrip(".") + hint) from error
-        _log.info("Going on without it, since the check is skipped: %s", error.message)
-        return None
 
 
 def dataset_request(
     settings: Settings,
-    files: DocumentSet[Any, Any] | None,
+    files: DocumentSet[Any, Any],
     baseline: AnyBaseline | None,
     preprocessor: Preprocessor | None,
 ) -> Dataset:
     """Return what to read; columns that come without names get those of the baseline, and cells its types."""
-    names = column_names(baseline, files) if files else None
     return Dataset(
         source=settings.dataset_source,
         format=settings.dataset_format,
         text_only=settings.rules == "sagemaker",
         window=settings.window,
-        column_names=names,
+        column_names=files.column_names(baseline) if baseline else None,
         exclude=settings.exclude_features,
         preprocessor=preprocessor,
         labels=settings.problem_type is not None,
@@ -423,34 +406,26 @@ def dataset_request(
 
 
 def _cell_rules(
-    settings: Settings, files: DocumentSet[Any, Any] | None, baseline: AnyBaseline | None
+    settings: Settings, files: DocumentSet[Any, Any], baseline: AnyBaseline | None
 ) -> CellRules | None:
     if settings.rules == "sagemaker":
         return None  # the originals take every cell as it is
     written: list[Any] = [settings.positive_label]
-    if files is not None and baseline is not None:
-        written += [files.write_constraints(baseline.constraints) if baseline.constraints else None]
-        if settings.problem_type is not None and baseline.statistics:
-            written += [files.write_statistics(baseline.statistics, False)]
+    if baseline is not None and baseline.constraints:
+        written.append(files.write_constraints(baseline.constraints))
+    if baseline is not None and baseline.statistics and settings.problem_type is not None:
+        written.append(files.write_statistics(baseline.statistics, False))
     return CellRules(
         markers=MARKERS if settings.missing_values is None else settings.missing_values,
-        declared=files.declared(baseline) if files is not None and baseline is not None else {},
+        declared=files.declared(baseline) if baseline is not None else {},
         judged=True if settings.problem_type is not None else settings.segment_by,
         listed=frozenset(texts_in(written)),
         dates=settings.problem_type is None,
     )
 
 
-def column_names(baseline: AnyBaseline | None, documents: DocumentSet[Any, Any]) -> tuple[str, ...] | None:
-    """Return the names that data without names takes from the baseline, None where there are none."""
-    return None if baseline is None else documents.column_names(baseline)
-
-
 def _summarize(
-    settings: Settings,
-    make: MakeAnalyzer,
-    request: Dataset,
-    cluster: Cluster | None,
+    settings: Settings, make: MakeAnalyzer, request: Dataset, cluster: Cluster | None
 ) -> tuple[Plan, AnyAnalyzer, Any]:
     plan = plan_dataset(request)
     analyzer = make_analyzer(settings, make, plan)
@@ -460,7 +435,10 @@ def _summarize(
         if cluster is None:
             summary = engine.summarize_splits(analyzer, plan.splits, settings.workers, noticed)
         else:
-            summary = cluster.summarize(analyzer, plan.splits, _sources(settings, request), noticed)
+            # What all hosts must see alike.
+            paths = [*(one.source for one in (request, *request.beside)), request.ground_truth_source]
+            paths += [settings.record_preprocessor_script, settings.model]
+            summary = cluster.summarize(analyzer, plan.splits, [path for path in paths if path], noticed)
         request.said.add(noticed, analyzer.row_count(summary))
         for sentence in request.said.lines():
             _log.info("Reading %s", sentence)
@@ -474,54 +452,19 @@ def _summarize(
     return plan, analyzer, summarized(plan)
 
 
-def _sources(settings: Settings, request: Dataset) -> tuple[str, ...]:
-    """Return the paths that all hosts of a job must see alike."""
-    paths = [
-        *(read.source for read in (request, *request.beside)),
-        request.ground_truth_source,
-        settings.record_preprocessor_script,
-        settings.model,
-    ]
-    return tuple(path for path in paths if path)
-
-
 def _tell_rows(settings: Settings, plan: Plan, rows: int, seconds: float) -> None:
     """Stop a baseline job that has no rows; a window without data is a completed job."""
     _log.info("Read %s from %s in %.1f s", several(rows, "row"), settings.dataset_source, seconds)
     if rows:
         return
     if settings.is_monitoring:
-        _log.warning("No rows in %s%s", settings.dataset_source, _window_text(settings))
+        _log.warning("No rows in %s%s", settings.dataset_source, between(settings.window))
         return
     found = "no file" if not plan.splits else "no row"
     raise DatasetError(
-        f"dataset_source {settings.dataset_source} holds {found}{_window_text(settings)}, but a baseline "
+        f"dataset_source {settings.dataset_source} holds {found}{between(settings.window)}, but a baseline "
         "needs data; point it at the training data."
     )
-
-
-def _nothing_to_check(settings: Settings) -> Decision:
-    where = f"{settings.dataset_source}{_window_text(settings)}"
-    note = f"No rows in {where}, so nothing was checked."
-    return Decision(Violations(), notes=(note,), reason=f"there are no rows in {where}")
-
-
-def _undecided_text(decision: Decision) -> str:
-    undecided, asked = len(decision.undecided), len(decision.comparisons)
-    return (
-        f"Decided were {asked - undecided:,} of {asked:,} comparisons; {undecided:,} were not, because "
-        f"{decision.why_undecided}."
-    )
-
-
-def _window_text(settings: Settings) -> str:
-    if settings.window is None:
-        return ""
-    start, end = (
-        instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        for instant in (settings.window.start, settings.window.end)
-    )
-    return f" between {start} and {end}"
 
 
 def _outcome(
@@ -534,10 +477,11 @@ def _outcome(
     decision = found.decision
     violations = len(decision.violations.violations) if decision else 0
     is_empty = decision is not None and decision.is_empty
-    said = [
-        *((_undecided_text(decision),) if decision and decision.undecided and not is_empty else ()),
-        *((kept,) if kept else ()),
-    ]
+    said = [kept] if kept else []
+    if decision and decision.undecided and not is_empty:
+        undecided, asked = len(decision.undecided), len(decision.comparisons)
+        text = f"Decided were {asked - undecided:,} of {asked:,} comparisons; {undecided:,} were not"
+        said.insert(0, f"{text}, because {decision.why_undecided}.")
     if undelivered:
         missed = "; ".join(f"{parcel.address}: {parcel.reason}" for parcel in undelivered)
         said.append(f"Not delivered to {missed}.")

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -21,9 +21,8 @@ import pyarrow.compute as pc
 
 from contract import json_layout
 from contract.dataset import LabelPlaces
-from contract.errors import ConfigurationError
 from contract.settings import Settings
-from contract.window import Window, folder_hour, folder_overlaps
+from contract.window import Window, between, folder_hour, folder_overlaps
 from contract.wording import several
 from file_storage import s3, storage
 from file_storage.storage import SourceFile
@@ -65,8 +64,7 @@ _ENDPOINT_FOLDERS = re.compile(r"(?:^|/)([^/]+/[^/]+)/\d{4}/\d{2}/\d{2}/\d{2}/")
 _ENDINGS = re.compile(r"(\.jsonl?)?(\.(gz|bz2|zst))?$")
 
 
-@dataclass(frozen=True)
-class Target:
+class Target(NamedTuple):
     """Where merged records go: beside others of the same capture file, by hour."""
 
     path: str
@@ -75,22 +73,30 @@ class Target:
 
 @dataclass
 class Merged:
-    """What became of some capture files.
+    """What became of capture files.
 
     Parameters
     ----------
     parts
-        File with the merged records for each target.
+        Files with the merged records for each target.
     captures, joined
-        Records by the hour of their inference, hours since 1970.
+        Records by the hour of their inference, hours since 1970, and those of them that have a label.
     without_id
-        Records that have neither inferenceId nor eventId.
+        Records that have neither inferenceId nor eventId, so that no label can refer to them.
     """
 
-    parts: dict[Target, Path] = field(default_factory=dict)
+    parts: dict[Target, list[Path]] = field(default_factory=dict)
     captures: Counter[int] = field(default_factory=Counter)
     joined: Counter[int] = field(default_factory=Counter)
     without_id: int = 0
+
+    def add(self, other: Merged) -> None:
+        """Add what became of further files."""
+        for target, files in other.parts.items():
+            self.parts.setdefault(target, []).extend(files)
+        self.captures.update(other.captures)
+        self.joined.update(other.joined)
+        self.without_id += other.without_id
 
 
 @dataclass(frozen=True)
@@ -156,24 +162,6 @@ def merge_pieces(
     return merged
 
 
-def target_name(target: Target, endpoint: str) -> str:
-    """Return where a merged file belongs: ``<endpoint>/<variant>/yyyy/mm/dd/hh/<name>.jsonl``.
-
-    Parameters
-    ----------
-    target
-        Capture file and hour.
-    endpoint
-        ``<endpoint>/<variant>`` for files whose path does not say it.
-    """
-    path = re.sub(r"^s3://[^/]+/", "", target.path)
-    folders = _ENDPOINT_FOLDERS.findall(path)
-    hour = hour_text(target.hour)[:13].replace("-", "/").replace("T", "/")
-    name = _ENDINGS.sub("", path.rpartition("/")[2]) + ".jsonl"
-    parts = [folders[-1] if folders else endpoint, *([hour] if target.hour != UNKNOWN_HOUR else []), name]
-    return "/".join(parts)
-
-
 def _records(block: LineBlock, window: Window | None) -> _Records:
     batch, numbers = read_records(block, _SCHEMA, _fields, lambda batch: not batch.column(0).null_count)
     inference_ids, event_ids, times = batch.column("eventMetadata").flatten()
@@ -236,9 +224,9 @@ def _hours(times: pa.StringArray, sources: npt.NDArray[np.int64], paths: Sequenc
     return np.where(hours == UNKNOWN_HOUR, by_time, hours)
 
 
-def _counts(hours: Hours) -> dict[int, int]:
+def _counts(hours: Hours) -> Counter[int]:
     values, counts = np.unique(hours, return_counts=True)
-    return dict(zip(values.tolist(), counts.tolist(), strict=True))
+    return Counter(dict(zip(values.tolist(), counts.tolist(), strict=True)))
 
 
 def _write(records: _Records, positions: Positions, index: LabelIndex, folder: Path, merged: Merged) -> None:
@@ -253,7 +241,7 @@ def _write(records: _Records, positions: Positions, index: LabelIndex, folder: P
     for start, end in zip([0, *edges.tolist()], [*edges.tolist(), len(lines)], strict=True):
         source, hour = targets[start].tolist()
         target = Target(records.paths[source], hour)
-        part = merged.parts.setdefault(target, folder / str(len(merged.parts)))
+        [part] = merged.parts.setdefault(target, [folder / str(len(merged.parts))])
         with part.open("ab") as file:
             file.write(content.slice(int(offsets[start]), int(offsets[end] - offsets[start])))
 
@@ -282,55 +270,43 @@ _VARIANT = "AllTraffic"
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Coverage:
-    """How captures and labels found each other.
+def coverage_report(
+    merged: Merged, labels: Counter[int], orphans: Counter[int], label_records: int, duplicates: int
+) -> dict[str, Any]:
+    """Return how captures and labels found each other, as JSON values.
 
     Parameters
     ----------
-    captures, joined
-        Records by hour, and those of them that have a label.
+    merged
+        What became of the captures.
     labels, orphans
         Labels by the hour when they were collected, and those of them that have no record.
     label_records, duplicates
         Labels read, and how many of them a later one for the same id replaced.
-    without_id
-        Records that no label can refer to.
     """
-
-    captures: Counter[int]
-    joined: Counter[int]
-    labels: Counter[int]
-    orphans: Counter[int]
-    label_records: int
-    duplicates: int
-    without_id: int
-
-    def report(self) -> dict[str, Any]:
-        """Return the report as JSON values."""
-        hours = sorted(self.captures.keys() | self.labels.keys())
-        return {
-            "version": 0.0,
-            "captures": self.captures.total(),
-            "captures_without_id": self.without_id,
-            "label_records": self.label_records,
-            "labels": self.labels.total(),
-            "duplicate_labels": self.duplicates,
-            "joined": self.joined.total(),
-            "orphan_labels": self.orphans.total(),
-            "coverage": _share(self.joined.total(), self.captures.total()),
-            "hours": [
-                {
-                    "hour": hour_text(hour),
-                    "captures": self.captures[hour],
-                    "labels": self.labels[hour],
-                    "joined": self.joined[hour],
-                    "orphans": self.orphans[hour],
-                    "coverage": _share(self.joined[hour], self.captures[hour]),
-                }
-                for hour in hours
-            ],
-        }
+    captures, joined = merged.captures, merged.joined
+    return {
+        "version": 0.0,
+        "captures": captures.total(),
+        "captures_without_id": merged.without_id,
+        "label_records": label_records,
+        "labels": labels.total(),
+        "duplicate_labels": duplicates,
+        "joined": joined.total(),
+        "orphan_labels": orphans.total(),
+        "coverage": _share(joined.total(), captures.total()),
+        "hours": [
+            {
+                "hour": hour_text(hour),
+                "captures": captures[hour],
+                "labels": labels[hour],
+                "joined": joined[hour],
+                "orphans": orphans[hour],
+                "coverage": _share(joined[hour], captures[hour]),
+            }
+            for hour in sorted(captures.keys() | labels.keys())
+        ],
+    }
 
 
 def merge(settings: Settings) -> str:
@@ -346,10 +322,10 @@ def merge(settings: Settings) -> str:
         When the job cannot complete.
     """
     started = time.monotonic()
-    source, labels_source = sources(settings)
+    labels_source = settings.ground_truth_source or ""
     s3.encrypt_with(settings.output_kms_key)
     storage.prepare_output(settings.output_path)
-    files = captures_to_read(source, settings.window)
+    files = _captures(settings)
     index = index_labels(labels_source, LabelPlaces.of(settings))
     _log.info("Read %s in %.1f s", several(index.records, "label"), time.monotonic() - started)
     report = _merge_files(files, index, settings)
@@ -358,51 +334,21 @@ def merge(settings: Settings) -> str:
     return _message(report, settings, labels_source)
 
 
-def sources(settings: Settings) -> tuple[str, str]:
-    """Return where captures and labels are.
-
-    Raises
-    ------
-    ConfigurationError
-        When no place for labels is set.
-    """
-    if settings.ground_truth_source is None:
-        raise ConfigurationError(
-            "ground_truth_source is not set: set it (or --ground-truth-source), for example to "
-            "/opt/ml/processing/groundtruth."
-        )
-    return settings.dataset_source, settings.ground_truth_source
-
-
-def captures_to_read(source: str, window: Window | None) -> list[SourceFile]:
+def _captures(settings: Settings) -> list[SourceFile]:
     """Return the capture files that can hold records of the window."""
-    files = storage.list_files(source)
-    return [file for file in files if folder_overlaps(file.path, window, CAPTURE_SLACK)]
+    files = storage.list_files(settings.dataset_source)
+    return [file for file in files if folder_overlaps(file.path, settings.window, CAPTURE_SLACK)]
 
 
 def _merge_files(files: Sequence[SourceFile], index: LabelIndex, settings: Settings) -> dict[str, Any]:
     used = np.zeros(len(index.keys), np.bool_)
-    captures: Counter[int] = Counter()
-    joined: Counter[int] = Counter()
-    without_id = 0
-    parts: dict[Target, list[Path]] = {}
+    merged = Merged()
     with staging_folder(settings.output_path) as folder:
-        for merged in _merged_in_order(files, index, used, settings.window, folder):
-            captures.update(merged.captures)
-            joined.update(merged.joined)
-            without_id += merged.without_id
-            for target, part in merged.parts.items():
-                parts.setdefault(target, []).append(part)
-        report = Coverage(
-            captures,
-            joined,
-            _by_hour(index.hours),
-            _by_hour(index.hours[~used]),
-            index.records,
-            index.duplicates,
-            without_id,
-        ).report()
-        merged_files: dict[str, Path | bytes] = {**_joined_parts(parts, settings)}
+        for more in _merged_in_order(files, index, used, settings.window, folder):
+            merged.add(more)
+        labels, orphans = _counts(index.hours), _counts(index.hours[~used])
+        report = coverage_report(merged, labels, orphans, index.records, index.duplicates)
+        merged_files: dict[str, Path | bytes] = {**_joined_parts(merged.parts, settings)}
         # Together, so that the report is that of the files beside it.
         merged_files[REPORT] = json_layout.dumps(report)
         storage.write_files_atomically(settings.output_path, merged_files)
@@ -435,23 +381,23 @@ def _merged_in_order(
 
 
 def _joined_parts(parts: dict[Target, list[Path]], settings: Settings) -> dict[str, Path]:
-    """Return one whole file by each path below the output folder."""
+    """Return one whole file by each path below the output folder: ``<endpoint>/<variant>/yyyy/mm/dd/hh/``."""
     endpoint = f"{settings.sagemaker_endpoint_name or 'endpoint'}/{_VARIANT}"
     taken: dict[str, list[Path]] = {}
-    for target, files in parts.items():
-        name = target_name(target, endpoint)
-        stem, number = name.removesuffix(".jsonl"), 1
+    for (path, hour), files in parts.items():
+        path = re.sub(r"^s3://[^/]+/", "", path)
+        folders = _ENDPOINT_FOLDERS.findall(path)
+        in_time = [] if hour == UNKNOWN_HOUR else [hour_text(hour)[:13].replace("-", "/").replace("T", "/")]
+        stem = "/".join(
+            [folders[-1] if folders else endpoint, *in_time, _ENDINGS.sub("", path.rpartition("/")[2])]
+        )
+        name, number = f"{stem}.jsonl", 1
         while name in taken:  # files of one name from different folders
             number += 1
             name = f"{stem}-{number}.jsonl"
         taken[name] = files
     with ThreadPoolExecutor(_MOST_WORKERS, thread_name_prefix="join") as executor:
         return dict(zip(taken, executor.map(join_parts, taken.values()), strict=True))
-
-
-def _by_hour(hours: npt.NDArray[np.int32]) -> Counter[int]:
-    values, counts = np.unique(hours, return_counts=True)
-    return Counter(dict(zip(values.tolist(), counts.tolist(), strict=True)))
 
 
 def _share(part: int, whole: int) -> float | None:
@@ -489,7 +435,7 @@ def _message(report: dict[str, Any], settings: Settings, labels_source: str) -> 
     if report["joined"]:
         return ""  # as the originals
     if not report["captures"]:
-        where = f"{settings.dataset_source} holds no captures{_when(settings)}"
+        where = f"{settings.dataset_source} holds no captures{between(settings.window)}"
         return f"Completed: nothing was merged, since {where}."
     if not report["labels"]:
         return f"Completed: nothing was merged, since {labels_source} holds no labels."
@@ -498,12 +444,6 @@ def _message(report: dict[str, Any], settings: Settings, labels_source: str) -> 
         f"or eventId of any label (of {report['labels']}); check that labels "
         "name the eventId of their capture."
     )
-
-
-def _when(settings: Settings) -> str:
-    if settings.window is None:
-        return ""
-    return f" between {settings.window.start:%Y-%m-%dT%H:%M:%SZ} and {settings.window.end:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def validate(settings: Settings) -> Iterator[str]:
@@ -515,8 +455,6 @@ def validate(settings: Settings) -> Iterator[str]:
         At the first thing that would fail the job.
     """
     yield "settings can be read"
-    source, labels_source = sources(settings)
-    files = captures_to_read(source, settings.window)
-    yield f"dataset_source has {storage.size_of(files)}"
-    labels = storage.list_files(labels_source, "ground_truth_source")
+    yield f"dataset_source has {storage.size_of(_captures(settings))}"
+    labels = storage.list_files(settings.ground_truth_source or "", "ground_truth_source")
     yield f"ground_truth_source has {storage.size_of(labels)}"

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+import contextlib
+import functools
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from contract import json_layout
-from contract.api import Baseline, Monitor, Violation, read_violations
+from contract.api import Baseline, Monitor, Violation, Violations, read_violations, violations_to_json
 from contract.errors import ConfigurationError, DatasetError, DocumentError, InputError
 from contract.wording import several
 from file_storage import storage
-from job_runner.segment_checks import check_segments, segmented_documents, whole_baseline
+from job_runner.segment_checks import check_segments, segmented_documents
 from reporting.history import folder
 from reporting.history.append import baseline_file, digest
 from reporting.history.record import Run
-from reporting.history.tables import window_text
+from reporting.history.tables import aligned, window_text
 
 # Past windows that can be checked again: from a history, or from the folders that jobs wrote.
 
@@ -104,37 +106,35 @@ def windows_of_history(history: str, runs: Iterable[Run]) -> list[PastWindow]:
             key = (*about, str(run.checking.get("segment_by")))
         if key not in latest or latest[key].finished <= run.finished:
             latest[key] = run
-    return [_window_of_run(history, run) for run in latest.values()]
-
-
-def _window_of_run(history: str, run: Run) -> PastWindow:
-    return PastWindow(
-        name=window_text(run),
-        monitor=run.monitor,
-        rules=run.rules,
-        rows=run.rows,
-        violations=run.violations,
-        load=lambda: _load(history, run),
-        checking=run.checking,
-        run=run,
-    )
+    return [
+        PastWindow(
+            name=window_text(run),
+            monitor=run.monitor,
+            rules=run.rules,
+            rows=run.rows,
+            violations=run.violations,
+            load=functools.partial(_load, history, run),
+            checking=run.checking,
+            run=run,
+        )
+        for run in latest.values()
+    ]
 
 
 def _load(history: str, run: Run) -> Material:
-    statistics = None
-    if run.statistics is not None:
-        path = folder.join(history, run.statistics)
-        content = folder.read_if_there(path)
-        statistics = None if content is None else Document(json_layout.loads(content, path), path)
-    if statistics is None:
-        statistics = _from_output(run)
+    statistics = None if run.statistics is None else _kept(folder.join(history, run.statistics))
     notes: list[str] = []
     return Material(
-        statistics=statistics,
+        statistics=statistics or _from_output(run),
         constraints=_baseline(history, run.compared.constraints, run.compared.constraints_path, notes),
         baseline_statistics=_baseline(history, run.compared.statistics, run.compared.statistics_path, notes),
         notes=tuple(notes),
     )
+
+
+def _kept(path: str) -> Document | None:
+    content = folder.read_if_there(path)
+    return None if content is None else Document(json_layout.loads(content, path), path)
 
 
 def _from_output(run: Run) -> Document:
@@ -154,62 +154,17 @@ def _from_output(run: Run) -> Document:
 
 def _baseline(history: str, name: str | None, path: str | None, notes: list[str]) -> Document | None:
     """Return a document of the baseline at the time: the kept copy, else what its path holds now."""
-    if name is not None:
-        kept = folder.join(history, baseline_file(name))
-        content = folder.read_if_there(kept)
-        if content is not None:
-            return Document(json_layout.loads(content, kept), kept)
-    if path is None:
-        return None
-    if not path.endswith(".json"):
-        return None  # a folder: which of its files it was is not recorded
-    content = _read_softly(path)
+    kept = None if name is None else _kept(folder.join(history, baseline_file(name)))
+    # Of a folder it is not recorded which of its files it was.
+    if kept is not None or path is None or not path.endswith(".json"):
+        return kept
+    content = None
+    with contextlib.suppress(DatasetError, DocumentError):
+        content = folder.read_if_there(path)
     if content is None:
         return None
     notes.append(f"The history has not kept the baseline; {path} is taken as it is now.")
     return Document(json_layout.loads(content, path), path)
-
-
-def _read_softly(path: str) -> bytes | None:
-    try:
-        return folder.read_if_there(path)
-    except (DatasetError, DocumentError):
-        return None
-
-
-def folder_above(path: str) -> str:
-    """Return the folder that a file lies in."""
-    return path.rpartition("/")[0]
-
-
-def window_of_folder(path: str, known: set[str], rules: str, checking: Mapping[str, Any]) -> PastWindow:
-    """Return the window whose files lie in a folder.
-
-    Parameters
-    ----------
-    known
-        The files there are.
-    rules, checking
-        What the files do not tell.
-
-    Raises
-    ------
-    DocumentError
-        When its violations cannot be read.
-    """
-    violations = None
-    if f"{path}/{VIOLATIONS}" in known:
-        document = read_document(f"{path}/{VIOLATIONS}")
-        violations = tuple(read_violations(document.value, document.where).violations)
-    return PastWindow(
-        name=path,
-        monitor=None,
-        rules=rules,
-        rows=None,
-        violations=violations,
-        load=lambda: Material(read_document(f"{path}/{STATISTICS}")),
-        checking=checking,
-    )
 
 
 def read_document(path: str) -> Document:
@@ -295,10 +250,11 @@ def replay(window: PastWindow, edit: Edit, monitors: Mapping[str, Monitor]) -> R
         raise ConfigurationError(
             f"{window.name} does not tell what was found at the time: there is no constraint_violations.json."
         )
-    if unedited is not None and window.violations is not None and _differ(unedited, before):
+    reported = before if unedited is None or window.violations is None else unedited
+    if _without(reported, before) or _without(before, reported):
         then = f" of version {window.run.version}" if window.run else ""
         notes.append(
-            f"Without the edit this program finds {several(len(unedited), 'violation')} where the run{then} "
+            f"Without the edit this program finds {several(len(reported), 'violation')} where the run{then} "
             f"reported {len(before)}, so not every difference is the edit's."
         )
     if edit.rules not in (None, window.rules):
@@ -344,10 +300,8 @@ def _check(window: PastWindow, material: Material, edit: Edit, monitor: Monitor)
             "baseline_constraints and baseline_statistics."
         )
     baseline = Baseline(
-        statistics=None if before is None else documents.read_statistics(before.value, before.where),
-        constraints=None
-        if constraints is None
-        else documents.read_constraints(constraints.value, constraints.where),
+        before and documents.read_statistics(before.value, before.where),
+        constraints and documents.read_constraints(constraints.value, constraints.where),
     )
     checking = dict(window.checking)
     if edit.attribution_drift_threshold is not None:
@@ -360,13 +314,7 @@ def _check(window: PastWindow, material: Material, edit: Edit, monitor: Monitor)
         return tuple(checker.check(statistics, baseline).violations.violations)
     for one in (whole, *(segment.statistics for segment in statistics.segments)):
         replay.recall(one, checking)
-    decision = check_segments(
-        checker,
-        statistics,
-        [] if baseline.statistics is None else baseline.statistics.segments,
-        whole_baseline(baseline) or Baseline(),
-    )
-    return tuple(decision.violations.violations)
+    return tuple(check_segments(checker, statistics, baseline).violations.violations)
 
 
 def key_of(violation: Violation) -> tuple[object, ...]:
@@ -383,10 +331,6 @@ def key_of(violation: Violation) -> tuple[object, ...]:
 def _without(these: tuple[Violation, ...], those: tuple[Violation, ...]) -> tuple[Violation, ...]:
     known = {key_of(violation) for violation in those}
     return tuple(violation for violation in these if key_of(violation) not in known)
-
-
-def _differ(these: tuple[Violation, ...], those: tuple[Violation, ...]) -> bool:
-    return bool(_without(these, those) or _without(those, these))
 
 
 # Which windows an edit is about: an edited baseline fits one monitor, and one schedule of it.
@@ -407,13 +351,11 @@ def monitors_of(edit: Edit, monitors: Mapping[str, Monitor]) -> tuple[str, ...]:
     for document, role in ((edit.constraints, "constraints"), (edit.baseline_statistics, "statistics")):
         if document is None:
             continue
-        own = [
-            name
-            for name, monitor in monitors.items()
-            if (monitor.replay().takes if role == "constraints" else monitor.replay().has_written)(
-                document.value
-            )
-        ]
+        replays = {name: monitor.replay() for name, monitor in monitors.items()}
+        knows = {
+            name: one.takes if role == "constraints" else one.has_written for name, one in replays.items()
+        }
+        own = [name for name in monitors if knows[name](document.value)]
         if not own:
             raise ConfigurationError(
                 f"{document.where} is a {role} file of no monitor; give the one that a baseline job wrote, "
@@ -483,14 +425,12 @@ def windows_of_folders(
     for given in folders:
         paths = [file.path for file in storage.list_files(given, "folder")]
         known = set(paths)
-        own = folder.join(given, STATISTICS)
-        if own in known:
-            found = [own]
-        else:
+        found = [folder.join(given, STATISTICS)]
+        if found[0] not in known:
             found = [
                 path
                 for path in paths
-                if path.endswith(f"/{STATISTICS}") and f"{folder_above(path)}/{VIOLATIONS}" in known
+                if path.endswith(f"/{STATISTICS}") and f"{path.removesuffix(STATISTICS)}{VIOLATIONS}" in known
             ]
         if not found:
             raise DatasetError(
@@ -498,16 +438,152 @@ def windows_of_folders(
                 "monitoring jobs."
             )
         for path in found:
-            window = window_of_folder(folder_above(path), known, rules, checking)
-            monitor = _monitor_of(window, monitors)
+            place = path.rpartition("/")[0]
+            violations = None
+            if f"{place}/{VIOLATIONS}" in known:
+                document = read_document(f"{place}/{VIOLATIONS}")
+                violations = tuple(read_violations(document.value, document.where).violations)
+            load = functools.partial(_material, path)
+            window = PastWindow(place, None, rules, None, violations, load, checking)
+            # Where nobody can tell the monitor, replaying the window will say why.
+            monitor = None
+            with contextlib.suppress(InputError):
+                monitor = kind_of(window, window.load(), monitors).name
             if monitor is None or monitor in wanted:
                 windows.append(replace(window, monitor=monitor))
     return windows
 
 
-def _monitor_of(window: PastWindow, monitors: Mapping[str, Monitor]) -> str | None:
-    """Return the monitor that wrote a window, None where replaying it will say why nobody can tell."""
-    try:
-        return kind_of(window, window.load(), monitors).name
-    except InputError:
-        return None
+def _material(path: str) -> Material:
+    return Material(read_document(path))
+
+
+# What a backtest found, for people and for programs.
+
+
+SCHEMA = 1
+_MOST_LINES = 12
+_MOST_TEXT = 160
+
+
+@dataclass(frozen=True)
+class NotReplayed:
+    """A window that could not be checked again, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Backtest:
+    """All windows of a backtest, in order."""
+
+    windows: tuple[Replayed, ...]
+    not_replayed: tuple[NotReplayed, ...] = ()
+
+    @property
+    def summary(self) -> dict[str, int]:
+        """Return how many windows alarmed, how many would have, and how many verdicts change which way."""
+        before = [bool(window.before) for window in self.windows]
+        after = [bool(window.after) for window in self.windows]
+        return {
+            "windows": len(self.windows),
+            "alarms_before": sum(before),
+            "alarms_after": sum(after),
+            "silenced": sum(was and not now for was, now in zip(before, after, strict=True)),
+            "alarming": sum(now and not was for was, now in zip(before, after, strict=True)),
+        }
+
+
+def to_text(backtest: Backtest) -> str:
+    """Return a table: a line per window, below it one per violation that goes (-) or comes (+), and a sum."""
+    head = ("WINDOW", "MONITOR", "OF", "BEFORE", "AFTER", "")
+    lines = [head, *(_line(window) for window in backtest.windows)]
+    table = aligned(lines).splitlines()
+    text = table[:1]
+    common = _common_notes(backtest)
+    for line, window in zip(table[1:], backtest.windows, strict=True):
+        own = (note for note in window.notes if note not in common)
+        text += [line, *_changes(window), *(f"    {note}" for note in own)]
+    text += [f"{one.name}  not replayed: {one.reason}" for one in backtest.not_replayed]
+    return "\n".join([*text, "", *common, _sum(backtest)]) + "\n"
+
+
+def _common_notes(backtest: Backtest) -> list[str]:
+    """Return the notes that all windows share, to be said once."""
+    if len(backtest.windows) < 2:
+        return []
+    first, *others = backtest.windows
+    return [note for note in first.notes if all(note in window.notes for window in others)]
+
+
+def _line(window: Replayed) -> tuple[str, ...]:
+    run = window.window.run
+    of = " ".join(filter(None, (run.endpoint, run.schedule))) if run else ""
+    verdict = ""
+    if window.changes_verdict:
+        verdict = "falls silent" if window.before else "would alarm"
+    before, after = (str(len(violations) or "ok") for violations in (window.before, window.after))
+    return window.window.name, window.monitor, of or "-", before, after, verdict
+
+
+def _changes(window: Replayed) -> Iterator[str]:
+    lines = [
+        f"    {sign} {describe(violation)}"
+        for sign, violations in (("-", window.gone), ("+", window.new))
+        for violation in violations
+    ]
+    yield from lines[:_MOST_LINES]
+    if len(lines) > _MOST_LINES:
+        yield f"    ... and {len(lines) - _MOST_LINES} more (--format json has all)"
+
+
+def describe(violation: Violation) -> str:
+    """Return a violation on one line."""
+    text = violation.description
+    short = text if len(text) <= _MOST_TEXT else text[: _MOST_TEXT - 3] + "..."
+    return f"{violation.constraint_check_type} {violation.subject}: {short}"
+
+
+def _sum(backtest: Backtest) -> str:
+    counts = backtest.summary
+    text = (
+        f"{several(counts['windows'], 'window')}: {counts['alarms_before']} alarmed, "
+        f"{counts['alarms_after']} would have; {counts['silenced']} fall silent, "
+        f"{counts['alarming']} start to alarm."
+    )
+    if backtest.not_replayed:
+        text += f" {len(backtest.not_replayed)} could not be replayed."
+    return text
+
+
+def to_json(backtest: Backtest) -> dict[str, Any]:
+    """Return everything as JSON values."""
+    return {
+        "schema": SCHEMA,
+        "windows": [_window_to_json(window) for window in backtest.windows],
+        "not_replayed": [vars(one) for one in backtest.not_replayed],
+        "summary": backtest.summary,
+    }
+
+
+def _window_to_json(window: Replayed) -> dict[str, Any]:
+    run = window.window.run
+    members: dict[str, Any] = {
+        "name": window.window.name,
+        "monitor": window.monitor,
+        "run": run.run if run else None,
+        "endpoint": run.endpoint if run else None,
+        "schedule": run.schedule if run else None,
+        "before": {"recorded": window.recorded, "violations": _violations(window.before)},
+        "after": {"violations": _violations(window.after)},
+        "gone": _violations(window.gone),
+        "new": _violations(window.new),
+        "notes": list(window.notes),
+    }
+    return {key: member for key, member in members.items() if member is not None}
+
+
+def _violations(violations: tuple[Violation, ...]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = violations_to_json(Violations(list(violations)))["violations"]
+    return found

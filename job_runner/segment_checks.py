@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,7 +13,6 @@ from contract.api import (
     Checker,
     Comparison,
     Decision,
-    Declared,
     DocumentSet,
     Finding,
     State,
@@ -21,7 +21,7 @@ from contract.api import (
 )
 from contract.errors import DocumentError
 from contract.schema import Fields
-from contract.wording import several
+from contract.wording import several, some_of
 
 # Segments in ``statistics.json``: the member ``segments``, beside any monitor's statistics.
 #
@@ -75,6 +75,11 @@ def whole_baseline(baseline: Baseline[SegmentedStatistics[Any], Any] | None) -> 
     return replace(baseline, statistics=baseline.statistics.whole)
 
 
+def expected_segments(baseline: Baseline[SegmentedStatistics[Any], Any]) -> Sequence[Segment[Any]]:
+    """Return the baseline's segments."""
+    return baseline.statistics.segments if baseline.statistics else ()
+
+
 def segmented_documents(documents: DocumentSet[Any, Any]) -> DocumentSet[SegmentedStatistics[Any], Any]:
     """Return how a monitor's documents are read and written when there are segments.
 
@@ -104,27 +109,13 @@ def segmented_documents(documents: DocumentSet[Any, Any]) -> DocumentSet[Segment
             written[_LEFT_OUT] = {"item_count": statistics.rows_left_out}
         return written
 
-    def declared(baseline: Baseline[SegmentedStatistics[Any], Any]) -> Mapping[str, Declared]:
-        statistics = baseline.statistics
-        return documents.declared(
-            baseline if statistics is None else replace(baseline, statistics=statistics.whole)
-        )
-
-    def column_names(baseline: Baseline[SegmentedStatistics[Any], Any]) -> tuple[str, ...] | None:
-        return documents.column_names(whole_baseline(baseline) or Baseline())
-
-    return DocumentSet(
+    return replace(
+        documents,
         read_statistics=read,
-        declared=declared,
         write_statistics=write,
-        read_constraints=documents.read_constraints,
-        write_constraints=documents.write_constraints,
-        column_names=column_names,
+        declared=lambda baseline: documents.declared(whole_baseline(baseline) or Baseline()),
+        column_names=lambda baseline: documents.column_names(whole_baseline(baseline) or Baseline()),
         further_files=lambda statistics, constraints: documents.further_files(statistics.whole, constraints),
-        occasional_files=documents.occasional_files,
-        constraints_names=documents.constraints_names,
-        not_in_baseline=documents.not_in_baseline,
-        column_types=documents.column_types,
     )
 
 
@@ -132,8 +123,8 @@ def _read_segment(fields: Fields, documents: DocumentSet[Any, Any]) -> Segment[A
     values = fields.get("segment", dict)
     if not all(value is None or isinstance(value, str) for value in values.values()):
         raise DocumentError(f"{fields.where}.segment must hold texts, or null for missing values.")
-    count = fields.get("item_count", int)
     own = {key: member for key, member in fields.value.items() if key not in ("segment", "item_count")}
+    count = fields.get("item_count", int)
     return Segment(values, count, documents.read_statistics(own, fields.where))
 
 
@@ -158,19 +149,20 @@ class _Checked:
     decision: Decision
 
     @property
+    def violations(self) -> list[Violation]:
+        """Return what the check found."""
+        return self.decision.violations.violations
+
+    @property
     def severity(self) -> tuple[bool, float, int, float]:
         """Return a value that is larger the worse the segment is.
 
         Any violation, then the largest move that is one, then how many there are, then the largest move.
         """
-        count = len(self.decision.violations.violations)
-        moves = [
-            (finding.distance, finding.violated)
-            for finding in self.decision.findings
-            if finding.distance is not None
-        ]
+        moves = [(one.distance, one.violated) for one in self.decision.findings if one.distance is not None]
         significant = max((distance for distance, violated in moves if violated), default=0.0)
-        return count > 0, significant, count, max((distance for distance, _ in moves), default=0.0)
+        largest = max((distance for distance, _ in moves), default=0.0)
+        return bool(self.violations), significant, len(self.violations), largest
 
 
 def named_alike(segments: Sequence[Segment[Any]], expected: Sequence[Segment[Any]]) -> list[Segment[Any]]:
@@ -193,8 +185,7 @@ def named_alike(segments: Sequence[Segment[Any]], expected: Sequence[Segment[Any
 def check_segments(
     analyzer: Checker[Any, Any],
     statistics: SegmentedStatistics[Any],
-    expected: Sequence[Segment[Any]],
-    baseline: Baseline[Any, Any],
+    segmented: Baseline[SegmentedStatistics[Any], Any],
 ) -> Decision:
     """Compare the whole with its baseline and each segment with the same segment of the baseline.
 
@@ -207,10 +198,8 @@ def check_segments(
         Of the whole and of a segment alike.
     statistics
         The window's.
-    expected
-        The baseline's segments.
-    baseline
-        Of the whole.
+    segmented
+        The baseline.
 
     Returns
     -------
@@ -218,7 +207,10 @@ def check_segments(
         Violations of the whole first, then those of the segments, the worst segment first. Findings stay
         the whole's, with one per segment behind them.
     """
-    pairs = _pair(statistics.segments, expected)
+    expected, baseline = expected_segments(segmented), whole_baseline(segmented) or Baseline()
+    columns = list(statistics.segments[0].values) if statistics.segments else []
+    known = {segment.key(columns): segment for segment in expected}
+    pairs = [(segment, known.get(segment.key(columns))) for segment in statistics.segments]
     comparable = [
         (segment, before) for segment, before in pairs if before and _rows(segment, before) >= FEWEST_ROWS
     ]
@@ -226,10 +218,10 @@ def check_segments(
         statistics.whole, baseline
     )
     inner = analyzer.with_error_share((1.0 - WHOLE_SHARE) / max(1, len(comparable)))
-    checked = [
-        _Checked(segment, inner.check(segment.statistics, _baseline_of(inner, before, baseline)))
-        for segment, before in comparable
-    ]
+    checked = []
+    for segment, before in comparable:
+        of_segment = Baseline(before.statistics, inner.suggest(before.statistics, baseline))
+        checked.append(_Checked(segment, inner.check(segment.statistics, of_segment)))
     checked.sort(key=lambda one: one.severity, reverse=True)
     said = {violation.description for violation in whole.violations.violations}
     violations = [violation for one in checked for violation in _violations(one, said)]
@@ -259,16 +251,8 @@ def _comparisons(
     ]
 
     def undecided(segment: Segment[Any], reason: str, lost: bool = False) -> None:
-        comparisons.append(
-            Comparison(
-                f"segment {segment.text}",
-                SEGMENT_CHECK,
-                State.UNDECIDED,
-                reason=reason,
-                lost=lost,
-                segment=segment.values,
-            )
-        )
+        about = Comparison(f"segment {segment.text}", SEGMENT_CHECK, State.UNDECIDED, segment=segment.values)
+        comparisons.append(replace(about, reason=reason, lost=lost))
 
     for segment, before in pairs:
         if before and _rows(segment, before) < FEWEST_ROWS:
@@ -281,23 +265,8 @@ def _comparisons(
     return comparisons
 
 
-def _pair(
-    segments: Sequence[Segment[Any]], expected: Sequence[Segment[Any]]
-) -> list[tuple[Segment[Any], Segment[Any] | None]]:
-    """Return each segment with that of the baseline."""
-    columns = list(segments[0].values) if segments else []
-    known = {segment.key(columns): segment for segment in expected}
-    return [(segment, known.get(segment.key(columns))) for segment in segments]
-
-
 def _rows(segment: Segment[Any], before: Segment[Any]) -> int:
     return min(segment.item_count, before.item_count)
-
-
-def _baseline_of(
-    analyzer: Checker[Any, Any], before: Segment[Any], baseline: Baseline[Any, Any]
-) -> Baseline[Any, Any]:
-    return Baseline(before.statistics, analyzer.suggest(before.statistics, baseline))
 
 
 def _violations(one: _Checked, said: set[str]) -> list[Violation]:
@@ -308,13 +277,13 @@ def _violations(one: _Checked, said: set[str]) -> list[Violation]:
             description=f"In the segment {one.segment.text}: {violation.description}",
             extra={**violation.extra, "segment": one.segment.values},
         )
-        for violation in one.decision.violations.violations
+        for violation in one.violations
         if violation.description not in said
     ]
 
 
 def _finding(one: _Checked) -> Finding:
-    count = len(one.decision.violations.violations)
+    count = len(one.violations)
     text = f"{several(count, 'violation')} in {several(one.segment.item_count, 'row')}"
     return Finding(f"segment {one.segment.text}", text, violated=count > 0)
 
@@ -334,24 +303,24 @@ def _notes(
         )
         return [note]
     notes = []
-    worst = [one for one in checked if one.decision.violations.violations]
-    if worst:
-        counts = [f"{one.segment.text} ({len(one.decision.violations.violations)})" for one in worst]
-        notes.append(f"Worst segments, with the number of their violations: {_listing(counts)}.")
+    listed = functools.partial(some_of, most=_MOST_LISTED)
+    counts = [f"{one.segment.text} ({len(one.violations)})" for one in checked if one.violations]
+    if counts:
+        notes.append(f"Worst segments, with the number of their violations: {listed(counts)}.")
     new = [segment.text for segment, before in pairs if before is None]
     if new:
-        notes.append(f"Segments the baseline does not have, measured and not checked: {_listing(new)}.")
+        notes.append(f"Segments the baseline does not have, measured and not checked: {listed(new)}.")
     matched = {id(before) for _, before in pairs}
     gone = [segment.text for segment in expected if id(segment) not in matched]
     if gone:
-        notes.append(f"Segments of the baseline that are not among this window's: {_listing(gone)}.")
+        notes.append(f"Segments of the baseline that are not among this window's: {listed(gone)}.")
     small = [
         f"{segment.text} ({several(_rows(segment, before), 'row')})"
         for segment, before in pairs
         if before and _rows(segment, before) < FEWEST_ROWS
     ]
     if small:
-        notes.append(f"Segments too small to decide (fewer than {FEWEST_ROWS} rows): {_listing(small)}.")
+        notes.append(f"Segments too small to decide (fewer than {FEWEST_ROWS} rows): {listed(small)}.")
     notes += _notes_of_segments(checked)
     if statistics.rows_left_out:
         notes.append(
@@ -375,8 +344,3 @@ def _notes_of_segments(checked: list[_Checked]) -> list[str]:
             where = f"{len(group)} segments, such as {first.segment.text}"
         notes.append(f"In {where}: {note}")
     return notes[:_MOST_LISTED]
-
-
-def _listing(texts: list[str]) -> str:
-    shown = ", ".join(texts[:_MOST_LISTED])
-    return f"{shown} and {len(texts) - _MOST_LISTED} more" if len(texts) > _MOST_LISTED else shown

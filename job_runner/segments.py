@@ -7,7 +7,6 @@ beyond that, the ones kept are those that were among the largest all the way thr
 
 from __future__ import annotations
 
-import difflib
 import itertools
 import logging
 import math
@@ -22,10 +21,12 @@ import pyarrow.compute as pc
 
 from contract.api import Analyzer, AnyAnalyzer, Baseline, Decision, Facts, Metric, Pass
 from contract.errors import DatasetError
+from contract.schema import nearest
 from job_runner.segment_checks import (
     Segment,
     SegmentedStatistics,
     check_segments,
+    expected_segments,
     named_alike,
     whole_baseline,
 )
@@ -125,11 +126,6 @@ def sort_rows(
     # Stable, and in time proportional to the rows as long as the codes are small numbers.
     order = pc.array_sort_indices(codes)[: sum(counts)]
     return SortedRows(pc.take(batch, order, boundscheck=False), places)
-
-
-def divide_rows(batches: Sequence[pa.RecordBatch], positions: Sequence[int | None]) -> DividedRows:
-    """Find the segment of every row of at least one batch, all of the same schema; see `sort_rows`."""
-    return divided([sort_rows(batch, positions) for batch in batches])
 
 
 def divided(pieces: Sequence[SortedRows]) -> DividedRows:
@@ -347,10 +343,14 @@ class SegmentedAnalyzer(Analyzer[SegmentedSummary, SegmentedStatistics[Any], Any
         left.titles = {**right.titles, **left.titles}
         left.given_up |= right.given_up
         for key, segment in right.segments.items():
-            self._add(left, key, segment)
+            if (known := left.segments.get(key)) is None:
+                left.segments[key] = segment
+            else:
+                known.summary = self.inner.merge(known.summary, segment.summary)
+                known.rows += segment.rows
         for key in left.given_up & left.segments.keys():
             del left.segments[key]
-        self._keep_largest(left)
+        self._give_up(left, {key: segment.rows for key, segment in left.segments.items()})
         return left
 
     def row_count(self, summary: SegmentedSummary) -> int:
@@ -365,10 +365,15 @@ class SegmentedAnalyzer(Analyzer[SegmentedSummary, SegmentedStatistics[Any], Any
         DatasetError
             When a column is nowhere in the data.
         """
-        if self.row_count(summary):
-            self._require_columns(summary)
+        absent = [column for column in self.columns if column not in summary.found]
+        if absent and self.row_count(summary):
+            raise DatasetError(
+                f"segment_by names {absent[0]!r}, which is not in the data; {self._hint(absent[0], summary)}"
+            )
         largest = sorted(summary.segments.items(), key=lambda item: (-item[1].rows, _sorted_key(item[0])))
-        titles = self._titles(summary)
+        # By name where the data has one, as they were given where two are the same.
+        titles = tuple(summary.titles.get(column, column) for column in self.columns)
+        titles = titles if len(set(titles)) == len(titles) else self.columns
         segments = [
             Segment(dict(zip(titles, key, strict=True)), segment.rows, self.inner.describe(segment.summary))
             for key, segment in largest[: self.most]
@@ -386,9 +391,7 @@ class SegmentedAnalyzer(Analyzer[SegmentedSummary, SegmentedStatistics[Any], Any
         before = whole_baseline(baseline) or Baseline()
         segments = [
             replace(segment, statistics=self.inner.estimate(segment.statistics, before))
-            for segment in named_alike(
-                statistics.segments, baseline.statistics.segments if baseline.statistics else []
-            )
+            for segment in named_alike(statistics.segments, expected_segments(baseline))
         ]
         return replace(statistics, whole=self.inner.estimate(statistics.whole, before), segments=segments)
 
@@ -402,8 +405,7 @@ class SegmentedAnalyzer(Analyzer[SegmentedSummary, SegmentedStatistics[Any], Any
         self, statistics: SegmentedStatistics[Any], baseline: Baseline[SegmentedStatistics[Any], Any]
     ) -> Decision:
         """Compare the whole and every segment with the baseline's."""
-        expected = baseline.statistics.segments if baseline.statistics else []
-        return check_segments(self.inner, statistics, expected, whole_baseline(baseline) or Baseline())
+        return check_segments(self.inner, statistics, baseline)
 
     def facts(self, statistics: SegmentedStatistics[Any]) -> Facts:
         """Return those of the whole."""
@@ -468,17 +470,6 @@ class SegmentedAnalyzer(Analyzer[SegmentedSummary, SegmentedStatistics[Any], Any
             summary.segments[key].summary.add(batch)
             summary.segments[key].rows += batch.num_rows
 
-    def _add(self, summary: SegmentedSummary, key: Key, segment: SegmentSummary) -> None:
-        known = summary.segments.get(key)
-        if known is None:
-            summary.segments[key] = segment
-        else:
-            known.summary = self.inner.merge(known.summary, segment.summary)
-            known.rows += segment.rows
-
-    def _keep_largest(self, summary: SegmentedSummary) -> None:
-        self._give_up(summary, {key: segment.rows for key, segment in summary.segments.items()})
-
     def _give_up(self, summary: SegmentedSummary, counts: dict[Key, int]) -> None:
         """Take all but the largest segments out of `counts` and the summary, and remember them."""
         limit = 2 * self.most
@@ -497,22 +488,9 @@ class SegmentedAnalyzer(Analyzer[SegmentedSummary, SegmentedStatistics[Any], Any
                 "segments; choose columns with fewer values, or let a preprocessing script group them."
             )
 
-    def _titles(self, summary: SegmentedSummary) -> tuple[str, ...]:
-        """Return the columns by name where the data has one, as they were given where two are the same."""
-        titles = tuple(summary.titles.get(column, column) for column in self.columns)
-        return titles if len(set(titles)) == len(titles) else self.columns
-
-    def _require_columns(self, summary: SegmentedSummary) -> None:
-        for column in self.columns:
-            if column in summary.found:
-                continue
-            raise DatasetError(
-                f"segment_by names {column!r}, which is not in the data; {self._hint(column, summary)}"
-            )
-
     def _hint(self, column: str, summary: SegmentedSummary) -> str:
-        close = difflib.get_close_matches(column, summary.names, n=1, cutoff=0.6)
-        hint = f"did you mean {close[0]!r}? The columns are" if close else "the columns are"
+        close = nearest(column, summary.names)
+        hint = f"did you mean {close!r}? The columns are" if close else "the columns are"
         more = ", ..." if len(summary.names) > _NAMES_SHOWN else ""
         return f"{hint} {', '.join(summary.names[:_NAMES_SHOWN])}{more}."
 

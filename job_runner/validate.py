@@ -6,31 +6,39 @@ A check that needs what another one could not give is skipped, and says so.
 from __future__ import annotations
 
 import functools
+import os
+import socket
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from contract.api import AnyAnalyzer, Baseline, DocumentSet, MakeAnalyzer, Monitor
 from contract.checklist import Line, attempt, obtain
 from contract.dataset import Dataset, Preprocessor
-from contract.errors import DatasetError
+from contract.errors import ConfigurationError, DatasetError, InputError, ModelError, OutputError
 from contract.reading import Tally, counting
-from contract.schema import Mistakes
-from contract.settings import Settings
+from contract.schema import nearest
+from contract.settings import DEFAULT_MESSAGE_FILE, Settings
+from contract.sink_addresses import SinkAddress
 from contract.window import path_span
-from contract.wording import several
+from contract.wording import several, some_of
 from file_storage import storage
 from file_storage.scripts import load_postprocessor, load_preprocessor
-from job_runner.clarify.columns import find_column, missing_columns
-from job_runner.connectivity import check_model, check_places, check_sinks
-from job_runner.job import column_names, dataset_request, load_documents, make_analyzer, read_baseline
+from file_storage.storage import nearby
+from file_storage.transport import require_url
+from job_runner.clarify.columns import batches_of, missing_columns
+from job_runner.job import dataset_request, load_documents, make_analyzer, read_baseline
 from readers.captures.envelope import LABEL
-from readers.dataset import NotSplittable, segments_of
+from readers.dataset import segments_of
 from readers.plan import files_of, plan_dataset
+from reporting.sinks import cloudwatch_file
 
 # Whether the columns that settings and baseline name are in the data.
 
@@ -41,10 +49,10 @@ _MOSTLY = 0.5
 _NUMBER = r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$"
 
 
-def unlike_baseline(
+def require_like_baseline(
     batch: pa.RecordBatch, column_types: Mapping[str, str] | None, expected: Sequence[str]
 ) -> Iterator[str]:
-    """Yield a sentence for each way in which the data's columns are not those of the baseline.
+    """Yield a line when the data's columns are those of the baseline.
 
     Parameters
     ----------
@@ -54,7 +62,21 @@ def unlike_baseline(
         By the baseline's constraints; None where columns without constraints are no mistake.
     expected
         Names of the baseline's columns.
+
+    Raises
+    ------
+    DatasetError
+        With all differences.
     """
+    found = list(_unlike_baseline(batch, column_types, expected))
+    if found:
+        raise DatasetError(" ".join(text[0].upper() + text[1:] for text in found))
+    yield f"the data has the {several(len(expected), 'column')} of the baseline"
+
+
+def _unlike_baseline(
+    batch: pa.RecordBatch, column_types: Mapping[str, str] | None, expected: Sequence[str]
+) -> Iterator[str]:
     names = list(batch.schema.names)
     positional = (batch.schema.metadata or {}).get(b"positional") == b"true"
     if positional and len(names) != len(expected):
@@ -65,78 +87,38 @@ def unlike_baseline(
         )
         return
     missing = [name for name in expected if name not in names]
+    extra = [name for name in names if name not in expected]
     if missing:
+        close = ((name, nearest(name, extra)) for name in missing[:_SHOWN])
+        instead = next((f" (is {name} there called {other}?)" for name, other in close if other), "")
         yield (
-            f"the baseline has {_listed(missing)}, which the data lacks{_instead(missing, names, expected)}; "
+            f"the baseline has {some_of(missing, _SHOWN)}, which the data lacks{instead}; "
             "mend the data's columns, or run the baseline job again."
         )
-    extra = [name for name in names if name not in expected]
     if extra and column_types is not None:
         yield (
-            f"the data has {_listed(extra)}, which the baseline lacks; leave them out with "
+            f"the data has {some_of(extra, _SHOWN)}, which the baseline lacks; leave them out with "
             "exclude_features_attribute, or run the baseline job again."
         )
     for name, kind in (column_types or {}).items():
         if kind not in _NUMERIC or name not in names:
             continue
-        column = batch.column(names.index(name))
-        if column.null_count < len(column) and _share_of_numbers(column) < _MOSTLY:
-            example = next((cell for cell in column.to_pylist() if cell is not None), None)
+        column = batch.column(names.index(name)).drop_null()
+        if len(column) and _share_of_numbers(column) < _MOSTLY:
             yield (
-                f"column {name} holds values such as {str(example)[:40]!r}, but is "
+                f"column {name} holds values such as {str(column[0].as_py())[:40]!r}, but is "
                 f"{kind} in the baseline; check the order of the columns and what writes "
                 "them, or run the baseline job again."
             )
 
 
-def _types(baseline: _AnyBaseline, files: _Documents) -> Mapping[str, str] | None:
-    return None if baseline.constraints is None else files.column_types(baseline.constraints)
-
-
-def require_like_baseline(
-    batch: pa.RecordBatch, column_types: Mapping[str, str] | None, expected: Sequence[str]
-) -> Iterator[str]:
-    """Yield a line when the columns are the baseline's.
-
-    Raises
-    ------
-    DatasetError
-        With all differences.
-    """
-    found = list(unlike_baseline(batch, column_types, expected))
-    if found:
-        raise DatasetError(" ".join(text[0].upper() + text[1:] for text in found))
-    yield f"the data has the {several(len(expected), 'column')} of the baseline"
-
-
-def _instead(missing: Sequence[str], names: Sequence[str], expected: Sequence[str]) -> str:
-    free = [name for name in names if name not in expected]
-    for name in missing[:_SHOWN]:
-        mistakes = Mistakes("")
-        find_column(name, free, "", mistakes)
-        _, found, close = "".join(mistakes.texts).partition(": did you mean ")
-        if found:
-            return f" (is {name} there called {close.rstrip('?')}?)"
-    return ""
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = len(names) - _SHOWN
-    return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
-
-
-def _share_of_numbers(column: pa.Array) -> float:
-    """Return which share of the cells that are not missing are numbers; 0 where all are missing."""
-    cells = column.drop_null()
-    if not len(cells):
-        return 0.0
+def _share_of_numbers(cells: pa.Array) -> float:
     kind = cells.type
     if pa.types.is_integer(kind) or pa.types.is_floating(kind):
         return 1.0
     if pa.types.is_boolean(kind):
         return 0.0
-    matches = pc.match_substring_regex(cells.cast(pa.string()), _NUMBER)
-    return float(pc.mean(matches).as_py())
+    return float(pc.mean(pc.match_substring_regex(cells.cast(pa.string()), _NUMBER)).as_py())
 
 
 # Which share of the captured rows has a label.
@@ -197,12 +179,7 @@ def _labelled(batch: pa.RecordBatch) -> int:
         for name, column in zip(batch.schema.names, batch.columns, strict=True)
         if name in (_LOCATED, LABEL) or name.startswith(f"{LABEL}.")
     ]
-    if not present:
-        return 0
-    together = present[0]
-    for more in present[1:]:
-        together = together | more
-    return int(together.sum())
+    return int(np.logical_or.reduce(present).sum()) if present else 0
 
 
 _COLUMNS_SHOWN = 8
@@ -312,8 +289,7 @@ def _files_in_window(request: Dataset, source: str, *, format_known: bool) -> li
     inside = files_of(request)[0] if format_known else files
     if inside or request.window is None:
         return inside
-    spans = [span for span in (path_span(file.path) for file in files) if span is not None]
-    hours = sorted(span.start for span in spans)
+    hours = sorted(span.start for file in files if (span := path_span(file.path)) is not None)
     raise DatasetError(
         f"{source} holds {several(len(files), 'file')}, but none of the window "
         f"{_time(request.window.start)} to {_time(request.window.end)}: "
@@ -347,14 +323,18 @@ def _rows(
         return
     for sentence in request.said.lines():
         yield Line("ok", f"reading {sentence}")
-    expected = column_names(baseline, files) or ()
+    expected = (files.column_names(baseline) if baseline else None) or ()
     added = {column.name for column in request.segments}
     named = replace(settings, segment_by=tuple(name for name in settings.segment_by if name not in added))
-    missing = missing_columns(named, _all_names(settings, request, first), first.schema.names)
+    # All columns, those too that the settings leave out.
+    every = _first_rows(replace(request, exclude=()), source) if settings.exclude_features else first
+    missing = missing_columns(named, every.schema.names, first.schema.names)
     for text in missing:
         yield Line("FAIL", text)
     if baseline is not None and expected:
-        yield from attempt(lambda: require_like_baseline(first, _types(baseline, files), expected))
+        constraints = baseline.constraints
+        types = None if constraints is None else files.column_types(constraints)
+        yield from attempt(lambda: require_like_baseline(first, types, expected))
     if missing:
         yield Line("skip", "the analysis of the first rows is not tried before these columns are there")
     else:
@@ -365,29 +345,15 @@ def _first_rows(request: Dataset, source: str) -> pa.RecordBatch:
     """Return the first rows of the window; a model is not asked for them."""
     request = replace(request, prediction=None, segments=())
     tally = Tally()
-    for whole_files in (False, True):
-        try:
-            for split in plan_dataset(request, whole_files=whole_files).splits[:_MOST_SPLITS]:
-                with counting(tally):
-                    for batch in split.batches():
-                        if batch.num_rows:
-                            request.said.add(tally, batch.num_rows)
-                            return batch
-            break
-        except NotSplittable:
-            continue
+    with counting(tally):
+        for batch in batches_of(request, _MOST_SPLITS):
+            if batch.num_rows:
+                request.said.add(tally, batch.num_rows)
+                return batch
     in_window = " in the window; mend start_time and end_time, or window" if request.window else ""
     script = request.preprocessor
     cause = "check what writes the data" if script is None else f"see whether {script.path} leaves all out"
     raise DatasetError(f"{source} has files, but no row{in_window}; {cause}.")
-
-
-def _all_names(settings: Settings, request: Dataset, first: pa.RecordBatch) -> list[str]:
-    """Return the names of all columns, those too that the settings leave out."""
-    if not settings.exclude_features:
-        return list(first.schema.names)
-    everything = _first_rows(replace(request, exclude=()), "dataset_source")
-    return list(everything.schema.names)
 
 
 def _trial(settings: Settings, request: Dataset, make: MakeAnalyzer, first: pa.RecordBatch) -> Iterator[str]:
@@ -407,12 +373,9 @@ def _trial(settings: Settings, request: Dataset, make: MakeAnalyzer, first: pa.R
 
 
 def _columns_line(first: pa.RecordBatch) -> str:
-    columns = ", ".join(
-        f"{field.name} ({_kind(field.type)})" for field in list(first.schema)[:_COLUMNS_SHOWN]
-    )
-    more = first.num_columns - _COLUMNS_SHOWN
+    columns = [f"{one.name} ({_kind(one.type)})" for one in first.schema]
     rows = "the first row has" if first.num_rows == 1 else f"the first {first.num_rows} rows have"
-    return f"{rows} columns {columns}" + (f" and {more} more" if more > 0 else "")
+    return f"{rows} columns {some_of(columns, _COLUMNS_SHOWN)}"
 
 
 def _source(request: Dataset, settings: Settings) -> str:
@@ -423,3 +386,141 @@ def _source(request: Dataset, settings: Settings) -> str:
 
 def _kind(type_: pa.DataType) -> str:
     return "text" if pa.types.is_dictionary(type_) else str(type_).replace("string", "text")
+
+
+# Whether places can be written, and sinks and model be reached, without sending them anything.
+
+
+# Whether the places a job writes to can be written, without writing to them.
+
+
+def check_places(settings: Settings) -> Iterator[Line]:
+    """Yield a line for each folder or file that the job writes."""
+    folders = {
+        "output_path": settings.output_path,
+        "register_new_baseline": settings.register_new_baseline,
+        "history_path": settings.history_path,
+    }
+    if settings.publish_cloudwatch_metrics and "cloudwatch_metrics_directory" in settings.given:
+        folders["cloudwatch_metrics_directory"] = settings.cloudwatch_metrics_directory
+    # Outside of SageMaker the default place seldom exists, which fails no job.
+    if settings.output_message_file != DEFAULT_MESSAGE_FILE:
+        folders["output_message_file"] = settings.output_message_file
+    for variable, path in folders.items():
+        if path is not None:
+            yield from attempt(functools.partial(_writable, variable, path))
+
+
+def require_writable(path: str, role: str, *, is_file: bool = False) -> None:
+    """Make sure that files can be written to a folder that may not exist yet, and create nothing.
+
+    Parameters
+    ----------
+    path
+        Local folder or ``s3://bucket/prefix``; a local file when `is_file`.
+    role
+        What it is, for the message.
+
+    Raises
+    ------
+    OutputError
+        Naming the path, what stands in the way, and the fix.
+    """
+    if storage.is_s3(path):
+        storage.prepare_output(path, role)  # looks for the bucket, and writes nothing
+        return
+    target = Path(path)
+    if is_file and target.is_dir():
+        raise OutputError(f"{role} {path} is a folder, but the job writes a file there; name a file in it.")
+    if is_file and target.exists():
+        if not os.access(target, os.W_OK):
+            raise OutputError(
+                f"{role} {path} may not be overwritten; let this user write it, or name another file."
+            )
+        return
+    above = target.parent if is_file else target
+    while not above.exists() and above != above.parent:
+        above = above.parent
+    if not above.is_dir():
+        raise OutputError(
+            f"{role} {path} cannot be written: {above} is a file; name a folder, or remove that file."
+        )
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise OutputError(
+            f"{role} {path} cannot be written: this user may not write to {above}; change that, or name "
+            "another folder."
+        )
+
+
+def _writable(variable: str, path: str) -> Iterator[str]:
+    require_writable(path, variable, is_file=variable == "output_message_file")
+    yield f"{variable} {path} can be written"
+
+
+_LONGEST_WAIT = 5.0
+_PORTS = {"http": 80, "https": 443}
+
+
+def check_sinks(settings: Settings) -> Iterator[Line]:
+    """Yield a line for the sinks' settings and for each sink."""
+    addresses = (*settings.metrics_sinks, *settings.event_sinks)
+    if addresses or settings.sink_headers_file:
+        said = "sinks are set up, and will be asked when the job is done"
+        yield from obtain(
+            lambda: cloudwatch_file.open_sinks(settings),
+            lambda sinks: None if sinks is None else f"{said}: {sinks.describe()}",
+        )
+    for address in addresses:
+        if address.kind in ("cloudwatch", "eventbridge"):
+            yield Line("skip", f"{address.shown} can only be tried by sending something")
+        else:
+            yield from attempt(functools.partial(_reach, settings, address))
+
+
+def _reach(settings: Settings, address: SinkAddress) -> Iterator[str]:
+    if address.kind == "prometheus-textfile":
+        require_writable(address.target, "prometheus-textfile", is_file=address.target.endswith(".prom"))
+        yield f"{address.shown} can be written"
+        return
+    variable = "metrics_sinks" if address in settings.metrics_sinks else "event_sinks"
+    wait = min(settings.sink_timeout, _LONGEST_WAIT)
+    _connect(address.target, f"{variable} holds {address.shown}", wait, ConfigurationError)
+    yield f"{address.shown} can be reached"
+
+
+def check_model(settings: Settings) -> Generator[Line, None, bool]:
+    """Yield a line for the model, if the settings name one; return whether it can be asked or loaded."""
+    model = settings.model
+    if model is None or storage.is_s3(model):
+        return True
+    found = yield from obtain(functools.partial(_find_model, model), lambda text: text)
+    return found is not None
+
+
+def _find_model(model: str) -> str:
+    """Return a line on where the model is.
+
+    Raises
+    ------
+    ModelError
+        When nothing answers there, or there is no such file.
+    """
+    if model.startswith(tuple(f"{scheme}://" for scheme in _PORTS)):
+        require_url(model)
+        _connect(model, f"model is {model}", _LONGEST_WAIT, ModelError)
+        return f"the model's server {urlsplit(model).netloc.rpartition('@')[2]} can be reached"
+    if "://" not in model and not Path(model).is_file():
+        raise ModelError(f"model {model} is no file{nearby(model)}; give the path of the model's file.")
+    return f"the model is at {model}"
+
+
+def _connect(url: str, what: str, wait: float, error: type[InputError]) -> None:
+    parts = urlsplit(url)
+    host, port = parts.hostname or "", parts.port or _PORTS[parts.scheme]
+    try:
+        socket.create_connection((host, port), wait).close()
+    except OSError as problem:
+        raise error(
+            f"{what}, but nothing answers at {host} port {port} ({problem.strerror or problem}); check host "
+            "and port, and that this network reaches them."
+        ) from None

@@ -15,7 +15,7 @@ import yaml
 from fixtures import ROOT
 
 import contract
-from contract.variables import VARIABLES
+from contract.settings import VARIABLES
 
 LOCKS = [
     *sorted((ROOT / "requirements").glob("*.txt")),

@@ -11,6 +11,7 @@ from functools import cached_property
 import pyarrow as pa
 
 from analyzers.bias import summary as summaries
+from analyzers.bias.cells import as_number, normalise
 from analyzers.bias.check_sagemaker import check_sagemaker
 from analyzers.bias.check_sound import check_sound
 from analyzers.bias.describe import describe
@@ -215,7 +216,20 @@ class BiasAnalyzer(Analyzer[BiasSummary, BiasStatistics, BiasConstraints]):
         return summary.rows
 
     def describe(self, summary: BiasSummary) -> BiasStatistics:
-        """Turn a summary into the statistics document."""
+        """Turn a summary into the statistics document.
+
+        Raises
+        ------
+        DatasetError
+            When labels are words and the positive ones are named by numbers, or the other way round.
+        """
+        named = {as_number(normalise(value)) is not None for value in self.request.label_values}
+        column = summary.columns[self.request.label]
+        extent = column.extent()
+        # The labels of a window may all be negative, but not of another kind than those that are named.
+        kinds = {extent.least <= extent.greatest, not extent.has_words}
+        if self.rules == "sound" and column.rows > column.missing and named and named.isdisjoint(kinds):
+            self._refuse_without_positives(summary)
         return describe(summary, self._plan, Meaning(self.rules), self.seed)
 
     def estimate(self, statistics: BiasStatistics, baseline: BiasBaseline) -> BiasStatistics:

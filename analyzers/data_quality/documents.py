@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import functools
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
@@ -687,6 +688,7 @@ def _look_for_unknown(value: Any, level: str, where: str, mistakes: list[str], u
             continue
         # Of two spellings the first is shown, and what belongs here before what belongs elsewhere.
         plain = {_plain(known): known for known in reversed((*_LEVELS[level], *homes))}
+        plain |= {"min": "minimum", "max": "maximum"}
         close = difflib.get_close_matches(_plain(name), plain, n=1, cutoff=_NEAR)
         if not close:
             unused.append(f"{where}.{name}".removeprefix("."))
@@ -741,6 +743,10 @@ def read_constraints(value: dict[str, Any], where: str) -> Constraints:
         order=fields.order(),
         where=where,
     )
+    names = Counter(feature.name for feature in document.features)
+    mistakes += [
+        f"feature {name!r} is there {count} times; keep one" for name, count in names.items() if count > 1
+    ]
     _look_for_unknown(value, _FILE, "", mistakes, unused)
     _look_in_config(document.monitoring_config, "monitoring_config", mistakes, unused)
     document._config(None, mistakes)
@@ -773,10 +779,10 @@ def _read_feature_constraints(fields: Fields, mistakes: list[str], unused: list[
     feature = FeatureConstraints(
         name=name, inferred_type=inferred, completeness=fields.number("completeness", None)
     )
-    if feature.completeness is not None and not 0.0 <= feature.completeness <= 1.0:
-        mistakes.append(
-            f"{here}: completeness is {feature.completeness:g}; use a share from 0 to 1, such as 0.95"
-        )
+    # A text NaN is no number; it would switch the check off.
+    share = math.nan if fields.value.get("completeness") == "NaN" else feature.completeness
+    if share is not None and not 0.0 <= share <= 1.0:
+        mistakes.append(f"{here}: completeness is {share:g}; use a share from 0 to 1, such as 0.95")
     if (numeric := fields.child("num_constraints")) is not None:
         feature.is_non_negative = numeric.get("is_non_negative", bool, None)
         feature.numeric_extra = numeric.extra()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from analyzers.shared.significance import hypergeometric_tail
 from contract.api import PRESENCE_CHECK, Comparison, Decision, State, Violation
 from contract.wording import chance, percent
@@ -44,13 +42,10 @@ def with_presence(
         f"{missing:,} of {rows:,} {of.description} ({percent(share)}), where {missing_before:,} of "
         f"{rows_before:,} did at the baseline ({percent(share_before)}); {chance(p_value)}."
     )
-    state = State.HOLDS
-    if p_value < FALSE_ALARM_RATE * error_share:
-        state = State.VIOLATED if share - share_before > LIMIT else State.CHANGED
     comparison = Comparison(
         of.subject,
         PRESENCE_CHECK,
-        state,
+        State.HOLDS,
         text,
         value=share,
         effect=share - share_before,
@@ -59,8 +54,4 @@ def with_presence(
         rows=rows,
         baseline_rows=rows_before,
     )
-    violations = decision.violations
-    if state is State.VIOLATED:
-        found = [*violations.violations, replace(of, description=text)]
-        violations = replace(violations, violations=found)
-    return replace(decision, violations=violations, comparisons=(*decision.comparisons, comparison))
+    return decision.with_tested(comparison, of, FALSE_ALARM_RATE * error_share)

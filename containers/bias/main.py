@@ -23,8 +23,7 @@ def _arrange(settings: Settings, request: Dataset) -> tuple[Dataset, MakeAnalyze
     from containers.bias.configuration import bias_request, only_needed, wants_predictions
     from contract.schema import Mistakes
     from job_runner.clarify.columns import load_analysis_config, segment_columns
-    from job_runner.clarify.predictions import ask_model, names_a_model
-    from job_runner.clarify.resolve_columns import arrange_dataset
+    from job_runner.clarify.resolve_columns import arrange_dataset, ask_model, names_a_model
     from readers.cell_types import texts_in
 
     config = load_analysis_config(settings, "groups")

@@ -22,8 +22,7 @@ from contract.errors import ConfigurationError, InputError, MonitorError
 
 if TYPE_CHECKING:
     from contract.api import Monitor
-    from job_runner.replay import Document, Edit, PastWindow
-    from job_runner.replay_result import Backtest
+    from job_runner.replay import Backtest, Document, Edit, PastWindow
 
 EXIT_FAILED_ON = 3
 DESCRIPTION = (
@@ -94,8 +93,7 @@ def add_replay(parser: argparse.ArgumentParser) -> None:
 
 def _run(given: argparse.Namespace) -> int:
     # Imported late: --help needs none of it.
-    from job_runner.replay import replay
-    from job_runner.replay_result import Backtest, NotReplayed, to_json, to_text
+    from job_runner.replay import Backtest, NotReplayed, replay, to_json, to_text
 
     monitors = _replayable(given)
     edit = _edit(given)
@@ -116,11 +114,12 @@ def _run(given: argparse.Namespace) -> int:
 
 
 def _exit_code(backtest: Backtest, fail_on: str | None) -> int:
+    counts = backtest.summary
     occurred = {
-        None: False,
-        "alarms": backtest.alarms_after > 0,
-        "changes": backtest.silenced + backtest.alarming > 0,
-        "silenced": backtest.silenced > 0,
+        None: 0,
+        "alarms": counts["alarms_after"],
+        "changes": counts["silenced"] + counts["alarming"],
+        "silenced": counts["silenced"],
     }[fail_on]
     if occurred:
         return EXIT_FAILED_ON
@@ -142,7 +141,7 @@ def _replayable(given: argparse.Namespace) -> dict[str, Monitor]:
 
 
 def _edit(given: argparse.Namespace) -> Edit:
-    from contract.settings import read_share
+    from contract.settings import VARIABLE_BY_NAME
     from job_runner.replay import Edit
 
     names = ("constraints.json", "analysis.json")
@@ -150,8 +149,8 @@ def _edit(given: argparse.Namespace) -> Edit:
         constraints=_document(given.baseline_constraints, names, "baseline_constraints"),
         baseline_statistics=_document(given.baseline_statistics, ("statistics.json",), "baseline_statistics"),
         rules=given.rules,
-        attribution_drift_threshold=read_share(
-            "attribution_drift_threshold", given.attribution_drift_threshold, "0.9"
+        attribution_drift_threshold=VARIABLE_BY_NAME["attribution_drift_threshold"].read(
+            given.attribution_drift_threshold
         ),
     )
 

@@ -9,8 +9,7 @@ from functools import partial
 
 from contract.checklist import Line, attempt
 from contract.outcome import EXIT_COMPLETED
-from contract.settings import Settings
-from contract.variables import Program
+from contract.settings import Program, Settings
 from job_runner.cluster.role import find_role
 from job_runner.console import run_program
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import orjson
@@ -14,9 +13,9 @@ import pyarrow as pa
 from contract.analysis_config import AnalysisConfig, Kind, Locator, Segments, read_analysis_config
 from contract.dataset import Dataset, SegmentColumn
 from contract.errors import ConfigurationError
-from contract.schema import Mistakes
+from contract.schema import Mistakes, nearest
 from contract.settings import Settings
-from contract.wording import several
+from contract.wording import several, some_of
 from file_storage import storage
 from readers.dataset import REST, NotSplittable, is_interval
 from readers.plan import plan_dataset
@@ -24,19 +23,20 @@ from readers.plan import plan_dataset
 # The first rows of a dataset, from which its columns are known.
 
 
+def batches_of(request: Dataset, most_splits: int | None = None) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of the first splits, of whole files where the first rows show that to be necessary."""
+    try:
+        for split in plan_dataset(request).splits[:most_splits]:
+            yield from split.batches()
+    except NotSplittable:
+        for split in plan_dataset(request, whole_files=True).splits[:most_splits]:
+            yield from split.batches()
+
+
 def first_batch(request: Dataset) -> pa.RecordBatch | None:
     """Return the first rows, of any window and without labels from elsewhere; None when there are none."""
     request = replace(request, window=None, ground_truth_source=None, beside=(), cells=None)
-    for whole_files in (False, True):
-        try:
-            for split in plan_dataset(request, whole_files=whole_files).splits:
-                batch = next(split.batches(), None)
-                if batch is not None:
-                    return batch
-            return None
-        except NotSplittable:
-            continue
-    return None
+    return next(batches_of(request), None)
 
 
 def column_names(request: Dataset) -> tuple[str, ...]:
@@ -84,14 +84,14 @@ class Columns:
 
 
 def find_column(
-    locator: Locator, names: Sequence[str], place: str, mistakes: Mistakes, headers: Sequence[str] = ()
+    locator: Locator | None, names: Sequence[str], place: str, mistakes: Mistakes, headers: Sequence[str] = ()
 ) -> str | None:
-    """Return the name of the column that a name or zero-based position leads to; note it when none.
+    """Return the name of the column that a name or zero-based position leads to; note it when there is none.
 
     Parameters
     ----------
     locator
-        A name; a position, also as text.
+        A name; a position, also as text. None leads to none.
     names
         The columns there are; when empty, a name is believed.
     place
@@ -99,8 +99,8 @@ def find_column(
     headers
         Other names of the same columns, when there are as many.
     """
-    if not names:
-        return str(locator)
+    if locator is None or not names:
+        return None if locator is None else str(locator)
     if isinstance(locator, str):
         if locator in names:
             return locator
@@ -120,13 +120,9 @@ def find_column(
 
 
 def _hint(name: str, names: Sequence[str]) -> str:
-    close = difflib.get_close_matches(name.casefold(), [known.casefold() for known in names], n=1)
-    if close:
-        match = next(known for known in names if known.casefold() == close[0])
-        return f": did you mean {match}?"
-    more = len(names) - _SHOWN
-    shown = ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
-    return f"; its columns are {shown}"
+    if close := nearest(name, names):
+        return f": did you mean {close}?"
+    return f"; its columns are {some_of(names, _SHOWN)}"
 
 
 # What a configuration asks for that is another job's.

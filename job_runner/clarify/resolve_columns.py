@@ -5,13 +5,16 @@ The first rows are read to learn what the columns are called; nothing is compute
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from contract.analysis_config import AnalysisConfig, Locator
-from contract.dataset import CellRules, ColumnPaths, Dataset, LabelPlaces, Location
+from contract.analysis_config import AnalysisConfig, Locator, PredictorConfig
+from contract.checklist import NotTriedError
+from contract.dataset import CellRules, ColumnPaths, Dataset, LabelPlaces, Location, Prediction
 from contract.dataset_format import DatasetFormat, Kind
 from contract.schema import Mistakes
 from contract.settings import Settings
@@ -27,13 +30,48 @@ from readers.csv_dialect import header_evidence
 from readers.json_files import is_document
 from readers.labels.lines import read_labels
 from readers.paths import GROUND_TRUTH, PREFIX, RESPONSE
-from readers.plan import files_of
+from readers.plan import files_of, plan_dataset
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from model_clients.model import Model
+
+# What stands where, by what settings and configuration say.
+
+
+_LABEL, _PREDICTED, _PROBABILITY = "label", "predicted_label", "probability"
+
+
+def roles(
+    settings: Settings, config: AnalysisConfig, *, captured: bool = False
+) -> dict[str, tuple[Locator, str]]:
+    """Return where label, predicted label and probability are, each with the setting or member that says so.
+
+    A setting comes before the configuration. What captures hold of an answer the `predictor` tells.
+    """
+    told: dict[str, list[tuple[Locator | None, str]]] = {
+        _LABEL: [(settings.ground_truth_attribute, "ground_truth_attribute"), (config.label, "label")],
+        _PREDICTED: [(settings.inference_attribute, "inference_attribute")],
+        _PROBABILITY: [(settings.probability_attribute, "probability_attribute")],
+    }
+    if not captured:
+        told[_PREDICTED].append((config.predicted_label, "predicted_label"))
+    elif config.predictor and settings.inference_attribute is None and settings.probability_attribute is None:
+        told[_PREDICTED] = [(config.predictor.label, "predictor.label")]
+        told[_PROBABILITY] = [(config.predictor.probability, "predictor.probability")]
+    return {
+        role: (locator, place)
+        for role, places in told.items()
+        for locator, place in reversed(places)
+        if locator is not None
+    }
+
 
 # Datasets that are tables: CSV, Parquet, and JSON of flat records; columns in files of their own.
 
 
 _BY_SUFFIX: dict[str, Kind] = {"csv": "csv", "json": "json", "jsonl": "json", "parquet": "parquet"}
-PREDICTED_LABEL = "predicted_label"
 
 
 def arrange_table(
@@ -52,32 +90,29 @@ def arrange_table(
         Whether the settings say how the data is read, CSV's header included.
     """
     if request.format.kind == "csv":
-        mentioned = [*_mentioned(config), settings.ground_truth_attribute]
+        facets = () if config.facet_dataset_uri else config.facet
+        mentioned: list[Locator | None] = [name for facet in facets for name in facet.name_or_index]
+        mentioned += [config.label, config.group_variable, config.predicted_label]
+        mentioned.append(settings.ground_truth_attribute)
         request = _named_csv(request, config.headers, mentioned, "headers", mistakes, header_told=header_told)
         mistakes.stop_if_any()  # of columns with other names, more would be said that is beside the point
-    names = column_names(request)
-    request, columns = add_separate_files(config, request, Columns(names), mistakes)
-    headers = config.headers
-
-    def find(locator: Locator | None, place: str) -> str | None:
-        return None if locator is None else find_column(locator, columns.names, place, mistakes, headers)
-
-    if request.ground_truth_source is not None:
+    request, columns = add_separate_files(config, request, Columns(column_names(request)), mistakes)
+    asked = roles(settings, config)
+    joined = request.ground_truth_source is not None
+    if joined:
         columns = replace(columns, names=(*columns.names, GROUND_TRUTH))
-        label: str | None = GROUND_TRUTH
-    else:
-        label = find(settings.ground_truth_attribute, "ground_truth_attribute") or find(config.label, "label")
-    predicted = columns.predicted_label
-    if predicted is None:
-        predicted = find(settings.inference_attribute, "inference_attribute") or find(
-            config.predicted_label, "predicted_label"
-        )
+
+    def find(role: str) -> str | None:
+        locator, place = asked.get(role, (None, ""))
+        return find_column(locator, columns.names, place, mistakes, config.headers)
+
+    label = GROUND_TRUTH if joined else find(_LABEL)
     columns = replace(
         columns,
         label=label,
-        label_name=str(config.label or label) if label == GROUND_TRUTH else label or "",
-        predicted_label=predicted,
-        probability=find(settings.probability_attribute, "probability_attribute"),
+        label_name=str(config.label or label) if joined else label or "",
+        predicted_label=columns.predicted_label or find(_PREDICTED),
+        probability=find(_PROBABILITY),
     )
     return request, columns
 
@@ -88,51 +123,27 @@ def add_separate_files(
     """Add the columns of ``facet_dataset_uri`` and ``predicted_label_dataset_uri``."""
     if config.facet_dataset_uri:
         wanted = [name for facet in config.facet for name in facet.name_or_index if isinstance(name, str)]
-        other = _separate(
-            config.facet_dataset_uri,
-            request,
-            config.facet_headers,
-            wanted,
-            "facet_headers",
-            "facet_",
-            mistakes,
-        )
+        uri, headers = config.facet_dataset_uri, config.facet_headers
+        other = _separate(uri, request, headers, wanted, "facet_headers", "facet_", mistakes)
         names = column_names(other)
         request = replace(request, beside=(*request.beside, other))
         columns = replace(columns, names=_together(columns.names, names), facets=names)
     if config.predicted_label_dataset_uri:
-        request, columns = _add_predictions(config, request, columns, mistakes)
-    return request, columns
-
-
-def _add_predictions(
-    config: AnalysisConfig, request: Dataset, columns: Columns, mistakes: Mistakes
-) -> tuple[Dataset, Columns]:
-    uri, asked = config.predicted_label_dataset_uri or "", config.predicted_label
-    other = replace(
-        request, source=uri, format=_format_of(uri, request), beside=(), locations=None, column_names=None
-    )
-    if other.format.kind == "json" and asked is not None:
-        location = Location(PREDICTED_LABEL, str(asked), variable="predicted_label")
-        document = request.locations.document if request.locations else False
-        other = replace(other, locations=ColumnPaths(None, (location,), document=document))
-        asked = PREDICTED_LABEL
-    elif other.format.kind == "csv":
+        uri, headers = config.predicted_label_dataset_uri, config.predicted_label_headers
+        asked = config.predicted_label
         wanted = [asked] if isinstance(asked, str) else []
-        other = _separate(
-            uri,
-            request,
-            config.predicted_label_headers,
-            wanted,
-            "predicted_label_headers",
-            PREDICTED_LABEL,
-            mistakes,
-        )
-    names = column_names(other)
-    # One column needs no name.
-    found = find_column(0 if asked is None else asked, names, "predicted_label", mistakes)
-    request = replace(request, beside=(*request.beside, other))
-    return request, replace(columns, names=_together(columns.names, names), predicted_label=found)
+        other = _separate(uri, request, headers, wanted, "predicted_label_headers", _PREDICTED, mistakes)
+        if other.format.kind == "json" and asked is not None:
+            location = Location(_PREDICTED, str(asked), variable=_PREDICTED)
+            document = request.locations.document if request.locations else False
+            other = replace(other, locations=ColumnPaths(None, (location,), document=document))
+            asked = _PREDICTED
+        names = column_names(other)
+        # One column needs no name.
+        found = find_column(0 if asked is None else asked, names, _PREDICTED, mistakes)
+        request = replace(request, beside=(*request.beside, other))
+        columns = replace(columns, names=_together(columns.names, names), predicted_label=found)
+    return request, columns
 
 
 def _separate(
@@ -144,9 +155,8 @@ def _separate(
     prefix: str,
     mistakes: Mistakes,
 ) -> Dataset:
-    other = replace(
-        request, source=uri, format=_format_of(uri, request), beside=(), locations=None, column_names=None
-    )
+    form = DatasetFormat(_BY_SUFFIX.get(uri.rpartition(".")[2].casefold(), request.format.kind))
+    other = replace(request, source=uri, format=form, beside=(), locations=None, column_names=None)
     if other.format.kind != "csv":
         return other
     other = _named_csv(other, headers, wanted, member, mistakes, header_told=False)
@@ -225,18 +235,6 @@ def _is_number(cell: str) -> bool:
     return True
 
 
-def _mentioned(config: AnalysisConfig) -> list[Locator | None]:
-    facets = (
-        [] if config.facet_dataset_uri else [name for facet in config.facet for name in facet.name_or_index]
-    )
-    return [*facets, config.label, config.group_variable, config.predicted_label]
-
-
-def _format_of(uri: str, request: Dataset) -> DatasetFormat:
-    suffix = uri.rpartition(".")[2].casefold()
-    return DatasetFormat(_BY_SUFFIX.get(suffix, request.format.kind))
-
-
 def _together(names: tuple[str, ...], others: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*names, *others)))
 
@@ -246,26 +244,19 @@ def _together(names: tuple[str, ...], others: tuple[str, ...]) -> tuple[str, ...
 
 _ENOUGH_ROWS = 10
 _TWO = 2
-_LABEL, _PREDICTED, _PROBABILITY = "label", "predicted_label", "probability"
 
 
 def arrange_nested(
     settings: Settings, config: AnalysisConfig, request: Dataset, mistakes: Mistakes
 ) -> tuple[Dataset, Columns]:
     """Return what to read and its columns, for JSON and JSON Lines with a path of the features."""
-    separate = config.predicted_label_dataset_uri is not None
-    predicted = None if separate else settings.inference_attribute or config.predicted_label
-    truth = settings.ground_truth_attribute
-    paths: list[tuple[str, Locator | None, str]] = [
-        (_LABEL, truth or config.label, "ground_truth_attribute" if truth else "label"),
-        (_PREDICTED, predicted, "inference_attribute" if settings.inference_attribute else "predicted_label"),
-        (_PROBABILITY, settings.probability_attribute, "probability_attribute"),
-    ]
+    asked = roles(settings, config)
     if request.ground_truth_source is not None:
-        paths = paths[1:]
+        asked.pop(_LABEL, None)
+    if config.predicted_label_dataset_uri is not None:
+        asked.pop(_PREDICTED, None)
     others = with_classes(
-        [Location(name, str(path), variable=variable) for name, path, variable in paths if path is not None],
-        config,
+        [Location(role, str(path), variable=place) for role, (path, place) in asked.items()], config
     )
     locations = ColumnPaths(config.features, others, document=_is_document(config, request))
     request = replace(request, locations=locations)
@@ -306,8 +297,14 @@ def name_columns(
     """
     batch = first_batch(request)
     found = () if batch is None else tuple(batch.schema.names)
-    if batch is not None:
-        _note_empty(batch, locations, mistakes)
+    # Of a few rows, all may well lack a value.
+    if batch is not None and batch.num_rows >= _ENOUGH_ROWS:
+        for other in locations.others:
+            if other.side != GROUND_TRUTH and batch.column(other.name).null_count == batch.num_rows:
+                mistakes.add(
+                    f"{other.variable} is {other.path!r}, which leads to nothing in the first "
+                    f"{batch.num_rows} rows; correct the path"
+                )
     beside = [other.name for other in locations.others]
     features = tuple(name for name in found if name not in beside)
     names = _names(features, beside, config, mistakes)
@@ -323,18 +320,6 @@ def name_columns(
         label_name=names.get(_LABEL, _LABEL),
     )
     return replace(request, locations=locations), columns
-
-
-def _note_empty(batch: pa.RecordBatch, locations: ColumnPaths, mistakes: Mistakes) -> None:
-    """Note the paths that lead to nothing. Of a few rows, all may well lack a value."""
-    if batch.num_rows < _ENOUGH_ROWS:
-        return
-    for other in locations.others:
-        if other.side != GROUND_TRUTH and batch.column(other.name).null_count == batch.num_rows:
-            mistakes.add(
-                f"{other.variable} is {other.path!r}, which leads to nothing in the first "
-                f"{batch.num_rows} rows; correct the path"
-            )
 
 
 def _names(
@@ -382,28 +367,13 @@ def arrange_captures(
     inputs = [side for side in sides if side.endswith("Input")]
     if inputs and all(sides.values()) and len(sides) <= 2 and labels_are_csv:
         return _csv_captures(settings, config, request, tuple(sides), mistakes)
-    predictor = config.predictor
-    predicted = settings.inference_attribute
-    probability = settings.probability_attribute
-    if predicted is None and probability is None and predictor is not None:
-        predicted, probability = _text(predictor.label), _text(predictor.probability)
-    truth = settings.ground_truth_attribute
-    paths = [
-        ("label", truth or _text(config.label), GROUND_TRUTH, "ground_truth_attribute" if truth else "label"),
-        ("predicted_label", predicted, RESPONSE, "inference_attribute"),
-        ("probability", probability, RESPONSE, "probability_attribute"),
-    ]
-    others = with_classes(
-        [
-            Location(name, path, side, variable)
-            for name, path, side, variable in paths
-            if path is not None or side == GROUND_TRUTH
-        ],
-        config,
-    )
+    asked = roles(settings, config, captured=True)
+    label, place = asked.pop(_LABEL, (None, _LABEL))
+    others = [Location(_LABEL, None if label is None else str(label), GROUND_TRUTH, place)]
+    others += [Location(role, str(path), RESPONSE, place) for role, (path, place) in asked.items()]
     features = settings.features_attribute or config.features
     variable = "features_attribute" if settings.features_attribute else "features"
-    locations = ColumnPaths(features, others, variable=variable)
+    locations = ColumnPaths(features, with_classes(others, config), variable=variable)
     return name_columns(replace(request, locations=locations), locations, config, mistakes)
 
 
@@ -426,32 +396,24 @@ def _csv_captures(
     answers = sum(widths) - widths[-1]
     features = _feature_names(config, widths[-1], mistakes)
     response = tuple(f"response_{at}" for at in range(answers))
-    names = (*response, *features)
-
-    def find(path: str | None, variable: str) -> str | None:
-        if path is None:
-            return None
-        if path.isdecimal() and int(path) < answers:
-            return response[int(path)]
-        mistakes.add(
-            f"{variable} is {path!r}, but responses are CSV of {answers} columns; give a zero-based position"
-        )
-        return None
-
-    predictor = config.predictor
-    predicted = find(settings.inference_attribute, "inference_attribute")
-    probability = find(settings.probability_attribute, "probability_attribute")
-    if predicted is None and probability is None and predictor is not None and not mistakes.texts:
-        predicted = find(_text(predictor.label), "predictor.label")
-        probability = find(_text(predictor.probability), "predictor.probability")
+    found: dict[str, str | None] = {}
+    asked = roles(settings, config, captured=True)
+    for role, (path, place) in ((role, asked[role]) for role in (_PREDICTED, _PROBABILITY) if role in asked):
+        if str(path).isdecimal() and int(path) < answers:
+            found[role] = response[int(path)]
+        else:
+            mistakes.add(
+                f"{place} is {str(path)!r}, but responses are CSV of {answers} columns; give a zero-based "
+                "position"
+            )
     columns = Columns(
         names=(*features, LABEL),
         label=LABEL,
         label_name=config.label if isinstance(config.label, str) else LABEL,
-        predicted_label=predicted,
-        probability=probability,
+        predicted_label=found.get(_PREDICTED),
+        probability=found.get(_PROBABILITY),
     )
-    return replace(request, column_names=names), columns
+    return replace(request, column_names=(*response, *features)), columns
 
 
 def _single_labels(request: Dataset) -> bool:
@@ -479,10 +441,6 @@ def _feature_names(config: AnalysisConfig, width: int, mistakes: Mistakes) -> tu
         )
         return tuple(f"{PREFIX}{at}" for at in range(width))
     return names
-
-
-def _text(locator: Locator | None) -> str | None:
-    return None if locator is None else str(locator)
 
 
 _KINDS: dict[str, Kind] = {
@@ -537,3 +495,87 @@ def arrange_dataset(
     if form.kind == "json" and config.features is not None:
         return arrange_nested(settings, config, request, mistakes)
     return arrange_table(settings, config, request, mistakes, header_told=told)
+
+
+# Predictions that a model is asked for, where the data has none.
+
+
+def names_a_model(settings: Settings, config: AnalysisConfig) -> bool:
+    """Return whether settings or configuration say which model to ask."""
+    predictor = config.predictor
+    return settings.model is not None or bool(predictor and (predictor.endpoint_name or predictor.model_name))
+
+
+def ask_model(
+    settings: Settings, config: AnalysisConfig, request: Dataset, columns: Columns, mistakes: Mistakes
+) -> tuple[Dataset, Columns]:
+    """Return what to read with a column of predictions, and the columns with it.
+
+    The model is asked for the first row at once, so that what is wrong with it shows before the work.
+
+    Raises
+    ------
+    ConfigurationError
+        When it is not said how to ask the model, or the configuration is at fault otherwise.
+    ModelError
+        When the model cannot be asked.
+    """
+    from model_clients.opening import open_model
+
+    features = model_features(config, columns, mistakes)
+    mistakes.stop_if_any()
+    predictor = config.predictor or PredictorConfig()
+    if predictor.content_type is None and config.dataset_type in (
+        "text/csv",
+        "application/json",
+        "application/jsonlines",
+    ):
+        predictor = replace(predictor, content_type=config.dataset_type)
+    first = first_batch(request)
+    is_given = settings.model is not None or predictor.endpoint_name is not None
+    model = open_model(
+        settings.model,
+        predictor,
+        allow_pickled_model=settings.allow_pickled_model,
+        # No dry run, and no window without data, is worth an endpoint.
+        start=not settings.validate_only and (is_given or bool(plan_dataset(request).splits)),
+    )
+    as_label = predictor.probability is None and predictor.label is not None
+    if not as_label and first is not None:
+        as_label = _answers_labels(model, predictor, first.slice(0, 1).select(list(features)))
+    name = _PREDICTED if as_label else _PROBABILITY
+    while name in columns.names:
+        name += "_"
+    ask = model.predict_labels if as_label else functools.partial(_scores, model)
+    prediction = Prediction(name, features, ask, model.where, model.close)
+    request = replace(request, prediction=prediction)
+    if as_label:
+        return request, replace(columns, predicted_label=name)
+    return request, replace(columns, probability=name)
+
+
+def _scores(model: Model, rows: pa.RecordBatch) -> pa.Array:
+    import numpy as np
+    import pyarrow as pa
+
+    return pa.array(np.ascontiguousarray(model.predict(rows)[:, 0]))
+
+
+def _answers_labels(model: Model, predictor: PredictorConfig, row: pa.RecordBatch) -> bool:
+    """Return whether the model's answers tell the predicted class, rather than the score of one."""
+    try:
+        return bool(model.predict(row).shape[1] > 1)
+    except NotTriedError:
+        return len(predictor.label_headers) > 1
+
+
+def model_features(config: AnalysisConfig, columns: Columns, mistakes: Mistakes) -> tuple[str, ...]:
+    """Return the columns that the model takes: all but label, predictions, and those that are left out."""
+    excluded = {
+        find_column(locator, columns.names, f"excluded_columns[{number}]", mistakes, config.headers)
+        for number, locator in enumerate(config.excluded_columns)
+    }
+    join, place = config.joinsource_name_or_index, "joinsource_name_or_index"
+    excluded.add(find_column(join, columns.names, place, mistakes, config.headers))
+    excluded.update(columns.facets)
+    return tuple(name for name in columns.features if name not in excluded)

@@ -26,7 +26,7 @@ from contract.wording import several
 from job_runner import engine
 from job_runner.cluster import library
 from job_runner.cluster.remote import (
-    Conditions,
+    Evidence,
     Parcel,
     compare_host,
     gather,
@@ -90,14 +90,18 @@ class Cluster:
         MonitorError
             When the cluster is lost, or a split takes one worker after the other with it.
         """
-        conditions = Conditions(gather(sources))
-        parcel = _packed(Parcel(analyzer, splits, conditions))
+        evidence = gather(sources)
+        parcel = None
+        try:
+            parcel = pack(Parcel(analyzer, splits, evidence))
+        except (TypeError, AttributeError, pickle.PicklingError) as error:
+            _log.warning("This job cannot be divided over hosts, so the leader works alone: %s", error)
         if parcel is None or len(splits) < 2:
             summary = engine.summarize_splits(analyzer, splits, self.role.threads, noticed)
         else:
             summary = self._divide(analyzer, parcel, splits, noticed)
         self._wait_for_hosts()
-        self._compare(conditions)
+        self._compare(evidence)
         return summary
 
     def _divide(self, analyzer: AnyAnalyzer, parcel: bytes, splits: tuple[Split, ...], noticed: Tally) -> Any:
@@ -105,10 +109,9 @@ class Cluster:
         distributed = library.load()
         token = uuid.uuid4().hex
         held = self.client.submit(hold, parcel, key=f"analyzer-{token}", pure=False)
-
         numbers = itertools.count()
 
-        def submit(split: Split) -> engine.Pending:
+        def submit(_: Split) -> engine.Pending:
             number = next(numbers)
             key = f"split-{token}-{number}"
             future = self.client.submit(summarize_piece, token, held, number, key=key, pure=False)
@@ -117,7 +120,10 @@ class Cluster:
         try:
             return engine.merge_in_order(analyzer, splits, submit, self._ahead, noticed)
         except distributed.KilledWorker as error:
-            raise MonitorError(_lost_again(error, splits)) from error
+            raise MonitorError(
+                f"Several workers were lost one after the other over the same of {len(splits)} splits "
+                f"({error}); give the workers more memory, or fewer splits at once (workers=1)."
+            ) from error
         except (distributed.CancelledError, distributed.comm.CommClosedError, OSError) as error:
             raise MonitorError(
                 f"The Dask scheduler at {self.role.address} was lost while the data was read "
@@ -127,16 +133,15 @@ class Cluster:
     def _ahead(self) -> int:
         """Return how many summaries may wait; log who came and who went."""
         threads = library.threads_of(self.client)
-        for address in [address for address in self._seen if address not in threads]:
+        for address in self._seen.keys() - threads:
             _log.warning("Lost %s; others read its splits again", self._seen.pop(address))
-        if any(address not in self._seen for address in threads):
+        if new := threads.keys() - self._seen:
             names = library.names_of(self.client)
-            for address in threads:
-                if address not in self._seen:
-                    own = address == self.own_address
-                    self._seen[address] = self.role.name if own else names.get(address, address)
-                    self._came.add(self._seen[address])
-                    _log.info("%s reads %s at once", self._seen[address], several(threads[address], "split"))
+            for address in new:
+                own = address == self.own_address
+                self._seen[address] = self.role.name if own else names.get(address, address)
+                self._came.add(self._seen[address])
+                _log.info("%s reads %s at once", self._seen[address], several(threads[address], "split"))
         return 2 * max(1, sum(threads.values()))
 
     def _require_workers(self) -> None:
@@ -167,10 +172,10 @@ class Cluster:
         if len(self.role.hosts) > 1:
             _log.info("%d hosts took part: %s", len(self.role.hosts), ", ".join(self.role.hosts))
 
-    def _compare(self, conditions: Conditions) -> None:
+    def _compare(self, evidence: Evidence) -> None:
         """Make sure that all hosts see the same files, those included that had nothing to read."""
         try:
-            hosts = self.client.run(compare_host, pack(conditions), on_error="return")
+            hosts = self.client.run(compare_host, pack(evidence), on_error="return")
         except OSError as error:  # a worker left meanwhile
             _log.info("Not all hosts could be compared: %s", error)
             return
@@ -220,8 +225,19 @@ def open_cluster(role: Role) -> Iterator[Cluster]:
     distributed = library.load()
     security = distributed.Security()
     if role.kind == "client":
-        with _connected(distributed, role, security) as client:
+        address = library.url(role.address, security)
+        wait = role.seconds_to_wait
+        try:
+            client = distributed.Client(address, timeout=wait, set_as_default=False, security=security)
+        except (OSError, TimeoutError, ValueError) as error:
+            raise ConfigurationError(
+                f"No Dask scheduler answers at {address} (dask_scheduler_address) within {wait:g} seconds: "
+                f"{error}; start it, or correct the address."
+            ) from error
+        try:
             yield Cluster(role, client, time.monotonic())
+        finally:
+            client.close(timeout=_CLOSING_SECONDS)
         return
     local = _start(distributed, role, security)
     try:
@@ -264,24 +280,6 @@ def _start(distributed: Any, role: Role, security: Any) -> Any:
     )
 
 
-@contextlib.contextmanager
-def _connected(distributed: Any, role: Role, security: Any) -> Iterator[Any]:
-    address = library.url(role.address, security)
-    try:
-        client = distributed.Client(
-            address, timeout=role.seconds_to_wait, set_as_default=False, security=security
-        )
-    except (OSError, TimeoutError, ValueError) as error:
-        raise ConfigurationError(
-            f"No Dask scheduler answers at {address} (dask_scheduler_address) within "
-            f"{role.seconds_to_wait:g} seconds: {error}; start it, or correct the address."
-        ) from error
-    try:
-        yield client
-    finally:
-        client.close(timeout=_CLOSING_SECONDS)
-
-
 def _own_address(leader: str) -> str:
     """Return the address of this host that others reach it by.
 
@@ -294,19 +292,3 @@ def _own_address(leader: str) -> str:
                 with contextlib.suppress(OSError), socket.create_server((str(address[0]), 0)):
                     return str(address[0])
     return "0.0.0.0"  # noqa: S104 - the last resort, for hosts that do not know their own name
-
-
-def _packed(parcel: Parcel) -> bytes | None:
-    """Return what every worker needs, None when it cannot travel."""
-    try:
-        return pack(parcel)
-    except (TypeError, AttributeError, pickle.PicklingError) as error:
-        _log.warning("This job cannot be divided over hosts, so the leader works alone: %s", error)
-    return None
-
-
-def _lost_again(error: Any, splits: tuple[Split, ...]) -> str:
-    return (
-        f"Several workers were lost one after the other over the same of {len(splits)} splits ({error}); "
-        "give the workers more memory, or fewer splits at once (workers=1)."
-    )

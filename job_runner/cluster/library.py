@@ -52,18 +52,14 @@ def load() -> Any:
     dask.config.set(_SETTINGS)
     # Dask asks for one in several places, and finds none where the root is read-only.
     tempfile.tempdir = find_scratch_folder("a cluster")
-    _silence()
-    return distributed
-
-
-def _silence() -> None:
-    """Hand what Dask logs to this program's log, which shows it when everything is to be shown."""
+    # What Dask logs goes to this program's log, which shows it when everything is to be shown.
     show = logging.getLogger().level <= logging.DEBUG
     for name in _LOGGERS:
         logger = logging.getLogger(name)
         logger.handlers.clear()
         logger.propagate = True
         logger.setLevel(logging.INFO if show else logging.CRITICAL + 1)
+    return distributed
 
 
 def protocol(security: Any) -> str:

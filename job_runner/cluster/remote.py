@@ -38,7 +38,7 @@ _FIX = (
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the leader found at local paths.
+    """What must hold on every host: what the leader found at local paths, and the version it runs.
 
     Parameters
     ----------
@@ -53,6 +53,7 @@ class Evidence:
     sizes: tuple[tuple[str, int], ...] = ()
     digests: tuple[tuple[str, str], ...] = ()
     without_files: tuple[str, ...] = ()
+    version: str = contract.__version__
 
 
 def gather(sources: Iterable[str]) -> Evidence:
@@ -74,7 +75,7 @@ def gather(sources: Iterable[str]) -> Evidence:
 
 
 def verify(evidence: Evidence, host: str) -> None:
-    """Make sure that this host sees what the leader saw; it may see files that came later.
+    """Make sure that this host sees what the leader saw, by the same version; files may have come later.
 
     Parameters
     ----------
@@ -85,9 +86,14 @@ def verify(evidence: Evidence, host: str) -> None:
 
     Raises
     ------
-    DatasetError
+    InputError
         Naming the host, the path and what to do.
     """
+    if evidence.version != contract.__version__:
+        raise ConfigurationError(
+            f"Host {host} runs version {contract.__version__} of model-monitor-containers and the leader "
+            f"{evidence.version}; give all hosts the same image."
+        )
     for path, size in evidence.sizes:
         try:
             found = Path(path).stat().st_size
@@ -119,20 +125,12 @@ _opened: OrderedDict[str, Parcel] = OrderedDict()
 
 
 @dataclass(frozen=True)
-class Conditions:
-    """What must hold on every host."""
-
-    evidence: Evidence
-    version: str = contract.__version__
-
-
-@dataclass(frozen=True)
 class Parcel:
     """What every worker needs once per job: together, so that what the splits share travels once."""
 
     analyzer: AnyAnalyzer
     splits: tuple[Split, ...]
-    conditions: Conditions
+    evidence: Evidence
 
 
 def pack(value: object) -> bytes:
@@ -162,12 +160,19 @@ def summarize_piece(token: str, parcel: bytes, number: int) -> bytes:
     number
         Of the split in the parcel.
     """
-    opened = _open(token, parcel)
+    with _lock:
+        if token not in _opened:
+            opened: Parcel = unpack(parcel)
+            verify(opened.evidence, socket.gethostname())
+            _opened[token] = opened
+            while len(_opened) > _MOST_PARCELS:
+                _opened.popitem(last=False)
+        opened = _opened[token]
     return pack(engine.summarize_split(opened.analyzer, opened.splits[number]))
 
 
-def compare_host(conditions: bytes) -> str:
-    """Make sure that this host meets packed `Conditions`; return its name.
+def compare_host(evidence: bytes) -> str:
+    """Make sure that this host sees what packed `Evidence` holds; return its name.
 
     Raises
     ------
@@ -175,25 +180,5 @@ def compare_host(conditions: bytes) -> str:
         When it sees other files than the leader, or runs another version of this program.
     """
     host = socket.gethostname()
-    _require(unpack(conditions), host)
+    verify(unpack(evidence), host)
     return host
-
-
-def _open(token: str, parcel: bytes) -> Parcel:
-    with _lock:
-        if token not in _opened:
-            opened: Parcel = unpack(parcel)
-            _require(opened.conditions, socket.gethostname())
-            _opened[token] = opened
-            while len(_opened) > _MOST_PARCELS:
-                _opened.popitem(last=False)
-        return _opened[token]
-
-
-def _require(conditions: Conditions, host: str) -> None:
-    if conditions.version != contract.__version__:
-        raise ConfigurationError(
-            f"Host {host} runs version {contract.__version__} of model-monitor-containers and the leader "
-            f"{conditions.version}; give all hosts the same image."
-        )
-    verify(conditions.evidence, host)

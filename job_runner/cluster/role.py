@@ -69,41 +69,36 @@ def find_role(
     ConfigurationError
         When an address, the index or SageMaker's file cannot be understood.
     """
-    seconds = settings.cluster_wait
-    if settings.dask_scheduler_address:
-        address = settings.dask_scheduler_address
+    kind: Literal["leader", "worker"]
+    wait, threads = settings.cluster_wait, settings.workers
+    if address := settings.dask_scheduler_address:
         _require_port("dask_scheduler_address", address)
-        return Role("client", "client", address, (), seconds, settings.workers)
-    if settings.cluster_leader_address:
-        return _indexed(settings, environment, settings.cluster_leader_address, seconds)
+        return Role("client", "client", address, (), wait, threads)
+    if address := settings.cluster_leader_address:
+        address = address if ":" in address else f"{address}:{PORT}"
+        _require_port("cluster_leader_address", address)
+        index = environment.get(COMPLETION_INDEX, "")
+        if not index.isdecimal():
+            raise ConfigurationError(
+                f"cluster_leader_address is set, but {COMPLETION_INDEX} is {index!r}, so this pod does not "
+                "know whether it leads; use a Job with completionMode: Indexed, or set it: 0 leads, others "
+                "work."
+            )
+        hosts = tuple(f"pod {number}" for number in range(settings.cluster_size or 0))
+        kind = "leader" if int(index) == 0 else "worker"
+        return Role(kind, f"pod {int(index)}", address, hosts, wait, threads)
     config = _instances(resource_config)
     if config is None:
         return None
     current, hosts = config
-    leader = hosts[0]
-    kind: Literal["leader", "worker"] = "leader" if current == leader else "worker"
-    return Role(kind, current, f"{leader}:{PORT}", hosts, seconds, settings.workers)
+    kind = "leader" if current == hosts[0] else "worker"
+    return Role(kind, current, f"{hosts[0]}:{PORT}", hosts, wait, threads)
 
 
 def split_address(address: str) -> tuple[str, int]:
     """Return host and port of an address that `find_role` accepted."""
     host, _, port = address.rpartition("://")[2].rpartition(":")
     return host.strip("[]"), int(port)
-
-
-def _indexed(settings: Settings, environment: Mapping[str, str], address: str, seconds: float) -> Role:
-    if ":" not in address:
-        address = f"{address}:{PORT}"
-    _require_port("cluster_leader_address", address)
-    index = environment.get(COMPLETION_INDEX, "")
-    if not index.isdecimal():
-        raise ConfigurationError(
-            f"cluster_leader_address is set, but {COMPLETION_INDEX} is {index!r}, so this pod does not know "
-            "whether it leads; use a Job with completionMode: Indexed, or set it: 0 leads, others work."
-        )
-    hosts = tuple(f"pod {number}" for number in range(settings.cluster_size or 0))
-    kind: Literal["leader", "worker"] = "leader" if int(index) == 0 else "worker"
-    return Role(kind, f"pod {int(index)}", address, hosts, seconds, settings.workers)
 
 
 def _require_port(variable: str, address: str) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from containers.bias.main import MONITOR
 from contract.analysis_config import read_analysis_config
+from contract.api import DocumentSet
 from contract.errors import ConfigurationError, DatasetError
 from contract.schema import Mistakes
 from contract.settings import read_settings
@@ -29,7 +30,9 @@ def arrange(source: Path | str, config: dict[str, Any], **variables: Any) -> tup
     settings = read_settings([], texts, MONITOR)
     read = read_analysis_config(config, "analysis_config.json", "groups")
     mistakes = Mistakes("analysis_config.json")
-    request, columns = arrange_dataset(settings, read, dataset_request(settings, None, None, None), mistakes)
+    request, columns = arrange_dataset(
+        settings, read, dataset_request(settings, DocumentSet(), None, None), mistakes
+    )
     mistakes.stop_if_any()
     batches = [batch for split in plan_dataset(request).splits for batch in split.batches()]
     return pa.Table.from_batches(batches) if batches else pa.table({}), columns

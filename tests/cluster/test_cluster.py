@@ -74,7 +74,7 @@ def test_the_log_says_who_was_lost(
                 return super().merge(left, right)
 
         # The workers get the class they know.
-        parcel = leader.Parcel(Labels(), splits, leader.Conditions(leader.gather(())))
+        parcel = leader.Parcel(Labels(), splits, leader.gather(()))
         seen = cluster._divide(Killing(), leader.pack(parcel), splits, Tally())
     assert seen.labels == [str(i) for i in range(16)]
     assert "Lost pod 1; others read its splits again" in caplog.text
@@ -202,7 +202,7 @@ def test_dask_opens_no_port_for_others_and_writes_no_log(cluster: Cluster) -> No
 def test_a_scheduler_lost_in_the_middle_ends_the_job(tmp_path: Path, port: int) -> None:
     role = Role("client", "client", f"127.0.0.1:{port}", (), SECONDS)
     splits = tuple(Piece(str(i), 0.05) for i in range(30))
-    parcel = leader.pack(leader.Parcel(Labels(), splits, leader.Conditions(leader.gather(()))))
+    parcel = leader.pack(leader.Parcel(Labels(), splits, leader.gather(())))
     (tmp_path / "rows.csv").write_text("a\n1\n", encoding="utf-8")
     with worker(tmp_path / "leader", port, 0, dataset_source=str(tmp_path), cluster_size="3") as process:
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from fixtures import ROOT
 
-from contract.variables import VARIABLE_BY_NAME
+from contract.settings import VARIABLE_BY_NAME
 
 PAGE = (ROOT / "docs" / "scale_out.md").read_text(encoding="utf-8")
 

@@ -21,7 +21,7 @@ from contract.api import AnyAnalyzer
 from contract.dataset import Split
 from contract.reading import Tally
 from job_runner import engine
-from job_runner.cluster.remote import Conditions, Evidence, Parcel, pack, summarize_piece, unpack
+from job_runner.cluster.remote import Evidence, Parcel, pack, summarize_piece, unpack
 
 ROWS = 400
 SCRIPT = """\
@@ -38,7 +38,7 @@ def summarize_elsewhere(
     noticed: Tally | None = None,
 ) -> Any:
     """Do what a worker and the leader do, in one process."""
-    parcel = pack(Parcel(analyzer, splits, Conditions(Evidence())))
+    parcel = pack(Parcel(analyzer, splits, Evidence()))
     token = uuid.uuid4().hex
 
     class Piece:

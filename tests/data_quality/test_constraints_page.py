@@ -174,6 +174,8 @@ def test_the_shared_case_is_refused(baseline: Result) -> None:
             {"monitoring_config": {"comparison_threshold": 0.2}},
             "monitoring_config.comparison_threshold is in distribution_constraints too, which wins",
         ),
+        ({"features": [{"name": "age", "completeness": "NaN"}]}, "completeness is nan; use a share from 0"),
+        ({"features": [{"name": "age", "num_constraints": {"min": 1}}]}, "did you mean minimum?"),
         ({"features": [{"name": "city", "domains": ["a"]}]}, "it belongs into string_constraints"),
         ({"monitoring_config": {"evaluate_constraint": "Disabled"}}, "did you mean evaluate_constraints?"),
         ({"monitoringConfig": {}}, "did you mean monitoring_config?"),
@@ -185,6 +187,12 @@ def test_the_shared_case_is_refused(baseline: Result) -> None:
 )
 def test_what_is_refused(baseline: Result, edit: dict[str, Any], text: str) -> None:
     assert text in refusal(merged(baseline.document("constraints.json"), edit))
+
+
+def test_a_feature_that_is_there_twice_is_refused(baseline: Result) -> None:
+    document = baseline.document("constraints.json")
+    document["features"].append(dict(document["features"][0]))
+    assert f"feature {document['features'][0]['name']!r} is there 2 times" in refusal(document)
 
 
 def test_the_spelling_of_aws_s_own_page(baseline: Result) -> None:

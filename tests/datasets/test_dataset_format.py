@@ -1,5 +1,6 @@
 import contextlib
 import json
+import pickle
 
 import pytest
 from hypothesis import given
@@ -47,15 +48,15 @@ def test_every_spelling_seen_in_the_wild_is_read(text, expected):
     [
         ('{"cvs":{}}', "did you mean csv?"),
         ('{"csv":{"headers":true}}', "did you mean header?"),
-        ('{"csv":{"header":"maybe"}}', "use true or false"),
+        ('{"csv":{"header":"maybe"}}', "csv.header must be true or false"),
         ('{"json":{"lnes":true}}', "did you mean line"),
         ('{"parquet":{"header":true}}', "leave it out"),
         ('{"csv":{"header":true}', "braces are unbalanced"),
         ('{"csv":{},"json":{}}', "exactly one key"),
         ('{"csv":[]}', "must hold an object"),
-        ('{"csv":{"output_columns_position":"MIDDLE"}}', "use START or END"),
+        ('{"csv":{"output_columns_position":"MIDDLE"}}', "known are START, END"),
         ('{"sagemakerCaptureJson":{"captureIndexNames":["endpointOutpt"]}}', "did you mean endpointOutput?"),
-        ('{"sagemakerCaptureJson":{"captureIndexNames":7}}', "use a list such as"),
+        ('{"sagemakerCaptureJson":{"captureIndexNames":7}}', "write a list such as"),
         ("[1]", "exactly one key"),
         ("", "not valid JSON"),
     ],
@@ -76,3 +77,12 @@ def test_mistakes_are_named_with_their_fix(text, part):
 def test_any_json_is_read_or_refused_in_words(value):
     with contextlib.suppress(ConfigurationError):
         assert isinstance(parse_dataset_format(json.dumps(value)), DatasetFormat)
+
+
+def test_all_mistakes_are_named_at_once():
+    with pytest.raises(ConfigurationError) as caught:
+        parse_dataset_format('{"csv":{"header":"maybe","separator":"x","heder":true}}')
+    error = pickle.loads(pickle.dumps(caught.value))
+    assert error.file == "dataset_format"
+    assert [text.split()[0] for text in error.mistakes] == ["csv.header", "csv.separator", "csv.heder"]
+    assert all(text in error.message for text in error.mistakes)

@@ -70,7 +70,7 @@ def test_an_experts_additions_are_kept(top: dict, feature: dict, numeric: dict) 
                 **feature,
                 "name": "é.`x`",
                 "inferred_type": "Fractional",
-                "num_constraints": {**numeric, "max": 3},
+                "num_constraints": {**numeric, "limit": 3},
             }
         ],
         "monitoring_config": {"evaluate_constraints": "Enabled", "owner": "team"},

@@ -103,3 +103,10 @@ def test_what_is_not_an_object_is_refused_by_name(data: bytes) -> None:
 def test_halves_of_characters_are_no_json_beside_what_reads_as_infinity() -> None:
     with pytest.raises(DocumentError, match=r"^c\.json is not valid JSON .*surrogate"):
         json_layout.loads(b'{"method": "LInfinity", "\\ud800": 1.0}', "c.json")
+
+
+@pytest.mark.parametrize("number", ["NaN", "-Infinity", "1e999"])
+def test_a_number_that_json_cannot_hold_is_named_by_its_path(number: str) -> None:
+    with pytest.raises(DocumentError) as caught:
+        json_layout.loads(f'{{"features":[{{"completeness":{number}}}]}}'.encode(), "constraints.json")
+    assert "constraints.json: features[0].completeness is " in caught.value.message

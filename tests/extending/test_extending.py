@@ -20,7 +20,7 @@ from run_jobs import Result, baseline_of, environment, run_job
 
 from containers.commands.history import main as monitor_history
 from containers.commands.validate import main as monitor_validate
-from contract.variables import VARIABLES
+from contract.settings import VARIABLES
 
 PAGE = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
 WINDOW = {"start_time": "2026-05-06T22:00:00Z", "end_time": "2026-05-06T23:00:00Z"}

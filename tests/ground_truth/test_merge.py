@@ -18,7 +18,7 @@ from run_jobs import run_job
 from containers.commands.merge_ground_truth import main
 from containers.model_quality.main import main as monitor_model_quality
 from job_runner import merge
-from job_runner.merge import Coverage, _log_report
+from job_runner.merge import Merged, _log_report, coverage_report
 from readers import lanes
 from readers.captures import envelope
 from readers.labels import index
@@ -367,9 +367,8 @@ def test_the_log_names_the_hours_that_miss_most_and_debug_all_of_them(
 ) -> None:
     hours = Counter(dict.fromkeys(range(480_000, 480_050), 10))
     joined = Counter({hour: 10 - hour % 7 for hour in hours})
-    coverage = Coverage(hours, joined, Counter(hours), Counter(), 500, 0, 0)
     caplog.set_level(logging.DEBUG)
-    _log_report(coverage.report())
+    _log_report(coverage_report(Merged({}, hours, joined), Counter(hours), Counter(), 500, 0))
     shown, everything = caplog.messages
     assert len(shown.splitlines()) == 8
     assert "_merge_report.json has all 50" in shown
@@ -378,5 +377,5 @@ def test_the_log_names_the_hours_that_miss_most_and_debug_all_of_them(
     assert len(everything.splitlines()) == 53
     assert shown.splitlines()[-1] == everything.splitlines()[-1]
     caplog.clear()
-    _log_report(Coverage(hours, Counter(hours), Counter(hours), Counter(), 500, 0, 0).report())
+    _log_report(coverage_report(Merged({}, hours, Counter(hours)), Counter(hours), Counter(), 500, 0))
     assert len(caplog.messages[0].splitlines()) == 3

@@ -66,9 +66,9 @@ def test_all_mistakes_at_once(tmp_path: Path) -> None:
         ("cvs", "dataset_format names the kind 'cvs', which is unknown: did you mean csv?"),
         (
             '{"csv":{"headers":true}}',
-            "dataset_format has the option 'headers', which csv does not have: did you mean header?",
+            "dataset_format: csv.headers is unknown: did you mean header?",
         ),
-        ('{"csv":{"header":1}}', "dataset_format option header is 1; use true or false."),
+        ('{"csv":{"header":1}}', "dataset_format: csv.header must be true or false, but is 1."),
         ("tsv", "dataset_format names the kind 'tsv', which is unknown: did you mean csv?"),
         ("\udcff", "dataset_format is '\\udcff', which is not UTF-8 text; write it in UTF-8."),
     ],
@@ -84,8 +84,8 @@ def test_an_unknown_capture_index(tmp_path: Path, table: Path) -> None:
     result = run_job(tmp_path, table, dataset_format=text)
     assert result.exit_code == 2
     assert result.message == (
-        "dataset_format option captureIndexNames holds 'endpointInputs', which is no capture index: "
-        "did you mean endpointInput?"
+        "dataset_format: sagemakerCaptureJson.captureIndexNames holds 'endpointInputs', which is no capture "
+        "index: did you mean endpointInput?"
     )
 
 

@@ -411,3 +411,26 @@ def test_rows_that_lack_something_are_compared_with_the_baseline(
     assert found["subject"] == "complete_rows of sex *"
     assert (found["state"] == "violated") is violated
     assert ("complete_rows" in {one["metric_name"] for one in result.violations}) is violated
+
+
+def test_words_where_numbers_are_named_are_refused_with_the_words(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = tmp_path / "loans.csv"
+    source.write_text("sex,approved\n" + "f,1\nm,0\nf,0\nm,1\n" * 50, encoding="utf-8")
+    config = {
+        "dataset_type": "text/csv",
+        "label": "approved",
+        "label_values_or_threshold": [1],
+        "facet": [{"name_or_index": "sex", "value_or_threshold": ["f"]}],
+        "methods": {"pre_training_bias": {"methods": "all"}},
+    }
+    baseline = bias(tmp_path / "baseline", source, config)
+    assert baseline.exit_code == 0, baseline.message
+    source.write_text("sex,approved\n" + "f,yes\nm,no\nf,no\nm,yes\n" * 50, encoding="utf-8")
+    window = bias(tmp_path / "window", source, config, baseline_constraints=baseline.output)
+    assert window.exit_code == 2
+    assert "'yes', 'no'" in window.message
+    flags = ["--validate", f"--dataset-source={source}", f"--analysis-config={tmp_path / 'window'}"]
+    assert monitor_bias([*flags, "--dataset-format=csv", f"--output-path={tmp_path}"]) == 2
+    assert "'yes', 'no'" in capsys.readouterr().out

@@ -17,8 +17,7 @@ from kubernetes_validate import validate
 
 from containers.commands import command_line, merge_ground_truth
 from contract import __version__
-from contract.settings import read_settings
-from contract.variables import VARIABLE_BY_NAME
+from contract.settings import VARIABLE_BY_NAME, read_settings
 
 ORCHESTRATORS = ROOT / "orchestrators"
 KUBERNETES = ORCHESTRATORS / "kubernetes"

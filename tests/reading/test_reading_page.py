@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from contract.dataset import MARKERS
-from contract.variables import VARIABLE_BY_NAME
+from contract.settings import VARIABLE_BY_NAME
 from contract.window import path_span
 from readers.captures.shapes import column_rows, table_rows
 from readers.csv_dialect import NAMES, SEPARATORS

@@ -27,7 +27,7 @@ from job_runner.segment_checks import (
     named_alike,
     segmented_documents,
 )
-from job_runner.segments import SegmentedAnalyzer, divide_rows, positions_of
+from job_runner.segments import SegmentedAnalyzer, divided, positions_of, sort_rows
 
 CELLS = {
     "text": st.sampled_from(["a", "b", "", "ä b", None]),
@@ -60,23 +60,24 @@ def test_rows_are_divided_as_pandas_groups_them(
 ) -> None:
     columns = order[:count]
     batches = [batch_of(rows, dictionary=dictionary) for rows in (first, second)]
-    divided = divide_rows(batches, positions_of(batches[0].schema.names, columns))
+    positions = positions_of(batches[0].schema.names, columns)
+    rows = divided([sort_rows(batch, positions) for batch in batches])
     frame = pd.DataFrame([*first, *second], columns=list(TYPES), dtype=object)
     frame["row"] = [*range(len(first)), *range(len(second))]
     for column in columns:
         frame[column] = [text(value) for value in frame[column]]
     keys = list(zip(*(frame[column] for column in columns), strict=True))
-    assert divided.counts == Counter(tuple(None if pd.isna(v) else v for v in key) for key in keys)
-    chosen = list(divided.counts)[::2]
-    for key, batch in divided.select(chosen):
+    assert rows.counts == Counter(tuple(None if pd.isna(v) else v for v in key) for key in keys)
+    chosen = list(rows.counts)[::2]
+    for key, batch in rows.select(chosen):
         matches = [tuple(None if pd.isna(v) else v for v in other) == key for other in keys]
         assert batch.column("row").to_pylist() == frame["row"][matches].tolist()
 
 
 def test_an_absent_column_is_missing_and_a_number_can_be_a_position() -> None:
     assert positions_of(["a", "1", "b"], ["b", "1", "0", "9", "c"]) == [2, 1, 0, None, None]
-    divided = divide_rows([pa.RecordBatch.from_pydict({"a": [1, 2]})], [None])
-    assert divided.counts == {(None,): 2}
+    rows = divided([sort_rows(pa.RecordBatch.from_pydict({"a": [1, 2]}), [None])])
+    assert rows.counts == {(None,): 2}
 
 
 def table(rows: int, seed: int, *, shift: dict[str, float] | None = None, names: int = 4) -> pa.RecordBatch:
@@ -186,7 +187,7 @@ def test_the_budget_is_shared_and_the_worst_segment_comes_first() -> None:
     shares: list[float] = []
     window = SegmentedStatistics(0, [segment("a", 1), segment("b", 2), segment("new", 9), segment("c", 9, 8)])
     expected = [segment(name, 0) for name in "abc"]
-    decision = check_segments(Recorder(shares), window, expected, None)  # type: ignore[arg-type] # a small double
+    decision = check_segments(Recorder(shares), window, Baseline(SegmentedStatistics(0, expected)))  # type: ignore[arg-type] # a small double
     assert sum(share * uses for share, uses in zip(shares, (1, 2), strict=True)) == pytest.approx(1.0)
     assert [violation.extra["segment"]["k"] for violation in decision.violations.violations] == [
         "b",
@@ -203,10 +204,12 @@ def test_the_budget_is_shared_and_the_worst_segment_comes_first() -> None:
 def test_a_column_may_have_a_name_in_the_baseline_and_a_position_in_the_window() -> None:
     window = SegmentedStatistics(0, [Segment({"3": "a"}, 100, 2), Segment({"3": "b"}, 100, 0)])
     expected = [Segment({"k": "b"}, 100, 0), Segment({"k": "a"}, 100, 0), Segment({"k": "gone"}, 100, 0)]
-    decision = check_segments(Recorder([]), window, expected, None)  # type: ignore[arg-type] # a small double
+    decision = check_segments(Recorder([]), window, Baseline(SegmentedStatistics(0, expected)))  # type: ignore[arg-type] # a small double
     assert [violation.extra["segment"] for violation in decision.violations.violations] == [{"3": "a"}] * 2
     assert decision.notes[-1] == "Segments of the baseline that are not among this window's: k=gone."
-    other = check_segments(Recorder([]), window, [Segment({"h": "1"}, 9, 0)], None)  # type: ignore[arg-type] # ditto
+    other = check_segments(
+        Recorder([]), window, Baseline(SegmentedStatistics(0, [Segment({"h": "1"}, 9, 0)]))
+    )  # type: ignore[arg-type] # ditto
     assert other.notes == (
         "No segment is in the baseline, whose segments are by h, so they were measured and not checked.",
     )
@@ -228,7 +231,9 @@ def test_the_largest_significant_loss_counts_more_than_the_number_of_violations(
         for name, (count, loss, chance) in losses.items()
     ]
     whole = {"violations": 0, "loss": 0.0, "chance": 0.0}
-    decision = check_segments(Losing([]), SegmentedStatistics(whole, segments), segments, None)  # type: ignore[arg-type] # a small double
+    decision = check_segments(
+        Losing([]), SegmentedStatistics(whole, segments), Baseline(SegmentedStatistics(0, segments))
+    )  # type: ignore[arg-type] # a small double
     assert "Worst segments, with the number of their violations: k=much (1), k=many (5), k=half (1)." in (
         decision.notes
     )
@@ -267,7 +272,9 @@ def test_notes_that_differ_in_numbers_only_are_told_once() -> None:
             return Decision(Violations(), notes=notes)
 
     segments = [Segment({"k": str(n)}, 100, n) for n in range(4)]
-    decision = check_segments(Noting([]), SegmentedStatistics(0, segments), segments, None)  # type: ignore[arg-type] # a small double
+    decision = check_segments(
+        Noting([]), SegmentedStatistics(0, segments), Baseline(SegmentedStatistics(0, segments))
+    )  # type: ignore[arg-type] # a small double
     assert decision.notes == (
         "It is small.",
         "In the segment k=0: It is small.",
