@@ -6,7 +6,7 @@ The files are JSON Lines in a directory that the platform picks up (spec section
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -77,7 +77,13 @@ def write_metric_file(metrics: Iterable[Metric], settings: Settings) -> None:
     """
     if not settings.publish_cloudwatch_metrics:
         return
-    lines = [orjson.dumps(_line(metric, settings)) for metric in metrics]
+    instant = settings.metric_time or (settings.window.start if settings.window else datetime.now(UTC))
+    about = {
+        "Endpoint": settings.sagemaker_endpoint_name,
+        "MonitoringSchedule": settings.sagemaker_monitoring_schedule_name,
+    }
+    timestamp = instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    lines = [orjson.dumps(metric_entry(metric, about, timestamp)) for metric in metrics]
     directory = settings.cloudwatch_metrics_directory
     try:
         write_files_atomically(directory, {FILE_NAME: b"".join(line + b"\n" for line in lines)})
@@ -89,24 +95,14 @@ def write_metric_file(metrics: Iterable[Metric], settings: Settings) -> None:
     _log.info("Published %s in %s/%s", several(len(lines), "metric"), directory, FILE_NAME)
 
 
-def _line(metric: Metric, settings: Settings) -> dict[str, Any]:
-    line: dict[str, Any] = {"MetricName": metric.name, "Timestamp": _timestamp(settings)}
-    dimensions = {
-        "Endpoint": settings.sagemaker_endpoint_name,
-        "MonitoringSchedule": settings.sagemaker_monitoring_schedule_name,
-        **metric.dimensions,
+def metric_entry(metric: Metric, about: Mapping[str, str | None], timestamp: Any) -> dict[str, Any]:
+    """Return a metric as CloudWatch names its parts, its own dimensions after those of the run."""
+    dimensions = {**about, **metric.dimensions}
+    has_several = metric.statistic_values is not None
+    return {
+        "MetricName": metric.name,
+        "Timestamp": timestamp,
+        "Dimensions": [{"Name": name, "Value": value} for name, value in dimensions.items() if value],
+        **({"StatisticValues": metric.statistic_values} if has_several else {"Value": metric.value}),
+        **({"Unit": metric.unit} if metric.unit is not None else {}),
     }
-    line["Dimensions"] = [{"Name": name, "Value": value} for name, value in dimensions.items() if value]
-    if metric.statistic_values is not None:
-        line["StatisticValues"] = metric.statistic_values
-    else:
-        line["Value"] = metric.value
-    if metric.unit is not None:
-        line["Unit"] = metric.unit
-    return line
-
-
-def _timestamp(settings: Settings) -> str:
-    window_start = settings.window.start if settings.window else None
-    instant = settings.metric_time or window_start or datetime.now(UTC)
-    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -53,6 +53,12 @@ class RunSummary:
     decided: int | None = None
     undecided: int | None = None
 
+    @property
+    def labels(self) -> dict[str, str]:
+        """Return which monitor, endpoint and schedule it is about, as far as the settings name them."""
+        about = {"monitor": self.monitor, "endpoint": self.endpoint, "schedule": self.schedule}
+        return {name: text for name, text in about.items() if text}
+
 
 def report_of(
     settings: Settings,
