@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from contract.dataset import DATAFRAME_HANDLER, RECORD_HANDLER, Preprocessor
-from contract.errors import DatasetError, Overtime, ScriptError, Stopped
+from contract.errors import DatasetError, MonitorError, Overtime, ScriptError, Stopped
 from file_storage import storage
 
 POST_HANDLER = "postprocess_handler"
@@ -64,13 +64,8 @@ def change_dataframe(preprocessor: Preprocessor, frame: Any) -> Any:
         When the function fails.
     """
     handler = _handler(preprocessor.path, preprocessor.digest, DATAFRAME_HANDLER, 1)
-    try:
-        with script_lock:
-            return timed_call(preprocessor.path, DATAFRAME_HANDLER, handler, frame)
-    except STOPS:
-        raise
-    except BaseException as error:
-        raise script_failure(preprocessor.path, DATAFRAME_HANDLER, error) from error
+    with script_lock:
+        return call_script(preprocessor.path, DATAFRAME_HANDLER, handler, frame)
 
 
 def load_preprocessor(path: str) -> Preprocessor:
@@ -127,12 +122,7 @@ def run_postprocessor(path: str, variables: Mapping[str, str] | None = None) -> 
     """
     handler = load_postprocessor(path)
     os.environ.update(variables or {})
-    try:
-        timed_call(path, POST_HANDLER, handler)
-    except STOPS:
-        raise
-    except BaseException as error:
-        raise script_failure(path, POST_HANDLER, error) from error
+    call_script(path, POST_HANDLER, handler)
 
 
 def watch_scripts(limit: float, give_up: Callable[[str], object]) -> None:
@@ -174,6 +164,22 @@ def timed_call(path: str, name: str, function: Handler, *arguments: Any) -> Any:
         return function(*arguments)
     finally:
         _call = None
+
+
+def call_script(path: str, name: str, function: Handler, *arguments: Any) -> Any:
+    """Call a user's function as `timed_call` does.
+
+    Raises
+    ------
+    ScriptError
+        When the function fails.
+    """
+    try:
+        return timed_call(path, name, function, *arguments)
+    except (MonitorError, *STOPS):
+        raise
+    except BaseException as error:
+        raise script_failure(path, name, error) from error
 
 
 _process = os.getpid()

@@ -9,6 +9,7 @@ import json
 import sys
 import tarfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Self
@@ -17,13 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contract.analysis_config import PredictorConfig
-from contract.errors import ModelError, MonitorError
+from contract.errors import ModelError
 from file_storage import storage
-from file_storage.scripts import STOPS, script_failure, timed_call
+from file_storage.scripts import call_script
 from file_storage.temporary import make_scratch_folder, remove_scratch_folder
 from file_storage.transport import Reply
+from model_clients import local
 from model_clients.endpoints import EndpointModel, make_codec
-from model_clients.local import LocalModel
 from model_clients.model import Model, Policy
 
 # A user's ``inference.py`` with the functions of the SageMaker inference toolkit, run in this process.
@@ -66,8 +67,6 @@ def open_script(
     ModelError
         When it does not define the functions.
     """
-    from dataclasses import replace
-
     codec = make_codec(predictor)
     name = f"{where}:{script.relative_to(folder)}"
     module = _load(script, name)
@@ -101,12 +100,7 @@ def _load(script: Path, name: str) -> ModuleType:
         raise ModelError(f"{name} cannot be loaded as Python; give a file inference.py.")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
-    try:
-        timed_call(str(script), "loading", spec.loader.exec_module, module)
-    except STOPS:
-        raise
-    except BaseException as error:
-        raise script_failure(str(script), "loading", error) from error
+    call_script(str(script), "loading", spec.loader.exec_module, module)
     return module
 
 
@@ -132,12 +126,7 @@ def _handler(
     script = str(module.__file__)
 
     def call(function: Any, *arguments: Any) -> Any:
-        try:
-            return timed_call(script, function.__name__, _call, function, *arguments)
-        except (MonitorError, *STOPS):
-            raise
-        except BaseException as error:
-            raise script_failure(script, function.__name__, error) from error
+        return call_script(script, function.__name__, _call, function, *arguments)
 
     model = call(functions["model_fn"], str(folder))
 
@@ -347,33 +336,27 @@ def open_single(
     policy: Policy,
     allow_pickled_model: bool,
     reopen: Any,
-) -> LocalModel:
+) -> local.LocalModel:
     """Return the model of a file that is no archive, called `where` in messages."""
+    content = storage.read_bytes(path, ModelError)
     if path.endswith(".onnx"):
         from model_clients.onnx import open_onnx
 
         # By its path, so that weights in files beside it are found.
-        content = storage.read_bytes(path, ModelError)
         source = content if storage.is_s3(path) else path
-        return open_onnx(source, where, predictor, policy, reopen)
-    content = storage.read_bytes(path, ModelError)
-    if path.endswith(_PICKLE_NAMES) or content.startswith(_PICKLE):
-        from model_clients.local import open_pickled
-
-        return open_pickled(content, where, predictor, allow_pickled_model, reopen)
-    if content.startswith(b"{"):
-        from model_clients.local import open_xgboost
-
-        return open_xgboost(content, where, predictor, policy, reopen)
-    if content.startswith((b"tree\n", b"tree\r\n")):
-        from model_clients.local import open_lightgbm
-
-        return open_lightgbm(content, where, predictor, policy, reopen)
-    if content.startswith(b"PK\x03\x04"):
-        from model_clients.local import open_linear_learner
-
-        return open_linear_learner(content, where, predictor, reopen)
-    raise _unknown(content, where)
+        model = open_onnx(source, where, predictor, policy.threads)
+    elif path.endswith(_PICKLE_NAMES) or content.startswith(_PICKLE):
+        model = local.open_pickled(content, where, allow_pickled_model)
+    elif content.startswith(b"{"):
+        model = local.open_xgboost(content, where, policy.threads)
+    elif content.startswith((b"tree\n", b"tree\r\n")):
+        model = local.open_lightgbm(content, where, policy.threads)
+    elif content.startswith(b"PK\x03\x04"):
+        model = local.open_linear_learner(content, where)
+    else:
+        raise _unknown(content, where)
+    model.reopen, model.label_headers = reopen, predictor.label_headers
+    return model
 
 
 def _unknown(content: bytes, where: str) -> ModelError:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 from contract.analysis_config import Locator, PredictorConfig
 from contract.errors import ConfigurationError, ModelError
 from model_clients.local import LocalModel, crash_of, first_line, varied_rows
-from model_clients.model import Policy, numeric_matrix, require
+from model_clients.model import numeric_matrix, require
 
 _TYPES: dict[str, type[Any]] = {
     "tensor(float)": np.float32,
@@ -39,9 +38,7 @@ _TRIAL_ROWS = 64
 _SCORES = ("tensor(float)", "tensor(double)", "tensor(float16)", "seq(map(")
 
 
-def open_onnx(
-    source: str | bytes, where: str, predictor: PredictorConfig, policy: Policy, reopen: Any
-) -> LocalModel:
+def open_onnx(source: str | bytes, where: str, predictor: PredictorConfig, threads: int) -> LocalModel:
     """Return the model of an ONNX file.
 
     Parameters
@@ -52,10 +49,6 @@ def open_onnx(
         The file, for messages.
     predictor
         Which outputs hold scores and labels.
-    policy
-        For the number of threads.
-    reopen
-        See `LocalModel`.
 
     Raises
     ------
@@ -64,7 +57,7 @@ def open_onnx(
     """
 
     def attempt() -> None:
-        copy = _session(source, where, replace(policy, threads=1))
+        copy = _session(source, where, threads=1)
         copy.run(None, {tensor.name: _trial_values(tensor) for tensor in copy.get_inputs()})
 
     size = len(source) if isinstance(source, bytes) else Path(source).stat().st_size
@@ -73,7 +66,7 @@ def open_onnx(
         raise ModelError(
             f"{where} is not a usable ONNX model ({reason}); export it again, without endless loops."
         )
-    session = _session(source, where, policy)
+    session = _session(source, where, threads)
     inputs = session.get_inputs()
     outputs = session.get_outputs()
     score_output = _score_output(outputs, predictor, where)
@@ -83,29 +76,20 @@ def open_onnx(
 
     def run(table: pa.RecordBatch, output: str) -> Any:
         feeds = _matrix_feed(inputs[0], table, where) if is_matrix else _feeds(inputs, table, where)
-        try:
-            return _run_batches(session, feeds, output, inputs[0].shape[0], table.num_rows)
-        except Exception as error:  # see above
-            raise ModelError(f"{where} cannot score these rows: {first_line(error)}.") from error
+        return _run_batches(session, feeds, output, inputs[0].shape[0], table.num_rows)
 
-    label = (lambda table: run(table, label_output)) if label_output else None
-    return LocalModel(
-        where,
-        "onnx",
-        session,
-        lambda table: run(table, score_output),
-        reopen,
-        label,
-        predictor.label_headers,
-        None if is_matrix else [tensor.name for tensor in inputs],
-        width if isinstance(width, int) else None,
-    )
+    model = LocalModel(where, "onnx", session, lambda table: run(table, score_output))
+    if label_output:
+        model.label = lambda table: run(table, label_output)
+    model.names = None if is_matrix else [tensor.name for tensor in inputs]
+    model.count = width if isinstance(width, int) else None
+    return model
 
 
-def _session(source: str | bytes, where: str, policy: Policy) -> Any:
+def _session(source: str | bytes, where: str, threads: int) -> Any:
     runtime = require("onnxruntime", "onnxruntime", where)
     options = runtime.SessionOptions()
-    options.intra_op_num_threads = policy.threads
+    options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 4
     try:
