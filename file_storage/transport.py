@@ -11,6 +11,7 @@ import email.utils
 import functools
 import http.client
 import io
+import os
 import queue
 import socket
 import ssl
@@ -155,10 +156,7 @@ class HttpChannel:
         try:
             connection.connect()
         except OSError as error:
-            kind: Literal["slow", "unreachable"] = (
-                "slow" if isinstance(error, TimeoutError) else "unreachable"
-            )
-            raise ChannelError(kind, _reason(error, self.timeout)) from error
+            raise _unanswered(error, self.timeout) from error
         return connection
 
     def _exchange(
@@ -179,16 +177,11 @@ class HttpChannel:
             if response is not None:
                 response.close()
             connection.close()
-            if isinstance(error, TimeoutError):
-                raise ChannelError("slow", _reason(error, self.timeout)) from error
-            if isinstance(error, ChannelError):
-                raise
             if isinstance(error, _BROKEN):
-                raise ChannelError(
-                    "broken", "it closed the connection before its answer was complete"
-                ) from error
+                text = "it closed the connection before its answer was complete"
+                raise ChannelError("broken", text) from error
             if isinstance(error, OSError):
-                raise ChannelError("unreachable", _reason(error, self.timeout)) from error
+                raise _unanswered(error, self.timeout) from error
             raise
         if response.will_close:
             connection.close()
@@ -246,16 +239,36 @@ def read_bounded(read: Callable[[int], bytes], deadline: float) -> bytes:
     return b"".join(parts)
 
 
-def bound_answers(client: Any, timeout: float) -> Any:
-    """Return a client of boto3 that reads no more of an answer than `read_bounded` does.
+# boto3 makes clients one at a time.
+_making = threading.Lock()
 
-    Streams, which are read by whoever asked, are as they were.
+
+def aws_client(service: str, whole: float, **config: Any) -> Any:
+    """Return boto3's client of a service, by its standard chain of credentials.
+
+    Its answers are read no further than `read_bounded` does; streams, which are read by whoever asked, are as
+    they were.
+
+    Parameters
+    ----------
+    service
+        As boto3 names it; the region is ``AWS_REGION``'s, which boto3 leaves to other libraries.
+    whole
+        Seconds until an answer must be whole.
+    config
+        Of ``botocore.config.Config``.
     """
+    import boto3
+    from botocore.config import Config
+
+    with _making:
+        session = boto3.session.Session(region_name=os.environ.get("AWS_REGION"))
+        client = session.client(service, config=Config(**config))
 
     def send(request: Any, **_: Any) -> Any:
         request.stream_output = True
         response = client._endpoint.http_session.send(request)
-        response.raw = _BoundedBody(response.raw, time.monotonic() + timeout)
+        response.raw = _BoundedBody(response.raw, time.monotonic() + whole)
         return response
 
     client.meta.events.register("before-send", send)
@@ -304,10 +317,11 @@ def require_url(url: str) -> SplitResult:
     return parts
 
 
-def _reason(error: OSError, timeout: float) -> str:
+def _unanswered(error: OSError, timeout: float) -> ChannelError:
     if isinstance(error, TimeoutError):
-        return f"no answer within {round(timeout, 2):g} s"
-    return " ".join((error.strerror or str(error) or type(error).__name__).split()).lower()[:200]
+        return ChannelError("slow", f"no answer within {round(timeout, 2):g} s")
+    reason = " ".join((error.strerror or str(error) or type(error).__name__).split())
+    return ChannelError("unreachable", reason.lower()[:200])
 
 
 def _retry_after(value: str | None) -> float | None:

@@ -271,26 +271,23 @@ class _Call:
         """Return whether smaller requests are worth a try, and remember the size that failed."""
         if len(piece) == 1:
             return False
+        too_large = None
         if isinstance(failure, ChannelError):
             # A server may close the connection on a body it finds too large, and a model may need too long.
-            is_slow = failure.kind == "slow" and self._failing_seconds() < self.asker.policy.patience
-            if (
-                is_slow
-                or failure.kind == "large"
+            divides = (
+                failure.kind == "large"
+                or (failure.kind == "slow" and self._failing_seconds() < self.asker.policy.patience)
                 or (failure.kind == "broken" and attempt > 1 and size > _SUSPICIOUS_BYTES)
-            ):
-                self.asker.shrink(len(piece))
-                return True
-            return False
-        if failure.status == 413 or (
+            )
+        elif failure.status == 413 or (
             failure.status in _REFUSED | _FAILED and _SIZE_WORDS.search(failure.body)
         ):
-            self.asker.shrink(len(piece), size)
-            return True
-        if failure.status in _REFUSED or (failure.status in _FAILED and attempt > 1):
-            self.asker.shrink(len(piece))
-            return True
-        return False
+            divides, too_large = True, size
+        else:
+            divides = failure.status in _REFUSED or (failure.status in _FAILED and attempt > 1)
+        if divides:
+            self.asker.shrink(len(piece), too_large)
+        return divides
 
     def _wait_or_raise(self, failure: Reply | ChannelError, piece: Piece, attempt: int) -> None:
         policy = self.asker.policy

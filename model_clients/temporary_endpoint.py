@@ -15,7 +15,7 @@ import secrets
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NoReturn
 
 import pyarrow as pa
 
@@ -24,10 +24,10 @@ from contract.analysis_config import PredictorConfig
 from contract.checklist import NotTriedError
 from contract.errors import ConfigurationError, ModelError
 from file_storage.cleanup import IsUrged, at_end, signals_held_back
-from file_storage.transport import bound_answers
+from file_storage.transport import aws_client
 from model_clients.batching import Progress
-from model_clients.endpoints import EndpointModel, aws_session, open_sagemaker
-from model_clients.model import Model, Policy, Scores, require
+from model_clients.endpoints import open_sagemaker
+from model_clients.model import Model, Policy, require
 
 # Why SageMaker starts no endpoint, in one sentence with the fix.
 
@@ -209,26 +209,8 @@ def open_shadow(
         model.close()
         delete()
         raise
-    return _StartedModel(model, delete)
-
-
-class _StartedModel:
-    """A model that its endpoint goes with."""
-
-    def __init__(self, model: EndpointModel, delete: Any) -> None:
-        self._model = model
-        self._delete = delete
-        self.where = model.where
-        self.predict = model.predict
-        self.predict_labels = model.predict_labels
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return self._model.__reduce__()
-
-    def close(self) -> None:
-        """Close the connections, and delete the endpoint."""
-        self._model.close()
-        self._delete()
+    model.at_close = delete
+    return model
 
 
 class ModelToStart:
@@ -238,13 +220,11 @@ class ModelToStart:
         self._predictor = predictor
         self.where = f"SageMaker model {predictor.model_name}"
 
-    def predict(self, table: pa.RecordBatch) -> Scores:
+    def predict(self, table: pa.RecordBatch) -> NoReturn:
         """Raise ModelError when there is no such model, else NotTriedError. See `Model.predict`."""
         raise NotTriedError(self._found, _to_come(self._predictor))
 
-    def predict_labels(self, table: pa.RecordBatch) -> pa.Array:
-        """Raise as `predict`."""
-        raise NotTriedError(self._found, _to_come(self._predictor))
+    predict_labels = predict
 
     def close(self) -> None:
         """Do nothing."""
@@ -275,14 +255,12 @@ def connect(predictor: PredictorConfig) -> Any:
         When boto3 is missing, or there is no region.
     """
     what = f"the endpoint for predictor.model_name {predictor.model_name!r}"
-    boto3 = require("boto3", "boto3", what)
-    from botocore.config import Config
+    require("boto3", "boto3", what)
     from botocore.exceptions import BotoCoreError
 
     retries = {"mode": "standard", "total_max_attempts": 4}
-    config = Config(retries=retries, connect_timeout=5.0, read_timeout=30.0)
     try:
-        return bound_answers(aws_session(boto3).client("sagemaker", config=config), 60.0)
+        return aws_client("sagemaker", 60.0, retries=retries, connect_timeout=5.0, read_timeout=30.0)
     except BotoCoreError as error:
         raise refusal(error, None, predictor) from error
 

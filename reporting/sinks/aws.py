@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import math
-import os
-import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC
 from typing import Any
@@ -13,14 +11,12 @@ from typing import Any
 from contract.api import Metric
 from contract.errors import ConfigurationError
 from contract.sink_addresses import SinkAddress
-from file_storage.transport import bound_answers
+from file_storage.transport import aws_client
 from reporting.sinks.cloudwatch_file import metric_entry
 from reporting.sinks.delivery import NotDeliveredError
 from reporting.sinks.run_summary import RunSummary
 
 _BUSY = ("Throttling", "TooManyRequests", "RequestLimitExceeded", "ServiceUnavailable", "Internal")
-# boto3 makes clients one at a time.
-_making = threading.Lock()
 
 
 def require_boto3(shown: str) -> None:
@@ -52,18 +48,12 @@ def call(service: str, operation: str, arguments: dict[str, Any], timeout: float
     NotDeliveredError
         When there is no answer, or a refusal.
     """
-    import boto3
-    from botocore.config import Config
     from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 
-    # Attempts are counted by whoever calls.
-    config = Config(retries={"total_max_attempts": 1}, connect_timeout=timeout, read_timeout=timeout)
-    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
     try:
-        with _making:
-            client = bound_answers(
-                boto3.session.Session(region_name=region).client(service, config=config), timeout
-            )
+        # Attempts are counted by whoever calls.
+        once = {"total_max_attempts": 1}
+        client = aws_client(service, timeout, retries=once, connect_timeout=timeout, read_timeout=timeout)
         try:
             answer: dict[str, Any] = getattr(client, operation)(**arguments)
         finally:
