@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import operator
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -195,9 +195,9 @@ def to_json_lines(runs: Sequence[Run]) -> bytes:
     return b"".join(orjson.dumps(run_to_json(run)) + b"\n" for run in runs)
 
 
-def describe_run(run: Run) -> Iterator[str]:
-    """Yield the lines of a whole record, as indented JSON."""
-    yield from orjson.dumps(run_to_json(run), option=orjson.OPT_INDENT_2).decode().splitlines()
+def describe_run(run: Run) -> str:
+    """Return a whole record, as indented JSON."""
+    return orjson.dumps(run_to_json(run), option=orjson.OPT_INDENT_2).decode()
 
 
 def _identity(run: Run) -> dict[str, Any]:
