@@ -205,13 +205,10 @@ def script_failure(path: str, function: str, error: BaseException, where: str = 
     where
         What it was called with, such as ``"data/a.jsonl line 3: {...}"``.
     """
-    line = _line_in(path, error)
-    text = " ".join(str(error).split())[:300]
-    at = f" line {line}" if line else ""
+    at, problem = _problem_in(path, error)
     occasion = f", for {where}" if where else ""
     return ScriptError(
-        f"{function} in {path}{at} failed with {type(error).__name__}{': ' if text else ''}{text}{occasion}.",
-        details=_trimmed_traceback(path, error),
+        f"{function} in {path}{at} failed with {problem}{occasion}.", details=_trimmed_traceback(path, error)
     )
 
 
@@ -288,21 +285,15 @@ def _module(path: str, digest: str) -> types.ModuleType:
             details="".join(traceback.format_exception_only(error)),
         ) from error
     except BaseException as error:
-        raise _load_failure(path, error) from error
+        hint = ""
+        if isinstance(error, ModuleNotFoundError) and error.name:
+            hint = f"; install {error.name.partition('.')[0]} in the image, or do without it"
+        at, problem = _problem_in(path, error)
+        raise ScriptError(
+            f"{path} cannot be loaded:{at} fails with {problem}{hint}.",
+            details=_trimmed_traceback(path, error),
+        ) from error
     return module
-
-
-def _load_failure(path: str, error: BaseException) -> ScriptError:
-    line = _line_in(path, error)
-    at = f" line {line}" if line else ""
-    text = " ".join(str(error).split())[:300]
-    hint = ""
-    if isinstance(error, ModuleNotFoundError) and error.name:
-        hint = f"; install {error.name.partition('.')[0]} in the image, or do without it"
-    return ScriptError(
-        f"{path} cannot be loaded:{at} fails with {type(error).__name__}: {text}{hint}.",
-        details=_trimmed_traceback(path, error),
-    )
 
 
 def _missing(module: types.ModuleType, path: str, variable: str, wanted: tuple[str, ...]) -> ScriptError:
@@ -323,9 +314,12 @@ def _missing(module: types.ModuleType, path: str, variable: str, wanted: tuple[s
     return ScriptError(f"{variable} {path} defines no {' or '.join(wanted)}; {fix}")
 
 
-def _line_in(path: str, error: BaseException) -> int | None:
+def _problem_in(path: str, error: BaseException) -> tuple[str, str]:
+    """Return the last line of the script that an error came through, if any, and what it says."""
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path]
-    return lines[-1] if lines else None
+    text = " ".join(str(error).split())[:300]
+    at = f" line {lines[-1]}" if lines else ""
+    return at, f"{type(error).__name__}{': ' if text else ''}{text}"
 
 
 def _trimmed_traceback(path: str, error: BaseException) -> str:

@@ -10,7 +10,6 @@ import contextlib
 import email.utils
 import functools
 import http.client
-import io
 import os
 import queue
 import socket
@@ -164,7 +163,10 @@ class HttpChannel:
     ) -> Reply:
         response: http.client.HTTPResponse | None = None
         deadline = time.monotonic() + self.timeout
-        connection.response_class = functools.partial(_TimedResponse, deadline)  # type: ignore[assignment] # makes one
+        # However many small parts an answer comes in, it must be whole by then.
+        watch = threading.Timer(self.timeout, _cut, (connection.sock,))
+        watch.daemon = True
+        watch.start()
         try:
             # A server that refuses the body may have answered, and stopped reading.
             with contextlib.suppress(BrokenPipeError):
@@ -177,12 +179,16 @@ class HttpChannel:
             if response is not None:
                 response.close()
             connection.close()
+            if not isinstance(error, OSError | http.client.HTTPException):
+                raise
+            if time.monotonic() >= deadline:
+                raise _unanswered(TimeoutError(), self.timeout) from error
             if isinstance(error, _BROKEN):
                 text = "it closed the connection before its answer was complete"
                 raise ChannelError("broken", text) from error
-            if isinstance(error, OSError):
-                raise _unanswered(error, self.timeout) from error
-            raise
+            raise _unanswered(error, self.timeout) from error
+        finally:
+            watch.cancel()
         if response.will_close:
             connection.close()
         else:
@@ -192,32 +198,10 @@ class HttpChannel:
         return Reply(response.status, content, _retry_after(response.headers.get("Retry-After")))
 
 
-class _TimedResponse(http.client.HTTPResponse):
-    """A response that must be whole at a deadline, however many small parts it comes in."""
-
-    def __init__(self, deadline: float, connection: socket.socket, method: str | None = None) -> None:
-        super().__init__(connection, method=method)
-        raw = _TimedReader(connection, self.fp.detach(), deadline)
-        self.fp = io.BufferedReader(raw)
-
-
-class _TimedReader(io.RawIOBase):
-    def __init__(self, connection: socket.socket, raw: io.RawIOBase, deadline: float) -> None:
-        self._connection, self._raw, self._deadline = connection, raw, deadline
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> Any:
-        left = self._deadline - time.monotonic()
-        if left <= 0:
-            raise TimeoutError
-        self._connection.settimeout(left)
-        return self._raw.readinto(buffer)
-
-    def close(self) -> None:
-        self._raw.close()
-        super().close()
+def _cut(connection: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        # Not that of TLS, which would take its state from whoever is reading.
+        socket.socket.shutdown(connection, socket.SHUT_RDWR)
 
 
 def read_bounded(read: Callable[[int], bytes], deadline: float) -> bytes:

@@ -301,7 +301,8 @@ class _Call:
         is_over = self._failing_seconds() + pause > policy.patience
         if not is_passing or attempt == policy.attempts or is_over:
             raise self._give_up(failure, piece, attempt)
-        _log.info("%s: %s; asking again in %.1f s", self.asker.channel.where, _problem(failure), pause)
+        problem = failure if isinstance(failure, ChannelError) else f"status {failure.status}"
+        _log.info("%s: %s; asking again in %.1f s", self.asker.channel.where, problem, pause)
         if asked is not None:
             # A server that says when it will be ready says so to all requests.
             self.not_before = max(self.not_before, time.monotonic() + pause)
@@ -328,10 +329,6 @@ class _Call:
             f"{where} answered status {failure.status} for {piece} of the batch{tries}: "
             f"{quoted(failure.body)}; {advice}."
         )
-
-
-def _problem(failure: Reply | ChannelError) -> str:
-    return str(failure) if isinstance(failure, ChannelError) else f"status {failure.status}"
 
 
 _ADVICE = {

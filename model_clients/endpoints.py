@@ -43,7 +43,7 @@ from model_clients.model import (
     require_finite,
     select,
 )
-from model_clients.rendering import Render, json_renderer, json_shape, render_csv
+from model_clients.rendering import Render, json_renderer, json_templates, render_csv
 
 _log = logging.getLogger(__name__)
 
@@ -96,8 +96,9 @@ def make_codec(predictor: PredictorConfig) -> Codec:
     reader = answer_reader(predictor, accept_type)
     if content_type == "text/csv":
         return Codec(content_type, accept_type, render_csv, reader)
-    shape = json_shape(predictor, is_lines=content_type == "application/jsonlines")
-    return Codec(content_type, accept_type, json_renderer(shape), reader, shape.is_single)
+    content, record = json_templates(predictor, is_lines=content_type == "application/jsonlines")
+    is_single = content is not None and "record" in content.placeholders
+    return Codec(content_type, accept_type, json_renderer(content, record), reader, is_single)
 
 
 class EndpointModel:
@@ -161,7 +162,10 @@ class EndpointModel:
             return largest_labels(self.predict(table), self._predictor.label_headers, self.where)
         answers, kinds = self._ask(table, self._codec.reader.labels)
         values = [label for labels in answers for label in labels]
-        labels = _label_array(values)
+        try:
+            labels = pa.array(values)
+        except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
+            labels = pa.array([str(value) for value in values])  # of several kinds
         return labels if kinds is None else labels.take(pa.array(kinds))
 
     def close(self) -> None:
@@ -243,17 +247,6 @@ def check_health(channel: HttpChannel, path: str, policy: Policy) -> None:
         f"model {channel.url} is not ready after {attempt} attempts: {problem}; check host and port, and "
         "that the endpoint is running."
     )
-
-
-def _label_array(values: list[Any]) -> pa.Array:
-    """Return labels as numbers when all are, as text otherwise."""
-    if all(isinstance(value, bool) for value in values):
-        return pa.array(values, pa.bool_())
-    if all(isinstance(value, int) and not isinstance(value, bool) for value in values):
-        return pa.array(values, pa.int64())
-    if all(isinstance(value, int | float) for value in values):
-        return pa.array([float(value) for value in values], pa.float64())
-    return pa.array([value if isinstance(value, str) else str(value) for value in values], pa.string())
 
 
 # Models behind the Open Inference Protocol, version 2 (KServe, Triton, MLServer), over HTTP and JSON.

@@ -55,45 +55,33 @@ def refusal(error: Exception, client: Any, predictor: PredictorConfig) -> ModelE
     what = f"no endpoint can be started for predictor.model_name {predictor.model_name!r}"
     code, text = code_of(error), one_line(_answer(error).get("Message", ""))
     if not code:
-        return ModelError(
+        problem = (
             f"{what}: {one_line(error)}; give the job a region (AWS_REGION), credentials and a network that "
-            f"reaches SageMaker, or {CHEAPER}."
+            "reaches SageMaker"
         )
-    if code in _DENIED:
+    elif code in _DENIED:
         found = re.search(r"perform: (\w+:\w+)", text)
-        action = found[1] if found else "permissions"
-        return ModelError(
-            f"{what}: the role of this job lacks {action}; allow it what docs/models.md lists, or {CHEAPER}."
+        lacking = found[1] if found else "permissions"
+        problem = f"{what}: the role of this job lacks {lacking}; allow it what docs/models.md lists"
+    elif code in _LIMITED:
+        problem = f"{what}: {text}; ask for a larger quota, choose another predictor.instance_type"
+    elif "could not find model" in text.lower():
+        name = predictor.model_name or ""
+        problem = (
+            f"predictor.model_name {name!r} is none of this account's SageMaker models in "
+            f"{client.meta.region_name}{_meant(name, _names_of_models(client))}; name one of them (aws "
+            "sagemaker list-models)"
         )
-    if code in _LIMITED:
-        return ModelError(
-            f"{what}: {text}; ask for a larger quota, choose another predictor.instance_type, or {CHEAPER}."
-        )
-    if "could not find model" in text.lower():
-        return unknown_model(client, predictor)
-    if "instancetype" in text.lower():
+    elif "instancetype" in text.lower():
         kind = predictor.instance_type or ""
         hint = _meant(kind, client.meta.service_model.shape_for("ProductionVariantInstanceType").enum)
-        return ModelError(
+        problem = (
             f"predictor.instance_type {kind!r} is refused by SageMaker in {client.meta.region_name}{hint}; "
-            f"name an instance type for endpoints such as ml.m5.large, or {CHEAPER}."
+            "name an instance type for endpoints such as ml.m5.large"
         )
-    return ModelError(f"{what}: {code}: {text}; mend the predictor, or {CHEAPER}.")
-
-
-def unknown_model(client: Any, predictor: PredictorConfig) -> ModelError:
-    """Return the error for a model that is not there, with a name near to it if names may be listed."""
-    name = predictor.model_name or ""
-    hint = _meant(name, _names_of_models(client))
-    return ModelError(
-        f"predictor.model_name {name!r} is none of this account's SageMaker models in "
-        f"{client.meta.region_name}{hint}; name one of them (aws sagemaker list-models), or {CHEAPER}."
-    )
-
-
-def is_denied(error: Exception) -> bool:
-    """Return whether permissions are missing."""
-    return code_of(error) in _DENIED
+    else:
+        problem = f"{what}: {code}: {text}; mend the predictor"
+    return ModelError(f"{problem}, or {CHEAPER}.")
 
 
 def is_passing(error: Exception) -> bool:
@@ -238,7 +226,7 @@ class ModelToStart:
         try:
             client.describe_model(ModelName=self._predictor.model_name)
         except (BotoCoreError, ClientError) as error:
-            if is_denied(error):  # the job itself does not need to
+            if code_of(error) in _DENIED:  # the job itself does not need to
                 return None
             raise refusal(error, client, self._predictor) from error
         finally:
@@ -283,15 +271,10 @@ class _Shadow:
         """Have SageMaker create both. A signal waits until it is known whether they are there."""
         _log.info("Starting %s: %s", self.where, _to_come(self.predictor))
         with signals_held_back():
-            self._create(
-                "create_endpoint_config",
-                "configuration",
-                EndpointConfigName=self.config_name,
-                ProductionVariants=[_variant(self.predictor)],
-            )
-            self._create(
-                "create_endpoint", "endpoint", EndpointName=self.name, EndpointConfigName=self.config_name
-            )
+            config = {"EndpointConfigName": self.config_name}
+            variants = [_variant(self.predictor)]
+            self._create("create_endpoint_config", "configuration", **config, ProductionVariants=variants)
+            self._create("create_endpoint", "endpoint", EndpointName=self.name, **config)
 
     def _create(self, operation: str, part: str, **arguments: Any) -> None:
         from botocore.exceptions import BotoCoreError, ClientError
@@ -330,20 +313,20 @@ class _Shadow:
             if status == "InService":
                 _log.info("%s is in service after %.0f s", self.where, waited)
                 return
+            started_for = f"{self.where}, started for predictor.model_name {self.predictor.model_name!r}"
             if status not in _PASSING:
                 raise ModelError(
-                    f"{self.where}, started for predictor.model_name {self.predictor.model_name!r}, ended as "
-                    f"{status} after {waited:.0f} s: {reason}; mend the model (the endpoint's log group is "
-                    f"/aws/sagemaker/Endpoints/{self.name}), or {CHEAPER}."
+                    f"{started_for}, ended as {status} after {waited:.0f} s: {reason}; mend the model (the "
+                    f"endpoint's log group is /aws/sagemaker/Endpoints/{self.name}), or {CHEAPER}."
                 )
             if time.monotonic() - reported >= _REPORT_SECONDS:
                 reported = time.monotonic()
                 _log.info("%s is %s after %.0f s", self.where, status, waited)
             if waited >= limit:
                 raise ModelError(
-                    f"{self.where}, started for predictor.model_name {self.predictor.model_name!r}, is still "
-                    f"{status} after {waited:.0f} s, and there is no more time (an hour, or what is left of "
-                    f"max_runtime); raise max_runtime, look into the endpoint's log, or {CHEAPER}."
+                    f"{started_for}, is still {status} after {waited:.0f} s, and there is no more time (an "
+                    "hour, or what is left of max_runtime); raise max_runtime, look into the endpoint's log, "
+                    f"or {CHEAPER}."
                 )
             time.sleep(min(pause, max(0.0, limit - waited)))
             pause = min(1.5 * pause, _LONGEST_PAUSE)
@@ -372,12 +355,8 @@ class _Shadow:
                 return
             error = self._attempt("delete_endpoint_config", EndpointConfigName=self.config_name)
             if error is not None:
-                reason = one_line(error)
-                _log.warning(
-                    "Endpoint configuration %s, which costs nothing, could not be deleted: %s",
-                    self.config_name,
-                    reason,
-                )
+                text = "Endpoint configuration %s, which costs nothing, could not be deleted: %s"
+                _log.warning(text, self.config_name, one_line(error))
         finally:
             self.client.close()
 

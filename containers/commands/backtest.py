@@ -1,4 +1,13 @@
-"""Checking past windows again: ``monitor-history replay``, also called ``monitor-backtest``."""
+"""Checking past windows again: ``monitor-history replay``, also called ``monitor-backtest``.
+
+monitor-backtest --history-path history --schedule hourly --baseline-constraints edited.json
+monitor-backtest --history-path s3://bucket/history --monitor bias --rules sagemaker --last 30
+monitor-backtest reports/ --baseline-constraints edited.json --baseline-statistics baseline/statistics.json
+
+Exit codes: 0 done, 1 our fault, 2 input or configuration at fault, or nothing could be replayed, 3 what
+--fail-on names has come about. The variable history_path stands for --history-path where neither that nor a
+folder is given.
+"""
 
 from __future__ import annotations
 
@@ -32,20 +41,11 @@ DESCRIPTION = (
     "other rules, and say which would have alarmed."
 )
 _OF_HISTORY = ("endpoint", "schedule", "since", "until", "last")
-_EPILOG = """\
-monitor-backtest --history-path history --schedule hourly --baseline-constraints edited.json
-monitor-backtest --history-path s3://bucket/history --monitor bias --rules sagemaker --last 30
-monitor-backtest reports/ --baseline-constraints edited.json --baseline-statistics baseline/statistics.json
-
-Exit codes: 0 done, 1 our fault, 2 input or configuration at fault, or nothing could be replayed, 3 what
---fail-on names has come about. The variable history_path stands for --history-path where neither that nor a
-folder is given.
-"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
-    parser = new_parser("monitor-backtest", DESCRIPTION, _EPILOG)
+    parser = new_parser("monitor-backtest", DESCRIPTION, __doc__)
     add_replay(parser)
     return run_action(parser, arguments)
 

@@ -72,12 +72,12 @@ def monitor_argument(text: str) -> str:
     return text
 
 
-def new_parser(program: str, description: str, epilog: str) -> argparse.ArgumentParser:
-    """Return the parser of a command: flags in full only, an epilog as it is written, --version."""
+def new_parser(program: str, description: str, about: str | None) -> argparse.ArgumentParser:
+    """Return the parser of a command: flags in full, --version, what its module says `about` it."""
     parser = argparse.ArgumentParser(
         prog=program,
         description=description,
-        epilog=epilog,
+        epilog=(about or "").partition("\n\n")[2],
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )

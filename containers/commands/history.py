@@ -1,4 +1,13 @@
-"""The console command ``monitor-history``: list, show, export, compact and replay the runs there were."""
+"""The console command ``monitor-history``: list, show, export, compact and replay the runs there were.
+
+monitor-history list --history-path s3://bucket/history --endpoint flights --since 2026-05-01
+monitor-history show last --history-path history
+monitor-history export --history-path history --format parquet --table metrics --output metrics.parquet
+monitor-history compact --history-path history
+monitor-history replay --history-path history --baseline-constraints edited.json
+
+The variable history_path stands for --history-path where that is not given.
+"""
 
 from __future__ import annotations
 
@@ -18,16 +27,6 @@ from containers.commands.command_line import (
 from contract.errors import ConfigurationError
 from contract.window import parse_duration
 
-_EPILOG = """\
-monitor-history list --history-path s3://bucket/history --endpoint flights --since 2026-05-01
-monitor-history show last --history-path history
-monitor-history export --history-path history --format parquet --table metrics --output metrics.parquet
-monitor-history compact --history-path history
-monitor-history replay --history-path history --baseline-constraints edited.json
-
-The variable history_path stands for --history-path where that is not given.
-"""
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
@@ -38,7 +37,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = new_parser(
         "monitor-history",
         "Look at the runs that jobs with history_path have left behind.",
-        _EPILOG,
+        __doc__,
     )
     actions = parser.add_subparsers(required=True, metavar="ACTION")
     for name, action, help_text in (

@@ -1,4 +1,12 @@
-"""The console command ``import-schedule``."""
+"""The console command ``import-schedule``.
+
+aws sagemaker describe-monitoring-schedule --monitoring-schedule-name NAME > schedule.json
+aws sagemaker describe-data-quality-job-definition --job-definition-name DEFINITION > definition.json
+aws sagemaker describe-endpoint --endpoint-name ENDPOINT > endpoint.json
+import-schedule --to kubernetes schedule.json definition.json endpoint.json > monitor.yaml
+
+or, with boto3 and credentials: import-schedule --to kubernetes --schedule-name NAME > monitor.yaml
+"""
 
 from __future__ import annotations
 
@@ -22,14 +30,6 @@ WRITERS: dict[str, Callable[[Jobs], str]] = {
     "argo": kubernetes.argo_manifest,
     "compose": compose.manifest,
 }
-_EPILOG = """\
-aws sagemaker describe-monitoring-schedule --monitoring-schedule-name NAME > schedule.json
-aws sagemaker describe-data-quality-job-definition --job-definition-name DEFINITION > definition.json
-aws sagemaker describe-endpoint --endpoint-name ENDPOINT > endpoint.json
-import-schedule --to kubernetes schedule.json definition.json endpoint.json > monitor.yaml
-
-or, with boto3 and credentials: import-schedule --to kubernetes --schedule-name NAME > monitor.yaml
-"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -41,7 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = new_parser(
         "import-schedule",
         "Write what a monitoring schedule of SageMaker did as a manifest of any orchestrator.",
-        _EPILOG,
+        __doc__,
     )
     parser.set_defaults(action=_write)
     defaults = Options()

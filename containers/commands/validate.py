@@ -1,4 +1,11 @@
-"""The console command ``monitor-validate``."""
+"""The console command ``monitor-validate``.
+
+All other flags, and the environment variables, are those of the monitor's own command:
+
+monitor-validate --monitor data-quality --dataset-source captures/ --output-path report/ ...
+
+Exit codes: 0 all in order, 2 something is not.
+"""
 
 from __future__ import annotations
 
@@ -16,14 +23,6 @@ from containers.commands.command_line import (
 )
 from contract.checklist import Line, print_checklist
 from job_runner.console import run_command
-
-_EPILOG = """\
-All other flags, and the environment variables, are those of the monitor's own command:
-
-monitor-validate --monitor data-quality --dataset-source captures/ --output-path report/ ...
-
-Exit codes: 0 all in order, 2 something is not.
-"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -56,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = new_parser(
         "monitor-validate",
         "Check the whole set-up of a monitor, say how to mend what is wrong, and write nothing.",
-        _EPILOG,
+        __doc__,
     )
     parser.add_argument(
         "--monitor",

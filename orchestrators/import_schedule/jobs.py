@@ -133,6 +133,11 @@ def _values(what: str, field: str, first: int, last: int, names: tuple[str, ...]
 MERGE = "merge-ground-truth"
 _OURS = re.compile(r"sagemaker-model-monitor-analyzer|sagemaker-clarify-processing")
 _LABELLED = ("model-quality", "bias")
+# Each is a member of the input as well: FeaturesAttribute and so on.
+_ATTRIBUTES = (
+    *("features_attribute", "inference_attribute", "probability_attribute"),
+    *("probability_threshold_attribute", "exclude_features_attribute"),
+)
 _CAPTURES = ("endpointInput", "endpointOutput")
 # Jobs of the originals carry them; elsewhere they mean nothing, or are said in another way.
 PLATFORM = ("publish_cloudwatch_metrics", "cloudwatch_metrics_directory")
@@ -332,11 +337,7 @@ def _analysis_variables(description: Description, options: Options, said: dict[s
         "dataset_format": _dataset_format(description),
         "analysis_config": application.get("ConfigUri"),
         "problem_type": application.get("ProblemType"),
-        "features_attribute": source.get("FeaturesAttribute"),
-        "inference_attribute": source.get("InferenceAttribute"),
-        "probability_attribute": source.get("ProbabilityAttribute"),
-        "probability_threshold_attribute": source.get("ProbabilityThresholdAttribute"),
-        "exclude_features_attribute": source.get("ExcludeFeaturesAttribute"),
+        **{variable: source.get(variable.title().replace("_", "")) for variable in _ATTRIBUTES},
         **_baseline(description, options, said),
         "record_preprocessor_script": application.get("RecordPreprocessorSourceUri"),
         "post_analytics_processor_script": application.get("PostAnalyticsProcessorSourceUri"),
@@ -372,22 +373,21 @@ def _baseline(description: Description, options: Options, said: dict[str, str]) 
 
 
 def _dataset_format(description: Description) -> str:
-    shape = description.source.get("DatasetFormat")
-    if not shape:
-        if description.monitor in _LABELLED:
-            parts = _CAPTURES[1:] if description.monitor == "model-quality" else tuple(reversed(_CAPTURES))
-            return _compact({"sagemakerMergeJson": {"captureIndexNames": list(parts)}})
-        parts = _CAPTURES if description.monitor == "data-quality" else _CAPTURES[:1]
-        return _compact({"sagemakerCaptureJson": {"captureIndexNames": list(parts)}})
-    if "Parquet" in shape:
-        return _compact({"parquet": {}})
-    if "Json" in shape:
-        return _compact({"json": {"lines": str(shape["Json"].get("Line")).casefold() == "true"}})
-    return _compact({"csv": {"header": str(shape.get("Csv", {}).get("Header")).casefold() == "true"}})
-
-
-def _compact(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"))
+    shape, monitor = description.source.get("DatasetFormat"), description.monitor
+    found: dict[str, Any]
+    if not shape and monitor in _LABELLED:
+        parts = _CAPTURES[1:] if monitor == "model-quality" else _CAPTURES[::-1]
+        found = {"sagemakerMergeJson": {"captureIndexNames": parts}}
+    elif not shape:
+        parts = _CAPTURES if monitor == "data-quality" else _CAPTURES[:1]
+        found = {"sagemakerCaptureJson": {"captureIndexNames": parts}}
+    elif "Parquet" in shape:
+        found = {"parquet": {}}
+    elif "Json" in shape:
+        found = {"json": {"lines": str(shape["Json"].get("Line")).casefold() == "true"}}
+    else:
+        found = {"csv": {"header": str(shape.get("Csv", {}).get("Header")).casefold() == "true"}}
+    return json.dumps(found, separators=(",", ":"))
 
 
 def _captures(description: Description, options: Options, said: dict[str, str]) -> str:
