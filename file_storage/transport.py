@@ -173,6 +173,8 @@ class HttpChannel:
                 connection.request(method, target, body, {**self._credentials, **self.headers})
             response = connection.getresponse()
             content = read_bounded(response.read, deadline)
+            if time.monotonic() >= deadline:  # what was cut off may look whole
+                raise TimeoutError
             if response.length:  # bytes announced that never came
                 raise http.client.IncompleteRead(content, response.length)
         except BaseException as error:

@@ -11,9 +11,8 @@ import logging
 import re
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -96,11 +95,6 @@ class Piece:
     def __len__(self) -> int:
         return self.stop - self.start
 
-    def halves(self) -> list[Piece]:
-        """Return the two halves."""
-        middle = (self.start + self.stop) // 2
-        return [Piece(self.start, middle), Piece(middle, self.stop)]
-
     def __str__(self) -> str:
         return f"row {self.start}" if len(self) == 1 else f"rows {self.start} to {self.stop - 1}"
 
@@ -146,27 +140,18 @@ class RequestBatcher:
             When a request stays unanswered, or `read` rejects its answer.
         """
         call = _Call(self, table, read)
-        waiting = deque(self._divide(table))
-        running: set[Future[_Outcome]] = set()
+        pieces = {self._threads().submit(call.run, piece): piece for piece in self._divide(table)}
         answers: list[tuple[int, Any]] = []
         done = 0
         try:
-            while waiting or running:
-                while waiting and len(running) < self.policy.concurrency:
-                    running.add(self._threads().submit(call.run, waiting.popleft()))
-                finished, running = wait(running, return_when=FIRST_COMPLETED)
-                for future in finished:
-                    outcome = future.result()
-                    # The rest of a divided request comes first, so that a lasting refusal shows soon.
-                    waiting.extendleft(reversed(outcome.rest))
-                    if outcome.answered is not None:
-                        answers.append((outcome.answered.start, outcome.value))
-                        done += len(outcome.answered)
-                        if self.progress:
-                            self.progress(done, table.num_rows)
+            for future in as_completed(pieces):
+                answers += future.result()
+                done += len(pieces[future])
+                if self.progress:
+                    self.progress(done, table.num_rows)
         except BaseException:
             call.stopped.set()
-            for future in running:
+            for future in pieces:
                 future.cancel()
             raise
         return [value for _, value in sorted(answers, key=lambda answer: answer[0])]
@@ -215,13 +200,6 @@ class RequestBatcher:
             return self._pool
 
 
-@dataclass(frozen=True)
-class _Outcome:
-    answered: Piece | None
-    value: Any
-    rest: list[Piece]
-
-
 @dataclass
 class _Call:
     """One call of `RequestBatcher.ask`: what its requests share."""
@@ -233,14 +211,14 @@ class _Call:
     failing_since: float | None = None
     not_before: float = 0.0
 
-    def run(self, piece: Piece) -> _Outcome:
-        """Send the rows of a piece, or as many of them as a request may hold; the rest is returned."""
+    def run(self, piece: Piece) -> list[tuple[int, Any]]:
+        """Return the answers about the rows of a piece with the row each begins at, asked for in order."""
         asker = self.asker
         if len(piece) > asker.most_rows():
-            return _Outcome(None, None, piece.halves())
+            return self._run_halves(piece)
         body = asker.render(self.table.slice(piece.start, len(piece)))
         if len(body) > asker.most_bytes() and len(piece) > 1:
-            return _Outcome(None, None, piece.halves())
+            return self._run_halves(piece)
         for attempt in range(1, asker.policy.attempts + 1):
             self._pause(max(0.0, self.not_before - time.monotonic()))
             failure: Reply | ChannelError
@@ -250,13 +228,17 @@ class _Call:
                 failure = error
             if isinstance(failure, Reply) and 200 <= failure.status < 300:
                 self.failing_since = None
-                return _Outcome(piece, self._understand(failure.body, piece), [])
+                return [(piece.start, self._understand(failure.body, piece))]
             if self.failing_since is None:
                 self.failing_since = time.monotonic()
             if self._divides(failure, piece, len(body), attempt):
-                return _Outcome(None, None, piece.halves())
+                return self._run_halves(piece)
             self._wait_or_raise(failure, piece, attempt)
         raise AssertionError("unreachable: the last attempt raises")  # pragma: no cover
+
+    def _run_halves(self, piece: Piece) -> list[tuple[int, Any]]:
+        middle = (piece.start + piece.stop) // 2
+        return self.run(Piece(piece.start, middle)) + self.run(Piece(middle, piece.stop))
 
     def _understand(self, body: bytes, piece: Piece) -> Any:
         try:

@@ -386,13 +386,12 @@ def _output(body: bytes, locator: Locator | None, member: str) -> dict[str, Any]
         names = [str(output["name"]) for output in outputs]
     except (orjson.JSONDecodeError, KeyError, TypeError) as error:
         raise AnswerError("is not an answer of the Open Inference Protocol") from error
+    place: Locator | None = names.index(str(locator)) if str(locator) in names else locator
     if locator is None:
-        floats = [output for output in outputs if str(output.get("datatype")).startswith("FP")]
         if not outputs:
             raise AnswerError("holds no outputs")
-        chosen: dict[str, Any] = (floats or outputs)[-1]
-        return chosen
-    place = names.index(str(locator)) if str(locator) in names else locator
+        floats = [at for at, one in enumerate(outputs) if str(one.get("datatype")).startswith("FP")]
+        place = floats[-1] if floats else len(outputs) - 1
     if isinstance(place, int) and 0 <= place < len(outputs):
         found: dict[str, Any] = outputs[place]
         return found

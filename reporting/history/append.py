@@ -20,7 +20,7 @@ from contract.masking import mask
 from contract.outcome import shorten
 from file_storage import storage
 from reporting.history import folder
-from reporting.history.record import MOST_DESCRIPTION, Compared, Run, RunFinding, RunMetric, run_to_json
+from reporting.history.record import MOST_DESCRIPTION, Compared, Run, RunFinding, RunMetric, run_to_json, told
 from reporting.sinks.delivery import Delivery, NotDeliveredError, Undelivered, deliver
 
 if TYPE_CHECKING:
@@ -191,13 +191,14 @@ def _shortened(violation: Violation) -> Violation:
 
 def _checking(settings: Settings, facts: Facts) -> dict[str, Any]:
     """Return what a check depends on beyond the documents."""
-    members = {
-        "positional": facts.positional or None,
-        "segment_by": list(settings.segment_by) or None,
-        "positive_label": settings.positive_label,
-        "attribution_drift_threshold": settings.attribution_drift_threshold,
-    }
-    return {name: member for name, member in members.items() if member is not None}
+    return told(
+        {
+            "positional": facts.positional or None,
+            "segment_by": list(settings.segment_by) or None,
+            "positive_label": settings.positive_label,
+            "attribution_drift_threshold": settings.attribution_drift_threshold,
+        }
+    )
 
 
 def _documents_of(baseline: Baseline[Any, Any], files: DocumentSet[Any, Any]) -> dict[str, bytes]:

@@ -168,15 +168,15 @@ def run_to_json(run: Run) -> dict[str, Any]:
         "started": _text(run.started),
         "finished": _text(run.finished),
         "seconds": round(run.seconds, 3),
-        "metrics": [_told({**vars(one), "dimensions": dict(one.dimensions)}) for one in run.metrics],
-        "findings": [_told({**vars(one), "violated": one.violated or None}) for one in run.findings],
-        "baseline": _told(vars(run.compared)),
+        "metrics": [told({**vars(one), "dimensions": dict(one.dimensions)}) for one in run.metrics],
+        "findings": [told({**vars(one), "violated": one.violated or None}) for one in run.findings],
+        "baseline": told(vars(run.compared)),
         "check": dict(run.checking),
     }
-    return {"schema": SCHEMA, **_told(members), **run.extra}
+    return {"schema": SCHEMA, **told(members), **run.extra}
 
 
-def _told(members: Mapping[str, Any]) -> dict[str, Any]:
+def told(members: Mapping[str, Any]) -> dict[str, Any]:
     """Return the members that have something to say."""
     return {name: member for name, member in members.items() if member not in (None, {})}
 

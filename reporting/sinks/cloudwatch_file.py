@@ -47,6 +47,8 @@ def open_sinks(settings: Settings) -> Sinks | None:
 def publish(report: RunSummary, settings: Settings, sinks: Sinks | None) -> tuple[Undelivered, ...]:
     """Write the metric file, if the settings ask for it, and tell the sinks.
 
+    Where only the default directory of the metric file is not writable, a warning is logged.
+
     Returns
     -------
     What did not reach its sink.
@@ -59,39 +61,28 @@ def publish(report: RunSummary, settings: Settings, sinks: Sinks | None) -> tupl
     """
     undelivered: tuple[Undelivered, ...] = ()
     try:
-        write_metric_file(report.metrics, settings)
+        if settings.publish_cloudwatch_metrics:
+            _write_metric_file(report.metrics, settings)
+    except OutputError as error:
+        if "cloudwatch_metrics_directory" in settings.given:
+            raise
+        _log.warning("Metrics were not published: %s", error.message)
     finally:
         if sinks is not None:
             undelivered = sinks.deliver(report)
     return undelivered
 
 
-def write_metric_file(metrics: Iterable[Metric], settings: Settings) -> None:
-    """Write the metric file, if the settings ask for it.
-
-    Raises
-    ------
-    OutputError
-        When the directory was chosen by the user and cannot be written. Where only the default
-        directory is not writable, a warning is logged.
-    """
-    if not settings.publish_cloudwatch_metrics:
-        return
+def _write_metric_file(metrics: Iterable[Metric], settings: Settings) -> None:
     instant = settings.metric_time or (settings.window.start if settings.window else datetime.now(UTC))
     about = {
         "Endpoint": settings.sagemaker_endpoint_name,
         "MonitoringSchedule": settings.sagemaker_monitoring_schedule_name,
     }
     timestamp = instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    lines = [orjson.dumps(metric_entry(metric, about, timestamp)) for metric in metrics]
+    lines = [orjson.dumps(metric_entry(metric, about, timestamp)) + b"\n" for metric in metrics]
     directory = settings.cloudwatch_metrics_directory
-    try:
-        write_files_atomically(directory, {FILE_NAME: b"".join(line + b"\n" for line in lines)})
-    except OutputError as error:
-        if "cloudwatch_metrics_directory" in settings.given:
-            raise
-        _log.warning("Metrics were not published: %s", error.message)
-        return
+    write_files_atomically(directory, {FILE_NAME: b"".join(lines)})
     _log.info("Published %s in %s/%s", several(len(lines), "metric"), directory, FILE_NAME)
 
 

@@ -93,17 +93,15 @@ def _run_values(report: RunSummary) -> Iterator[Value]:
 
 
 def _translated(metric: Metric) -> Iterator[Value]:
-    dimensions = {_snake_case(name): text for name, text in metric.dimensions.items()}
+    dimensions = {
+        re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower(): text for name, text in metric.dimensions.items()
+    }
     dimensions.pop("value_type", None)  # the name of the gauge tells
     labels = {**({"metric": metric.name} if metric.labels is None else metric.labels), **dimensions}
     for statistic, number in (metric.statistic_values or {}).items():
         yield Value(f"{metric.gauge}_{_STATISTICS[statistic]}", labels, number)
     if metric.statistic_values is None and metric.value is not None:
         yield Value(metric.gauge, labels, float(metric.value))
-
-
-def _snake_case(name: str) -> str:
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
 
 
 # OpenTelemetry: metrics as OTLP over HTTP in JSON (opentelemetry-proto, collector/metrics/v1).
