@@ -111,16 +111,14 @@ class HttpChannel:
         """Send any request; a kept connection that the server has closed is replaced once."""
         path = parts.path or "/"
         target = f"{path}?{parts.query}" if parts.query else path
-        try:
+        with contextlib.suppress(queue.Empty):
             connection = self._idle.get_nowait()
-        except queue.Empty:
-            return self._exchange(self._connect(), method, target, body)
-        try:
-            return self._exchange(connection, method, target, body)
-        except ChannelError as error:
-            if error.kind != "broken":
-                raise
-            return self._exchange(self._connect(), method, target, body)
+            try:
+                return self._exchange(connection, method, target, body)
+            except ChannelError as error:
+                if error.kind != "broken":
+                    raise
+        return self._exchange(self._connect(), method, target, body)
 
     def close(self) -> None:
         """Close the connections that are kept, and those under way as soon as they have their answers."""

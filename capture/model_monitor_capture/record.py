@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import time
 from collections.abc import Collection
@@ -118,23 +119,17 @@ def payload(data: bytes, content_type: str | None, mode: str, masking: Masking) 
     JSON and CSV are told by the content type and kept as text; anything else becomes BASE64.
     """
     kind = (content_type or "").lower().split(";")[0].strip()
-    encoding = "BASE64"
-    if kind.endswith(("/json", "+json", "/jsonlines", "/x-jsonlines", "/x-ndjson", "/jsonl")):
-        encoding = "JSON"
-    elif kind.endswith("/csv"):
-        encoding = "CSV"
-    text: str | None = None
-    if encoding != "BASE64":
-        try:
+    encoding, text = "BASE64", ""
+    if kind.endswith(("/json", "+json", "/jsonlines", "/x-jsonlines", "/x-ndjson", "/jsonl", "/csv")):
+        with contextlib.suppress(UnicodeDecodeError):
             text = data.decode("utf-8")
-        except UnicodeDecodeError:
-            encoding = "BASE64"
-    text = masking.masked(text or "", encoding)
-    if text is None:
+            encoding = "CSV" if kind.endswith("/csv") else "JSON"
+    kept = masking.masked(text, encoding)
+    if kept is None:
         return None
     if encoding == "BASE64":
-        text = base64.b64encode(data).decode()
-    return {"observedContentType": content_type, "mode": mode, "data": text, "encoding": encoding}
+        kept = base64.b64encode(data).decode()
+    return {"observedContentType": content_type, "mode": mode, "data": kept, "encoding": encoding}
 
 
 def line_of(

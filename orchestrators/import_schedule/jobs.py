@@ -267,7 +267,7 @@ def make_jobs(description: Description, options: Options) -> Jobs:
         description=description,
         cron=cron,
         steps=_steps(description, options, timing, said, is_own),
-        resources=_resources(description.cluster, said),
+        resources=_resources(description.cluster),
         is_own=is_own,
         said=said,
     )
@@ -305,28 +305,25 @@ def _steps(
         **names,
         "output_path": path,
     }
+    analysis = Step(monitor, image, command, variables, arguments)
     if monitor not in _LABELLED:
-        return (Step(monitor, image, command, variables, arguments),)
+        return (analysis,)
     if not description.ground_truth:
         raise ConfigurationError(
             f"The definition of schedule {description.name} has no GroundTruthS3Input with an S3Uri, "
             f"without which {monitor} has no labels; give all that the describe command prints."
         )
+    labels = {"ground_truth_source": description.ground_truth}
     if not endpoint:
         # What a transform writes is no capture that could be merged: its job joins labels while it reads.
-        joined = {**variables, "ground_truth_source": description.ground_truth}
-        return (Step(monitor, image, command, joined, arguments),)
+        return (replace(analysis, variables=variables | labels),)
     merged = f"{folder}/merge"
-    merging = {
-        "dataset_source": captures,
-        "ground_truth_source": description.ground_truth,
-        "output_path": merged,
-    }
+    merging = {"dataset_source": captures, **labels, "output_path": merged}
     if key := description.output.get("KmsKeyId"):
         merging["output_kms_key"] = str(key)
     return (
         Step(MERGE, ours, (MERGE,), merging | timing),
-        Step(monitor, image, command, {**variables, "dataset_source": merged}, arguments),
+        replace(analysis, variables=variables | {"dataset_source": merged}),
     )
 
 
@@ -426,16 +423,12 @@ def _output(description: Description, said: dict[str, str]) -> str:
 
 def _timing(description: Description, cron: Cron | None, said: dict[str, str]) -> dict[str, str]:
     """Return the window's length and its offsets from the full hour of the run."""
-    if cron is None:
-        period, regular = 1, True
-        said["ScheduleExpression"] = "changed: runs once"
-    else:
-        period, regular = hours_between(cron)
-        said["ScheduleExpression"] = f"changed: {cron}, UTC"
-        if not regular:
-            said["ScheduleExpression"] += (
-                f"; runs are not always as far apart: each reads the last {period} hours"
-            )
+    period, regular = hours_between(cron) if cron else (1, True)
+    said["ScheduleExpression"] = f"changed: {cron}, UTC" if cron else "changed: runs once"
+    if not regular:
+        said["ScheduleExpression"] += (
+            f"; runs are not always as far apart: each reads the last {period} hours"
+        )
     start, end = description.analysis_start, description.analysis_end
     first = _hours("DataAnalysisStartTime", start) if start else -period
     last = _hours("DataAnalysisEndTime", end) if end else 0
@@ -479,7 +472,7 @@ def _hours(member: str, text: str) -> int:
     return hours
 
 
-def _resources(cluster: Mapping[str, Any], said: dict[str, str]) -> Resources:
+def _resources(cluster: Mapping[str, Any]) -> Resources:
     instance = str(cluster.get("InstanceType", "ml.m5.xlarge"))
     match = re.fullmatch(r"ml\.([a-z])\w*\.(\d*)(x?)large", instance)
     if match:

@@ -12,9 +12,8 @@ from contract.api import Metric
 from contract.errors import ConfigurationError
 from contract.sink_addresses import SinkAddress
 from file_storage.transport import aws_client
-from reporting.sinks.cloudwatch_file import metric_entry
 from reporting.sinks.delivery import NotDeliveredError
-from reporting.sinks.run_summary import RunSummary
+from reporting.sinks.run_summary import RunSummary, metric_entry
 
 _BUSY = ("Throttling", "TooManyRequests", "RequestLimitExceeded", "ServiceUnavailable", "Internal")
 

@@ -6,9 +6,9 @@ The files are JSON Lines in a directory that the platform picks up (spec section
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import orjson
 
@@ -17,7 +17,7 @@ from contract.errors import OutputError
 from contract.settings import Settings
 from contract.wording import several
 from file_storage.storage import write_files_atomically
-from reporting.sinks.run_summary import RunSummary
+from reporting.sinks.run_summary import RunSummary, metric_entry
 
 if TYPE_CHECKING:
     from reporting.sinks.delivery import Undelivered
@@ -84,16 +84,3 @@ def _write_metric_file(metrics: Iterable[Metric], settings: Settings) -> None:
     directory = settings.cloudwatch_metrics_directory
     write_files_atomically(directory, {FILE_NAME: b"".join(lines)})
     _log.info("Published %s in %s/%s", several(len(lines), "metric"), directory, FILE_NAME)
-
-
-def metric_entry(metric: Metric, about: Mapping[str, str | None], timestamp: Any) -> dict[str, Any]:
-    """Return a metric as CloudWatch names its parts, its own dimensions after those of the run."""
-    dimensions = {**about, **metric.dimensions}
-    has_several = metric.statistic_values is not None
-    return {
-        "MetricName": metric.name,
-        "Timestamp": timestamp,
-        "Dimensions": [{"Name": name, "Value": value} for name, value in dimensions.items() if value],
-        **({"StatisticValues": metric.statistic_values} if has_several else {"Value": metric.value}),
-        **({"Unit": metric.unit} if metric.unit is not None else {}),
-    }
