@@ -8,6 +8,7 @@ with the logger it is given reaches the job's log.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import functools
 import hashlib
@@ -223,28 +224,23 @@ def _handler(path: str, digest: str, function: str, arguments: int) -> Handler:
     module = _module(path, digest)
     handler: Handler = getattr(module, function)
     try:
-        parameters = list(inspect.signature(handler).parameters.values())
+        signature = inspect.signature(handler)
     except (TypeError, ValueError):
         return handler  # written in C; takes what it takes
-    if any(parameter.name == "logger" for parameter in parameters[arguments:]):
+    if "logger" in list(signature.parameters)[arguments:]:
         return functools.partial(handler, logger=_user_log)
-    positional = [
-        parameter
-        for parameter in parameters
-        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
-    ]
-    required = [parameter for parameter in positional if parameter.default is parameter.empty]
-    takes_any = any(parameter.kind == parameter.VAR_POSITIONAL for parameter in parameters)
-    if len(required) > arguments + 1 or (len(positional) < arguments and not takes_any):
-        listed = ", ".join(parameter.name for parameter in parameters)
-        expected = f"{function}({'inference_record' if arguments else ''})"
-        raise ScriptError(
-            f"{path} defines {function}({listed}), which cannot be called; write {expected}, with logger "
-            "as an additional parameter if wanted."
-        )
-    if len(required) == arguments + 1:
+    with contextlib.suppress(TypeError):
+        signature.bind(*range(arguments))
+        return handler
+    with contextlib.suppress(TypeError):
+        signature.bind(*range(arguments + 1))
         return lambda *values: handler(*values, _user_log)
-    return handler
+    listed = ", ".join(signature.parameters)
+    expected = f"{function}({'inference_record' if arguments else ''})"
+    raise ScriptError(
+        f"{path} defines {function}({listed}), which cannot be called; write {expected}, with logger as an "
+        "additional parameter if wanted."
+    )
 
 
 def _source(path: str) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import inspect
 import io
@@ -21,7 +22,7 @@ from contract.analysis_config import PredictorConfig
 from contract.errors import ModelError
 from file_storage import storage
 from file_storage.scripts import call_script
-from file_storage.temporary import make_scratch_folder, remove_scratch_folder
+from file_storage.temporary import scratch_folder
 from file_storage.transport import Reply
 from model_clients import local
 from model_clients.endpoints import EndpointModel, make_codec
@@ -50,7 +51,7 @@ def open_script(
     script
         The unpacked ``inference.py``.
     folder
-        The unpacked archive, `model_dir` of ``model_fn``; removed when the model is closed.
+        The unpacked archive, `model_dir` of ``model_fn``.
     where
         The archive, for messages.
     predictor
@@ -71,7 +72,7 @@ def open_script(
     name = f"{where}:{script.relative_to(folder)}"
     module = _load(script, name)
     answer = _handler(module, name, folder, codec.content_type, codec.accept_type)
-    channel = _ScriptChannel(name, answer, folder)
+    channel = _ScriptChannel(name, answer)
     # Its functions were written for one request at a time.
     return EndpointModel(reopen, channel, codec, predictor, replace(policy, concurrency=1))
 
@@ -79,16 +80,15 @@ def open_script(
 class _ScriptChannel:
     """Requests answered by functions in this process."""
 
-    def __init__(self, where: str, answer: Callable[[bytes], bytes], folder: Path) -> None:
+    def __init__(self, where: str, answer: Callable[[bytes], bytes]) -> None:
         self.where = where
         self._answer = answer
-        self._folder = folder
 
     def send(self, body: bytes) -> Reply:
         return Reply(200, self._answer(body))
 
     def close(self) -> None:
-        remove_scratch_folder(self._folder)
+        """Do nothing."""
 
 
 def _load(script: Path, name: str) -> ModuleType:
@@ -211,21 +211,17 @@ def open_archive(
         When it cannot be unpacked, holds paths that lead out of it or more than 8 GB, or holds no model or
         several.
     """
-    folder = make_scratch_folder("model-", f"unpacking {path}")
-    try:
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(scratch_folder("model-", f"unpacking {path}"))
         unpack(path, folder)
         script = next((folder / name for name in _SCRIPTS if (folder / name).is_file()), None)
-        if script is not None:
-            return open_script(script, folder, path, predictor, policy, reopen)
-
-        file = _model_file(folder, path)
-        where = f"{path}:{file.relative_to(folder)}"
-        model = open_single(str(file), where, predictor, policy, allow_pickled_model, reopen)
-    except BaseException:
-        remove_scratch_folder(folder)
-        raise
-    remove_scratch_folder(folder)  # it is in memory
-    return model
+        if script is None:
+            file = _model_file(folder, path)
+            where = f"{path}:{file.relative_to(folder)}"
+            return open_single(str(file), where, predictor, policy, allow_pickled_model, reopen)
+        model = open_script(script, folder, path, predictor, policy, reopen)
+        model.at_close = stack.pop_all().close
+        return model
 
 
 def unpack(path: str, folder: Path) -> None:

@@ -35,6 +35,7 @@ _TYPES: dict[str, type[Any]] = {
 # Seconds of one call: more than any that comes to an end, for graphs may loop as their data tells them.
 LONGEST_RUN = 600.0
 _TRIAL_ROWS = 64
+_LABELS = ("tensor(int64)", "tensor(string)")
 _SCORES = ("tensor(float)", "tensor(double)", "tensor(float16)", "seq(map(")
 
 
@@ -69,8 +70,14 @@ def open_onnx(source: str | bytes, where: str, predictor: PredictorConfig, threa
     session = _session(source, where, threads)
     inputs = session.get_inputs()
     outputs = session.get_outputs()
-    score_output = _score_output(outputs, predictor, where)
-    label_output = _label_output(outputs, score_output, predictor, where)
+    floats = [output.name for output in outputs if output.type.startswith(_SCORES)]
+    score_output = str(floats[-1] if floats else outputs[-1].name)
+    if predictor.probability is not None:
+        score_output = _named(outputs, predictor.probability, "probability", where)
+    others = [one.name for one in outputs if one.type in _LABELS and one.name != score_output]
+    label_output = str(others[0]) if others else None
+    if predictor.label is not None:
+        label_output = _named(outputs, predictor.label, "label", where)
     is_matrix = len(inputs) == 1 and len(inputs[0].shape) == 2 and inputs[0].shape[1] != 1
     width = inputs[0].shape[1] if is_matrix else len(inputs)
 
@@ -105,22 +112,6 @@ def _session(source: str | bytes, where: str, threads: int) -> Any:
             "a model whose inputs are tensors of numbers or texts."
         )
     return session
-
-
-def _score_output(outputs: Sequence[Any], predictor: PredictorConfig, where: str) -> str:
-    if predictor.probability is not None:
-        return _named(outputs, predictor.probability, "probability", where)
-    scores = [output.name for output in outputs if output.type.startswith(_SCORES)]
-    return scores[-1] if scores else str(outputs[-1].name)
-
-
-def _label_output(outputs: Sequence[Any], scores: str, predictor: PredictorConfig, where: str) -> str | None:
-    if predictor.label is not None:
-        return _named(outputs, predictor.label, "label", where)
-    others = [output for output in outputs if output.name != scores]
-    return next(
-        (str(output.name) for output in others if output.type in ("tensor(int64)", "tensor(string)")), None
-    )
 
 
 def _named(outputs: Sequence[Any], locator: Locator, member: str, where: str) -> str:

@@ -53,7 +53,7 @@ def refusal(error: Exception, client: Any, predictor: PredictorConfig) -> ModelE
         Names the model and the instances.
     """
     what = f"no endpoint can be started for predictor.model_name {predictor.model_name!r}"
-    code, text = code_of(error), one_line(_answer(error).get("Message", ""))
+    code, text = answer_of(error)
     if not code:
         problem = (
             f"{what}: {one_line(error)}; give the job a region (AWS_REGION), credentials and a network that "
@@ -88,7 +88,7 @@ def is_passing(error: Exception) -> bool:
     """Return whether another attempt may go through: out of reach, or the service is busy or broken."""
     from botocore.exceptions import ConnectionError as NotConnected
 
-    return isinstance(error, NotConnected) or code_of(error) in _BUSY or may_have_worked(error)
+    return isinstance(error, NotConnected) or answer_of(error)[0] in _BUSY or may_have_worked(error)
 
 
 def may_have_worked(error: Exception) -> bool:
@@ -100,20 +100,17 @@ def may_have_worked(error: Exception) -> bool:
     return isinstance(error, HTTPClientError)
 
 
-def code_of(error: Exception) -> str:
-    """Return the service's code for a refusal, empty when there was no answer."""
-    return str(_answer(error).get("Code") or "")
+def answer_of(error: Exception) -> tuple[str, str]:
+    """Return the service's code for a refusal and what it says, both empty when there was no answer."""
+    from botocore.exceptions import ClientError
+
+    told = error.response.get("Error", {}) if isinstance(error, ClientError) else {}
+    return str(told.get("Code") or ""), one_line(told.get("Message", ""))
 
 
 def one_line(text: object) -> str:
     """Return a service's text as a clause of a sentence."""
     return " ".join(str(text).split()).rstrip(".")[:300]
-
-
-def _answer(error: Exception) -> dict[str, Any]:
-    from botocore.exceptions import ClientError
-
-    return dict(error.response.get("Error", {})) if isinstance(error, ClientError) else {}
 
 
 def _names_of_models(client: Any) -> list[str]:
@@ -226,7 +223,7 @@ class ModelToStart:
         try:
             client.describe_model(ModelName=self._predictor.model_name)
         except (BotoCoreError, ClientError) as error:
-            if code_of(error) in _DENIED:  # the job itself does not need to
+            if answer_of(error)[0] in _DENIED:  # the job itself does not need to
                 return None
             raise refusal(error, client, self._predictor) from error
         finally:
