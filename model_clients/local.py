@@ -16,7 +16,7 @@ import struct
 import time
 import warnings
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -244,14 +244,10 @@ def open_xgboost(content: bytes, where: str, threads: int) -> LocalModel:
         booster.num_features()
         return booster
 
-    problem = f"{where} is not a whole XGBoost model"
-    _require_harmless(attempt, content, problem)
-    try:
+    with _whole(
+        f"{where} is not a whole XGBoost model", attempt, content, xgboost.core.XGBoostError, "model.json"
+    ):
         booster = load(threads)
-    except (xgboost.core.XGBoostError, ValueError, TypeError) as error:
-        raise ModelError(
-            f"{problem} ({first_line(error)}); save it again with Booster.save_model('model.json')."
-        ) from error
     return _xgboost_model(booster, where)
 
 
@@ -303,14 +299,10 @@ def open_lightgbm(content: bytes, where: str, threads: int) -> LocalModel:
         copy = lightgbm.Booster(model_str=content.decode())
         copy.predict(varied_rows(copy.num_feature()), num_threads=1)
 
-    problem = f"{where} is not a whole LightGBM model"
-    _require_harmless(attempt, content, problem)
-    try:
+    with _whole(
+        f"{where} is not a whole LightGBM model", attempt, content, lightgbm.basic.LightGBMError, "model.txt"
+    ):
         booster = lightgbm.Booster(model_str=content.decode())
-    except (lightgbm.basic.LightGBMError, ValueError) as error:
-        raise ModelError(
-            f"{problem} ({first_line(error)}); save it again with Booster.save_model('model.txt')."
-        ) from error
     return _lightgbm_model(booster, where, threads)
 
 
@@ -347,9 +339,19 @@ def _lightgbm_model(booster: Any, where: str, threads: int) -> LocalModel:
     return model
 
 
-def _require_harmless(attempt: Callable[[], None], content: bytes, problem: str) -> None:
+@contextlib.contextmanager
+def _whole(
+    problem: str, attempt: Callable[[], None], content: bytes, failure: type[Exception], name: str
+) -> Iterator[None]:
+    """Load a booster inside the block once an attempt elsewhere did no harm; `name` is what to save it as."""
     if reason := crash_of(attempt, len(content)):
         raise ModelError(f"{problem} ({reason}); save it again with the library's save_model.")
+    try:
+        yield
+    except (failure, ValueError, TypeError) as error:
+        raise ModelError(
+            f"{problem} ({first_line(error)}); save it again with Booster.save_model({name!r})."
+        ) from error
 
 
 # Pickled models, which run whatever code their maker put in: only when the user says so.
