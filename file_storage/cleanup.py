@@ -12,7 +12,6 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 
 IsUrged = Callable[[], bool]
 # Gets a function that tells whether a signal arrived meanwhile, so that there is no time for more attempts.
@@ -21,27 +20,7 @@ Undo = Callable[[IsUrged], None]
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
-@dataclass(eq=False)
-class _Owed:
-    undo: Undo
-    process: int = field(default_factory=os.getpid)
-    is_done: bool = False
-    # The same thread may come again: memory may be cleared up at any time.
-    lock: threading.RLock = field(default_factory=threading.RLock)
-
-    def settle(self) -> None:
-        """Undo it, unless that is done or under way, or this process is a copy of the one that owes it."""
-        with signals_held_back() as is_urged, self.lock:
-            if self.is_done or self.process != os.getpid():
-                return
-            self.is_done = True
-            try:
-                self.undo(is_urged)
-            finally:
-                _owed.remove(self)
-
-
-_owed: list[_Owed] = []
+_owed: list[Callable[[], None]] = []
 
 
 def at_end(undo: Undo) -> Callable[[], None]:
@@ -52,18 +31,33 @@ def at_end(undo: Undo) -> Callable[[], None]:
     undo
         Is called once, by the main thread as a rule, with signals held back.
     """
+    process, is_done = os.getpid(), False
+    # The same thread may come again: memory may be cleared up at any time.
+    lock = threading.RLock()
+
+    def settle() -> None:
+        nonlocal is_done
+        with signals_held_back() as is_urged, lock:
+            # A copy of this process owes nothing.
+            if is_done or process != os.getpid():
+                return
+            is_done = True
+            try:
+                undo(is_urged)
+            finally:
+                _owed.remove(settle)
+
     if not _owed:
         atexit.unregister(undo_all)
         atexit.register(undo_all)
-    owed = _Owed(undo)
-    _owed.append(owed)
-    return owed.settle
+    _owed.append(settle)
+    return settle
 
 
 def undo_all() -> None:
     """Undo what is left, the latest first."""
-    for owed in reversed(_owed.copy()):
-        owed.settle()
+    for settle in reversed(_owed.copy()):
+        settle()
 
 
 @contextmanager

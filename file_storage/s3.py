@@ -43,14 +43,11 @@ def file_system() -> S3FileSystem:
 
     # With delayed opening a small object is put in one request, which every server understands.
     options: dict[str, Any] = {"allow_delayed_open": True}
-    server = _server()
-    if server:
+    if server := _server():
         options["scheme"], options["endpoint_override"] = server
-    region = _region()
-    if region:
+    if region := _region():
         options["region"] = region
-    authorities = os.environ.get("AWS_CA_BUNDLE")
-    if authorities:
+    if authorities := os.environ.get("AWS_CA_BUNDLE"):
         options["tls_ca_file_path"] = authorities
     return S3FileSystem(**options)
 
@@ -150,16 +147,12 @@ def upload(path: str, content: bytes | Path, stop: threading.Event) -> None:
     with io.BytesIO(content) if isinstance(content, bytes) else content.open("rb") as stream:
         if _encryption and not importlib.util.find_spec("boto3"):
             raise OSError(errno.ENOTSUP, "output_kms_key needs boto3, which is not installed")
-        if size <= _ONE_REQUEST and not _encryption:
+        is_small = size <= _ONE_REQUEST
+        parts = _parts(stream, max(_PART_SIZE, -(-size // _MOST_PARTS)), stop)
+        if is_small and not _encryption:
             _write_stream(path, [stream.read()])
-            return
-        if size <= _ONE_REQUEST:
-            _upload_parts(path, stream.read())
-            return
-        part_size = max(_PART_SIZE, -(-size // _MOST_PARTS))
-        parts = _parts(stream, part_size, stop)
-        if importlib.util.find_spec("boto3"):
-            _upload_parts(path, parts)
+        elif is_small or importlib.util.find_spec("boto3"):
+            _upload_parts(path, stream.read() if is_small else parts)
         else:
             _write_stream(path, parts)
 

@@ -8,6 +8,7 @@ with the logger it is given reaches the job's log.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import functools
 import hashlib
@@ -26,7 +27,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from contract.dataset import DATAFRAME_HANDLER, RECORD_HANDLER, Preprocessor
-from contract.errors import DatasetError, Overtime, ScriptError, Stopped
+from contract.errors import DatasetError, MonitorError, Overtime, ScriptError, Stopped
 from file_storage import storage
 
 POST_HANDLER = "postprocess_handler"
@@ -64,13 +65,8 @@ def change_dataframe(preprocessor: Preprocessor, frame: Any) -> Any:
         When the function fails.
     """
     handler = _handler(preprocessor.path, preprocessor.digest, DATAFRAME_HANDLER, 1)
-    try:
-        with script_lock:
-            return timed_call(preprocessor.path, DATAFRAME_HANDLER, handler, frame)
-    except STOPS:
-        raise
-    except BaseException as error:
-        raise script_failure(preprocessor.path, DATAFRAME_HANDLER, error) from error
+    with script_lock:
+        return call_script(preprocessor.path, DATAFRAME_HANDLER, handler, frame)
 
 
 def load_preprocessor(path: str) -> Preprocessor:
@@ -127,12 +123,7 @@ def run_postprocessor(path: str, variables: Mapping[str, str] | None = None) -> 
     """
     handler = load_postprocessor(path)
     os.environ.update(variables or {})
-    try:
-        timed_call(path, POST_HANDLER, handler)
-    except STOPS:
-        raise
-    except BaseException as error:
-        raise script_failure(path, POST_HANDLER, error) from error
+    call_script(path, POST_HANDLER, handler)
 
 
 def watch_scripts(limit: float, give_up: Callable[[str], object]) -> None:
@@ -176,6 +167,22 @@ def timed_call(path: str, name: str, function: Handler, *arguments: Any) -> Any:
         _call = None
 
 
+def call_script(path: str, name: str, function: Handler, *arguments: Any) -> Any:
+    """Call a user's function as `timed_call` does.
+
+    Raises
+    ------
+    ScriptError
+        When the function fails.
+    """
+    try:
+        return timed_call(path, name, function, *arguments)
+    except (MonitorError, *STOPS):
+        raise
+    except BaseException as error:
+        raise script_failure(path, name, error) from error
+
+
 _process = os.getpid()
 
 
@@ -199,13 +206,10 @@ def script_failure(path: str, function: str, error: BaseException, where: str = 
     where
         What it was called with, such as ``"data/a.jsonl line 3: {...}"``.
     """
-    line = _line_in(path, error)
-    text = " ".join(str(error).split())[:300]
-    at = f" line {line}" if line else ""
+    at, problem = _problem_in(path, error)
     occasion = f", for {where}" if where else ""
     return ScriptError(
-        f"{function} in {path}{at} failed with {type(error).__name__}{': ' if text else ''}{text}{occasion}.",
-        details=_trimmed_traceback(path, error),
+        f"{function} in {path}{at} failed with {problem}{occasion}.", details=_trimmed_traceback(path, error)
     )
 
 
@@ -220,28 +224,23 @@ def _handler(path: str, digest: str, function: str, arguments: int) -> Handler:
     module = _module(path, digest)
     handler: Handler = getattr(module, function)
     try:
-        parameters = list(inspect.signature(handler).parameters.values())
+        signature = inspect.signature(handler)
     except (TypeError, ValueError):
         return handler  # written in C; takes what it takes
-    if any(parameter.name == "logger" for parameter in parameters[arguments:]):
+    if "logger" in list(signature.parameters)[arguments:]:
         return functools.partial(handler, logger=_user_log)
-    positional = [
-        parameter
-        for parameter in parameters
-        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
-    ]
-    required = [parameter for parameter in positional if parameter.default is parameter.empty]
-    takes_any = any(parameter.kind == parameter.VAR_POSITIONAL for parameter in parameters)
-    if len(required) > arguments + 1 or (len(positional) < arguments and not takes_any):
-        listed = ", ".join(parameter.name for parameter in parameters)
-        expected = f"{function}({'inference_record' if arguments else ''})"
-        raise ScriptError(
-            f"{path} defines {function}({listed}), which cannot be called; write {expected}, with logger "
-            "as an additional parameter if wanted."
-        )
-    if len(required) == arguments + 1:
+    with contextlib.suppress(TypeError):
+        signature.bind(*range(arguments))
+        return handler
+    with contextlib.suppress(TypeError):
+        signature.bind(*range(arguments + 1))
         return lambda *values: handler(*values, _user_log)
-    return handler
+    listed = ", ".join(signature.parameters)
+    expected = f"{function}({'inference_record' if arguments else ''})"
+    raise ScriptError(
+        f"{path} defines {function}({listed}), which cannot be called; write {expected}, with logger as an "
+        "additional parameter if wanted."
+    )
 
 
 def _source(path: str) -> bytes:
@@ -282,21 +281,15 @@ def _module(path: str, digest: str) -> types.ModuleType:
             details="".join(traceback.format_exception_only(error)),
         ) from error
     except BaseException as error:
-        raise _load_failure(path, error) from error
+        hint = ""
+        if isinstance(error, ModuleNotFoundError) and error.name:
+            hint = f"; install {error.name.partition('.')[0]} in the image, or do without it"
+        at, problem = _problem_in(path, error)
+        raise ScriptError(
+            f"{path} cannot be loaded:{at} fails with {problem}{hint}.",
+            details=_trimmed_traceback(path, error),
+        ) from error
     return module
-
-
-def _load_failure(path: str, error: BaseException) -> ScriptError:
-    line = _line_in(path, error)
-    at = f" line {line}" if line else ""
-    text = " ".join(str(error).split())[:300]
-    hint = ""
-    if isinstance(error, ModuleNotFoundError) and error.name:
-        hint = f"; install {error.name.partition('.')[0]} in the image, or do without it"
-    return ScriptError(
-        f"{path} cannot be loaded:{at} fails with {type(error).__name__}: {text}{hint}.",
-        details=_trimmed_traceback(path, error),
-    )
 
 
 def _missing(module: types.ModuleType, path: str, variable: str, wanted: tuple[str, ...]) -> ScriptError:
@@ -317,9 +310,12 @@ def _missing(module: types.ModuleType, path: str, variable: str, wanted: tuple[s
     return ScriptError(f"{variable} {path} defines no {' or '.join(wanted)}; {fix}")
 
 
-def _line_in(path: str, error: BaseException) -> int | None:
+def _problem_in(path: str, error: BaseException) -> tuple[str, str]:
+    """Return the last line of the script that an error came through, if any, and what it says."""
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path]
-    return lines[-1] if lines else None
+    text = " ".join(str(error).split())[:300]
+    at = f" line {lines[-1]}" if lines else ""
+    return at, f"{type(error).__name__}{': ' if text else ''}{text}"
 
 
 def _trimmed_traceback(path: str, error: BaseException) -> str:

@@ -360,18 +360,18 @@ def resolve_document(path: str, names: Sequence[str], variable: str) -> str:
     DocumentError
         When there is no such file; names one that looks like it.
     """
+    on_s3 = is_s3(path)
+    beneath = [f"{path.rstrip('/')}/{name}" if on_s3 else str(Path(path) / name) for name in names]
     with reading(path, f"{variable} ", DocumentError):
-        if is_s3(path):
-            return _resolve_s3(path, names, variable)
-        if Path(path).is_file():
-            return path
-        if Path(path).exists() and not Path(path).is_dir():
-            raise DocumentError(f"{variable} {path} is a pipe or device; give a file.")
-        if not Path(path).is_dir():
+        for candidate in (path.rstrip("/") if on_s3 else path, *beneath):
+            if s3.is_file(candidate) if on_s3 else Path(candidate).is_file():
+                return candidate
+        if on_s3:
+            raise DocumentError(f"{variable} {path} does not exist, and neither does {' or '.join(beneath)}.")
+        if not Path(path).exists():
             raise DocumentError(f"{variable} {path} does not exist{nearby(path)}.")
-        for name in names:
-            if (Path(path) / name).is_file():
-                return str(Path(path) / name)
+        if not Path(path).is_dir():
+            raise DocumentError(f"{variable} {path} is a pipe or device; give a file.")
         found = sorted(entry.name for entry in Path(path).iterdir() if entry.suffix == ".json")
     hint = f"; it holds {', '.join(found[:5])}: name the file itself" if found else ""
     raise DocumentError(f"{variable} {path} is a folder without {' or '.join(names)}{hint}.")
@@ -581,8 +581,7 @@ def reading(path: str, role: str = "", error: type[InputError] = DatasetError) -
     try:
         yield
     except OSError as problem:
-        if problem.errno == errno.ENOMEM:
-            raise MemoryError from problem
+        _require_memory(problem)
         raise error(f"{role}{path} cannot be read: {cause_of(problem, path)}.") from problem
 
 
@@ -592,12 +591,16 @@ def writing(path: str, role: str = "") -> Iterator[None]:
     try:
         yield
     except OSError as problem:
-        if problem.errno == errno.ENOMEM:
-            raise MemoryError from problem
+        _require_memory(problem)
         raise OutputError(
             f"{role}{path} cannot be written: {cause_of(problem, path)}; name a folder this job may write, "
             "with room for the results."
         ) from problem
+
+
+def _require_memory(problem: OSError) -> None:
+    if problem.errno == errno.ENOMEM:
+        raise MemoryError from problem
 
 
 def _list_local(source: str, variable: str) -> list[SourceFile]:
@@ -665,14 +668,6 @@ def _list_s3(source: str, variable: str) -> list[SourceFile]:
         for path, size in found
         if not any(_is_bookkeeping(part) for part in path[beneath:].split("/"))
     ]
-
-
-def _resolve_s3(path: str, names: Sequence[str], variable: str) -> str:
-    beneath = [f"{path.rstrip('/')}/{name}" for name in names]
-    for candidate in (path.rstrip("/"), *beneath):
-        if s3.is_file(candidate):
-            return candidate
-    raise DocumentError(f"{variable} {path} does not exist, and neither does {' or '.join(beneath)}.")
 
 
 def _write_durably(path: Path, content: bytes) -> None:

@@ -25,8 +25,9 @@ _LEAST_BYTES = 1 << 16
 _locks: dict[Path, int] = {}
 
 
-def make_scratch_folder(prefix: str, purpose: str) -> Path:
-    """Make a new folder for temporary files; whoever asks removes it.
+@contextmanager
+def scratch_folder(prefix: str, purpose: str) -> Iterator[Path]:
+    """Yield a new folder for temporary files that is removed at the end.
 
     Parameters
     ----------
@@ -44,17 +45,10 @@ def make_scratch_folder(prefix: str, purpose: str) -> Path:
         _remove_abandoned(Path(tempfile.gettempdir()))
         folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{prefix}"))
         _lock(folder)
-        return folder
-
-
-@contextmanager
-def scratch_folder(prefix: str, purpose: str) -> Iterator[Path]:
-    """Yield a folder for temporary files that is removed at the end; see `make_scratch_folder`."""
-    folder = make_scratch_folder(prefix, purpose)
     try:
         yield folder
     finally:
-        remove_scratch_folder(folder)
+        _remove(folder)
 
 
 def _lock(folder: Path) -> bool:
@@ -69,8 +63,7 @@ def _lock(folder: Path) -> bool:
     return True
 
 
-def remove_scratch_folder(folder: Path) -> None:
-    """Remove a folder that `make_scratch_folder` made."""
+def _remove(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     if (descriptor := _locks.pop(folder, None)) is not None:
         os.close(descriptor)
@@ -81,7 +74,7 @@ def _remove_abandoned(parent: Path) -> None:
         with contextlib.suppress(OSError):  # another user's, or gone meanwhile
             is_new = time.time() - folder.stat().st_mtime < _SECONDS_UNTIL_LOCKED
             if not is_new and folder not in _locks and _lock(folder):
-                remove_scratch_folder(folder)
+                _remove(folder)
 
 
 def find_scratch_folder(purpose: str) -> str:

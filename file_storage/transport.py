@@ -10,7 +10,7 @@ import contextlib
 import email.utils
 import functools
 import http.client
-import io
+import os
 import queue
 import socket
 import ssl
@@ -111,16 +111,14 @@ class HttpChannel:
         """Send any request; a kept connection that the server has closed is replaced once."""
         path = parts.path or "/"
         target = f"{path}?{parts.query}" if parts.query else path
-        try:
+        with contextlib.suppress(queue.Empty):
             connection = self._idle.get_nowait()
-        except queue.Empty:
-            return self._exchange(self._connect(), method, target, body)
-        try:
-            return self._exchange(connection, method, target, body)
-        except ChannelError as error:
-            if error.kind != "broken":
-                raise
-            return self._exchange(self._connect(), method, target, body)
+            try:
+                return self._exchange(connection, method, target, body)
+            except ChannelError as error:
+                if error.kind != "broken":
+                    raise
+        return self._exchange(self._connect(), method, target, body)
 
     def close(self) -> None:
         """Close the connections that are kept, and those under way as soon as they have their answers."""
@@ -155,10 +153,7 @@ class HttpChannel:
         try:
             connection.connect()
         except OSError as error:
-            kind: Literal["slow", "unreachable"] = (
-                "slow" if isinstance(error, TimeoutError) else "unreachable"
-            )
-            raise ChannelError(kind, _reason(error, self.timeout)) from error
+            raise _unanswered(error, self.timeout) from error
         return connection
 
     def _exchange(
@@ -166,30 +161,34 @@ class HttpChannel:
     ) -> Reply:
         response: http.client.HTTPResponse | None = None
         deadline = time.monotonic() + self.timeout
-        connection.response_class = functools.partial(_TimedResponse, deadline)  # type: ignore[assignment] # makes one
+        # However many small parts an answer comes in, it must be whole by then.
+        watch = threading.Timer(self.timeout, _cut, (connection.sock,))
+        watch.daemon = True
+        watch.start()
         try:
             # A server that refuses the body may have answered, and stopped reading.
             with contextlib.suppress(BrokenPipeError):
                 connection.request(method, target, body, {**self._credentials, **self.headers})
             response = connection.getresponse()
             content = read_bounded(response.read, deadline)
+            if time.monotonic() >= deadline:  # what was cut off may look whole
+                raise TimeoutError
             if response.length:  # bytes announced that never came
                 raise http.client.IncompleteRead(content, response.length)
         except BaseException as error:
             if response is not None:
                 response.close()
             connection.close()
-            if isinstance(error, TimeoutError):
-                raise ChannelError("slow", _reason(error, self.timeout)) from error
-            if isinstance(error, ChannelError):
+            if not isinstance(error, OSError | http.client.HTTPException):
                 raise
+            if time.monotonic() >= deadline:
+                raise _unanswered(TimeoutError(), self.timeout) from error
             if isinstance(error, _BROKEN):
-                raise ChannelError(
-                    "broken", "it closed the connection before its answer was complete"
-                ) from error
-            if isinstance(error, OSError):
-                raise ChannelError("unreachable", _reason(error, self.timeout)) from error
-            raise
+                text = "it closed the connection before its answer was complete"
+                raise ChannelError("broken", text) from error
+            raise _unanswered(error, self.timeout) from error
+        finally:
+            watch.cancel()
         if response.will_close:
             connection.close()
         else:
@@ -199,32 +198,10 @@ class HttpChannel:
         return Reply(response.status, content, _retry_after(response.headers.get("Retry-After")))
 
 
-class _TimedResponse(http.client.HTTPResponse):
-    """A response that must be whole at a deadline, however many small parts it comes in."""
-
-    def __init__(self, deadline: float, connection: socket.socket, method: str | None = None) -> None:
-        super().__init__(connection, method=method)
-        raw = _TimedReader(connection, self.fp.detach(), deadline)
-        self.fp = io.BufferedReader(raw)
-
-
-class _TimedReader(io.RawIOBase):
-    def __init__(self, connection: socket.socket, raw: io.RawIOBase, deadline: float) -> None:
-        self._connection, self._raw, self._deadline = connection, raw, deadline
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> Any:
-        left = self._deadline - time.monotonic()
-        if left <= 0:
-            raise TimeoutError
-        self._connection.settimeout(left)
-        return self._raw.readinto(buffer)
-
-    def close(self) -> None:
-        self._raw.close()
-        super().close()
+def _cut(connection: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        # Not that of TLS, which would take its state from whoever is reading.
+        socket.socket.shutdown(connection, socket.SHUT_RDWR)
 
 
 def read_bounded(read: Callable[[int], bytes], deadline: float) -> bytes:
@@ -246,16 +223,36 @@ def read_bounded(read: Callable[[int], bytes], deadline: float) -> bytes:
     return b"".join(parts)
 
 
-def bound_answers(client: Any, timeout: float) -> Any:
-    """Return a client of boto3 that reads no more of an answer than `read_bounded` does.
+# boto3 makes clients one at a time.
+_making = threading.Lock()
 
-    Streams, which are read by whoever asked, are as they were.
+
+def aws_client(service: str, whole: float, **config: Any) -> Any:
+    """Return boto3's client of a service, by its standard chain of credentials.
+
+    Its answers are read no further than `read_bounded` does; streams, which are read by whoever asked, are as
+    they were.
+
+    Parameters
+    ----------
+    service
+        As boto3 names it; the region is ``AWS_REGION``'s, which boto3 leaves to other libraries.
+    whole
+        Seconds until an answer must be whole.
+    config
+        Of ``botocore.config.Config``.
     """
+    import boto3
+    from botocore.config import Config
+
+    with _making:
+        session = boto3.session.Session(region_name=os.environ.get("AWS_REGION"))
+        client = session.client(service, config=Config(**config))
 
     def send(request: Any, **_: Any) -> Any:
         request.stream_output = True
         response = client._endpoint.http_session.send(request)
-        response.raw = _BoundedBody(response.raw, time.monotonic() + timeout)
+        response.raw = _BoundedBody(response.raw, time.monotonic() + whole)
         return response
 
     client.meta.events.register("before-send", send)
@@ -304,10 +301,11 @@ def require_url(url: str) -> SplitResult:
     return parts
 
 
-def _reason(error: OSError, timeout: float) -> str:
+def _unanswered(error: OSError, timeout: float) -> ChannelError:
     if isinstance(error, TimeoutError):
-        return f"no answer within {round(timeout, 2):g} s"
-    return " ".join((error.strerror or str(error) or type(error).__name__).split()).lower()[:200]
+        return ChannelError("slow", f"no answer within {round(timeout, 2):g} s")
+    reason = " ".join((error.strerror or str(error) or type(error).__name__).split())
+    return ChannelError("unreachable", reason.lower()[:200])
 
 
 def _retry_after(value: str | None) -> float | None:

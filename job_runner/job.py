@@ -306,20 +306,21 @@ def _keep(
     if settings.history_path is None:
         return ()
     # Imported late, as only jobs that keep a history need it.
-    from reporting.history.append import FinishedRun, keep_run
+    from reporting.history.append import keep_run
 
-    ended = FinishedRun(
-        outcome.exit_code,
-        outcome.message,
-        found.notes,
-        found.decision,
-        found.facts,
-        found.statistics,
-        found.compared,
-        files,
-        statistics_file,
+    return keep_run(
+        settings,
+        report,
+        exit_code=outcome.exit_code,
+        message=outcome.message,
+        notes=len(found.notes),
+        decision=found.decision,
+        facts=found.facts,
+        statistics=found.statistics,
+        baseline=found.compared,
+        files=files,
+        statistics_file=statistics_file,
     )
-    return keep_run(settings, report, ended)
 
 
 def _content(document: Any) -> bytes:

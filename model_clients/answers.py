@@ -61,9 +61,9 @@ def answer_reader(predictor: PredictorConfig, accept_type: str) -> Reader:
         find_scores = _csv_locator(probability, "probability")
         find_labels = _csv_locator(predictor.label, "label")
     else:
-        parse = _parse_lines if accept_type == "application/jsonlines" else _parse_document
-        find_scores = _json_locator(probability, "probability", parse)
-        find_labels = _json_locator(predictor.label, "label", parse)
+        is_lines = accept_type == "application/jsonlines"
+        find_scores = _json_locator(probability, "probability", is_lines)
+        find_labels = _json_locator(predictor.label, "label", is_lines)
 
     def scores(body: bytes, rows: int) -> Scores:
         return _as_scores(_require_rows(find_scores(body, rows), rows))
@@ -85,11 +85,8 @@ def _csv_locator(column: str | int | None, member: str) -> Callable[[bytes, int]
     def find(body: bytes, rows: int) -> Any:
         columns = _read_csv(body, rows)
         if place is None:
-            return (
-                columns[0]
-                if len(columns) == 1
-                else np.stack([_numbers(column) for column in columns], axis=1)
-            )
+            one = len(columns) == 1
+            return columns[0] if one else np.stack([_as_scores(column)[:, 0] for column in columns], axis=1)
         if place >= len(columns):
             raise AnswerError(
                 f"has {several(len(columns), 'column')}, but predictor.{member} is {place}, counted from zero"
@@ -122,46 +119,36 @@ def _read_csv(body: bytes, rows: int) -> list[Any]:
     ]
 
 
-def _json_locator(
-    expression: str | int | None, member: str, parse: Callable[[bytes], Any]
-) -> Callable[[bytes, int], Any]:
+def _json_locator(expression: str | int | None, member: str, is_lines: bool) -> Callable[[bytes, int], Any]:
     if isinstance(expression, int):
         raise ConfigurationError(
             f"predictor.{member} is {expression}, a position, but answers are JSON; give a JMESPath "
             "expression such as 'predictions[*].score'."
         )
-    is_lines = parse is _parse_lines
-    search = _search(expression, member, is_lines) if expression is not None else None
+    walk = None
+    if expression is not None:
+        walk = _walker(expression) if _DOTTED.fullmatch(expression) else _compile(expression, member)
     # An expression that does not go through records finds the one score, or the scores, of one record.
     may_be_lone = not is_lines and not (expression and _PROJECTION.search(expression))
 
     def find(body: bytes, rows: int) -> Any:
-        document = parse(body)
-        found = located(document)
-        return [found] if rows == 1 and may_be_lone and _is_lone(found) else found
-
-    def located(document: Any) -> Any:
-        if search is not None:
-            found = search(document)
+        found = document = _parse(body, is_lines)
+        if walk is not None:
+            found = [walk(line) for line in document] if is_lines else walk(document)
             if found is None or (is_lines and any(value is None for value in found)):
                 raise AnswerError(
                     f"holds nothing at predictor.{member} {expression!r}; it {_describe(document, is_lines)}"
                 )
-            return found
-        values = document if isinstance(document, list) else [document]
-        if not any(isinstance(value, dict) for value in values):
-            return document
-        raise AnswerError(
-            f"{_describe(document, is_lines)}, and predictor.probability does not say which to take; give "
-            "its JMESPath"
-        )
+        elif isinstance(document, dict) or (
+            isinstance(document, list) and any(isinstance(value, dict) for value in document)
+        ):
+            raise AnswerError(
+                f"{_describe(document, is_lines)}, and predictor.probability does not say which to take; "
+                "give its JMESPath"
+            )
+        return [found] if rows == 1 and may_be_lone and _is_lone(found) else found
 
     return find
-
-
-def _search(expression: str, member: str, is_lines: bool) -> Callable[[Any], Any]:
-    walk = _walker(expression) if _DOTTED.fullmatch(expression) else _compile(expression, member)
-    return (lambda lines: [walk(line) for line in lines]) if is_lines else walk
 
 
 def _walker(expression: str) -> Callable[[Any], Any]:
@@ -196,22 +183,17 @@ def _compile(expression: str, member: str) -> Callable[[Any], Any]:
     return find
 
 
-def _parse_document(body: bytes) -> Any:
+def _parse(body: bytes, is_lines: bool) -> Any:
+    """Return an answer's document, or the list of its lines'."""
     try:
-        return orjson.loads(body)
+        if not is_lines:
+            return orjson.loads(body)
+        lines = [line for line in body.split(b"\n") if line.strip()]
+        if not lines:
+            raise AnswerError("is empty")
+        return orjson.loads(b"[%b]" % b",".join(lines))
     except orjson.JSONDecodeError as error:
-        raise AnswerError(f"is not JSON ({error})") from error
-
-
-def _parse_lines(body: bytes) -> list[Any]:
-    lines = [line for line in body.split(b"\n") if line.strip()]
-    if not lines:
-        raise AnswerError("is empty")
-    try:
-        values: list[Any] = orjson.loads(b"[%b]" % b",".join(lines))
-    except orjson.JSONDecodeError as error:
-        raise AnswerError(f"is not JSON Lines ({error})") from error
-    return values
+        raise AnswerError(f"is not JSON{' Lines' if is_lines else ''} ({error})") from error
 
 
 def _describe(document: Any, is_lines: bool) -> str:
@@ -275,10 +257,6 @@ def _is_number(value: Any) -> bool:
     except (TypeError, ValueError):
         return False
     return True
-
-
-def _numbers(column: Any) -> Scores:
-    return _as_scores(column)[:, 0]
 
 
 def _as_labels(found: Any) -> list[Any]:

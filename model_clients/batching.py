@@ -11,9 +11,8 @@ import logging
 import re
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -29,15 +28,8 @@ from model_clients.answers import AnswerError
 from model_clients.model import Policy
 from model_clients.rendering import Render
 
-# Identical rows are sent once: finding them without comparing every pair.
-
-
-_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
-# Rows that the processor's cache holds.
-_BLOCK_ROWS = 8_192
 # In 40,000 rows of which a hundredth are twins, so many show about six.
-_SAMPLED_ROWS_IDENTICAL_ROWS = 8_192
-_MISSING = np.uint64(0x7FF8DEADBEEF0001)
+_COMPARED_ROWS = 8_192
 
 
 def identical_rows(table: pa.RecordBatch) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
@@ -49,61 +41,29 @@ def identical_rows(table: pa.RecordBatch) -> tuple[NDArray[np.int64], NDArray[np
     Returns
     -------
     Indices of the first row of each kind, ascending, and the kinds, shape (rows,); None when all rows
-    differ, or so few are the same that a sample of `_SAMPLED_ROWS` holds no two.
+    differ, or so few are the same that a sample holds no two.
     """
-    if table.num_rows < 2 or table.num_columns == 0:
+    if table.num_columns == 0:
         return None
-    if table.num_rows > 2 * _SAMPLED_ROWS_IDENTICAL_ROWS and not _any_in_sample(table):
-        return None
-    codes = [_codes(column) for column in table.columns]
-    mixed = _mixed(codes, table.num_rows)
-    ordered = np.sort(mixed)
-    if (ordered[1:] != ordered[:-1]).all():
-        return None
-    encoded = pa.array(mixed).dictionary_encode()
-    kinds = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
-    first = np.full(len(encoded.dictionary), table.num_rows, dtype=np.int64)
-    np.minimum.at(first, kinds, np.arange(table.num_rows))
-    same = first[kinds]
-    if any((code[same] != code).any() for code in codes):
-        return None  # two different rows with the same hash: send all
-    return first, kinds
-
-
-def _any_in_sample(table: pa.RecordBatch) -> bool:
-    """Return whether some of a sample of rows are the same: an endpoint waits while all are compared."""
-    chosen = np.sort(np.random.default_rng(0).integers(table.num_rows, size=_SAMPLED_ROWS_IDENTICAL_ROWS))
-    sample = table.take(pa.array(chosen[np.diff(chosen, prepend=-1) > 0]))
-    mixed = np.sort(_mixed([_codes(column) for column in sample.columns], sample.num_rows))
-    return bool((mixed[1:] == mixed[:-1]).any())
-
-
-def _mixed(codes: list[NDArray[np.uint64]], rows: int) -> NDArray[np.uint64]:
-    """Return one number per row, the same for the same values."""
-    mixed = np.zeros(rows, dtype=np.uint64)
-    for start in range(0, rows, _BLOCK_ROWS):
-        block = mixed[start : start + _BLOCK_ROWS]
-        for code in codes:
-            block ^= code[start : start + _BLOCK_ROWS]
-            block *= _MULTIPLIER
-            # Whole numbers differ in the upper bits of their floats only, which products do not bring down.
-            block ^= block >> np.uint64(29)
-    return mixed
-
-
-def _codes(column: pa.Array) -> NDArray[np.uint64]:
-    """Return one number per value, the same for the same values only."""
-    missing = column.is_null().to_numpy(zero_copy_only=False) if column.null_count else None
-    if pa.types.is_floating(column.type):
-        values = column.to_numpy(zero_copy_only=False).astype(np.float64).view(np.uint64)
-    elif pa.types.is_integer(column.type) and not column.null_count:
-        values = column.to_numpy().astype(np.uint64)
-    else:
-        # Text, booleans, and integers that a detour by floats could round.
-        if not pa.types.is_dictionary(column.type):
-            column = column.dictionary_encode()
-        values = column.indices.fill_null(0).to_numpy(zero_copy_only=False).astype(np.uint64)
-    return values if missing is None else np.where(missing, _MISSING, values)
+    if table.num_rows > 2 * _COMPARED_ROWS:
+        # An endpoint waits while all are compared.
+        chosen = np.unique(np.random.default_rng(0).integers(table.num_rows, size=_COMPARED_ROWS))
+        if identical_rows(table.take(pa.array(chosen))) is None:
+            return None
+    kinds = np.zeros(table.num_rows, np.int64)
+    for column in table.columns:
+        if pa.types.is_floating(column.type):
+            column = column.cast(pa.float64()).view(pa.int64())
+        elif pa.types.is_dictionary(column.type):
+            column = column.dictionary_decode()
+        codes = column.dictionary_encode(null_encoding="encode")
+        # Kinds of the columns so far, told apart by this one too, and numbered anew as they first appear.
+        mixed = kinds * len(codes.dictionary) + codes.indices.to_numpy()
+        encoded = pa.array(mixed).dictionary_encode()
+        if len(encoded.dictionary) == table.num_rows:
+            return None
+        kinds = encoded.indices.to_numpy().astype(np.int64)
+    return np.unique(kinds, return_index=True)[1], kinds
 
 
 _log = logging.getLogger(__name__)
@@ -134,11 +94,6 @@ class Piece:
 
     def __len__(self) -> int:
         return self.stop - self.start
-
-    def halves(self) -> list[Piece]:
-        """Return the two halves."""
-        middle = (self.start + self.stop) // 2
-        return [Piece(self.start, middle), Piece(middle, self.stop)]
 
     def __str__(self) -> str:
         return f"row {self.start}" if len(self) == 1 else f"rows {self.start} to {self.stop - 1}"
@@ -185,27 +140,18 @@ class RequestBatcher:
             When a request stays unanswered, or `read` rejects its answer.
         """
         call = _Call(self, table, read)
-        waiting = deque(self._divide(table))
-        running: set[Future[_Outcome]] = set()
+        pieces = {self._threads().submit(call.run, piece): piece for piece in self._divide(table)}
         answers: list[tuple[int, Any]] = []
         done = 0
         try:
-            while waiting or running:
-                while waiting and len(running) < self.policy.concurrency:
-                    running.add(self._threads().submit(call.run, waiting.popleft()))
-                finished, running = wait(running, return_when=FIRST_COMPLETED)
-                for future in finished:
-                    outcome = future.result()
-                    # The rest of a divided request comes first, so that a lasting refusal shows soon.
-                    waiting.extendleft(reversed(outcome.rest))
-                    if outcome.answered is not None:
-                        answers.append((outcome.answered.start, outcome.value))
-                        done += len(outcome.answered)
-                        if self.progress:
-                            self.progress(done, table.num_rows)
+            for future in as_completed(pieces):
+                answers += future.result()
+                done += len(pieces[future])
+                if self.progress:
+                    self.progress(done, table.num_rows)
         except BaseException:
             call.stopped.set()
-            for future in running:
+            for future in pieces:
                 future.cancel()
             raise
         return [value for _, value in sorted(answers, key=lambda answer: answer[0])]
@@ -254,13 +200,6 @@ class RequestBatcher:
             return self._pool
 
 
-@dataclass(frozen=True)
-class _Outcome:
-    answered: Piece | None
-    value: Any
-    rest: list[Piece]
-
-
 @dataclass
 class _Call:
     """One call of `RequestBatcher.ask`: what its requests share."""
@@ -272,14 +211,14 @@ class _Call:
     failing_since: float | None = None
     not_before: float = 0.0
 
-    def run(self, piece: Piece) -> _Outcome:
-        """Send the rows of a piece, or as many of them as a request may hold; the rest is returned."""
+    def run(self, piece: Piece) -> list[tuple[int, Any]]:
+        """Return the answers about the rows of a piece with the row each begins at, asked for in order."""
         asker = self.asker
         if len(piece) > asker.most_rows():
-            return _Outcome(None, None, piece.halves())
+            return self._run_halves(piece)
         body = asker.render(self.table.slice(piece.start, len(piece)))
         if len(body) > asker.most_bytes() and len(piece) > 1:
-            return _Outcome(None, None, piece.halves())
+            return self._run_halves(piece)
         for attempt in range(1, asker.policy.attempts + 1):
             self._pause(max(0.0, self.not_before - time.monotonic()))
             failure: Reply | ChannelError
@@ -289,13 +228,17 @@ class _Call:
                 failure = error
             if isinstance(failure, Reply) and 200 <= failure.status < 300:
                 self.failing_since = None
-                return _Outcome(piece, self._understand(failure.body, piece), [])
+                return [(piece.start, self._understand(failure.body, piece))]
             if self.failing_since is None:
                 self.failing_since = time.monotonic()
             if self._divides(failure, piece, len(body), attempt):
-                return _Outcome(None, None, piece.halves())
+                return self._run_halves(piece)
             self._wait_or_raise(failure, piece, attempt)
         raise AssertionError("unreachable: the last attempt raises")  # pragma: no cover
+
+    def _run_halves(self, piece: Piece) -> list[tuple[int, Any]]:
+        middle = (piece.start + piece.stop) // 2
+        return self.run(Piece(piece.start, middle)) + self.run(Piece(middle, piece.stop))
 
     def _understand(self, body: bytes, piece: Piece) -> Any:
         try:
@@ -310,26 +253,23 @@ class _Call:
         """Return whether smaller requests are worth a try, and remember the size that failed."""
         if len(piece) == 1:
             return False
+        too_large = None
         if isinstance(failure, ChannelError):
             # A server may close the connection on a body it finds too large, and a model may need too long.
-            is_slow = failure.kind == "slow" and self._failing_seconds() < self.asker.policy.patience
-            if (
-                is_slow
-                or failure.kind == "large"
+            divides = (
+                failure.kind == "large"
+                or (failure.kind == "slow" and self._failing_seconds() < self.asker.policy.patience)
                 or (failure.kind == "broken" and attempt > 1 and size > _SUSPICIOUS_BYTES)
-            ):
-                self.asker.shrink(len(piece))
-                return True
-            return False
-        if failure.status == 413 or (
+            )
+        elif failure.status == 413 or (
             failure.status in _REFUSED | _FAILED and _SIZE_WORDS.search(failure.body)
         ):
-            self.asker.shrink(len(piece), size)
-            return True
-        if failure.status in _REFUSED or (failure.status in _FAILED and attempt > 1):
-            self.asker.shrink(len(piece))
-            return True
-        return False
+            divides, too_large = True, size
+        else:
+            divides = failure.status in _REFUSED or (failure.status in _FAILED and attempt > 1)
+        if divides:
+            self.asker.shrink(len(piece), too_large)
+        return divides
 
     def _wait_or_raise(self, failure: Reply | ChannelError, piece: Piece, attempt: int) -> None:
         policy = self.asker.policy
@@ -343,7 +283,8 @@ class _Call:
         is_over = self._failing_seconds() + pause > policy.patience
         if not is_passing or attempt == policy.attempts or is_over:
             raise self._give_up(failure, piece, attempt)
-        _log.info("%s: %s; asking again in %.1f s", self.asker.channel.where, _problem(failure), pause)
+        problem = failure if isinstance(failure, ChannelError) else f"status {failure.status}"
+        _log.info("%s: %s; asking again in %.1f s", self.asker.channel.where, problem, pause)
         if asked is not None:
             # A server that says when it will be ready says so to all requests.
             self.not_before = max(self.not_before, time.monotonic() + pause)
@@ -370,10 +311,6 @@ class _Call:
             f"{where} answered status {failure.status} for {piece} of the batch{tries}: "
             f"{quoted(failure.body)}; {advice}."
         )
-
-
-def _problem(failure: Reply | ChannelError) -> str:
-    return str(failure) if isinstance(failure, ChannelError) else f"status {failure.status}"
 
 
 _ADVICE = {

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import re
 import threading
 import time
@@ -29,7 +28,7 @@ from file_storage.transport import (
     ChannelError,
     HttpChannel,
     Reply,
-    bound_answers,
+    aws_client,
     read_bounded,
 )
 from model_clients.answers import AnswerError, Reader, answer_reader
@@ -44,7 +43,7 @@ from model_clients.model import (
     require_finite,
     select,
 )
-from model_clients.rendering import Render, json_renderer, json_shape, render_csv
+from model_clients.rendering import Render, json_renderer, json_templates, render_csv
 
 _log = logging.getLogger(__name__)
 
@@ -97,8 +96,9 @@ def make_codec(predictor: PredictorConfig) -> Codec:
     reader = answer_reader(predictor, accept_type)
     if content_type == "text/csv":
         return Codec(content_type, accept_type, render_csv, reader)
-    shape = json_shape(predictor, is_lines=content_type == "application/jsonlines")
-    return Codec(content_type, accept_type, json_renderer(shape), reader, shape.is_single)
+    content, record = json_templates(predictor, is_lines=content_type == "application/jsonlines")
+    is_single = content is not None and "record" in content.placeholders
+    return Codec(content_type, accept_type, json_renderer(content, record), reader, is_single)
 
 
 class EndpointModel:
@@ -136,6 +136,8 @@ class EndpointModel:
         if codec.is_single:
             policy = replace(policy, most_rows=1)
         self._asker = RequestBatcher(channel, codec.render, policy, progress)
+        # Called once it is closed.
+        self.at_close: Callable[[], object] | None = None
 
     def __reduce__(self) -> tuple[object, ...]:
         return self._reopen
@@ -160,12 +162,17 @@ class EndpointModel:
             return largest_labels(self.predict(table), self._predictor.label_headers, self.where)
         answers, kinds = self._ask(table, self._codec.reader.labels)
         values = [label for labels in answers for label in labels]
-        labels = _label_array(values)
+        try:
+            labels = pa.array(values)
+        except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
+            labels = pa.array([str(value) for value in values])  # of several kinds
         return labels if kinds is None else labels.take(pa.array(kinds))
 
     def close(self) -> None:
         """Close the connections and stop the threads."""
         self._asker.close()
+        if self.at_close:
+            self.at_close()
 
     def _ask(self, table: pa.RecordBatch, read: Callable[[bytes, int], Any]) -> tuple[list[Any], Any]:
         table = plain(table)
@@ -240,17 +247,6 @@ def check_health(channel: HttpChannel, path: str, policy: Policy) -> None:
         f"model {channel.url} is not ready after {attempt} attempts: {problem}; check host and port, and "
         "that the endpoint is running."
     )
-
-
-def _label_array(values: list[Any]) -> pa.Array:
-    """Return labels as numbers when all are, as text otherwise."""
-    if all(isinstance(value, bool) for value in values):
-        return pa.array(values, pa.bool_())
-    if all(isinstance(value, int) and not isinstance(value, bool) for value in values):
-        return pa.array(values, pa.int64())
-    if all(isinstance(value, int | float) for value in values):
-        return pa.array([float(value) for value in values], pa.float64())
-    return pa.array([value if isinstance(value, str) else str(value) for value in values], pa.string())
 
 
 # Models behind the Open Inference Protocol, version 2 (KServe, Triton, MLServer), over HTTP and JSON.
@@ -346,26 +342,26 @@ def _described_inputs(channel: HttpChannel, path: str, where: str) -> tuple[Tens
 def _tensors(table: pa.RecordBatch, inputs: Sequence[Tensor], where: str) -> list[dict[str, Any]]:
     if not inputs:
         inputs = (Tensor("input-0", "FP64", (-1, table.num_columns)),)
+    rows = table.num_rows
     if len(inputs) == 1 and (len(inputs[0].shape) != 2 or inputs[0].shape[1] != 1):
-        tensor = inputs[0]
-        width = tensor.shape[-1] if len(tensor.shape) == 2 and tensor.shape[-1] > 0 else None
-        return [
-            _tensor(tensor, select(table, None, width, where), (table.num_rows, table.num_columns), where)
+        shape = inputs[0].shape
+        width = shape[-1] if len(shape) == 2 and shape[-1] > 0 else None
+        parts = [(inputs[0], select(table, None, width, where), [rows, table.num_columns])]
+    else:
+        table = select(table, [tensor.name for tensor in inputs], None, where)
+        parts = [
+            (tensor, table.select([name]), [rows, 1][: len(tensor.shape)])
+            for tensor, name in zip(inputs, table.schema.names, strict=True)
         ]
-    table = select(table, [tensor.name for tensor in inputs], None, where)
     return [
-        _tensor(tensor, table.select([name]), (table.num_rows, 1)[: len(tensor.shape)], where)
-        for tensor, name in zip(inputs, table.schema.names, strict=True)
+        {
+            "name": tensor.name,
+            "shape": shape,
+            "datatype": tensor.datatype,
+            "data": _data(tensor, columns, where),
+        }
+        for tensor, columns, shape in parts
     ]
-
-
-def _tensor(tensor: Tensor, table: pa.RecordBatch, shape: tuple[int, ...], where: str) -> dict[str, Any]:
-    return {
-        "name": tensor.name,
-        "shape": list(shape),
-        "datatype": tensor.datatype,
-        "data": _data(tensor, table, where),
-    }
 
 
 def _data(tensor: Tensor, table: pa.RecordBatch, where: str) -> Any:
@@ -390,13 +386,12 @@ def _output(body: bytes, locator: Locator | None, member: str) -> dict[str, Any]
         names = [str(output["name"]) for output in outputs]
     except (orjson.JSONDecodeError, KeyError, TypeError) as error:
         raise AnswerError("is not an answer of the Open Inference Protocol") from error
+    place: Locator | None = names.index(str(locator)) if str(locator) in names else locator
     if locator is None:
-        floats = [output for output in outputs if str(output.get("datatype")).startswith("FP")]
         if not outputs:
             raise AnswerError("holds no outputs")
-        chosen: dict[str, Any] = (floats or outputs)[-1]
-        return chosen
-    place = names.index(str(locator)) if str(locator) in names else locator
+        floats = [at for at, one in enumerate(outputs) if str(one.get("datatype")).startswith("FP")]
+        place = floats[-1] if floats else len(outputs) - 1
     if isinstance(place, int) and 0 <= place < len(outputs):
         found: dict[str, Any] = outputs[place]
         return found
@@ -477,22 +472,22 @@ class SageMakerChannel:
                 self._client = None
 
     def _connected(self) -> Any:
-        # boto3 makes clients one at a time; a client may be used by all threads.
+        # A client may be used by all threads.
         with self._lock:
             if self._client is None:
-                boto3 = require("boto3", "boto3", self.where)
-                from botocore.config import Config
+                require("boto3", "boto3", self.where)
                 from botocore.exceptions import BotoCoreError
 
-                config = Config(
-                    retries={"total_max_attempts": 1},
-                    connect_timeout=self._policy.timeout,
-                    read_timeout=self._policy.timeout,
-                    max_pool_connections=self._policy.concurrency,
-                )
+                limit = self._policy.timeout
                 try:
-                    client = aws_session(boto3).client("sagemaker-runtime", config=config)
-                    self._client = bound_answers(client, self._policy.timeout)
+                    self._client = aws_client(
+                        "sagemaker-runtime",
+                        limit,
+                        retries={"total_max_attempts": 1},
+                        connect_timeout=limit,
+                        read_timeout=limit,
+                        max_pool_connections=self._policy.concurrency,
+                    )
                 except BotoCoreError as error:
                     raise self._unusable(error) from error
             return self._client
@@ -503,11 +498,6 @@ class SageMakerChannel:
             f"{self.where} cannot be asked: {reason}; give the job a region (AWS_REGION) and credentials, or "
             "AWS_ENDPOINT_URL for another server."
         )
-
-
-def aws_session(boto3: Any) -> Any:
-    """Return boto3's session; the region is ``AWS_REGION``'s, which boto3 leaves to other libraries."""
-    return boto3.session.Session(region_name=os.environ.get("AWS_REGION"))
 
 
 def open_sagemaker(

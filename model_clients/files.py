@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import inspect
 import io
@@ -9,6 +10,7 @@ import json
 import sys
 import tarfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Self
@@ -17,13 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contract.analysis_config import PredictorConfig
-from contract.errors import ModelError, MonitorError
+from contract.errors import ModelError
 from file_storage import storage
-from file_storage.scripts import STOPS, script_failure, timed_call
-from file_storage.temporary import make_scratch_folder, remove_scratch_folder
+from file_storage.scripts import call_script
+from file_storage.temporary import scratch_folder
 from file_storage.transport import Reply
+from model_clients import local
 from model_clients.endpoints import EndpointModel, make_codec
-from model_clients.local import LocalModel
 from model_clients.model import Model, Policy
 
 # A user's ``inference.py`` with the functions of the SageMaker inference toolkit, run in this process.
@@ -49,7 +51,7 @@ def open_script(
     script
         The unpacked ``inference.py``.
     folder
-        The unpacked archive, `model_dir` of ``model_fn``; removed when the model is closed.
+        The unpacked archive, `model_dir` of ``model_fn``.
     where
         The archive, for messages.
     predictor
@@ -66,13 +68,11 @@ def open_script(
     ModelError
         When it does not define the functions.
     """
-    from dataclasses import replace
-
     codec = make_codec(predictor)
     name = f"{where}:{script.relative_to(folder)}"
     module = _load(script, name)
     answer = _handler(module, name, folder, codec.content_type, codec.accept_type)
-    channel = _ScriptChannel(name, answer, folder)
+    channel = _ScriptChannel(name, answer)
     # Its functions were written for one request at a time.
     return EndpointModel(reopen, channel, codec, predictor, replace(policy, concurrency=1))
 
@@ -80,16 +80,15 @@ def open_script(
 class _ScriptChannel:
     """Requests answered by functions in this process."""
 
-    def __init__(self, where: str, answer: Callable[[bytes], bytes], folder: Path) -> None:
+    def __init__(self, where: str, answer: Callable[[bytes], bytes]) -> None:
         self.where = where
         self._answer = answer
-        self._folder = folder
 
     def send(self, body: bytes) -> Reply:
         return Reply(200, self._answer(body))
 
     def close(self) -> None:
-        remove_scratch_folder(self._folder)
+        """Do nothing."""
 
 
 def _load(script: Path, name: str) -> ModuleType:
@@ -101,12 +100,7 @@ def _load(script: Path, name: str) -> ModuleType:
         raise ModelError(f"{name} cannot be loaded as Python; give a file inference.py.")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
-    try:
-        timed_call(str(script), "loading", spec.loader.exec_module, module)
-    except STOPS:
-        raise
-    except BaseException as error:
-        raise script_failure(str(script), "loading", error) from error
+    call_script(str(script), "loading", spec.loader.exec_module, module)
     return module
 
 
@@ -132,12 +126,7 @@ def _handler(
     script = str(module.__file__)
 
     def call(function: Any, *arguments: Any) -> Any:
-        try:
-            return timed_call(script, function.__name__, _call, function, *arguments)
-        except (MonitorError, *STOPS):
-            raise
-        except BaseException as error:
-            raise script_failure(script, function.__name__, error) from error
+        return call_script(script, function.__name__, _call, function, *arguments)
 
     model = call(functions["model_fn"], str(folder))
 
@@ -222,21 +211,17 @@ def open_archive(
         When it cannot be unpacked, holds paths that lead out of it or more than 8 GB, or holds no model or
         several.
     """
-    folder = make_scratch_folder("model-", f"unpacking {path}")
-    try:
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(scratch_folder("model-", f"unpacking {path}"))
         unpack(path, folder)
         script = next((folder / name for name in _SCRIPTS if (folder / name).is_file()), None)
-        if script is not None:
-            return open_script(script, folder, path, predictor, policy, reopen)
-
-        file = _model_file(folder, path)
-        where = f"{path}:{file.relative_to(folder)}"
-        model = open_single(str(file), where, predictor, policy, allow_pickled_model, reopen)
-    except BaseException:
-        remove_scratch_folder(folder)
-        raise
-    remove_scratch_folder(folder)  # it is in memory
-    return model
+        if script is None:
+            file = _model_file(folder, path)
+            where = f"{path}:{file.relative_to(folder)}"
+            return open_single(str(file), where, predictor, policy, allow_pickled_model, reopen)
+        model = open_script(script, folder, path, predictor, policy, reopen)
+        model.at_close = stack.pop_all().close
+        return model
 
 
 def unpack(path: str, folder: Path) -> None:
@@ -347,33 +332,27 @@ def open_single(
     policy: Policy,
     allow_pickled_model: bool,
     reopen: Any,
-) -> LocalModel:
+) -> local.LocalModel:
     """Return the model of a file that is no archive, called `where` in messages."""
+    content = storage.read_bytes(path, ModelError)
     if path.endswith(".onnx"):
         from model_clients.onnx import open_onnx
 
         # By its path, so that weights in files beside it are found.
-        content = storage.read_bytes(path, ModelError)
         source = content if storage.is_s3(path) else path
-        return open_onnx(source, where, predictor, policy, reopen)
-    content = storage.read_bytes(path, ModelError)
-    if path.endswith(_PICKLE_NAMES) or content.startswith(_PICKLE):
-        from model_clients.local import open_pickled
-
-        return open_pickled(content, where, predictor, allow_pickled_model, reopen)
-    if content.startswith(b"{"):
-        from model_clients.local import open_xgboost
-
-        return open_xgboost(content, where, predictor, policy, reopen)
-    if content.startswith((b"tree\n", b"tree\r\n")):
-        from model_clients.local import open_lightgbm
-
-        return open_lightgbm(content, where, predictor, policy, reopen)
-    if content.startswith(b"PK\x03\x04"):
-        from model_clients.local import open_linear_learner
-
-        return open_linear_learner(content, where, predictor, reopen)
-    raise _unknown(content, where)
+        model = open_onnx(source, where, predictor, policy.threads)
+    elif path.endswith(_PICKLE_NAMES) or content.startswith(_PICKLE):
+        model = local.open_pickled(content, where, allow_pickled_model)
+    elif content.startswith(b"{"):
+        model = local.open_xgboost(content, where, policy.threads)
+    elif content.startswith((b"tree\n", b"tree\r\n")):
+        model = local.open_lightgbm(content, where, policy.threads)
+    elif content.startswith(b"PK\x03\x04"):
+        model = local.open_linear_learner(content, where)
+    else:
+        raise _unknown(content, where)
+    model.reopen, model.label_headers = reopen, predictor.label_headers
+    return model
 
 
 def _unknown(content: bytes, where: str) -> ModelError:

@@ -16,7 +16,7 @@ import struct
 import time
 import warnings
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -26,11 +26,9 @@ import orjson
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from contract.analysis_config import PredictorConfig
 from contract.errors import ModelError
 from contract.wording import listing, several
 from model_clients.model import (
-    Policy,
     Scores,
     category_codes,
     largest_labels,
@@ -61,16 +59,14 @@ class LocalModel:
         ``InferenceSession``, a `LinearModel`.
     score
         Gives scores, shape (rows,) or (rows, outputs).
+    reopen
+        A function and its arguments that make the same model in another process.
     label
         Gives labels, when the model has them as an answer of its own.
     label_headers
         Names of the classes.
     names, count
         The features' names, when the model knows them, and their number, when it says.
-    reopen
-        A function and its arguments that make the same model in another process.
-    release
-        Called once by `close`.
     numeric_trees
         Whether it is a sum of trees that split by numbers only, which ``shap.TreeExplainer`` needs.
     """
@@ -79,12 +75,11 @@ class LocalModel:
     kind: Kind
     native: Any
     score: Callable[[pa.RecordBatch], Any]
-    reopen: tuple[Callable[..., Any], tuple[Any, ...]]
+    reopen: tuple[Callable[..., Any], tuple[Any, ...]] = (object, ())
     label: Callable[[pa.RecordBatch], Any] | None = None
     label_headers: Sequence[str | int] = ()
     names: Sequence[str] | None = None
     count: int | None = None
-    release: Callable[[], None] | None = None
     numeric_trees: bool = False
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -92,25 +87,30 @@ class LocalModel:
 
     def predict(self, table: pa.RecordBatch) -> Scores:
         """Return the scores; see `Model.predict`."""
-        scores = np.asarray(self.score(self._columns(table)), dtype=np.float64)
-        rows = table.num_rows
-        return require_finite(scores.reshape(rows, -1) if rows else np.empty((0, 1)), self.where)
+        if not table.num_rows:
+            return np.empty((0, 1))
+        scores = np.asarray(self._ask(self.score, table), dtype=np.float64)
+        return require_finite(scores.reshape(table.num_rows, -1), self.where)
 
     def predict_labels(self, table: pa.RecordBatch) -> pa.Array:
         """Return the labels; see `Model.predict_labels`."""
         if self.label is None or self.label_headers:
             return largest_labels(self.predict(table), self.label_headers, self.where)
-        return pa.array(np.asarray(self.label(self._columns(table))).reshape(table.num_rows))
+        return pa.array(np.asarray(self._ask(self.label, table)).reshape(table.num_rows))
 
     def close(self) -> None:
         """Let go of the library's object."""
         self.native = None
-        if self.release is not None:
-            self.release()
-            self.release = None
 
-    def _columns(self, table: pa.RecordBatch) -> pa.RecordBatch:
-        return plain(select(table, self.names, self.count, self.where))
+    def _ask(self, function: Callable[[pa.RecordBatch], Any], table: pa.RecordBatch) -> Any:
+        columns = plain(select(table, self.names, self.count, self.where))
+        try:
+            return function(columns)
+        except ModelError:
+            raise
+        except Exception as error:  # libraries have errors of their own, pickled models any
+            kind = f"{type(error).__name__}: " if self.kind == "pickled" else ""
+            raise ModelError(f"{self.where} cannot score these rows: {kind}{first_line(error)}.") from error
 
 
 def first_line(error: Exception) -> str:
@@ -219,9 +219,7 @@ def varied_rows(features: int) -> NDArray[np.float64]:
 # Boosted trees in the native files of XGBoost and LightGBM.
 
 
-def open_xgboost(
-    content: bytes, where: str, predictor: PredictorConfig, policy: Policy, reopen: Any
-) -> LocalModel:
+def open_xgboost(content: bytes, where: str, threads: int) -> LocalModel:
     """Return the model of an XGBoost file, JSON or UBJSON.
 
     Trees up to ``best_iteration`` are used when early stopping left one in the file.
@@ -236,28 +234,24 @@ def open_xgboost(
     def attempt() -> None:
         # Threads of the original do not exist in the copy.
         xgboost.core._LIB.omp_set_num_threads(1)
-        copy = xgboost.Booster({"nthread": 1})
-        copy.load_model(bytearray(content))
+        copy = load(1)
         copy.inplace_predict(varied_rows(copy.num_features()))
 
-    _require_harmless(attempt, content, f"{where} is not a whole XGBoost model")
-    booster = xgboost.Booster()
-    try:
+    def load(threads: int) -> Any:
+        booster = xgboost.Booster({"nthread": threads})
         booster.load_model(bytearray(content))
-        booster.set_param({"nthread": policy.threads})
-        count = booster.num_features()
-    except (xgboost.core.XGBoostError, ValueError, TypeError) as error:
-        raise ModelError(
-            f"{where} is not a whole XGBoost model ({first_line(error)}); save it again with "
-            "Booster.save_model('model.json')."
-        ) from error
-    return xgboost_model(booster, where, predictor, reopen, count)
+        booster.set_param({"nthread": threads})
+        booster.num_features()
+        return booster
+
+    with _whole(
+        f"{where} is not a whole XGBoost model", attempt, content, xgboost.core.XGBoostError, "model.json"
+    ):
+        booster = load(threads)
+    return _xgboost_model(booster, where)
 
 
-def xgboost_model(
-    booster: Any, where: str, predictor: PredictorConfig, reopen: Any, count: int
-) -> LocalModel:
-    """Return a loaded ``xgboost.Booster`` as a model with `count` features."""
+def _xgboost_model(booster: Any, where: str) -> LocalModel:
     best = booster.attr("best_iteration")
     trees = (0, int(best) + 1) if best is not None and best.isdigit() else (0, 0)
     xgboost = require("xgboost", "xgboost-cpu", where)
@@ -280,33 +274,16 @@ def xgboost_model(
     def score(table: pa.RecordBatch) -> Any:
         table = category_codes(table, categories, where, refuse_unseen=True)
         matrix = numeric_matrix(table, np.float32, where)
-        if not len(matrix):
-            return matrix
-        try:
-            if linear:
-                return booster.predict(xgboost.DMatrix(matrix, feature_names=booster.feature_names))
-            return booster.inplace_predict(matrix, iteration_range=trees, missing=math.nan)
-        except Exception as error:
-            raise ModelError(f"{where} cannot score these rows: {first_line(error)}.") from error
+        if linear:
+            return booster.predict(xgboost.DMatrix(matrix, feature_names=booster.feature_names))
+        return booster.inplace_predict(matrix, iteration_range=trees, missing=math.nan)
 
-    headers = predictor.label_headers
-    names = booster.feature_names
-    return LocalModel(
-        where,
-        "xgboost",
-        booster,
-        score,
-        reopen,
-        label_headers=headers,
-        names=names,
-        count=count,
-        numeric_trees=not (coded or linear),
-    )
+    model = LocalModel(where, "xgboost", booster, score, numeric_trees=not (coded or linear))
+    model.names, model.count = booster.feature_names, booster.num_features()
+    return model
 
 
-def open_lightgbm(
-    content: bytes, where: str, predictor: PredictorConfig, policy: Policy, reopen: Any
-) -> LocalModel:
+def open_lightgbm(content: bytes, where: str, threads: int) -> LocalModel:
     """Return the model of a LightGBM text file.
 
     Raises
@@ -322,28 +299,14 @@ def open_lightgbm(
         copy = lightgbm.Booster(model_str=content.decode())
         copy.predict(varied_rows(copy.num_feature()), num_threads=1)
 
-    _require_harmless(attempt, content, f"{where} is not a whole LightGBM model")
-    try:
+    with _whole(
+        f"{where} is not a whole LightGBM model", attempt, content, lightgbm.basic.LightGBMError, "model.txt"
+    ):
         booster = lightgbm.Booster(model_str=content.decode())
-    except (lightgbm.basic.LightGBMError, ValueError) as error:
-        raise ModelError(
-            f"{where} is not a whole LightGBM model ({first_line(error)}); save it again with "
-            "Booster.save_model('model.txt')."
-        ) from error
-
-    return lightgbm_model(booster, where, predictor, reopen, policy.threads)
+    return _lightgbm_model(booster, where, threads)
 
 
-def lightgbm_model(
-    booster: Any, where: str, predictor: PredictorConfig, reopen: Any, threads: int
-) -> LocalModel:
-    """Return a loaded ``lightgbm.Booster`` as a model.
-
-    Raises
-    ------
-    ModelError
-        When it does not show which features its categories are of.
-    """
+def _lightgbm_model(booster: Any, where: str, threads: int) -> LocalModel:
     names = booster.feature_name()
     known = None if names == [f"Column_{number}" for number in range(len(names))] else names
     text = booster.model_to_string(num_iteration=1)
@@ -369,39 +332,33 @@ def lightgbm_model(
 
     def score(table: pa.RecordBatch) -> Any:
         table = category_codes(table, categories, where, refuse_unseen=False)
-        matrix = numeric_matrix(table, np.float64, where)
-        if not len(matrix):
-            return matrix
-        try:
-            return booster.predict(matrix, num_threads=threads)
-        except Exception as error:
-            raise ModelError(f"{where} cannot score these rows: {first_line(error)}.") from error
+        return booster.predict(numeric_matrix(table, np.float64, where), num_threads=threads)
 
-    return LocalModel(
-        where,
-        "lightgbm",
-        booster,
-        score,
-        reopen,
-        label_headers=predictor.label_headers,
-        names=known,
-        count=booster.num_feature(),
-        numeric_trees=not seen,
-    )
+    model = LocalModel(where, "lightgbm", booster, score, numeric_trees=not seen)
+    model.names, model.count = known, booster.num_feature()
+    return model
 
 
-def _require_harmless(attempt: Callable[[], None], content: bytes, problem: str) -> None:
+@contextlib.contextmanager
+def _whole(
+    problem: str, attempt: Callable[[], None], content: bytes, failure: type[Exception], name: str
+) -> Iterator[None]:
+    """Load a booster inside the block once an attempt elsewhere did no harm; `name` is what to save it as."""
     if reason := crash_of(attempt, len(content)):
         raise ModelError(f"{problem} ({reason}); save it again with the library's save_model.")
+    try:
+        yield
+    except (failure, ValueError, TypeError) as error:
+        raise ModelError(
+            f"{problem} ({first_line(error)}); save it again with Booster.save_model({name!r})."
+        ) from error
 
 
 # Pickled models, which run whatever code their maker put in: only when the user says so.
 
 
-def open_pickled(
-    content: bytes, where: str, predictor: PredictorConfig, allowed: bool, reopen: Any
-) -> LocalModel:
-    """Return a pickled model with scikit-learn's methods, or an XGBoost booster.
+def open_pickled(content: bytes, where: str, allowed: bool) -> LocalModel:
+    """Return a pickled model with scikit-learn's methods, or a booster.
 
     Scores are ``predict_proba`` where there is one, else ``predict``.
 
@@ -410,44 +367,6 @@ def open_pickled(
     ModelError
         When it is not `allowed`, cannot be loaded, or has no such method.
     """
-    model = _permitted(content, where, allowed)
-    if type(model).__module__.startswith("xgboost") and type(model).__name__ == "Booster":
-        return xgboost_model(model, where, predictor, reopen, model.num_features())
-    if type(model).__module__.startswith("lightgbm") and type(model).__name__ == "Booster":
-        return lightgbm_model(model, where, predictor, reopen, 1)
-    method = getattr(model, "predict_proba", None) or getattr(model, "predict", None)
-    if not callable(method):
-        raise ModelError(
-            f"model {where} holds a {type(model).__name__}, which has neither predict_proba nor predict; "
-            "give a model, or a model.tar.gz with an inference.py that knows what to do with it."
-        )
-
-    def ask(function: Any, table: pa.RecordBatch) -> Any:
-        try:
-            return function(_features(model, table, where))
-        except ModelError:
-            raise
-        except Exception as error:  # the model is the user's code
-            raise ModelError(
-                f"model {where} cannot score these rows: {type(error).__name__}: {first_line(error)}."
-            ) from error
-
-    classes = getattr(model, "classes_", None)
-    names = getattr(model, "feature_names_in_", None)
-    return LocalModel(
-        where,
-        "pickled",
-        model,
-        lambda table: ask(method, table),
-        reopen,
-        (lambda table: ask(model.predict, table)) if classes is not None else None,
-        predictor.label_headers,
-        [str(name) for name in names] if names is not None else None,
-        getattr(model, "n_features_in_", None),
-    )
-
-
-def _permitted(content: bytes, where: str, allowed: bool) -> Any:
     if not allowed:
         raise ModelError(
             f"model {where} is pickled, and loading it would run any code its maker put in with the rights "
@@ -455,26 +374,39 @@ def _permitted(content: bytes, where: str, allowed: bool) -> Any:
             "allow_pickled_model=Enabled if you trust where it comes from."
         )
     try:
-        return _load(content, where)
+        if where.endswith(".joblib"):
+            model = require("joblib", "joblib", where).load(io.BytesIO(content))
+        else:
+            model = pickle.loads(content)  # noqa: S301 - the user has accepted the risk explicitly
     except Exception as error:  # unpickling runs code of the file's choice, which may raise anything
         raise ModelError(
             f"model {where} cannot be unpickled: {type(error).__name__}: {first_line(error)}; it needs the "
             "same libraries, in the same versions, as when it was saved."
         ) from error
+    if type(model).__name__ == "Booster" and type(model).__module__.startswith("xgboost"):
+        return _xgboost_model(model, where)
+    if type(model).__name__ == "Booster" and type(model).__module__.startswith("lightgbm"):
+        return _lightgbm_model(model, where, 1)
+    method = getattr(model, "predict_proba", None) or getattr(model, "predict", None)
+    if not callable(method):
+        raise ModelError(
+            f"model {where} holds a {type(model).__name__}, which has neither predict_proba nor predict; "
+            "give a model, or a model.tar.gz with an inference.py that knows what to do with it."
+        )
+    names = getattr(model, "feature_names_in_", None)
 
-
-def _load(content: bytes, where: str) -> Any:
-    if where.endswith(".joblib"):
-        return require("joblib", "joblib", where).load(io.BytesIO(content))
-    return pickle.loads(content)  # noqa: S301 - the user has accepted the risk explicitly
-
-
-def _features(model: Any, table: pa.RecordBatch, where: str) -> Any:
-    """Return a DataFrame for a model that was trained on one, else a matrix of numbers."""
-    if getattr(model, "feature_names_in_", None) is not None:
+    def features(table: pa.RecordBatch) -> Any:
+        if names is None:
+            return numeric_matrix(table, np.float64, where)
         require("pandas", "pandas", where)
         return table.to_pandas()
-    return numeric_matrix(table, np.float64, where)
+
+    opened = LocalModel(where, "pickled", model, lambda table: method(features(table)))
+    if getattr(model, "classes_", None) is not None:
+        opened.label = lambda table: model.predict(features(table))
+    opened.names = None if names is None else [str(name) for name in names]
+    opened.count = getattr(model, "n_features_in_", None)
+    return opened
 
 
 # Models of SageMaker's Linear Learner: a zip archive with the weights as MXNet stores arrays.
@@ -527,7 +459,7 @@ class LinearModel:
         return sums
 
 
-def open_linear_learner(content: bytes, where: str, predictor: PredictorConfig, reopen: Any) -> LocalModel:
+def open_linear_learner(content: bytes, where: str) -> LocalModel:
     """Return the model of a Linear Learner archive (``model_algo-1``).
 
     Raises
@@ -546,14 +478,10 @@ def open_linear_learner(content: bytes, where: str, predictor: PredictorConfig, 
     def score(table: pa.RecordBatch) -> Any:
         return model.score(numeric_matrix(table, np.float64, where))
 
-    def label(table: pa.RecordBatch) -> Any:
-        return (score(table)[:, 0] > model.threshold).astype(np.int64)
-
-    count = model.weights.shape[0]
-    by_threshold = label if model.threshold is not None else None
-    return LocalModel(
-        where, "linear", model, score, reopen, by_threshold, predictor.label_headers, None, count
-    )
+    opened = LocalModel(where, "linear", model, score, count=model.weights.shape[0])
+    if model.threshold is not None:
+        opened.label = lambda table: (score(table)[:, 0] > model.threshold).astype(np.int64)
+    return opened
 
 
 def _read(content: bytes) -> LinearModel:

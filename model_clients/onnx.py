@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 from contract.analysis_config import Locator, PredictorConfig
 from contract.errors import ConfigurationError, ModelError
 from model_clients.local import LocalModel, crash_of, first_line, varied_rows
-from model_clients.model import Policy, numeric_matrix, require
+from model_clients.model import numeric_matrix, require
 
 _TYPES: dict[str, type[Any]] = {
     "tensor(float)": np.float32,
@@ -36,12 +35,11 @@ _TYPES: dict[str, type[Any]] = {
 # Seconds of one call: more than any that comes to an end, for graphs may loop as their data tells them.
 LONGEST_RUN = 600.0
 _TRIAL_ROWS = 64
+_LABELS = ("tensor(int64)", "tensor(string)")
 _SCORES = ("tensor(float)", "tensor(double)", "tensor(float16)", "seq(map(")
 
 
-def open_onnx(
-    source: str | bytes, where: str, predictor: PredictorConfig, policy: Policy, reopen: Any
-) -> LocalModel:
+def open_onnx(source: str | bytes, where: str, predictor: PredictorConfig, threads: int) -> LocalModel:
     """Return the model of an ONNX file.
 
     Parameters
@@ -52,10 +50,6 @@ def open_onnx(
         The file, for messages.
     predictor
         Which outputs hold scores and labels.
-    policy
-        For the number of threads.
-    reopen
-        See `LocalModel`.
 
     Raises
     ------
@@ -64,7 +58,7 @@ def open_onnx(
     """
 
     def attempt() -> None:
-        copy = _session(source, where, replace(policy, threads=1))
+        copy = _session(source, where, threads=1)
         copy.run(None, {tensor.name: _trial_values(tensor) for tensor in copy.get_inputs()})
 
     size = len(source) if isinstance(source, bytes) else Path(source).stat().st_size
@@ -73,39 +67,36 @@ def open_onnx(
         raise ModelError(
             f"{where} is not a usable ONNX model ({reason}); export it again, without endless loops."
         )
-    session = _session(source, where, policy)
+    session = _session(source, where, threads)
     inputs = session.get_inputs()
     outputs = session.get_outputs()
-    score_output = _score_output(outputs, predictor, where)
-    label_output = _label_output(outputs, score_output, predictor, where)
+    floats = [output.name for output in outputs if output.type.startswith(_SCORES)]
+    score_output = str(floats[-1] if floats else outputs[-1].name)
+    if predictor.probability is not None:
+        score_output = _named(outputs, predictor.probability, "probability", where)
+    others = [one.name for one in outputs if one.type in _LABELS and one.name != score_output]
+    label_output = str(others[0]) if others else None
+    if predictor.label is not None:
+        label_output = _named(outputs, predictor.label, "label", where)
     is_matrix = len(inputs) == 1 and len(inputs[0].shape) == 2 and inputs[0].shape[1] != 1
     width = inputs[0].shape[1] if is_matrix else len(inputs)
 
     def run(table: pa.RecordBatch, output: str) -> Any:
         feeds = _matrix_feed(inputs[0], table, where) if is_matrix else _feeds(inputs, table, where)
-        try:
-            return _run_batches(session, feeds, output, inputs[0].shape[0], table.num_rows)
-        except Exception as error:  # see above
-            raise ModelError(f"{where} cannot score these rows: {first_line(error)}.") from error
+        return _run_batches(session, feeds, output, inputs[0].shape[0], table.num_rows)
 
-    label = (lambda table: run(table, label_output)) if label_output else None
-    return LocalModel(
-        where,
-        "onnx",
-        session,
-        lambda table: run(table, score_output),
-        reopen,
-        label,
-        predictor.label_headers,
-        None if is_matrix else [tensor.name for tensor in inputs],
-        width if isinstance(width, int) else None,
-    )
+    model = LocalModel(where, "onnx", session, lambda table: run(table, score_output))
+    if label_output:
+        model.label = lambda table: run(table, label_output)
+    model.names = None if is_matrix else [tensor.name for tensor in inputs]
+    model.count = width if isinstance(width, int) else None
+    return model
 
 
-def _session(source: str | bytes, where: str, policy: Policy) -> Any:
+def _session(source: str | bytes, where: str, threads: int) -> Any:
     runtime = require("onnxruntime", "onnxruntime", where)
     options = runtime.SessionOptions()
-    options.intra_op_num_threads = policy.threads
+    options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 4
     try:
@@ -121,22 +112,6 @@ def _session(source: str | bytes, where: str, policy: Policy) -> Any:
             "a model whose inputs are tensors of numbers or texts."
         )
     return session
-
-
-def _score_output(outputs: Sequence[Any], predictor: PredictorConfig, where: str) -> str:
-    if predictor.probability is not None:
-        return _named(outputs, predictor.probability, "probability", where)
-    scores = [output.name for output in outputs if output.type.startswith(_SCORES)]
-    return scores[-1] if scores else str(outputs[-1].name)
-
-
-def _label_output(outputs: Sequence[Any], scores: str, predictor: PredictorConfig, where: str) -> str | None:
-    if predictor.label is not None:
-        return _named(outputs, predictor.label, "label", where)
-    others = [output for output in outputs if output.name != scores]
-    return next(
-        (str(output.name) for output in others if output.type in ("tensor(int64)", "tensor(string)")), None
-    )
 
 
 def _named(outputs: Sequence[Any], locator: Locator, member: str, where: str) -> str:

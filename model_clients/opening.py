@@ -47,10 +47,28 @@ def open_model(
     """
     predictor = predictor or PredictorConfig()
     policy = policy or Policy()
+    if location is None and predictor.endpoint_name:
+        from model_clients.endpoints import open_sagemaker
+
+        return open_sagemaker(predictor, policy, progress)
+    if location is None and predictor.model_name:
+        from model_clients.temporary_endpoint import open_shadow
+
+        return open_shadow(predictor, policy, progress, start=start)
     if location is None:
-        return _named_endpoint(predictor, policy, progress, start)
+        raise ConfigurationError(
+            "nothing says which model to ask; give model (the address of a model server or a model file), "
+            "predictor.endpoint_name or predictor.model_name."
+        )
     if location.startswith(("http://", "https://")):
-        return _address(location, predictor, policy, progress)
+        from model_clients.endpoints import INVOCATIONS, open_http, open_inference
+
+        parts = require_url(location)
+        if "/v2/models/" in parts.path:
+            return open_inference(location, predictor, policy, progress)
+        if parts.path in ("", "/"):
+            location = parts._replace(path=INVOCATIONS).geturl()
+        return open_http(location, predictor, policy, progress)
     if "://" in location and not location.startswith("s3://"):
         raise ConfigurationError(
             f"model {location!r} cannot be opened; give a file, s3://, http:// or https://."
@@ -58,33 +76,3 @@ def open_model(
     from model_clients.files import open_file
 
     return open_file(location, predictor, policy, allow_pickled_model)
-
-
-def _named_endpoint(
-    predictor: PredictorConfig, policy: Policy, progress: Progress | None, start: bool
-) -> Model:
-    if predictor.endpoint_name:
-        from model_clients.endpoints import open_sagemaker
-
-        return open_sagemaker(predictor, policy, progress)
-    if predictor.model_name:
-        from model_clients.temporary_endpoint import open_shadow
-
-        return open_shadow(predictor, policy, progress, start=start)
-    raise ConfigurationError(
-        "nothing says which model to ask; give model (the address of a model server or a model file), "
-        "predictor.endpoint_name or predictor.model_name."
-    )
-
-
-def _address(location: str, predictor: PredictorConfig, policy: Policy, progress: Progress | None) -> Model:
-    parts = require_url(location)
-    if "/v2/models/" in parts.path:
-        from model_clients.endpoints import open_inference
-
-        return open_inference(location, predictor, policy, progress)
-    from model_clients.endpoints import INVOCATIONS, open_http
-
-    if parts.path in ("", "/"):
-        location = parts._replace(path=INVOCATIONS).geturl()
-    return open_http(location, predictor, policy, progress)

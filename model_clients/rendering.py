@@ -53,33 +53,9 @@ class Template:
             parts += [values[placeholder], text.encode()]
         return b"".join(parts)
 
-    def __contains__(self, placeholder: str) -> bool:
-        return placeholder in self.placeholders
 
-
-@dataclass(frozen=True)
-class JsonShape:
-    """How JSON requests are built.
-
-    Parameters
-    ----------
-    content
-        Of the whole request; None for JSON Lines.
-    record
-        Of one record.
-    """
-
-    content: Template | None
-    record: Template
-
-    @property
-    def is_single(self) -> bool:
-        """Return whether a request holds one record."""
-        return self.content is not None and "record" in self.content
-
-
-def json_shape(predictor: PredictorConfig, is_lines: bool) -> JsonShape:
-    """Return the shape that a predictor's templates describe.
+def json_templates(predictor: PredictorConfig, is_lines: bool) -> tuple[Template | None, Template]:
+    """Return the templates of a whole request, None for JSON Lines, and of one record.
 
     Raises
     ------
@@ -99,9 +75,9 @@ def json_shape(predictor: PredictorConfig, is_lines: bool) -> JsonShape:
             f"an example is {_example(is_lines)}."
         )
     if is_lines:
-        return JsonShape(None, _parse(content, "content_template", ("features",)))
+        return None, _parse(content, "content_template", ("features",))
     outer = _parse(content, "content_template", ("records", "record", "feature_names"))
-    if ("records" in outer) == ("record" in outer):
+    if ("records" in outer.placeholders) == ("record" in outer.placeholders):
         raise ConfigurationError(
             f"predictor.content_template {content!r} must hold either $records (a list of records) or "
             f"$record (one record per request); an example is {_example(False)}."
@@ -111,7 +87,7 @@ def json_shape(predictor: PredictorConfig, is_lines: bool) -> JsonShape:
             "predictor.record_template is missing, which requests of type application/json need: $features "
             'for a list of values, $features_kvp for an object, or JSON with "${Name}" for each feature.'
         )
-    return JsonShape(outer, _parse(predictor.record_template, "record_template", ()))
+    return outer, _parse(predictor.record_template, "record_template", ())
 
 
 def _example(is_lines: bool) -> str:
@@ -171,15 +147,15 @@ def render_csv(table: pa.RecordBatch) -> bytes:
     return content.removesuffix(b"\n")
 
 
-def json_renderer(shape: JsonShape) -> Render:
-    """Return what renders rows in a shape: JSON when it has a `content`, JSON Lines otherwise."""
+def json_renderer(content: Template | None, record: Template) -> Render:
+    """Return what renders rows by the templates of `json_templates`."""
 
     def render(table: pa.RecordBatch) -> bytes:
-        if shape.content is None:
-            return _records(table, shape.record, b"\n")
+        if content is None:
+            return _records(table, record, b"\n")
         names = orjson.dumps(table.schema.names)
-        records = _records(table, shape.record, b",")
-        return shape.content.fill({"records": b"[%b]" % records, "record": records, "feature_names": names})
+        records = _records(table, record, b",")
+        return content.fill({"records": b"[%b]" % records, "record": records, "feature_names": names})
 
     return render
 
@@ -212,19 +188,15 @@ def _filled_records(table: pa.RecordBatch, template: Template, separator: bytes)
             columns += rendered.values()
         else:
             pattern.append(b"%b")
-            columns.append(_feature(rendered, placeholder[1:-1]))
+            if (name := placeholder[1:-1]) not in rendered:
+                raise ConfigurationError(
+                    f"predictor.record_template holds ${placeholder}, but the features are "
+                    f"{', '.join(rendered)}; name them as in headers."
+                )
+            columns.append(rendered[name])
         pattern.append(_escaped(text.encode()))
     whole = b"".join(pattern)
     return separator.join([whole % row for row in zip(*columns, strict=True)])
-
-
-def _feature(rendered: dict[str, list[bytes]], name: str) -> list[bytes]:
-    if name not in rendered:
-        raise ConfigurationError(
-            f"predictor.record_template holds ${{{name}}}, but the features are {', '.join(rendered)}; "
-            "name them as in headers."
-        )
-    return rendered[name]
 
 
 def _values(column: pa.Array) -> list[bytes]:

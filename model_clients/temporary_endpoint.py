@@ -15,7 +15,7 @@ import secrets
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NoReturn
 
 import pyarrow as pa
 
@@ -24,10 +24,10 @@ from contract.analysis_config import PredictorConfig
 from contract.checklist import NotTriedError
 from contract.errors import ConfigurationError, ModelError
 from file_storage.cleanup import IsUrged, at_end, signals_held_back
-from file_storage.transport import bound_answers
+from file_storage.transport import aws_client
 from model_clients.batching import Progress
-from model_clients.endpoints import EndpointModel, aws_session, open_sagemaker
-from model_clients.model import Model, Policy, Scores, require
+from model_clients.endpoints import open_sagemaker
+from model_clients.model import Model, Policy, require
 
 # Why SageMaker starts no endpoint, in one sentence with the fix.
 
@@ -53,54 +53,42 @@ def refusal(error: Exception, client: Any, predictor: PredictorConfig) -> ModelE
         Names the model and the instances.
     """
     what = f"no endpoint can be started for predictor.model_name {predictor.model_name!r}"
-    code, text = code_of(error), one_line(_answer(error).get("Message", ""))
+    code, text = answer_of(error)
     if not code:
-        return ModelError(
+        problem = (
             f"{what}: {one_line(error)}; give the job a region (AWS_REGION), credentials and a network that "
-            f"reaches SageMaker, or {CHEAPER}."
+            "reaches SageMaker"
         )
-    if code in _DENIED:
+    elif code in _DENIED:
         found = re.search(r"perform: (\w+:\w+)", text)
-        action = found[1] if found else "permissions"
-        return ModelError(
-            f"{what}: the role of this job lacks {action}; allow it what docs/models.md lists, or {CHEAPER}."
+        lacking = found[1] if found else "permissions"
+        problem = f"{what}: the role of this job lacks {lacking}; allow it what docs/models.md lists"
+    elif code in _LIMITED:
+        problem = f"{what}: {text}; ask for a larger quota, choose another predictor.instance_type"
+    elif "could not find model" in text.lower():
+        name = predictor.model_name or ""
+        problem = (
+            f"predictor.model_name {name!r} is none of this account's SageMaker models in "
+            f"{client.meta.region_name}{_meant(name, _names_of_models(client))}; name one of them (aws "
+            "sagemaker list-models)"
         )
-    if code in _LIMITED:
-        return ModelError(
-            f"{what}: {text}; ask for a larger quota, choose another predictor.instance_type, or {CHEAPER}."
-        )
-    if "could not find model" in text.lower():
-        return unknown_model(client, predictor)
-    if "instancetype" in text.lower():
+    elif "instancetype" in text.lower():
         kind = predictor.instance_type or ""
         hint = _meant(kind, client.meta.service_model.shape_for("ProductionVariantInstanceType").enum)
-        return ModelError(
+        problem = (
             f"predictor.instance_type {kind!r} is refused by SageMaker in {client.meta.region_name}{hint}; "
-            f"name an instance type for endpoints such as ml.m5.large, or {CHEAPER}."
+            "name an instance type for endpoints such as ml.m5.large"
         )
-    return ModelError(f"{what}: {code}: {text}; mend the predictor, or {CHEAPER}.")
-
-
-def unknown_model(client: Any, predictor: PredictorConfig) -> ModelError:
-    """Return the error for a model that is not there, with a name near to it if names may be listed."""
-    name = predictor.model_name or ""
-    hint = _meant(name, _names_of_models(client))
-    return ModelError(
-        f"predictor.model_name {name!r} is none of this account's SageMaker models in "
-        f"{client.meta.region_name}{hint}; name one of them (aws sagemaker list-models), or {CHEAPER}."
-    )
-
-
-def is_denied(error: Exception) -> bool:
-    """Return whether permissions are missing."""
-    return code_of(error) in _DENIED
+    else:
+        problem = f"{what}: {code}: {text}; mend the predictor"
+    return ModelError(f"{problem}, or {CHEAPER}.")
 
 
 def is_passing(error: Exception) -> bool:
     """Return whether another attempt may go through: out of reach, or the service is busy or broken."""
     from botocore.exceptions import ConnectionError as NotConnected
 
-    return isinstance(error, NotConnected) or code_of(error) in _BUSY or may_have_worked(error)
+    return isinstance(error, NotConnected) or answer_of(error)[0] in _BUSY or may_have_worked(error)
 
 
 def may_have_worked(error: Exception) -> bool:
@@ -112,20 +100,17 @@ def may_have_worked(error: Exception) -> bool:
     return isinstance(error, HTTPClientError)
 
 
-def code_of(error: Exception) -> str:
-    """Return the service's code for a refusal, empty when there was no answer."""
-    return str(_answer(error).get("Code") or "")
+def answer_of(error: Exception) -> tuple[str, str]:
+    """Return the service's code for a refusal and what it says, both empty when there was no answer."""
+    from botocore.exceptions import ClientError
+
+    told = error.response.get("Error", {}) if isinstance(error, ClientError) else {}
+    return str(told.get("Code") or ""), one_line(told.get("Message", ""))
 
 
 def one_line(text: object) -> str:
     """Return a service's text as a clause of a sentence."""
     return " ".join(str(text).split()).rstrip(".")[:300]
-
-
-def _answer(error: Exception) -> dict[str, Any]:
-    from botocore.exceptions import ClientError
-
-    return dict(error.response.get("Error", {})) if isinstance(error, ClientError) else {}
 
 
 def _names_of_models(client: Any) -> list[str]:
@@ -209,26 +194,8 @@ def open_shadow(
         model.close()
         delete()
         raise
-    return _StartedModel(model, delete)
-
-
-class _StartedModel:
-    """A model that its endpoint goes with."""
-
-    def __init__(self, model: EndpointModel, delete: Any) -> None:
-        self._model = model
-        self._delete = delete
-        self.where = model.where
-        self.predict = model.predict
-        self.predict_labels = model.predict_labels
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return self._model.__reduce__()
-
-    def close(self) -> None:
-        """Close the connections, and delete the endpoint."""
-        self._model.close()
-        self._delete()
+    model.at_close = delete
+    return model
 
 
 class ModelToStart:
@@ -238,13 +205,11 @@ class ModelToStart:
         self._predictor = predictor
         self.where = f"SageMaker model {predictor.model_name}"
 
-    def predict(self, table: pa.RecordBatch) -> Scores:
+    def predict(self, table: pa.RecordBatch) -> NoReturn:
         """Raise ModelError when there is no such model, else NotTriedError. See `Model.predict`."""
         raise NotTriedError(self._found, _to_come(self._predictor))
 
-    def predict_labels(self, table: pa.RecordBatch) -> pa.Array:
-        """Raise as `predict`."""
-        raise NotTriedError(self._found, _to_come(self._predictor))
+    predict_labels = predict
 
     def close(self) -> None:
         """Do nothing."""
@@ -258,7 +223,7 @@ class ModelToStart:
         try:
             client.describe_model(ModelName=self._predictor.model_name)
         except (BotoCoreError, ClientError) as error:
-            if is_denied(error):  # the job itself does not need to
+            if answer_of(error)[0] in _DENIED:  # the job itself does not need to
                 return None
             raise refusal(error, client, self._predictor) from error
         finally:
@@ -275,14 +240,12 @@ def connect(predictor: PredictorConfig) -> Any:
         When boto3 is missing, or there is no region.
     """
     what = f"the endpoint for predictor.model_name {predictor.model_name!r}"
-    boto3 = require("boto3", "boto3", what)
-    from botocore.config import Config
+    require("boto3", "boto3", what)
     from botocore.exceptions import BotoCoreError
 
     retries = {"mode": "standard", "total_max_attempts": 4}
-    config = Config(retries=retries, connect_timeout=5.0, read_timeout=30.0)
     try:
-        return bound_answers(aws_session(boto3).client("sagemaker", config=config), 60.0)
+        return aws_client("sagemaker", 60.0, retries=retries, connect_timeout=5.0, read_timeout=30.0)
     except BotoCoreError as error:
         raise refusal(error, None, predictor) from error
 
@@ -305,15 +268,10 @@ class _Shadow:
         """Have SageMaker create both. A signal waits until it is known whether they are there."""
         _log.info("Starting %s: %s", self.where, _to_come(self.predictor))
         with signals_held_back():
-            self._create(
-                "create_endpoint_config",
-                "configuration",
-                EndpointConfigName=self.config_name,
-                ProductionVariants=[_variant(self.predictor)],
-            )
-            self._create(
-                "create_endpoint", "endpoint", EndpointName=self.name, EndpointConfigName=self.config_name
-            )
+            config = {"EndpointConfigName": self.config_name}
+            variants = [_variant(self.predictor)]
+            self._create("create_endpoint_config", "configuration", **config, ProductionVariants=variants)
+            self._create("create_endpoint", "endpoint", EndpointName=self.name, **config)
 
     def _create(self, operation: str, part: str, **arguments: Any) -> None:
         from botocore.exceptions import BotoCoreError, ClientError
@@ -352,20 +310,20 @@ class _Shadow:
             if status == "InService":
                 _log.info("%s is in service after %.0f s", self.where, waited)
                 return
+            started_for = f"{self.where}, started for predictor.model_name {self.predictor.model_name!r}"
             if status not in _PASSING:
                 raise ModelError(
-                    f"{self.where}, started for predictor.model_name {self.predictor.model_name!r}, ended as "
-                    f"{status} after {waited:.0f} s: {reason}; mend the model (the endpoint's log group is "
-                    f"/aws/sagemaker/Endpoints/{self.name}), or {CHEAPER}."
+                    f"{started_for}, ended as {status} after {waited:.0f} s: {reason}; mend the model (the "
+                    f"endpoint's log group is /aws/sagemaker/Endpoints/{self.name}), or {CHEAPER}."
                 )
             if time.monotonic() - reported >= _REPORT_SECONDS:
                 reported = time.monotonic()
                 _log.info("%s is %s after %.0f s", self.where, status, waited)
             if waited >= limit:
                 raise ModelError(
-                    f"{self.where}, started for predictor.model_name {self.predictor.model_name!r}, is still "
-                    f"{status} after {waited:.0f} s, and there is no more time (an hour, or what is left of "
-                    f"max_runtime); raise max_runtime, look into the endpoint's log, or {CHEAPER}."
+                    f"{started_for}, is still {status} after {waited:.0f} s, and there is no more time (an "
+                    "hour, or what is left of max_runtime); raise max_runtime, look into the endpoint's log, "
+                    f"or {CHEAPER}."
                 )
             time.sleep(min(pause, max(0.0, limit - waited)))
             pause = min(1.5 * pause, _LONGEST_PAUSE)
@@ -394,12 +352,8 @@ class _Shadow:
                 return
             error = self._attempt("delete_endpoint_config", EndpointConfigName=self.config_name)
             if error is not None:
-                reason = one_line(error)
-                _log.warning(
-                    "Endpoint configuration %s, which costs nothing, could not be deleted: %s",
-                    self.config_name,
-                    reason,
-                )
+                text = "Endpoint configuration %s, which costs nothing, could not be deleted: %s"
+                _log.warning(text, self.config_name, one_line(error))
         finally:
             self.client.close()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, MutableMapping
 from typing import Any
 
 from model_monitor_capture.record import ID_HEADER, NO_CAPTURE_HEADER, new_id
@@ -22,16 +22,62 @@ class _Body:
     def __init__(self, most: int) -> None:
         self._parts: list[bytes] = []
         self._most = most
-        self.size = 0
+        self._size = 0
 
     def add(self, data: bytes) -> None:
-        self.size += len(data)
-        if self.size <= self._most + 1:
+        self._size += len(data)
+        if self._size <= self._most + 1:
             self._parts.append(data)
 
     def content(self) -> bytes:
         # One byte more than allowed is enough for the writer to count it as too large.
-        return b"".join(self._parts) if self.size <= self._most else bytes(self._most + 1)
+        return b"".join(self._parts) if self._size <= self._most else bytes(self._most + 1)
+
+
+class _Call:
+    """A call under way that is to be captured: what is known of it so far."""
+
+    def __init__(self, writer: CaptureWriter, headers: Mapping[str, str], id_header: str) -> None:
+        self._writer = writer
+        self._headers = headers
+        self._answer: Mapping[str, str] = {}
+        self._status = 0
+        self._began = time.time()
+        self._event_id = new_id()
+        self._given = headers.get(id_header.lower()) or None
+        self.known_as = self._given or self._event_id
+        most = writer.selection.max_payload
+        self.request, self.response = _Body(most), _Body(most)
+
+    def answered(self, status: int, headers: Mapping[str, str]) -> None:
+        """Note the beginning of the answer."""
+        self._status, self._answer = status, headers
+
+    def write(self) -> None:
+        """Capture the call, unless it failed or an encoding hides the answer."""
+        if 200 <= self._status < 300 and self._answer.get("content-encoding", "") in _PLAIN:
+            self._writer.capture(
+                self.request.content(),
+                self.response.content(),
+                request_type=self._headers.get("content-type"),
+                response_type=self._answer.get("content-type"),
+                inference_id=self._given,
+                event_id=self._event_id,
+                seconds=self._began,
+            )
+
+
+def _is_wanted(writer: CaptureWriter, method: str, path: str, headers: Mapping[str, str]) -> bool:
+    return (
+        method == "POST"
+        and writer.selection.takes_path(path)
+        and NO_CAPTURE_HEADER.lower() not in headers
+        and headers.get("content-encoding", "") in _PLAIN
+    )
+
+
+def _texts(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in headers}
 
 
 class AsgiCapture:
@@ -55,7 +101,7 @@ class AsgiCapture:
     def __init__(self, app: _AsgiApp, writer: CaptureWriter, id_header: str = ID_HEADER) -> None:
         self._app = app
         self._writer = writer
-        self._id_header = id_header.lower().encode()
+        self._id_header = id_header
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: _Receive, send: _Send) -> None:
         """Serve one request, or the life of the service."""
@@ -65,56 +111,30 @@ class AsgiCapture:
             finally:
                 self._writer.close()
             return
-        headers = {name.lower(): value for name, value in scope.get("headers", ())}
-        wanted = (
-            scope["type"] == "http"
-            and scope["method"] == "POST"
-            and self._writer.selection.takes_path(scope["path"])
-            and NO_CAPTURE_HEADER.lower().encode() not in headers
-            and headers.get(b"content-encoding", b"").decode("latin-1") in _PLAIN
-        )
-        if not wanted:
+        headers = _texts(scope.get("headers", ()))
+        if scope["type"] != "http" or not _is_wanted(self._writer, scope["method"], scope["path"], headers):
             await self._app(scope, receive, send)
             return
-        began = time.time()
-        given = headers.get(self._id_header, b"").decode("latin-1") or None
-        event_id = new_id()
-        most = self._writer.selection.max_payload
-        request, response = _Body(most), _Body(most)
-        status, answer_headers = 0, {}
+        call = _Call(self._writer, headers, self._id_header)
 
         async def receiving() -> _Message:
             message = await receive()
             if message["type"] == "http.request":
-                request.add(message.get("body", b""))
+                call.request.add(message.get("body", b""))
             return message
 
         async def sending(message: _Message) -> None:
-            nonlocal status, answer_headers
             if message["type"] == "http.response.start":
-                status = message["status"]
-                answer_headers = {name.lower(): value for name, value in message.get("headers", ())}
-                own = (self._id_header, (given or event_id).encode("latin-1"))
-                message = {**message, "headers": [*message.get("headers", ()), own]}
+                given = list(message.get("headers", ()))
+                call.answered(message["status"], _texts(given))
+                own = (self._id_header.lower().encode(), call.known_as.encode("latin-1"))
+                message = {**message, "headers": [*given, own]}
             elif message["type"] == "http.response.body":
-                response.add(message.get("body", b""))
+                call.response.add(message.get("body", b""))
             await send(message)
 
         await self._app(scope, receiving, sending)
-        if 200 <= status < 300 and answer_headers.get(b"content-encoding", b"").decode("latin-1") in _PLAIN:
-            self._writer.capture(
-                request.content(),
-                response.content(),
-                request_type=_text(headers.get(b"content-type")),
-                response_type=_text(answer_headers.get(b"content-type")),
-                inference_id=given,
-                event_id=event_id,
-                seconds=began,
-            )
-
-
-def _text(value: bytes | None) -> str | None:
-    return None if value is None else value.decode("latin-1")
+        call.write()
 
 
 class WsgiCapture:
@@ -132,51 +152,35 @@ class WsgiCapture:
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Serve one request."""
-        wanted = (
-            environ["REQUEST_METHOD"] == "POST"
-            and self._writer.selection.takes_path(environ.get("PATH_INFO", ""))
-            and _variable(NO_CAPTURE_HEADER) not in environ
-            and environ.get("HTTP_CONTENT_ENCODING", "") in _PLAIN
-        )
-        if not wanted:
+        headers = {
+            name.removeprefix("HTTP_").replace("_", "-").lower(): value
+            for name, value in environ.items()
+            if name.startswith("HTTP_") or (name == "CONTENT_TYPE" and value)
+        }
+        method, path = environ["REQUEST_METHOD"], environ.get("PATH_INFO", "")
+        if not _is_wanted(self._writer, method, path, headers):
             return self._app(environ, start_response)
-        return self._captured(environ, start_response)
+        return self._captured(_Call(self._writer, headers, self._id_header), environ, start_response)
 
-    def _captured(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterator[bytes]:
-        began = time.time()
-        given = environ.get(_variable(self._id_header)) or None
-        event_id = new_id()
-        most = self._writer.selection.max_payload
-        request, response = _Body(most), _Body(most)
-        environ["wsgi.input"] = _Tee(environ["wsgi.input"], request)
-        answer: dict[str, str] = {}
-        status = 0
+    def _captured(
+        self, call: _Call, environ: dict[str, Any], start_response: Callable[..., Any]
+    ) -> Iterator[bytes]:
+        environ["wsgi.input"] = _Tee(environ["wsgi.input"], call.request)
 
         def starting(text: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
-            nonlocal status
-            status = int(text.split()[0])
-            answer.update((name.lower(), value) for name, value in headers)
-            return start_response(text, [*headers, (self._id_header, given or event_id)], *rest)
+            call.answered(int(text.split()[0]), {name.lower(): value for name, value in headers})
+            return start_response(text, [*headers, (self._id_header, call.known_as)], *rest)
 
         parts = self._app(environ, starting)
         try:
             for part in parts:
-                response.add(part)
+                call.response.add(part)
                 yield part
         finally:
             close = getattr(parts, "close", None)
             if close is not None:
                 close()
-        if 200 <= status < 300 and answer.get("content-encoding", "") in _PLAIN:
-            self._writer.capture(
-                request.content(),
-                response.content(),
-                request_type=environ.get("CONTENT_TYPE") or None,
-                response_type=answer.get("content-type"),
-                inference_id=given,
-                event_id=event_id,
-                seconds=began,
-            )
+        call.write()
 
 
 class _Tee:
@@ -202,7 +206,3 @@ class _Tee:
     def _kept(self, data: bytes) -> bytes:
         self._body.add(data)
         return data
-
-
-def _variable(header: str) -> str:
-    return "HTTP_" + header.upper().replace("-", "_")

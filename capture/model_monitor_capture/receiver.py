@@ -158,9 +158,7 @@ class Receiver:
         """
         self._expire(time.monotonic() - self._limits[1])
         if "ce-type" in headers:
-            event: dict[str, Any] = {
-                name[3:]: value for name, value in headers.items() if name.startswith("ce-")
-            }
+            event: Any = {name[3:]: value for name, value in headers.items() if name.startswith("ce-")}
             self._take_event(event, body, headers.get("content-type"))
         else:
             try:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import time
 from collections.abc import Collection
 from dataclasses import dataclass
 from hashlib import blake2b
-from os import urandom
 from typing import Any
+from uuid import uuid4
 
 NO_CAPTURE_HEADER = "X-Model-Monitor-No-Capture"
 ID_HEADER = "X-Amzn-SageMaker-Inference-Id"
@@ -109,11 +110,7 @@ def _documents(text: str) -> list[str]:
 
 def new_id() -> str:
     """Return a random UUID."""
-    text = bytearray(urandom(16))
-    text[6] = text[6] & 0x0F | 0x40
-    text[8] = text[8] & 0x3F | 0x80
-    digits = text.hex()
-    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+    return str(uuid4())
 
 
 def payload(data: bytes, content_type: str | None, mode: str, masking: Masking) -> dict[str, Any] | None:
@@ -122,23 +119,17 @@ def payload(data: bytes, content_type: str | None, mode: str, masking: Masking) 
     JSON and CSV are told by the content type and kept as text; anything else becomes BASE64.
     """
     kind = (content_type or "").lower().split(";")[0].strip()
-    encoding = "BASE64"
-    if kind.endswith(("/json", "+json", "/jsonlines", "/x-jsonlines", "/x-ndjson", "/jsonl")):
-        encoding = "JSON"
-    elif kind.endswith("/csv"):
-        encoding = "CSV"
-    text: str | None = None
-    if encoding != "BASE64":
-        try:
+    encoding, text = "BASE64", ""
+    if kind.endswith(("/json", "+json", "/jsonlines", "/x-jsonlines", "/x-ndjson", "/jsonl", "/csv")):
+        with contextlib.suppress(UnicodeDecodeError):
             text = data.decode("utf-8")
-        except UnicodeDecodeError:
-            encoding = "BASE64"
-    text = masking.masked(text or "", encoding)
-    if text is None:
+            encoding = "CSV" if kind.endswith("/csv") else "JSON"
+    kept = masking.masked(text, encoding)
+    if kept is None:
         return None
     if encoding == "BASE64":
-        text = base64.b64encode(data).decode()
-    return {"observedContentType": content_type, "mode": mode, "data": text, "encoding": encoding}
+        kept = base64.b64encode(data).decode()
+    return {"observedContentType": content_type, "mode": mode, "data": kept, "encoding": encoding}
 
 
 def line_of(
@@ -147,7 +138,6 @@ def line_of(
     inference_id: str | None,
     event_id: str,
     seconds: float,
-    attributes: list[str] | None = None,
 ) -> bytes:
     """Return the record's line, in the layout of SageMaker's capture files.
 
@@ -164,8 +154,6 @@ def line_of(
     metadata: dict[str, Any] = {"eventId": event_id}
     if inference_id is not None:
         metadata["inferenceId"] = inference_id
-    if attributes:
-        metadata["customAttributes"] = attributes
     metadata["inferenceTime"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
     record = {
         "captureData": {side: part for side, part in sides.items() if part is not None},

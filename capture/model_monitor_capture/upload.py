@@ -7,7 +7,6 @@ import fcntl
 import logging
 import os
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -73,13 +72,3 @@ class Uploader:
             # One request: the object is there whole or not at all.
             self._client.put_object(Bucket=self._bucket, Key=key.replace(os.sep, "/"), Body=stream)
             path.unlink(missing_ok=True)
-
-
-def wait_until_empty(folder: Path, seconds: float) -> bool:
-    """Return whether all finished files below `folder` were uploaded within the time."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if not any(folder.rglob("*.jsonl")):
-            return True
-        time.sleep(0.1)
-    return False

@@ -11,6 +11,7 @@ import atexit
 import contextlib
 import fcntl
 import logging
+import mmap
 import os
 import signal
 import threading
@@ -305,12 +306,9 @@ def complete_if_abandoned(path: Path) -> bool:
         # A writer that has just made its file has not locked it yet.
         if not end and time.time() - os.fstat(descriptor).st_mtime < 60:
             return False
-        while end:
-            start = max(end - 65_536, 0)
-            found = os.pread(descriptor, end - start, start).rfind(b"\n")
-            end = start + found + 1 if found >= 0 else start
-            if found >= 0:
-                break
+        if end:
+            with mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ) as content:
+                end = content.rfind(b"\n") + 1
         if not path.exists():
             return False
         if not end:
@@ -329,14 +327,13 @@ def _close_all() -> None:
 
 
 def _on_termination(number: int, frame: object) -> None:
+    def end() -> None:
+        _close_all()
+        os.kill(os.getpid(), number)
+
     # In a thread, because the code that was interrupted may hold a lock that closing needs.
     signal.signal(number, signal.SIG_DFL)
-    threading.Thread(target=_end, args=(number,)).start()
-
-
-def _end(number: int) -> None:
-    _close_all()
-    os.kill(os.getpid(), number)
+    threading.Thread(target=end).start()
 
 
 def _begin_in_child() -> None:

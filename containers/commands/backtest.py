@@ -1,4 +1,13 @@
-"""Checking past windows again: ``monitor-history replay``, also called ``monitor-backtest``."""
+"""Checking past windows again: ``monitor-history replay``, also called ``monitor-backtest``.
+
+monitor-backtest --history-path history --schedule hourly --baseline-constraints edited.json
+monitor-backtest --history-path s3://bucket/history --monitor bias --rules sagemaker --last 30
+monitor-backtest reports/ --baseline-constraints edited.json --baseline-statistics baseline/statistics.json
+
+Exit codes: 0 done, 1 our fault, 2 input or configuration at fault, or nothing could be replayed, 3 what
+--fail-on names has come about. The variable history_path stands for --history-path where neither that nor a
+folder is given.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +24,11 @@ from containers.commands.command_line import (
     find_monitor,
     monitor_names,
     new_parser,
+    run_action,
     selection_of,
     write_output,
 )
-from contract.errors import ConfigurationError, InputError, MonitorError
+from contract.errors import ConfigurationError, InputError
 
 if TYPE_CHECKING:
     from contract.api import Monitor
@@ -30,36 +40,13 @@ DESCRIPTION = (
     "other rules, and say which would have alarmed."
 )
 _OF_HISTORY = ("endpoint", "schedule", "since", "until", "last")
-_EPILOG = """\
-monitor-backtest --history-path history --schedule hourly --baseline-constraints edited.json
-monitor-backtest --history-path s3://bucket/history --monitor bias --rules sagemaker --last 30
-monitor-backtest reports/ --baseline-constraints edited.json --baseline-statistics baseline/statistics.json
-
-Exit codes: 0 done, 1 our fault, 2 input or configuration at fault, or nothing could be replayed, 3 what
---fail-on names has come about. The variable history_path stands for --history-path where neither that nor a
-folder is given.
-"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit code.
-
-    Parameters
-    ----------
-    arguments
-        Command-line arguments; default those of the process.
-    """
-    try:
-        return _run(_parser().parse_args(arguments))
-    except MonitorError as error:
-        print(f"monitor-backtest: {error.message}", file=sys.stderr)
-        return error.exit_code
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = new_parser("monitor-backtest", DESCRIPTION, _EPILOG)
+    """Run the command; return its exit code."""
+    parser = new_parser("monitor-backtest", DESCRIPTION, __doc__)
     add_replay(parser)
-    return parser
+    return run_action(parser, arguments)
 
 
 def add_replay(parser: argparse.ArgumentParser) -> None:
@@ -142,26 +129,21 @@ def _replayable(given: argparse.Namespace) -> dict[str, Monitor]:
 
 def _edit(given: argparse.Namespace) -> Edit:
     from contract.settings import VARIABLE_BY_NAME
-    from job_runner.replay import Edit
+    from file_storage import storage
+    from job_runner.replay import Edit, read_document
 
-    names = ("constraints.json", "analysis.json")
+    def document(variable: str, *names: str) -> Document | None:
+        path = vars(given)[variable]
+        return None if path is None else read_document(storage.resolve_document(path, names, variable))
+
     return Edit(
-        constraints=_document(given.baseline_constraints, names, "baseline_constraints"),
-        baseline_statistics=_document(given.baseline_statistics, ("statistics.json",), "baseline_statistics"),
+        constraints=document("baseline_constraints", "constraints.json", "analysis.json"),
+        baseline_statistics=document("baseline_statistics", "statistics.json"),
         rules=given.rules,
         attribution_drift_threshold=VARIABLE_BY_NAME["attribution_drift_threshold"].read(
             given.attribution_drift_threshold
         ),
     )
-
-
-def _document(path: str | None, names: tuple[str, ...], variable: str) -> Document | None:
-    from file_storage import storage
-    from job_runner.replay import read_document
-
-    if path is None:
-        return None
-    return read_document(storage.resolve_document(path, names, variable))
 
 
 def _windows(given: argparse.Namespace, edit: Edit, monitors: Mapping[str, Monitor]) -> list[PastWindow]:

@@ -6,12 +6,13 @@ import argparse
 import importlib
 import os
 import sys
+from collections.abc import Callable, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import contract
-from contract.errors import ConfigurationError, OutputError
+from contract.errors import ConfigurationError, MonitorError, OutputError
 from contract.window import read_instant
 from reporting.history.selection import Selection
 
@@ -71,17 +72,38 @@ def monitor_argument(text: str) -> str:
     return text
 
 
-def new_parser(program: str, description: str, epilog: str) -> argparse.ArgumentParser:
-    """Return the parser of a command: flags in full only, an epilog as it is written, --version."""
+def new_parser(program: str, description: str, about: str | None) -> argparse.ArgumentParser:
+    """Return the parser of a command: flags in full, --version, what its module says `about` it."""
     parser = argparse.ArgumentParser(
         prog=program,
         description=description,
-        epilog=epilog,
+        epilog=(about or "").partition("\n\n")[2],
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"{program} {contract.__version__}")
     return parser
+
+
+def run_action(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> int:
+    """Run the ``action`` that a parser sets; return the exit code, after a sentence on what is wrong.
+
+    Parameters
+    ----------
+    arguments
+        Command-line arguments; None for those of the process.
+    """
+    try:
+        given = parser.parse_args(arguments)
+        action: Callable[[argparse.Namespace], int | None] = given.action
+        return action(given) or 0
+    except MonitorError as error:
+        print(f"{parser.prog}: {error.message}", file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:
+        # Whoever reads the output has seen enough of it; nothing may be flushed to them at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
 
 
 def add_history_path(parser: argparse._ActionsContainer) -> None:

@@ -1,24 +1,5 @@
-"""The console command ``monitor-history``: list, show, export, compact and replay the runs there were."""
+"""The console command ``monitor-history``: list, show, export, compact and replay the runs there were.
 
-from __future__ import annotations
-
-import argparse
-import os
-import sys
-from collections.abc import Callable, Sequence
-
-from containers.commands.backtest import DESCRIPTION, add_replay
-from containers.commands.command_line import (
-    add_history_path,
-    add_selection,
-    new_parser,
-    selection_of,
-    write_output,
-)
-from contract.errors import ConfigurationError, MonitorError
-from contract.window import parse_duration
-
-_EPILOG = """\
 monitor-history list --history-path s3://bucket/history --endpoint flights --since 2026-05-01
 monitor-history show last --history-path history
 monitor-history export --history-path history --format parquet --table metrics --output metrics.parquet
@@ -28,33 +9,35 @@ monitor-history replay --history-path history --baseline-constraints edited.json
 The variable history_path stands for --history-path where that is not given.
 """
 
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from containers.commands.backtest import DESCRIPTION, add_replay
+from containers.commands.command_line import (
+    add_history_path,
+    add_selection,
+    new_parser,
+    run_action,
+    selection_of,
+    write_output,
+)
+from contract.errors import ConfigurationError
+from contract.window import parse_duration
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit code.
-
-    Parameters
-    ----------
-    arguments
-        Command-line arguments; default those of the process.
-    """
-    try:
-        given = _parser().parse_args(arguments)
-        action: Callable[[argparse.Namespace], int | None] = given.action
-        return action(given) or 0
-    except MonitorError as error:
-        print(f"monitor-history: {error.message}", file=sys.stderr)
-        return error.exit_code
-    except BrokenPipeError:
-        # Whoever reads the table has seen enough of it; nothing may be flushed to them at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    """Run the command; return its exit code."""
+    return run_action(_parser(), arguments)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = new_parser(
         "monitor-history",
         "Look at the runs that jobs with history_path have left behind.",
-        _EPILOG,
+        __doc__,
     )
     actions = parser.add_subparsers(required=True, metavar="ACTION")
     for name, action, help_text in (
@@ -117,19 +100,17 @@ def _list(given: argparse.Namespace) -> None:
     from reporting.history.read import read_runs
     from reporting.history.tables import list_runs
 
-    runs = read_runs(_history_of(given), selection_of(given))
-    if not runs:
+    if runs := read_runs(_history_of(given), selection_of(given)):
+        sys.stdout.write(list_runs(runs))
+    else:
         print("No run is as asked for.", file=sys.stderr)
-        return
-    sys.stdout.write(list_runs(runs))
 
 
 def _show(given: argparse.Namespace) -> None:
     from reporting.history.read import run_named
     from reporting.history.tables import describe_run
 
-    for line in describe_run(run_named(_history_of(given), given.run)):
-        print(line)
+    print(describe_run(run_named(_history_of(given), given.run)))
 
 
 def _export(given: argparse.Namespace) -> None:

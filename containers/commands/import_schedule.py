@@ -1,4 +1,12 @@
-"""The console command ``import-schedule``."""
+"""The console command ``import-schedule``.
+
+aws sagemaker describe-monitoring-schedule --monitoring-schedule-name NAME > schedule.json
+aws sagemaker describe-data-quality-job-definition --job-definition-name DEFINITION > definition.json
+aws sagemaker describe-endpoint --endpoint-name ENDPOINT > endpoint.json
+import-schedule --to kubernetes schedule.json definition.json endpoint.json > monitor.yaml
+
+or, with boto3 and credentials: import-schedule --to kubernetes --schedule-name NAME > monitor.yaml
+"""
 
 from __future__ import annotations
 
@@ -8,8 +16,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from containers.commands.command_line import new_parser
-from contract.errors import ConfigurationError, MonitorError
+from containers.commands.command_line import new_parser, run_action
+from contract.errors import ConfigurationError
 from orchestrators.import_schedule import airflow, compose, kubernetes, sagemaker
 from orchestrators.import_schedule.describe import ask_service, combine, parse_documents
 from orchestrators.import_schedule.jobs import Jobs, Options, make_jobs
@@ -22,40 +30,20 @@ WRITERS: dict[str, Callable[[Jobs], str]] = {
     "argo": kubernetes.argo_manifest,
     "compose": compose.manifest,
 }
-_EPILOG = """\
-aws sagemaker describe-monitoring-schedule --monitoring-schedule-name NAME > schedule.json
-aws sagemaker describe-data-quality-job-definition --job-definition-name DEFINITION > definition.json
-aws sagemaker describe-endpoint --endpoint-name ENDPOINT > endpoint.json
-import-schedule --to kubernetes schedule.json definition.json endpoint.json > monitor.yaml
-
-or, with boto3 and credentials: import-schedule --to kubernetes --schedule-name NAME > monitor.yaml
-"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit code.
-
-    Parameters
-    ----------
-    arguments
-        Command-line arguments; default those of the process.
-    """
-    try:
-        given = _parser().parse_args(arguments)
-        text = WRITERS[given.to](make_jobs(combine(_documents(given)), _options(given)))
-    except MonitorError as error:
-        print(f"import-schedule: {error.message}", file=sys.stderr)
-        return error.exit_code
-    sys.stdout.write(text)
-    return 0
+    """Run the command; return its exit code."""
+    return run_action(_parser(), arguments)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = new_parser(
         "import-schedule",
         "Write what a monitoring schedule of SageMaker did as a manifest of any orchestrator.",
-        _EPILOG,
+        __doc__,
     )
+    parser.set_defaults(action=_write)
     defaults = Options()
     parser.add_argument("--to", required=True, choices=tuple(WRITERS), help="whom to write for")
     parser.add_argument("files", nargs="*", metavar="FILE", help="descriptions as JSON; none: stdin")
@@ -105,16 +93,9 @@ def _text(name: str) -> str:
         raise ConfigurationError(f"{name} cannot be read ({cause}); give a file of JSON.") from None
 
 
-def _options(given: argparse.Namespace) -> Options:
-    return Options(
-        image_prefix=given.image_prefix,
-        image_tag=given.image_tag,
-        captures=given.captures,
-        baseline=given.baseline,
-        model=given.model,
-        rules=given.rules,
-        delay=given.delay,
-    )
+def _write(given: argparse.Namespace) -> None:
+    options = Options(**{name: vars(given)[name] for name in vars(Options())})
+    sys.stdout.write(WRITERS[given.to](make_jobs(combine(_documents(given)), options)))
 
 
 if __name__ == "__main__":

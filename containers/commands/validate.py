@@ -1,8 +1,14 @@
-"""The console command ``monitor-validate``."""
+"""The console command ``monitor-validate``.
+
+All other flags, and the environment variables, are those of the monitor's own command:
+
+monitor-validate --monitor data-quality --dataset-source captures/ --output-path report/ ...
+
+Exit codes: 0 all in order, 2 something is not.
+"""
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from collections.abc import Sequence
@@ -17,14 +23,6 @@ from containers.commands.command_line import (
 from contract.checklist import Line, print_checklist
 from job_runner.console import run_command
 
-_EPILOG = """\
-All other flags, and the environment variables, are those of the monitor's own command:
-
-monitor-validate --monitor data-quality --dataset-source captures/ --output-path report/ ...
-
-Exit codes: 0 all in order, 2 something is not.
-"""
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code.
@@ -35,7 +33,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Command-line arguments; default those of the process.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
-    given, others = _parser().parse_known_args(arguments)
+    parser = new_parser(
+        "monitor-validate",
+        "Check the whole set-up of a monitor, say how to mend what is wrong, and write nothing.",
+        __doc__,
+    )
+    parser.add_argument(
+        "--monitor",
+        type=monitor_argument,
+        metavar=MONITOR_FORM,
+        help="what to check; default: the one analysis_type names",
+    )
+    given, others = parser.parse_known_args(arguments)
     analysis = os.environ.get("analysis_type", "")  # noqa: SIM112 - the contract's variables are lower-case
     name = given.monitor or _monitor_of(analysis)
     if name is None:
@@ -50,21 +59,6 @@ def _monitor_of(analysis_type: str) -> str | None:
     """Return the monitor that serves a kind of analysis, None where none does."""
     names = monitor_names()
     return next((name for name in names if analysis_type.upper() in find_monitor(name).analysis_types), None)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = new_parser(
-        "monitor-validate",
-        "Check the whole set-up of a monitor, say how to mend what is wrong, and write nothing.",
-        _EPILOG,
-    )
-    parser.add_argument(
-        "--monitor",
-        type=monitor_argument,
-        metavar=MONITOR_FORM,
-        help="what to check; default: the one analysis_type names",
-    )
-    return parser
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,14 +19,6 @@ TYPES = {
     "ModelBias": "bias",
     "ModelExplainability": "feature-attribution",
 }
-_CALLS = {
-    "DataQuality": "describe-data-quality-job-definition",
-    "ModelQuality": "describe-model-quality-job-definition",
-    "ModelBias": "describe-model-bias-job-definition",
-    "ModelExplainability": "describe-model-explainability-job-definition",
-}
-
-
 # Which document is which: a member that no other has.
 _MARKS = {
     "schedule": ("MonitoringScheduleConfig",),
@@ -162,7 +155,7 @@ def combine(documents: Sequence[dict[str, Any]]) -> Description:
         if not definition.get(f"{kind}AppSpecification"):
             raise ConfigurationError(
                 f"The job definition {named} that MonitoringScheduleConfig names was not given (it has "
-                f"{kind}AppSpecification, as MonitoringType says): add what aws sagemaker {_CALLS[kind]} "
+                f"{kind}AppSpecification, as MonitoringType says): add what aws sagemaker {_call(kind)} "
                 f"--job-definition-name {named} prints."
             )
     job = _defined_job(definition, kind)
@@ -213,7 +206,7 @@ def ask_service(name: str) -> Iterator[dict[str, Any]]:
         configuration = schedule["MonitoringScheduleConfig"]
         definition = configuration.get("MonitoringJobDefinitionName")
         if definition:
-            call = _CALLS[configuration["MonitoringType"]].replace("-", "_")
+            call = _call(configuration["MonitoringType"]).replace("-", "_")
             described = getattr(client, call)(JobDefinitionName=definition)
             yield described
             baseline = described.get(f"{configuration['MonitoringType']}BaselineConfig") or {}
@@ -226,6 +219,10 @@ def ask_service(name: str) -> Iterator[dict[str, Any]]:
             f"Schedule {name} could not be described ({' '.join(str(error).split())}); check the name, the "
             "region and the right to describe it."
         ) from None
+
+
+def _call(kind: str) -> str:
+    return f"describe{re.sub('([A-Z])', '-\\1', kind).lower()}-job-definition"
 
 
 def _defined_job(definition: dict[str, Any], kind: str) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Every field that the service describes, what it must hold, and what becomes of it on each orchestrator.
 
-The one declaration `FIELDS` checks what is read and writes the table above each manifest.
+The one declaration, templates/fields.yaml, checks what is read and writes the table above each manifest.
 """
 
 from __future__ import annotations
@@ -10,7 +10,10 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from functools import cache
+from pathlib import Path
 from typing import Any, NamedTuple
+
+import yaml  # type: ignore[import-untyped] # it has no types of its own
 
 from contract.errors import ConfigurationError
 
@@ -45,10 +48,7 @@ _VARIABLE = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 
 
 class Field(NamedTuple):
-    """A member: its path's end, what it holds, what becomes of it; `others` names exceptions by target.
-
-    What becomes of it starts with `kept` (the value is in the manifest), `changed` or `left out`.
-    """
+    """A member: its path's end, what it holds, what becomes of it; `others` names exceptions by target."""
 
     path: str
     shape: str
@@ -56,104 +56,8 @@ class Field(NamedTuple):
     others: Mapping[str, str] = {}
 
 
-def _sagemaker(path: str, shape: str, kept: str, elsewhere: str) -> Field:
-    return Field(path, shape, elsewhere, {"sagemaker": kept})
-
-
-_PAST = "left out: of the past"
-_ITSELF = "left out: the job reads and writes S3 itself"
-_OTHER_SERVICE = "left out: a name of what stays behind"
-FIELDS = (
-    Field("LastMonitoringExecutionSummary.*", "any", _PAST),
-    Field("ResponseMetadata.*", "any", _PAST),
-    Field("FailureReason", "any", _PAST),
-    Field("CreationTime", "any", _PAST),
-    Field("LastModifiedTime", "any", _PAST),
-    Field("MonitoringScheduleArn", "any", _OTHER_SERVICE),
-    Field("JobDefinitionArn", "any", _OTHER_SERVICE),
-    Field("JobDefinitionName", "any", _OTHER_SERVICE),
-    Field("MonitoringJobDefinitionName", "any", _OTHER_SERVICE),
-    Field("MonitoringScheduleName", "name", "kept: sagemaker_monitoring_schedule_name, and a part of names"),
-    Field("MonitoringScheduleStatus", "any", "changed: the manifest runs as soon as it is applied"),
-    Field("MonitoringType", "any", "changed: which image, which command"),
-    Field("ScheduleExpression", "text", "changed: five fields, UTC"),
-    Field("DataAnalysisStartTime", "duration", "changed: window, start_time_offset"),
-    Field("DataAnalysisEndTime", "duration", "changed: window, end_time_offset"),
-    Field("ImageUri", "image", "changed: this project's image"),
-    Field("ContainerEntrypoint", "text", "left out: this project's image has its own"),
-    Field("ContainerArguments", "text", "left out: this project's image takes none"),
-    Field("BaseliningJobName", "any", "left out: the baseline is named by its files"),
-    Field("ConstraintsResource.S3Uri", "address", "kept: baseline_constraints"),
-    Field("StatisticsResource.S3Uri", "address", "kept: baseline_statistics"),
-    Field("RecordPreprocessorSourceUri", "text", "kept: record_preprocessor_script"),
-    Field("PostAnalyticsProcessorSourceUri", "text", "kept: post_analytics_processor_script"),
-    Field("ConfigUri", "text", "kept: analysis_config"),
-    Field("ProblemType", "text", "kept: problem_type"),
-    _sagemaker(
-        "Environment.publish_cloudwatch_metrics",
-        "any",
-        "kept: variable of that name",
-        "left out: nobody collects its files here; metrics_sinks=cloudwatch sends them",
-    ),
-    _sagemaker(
-        "Environment.cloudwatch_metrics_directory", "any", "kept: variable of that name", "left out: no agent"
-    ),
-    Field("Environment.analysis_type", "any", "left out: each image has one analysis"),
-    Field("Environment.output_message_file", "any", "left out: the orchestrator's own is written"),
-    Field("Environment.*", "any", "kept: variable of that name"),
-    Field("EndpointInput.EndpointName", "name", "kept: sagemaker_endpoint_name"),
-    Field("schedule.EndpointName", "any", "left out: the job definition names the endpoint"),
-    Field("DataCapturedDestinationS3Uri", "address", "left out: holds lists of files; --captures says where"),
-    Field("Csv.Header", "switch", "changed: dataset_format"),
-    Field("Json.Line", "switch", "changed: dataset_format"),
-    Field("*Input.LocalPath", "text", "left out: nothing is mounted, dataset_source is read from S3"),
-    Field("S3InputMode", "any", _ITSELF),
-    Field("S3DataDistributionType", "any", "left out: a job shares its files out by itself"),
-    Field("S3UploadMode", "any", "left out: reports appear whole or not at all, when the job ends"),
-    Field("S3Output.LocalPath", "text", "left out: output_path is written to S3 itself"),
-    Field("S3Output.S3Uri", "address", "kept: start of output_path"),
-    Field("FeaturesAttribute", "text", "kept: features_attribute"),
-    Field("InferenceAttribute", "text", "kept: inference_attribute"),
-    Field("ProbabilityAttribute", "text", "kept: probability_attribute"),
-    Field("ProbabilityThresholdAttribute", "number", "kept: probability_threshold_attribute"),
-    Field("ExcludeFeaturesAttribute", "text", "kept: exclude_features_attribute"),
-    Field("StartTimeOffset", "duration", "kept: start_time_offset"),
-    Field("EndTimeOffset", "duration", "kept: end_time_offset"),
-    Field("GroundTruthS3Input.S3Uri", "address", "kept: ground_truth_source"),
-    Field("DataCaptureConfig.DestinationS3Uri", "address", "kept: start of dataset_source"),
-    Field("DataCaptureConfig.KmsKeyId", "any", "left out: who reads captures needs kms:Decrypt for it"),
-    Field("*OutputConfig.KmsKeyId", "any", "kept: output_kms_key"),
-    _sagemaker("InstanceCount", "count", "kept: InstanceCount", "left out: one container works on all cores"),
-    _sagemaker("InstanceType", "text", "kept: InstanceType", "changed: limits of processors and memory"),
-    Field(
-        "VolumeSizeInGB",
-        "count",
-        "kept: size of the scratch volume",
-        {
-            "sagemaker": "kept: VolumeSizeInGB",
-            **dict.fromkeys(("airflow", "compose"), "left out: the disk is the host's"),
-        },
-    ),
-    _sagemaker("VolumeKmsKeyId", "any", "kept: VolumeKmsKeyId", "left out: encrypt the node's disk"),
-    _sagemaker(
-        "EnableInterContainerTrafficEncryption",
-        "switch",
-        "kept: NetworkConfig",
-        "left out: containers of a job do not talk to each other",
-    ),
-    Field("EnableNetworkIsolation", "switch", f"{_ITSELF}: allow it that and nothing else"),
-    _sagemaker("SecurityGroupIds", "text", "kept: NetworkConfig", "left out: see that this place reaches S3"),
-    _sagemaker("Subnets", "text", "kept: NetworkConfig", "left out: see that this place reaches S3"),
-    _sagemaker(
-        "RoleArn", "arn", "kept: parameter JobRole", "left out: give what runs here the same rights on S3"
-    ),
-    Field("MaxRuntimeInSeconds", "count", "kept: the deadline"),
-    _sagemaker("Tags.Key", "text", "kept: tags of each job", "left out: of the bill of the service"),
-    _sagemaker("Tags.Value", "any", "kept: tags of each job", "left out: of the bill of the service"),
-    Field("endpoint.*", "any", "left out: of the endpoint, which stays as it is"),
-    Field("baseline-job.ProcessingOutputConfig.*.S3Uri", "address", "kept: the baseline's folder"),
-    Field("baseline-job.*", "any", "left out: of the job that made the baseline"),
-)
+_TABLE = Path(__file__).parent / "templates" / "fields.yaml"
+FIELDS = tuple(Field(*row) for row in yaml.safe_load(_TABLE.read_text(encoding="utf-8")))
 _UNKNOWN = Field("*", "any", "left out: unknown to import-schedule; see whether it matters")
 
 

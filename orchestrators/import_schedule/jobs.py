@@ -133,6 +133,11 @@ def _values(what: str, field: str, first: int, last: int, names: tuple[str, ...]
 MERGE = "merge-ground-truth"
 _OURS = re.compile(r"sagemaker-model-monitor-analyzer|sagemaker-clarify-processing")
 _LABELLED = ("model-quality", "bias")
+# Each is a member of the input as well: FeaturesAttribute and so on.
+_ATTRIBUTES = (
+    *("features_attribute", "inference_attribute", "probability_attribute"),
+    *("probability_threshold_attribute", "exclude_features_attribute"),
+)
 _CAPTURES = ("endpointInput", "endpointOutput")
 # Jobs of the originals carry them; elsewhere they mean nothing, or are said in another way.
 PLATFORM = ("publish_cloudwatch_metrics", "cloudwatch_metrics_directory")
@@ -262,7 +267,7 @@ def make_jobs(description: Description, options: Options) -> Jobs:
         description=description,
         cron=cron,
         steps=_steps(description, options, timing, said, is_own),
-        resources=_resources(description.cluster, said),
+        resources=_resources(description.cluster),
         is_own=is_own,
         said=said,
     )
@@ -300,28 +305,25 @@ def _steps(
         **names,
         "output_path": path,
     }
+    analysis = Step(monitor, image, command, variables, arguments)
     if monitor not in _LABELLED:
-        return (Step(monitor, image, command, variables, arguments),)
+        return (analysis,)
     if not description.ground_truth:
         raise ConfigurationError(
             f"The definition of schedule {description.name} has no GroundTruthS3Input with an S3Uri, "
             f"without which {monitor} has no labels; give all that the describe command prints."
         )
+    labels = {"ground_truth_source": description.ground_truth}
     if not endpoint:
         # What a transform writes is no capture that could be merged: its job joins labels while it reads.
-        joined = {**variables, "ground_truth_source": description.ground_truth}
-        return (Step(monitor, image, command, joined, arguments),)
+        return (replace(analysis, variables=variables | labels),)
     merged = f"{folder}/merge"
-    merging = {
-        "dataset_source": captures,
-        "ground_truth_source": description.ground_truth,
-        "output_path": merged,
-    }
+    merging = {"dataset_source": captures, **labels, "output_path": merged}
     if key := description.output.get("KmsKeyId"):
         merging["output_kms_key"] = str(key)
     return (
         Step(MERGE, ours, (MERGE,), merging | timing),
-        Step(monitor, image, command, {**variables, "dataset_source": merged}, arguments),
+        replace(analysis, variables=variables | {"dataset_source": merged}),
     )
 
 
@@ -332,11 +334,7 @@ def _analysis_variables(description: Description, options: Options, said: dict[s
         "dataset_format": _dataset_format(description),
         "analysis_config": application.get("ConfigUri"),
         "problem_type": application.get("ProblemType"),
-        "features_attribute": source.get("FeaturesAttribute"),
-        "inference_attribute": source.get("InferenceAttribute"),
-        "probability_attribute": source.get("ProbabilityAttribute"),
-        "probability_threshold_attribute": source.get("ProbabilityThresholdAttribute"),
-        "exclude_features_attribute": source.get("ExcludeFeaturesAttribute"),
+        **{variable: source.get(variable.title().replace("_", "")) for variable in _ATTRIBUTES},
         **_baseline(description, options, said),
         "record_preprocessor_script": application.get("RecordPreprocessorSourceUri"),
         "post_analytics_processor_script": application.get("PostAnalyticsProcessorSourceUri"),
@@ -372,22 +370,21 @@ def _baseline(description: Description, options: Options, said: dict[str, str]) 
 
 
 def _dataset_format(description: Description) -> str:
-    shape = description.source.get("DatasetFormat")
-    if not shape:
-        if description.monitor in _LABELLED:
-            parts = _CAPTURES[1:] if description.monitor == "model-quality" else tuple(reversed(_CAPTURES))
-            return _compact({"sagemakerMergeJson": {"captureIndexNames": list(parts)}})
-        parts = _CAPTURES if description.monitor == "data-quality" else _CAPTURES[:1]
-        return _compact({"sagemakerCaptureJson": {"captureIndexNames": list(parts)}})
-    if "Parquet" in shape:
-        return _compact({"parquet": {}})
-    if "Json" in shape:
-        return _compact({"json": {"lines": str(shape["Json"].get("Line")).casefold() == "true"}})
-    return _compact({"csv": {"header": str(shape.get("Csv", {}).get("Header")).casefold() == "true"}})
-
-
-def _compact(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"))
+    shape, monitor = description.source.get("DatasetFormat"), description.monitor
+    found: dict[str, Any]
+    if not shape and monitor in _LABELLED:
+        parts = _CAPTURES[1:] if monitor == "model-quality" else _CAPTURES[::-1]
+        found = {"sagemakerMergeJson": {"captureIndexNames": parts}}
+    elif not shape:
+        parts = _CAPTURES if monitor == "data-quality" else _CAPTURES[:1]
+        found = {"sagemakerCaptureJson": {"captureIndexNames": parts}}
+    elif "Parquet" in shape:
+        found = {"parquet": {}}
+    elif "Json" in shape:
+        found = {"json": {"lines": str(shape["Json"].get("Line")).casefold() == "true"}}
+    else:
+        found = {"csv": {"header": str(shape.get("Csv", {}).get("Header")).casefold() == "true"}}
+    return json.dumps(found, separators=(",", ":"))
 
 
 def _captures(description: Description, options: Options, said: dict[str, str]) -> str:
@@ -426,16 +423,12 @@ def _output(description: Description, said: dict[str, str]) -> str:
 
 def _timing(description: Description, cron: Cron | None, said: dict[str, str]) -> dict[str, str]:
     """Return the window's length and its offsets from the full hour of the run."""
-    if cron is None:
-        period, regular = 1, True
-        said["ScheduleExpression"] = "changed: runs once"
-    else:
-        period, regular = hours_between(cron)
-        said["ScheduleExpression"] = f"changed: {cron}, UTC"
-        if not regular:
-            said["ScheduleExpression"] += (
-                f"; runs are not always as far apart: each reads the last {period} hours"
-            )
+    period, regular = hours_between(cron) if cron else (1, True)
+    said["ScheduleExpression"] = f"changed: {cron}, UTC" if cron else "changed: runs once"
+    if not regular:
+        said["ScheduleExpression"] += (
+            f"; runs are not always as far apart: each reads the last {period} hours"
+        )
     start, end = description.analysis_start, description.analysis_end
     first = _hours("DataAnalysisStartTime", start) if start else -period
     last = _hours("DataAnalysisEndTime", end) if end else 0
@@ -479,7 +472,7 @@ def _hours(member: str, text: str) -> int:
     return hours
 
 
-def _resources(cluster: Mapping[str, Any], said: dict[str, str]) -> Resources:
+def _resources(cluster: Mapping[str, Any]) -> Resources:
     instance = str(cluster.get("InstanceType", "ml.m5.xlarge"))
     match = re.fullmatch(r"ml\.([a-z])\w*\.(\d*)(x?)large", instance)
     if match:

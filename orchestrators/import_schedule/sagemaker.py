@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import Any
+
+import yaml  # type: ignore[import-untyped] # it has no types of its own
 
 from orchestrators.import_schedule.jobs import MERGE, PLATFORM, Jobs, unique_name
 from orchestrators.import_schedule.yaml_text import dump
@@ -16,39 +19,30 @@ HOW = (
         "AlarmTopic=..., RetrainingPipeline=... if you have them)"
     ),
 )
-_ROLE = "Role of the jobs: reads captures, labels and baselines on S3, writes reports."
-_PARAMETERS: dict[str, Any] = {
-    "Image": {"Type": "String", "Description": "Address of the image in your registry."},
-    "AlarmTopic": {
-        "Type": "String",
-        "Default": "",
-        "Description": "ARN of the SNS topic that hears of violations and failures; empty: nobody does.",
-    },
-    "RetrainingPipeline": {
-        "Type": "String",
-        "Default": "",
-        "Description": "ARN of the SageMaker pipeline that violations start; empty: none.",
-    },
-}
 
 
 def manifest(jobs: Jobs) -> str:
     """Return the template's text."""
-    document = {
-        "AWSTemplateFormatVersion": "2010-09-09",
-        "Description": f"model-monitor {jobs.monitor}: schedule, alarm, retraining",
-        "Parameters": {
-            **_PARAMETERS,
-            "Image": {**_PARAMETERS["Image"], **({"Default": jobs.steps[-1].image} if jobs.is_own else {})},
-            "JobRole": {"Type": "String", "Default": jobs.description.role, "Description": _ROLE},
-        },
-        "Conditions": {
-            "Alarms": {"Fn::Not": [{"Fn::Equals": [{"Ref": "AlarmTopic"}, ""]}]},
-            "Retrains": {"Fn::Not": [{"Fn::Equals": [{"Ref": "RetrainingPipeline"}, ""]}]},
-        },
-        "Resources": _resources(jobs),
-        "Outputs": {"Schedule": {"Value": {"Ref": "Schedule"}}},
-    }
+    text = (Path(__file__).parent / "templates" / "sagemaker.yaml").read_text(encoding="utf-8")
+    document = yaml.safe_load(text.replace("<monitor>", jobs.monitor).replace("<prefix>", _prefix(jobs)))
+    parameters = document["Parameters"]
+    parameters["JobRole"]["Default"] = jobs.description.role
+    if jobs.is_own:
+        parameters["Image"]["Default"] = jobs.steps[-1].image
+    if jobs.description.tags:
+        policy = document["Resources"]["SchedulerRole"]["Properties"]["Policies"][0]["PolicyDocument"]
+        policy["Statement"][0]["Action"].append("sagemaker:AddTags")
+    # Markers that no text of the schedule has: whatever looks like a parameter in one stays as it is.
+    job = processing_job(jobs, "\0Image", "\0JobRole")
+    request = json.dumps(job, indent=1, separators=(",", ": "), ensure_ascii=False).replace("${", "${!")
+    schedule = document["Resources"]["Schedule"]["Properties"]
+    schedule["Description"] = f"Creates the Processing jobs of {jobs.name}."
+    schedule["ScheduleExpression"] = _expression(jobs)
+    schedule["Target"]["Input"] = {"Fn::Sub": re.sub(r"\\u0000(\w+)", r"${\1}", request)}
+    if jobs.description.stopped:
+        schedule["State"] = "DISABLED"
+    else:
+        del schedule["State"]
     return dump(document, jobs.header("sagemaker", HOW))
 
 
@@ -101,52 +95,6 @@ def _joined_variables(jobs: Jobs) -> dict[str, str]:
     return {**variables, **kept}
 
 
-def _resources(jobs: Jobs) -> dict[str, Any]:
-    # Markers that no text of the schedule has: whatever looks like a parameter in one stays as it is.
-    written = processing_job(jobs, "\0Image", "\0JobRole")
-    request = json.dumps(written, indent=1, separators=(",", ": "), ensure_ascii=False)
-    request = request.replace("${", "${!")
-    request = re.sub(r"\\u0000(\w+)", r"${\1}", request)
-    schedule = {
-        "Type": "AWS::Scheduler::Schedule",
-        "Properties": {
-            "Description": f"Creates the Processing jobs of {jobs.name}.",
-            "ScheduleExpression": _expression(jobs),
-            "ScheduleExpressionTimezone": "UTC",
-            "FlexibleTimeWindow": {"Mode": "OFF"},
-            **({"State": "DISABLED"} if jobs.description.stopped else {}),
-            "Target": {
-                "Arn": _sub("arn:${AWS::Partition}:scheduler:::aws-sdk:sagemaker:createProcessingJob"),
-                "RoleArn": {"Fn::GetAtt": ["SchedulerRole", "Arn"]},
-                "Input": _sub(request),
-                "RetryPolicy": {"MaximumRetryAttempts": 3, "MaximumEventAgeInSeconds": 600},
-            },
-        },
-    }
-    prefix = _prefix(jobs)
-    violations = {
-        "ProcessingJobName": [{"prefix": prefix}],
-        # The outcome's sentence; with fail_on_violations, the exit code in the reason of the failure.
-        "$or": [
-            {"ExitMessage": [{"prefix": "CompletedWithViolations"}]},
-            {"FailureReason": [{"wildcard": "*exit code: 3*"}]},
-        ],
-    }
-    failures = {
-        "ProcessingJobName": [{"prefix": prefix}],
-        "ProcessingJobStatus": ["Failed", "Stopped"],
-    }
-    return {
-        "SchedulerRole": _scheduler_role(prefix, tags=bool(jobs.description.tags)),
-        "Schedule": schedule,
-        "ViolationsRule": _rule("Violations were found: start retraining.", violations, retrains=True),
-        "FailuresRule": _rule("A job could not complete.", failures),
-        "RetrainingRole": _retraining_role(),
-        "ViolationsAlarm": _alarm("ViolationsRule", "The last hour brought violations."),
-        "FailuresAlarm": _alarm("FailuresRule", "A job could not complete in the last hour."),
-    }
-
-
 def _expression(jobs: Jobs) -> str:
     if jobs.cron is None:
         # The past is refused; whoever deploys says when.
@@ -154,90 +102,3 @@ def _expression(jobs: Jobs) -> str:
     minute, hour, day, month, weekday = jobs.cron.fields(first_weekday=1)
     day, weekday = ("?", weekday) if weekday != "*" else (day, "?")
     return f"cron({minute} {hour} {day} {month} {weekday} *)"
-
-
-def _scheduler_role(prefix: str, *, tags: bool) -> dict[str, Any]:
-    jobs = "arn:${AWS::Partition}:sagemaker:${AWS::Region}:${AWS::AccountId}:processing-job/" + prefix + "*"
-    actions = ["sagemaker:CreateProcessingJob", *(["sagemaker:AddTags"] if tags else [])]
-    passing = {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}}
-    return _role(
-        "scheduler.amazonaws.com",
-        "create-jobs",
-        [
-            {"Effect": "Allow", "Action": actions, "Resource": _sub(jobs)},
-            {
-                "Effect": "Allow",
-                "Action": ["iam:PassRole"],
-                "Resource": {"Ref": "JobRole"},
-                "Condition": passing,
-            },
-        ],
-        {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}},
-    )
-
-
-def _retraining_role() -> dict[str, Any]:
-    start = {
-        "Effect": "Allow",
-        "Action": ["sagemaker:StartPipelineExecution"],
-        "Resource": {"Ref": "RetrainingPipeline"},
-    }
-    return {"Condition": "Retrains", **_role("events.amazonaws.com", "start-pipeline", [start], {})}
-
-
-def _role(
-    service: str, name: str, statements: list[dict[str, Any]], condition: dict[str, Any]
-) -> dict[str, Any]:
-    trust: dict[str, Any] = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
-    if condition:
-        trust["Condition"] = condition
-    policy = {"Version": "2012-10-17", "Statement": statements}
-    return {
-        "Type": "AWS::IAM::Role",
-        "Properties": {
-            "AssumeRolePolicyDocument": {"Version": "2012-10-17", "Statement": [trust]},
-            "Policies": [{"PolicyName": name, "PolicyDocument": policy}],
-        },
-    }
-
-
-def _rule(description: str, detail: dict[str, Any], *, retrains: bool = False) -> dict[str, Any]:
-    properties: dict[str, Any] = {
-        "Description": description,
-        "EventPattern": {
-            "source": ["aws.sagemaker"],
-            "detail-type": ["SageMaker Processing Job State Change"],
-            "detail": detail,
-        },
-    }
-    if retrains:
-        target = {
-            "Id": "retraining",
-            "Arn": {"Ref": "RetrainingPipeline"},
-            "RoleArn": {"Fn::GetAtt": ["RetrainingRole", "Arn"]},
-        }
-        properties["Targets"] = {"Fn::If": ["Retrains", [target], {"Ref": "AWS::NoValue"}]}
-    return {"Type": "AWS::Events::Rule", "Properties": properties}
-
-
-def _alarm(rule: str, description: str) -> dict[str, Any]:
-    return {
-        "Type": "AWS::CloudWatch::Alarm",
-        "Properties": {
-            "AlarmDescription": description,
-            "Namespace": "AWS/Events",
-            "MetricName": "TriggeredRules",
-            "Dimensions": [{"Name": "RuleName", "Value": {"Ref": rule}}],
-            "Statistic": "Sum",
-            "Period": 3600,
-            "EvaluationPeriods": 1,
-            "Threshold": 1,
-            "ComparisonOperator": "GreaterThanOrEqualToThreshold",
-            "TreatMissingData": "notBreaching",
-            "AlarmActions": {"Fn::If": ["Alarms", [{"Ref": "AlarmTopic"}], {"Ref": "AWS::NoValue"}]},
-        },
-    }
-
-
-def _sub(text: str) -> dict[str, str]:
-    return {"Fn::Sub": text}

@@ -137,16 +137,9 @@ def _read_files(paths: Iterable[str]) -> dict[str, Run] | None:
     return runs
 
 
-def _not_before(paths: Iterable[str], since: datetime | None) -> list[str]:
+def _not_before(paths: list[str], since: datetime | None) -> list[str]:
     """Leave out files whose last run ended before a time: it is about a time still earlier."""
-    if since is None:
-        return list(paths)
-    kept = []
-    for path in paths:
-        ended = name_time(path)
-        if ended is None or ended >= since:
-            kept.append(path)
-    return kept
+    return [path for path in paths if since is None or (name_time(path) or since) >= since]
 
 
 def name_time(path: str) -> datetime | None:

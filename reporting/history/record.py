@@ -60,9 +60,9 @@ class Compared:
     statistics_path: str | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Run:
-    """One run.
+    """One run; members are in the order in which a record has them.
 
     Parameters
     ----------
@@ -108,6 +108,9 @@ class Run:
     monitor: str
     version: str
     rules: str
+    endpoint: str | None = None
+    schedule: str | None = None
+    window: tuple[datetime, datetime] | None = None
     started: datetime
     finished: datetime
     seconds: float
@@ -115,9 +118,6 @@ class Run:
     output_path: str
     exit_code: int
     message: str
-    endpoint: str | None = None
-    schedule: str | None = None
-    window: tuple[datetime, datetime] | None = None
     rows: int | None = None
     labelled: int | None = None
     unlabelled: int | None = None
@@ -153,67 +153,32 @@ class Run:
         return self.exit_code not in (0, 3, 4, 5)
 
 
-def run_to_json(run: Run) -> dict[str, Any]:
-    """Return the record as JSON values, without members that have nothing to say."""
-    violations = None
-    if run.violations is not None:
-        violations = violations_to_json(Violations(list(run.violations)))["violations"]
-    members: dict[str, Any] = {
-        "schema": SCHEMA,
-        "run": run.run,
-        "monitor": run.monitor,
-        "version": run.version,
-        "rules": run.rules,
-        "endpoint": run.endpoint,
-        "schedule": run.schedule,
-        "window": None if run.window is None else dict(zip(_WINDOW, map(_text, run.window), strict=True)),
-        "started": _text(run.started),
-        "finished": _text(run.finished),
-        "seconds": round(run.seconds, 3),
-        "dataset_source": run.dataset_source,
-        "output_path": run.output_path,
-        "exit_code": run.exit_code,
-        "message": run.message,
-        "rows": run.rows,
-        "labelled": run.labelled,
-        "unlabelled": run.unlabelled,
-        "notes": run.notes,
-        "violations": violations,
-        "decided": run.decided,
-        "undecided": run.undecided,
-        "why_undecided": run.why_undecided,
-        "metrics": [_metric_to_json(metric) for metric in run.metrics],
-        "findings": [_finding_to_json(finding) for finding in run.findings],
-        "baseline": {key: member for key, member in vars(run.compared).items() if member is not None},
-        "check": dict(run.checking),
-        "statistics": run.statistics,
-        "statistics_digest": run.statistics_digest,
-    }
-    kept = {key: member for key, member in members.items() if member not in (None, {})}
-    return {**kept, **run.extra}
-
-
+_WRITTEN_AS = {"compared": "baseline", "checking": "check"}
 _WINDOW = ("start", "end")
 
 
-def _metric_to_json(metric: RunMetric) -> dict[str, Any]:
-    members: dict[str, Any] = {
-        "name": metric.name,
-        "value": metric.value,
-        "statistic_values": metric.statistic_values,
-        "dimensions": dict(metric.dimensions),
-        "interval": metric.interval,
+def run_to_json(run: Run) -> dict[str, Any]:
+    """Return the record as JSON values, without members that have nothing to say."""
+    members = {_WRITTEN_AS.get(name, name): member for name, member in vars(run).items() if name != "extra"}
+    if run.window is not None:
+        members["window"] = dict(zip(_WINDOW, map(_text, run.window), strict=True))
+    if run.violations is not None:
+        members["violations"] = violations_to_json(Violations(list(run.violations)))["violations"]
+    members |= {
+        "started": _text(run.started),
+        "finished": _text(run.finished),
+        "seconds": round(run.seconds, 3),
+        "metrics": [told({**vars(one), "dimensions": dict(one.dimensions)}) for one in run.metrics],
+        "findings": [told({**vars(one), "violated": one.violated or None}) for one in run.findings],
+        "baseline": told(vars(run.compared)),
+        "check": dict(run.checking),
     }
-    return {key: member for key, member in members.items() if member not in (None, {})}
+    return {"schema": SCHEMA, **told(members), **run.extra}
 
 
-def _finding_to_json(finding: RunFinding) -> dict[str, Any]:
-    members: dict[str, Any] = {"subject": finding.subject}
-    if finding.distance is not None:
-        members["distance"] = finding.distance
-    if finding.violated:
-        members["violated"] = True
-    return members
+def told(members: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the members that have something to say."""
+    return {name: member for name, member in members.items() if member not in (None, {})}
 
 
 def read_run(value: dict[str, Any], where: str) -> Run:
@@ -234,13 +199,13 @@ def read_run(value: dict[str, Any], where: str) -> Run:
         document = {"violations": fields.get("violations", list)}
         violations = tuple(read_violations(document, where).violations)
     baseline = fields.child("baseline")
+    needed = {name: fields.get(name, str) for name in ("run", "monitor", "version", "rules")}
+    texts = {name: fields.get(name, str, None) for name in _TEXTS}
+    numbers = {name: fields.get(name, int, None) for name in _NUMBERS}
     run = Run(
-        run=fields.get("run", str),
-        monitor=fields.get("monitor", str),
-        version=fields.get("version", str),
-        rules=fields.get("rules", str),
-        endpoint=fields.get("endpoint", str, None),
-        schedule=fields.get("schedule", str, None),
+        **needed,
+        **texts,
+        **numbers,
         window=None if window is None else (_instant(window, "start"), _instant(window, "end")),
         started=_instant(fields, "started"),
         finished=_instant(fields, "finished"),
@@ -249,22 +214,20 @@ def read_run(value: dict[str, Any], where: str) -> Run:
         output_path=fields.get("output_path", str, ""),
         exit_code=fields.count("exit_code"),
         message=fields.get("message", str, ""),
-        rows=fields.get("rows", int, None),
-        labelled=fields.get("labelled", int, None),
-        unlabelled=fields.get("unlabelled", int, None),
         notes=fields.count("notes", 0),
         violations=violations,
-        decided=fields.get("decided", int, None),
-        undecided=fields.get("undecided", int, None),
-        why_undecided=fields.get("why_undecided", str, None),
         metrics=tuple(_read_metric(member) for member in fields.children("metrics", [])),
         findings=tuple(_read_finding(member) for member in fields.children("findings", [])),
-        compared=Compared() if baseline is None else _read_compared(baseline),
+        compared=Compared(**{name: baseline.get(name, str, None) for name in vars(Compared())})
+        if baseline
+        else Compared(),
         checking=fields.get("check", dict, {}),
-        statistics=fields.get("statistics", str, None),
-        statistics_digest=fields.get("statistics_digest", str, None),
     )
     return replace(run, extra=fields.extra())
+
+
+_TEXTS = ("endpoint", "schedule", "why_undecided", "statistics", "statistics_digest")
+_NUMBERS = ("rows", "labelled", "unlabelled", "decided", "undecided")
 
 
 def _upgraded(value: dict[str, Any], where: str) -> dict[str, Any]:
@@ -295,15 +258,6 @@ def _read_finding(fields: Fields) -> RunFinding:
         subject=fields.get("subject", str),
         distance=fields.number("distance", None),
         violated=fields.get("violated", bool, False),
-    )
-
-
-def _read_compared(fields: Fields) -> Compared:
-    return Compared(
-        constraints=fields.get("constraints", str, None),
-        statistics=fields.get("statistics", str, None),
-        constraints_path=fields.get("constraints_path", str, None),
-        statistics_path=fields.get("statistics_path", str, None),
     )
 
 

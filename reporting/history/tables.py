@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import operator
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -87,31 +88,22 @@ def _subjects(run: Run) -> str:
     return (", ".join(names[:_MOST_SUBJECTS]) + more) or "-"
 
 
+_OF_RUN = (
+    *("version", "rules", "started", "finished", "seconds", "rows", "labelled", "unlabelled"),
+    *("label_coverage", "exit_code", "message", "notes", "violations", "decided", "undecided"),
+    *("why_undecided", "compared.constraints", "compared.statistics", "dataset_source", "output_path"),
+)
+
+
 def run_rows(runs: Sequence[Run]) -> Rows:
     """Return one row per run, flat."""
+    names = [name.replace("compared.", "baseline_") for name in _OF_RUN]
+    members = operator.attrgetter(*_OF_RUN)
     return [
         {
             **_identity(run),
-            "version": run.version,
-            "rules": run.rules,
-            "started": run.started,
-            "finished": run.finished,
-            "seconds": run.seconds,
-            "rows": run.rows,
-            "labelled": run.labelled,
-            "unlabelled": run.unlabelled,
-            "label_coverage": run.label_coverage,
-            "exit_code": run.exit_code,
-            "message": run.message,
-            "notes": run.notes,
+            **dict(zip(names, members(run), strict=True)),
             "violations": None if run.violations is None else len(run.violations),
-            "decided": run.decided,
-            "undecided": run.undecided,
-            "why_undecided": run.why_undecided,
-            "baseline_constraints": run.compared.constraints,
-            "baseline_statistics": run.compared.statistics,
-            "dataset_source": run.dataset_source,
-            "output_path": run.output_path,
         }
         for run in runs
     ]
@@ -135,16 +127,7 @@ def violation_rows(runs: Sequence[Run]) -> Rows:
 
 def finding_rows(runs: Sequence[Run]) -> Rows:
     """Return one row per feature or metric and run: how far it moved."""
-    return [
-        {
-            **_identity(run),
-            "subject": finding.subject,
-            "distance": finding.distance,
-            "violated": finding.violated,
-        }
-        for run in runs
-        for finding in run.findings
-    ]
+    return [{**_identity(run), **vars(finding)} for run in runs for finding in run.findings]
 
 
 def metric_rows(runs: Sequence[Run]) -> Rows:
@@ -212,9 +195,9 @@ def to_json_lines(runs: Sequence[Run]) -> bytes:
     return b"".join(orjson.dumps(run_to_json(run)) + b"\n" for run in runs)
 
 
-def describe_run(run: Run) -> Iterator[str]:
-    """Yield the lines of a whole record, as indented JSON."""
-    yield from orjson.dumps(run_to_json(run), option=orjson.OPT_INDENT_2).decode().splitlines()
+def describe_run(run: Run) -> str:
+    """Return a whole record, as indented JSON."""
+    return orjson.dumps(run_to_json(run), option=orjson.OPT_INDENT_2).decode()
 
 
 def _identity(run: Run) -> dict[str, Any]:

@@ -6,6 +6,7 @@ Shares are rounded to four decimals: finer than a pixel, and a page with 500 fea
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -39,13 +40,26 @@ def distribution(current: Mapping[str, Any] | None, baseline: Mapping[str, Any] 
     -------
     None where neither side kept a distribution.
     """
-    sides = [_numbers(side) for side in (current, baseline)]
-    if any(side is not None for side in sides):
-        return _numeric(sides[0], sides[1], current, baseline)
-    counts = [_categories(side) for side in (current, baseline)]
-    if any(counts):
-        return categories(counts[0], counts[1])
-    return None
+    features = (current, baseline)
+    sides = [_numbers(feature) for feature in features]
+    known = [side for side in sides if side is not None]
+    if not known:
+        counts = [_categories(feature) for feature in features]
+        return categories(*counts) if any(counts) else None
+    if len(known) == 1 and (kept := _buckets(features[sides.index(None)])) is not None:
+        # The other side has buckets only, which then serve both.
+        edges, shares = kept
+        return _histogram(edges, [shares if side is None else _binned(side, edges) for side in sides])
+    distinct = np.unique(np.concatenate([values for values, _ in known]))
+    if distinct.size <= MOST_BARS:
+        now, then = (
+            None if side is None else _placed(side, np.searchsorted(distinct, side[0]), distinct.size)
+            for side in sides
+        )
+        labels = [number(value, 6) for value in distinct.tolist()]
+        return {"kind": "bars", "labels": labels, "now": _shares(now), "then": _shares(then)}
+    edges = _edges(known, distinct)
+    return _histogram(edges, [None if side is None else _binned(side, edges) for side in sides])
 
 
 def _numbers(feature: Mapping[str, Any] | None) -> Weighted | None:
@@ -81,30 +95,6 @@ def _buckets(feature: Mapping[str, Any] | None) -> tuple[FloatArray, FloatArray]
     return edges, counts / counts.sum()
 
 
-def _numeric(
-    current: Weighted | None,
-    baseline: Weighted | None,
-    current_feature: Mapping[str, Any] | None,
-    baseline_feature: Mapping[str, Any] | None,
-) -> Chart | None:
-    sides = [side for side in (current, baseline) if side is not None]
-    if baseline is None and (kept := _buckets(baseline_feature)) is not None and current is not None:
-        edges, shares = kept
-        return _histogram(edges, _binned(current, edges), shares)
-    if current is None and (kept := _buckets(current_feature)) is not None and baseline is not None:
-        edges, shares = kept
-        return _histogram(edges, shares, _binned(baseline, edges))
-    distinct = np.unique(np.concatenate([values for values, _ in sides]))
-    if distinct.size <= MOST_BARS:
-        return _discrete(distinct, current, baseline)
-    edges = _edges(sides, distinct)
-    return _histogram(
-        edges,
-        None if current is None else _binned(current, edges),
-        None if baseline is None else _binned(baseline, edges),
-    )
-
-
 def _edges(sides: Sequence[Weighted], distinct: FloatArray) -> FloatArray:
     """Return bins over the bulk of both sides; a long tail counts in the outermost ones."""
     # Half of what a float holds, so that the distance between both ends is a number as well.
@@ -125,19 +115,19 @@ def _quantile(side: Weighted, share: float) -> float:
 
 
 def _binned(side: Weighted, edges: FloatArray) -> FloatArray:
-    values, weights = side
-    places = np.clip(np.searchsorted(edges, values, side="right") - 1, 0, edges.size - 2)
-    counts = np.bincount(places, weights=weights, minlength=edges.size - 1)
+    places = np.clip(np.searchsorted(edges, side[0], side="right") - 1, 0, edges.size - 2)
+    return _placed(side, places, edges.size - 1)
+
+
+def _placed(side: Weighted, places: npt.NDArray[np.intp], most: int) -> FloatArray:
+    """Return the share of each of `most` places."""
+    counts = np.bincount(places, weights=side[1], minlength=most)
     return counts / counts.sum()
 
 
-def _histogram(edges: FloatArray, current: FloatArray | None, baseline: FloatArray | None) -> Chart:
-    return {
-        "kind": "histogram",
-        "edges": [_rounded(edge, float(edges[-1] - edges[0])) for edge in edges],
-        "now": _shares(current),
-        "then": _shares(baseline),
-    }
+def _histogram(edges: FloatArray, sides: Sequence[FloatArray | None]) -> Chart:
+    shown = [_rounded(edge, float(edges[-1] - edges[0])) for edge in edges]
+    return {"kind": "histogram", "edges": shown, "now": _shares(sides[0]), "then": _shares(sides[1])}
 
 
 def _rounded(value: float, spread: float) -> float:
@@ -148,26 +138,6 @@ def _rounded(value: float, spread: float) -> float:
 
 def _shares(values: FloatArray | None) -> list[float] | None:
     return None if values is None else [round(float(value), 4) for value in values]
-
-
-def _discrete(
-    distinct: FloatArray,
-    current: Weighted | None,
-    baseline: Weighted | None,
-) -> Chart:
-    def shares(side: Weighted | None) -> list[float] | None:
-        if side is None:
-            return None
-        weights = dict(zip(side[0].tolist(), side[1].tolist(), strict=True))
-        total = sum(weights.values())
-        return [round(weights.get(value, 0.0) / total, 4) for value in distinct.tolist()]
-
-    return {
-        "kind": "bars",
-        "labels": [number(value, 6) for value in distinct.tolist()],
-        "now": shares(current),
-        "then": shares(baseline),
-    }
 
 
 def _categories(feature: Mapping[str, Any] | None) -> dict[str, int]:
@@ -288,13 +258,9 @@ def values_text(values: Mapping[str, Any]) -> str:
     )
 
 
-def violation_counts(source: Source) -> dict[str, int]:
+def violation_counts(source: Source) -> Counter[str]:
     """Return how many violations each segment has."""
-    found: dict[str, int] = {}
-    for violation in source.violations:
-        if text := segment_text(violation):
-            found[text] = found.get(text, 0) + 1
-    return found
+    return Counter(text for violation in source.violations if (text := segment_text(violation)))
 
 
 def decided_segments(source: Source) -> set[str]:
@@ -324,7 +290,7 @@ def segment_section(source: Source) -> list[Section]:
     rows = []
     for entry in segments:
         text = values_text(entry["segment"])
-        violations = found.get(text, 0)
+        violations = found[text]
         cells = [
             Cell(text),
             Cell(count(before[text]) if text in before else "–", before.get(text)),

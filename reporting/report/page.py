@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -91,8 +91,7 @@ def _latest_of_each_window(runs: Sequence[Run]) -> list[Run]:
 
 def _key(violation: Violation) -> Key:
     members = violation.extra
-    parts = (str(members.get(name, "")) for name in ("segment", "facet", "facet_value"))
-    segment, facet, value = parts
+    segment, facet, value = (str(members.get(name, "")) for name in ("segment", "facet", "facet_value"))
     return violation.feature_name, violation.metric_name, segment, facet, value
 
 
@@ -144,10 +143,9 @@ def _section(runs: Sequence[Run], at: datetime, rows: int, source: Source) -> Se
 
 def _past(run: Run, subject: str, shows_value: bool) -> tuple[str, float | None, bool]:
     finding = next((finding for finding in run.findings if finding.subject == subject), None)
-    shown = finding.distance if finding else None
-    if shows_value:
-        shown = next((metric.value for metric in run.metrics if metric.name == subject), None)
-    return _name(run.at), shown, bool(finding and finding.violated)
+    value = next((metric.value for metric in run.metrics if metric.name == subject), None)
+    distance = finding.distance if finding else None
+    return _name(run.at), value if shows_value else distance, bool(finding and finding.violated)
 
 
 def _trend(title: str, points: Sequence[tuple[str, Any, bool]], *, zero: bool = False) -> Chart:
@@ -204,36 +202,32 @@ def render(
     if settings.history_path is not None:
         add_trends(said, settings, monitor, rows, source)
     said.sections += _undecided_section(source)
-    charts: list[Chart] = []
-    places: dict[int, int] = {}
-
-    def place(chart: Chart) -> int:
-        if id(chart) not in places:
-            places[id(chart)] = len(charts)
-            charts.append(chart)
-        return places[id(chart)]
-
-    for card in said.cards[:MOST_CARDS]:
-        if card.chart:
-            place(card.chart)
+    drawn = [card.chart for card in said.cards[:MOST_CARDS]]
     for section in said.sections:
-        for chart in (*section.charts, *(row.chart for table in section.tables for row in table.rows)):
-            if chart:
-                place(chart)
+        drawn += section.charts
+        drawn += [row.chart for table in section.tables for row in table.rows]
+    # A card's chart may stand in a table as well.
+    charts = {id(chart): chart for chart in drawn if chart}
+    places = {identity: place for place, identity in enumerate(charts)}
     level, verdict = _verdict(rows, source)
+    lead = monitor.lead
+    if titles := [card.title for card in said.cards[:MOST_NAMED]]:
+        rest = len(said.cards) - len(titles)
+        more = f" and {count(rest)} more" if rest > 0 else ""
+        lead = f"{lead} Most of all: {'; '.join(titles)}{more}."
     script = _read("report.js")
     text = _template().render(
         title=monitor.title,
         level=level,
         verdict=verdict,
-        lead=_lead(monitor.lead, said) if level == "violated" else "",
+        lead=lead if level == "violated" else "",
         facts=_facts(settings, rows, source) + said.facts,
         cards=said.cards[:MOST_CARDS],
         more_cards=said.cards[MOST_CARDS:],
         sections=said.sections,
         notes=[short(note, 1000) for note in dict.fromkeys((*said.notes, *notes))],
-        place=place,
-        data=_embedded(charts),
+        place=lambda chart: places[id(chart)],
+        data=_embedded(list(charts.values())),
         style=markupsafe.Markup(_read("report.css")),  # noqa: S704 - our own file
         script=markupsafe.Markup(script),  # noqa: S704 - our own file
         script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
@@ -270,13 +264,6 @@ def plain_body(source: Source) -> Body:
     numeric = frozenset((3, 4))
     table = Table("One row per comparison.", columns, rows, numeric, searchable=len(rows) > 10)
     return Body(cards, [Section("Comparisons", tables=[table])] if rows else [])
-
-
-def _lead(lead: str, said: Body) -> str:
-    titles = [card.title for card in said.cards[:MOST_NAMED]]
-    rest = len(said.cards) - len(titles)
-    more = f" and {count(rest)} more" if rest > 0 else ""
-    return f"{lead} Most of all: {'; '.join(titles)}{more}." if titles else lead
 
 
 def _template() -> jinja2.Template:
@@ -337,30 +324,18 @@ def _undecided_section(source: Source) -> list[Section]:
 
 
 def _facts(settings: Settings, rows: int, source: Source) -> list[tuple[str, str]]:
-    facts = []
-    if settings.window is not None:
-        start, end = (
-            instant.astimezone(UTC).strftime("%Y-%m-%d %H:%M")
-            for instant in (settings.window.start, settings.window.end)
-        )
-        facts.append(("Window (UTC)", f"{start} to {end}"))
-    facts.append(("Rows", count(rows)))
-    before = _item_count(source.baseline_statistics)
-    if before is not None:
-        facts.append(("Rows of the baseline", count(before)))
-    for name, value in (
-        ("Endpoint", settings.sagemaker_endpoint_name),
-        ("Schedule", settings.sagemaker_monitoring_schedule_name),
-    ):
-        if value:
-            facts.append((name, short(value)))
-    facts.append(("Rules", settings.rules))
-    return facts
-
-
-def _item_count(statistics: Mapping[str, Any]) -> int | None:
-    found = (statistics.get("dataset") or {}).get("item_count")
-    return found if isinstance(found, int) else None
+    window = settings.window
+    before = (source.baseline_statistics.get("dataset") or {}).get("item_count")
+    endpoint, schedule = settings.sagemaker_endpoint_name, settings.sagemaker_monitoring_schedule_name
+    facts = {
+        "Window (UTC)": f"{_name(window.start)} to {_name(window.end)}" if window else None,
+        "Rows": count(rows),
+        "Rows of the baseline": count(before) if isinstance(before, int) else None,
+        "Endpoint": short(endpoint) if endpoint else None,
+        "Schedule": short(schedule) if schedule else None,
+        "Rules": settings.rules,
+    }
+    return [(name, text) for name, text in facts.items() if text is not None]
 
 
 def _footer(settings: Settings, program: str) -> str:

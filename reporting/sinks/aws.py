@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import math
-import os
-import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC
 from typing import Any
@@ -13,13 +11,11 @@ from typing import Any
 from contract.api import Metric
 from contract.errors import ConfigurationError
 from contract.sink_addresses import SinkAddress
-from file_storage.transport import bound_answers
+from file_storage.transport import aws_client
 from reporting.sinks.delivery import NotDeliveredError
-from reporting.sinks.run_summary import RunSummary
+from reporting.sinks.run_summary import RunSummary, metric_entry
 
 _BUSY = ("Throttling", "TooManyRequests", "RequestLimitExceeded", "ServiceUnavailable", "Internal")
-# boto3 makes clients one at a time.
-_making = threading.Lock()
 
 
 def require_boto3(shown: str) -> None:
@@ -51,18 +47,12 @@ def call(service: str, operation: str, arguments: dict[str, Any], timeout: float
     NotDeliveredError
         When there is no answer, or a refusal.
     """
-    import boto3
-    from botocore.config import Config
     from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 
-    # Attempts are counted by whoever calls.
-    config = Config(retries={"total_max_attempts": 1}, connect_timeout=timeout, read_timeout=timeout)
-    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
     try:
-        with _making:
-            client = bound_answers(
-                boto3.session.Session(region_name=region).client(service, config=config), timeout
-            )
+        # Attempts are counted by whoever calls.
+        once = {"total_max_attempts": 1}
+        client = aws_client(service, timeout, retries=once, connect_timeout=timeout, read_timeout=timeout)
         try:
             answer: dict[str, Any] = getattr(client, operation)(**arguments)
         finally:
@@ -104,20 +94,27 @@ def metric_data(report: RunSummary) -> list[dict[str, Any]]:
     """
     instant = report.metric_time or (report.window.start if report.window else report.finished)
     about = {"Endpoint": report.endpoint, "MonitoringSchedule": report.schedule}
-    return [
-        {
-            "MetricName": _ascii(metric.name, _LONGEST_NAME),
-            "Timestamp": instant.astimezone(UTC),
-            "Dimensions": [
-                {"Name": name, "Value": _ascii(text, _LONGEST_DIMENSION)}
-                for name, text in {**about, **dimensions}.items()
-                if text and text.strip()
-            ],
-            **_value(metric),
-        }
-        for metric, dimensions in _all(report)
-        if _is_number(metric)
+    of_run = {"Monitor": report.monitor}
+    metrics = [
+        Metric("rows", float(report.rows), unit="Count", dimensions=of_run),
+        Metric("duration", report.seconds, unit="Seconds", dimensions=of_run),
+        *report.metrics,
     ]
+    if report.violations is not None:
+        metrics.insert(
+            0, Metric("violations", float(len(report.violations)), unit="Count", dimensions=of_run)
+        )
+    entries = [
+        metric_entry(metric, about, instant.astimezone(UTC)) for metric in metrics if _is_number(metric)
+    ]
+    for entry in entries:
+        entry["MetricName"] = _ascii(entry["MetricName"], _LONGEST_NAME)
+        entry["Dimensions"] = [
+            {"Name": one["Name"], "Value": _ascii(one["Value"], _LONGEST_DIMENSION)}
+            for one in entry["Dimensions"]
+            if one["Value"].strip()
+        ]
+    return entries
 
 
 def put(address: SinkAddress, report: RunSummary) -> Callable[[float], None]:
@@ -133,16 +130,6 @@ def put(address: SinkAddress, report: RunSummary) -> Callable[[float], None]:
     return attempt
 
 
-def _all(report: RunSummary) -> Iterator[tuple[Metric, dict[str, str]]]:
-    run = {"Monitor": report.monitor}
-    if report.violations is not None:
-        yield Metric("violations", float(len(report.violations)), unit="Count"), run
-    yield Metric("rows", float(report.rows), unit="Count"), run
-    yield Metric("duration", report.seconds, unit="Seconds"), run
-    for metric in report.metrics:
-        yield metric, dict(metric.dimensions)
-
-
 def _requests(entries: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
     request: list[dict[str, Any]] = []
     size = 0
@@ -155,13 +142,6 @@ def _requests(entries: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
         size += more
     if request:
         yield request
-
-
-def _value(metric: Metric) -> dict[str, Any]:
-    value: dict[str, Any] = {"Unit": metric.unit} if metric.unit else {}
-    if metric.statistic_values is not None:
-        return {"StatisticValues": metric.statistic_values, **value}
-    return {"Value": float(metric.value or 0.0), **value}
 
 
 def _is_number(metric: Metric) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import orjson
 
@@ -17,7 +17,7 @@ from contract.errors import OutputError
 from contract.settings import Settings
 from contract.wording import several
 from file_storage.storage import write_files_atomically
-from reporting.sinks.run_summary import RunSummary
+from reporting.sinks.run_summary import RunSummary, metric_entry
 
 if TYPE_CHECKING:
     from reporting.sinks.delivery import Undelivered
@@ -47,6 +47,8 @@ def open_sinks(settings: Settings) -> Sinks | None:
 def publish(report: RunSummary, settings: Settings, sinks: Sinks | None) -> tuple[Undelivered, ...]:
     """Write the metric file, if the settings ask for it, and tell the sinks.
 
+    Where only the default directory of the metric file is not writable, a warning is logged.
+
     Returns
     -------
     What did not reach its sink.
@@ -59,54 +61,26 @@ def publish(report: RunSummary, settings: Settings, sinks: Sinks | None) -> tupl
     """
     undelivered: tuple[Undelivered, ...] = ()
     try:
-        write_metric_file(report.metrics, settings)
+        if settings.publish_cloudwatch_metrics:
+            _write_metric_file(report.metrics, settings)
+    except OutputError as error:
+        if "cloudwatch_metrics_directory" in settings.given:
+            raise
+        _log.warning("Metrics were not published: %s", error.message)
     finally:
         if sinks is not None:
             undelivered = sinks.deliver(report)
     return undelivered
 
 
-def write_metric_file(metrics: Iterable[Metric], settings: Settings) -> None:
-    """Write the metric file, if the settings ask for it.
-
-    Raises
-    ------
-    OutputError
-        When the directory was chosen by the user and cannot be written. Where only the default
-        directory is not writable, a warning is logged.
-    """
-    if not settings.publish_cloudwatch_metrics:
-        return
-    lines = [orjson.dumps(_line(metric, settings)) for metric in metrics]
-    directory = settings.cloudwatch_metrics_directory
-    try:
-        write_files_atomically(directory, {FILE_NAME: b"".join(line + b"\n" for line in lines)})
-    except OutputError as error:
-        if "cloudwatch_metrics_directory" in settings.given:
-            raise
-        _log.warning("Metrics were not published: %s", error.message)
-        return
-    _log.info("Published %s in %s/%s", several(len(lines), "metric"), directory, FILE_NAME)
-
-
-def _line(metric: Metric, settings: Settings) -> dict[str, Any]:
-    line: dict[str, Any] = {"MetricName": metric.name, "Timestamp": _timestamp(settings)}
-    dimensions = {
+def _write_metric_file(metrics: Iterable[Metric], settings: Settings) -> None:
+    instant = settings.metric_time or (settings.window.start if settings.window else datetime.now(UTC))
+    about = {
         "Endpoint": settings.sagemaker_endpoint_name,
         "MonitoringSchedule": settings.sagemaker_monitoring_schedule_name,
-        **metric.dimensions,
     }
-    line["Dimensions"] = [{"Name": name, "Value": value} for name, value in dimensions.items() if value]
-    if metric.statistic_values is not None:
-        line["StatisticValues"] = metric.statistic_values
-    else:
-        line["Value"] = metric.value
-    if metric.unit is not None:
-        line["Unit"] = metric.unit
-    return line
-
-
-def _timestamp(settings: Settings) -> str:
-    window_start = settings.window.start if settings.window else None
-    instant = settings.metric_time or window_start or datetime.now(UTC)
-    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    timestamp = instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    lines = [orjson.dumps(metric_entry(metric, about, timestamp)) + b"\n" for metric in metrics]
+    directory = settings.cloudwatch_metrics_directory
+    write_files_atomically(directory, {FILE_NAME: b"".join(lines)})
+    _log.info("Published %s in %s/%s", several(len(lines), "metric"), directory, FILE_NAME)

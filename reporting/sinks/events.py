@@ -31,18 +31,17 @@ def cloud_event(report: RunSummary, most_bytes: int = MOST_BYTES) -> dict[str, A
     Its ``id`` is the same whenever the same was found in the same data, so that a receiver can tell an event
     that comes twice.
     """
-    event = {
+    subject = report.endpoint or report.schedule
+    return {
         "specversion": "1.0",
         "id": report.digest,
-        "source": "/".join(["/model-monitor", *(quote(part, safe="") for part in _about(report))]),
+        "source": "/".join(["/model-monitor", *(quote(part, safe="") for part in report.labels.values())]),
         "type": TYPE,
         "time": _text(report.finished),
         "datacontenttype": "application/json",
+        **({"subject": subject} if subject else {}),
+        "data": event_data(report, most_bytes - _ROOM_FOR_THE_REST),
     }
-    subject = report.endpoint or report.schedule
-    if subject:
-        event["subject"] = subject
-    return {**event, "data": event_data(report, most_bytes - _ROOM_FOR_THE_REST)}
 
 
 def event_data(report: RunSummary, most_bytes: int) -> dict[str, Any]:
@@ -85,7 +84,7 @@ def post(address: SinkAddress, event: dict[str, Any], headers: http.Headers, tim
     http.send("POST", address.target, _json(event), http.headers_for(address, headers, CONTENT_TYPE), timeout)
 
 
-def put(address: SinkAddress, event: dict[str, Any], timeout: float) -> None:
+def put(address: SinkAddress, event: dict[str, Any], headers: http.Headers, timeout: float) -> None:
     """Put the event on an EventBridge bus: type and data become detail type and detail.
 
     Raises
@@ -108,10 +107,6 @@ def put(address: SinkAddress, event: dict[str, Any], timeout: float) -> None:
         raise NotDeliveredError(
             text, again=code in ("InternalFailure", "InternalException", "ThrottlingException")
         )
-
-
-def _about(report: RunSummary) -> list[str]:
-    return [part for part in (report.monitor, report.endpoint, report.schedule) if part]
 
 
 def _text(instant: datetime) -> str:

@@ -5,16 +5,14 @@ from __future__ import annotations
 import functools
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from contract.sink_addresses import SinkAddress
 from contract.wording import several
 from reporting.sinks import aws, events, http
-from reporting.sinks import values as otlp
-from reporting.sinks import values as prometheus
 from reporting.sinks.delivery import Delivery, Undelivered, deliver
 from reporting.sinks.run_summary import RunSummary
-from reporting.sinks.values import Value, values_of
+from reporting.sinks.values import SENDERS, values_of
 
 if TYPE_CHECKING:
     from contract.settings import Settings
@@ -42,10 +40,14 @@ class Sinks:
 
         Metrics are told of every completed run, events of runs that found violations.
         """
-        parcels = [self._metrics_parcel(address, report) for address in self.metrics]
+        parcels = [self._metrics_of(address, report) for address in self.metrics]
         if report.violations:
             event = events.cloud_event(report)
-            parcels += [self._event_parcel(address, event) for address in self.events]
+            content = f"event {event['id']} with {several(event['data']['violation_count'], 'violation')}"
+            for address in self.events:
+                send = events.put if address.kind == "eventbridge" else events.post
+                once = functools.partial(send, address, event, self.headers)
+                parcels.append(Delivery(address.shown, content, once))
         undelivered = deliver(parcels, self.timeout)
         for parcel in undelivered:
             _log.warning(
@@ -57,40 +59,13 @@ class Sinks:
             )
         return undelivered
 
-    def _metrics_parcel(self, address: SinkAddress, report: RunSummary) -> Delivery:
+    def _metrics_of(self, address: SinkAddress, report: RunSummary) -> Delivery:
         if address.kind == "cloudwatch":
-            entries = aws.metric_data(report)
-            content = _content([entry["MetricName"] for entry in entries])
-            return Delivery(address.shown, content, aws.put(address, report))
+            names = [entry["MetricName"] for entry in aws.metric_data(report)]
+            return Delivery(address.shown, _content(names), aws.put(address, report))
         values = values_of(report)
-        content = _content([value.name for value in values])
-        labels = {"monitor": report.monitor, "endpoint": report.endpoint, "schedule": report.schedule}
-        given = {name: text for name, text in labels.items() if text}
-        return Delivery(address.shown, content, functools.partial(self._send, address, values, given, report))
-
-    def _send(
-        self,
-        address: SinkAddress,
-        values: list[Value],
-        labels: dict[str, str],
-        report: RunSummary,
-        timeout: float,
-    ) -> None:
-        if address.kind == "prometheus-textfile":
-            prometheus.write_textfile(address, values, labels)
-        elif address.kind == "pushgateway":
-            prometheus.push(address, values, labels, self.headers, timeout)
-        else:
-            otlp.export(address, values, report.metric_time or report.finished, self.headers, timeout)
-
-    def _event_parcel(self, address: SinkAddress, event: dict[str, Any]) -> Delivery:
-        count = event["data"]["violation_count"]
-        content = f"event {event['id']} with {several(count, 'violation')}"
-        if address.kind == "eventbridge":
-            return Delivery(address.shown, content, functools.partial(events.put, address, event))
-        return Delivery(
-            address.shown, content, lambda timeout: events.post(address, event, self.headers, timeout)
-        )
+        send = functools.partial(SENDERS[address.kind], address, values, report, self.headers)
+        return Delivery(address.shown, _content([value.name for value in values]), send)
 
 
 def open_sinks(settings: Settings) -> Sinks:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from contract.api import Decision, Metric, Violation
 from contract.masking import mask
@@ -52,6 +52,12 @@ class RunSummary:
     digest: str
     decided: int | None = None
     undecided: int | None = None
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Return which monitor, endpoint and schedule it is about, as far as the settings name them."""
+        about = {"monitor": self.monitor, "endpoint": self.endpoint, "schedule": self.schedule}
+        return {name: text for name, text in about.items() if text}
 
 
 def report_of(
@@ -118,3 +124,16 @@ def digest_of(settings: Settings, program: str, documents: Mapping[str, bytes]) 
 def _for_others(location: str) -> str:
     # Who gets an event works in another folder.
     return mask(location) if "://" in location else str(Path(location).absolute())
+
+
+def metric_entry(metric: Metric, about: Mapping[str, str | None], timestamp: Any) -> dict[str, Any]:
+    """Return a metric as CloudWatch names its parts, its own dimensions after those of the run."""
+    dimensions = {**about, **metric.dimensions}
+    has_several = metric.statistic_values is not None
+    return {
+        "MetricName": metric.name,
+        "Timestamp": timestamp,
+        "Dimensions": [{"Name": name, "Value": value} for name, value in dimensions.items() if value],
+        **({"StatisticValues": metric.statistic_values} if has_several else {"Value": metric.value}),
+        **({"Unit": metric.unit} if metric.unit is not None else {}),
+    }

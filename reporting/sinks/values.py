@@ -10,7 +10,7 @@ import base64
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -71,13 +71,8 @@ def values_of(report: RunSummary) -> list[Value]:
 
     Labels of all: ``monitor``, ``endpoint`` and ``schedule``, the latter two where the settings name them.
     """
-    common = {"monitor": report.monitor, "endpoint": report.endpoint, "schedule": report.schedule}
-    labels = {name: text for name, text in common.items() if text}
-    found = [
-        *_run_values(report),
-        *(value for metric in report.metrics for value in _translated(metric)),
-    ]
-    return [Value(value.name, {**labels, **value.labels}, value.value) for value in found]
+    found = [*_run_values(report), *(value for metric in report.metrics for value in _translated(metric))]
+    return [Value(value.name, {**report.labels, **value.labels}, value.value) for value in found]
 
 
 def _run_values(report: RunSummary) -> Iterator[Value]:
@@ -98,17 +93,15 @@ def _run_values(report: RunSummary) -> Iterator[Value]:
 
 
 def _translated(metric: Metric) -> Iterator[Value]:
-    dimensions = {_snake_case(name): text for name, text in metric.dimensions.items()}
+    dimensions = {
+        re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower(): text for name, text in metric.dimensions.items()
+    }
     dimensions.pop("value_type", None)  # the name of the gauge tells
     labels = {**({"metric": metric.name} if metric.labels is None else metric.labels), **dimensions}
     for statistic, number in (metric.statistic_values or {}).items():
         yield Value(f"{metric.gauge}_{_STATISTICS[statistic]}", labels, number)
     if metric.statistic_values is None and metric.value is not None:
         yield Value(metric.gauge, labels, float(metric.value))
-
-
-def _snake_case(name: str) -> str:
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
 
 
 # OpenTelemetry: metrics as OTLP over HTTP in JSON (opentelemetry-proto, collector/metrics/v1).
@@ -120,19 +113,20 @@ _PATH = "/v1/metrics"
 def request_body(values: Sequence[Value], instant: datetime) -> bytes:
     """Return an ``ExportMetricsServiceRequest``: every name a gauge, labels as attributes of its points."""
     nanoseconds = str(int(instant.timestamp() * 1_000_000) * 1000)
-    points: dict[str, list[dict[str, Any]]] = {name: [] for name in (*HELP, *(one.name for one in values))}
-    for value in values:
-        point = {
-            "attributes": [_attribute(name, text) for name, text in value.labels.items()],
-            "timeUnixNano": nanoseconds,
-            "asDouble": _number(value.value),
-        }
-        points[value.name].append(point)
-    metrics = [
-        {"name": name, "description": HELP.get(name, HELP[OTHER]), "gauge": {"dataPoints": of_name}}
-        for name, of_name in points.items()
-        if of_name
-    ]
+    metrics = []
+    for name, description, of_name in _by_name(values):
+        points = [
+            {
+                "attributes": [_attribute(label, text) for label, text in value.labels.items()],
+                "timeUnixNano": nanoseconds,
+                # JSON has no such numbers; the JSON mapping of Protocol Buffers writes them as text.
+                "asDouble": value.value
+                if math.isfinite(value.value)
+                else _not_finite(value.value, "Infinity"),
+            }
+            for value in of_name
+        ]
+        metrics.append({"name": name, "description": description, "gauge": {"dataPoints": points}})
     scope = {"name": "model-monitor", "version": __version__}
     resource = {"attributes": [_attribute("service.name", "model-monitor")]}
     return orjson.dumps(
@@ -141,9 +135,9 @@ def request_body(values: Sequence[Value], instant: datetime) -> bytes:
 
 
 def export(
-    address: SinkAddress, values: list[Value], instant: datetime, headers: http.Headers, timeout: float
+    address: SinkAddress, values: list[Value], report: RunSummary, headers: http.Headers, timeout: float
 ) -> None:
-    """Send the values.
+    """Send the values to a collector.
 
     Raises
     ------
@@ -155,36 +149,36 @@ def export(
     answer = http.send(
         "POST",
         parts._replace(path=path).geturl(),
-        request_body(values, instant),
+        request_body(values, report.metric_time or report.finished),
         http.headers_for(address, headers, "application/json"),
         timeout,
     )
-    rejected, said = _rejected(answer)
-    if rejected:
-        text = f"it rejected {rejected} of {len(values)} points{f': {said}' if said else ''}"
-        raise NotDeliveredError(text, again=False)
-
-
-def _rejected(answer: bytes) -> tuple[int, str]:
-    """Return how many points a collector took but did not keep, and why; many answer nothing at all."""
     try:
         partial = orjson.loads(answer).get("partialSuccess") or {}
-        return int(partial.get("rejectedDataPoints") or 0), str(partial.get("errorMessage") or "")[:200]
+        rejected, said = int(partial.get("rejectedDataPoints") or 0), str(partial.get("errorMessage") or "")
     except (orjson.JSONDecodeError, AttributeError, TypeError, ValueError):
-        return 0, ""
+        return  # many answer nothing at all
+    if rejected:
+        text = f"it rejected {rejected} of {len(values)} points{f': {said[:200]}' if said else ''}"
+        raise NotDeliveredError(text, again=False)
 
 
 def _attribute(name: str, text: str) -> dict[str, Any]:
     return {"key": name, "value": {"stringValue": text.encode(errors="replace").decode()}}
 
 
-def _number(value: float) -> float | str:
-    # JSON has neither; the JSON mapping of Protocol Buffers writes them as text.
-    if math.isnan(value):
-        return "NaN"
-    if math.isinf(value):
-        return "Infinity" if value > 0 else "-Infinity"
-    return value
+def _by_name(values: Sequence[Value]) -> Iterator[tuple[str, str, list[Value]]]:
+    """Yield each name that has values, what it means, and its values; names in the order of `HELP`."""
+    groups: dict[str, list[Value]] = {name: [] for name in (*HELP, *(one.name for one in values))}
+    for value in values:
+        groups[value.name].append(value)
+    for name, of_name in groups.items():
+        if of_name:
+            yield name, HELP.get(name, HELP[OTHER]), of_name
+
+
+def _not_finite(value: float, infinity: str) -> str:
+    return "NaN" if math.isnan(value) else infinity if value > 0 else f"-{infinity.lstrip('+')}"
 
 
 # Prometheus: the text format, the folder node exporter reads, and the Pushgateway.
@@ -194,19 +188,18 @@ def _number(value: float) -> float | str:
 
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-_GROUPING = ("monitor", "endpoint", "schedule")
 
 
 def exposition(values: Sequence[Value]) -> bytes:
     """Return values in the text format: one group of lines per name, after its HELP and TYPE."""
-    groups: dict[str, list[str]] = {name: [] for name in (*HELP, *(one.name for one in values))}
-    for value in values:
-        labels = ",".join(f'{name}="{_escape(text)}"' for name, text in value.labels.items())
-        groups[value.name].append(f"{value.name}{{{labels}}} {_number_prometheus(value.value)}")
     lines: list[str] = []
-    for name, samples in groups.items():
-        if samples:
-            lines += [f"# HELP {name} {HELP.get(name, HELP[OTHER])}", f"# TYPE {name} gauge", *samples]
+    for name, description, of_name in _by_name(values):
+        lines += [f"# HELP {name} {description}", f"# TYPE {name} gauge"]
+        for value in of_name:
+            labels = ",".join(f'{label}="{_escape(text)}"' for label, text in value.labels.items())
+            number = value.value
+            shown = repr(number) if math.isfinite(number) else _not_finite(number, "+Inf")
+            lines.append(f"{name}{{{labels}}} {shown}")
     return "".join(line + "\n" for line in lines).encode(errors="replace")
 
 
@@ -214,13 +207,13 @@ def textfile_path(target: str, labels: dict[str, str]) -> Path:
     """Return the file to write; in a folder each monitor, endpoint and schedule has one of its own."""
     if not target.endswith("/"):
         return Path(target)
-    parts = [labels[name] for name in _GROUPING if name in labels]
-    return Path(target) / (
-        "_".join(["model_monitor", *(re.sub(r"[^\w.-]", "-", part) for part in parts)]) + ".prom"
-    )
+    parts = (re.sub(r"[^\w.-]", "-", part) for part in labels.values())
+    return Path(target) / f"{'_'.join(['model_monitor', *parts])}.prom"
 
 
-def write_textfile(address: SinkAddress, values: list[Value], labels: dict[str, str]) -> None:
+def write_textfile(
+    address: SinkAddress, values: list[Value], report: RunSummary, headers: http.Headers, timeout: float
+) -> None:
     """Write the file; it appears whole.
 
     Raises
@@ -228,7 +221,7 @@ def write_textfile(address: SinkAddress, values: list[Value], labels: dict[str, 
     NotDeliveredError
         When its folder is not there or cannot be written.
     """
-    file = textfile_path(address.target, labels)
+    file = textfile_path(address.target, report.labels)
     if not file.parent.is_dir():
         text = f"there is no folder {file.parent}; name the one node exporter reads"
         raise NotDeliveredError(text, again=False)
@@ -239,7 +232,7 @@ def write_textfile(address: SinkAddress, values: list[Value], labels: dict[str, 
 
 
 def push(
-    address: SinkAddress, values: list[Value], labels: dict[str, str], headers: http.Headers, timeout: float
+    address: SinkAddress, values: list[Value], report: RunSummary, headers: http.Headers, timeout: float
 ) -> None:
     """Replace what the Pushgateway holds of this monitor, endpoint and schedule.
 
@@ -248,7 +241,7 @@ def push(
     NotDeliveredError
         When it does not take it.
     """
-    group = "".join(_group_member(name, labels[name]) for name in _GROUPING if name in labels)
+    group = "".join(_group_member(name, text) for name, text in report.labels.items())
     parts = urlsplit(address.target)
     url = parts._replace(path=f"{parts.path.rstrip('/')}/metrics/job/model_monitor{group}").geturl()
     http.send("PUT", url, exposition(values), http.headers_for(address, headers, CONTENT_TYPE), timeout)
@@ -265,9 +258,9 @@ def _escape(text: str) -> str:
     return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
-def _number_prometheus(value: float) -> str:
-    if math.isnan(value):
-        return "NaN"
-    if math.isinf(value):
-        return "+Inf" if value > 0 else "-Inf"
-    return repr(value)
+# How the values reach a sink, by its kind.
+SENDERS: dict[str, Callable[[SinkAddress, list[Value], RunSummary, http.Headers, float], None]] = {
+    "prometheus-textfile": write_textfile,
+    "pushgateway": push,
+    "otlp": export,
+}

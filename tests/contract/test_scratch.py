@@ -53,9 +53,10 @@ def test_what_killed_jobs_have_left_is_removed(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     code = f"""if 1:
         import os, pathlib, signal, tempfile
-        from file_storage.temporary import make_scratch_folder
+        from file_storage.temporary import scratch_folder
         tempfile.tempdir = {str(tmp_path)!r}
-        (make_scratch_folder("model-", "unpacking") / "file").touch()
+        held = scratch_folder("model-", "unpacking")
+        (held.__enter__() / "file").touch()
         os.kill(os.getpid(), signal.SIGKILL)
     """
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -signal.SIGKILL

@@ -18,7 +18,7 @@ from contract.analysis_config import PredictorConfig
 from contract.errors import ConfigurationError
 from model_clients.batching import identical_rows
 from model_clients.model import plain
-from model_clients.rendering import json_renderer, json_shape, render_csv
+from model_clients.rendering import json_renderer, json_templates, render_csv
 
 LINES = "application/jsonlines"
 INTEGERS = st.integers(-(2**63), 2**63 - 1)
@@ -57,7 +57,7 @@ def sent(table: pa.RecordBatch) -> list[list[Any]]:
 
 
 def shape(predictor: PredictorConfig) -> Any:
-    return json_renderer(json_shape(predictor, predictor.content_type == LINES))
+    return json_renderer(*json_templates(predictor, predictor.content_type == LINES))
 
 
 @given(tables())
