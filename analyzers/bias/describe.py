@@ -432,7 +432,6 @@ def _compare_with_best(
     best = best_of(analysis.summary, analysis.plan, index, groups, cells, reading)
     if best is None:
         return
-    wanted = {*(analysis.request.pre_training or ()), *(analysis.request.post_training or ())}
     for group, facet in zip(groups, described, strict=True):
         inside = group.contains(cells.places)
         if (inside & best.contains(cells.places)).any():
@@ -440,12 +439,12 @@ def _compare_with_best(
         confusion = against(cells, group, best, reading, analysis.plan)
         counts = Counts(confusion, None, None, 0, 0)
         names = [metric.name for metric in [*(facet.pre or []), *(facet.post or [])]]
-        facet.best = best.text
-        facet.against_best = [
+        against_it = [
             _measure(analysis, name, counts, reading, None)
             for name in names
-            if name in wanted and METRICS[name].table == "confusion" and name != "GE"
+            if METRICS[name].table == "confusion" and name != "GE"
         ]
+        facet.against_best = best.text, against_it
 
 
 def _describe_model(statistics: BiasStatistics, analysis: _Analysis, reading: Reading) -> None:
