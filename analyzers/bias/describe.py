@@ -22,7 +22,7 @@ from analyzers.bias.groups import (
     unselected_group,
     unselected_outcomes,
 )
-from analyzers.bias.metrics import METRICS, NO_GROUP_VARIABLE, Floats, quotient
+from analyzers.bias.metrics import METRICS, NO_GROUP_VARIABLE, WITHOUT_LABELS, Floats, quotient
 from analyzers.bias.request import BiasRequest
 from analyzers.bias.resampling import Tables, spreads
 from analyzers.bias.selection import Problem, Selection, every_value_sound, values_text
@@ -358,7 +358,7 @@ def _measure(
     analysis: _Analysis, name: str, counts: Counts, reading: Reading, flip: Flip | None
 ) -> MetricValue:
     metric = METRICS[name]
-    if reading.labels is None and metric.needs_labels:
+    if reading.labels is None and name not in WITHOUT_LABELS:
         return MetricValue(name, metric.description, None, NO_LABELS)
     if metric.table == "neighbours":
         problem = metric.problem(counts.confusion) or (None if flip is None else flip.problem)
