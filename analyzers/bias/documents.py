@@ -343,6 +343,12 @@ class BiasConstraints:
         if self.pre is not None:
             yield "pre", self.pre
 
+    def groups(self) -> Iterator[tuple[str, FacetMetrics]]:
+        """Yield every group of every stage with the name of its facet."""
+        for _, stage in self.stages():
+            for name, members in stage.facets.items():
+                yield from ((name, member) for member in members)
+
 
 BiasBaseline = Baseline[BiasStatistics, BiasConstraints]
 

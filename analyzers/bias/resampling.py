@@ -13,8 +13,8 @@ unsigned scales the last five would never be near zero in a small sample, and so
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -56,13 +56,16 @@ class Tables:
     confusion
         ``counts[facet, observed, predicted]``, shape (2, 2, 2); without predictions, or without labels, all
         rows are in the first cell of that axis.
-    label_strata, prediction_strata
-        ``counts[stratum, facet, outcome]`` for CDDL and CDDPL; None without a group variable.
+    strata
+        ``counts[stratum, facet, outcome]`` of ``CDDL`` and ``CDDPL``, without those that are not known.
+    missing, incomplete
+        Rows without a value of the facet, and those left out for want of a label or a prediction.
     """
 
     confusion: Floats
-    label_strata: Floats | None = None
-    prediction_strata: Floats | None = None
+    strata: Mapping[str, Floats] = field(default_factory=dict)
+    missing: int = 0
+    incomplete: int = 0
 
 
 @dataclass(frozen=True)
@@ -110,8 +113,8 @@ def draw(tables: Tables, names: Iterable[str], size: int, generator: np.random.G
     for view, own in zip(_VIEWS, generators, strict=True):
         if members := [name for name in wanted if name in view.members]:
             draws.update(_metrics_of(view.resampled(tables.confusion, size, own), members))
-    for name, strata in (("CDDL", tables.label_strata), ("CDDPL", tables.prediction_strata)):
-        estimate = disparity(strata) if name in wanted and strata is not None else None
+    for name, strata in tables.strata.items():
+        estimate = disparity(strata) if name in wanted else None
         if estimate is not None:
             draws[name] = estimate.draw(size, of_strata)
     return draws
