@@ -129,18 +129,12 @@ def in_common(baseline: Attributions, live: Attributions, scale: float) -> tuple
     if not baseline.rows or not live.rows or scale <= 0.0:
         return baseline, live
     factor = scale * math.sqrt(baseline.rows / live.rows)
-    return (
-        replace(
-            baseline,
-            errors=np.maximum(baseline.errors, live.errors / factor),
-            total_error=max(baseline.total_error, live.total_error / factor),
-        ),
-        replace(
-            live,
-            errors=np.maximum(live.errors, baseline.errors * factor),
-            total_error=max(live.total_error, baseline.total_error * factor),
-        ),
-    )
+    return _at_least(baseline, live, 1.0 / factor), _at_least(live, baseline, factor)
+
+
+def _at_least(side: Attributions, other: Attributions, factor: float) -> Attributions:
+    errors = np.maximum(side.errors, other.errors * factor)
+    return replace(side, errors=errors, total_error=max(side.total_error, other.total_error * factor))
 
 
 def _widened(quantile: float, rows: int | None) -> float:
@@ -318,11 +312,11 @@ def _pair(
             f"{where} explains the features {listing(list(baseline.values))}, but the window has "
             f"{listing(list(live.values))}; give the same headers as at the baseline."
         )
-    everything = dict.fromkeys((*baseline.values, *live.values))
+    everything = list(dict.fromkeys((*baseline.values, *live.values)))
     undefined = [
         feature
         for feature in everything
-        if not _is_known(baseline.values, feature) or not _is_known(live.values, feature)
+        if not all(math.isfinite(_or_nan(side.values.get(feature, 0.0))) for side in (baseline, live))
     ]
     features = tuple(feature for feature in everything if feature not in undefined)
     notes = []
@@ -342,9 +336,8 @@ def _pair(
     )
 
 
-def _is_known(values: dict[str, float | None], feature: str) -> bool:
-    value = values.get(feature, 0.0)
-    return value is not None and math.isfinite(value)
+def _or_nan(value: float | None) -> float:
+    return math.nan if value is None else value
 
 
 def _attributions(label: LabelAttributions, features: tuple[str, ...], rows: int | None) -> Attributions:
