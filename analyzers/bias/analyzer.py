@@ -22,7 +22,7 @@ from analyzers.bias.request import BiasRequest
 from analyzers.bias.suggest import suggest
 from analyzers.bias.summary import BiasSummary, SummaryPlan
 from analyzers.shared.presence import with_presence
-from analyzers.shared.rules import Rules, constraints_to_check, is_switched_off
+from analyzers.shared.rules import Rules, constraints_to_check, nothing_checked, why_unchecked
 from contract.api import PRESENCE_CHECK, Analyzer, Decision, Facts, Metric, Violation, Violations
 from contract.errors import ConfigurationError, DatasetError
 
@@ -83,14 +83,9 @@ def check(
     """
     notes = [*statistics.notes, *(f"{what}: {why}" for what, why in statistics.problems.items())]
     constraints = constraints_to_check(baseline, rules, suggest)
-    is_off = constraints is not None and is_switched_off(constraints.extra, constraints.where)
-    if constraints is None or not list(constraints.stages()) or is_off:
-        reason = "evaluate_constraints is Disabled" if is_off else "there are no constraints"
-        return Decision(
-            Violations([], {"version": "1.0"}),
-            notes=(*notes, f"Nothing was checked, as {reason}."),
-            reason=reason,
-        )
+    reason = why_unchecked(constraints, constraints is not None and bool(list(constraints.stages())))
+    if constraints is None or reason:
+        return nothing_checked(reason, notes, Violations([], {"version": "1.0"}))
     if rules == "sagemaker":
         decision = check_sagemaker(statistics, constraints)
     else:

@@ -27,7 +27,7 @@ from analyzers.feature_attribution.documents import (
 from analyzers.feature_attribution.drift import counterparts, pair_labels, unpaired
 from analyzers.feature_attribution.request import Ask, AttributionRequest, Budget, Shortcut
 from analyzers.feature_attribution.summary import AttributionSummary, merge, summarize
-from analyzers.shared.rules import Rules, is_switched_off
+from analyzers.shared.rules import Rules, nothing_checked, why_unchecked
 from contract.api import Analyzer, Checker, Comparison, Decision, Facts, Metric, State
 from contract.errors import DocumentError
 from contract.wording import number
@@ -141,14 +141,11 @@ def check(
         When the baseline's values cannot be compared with the window's.
     """
     before = baseline.constraints or baseline.statistics
-    constraints = baseline.constraints
-    is_off = constraints is not None and is_switched_off(constraints.extra, constraints.where)
-    if before is None or not statistics.labels or is_off:
-        reason = "no row was explained" if before is not None else "there is no baseline"
-        reason = "evaluate_constraints is Disabled" if is_off else reason
-        return Decision(
-            document([]), notes=(*statistics.notes, f"Nothing was checked, as {reason}."), reason=reason
-        )
+    reason = why_unchecked(baseline.constraints, asks_for_any=True)
+    if before is None or not statistics.labels:
+        reason = reason or ("there is no baseline" if before is None else "no row was explained")
+    if before is None or reason:
+        return nothing_checked(reason, statistics.notes, document([]))
     _require_comparable(before, statistics)
     pairs = list(pair_labels(before, statistics))
     decision = check_sagemaker(pairs) if rules == "sagemaker" else check_sound(pairs, limits, seed=seed)

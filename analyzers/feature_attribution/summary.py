@@ -122,10 +122,8 @@ def summarize(
         if position is None:
             position = _first_position(features)
         exact = None if shortcut is None else shortcut(features, baseline)
-        windows: Iterable[Explanation] = [exact] if exact is not None else ()
-        if exact is None:
-            windows = explain_windows(ask, features, baseline, request.sampling, position)
-        for explanation in windows:
+        windows = explain_windows(ask, features, baseline, request.sampling, position)
+        for explanation in windows if exact is None else [exact]:
             summary.add(_reported(explanation, request), request)
             budget.explained += len(explanation.local)
         position += WINDOW_ROWS * (1 + (block.num_rows - 1) // WINDOW_ROWS)
