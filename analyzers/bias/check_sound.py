@@ -242,6 +242,12 @@ def check_sound(
         ),
         *(Finding(f"DI of {group}", text) for group, text in impact_findings(statistics.facets).items()),
     ]
+    limits = [limit for group in groups for limit in group.limits.values() if not limit.decided]
+    exact = []
+    if limits and not any(limit.own or limit.error for limit in limits):
+        exact.append(
+            "The baseline's values are taken as exact; give its statistics to count their own uncertainty."
+        )
     violations = [
         violation(one.group.facet, one.metric.name, _violation_text(one))
         for one in comparisons
@@ -251,7 +257,7 @@ def check_sound(
     return Decision(
         Violations(violations, {"version": "1.0"}),
         tuple(findings),
-        (*unmatched(statistics, constraints), *notes, *_exact_note(groups)),
+        (*unmatched(statistics, constraints), *notes, *exact),
         (*answers, *undecided, *absent_groups(statistics, constraints)),
     )
 
@@ -363,10 +369,3 @@ def _finding(comparison: MetricTest, violated: bool) -> Finding:
 
 def _text(value: float) -> str:
     return number(value) if math.isfinite(value) else str(value).replace("inf", "infinite")
-
-
-def _exact_note(groups: list[Held]) -> list[str]:
-    limits = [limit for group in groups for limit in group.limits.values() if not limit.decided]
-    if not limits or any(limit.own or limit.error for limit in limits):
-        return []
-    return ["The baseline's values are taken as exact; give its statistics to count their own uncertainty."]

@@ -75,11 +75,6 @@ def _distributions(outcomes: Floats) -> tuple[Floats, Floats, npt.NDArray[np.boo
     return first, second, (first > 0) & (second > 0)
 
 
-def _relative_entropy(first: Floats, second: Floats, common: npt.NDArray[np.bool_]) -> Floats:
-    ratio = np.divide(first, second, out=np.ones_like(first), where=common)
-    return np.asarray(np.where(common, first * np.log(ratio), 0.0).sum(axis=-1))
-
-
 def _entropy(shares: Floats, common: npt.NDArray[np.bool_]) -> Floats:
     logarithms = np.log(shares, out=np.zeros_like(shares), where=common)
     return np.asarray(-np.where(common, shares * logarithms, 0.0).sum(axis=-1))
@@ -189,7 +184,8 @@ def kullback_leibler(outcomes: Floats) -> Floats:
         ``counts[..., facet, category]``.
     """
     first, second, common = _distributions(outcomes)
-    return _over_common(_relative_entropy(first, second, common), common)
+    ratio = np.divide(first, second, out=np.ones_like(first), where=common)
+    return _over_common(np.where(common, first * np.log(ratio), 0.0).sum(axis=-1), common)
 
 
 def jensen_shannon(outcomes: Floats) -> Floats:

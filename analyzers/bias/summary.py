@@ -167,7 +167,10 @@ def _add(summary: BiasSummary, batch: pa.RecordBatch, plan: SummaryPlan, buffers
         return column_summary.read(summary.columns[name], array, out, plan.columns[name])
 
     coded = {name: read(name) for name in plan.columns}
-    _note_categories(summary, batch.schema)
+    for each in batch.schema:
+        # Clarify's rules never take pandas categories for continuous.
+        if each.name in summary.columns and (each.metadata or {}).get(CATEGORICAL) == b"true":
+            summary.columns[each.name].kinds.add("category")
     tables = _count(coded, plan, buffers)
     lookups: dict[str, Codes] = {}
     for name, column in plan.columns.items():
@@ -187,13 +190,6 @@ def _add(summary: BiasSummary, batch: pa.RecordBatch, plan: SummaryPlan, buffers
     if summary.sample is not None and plan.sample is not None:
         places = {name: lookups[name][coded[name].codes] for name in plan.sample.places}
         row_sample.add(summary.sample, batch, places, plan.sample)
-
-
-def _note_categories(summary: BiasSummary, schema: pa.Schema) -> None:
-    """Note which columns were pandas categories, which Clarify's rules never take for continuous."""
-    for name, column in summary.columns.items():
-        if name in schema.names and (schema.field(name).metadata or {}).get(CATEGORICAL) == b"true":
-            column.kinds.add("category")
 
 
 @dataclass(frozen=True)

@@ -316,7 +316,10 @@ def _pair(
     undefined = [
         feature
         for feature in everything
-        if not all(math.isfinite(_or_nan(side.values.get(feature, 0.0))) for side in (baseline, live))
+        if any(
+            value is None or not math.isfinite(value)
+            for value in (baseline.values.get(feature, 0.0), live.values.get(feature, 0.0))
+        )
     ]
     features = tuple(feature for feature in everything if feature not in undefined)
     notes = []
@@ -334,10 +337,6 @@ def _pair(
         before=baseline,
         notes=tuple(notes),
     )
-
-
-def _or_nan(value: float | None) -> float:
-    return math.nan if value is None else value
 
 
 def _attributions(label: LabelAttributions, features: tuple[str, ...], rows: int | None) -> Attributions:
