@@ -18,17 +18,19 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Iterator
+from functools import partial, reduce
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from unittest import mock
 
 import numpy as np
+import pyarrow as pa
 import threadpoolctl
 
-from analyzers.feature_attribution import aggregate
-from analyzers.feature_attribution.kernel import Sampling, explain, explain_windows
+from analyzers.feature_attribution import aggregate, kernel
+from analyzers.feature_attribution.aggregate import Explanation
+from analyzers.feature_attribution.kernel import Sampling
 
 FEATURES = 14
 BUDGETS = (100, 2076)
@@ -38,6 +40,38 @@ SECTIONS = ("speed", "job", "errors", "memory")
 
 type Predict = Callable[[np.ndarray], np.ndarray]
 type Clock = Callable[[], float]
+
+
+class Explained(NamedTuple):
+    """Values of rows, and their standard errors."""
+
+    local: np.ndarray
+    standard_error: np.ndarray
+
+
+def explain_windows(
+    predict: Predict, rows: np.ndarray, baseline: np.ndarray, sampling: Sampling
+) -> Iterator[Explanation]:
+    """Return the windows of a matrix explained."""
+
+    def answer(batch: pa.RecordBatch) -> np.ndarray:
+        return predict(np.stack([column.to_numpy() for column in batch.columns], axis=1))
+
+    names = [f"f{number}" for number in range(rows.shape[1])]
+    instances, baselines = (
+        pa.RecordBatch.from_arrays([pa.array(column) for column in matrix.T], names)
+        for matrix in (rows, baseline)
+    )
+    return kernel.explain_windows(answer, instances, baselines, sampling)
+
+
+def explain(predict: Predict, rows: np.ndarray, baseline: np.ndarray, **sampling: Any) -> Explained:
+    """Return a matrix explained."""
+    windows = list(explain_windows(predict, rows, baseline, Sampling(**sampling)))
+    return Explained(
+        np.concatenate([window.local for window in windows]),
+        np.concatenate([window.standard_error for window in windows]),
+    )
 
 
 def train(features: int, trees: int = 100) -> Any:
@@ -200,9 +234,8 @@ def explain_large(rows: int, budget: int, features: int = 50) -> dict[str, float
     predict = Timed(train(features, trees=50).inplace_predict)
     given, baseline = draw(features, rows, 4), np.zeros((1, features))
     before, started = _peak_bytes(), time.process_time()
-    summary = aggregate.empty("mean_abs")
-    for window in explain_windows(predict, given, baseline, Sampling(num_samples=budget)):
-        summary = aggregate.merge(summary, aggregate.summarize(window, "mean_abs"))
+    windows = explain_windows(predict, given, baseline, Sampling(num_samples=budget))
+    summary = reduce(aggregate.merge, (aggregate.summarize(window, "mean_abs") for window in windows))
     seconds = time.process_time() - started
     assert summary.rows == rows
     return {

@@ -183,8 +183,7 @@ def metric_values(facet: FacetStatistics) -> dict[str, MetricValue]:
     tables = tables_of(facet)
     values = {}
     for name, metric in METRICS.items():
-        strata = {"CDDL": tables.label_strata, "CDDPL": tables.prediction_strata}
-        table = strata[name] if metric.table == "strata" else tables.confusion
+        table = tables.strata.get(name) if metric.table == "strata" else tables.confusion
         if metric.table == "neighbours" or table is None:
             continue
         value = float(metric.function(table))

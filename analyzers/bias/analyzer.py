@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import difflib
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+import numpy as np
 import pyarrow as pa
 
 from analyzers.bias import summary as summaries
@@ -15,13 +15,7 @@ from analyzers.bias.cells import as_number, normalise
 from analyzers.bias.check_sagemaker import check_sagemaker
 from analyzers.bias.check_sound import check_sound
 from analyzers.bias.describe import describe
-from analyzers.bias.documents import (
-    BiasBaseline,
-    BiasConstraints,
-    BiasStatistics,
-    FacetStatistics,
-    MetricValue,
-)
+from analyzers.bias.documents import BiasBaseline, BiasConstraints, BiasStatistics
 from analyzers.bias.explain import impact_findings
 from analyzers.bias.groups import Meaning, absent_text, read_thresholds, select_labels, unselected_outcomes
 from analyzers.bias.metrics import METRICS
@@ -29,7 +23,7 @@ from analyzers.bias.request import BiasRequest
 from analyzers.bias.suggest import suggest
 from analyzers.bias.summary import BiasSummary, SummaryPlan
 from analyzers.shared.presence import with_presence
-from analyzers.shared.rules import Rules, constraints_to_check, is_switched_off
+from analyzers.shared.rules import Rules, constraints_to_check, nothing_checked, why_unchecked
 from contract.api import PRESENCE_CHECK, Analyzer, Decision, Facts, Metric, Violation, Violations
 from contract.errors import ConfigurationError, DatasetError
 
@@ -42,31 +36,24 @@ _INFINITY = 2.348543e108
 
 def published(statistics: BiasStatistics) -> list[Metric]:
     """Return every metric that has a value, ``bias_metric_<NAME>``."""
-    return [
-        _metric(statistics, facet, stage, value)
-        for facet in statistics.facets
-        for stage, values in (("Pre-training", facet.pre), ("Post-Training", facet.post))
-        for value in values or ()
-        if value.value is not None
-    ]
-
-
-def _metric(statistics: BiasStatistics, facet: FacetStatistics, stage: str, metric: MetricValue) -> Metric:
-    value = float(metric.value or 0.0)
-    return Metric(
-        name=f"bias_metric_{metric.name}",
-        value=math.copysign(_INFINITY, value) if math.isinf(value) else value,
-        dimensions={
-            "BiasStage": stage,
-            "Label": statistics.label,
-            "LabelValue": statistics.label_value_or_threshold,
-            "Facet": facet.facet,
-            "FacetValue": facet.value_or_threshold,
-        },
-        interval=metric.confidence_interval,
-        gauge="model_monitor_bias",
-        labels={"metric": metric.name},
-    )
+    metrics = []
+    for facet in statistics.facets:
+        group = {"Facet": facet.facet, "FacetValue": facet.value_or_threshold}
+        label = {"Label": statistics.label, "LabelValue": statistics.label_value_or_threshold}
+        for stage, values in (("Pre-training", facet.pre), ("Post-Training", facet.post)):
+            metrics += [
+                Metric(
+                    name=f"bias_metric_{metric.name}",
+                    value=max(-_INFINITY, min(_INFINITY, metric.value)),
+                    dimensions={"BiasStage": stage, **label, **group},
+                    interval=metric.confidence_interval,
+                    gauge="model_monitor_bias",
+                    labels={"metric": metric.name},
+                )
+                for metric in values or ()
+                if metric.value is not None
+            ]
+    return metrics
 
 
 # Compare a window's bias with the baseline's, by the rules chosen.
@@ -97,14 +84,9 @@ def check(
     """
     notes = [*statistics.notes, *(f"{what}: {why}" for what, why in statistics.problems.items())]
     constraints = constraints_to_check(baseline, rules, suggest)
-    is_off = constraints is not None and is_switched_off(constraints.extra, constraints.where)
-    if constraints is None or not list(constraints.stages()) or is_off:
-        reason = "evaluate_constraints is Disabled" if is_off else "there are no constraints"
-        return Decision(
-            Violations([], {"version": "1.0"}),
-            notes=(*notes, f"Nothing was checked, as {reason}."),
-            reason=reason,
-        )
+    reason = why_unchecked(constraints, constraints is not None and bool(list(constraints.stages())))
+    if constraints is None or reason:
+        return nothing_checked(reason, notes, Violations([], {"version": "1.0"}))
     if rules == "sagemaker":
         decision = check_sagemaker(statistics, constraints)
     else:
@@ -120,15 +102,16 @@ def _with_presence(
     decision: Decision, statistics: BiasStatistics, before: BiasStatistics | None, error_share: float
 ) -> Decision:
     """Add, for every facet, whether more rows lack a group, a label or a prediction than at the baseline."""
-    known = {facet.facet: sum(_cells(facet)) for facet in before.facets} if before else {}
-    alike = before is not None and (before.has_labels, before.has_predictions) == (
+    if before is None or (before.has_labels, before.has_predictions) != (
         statistics.has_labels,
         statistics.has_predictions,
-    )
-    used = {facet.facet: sum(_cells(facet)) for facet in statistics.facets}
+    ):
+        return decision
+    known = {facet.facet: int(np.sum(facet.counts)) for facet in before.facets}
+    used = {facet.facet: int(np.sum(facet.counts)) for facet in statistics.facets}
     for name, rows in used.items():
         # Where nothing is left, nothing is decided, which says more.
-        if before is None or not alike or not rows or not known.get(name):
+        if not rows or not known.get(name):
             continue
         decision = with_presence(
             decision,
@@ -143,10 +126,6 @@ def _with_presence(
             error_share / len(used),
         )
     return decision
-
-
-def _cells(facet: FacetStatistics) -> list[int]:
-    return [rows for side in facet.counts or () for outcome in side for rows in outcome]
 
 
 def _told_by_violations(statistics: BiasStatistics, decision: Decision) -> list[str]:
@@ -274,12 +253,7 @@ class BiasAnalyzer(Analyzer[BiasSummary, BiasStatistics, BiasConstraints]):
     @cached_property
     def _plan(self) -> SummaryPlan:
         sound = self.rules == "sound"
-        return SummaryPlan(
-            request=self.request,
-            numeric_texts=sound,
-            count_distinct=not sound,
-            seed=self.seed,
-        )
+        return SummaryPlan(self.request, numeric_texts=sound, count_distinct=not sound, seed=self.seed)
 
     def _refuse_unknown(self, names: tuple[str, ...] | None, stage: str) -> None:
         known = [name for name, metric in METRICS.items() if metric.stage == stage]
@@ -302,10 +276,10 @@ class BiasAnalyzer(Analyzer[BiasSummary, BiasStatistics, BiasConstraints]):
             if self.rules == "sound":
                 raise DatasetError(_sentence(why))
             raise DatasetError(f"{what}: {why}; rules=sagemaker stops here as Clarify does, try rules=sound.")
-        summary = statistics.evidence
+        summary, label = statistics.evidence, self.request.label
         if not is_baseline or not statistics.item_count or not isinstance(summary, BiasSummary):
             return
-        columns = [("label", self.request.label, statistics.has_labels)]
+        columns = [("label", label, statistics.has_labels)]
         if self._plan.prediction is not None and self.request.post_training is not None:
             columns.append(("predicted_label", self._plan.prediction, statistics.has_predictions))
         for role, column, has_any in columns:
@@ -316,15 +290,10 @@ class BiasAnalyzer(Analyzer[BiasSummary, BiasStatistics, BiasConstraints]):
                     f"{role} {column!r} holds no value in any row, but a baseline needs it; point {role} at "
                     "the column that has them."
                 )
-        if self.rules == "sound":
-            self._refuse_without_positives(summary)
-
-    def _refuse_without_positives(self, summary: BiasSummary) -> None:
-        """Stop where a baseline has no positive label: every metric of labels would be 0 or undefined."""
-        labels, name = select_labels(summary, self._plan, Meaning(self.rules)), self.request.label
+        labels = select_labels(summary, self._plan, Meaning(self.rules)) if self.rules == "sound" else None
         if labels is not None:
-            text = unselected_outcomes("label", self._plan.columns[name], summary.columns[name], labels)
-            if text is not None:
+            text = unselected_outcomes("label", self._plan.columns[label], summary.columns[label], labels)
+            if text is not None:  # every metric of labels would be 0 or undefined
                 raise DatasetError(text)
 
 
@@ -334,12 +303,9 @@ def _sentence(text: str) -> str:
 
 def _printed(baseline: BiasBaseline) -> tuple[str, list[tuple[str, str]]]:
     """Return how a baseline prints its label's values and its groups."""
-    if baseline.constraints is not None:
-        for _, stage in baseline.constraints.stages():
-            groups = [
-                (name, each.value_or_threshold) for name, values in stage.facets.items() for each in values
-            ]
-            return stage.label_value_or_threshold, groups
+    for _, stage in baseline.constraints.stages() if baseline.constraints is not None else ():
+        groups = [(name, one.value_or_threshold) for name, members in stage.facets.items() for one in members]
+        return stage.label_value_or_threshold, groups
     return ("", []) if baseline.statistics is None else _groups_of(baseline.statistics)
 
 

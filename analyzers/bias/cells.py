@@ -30,11 +30,17 @@ _MISSING_TEXTS = frozenset(("", "na", "nan", "none", "null"))
 class Cells:
     """A column of a batch: code 0 is a missing cell, code i + 1 stands for ``values[i]``.
 
-    Not every value needs to occur; codes need not be in order of appearance.
+    Not every value needs to occur; codes need not be in order of appearance. Of a collapsed column `codes`
+    are the places of its cells, and `values` is None.
     """
 
     codes: Codes
-    values: Sequence[Value]
+    values: Sequence[Value] | None
+
+    @property
+    def size(self) -> int:
+        """Return how many codes there are at most."""
+        return int(self.codes.max(initial=0)) + 1 if self.values is None else len(self.values) + 1
 
 
 def kind_of(value: Value) -> Kind:
@@ -144,6 +150,10 @@ def _all_integral(numbers: Floats) -> bool:
 
 
 def _hashed(array: pa.Array, out: Codes | None = None) -> Cells:
+    return Cells(*_hashed_values(array, out))
+
+
+def _hashed_values(array: pa.Array, out: Codes | None = None) -> tuple[Codes, list[Value]]:
     encoded = array if pa.types.is_dictionary(array.type) else array.dictionary_encode()
     indices, values = encoded.indices, encoded.dictionary.to_pylist()
     codes = _plus_one(indices, out)
@@ -151,8 +161,8 @@ def _hashed(array: pa.Array, out: Codes | None = None) -> Cells:
         # A dictionary may hold null or the same text twice; each value has one code here.
         places: dict[Value, int] = {}
         lookup = [0 if v is None else places.setdefault(v, len(places) + 1) for v in values]
-        return Cells(np.array([0, *lookup], dtype=np.int64)[codes], list(places))
-    return Cells(codes, values)
+        return np.array([0, *lookup], dtype=np.int64)[codes], list(places)
+    return codes, values
 
 
 def floats(array: pa.Array) -> Floats:
@@ -170,16 +180,16 @@ def numbers_of(array: pa.Array) -> Floats | None:
         return np.full(len(array), math.nan)
     if not is_textual(array.type):
         return floats(array)
-    cells = _hashed(array)
-    table = np.full(len(cells.values) + 1, math.nan)
-    for code, text in enumerate(cells.values, start=1):
+    codes, texts = _hashed_values(array)
+    table = np.full(len(texts) + 1, math.nan)
+    for code, text in enumerate(texts, start=1):
         if str(text).strip().lower() in _MISSING_TEXTS:
             continue
         number = as_number(text)
         if number is None:
             return None
         table[code] = number
-    return table[cells.codes]
+    return table[codes]
 
 
 def is_textual(kind: pa.DataType) -> bool:

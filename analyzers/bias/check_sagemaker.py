@@ -9,16 +9,20 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from analyzers.bias.documents import BiasConstraints, BiasStatistics, FacetStatistics, MetricValue, Stage
+from analyzers.bias.documents import (
+    BiasConstraints,
+    BiasStatistics,
+    FacetMetrics,
+    FacetStatistics,
+    MetricValue,
+)
 from analyzers.bias.explain import group_text, requirement_text
-from analyzers.bias.suggest import metrics_of, paired_constraints
+from analyzers.bias.suggest import paired
 from contract.api import Comparison, Decision, Finding, State, Violation, Violations
 
 CHECK_TYPE = "bias_drift_check"
 # Metrics are sums over rows or strata; other orders of addition change the last digits by less than this.
 _SAME_RELATIVE, _SAME_ABSOLUTE = 1e-12, 1e-15
-STAGES: tuple[Stage, ...] = ("post", "pre")
-Pair = tuple[Stage, FacetStatistics, MetricValue, MetricValue]
 
 
 def check_sagemaker(statistics: BiasStatistics, constraints: BiasConstraints) -> Decision:
@@ -29,7 +33,7 @@ def check_sagemaker(statistics: BiasStatistics, constraints: BiasConstraints) ->
     """
     violations, findings, comparisons = [], [], []
     without: dict[str, list[str]] = {}
-    for _, facet, metric, before in pairs(statistics, constraints):
+    for facet, metric, before in pairs(statistics, constraints):
         if metric.value is None or before.value is None:
             without.setdefault(group_text(facet), []).append(metric.name)
             if metric.value is None and before.value is None:
@@ -39,7 +43,9 @@ def check_sagemaker(statistics: BiasStatistics, constraints: BiasConstraints) ->
             comparisons.append(undecided_comparison(facet, metric.name, reason, lost))
             continue
         size, limit = abs(metric.value), abs(before.value)
-        is_violated = _is_larger(size, limit)
+        # In their last digits the same rows may differ (GE, by their order).
+        is_same = math.isclose(size, limit, rel_tol=_SAME_RELATIVE, abs_tol=_SAME_ABSOLUTE)
+        is_violated = size > limit and not is_same
         finite = math.isfinite(metric.value) and math.isfinite(before.value)
         comparisons.append(
             Comparison(
@@ -90,68 +96,64 @@ def undecided_comparison(facet: FacetStatistics, name: str, reason: str, lost: b
 def absent_groups(statistics: BiasStatistics, constraints: BiasConstraints) -> list[Comparison]:
     """Return the comparisons of groups and metrics that the baseline has and the window has not."""
     there = {
-        (stage, id(before), metric.name)
-        for stage in STAGES
-        for facet in statistics.facets
-        for metric in metrics_of(facet, stage) or ()
-        if (before := paired_constraints(constraints, stage, facet.facet, facet.value_or_threshold))
+        (id(before), metric.name)
+        for _, metrics, before in _groups(statistics, constraints)
+        for metric in metrics
+        if before is not None
     }
-    why = next(iter(statistics.problems.values()), "")
+    why = next(iter(statistics.problems.values()), "").rstrip(".")
     return [
         Comparison(
             f"{metric.name} of {name} {member.value_or_threshold}",
             CHECK_TYPE,
             State.UNDECIDED,
-            reason=why.rstrip(".")
-            or f"the window has no metrics of the group {name} = {member.value_or_threshold}",
+            reason=why or f"the window has no metrics of the group {name} = {member.value_or_threshold}",
             lost=True,
         )
-        for stage, known in constraints.stages()
-        for name, members in known.facets.items()
-        for member in members
+        for name, member in constraints.groups()
         for metric in member.metrics
-        if metric.value is not None and (stage, id(member), metric.name) not in there
+        if metric.value is not None and (id(member), metric.name) not in there
     ]
 
 
-def _is_larger(size: float, limit: float) -> bool:
-    """Return whether a size is larger; in their last digits the same rows may differ (GE, by their order)."""
-    return size > limit and not math.isclose(size, limit, rel_tol=_SAME_RELATIVE, abs_tol=_SAME_ABSOLUTE)
-
-
-def pairs(statistics: BiasStatistics, constraints: BiasConstraints) -> Iterator[Pair]:
-    """Yield every metric of the window with its constraint, in the original's order."""
-    for stage in STAGES:
+def _groups(
+    statistics: BiasStatistics, constraints: BiasConstraints
+) -> Iterator[tuple[FacetStatistics, list[MetricValue], FacetMetrics | None]]:
+    """Yield the groups of each stage, their metrics, and what the constraints say of them."""
+    for stage, known in (("post", constraints.post), ("pre", constraints.pre)):
         for facet in statistics.facets:
-            before = paired_constraints(constraints, stage, facet.facet, facet.value_or_threshold)
-            if before is None:
-                continue
-            for metric in metrics_of(facet, stage) or ():
-                constraint = before.metric(metric.name)
-                if constraint is not None:
-                    yield stage, facet, metric, constraint
+            metrics = facet.post if stage == "post" else facet.pre
+            if metrics is not None:
+                members = [] if known is None else known.facets.get(facet.facet, [])
+                yield facet, metrics, paired(members, facet.value_or_threshold)
+
+
+def pairs(
+    statistics: BiasStatistics, constraints: BiasConstraints
+) -> Iterator[tuple[FacetStatistics, MetricValue, MetricValue]]:
+    """Yield every metric of the window with its constraint, in the original's order."""
+    for facet, metrics, before in _groups(statistics, constraints):
+        for metric in metrics:
+            constraint = None if before is None else before.metric(metric.name)
+            if constraint is not None:
+                yield facet, metric, constraint
 
 
 def unmatched(statistics: BiasStatistics, constraints: BiasConstraints) -> list[str]:
     """Return notes on groups that only one side has."""
-    notes = []
-    seen: list[str] = []
-    for facet in statistics.facets:
-        stages = [stage for stage in STAGES if metrics_of(facet, stage) is not None]
-        paired = [
-            before
-            for stage in stages
-            if (before := paired_constraints(constraints, stage, facet.facet, facet.value_or_threshold))
-        ]
-        seen += [f"{facet.facet} {before.value_or_threshold}" for before in paired]
-        if stages and not paired:
-            notes.append(f"The baseline does not know the group {group_text(facet)}, so it was not checked.")
+    every = list(_groups(statistics, constraints))
+    known = {group_text(facet) for facet, _, before in every if before is not None}
+    asked = {group_text(facet) for facet, _, _ in every}
+    notes = [
+        f"The baseline does not know the group {group}, so it was not checked."
+        for group in map(group_text, statistics.facets)
+        if group in asked - known
+    ]
+    seen = {(facet.facet, before.value_or_threshold) for facet, _, before in every if before is not None}
     absent = [
         f"{name} = {member.value_or_threshold}"
-        for _, stage in constraints.stages()
-        for name, members in stage.facets.items()
-        for member in members
-        if f"{name} {member.value_or_threshold}" not in seen
+        for name, member in constraints.groups()
+        if (name, member.value_or_threshold) not in seen
     ]
     if absent:
         groups = ", ".join(dict.fromkeys(absent))
@@ -170,9 +172,7 @@ def violation(facet: FacetStatistics, name: str, description: str) -> Violation:
 def _ignored(constraints: BiasConstraints) -> list[str]:
     given = [
         metric.name
-        for _, stage in constraints.stages()
-        for members in stage.facets.values()
-        for member in members
+        for _, member in constraints.groups()
         for metric in member.metrics
         if metric.allowed is not None or metric.threshold is not None
     ]

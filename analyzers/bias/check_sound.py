@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -27,7 +27,7 @@ import numpy as np
 
 from analyzers.bias.check_sagemaker import CHECK_TYPE, absent_groups, unmatched, violation
 from analyzers.bias.comparison import Held, Limit, hold, p_values
-from analyzers.bias.documents import BiasConstraints, BiasStatistics, FacetStatistics, MetricValue
+from analyzers.bias.documents import BiasConstraints, BiasStatistics, MetricValue
 from analyzers.bias.explain import explain, group_text, impact_findings, requirement_text
 from analyzers.bias.metrics import Floats
 from analyzers.bias.resampling import draw_together, to_scale
@@ -38,31 +38,22 @@ from contract.wording import chance, number
 #
 # With n tests that a false alarm may come from, each at level q, some alarm in at most n q of the windows
 # (Bonferroni). Where tests alarm together that is too much, and wastes power. Let S be how many alarm, and
-# let
-# test j alarm with probability ``w_j q`` when nothing has changed. One alarm or more is the sum of 1 / S
-# over
-# those that alarm, so
+# let test j alarm with probability ``w_j q`` when nothing has changed. One alarm or more is the sum of 1 /
+# S over those that alarm, so
 #
 #     P(some test alarms) = sum_j w_j q E[1 / S | j alarms] = q W:
 #
 # the tests cost an effective weight W of at most ``sum_j w_j``, and level ``rate / W`` keeps the rate. This
-# is
-# the single-step procedure of Westfall & Young (1993, Resampling-Based Multiple Testing, section 2.3). In
-# each
-# of the draws some test alarms already (Owen, Maximov & Chertkov 2019, Importance sampling the union of
-# rare
-# events, Electronic Journal of Statistics 13), so that 2,000 suffice for any level, where plain resampling
-# would need a million for one in 10,000.
+# is the single-step procedure of Westfall & Young (1993, Resampling-Based Multiple Testing, section 2.3).
+# In each of the draws some test alarms already (Owen, Maximov & Chertkov 2019, Importance sampling the
+# union of rare events, Electronic Journal of Statistics 13), so that 2,000 suffice for any level, where
+# plain resampling would need a million for one in 10,000.
 #
 # Both tables of counts are resampled whole, all metrics from the same cells, and a metric's moves from
-# baseline
-# to window are given the ranks of a normal distribution; that a test alarms then moves the others along
-# their
-# correlation (Hothorn, Bretz & Westfall 2008, Simultaneous inference in general parametric models,
-# Biometrical
-# Journal 50). A test alarms when the size of its metric grows: far up or far down where the baseline is
-# near no
-# bias, in one direction where it is not.
+# baseline to window are given the ranks of a normal distribution; that a test alarms then moves the others
+# along their correlation (Hothorn, Bretz & Westfall 2008, Simultaneous inference in general parametric
+# models, Biometrical Journal 50). A test alarms when the size of its metric grows: far up or far down where
+# the baseline is near no bias, in one direction where it is not.
 
 
 _DRAWS = 2_000
@@ -183,15 +174,12 @@ Test = tuple[object, ...]
 
 @dataclass(frozen=True, eq=False)
 class MetricTest:
-    """One metric of one group against its limit.
+    """One metric of one group against its limit. Two are equal only where they are the same object.
 
     `p_value` is the probability of a value as bad when nothing has changed; 1 where the limit is kept.
-    `test` is the same for comparisons that are one. Two are equal only where they are the same object.
     """
 
-    test: Test
-    facet: FacetStatistics
-    known: FacetStatistics | None
+    group: Held
     metric: MetricValue
     value: float
     limit: Limit
@@ -242,37 +230,42 @@ def check_sound(
         Of the resampling.
     """
     groups, notes, undecided = hold(statistics, constraints, baseline)
-    comparisons = _once([one for group in groups for one in _compare(group, seed)])
+    comparisons = [one for group in groups for one in _compare(group, seed)]
+    # In GE groups play no part: the first group's stands for all.
+    entropies = [one for one in comparisons if one.metric.name == "GE"]
+    comparisons = [one for one in comparisons if one not in entropies[1:]]
     violated = _violated(groups, comparisons, FALSE_ALARM_RATE * error_share, seed)
-    findings = sorted(
-        (_finding(comparison, comparison in violated) for comparison in comparisons),
-        key=lambda finding: (not finding.violated, -(finding.distance or 0.0)),
-    )
-    crossed = impact_findings(statistics.facets)
-    answers = tuple(_comparison(one, one in violated) for one in comparisons)
+    findings = [
+        *sorted(
+            (_finding(one, one in violated) for one in comparisons),
+            key=lambda finding: (not finding.violated, -(finding.distance or 0.0)),
+        ),
+        *(Finding(f"DI of {group}", text) for group, text in impact_findings(statistics.facets).items()),
+    ]
+    limits = [limit for group in groups for limit in group.limits.values() if not limit.decided]
+    exact = []
+    if limits and not any(limit.own or limit.error for limit in limits):
+        exact.append(
+            "The baseline's values are taken as exact; give its statistics to count their own uncertainty."
+        )
+    violations = [
+        violation(one.group.facet, one.metric.name, _violation_text(one))
+        for one in comparisons
+        if one in violated
+    ]
+    answers = [_comparison(one, one in violated) for one in comparisons]
     return Decision(
-        Violations(
-            [
-                violation(one.facet, one.metric.name, _violation_text(one))
-                for one in comparisons
-                if one in violated
-            ],
-            {"version": "1.0"},
-        ),
-        (*findings, *(Finding(f"DI of {group}", text) for group, text in crossed.items())),
-        (
-            *unmatched(statistics, constraints),
-            *notes,
-            *_exact_note(groups),
-        ),
+        Violations(violations, {"version": "1.0"}),
+        tuple(findings),
+        (*unmatched(statistics, constraints), *notes, *exact),
         (*answers, *undecided, *absent_groups(statistics, constraints)),
     )
 
 
 def _comparison(one: MetricTest, violated: bool) -> Comparison:
-    requirement = one.limit.requirement
+    requirement, facet = one.limit.requirement, one.group.facet
     return Comparison(
-        violation(one.facet, one.metric.name, "").subject,
+        violation(facet, one.metric.name, "").subject,
         CHECK_TYPE,
         State.VIOLATED if violated else State.HOLDS,
         _finding(one, violated).text,
@@ -281,7 +274,7 @@ def _comparison(one: MetricTest, violated: bool) -> Comparison:
         effect=one.growth if math.isfinite(one.growth) else None,
         limit=0.0,
         p_value=one.p_value,
-        rows=int(sum(sum(row) for side in one.facet.counts for row in side)) if one.facet.counts else None,
+        rows=int(np.sum(facet.counts)) if facet.counts else None,
     )
 
 
@@ -294,7 +287,7 @@ def _violated(groups: list[Held], comparisons: list[MetricTest], rate: float, se
     violated: set[MetricTest] = set()
     while True:
         left = [one for one in comparisons if one not in violated]
-        level = _level(groups, left, {one.test for one in violated}, rate, seed)
+        level = _level(groups, left, {one.group.test_of(one.metric.name) for one in violated}, rate, seed)
         found = {one for one in left if one.is_violated(level)}
         if not found:
             return violated
@@ -336,39 +329,22 @@ def _compare(group: Held, seed: int) -> list[MetricTest]:
     if "FT" in beyond:
         found["FT"] = 0.0  # has no interval, so somebody's limit is taken at its word
     return [
-        MetricTest(
-            group.test_of(name),
-            group.facet,
-            group.known,
-            group.metrics[name],
-            values[name],
-            limit,
-            found.get(name, 1.0),
-        )
+        MetricTest(group, group.metrics[name], values[name], limit, found.get(name, 1.0))
         for name, limit in group.limits.items()
     ]
 
 
-def _once(comparisons: Iterable[MetricTest]) -> list[MetricTest]:
-    """Return the comparisons with GE, in which groups play no part, for the first group only."""
-    kept, has_entropy = [], False
-    for comparison in comparisons:
-        if comparison.metric.name == "GE":
-            if has_entropy:
-                continue
-            has_entropy = True
-        kept.append(comparison)
-    return kept
-
-
 def _violation_text(one: MetricTest) -> str:
     """Return the counts of both times and how sure it is, before Clarify's sentence, which parsers read."""
-    sentence = explain(one.facet, one.metric)
-    before = None if one.known is None else one.known.metric(one.metric.name)
-    if sentence and one.known is not None and before is not None and before.value is not None:
-        sentence += f" At the baseline: {explain(one.known, before)}"
-    sure = "" if one.metric.name == "FT" else f"({chance(one.p_value)[0].upper()}{chance(one.p_value)[1:]}.)"
-    return " ".join(filter(None, (sentence, sure, requirement_text(one.value, one.limit.requirement))))
+    known, name = one.group.known, one.metric.name
+    texts = [explain(one.group.facet, one.metric)]
+    before = None if known is None else known.metric(name)
+    if texts[0] and known is not None and before is not None and before.value is not None:
+        texts.append(f"At the baseline: {explain(known, before)}")
+    if name != "FT":
+        sure = chance(one.p_value)
+        texts.append(f"({sure[0].upper()}{sure[1:]}.)")
+    return " ".join(filter(None, (*texts, requirement_text(one.value, one.limit.requirement))))
 
 
 def _finding(comparison: MetricTest, violated: bool) -> Finding:
@@ -386,17 +362,10 @@ def _finding(comparison: MetricTest, violated: bool) -> Finding:
         verdict = "is beyond that by more than chance explains"
     elif comparison.is_beyond:
         verdict = "is beyond that, but no more than chance explains"
-    subject = f"{metric.name} of {group_text(comparison.facet)}"
+    subject = f"{metric.name} of {group_text(comparison.group.facet)}"
     text = f"{subject} is {_text(comparison.value)}{interval}, {limit}: {verdict}"
     return Finding(subject, text, comparison.growth, violated)
 
 
 def _text(value: float) -> str:
     return number(value) if math.isfinite(value) else str(value).replace("inf", "infinite")
-
-
-def _exact_note(groups: list[Held]) -> list[str]:
-    limits = [limit for group in groups for limit in group.limits.values() if not limit.decided]
-    if not limits or any(limit.own or limit.error for limit in limits):
-        return []
-    return ["The baseline's values are taken as exact; give its statistics to count their own uncertainty."]

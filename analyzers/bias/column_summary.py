@@ -15,7 +15,6 @@ import xxhash
 from analyzers.bias.cells import (
     Cells,
     Codes,
-    Floats,
     Kind,
     as_number,
     encode,
@@ -100,17 +99,14 @@ class Distinct:
 
     def __init__(self) -> None:
         self._chunks: list[Hashes] = []
-        self._unmerged = 0
         self.is_more = False
 
     def add(self, hashes: Hashes) -> None:
         """Add values by their hashes."""
-        if self.is_more:
-            return
-        self._chunks.append(np.unique(hashes))
-        self._unmerged += self._chunks[-1].size
-        if self._unmerged > MOST_COUNTED // 2:
-            self._merge()
+        if not self.is_more:
+            self._chunks.append(np.unique(hashes))
+            if sum(chunk.size for chunk in self._chunks[1:]) > MOST_COUNTED // 2:
+                self.count()
 
     def add_all(self, other: Distinct) -> None:
         """Add the values of another."""
@@ -120,14 +116,11 @@ class Distinct:
 
     def count(self) -> int:
         """Return the number of distinct values, `MOST_COUNTED` + 1 for any number beyond it."""
-        self._merge()
-        return MOST_COUNTED + 1 if self.is_more else sum(chunk.size for chunk in self._chunks)
-
-    def _merge(self) -> None:
         self._chunks = [np.unique(np.concatenate(self._chunks))] if self._chunks else []
-        self._unmerged = 0
-        if self._chunks and self._chunks[0].size > MOST_COUNTED:
+        known = sum(chunk.size for chunk in self._chunks)
+        if known > MOST_COUNTED:
             self.is_more, self._chunks = True, []
+        return MOST_COUNTED + 1 if self.is_more else known
 
 
 def hash_numbers(numbers: npt.NDArray[np.float64]) -> Hashes:
@@ -230,23 +223,7 @@ class ColumnSummary:
         return place
 
 
-@dataclass(frozen=True)
-class Coded:
-    """A column of a batch: codes of its cells, or their places when the column is collapsed.
-
-    `values` says what the codes stand for, code 0 for missing cells; None when `codes` are places.
-    """
-
-    codes: Codes
-    values: Sequence[Value] | None
-
-    @property
-    def size(self) -> int:
-        """Return how many codes there are at most."""
-        return int(self.codes.max(initial=0)) + 1 if self.values is None else len(self.values) + 1
-
-
-def read(summary: ColumnSummary, array: pa.Array | None, out: Codes, plan: ColumnPlan) -> Coded:
+def read(summary: ColumnSummary, array: pa.Array | None, out: Codes, plan: ColumnPlan) -> Cells:
     """Return a column of a batch as codes; a collapsed column takes its cells in.
 
     Parameters
@@ -262,28 +239,22 @@ def read(summary: ColumnSummary, array: pa.Array | None, out: Codes, plan: Colum
     """
     if array is None:
         out.fill(0)
-        return Coded(out, ())
+        return Cells(out, ())
     summary.seen = True
     if plan.cut is not None:
-        cells = _cut(summary, array, plan.cut)
-    elif not summary.collapsed:
-        cells = encode(array, out)
-    elif is_textual(array.type):
-        return Coded(_add_texts(summary, encode(array), plan), None)
-    else:
-        return Coded(_add_numbers(summary, array, plan), None)
-    return Coded(cells.codes, cells.values)
+        numbers = numbers_of(array)
+        if numbers is None:
+            numbers = np.full(len(array), math.nan)
+            summary.unusable += len(array) - array.null_count
+        return Cells(np.where(np.isnan(numbers), 0, 1 + (numbers > plan.cut)), (0, 1))
+    if not summary.collapsed:
+        return encode(array, out)
+    if is_textual(array.type):
+        return Cells(_add_texts(summary, encode(array), plan), None)
+    return Cells(_add_numbers(summary, array, plan), None)
 
 
-def _cut(summary: ColumnSummary, array: pa.Array, cut: float) -> Cells:
-    numbers = numbers_of(array)
-    if numbers is None:
-        numbers = np.full(len(array), math.nan)
-        summary.unusable += len(array) - array.null_count
-    return Cells(np.where(np.isnan(numbers), 0, 1 + (numbers > cut)), (0, 1))
-
-
-def register(summary: ColumnSummary, coded: Coded, rows: Codes, plan: ColumnPlan) -> Codes | None:
+def register(summary: ColumnSummary, coded: Cells, rows: Codes, plan: ColumnPlan) -> Codes | None:
     """Give the codes that occur their places.
 
     Parameters
@@ -334,15 +305,16 @@ def _by_first_cell(codes: Codes, wanted: list[int]) -> list[int]:
 
 def _add_texts(summary: ColumnSummary, cells: Cells, plan: ColumnPlan) -> Codes:
     """Add cells of text to a collapsed column."""
-    lookup = np.zeros(len(cells.values) + 1, dtype=np.int64)
-    occurring = (np.flatnonzero(np.bincount(cells.codes, minlength=len(lookup))[1:]) + 1).tolist()
-    values = [cells.values[code - 1] for code in occurring]
+    known = cells.values or ()
+    lookup = np.zeros(cells.size, dtype=np.int64)
+    occurring = (np.flatnonzero(np.bincount(cells.codes, minlength=cells.size)[1:]) + 1).tolist()
+    values = [known[code - 1] for code in occurring]
     for code, value in zip(occurring, values, strict=True):
         summary.kinds.add(kind_of(value))
         lookup[code] = summary.place(_reduced(value, plan))
     _measure(summary, values)
     if summary.rows == 0 and cells.codes[0]:
-        summary.first = cells.values[int(cells.codes[0]) - 1]
+        summary.first = known[int(cells.codes[0]) - 1]
     return np.asarray(lookup[cells.codes])
 
 
@@ -355,7 +327,11 @@ def _add_numbers(summary: ColumnSummary, array: pa.Array, plan: ColumnPlan) -> C
     if not known.size:
         return np.zeros(numbers.size, dtype=np.int64)
     summary.kinds.add("integer" if integer else "float")
-    _measure_numbers(summary, known)
+    extent = summary.collapsed_extent = summary.collapsed_extent or Extent()
+    extent.add_numbers(float(known.min()), float(known.max()), bool((known == np.floor(known)).all()))
+    extent.is_castable = extent.is_castable and bool(np.isfinite(known).all())
+    if summary.distinct is not None:
+        summary.distinct.add(hash_numbers(known))
     if summary.rows == 0 and present[0]:
         summary.first = int(numbers[0]) if integer else float(numbers[0])
     classes = np.zeros(known.size, dtype=np.int64)
@@ -400,15 +376,6 @@ def _measure(summary: ColumnSummary, values: Sequence[Value]) -> None:
         summary.distinct.add(hash_texts(value for value in values if isinstance(value, str)))
         numbers = [float(value) for value in values if not isinstance(value, str)]
         summary.distinct.add(hash_numbers(np.array(numbers, dtype=np.float64)))
-
-
-def _measure_numbers(summary: ColumnSummary, numbers: Floats) -> None:
-    extent = summary.collapsed_extent = summary.collapsed_extent or Extent()
-    is_integral = bool((numbers == np.floor(numbers)).all())
-    extent.add_numbers(float(numbers.min()), float(numbers.max()), is_integral)
-    extent.is_castable = extent.is_castable and bool(np.isfinite(numbers).all())
-    if summary.distinct is not None:
-        summary.distinct.add(hash_numbers(numbers))
 
 
 def collapse(summary: ColumnSummary, plan: ColumnPlan) -> Codes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from statistics import NormalDist
 
@@ -12,9 +11,9 @@ import numpy as np
 from analyzers.bias.check_sagemaker import pairs, undecided_comparison, why_no_value
 from analyzers.bias.documents import BiasConstraints, BiasStatistics, FacetStatistics, MetricValue
 from analyzers.bias.explain import group_text
-from analyzers.bias.metrics import WITHOUT_LABELS, Floats
+from analyzers.bias.metrics import RATES, WITHOUT_LABELS, Floats
 from analyzers.bias.resampling import DISTANCES, Draws, Tables, draw, scale_of, to_scale
-from analyzers.bias.suggest import paired_statistics
+from analyzers.bias.suggest import paired
 from contract.api import Comparison
 
 # Groups smaller than this are not decided, nor are rates of fewer rows than the second number.
@@ -120,11 +119,12 @@ def _error(constraint: MetricValue, value: float) -> float:
 
 def tables_of(facet: FacetStatistics) -> Tables:
     """Return a group's counts as arrays."""
-    observed, predicted = (
-        None if strata is None else np.asarray(strata, dtype=np.float64).reshape(-1, 2, 2)
-        for strata in (facet.strata_observed, facet.strata_predicted)
-    )
-    return Tables(np.asarray(facet.counts, dtype=np.float64), observed, predicted)
+    strata = {
+        name: np.asarray(known, dtype=np.float64).reshape(-1, 2, 2)
+        for name, known in (("CDDL", facet.strata_observed), ("CDDPL", facet.strata_predicted))
+        if known is not None
+    }
+    return Tables(np.asarray(facet.counts, dtype=np.float64), strata)
 
 
 def decided_strata(tables: Tables) -> Tables:
@@ -133,11 +133,8 @@ def decided_strata(tables: Tables) -> Tables:
     An empty outcome counts as a share of 0, so that strata too small to have both pull the disparity of a
     small sample away from that of a large one; without them it is unbiased at any size.
     """
-    observed, predicted = (
-        None if strata is None else strata[(strata.sum(axis=1) > 0).all(axis=1)]
-        for strata in (tables.label_strata, tables.prediction_strata)
-    )
-    return Tables(tables.confusion, observed, predicted)
+    both = {name: known[(known.sum(axis=1) > 0).all(axis=1)] for name, known in tables.strata.items()}
+    return Tables(tables.confusion, both)
 
 
 # --- p-values ----------------------------------------------------------------------------------------------
@@ -237,44 +234,14 @@ def rows_lacking(name: str, tables: Tables) -> int | None:
     total = float(sizes.sum())
     smallest = total if name in ("CI", "GE") else float(sizes.min())
     factor = SMALLEST_GROUP / max(smallest, 0.5)
-    base = _RATES.get(name)
-    if base is not None:
-        factor = max(factor, FEWEST_IN_RATE / max(float(base(counts).min()), 0.5))
-    strata = {"CDDL": tables.label_strata, "CDDPL": tables.prediction_strata}.get(name)
+    rate = RATES.get(name)
+    if rate is not None:
+        base = rate.of(counts) + (rate.hits(counts) if name == "TE" else 0.0)
+        factor = max(factor, FEWEST_IN_RATE / max(float(base.min()), 0.5))
+    strata = tables.strata.get(name)
     if strata is not None and strata.size:
         factor = max(factor, FEWEST_IN_RATE / max(float(strata.sum(axis=(0, 1)).min()), 0.5))
     return math.ceil(total * factor) if factor > 1.0 else None
-
-
-def _positive_labels(counts: Floats) -> Floats:
-    return np.asarray(counts[:, 1, :].sum(axis=-1))
-
-
-def _negative_labels(counts: Floats) -> Floats:
-    return np.asarray(counts[:, 0, :].sum(axis=-1))
-
-
-def _positive_predictions(counts: Floats) -> Floats:
-    return np.asarray(counts[:, :, 1].sum(axis=-1))
-
-
-def _negative_predictions(counts: Floats) -> Floats:
-    return np.asarray(counts[:, :, 0].sum(axis=-1))
-
-
-def _mistakes(counts: Floats) -> Floats:
-    return np.asarray(counts[:, 0, 1] + counts[:, 1, 0])
-
-
-_RATES: dict[str, Callable[[Floats], Floats]] = {
-    "RD": _positive_labels,
-    "SD": _negative_labels,
-    "DAR": _positive_predictions,
-    "DCA": _positive_predictions,
-    "DRR": _negative_predictions,
-    "DCR": _negative_predictions,
-    "TE": _mistakes,
-}
 
 
 # Groups of a window with the limits that their metrics are held to, and notes on those left out.
@@ -316,27 +283,27 @@ def hold(
     groups: dict[int, Held] = {}
     undefined: dict[str, list[str]] = {}
     notes, undecided = [], []
-    for _, facet, metric, constraint in pairs(statistics, constraints):
-        group = groups.get(id(facet))
-        if group is None:
-            group = groups[id(facet)] = _group(facet, baseline)
-        before = None if group.known is None else group.known.metric(metric.name)
-        limit = limit_of(constraint, before)
+    for facet, metric, constraint in pairs(statistics, constraints):
+        if id(facet) not in groups:
+            members = [] if baseline is None else [m for m in baseline.facets if m.facet == facet.facet]
+            known = paired(members, facet.value_or_threshold)
+            before = None if known is None else decided_strata(tables_of(known))
+            groups[id(facet)] = Held(facet, decided_strata(tables_of(facet)), before, known)
+        group = groups[id(facet)]
+        limit = limit_of(constraint, None if group.known is None else group.known.metric(metric.name))
+        lost = metric.value is None
         if not statistics.has_labels and metric.name not in WITHOUT_LABELS:
             undecided.append(undecided_comparison(facet, metric.name, "no row has a label", lost=True))
-            continue
-        if metric.value is None and limit is None and constraint.value is None:
+        elif lost and limit is None and constraint.value is None:
             continue  # as at the baseline
-        if metric.value is None or limit is None:
+        elif lost or limit is None:
             undefined.setdefault(group_text(facet), []).append(metric.name)
-            lost = metric.value is None
             reason = f"the baseline has no finite value of {metric.name}"
-            if lost:
-                reason = why_no_value(facet, metric)
+            reason = why_no_value(facet, metric) if lost else reason
             undecided.append(undecided_comparison(facet, metric.name, reason, lost))
-            continue
-        group.metrics[metric.name] = metric
-        group.limits[metric.name] = limit
+        else:
+            group.metrics[metric.name] = metric
+            group.limits[metric.name] = limit
     if not statistics.has_labels:
         notes.append("No row has a label, so only metrics that need none were checked.")
     notes += [
@@ -361,18 +328,14 @@ def hold(
     return list(groups.values()), notes, undecided
 
 
-def _group(facet: FacetStatistics, baseline: BiasStatistics | None) -> Held:
-    known = paired_statistics(baseline, facet.facet, facet.value_or_threshold)
-    before = None if known is None else decided_strata(tables_of(known))
-    return Held(facet, decided_strata(tables_of(facet)), before, known)
-
-
 def _leave_out(group: Held) -> list[str]:
     """Take metrics that cannot be decided off a group; return notes on them."""
     small: dict[int, list[str]] = {}
     small_before, strata = [], []
+    every = tables_of(group.facet).strata
     for name, limit in list(group.limits.items()):
         needed = rows_lacking(name, group.window)
+        whole = float(every[name].sum()) if name in every else 0.0
         if name == "FT":
             if limit.decided:
                 continue
@@ -380,19 +343,11 @@ def _leave_out(group: Held) -> list[str]:
             small.setdefault(needed, []).append(name)
         elif limit.own and group.before is not None and rows_lacking(name, group.before) is not None:
             small_before.append(name)
-        elif _left_out(group, name) > _MOST_LEFT_OUT:
+        elif whole and 1.0 - float(group.window.strata[name].sum()) / whole > _MOST_LEFT_OUT:
             strata.append(name)
         else:
             continue
         del group.limits[name]
-    return [
-        f"{group_text(group.facet)}: {text}" for text in _left_out_texts(group, small, small_before, strata)
-    ]
-
-
-def _left_out_texts(
-    group: Held, small: dict[int, list[str]], small_before: list[str], strata: list[str]
-) -> list[str]:
     texts = []
     if small:
         rows = int(group.window.confusion.sum())
@@ -404,16 +359,4 @@ def _left_out_texts(
         texts.append(
             f"too many groups of the group variable have only one outcome to decide {', '.join(strata)}."
         )
-    return texts
-
-
-def _left_out(group: Held, name: str) -> float:
-    """Return the share of rows in strata that lack an outcome."""
-    every = tables_of(group.facet)
-    whole, kept = {
-        "CDDL": (every.label_strata, group.window.label_strata),
-        "CDDPL": (every.prediction_strata, group.window.prediction_strata),
-    }.get(name, (None, None))
-    if whole is None or kept is None or not whole.sum():
-        return 0.0
-    return 1.0 - float(kept.sum() / whole.sum())
+    return [f"{group_text(group.facet)}: {text}" for text in texts]

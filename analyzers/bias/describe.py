@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from analyzers.bias.cells import Floats as Floats_model_metrics
 from analyzers.bias.cells import normalise
 from analyzers.bias.column_summary import Beyond, ColumnSummary
 from analyzers.bias.documents import BiasStatistics, FacetStatistics, MetricValue
@@ -22,122 +22,73 @@ from analyzers.bias.groups import (
     unselected_group,
     unselected_outcomes,
 )
-from analyzers.bias.metrics import METRICS, NO_GROUP_VARIABLE, Floats, quotient
-from analyzers.bias.request import BiasRequest
+from analyzers.bias.metrics import METRICS, NO_GROUP_VARIABLE, WITHOUT_LABELS, Floats, quotient
 from analyzers.bias.resampling import Tables, spreads
-from analyzers.bias.selection import Problem, Selection, every_value_sound, values_text
+from analyzers.bias.selection import Problem, every_value_sound, values_text
 from analyzers.bias.summary import MOST_STRATA, BiasSummary, SummaryPlan
-from analyzers.bias.tables import (
-    Cells,
-    Counts,
-    Group,
-    Reading,
-    against,
-    cells_of,
-    count_in_words,
-    counts_of,
-    rows_lacking,
-)
+from analyzers.bias.tables import Cells, Group, Reading, cells_of, count_in_words, counts_of, rows_lacking
 from contract.wording import shorten
-
-# The group of a facet that fares best, for others to be compared with.
-
-
-# Smaller groups may have the highest share by chance.
-FEWEST_ROWS = 30
-
-
-def best_of(
-    summary: BiasSummary,
-    plan: SummaryPlan,
-    facet: int,
-    groups: list[Group],
-    cells: Cells,
-    reading: Reading,
-) -> Group | None:
-    """Return the group with the highest share of positive predictions, of labels where there are none.
-
-    None for facets with a threshold, which have but two groups, and where fewer than three groups have
-    `FEWEST_ROWS`: with two, the best is the rest that metrics compare with anyway.
-    """
-    request = plan.request.facets[facet]
-    selection = reading.predictions or reading.labels
-    column = plan.prediction if reading.predictions is not None else plan.request.label
-    if selection is None or column is None or any(group.threshold is not None for group in groups):
-        return None
-    candidates = groups
-    if len(request.columns) == 1 and request.values:
-        try:
-            values = every_value_sound(request.columns[0], summary.columns[request.columns[0]])
-        except Problem:
-            return None
-        candidates = [Group(groups[0].name, each.text, request.columns, ((each,),)) for each in values]
-    known = cells.where(cells.places[column] > 0)
-    shares = [_share(group, known, column, selection) for group in candidates]
-    if sum(share is not None for share in shares) < 3:
-        return None
-    best = int(np.argmax([-1.0 if share is None else share for share in shares]))
-    return candidates[best]
-
-
-def _share(group: Group, cells: Cells, column: str, selection: Selection) -> float | None:
-    inside = group.contains(cells.places)
-    rows = cells.rows[inside]
-    if rows.sum() < FEWEST_ROWS:
-        return None
-    return float(rows[selection.chosen[cells.places[column][inside]]].sum() / rows.sum())
-
 
 # How good the whole model is, and how labels are distributed: what Clarify's report says besides.
 
 
-_ASSIGNED = "Proportion of inputs with {} observed label correctly assigned the {} predicted label."
-_HOLDS = "Proportion of inputs with {} predicted label that actually have a {} observed label."
-_BETWEEN = "Ratio between the {} observed labels and {} predicted labels."
+_MODEL_METRICS = (
+    ("Accuracy", "Proportion of inputs assigned the correct predicted label by the model."),
+    (
+        "Proportion of Positive Predictions in Labels",
+        "Proportion of input assigned in positive predicted label.",
+    ),
+    (
+        "Proportion of Negative Predictions in Labels",
+        "Proportion of input assigned the negative predicted label.",
+    ),
+    (
+        "True Positive Rate / Recall",
+        "Proportion of inputs with positive observed label correctly assigned the positive predicted label.",
+    ),
+    (
+        "True Negative Rate / Specificity",
+        "Proportion of inputs with negative observed label correctly assigned the negative predicted label.",
+    ),
+    (
+        "Acceptance Rate / Precision",
+        "Proportion of inputs with positive predicted label that actually have a positive observed label.",
+    ),
+    (
+        "Rejection Rate",
+        "Proportion of inputs with negative predicted label that actually have a negative observed label.",
+    ),
+    ("Conditional Acceptance", "Ratio between the positive observed labels and positive predicted labels."),
+    ("Conditional Rejection", "Ratio between the negative observed labels and negative predicted labels."),
+    ("F1 Score", "Harmonic mean of precision and recall."),
+)
 
 
-def model_metrics(counts: Floats_model_metrics) -> list[MetricValue]:
+def model_metrics(counts: Floats) -> list[MetricValue]:
     """Return ten metrics of the whole model from ``counts[observed, predicted]``."""
     (tn, fp), (fn, tp) = counts.tolist()
     total = tn + fp + fn + tp
-    positive, negative = ("positive", "positive"), ("negative", "negative")
     precision, recall = _ratio(tp, tp + fp), _ratio(tp, tp + fn)
-    described = (
-        (
-            "Accuracy",
-            "Proportion of inputs assigned the correct predicted label by the model.",
-            _ratio(tp + tn, total),
-        ),
-        (
-            "Proportion of Positive Predictions in Labels",
-            "Proportion of input assigned in positive predicted label.",
-            _ratio(tp + fp, total),
-        ),
-        (
-            "Proportion of Negative Predictions in Labels",
-            "Proportion of input assigned the negative predicted label.",
-            _ratio(tn + fn, total),
-        ),
-        ("True Positive Rate / Recall", _ASSIGNED.format(*positive), recall),
-        ("True Negative Rate / Specificity", _ASSIGNED.format(*negative), _ratio(tn, tn + fp)),
-        ("Acceptance Rate / Precision", _HOLDS.format(*positive), precision),
-        ("Rejection Rate", _HOLDS.format(*negative), _ratio(tn, tn + fn)),
-        ("Conditional Acceptance", _BETWEEN.format(*positive), _ratio(tp + fn, tp + fp)),
-        ("Conditional Rejection", _BETWEEN.format(*negative), _ratio(tn + fp, tn + fn)),
-        (
-            "F1 Score",
-            "Harmonic mean of precision and recall.",
-            _ratio(2.0 * precision * recall, precision + recall),
-        ),
+    values = (
+        _ratio(tp + tn, total),
+        _ratio(tp + fp, total),
+        _ratio(tn + fn, total),
+        recall,
+        _ratio(tn, tn + fp),
+        precision,
+        _ratio(tn, tn + fn),
+        _ratio(tp + fn, tp + fp),
+        _ratio(tn + fp, tn + fn),
+        _ratio(2.0 * precision * recall, precision + recall),
     )
-    return [MetricValue(name, description, value) for name, description, value in described]
+    return [MetricValue(*text, value) for text, value in zip(_MODEL_METRICS, values, strict=True)]
 
 
 def _ratio(numerator: float, denominator: float) -> float:
     return float(quotient(np.float64(numerator), np.float64(denominator)))
 
 
-def basic_statistics(confusion: Floats_model_metrics, *, with_predictions: bool) -> list[dict[str, Any]]:
+def basic_statistics(confusion: Floats, *, with_predictions: bool) -> list[dict[str, Any]]:
     """Return the size of a group, its labels, and how right its predictions are, as JSON values.
 
     Parameters
@@ -150,28 +101,20 @@ def basic_statistics(confusion: Floats_model_metrics, *, with_predictions: bool)
     group = confusion[1]
     size = float(group.sum())
     positive = _ratio(group[1].sum(), size)
-    statistics: list[dict[str, Any]] = [
-        {
-            "name": "proportion",
-            "description": "Proportion of examples in sensitive facet.",
-            "value": _ratio(size, confusion.sum()),
-        },
-        {
-            "name": "observed_label_distribution",
-            "description": "Distribution of observed label outcomes for sensitive facet",
-            "value": [positive, 1.0 - positive],
-        },
+    outcomes = [_ratio(count, size) for count in (group[1, 1], group[0, 1], group[1, 0], group[0, 0])]
+    found: list[tuple[str, str, Any]] = [
+        ("proportion", "Proportion of examples in sensitive facet.", _ratio(size, confusion.sum())),
+        (
+            "observed_label_distribution",
+            "Distribution of observed label outcomes for sensitive facet",
+            [positive, 1.0 - positive],
+        ),
+        ("confusion_matrix", "Fractions of TP, FP, FN, TN.", outcomes),
     ]
-    if with_predictions:
-        outcomes = (group[1, 1], group[0, 1], group[1, 0], group[0, 0])
-        statistics.append(
-            {
-                "name": "confusion_matrix",
-                "description": "Fractions of TP, FP, FN, TN.",
-                "value": [_ratio(count, size) for count in outcomes],
-            }
-        )
-    return statistics
+    return [
+        {"name": name, "description": description, "value": value}
+        for name, description, value in (found if with_predictions else found[:2])
+    ]
 
 
 def label_confusion(
@@ -188,19 +131,17 @@ def label_confusion(
     """
     if label[1].collapsed:
         return None
-    observed = _texts(label[1])
-    predicted = _texts(prediction[1])
+    observed, predicted = (
+        ["", *("" if isinstance(value, Beyond) else normalise(value) for value in column.values)]
+        for _, column in (label, prediction)
+    )
     names = {text: str(label[1].values[observed.index(text) - 1]) for text in sorted(filter(None, observed))}
     table = {name: dict.fromkeys(names.values(), 0) for name in names.values()}
     places = np.stack((cells.places[label[0]], cells.places[prediction[0]]), axis=1)
     for (row, column), rows in zip(places.tolist(), cells.rows.tolist(), strict=True):
         if observed[row] in names and predicted[column] in names:
-            table[names[observed[row] or ""]][names[predicted[column] or ""]] += int(rows)
+            table[names[observed[row]]][names[predicted[column]]] += int(rows)
     return table
-
-
-def _texts(column: ColumnSummary) -> list[str | None]:
-    return [None, *(None if isinstance(value, Beyond) else normalise(value) for value in column.values)]
 
 
 NO_LABELS = "No row has a label"
@@ -214,16 +155,13 @@ class _Analysis:
     plan: SummaryPlan
     meaning: Meaning
     seed: int
-    problems: dict[str, str] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
+    statistics: BiasStatistics
+    reading: Reading
 
-    @property
-    def request(self) -> BiasRequest:
-        return self.plan.request
-
-    @property
-    def sound(self) -> bool:
-        return self.meaning.rules == "sound"
+    def note(self, *notes: str | None) -> None:
+        """Add notes, each once."""
+        known = self.statistics.notes
+        known += [note for note in dict.fromkeys(notes) if note is not None and note not in known]
 
 
 def describe(summary: BiasSummary, plan: SummaryPlan, meaning: Meaning, seed: int) -> BiasStatistics:
@@ -238,7 +176,7 @@ def describe(summary: BiasSummary, plan: SummaryPlan, meaning: Meaning, seed: in
     seed
         Of the intervals, and of samples of the flip test.
     """
-    request = plan.request
+    request, sound = plan.request, meaning.rules == "sound"
     statistics = BiasStatistics(
         item_count=summary.rows,
         label=request.label_name or request.label,
@@ -249,216 +187,222 @@ def describe(summary: BiasSummary, plan: SummaryPlan, meaning: Meaning, seed: in
     )
     if not summary.rows:
         return statistics
-    analysis = _Analysis(summary, plan, meaning, seed)
-    reading = _read_outcomes(analysis)
+    analysis = _Analysis(summary, plan, meaning, seed, statistics, Reading(None, None, leave_out=sound))
+    reading = analysis.reading = _read_outcomes(analysis)
     statistics.has_labels = reading.labels is not None
     statistics.has_predictions = reading.predictions is not None
     if reading.labels is not None:
         statistics.label_value_or_threshold = reading.labels.text
-    if analysis.sound:
-        _note_nothing_positive(analysis, reading)
     if reading.predictions is not None and plan.columns[plan.prediction or ""].cut is None:
         statistics.predicted_label_value_or_threshold = reading.predictions.text
+    if sound:
+        outcomes = (
+            ("label", request.label, reading.labels),
+            ("prediction", plan.prediction, reading.predictions),
+        )
+        analysis.note(
+            *(
+                unselected_outcomes(role, plan.columns[name], summary.columns[name], selection)
+                for role, name, selection in outcomes
+                if name is not None and selection is not None
+            )
+        )
     for index in range(len(request.facets)):
-        statistics.facets += _describe_facet(analysis, index, reading)
+        statistics.facets += _describe_facet(analysis, index)
     if request.facets and reading.labels is not None and reading.predictions is not None:
-        _describe_model(statistics, analysis, reading)
-    if analysis.sound:
-        analysis.notes += impact_findings(statistics.facets).values()
-    statistics.problems, statistics.notes = analysis.problems, analysis.notes
+        _describe_model(analysis)
+    if sound:
+        analysis.note(*impact_findings(statistics.facets).values())
     return statistics
 
 
 def _read_outcomes(analysis: _Analysis) -> Reading:
     summary, plan, meaning = analysis.summary, analysis.plan, analysis.meaning
-    labels = predictions = None
+    problems = analysis.statistics.problems
+    predictions = None
     try:
         labels = select_labels(summary, plan, meaning)
     except Problem as problem:
-        analysis.problems["label"] = str(problem)
-        return Reading(None, None, leave_out=analysis.sound)
-    if plan.prediction is not None and analysis.request.post_training is not None:
+        problems["label"] = str(problem)
+        return analysis.reading
+    if plan.prediction is not None and plan.request.post_training is not None:
         try:
             predictions = select_predictions(summary, plan, meaning, labels)
         except Problem as problem:
-            analysis.problems["post_training_bias"] = str(problem)
+            problems["post_training_bias"] = str(problem)
         unusable = summary.columns[plan.prediction].unusable
         if unusable:
-            analysis.notes.append(f"Not a number in {plan.prediction!r}: {count_in_words(unusable)}.")
-    return Reading(labels, predictions, leave_out=analysis.sound)
+            analysis.note(f"Not a number in {plan.prediction!r}: {count_in_words(unusable)}.")
+    return Reading(labels, predictions, analysis.reading.leave_out)
 
 
-def _note_nothing_positive(analysis: _Analysis, reading: Reading) -> None:
-    outcomes = (
-        ("label", analysis.request.label, reading.labels),
-        ("prediction", analysis.plan.prediction, reading.predictions),
-    )
-    for role, column, selection in outcomes:
-        if column is None or selection is None:
-            continue
-        kept = analysis.summary.columns[column]
-        note = unselected_outcomes(role, analysis.plan.columns[column], kept, selection)
-        if note is not None:
-            analysis.notes.append(note)
-
-
-def _describe_facet(analysis: _Analysis, index: int, reading: Reading) -> list[FacetStatistics]:
-    name = " & ".join(analysis.request.facets[index].columns)
+def _describe_facet(analysis: _Analysis, index: int) -> list[FacetStatistics]:
+    summary, plan, reading = analysis.summary, analysis.plan, analysis.reading
+    name = " & ".join(plan.request.facets[index].columns)
     try:
-        groups = select_groups(analysis.summary, analysis.plan, analysis.meaning, index)
+        groups = select_groups(summary, plan, analysis.meaning, index)
     except Problem as problem:
-        analysis.problems[f"facet {name}"] = str(problem)
+        analysis.statistics.problems[f"facet {name}"] = str(problem)
         return []
-    cells = cells_of(analysis.summary, analysis.plan, index)
-    described = [
-        _describe_group(analysis, group, cells, reading, [index, number])
-        for number, group in enumerate(groups)
-    ]
-    if described and analysis.sound:
-        found = (unselected_group(group, cells, analysis.summary.columns) for group in groups)
-        analysis.notes += [note for note in found if note is not None]
-        _note_rows_left_out(analysis, name, cells, groups[0], reading)
-        _compare_with_best(analysis, index, groups, described, cells, reading)
+    cells = cells_of(summary, plan, index)
+    described = []
+    for number, group in enumerate(groups):
+        counts = counts_of(cells, group, reading, plan)
+        described.append(_describe_group(analysis, group, counts, [index, number]))
+    if described and reading.leave_out:
+        analysis.note(*(unselected_group(group, cells, summary.columns) for group in groups))
+        counts = counts_of(cells, groups[0], reading, plan)
+        if counts.missing:
+            analysis.note(f"{rows_lacking(counts.missing, f'facet {name!r}')}.")
+        if counts.incomplete:
+            analysis.note(f"{rows_lacking(counts.incomplete, 'a label or a prediction')}.")
+        best = _best_of(analysis, index, groups, cells)
+        for group, facet in zip(groups, described, strict=True):
+            if best is not None:
+                _compare_with_best(analysis, group, facet, best, cells)
     return described
 
 
-def _describe_group(
-    analysis: _Analysis, group: Group, cells: Cells, reading: Reading, number: list[int]
-) -> FacetStatistics:
-    counts = counts_of(cells, group, reading, analysis.plan)
+def _describe_group(analysis: _Analysis, group: Group, counts: Tables, number: list[int]) -> FacetStatistics:
+    request, reading = analysis.plan.request, analysis.reading
+    has_predictions = reading.predictions is not None
     facet = FacetStatistics(
         facet=group.name,
         value_or_threshold=group.text,
-        counts=_whole(counts.confusion),
-        strata_observed=None if counts.label_strata is None else _whole(counts.label_strata),
-        strata_predicted=None if counts.prediction_strata is None else _whole(counts.prediction_strata),
+        counts=counts.confusion.astype(np.int64).tolist(),
         threshold=group.threshold,
         missing=counts.missing,
-        basic_statistics=basic_statistics(counts.confusion, with_predictions=reading.predictions is not None),
+        basic_statistics=basic_statistics(counts.confusion, with_predictions=has_predictions),
     )
-    request = analysis.request
-    if request.pre_training is not None and "label" not in analysis.problems:
-        facet.pre = [_measure(analysis, name, counts, reading, None) for name in sorted(request.pre_training)]
-    if request.post_training is not None and reading.predictions is not None:
-        flip = _flip(analysis, group, counts, reading)
-        facet.post = [
-            _measure(analysis, name, counts, reading, flip) for name in sorted(request.post_training)
-        ]
-    if analysis.sound:
-        _add_intervals(facet, counts, np.random.default_rng([analysis.seed, *number]))
+    if "CDDL" in counts.strata:
+        facet.strata_observed = counts.strata["CDDL"].astype(np.int64).tolist()
+    if "CDDPL" in counts.strata:
+        facet.strata_predicted = counts.strata["CDDPL"].astype(np.int64).tolist()
+    if request.pre_training is not None and "label" not in analysis.statistics.problems:
+        facet.pre = _measured(analysis, request.pre_training, counts, None)
+    if request.post_training is not None and has_predictions:
+        flip = _flip(analysis, group, counts)
+        facet.post = _measured(analysis, request.post_training, counts, flip)
+    if reading.leave_out:
+        metrics = [*(facet.pre or []), *(facet.post or [])]
+        values = {metric.name: float(metric.value) for metric in metrics if metric.value is not None}
+        found = spreads(counts, values, np.random.default_rng([analysis.seed, *number]))
+        for metric in metrics:
+            if metric.name in found:
+                metric.standard_error = found[metric.name].standard_error
+                metric.confidence_interval = found[metric.name].interval
     return facet
 
 
-def _whole(counts: Floats) -> list[list[list[int]]]:
-    whole: list[list[list[int]]] = counts.astype(np.int64).tolist()
-    return whole
+def _measured(
+    analysis: _Analysis, names: Iterable[str], counts: Tables, flip: Flip | None
+) -> list[MetricValue]:
+    return [
+        MetricValue(name, METRICS[name].description, *_measure(analysis, name, counts, flip))
+        for name in sorted(names)
+    ]
 
 
 def _measure(
-    analysis: _Analysis, name: str, counts: Counts, reading: Reading, flip: Flip | None
-) -> MetricValue:
-    metric = METRICS[name]
-    if reading.labels is None and metric.needs_labels:
-        return MetricValue(name, metric.description, None, NO_LABELS)
-    if metric.table == "neighbours":
-        problem = metric.problem(counts.confusion) or (None if flip is None else flip.problem)
-        value = flip.value if flip is not None and problem is None else None
-        return MetricValue(name, metric.description, value, problem)
-    table = counts.confusion
+    analysis: _Analysis, name: str, counts: Tables, flip: Flip | None
+) -> tuple[float | None, str | None]:
+    """Return the value of a metric, or why there is none."""
+    metric, table = METRICS[name], counts.confusion
+    if analysis.reading.labels is None and name not in WITHOUT_LABELS:
+        return None, NO_LABELS
     if metric.table == "strata":
-        strata = counts.label_strata if metric.stage == "pre" else counts.prediction_strata
         problem = _strata_problem(analysis)
-        if strata is None or problem is not None:
-            return MetricValue(name, metric.description, None, problem or NO_GROUP_VARIABLE)
-        table = strata
+        if problem is not None or name not in counts.strata:
+            return None, problem or NO_GROUP_VARIABLE
+        table = counts.strata[name]
     problem = metric.problem(table)
-    value = None if problem is not None else float(metric.function(table))
-    return MetricValue(name, metric.description, value, problem)
+    if problem is not None:
+        return None, problem
+    if metric.table == "neighbours":
+        return (None, None) if flip is None else (flip.value, flip.problem)
+    return float(metric.function(table)), None
 
 
 def _strata_problem(analysis: _Analysis) -> str | None:
-    column = analysis.request.group_variable
+    column = analysis.plan.request.group_variable
     if column is None:
         return NO_GROUP_VARIABLE
     summary = analysis.summary.columns[column]
-    if not summary.seen and analysis.sound:
+    if not summary.seen and analysis.reading.leave_out:
         return absent_text("group_variable", column, analysis.summary.names)
     if summary.collapsed:
         return f"Group variable {shorten(column)!r} has more than {MOST_STRATA:,} distinct values"
     return None
 
 
-def _flip(analysis: _Analysis, group: Group, counts: Counts, reading: Reading) -> Flip | None:
+def _flip(analysis: _Analysis, group: Group, counts: Tables) -> Flip | None:
     sample, prediction = analysis.summary.sample, analysis.plan.prediction
-    if sample is None or prediction is None or reading.predictions is None:
+    if sample is None or prediction is None or METRICS["FT"].problem(counts.confusion) is not None:
         return None
-    if METRICS["FT"].problem(counts.confusion) is not None:
-        return None
-    flip = flip_of(sample, group, prediction, reading, analysis.seed)
-    analysis.notes += [note for note in flip.notes if note not in analysis.notes]
+    flip = flip_of(sample, group, prediction, analysis.reading, analysis.seed)
+    analysis.note(*flip.notes)
     return flip
 
 
-def _add_intervals(facet: FacetStatistics, counts: Counts, generator: np.random.Generator) -> None:
-    metrics = [*(facet.pre or []), *(facet.post or [])]
-    values = {metric.name: float(metric.value) for metric in metrics if metric.value is not None}
-    tables = Tables(counts.confusion, counts.label_strata, counts.prediction_strata)
-    found = spreads(tables, values, generator)
-    for metric in metrics:
-        if metric.name in found:
-            metric.standard_error = found[metric.name].standard_error
-            metric.confidence_interval = found[metric.name].interval
+# Smaller groups may have the highest share by chance.
+FEWEST_ROWS = 30
 
 
-def _note_rows_left_out(analysis: _Analysis, name: str, cells: Cells, group: Group, reading: Reading) -> None:
-    counts = counts_of(cells, group, reading, analysis.plan)
-    if counts.missing:
-        analysis.notes.append(f"{rows_lacking(counts.missing, f'facet {name!r}')}.")
-    if counts.incomplete:
-        note = f"{rows_lacking(counts.incomplete, 'a label or a prediction')}."
-        if note not in analysis.notes:
-            analysis.notes.append(note)
+def _best_of(analysis: _Analysis, facet: int, groups: list[Group], cells: Cells) -> Group | None:
+    """Return the group with the highest share of positive predictions, of labels where there are none.
+
+    None for facets with a threshold, which have but two groups, and where fewer than three groups have
+    `FEWEST_ROWS`: with two, the best is the rest that metrics compare with anyway.
+    """
+    summary, plan, reading = analysis.summary, analysis.plan, analysis.reading
+    request = plan.request.facets[facet]
+    selection = reading.predictions or reading.labels
+    column = plan.prediction if reading.predictions is not None else plan.request.label
+    if selection is None or column is None or any(group.threshold is not None for group in groups):
+        return None
+    if len(request.columns) == 1 and request.values:
+        try:
+            values = every_value_sound(request.columns[0], summary.columns[request.columns[0]])
+        except Problem:
+            return None
+        groups = [Group(groups[0].name, each.text, request.columns, ((each,),)) for each in values]
+    known = cells.where(cells.places[column] > 0)
+    positive = selection.chosen[known.places[column]]
+    shares = []
+    for group in groups:
+        inside = group.contains(known.places)
+        rows = known.rows[inside].sum()
+        shares.append(float(known.rows[inside & positive].sum() / rows) if rows >= FEWEST_ROWS else -1.0)
+    return groups[int(np.argmax(shares))] if sum(share >= 0.0 for share in shares) >= 3 else None
 
 
 def _compare_with_best(
-    analysis: _Analysis,
-    index: int,
-    groups: list[Group],
-    described: list[FacetStatistics],
-    cells: Cells,
-    reading: Reading,
+    analysis: _Analysis, group: Group, facet: FacetStatistics, best: Group, cells: Cells
 ) -> None:
-    """Add the metrics of each group against the one with the highest share of positives."""
-    best = best_of(analysis.summary, analysis.plan, index, groups, cells, reading)
-    if best is None:
+    """Add the metrics of a group against the one with the highest share of positives."""
+    inside, other = group.contains(cells.places), best.contains(cells.places)
+    if (inside & other).any():
         return
-    wanted = {*(analysis.request.pre_training or ()), *(analysis.request.post_training or ())}
-    for group, facet in zip(groups, described, strict=True):
-        inside = group.contains(cells.places)
-        if (inside & best.contains(cells.places)).any():
-            continue
-        confusion = against(cells, group, best, reading, analysis.plan)
-        counts = Counts(confusion, None, None, 0, 0)
-        names = [metric.name for metric in [*(facet.pre or []), *(facet.post or [])]]
-        facet.best = best.text
-        facet.against_best = [
-            _measure(analysis, name, counts, reading, None)
-            for name in names
-            if name in wanted and METRICS[name].table == "confusion" and name != "GE"
-        ]
+    counts = Tables(counts_of(cells.where(inside | other), group, analysis.reading, analysis.plan).confusion)
+    facet.against_best = (
+        best.text,
+        [
+            found
+            for metrics in (facet.pre, facet.post)
+            for found in _measured(analysis, [metric.name for metric in metrics or ()], counts, None)
+            if METRICS[found.name].table == "confusion" and found.name != "GE"
+        ],
+    )
 
 
-def _describe_model(statistics: BiasStatistics, analysis: _Analysis, reading: Reading) -> None:
-    plan, summary = analysis.plan, analysis.summary
+def _describe_model(analysis: _Analysis) -> None:
+    plan, summary, reading = analysis.plan, analysis.summary, analysis.reading
     cells = cells_of(summary, plan, 0)
     everyone = Group("", "", (plan.request.label,), ())
     counts = counts_of(cells, everyone, reading, plan)
-    statistics.model_metrics = model_metrics(counts.confusion.sum(axis=0))
-    if plan.request.predicted_label is not None and _are_categories(reading.labels):
+    analysis.statistics.model_metrics = model_metrics(counts.confusion.sum(axis=0))
+    is_category = reading.labels is not None and reading.labels.threshold is None
+    if plan.request.predicted_label is not None and is_category:
         columns = (plan.request.label, plan.request.predicted_label)
         label, prediction = ((name, summary.columns[name]) for name in columns)
-        statistics.confusion_matrix = label_confusion(cells, label, prediction)
-
-
-def _are_categories(labels: Selection | None) -> bool:
-    return labels is not None and labels.threshold is None
+        analysis.statistics.confusion_matrix = label_confusion(cells, label, prediction)

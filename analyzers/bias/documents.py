@@ -10,10 +10,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
 from analyzers.shared import analysis_json
-from analyzers.shared.analysis_json import VERSION, number_to_json, read_number
+from analyzers.shared.analysis_json import (
+    VERSION,
+    Member,
+    member,
+    number_to_json,
+    read_document,
+    read_list,
+    read_members,
+    read_number,
+    write_document,
+    write_list,
+    write_members,
+)
 from analyzers.shared.rules import SWITCH
 from contract.api import Baseline, DocumentSet
 from contract.errors import DocumentError
@@ -50,22 +63,6 @@ class MetricValue:
     order: tuple[str, ...] = ()
 
 
-def read_metric(fields: Fields) -> MetricValue:
-    """Build one metric from JSON."""
-    return MetricValue(
-        name=fields.get("name", str),
-        description=fields.get("description", str, ""),
-        value=read_number(fields, "value"),
-        error=fields.get("error", str, None),
-        confidence_interval=_read_range(fields, "confidence_interval"),
-        standard_error=read_number(fields, "standard_error"),
-        allowed=_read_range(fields, "allowed"),
-        threshold=read_number(fields, "threshold"),
-        extra=fields.extra(),
-        order=fields.order(),
-    )
-
-
 def _read_range(fields: Fields, key: str) -> tuple[float, float] | None:
     member = fields.get(key, list, None)
     if member is None:
@@ -77,24 +74,31 @@ def _read_range(fields: Fields, key: str) -> tuple[float, float] | None:
     return ends[0], ends[1]
 
 
-def metric_to_json(metric: MetricValue, with_extensions: bool = True) -> dict[str, Any]:
-    """Return one metric as JSON values; without extensions only the members that Clarify writes."""
-    members: dict[str, Any] = {
-        "name": metric.name,
-        "description": metric.description,
-        "value": number_to_json(metric.value),
-    }
-    if metric.error is not None:
-        members["error"] = metric.error
-    if not with_extensions:
-        return in_order(members, {}, metric.order)
-    for key, ends in (("confidence_interval", metric.confidence_interval), ("allowed", metric.allowed)):
-        if ends is not None:
-            members[key] = [number_to_json(end) for end in ends]
-    for key, number in (("standard_error", metric.standard_error), ("threshold", metric.threshold)):
-        if number is not None:
-            members[key] = number_to_json(number)
-    return in_order(members, metric.extra, metric.order)
+def _range_to_json(ends: tuple[float, float]) -> list[Any]:
+    return [number_to_json(end) for end in ends]
+
+
+# The members that Clarify writes, and ours.
+_CLARIFYS_METRIC = (
+    Member("name", member(str)),
+    Member("description", member(str, "")),
+    Member("value", read_number, number_to_json, written="always"),
+    Member("error", member(str, None)),
+)
+_METRIC = (
+    *_CLARIFYS_METRIC,
+    Member("confidence_interval", _read_range, _range_to_json),
+    Member("allowed", _read_range, _range_to_json),
+    Member("standard_error", read_number, number_to_json),
+    Member("threshold", read_number, number_to_json),
+)
+
+
+_read_metrics, _metrics_to_json = read_list(MetricValue, _METRIC), write_list(_METRIC)
+
+
+def _read_any_metrics(fields: Fields, key: str) -> list[MetricValue] | None:
+    return None if fields.get(key, list, None) is None else _read_metrics(fields, key)
 
 
 # ``statistics.json`` of bias jobs: for every facet value, the counts that all metrics follow from.
@@ -119,11 +123,9 @@ class FacetStatistics:
         The threshold when the facet is continuous.
     pre, post
         Metrics against all other rows; None when the stage was not asked for or failed.
-    best
-        The group with the highest share of positives, to compare with; None where that is this one or there
-        are fewer than two.
     against_best
-        Metrics against the group `best`.
+        The group with the highest share of positives, and the metrics against it; None where that is this
+        one or there are fewer than two.
     missing
         Rows without a value of the facet: left out under sound rules, among the rest under the originals'.
     basic_statistics
@@ -138,8 +140,7 @@ class FacetStatistics:
     threshold: float | None = None
     pre: list[MetricValue] | None = None
     post: list[MetricValue] | None = None
-    best: str | None = None
-    against_best: list[MetricValue] | None = None
+    against_best: tuple[str, list[MetricValue]] | None = None
     missing: int = 0
     basic_statistics: list[dict[str, Any]] = field(default_factory=list)
     extra: dict[str, Any] = field(default_factory=dict)
@@ -195,68 +196,17 @@ class BiasStatistics:
     where: str = "statistics.json"
 
 
-def read_statistics(value: dict[str, Any], where: str) -> BiasStatistics:
-    """Build the statistics from parsed JSON.
-
-    Raises
-    ------
-    DocumentError
-        Naming file and path, when a member is missing or of the wrong type.
-    """
-    fields = Fields(value, where)
-    fields.get("version", (str, int, float), None)
-    dataset = fields.child("dataset")
-    if dataset is None or "facets" not in value:
-        raise DocumentError(
-            f"{where} has no 'dataset' with 'facets' beside it, so it is not a file of a bias job; give "
-            "baseline_statistics the statistics.json of a bias baseline job."
-        )
-    return BiasStatistics(
-        item_count=dataset.count("item_count"),
-        label=dataset.get("label", str),
-        label_value_or_threshold=dataset.get("label_value_or_threshold", str, ""),
-        facets=[_read_facet_bias_statistics(member) for member in fields.children("facets")],
-        has_labels=dataset.get("has_labels", bool, True),
-        has_predictions=dataset.get("has_predictions", bool, False),
-        predicted_label_value_or_threshold=dataset.get("predicted_label_value_or_threshold", str, None),
-        model_metrics=[read_metric(member) for member in fields.children("model_metrics", [])],
-        confusion_matrix=fields.get("confusion_matrix", dict, None),
-        problems=fields.get("problems", dict, {}),
-        notes=[str(note) for note in fields.get("notes", list, [])],
-        extra=fields.extra(),
-        order=fields.order(),
-        where=where,
+def _is_table(value: Any, shape: tuple[int, ...]) -> bool:
+    if not shape:
+        return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return (
+        isinstance(value, list)
+        and len(value) == shape[0]
+        and all(_is_table(member, shape[1:]) for member in value)
     )
 
 
-def _read_facet_bias_statistics(fields: Fields) -> FacetStatistics:
-    best = fields.child("against_best")
-    return FacetStatistics(
-        facet=fields.get("facet", str),
-        value_or_threshold=fields.get("value_or_threshold", str),
-        counts=_read_table(fields, "counts"),
-        strata_observed=_read_strata(fields, "strata_observed"),
-        strata_predicted=_read_strata(fields, "strata_predicted"),
-        threshold=read_number(fields, "threshold"),
-        missing=fields.count("missing", 0),
-        basic_statistics=fields.get("basic_statistics", list, []),
-        pre=_read_metrics(fields, "pre_training"),
-        post=_read_metrics(fields, "post_training"),
-        best=None if best is None else best.get("value_or_threshold", str),
-        against_best=None if best is None else _read_metrics(best, "metrics"),
-        extra=fields.extra(),
-        order=fields.order(),
-    )
-
-
-def _read_metrics(fields: Fields, key: str) -> list[MetricValue] | None:
-    if fields.get(key, list, None) is None:
-        return None
-    return [read_metric(member) for member in fields.children(key)]
-
-
-def _read_table(fields: Fields, key: str) -> list[list[list[int]]]:
-    """Return ``counts[facet][observed][predicted]``, every count a whole number of 0 or more."""
+def _read_counts(fields: Fields, key: str) -> list[list[list[int]]]:
     table: list[list[list[int]]] = fields.get(key, list)
     if not _is_table(table, (2, 2, 2)):
         raise DocumentError(
@@ -276,63 +226,71 @@ def _read_strata(fields: Fields, key: str) -> list[list[list[int]]] | None:
     return strata
 
 
-def _is_table(value: Any, shape: tuple[int, ...]) -> bool:
-    if not shape:
-        return isinstance(value, int) and not isinstance(value, bool) and value >= 0
-    return (
-        isinstance(value, list)
-        and len(value) == shape[0]
-        and all(_is_table(member, shape[1:]) for member in value)
-    )
+def _read_best(fields: Fields, key: str) -> tuple[str, list[MetricValue]] | None:
+    best = fields.child(key)
+    if best is None:
+        return None
+    return best.get("value_or_threshold", str), _read_any_metrics(best, "metrics") or []
+
+
+def _best_to_json(best: tuple[str, list[MetricValue]]) -> dict[str, Any]:
+    return {"value_or_threshold": best[0], "metrics": _metrics_to_json(best[1])}
+
+
+_FACET = (
+    Member("facet", member(str)),
+    Member("value_or_threshold", member(str)),
+    Member("counts", _read_counts),
+    Member("strata_observed", _read_strata),
+    Member("strata_predicted", _read_strata),
+    Member("threshold", read_number, number_to_json),
+    Member("missing", lambda fields, key: fields.count(key, 0), written="if any"),
+    Member("basic_statistics", member(list, []), written="if any"),
+    Member("pre_training", _read_any_metrics, _metrics_to_json, "pre"),
+    Member("post_training", _read_any_metrics, _metrics_to_json, "post"),
+    Member("against_best", _read_best, _best_to_json),
+)
+_DATASET = (
+    Member("item_count", Fields.count),
+    Member("label", member(str)),
+    Member("label_value_or_threshold", member(str, "")),
+    Member("has_labels", member(bool, True)),
+    Member("has_predictions", member(bool, False)),
+    Member("predicted_label_value_or_threshold", member(str, None)),
+)
+_STATISTICS = (
+    Member("facets", read_list(FacetStatistics, _FACET), write_list(_FACET)),
+    Member("model_metrics", read_list(MetricValue, _METRIC, []), _metrics_to_json, written="if any"),
+    Member("confusion_matrix", member(dict, None), written="if any"),
+    Member("problems", member(dict, {}), written="if any"),
+    Member("notes", lambda fields, key: [str(note) for note in fields.get(key, list, [])], written="if any"),
+)
+
+
+def read_statistics(value: dict[str, Any], where: str) -> BiasStatistics:
+    """Build the statistics from parsed JSON.
+
+    Raises
+    ------
+    DocumentError
+        Naming file and path, when a member is missing or of the wrong type.
+    """
+    fields = Fields(value, where)
+    fields.get("version", (str, int, float), None)
+    dataset = fields.child("dataset")
+    if dataset is None or "facets" not in value:
+        raise DocumentError(
+            f"{where} has no 'dataset' with 'facets' beside it, so it is not a file of a bias job; give "
+            "baseline_statistics the statistics.json of a bias baseline job."
+        )
+    about = read_members(_DATASET, dataset)
+    return read_document(BiasStatistics, _STATISTICS, fields, where=where, **about)
 
 
 def statistics_to_json(document: BiasStatistics, with_extensions: bool = True) -> dict[str, Any]:
     """Return the statistics as JSON values; Clarify has no such file, so there is nothing to leave out."""
-    dataset: dict[str, Any] = {
-        "item_count": document.item_count,
-        "label": document.label,
-        "label_value_or_threshold": document.label_value_or_threshold,
-        "has_labels": document.has_labels,
-        "has_predictions": document.has_predictions,
-    }
-    if document.predicted_label_value_or_threshold is not None:
-        dataset["predicted_label_value_or_threshold"] = document.predicted_label_value_or_threshold
-    members: dict[str, Any] = {"version": VERSION, "dataset": dataset}
-    members["facets"] = [_facet_to_json_bias_statistics(facet) for facet in document.facets]
-    if document.model_metrics:
-        members["model_metrics"] = [metric_to_json(metric) for metric in document.model_metrics]
-    optional: dict[str, Any] = {
-        "confusion_matrix": document.confusion_matrix,
-        "problems": document.problems,
-        "notes": document.notes,
-    }
-    members |= {key: member for key, member in optional.items() if member}
-    return in_order(members, document.extra, document.order)
-
-
-def _facet_to_json_bias_statistics(facet: FacetStatistics) -> dict[str, Any]:
-    members: dict[str, Any] = {
-        "facet": facet.facet,
-        "value_or_threshold": facet.value_or_threshold,
-        "counts": facet.counts,
-    }
-    strata = {"strata_observed": facet.strata_observed, "strata_predicted": facet.strata_predicted}
-    members |= {key: counts for key, counts in strata.items() if counts is not None}
-    if facet.threshold is not None:
-        members["threshold"] = number_to_json(facet.threshold)
-    if facet.missing:
-        members["missing"] = facet.missing
-    if facet.basic_statistics:
-        members["basic_statistics"] = facet.basic_statistics
-    for key, metrics in (("pre_training", facet.pre), ("post_training", facet.post)):
-        if metrics is not None:
-            members[key] = [metric_to_json(metric) for metric in metrics]
-    if facet.best is not None and facet.against_best is not None:
-        members["against_best"] = {
-            "value_or_threshold": facet.best,
-            "metrics": [metric_to_json(metric) for metric in facet.against_best],
-        }
-    return in_order(members, facet.extra, facet.order)
+    head = {"version": VERSION, "dataset": write_members(_DATASET, document)}
+    return in_order(head | write_members(_STATISTICS, document), document.extra, document.order)
 
 
 Stage = Literal["pre", "post"]
@@ -341,7 +299,6 @@ Stage = Literal["pre", "post"]
 ANALYSIS = "analysis.json"
 POST = "post_training_bias_metrics"
 PRE = "pre_training_bias_metrics"
-_MEMBERS: dict[Stage, str] = {"post": POST, "pre": PRE}
 
 
 @dataclass
@@ -386,11 +343,57 @@ class BiasConstraints:
         if self.pre is not None:
             yield "pre", self.pre
 
+    def groups(self) -> Iterator[tuple[str, FacetMetrics]]:
+        """Yield every group of every stage with the name of its facet."""
+        for _, stage in self.stages():
+            for name, members in stage.facets.items():
+                yield from ((name, member) for member in members)
+
 
 BiasBaseline = Baseline[BiasStatistics, BiasConstraints]
 
 
 # --- analysis.json and constraints.json -------------------------------------------------------------------
+
+
+_FACET_METRICS = (
+    Member(
+        "value_or_threshold",
+        lambda fields, key: str(fields.get(key, (str, int, float), "")),
+        written="always",
+    ),
+    Member("metrics", _read_metrics, _metrics_to_json),
+)
+
+
+def _read_groups(fields: Fields, key: str) -> dict[str, list[FacetMetrics]]:
+    facets = Fields(fields.get(key, dict), f"{fields.where}.{key}")
+    read = read_list(FacetMetrics, _FACET_METRICS)
+    return {name: read(facets, name) for name in facets.value}
+
+
+def _groups_to_json(facets: dict[str, list[FacetMetrics]]) -> dict[str, Any]:
+    write = write_list(_FACET_METRICS)
+    return {name: write(groups) for name, groups in facets.items()}
+
+
+_STAGE = (
+    Member("label", member(str, "")),
+    Member("facets", _read_groups, _groups_to_json),
+    Member("label_value_or_threshold", member(str, "")),
+)
+
+
+def _read_stage(fields: Fields, key: str) -> StageMetrics | None:
+    stage = fields.child(key)
+    return None if stage is None else read_document(StageMetrics, _STAGE, stage)
+
+
+_stage_to_json = partial(write_document, _STAGE)
+_CONSTRAINTS = (
+    Member(POST, _read_stage, _stage_to_json, "post"),
+    Member(PRE, _read_stage, _stage_to_json, "pre"),
+)
 
 
 def read_constraints(value: dict[str, Any], where: str) -> BiasConstraints:
@@ -403,85 +406,36 @@ def read_constraints(value: dict[str, Any], where: str) -> BiasConstraints:
     """
     fields = Fields(value, where)
     fields.get("version", (str, int, float), None)
-    pre, post = fields.child(PRE), fields.child(POST)
-    if pre is None and post is None:
+    document = read_document(BiasConstraints, _CONSTRAINTS, fields, where=where)
+    if not list(document.stages()):
         raise DocumentError(
             f"{where} has neither {PRE!r} nor {POST!r}, so it is not a file of a bias job; give "
             "baseline_constraints the constraints.json or the analysis.json of a bias baseline job."
         )
-    return BiasConstraints(
-        pre=None if pre is None else _read_stage(pre),
-        post=None if post is None else _read_stage(post),
-        extra=fields.extra(),
-        order=fields.order(),
-        where=where,
-    )
-
-
-def _read_stage(fields: Fields) -> StageMetrics:
-    facets = Fields(fields.get("facets", dict), f"{fields.where}.facets")
-    return StageMetrics(
-        label=fields.get("label", str, ""),
-        label_value_or_threshold=fields.get("label_value_or_threshold", str, ""),
-        facets={name: [_read_facet(member) for member in facets.children(name)] for name in facets.value},
-        extra=fields.extra(),
-        order=fields.order(),
-    )
-
-
-def _read_facet(fields: Fields) -> FacetMetrics:
-    return FacetMetrics(
-        value_or_threshold=str(fields.get("value_or_threshold", (str, int, float), "")),
-        metrics=[read_metric(member) for member in fields.children("metrics")],
-        extra=fields.extra(),
-        order=fields.order(),
-    )
+    return document
 
 
 def constraints_to_json(document: BiasConstraints) -> dict[str, Any]:
     """Return the constraints as JSON values."""
-    return _stages_to_json(document, with_extensions=True)
+    members = {"version": VERSION} | write_members(_CONSTRAINTS, document)
+    return in_order(members, document.extra if document.order else SWITCH | document.extra, document.order)
 
 
 def analysis_to_json(document: BiasConstraints) -> dict[str, Any]:
     """Return what ``analysis.json`` holds of bias: the constraints without members that Clarify lacks."""
-    return _stages_to_json(document, with_extensions=False)
-
-
-def _stages_to_json(document: BiasConstraints, *, with_extensions: bool) -> dict[str, Any]:
-    members: dict[str, Any] = {"version": VERSION}
-    for name, stage in document.stages():
-        members[_MEMBERS[name]] = _stage_to_json(stage, with_extensions)
-    extra = SWITCH | document.extra if with_extensions and not document.order else document.extra
-    return in_order(members, extra, document.order)
-
-
-def _stage_to_json(stage: StageMetrics, with_extensions: bool) -> dict[str, Any]:
-    members = {
-        "label": stage.label,
-        "facets": {
-            name: [_facet_to_json(value, with_extensions) for value in values]
-            for name, values in stage.facets.items()
-        },
-        "label_value_or_threshold": stage.label_value_or_threshold,
-    }
-    return in_order(members, stage.extra, stage.order)
-
-
-def _facet_to_json(facet: FacetMetrics, with_extensions: bool) -> dict[str, Any]:
-    members = {
-        "value_or_threshold": facet.value_or_threshold,
-        "metrics": [metric_to_json(metric, with_extensions) for metric in facet.metrics],
-    }
-    return in_order(members, facet.extra, facet.order)
+    members = {"version": VERSION} | write_members(_CONSTRAINTS, document)
+    known = {each.key for each in _CLARIFYS_METRIC}
+    for key in (POST, PRE):
+        for groups in members.get(key, {"facets": {}})["facets"].values():
+            for group in groups:
+                group["metrics"] = [
+                    {name: metric[name] for name in metric if name in known} for metric in group["metrics"]
+                ]
+    return in_order(members, document.extra, document.order)
 
 
 def _further_files(statistics: BiasStatistics, constraints: BiasConstraints) -> dict[str, Any]:
     return {ANALYSIS: analysis_json.dumps(analysis_to_json(constraints))}
-
-
-def _no_names(baseline: BiasBaseline) -> tuple[str, ...] | None:
-    return None  # columns are named by the configuration, not by the baseline
 
 
 BIAS: DocumentSet[BiasStatistics, BiasConstraints] = DocumentSet(
@@ -489,7 +443,6 @@ BIAS: DocumentSet[BiasStatistics, BiasConstraints] = DocumentSet(
     write_statistics=statistics_to_json,
     read_constraints=read_constraints,
     write_constraints=constraints_to_json,
-    column_names=_no_names,
     further_files=_further_files,
     constraints_names=("constraints.json", ANALYSIS),
 )

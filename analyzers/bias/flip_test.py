@@ -198,17 +198,14 @@ def flip_test(
     points, voters = _without_copies(others, answers, k)
     queries, copies = distinct_rows(group)
     if len(points) * len(queries) > most_pairs and compares_all(points, k):
-        asked = _sampled(len(queries), most_pairs // len(points), seed)
+        size = max(1, most_pairs // len(points))
+        asked = np.sort(np.random.default_rng(seed).choice(len(queries), size, replace=False))
         kept = np.isin(copies, asked)
         queries, copies = queries[asked], np.searchsorted(asked, copies[kept])
         own = own[kept]
     votes = _votes(voters, nearest(points, queries, min(k, len(points))), k)
     vote = votes[copies]
     return Flips(int((own & ~vote).sum()), int((~own & vote).sum()), len(own))
-
-
-def _sampled(count: int, size: int, seed: int) -> Indices:
-    return np.sort(np.random.default_rng(seed).choice(count, max(1, size), replace=False))
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,22 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from analyzers.bias import selection
-from analyzers.bias import selection as typing_sagemaker
 from analyzers.bias.cells import normalise
 from analyzers.bias.column_summary import Beyond, ColumnPlan, ColumnSummary
-from analyzers.bias.request import FacetRequest, Value
-from analyzers.bias.selection import Problem, Selection
+from analyzers.bias.request import Value
+from analyzers.bias.selection import (
+    MOST_GROUPS,
+    NO_LABEL_VALUES,
+    NO_POSITIVE_PREDICTION,
+    TYPES_DIFFER,
+    Problem,
+    Selection,
+    every_value_sagemaker,
+    every_value_sound,
+    kind_of_column,
+    select_sagemaker,
+    select_sound,
+)
 from analyzers.bias.summary import BiasSummary, SummaryPlan
 from analyzers.bias.tables import Cells, Group, cells_of
 from analyzers.shared.rules import Rules
@@ -120,18 +130,16 @@ def select_labels(summary: BiasSummary, plan: SummaryPlan, meaning: Meaning) -> 
     """
     request = plan.request
     if not request.label_values:
-        raise Problem(typing_sagemaker.NO_LABEL_VALUES)
+        raise Problem(NO_LABEL_VALUES)
     column = summary.columns[request.label]
     if meaning.rules == "sagemaker":
         if not column.seen:
             raise Problem(f"Label column {request.label} is not present in the dataset")
-        return typing_sagemaker.select_sagemaker(column, plan.columns[request.label], request.label_values)
+        return select_sagemaker(column, plan.columns[request.label], request.label_values)
     if column.rows == column.missing:
         return None
     threshold = meaning.thresholds.get(request.label)
-    return selection.select_sound(
-        column, plan.columns[request.label], request.label_values, threshold=threshold
-    )
+    return select_sound(column, plan.columns[request.label], request.label_values, threshold=threshold)
 
 
 def select_predictions(
@@ -147,30 +155,22 @@ def select_predictions(
     request, name = plan.request, plan.prediction
     if name is None:
         return None
-    column = summary.columns[name]
+    column, observed, values = summary.columns[name], summary.columns[request.label], request.label_values
     if meaning.rules == "sagemaker":
-        return _predictions_sagemaker(column, summary.columns[request.label], plan, name)
+        if not column.seen:
+            raise Problem(f"Predicted label column {name} is not present in the dataset")
+        if len({kind_of_column(each, len(values)) for each in (observed, column)}) > 1:
+            raise Problem(TYPES_DIFFER)
+        selection = select_sagemaker(column, plan.columns[name], values, with_labels=observed)
+        if not selection.chosen[1:].any():
+            raise Problem(NO_POSITIVE_PREDICTION)
+        return selection
     if column.rows == column.missing:
         return None
     if plan.columns[name].cut is not None:
         return Selection("1", np.array([False, *(value == 1 for value in column.values)]))
     threshold = labels.threshold is not None if labels is not None else meaning.thresholds.get(request.label)
-    return selection.select_sound(column, plan.columns[name], request.label_values, threshold=threshold)
-
-
-def _predictions_sagemaker(
-    column: ColumnSummary, labels: ColumnSummary, plan: SummaryPlan, name: str
-) -> Selection:
-    values = plan.request.label_values
-    if not column.seen:
-        raise Problem(f"Predicted label column {name} is not present in the dataset")
-    kinds = [typing_sagemaker.kind_of_column(each, len(values)) for each in (labels, column)]
-    if kinds[0] != kinds[1]:
-        raise Problem(typing_sagemaker.TYPES_DIFFER)
-    selection = typing_sagemaker.select_sagemaker(column, plan.columns[name], values, with_labels=labels)
-    if not selection.chosen[1:].any():
-        raise Problem(typing_sagemaker.NO_POSITIVE_PREDICTION)
-    return selection
+    return select_sound(column, plan.columns[name], values, threshold=threshold)
 
 
 def select_groups(summary: BiasSummary, plan: SummaryPlan, meaning: Meaning, facet: int) -> list[Group]:
@@ -182,32 +182,30 @@ def select_groups(summary: BiasSummary, plan: SummaryPlan, meaning: Meaning, fac
         When a column is not there, or its values do not fit.
     """
     request = plan.request.facets[facet]
-    for column in request.columns:
+    columns, name = request.columns, INTERSECTION.join(request.columns)
+    for column in columns:
+        if not summary.columns[column].seen and meaning.rules == "sagemaker":
+            raise Problem(f"Facet column {column} is not present in the dataset")
         if not summary.columns[column].seen:
-            raise Problem(_absent(column, summary, meaning.rules))
-    name = INTERSECTION.join(request.columns)
-    if len(request.columns) == 1:
-        selections = _of_column(summary, plan, meaning, request.columns[0], _plain(request))
+            raise Problem(absent_text("facet", column, summary.names))
+    if len(columns) == 1:
+        listed = tuple(value for value in request.values if not isinstance(value, tuple))
         return [
-            Group(name, selection.text, request.columns, ((selection,),), selection.threshold)
-            for selection in selections
+            Group(name, selection.text, columns, ((selection,),), selection.threshold)
+            for selection in _of_column(summary, plan, meaning, columns[0], listed)
         ]
     if not request.values:
         return _combinations(summary, plan, meaning, facet, name)
     alternatives = tuple(
         tuple(
             _of_column(summary, plan, meaning, column, (value,))[0]
-            for column, value in zip(request.columns, values, strict=True)
+            for column, value in zip(columns, values, strict=True)
         )
         for values in request.values
         if isinstance(values, tuple)
     )
     text = ",".join(INTERSECTION.join(_part(part) for part in parts) for parts in alternatives)
-    return [Group(name, text, request.columns, alternatives)]
-
-
-def _plain(request: FacetRequest) -> tuple[Value, ...]:
-    return tuple(value for value in request.values if not isinstance(value, tuple))
+    return [Group(name, text, columns, alternatives)]
 
 
 def _part(selection: Selection) -> str:
@@ -221,13 +219,11 @@ def _of_column(
     column = summary.columns[name]
     if meaning.rules == "sagemaker":
         if not values:
-            return typing_sagemaker.every_value_sagemaker(name, column)
-        return [typing_sagemaker.select_sagemaker(column, plan.columns[name], values)]
+            return every_value_sagemaker(name, column)
+        return [select_sagemaker(column, plan.columns[name], values)]
     if not values:
-        return selection.every_value_sound(name, column)
-    return [
-        selection.select_sound(column, plan.columns[name], values, threshold=meaning.thresholds.get(name))
-    ]
+        return every_value_sound(name, column)
+    return [select_sound(column, plan.columns[name], values, threshold=meaning.thresholds.get(name))]
 
 
 def _combinations(
@@ -242,19 +238,13 @@ def _combinations(
         for parts in itertools.product(*choices)
     ]
     occurring = [group for group in groups if group.contains(cells.places).any()]
-    if len(occurring) > selection.MOST_GROUPS:
+    if len(occurring) > MOST_GROUPS:
         raise Problem(
             f"facet {shorten(name)!r} has {len(occurring):,} combinations of values, more than the "
-            f"{selection.MOST_GROUPS} that are compared in turn; list the combinations to compare in "
+            f"{MOST_GROUPS} that are compared in turn; list the combinations to compare in "
             "value_or_threshold"
         )
     return occurring
-
-
-def _absent(column: str, summary: BiasSummary, rules: Rules) -> str:
-    if rules == "sagemaker":
-        return f"Facet column {column} is not present in the dataset"
-    return absent_text("facet", column, summary.names)
 
 
 def absent_text(role: str, column: str, names: tuple[str, ...]) -> str:
@@ -276,14 +266,11 @@ def read_thresholds(plan: SummaryPlan, label: str, facets: list[tuple[str, str]]
     facets
         Names of facets and their groups as the baseline prints them.
     """
-    known = {plan.request.label: _is_interval(label)} if label and len(plan.request.label_values) == 1 else {}
     groups = dict(facets)
-    for facet in plan.request.facets:
-        name = facet.columns[0]
-        if len(facet.columns) == 1 and len(facet.values) == 1 and name in groups:
-            known[name] = _is_interval(groups[name])
-    return known
-
-
-def _is_interval(text: str) -> bool:
-    return text.startswith("(") and text.endswith("]")
+    single = [(facet.columns[0], facet) for facet in plan.request.facets if len(facet.columns) == 1]
+    asked = [(name, len(facet.values), groups.get(name, "")) for name, facet in single]
+    return {
+        name: text.startswith("(") and text.endswith("]")
+        for name, listed, text in [(plan.request.label, len(plan.request.label_values), label), *asked]
+        if text and listed == 1
+    }

@@ -46,7 +46,121 @@ def difference(left: Floats, right: Floats) -> Floats:
         return np.asarray(np.where(np.isinf(left) & (left == right), 0.0, left - right))
 
 
-# --- pre-training -----------------------------------------------------------------------------------------
+# --- parts ------------------------------------------------------------------------------------------------
+
+
+def facet_sizes(counts: Floats) -> Floats:
+    """Return ``counts[..., facet]``."""
+    return np.asarray(counts.sum(axis=(-2, -1)))
+
+
+def observed_counts(counts: Floats) -> Floats:
+    """Return ``counts[..., facet, observed]``."""
+    return np.asarray(counts.sum(axis=-1))
+
+
+def predicted_counts(counts: Floats) -> Floats:
+    """Return ``counts[..., facet, predicted]``."""
+    return np.asarray(counts.sum(axis=-2))
+
+
+def _where_both(counts: Floats, values: Floats) -> Floats:
+    """Return `values` where both facets have rows, NaN elsewhere."""
+    return np.where((facet_sizes(counts) > 0).all(axis=-1), values, np.nan)
+
+
+def _distributions(outcomes: Floats) -> tuple[Floats, Floats, npt.NDArray[np.bool_]]:
+    shares = quotient(outcomes, outcomes.sum(axis=-1, keepdims=True))
+    first, second = shares[..., 0, :], shares[..., 1, :]
+    return first, second, (first > 0) & (second > 0)
+
+
+def _entropy(shares: Floats, common: npt.NDArray[np.bool_]) -> Floats:
+    logarithms = np.log(shares, out=np.zeros_like(shares), where=common)
+    return np.asarray(-np.where(common, shares * logarithms, 0.0).sum(axis=-1))
+
+
+def _over_common(values: Floats, common: npt.NDArray[np.bool_]) -> Floats:
+    return np.where(common.any(axis=-1), values, np.nan)
+
+
+# --- rates: so many of so many, or so many for one ---------------------------------------------------------
+
+Count = Callable[[Floats], Floats]
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A quotient of two counts of a group.
+
+    Parameters
+    ----------
+    hits, of
+        From ``counts[..., facet, observed, predicted]`` to counts by facet.
+    words
+        Of a share who is counted and what happened to them; of a ratio what both counts are of.
+    is_share
+        Whether `hits` are among `of`.
+    sign
+        1 for the rate in a minus that in d, -1 for the other way round.
+    """
+
+    hits: Count
+    of: Count
+    words: tuple[str, str]
+    sign: int = 1
+    is_share: bool = True
+
+    def difference(self, counts: Floats) -> Floats:
+        """Return how far the rates of the facets are apart."""
+        rates = quotient(self.hits(counts), self.of(counts))
+        first, second = rates[..., 0], rates[..., 1]
+        return _where_both(counts, difference(*((first, second) if self.sign > 0 else (second, first))))
+
+
+def _observed(outcome: int) -> Count:
+    return lambda counts: observed_counts(counts)[..., outcome]
+
+
+def _predicted(outcome: int) -> Count:
+    return lambda counts: predicted_counts(counts)[..., outcome]
+
+
+def _cell(observed: int, predicted: int) -> Count:
+    return lambda counts: counts[..., observed, predicted]
+
+
+def rightly_predicted(counts: Floats) -> Floats:
+    """Return how many rows of each facet are predicted rightly."""
+    return np.asarray(counts[..., 0, 0] + counts[..., 1, 1])
+
+
+_RIGHTLY_POSITIVE, _RIGHTLY_NEGATIVE = _cell(1, 1), _cell(0, 0)
+
+RATES = {
+    "DPL": Rate(_observed(1), facet_sizes, ("rows", "have a positive label")),
+    "DPPL": Rate(_predicted(1), facet_sizes, ("rows", "are predicted positive")),
+    # Accuracy, recall, specificity, precision, negative predictive value.
+    "AD": Rate(rightly_predicted, facet_sizes, ("rows", "are predicted rightly")),
+    "RD": Rate(_RIGHTLY_POSITIVE, _observed(1), ("positive labels", "are predicted positive")),
+    "SD": Rate(_RIGHTLY_NEGATIVE, _observed(0), ("negative labels", "are predicted negative"), sign=-1),
+    "DAR": Rate(_RIGHTLY_POSITIVE, _predicted(1), ("positive predictions", "have a positive label")),
+    "DRR": Rate(_RIGHTLY_NEGATIVE, _predicted(0), ("negative predictions", "have a negative label"), sign=-1),
+    "DCA": Rate(_observed(1), _predicted(1), ("positive labels", "positive predictions"), is_share=False),
+    "DCR": Rate(
+        _observed(0), _predicted(0), ("negative labels", "negative predictions"), sign=-1, is_share=False
+    ),
+    "TE": Rate(
+        _cell(1, 0),
+        _cell(0, 1),
+        ("wrong negative predictions", "wrong positive ones"),
+        sign=-1,
+        is_share=False,
+    ),
+}
+
+
+# --- the others -------------------------------------------------------------------------------------------
 
 
 def class_imbalance(counts: Floats) -> Floats:
@@ -55,11 +169,10 @@ def class_imbalance(counts: Floats) -> Floats:
     return _where_both(counts, quotient(size[..., 0] - size[..., 1], size.sum(axis=-1)))
 
 
-def label_proportions(counts: Floats) -> Floats:
-    """DPL: share of positive labels in a minus that in d."""
-    positive = observed_counts(counts)[..., 1]
-    shares = quotient(positive, facet_sizes(counts))
-    return _where_both(counts, shares[..., 0] - shares[..., 1])
+def disparate_impact(counts: Floats) -> Floats:
+    """DI: share of positive predictions in d divided by that in a; 1 is parity."""
+    shares = quotient(predicted_counts(counts)[..., 1], facet_sizes(counts))
+    return _where_both(counts, quotient(shares[..., 1], shares[..., 0]))
 
 
 def kullback_leibler(outcomes: Floats) -> Floats:
@@ -71,7 +184,8 @@ def kullback_leibler(outcomes: Floats) -> Floats:
         ``counts[..., facet, category]``.
     """
     first, second, common = _distributions(outcomes)
-    return _over_common(_relative_entropy(first, second, common), common)
+    ratio = np.divide(first, second, out=np.ones_like(first), where=common)
+    return _over_common(np.where(common, first * np.log(ratio), 0.0).sum(axis=-1), common)
 
 
 def jensen_shannon(outcomes: Floats) -> Floats:
@@ -118,69 +232,6 @@ def conditional_disparity(strata: Floats) -> Floats:
     return np.where((totals > 0).all(axis=-1), quotient(disparity, sizes.sum(axis=-1)), np.nan)
 
 
-# --- post-training ----------------------------------------------------------------------------------------
-
-
-def predicted_proportions(counts: Floats) -> Floats:
-    """DPPL: share of positive predictions in a minus that in d."""
-    shares = _acceptance(counts)
-    return _where_both(counts, shares[..., 0] - shares[..., 1])
-
-
-def disparate_impact(counts: Floats) -> Floats:
-    """DI: share of positive predictions in d divided by that in a; 1 is parity."""
-    shares = _acceptance(counts)
-    return _where_both(counts, quotient(shares[..., 1], shares[..., 0]))
-
-
-def conditional_acceptance(counts: Floats) -> Floats:
-    """DCA: observed positives per predicted positive, a minus d."""
-    ratio = quotient(observed_counts(counts)[..., 1], _predicted(counts)[..., 1])
-    return _where_both(counts, difference(ratio[..., 0], ratio[..., 1]))
-
-
-def conditional_rejection(counts: Floats) -> Floats:
-    """DCR: observed negatives per predicted negative, d minus a."""
-    ratio = quotient(observed_counts(counts)[..., 0], _predicted(counts)[..., 0])
-    return _where_both(counts, difference(ratio[..., 1], ratio[..., 0]))
-
-
-def recall_difference(counts: Floats) -> Floats:
-    """RD: recall in a minus that in d."""
-    recall = quotient(counts[..., 1, 1], observed_counts(counts)[..., 1])
-    return _where_both(counts, recall[..., 0] - recall[..., 1])
-
-
-def specificity_difference(counts: Floats) -> Floats:
-    """SD: specificity in d minus that in a."""
-    specificity = quotient(counts[..., 0, 0], observed_counts(counts)[..., 0])
-    return _where_both(counts, specificity[..., 1] - specificity[..., 0])
-
-
-def acceptance_rates(counts: Floats) -> Floats:
-    """DAR: precision in a minus that in d."""
-    precision = quotient(counts[..., 1, 1], _predicted(counts)[..., 1])
-    return _where_both(counts, precision[..., 0] - precision[..., 1])
-
-
-def rejection_rates(counts: Floats) -> Floats:
-    """DRR: negative predictive value in d minus that in a."""
-    value = quotient(counts[..., 0, 0], _predicted(counts)[..., 0])
-    return _where_both(counts, value[..., 1] - value[..., 0])
-
-
-def accuracy_difference(counts: Floats) -> Floats:
-    """AD: accuracy in a minus that in d."""
-    accuracy = quotient(counts[..., 0, 0] + counts[..., 1, 1], facet_sizes(counts))
-    return _where_both(counts, accuracy[..., 0] - accuracy[..., 1])
-
-
-def treatment_equality(counts: Floats) -> Floats:
-    """TE: false negatives per false positive, d minus a."""
-    ratio = quotient(counts[..., 1, 0], counts[..., 0, 1])
-    return _where_both(counts, difference(ratio[..., 1], ratio[..., 0]))
-
-
 def generalized_entropy(counts: Floats) -> Floats:
     """GE: spread of the benefits b = predicted - observed + 1 over all rows, alpha = 2; facets play no part.
 
@@ -197,112 +248,14 @@ def generalized_entropy(counts: Floats) -> Floats:
         return np.asarray((exact * once + false_positive * twice - false_negative) / total / 2.0)
 
 
-# --- parts ------------------------------------------------------------------------------------------------
+# --- why a metric is undefined ----------------------------------------------------------------------------
 
-
-def facet_sizes(counts: Floats) -> Floats:
-    """Return ``counts[..., facet]``."""
-    return np.asarray(counts.sum(axis=(-2, -1)))
-
-
-def observed_counts(counts: Floats) -> Floats:
-    """Return ``counts[..., facet, observed]``."""
-    return np.asarray(counts.sum(axis=-1))
-
-
-def _predicted(counts: Floats) -> Floats:
-    """Return ``counts[..., facet, predicted]``."""
-    return np.asarray(counts.sum(axis=-2))
-
-
-def _acceptance(counts: Floats) -> Floats:
-    return quotient(_predicted(counts)[..., 1], facet_sizes(counts))
-
-
-def _where_both(counts: Floats, values: Floats) -> Floats:
-    """Return `values` where both facets have rows, NaN elsewhere."""
-    return np.where((facet_sizes(counts) > 0).all(axis=-1), values, np.nan)
-
-
-def _distributions(outcomes: Floats) -> tuple[Floats, Floats, npt.NDArray[np.bool_]]:
-    shares = quotient(outcomes, outcomes.sum(axis=-1, keepdims=True))
-    first, second = shares[..., 0, :], shares[..., 1, :]
-    return first, second, (first > 0) & (second > 0)
-
-
-def _relative_entropy(first: Floats, second: Floats, common: npt.NDArray[np.bool_]) -> Floats:
-    ratio = np.divide(first, second, out=np.ones_like(first), where=common)
-    return np.asarray(np.where(common, first * np.log(ratio), 0.0).sum(axis=-1))
-
-
-def _entropy(shares: Floats, common: npt.NDArray[np.bool_]) -> Floats:
-    logarithms = np.log(shares, out=np.zeros_like(shares), where=common)
-    return np.asarray(-np.where(common, shares * logarithms, 0.0).sum(axis=-1))
-
-
-def _over_common(values: Floats, common: npt.NDArray[np.bool_]) -> Floats:
-    return np.where(common.any(axis=-1), values, np.nan)
-
-
-Stage = Literal["pre", "post"]
-Table = Literal["confusion", "strata", "neighbours"]
-
+Problem = Callable[[Floats], str | None]
 _NO_COMMON = "No instance of common facet found, dataset may be too small"
-# These and the flip test are about predictions, or about nothing but rows.
-WITHOUT_LABELS = frozenset(("CI", "DPPL", "DI", "CDDPL", "FT"))
 NO_GROUP_VARIABLE = "Group variable is empty or not provided"
 
 
-@dataclass(frozen=True)
-class BiasMetric:
-    """One metric of bias.
-
-    Parameters
-    ----------
-    name
-        As configured, such as ``DPL``.
-    description
-        As printed in ``analysis.json``.
-    stage
-        ``pre`` needs labels only, ``post`` predictions too.
-    table
-        The table `function` takes; ``neighbours`` for the flip test, which is no function of counts.
-    function
-        From tables to values, over any leading dimensions; NaN where undefined.
-    problem
-        Why one table leaves the metric undefined, None when it does not.
-    """
-
-    name: str
-    description: str
-    stage: Stage
-    table: Table
-    function: Callable[[Floats], Floats]
-    problem: Callable[[Floats], str | None]
-
-    @property
-    def needs_labels(self) -> bool:
-        """Return whether the metric is about labels; others need nothing, or predictions only."""
-        return self.name not in WITHOUT_LABELS
-
-
-def _of_labels(function: Callable[[Floats], Floats]) -> Callable[[Floats], Floats]:
-    """Return a metric of label distributions as a function of confusion tables."""
-
-    def of_confusion(counts: Floats) -> Floats:
-        return function(observed_counts(counts))
-
-    return of_confusion
-
-
-def _no_counts(counts: Floats) -> Floats:
-    raise TypeError("the flip test is no function of counts")
-
-
-# --- why a metric is undefined ----------------------------------------------------------------------------
-
-
-def _empty_facet(empty_d: str, empty_a: str) -> Callable[[Floats], str | None]:
+def _empty_facet(empty_d: str, empty_a: str) -> Problem:
     def problem(counts: Floats) -> str | None:
         rest, sensitive = facet_sizes(counts)
         if sensitive == 0:
@@ -312,7 +265,7 @@ def _empty_facet(empty_d: str, empty_a: str) -> Callable[[Floats], str | None]:
     return problem
 
 
-def _facet_set(prefix: str) -> Callable[[Floats], str | None]:
+def _facet_set(prefix: str) -> Problem:
     return _empty_facet(f"{prefix}Facet set is empty", f"{prefix}Negated Facet set is empty")
 
 
@@ -343,134 +296,91 @@ _CLASS = _empty_facet(
 _PROPORTIONS = _empty_facet("Facet set is empty.", "Negative facet set is empty.")
 _IMPACT = _empty_facet("Facet set is empty", "Negated facet set is empty")
 
+# --- the table --------------------------------------------------------------------------------------------
+
+Stage = Literal["pre", "post"]
+Table = Literal["confusion", "strata", "neighbours"]
+# These and the flip test are about predictions, or about nothing but rows.
+WITHOUT_LABELS = frozenset(("CI", "DPPL", "DI", "CDDPL", "FT"))
+
+
+@dataclass(frozen=True)
+class BiasMetric:
+    """One metric of bias.
+
+    Parameters
+    ----------
+    description
+        As printed in ``analysis.json``.
+    stage
+        ``pre`` needs labels only, ``post`` predictions too.
+    table
+        The table `function` takes; ``neighbours`` for the flip test, which is no function of counts.
+    function
+        From tables to values, over any leading dimensions; NaN where undefined.
+    problem
+        Why one table leaves the metric undefined, None when it does not.
+    """
+
+    description: str
+    stage: Stage
+    table: Table
+    function: Callable[[Floats], Floats]
+    problem: Problem
+
+
+def _of_labels(function: Callable[[Floats], Floats]) -> Callable[[Floats], Floats]:
+    """Return a metric of label distributions as a function of confusion tables."""
+    return lambda counts: function(observed_counts(counts))
+
+
+def _no_counts(counts: Floats) -> Floats:
+    raise TypeError("the flip test is no function of counts")
+
+
+_ACCEPTANCE, _PERFORMANCE, _PRECISION = (_facet_set(f"{prefix}: ") for prefix in ("DCO", "DLA", "DLR"))
+_PRE: dict[str, tuple[str, Callable[[Floats], Floats], Problem]] = {
+    "CI": ("Class Imbalance", class_imbalance, _CLASS),
+    "DPL": ("Difference in Positive Proportions in Labels", RATES["DPL"].difference, _PROPORTIONS),
+    "KL": ("Kullback-Liebler Divergence", _of_labels(kullback_leibler), _no_common_category),
+    "JS": ("Jensen-Shannon Divergence", _of_labels(jensen_shannon), _no_common_category),
+    "LP": ("L-p Norm", _of_labels(lp_norm), _no_common_category),
+    "TVD": ("Total Variation Distance", _of_labels(total_variation), _no_common_category),
+    "KS": ("Kolmogorov-Smirnov Distance", _of_labels(kolmogorov_smirnov), _no_common_category),
+    "CDDL": ("Conditional Demographic Disparity in Labels", conditional_disparity, _one_sided_strata),
+}
+_POST: dict[str, tuple[str, Callable[[Floats], Floats], Problem]] = {
+    "DPPL": (
+        "Difference in Positive Proportions in Predicted Labels",
+        RATES["DPPL"].difference,
+        _PROPORTIONS,
+    ),
+    "DI": ("Disparate Impact", disparate_impact, _IMPACT),
+    "DCA": ("Difference in Conditional Acceptance", RATES["DCA"].difference, _ACCEPTANCE),
+    "DCR": ("Difference in Conditional Rejection", RATES["DCR"].difference, _ACCEPTANCE),
+    "RD": ("Recall Difference", RATES["RD"].difference, _PERFORMANCE),
+    "SD": ("Specificity Difference", RATES["SD"].difference, _PERFORMANCE),
+    "DAR": ("Difference in Acceptance Rates", RATES["DAR"].difference, _PRECISION),
+    "DRR": ("Difference in Rejection Rates", RATES["DRR"].difference, _PRECISION),
+    "AD": ("Accuracy Difference", RATES["AD"].difference, _facet_set("")),
+    "CDDPL": (
+        "Conditional Demographic Disparity in Predicted Labels",
+        conditional_disparity,
+        _one_sided_strata,
+    ),
+    "TE": ("Treatment Equality", RATES["TE"].difference, _facet_set("")),
+    "FT": ("Flip Test", _no_counts, _facet_set("")),
+    "GE": ("Generalized Entropy", generalized_entropy, _no_benefit),
+}
+_OTHER_TABLES: dict[str, Table] = {"CDDL": "strata", "CDDPL": "strata", "FT": "neighbours"}
+
 METRICS: dict[str, BiasMetric] = {
-    metric.name: metric
-    for metric in (
-        BiasMetric("CI", "Class Imbalance (CI)", "pre", "confusion", class_imbalance, _CLASS),
-        BiasMetric(
-            "DPL",
-            "Difference in Positive Proportions in Labels (DPL)",
-            "pre",
-            "confusion",
-            label_proportions,
-            _PROPORTIONS,
-        ),
-        BiasMetric(
-            "KL",
-            "Kullback-Liebler Divergence (KL)",
-            "pre",
-            "confusion",
-            _of_labels(kullback_leibler),
-            _no_common_category,
-        ),
-        BiasMetric(
-            "JS",
-            "Jensen-Shannon Divergence (JS)",
-            "pre",
-            "confusion",
-            _of_labels(jensen_shannon),
-            _no_common_category,
-        ),
-        BiasMetric("LP", "L-p Norm (LP)", "pre", "confusion", _of_labels(lp_norm), _no_common_category),
-        BiasMetric(
-            "TVD",
-            "Total Variation Distance (TVD)",
-            "pre",
-            "confusion",
-            _of_labels(total_variation),
-            _no_common_category,
-        ),
-        BiasMetric(
-            "KS",
-            "Kolmogorov-Smirnov Distance (KS)",
-            "pre",
-            "confusion",
-            _of_labels(kolmogorov_smirnov),
-            _no_common_category,
-        ),
-        BiasMetric(
-            "CDDL",
-            "Conditional Demographic Disparity in Labels (CDDL)",
-            "pre",
-            "strata",
-            conditional_disparity,
-            _one_sided_strata,
-        ),
-        BiasMetric(
-            "DPPL",
-            "Difference in Positive Proportions in Predicted Labels (DPPL)",
-            "post",
-            "confusion",
-            predicted_proportions,
-            _PROPORTIONS,
-        ),
-        BiasMetric("DI", "Disparate Impact (DI)", "post", "confusion", disparate_impact, _IMPACT),
-        BiasMetric(
-            "DCA",
-            "Difference in Conditional Acceptance (DCA)",
-            "post",
-            "confusion",
-            conditional_acceptance,
-            _facet_set("DCO: "),
-        ),
-        BiasMetric(
-            "DCR",
-            "Difference in Conditional Rejection (DCR)",
-            "post",
-            "confusion",
-            conditional_rejection,
-            _facet_set("DCO: "),
-        ),
-        BiasMetric(
-            "RD",
-            "Recall Difference (RD)",
-            "post",
-            "confusion",
-            recall_difference,
-            _facet_set("DLA: "),
-        ),
-        BiasMetric(
-            "SD",
-            "Specificity Difference (SD)",
-            "post",
-            "confusion",
-            specificity_difference,
-            _facet_set("DLA: "),
-        ),
-        BiasMetric(
-            "DAR",
-            "Difference in Acceptance Rates (DAR)",
-            "post",
-            "confusion",
-            acceptance_rates,
-            _facet_set("DLR: "),
-        ),
-        BiasMetric(
-            "DRR",
-            "Difference in Rejection Rates (DRR)",
-            "post",
-            "confusion",
-            rejection_rates,
-            _facet_set("DLR: "),
-        ),
-        BiasMetric(
-            "AD",
-            "Accuracy Difference (AD)",
-            "post",
-            "confusion",
-            accuracy_difference,
-            _facet_set(""),
-        ),
-        BiasMetric(
-            "CDDPL",
-            "Conditional Demographic Disparity in Predicted Labels (CDDPL)",
-            "post",
-            "strata",
-            conditional_disparity,
-            _one_sided_strata,
-        ),
-        BiasMetric("TE", "Treatment Equality (TE)", "post", "confusion", treatment_equality, _facet_set("")),
-        BiasMetric("FT", "Flip Test (FT)", "post", "neighbours", _no_counts, _facet_set("")),
-        BiasMetric("GE", "Generalized Entropy (GE)", "post", "confusion", generalized_entropy, _no_benefit),
+    name: BiasMetric(
+        f"{title} ({name})",
+        "pre" if name in _PRE else "post",
+        _OTHER_TABLES.get(name, "confusion"),
+        function,
+        problem,
     )
+    for name, (title, function, problem) in (_PRE | _POST).items()
 }

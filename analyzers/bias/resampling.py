@@ -13,13 +13,21 @@ unsigned scales the last five would never be near zero in a small sample, and so
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 
-from analyzers.bias.metrics import METRICS, Floats, label_proportions
+from analyzers.bias.metrics import (
+    METRICS,
+    RATES,
+    Floats,
+    facet_sizes,
+    observed_counts,
+    predicted_counts,
+    rightly_predicted,
+)
 
 RESAMPLES = 1_000
 # Half a row per cell: Jeffreys' prior.
@@ -37,8 +45,6 @@ _SCALES: dict[str, Scale] = {
     "JS": "divergence",
     **dict.fromkeys(DISTANCES, "distance"),
 }
-_OF_LABELS = frozenset(("CI", "DPL", "KL", "JS", *DISTANCES))
-_OF_PREDICTIONS = frozenset(("DPPL", "DI"))
 
 
 @dataclass(frozen=True)
@@ -50,13 +56,16 @@ class Tables:
     confusion
         ``counts[facet, observed, predicted]``, shape (2, 2, 2); without predictions, or without labels, all
         rows are in the first cell of that axis.
-    label_strata, prediction_strata
-        ``counts[stratum, facet, outcome]`` for CDDL and CDDPL; None without a group variable.
+    strata
+        ``counts[stratum, facet, outcome]`` of ``CDDL`` and ``CDDPL``, without those that are not known.
+    missing, incomplete
+        Rows without a value of the facet, and those left out for want of a label or a prediction.
     """
 
     confusion: Floats
-    label_strata: Floats | None = None
-    prediction_strata: Floats | None = None
+    strata: Mapping[str, Floats] = field(default_factory=dict)
+    missing: int = 0
+    incomplete: int = 0
 
 
 @dataclass(frozen=True)
@@ -104,8 +113,8 @@ def draw(tables: Tables, names: Iterable[str], size: int, generator: np.random.G
     for view, own in zip(_VIEWS, generators, strict=True):
         if members := [name for name in wanted if name in view.members]:
             draws.update(_metrics_of(view.resampled(tables.confusion, size, own), members))
-    for name, strata in (("CDDL", tables.label_strata), ("CDDPL", tables.prediction_strata)):
-        estimate = disparity(strata) if name in wanted and strata is not None else None
+    for name, strata in tables.strata.items():
+        estimate = disparity(strata) if name in wanted else None
         if estimate is not None:
             draws[name] = estimate.draw(size, of_strata)
     return draws
@@ -200,35 +209,23 @@ class _View:
         return np.moveaxis(table, -1, 0)
 
 
-def _labels(confusion: Floats) -> Floats:
-    return np.asarray(confusion.sum(axis=-1))
-
-
-def _predictions(confusion: Floats) -> Floats:
-    return np.asarray(confusion.sum(axis=-2))
-
-
 def _correctness(confusion: Floats) -> Floats:
     """Return ``counts[facet, wrong or right]``."""
-    right = confusion[:, 0, 0] + confusion[:, 1, 1]
-    return np.stack((confusion.sum(axis=(1, 2)) - right, right), axis=-1)
+    right = rightly_predicted(confusion)
+    return np.stack((facet_sizes(confusion) - right, right), axis=-1)
 
 
-def _outcomes(confusion: Floats) -> Floats:
+def _over_facets(confusion: Floats) -> Floats:
     return np.asarray(confusion.sum(axis=0))
 
 
-def _as_is(confusion: Floats) -> Floats:
-    return confusion
-
-
-_WHOLE = _View(frozenset(("DCA", "DCR", "RD", "SD", "DAR", "DRR", "TE")), _as_is, np.s_[:, :])
+_WHOLE = _View(frozenset(("DCA", "DCR", "RD", "SD", "DAR", "DRR", "TE")), np.asarray, np.s_[:, :])
 _VIEWS = (
-    _View(_OF_LABELS, _labels, np.s_[:, :, 0]),
-    _View(_OF_PREDICTIONS, _predictions, np.s_[:, 0]),
+    _View(frozenset(("CI", "DPL", "KL", "JS", *DISTANCES)), observed_counts, np.s_[:, :, 0]),
+    _View(frozenset(("DPPL", "DI")), predicted_counts, np.s_[:, 0]),
     # As rows predicted positive: wrong where observed negative, right where observed positive.
     _View(frozenset(("AD",)), _correctness, np.s_[:, :, 1]),
-    _View(frozenset(("GE",)), _outcomes, np.s_[0, :]),
+    _View(frozenset(("GE",)), _over_facets, np.s_[0, :]),
     _WHOLE,
 )
 
@@ -238,13 +235,13 @@ def _metrics_of(counts: Floats, names: Iterable[str]) -> Draws:
     for name in names:
         scale = scale_of(name)
         if scale == "distance":
-            draws[name] = DISTANCES[name] * label_proportions(counts)
+            draws[name] = DISTANCES[name] * RATES["DPL"].difference(counts)
             continue
         values = METRICS[name].function(counts)
         if scale == "ratio":
             values = np.log(values)
         elif scale == "divergence":
-            values = np.copysign(np.sqrt(np.maximum(values, 0.0)), label_proportions(counts))
+            values = np.copysign(np.sqrt(np.maximum(values, 0.0)), RATES["DPL"].difference(counts))
         draws[name] = values
     return draws
 

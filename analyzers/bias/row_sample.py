@@ -85,7 +85,9 @@ def add(sample: RowSample, batch: pa.RecordBatch, places: Mapping[str, Codes], p
         names = plan.features if plan.features is not None else tuple(batch.schema.names)
         sample.names = tuple(name for name in dict.fromkeys(names) if name not in plan.excluded)
     if sample.generator is None:
-        sample.generator = np.random.default_rng([plan.seed, _fingerprint(batch)])
+        # Splits differ in their first rows, so that their rows get different priorities.
+        head = repr((batch.num_rows, batch.slice(0, 64).to_pylist())).encode()
+        sample.generator = np.random.default_rng([plan.seed, xxhash.xxh3_64_intdigest(head)])
     columns = [_feature(sample, batch, name, plan) for name in sample.names]
     rows = batch.num_rows
     sample.values.append(np.column_stack(columns) if columns else np.empty((rows, 0)))
@@ -109,12 +111,6 @@ def _feature(sample: RowSample, batch: pa.RecordBatch, name: str, plan: SamplePl
         sample.not_numeric |= {name}
         return missing
     return numbers
-
-
-def _fingerprint(batch: pa.RecordBatch) -> int:
-    """Return a number that differs between splits, so that their rows get different priorities."""
-    head = batch.slice(0, 64).to_pylist()
-    return xxhash.xxh3_64_intdigest(repr((batch.num_rows, head)).encode())
 
 
 def most_rows(sample: RowSample) -> int:

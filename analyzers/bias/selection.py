@@ -56,16 +56,16 @@ def above(column: ColumnSummary, thresholds: tuple[float, ...], threshold: float
         Whether numbers are cut to whole ones first.
     """
     index = thresholds.index(threshold) if threshold in thresholds else -1
-    return np.array([False, *(_is_above(value, index, threshold, cut=cut) for value in column.values)])
 
+    def is_above(value: Kept) -> bool:
+        if isinstance(value, Beyond):
+            return index >= 0 and (value.truncated_above if cut else value.above)[index]
+        number = as_number(value)
+        if number is None or math.isnan(number):
+            return False
+        return (math.trunc(number) if cut and math.isfinite(number) else number) > threshold
 
-def _is_above(value: Kept, index: int, threshold: float, *, cut: bool) -> bool:
-    if isinstance(value, Beyond):
-        return index >= 0 and (value.truncated_above if cut else value.above)[index]
-    number = as_number(value)
-    if number is None or math.isnan(number):
-        return False
-    return (math.trunc(number) if cut and math.isfinite(number) else number) > threshold
+    return np.array([False, *map(is_above, column.values)])
 
 
 def interval_text(threshold: float, greatest: float, *, whole: bool) -> str:
@@ -134,10 +134,8 @@ def select_sound(
         text = interval_text(number, extent.greatest, whole=whole)
         return Selection(text, above(column, plan.thresholds, number, cut=False), number)
     wanted = {normalise(value) for value in values}
-    return Selection(
-        values_text(values),
-        np.array([False, *(text is not None and text in wanted for text in _texts(column))]),
-    )
+    chosen = np.array([False, *(text in wanted for text in _texts(column))])
+    return Selection(values_text(values), chosen)
 
 
 def every_value_sound(name: str, column: ColumnSummary) -> list[Selection]:
@@ -156,11 +154,9 @@ def every_value_sound(name: str, column: ColumnSummary) -> list[Selection]:
             f"facet {shorten(name)!r} has {count:,} distinct values, more than the {MOST_GROUPS} that are "
             "compared in turn; list the values or give the threshold to compare in value_or_threshold"
         )
+    first = {group: str(column.values[texts.index(group)]) for group in groups}
     return [
-        Selection(
-            str(column.values[texts.index(group)]), np.array([False, *(text == group for text in texts)])
-        )
-        for group in groups
+        Selection(first[group], np.array([False, *(text == group for text in texts)])) for group in groups
     ]
 
 
@@ -284,32 +280,27 @@ def every_value_sagemaker(name: str, column: ColumnSummary) -> list[Selection]:
             f"{name!r} has {column.distinct_count():,} distinct values, too many to compare in turn; list "
             "those to compare in value_or_threshold"
         )
-    selections = []
-    for place, value in enumerate(column.values, start=1):
-        chosen = np.zeros(len(column.values) + 1, dtype=np.bool_)
-        chosen[place] = True
-        selections.append(Selection(str(value), chosen))
+    places = np.arange(len(column.values) + 1)
+    selections = [Selection(str(value), places == n) for n, value in enumerate(column.values, start=1)]
     if column.missing_after is not None:
-        nobody = np.zeros(len(column.values) + 1, dtype=np.bool_)
-        selections.insert(column.missing_after, Selection("nan", nobody))
+        selections.insert(column.missing_after, Selection("nan", places < 0))
     return selections
 
 
 def _equal(column: ColumnSummary, values: tuple[Value, ...]) -> Flags:
     # Where some part of a file holds text, pandas takes the numbers of other parts for text too.
     is_text = "text" in column.kinds and len(column.kinds) > 1
-    chosen = _matching(column, values, is_text=is_text)
+    kept = [str(value) if is_text else value for value in column.values]
+
+    def matching(wanted: tuple[Kept, ...]) -> Flags:
+        # In Python, as in pandas, 1 equals 1.0 and True, and no text equals a number.
+        known = set(wanted)
+        return np.array([False, *(value in known for value in kept)])
+
+    chosen = matching(values)
     if chosen.any():
         return chosen
-    to = str if is_text and column.first is not None else _first_type(column)
-    return _matching(column, _cast(values, to), is_text=is_text)
-
-
-def _matching(column: ColumnSummary, values: tuple[Value, ...], *, is_text: bool) -> Flags:
-    # In Python, as in pandas, 1 equals 1.0 and True, and no text equals a number.
-    wanted: set[Kept] = set(values)
-    kept = [str(value) if is_text else value for value in column.values]
-    return np.array([False, *(value in wanted for value in kept)])
+    return matching(_cast(values, str if is_text and column.first is not None else _first_type(column)))
 
 
 def _first_type(column: ColumnSummary) -> Callable[[Value], Value] | None:

@@ -13,7 +13,6 @@ from analyzers.bias.documents import (
     FacetMetrics,
     FacetStatistics,
     MetricValue,
-    Stage,
     StageMetrics,
 )
 
@@ -25,7 +24,6 @@ from analyzers.bias.documents import (
 
 
 _INTERVAL = re.compile(r"\(([^,\s]+), ([^,\s]+)\]")
-Interval = tuple[float, float]
 
 
 def same_group(first: str, second: str) -> bool:
@@ -43,32 +41,16 @@ def same_group(first: str, second: str) -> bool:
     return one[0] == other[0] or one[1] == other[0] or one[0] == other[1]
 
 
-def _interval(text: str) -> Interval | None:
+def _interval(text: str) -> tuple[float, float] | None:
     match = _INTERVAL.fullmatch(text)
-    if match is None:
-        return None
     try:
-        return float(match[1]), float(match[2])
+        return None if match is None else (float(match[1]), float(match[2]))
     except ValueError:
         return None
 
 
-def paired_constraints(
-    constraints: BiasConstraints, stage: Stage, facet: str, group: str
-) -> FacetMetrics | None:
-    """Return what the constraints say of a group in a stage, None when they say nothing."""
-    metrics = constraints.post if stage == "post" else constraints.pre
-    members = [] if metrics is None else metrics.facets.get(facet, [])
-    return _paired(members, group)
-
-
-def paired_statistics(statistics: BiasStatistics | None, facet: str, group: str) -> FacetStatistics | None:
-    """Return a baseline's statistics of a group, None when it has none."""
-    members = [] if statistics is None else [member for member in statistics.facets if member.facet == facet]
-    return _paired(members, group)
-
-
-def _paired[Member: (FacetMetrics, FacetStatistics)](members: Iterable[Member], group: str) -> Member | None:
+def paired[Member: (FacetMetrics, FacetStatistics)](members: Iterable[Member], group: str) -> Member | None:
+    """Return which of a facet's members is the group, None when none is."""
     members = list(members)
     exact = [member for member in members if member.value_or_threshold == group]
     alike = exact or [member for member in members if same_group(member.value_or_threshold, group)]
@@ -92,39 +74,34 @@ def suggest(
     sound
         Whether sound rules apply.
     """
-    known = baseline.constraints if baseline is not None and sound else None
-    return BiasConstraints(pre=_stage(statistics, "pre", known), post=_stage(statistics, "post", known))
+    known = (baseline.constraints if baseline is not None and sound else None) or BiasConstraints()
+    pre = _stage(statistics, [facet.pre for facet in statistics.facets], known.pre)
+    post = _stage(
+        statistics, [facet.post for facet in statistics.facets], None if known is None else known.post
+    )
+    return BiasConstraints(pre=pre, post=post)
 
 
-def metrics_of(facet: FacetStatistics, stage: Stage) -> list[MetricValue] | None:
-    """Return a facet's metrics of one stage, None when it was not asked for or failed."""
-    return facet.post if stage == "post" else facet.pre
-
-
-def _stage(statistics: BiasStatistics, stage: Stage, known: BiasConstraints | None) -> StageMetrics | None:
+def _stage(
+    statistics: BiasStatistics, metrics: list[list[MetricValue] | None], known: StageMetrics | None
+) -> StageMetrics | None:
     facets: dict[str, list[FacetMetrics]] = {}
-    for facet in statistics.facets:
-        metrics = metrics_of(facet, stage)
-        if metrics is None:
+    for facet, values in zip(statistics.facets, metrics, strict=True):
+        if values is None:
             continue
-        before = None
-        if known is not None:
-            before = paired_constraints(known, stage, facet.facet, facet.value_or_threshold)
-        facets.setdefault(facet.facet, []).append(
-            FacetMetrics(facet.value_or_threshold, [_kept(metric, before) for metric in metrics])
-        )
+        members = [] if known is None else known.facets.get(facet.facet, [])
+        before = paired(members, facet.value_or_threshold)
+        kept = [
+            _with_additions(value, None if before is None else before.metric(value.name)) for value in values
+        ]
+        facets.setdefault(facet.facet, []).append(FacetMetrics(facet.value_or_threshold, kept))
     if not facets:
         return None
     return StageMetrics(statistics.label, statistics.label_value_or_threshold, facets)
 
 
-def _kept(metric: MetricValue, before: FacetMetrics | None) -> MetricValue:
-    known = before.metric(metric.name) if before is not None else None
+def _with_additions(metric: MetricValue, known: MetricValue | None) -> MetricValue:
     if known is None:
         return metric
-    return replace(
-        metric,
-        allowed=known.allowed,
-        threshold=known.threshold,
-        extra={**known.extra, **metric.extra},
-    )
+    extra = {**known.extra, **metric.extra}
+    return replace(metric, allowed=known.allowed, threshold=known.threshold, extra=extra)

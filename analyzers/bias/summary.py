@@ -6,7 +6,7 @@ when all rows are known, since Clarify's rules look at the whole column.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -14,8 +14,8 @@ import numpy as np
 import pyarrow as pa
 
 from analyzers.bias import column_summary, row_sample
-from analyzers.bias.cells import Buffers, Codes, Floats, as_number, normalise
-from analyzers.bias.column_summary import Coded, ColumnPlan, ColumnSummary
+from analyzers.bias.cells import Buffers, Cells, Codes, Floats, as_number, normalise
+from analyzers.bias.column_summary import ColumnPlan, ColumnSummary
 from analyzers.bias.request import BiasRequest, Value
 from analyzers.bias.row_sample import RowSample, SamplePlan
 
@@ -160,44 +160,36 @@ def empty(plan: SummaryPlan) -> BiasSummary:
 
 def _add(summary: BiasSummary, batch: pa.RecordBatch, plan: SummaryPlan, buffers: Buffers) -> None:
     summary.names = tuple(dict.fromkeys((*summary.names, *batch.schema.names)))
-    arrays = {name: batch.column(name) if name in batch.schema.names else None for name in plan.columns}
-    coded = {
-        name: column_summary.read(
-            summary.columns[name], arrays[name], buffers.array((name,), batch.num_rows), column
-        )
-        for name, column in plan.columns.items()
-    }
-    _note_categories(summary, batch.schema)
-    keys = _Keys(buffers)
-    tables = [_count(coded, axes, keys) for axes in plan.axes]
+
+    def read(name: str) -> Cells:
+        array = batch.column(name) if name in batch.schema.names else None
+        out = buffers.array((name,), batch.num_rows)
+        return column_summary.read(summary.columns[name], array, out, plan.columns[name])
+
+    coded = {name: read(name) for name in plan.columns}
+    for each in batch.schema:
+        # Clarify's rules never take pandas categories for continuous.
+        if each.name in summary.columns and (each.metadata or {}).get(CATEGORICAL) == b"true":
+            summary.columns[each.name].kinds.add("category")
+    tables = _count(coded, plan, buffers)
     lookups: dict[str, Codes] = {}
     for name, column in plan.columns.items():
         rows = _rows_by_code(name, coded[name], tables, plan)
         lookup = column_summary.register(summary.columns[name], coded[name], rows, column)
         if lookup is None:
             _move(summary, name, column_summary.collapse(summary.columns[name], column), plan)
-            coded[name] = column_summary.read(
-                summary.columns[name], arrays[name], buffers.array((name,), batch.num_rows), column
-            )
+            coded[name] = read(name)
             lookup = np.arange(coded[name].size)
-            keys = _Keys(buffers)
-            tables = [_count(coded, axes, keys) for axes in plan.axes]
+            tables = _count(coded, plan, buffers)
         lookups[name] = lookup
         summary.columns[name].rows += batch.num_rows
         summary.columns[name].missing += int(rows[0])
-    for index, axes in enumerate(plan.axes):
-        _add_cells(summary, index, axes, tables[index], lookups, plan)
+    for index, table in enumerate(tables):
+        _add_cells(summary, index, table, lookups, plan)
     summary.rows += batch.num_rows
     if summary.sample is not None and plan.sample is not None:
         places = {name: lookups[name][coded[name].codes] for name in plan.sample.places}
         row_sample.add(summary.sample, batch, places, plan.sample)
-
-
-def _note_categories(summary: BiasSummary, schema: pa.Schema) -> None:
-    """Note which columns were pandas categories, which Clarify's rules never take for continuous."""
-    for name, column in summary.columns.items():
-        if name in schema.names and (schema.field(name).metadata or {}).get(CATEGORICAL) == b"true":
-            column.kinds.add("category")
 
 
 @dataclass(frozen=True)
@@ -207,69 +199,54 @@ class _Counted:
     codes: tuple[Codes, ...]
     rows: Codes
 
-    def of_axis(self, axis: int) -> Codes:
-        """Return the rows of each code of an axis."""
-        return np.bincount(self.codes[axis], weights=self.rows).astype(np.int64)
+
+def _count(coded: dict[str, Cells], plan: SummaryPlan, buffers: Buffers) -> list[_Counted]:
+    """Return the occupied cells of every table; keys over the same columns are computed once."""
+    known: dict[tuple[str, ...], Codes] = {}
+    tables = []
+    for axes in plan.axes:
+        sizes = [coded[name].size for name in axes]
+        key = coded[axes[0]].codes
+        for depth in range(2, len(axes) + 1):
+            names = axes[:depth]
+            if names not in known:
+                known[names] = np.multiply(key, sizes[depth - 1], out=buffers.array(names, key.size))
+                known[names] += coded[names[-1]].codes
+            key = known[names]
+        if np.prod(sizes, dtype=float) <= 4 * key.size + 1024:
+            dense = np.bincount(key)
+            occupied = np.flatnonzero(dense)
+            rows = dense[occupied]
+        else:
+            occupied, rows = np.unique(key, return_counts=True)
+        tables.append(_Counted(tuple(np.unravel_index(occupied, sizes)), rows))
+    return tables
 
 
-def _count(coded: dict[str, Coded], axes: tuple[str, ...], keys: _Keys) -> _Counted:
-    """Return the occupied cells over some columns; `keys` holds what tables over the same columns share."""
-    sizes = [coded[name].size for name in axes]
-    key = coded[axes[0]].codes
-    for depth in range(2, len(axes) + 1):
-        key = keys.extended(axes[:depth], key, sizes[depth - 1], coded[axes[depth - 1]].codes)
-    if np.prod(sizes, dtype=float) <= 4 * key.size + 1024:
-        dense = np.bincount(key)
-        occupied = np.flatnonzero(dense)
-        rows = dense[occupied]
-    else:
-        occupied, rows = np.unique(key, return_counts=True)
-    return _Counted(tuple(np.unravel_index(occupied, sizes)), rows)
-
-
-class _Keys:
-    """The cell of every row, over ever more columns; each is computed once in a batch."""
-
-    def __init__(self, buffers: Buffers) -> None:
-        self._buffers = buffers
-        self._known: dict[tuple[str, ...], Codes] = {}
-
-    def extended(self, names: tuple[str, ...], key: Codes, size: int, codes: Codes) -> Codes:
-        """Return `key` with one more column, of `size` codes."""
-        known = self._known.get(names)
-        if known is None:
-            known = self._known[names] = self._buffers.array(names, key.size)
-            np.multiply(key, size, out=known)
-            known += codes
-        return known
-
-
-def _rows_by_code(name: str, coded: Coded, tables: list[_Counted], plan: SummaryPlan) -> Codes:
+def _rows_by_code(name: str, coded: Cells, tables: list[_Counted], plan: SummaryPlan) -> Codes:
     """Return how many rows have each code of a column."""
     for axes, table in zip(plan.axes, tables, strict=True):
         if name in axes:
-            return table.of_axis(axes.index(name))
+            return np.bincount(table.codes[axes.index(name)], weights=table.rows).astype(np.int64)
     return np.bincount(coded.codes)
 
 
 def _add_cells(
-    summary: BiasSummary,
-    index: int,
-    axes: tuple[str, ...],
-    counted: _Counted,
-    lookups: dict[str, Codes],
-    plan: SummaryPlan,
+    summary: BiasSummary, index: int, counted: _Counted, lookups: dict[str, Codes], plan: SummaryPlan
 ) -> None:
     """Add the cells of a batch to a facet's table."""
+    axes = plan.axes[index]
     has_shrunk = False
-    while np.prod(_shape(summary, axes), dtype=float) > MOST_TABLE_CELLS:
-        moved = _shrink(summary, axes, plan)
-        if moved is None:
-            break
-        name, new_places = moved
-        lookups[name] = new_places[lookups[name]]
+    for name, moved in _shrink(summary.columns, axes, plan):
+        _move(summary, name, moved, plan)
+        lookups[name] = moved[lookups[name]]
         has_shrunk = True
-    table = summary.tables[index] = _grown(summary.tables[index], _shape(summary, axes))
+    table = summary.tables[index]
+    shape = tuple(len(summary.columns[name].values) + 1 for name in axes)
+    if table.shape != shape:
+        grown = np.zeros(shape)
+        grown[tuple(slice(size) for size in table.shape)] = table
+        table = summary.tables[index] = grown
     places = tuple(lookups[name][codes] for name, codes in zip(axes, counted.codes, strict=True))
     if has_shrunk:
         np.add.at(table, places, counted.rows)
@@ -277,48 +254,35 @@ def _add_cells(
         table[places] += counted.rows  # quicker, and right since no two codes have the same place
 
 
-def _shape(summary: BiasSummary, axes: tuple[str, ...]) -> tuple[int, ...]:
-    return tuple(len(summary.columns[name].values) + 1 for name in axes)
+def _shrink(
+    columns: dict[str, ColumnSummary], axes: tuple[str, ...], plan: SummaryPlan
+) -> Iterator[tuple[str, Codes]]:
+    """Collapse the column with most values until a table is no larger than tables may be.
 
-
-def _grown(table: Table, shape: tuple[int, ...]) -> Table:
-    if table.shape == shape:
-        return table
-    grown = np.zeros(shape)
-    grown[tuple(slice(size) for size in table.shape)] = table
-    return grown
-
-
-def _shrink(summary: BiasSummary, axes: tuple[str, ...], plan: SummaryPlan) -> tuple[str, Codes] | None:
-    """Collapse the column with most values among the axes; return it with its new places, if there is one."""
-    name = _widest(summary.columns, axes)
-    if name is None:
-        return None
-    moved = column_summary.collapse(summary.columns[name], plan.columns[name])
-    _move(summary, name, moved, plan)
-    return name, moved
-
-
-def _widest(columns: dict[str, ColumnSummary], axes: tuple[str, ...]) -> str | None:
-    """Return the column with most values among those that can still collapse, None when none can."""
-    open_columns = [name for name in axes if not columns[name].collapsed]
-    return max(open_columns, key=lambda name: len(columns[name].values), default=None)
+    Yields the columns with their new places.
+    """
+    while np.prod([len(columns[name].values) + 1.0 for name in axes]) > MOST_TABLE_CELLS:
+        can_collapse = [name for name in axes if not columns[name].collapsed]
+        if not can_collapse:
+            return
+        name = max(can_collapse, key=lambda name: len(columns[name].values))
+        yield name, column_summary.collapse(columns[name], plan.columns[name])
 
 
 def _move(summary: BiasSummary, name: str, moved: Codes, plan: SummaryPlan) -> None:
     """Give the places of a column new numbers in all tables."""
     for index, axes in enumerate(plan.axes):
         if name in axes:
-            axis = axes.index(name)
-            summary.tables[index] = _moved(summary.tables[index], axis, moved)
+            # A table may not have grown to the newest places yet; what it has not counted needs no new place.
+            size = int(moved.max()) + 1
+            summary.tables[index] = _moved(summary.tables[index], axes.index(name), moved, size)
     if summary.sample is not None:
         summary.sample = summary.sample.moved({name: moved})
 
 
-def _moved(table: Table, axis: int, moved: Codes, size: int | None = None) -> Table:
+def _moved(table: Table, axis: int, moved: Codes, size: int) -> Table:
     before = np.moveaxis(table, axis, 0)
-    # A table may not have grown to the newest places yet; what it has not counted needs no new place.
-    after = np.zeros((int(moved.max()) + 1 if size is None else size, *before.shape[1:]))
+    after = np.zeros((size, *before.shape[1:]))
     np.add.at(after, moved[: before.shape[0]], before)
     return np.moveaxis(after, 0, axis)
 
@@ -330,12 +294,12 @@ def merge(left: BiasSummary, right: BiasSummary, plan: SummaryPlan) -> BiasSumma
     if not left.rows:
         return right
     columns: dict[str, ColumnSummary] = {}
-    moves: dict[str, tuple[Codes, Codes]] = {}
+    moves: dict[str, list[Codes]] = {}
     for name, column in plan.columns.items():
-        columns[name], *moved = column_summary.merge(left.columns[name], right.columns[name], column)
-        moves[name] = (moved[0], moved[1])
+        columns[name], *moves[name] = column_summary.merge(left.columns[name], right.columns[name], column)
     for axes in plan.axes:
-        _shrink_merged(columns, axes, moves, plan)
+        for name, moved in _shrink(columns, axes, plan):
+            moves[name] = [moved[places] for places in moves[name]]
     merged = BiasSummary(
         rows=left.rows + right.rows,
         names=tuple(dict.fromkeys((*left.names, *right.names))),
@@ -354,19 +318,3 @@ def merge(left: BiasSummary, right: BiasSummary, plan: SummaryPlan) -> BiasSumma
             right.sample.moved({name: moved for name, (_, moved) in moves.items()}),
         )
     return merged
-
-
-def _shrink_merged(
-    columns: dict[str, ColumnSummary],
-    axes: tuple[str, ...],
-    moves: dict[str, tuple[Codes, Codes]],
-    plan: SummaryPlan,
-) -> None:
-    """Collapse merged columns until a table over the axes is no larger than tables may be."""
-    while np.prod([len(columns[name].values) + 1.0 for name in axes]) > MOST_TABLE_CELLS:
-        name = _widest(columns, axes)
-        if name is None:
-            return
-        moved = column_summary.collapse(columns[name], plan.columns[name])
-        of_left, of_right = moves[name]
-        moves[name] = moved[of_left], moved[of_right]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from analyzers.bias.cells import Floats, as_number
 from analyzers.bias.column_summary import Beyond, Kept
+from analyzers.bias.resampling import Tables
 from analyzers.bias.selection import Flags, Selection
 from analyzers.bias.summary import BiasSummary, SummaryPlan
 
@@ -85,21 +86,6 @@ class Reading:
     leave_out: bool
 
 
-@dataclass(frozen=True)
-class Counts:
-    """The counts of a group against the rest: see `analyzers.bias.metrics`.
-
-    `missing` counts rows without a value of the facet, `incomplete` rows left out for want of a label or a
-    prediction.
-    """
-
-    confusion: Floats
-    label_strata: Floats | None
-    prediction_strata: Floats | None
-    missing: int
-    incomplete: int
-
-
 def count_in_words(count: int) -> str:
     """Return a number of rows in words."""
     return "1 row" if count == 1 else f"{count:,} rows"
@@ -126,9 +112,7 @@ def cells_of(summary: BiasSummary, plan: SummaryPlan, facet: int) -> Cells:
 def _ranks(values: Sequence[Kept]) -> npt.NDArray[np.int64]:
     """Return for each place the rank of its value, numbers before text; -1 for missing cells."""
     ordered = sorted(range(len(values)), key=lambda index: _sort_key(values[index]))
-    ranks = np.full(len(values) + 1, -1, dtype=np.int64)
-    ranks[np.array(ordered, dtype=np.int64) + 1] = np.arange(len(values))
-    return ranks
+    return np.array([-1, *np.argsort(ordered)], dtype=np.int64)
 
 
 def _sort_key(value: Kept) -> tuple[int, float, str]:
@@ -138,63 +122,42 @@ def _sort_key(value: Kept) -> tuple[int, float, str]:
     return (0, math.inf if number is None else number, "")
 
 
-def counts_of(cells: Cells, group: Group, reading: Reading, plan: SummaryPlan) -> Counts:
+def counts_of(cells: Cells, group: Group, reading: Reading, plan: SummaryPlan) -> Tables:
     """Return the counts of a group against all other rows."""
+    outcomes = ((plan.request.label, reading.labels), (plan.prediction, reading.predictions))
     missing = _any_missing(cells, group.columns)
     missing_rows = int(cells.rows[missing].sum())
     incomplete = 0
     if reading.leave_out:
         cells = cells.where(~missing)
-        lacking = _any_missing(cells, tuple(_outcome_columns(reading, plan)))
+        lacking = _any_missing(
+            cells, [name for name, selection in outcomes if name and selection is not None]
+        )
         incomplete = int(cells.rows[lacking].sum())
         cells = cells.where(~lacking)
     inside = group.contains(cells.places)
-    return _counted(cells, inside, reading, plan, missing_rows, incomplete)
-
-
-def _counted(
-    cells: Cells, inside: Flags, reading: Reading, plan: SummaryPlan, missing: int, incomplete: int
-) -> Counts:
-    observed = _outcome(cells, plan.request.label, reading.labels)
-    predicted = _outcome(cells, plan.prediction, reading.predictions)
+    observed, predicted = (
+        np.zeros(len(cells.rows), dtype=np.int64)
+        if name is None or selection is None
+        else selection.chosen[cells.places[name]].astype(np.int64)
+        for name, selection in outcomes
+    )
     key = (inside * 2 + observed) * 2 + predicted
     confusion = np.bincount(key, weights=cells.rows, minlength=8).reshape(2, 2, 2)
-    column = plan.request.group_variable
-    has_labels, has_predictions = reading.labels is not None, reading.predictions is not None
-    return Counts(
-        confusion=confusion,
-        label_strata=_strata(cells, inside, observed) if column and has_labels else None,
-        prediction_strata=_strata(cells, inside, predicted) if column and has_predictions else None,
-        missing=missing,
-        incomplete=incomplete,
-    )
+    strata = {}
+    if plan.request.group_variable is not None:
+        if reading.labels is not None:
+            strata["CDDL"] = _strata(cells, inside, observed)
+        if reading.predictions is not None:
+            strata["CDDPL"] = _strata(cells, inside, predicted)
+    return Tables(confusion, strata, missing_rows, incomplete)
 
 
-def against(cells: Cells, group: Group, others: Group, reading: Reading, plan: SummaryPlan) -> Floats:
-    """Return ``counts[facet, observed, predicted]`` of a group (1) against another group (0)."""
-    inside, other = group.contains(cells.places), others.contains(cells.places)
-    kept = cells.where(inside | other)
-    return counts_of(kept, group, reading, plan).confusion
-
-
-def _any_missing(cells: Cells, columns: tuple[str, ...]) -> Flags:
+def _any_missing(cells: Cells, columns: Iterable[str]) -> Flags:
     missing = np.zeros(len(cells.rows), dtype=np.bool_)
     for column in columns:
         missing |= cells.places[column] == 0
     return missing
-
-
-def _outcome_columns(reading: Reading, plan: SummaryPlan) -> list[str]:
-    columns = [plan.request.label] if reading.labels is not None else []
-    if reading.predictions is not None and plan.prediction is not None:
-        columns.append(plan.prediction)
-    return columns
-
-
-def _outcome(cells: Cells, column: str | None, selection: Selection | None) -> npt.NDArray[np.int64]:
-    if column is None or selection is None:
-        return np.zeros(len(cells.rows), dtype=np.int64)
-    return selection.chosen[cells.places[column]].astype(np.int64)
 
 
 def _strata(cells: Cells, inside: Flags, outcome: npt.NDArray[np.int64]) -> Floats:

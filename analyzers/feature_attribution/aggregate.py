@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import erfc, sqrt
 from typing import Literal
@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from analyzers.feature_attribution.solve import RESIDUALS, Floats, shared_error
 
 # Local Shapley values with their errors.
+
+_BY_ROW = ("local", "predictions", "coalitions", "design", "residuals", "spread")
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,10 @@ class Explanation:
     spread: Floats
     model_rows: int
 
+    def take(self, rows: NDArray[np.int64]) -> Explanation:
+        """Return the explanation of some rows, which may repeat."""
+        return replace(self, **{name: getattr(self, name)[rows] for name in _BY_ROW})
+
     @property
     def standard_error(self) -> Floats:
         """Standard error of every local value from the choice of coalitions, shape of ``local``."""
@@ -83,20 +89,6 @@ def exact_explanation(local: Floats, expected: Floats, model_rows: int = 0) -> E
     )
 
 
-def concatenate(parts: Sequence[Explanation]) -> Explanation:
-    """Return explanations of consecutive rows by the same model and baseline as one."""
-    return Explanation(
-        local=np.concatenate([part.local for part in parts]),
-        expected=parts[0].expected,
-        predictions=np.concatenate([part.predictions for part in parts]),
-        coalitions=np.concatenate([part.coalitions for part in parts]),
-        design=np.concatenate([part.design for part in parts]),
-        residuals=np.concatenate([part.residuals for part in parts]),
-        spread=np.concatenate([part.spread for part in parts]),
-        model_rows=sum(part.model_rows for part in parts),
-    )
-
-
 type Aggregation = Literal["mean_abs", "median", "mean_sq"]
 
 # Mean size of a normal deviate in units of its standard deviation.
@@ -106,23 +98,9 @@ _MEAN_SIZE = sqrt(2.0 / np.pi)
 _FARTHEST = 6.0
 
 
-@dataclass(frozen=True)
-class DesignErrors:
-    """Errors of sums over the rows of each design, added up; shape (outputs, features).
-
-    Parameters
-    ----------
-    variance
-        Sum of their squares.
-    deviation
-        Sum of their sizes.
-    designs
-        How many.
-    """
-
-    variance: Floats
-    deviation: Floats
-    designs: int
+# Sums over designs of squared errors, of errors and of 1, by the number of features and of pairs in a design;
+# errors are those of sums over a design's rows, and each array has the shape (3, outputs, features).
+type DesignErrors = Mapping[tuple[int, int], Floats]
 
 
 @dataclass(frozen=True)
@@ -140,7 +118,7 @@ class GlobalSummary:
     totals, total_squares
         Of the same added up over features, shape (outputs,).
     design_errors
-        Errors of ``sums`` from the choice of coalitions, by the number of features and of pairs in a design.
+        Errors of ``sums`` from the choice of coalitions.
     noise
         Sum of what is averaged as pure noise of the local standard errors would show it.
     inflation
@@ -155,10 +133,13 @@ class GlobalSummary:
     squares: Floats
     totals: Floats
     total_squares: Floats
-    design_errors: Mapping[tuple[int, int], DesignErrors]
+    design_errors: DesignErrors
     noise: Floats
     inflation: Floats
     local: tuple[Floats, ...] = ()
+
+
+_ADDED = ("rows", "sums", "squares", "totals", "total_squares", "noise", "inflation", "local")
 
 
 @dataclass(frozen=True)
@@ -238,7 +219,7 @@ def summarize(explanation: Explanation, method: Aggregation) -> GlobalSummary:
     )
 
 
-def _design_errors(explanation: Explanation, slope: Floats | None) -> Mapping[tuple[int, int], DesignErrors]:
+def _design_errors(explanation: Explanation, slope: Floats | None) -> DesignErrors:
     """Return the errors of sums over rows whose errors are correlated within designs.
 
     A design's error is linear in the games it is applied to, so the error of a weighted sum of values is that
@@ -246,7 +227,7 @@ def _design_errors(explanation: Explanation, slope: Floats | None) -> Mapping[tu
     features, and is close to it elsewhere. A median hangs on a few neighbours: without weights the errors of
     a design count as one.
     """
-    found: Mapping[tuple[int, int], DesignErrors] = {}
+    found: DesignErrors = {}
     for number in np.unique(explanation.design[explanation.design >= 0]):
         rows = explanation.design == number
         residuals, spread = explanation.residuals[rows], explanation.spread[rows][:, None, :]
@@ -258,34 +239,23 @@ def _design_errors(explanation: Explanation, slope: Floats | None) -> Mapping[tu
             variance = np.mean(combined**2, axis=2)
         first = int(np.argmax(rows))
         kind = int(np.count_nonzero(explanation.spread[first])), int(explanation.coalitions[first]) // 2
-        found = _added(found, {kind: DesignErrors(variance, np.sqrt(variance), 1)})
+        errors = np.stack((variance, np.sqrt(variance), np.ones_like(variance)))
+        found = _added(found, {kind: errors})
     return found
 
 
-def _added(
-    one: Mapping[tuple[int, int], DesignErrors], other: Mapping[tuple[int, int], DesignErrors]
-) -> Mapping[tuple[int, int], DesignErrors]:
-    added = dict(one)
-    for kind, errors in other.items():
-        if kind in added:
-            before = added[kind]
-            errors = DesignErrors(
-                before.variance + errors.variance,
-                before.deviation + errors.deviation,
-                before.designs + errors.designs,
-            )
-        added[kind] = errors
-    return added
+def _added(one: DesignErrors, other: DesignErrors) -> DesignErrors:
+    return {**one, **{kind: one[kind] + errors if kind in one else errors for kind, errors in other.items()}}
 
 
 def _coalition_error(summary: GlobalSummary) -> Floats:
     """Return the standard error of the sums: what designs share of their errors does not average out."""
     variance, common = np.zeros_like(summary.sums), np.zeros_like(summary.sums)
-    several = sum(errors.designs for errors in summary.design_errors.values()) > 1
-    for (players, pairs), errors in sorted(summary.design_errors.items()):
+    several = sum(float(designs.max()) for _, _, designs in summary.design_errors.values()) > 1.0
+    for (players, pairs), (squares, sizes, _) in sorted(summary.design_errors.items()):
         shared = shared_error(players, pairs) if several else 0.0
-        variance += (1.0 - shared) * errors.variance
-        common += np.sqrt(shared) * errors.deviation
+        variance += (1.0 - shared) * squares
+        common += np.sqrt(shared) * sizes
     return np.hypot(np.sqrt(variance), common)
 
 
@@ -310,18 +280,8 @@ def merge(one: GlobalSummary, other: GlobalSummary) -> GlobalSummary:
     """Return the sums over the rows of both."""
     if not one.rows or not other.rows:
         return one if one.rows else other
-    return GlobalSummary(
-        method=one.method,
-        rows=one.rows + other.rows,
-        sums=one.sums + other.sums,
-        squares=one.squares + other.squares,
-        totals=one.totals + other.totals,
-        total_squares=one.total_squares + other.total_squares,
-        design_errors=_added(one.design_errors, other.design_errors),
-        noise=one.noise + other.noise,
-        inflation=one.inflation + other.inflation,
-        local=one.local + other.local,
-    )
+    added = {name: getattr(one, name) + getattr(other, name) for name in _ADDED}
+    return replace(one, **added, design_errors=_added(one.design_errors, other.design_errors))
 
 
 def describe(summary: GlobalSummary) -> GlobalValues:

@@ -22,11 +22,12 @@ from analyzers.feature_attribution.documents import (
     AttributionBaseline,
     AttributionConstraints,
     AttributionStatistics,
+    LabelAttributions,
 )
 from analyzers.feature_attribution.drift import counterparts, pair_labels, unpaired
 from analyzers.feature_attribution.request import Ask, AttributionRequest, Budget, Shortcut
 from analyzers.feature_attribution.summary import AttributionSummary, merge, summarize
-from analyzers.shared.rules import Rules, is_switched_off
+from analyzers.shared.rules import Rules, nothing_checked, why_unchecked
 from contract.api import Analyzer, Checker, Comparison, Decision, Facts, Metric, State
 from contract.errors import DocumentError
 from contract.wording import number
@@ -43,19 +44,20 @@ def attribution_metrics(statistics: AttributionStatistics) -> list[Metric]:
     published = []
     for label, attributions in statistics.labels.items():
         dimensions = {"ExplainabilityMethod": _METHOD, "Label": label}
-        errors = attributions.standard_errors
-        published += [
-            Metric(
-                f"feature_{name}",
-                value,
-                dimensions={**dimensions, "ValueType": "GlobalShapValues"},
-                interval=_interval(value, errors[name]) if name in errors else None,
-                gauge="model_monitor_attribution",
-                labels={"feature": name},
+        for name, value in attributions.values.items():
+            if value is None:
+                continue
+            error = attributions.standard_errors.get(name)
+            published.append(
+                Metric(
+                    f"feature_{name}",
+                    value,
+                    dimensions={**dimensions, "ValueType": "GlobalShapValues"},
+                    interval=None if error is None else (value - _Z_95 * error, value + _Z_95 * error),
+                    gauge="model_monitor_attribution",
+                    labels={"feature": name},
+                )
             )
-            for name, value in attributions.values.items()
-            if value is not None
-        ]
         if attributions.expected_value is not None:
             published.append(
                 Metric(
@@ -67,10 +69,6 @@ def attribution_metrics(statistics: AttributionStatistics) -> list[Metric]:
                 )
             )
     return published
-
-
-def _interval(value: float, error: float) -> tuple[float, float]:
-    return value - _Z_95 * error, value + _Z_95 * error
 
 
 # Constraints of a feature-attribution job: its values, and what a user allows.
@@ -94,9 +92,8 @@ def suggest(
     formers = {} if before is None else counterparts(before.labels, statistics.labels)
     labels = {}
     for name, label in statistics.labels.items():
-        former = formers.get(name)
-        drift = former.drift_threshold if former else None
-        magnitude = former.magnitude_threshold if former else None
+        former = formers.get(name) or LabelAttributions({}, None)
+        drift, magnitude = former.drift_threshold, former.magnitude_threshold
         if drift_threshold is not None:
             drift = drift_threshold
         labels[name] = replace(
@@ -104,7 +101,7 @@ def suggest(
             drift_threshold=DRIFT_THRESHOLD if drift is None else drift,
             magnitude_threshold=MAGNITUDE_THRESHOLD if magnitude is None else magnitude,
             sampling_errors={},
-            extra=dict(former.extra) if former else {},
+            extra=dict(former.extra),
         )
     return AttributionConstraints(labels=labels, design=statistics.design)
 
@@ -144,14 +141,11 @@ def check(
         When the baseline's values cannot be compared with the window's.
     """
     before = baseline.constraints or baseline.statistics
-    constraints = baseline.constraints
-    is_off = constraints is not None and is_switched_off(constraints.extra, constraints.where)
-    if before is None or not statistics.labels or is_off:
-        reason = "no row was explained" if before is not None else "there is no baseline"
-        reason = "evaluate_constraints is Disabled" if is_off else reason
-        return Decision(
-            document([]), notes=(*statistics.notes, f"Nothing was checked, as {reason}."), reason=reason
-        )
+    reason = why_unchecked(baseline.constraints, asks_for_any=True)
+    if before is None or not statistics.labels:
+        reason = reason or ("there is no baseline" if before is None else "no row was explained")
+    if before is None or reason:
+        return nothing_checked(reason, statistics.notes, document([]))
     _require_comparable(before, statistics)
     pairs = list(pair_labels(before, statistics))
     decision = check_sagemaker(pairs) if rules == "sagemaker" else check_sound(pairs, limits, seed=seed)
@@ -177,14 +171,11 @@ def _require_comparable(
     for member in ("agg_method", "use_logit"):
         then, now = getattr(before.design, member), getattr(statistics.design, member)
         if then is not None and now is not None and then != now:
+            then, now = (str(one).lower() if isinstance(one, bool) else one for one in (then, now))
             raise DocumentError(
-                f"{before.where} was computed with {member} {_shown(then)}, but methods.shap.{member} is "
-                f"{_shown(now)}; give the same, or a baseline computed with it."
+                f"{before.where} was computed with {member} {then}, but methods.shap.{member} is "
+                f"{now}; give the same, or a baseline computed with it."
             )
-
-
-def _shown(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _other_reference(
@@ -193,18 +184,16 @@ def _other_reference(
     """Note when the model's mean answer on the baseline rows is not what it was."""
     if len(before.labels) != len(statistics.labels):
         return []
-    notes = []
-    for name, former in counterparts(before.labels, statistics.labels).items():
-        then, now = former.expected_value, statistics.labels[name].expected_value
-        if then is None or now is None:
-            continue
-        if not math.isclose(then, now, rel_tol=_SAME, abs_tol=1e-9):
-            notes.append(
-                f"The expected value of {name} is {number(now)}, but {number(then)} at the baseline: the "
-                "model, or the rows that stand for absent features, are others, and sizes can change for "
-                "that alone."
-            )
-    return notes
+    expected = [
+        (name, former.expected_value, statistics.labels[name].expected_value)
+        for name, former in counterparts(before.labels, statistics.labels).items()
+    ]
+    return [
+        f"The expected value of {name} is {number(now)}, but {number(then)} at the baseline: the model, or "
+        "the rows that stand for absent features, are others, and sizes can change for that alone."
+        for name, then, now in expected
+        if then is not None and now is not None and not math.isclose(then, now, rel_tol=_SAME, abs_tol=1e-9)
+    ]
 
 
 @dataclass(frozen=True)

@@ -48,11 +48,6 @@ class _Cells:
     numbers: Floats
     categories: NDArray[np.int64]
 
-    @property
-    def distinct_rows(self) -> int:
-        """Return how many rows differ from each other."""
-        return len(np.unique(np.concatenate((self.numbers, self.categories), axis=1), axis=0))
-
 
 def cluster_baselines(
     rows: pa.RecordBatch,
@@ -88,9 +83,10 @@ def cluster_baselines(
             "No rows to make a SHAP baseline from; give methods.shap.baseline or a dataset that has rows."
         )
     generator = np.random.default_rng([seed, rows.num_rows])
-    rows = _sampled(rows, generator)
+    if rows.num_rows > _FITTED_ROWS:
+        rows = rows.take(pa.array(np.sort(generator.choice(rows.num_rows, _FITTED_ROWS, replace=False))))
     cells = _cells(rows)
-    distinct = cells.distinct_rows
+    distinct = len(np.unique(np.concatenate((cells.numbers, cells.categories), axis=1), axis=0))
     if num_clusters is None:
         members = _best(cells, min(MOST_CLUSTERS, distinct), generator)
     elif not 1 <= num_clusters <= distinct:
@@ -101,13 +97,6 @@ def cluster_baselines(
     else:
         members, _ = _clusters(cells, num_clusters, generator)
     return _centres(rows, members)
-
-
-def _sampled(rows: pa.RecordBatch, generator: np.random.Generator) -> pa.RecordBatch:
-    if rows.num_rows <= _FITTED_ROWS:
-        return rows
-    chosen = np.sort(generator.choice(rows.num_rows, _FITTED_ROWS, replace=False))
-    return rows.take(pa.array(chosen))
 
 
 def _is_categorical(field: pa.Field) -> bool:
@@ -127,10 +116,9 @@ def _cells(rows: pa.RecordBatch) -> _Cells:
         deviation = values[present].std() if present.any() else 0.0
         values[~present] = mean
         numbers.append((values - mean) / deviation if deviation > 0 else np.zeros(len(values)))
-    empty = np.zeros((rows.num_rows, 0))
     return _Cells(
-        np.stack(numbers, axis=1) if numbers else empty,
-        np.stack(categories, axis=1) if categories else empty.astype(np.int64),
+        np.ascontiguousarray(np.array(numbers, dtype=np.float64).reshape(-1, rows.num_rows).T),
+        np.ascontiguousarray(np.array(categories, dtype=np.int64).reshape(-1, rows.num_rows).T),
     )
 
 

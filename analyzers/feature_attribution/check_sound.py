@@ -9,15 +9,13 @@ NDCG sees neither. All of them together raise a violation in less than 1 % of wi
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from statistics import NormalDist
-from typing import Any
 
 import numpy as np
 
 from analyzers.feature_attribution.drift import (
-    Attributions,
     Pair,
     Size,
     SizeChange,
@@ -39,47 +37,55 @@ CHECK_TYPE = "feature_attribution_drift_check"
 METRIC = "shap"
 
 
+# What a check says of a label, in any order of kinds; texts are notes.
+Outcomes = Iterator[Violation | Finding | Comparison | str]
+
+
+def _decision(outcomes: Iterable[Violation | Finding | Comparison | str]) -> Decision:
+    every = list(outcomes)
+    return Decision(
+        document([one for one in every if isinstance(one, Violation)]),
+        tuple(one for one in every if isinstance(one, Finding)),
+        tuple(dict.fromkeys(one for one in every if isinstance(one, str))),
+        tuple(one for one in every if isinstance(one, Comparison)),
+    )
+
+
 def check_sagemaker(pairs: Sequence[Pair]) -> Decision:
     """Compare the order of features with the baseline's, without regard to chance."""
-    violations, findings, notes, comparisons = [], [], [], []
-    for pair in pairs:
-        score = ndcg(pair.baseline.values, pair.live.values)
-        if math.isnan(score):
-            notes.append(
-                f"The baseline attributes nothing to any feature for {pair.label}, so nothing is checked."
-            )
-            comparisons.append(no_order(pair))
-            continue
-        violated = score < THRESHOLD
-        findings.append(Finding(pair.label, f"NDCG {score:.4f}", distance=1.0 - score, violated=violated))
-        state = State.VIOLATED if violated else State.HOLDS
-        comparisons.append(
-            Comparison(pair.label, CHECK_TYPE, state, value=score, expected=THRESHOLD, effect=1.0 - score)
-        )
-        if violated:
-            violations.append(order_violation(pair.label, score, THRESHOLD))
-    return Decision(document(violations), tuple(findings), tuple(notes), tuple(comparisons))
+    return _decision(outcome for pair in pairs for outcome in _order_alone(pair))
 
 
-def no_order(pair: Pair) -> Comparison:
-    """Return the comparison of a label whose features have no order, on one side or the other."""
+def _order_alone(pair: Pair) -> Outcomes:
+    score = ndcg(pair.baseline.values, pair.live.values)
+    if math.isnan(score):
+        yield from _no_order(pair)
+        return
+    violated = score < THRESHOLD
+    yield Finding(pair.label, f"NDCG {score:.4f}", distance=1.0 - score, violated=violated)
+    state = State.VIOLATED if violated else State.HOLDS
+    yield Comparison(pair.label, CHECK_TYPE, state, value=score, expected=THRESHOLD, effect=1.0 - score)
+    if violated:
+        yield _order_violation(pair.label, score, THRESHOLD)
+
+
+def _no_order(pair: Pair) -> Outcomes:
+    """Yield what there is to say of a label whose features have no order, on one side or the other."""
+    yield f"The baseline attributes nothing to any feature for {pair.label}, so nothing is checked."
     lost = bool(pair.baseline.values.any())
     reason = f"{'the window' if lost else 'the baseline'} attributes nothing to any feature"
-    return Comparison(pair.label, CHECK_TYPE, State.UNDECIDED, reason=reason, lost=lost)
+    yield Comparison(pair.label, CHECK_TYPE, State.UNDECIDED, reason=reason, lost=lost)
 
 
-def order_violation(label: str, score: float, threshold: float, because: str = "") -> Violation:
+def _order_violation(label: str, score: float, threshold: float, because: str = "") -> Violation:
     """Return the violation in the originals' words, followed by ours."""
-    text = f"Feature attribution drift {score} exceeds threshold {threshold}"
-    return Violation(
-        CHECK_TYPE, text + (f": {because}" if because else ""), metric_name=METRIC, extra={"label": label}
-    )
+    text = f"Feature attribution drift {score} exceeds threshold {threshold}{because}"
+    return Violation(CHECK_TYPE, text, metric_name=METRIC, extra={"label": label})
 
 
 def document(violations: list[Violation]) -> Violations:
     """Return the document, with the version that the originals write."""
-    extra: dict[str, Any] = {"version": "1.0"}
-    return Violations(violations, extra)
+    return Violations(violations, {"version": "1.0"})
 
 
 # Probability that a window without any change raises a violation.
@@ -117,42 +123,26 @@ def check_sound(pairs: Sequence[Pair], limits: Limits, *, seed: int) -> Decision
     """
     # Half for the order, half for the sizes.
     alpha = FALSE_ALARM_RATE / 2.0 / max(1, len(pairs))
-    violations: list[Violation] = []
-    findings: list[Finding] = []
-    notes: list[str] = []
-    comparisons: list[Comparison] = []
-    for place, pair in enumerate(pairs):
-        if not pair.baseline.errors.any():
-            notes.append(
-                f"The baseline has no standard errors for {pair.label}, so its values are taken as exact."
-            )
-        generator = np.random.default_rng([seed, place])
-        for outcome in (
-            *_order(pair, limits, alpha, generator),
-            *_sizes(pair, limits, alpha),
-        ):
-            match outcome:
-                case Violation():
-                    violations.append(outcome)
-                case Finding():
-                    findings.append(outcome)
-                case Comparison():
-                    comparisons.append(outcome)
-                case str():
-                    notes.append(outcome)
-    findings.sort(key=lambda finding: (not finding.violated, -(finding.distance or 0.0)))
-    notes = list(dict.fromkeys(notes))
-    return Decision(document(violations), tuple(findings), tuple(notes), tuple(comparisons))
+
+    def outcomes() -> Outcomes:
+        for place, pair in enumerate(pairs):
+            if not pair.baseline.errors.any():
+                yield (
+                    f"The baseline has no standard errors for {pair.label}, so its values are taken as exact."
+                )
+            yield from _order(pair, limits, alpha, np.random.default_rng([seed, place]))
+            yield from _sizes(pair, limits, alpha)
+
+    decision = _decision(outcomes())
+    ordered = sorted(decision.findings, key=lambda one: (not one.violated, -(one.distance or 0.0)))
+    return replace(decision, findings=tuple(ordered))
 
 
-def _order(
-    pair: Pair, limits: Limits, alpha: float, generator: np.random.Generator
-) -> Iterator[Violation | Finding | Comparison | str]:
+def _order(pair: Pair, limits: Limits, alpha: float, generator: np.random.Generator) -> Outcomes:
     threshold = _first(limits.drift, pair.before.drift_threshold, DRIFT_THRESHOLD)
     score = ndcg(pair.baseline.values, pair.live.values)
     if math.isnan(score):
-        yield f"The baseline attributes nothing to any feature for {pair.label}, so nothing is checked."
-        yield no_order(pair)
+        yield from _no_order(pair)
         return
     widths = half_widths(pair.baseline, pair.live, alpha)
     granted = ndcg_beyond_noise(pair.baseline.values, pair.live.values, widths)
@@ -175,10 +165,10 @@ def _order(
     )
     if violated:
         because = (
-            f"{_moved(pair)}; the standard error is {known}, and without rank changes that chance "
+            f": {_moved(pair)}; the standard error is {known}, and without rank changes that chance "
             f"explains the score is {granted:.4f}."
         )
-        yield order_violation(pair.label, score, threshold, because)
+        yield _order_violation(pair.label, score, threshold, because)
     elif score < threshold:
         yield (
             f"NDCG of {pair.label} is {score:.4f}, below the threshold {threshold}, but without rank changes "
@@ -188,8 +178,10 @@ def _order(
 
 def _moved(pair: Pair) -> str:
     """Say which features changed their rank the most, weighed by what they were worth."""
-    before = _ranks(pair.baseline.values)
-    after = _ranks(pair.live.values)
+    before, after = (
+        np.argsort(np.argsort(-side.values, kind="stable"), kind="stable") + 1
+        for side in (pair.baseline, pair.live)
+    )
     worth = np.abs(1.0 / np.log2(before + 1.0) - 1.0 / np.log2(after + 1.0)) * pair.baseline.values
     places = [place for place in np.argsort(-worth, kind="stable")[:_NAMED] if worth[place] > 0.0]
     return ", ".join(
@@ -197,34 +189,35 @@ def _moved(pair: Pair) -> str:
     )
 
 
-def _ranks(values: np.ndarray) -> np.ndarray:
-    ranks = np.empty(values.size, dtype=np.int64)
-    ranks[np.argsort(-values, kind="stable")] = np.arange(1, values.size + 1)
-    return ranks
-
-
-def _sizes(pair: Pair, limits: Limits, alpha: float) -> Iterator[Violation | Finding | Comparison | str]:
+def _sizes(pair: Pair, limits: Limits, alpha: float) -> Outcomes:
     factor = _first(limits.magnitude, pair.before.magnitude_threshold, MAGNITUDE_THRESHOLD)
     if factor == 0.0:
         return
-    watched = _watched(pair)
-    quantile = NormalDist().inv_cdf(1.0 - alpha / (2.0 * (1 + len(watched))))
     baseline, live = in_common(pair.baseline, pair.live, 1.0)
-    total = size_change(_total(baseline), _total(live), quantile)
+    shares = [
+        side.values / side.total if side.total else np.zeros(side.values.size)
+        for side in (pair.baseline, pair.live)
+    ]
+    watched = np.flatnonzero(np.maximum(*shares) >= MATTERS).tolist()
+    quantile = NormalDist().inv_cdf(1.0 - alpha / (2.0 * (1 + len(watched))))
+    total = size_change(
+        Size(baseline.total, baseline.total_error), Size(live.total, live.total_error), quantile
+    )
     if total is None:
         reason = "there is no attribution whose size could be compared"
         yield Comparison(f"{pair.label} total", MAGNITUDE_CHECK, State.UNDECIDED, reason=reason)
         return
     violated = _is_beyond(total, factor)
-    yield Finding(
-        f"{pair.label} total", _ratio_text(total), abs(math.log(max(total.nearest, 1e-9))), violated
-    )
+    yield _size_finding(f"{pair.label} total", total, violated)
     yield _size_comparison(f"{pair.label} total", total, factor, violated, pair)
     if violated:
         text = f"The attribution of all features together {_ratio_text(total)}{_allowed(total, factor)}."
         yield Violation(MAGNITUDE_CHECK, text, metric_name=METRIC, extra={"label": pair.label})
     for place in watched:
-        change = size_change(_size(baseline, place), _size(live, place), quantile)
+        before, after = (
+            Size(float(side.values[place]), float(side.errors[place])) for side in (baseline, live)
+        )
+        change = size_change(before, after, quantile)
         if change is None:
             continue
         name = pair.features[place]
@@ -235,18 +228,19 @@ def _sizes(pair: Pair, limits: Limits, alpha: float) -> Iterator[Violation | Fin
         yield _size_comparison(name, change, factor, is_new, pair)
         if not is_new:
             continue
-        shares = (
-            pair.baseline.values[place] / pair.baseline.total if pair.baseline.total else 0.0,
-            pair.live.values[place] / pair.live.total if pair.live.total else 0.0,
-        )
+        then, now = (percent(round(float(share[place]), 4)) for share in shares)
         text = (
             f"The attribution of {name} {_ratio_text(change)}{_allowed(change, factor)}; its share went from "
-            f"{percent(round(shares[0], 4))} to {percent(round(shares[1], 4))}."
+            f"{then} to {now}."
         )
-        yield Finding(name, _ratio_text(change), abs(math.log(max(change.nearest, 1e-9))), violated=True)
+        yield _size_finding(name, change, True)
         yield Violation(
             MAGNITUDE_CHECK, text, feature_name=name, metric_name=METRIC, extra={"label": pair.label}
         )
+
+
+def _size_finding(subject: str, change: SizeChange, violated: bool) -> Finding:
+    return Finding(subject, _ratio_text(change), abs(math.log(max(change.nearest, 1e-9))), violated)
 
 
 def _size_comparison(
@@ -258,26 +252,10 @@ def _size_comparison(
         State.VIOLATED if violated else State.CHANGED if change.nearest != 1.0 else State.HOLDS,
         f"The attribution {_ratio_text(change)}.",
         effect=abs(math.log(max(change.nearest, 1e-9))),
-        limit=math.log(factor) if factor > 0.0 else None,
+        limit=math.log(factor),
         rows=pair.live.rows,
         baseline_rows=pair.baseline.rows,
     )
-
-
-def _total(side: Attributions) -> Size:
-    return Size(side.total, side.total_error)
-
-
-def _size(side: Attributions, place: int) -> Size:
-    return Size(float(side.values[place]), float(side.errors[place]))
-
-
-def _watched(pair: Pair) -> list[int]:
-    shares = [
-        side.values / side.total if side.total > 0.0 else np.zeros(side.values.size)
-        for side in (pair.baseline, pair.live)
-    ]
-    return [int(place) for place in np.flatnonzero(np.maximum(*shares) >= MATTERS)]
 
 
 def _relative(change: SizeChange, total: SizeChange) -> SizeChange:

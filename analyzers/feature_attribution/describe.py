@@ -102,24 +102,21 @@ def _features(request: AttributionRequest) -> tuple[str, ...]:
 def _label(
     values: GlobalValues, number: int, expected: float, features: tuple[str, ...]
 ) -> LabelAttributions:
-    # An error that cannot be told may be of any size.
-    sampling = np.nan_to_num(values.coalition_error[number], nan=np.inf)
-    floors = np.nan_to_num(values.noise_floor[number], nan=0.0)
-    errors = np.nan_to_num(values.standard_error[number], nan=np.inf)
+    def by_name(numbers: Floats, unknown: float = np.inf) -> dict[str, float]:
+        # An error that cannot be told may be of any size.
+        return dict(zip(features, np.nan_to_num(numbers[number], nan=unknown).tolist(), strict=True))
+
+    floors = by_name(values.noise_floor, unknown=0.0)
     return LabelAttributions(
-        values={**_by_name(features, values.values[number])},
+        values=dict(zip(features, values.values[number].tolist(), strict=True)),
         expected_value=expected,
-        standard_errors=_by_name(features, errors),
+        standard_errors=by_name(values.standard_error),
         total=float(values.total[number]),
         total_standard_error=float(np.nan_to_num(values.total_error[number], nan=np.inf)),
-        sampling_errors=_by_name(features, sampling),
+        sampling_errors=by_name(values.coalition_error),
         # Values that are exact have none.
-        noise_floors=_by_name(features, floors) if np.any(floors) else {},
+        noise_floors=floors if any(floors.values()) else {},
     )
-
-
-def _by_name(features: tuple[str, ...], numbers: Floats) -> dict[str, float]:
-    return dict(zip(features, numbers.tolist(), strict=True))
 
 
 def _notes(values: GlobalValues, request: AttributionRequest, outputs: int) -> list[str]:

@@ -11,15 +11,26 @@ files of their own.
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass, field, replace
+import math
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from analyzers.shared import analysis_json
-from analyzers.shared.analysis_json import VERSION, number_to_json, read_number
+from analyzers.shared.analysis_json import (
+    VERSION,
+    Member,
+    Read,
+    member,
+    number_to_json,
+    read_document,
+    read_members,
+    read_number,
+    write_document,
+    write_members,
+)
 from analyzers.shared.rules import SWITCH
 from contract.api import Baseline, DocumentSet
 from contract.errors import DocumentError
@@ -37,7 +48,7 @@ def table_to_csv(table: pa.Table) -> bytes:
 
     Names and cells are quoted only where they hold a comma, a quote, a line end, or space at an end.
     """
-    parts = [_header(table.column_names)]
+    parts = [",".join(_cells(pa.array(table.column_names, pa.large_string())).to_pylist()).encode() + b"\n"]
     for batch in table.to_batches(max_chunksize=_ROWS_AT_ONCE):
         cells = [_cells(column) for column in batch.columns]
         if len(cells) == 1:
@@ -55,26 +66,13 @@ def _cells(column: pa.Array) -> pa.Array:
     texts = column.cast(pa.large_string()).fill_null("")
     if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
         return texts
-    needed = pc.match_substring_regex(texts, _SPECIAL)
-    if not pc.any(needed).as_py():
-        return texts
     doubled = pc.replace_substring(texts, '"', '""')
     quoted = pc.binary_join_element_wise(_text('"'), doubled, _text('"'), _text(""))
-    return pc.if_else(needed, quoted, texts)
+    return pc.if_else(pc.match_substring_regex(texts, _SPECIAL), quoted, texts)
 
 
 def _text(text: str) -> pa.Scalar:
     return pa.scalar(text, pa.large_string())
-
-
-def _header(names: list[str]) -> bytes:
-    return (",".join(_quoted(name) for name in names) + "\n").encode()
-
-
-def _quoted(name: str) -> str:
-    if re.search(_SPECIAL, name):
-        return '"' + name.replace('"', '""') + '"'
-    return name
 
 
 ANALYSIS = "analysis.json"
@@ -213,6 +211,61 @@ AttributionBaseline = Baseline[AttributionStatistics, AttributionConstraints]
 # --- analysis.json and constraints.json -------------------------------------------------------------------
 
 
+def _read_numbers(fields: Fields, key: str) -> dict[str, float]:
+    members = fields.child(key)
+    if members is None:
+        return {}
+    numbers = {name: read_number(members, name) for name in members.value}
+    return {name: number for name, number in numbers.items() if number is not None}
+
+
+def _read_values(fields: Fields, key: str) -> dict[str, float | None]:
+    values = Fields(fields.get(key, dict), f"{fields.where}.{key}")
+    if not values.value:
+        raise DocumentError(f"{values.where} names no feature; give the file of a job that has explained.")
+    return {name: read_number(values, name) for name in values.value}
+
+
+def _numbers_to_json(numbers: dict[str, float | None]) -> dict[str, Any]:
+    return {name: number_to_json(number) for name, number in numbers.items()}
+
+
+def _limit(meant: str, least: float, most: float) -> Read:
+    """Return a reader of what a user allows: 0, or a number in a range."""
+
+    def read(fields: Fields, key: str) -> float | None:
+        number = read_number(fields, key)
+        if number and not least <= number <= most:
+            raise DocumentError(f"{fields.where}.{key} must be {meant}, but is {number}.")
+        return number
+
+    return read
+
+
+# The members that Clarify writes, and ours.
+_CLARIFYS_LABEL = (
+    Member("global_shap_values", _read_values, _numbers_to_json, "values"),
+    Member("expected_value", read_number, number_to_json, written="always"),
+)
+_LABEL = (
+    *_CLARIFYS_LABEL,
+    Member("standard_errors", _read_numbers, _numbers_to_json, written="if any"),
+    Member("sampling_errors", _read_numbers, _numbers_to_json, written="if any"),
+    Member("noise_floors", _read_numbers, _numbers_to_json, written="if any"),
+    Member("total", read_number, number_to_json),
+    Member("total_standard_error", read_number, number_to_json),
+    Member("drift_threshold", _limit("a number from 0 to 1", 0.0, 1.0), number_to_json),
+    Member(
+        "magnitude_threshold", _limit("a factor of 1 or more, or 0 for any", 1.0, math.inf), number_to_json
+    ),
+)
+_DESIGN = (
+    Member("agg_method", member(str, None)),
+    Member("use_logit", member(bool, None)),
+    *(Member(key, member(int, None)) for key in ("num_samples", "seed", "baseline_rows", "rows")),
+)
+
+
 def read_constraints(value: dict[str, Any], where: str) -> AttributionConstraints:
     """Build the constraints from ``constraints.json`` or a Clarify ``analysis.json``.
 
@@ -224,14 +277,7 @@ def read_constraints(value: dict[str, Any], where: str) -> AttributionConstraint
     fields = Fields(value, where)
     fields.get("version", (str, int, float), None)
     labels, design, further = _read_explanations(fields, where)
-    return AttributionConstraints(
-        labels=labels,
-        design=design,
-        further_explanations=further,
-        extra=fields.extra(),
-        order=fields.order(),
-        where=where,
-    )
+    return AttributionConstraints(labels, design, further, fields.extra(), fields.order(), where)
 
 
 def _read_explanations(
@@ -248,64 +294,17 @@ def _read_explanations(
         label = values.child(name)
         if label is None:
             raise DocumentError(f"{values.where}.{name} must be an object, but is null.")
-        labels[name] = _read_label(label)
-    return labels, _read_design(explanations.child("sampling_design")), explanations.extra()
-
-
-def _read_label(fields: Fields) -> LabelAttributions:
-    values = Fields(fields.get("global_shap_values", dict), f"{fields.where}.global_shap_values")
-    if not values.value:
-        raise DocumentError(f"{values.where} names no feature; give the file of a job that has explained.")
-    label = LabelAttributions(
-        values={name: read_number(values, name) for name in values.value},
-        expected_value=read_number(fields, "expected_value"),
-        standard_errors=_read_numbers(fields, "standard_errors"),
-        total=read_number(fields, "total"),
-        total_standard_error=read_number(fields, "total_standard_error"),
-        drift_threshold=_read_limit(fields, "drift_threshold", "a number from 0 to 1", 0.0, 1.0),
-        magnitude_threshold=_read_limit(
-            fields, "magnitude_threshold", "a factor of 1 or more, or 0 for any", 1.0, None
-        ),
-        sampling_errors=_read_numbers(fields, "sampling_errors"),
-        noise_floors=_read_numbers(fields, "noise_floors"),
-    )
-    return replace(label, extra=fields.extra(), order=fields.order())
-
-
-def _read_numbers(fields: Fields, key: str) -> dict[str, float]:
-    members = fields.child(key)
-    if members is None:
-        return {}
-    numbers = {name: read_number(members, name) for name in members.value}
-    return {name: number for name, number in numbers.items() if number is not None}
-
-
-def _read_limit(fields: Fields, key: str, meant: str, least: float, most: float | None) -> float | None:
-    number = read_number(fields, key)
-    if number is None or number == 0.0:
-        return number
-    if number < least or (most is not None and number > most):
-        raise DocumentError(f"{fields.where}.{key} must be {meant}, but is {number}.")
-    return number
-
-
-def _read_design(fields: Fields | None) -> SamplingDesign:
-    if fields is None:
-        return SamplingDesign()
-    return SamplingDesign(
-        agg_method=fields.get("agg_method", str, None),
-        use_logit=fields.get("use_logit", bool, None),
-        num_samples=fields.get("num_samples", int, None),
-        seed=fields.get("seed", int, None),
-        baseline_rows=fields.get("baseline_rows", int, None),
-        rows=fields.get("rows", int, None),
-    )
+        labels[name] = read_document(LabelAttributions, _LABEL, label)
+    design = explanations.child("sampling_design")
+    known = {} if design is None else read_members(_DESIGN, design)
+    return labels, SamplingDesign(**known), explanations.extra()
 
 
 def constraints_to_json(document: AttributionConstraints) -> dict[str, Any]:
     """Return the constraints as JSON values."""
-    explanations: dict[str, Any] = {KERNEL_SHAP: _labels_to_json(document.labels, with_extensions=True)}
-    if design := _design_to_json(document.design):
+    labels = {name: write_document(_LABEL, label) for name, label in document.labels.items()}
+    explanations: dict[str, Any] = {KERNEL_SHAP: labels}
+    if design := write_members(_DESIGN, document.design):
         explanations["sampling_design"] = design
     explanations |= document.further_explanations
     members = {"version": VERSION, EXPLANATIONS: explanations}
@@ -314,54 +313,9 @@ def constraints_to_json(document: AttributionConstraints) -> dict[str, Any]:
 
 def analysis_to_json(document: AttributionConstraints) -> dict[str, Any]:
     """Return what ``analysis.json`` holds: the constraints without members that Clarify lacks."""
-    labels = _labels_to_json(document.labels, with_extensions=False)
+    labels = {name: write_members(_CLARIFYS_LABEL, label) for name, label in document.labels.items()}
     members = {"version": VERSION, EXPLANATIONS: {KERNEL_SHAP: labels, **document.further_explanations}}
     return in_order(members, document.extra, document.order)
-
-
-def _labels_to_json(labels: dict[str, LabelAttributions], *, with_extensions: bool) -> dict[str, Any]:
-    return {name: _label_to_json(label, with_extensions) for name, label in labels.items()}
-
-
-def _label_to_json(label: LabelAttributions, with_extensions: bool) -> dict[str, Any]:
-    members: dict[str, Any] = {
-        "global_shap_values": _numbers_to_json(label.values),
-        "expected_value": number_to_json(label.expected_value),
-    }
-    if not with_extensions:
-        return members
-    for key, numbers in (
-        ("standard_errors", label.standard_errors),
-        ("sampling_errors", label.sampling_errors),
-        ("noise_floors", label.noise_floors),
-    ):
-        if numbers:
-            members[key] = _numbers_to_json(numbers)
-    for key, number in (
-        ("total", label.total),
-        ("total_standard_error", label.total_standard_error),
-        ("drift_threshold", label.drift_threshold),
-        ("magnitude_threshold", label.magnitude_threshold),
-    ):
-        if number is not None:
-            members[key] = number_to_json(number)
-    return in_order(members, label.extra, label.order)
-
-
-def _numbers_to_json(numbers: dict[str, float] | dict[str, float | None]) -> dict[str, Any]:
-    return {name: number_to_json(number) for name, number in numbers.items()}
-
-
-def _design_to_json(design: SamplingDesign) -> dict[str, Any]:
-    members = {
-        "agg_method": design.agg_method,
-        "use_logit": design.use_logit,
-        "num_samples": design.num_samples,
-        "seed": design.seed,
-        "baseline_rows": design.baseline_rows,
-        "rows": design.rows,
-    }
-    return {key: member for key, member in members.items() if member is not None}
 
 
 # --- statistics.json --------------------------------------------------------------------------------------
@@ -377,24 +331,13 @@ def read_statistics(value: dict[str, Any], where: str) -> AttributionStatistics:
     """
     fields = Fields(value, where)
     labels, design, _ = _read_explanations(fields, where)
-    explained = fields.child("explained")
-    return AttributionStatistics(
-        labels=labels,
-        explained=Explained() if explained is None else _read_explained(explained),
-        design=design,
-        notes=tuple(str(note) for note in fields.get("notes", list, [])),
-        where=where,
-    )
-
-
-def _read_explained(fields: Fields) -> Explained:
-    return Explained(
-        rows=fields.count("rows", 0),
-        rows_read=fields.count("rows_read", 0),
-        model_rows=fields.count("model_rows", 0),
-        seconds=fields.number("seconds", 0.0),
-        partial=fields.get("partial", bool, False),
-    )
+    explained = Explained()
+    if (members := fields.child("explained")) is not None:
+        rows, rows_read, model_rows = (members.count(key, 0) for key in ("rows", "rows_read", "model_rows"))
+        seconds, partial = members.number("seconds", 0.0), members.get("partial", bool, False)
+        explained = Explained(rows, rows_read, model_rows, seconds, partial)
+    notes = tuple(str(note) for note in fields.get("notes", list, []))
+    return AttributionStatistics(labels, explained, design, notes, where)
 
 
 def statistics_to_json(document: AttributionStatistics, with_extensions: bool = True) -> dict[str, Any]:
@@ -412,8 +355,8 @@ def statistics_to_json(document: AttributionStatistics, with_extensions: bool = 
             "partial": explained.partial,
         },
         EXPLANATIONS: {
-            KERNEL_SHAP: _labels_to_json(document.labels, with_extensions=True),
-            "sampling_design": _design_to_json(document.design),
+            KERNEL_SHAP: {name: write_document(_LABEL, label) for name, label in document.labels.items()},
+            "sampling_design": write_members(_DESIGN, document.design),
         },
         "notes": list(document.notes),
     }

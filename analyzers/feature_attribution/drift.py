@@ -129,18 +129,12 @@ def in_common(baseline: Attributions, live: Attributions, scale: float) -> tuple
     if not baseline.rows or not live.rows or scale <= 0.0:
         return baseline, live
     factor = scale * math.sqrt(baseline.rows / live.rows)
-    return (
-        replace(
-            baseline,
-            errors=np.maximum(baseline.errors, live.errors / factor),
-            total_error=max(baseline.total_error, live.total_error / factor),
-        ),
-        replace(
-            live,
-            errors=np.maximum(live.errors, baseline.errors * factor),
-            total_error=max(live.total_error, baseline.total_error * factor),
-        ),
-    )
+    return _at_least(baseline, live, 1.0 / factor), _at_least(live, baseline, factor)
+
+
+def _at_least(side: Attributions, other: Attributions, factor: float) -> Attributions:
+    errors = np.maximum(side.errors, other.errors * factor)
+    return replace(side, errors=errors, total_error=max(side.total_error, other.total_error * factor))
 
 
 def _widened(quantile: float, rows: int | None) -> float:
@@ -318,11 +312,14 @@ def _pair(
             f"{where} explains the features {listing(list(baseline.values))}, but the window has "
             f"{listing(list(live.values))}; give the same headers as at the baseline."
         )
-    everything = dict.fromkeys((*baseline.values, *live.values))
+    everything = list(dict.fromkeys((*baseline.values, *live.values)))
     undefined = [
         feature
         for feature in everything
-        if not _is_known(baseline.values, feature) or not _is_known(live.values, feature)
+        if any(
+            value is None or not math.isfinite(value)
+            for value in (baseline.values.get(feature, 0.0), live.values.get(feature, 0.0))
+        )
     ]
     features = tuple(feature for feature in everything if feature not in undefined)
     notes = []
@@ -340,11 +337,6 @@ def _pair(
         before=baseline,
         notes=tuple(notes),
     )
-
-
-def _is_known(values: dict[str, float | None], feature: str) -> bool:
-    value = values.get(feature, 0.0)
-    return value is not None and math.isfinite(value)
 
 
 def _attributions(label: LabelAttributions, features: tuple[str, ...], rows: int | None) -> Attributions:

@@ -10,14 +10,15 @@ the mean over many rows does not carry the error of one design.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
-from analyzers.feature_attribution.aggregate import Explanation, concatenate
-from analyzers.feature_attribution.rows import Mixture, Positions, Rows, open_rows
+from analyzers.feature_attribution.aggregate import Explanation, exact_explanation
+from analyzers.feature_attribution.rows import Mixture, Positions, Rows
 from analyzers.feature_attribution.solve import (
     RESIDUALS,
     Design,
@@ -101,30 +102,25 @@ class Sampling:
         return everything if players <= exact else min(budget // 2, everything)
 
 
-def explain(
+def explain_windows(
     predict: Predict,
-    instances: Any,
-    baselines: Any,
-    *,
-    num_samples: int | None = None,
-    use_logit: bool = False,
-    seed: int = 0,
-    exact_features: int | None = None,
-    block_bytes: int = BLOCK_BYTES,
+    instances: pa.RecordBatch,
+    baselines: pa.RecordBatch,
+    sampling: Sampling,
     first_position: int = 0,
-) -> Explanation:
-    """Return the Shapley values of rows.
+) -> Iterator[Explanation]:
+    """Return the Shapley values of rows window by window, so that memory is bounded and a caller can stop.
 
     Parameters
     ----------
     predict
-        The model: rows of the type of ``instances`` in, scores of shape (rows,) or (rows, outputs) out.
+        The model: record batches in, scores of shape (rows,) or (rows, outputs) out.
     instances
-        Rows to explain: a float64 or object matrix of shape (rows, features), or a record batch.
+        Rows to explain.
     baselines
-        Rows that stand for "feature absent", of the same type and columns. Answers on several are averaged.
-    num_samples, use_logit, seed, exact_features, block_bytes
-        As in `Sampling`.
+        Rows that stand for "feature absent", with the same columns. Answers on several are averaged.
+    sampling
+        How coalitions are chosen.
     first_position
         Position of the first row in the dataset; a multiple of `WINDOW_ROWS` makes the values those of the
         whole dataset explained at once.
@@ -132,8 +128,7 @@ def explain(
     Raises
     ------
     ConfigurationError
-        When the baseline does not fit the rows, the budget is below 2, or ``use_logit`` meets answers that
-        are no probabilities.
+        When the baseline does not fit the rows, or ``use_logit`` meets answers that are no probabilities.
     ModelError
         When the model answers another number of rows, or NaN or infinity.
 
@@ -141,26 +136,14 @@ def explain(
     -----
     Method of Lundberg and Lee (2017), solved as `solve` describes.
     """
-    sampling = Sampling(num_samples, use_logit, seed, exact_features, block_bytes)
-    return concatenate(list(explain_windows(predict, instances, baselines, sampling, first_position)))
-
-
-def explain_windows(
-    predict: Predict, instances: Any, baselines: Any, sampling: Sampling, first_position: int = 0
-) -> Iterator[Explanation]:
-    """Return the Shapley values window by window, so that memory is bounded and a caller can stop.
-
-    Parameters and errors are those of `explain`.
-    """
     asked = _Asked(predict, sampling.use_logit)
-    reference = open_rows(instances[:0], baselines).baselines()
+    reference = Rows(instances[:0], baselines).baselines()
     if not len(reference):
         raise ConfigurationError("The SHAP baseline has no rows; give at least one, or leave it out.")
-    answered = asked.answers(reference)
-    expected = asked.link(answered.mean(axis=0))
+    expected = asked.link(asked.answers(reference).mean(axis=0))
     for start in range(0, max(1, len(instances)), WINDOW_ROWS):
-        window = instances[start : start + WINDOW_ROWS]
-        yield _explain_window(asked, open_rows(window, baselines), expected, sampling, first_position + start)
+        window = Rows(instances[start : start + WINDOW_ROWS], baselines)
+        yield _explain_window(asked, window, expected, sampling, first_position + start)
 
 
 class _Asked:
@@ -247,16 +230,7 @@ def _explain_window(
     first = rows.first_alike()
     distinct = np.unique(first)
     outputs = len(expected)
-    result = Explanation(
-        local=np.zeros((count, outputs, columns)),
-        expected=expected,
-        predictions=np.zeros((count, outputs)),
-        coalitions=np.zeros(count, dtype=np.int64),
-        design=np.full(count, -1, dtype=np.int64),
-        residuals=np.zeros((count, outputs, RESIDUALS)),
-        spread=np.zeros((count, columns)),
-        model_rows=0,
-    )
+    result = exact_explanation(np.zeros((count, outputs, columns)), expected)
     block_rows = max(64, sampling.block_bytes // (_CELL_BYTES * max(1, columns)))
     for start in range(0, len(distinct), block_rows):
         block = distinct[start : start + block_rows]
@@ -266,17 +240,7 @@ def _explain_window(
     for some in _packed(pieces, block_rows // baseline_rows):
         for piece, values in zip(some, _values(asked, rows, some, columns, block_rows), strict=True):
             _solve(piece, values, result)
-    repeated = result.local[first], result.predictions[first], result.residuals[first], result.spread[first]
-    return Explanation(
-        local=repeated[0],
-        expected=expected,
-        predictions=repeated[1],
-        coalitions=result.coalitions[first],
-        design=result.design[first],
-        residuals=repeated[2],
-        spread=repeated[3],
-        model_rows=asked.counted(),
-    )
+    return replace(result.take(first), model_rows=asked.counted())
 
 
 def _pieces(

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -38,111 +37,31 @@ class Mixture:
     masks: Masks
 
 
-class Rows(Protocol):
-    """Explained rows and baseline rows of one table type."""
-
-    def differing(self) -> Masks:
-        """Return where an instance differs from any baseline row, shape (instances, columns)."""
-
-    def first_alike(self) -> Positions:
-        """Return for every instance the position of the first that is identical to it."""
-
-    def instances(self, positions: Positions) -> Any:
-        """Return a table of these instances."""
-
-    def baselines(self) -> Any:
-        """Return the table of baseline rows."""
-
-    def mixed(self, mixtures: Sequence[Mixture]) -> Any:
-        """Return a table of all rows wanted, one mixture after the other."""
-
-
-def open_rows(instances: Any, baselines: Any) -> Rows:
-    """Return the rows of two matrices, float or object, or of two record batches.
+class Rows:
+    """Explained rows and baseline rows, record batches with the same columns.
 
     Raises
     ------
     ConfigurationError
         When the baseline does not have the columns of the instances.
     """
-    if isinstance(instances, pa.RecordBatch):
-        return BatchRows(instances, _fitting(baselines, instances.schema))
-    instances, baselines = np.asarray(instances), np.asarray(baselines)
-    if baselines.ndim != 2 or baselines.shape[1] != instances.shape[1]:
-        raise ConfigurationError(
-            f"The SHAP baseline has {baselines.shape[-1] if baselines.ndim else 0} columns, the rows to "
-            f"explain have {instances.shape[1]}; give one value per feature, in their order."
-        )
-    if instances.dtype == object or baselines.dtype == object:
-        return MatrixRows(instances.astype(object), baselines.astype(object))
-    return MatrixRows(instances.astype(np.float64, copy=False), baselines.astype(np.float64, copy=False))
-
-
-class MatrixRows:
-    """Rows of float64 or object matrices, shape (rows, columns)."""
-
-    def __init__(self, instances: NDArray[Any], baselines: NDArray[Any]) -> None:
-        self._instances = instances
-        self._baselines = baselines
-
-    def differing(self) -> Masks:
-        """Return where an instance differs from any baseline row."""
-        different = np.zeros(self._instances.shape, dtype=np.bool_)
-        missing = _missing(self._instances)
-        for baseline in self._baselines:
-            both_missing = missing & _missing(baseline[None])
-            different |= (self._instances != baseline).astype(np.bool_) & ~both_missing
-        return different
-
-    def first_alike(self) -> Positions:
-        """Return the first identical instance of each."""
-        if self._instances.dtype == object:
-            return _first_alike(np.stack([_codes(column) for column in self._instances.T], axis=1))
-        return _first_alike(np.where(np.isnan(self._instances), np.nan, self._instances).view(np.int64))
-
-    def instances(self, positions: Positions) -> NDArray[Any]:
-        """Return these instances."""
-        return self._instances[positions]
-
-    def baselines(self) -> NDArray[Any]:
-        """Return the baseline rows."""
-        return self._baselines
-
-    def mixed(self, mixtures: Sequence[Mixture]) -> NDArray[Any]:
-        """Return the rows wanted."""
-        columns = self._instances.shape[1]
-        parts = [
-            np.where(
-                wanted.masks[None, None],
-                self._instances[wanted.instances][:, None, None, :],
-                self._baselines[None, :, None, :],
-            ).reshape(-1, columns)
-            for wanted in mixtures
-        ]
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
-
-
-class BatchRows:
-    """Rows of record batches with the same schema."""
 
     def __init__(self, instances: pa.RecordBatch, baselines: pa.RecordBatch) -> None:
         self._instances = instances
-        self._baselines = baselines
+        self._baselines = baselines = _fitting(baselines, instances.schema)
         # Baseline rows come first in every pool of values, then the instances.
         self._pools = [
             pa.concat_arrays([plain_values(baseline), plain_values(instance)])
             for baseline, instance in zip(baselines.columns, instances.columns, strict=True)
         ]
         self._numbers = [
-            pool.to_numpy(zero_copy_only=False)
-            if pool.null_count == 0 and (pa.types.is_floating(pool.type) or pa.types.is_integer(pool.type))
-            else None
+            pool.to_numpy(zero_copy_only=False) if pool.null_count == 0 and _is_number(pool.type) else None
             for pool in self._pools
         ]
         self._codes = np.stack([value_codes(pool) for pool in self._pools], axis=1)
 
     def differing(self) -> Masks:
-        """Return where an instance differs from any baseline row."""
+        """Return where an instance differs from any baseline row, shape (instances, columns)."""
         count = self._baselines.num_rows
         instances = self._codes[count:]
         different = np.zeros(instances.shape, dtype=np.bool_)
@@ -151,19 +70,24 @@ class BatchRows:
         return different
 
     def first_alike(self) -> Positions:
-        """Return the first identical instance of each."""
-        return _first_alike(self._codes[self._baselines.num_rows :])
+        """Return for every instance the position of the first that is identical to it."""
+        codes = np.ascontiguousarray(self._codes[self._baselines.num_rows :])
+        if not codes.shape[1]:
+            return np.zeros(len(codes), dtype=np.int64)
+        whole = codes.view(np.dtype((np.void, codes.shape[1] * codes.itemsize))).reshape(-1)
+        _, first, inverse = np.unique(whole, return_index=True, return_inverse=True)
+        return first[inverse].astype(np.int64)
 
     def instances(self, positions: Positions) -> pa.RecordBatch:
-        """Return these instances."""
+        """Return a table of these instances."""
         return self._instances.take(pa.array(positions))
 
     def baselines(self) -> pa.RecordBatch:
-        """Return the baseline rows."""
+        """Return the table of baseline rows."""
         return self._baselines
 
     def mixed(self, mixtures: Sequence[Mixture]) -> pa.RecordBatch:
-        """Return the rows wanted."""
+        """Return a table of all rows wanted, one mixture after the other."""
         arrays = [
             self._mixed_column(column, mixtures).cast(field.type, safe=False)
             for column, field in enumerate(self._instances.schema)
@@ -183,7 +107,7 @@ class BatchRows:
         return mixed if numbers is not None else self._pools[column].take(mixed)
 
 
-def _fitting(baselines: Any, schema: pa.Schema) -> pa.RecordBatch:
+def _fitting(baselines: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     """Return the baseline rows in the schema of the instances."""
     if baselines.num_columns != len(schema):
         raise ConfigurationError(
@@ -216,28 +140,6 @@ def value_codes(array: pa.Array) -> NDArray[np.int64]:
     return np.asarray(encoded.indices.to_numpy(zero_copy_only=False), dtype=np.int64)
 
 
-def _missing(values: NDArray[Any]) -> Masks:
-    # NaN is the only value unequal to itself; None is equal to None already.
-    return np.asarray(values != values, dtype=np.bool_)
-
-
-def _codes(column: NDArray[Any]) -> NDArray[np.int64]:
-    """Return a number for every value, the same for the same values."""
-    known: dict[Any, int] = {}
-    codes = np.empty(len(column), dtype=np.int64)
-    for row, value in enumerate(column.tolist()):
-        codes[row] = known.setdefault("\0NaN" if value != value else (type(value), value), len(known))
-    return codes
-
-
-def _first_alike(codes: NDArray[np.int64]) -> Positions:
-    if not codes.shape[1]:
-        return np.zeros(len(codes), dtype=np.int64)
-    rows = np.ascontiguousarray(codes).view(np.dtype((np.void, codes.shape[1] * codes.itemsize))).reshape(-1)
-    _, first, inverse = np.unique(rows, return_index=True, return_inverse=True)
-    return first[inverse].astype(np.int64)
-
-
 # The feature columns of record batches, as a stream from which any number of rows can be taken.
 
 
@@ -266,10 +168,7 @@ class FeatureStream:
     def take(self, count: int) -> pa.RecordBatch | None:
         """Return the next `count` rows, fewer at the end; None when there are none."""
         waiting = sum(batch.num_rows for batch in self._waiting)
-        while waiting < count:
-            batch = next(self._batches, None)
-            if batch is None:
-                break
+        while waiting < count and (batch := next(self._batches, None)) is not None:
             if batch.num_rows:
                 self._waiting.append(batch)
                 self.rows_read += batch.num_rows
@@ -279,11 +178,10 @@ class FeatureStream:
         taken: list[pa.RecordBatch] = []
         while count and self._waiting:
             batch = self._waiting.pop(0)
-            part = batch.slice(0, count)
             if batch.num_rows > count:
                 self._waiting.insert(0, batch.slice(count))
-            taken.append(part)
-            count -= part.num_rows
+            taken.append(batch.slice(0, count))
+            count -= taken[-1].num_rows
         return self._together(taken)
 
     def skip_rest(self) -> None:
@@ -301,7 +199,8 @@ class FeatureStream:
                 for batch in batches
             ]
             kind = common_type([part.type for part in parts], self._baseline.get(name))
-            arrays.append(pa.concat_arrays([_converted(part, kind) for part in parts]))
+            parts = [plain_values(part) for part in parts]
+            arrays.append(pa.concat_arrays([part.cast(kind, safe=False) for part in parts]))
         if not arrays:
             return pa.RecordBatch.from_struct_array(pa.array([{}] * rows, pa.struct([])))
         return pa.RecordBatch.from_arrays(arrays, names=list(self._columns))
@@ -326,8 +225,3 @@ def common_type(kinds: Sequence[pa.DataType], baseline: pa.DataType | None = Non
 
 def _is_number(kind: pa.DataType) -> bool:
     return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
-
-
-def _converted(array: pa.Array, kind: pa.DataType) -> pa.Array:
-    array = plain_values(array)
-    return array if array.type == kind else array.cast(kind, safe=False)

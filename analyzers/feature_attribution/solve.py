@@ -345,9 +345,12 @@ def _solve(masks: Masks, residuals: NDArray[np.int64]) -> Design:
     if pairs < players or not told.any() or not _tells_apart(masks):
         told[:] = False
         variance = np.full(players, np.nan)
+    # Values add up to ``2 d(all) = v(all) - v(none)`` to the last bit or so.
+    wanted = np.zeros(1 + pairs)
+    wanted[0] = 2.0
     return Design(
         masks,
-        _sum_exactly(projection),
+        np.ascontiguousarray(projection + (wanted - projection.sum(axis=0)) / players),
         left_out[told] / np.sqrt(precision[told])[:, None],
         np.sqrt(np.maximum(variance, 0.0)),
     )
@@ -375,13 +378,6 @@ def shared_error(players: int, pairs: int) -> float:
     common += np.einsum("ic,ic->i", first @ between, second)
     own = np.mean([design.spread**2 for design in designs])
     return float(np.clip(common.mean() / own, 0.0, 1.0)) if own > 0.0 else 1.0
-
-
-def _sum_exactly(projection: Floats) -> Floats:
-    """Return the projection whose values add up to ``2 d(all) = v(all) - v(none)`` to the last bit or so."""
-    wanted = np.zeros(projection.shape[1])
-    wanted[0] = 2.0
-    return np.ascontiguousarray(projection + (wanted - projection.sum(axis=0)) / len(projection))
 
 
 @dataclass(frozen=True)

@@ -120,12 +120,12 @@ def summarize(
     for block in _blocks(stream, request, budget):
         features = _without(block.select(list(request.features)), request.unused)
         if position is None:
-            position = _first_position(features)
+            # A multiple of the window's length that depends on the first row only.
+            text = repr(features.slice(0, 1).to_pylist())
+            position = WINDOW_ROWS * (xxhash.xxh64_intdigest(text.encode()) >> 24)
         exact = None if shortcut is None else shortcut(features, baseline)
-        windows: Iterable[Explanation] = [exact] if exact is not None else ()
-        if exact is None:
-            windows = explain_windows(ask, features, baseline, request.sampling, position)
-        for explanation in windows:
+        windows = explain_windows(ask, features, baseline, request.sampling, position)
+        for explanation in windows if exact is None else [exact]:
             summary.add(_reported(explanation, request), request)
             budget.explained += len(explanation.local)
         position += WINDOW_ROWS * (1 + (block.num_rows - 1) // WINDOW_ROWS)
@@ -162,12 +162,6 @@ def _blocks(stream: FeatureStream, request: AttributionRequest, budget: Budget) 
             pace = max(budget.spent - before, 1e-6) / block.num_rows
             affordable = int(_SHARE_OF_TIME * budget.left / pace)
             count = max(1, min(_BLOCK_ROWS, 4 * count, affordable))
-
-
-def _first_position(rows: pa.RecordBatch) -> int:
-    """Return a multiple of the window's length that depends on the first row only."""
-    text = repr(rows.slice(0, 1).to_pylist())
-    return WINDOW_ROWS * (xxhash.xxh64_intdigest(text.encode()) >> 24)
 
 
 def _reported(explanation: Explanation, request: AttributionRequest) -> Explanation:

@@ -1,4 +1,4 @@
-"""``analysis.json``, the file in which Clarify reports bias and explanations: layout and numbers.
+"""The JSON documents of bias and explanations: layout, numbers, and members declared once to read and write.
 
 The originals are written by Python's ``json`` with an indent of four spaces and no newline at the end.
 Infinities are the texts ``"Infinity"`` and ``"-Infinity"``, which strict JSON can hold.
@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from contract.errors import DocumentError
-from contract.schema import Fields
+from contract.schema import Fields, in_order
 
 VERSION = "1.0"
 
@@ -49,3 +51,78 @@ def read_number(fields: Fields, key: str) -> float | None:
         )
     value = _SPECIAL[member]
     return None if math.isnan(value) else value
+
+
+# Members of a JSON object and the attributes of the dataclass that hold them.
+
+Read = Callable[[Fields, str], Any]
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+def member(kinds: type | tuple[type, ...], *default: Any) -> Read:
+    """Return a reader of members of these kinds; without a default they must be there."""
+    return lambda fields, key: fields.get(key, kinds, *default)
+
+
+@dataclass(frozen=True)
+class Member:
+    """One member of a JSON object.
+
+    Parameters
+    ----------
+    key
+        In the file.
+    read, write
+        From the file to the attribute, and back.
+    attribute
+        The attribute; of the same name as `key` when empty.
+    written
+        ``if known``: unless it is None. ``if any``: unless it is empty or zero.
+    """
+
+    key: str
+    read: Read
+    write: Callable[[Any], Any] = _as_it_is
+    attribute: str = ""
+    written: Literal["always", "if known", "if any"] = "if known"
+
+
+def read_members(members: Iterable[Member], fields: Fields) -> dict[str, Any]:
+    """Return the attributes that the members of an object are."""
+    return {each.attribute or each.key: each.read(fields, each.key) for each in members}
+
+
+def read_document[Document](
+    kind: Callable[..., Document], members: Iterable[Member], fields: Fields, **further: Any
+) -> Document:
+    """Return a dataclass made of an object; what is unknown is kept in its ``extra``."""
+    known = read_members(members, fields) | further
+    return kind(**known, extra=fields.extra(), order=fields.order())
+
+
+def write_members(members: Iterable[Member], document: Any) -> dict[str, Any]:
+    """Return the JSON members that attributes are."""
+    written = {}
+    for each in members:
+        value = getattr(document, each.attribute or each.key)
+        if each.written == "always" or (value is not None and (value or each.written == "if known")):
+            written[each.key] = each.write(value)
+    return written
+
+
+def write_document(members: Iterable[Member], document: Any) -> dict[str, Any]:
+    """Return a dataclass as a JSON object, with what was unknown, in the order of the file it came from."""
+    return in_order(write_members(members, document), document.extra, document.order)
+
+
+def read_list(kind: Callable[..., Any], members: Iterable[Member], *default: list[Any]) -> Read:
+    """Return a reader of a list of objects."""
+    return lambda fields, key: [read_document(kind, members, each) for each in fields.children(key, *default)]
+
+
+def write_list(members: Iterable[Member]) -> Callable[[Iterable[Any]], list[Any]]:
+    """Return a writer of a list of objects."""
+    return lambda documents: [write_document(members, each) for each in documents]

@@ -79,19 +79,12 @@ def only_needed(request: Dataset, wanted: BiasRequest, columns: Columns, setting
 
 def _facet(config: AnalysisConfig, number: int, columns: Columns, mistakes: Mistakes) -> FacetRequest:
     facet = config.facet[number]
-    separate = columns.facets
-    names = tuple(
-        find_column(
-            column,
-            separate or columns.names,
-            f"facet[{number}].name_or_index",
-            mistakes,
-            config.facet_headers if separate else config.headers,
-        )
-        or ""
-        for column in facet.name_or_index
-    )
-    return FacetRequest(names, facet.value_or_threshold)
+    names, headers = columns.names, config.headers
+    if columns.facets:
+        names, headers = columns.facets, config.facet_headers
+    place = f"facet[{number}].name_or_index"
+    found = (find_column(column, names, place, mistakes, headers) for column in facet.name_or_index)
+    return FacetRequest(tuple(name or "" for name in found), facet.value_or_threshold)
 
 
 def _stages(
@@ -99,20 +92,20 @@ def _stages(
 ) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:
     """Return the metrics asked for, before and after training."""
     methods = config.methods
-    if methods is not None:
-        if methods.post_training_bias is not None and not columns.has_predictions:
-            mistakes.add(
-                "methods.post_training_bias needs predictions; name their column or JMESPath in "
-                "predicted_label, give their file in predicted_label_dataset_uri, say which model to ask in "
-                "predictor.endpoint_name, predictor.model_name or the setting model, or leave "
-                "post_training_bias out"
-            )
-        log_other_methods(config, ("shap", "pdp", "report"), _log)
-        return methods.pre_training_bias, methods.post_training_bias
-    if not columns.has_predictions:
+    if methods is None and columns.has_predictions:
+        return ALL_PRE, ALL_POST
+    if methods is None:
         _log.warning(
             "Only pre-training metrics are computed: nothing says where predictions are; "
             "set inference_attribute or probability_attribute"
         )
         return ALL_PRE, None
-    return ALL_PRE, ALL_POST
+    if methods.post_training_bias is not None and not columns.has_predictions:
+        mistakes.add(
+            "methods.post_training_bias needs predictions; name their column or JMESPath in "
+            "predicted_label, give their file in predicted_label_dataset_uri, say which model to ask in "
+            "predictor.endpoint_name, predictor.model_name or the setting model, or leave "
+            "post_training_bias out"
+        )
+    log_other_methods(config, ("shap", "pdp", "report"), _log)
+    return methods.pre_training_bias, methods.post_training_bias

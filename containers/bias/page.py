@@ -33,24 +33,10 @@ _REQUIREMENT = re.compile(
 _CHANCE = re.compile(r"\(Chance would do this [^)]*\)")
 # Those whose value is a ratio or has no upper end; the rest are differences of shares.
 _UNBOUNDED = ("DI", "TE", "DCA", "DCR", "KL")
-# The order in which people ask; those of the same counts, and the one that knows no groups, come last.
-_FIRST = (
-    "DPPL",
-    "DI",
-    "AD",
-    "RD",
-    "DPL",
-    "DRR",
-    "DAR",
-    "SD",
-    "DCA",
-    "DCR",
-    "CDDPL",
-    "CDDL",
-    "TE",
-    "CI",
-    "FT",
-)
+# The order in which people ask: plain shares, then others; those of the same counts, and the one that knows
+# no groups, come last.
+_SHARES = ("DPPL", "DI", "AD", "RD", "DPL", "DRR", "DAR", "SD")
+_FIRST = (*_SHARES, "DCA", "DCR", "CDDPL", "CDDL", "TE", "CI", "FT")
 _MOST_SENTENCES = 4
 _ADVICE = (
     "look at the groups' counts below first: few rows move these numbers a lot. If the gap is real, find "
@@ -59,19 +45,22 @@ _ADVICE = (
 )
 
 Key = tuple[str, str]
+Metrics = Mapping[str, Mapping[str, Any]]
 
 
 def body(source: Source) -> Body:
     """Return what the page shows of a bias run."""
     now, then = _groups(source.statistics), _groups(source.baseline_statistics)
     then = then or _groups_of_constraints(source.baseline_constraints)
-    violated = {
-        (*_key(violation), violation.metric_name or "")
-        for violation in source.violations
-        if not segment_text(violation)
-    }
+    violated: dict[Key, set[str]] = {}
+    for violation in source.violations:
+        if not segment_text(violation):
+            violated.setdefault(_key(violation), set()).add(violation.metric_name or "")
     sections = [
-        *(_group_section(key, group, then.get(key, {}), violated, source) for key, group in now.items()),
+        *(
+            _group_section(key, group, then.get(key, {}), violated.get(key, set()), source)
+            for key, group in now.items()
+        ),
         *_model_section(source),
         *segment_section(source),
     ]
@@ -108,20 +97,17 @@ def _group_text(key: Key) -> str:
     return f"{short(key[0], 60)} = {short(key[1], 60)}"
 
 
-def _metrics(group: Mapping[str, Any], stage: str) -> dict[str, Mapping[str, Any]]:
-    return {metric["name"]: metric for metric in group.get(stage) or ()}
+def _metrics(group: Mapping[str, Any], *stages: str) -> Metrics:
+    return {metric["name"]: metric for stage in stages for metric in group.get(stage) or ()}
 
 
-def _estimate(metric: Mapping[str, Any] | None) -> list[float | None] | None:
+def _estimate(metrics: Metrics, name: str) -> list[float | None] | None:
+    metric = metrics.get(name)
     return estimate(metric.get("value"), metric.get("confidence_interval")) if metric else None
 
 
 def _group_section(
-    key: Key,
-    group: Mapping[str, Any],
-    before: Mapping[str, Any],
-    violated: set[tuple[str, str, str]],
-    source: Source,
+    key: Key, group: Mapping[str, Any], before: Mapping[str, Any], violated: set[str], source: Source
 ) -> Section:
     charts, tables = [], []
     for stage, title in _STAGES:
@@ -131,63 +117,48 @@ def _group_section(
         bounded = [name for name in now if name not in _UNBOUNDED]
         if chart := _chart(f"{title}, {_group_text(key)}", bounded, now, then):
             charts.append(chart)
-        rows = [
-            _row(key, name, metric, then.get(name), (*key, name) in violated, source, now, then)
-            for name, metric in now.items()
-        ]
         tables.append(
             Table(
                 f"{title}, {_group_text(key)}: one row per metric; its name opens a chart.",
                 ["metric", "meaning", "baseline", "now", "95 % interval", "verdict"],
-                rows,
+                [
+                    Row(
+                        [*_cells(name, now, then), source.verdict(f"{name} of {key[0]} {key[1]}")],
+                        _chart(name, [name], now, then),
+                        name in violated,
+                    )
+                    for name in now
+                ],
                 frozenset({2, 3}),
             )
         )
     return Section(_group_text(key), _counts_text(key, group), charts=charts, tables=tables)
 
 
-def _row(
-    key: Key,
-    name: str,
-    metric: Mapping[str, Any],
-    before: Mapping[str, Any] | None,
-    violated: bool,
-    source: Source,
-    now: Mapping[str, Mapping[str, Any]],
-    then: Mapping[str, Mapping[str, Any]],
-) -> Row:
-    found, was = _estimate(metric), _estimate(before)
-    meaning = str(metric.get("description", "")).removesuffix(f"({name})").strip()
-    if found is None and metric.get("error"):
+def _cells(name: str, now: Metrics, then: Metrics) -> list[Cell]:
+    value, low, high = _estimate(now, name) or (None, None, None)
+    was = (_estimate(then, name) or [None])[0]
+    meaning = _meaning(name, now)
+    if value is None and now[name].get("error"):
         # In a column of numbers, a sentence would push the columns behind it off the page.
-        meaning = f"{meaning}: {metric['error']}"
-    cells = [
+        meaning = f"{meaning}: {now[name]['error']}"
+    interval = "–" if low is None else f"{number(low)} to {number(high)}"
+    return [
         Cell(name),
         Cell(short(meaning, 240)),
-        Cell(number(was[0] if was else None), was[0] if was else None),
-        Cell(number(found[0] if found else None), found[0] if found else None),
-        Cell(f"{number(found[1])} to {number(found[2])}" if found and found[1] is not None else "–"),
-        source.verdict(f"{name} of {key[0]} {key[1]}"),
+        Cell(number(was), was),
+        Cell(number(value), value),
+        Cell(interval),
     ]
-    return Row(cells, _chart(name, [name], now, then), violated)
 
 
-def _chart(
-    title: str,
-    names: list[str],
-    now: Mapping[str, Mapping[str, Any]],
-    then: Mapping[str, Mapping[str, Any]],
-) -> Chart | None:
+def _chart(title: str, names: list[str], now: Metrics, then: Metrics) -> Chart | None:
     items = [
-        {"label": name, "now": _estimate(now.get(name)), "then": _estimate(then.get(name)), "limit": None}
+        {"label": name, "now": _estimate(now, name), "then": _estimate(then, name), "limit": None}
         for name in names
     ]
     items = [item for item in items if item["now"] or item["then"]]
-    if not items:
-        return None
-    chart = intervals(title, items)
-    chart["zero"] = True
-    return chart
+    return intervals(title, items) | {"zero": True} if items else None
 
 
 def _counts_text(key: Key, group: Mapping[str, Any]) -> str:
@@ -225,51 +196,50 @@ def _cards(
     groups: dict[tuple[Key, str], list[Violation]] = {}
     for violation in source.violations:
         groups.setdefault((_key(violation), segment_text(violation)), []).append(violation)
+    stages = [stage for stage, _ in _STAGES]
     cards = []
     for (key, where), found in groups.items():
-        sides = ({}, {}) if where else (now.get(key, {}), then.get(key, {}))
+        # The documents are of all rows, so that they say nothing of a segment.
+        sides = [{} if where else _metrics(side.get(key, {}), *stages) for side in (now, then)]
         cards.append(_card(key, where, found, *sides))
     return sorted(cards, key=lambda card: -card.weight)
 
 
-def _card(
-    key: Key, where: str, found: list[Violation], now: Mapping[str, Any], then: Mapping[str, Any]
-) -> Card:
-    every_now = {name: metric for stage, _ in _STAGES for name, metric in _metrics(now, stage).items()}
-    every_then = {name: metric for stage, _ in _STAGES for name, metric in _metrics(then, stage).items()}
-    names = [violation.metric_name or "" for violation in found]
+def _card(key: Key, where: str, found: list[Violation], now: Metrics, then: Metrics) -> Card:
     rank = {name: place for place, name in enumerate(_FIRST)}
-    names.sort(key=lambda name: (rank.get(name, len(rank)), -_growth(name, every_now, every_then)))
     by_name = {violation.metric_name or "": violation for violation in found}
-    sentences = list(_sentences([by_name[name] for name in names], every_then))
+    names = sorted(
+        (violation.metric_name or "" for violation in found),
+        key=lambda name: (rank.get(name, len(rank)), -_growth(name, now, then)),
+    )
     bounded = [name for name in names if name not in _UNBOUNDED] or names
     title = _group_text(key) + (f" in {where}" if where else "")
+    meaning = _meaning(names[0], now)
+    meaning = names[0] if meaning == "" else f"{short(meaning)} ({names[0]})"
+    others = f" and {several(len(names) - 1, 'more metric')}" if len(names) > 1 else ""
+    growth = max((_growth(name, now, then) for name in names), default=0.0)
     return Card(
-        title=f"{title}: {_meaning(names[0], every_now)}"
-        + (f" and {several(len(names) - 1, 'more metric')}" if len(names) > 1 else ""),
-        sentences=sentences,
+        title=f"{title}: {meaning}{others}",
+        sentences=list(_sentences([by_name[name] for name in names], then)),
         advice=_ADVICE,
-        weight=max((_growth(name, every_now, every_then) for name in names), default=0.0)
-        * (0.5 if where else 1.0),
+        weight=growth * (0.5 if where else 1.0),
         violations=found,
-        chart=_chart(f"Metrics that violate, {title}", bounded, every_now, every_then),
+        chart=_chart(f"Metrics that violate, {title}", bounded, now, then),
     )
 
 
-def _growth(name: str, now: Mapping[str, Mapping[str, Any]], then: Mapping[str, Mapping[str, Any]]) -> float:
-    found, was = _estimate(now.get(name)), _estimate(then.get(name))
-    if not found or not was or found[0] is None or was[0] is None:
+def _growth(name: str, now: Metrics, then: Metrics) -> float:
+    found, was = _estimate(now, name), _estimate(then, name)
+    if name in _UNBOUNDED or not found or not was or found[0] is None or was[0] is None:
         return 0.0
-    return abs(found[0]) - abs(was[0]) if name not in _UNBOUNDED else 0.0
+    return abs(found[0]) - abs(was[0])
 
 
-def _meaning(name: str, metrics: Mapping[str, Mapping[str, Any]]) -> str:
-    description = str(metrics.get(name, {}).get("description", ""))
-    meaning = description.removesuffix(f"({name})").strip()
-    return f"{short(meaning)} ({name})" if meaning else name
+def _meaning(name: str, metrics: Metrics) -> str:
+    return str(metrics.get(name, {}).get("description", "")).removesuffix(f"({name})").strip()
 
 
-def _sentences(found: list[Violation], then: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+def _sentences(found: list[Violation], then: Metrics) -> Iterator[str]:
     """Yield what is said of the metrics, each fact once: several metrics are of the same counts."""
     said: set[str] = set()
     for violation in found:
@@ -284,7 +254,7 @@ def _sentences(found: list[Violation], then: Mapping[str, Mapping[str, Any]]) ->
         numbers = ""
         if match:
             name = violation.metric_name or ""
-            was = _estimate(then.get(name))
+            was = _estimate(then, name)
             before = f"was {number(was[0])} and is" if was else f"allowed {_number(match['limit'])}, is"
             numbers = f" {name} {before} {_number(match['value'])}."
         yield (sentence(short(text, 600)) + numbers).strip()

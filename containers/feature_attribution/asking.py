@@ -63,6 +63,11 @@ def sample_rows(plan: Plan, request: Dataset, features: tuple[str, ...], seed: i
 def _sample(batches: Iterator[pa.RecordBatch], features: tuple[str, ...], seed: int) -> pa.RecordBatch:
     generator = np.random.default_rng([seed, 1])
     empty = pa.RecordBatch.from_arrays([pa.nulls(0) for _ in features], names=list(features))
+
+    def joined(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
+        rows = sum(batch.num_rows for batch in batches)
+        return FeatureStream(batches, features, empty).take(max(1, rows)) or empty
+
     kept: list[pa.RecordBatch] = []
     keys = np.zeros(0)
     stream = FeatureStream(batches, features, empty)
@@ -72,17 +77,9 @@ def _sample(batches: Iterator[pa.RecordBatch], features: tuple[str, ...], seed: 
         if len(keys) > SAMPLED_ROWS:
             # The rows with the smallest keys are a sample whatever comes later.
             chosen = np.sort(np.argpartition(keys, SAMPLED_ROWS)[:SAMPLED_ROWS])
-            kept = [_joined(kept, features, empty).take(pa.array(chosen))]
+            kept = [joined(kept).take(pa.array(chosen))]
             keys = keys[chosen]
-    return _joined(kept, features, empty)
-
-
-def _joined(
-    batches: list[pa.RecordBatch], features: tuple[str, ...], empty: pa.RecordBatch
-) -> pa.RecordBatch:
-    rows = sum(batch.num_rows for batch in batches)
-    joined = FeatureStream(batches, features, empty).take(max(1, rows))
-    return empty if joined is None else joined
+    return joined(kept)
 
 
 def _batches(plan: Plan) -> Iterator[pa.RecordBatch]:

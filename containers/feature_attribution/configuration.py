@@ -104,14 +104,10 @@ def rows_of_files(uri: str, shape: Shape, *, has_header: bool = False) -> pa.Rec
         When there is no file.
     """
     tables = [_read(file.path, shape, has_header) for file in storage.list_files(uri, _MEMBER)]
-    if not tables or not sum(table.num_rows for table in tables):
+    if not any(table.num_rows for table in tables):
         raise ConfigurationError(f"{_MEMBER} {uri} holds no row; give one row at least.")
-    if len(tables) == 1:
-        return tables[0]
-    combined = pa.concat_tables(
-        [pa.Table.from_batches([table]) for table in tables], promote_options="permissive"
-    )
-    return combined.combine_chunks().to_batches()[0]
+    whole = [pa.Table.from_batches([table]) for table in tables]
+    return pa.concat_tables(whole, promote_options="permissive").combine_chunks().to_batches()[0]
 
 
 def _read(path: str, shape: Shape, has_header: bool) -> pa.RecordBatch:
@@ -194,27 +190,28 @@ def _table(rows: Sequence[Any], shape: Shape, where: str) -> pa.RecordBatch:
     cells = [_cells(row, number, shape, where) for number, row in enumerate(rows)]
     if not cells:
         raise ConfigurationError(f"{where} holds no row; give one row at least, with one value per feature.")
-    columns = [_column([row[place] for row in cells]) for place in range(len(shape.features))]
+    columns = [_column(list(values)) for values in zip(*cells, strict=True)]
     return pa.RecordBatch.from_arrays(columns, names=list(shape.features))
 
 
 def _cells(row: Any, number: int, shape: Shape, where: str) -> list[Any]:
+    features = shape.features
     if isinstance(row, dict):
-        absent = [name for name in shape.features if name not in row]
+        absent = [name for name in features if name not in row]
         if absent:
             raise ConfigurationError(
                 f"{where} row {number} lacks the features {listing(absent)}; give one value per feature, or "
                 'a record in the shape of a request, such as {"features":[...]}.'
             )
-        return [row[name] for name in shape.features]
+        return [row[name] for name in features]
     cells = row if isinstance(row, list) else [row]
-    if len(cells) == len(shape.features):
+    if len(cells) == len(features):
         return cells
     if shape.columns and len(cells) == len(shape.columns):
-        return [cells[shape.columns.index(name)] for name in shape.features]
+        return [cells[shape.columns.index(name)] for name in features]
     raise ConfigurationError(
-        f"{where} row {number} has {len(cells)} values, but the model takes {len(shape.features)} features "
-        f"({', '.join(shape.features[:12])}{', ...' if len(shape.features) > 12 else ''}); give one value "
+        f"{where} row {number} has {len(cells)} values, but the model takes {len(features)} features "
+        f"({', '.join(features[:12])}{', ...' if len(features) > 12 else ''}); give one value "
         "per feature, in this order."
     )
 
@@ -274,23 +271,18 @@ def arrange_attribution(
         When the data cannot be read.
     """
     mistakes = Mistakes(config.where)
-    request, columns = _dataset(settings, config, request, mistakes)
+    script = request.preprocessor
+    if script is not None and script.kind == "record":
+        request, columns = _scripted(settings, config, request, mistakes)
+    else:
+        # Answers of the model are asked for anew, whatever was captured of them.
+        unasked = replace(config, predictor=None)
+        named = _named_as_at_the_baseline(settings, unasked, request)
+        request, columns = named or arrange_dataset(settings, unasked, request, mistakes)
     wanted = _wanted(config, columns, mistakes)
     mistakes.stop_if_any()
     log_other_methods(config, ("pre_training_bias", "post_training_bias", "pdp", "report"), _log)
     return request, wanted
-
-
-def _dataset(
-    settings: Settings, config: AnalysisConfig, request: Dataset, mistakes: Mistakes
-) -> tuple[Dataset, Columns]:
-    script = request.preprocessor
-    if script is not None and script.kind == "record":
-        return _scripted(settings, config, request, mistakes)
-    # Answers of the model are asked for anew, whatever was captured of them.
-    config = replace(config, predictor=None)
-    named = _named_as_at_the_baseline(settings, config, request)
-    return arrange_dataset(settings, config, request, mistakes) if named is None else named
 
 
 def _named_as_at_the_baseline(
@@ -346,6 +338,9 @@ def _wanted(config: AnalysisConfig, columns: Columns, mistakes: Mistakes) -> Wan
     def find(locator: Locator, place: str, names: Sequence[str]) -> str | None:
         return find_column(locator, names, place, mistakes, config.headers)
 
+    def is_name(locator: Locator) -> bool:
+        return isinstance(locator, str) and not locator.isdecimal()
+
     names = columns.names
     excluded = {
         find(locator, f"excluded_columns[{number}]", names)
@@ -353,10 +348,10 @@ def _wanted(config: AnalysisConfig, columns: Columns, mistakes: Mistakes) -> Wan
     }
     join = config.joinsource_name_or_index
     join_column = None if join is None else find(join, "joinsource_name_or_index", names)
-    features = tuple(name for name in columns.features if name not in excluded and name != join_column)
+    features = tuple(name for name in columns.features if name not in (*excluded, join_column))
     shap = (config.methods and config.methods.shap) or ShapConfig()
     reported = {
-        find(locator, f"methods.shap.features_to_explain[{number}]", features if _is_name(locator) else names)
+        find(locator, f"methods.shap.features_to_explain[{number}]", features if is_name(locator) else names)
         for number, locator in enumerate(shap.features_to_explain)
     }
     if names and not features:
@@ -366,15 +361,5 @@ def _wanted(config: AnalysisConfig, columns: Columns, mistakes: Mistakes) -> Wan
     predictor = config.predictor or PredictorConfig()
     if predictor.content_type is None and config.dataset_type in _CONTENT_TYPES:
         predictor = replace(predictor, content_type=config.dataset_type)  # type: ignore[arg-type]  # one of the three
-    return Wanted(
-        columns=names,
-        features=features,
-        reported=tuple(name for name in features if name in reported),
-        join_column=join_column,
-        shap=shap,
-        predictor=predictor,
-    )
-
-
-def _is_name(locator: Locator) -> bool:
-    return isinstance(locator, str) and not locator.isdecimal()
+    reported_in_order = tuple(name for name in features if name in reported)
+    return Wanted(names, features, reported_in_order, join_column, shap, predictor)

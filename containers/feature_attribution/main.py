@@ -115,35 +115,28 @@ def _baseline_rows(
     settings: Settings, config: AnalysisConfig, request: Dataset, wanted: Wanted, plan: Plan
 ) -> tuple[pa.RecordBatch, tuple[str, ...]]:
     """Return the rows that stand for absent features, and notes on where they come from."""
+    import pyarrow as pa
+
     from analyzers.feature_attribution.baselines import cluster_baselines
     from containers.feature_attribution.asking import sample_rows
     from containers.feature_attribution.configuration import Shape, given_rows, rows_of_baseline_job
 
     if not wanted.columns:  # a window without data
-        return _no_rows(), ()
-    path = settings.features_attribute or config.features
-    shape = Shape(wanted.features, wanted.columns, path)
+        return pa.RecordBatch.from_arrays([], names=[]), ()
+    shape = Shape(wanted.features, wanted.columns, settings.features_attribute or config.features)
     rows = given_rows(config, shape)
+    if rows is None and settings.is_monitoring:
+        rows = rows_of_baseline_job(settings, shape)
     if rows is not None:
         return rows, ()
-    notes: tuple[str, ...] = ()
-    if settings.is_monitoring:
-        rows = rows_of_baseline_job(settings, shape)
-        if rows is not None:
-            return rows, ()
-        notes = (_OWN_ROWS,)
-    sample = sample_rows(plan, request, wanted.features, wanted.shap.seed or 0)
+    notes = (_OWN_ROWS,) if settings.is_monitoring else ()
+    seed = wanted.shap.seed or 0
+    sample = sample_rows(plan, request, wanted.features, seed)
     if not sample.num_rows:
         return sample, notes
-    rows = cluster_baselines(sample, num_clusters=wanted.shap.num_clusters, seed=wanted.shap.seed or 0)
+    rows = cluster_baselines(sample, num_clusters=wanted.shap.num_clusters, seed=seed)
     _log.info("Absent features take the values of %s of the data", several(rows.num_rows, "cluster"))
     return rows, notes
-
-
-def _no_rows() -> pa.RecordBatch:
-    import pyarrow as pa
-
-    return pa.RecordBatch.from_arrays([], names=[])
 
 
 def _documents() -> DocumentSet[Any, Any]:

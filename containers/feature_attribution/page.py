@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from contract.api import Violation
 from contract.page import (
     Body,
     Card,
@@ -37,7 +36,7 @@ def body(source: Source) -> Body:
     """Return what the page shows of a feature-attribution run."""
     now = _labels(source.statistics)
     then = _labels(source.baseline_constraints) or _labels(source.baseline_statistics)
-    charts = {label: _chart(label, values, then.get(label, {})) for label, values in now.items()}
+    charts = {label: _label_chart(label, values, then.get(label, {})) for label, values in now.items()}
     violated = {
         (str(violation.extra.get("label", "")), violation.feature_name)
         for violation in source.violations
@@ -79,17 +78,21 @@ def _estimate(label: Mapping[str, Any], name: str) -> list[float | None] | None:
     return estimate(value, (value - _TWO_SIDED * error, value + _TWO_SIDED * error))
 
 
-def _chart(label: str, now: Mapping[str, Any], then: Mapping[str, Any]) -> Chart:
+def _chart(title: str, names: Sequence[str], now: Mapping[str, Any], then: Mapping[str, Any]) -> Chart:
+    items = [
+        {"label": short(name, 48), "now": _estimate(now, name), "then": _estimate(then, name)}
+        for name in names
+    ]
+    return magnitudes(title, items)
+
+
+def _label_chart(label: str, now: Mapping[str, Any], then: Mapping[str, Any]) -> Chart:
     current, before = _values(now), _values(then)
     names = sorted(
         {**current, **before}, key=lambda name: -max(current.get(name, 0.0), before.get(name, 0.0))
     )
-    items = [
-        {"label": short(name, 48), "now": _estimate(now, name), "then": _estimate(then, name)}
-        for name in names[:_MOST_BARS]
-    ]
     more = f", the {_MOST_BARS} largest of {count(len(names))}" if len(names) > _MOST_BARS else ""
-    return magnitudes(f"Attribution for {short(label, 60)}{more}", items)
+    return _chart(f"Attribution for {short(label, 60)}{more}", names[:_MOST_BARS], now, then)
 
 
 def _ranks(values: Mapping[str, float]) -> dict[str, int]:
@@ -108,25 +111,20 @@ def _section(
     ranks, ranks_before = _ranks(current), _ranks(before)
     total = sum(current.values())
     rows = []
-    for name in sorted(current, key=lambda name: ranks[name]):
+    for name in ranks:
         value, was = current[name], before.get(name)
         is_violated = (label, name) in violated
-        rows.append(
-            Row(
-                [
-                    Cell(short(name)),
-                    Cell(str(ranks_before.get(name, "–")), ranks_before.get(name)),
-                    Cell(str(ranks[name]), ranks[name]),
-                    Cell(number(was), was),
-                    Cell(number(value), value),
-                    Cell(percent(value / total) if total else "–", value / total if total else None),
-                    Cell(f"{number(value / was, 3)} ×" if was else "–", value / was if was else None),
-                    Cell("violates", state="violated") if is_violated else Cell("–"),
-                ],
-                _single(name, now, then),
-                is_violated,
-            )
-        )
+        cells = [
+            Cell(short(name)),
+            Cell(str(ranks_before.get(name, "–")), ranks_before.get(name)),
+            Cell(str(ranks[name]), ranks[name]),
+            Cell(number(was), was),
+            Cell(number(value), value),
+            Cell(percent(value / total), value / total) if total else Cell("–"),
+            Cell(f"{number(value / was, 3)} ×", value / was) if was else Cell("–"),
+            Cell("violates", state="violated") if is_violated else Cell("–"),
+        ]
+        rows.append(Row(cells, _chart(short(name), [name], now, then), is_violated))
     table = Table(
         f"One row per feature, for {short(label, 60)}; its name opens a chart.",
         ["feature", "rank, baseline", "rank, now", "baseline", "now", "share, now", "change", "verdict"],
@@ -134,17 +132,8 @@ def _section(
         frozenset({1, 2, 3, 4, 5, 6}),
         searchable=True,
     )
-    return Section(
-        f"Attributions for {short(label, 60)}",
-        _score_text(label, source),
-        charts=[chart],
-        tables=[table],
-    )
-
-
-def _single(name: str, now: Mapping[str, Any], then: Mapping[str, Any]) -> Chart:
-    item = {"label": short(name, 48), "now": _estimate(now, name), "then": _estimate(then, name)}
-    return magnitudes(short(name), [item])
+    title = f"Attributions for {short(label, 60)}"
+    return Section(title, _score_text(label, source), charts=[chart], tables=[table])
 
 
 def _score_text(label: str, source: Source) -> str:
@@ -156,20 +145,18 @@ def _score_text(label: str, source: Source) -> str:
 
 
 def _cards(source: Source, charts: Mapping[str, Chart]) -> list[Card]:
-    cards = [_card(violation, charts) for violation in source.violations]
+    cards = []
+    for violation in source.violations:
+        label, feature = str(violation.extra.get("label", "")), violation.feature_name
+        cards.append(
+            Card(
+                title=short(feature) if feature else f"Attributions for {short(label, 60)}",
+                sentences=[sentence(short(violation.description, 800))],
+                advice=_ADVICE,
+                # The order of all features says more than the size of one.
+                weight=1.0 if feature else 2.0,
+                violations=[violation],
+                chart=charts.get(label) or next(iter(charts.values()), None),
+            )
+        )
     return sorted(cards, key=lambda card: -card.weight)
-
-
-def _card(violation: Violation, charts: Mapping[str, Chart]) -> Card:
-    label = str(violation.extra.get("label", ""))
-    feature = violation.feature_name
-    about = short(feature) if feature else f"Attributions for {short(label, 60)}"
-    return Card(
-        title=about,
-        sentences=[sentence(short(violation.description, 800))],
-        advice=_ADVICE,
-        # The order of all features says more than the size of one.
-        weight=1.0 if feature else 2.0,
-        violations=[violation],
-        chart=charts.get(label) or next(iter(charts.values()), None),
-    )

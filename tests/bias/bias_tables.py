@@ -45,15 +45,13 @@ def facet(
     one = FacetStatistics(name, group, np.asarray(counts).tolist(), observed, predicted)
     tables = tables_of(one)
     metrics = {}
-    for metric in METRICS.values():
-        of_strata = tables.label_strata if metric.name == "CDDL" else tables.prediction_strata
+    for name, metric in METRICS.items():
+        of_strata = tables.strata.get(name)
         table = of_strata if metric.table == "strata" else tables.confusion
         if table is None or metric.table == "neighbours":
             continue
         value = float(metric.function(table))
-        metrics[metric.name] = MetricValue(
-            metric.name, metric.description, None if np.isnan(value) else value
-        )
+        metrics[name] = MetricValue(name, metric.description, None if np.isnan(value) else value)
     if intervals:
         values = {name: m.value for name, m in metrics.items() if m.value is not None}
         for name, spread in spreads(tables, values, np.random.default_rng(0)).items():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from bias_tables import FAIR, baseline_of, facet, statistics
 from fixtures import ROOT
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 
 from analyzers.bias.analyzer import check
 from analyzers.bias.documents import MetricValue
-from analyzers.bias.explain import explain, group_text, impact_finding, requirement_text
+from analyzers.bias.explain import explain, group_text, impact_findings, requirement_text
 from analyzers.bias.metrics import METRICS
 
 COUNTS = st.lists(st.integers(0, 5_000), min_size=8, max_size=8)
@@ -134,14 +136,14 @@ def test_the_known_words(value: float, requirement: float | tuple[float, float],
 
 
 def test_four_fifths_needs_the_whole_interval() -> None:
-    one = facet(FAIR)
-    inside = MetricValue("DI", "", 0.7, confidence_interval=(0.6, 0.85))
-    below = MetricValue("DI", "", 0.7, confidence_interval=(0.6, 0.79))
-    above = MetricValue("DI", "", 1.4, confidence_interval=(1.3, float("inf")))
-    assert impact_finding(one, inside) is None
-    assert "below 0.8, the four-fifths line" in str(impact_finding(one, below))
-    assert "above 1.25, the four-fifths line" in str(impact_finding(one, above))
-    assert impact_finding(one, MetricValue("DI", "", 0.7)) is None
+    def findings(value: float, interval: tuple[float, float] | None) -> str:
+        impact = MetricValue("DI", "", value, confidence_interval=interval)
+        return " ".join(impact_findings([replace(facet(FAIR), post=[impact])]).values())
+
+    assert not findings(0.7, (0.6, 0.85))
+    assert "below 0.8, the four-fifths line" in findings(0.7, (0.6, 0.79))
+    assert "above 1.25, the four-fifths line" in findings(1.4, (1.3, float("inf")))
+    assert not findings(0.7, None)
 
 
 def test_the_page_quotes_what_is_said() -> None:

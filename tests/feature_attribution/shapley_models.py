@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from itertools import permutations
 from math import comb
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
+
+from analyzers.feature_attribution import kernel
+from analyzers.feature_attribution.aggregate import Explanation
+from analyzers.feature_attribution.kernel import Sampling
 
 
 def enumerated(
@@ -121,3 +127,36 @@ def model(kind: str, features: int) -> Callable[[np.ndarray], np.ndarray]:
     if kind == "xgboost margin":
         return lambda rows: booster.inplace_predict(rows, predict_type="margin")
     return lambda rows: booster.inplace_predict(rows)
+
+
+def as_batch(matrix: np.ndarray) -> pa.RecordBatch:
+    columns = np.asarray(matrix, dtype=np.float64).T
+    return pa.RecordBatch.from_arrays(list(map(pa.array, columns)), [f"f{n}" for n in range(len(columns))])
+
+
+def of_matrices(predict: Callable[[np.ndarray], np.ndarray]) -> Callable[[pa.RecordBatch], np.ndarray]:
+    """Return a model of matrices as one of record batches."""
+    return lambda batch: predict(np.stack([column.to_numpy() for column in batch.columns], axis=1))
+
+
+def explain_windows(
+    predict: Any, instances: Any, baselines: Any, sampling: Sampling, first_position: int = 0
+) -> Iterator[Explanation]:
+    """Return the windows of rows explained, matrices or record batches."""
+    if isinstance(instances, np.ndarray):
+        predict, instances, baselines = of_matrices(predict), as_batch(instances), as_batch(baselines)
+    return kernel.explain_windows(predict, instances, baselines, sampling, first_position)
+
+
+def concatenate(parts: Sequence[Explanation]) -> Explanation:
+    names = ("local", "predictions", "coalitions", "design", "residuals", "spread")
+    together = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
+    return replace(parts[0], **together, model_rows=sum(part.model_rows for part in parts))
+
+
+def explain(
+    predict: Any, instances: Any, baselines: Any, first_position: int = 0, **sampling: Any
+) -> Explanation:
+    """Return all windows as one."""
+    windows = explain_windows(predict, instances, baselines, Sampling(**sampling), first_position)
+    return concatenate(list(windows))

@@ -7,8 +7,9 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 import pytest
+from shapley_models import explain
 
-from analyzers.feature_attribution.kernel import Sampling, explain
+from analyzers.feature_attribution.kernel import Sampling
 from analyzers.feature_attribution.request import Shortcut
 from containers.feature_attribution.shortcut import open_shortcut
 from model_clients.local import LinearModel, LocalModel

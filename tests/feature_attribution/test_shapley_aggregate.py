@@ -8,11 +8,12 @@ from functools import reduce
 import numpy as np
 import pytest
 import shapley_models
+from shapley_models import concatenate, explain, explain_windows
 
 from analyzers.feature_attribution import aggregate
-from analyzers.feature_attribution.aggregate import Explanation, concatenate, exact_explanation
+from analyzers.feature_attribution.aggregate import Explanation, exact_explanation
 from analyzers.feature_attribution.exact import linear_shapley, tree_shapley
-from analyzers.feature_attribution.kernel import WINDOW_ROWS, Sampling, explain, explain_windows
+from analyzers.feature_attribution.kernel import WINDOW_ROWS, Sampling
 from contract.errors import ConfigurationError
 
 METHODS: tuple[aggregate.Aggregation, ...] = ("mean_abs", "median", "mean_sq")

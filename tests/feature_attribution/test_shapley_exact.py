@@ -11,9 +11,9 @@ import shapley_models
 from fixtures import fixture
 from hypothesis import given
 from hypothesis import strategies as st
+from shapley_models import explain
 
 from analyzers.feature_attribution import aggregate
-from analyzers.feature_attribution.kernel import explain
 from analyzers.feature_attribution.solve import enumerate_pairs, exact_design, number_of_pairs
 from contract.errors import ConfigurationError
 

@@ -11,6 +11,7 @@ import pytest
 import shapley_models
 from hypothesis import given
 from hypothesis import strategies as st
+from shapley_models import explain, explain_windows
 
 from analyzers.feature_attribution.kernel import (
     BLOCK_BYTES,
@@ -18,8 +19,6 @@ from analyzers.feature_attribution.kernel import (
     ROWS_PER_DESIGN,
     WINDOW_ROWS,
     Sampling,
-    explain,
-    explain_windows,
 )
 from analyzers.feature_attribution.solve import _PAIRS_PER_SYSTEM, draw_pairs, number_of_pairs, sampled_design
 from contract.errors import ConfigurationError, ModelError
