@@ -18,14 +18,13 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import types
 
-from contract.dataset import CellRules, ColumnKind, Declared, Split
+from contract.dataset import CellRules, ColumnKind, Declared
 from contract.errors import DatasetError
 from contract.reading import notice
 
@@ -49,34 +48,22 @@ _FIRST_ROWS = 4096
 _FEWEST_TO_TURN = 3
 
 
-@dataclass(frozen=True)
-class TypedSplit:
-    """A split whose cells are understood by `rules`; without `kinds` its first rows decide them."""
-
-    split: Split
-    rules: CellRules
-    kinds: Mapping[str, ColumnKind] | None = None
-
-    @property
-    def label(self) -> str:
-        """Return the file and the range in it."""
-        return self.split.label
-
-    def batches(self) -> Iterator[pa.RecordBatch]:
-        """Yield the rows in order."""
-        kinds = self.kinds
-        for batch in self.split.batches():
-            try:
-                if kinds is None and batch.num_rows:
-                    first = batch.slice(0, _FIRST_ROWS)
-                    kinds = kinds_of([first], self.rules)
-                    require_order(first, kinds, self.rules)
-                    for sentence in said_of_kinds([first], kinds, self.rules):
-                        notice("type", sentence)
-                found = typed(batch, kinds or {}, self.rules)
-            except pa.ArrowInvalid:
-                found = batch  # text that is no UTF-8; whoever decodes it names the place
-            yield found
+def typed_rows(
+    batches: Iterator[pa.RecordBatch], rules: CellRules, kinds: Mapping[str, ColumnKind] | None
+) -> Iterator[pa.RecordBatch]:
+    """Yield rows whose cells are understood by `rules`; without `kinds` the first rows decide them."""
+    for batch in batches:
+        try:
+            if kinds is None and batch.num_rows:
+                first = batch.slice(0, _FIRST_ROWS)
+                kinds = kinds_of([first], rules)
+                require_order(first, kinds, rules)
+                for sentence in said_of_kinds([first], kinds, rules):
+                    notice("type", sentence)
+            found = typed(batch, kinds or {}, rules)
+        except pa.ArrowInvalid:
+            found = batch  # text that is no UTF-8; whoever decodes it names the place
+        yield found
 
 
 def require_order(batch: pa.RecordBatch, kinds: Mapping[str, ColumnKind], rules: CellRules) -> None:

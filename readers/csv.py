@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import functools
 import io
 import itertools
 from collections import Counter
@@ -40,7 +41,8 @@ from readers.splitting import (
     UTF8_MARK,
     Block,
     FileRange,
-    OfFileRanges,
+    FileSplit,
+    Pieces,
     balanced_rows,
     divide,
     joined,
@@ -68,39 +70,32 @@ class CsvHead:
     named: bool = False
 
 
-@dataclass(frozen=True)
-class CsvSplit(OfFileRanges):
-    """Some CSV files, or a byte range of one whose `head` was read when planning."""
+def read_csv(pieces: Pieces, request: Dataset, head: CsvHead | None = None) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of some files, or of a byte range of one whose `head` was read when planning.
 
-    request: Dataset
-    head: CsvHead | None = None
+    Raises
+    ------
+    DatasetError
+        Naming file, line, what was expected and what was found.
+    NotSplittable
+        When a byte range may begin inside a quoted field.
+    """
 
-    def batches(self) -> Iterator[pa.RecordBatch]:
-        """Yield the rows in order.
-
-        Raises
-        ------
-        DatasetError
-            Naming file, line, what was expected and what was found.
-        NotSplittable
-            When a byte range may begin inside a quoted field.
-        """
-        return joined(self._piece_batches())
-
-    def _piece_batches(self) -> Iterator[pa.RecordBatch]:
+    def batches() -> Iterator[pa.RecordBatch]:
         learnt: dict[tuple[str, ...], _Types] = {}
-        for piece in self.pieces:
-            head = self.head or read_head(piece.path, self.request, learnt)
-            if head is None:
-                continue
-            columns = _columns(head, self.request)
-            yield from _piece_batches(piece, head, columns, self.request)
-            learnt[head.names] = columns.types
+        for piece in pieces:
+            found = head or read_head(piece.path, request, learnt)
+            if found is not None:
+                columns = _columns(found, request)
+                yield from _piece_batches(piece, found, columns, request)
+                learnt[found.names] = columns.types
+
+    return joined(batches())
 
 
 def csv_splits(
     files: Sequence[SourceFile], request: Dataset, *, whole_files: bool = False
-) -> tuple[CsvSplit, ...]:
+) -> tuple[FileSplit, ...]:
     """Divide CSV files into splits.
 
     Parameters
@@ -112,19 +107,19 @@ def csv_splits(
     whole_files
         Never cut a file into byte ranges.
     """
-    request = replace(request, preprocessor=None, dialect=_dialect(files, request))
+    request = replace(request, dialect=_dialect(files, request))
 
     def may_cut(file: SourceFile) -> bool:
         return not whole_files and not is_compressed(file.path)
 
-    splits: list[CsvSplit] = []
+    splits: list[FileSplit] = []
     head: CsvHead | None = None
     for pieces in divide(files, may_cut=may_cut):
         if pieces[0].is_whole_file:
             head = None
         elif pieces[0].start == 0:
             head = read_head(pieces[0].path, request)
-        splits.append(CsvSplit(pieces, request, head))
+        splits.append(FileSplit(pieces, functools.partial(read_csv, request=request, head=head)))
     return tuple(splits)
 
 

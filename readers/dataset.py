@@ -1,77 +1,22 @@
-"""Transforms of rows, names of columns without names, and the columns that segments add."""
+"""Names of columns without names, and the columns that segments add."""
 
 from __future__ import annotations
 
-import functools
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from typing import Protocol, runtime_checkable
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from contract.dataset import Dataset, Reading, SegmentColumn, Split
+from contract.dataset import Dataset, SegmentColumn
 
 # Schema metadata of batches whose column names did not come with the data.
 POSITIONAL = {b"positional": b"true"}
 
 
-@runtime_checkable
-class ReadsCalls(Protocol):
-    """A split of captures, whose calls may have several rows."""
-
-    @property
-    def reading(self) -> Reading:
-        """Return how these are read."""
-
-
-# From rows to rows, such as those with a further column; picklable.
-Transform = Callable[[pa.RecordBatch], pa.RecordBatch]
-
-
-@dataclass(frozen=True)
-class TransformedSplit:
-    """A split whose rows pass through transforms, one after the other."""
-
-    split: Split
-    transforms: tuple[Transform, ...]
-
-    @property
-    def label(self) -> str:
-        """Return the file and the range in it."""
-        return self.split.label
-
-    def batches(self) -> Iterator[pa.RecordBatch]:
-        """Yield the rows in order."""
-        for batch in self.split.batches():
-            if batch.num_rows:
-                yield functools.reduce(lambda rows, transform: transform(rows), self.transforms, batch)
-
-
-def transformed(splits: tuple[Split, ...], transform: Transform) -> tuple[Split, ...]:
-    """Return splits whose rows pass through one transform more."""
-    return tuple(
-        TransformedSplit(split.split, (*split.transforms, transform))
-        if isinstance(split, TransformedSplit)
-        else TransformedSplit(split, (transform,))
-        for split in splits
-    )
-
-
 class NotSplittable(Exception):  # noqa: N818 - a request to plan anew, not an error a user sees
     """Raised while reading: the file cannot be cut at line ends, plan again with ``whole_files=True``."""
-
-
-def reading_of(splits: tuple[Split, ...]) -> Reading | None:
-    """Return how splits of captures read the rows of a call, None for other data."""
-    for split in splits:
-        if isinstance(split, ReadsCalls):
-            return split.reading
-        if isinstance(split, TransformedSplit):
-            return reading_of((split.split,))
-    return None
 
 
 def excluded_positions(names: list[str], exclude: tuple[str, ...]) -> set[int]:

@@ -22,10 +22,11 @@ from contract.dataset import ColumnPaths, Location
 from contract.dataset_format import Shape
 from contract.errors import DatasetError
 from contract.wording import several
+from readers.arrow_json import NotBulkError
 from readers.captures.shapes import rows_of_values
 from readers.column_paths import Find, PlainPath, compile_path, plain_path
 from readers.flatten import flatten_batch
-from readers.lanes import Counts, NotBulkError, Table
+from readers.lanes import Counts, Table
 from readers.python_rows import column_of, rows_to_batch
 
 PREFIX = "column_"
@@ -85,14 +86,16 @@ class Finder:
         """Return whether the types of features are not known yet."""
         return self._kinds is None
 
-    def learn(self, first: pa.RecordBatch) -> None:
+    def learn(self, records: Iterable[tuple[Mapping[str, Part], Callable[[], str]]]) -> None:
         """Learn types from the first records: in a list of integers and floats, Arrow makes all floats."""
-        self._kinds = dict(zip(first.schema.names, first.schema.types, strict=True))
+        first = Finder(self._locations, self._shape).one_by_one(records).batch.schema
+        self._kinds = dict(zip(first.names, first.types, strict=True))
 
-    def count_labels(self, labels: int, found: int) -> None:
-        """Count records with labels, and those where one was found."""
+    def count_labels(self, batch: pa.RecordBatch, labels: int) -> None:
+        """Count the rows of some records that have a label, and the records with labels."""
+        names = [other.name for other in self._locations.others if other.side == GROUND_TRUTH]
         self._labels += labels
-        self._labelled += found
+        self._labelled += sum(batch.num_rows - batch.column(name).null_count for name in names)
 
     def require_labels(self, where: str) -> None:
         """Raise DatasetError when there were labels, and the path of the label led to none of them."""
@@ -157,7 +160,13 @@ class Finder:
                 _found(parts.get(other.side, Part()), find, other)
                 for other, find in zip(self._locations.others, self._others, strict=True)
             ]
-            self._count_labels(parts, found)
+            if GROUND_TRUTH in parts:
+                self._labels += parts[GROUND_TRUTH].is_there
+                self._labelled += sum(
+                    value is not None
+                    for other, value in zip(self._locations.others, found, strict=True)
+                    if other.side == GROUND_TRUTH
+                )
             if self._locations.document and None in found:
                 other = self._locations.others[found.index(None)]
                 raise DatasetError(
@@ -208,15 +217,6 @@ class Finder:
                 )
             rows += found
         return rows if part.values else None
-
-    def _count_labels(self, parts: Mapping[str, Part], found: Sequence[Any]) -> None:
-        if GROUND_TRUTH in parts:
-            labelled = [
-                value is not None
-                for other, value in zip(self._locations.others, found, strict=True)
-                if other.side == GROUND_TRUTH
-            ]
-            self.count_labels(parts[GROUND_TRUTH].is_there, sum(labelled))
 
     def _add(
         self,

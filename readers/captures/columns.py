@@ -20,6 +20,7 @@ from pyarrow import types
 from contract.dataset import Reading
 from contract.dataset_format import Shape
 from contract.errors import DatasetError
+from readers.arrow_json import JsonFields, NotBulkError, parse_json, text_buffer
 from readers.captures.envelope import Envelope, Part
 from readers.captures.layout import Layout, cell_name, merge_named
 from readers.captures.reading import contradiction
@@ -28,12 +29,8 @@ from readers.csv_records import CellParser, CellsError
 from readers.flatten import LONGEST_LIST, flatten_batch
 from readers.lanes import (
     Counts,
-    MixedTypesError,
-    NotBulkError,
     Table,
-    in_lanes,
-    read_json,
-    text_buffer,
+    of_kinds,
     together,
     without_columns,
 )
@@ -144,23 +141,11 @@ class Decoder:
 
             return self.of_rows(self._rows(texts, records, note), parser, note_some)
 
-        def lanes(*, bulk: bool) -> list[tuple[Counts, Table]]:
-            found = []
-            for kind in np.flatnonzero(np.bincount(kinds)):
-                records = np.flatnonzero(kinds == kind)
-                if bulk and not (
-                    self.text_only and any((text.kinds[records] == JSON).any() for text in texts)
-                ):
-                    found += in_lanes(records, lambda some: self._together(texts, some, parser), one_by_one)
-                else:
-                    found.append((records, one_by_one(records)))
-            return found
+        def bulk(records: Counts) -> Table:
+            return self._together([text.take(records) for text in texts], parser)
 
-        try:
-            return together(lanes(bulk=True), len(envelope))
-        except MixedTypesError:
-            # The text of numbers is lost in lanes that have no text.
-            return together(lanes(bulk=False), len(envelope), as_text=True)
+        exact = self.text_only and any((text.kinds == JSON).any() for text in texts)
+        return of_kinds(kinds, None if exact else bulk, one_by_one)
 
     def of_rows(
         self,
@@ -188,13 +173,13 @@ class Decoder:
             lanes.append((numbers, self._beside(rows, parser)))
         return together(lanes, len(records), as_text=True)
 
-    def _together(self, texts: Sequence[Texts], records: Counts, parser: CellParser) -> Table:
+    def _together(self, texts: Sequence[Texts], parser: CellParser) -> Table:
+        """Return the rows of records whose payloads are of one kind each."""
         rows = []
-        for side, text in zip(self.sides, texts, strict=True):
-            some = text.take(records)
+        for side, some in zip(self.sides, texts, strict=True):
             kind = some.kinds[0] if len(some.kinds) else NONE
             if kind == NONE:
-                rows.append(Rows(np.zeros(len(records), np.int64)))
+                rows.append(Rows(np.zeros(len(some.kinds), np.int64)))
             elif kind == CSV:
                 rows.append(_csv_rows(some.text, "row" if self.text_only else self.reading.shape(side)))
             else:
@@ -382,14 +367,9 @@ def json_array(data: pa.StringArray) -> pa.Array:
     wrapped = pc.binary_join_element_wise(
         '{"p":', data, "}\n", "", null_handling="replace", null_replacement="null"
     )
-    text = text_buffer(wrapped)
-    batch = read_json(text)
+    batch = parse_json(text_buffer(wrapped), JsonFields())
     if batch.num_rows != len(data) or batch.schema.names != ["p"]:
         raise NotBulkError("a payload holds several values")
-    found = batch.schema.types[0]
-    wanted = _times_as_text(found)
-    if wanted != found:
-        batch = read_json(text, pa.schema([("p", wanted)]))
     return batch.column(0)
 
 
@@ -648,14 +628,3 @@ def _parse_width(lines: pa.StringArray, width: int, position: int, parser: CellP
     names = [cell_name(position + at) for at in range(width)]
     text = bytes(text_buffer(pc.binary_join_element_wise(lines, "", "\n")))
     return parser(text, names, len(lines))
-
-
-def _times_as_text(kind: pa.DataType) -> pa.DataType:
-    """Return the type with text in place of the times that Arrow sees in it."""
-    if types.is_temporal(kind):
-        return pa.string()
-    if types.is_list(kind):
-        return pa.list_(_times_as_text(kind.value_type))
-    if types.is_struct(kind):
-        return pa.struct([(member.name, _times_as_text(member.type)) for member in kind])
-    return kind

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -19,7 +19,8 @@ import pyarrow.compute as pc
 from pyarrow import types
 
 from contract.window import Window, in_window_by_folder
-from readers.lanes import Counts, NotBulkError, in_lanes, merged, read_json, require_utf8
+from readers.arrow_json import NotBulkError, read_json, require_utf8
+from readers.lanes import Counts, in_lanes, merged
 from readers.python_rows import loads, scalar_text
 from readers.splitting import Line, LineBlock, not_a_record
 
@@ -103,18 +104,6 @@ class Envelope:
             None if self.ids is None else self.ids.filter(kept),
             None if self.times is None else self.times.filter(kept),
         )
-
-    def within(self, window: Window | None) -> Envelope:
-        """Return the records of a window: by their time, where that cannot be read by their file's folder."""
-        if window is None or self.times is None:
-            return self
-        return self.filter(times_in_window(self.times, window, self.block, self.numbers))
-
-    def labelled(self, index: LabelsById | None) -> Envelope:
-        """Return the records with the labels that an index has for them."""
-        if index is None or self.labels is None or self.ids is None:
-            return self
-        return replace(self, labels=self.labels.updated(self.ids, index))
 
     def content_types(self, side: str) -> list[str | None]:
         """Return the content type of each record's payload; it is read only where a payload is odd."""
@@ -302,7 +291,10 @@ def in_window(record: Mapping[str, Any], path: str, window: Window | None) -> bo
 def times_in_window(
     times: pa.StringArray, window: Window, block: LineBlock, numbers: Counts
 ) -> npt.NDArray[np.bool_]:
-    """Return which records of a block belong to the window; `numbers` are those of their lines."""
+    """Return which records are in the window: by their time, or else by the folder of their file.
+
+    `numbers` are those of their lines in the block.
+    """
     encoded = times.dictionary_encode()
     instants = [parse_instant(text) for text in encoded.dictionary.to_pylist()]
     # -1 for no, 1 for yes, 0 for no readable time.

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from readers.arrow_json import text_buffer
 from readers.captures.envelope import LABEL, Part
 from readers.captures.shapes import (
     CSV,
@@ -25,7 +26,7 @@ from readers.captures.shapes import (
     json_values,
     rows_of_values,
 )
-from readers.lanes import Counts, merged, text_buffer
+from readers.lanes import Counts, merged
 from readers.paths import typed_text
 from readers.python_rows import rows_to_batch
 

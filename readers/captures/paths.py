@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
@@ -18,143 +17,96 @@ from contract.dataset import ColumnPaths, Dataset
 from contract.dataset_format import Shape
 from contract.window import Window
 from file_storage.storage import SourceFile
+from readers.arrow_json import NotBulkError
 from readers.captures.columns import UNDECODABLE, Note, Texts, json_array, texts_of
-from readers.captures.envelope import LABEL, Envelope, open_envelope
+from readers.captures.envelope import LABEL, Envelope
 from readers.captures.envelope import Part as Payloads
 from readers.captures.labels import label_columns
 from readers.captures.shapes import CSV, JSON, NONE, UndecodableError, csv_rows, json_values
-from readers.captures.split import Notes, first_calls, may_cut, survey
+from readers.captures.split import Notes, envelopes, first_calls, may_cut, survey
 from readers.column_paths import PlainPath
 from readers.labels.index import LabelIndex
-from readers.lanes import Counts, MixedTypesError, NotBulkError, Table, in_lanes, together
+from readers.lanes import Counts, Table, of_kinds
 from readers.paths import GROUND_TRUTH, REQUEST, RESPONSE, Finder, Part, typed_text, values_at
-from readers.splitting import OfFileRanges, balanced_rows, blocks_of_lines, divide
+from readers.splitting import FileSplit, Pieces, balanced, divide, label
 
 # What a part is called in captures: the first of these that a record has.
 SIDES = {
     REQUEST: ("endpointInput", "batchTransformInput", "batchTransformOutput"),
     RESPONSE: ("endpointOutput", "batchTransformOutput"),
 }
+_ALL_SIDES = tuple(dict.fromkeys(side for names in SIDES.values() for side in names))
 # Of so many records the types of features are learnt.
 _LEARNT_RECORDS = 100
 _RECORDS_LOOKED_AT = 100
 
 
-@dataclass(frozen=True)
-class LocatedCaptureSplit(OfFileRanges):
-    """Some capture files, or a byte range of one."""
+def read_located_captures(
+    pieces: Pieces, locations: ColumnPaths, shape: Shape, window: Window | None, index: LabelIndex | None
+) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of some capture files, or of a byte range of one.
 
-    locations: ColumnPaths
-    shape: Shape = "row"
-    window: Window | None = None
-    index: LabelIndex | None = field(default=None, compare=False, repr=False)
+    Raises
+    ------
+    DatasetError
+        Naming file and line of what is no capture record, or holds another number of labels or
+        predictions than rows.
+    """
+    finder, notes = Finder(locations, shape), Notes(label(pieces))
+    for envelope in envelopes(pieces, _ALL_SIDES, window, index, labels=True):
+        yield from balanced(_table(envelope, finder, notes).batch)
+    finder.require_labels(notes.label)
+    notes.report()
 
-    def batches(self) -> Iterator[pa.RecordBatch]:
-        """Yield the rows in order.
 
-        Raises
-        ------
-        DatasetError
-            Naming file and line of what is no capture record, or holds another number of labels or
-            predictions than rows.
-        """
-        finder = Finder(self.locations, self.shape)
-        notes = Notes(self.label)
-        sides = tuple(dict.fromkeys(side for names in SIDES.values() for side in names))
-        for block in blocks_of_lines(self.pieces):
-            envelope = open_envelope(
-                block, sides, labels=True, ids=self.index is not None, times=self.window is not None
-            )
-            envelope = envelope.within(self.window).labelled(self.index)
-            if len(envelope):
-                batch = self._table(envelope, finder, notes).batch
-                size = balanced_rows(max(1, batch.num_rows))
-                yield from (batch.slice(at, size) for at in range(0, batch.num_rows, size))
-        finder.require_labels(self.label)
-        notes.report()
+def _table(envelope: Envelope, finder: Finder, notes: Notes) -> Table:
+    odd: dict[str, set[int]] = {}
 
-    def _table(self, envelope: Envelope, finder: Finder, notes: Notes) -> Table:
-        odd: dict[str, set[int]] = {}
+    def note(text: str, records: Sequence[int]) -> None:
+        odd.setdefault(text, set()).update(records)
 
-        def note(text: str, records: Sequence[int]) -> None:
-            odd.setdefault(text, set()).update(records)
+    texts = {part: _first_of(envelope, names, note) for part, names in SIDES.items()}
+    labels = envelope.labels or Payloads(pa.array([], pa.string()), pa.array([], pa.string()))
+    labels = Payloads(labels.data, pc.fill_null(labels.encodings, "CSV"))
+    texts[GROUND_TRUTH] = texts_of(labels, lambda: [None] * len(envelope), note)
+    # What has no request holds features and predictions together, as the output of batch transform may.
+    alone = pc.and_(*(envelope.parts[name].data.is_null() for name in SIDES[REQUEST][:2])).to_pylist()
 
-        texts = {part: _first_of(envelope, names, note) for part, names in SIDES.items()}
-        labels = envelope.labels or Payloads(pa.array([], pa.string()), pa.array([], pa.string()))
-        labels = Payloads(labels.data, pc.fill_null(labels.encodings, "CSV"))
-        texts[GROUND_TRUTH] = texts_of(labels, lambda: [None] * len(envelope), note)
-        # What has no request holds features and predictions together, as the output of batch transform may.
-        alone = pc.and_(*(envelope.parts[name].data.is_null() for name in SIDES[REQUEST][:2])).to_pylist()
+    def one_by_one(records: Counts) -> Table:
+        return finder.one_by_one(_parts(envelope, texts, alone, records, note))
 
-        def one_by_one(records: Counts) -> Table:
-            return finder.one_by_one(_parts(envelope, texts, alone, records, note))
-
-        def bulk(records: Counts) -> Table:
-            if finder.needs_kinds:
-                first = _parts(envelope, texts, alone, np.arange(min(len(envelope), _LEARNT_RECORDS)), note)
-                finder.learn(Finder(self.locations, self.shape).one_by_one(first).batch)
-            values = {
-                part: json_array(texts[part].take(records).text)
-                for part in SIDES
-                if (texts[part].kinds[records] == JSON).all()
-            }
-            truth = texts[GROUND_TRUTH].take(records)
-            table = finder.together(values, functools.partial(_labels_at, truth))
-            columns = [
-                table.batch.column(other.name)
-                for other in self.locations.others
-                if other.side == GROUND_TRUTH
-            ]
-            finder.count_labels(
-                int((truth.kinds != NONE).sum()), sum(len(each) - each.null_count for each in columns)
-            )
-            return table
-
-        kinds = 3 * texts[REQUEST].kinds.astype(np.int64) + texts[RESPONSE].kinds
-
-        def lanes(*, in_bulk: bool) -> list[tuple[Counts, Table]]:
-            found: list[tuple[Counts, Table]] = []
-            for kind in np.flatnonzero(np.bincount(kinds)):
-                records = np.flatnonzero(kinds == kind)
-                found += in_lanes(records, bulk, one_by_one) if in_bulk else [(records, one_by_one(records))]
-            return found
-
-        try:
-            table = together(lanes(in_bulk=finder.is_bulk), len(envelope))
-        except MixedTypesError:
-            table = together(lanes(in_bulk=False), len(envelope), as_text=True)
-        notes.add(envelope, odd)
+    def bulk(records: Counts) -> Table:
+        if finder.needs_kinds:
+            finder.learn(_parts(envelope, texts, alone, np.arange(min(len(envelope), _LEARNT_RECORDS)), note))
+        values = {
+            part: json_array(texts[part].take(records).text)
+            for part in SIDES
+            if (texts[part].kinds[records] == JSON).all()
+        }
+        truth = texts[GROUND_TRUTH].take(records)
+        table = finder.together(values, functools.partial(_labels_at, truth))
+        finder.count_labels(table.batch, int((truth.kinds != NONE).sum()))
         return table
+
+    kinds = 3 * texts[REQUEST].kinds.astype(np.int64) + texts[RESPONSE].kinds
+    table = of_kinds(kinds, bulk if finder.is_bulk else None, one_by_one)
+    notes.add(envelope, odd)
+    return table
 
 
 def located_capture_splits(
-    files: Sequence[SourceFile],
-    request: Dataset,
-    locations: ColumnPaths,
-    index: LabelIndex | None = None,
-) -> tuple[LocatedCaptureSplit, ...]:
-    """Divide capture files into splits.
-
-    Parameters
-    ----------
-    files
-        In path order.
-    request
-        With the window.
-    locations
-        Where the columns are.
-    index
-        Labels to join with the records.
-    """
+    files: Sequence[SourceFile], request: Dataset, locations: ColumnPaths, index: LabelIndex | None
+) -> tuple[FileSplit, ...]:
+    """Divide capture files into splits; `index` has labels to join with the records."""
     Finder(locations)  # its mistakes show before the work
     shape: Shape = "row"
     if locations.features is None:
         decoder, _ = survey(files, request)
         shape = decoder.reading.shape("endpointInput")
-    return tuple(
-        LocatedCaptureSplit(pieces, locations, shape, request.window, index)
-        for pieces in divide(files, may_cut=may_cut)
+    read = functools.partial(
+        read_located_captures, locations=locations, shape=shape, window=request.window, index=index
     )
+    return tuple(FileSplit(pieces, read) for pieces in divide(files, may_cut=may_cut))
 
 
 def first_sides(files: Sequence[SourceFile]) -> dict[str, bool]:
@@ -166,8 +118,7 @@ def first_sides(files: Sequence[SourceFile]) -> dict[str, bool]:
         Captures, in path order; a few records of the first ones are read.
     """
     sides: dict[str, bool] = {}
-    names = (*dict.fromkeys(side for names in SIDES.values() for side in names), LABEL)
-    for call in first_calls(files, names)[:_RECORDS_LOOKED_AT]:
+    for call in first_calls(files, (*_ALL_SIDES, LABEL))[:_RECORDS_LOOKED_AT]:
         for side, payload in call.payloads.items():
             single = side != LABEL or all(len(row) == 1 for row in payload.values)
             sides[side] = sides.get(side, True) and payload.kind == CSV and single

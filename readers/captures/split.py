@@ -15,20 +15,27 @@ from itertools import islice
 
 import pyarrow as pa
 
-from contract.dataset import Dataset, Reading
+from contract.dataset import Dataset
 from contract.dataset_format import Shape
 from contract.errors import DatasetError
 from contract.window import Window
 from file_storage.storage import SourceFile, compression, open_random, reading
 from readers.captures.columns import Decoder
-from readers.captures.envelope import LABEL, Envelope, open_envelope, parse_record, payload_part
+from readers.captures.envelope import (
+    LABEL,
+    Envelope,
+    open_envelope,
+    parse_record,
+    payload_part,
+    times_in_window,
+)
 from readers.captures.labels import UNLIKE_ROWS, with_label_columns
 from readers.captures.layout import find_layout
 from readers.captures.reading import MOST_CONTRADICTIONS, PEERS, Call, Payload, decide, too_many
 from readers.captures.shapes import CSV, Row, UndecodableError, csv_rows, decode, json_values
 from readers.csv_records import CellParser, CellsError
 from readers.labels.index import LabelIndex
-from readers.splitting import OfFileRanges, blocks_of_lines, divide, whole_of
+from readers.splitting import FileSplit, Pieces, blocks_of_lines, divide, label, whole_of
 
 # Calls from which the rows of a call, names and types are decided, and files they are taken from.
 _CALLS = 1000
@@ -42,43 +49,41 @@ UNEVEN = "records whose payloads differ in their number of rows were padded with
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class CaptureSplit(OfFileRanges):
-    """Some capture files, or a byte range of one."""
+def read_captures(
+    pieces: Pieces,
+    decoder: Decoder,
+    types: Mapping[str, pa.DataType],
+    window: Window | None,
+    index: LabelIndex | None,
+    *,
+    labels: bool,
+) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of some capture files, or of a byte range of one.
 
-    decoder: Decoder
-    types: Mapping[str, pa.DataType] = field(default_factory=dict, hash=False)
-    window: Window | None = None
-    labels: bool = False
-    index: LabelIndex | None = field(default=None, compare=False, repr=False)
+    Raises
+    ------
+    DatasetError
+        Naming file and line of what is no capture record.
+    """
+    notes, parser = Notes(label(pieces)), decoder.parser(types)
+    for envelope in envelopes(pieces, decoder.sides, window, index, labels=labels):
+        yield table_of(envelope, decoder, parser, notes)
+    notes.report()
 
-    @property
-    def reading(self) -> Reading:
-        """Return how the rows of calls are read."""
-        return self.decoder.reading
 
-    def batches(self) -> Iterator[pa.RecordBatch]:
-        """Yield the rows in order.
-
-        Raises
-        ------
-        DatasetError
-            Naming file and line of what is no capture record.
-        """
-        notes = Notes(self.label)
-        parser = self.decoder.parser(self.types)
-        for block in blocks_of_lines(self.pieces):
-            envelope = open_envelope(
-                block,
-                self.decoder.sides,
-                labels=self.labels,
-                ids=self.index is not None,
-                times=self.window is not None,
-            )
-            envelope = envelope.within(self.window).labelled(self.index)
-            if len(envelope):
-                yield table_of(envelope, self.decoder, parser, notes)
-        notes.report()
+def envelopes(
+    pieces: Pieces, sides: Sequence[str], window: Window | None, index: LabelIndex | None, *, labels: bool
+) -> Iterator[Envelope]:
+    """Yield the envelopes of the records in a window, with the labels that an index has for them."""
+    for block in blocks_of_lines(pieces):
+        envelope = open_envelope(block, sides, labels=labels, ids=index is not None, times=window is not None)
+        if window is not None and envelope.times is not None:
+            inside = times_in_window(envelope.times, window, block, envelope.numbers)
+            envelope = envelope.filter(inside)
+        if index is not None and envelope.labels is not None and envelope.ids is not None:
+            envelope = replace(envelope, labels=envelope.labels.updated(envelope.ids, index))
+        if len(envelope):
+            yield envelope
 
 
 @dataclass
@@ -141,7 +146,7 @@ def table_of(envelope: Envelope, decoder: Decoder, parser: CellParser, notes: No
 
 def capture_splits(
     files: Sequence[SourceFile], request: Dataset, index: LabelIndex | None = None
-) -> tuple[CaptureSplit, ...]:
+) -> tuple[FileSplit, ...]:
     """Divide capture files into splits.
 
     Parameters
@@ -154,9 +159,16 @@ def capture_splits(
         Labels to join with the records.
     """
     decoder, types = survey(files, request)
+    read = functools.partial(
+        read_captures,
+        decoder=decoder,
+        types=types,
+        window=request.window,
+        index=index,
+        labels=request.labels or index is not None,
+    )
     return tuple(
-        CaptureSplit(pieces, decoder, types, request.window, request.labels or index is not None, index)
-        for pieces in divide(files, may_cut=may_cut)
+        FileSplit(pieces, read, reading=decoder.reading) for pieces in divide(files, may_cut=may_cut)
     )
 
 
