@@ -7,7 +7,9 @@ rows.
 
 from __future__ import annotations
 
+import functools
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
@@ -20,11 +22,10 @@ from pyarrow import types
 
 from contract.dataset import ColumnPaths, Location
 from contract.dataset_format import Shape
-from contract.errors import DatasetError
+from contract.errors import ConfigurationError, DatasetError
 from contract.wording import several
 from readers.arrow_json import NotBulkError
 from readers.captures.shapes import rows_of_values
-from readers.column_paths import Find, PlainPath, compile_path, plain_path
 from readers.flatten import flatten_batch
 from readers.lanes import Counts, Table
 from readers.python_rows import column_of, rows_to_batch
@@ -42,6 +43,7 @@ _KEYS_SHOWN = 8
 # Of a few labels, all may well be null.
 _ENOUGH_LABELS = 10
 
+Find = Callable[[Any], Any]
 # One row of features: cells without names, or values by name.
 FeatureRow = list[Any] | dict[str, Any]
 
@@ -449,3 +451,100 @@ def _column(name: str, values: list[Any]) -> pa.Array:
             "correct its path, or leave out such records."
         )
     return column_of(name, values)
+
+
+# JMESPath expressions, compiled once; the plain ones without the cost of the general machinery.
+#
+# A projection over a list, such as ``instances[*].label``, gives a value for each element here: None where an
+# element lacks the member. JMESPath leaves such elements out, after which values and rows no longer match.
+
+
+_NAME = r'(?:[A-Za-z_][A-Za-z0-9_]*|"[^"\\]+")'
+_NAMES = re.compile(rf"{_NAME}(?:\.{_NAME})*")
+_PROJECTION = re.compile(rf"(?:({_NAME}(?:\.{_NAME})*))?\[(?:\*|)\](?:\.({_NAME}(?:\.{_NAME})*))?")
+_STEP = re.compile(_NAME)
+
+
+@dataclass(frozen=True)
+class PlainPath:
+    """An expression of member names only, or such a projection over one list.
+
+    Parameters
+    ----------
+    before, after
+        Names of members on the way to the list, and from its elements on; all are in `before` where there is
+        no list.
+    """
+
+    before: tuple[str, ...]
+    projects: bool = False
+    after: tuple[str, ...] = ()
+
+
+def plain_path(expression: str) -> PlainPath | None:
+    """Return an expression as the names it consists of, None when it is more than that."""
+    text = expression.strip()
+    if _NAMES.fullmatch(text):
+        return PlainPath(_steps(text))
+    if match := _PROJECTION.fullmatch(text):
+        return PlainPath(_steps(match[1] or ""), True, _steps(match[2] or ""))
+    return None
+
+
+def compile_path(expression: str, variable: str) -> Find:
+    """Return a function from a JSON value to what the expression finds in it, None where it finds nothing.
+
+    Parameters
+    ----------
+    expression
+        JMESPath.
+    variable
+        The setting or member that holds it, for messages.
+
+    Raises
+    ------
+    ConfigurationError
+        When it is no JMESPath.
+    """
+    text = expression.strip()
+    if path := plain_path(text):
+        if path.projects:
+            return functools.partial(_projected, path=path)
+        return functools.partial(_member, names=path.before)
+    # Imported late: few jobs need more than the plain paths.
+    import jmespath
+    from jmespath.exceptions import JMESPathError
+
+    try:
+        compiled = jmespath.compile(text)
+    except JMESPathError as error:
+        reason = str(error).partition("\n")[0].rstrip(".:")
+        raise ConfigurationError(
+            f"{variable} is {expression!r}, which is no JMESPath ({reason}); "
+            "write for example features, or instances[*].features."
+        ) from None
+
+    def find(value: Any) -> Any:
+        try:
+            return compiled.search(value)
+        except JMESPathError:
+            return None  # a function met a value of a kind it does not take
+
+    return find
+
+
+def _steps(text: str) -> tuple[str, ...]:
+    return tuple(step.strip('"') for step in _STEP.findall(text))
+
+
+def _member(value: Any, names: Sequence[str]) -> Any:
+    for name in names:
+        if not isinstance(value, dict):
+            return None
+        value = value.get(name)
+    return value
+
+
+def _projected(value: Any, path: PlainPath) -> list[Any] | None:
+    elements = _member(value, path.before)
+    return [_member(element, path.after) for element in elements] if isinstance(elements, list) else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import functools
 import io
+import itertools
 import types
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,9 +26,9 @@ from file_storage.scripts import (
 )
 from file_storage.storage import SourceFile, is_s3, open_random, read_bytes, reading
 from readers.captures.columns import Decoder
-from readers.captures.envelope import LABEL, in_window, open_envelope, record_id, record_of_line
+from readers.captures.envelope import LABEL, Envelope, open_envelope, record_of_line
 from readers.captures.shapes import csv_rows
-from readers.captures.split import Notes, may_cut, survey, table_of
+from readers.captures.split import Notes, envelopes, may_cut, survey, table_of
 from readers.csv_records import CellsError
 from readers.dataset import POSITIONAL, excluded_positions, positional_names
 from readers.flatten import flatten_batch
@@ -449,24 +450,28 @@ def _chunks(
     if kind == "parquet":
         yield from _parquet_chunks(pieces[0].path)
         return
+    if kind in _CAPTURES:
+        for envelope in envelopes(pieces, (), request.window, index, labels=False, size=_BLOCK_SIZE):
+            yield _captured(envelope, index)
+        return
     for block in blocks_of_lines(pieces, size=_BLOCK_SIZE):
         if kind == "json" and block.segments[0].offset == 0 and block.data.lstrip()[:1] == b"[":
             yield _array_records(pieces[0].path)
             return
-        if kind in ("csv", "json"):
-            yield ((_text(line), line) for line in block.lines())
-        else:
-            found = ((record_of_line(line), line) for line in block.lines())
-            within = [
-                (record, line) for record, line in found if in_window(record, line.path, request.window)
-            ]
-            if index is not None:
-                ids = pa.array([record_id(record) for record, _ in within], pa.string())
-                labels = zip(*(part.to_pylist() for part in index.take(index.find(ids))), strict=True)
-                for (record, _), (text, encoding) in zip(within, labels, strict=True):
-                    if text is not None:
-                        record[LABEL] = {"data": text, "encoding": encoding}
-            yield ((InferenceRecord(record), line) for record, line in within)
+        yield ((_text(line), line) for line in block.lines())
+
+
+def _captured(envelope: Envelope, index: LabelIndex | None) -> Iterator[tuple[InferenceRecord, Line]]:
+    """Yield the records of an envelope, with the labels that the index has for them."""
+    lines = {line.number: line for line in envelope.block.lines()}
+    texts = encodings = itertools.repeat(None)
+    if index is not None and envelope.ids is not None:
+        texts, encodings = (part.to_pylist() for part in index.take(index.find(envelope.ids)))
+    for number, text, encoding in zip(envelope.numbers.tolist(), texts, encodings, strict=False):
+        record = record_of_line(lines[number])
+        if text is not None:
+            record[LABEL] = {"data": text, "encoding": encoding}
+        yield InferenceRecord(record), lines[number]
 
 
 def _handle(preprocessor: Preprocessor, record: Any, place: Line | Place, gathered: Gathered) -> None:

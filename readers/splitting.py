@@ -377,12 +377,10 @@ class LineBlock:
 
     def lines(self) -> Iterator[Line]:
         """Yield the lines that are not blank; their numbers count blank ones."""
-        number = 0
-        for segment in self.segments:
-            for data in _split(segment.data):
-                if not data.isspace():
-                    yield Line(segment.path, data, number, self)
-                number += 1
+        lines = ((segment.path, data) for segment in self.segments for data in segment.data[:-1].split(b"\n"))
+        for number, (path, data) in enumerate(lines):
+            if data and not data.isspace():
+                yield Line(path, data + b"\n", number, self)
 
     @functools.cached_property
     def first_number(self) -> int:
@@ -444,7 +442,3 @@ def not_a_record(line: Line, reason: str) -> DatasetError:
 def _block(segments: list[Segment]) -> LineBlock:
     data = segments[0].data if len(segments) == 1 else b"".join(segment.data for segment in segments)
     return LineBlock(tuple(segments), data)
-
-
-def _split(data: bytes) -> list[bytes]:
-    return [line + b"\n" for line in data[:-1].split(b"\n")]

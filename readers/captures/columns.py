@@ -8,7 +8,7 @@ import functools
 import io
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice
+from itertools import chain, groupby, islice
 from typing import Any
 
 import numpy as np
@@ -23,15 +23,13 @@ from contract.errors import DatasetError
 from readers.arrow_json import JsonFields, NotBulkError, parse_json, text_buffer
 from readers.captures.envelope import Envelope, Part
 from readers.captures.layout import Layout, cell_name, merge_named
-from readers.captures.reading import contradiction
-from readers.captures.shapes import CSV, JSON, NONE, Row, UndecodableError, decode, payload_rows
+from readers.captures.shapes import CSV, JSON, NONE, Row, UndecodableError, contradiction, decode, parsed
 from readers.csv_records import CellParser, CellsError
 from readers.flatten import LONGEST_LIST, flatten_batch
 from readers.lanes import (
     Counts,
     Table,
     of_kinds,
-    together,
     without_columns,
 )
 from readers.python_rows import rows_to_batch
@@ -136,10 +134,8 @@ class Decoder:
             kinds = 3 * kinds + text.kinds
 
         def one_by_one(records: Counts) -> Table:
-            def note_some(text: str, odd: Sequence[int]) -> None:
-                note(text, records[list(odd)].tolist())
-
-            return self.of_rows(self._rows(texts, records, note), parser, note_some)
+            rows = self._rows(texts, records, note)
+            return self.of_rows(rows, parser, lambda text, odd: note(text, records[list(odd)].tolist()))
 
         def bulk(records: Counts) -> Table:
             return self._together([text.take(records) for text in texts], parser)
@@ -159,19 +155,14 @@ class Decoder:
         for side, found in enumerate(sides):
             if not self.text_only and side < len(sides) - 1 and any(self.layout.widths):
                 note(TOO_MANY, _to_width(found, self.layout.widths[side]))
-            kinds = 3 * kinds + np.array(
-                [NONE if rows is None else CSV if isinstance(rows[0], list) else JSON for rows in found],
-                np.int64,
-            )
-        lanes = []
-        for kind in np.flatnonzero(np.bincount(kinds)):
-            numbers = np.flatnonzero(kinds == kind)
-            rows = [
-                _gathered([found[number] for number in numbers.tolist()], text_only=self.text_only)
-                for found in sides
-            ]
-            lanes.append((numbers, self._beside(rows, parser)))
-        return together(lanes, len(records), as_text=True)
+            forms = [NONE if rows is None else CSV if isinstance(rows[0], list) else JSON for rows in found]
+            kinds = 3 * kinds + np.array(forms, np.int64)
+
+        def of_kind(numbers: Counts) -> Table:
+            some = [[found[number] for number in numbers.tolist()] for found in sides]
+            return self._beside([_gathered(rows, text_only=self.text_only) for rows in some], parser)
+
+        return of_kinds(kinds, None, of_kind)
 
     def _together(self, texts: Sequence[Texts], parser: CellParser) -> Table:
         """Return the rows of records whose payloads are of one kind each."""
@@ -196,7 +187,7 @@ class Decoder:
                 records.tolist(), some.text.to_pylist(), some.kinds, strict=True
             ):
                 try:
-                    found = None if kind == NONE else payload_rows(content, kind, shape)
+                    found = None if kind == NONE else parsed(content, kind).rows(shape) or None
                     if found is not None and len(content) > 2 * self.most_columns:
                         bounded = [_bounded(row, self.most_columns) for row in found]
                         note(TOO_MANY, [number] if bounded != found else [])
@@ -213,13 +204,30 @@ class Decoder:
         index, counts, uneven = _zip_rows([side.counts for side in sides])
         rows = [side.take(where) for side, where in zip(sides, index, strict=True)]
         named = [None if side.is_cells else side.batch for side in rows]
-        columns: dict[str, pa.Array] = {}
-        merged_columns = [
-            {name: self._typed(name, column) for name, column in side.items()}
-            for side in merge_named(self.sides, named, self.layout)
-        ]
-        for place in self._cells(rows, merged_columns, parser):
-            columns |= place
+        found = merge_named(self.sides, named, self.layout)
+        # Columns without names are named by their position in the row.
+        widths = self.layout.widths or (0,) * len(rows)
+        last = len(rows) - 1
+        for is_text, group in groupby(range(len(rows)), key=lambda at: rows[at].lines is not None):
+            places = list(group)
+            position = sum(widths[: places[0]])
+            if is_text:
+                # Neighbouring CSV payloads are one line of cells, wherever the first one ends.
+                for at in places if not self.text_only else ():
+                    if at < last:
+                        _require_width(rows[at].lines, widths[at])
+                texts = [_padded(rows[at].lines, widths[at]) for at in places]
+                found[places[0]] = _parse_lines(texts, position, parser, 2 * self.most_columns)
+                continue
+            for at in places:
+                batch = rows[at].batch
+                if rows[at].is_cells and batch is not None:
+                    if at < last and batch.num_columns != widths[at]:
+                        raise NotBulkError("more cells than expected")
+                    start = sum(widths[:at])
+                    found[at] = {cell_name(start + cell): each for cell, each in enumerate(batch.columns)}
+                found[at] = {name: self._typed(name, column) for name, column in found[at].items()}
+        columns = dict(chain.from_iterable(each.items() for each in found))
         total = int(counts.sum())
         if not columns:
             return Table(without_columns(total), counts, uneven)
@@ -227,38 +235,6 @@ class Decoder:
         if batch.num_rows != total:
             raise NotBulkError("cells hold line ends")
         return Table(batch, counts, uneven)
-
-    def _cells(
-        self, rows: list[Rows], merged_columns: list[dict[str, pa.Array]], parser: CellParser
-    ) -> list[dict[str, pa.Array]]:
-        """Name the columns without names by their position in the row, CSV cells parsed."""
-        widths = self.layout.widths or (0,) * len(rows)
-        position = number = 0
-        while number < len(rows):
-            side = rows[number]
-            if side.lines is not None:
-                # Neighbouring CSV payloads are one line of cells, wherever the first one ends.
-                after = number
-                while after < len(rows) and rows[after].lines is not None:
-                    after += 1
-                if not self.text_only:
-                    for at in range(number, min(after, len(rows) - 1)):
-                        _require_width(rows[at].lines, widths[at])
-                texts = [_padded(rows[at], widths[at]) for at in range(number, after)]
-                merged_columns[number] = _parse_lines(texts, position, parser, 2 * self.most_columns)
-                position += sum(widths[number:after])
-                number = after
-                continue
-            if side.is_cells and side.batch is not None:
-                if number + 1 < len(rows) and side.batch.num_columns != widths[number]:
-                    raise NotBulkError("more cells than expected")
-                merged_columns[number] = {
-                    (name := cell_name(position + at)): self._typed(name, column)
-                    for at, column in enumerate(side.batch.columns)
-                }
-            position += widths[number]
-            number += 1
-        return merged_columns
 
     def _typed(self, name: str, column: pa.Array) -> pa.Array:
         """Return numbers as the integers that the first records have, where they have no fraction."""
@@ -301,20 +277,13 @@ class Decoder:
             if width or text.text.null_count < len(text.text)
         ]
         joined = pc.binary_join_element_wise(*parts, ",") if len(parts) > 1 else parts[0]
-        mask = pa.array(csv_records)
-        nothing = pa.scalar(None, pa.string())
-        first, *others = texts
+        mask, nothing = pa.array(csv_records), pa.scalar(None, pa.string())
         return [
             Texts(
-                pc.if_else(mask, joined, first.text), np.where(csv_records, CSV, first.kinds).astype(np.int8)
-            ),
-            *(
-                Texts(
-                    pc.if_else(mask, nothing, other.text),
-                    np.where(csv_records, NONE, other.kinds).astype(np.int8),
-                )
-                for other in others
-            ),
+                pc.if_else(mask, joined if place == 0 else nothing, text.text),
+                np.where(csv_records, CSV if place == 0 else NONE, text.kinds).astype(np.int8),
+            )
+            for place, text in enumerate(texts)
         ]
 
 
@@ -328,27 +297,21 @@ def texts_of(part: Part, content_types: Callable[[], Sequence[str | None]], note
     codes = [_ENCODINGS.get(name.upper(), _ODD) for name in encoded.dictionary.to_pylist()] + [_ODD]
     indices = encoded.indices.fill_null(len(codes) - 1).to_numpy(zero_copy_only=False)
     kinds = np.array(codes, np.int8)[indices]
-    if part.data.null_count:
-        kinds[part.data.is_null().to_numpy(zero_copy_only=False)] = NONE
-    odd = np.flatnonzero(kinds == _ODD)
-    if not len(odd):
+    kinds[part.data.is_null().to_numpy(zero_copy_only=False)] = NONE
+    is_odd = kinds == _ODD
+    if not is_odd.any():
         return Texts(part.data, kinds)
     found = content_types()
     texts: list[str | None] = []
-    lost = []
-    for at in odd.tolist():
+    for at in np.flatnonzero(is_odd).tolist():
         try:
             text, kinds[at] = decode(part.data[at].as_py(), part.encodings[at].as_py(), found[at])
             texts.append(text)
         except UndecodableError:
             texts.append(None)
             kinds[at] = NONE
-            lost.append(at)
-    if lost:
-        note(UNDECODABLE, lost)
-    mask = np.zeros(len(kinds), np.bool_)
-    mask[odd] = True
-    return Texts(pc.replace_with_mask(part.data, pa.array(mask), pa.array(texts, pa.string())), kinds)
+            note(UNDECODABLE, [at])
+    return Texts(pc.replace_with_mask(part.data, pa.array(is_odd), pa.array(texts, pa.string())), kinds)
 
 
 def json_array(data: pa.StringArray) -> pa.Array:
@@ -451,18 +414,14 @@ def _column_rows(objects: pa.StructArray, most: int) -> Rows:
         if not np.array_equal(_filled(member), counts) or types.is_nested(member.type.value_type):
             raise NotBulkError("columns differ in length")
     names = [member.name for member in objects.type]
-    return Rows(
-        counts,
-        batch=_flat(pa.RecordBatch.from_arrays([pc.list_flatten(each) for each in members], names), most),
-    )
+    batch = pa.RecordBatch.from_arrays([pc.list_flatten(each) for each in members], names)
+    return Rows(counts, batch=_flat(batch, most))
 
 
 def _named(objects: pa.StructArray, most: int) -> pa.RecordBatch:
     if objects.null_count or objects.type.num_fields == 0:
         raise NotBulkError("objects without members")
-    return _flat(
-        pa.RecordBatch.from_arrays(objects.flatten(), names=[member.name for member in objects.type]), most
-    )
+    return _flat(pa.RecordBatch.from_struct_array(objects), most)
 
 
 def _numbers(values: pa.Array, most: int) -> pa.RecordBatch:
@@ -575,11 +534,9 @@ def _zip_rows(counts: list[Counts]) -> tuple[list[Counts], Counts, Counts]:
     return index, longest, uneven
 
 
-def _padded(rows: Rows, width: int) -> pa.StringArray:
+def _padded(lines: pa.StringArray, width: int) -> pa.StringArray:
     """Return the lines, with empty cells where a record lacks one."""
-    if rows.lines is None or not rows.lines.null_count:
-        return rows.lines
-    return pc.fill_null(rows.lines, "," * (width - 1))
+    return pc.fill_null(lines, "," * (width - 1)) if lines.null_count else lines
 
 
 def _require_width(lines: pa.StringArray, width: int) -> None:

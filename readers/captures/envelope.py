@@ -279,15 +279,6 @@ def parse_instant(text: Any) -> datetime | None:
     return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
 
 
-def in_window(record: Mapping[str, Any], path: str, window: Window | None) -> bool:
-    """Return whether a parsed record belongs to the window."""
-    if window is None:
-        return True
-    metadata = record.get("eventMetadata")
-    instant = parse_instant(metadata.get("inferenceTime") if isinstance(metadata, dict) else None)
-    return in_window_by_folder(path, window, "records") if instant is None else window.contains(instant)
-
-
 def times_in_window(
     times: pa.StringArray, window: Window, block: LineBlock, numbers: Counts
 ) -> npt.NDArray[np.bool_]:

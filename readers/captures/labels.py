@@ -14,18 +14,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from contract.dataset_format import Shape
 from readers.arrow_json import text_buffer
 from readers.captures.envelope import LABEL, Part
-from readers.captures.shapes import (
-    CSV,
-    Row,
-    UndecodableError,
-    cells_as_rows,
-    csv_rows,
-    decode,
-    json_values,
-    rows_of_values,
-)
+from readers.captures.shapes import Row, UndecodableError, decode, parsed
 from readers.lanes import Counts, merged
 from readers.paths import typed_text
 from readers.python_rows import rows_to_batch
@@ -143,19 +135,13 @@ def _any_cells(labels: Part, counts: Counts) -> tuple[dict[str, pa.Array], Count
 def _rows_of_label(text: str, encoding: str | None, count: int) -> list[Row] | None:
     """Return one label per row of the call, None when there is another number of them."""
     try:
-        text, kind = decode(text, encoding or "CSV", None)
-        values = (
-            csv_rows(text) if kind == CSV else [value for value in json_values(text) if value is not None]
-        )
+        payload = parsed(*decode(text, encoding or "CSV", None))
     except UndecodableError:
         return None
-    if not values:
+    if not payload.values:
         return [{}] * count
-    for shape in ("list", "row", "columns"):
-        rows = cells_as_rows(values, shape) if kind == CSV else rows_of_values(values, shape)
-        if len(rows) == count:
-            return rows
-    return None
+    shapes: tuple[Shape, ...] = ("list", "row", "columns")
+    return next((rows for shape in shapes if len(rows := payload.rows(shape)) == count), None)
 
 
 def _named(row: list[str | None] | dict[str, Any]) -> dict[str, Any]:

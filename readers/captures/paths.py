@@ -22,12 +22,11 @@ from readers.captures.columns import UNDECODABLE, Note, Texts, json_array, texts
 from readers.captures.envelope import LABEL, Envelope
 from readers.captures.envelope import Part as Payloads
 from readers.captures.labels import label_columns
-from readers.captures.shapes import CSV, JSON, NONE, UndecodableError, csv_rows, json_values
+from readers.captures.shapes import CSV, JSON, NONE, UndecodableError, csv_rows, parsed
 from readers.captures.split import Notes, envelopes, first_calls, may_cut, survey
-from readers.column_paths import PlainPath
 from readers.labels.index import LabelIndex
 from readers.lanes import Counts, Table, of_kinds
-from readers.paths import GROUND_TRUTH, REQUEST, RESPONSE, Finder, Part, typed_text, values_at
+from readers.paths import GROUND_TRUTH, REQUEST, RESPONSE, Finder, Part, PlainPath, typed_text, values_at
 from readers.splitting import FileSplit, Pieces, balanced, divide, label
 
 # What a part is called in captures: the first of these that a record has.
@@ -146,22 +145,17 @@ def _parts(
     for number, *found in zip(records.tolist(), *columns, strict=True):
         parts: dict[str, Part] = {}
         for name, (text, kind) in zip(some, found, strict=True):
-            try:
-                parts[name] = _parsed(text, kind)
-            except UndecodableError:
-                parts[name] = Part()
-                note(UNDECODABLE, [number])
+            parts[name] = Part()
+            if kind == CSV:
+                parts[name] = Part(cells=csv_rows(text))
+            elif kind == JSON:
+                try:
+                    parts[name] = Part(parsed(text, kind).values)
+                except UndecodableError:
+                    note(UNDECODABLE, [number])
         if alone[number]:
             parts[REQUEST] = parts[RESPONSE]
         yield parts, functools.partial(envelope.place, number)
-
-
-def _parsed(text: str, kind: int) -> Part:
-    if kind == NONE:
-        return Part()
-    if kind == CSV:
-        return Part(cells=csv_rows(text))
-    return Part([value for value in json_values(text) if value is not None])
 
 
 def _labels_at(truth: Texts, path: PlainPath | None, counts: Counts) -> pa.Array:

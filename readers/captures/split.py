@@ -31,11 +31,22 @@ from readers.captures.envelope import (
 )
 from readers.captures.labels import UNLIKE_ROWS, with_label_columns
 from readers.captures.layout import find_layout
-from readers.captures.reading import MOST_CONTRADICTIONS, PEERS, Call, Payload, decide, too_many
-from readers.captures.shapes import CSV, Row, UndecodableError, csv_rows, decode, json_values
+from readers.captures.shapes import (
+    CSV,
+    MOST_CONTRADICTIONS,
+    PEERS,
+    Call,
+    Payload,
+    Row,
+    UndecodableError,
+    decide,
+    decode,
+    parsed,
+    too_many,
+)
 from readers.csv_records import CellParser, CellsError
 from readers.labels.index import LabelIndex
-from readers.splitting import FileSplit, Pieces, blocks_of_lines, divide, label, whole_of
+from readers.splitting import LINES_BLOCK_SIZE, FileSplit, Pieces, blocks_of_lines, divide, label, whole_of
 
 # Calls from which the rows of a call, names and types are decided, and files they are taken from.
 _CALLS = 1000
@@ -72,10 +83,16 @@ def read_captures(
 
 
 def envelopes(
-    pieces: Pieces, sides: Sequence[str], window: Window | None, index: LabelIndex | None, *, labels: bool
+    pieces: Pieces,
+    sides: Sequence[str],
+    window: Window | None,
+    index: LabelIndex | None,
+    *,
+    labels: bool,
+    size: int = LINES_BLOCK_SIZE,
 ) -> Iterator[Envelope]:
     """Yield the envelopes of the records in a window, with the labels that an index has for them."""
-    for block in blocks_of_lines(pieces):
+    for block in blocks_of_lines(pieces, size):
         envelope = open_envelope(block, sides, labels=labels, ids=index is not None, times=window is not None)
         if window is not None and envelope.times is not None:
             inside = times_in_window(envelope.times, window, block, envelope.numbers)
@@ -269,10 +286,7 @@ def _payload(part: object) -> Payload | None:
         return None
     try:
         content_type = part.get("observedContentType")
-        text, kind = decode(*found, None if content_type is None else str(content_type))
-        if kind == CSV:
-            return Payload(kind, csv_rows(text))
-        values = [value for value in json_values(text) if value is not None]
+        payload = parsed(*decode(*found, None if content_type is None else str(content_type)))
     except UndecodableError:
         return None
-    return Payload(kind, values) if values else None
+    return payload if payload.values else None

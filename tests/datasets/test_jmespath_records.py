@@ -17,8 +17,7 @@ from contract.dataset_format import DatasetFormat
 from contract.errors import ConfigurationError, DatasetError
 from file_storage.storage import list_files
 from readers.captures.paths import first_sides
-from readers.column_paths import compile_path
-from readers.paths import GROUND_TRUTH, RESPONSE, typed_text
+from readers.paths import GROUND_TRUTH, RESPONSE, compile_path, typed_text
 from readers.plan import plan_dataset
 
 JSON = DatasetFormat("json")
