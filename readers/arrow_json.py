@@ -83,14 +83,6 @@ def read_json(data: bytes | pa.Buffer, schema: pa.Schema, others: str = "infer")
     return batch
 
 
-def require_utf8(array: pa.StringArray) -> None:
-    """Raise NotBulkError unless all texts are UTF-8; Arrow's JSON reader lets others pass."""
-    try:
-        array.validate(full=True)
-    except pa.ArrowInvalid as error:
-        raise NotBulkError(str(error)) from error
-
-
 def text_buffer(array: pa.StringArray) -> pa.Buffer:
     """Return the texts of an array, one after the other."""
     _, offsets, data = array.buffers()

@@ -7,19 +7,18 @@ the same arrays.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyarrow import types
 
 from contract.window import Window, in_window_by_folder
-from readers.arrow_json import NotBulkError, read_json, require_utf8
+from readers.arrow_json import NotBulkError, read_json
 from readers.lanes import Counts, in_lanes, merged
 from readers.python_rows import loads, scalar_text
 from readers.splitting import Line, LineBlock, not_a_record
@@ -28,16 +27,6 @@ LABEL = "groundTruthData"
 
 _PAYLOAD = pa.struct([("data", pa.string()), ("encoding", pa.string())])
 _CONTENT_TYPE = pa.struct([("observedContentType", pa.string())])
-
-
-class LabelsById(Protocol):
-    """Labels that are found by id."""
-
-    def find(self, ids: pa.StringArray) -> npt.NDArray[np.int64]:
-        """Return the position of each id's label, -1 for none."""
-
-    def take(self, positions: npt.NDArray[np.int64]) -> tuple[pa.StringArray, pa.StringArray]:
-        """Return texts and encodings."""
 
 
 @dataclass(frozen=True)
@@ -53,11 +42,6 @@ class Part:
     def filter(self, mask: pa.BooleanArray) -> Part:
         """Return those of the records where `mask` is true."""
         return Part(self.data.filter(mask), self.encodings.filter(mask))
-
-    def updated(self, ids: pa.StringArray, index: LabelsById) -> Part:
-        """Return labels with those that the index has for the records' ids."""
-        data, encodings = index.take(index.find(ids))
-        return Part(pc.coalesce(data, self.data), pc.if_else(data.is_valid(), encodings, self.encodings))
 
 
 @dataclass(frozen=True)
@@ -179,24 +163,31 @@ def read_records(
     """
 
     def together(data: bytes, lines: int) -> pa.RecordBatch:
-        batch = read_json(pa.py_buffer(data), schema, others="ignore")
+        batch = read_json(data, schema, others="ignore")
         if batch.num_rows != lines or not is_whole(batch):
             raise NotBulkError("a line is no record")
-        for column in batch.columns:
-            _require_text(column)
+        try:
+            batch.validate(full=True)
+        except pa.ArrowInvalid as error:
+            raise NotBulkError(str(error)) from error  # Arrow's reader lets other text than UTF-8 pass
         return batch
+
+    def one_by_one(some: Counts) -> pa.RecordBatch:
+        rows = [exact(lines[at]) for at in some]
+        return pa.RecordBatch.from_struct_array(pa.array(rows, pa.struct(list(schema))))
 
     ends = block.data.count(b"\n")
     try:
         return together(block.data, ends), np.arange(ends)
     except NotBulkError:
         lines = list(block.lines())
+    numbers = np.array([line.number for line in lines], np.int64)
     lanes = in_lanes(
         np.arange(len(lines)),
         lambda some: together(b"".join(lines[at].data for at in some), len(some)),
-        lambda some: _batch([exact(lines[at]) for at in some], schema),
+        one_by_one,
     )
-    return merged(lanes), np.array([line.number for line in lines], np.int64)
+    return merged(lanes), numbers
 
 
 def parse_record(data: bytes) -> dict[str, Any]:
@@ -330,15 +321,3 @@ def _exact(line: Line, schema: pa.Schema) -> dict[str, Any]:
         "eventId": record_id(record),
     }
     return found
-
-
-def _batch(rows: Sequence[dict[str, Any]], schema: pa.Schema) -> pa.RecordBatch:
-    return pa.RecordBatch.from_struct_array(pa.array(rows, pa.struct(list(schema))))
-
-
-def _require_text(column: pa.Array) -> None:
-    if types.is_struct(column.type):
-        for member in column.flatten():
-            _require_text(member)
-    elif types.is_string(column.type):
-        require_utf8(column)

@@ -42,10 +42,8 @@ def with_label_columns(batch: pa.RecordBatch, labels: Part, counts: Counts) -> t
     The batch, and which records have another number of labels than rows.
     """
     columns, unlike = label_columns(labels, counts)
-    together = dict(zip(batch.schema.names, batch.columns, strict=True))
-    for name, column in columns.items():
-        together.pop(name, None)
-        together[name] = column
+    found = dict(zip(batch.schema.names, batch.columns, strict=True))
+    together = {name: column for name, column in found.items() if name not in columns} | columns
     metadata = batch.schema.metadata
     return pa.RecordBatch.from_arrays(list(together.values()), list(together), metadata=metadata), unlike
 
@@ -80,13 +78,13 @@ def label_columns(labels: Part, counts: Counts) -> tuple[dict[str, pa.Array], Co
             batch = pa.RecordBatch.from_arrays(list(columns.values()), list(columns))
             lanes.append((np.flatnonzero(np.isin(record, numbers)), batch))
         unlike.append(numbers[few])
-    wrong = np.sort(np.concatenate(unlike))
-    if not lanes:
-        return {LABEL: pa.nulls(len(record), pa.string())}, wrong
-    missing = np.setdiff1d(np.arange(len(record)), np.concatenate([places for places, _ in lanes]))
-    empty = pa.RecordBatch.from_arrays([pa.nulls(len(missing), pa.string())], [lanes[0][1].schema.names[0]])
+    # Rows in no lane are missing, in a column that the others have.
+    missing = np.setdiff1d(np.arange(len(record)), np.concatenate([[], *(places for places, _ in lanes)]))
+    name = lanes[0][1].schema.names[0] if lanes else LABEL
+    empty = pa.RecordBatch.from_arrays([pa.nulls(len(missing), pa.string())], [name])
     together = merged([*lanes, (missing, empty)])
-    return dict(zip(together.schema.names, together.columns, strict=True)), wrong
+    found = dict(zip(together.schema.names, together.columns, strict=True))
+    return found, np.sort(np.concatenate(unlike))
 
 
 def _single_cells(text: pa.StringArray, counts: Counts) -> tuple[dict[str, pa.Array], Counts]:
@@ -107,8 +105,7 @@ def _single_cells(text: pa.StringArray, counts: Counts) -> tuple[dict[str, pa.Ar
     within = np.arange(len(record)) - np.repeat(np.cumsum(counts) - counts, counts)
     position = (np.cumsum(lines) - lines)[record] + within
     labelled = fits[record]
-    taken = cells.take(pa.array(np.where(labelled, position, 0), mask=~labelled)) if len(cells) else None
-    column = pa.nulls(len(record), pa.string()) if taken is None else taken
+    column = cells.take(pa.array(np.where(labelled, position, 0), mask=~labelled))
     return {LABEL: _missing_if_empty(column)}, unlike
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from contract.dataset import Dataset
 from contract.dataset_format import Shape
@@ -24,6 +25,7 @@ from readers.captures.columns import Decoder
 from readers.captures.envelope import (
     LABEL,
     Envelope,
+    Part,
     open_envelope,
     parse_record,
     payload_part,
@@ -98,7 +100,9 @@ def envelopes(
             inside = times_in_window(envelope.times, window, block, envelope.numbers)
             envelope = envelope.filter(inside)
         if index is not None and envelope.labels is not None and envelope.ids is not None:
-            envelope = replace(envelope, labels=envelope.labels.updated(envelope.ids, index))
+            data, encodings = index.take(index.find(envelope.ids))
+            encodings = pc.if_else(data.is_valid(), encodings, envelope.labels.encodings)
+            envelope = replace(envelope, labels=Part(pc.coalesce(data, envelope.labels.data), encodings))
         if len(envelope):
             yield envelope
 
