@@ -18,6 +18,14 @@ from contract.errors import DatasetError
 
 _Columns = Iterator[tuple[str, pa.Array]]
 
+_PLAIN = (
+    *(types.is_integer, types.is_floating, types.is_boolean, types.is_null),
+    *(types.is_string, types.is_large_string),
+)
+_LISTS = (
+    *(types.is_list, types.is_large_list, types.is_fixed_size_list),
+    *(types.is_list_view, types.is_large_list_view),
+)
 # Deeper values are damage or an attack, and would exhaust the stack.
 DEEPEST = 100
 # Longer lists would become more columns than anyone looks at.
@@ -55,13 +63,8 @@ def flatten_batch(batch: pa.RecordBatch) -> pa.RecordBatch:
             columns[name] = flat
             origins[name] = field.name
     if not columns:
-        return _without_columns(batch.num_rows, batch.schema.metadata)
-    return pa.RecordBatch.from_arrays(
-        list(columns.values()),
-        schema=pa.schema(
-            [pa.field(name, array.type) for name, array in columns.items()], batch.schema.metadata
-        ),
-    )
+        return without_columns(batch.num_rows, batch.schema.metadata)
+    return pa.RecordBatch.from_arrays(list(columns.values()), list(columns), metadata=batch.schema.metadata)
 
 
 def name_clash(name: str, first: str, second: str) -> DatasetError:
@@ -90,7 +93,8 @@ def too_long(name: str, length: int) -> DatasetError:
     )
 
 
-def _without_columns(rows: int, metadata: dict[bytes, bytes] | None) -> pa.RecordBatch:
+def without_columns(rows: int, metadata: dict[bytes, bytes] | None = None) -> pa.RecordBatch:
+    """Return rows without columns."""
     # A batch without columns keeps its number of rows only when taken from a struct array.
     empty = pa.RecordBatch.from_struct_array(pa.array([{}] * rows, pa.struct([])))
     return empty.replace_schema_metadata(metadata)
@@ -99,24 +103,7 @@ def _without_columns(rows: int, metadata: dict[bytes, bytes] | None) -> pa.Recor
 def _is_plain(kind: pa.DataType) -> bool:
     if types.is_dictionary(kind):
         return bool(types.is_string(kind.value_type) and types.is_signed_integer(kind.index_type))
-    return bool(
-        types.is_integer(kind)
-        or types.is_floating(kind)
-        or types.is_boolean(kind)
-        or types.is_null(kind)
-        or types.is_string(kind)
-        or types.is_large_string(kind)
-    )
-
-
-def _is_list(kind: pa.DataType) -> bool:
-    return bool(
-        types.is_list(kind)
-        or types.is_large_list(kind)
-        or types.is_fixed_size_list(kind)
-        or types.is_list_view(kind)
-        or types.is_large_list_view(kind)
-    )
+    return any(is_one(kind) for is_one in _PLAIN)
 
 
 def _flattened(name: str, array: pa.Array) -> _Columns:
@@ -136,7 +123,7 @@ def _flatten(name: str, array: pa.Array) -> _Columns:
             yield from _flatten(f"{name}.{field.name}", child)
     elif types.is_map(kind):
         yield from _flatten_map(name, array)
-    elif _is_list(kind):
+    elif any(is_one(kind) for is_one in _LISTS):
         yield from _flatten_list(name, array)
     elif types.is_dictionary(kind):
         yield from _flatten_dictionary(name, array)

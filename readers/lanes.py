@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from pyarrow import types
 
 from readers.arrow_json import NotBulkError
+from readers.flatten import without_columns
 
 Counts = npt.NDArray[np.int64]
 
@@ -130,7 +131,7 @@ def merged(lanes: Sequence[tuple[Counts, pa.RecordBatch]], *, as_text: bool = Fa
     MixedTypesError
         When a column is text in one lane, and numbers in another.
     """
-    if len(lanes) == 1 and _ascends(lanes[0][0]):
+    if len(lanes) == 1 and (np.diff(lanes[0][0]) > 0).all():
         return lanes[0][1]
     names = dict.fromkeys(name for _, batch in lanes for name in batch.schema.names)
     order = pa.array(np.argsort(np.concatenate([places for places, _ in lanes]), kind="stable"))
@@ -165,16 +166,6 @@ def common_type(kinds: set[pa.DataType], *, as_text: bool = False) -> pa.DataTyp
     if as_text or all(types.is_string(kind) or types.is_dictionary(kind) for kind in kinds):
         return pa.string()
     raise MixedTypesError(f"{', '.join(map(str, kinds))} in one column")
-
-
-def without_columns(rows: int) -> pa.RecordBatch:
-    """Return rows without columns."""
-    # Only taken from a struct array does a batch without columns keep its number of rows.
-    return pa.RecordBatch.from_struct_array(pa.array([{}] * rows, pa.struct([])))
-
-
-def _ascends(places: Counts) -> bool:
-    return bool((places[1:] > places[:-1]).all())
 
 
 def _cast(array: pa.Array, kind: pa.DataType) -> pa.Array:

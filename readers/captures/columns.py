@@ -25,12 +25,11 @@ from readers.captures.envelope import Envelope, Part
 from readers.captures.layout import Layout, cell_name, merge_named
 from readers.captures.shapes import CSV, JSON, NONE, Row, UndecodableError, contradiction, decode, parsed
 from readers.csv_records import CellParser, CellsError
-from readers.flatten import LONGEST_LIST, flatten_batch
+from readers.flatten import LONGEST_LIST, flatten_batch, without_columns
 from readers.lanes import (
     Counts,
     Table,
     of_kinds,
-    without_columns,
 )
 from readers.python_rows import rows_to_batch
 

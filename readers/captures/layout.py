@@ -14,7 +14,7 @@ import pyarrow as pa
 from contract.dataset import Dataset
 from readers.captures.shapes import BATCH_MEMBERS, Row
 from readers.dataset import POSITIONAL, excluded_positions, positional_names
-from readers.lanes import without_columns
+from readers.flatten import without_columns
 from readers.python_rows import rows_to_batch
 
 CELL = "_c"
@@ -55,7 +55,7 @@ class Layout:
                 columns[raw if name in columns else name] = found[raw]
         metadata = POSITIONAL if self.positional else None
         if not columns:
-            return without_columns(batch.num_rows).replace_schema_metadata(metadata)
+            return without_columns(batch.num_rows, metadata)
         return pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns), metadata=metadata)
 
 

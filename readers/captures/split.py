@@ -20,7 +20,7 @@ from contract.dataset import Dataset
 from contract.dataset_format import Shape
 from contract.errors import DatasetError
 from contract.window import Window
-from file_storage.storage import SourceFile, compression, open_random, reading
+from file_storage.storage import SourceFile, is_compressed
 from readers.captures.columns import Decoder
 from readers.captures.envelope import (
     LABEL,
@@ -195,8 +195,7 @@ def capture_splits(
 
 def may_cut(file: SourceFile) -> bool:
     """Return whether a file can be read in byte ranges."""
-    with reading(file.path), open_random(file.path) as stream:
-        return compression(file.path, stream.read_at(8, 0)) is None
+    return not is_compressed(file.path)
 
 
 def survey(files: Sequence[SourceFile], request: Dataset) -> tuple[Decoder, dict[str, pa.DataType]]:
