@@ -36,7 +36,14 @@ from readers.csv_records import (
     parse_csv_block,
     unclosed_field,
 )
-from readers.dataset import POSITIONAL, NotSplittable, excluded_positions, positional_names
+from readers.dataset import (
+    POSITIONAL,
+    NotSplittable,
+    excluded_positions,
+    positional_names,
+    require_excluded,
+    say_unexcluded,
+)
 from readers.splitting import (
     UTF8_MARK,
     Block,
@@ -87,6 +94,7 @@ def read_csv(pieces: Pieces, request: Dataset, head: CsvHead | None = None) -> I
         for piece in pieces:
             found = head or read_head(piece.path, request, learnt)
             if found is not None:
+                say_unexcluded(found.columns.names, request.exclude)
                 columns = replace(found.columns, types=dict(found.columns.types))
                 yield from _piece_batches(piece, found, columns, request)
                 learnt[tuple(columns.names)] = columns.types
@@ -187,6 +195,14 @@ def read_head(
         return None
     data, begin, end, complete = beginning
     cells = _cells(path, data[begin:end], dialect)
+    if len(cells) == 1 and request.dialect is not None:
+        written = plain(Dialect(dialect.separator), data)
+        other = decide_dialect(path, written, request.format.separator, complete=complete).separator
+        if other != dialect.separator:
+            raise DatasetError(
+                f"{path} has {NAMES[other]} between its cells, but the first file has "
+                f"{NAMES[dialect.separator]}; write all files alike."
+            )
     given = _given_names(path, cells, request) if request.repeated_names else None
     if given is not None:
         names, begin = given, end
@@ -199,6 +215,7 @@ def read_head(
             begin = end
         else:
             names, excluded = positional_names(len(cells), request)
+    require_excluded(path, names, request.exclude)
     if len(excluded) == len(names):
         raise DatasetError(f"{path} has no column left after exclude_features_attribute; exclude fewer.")
     columns = CsvColumns(names, excluded, request.text_only, (learnt or {}).get(tuple(names), {}))

@@ -10,6 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from contract.dataset import Dataset, SegmentColumn
+from contract.errors import DatasetError
+from contract.reading import notice
+from contract.wording import several
 
 # Schema metadata of batches whose column names did not come with the data.
 POSITIONAL = {b"positional": b"true"}
@@ -36,6 +39,29 @@ def excluded_positions(names: list[str], exclude: tuple[str, ...]) -> set[int]:
     return excluded | {number for number in numbers if number < len(names)}
 
 
+def require_excluded(path: str, names: list[str], exclude: tuple[str, ...]) -> None:
+    """Make sure that the columns to leave out by their position are there.
+
+    Raises
+    ------
+    DatasetError
+        Naming the position and the number of columns.
+    """
+    for entry in exclude:
+        if entry not in names and entry.isdecimal() and int(entry) >= len(names):
+            raise DatasetError(
+                f"exclude_features_attribute names the column {entry}, but {path} has "
+                f"{several(len(names), 'column')}, counted from 0; name one of them."
+            )
+
+
+def say_unexcluded(names: list[str], exclude: tuple[str, ...]) -> None:
+    """Count what is to be left out and is no column."""
+    for entry in exclude:
+        if entry not in names and not re.fullmatch(r"(_c)?\d+", entry):
+            notice("unexcluded", entry)
+
+
 def positional_names(count: int, request: Dataset) -> tuple[list[str], set[int]]:
     """Name the columns of data without names, and return the positions to leave out.
 
@@ -53,7 +79,9 @@ def positional_names(count: int, request: Dataset) -> tuple[list[str], set[int]]
     -------
     All `count` names, and the positions to leave out.
     """
-    places = request.keys.places(count) if request.keys else {}
+    # A baseline that was made without naming id and time has them among its columns.
+    is_known = len(request.column_names or ()) == count
+    places = request.keys.places(count) if request.keys and not is_known else {}
     if places:
         # Id and time are no columns of the baseline.
         names, excluded = positional_names(count - len(places), replace(request, keys=None))

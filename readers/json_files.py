@@ -45,6 +45,7 @@ _SAMPLE = 1 << 20
 _BLANK = b" \t\r\n"
 # Literals at the beginning let the search skip from line to line.
 _NULL_LINE = re.compile(rb"\n[ \t\r]*+null|\r[ \t\n]*+null")
+_MEMBERS_WITH_ROWS = ("rows", "data", "records")
 # Of so many lines the types of features are learnt.
 _LEARNT_LINES = 100
 
@@ -209,7 +210,7 @@ def is_document(path: str) -> bool:
     """Return whether a JSON file is one document rather than one object per line.
 
     It is when it begins an array, when its first line is no whole value, or when its only line is an
-    object whose one member is a list of objects, or a table as pandas writes it.
+    object that has its rows in one member, or a table as pandas writes it.
     """
     with storage.reading(path), storage.open_input(path) as stream:
         data = chunk = stream.read(_SAMPLE)
@@ -232,7 +233,20 @@ def is_document(path: str) -> bool:
     is_table = table_rows(value) is not None or (
         by_column is not None and (not is_columns(value) or min(len(value), len(by_column)) > 1)
     )
-    return is_table or (len(value) == 1 and _is_rows(next(iter(value.values()))))
+    return is_table or _member_with_rows(value) is not None or _is_ragged(value)
+
+
+def _member_with_rows(value: dict[str, Any]) -> str | None:
+    """Return the member that holds the rows: the only one, or one of a usual name beside a description."""
+    names = [name for name, member in value.items() if _is_rows(member)]
+    return names[0] if len(names) == 1 and (len(value) == 1 or names[0] in _MEMBERS_WITH_ROWS) else None
+
+
+def _is_ragged(value: dict[str, Any]) -> bool:
+    """Return whether an object may be a table written column by column, whose columns differ in length."""
+    lists = [member for member in value.values() if isinstance(member, list) and len(member) > 1]
+    scalars = not any(isinstance(item, dict | list) for member in lists for item in member)
+    return scalars and len(lists) == len(value) and len(set(map(len, lists))) > 1
 
 
 def _record(line: bytes, place: Callable[[], str]) -> Any:
@@ -281,11 +295,21 @@ def _document_batches(path: str, request: Dataset) -> Iterator[pa.RecordBatch]:
     if isinstance(document, dict):
         lists = [member for member in document.values() if _is_rows(member)]
         known = request.column_names or ()
-        has_lists = any(f"{name}.0" in known for name in document)
-        table = None if has_lists else table_rows(document) or column_rows(document)
+        is_row = any(each.startswith(f"{name}.0") for name in document for each in known)
+        table = None if is_row else table_rows(document) or column_rows(document)
+        member = None if is_row else _member_with_rows(document)
+        file = path.rpartition("/")[2]
         if table is not None:
-            notice("table", path.rpartition("/")[2], count=len(table))
-        document = table or (lists[0] if len(lists) == 1 else [document])
+            notice("table", file, count=len(table))
+        elif member is not None and len(document) > 1:
+            notice("member", file, member, count=len(document[member]))
+        elif _is_ragged(document) and not is_row:
+            lengths = ", ".join(f"{name} {len(values)}" for name, values in document.items())
+            raise DatasetError(
+                f"{path} holds lists of different lengths ({lengths[:200]}), which are no columns of one "
+                "table; make them as long as each other, or write one object for each row."
+            )
+        document = table or (lists[0] if len(lists) == 1 and not is_row else [document])
     if not _is_rows(document) and document != []:
         raise DatasetError(
             f"{path} is a JSON document without rows; it must be an array of objects, as "

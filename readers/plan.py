@@ -239,7 +239,7 @@ def _typed(splits: Splits, request: Dataset, index: LabelIndex | None) -> Splits
     rules, keys = request.cells, request.keys
     kinds: dict[str, ColumnKind] | None = None
     if rules is not None and len(splits) > 1:  # else the first rows decide as they come
-        from readers.cell_types import kinds_of, require_order, said_of_kinds
+        from readers.cell_types import kinds_of, require_like_baseline, said_of_kinds
 
         samples = [_first_rows(splits[0], 0, request), _first_rows(splits[-1], -1, request)]
         batches = [batch for batch in samples if batch is not None and batch.num_rows]
@@ -248,13 +248,14 @@ def _typed(splits: Splits, request: Dataset, index: LabelIndex | None) -> Splits
         if kinds is not None:
             for name in keys.names if keys else ():
                 kinds.pop(name, None)
-            require_order(batches[0], kinds, rules)
+            require_like_baseline(batches, kinds, rules)
             for sentence in said_of_kinds(batches, kinds, rules):
                 request.said.say("types", sentence)
     if keys is not None and request.format.kind not in CAPTURES:
         from readers.row_keys import keyed_rows
 
-        keyed = functools.partial(keyed_rows, keys=keys, window=request.window, index=index)
+        known = frozenset(rules.declared if rules is not None else ())
+        keyed = functools.partial(keyed_rows, keys=keys, window=request.window, index=index, known=known)
         splits = tuple(split.then(functools.partial(keyed, label=split.label)) for split in splits)
     if rules is None:
         return splits

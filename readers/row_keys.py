@@ -6,7 +6,7 @@ Both are no features: they are used, and left out.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -39,9 +39,12 @@ def keyed_rows(
     keys: RowKeys,
     window: Window | None,
     index: LabelIndex | None,
+    known: Collection[str],
     label: str,
 ) -> Iterator[pa.RecordBatch]:
     """Yield the rows of a window without id and time, with their labels as the last column.
+
+    Columns of the baseline, in `known`, stay: it was made without naming them as id or time.
 
     Raises
     ------
@@ -64,8 +67,8 @@ def keyed_rows(
             )
             found = batch.filter(pc.fill_null(inside, False))
         ids = None if identifier is None else found.column(identifier).cast(pa.string())
-        kept = [place for place in range(batch.num_columns) if place not in (identifier, time)]
-        found = found.select([batch.schema.names[place] for place in kept])
+        names = enumerate(batch.schema.names)
+        found = found.select([name for at, name in names if name in known or at not in (identifier, time)])
         yield found if index is None or ids is None else _labelled(found, ids, index)
     notice("untimed", keys.time or "", count=without)
     if without > _MOST_WITHOUT * rows:

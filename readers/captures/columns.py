@@ -397,6 +397,7 @@ def _may_be_table(kind: pa.StructType) -> bool:
     tensors = [names[name] for name in ("inputs", "outputs") if name in names]
     return (
         {"columns", "data"} <= names.keys()
+        or {"schema", "data"} <= names.keys()
         or not names.keys().isdisjoint(("dataframe_split", "dataframe_records"))
         or any(
             types.is_struct(each) or (types.is_list(each) and types.is_struct(each.value_type))

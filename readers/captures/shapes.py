@@ -39,6 +39,8 @@ PEERS = {
 }
 # Of more calls than this share, no reading may contradict itself.
 MOST_CONTRADICTIONS = 0.01
+# On a reading that so many contradict, no evidence can be built.
+_MOST_MISTAKEN = 0.5
 
 
 class UndecodableError(ValueError):
@@ -186,8 +188,8 @@ def is_columns(value: Any) -> bool:
 def table_rows(value: Any) -> list[Row] | None:
     """Return the rows of a table in a form that libraries write and nothing else has, None for others.
 
-    These are pandas' orient ``split``, MLflow's ``dataframe_split`` and ``dataframe_records``, TensorFlow's
-    ``inputs`` by name, and the tensors of the open inference protocol.
+    These are pandas' orients ``split`` and ``table``, MLflow's ``dataframe_split`` and
+    ``dataframe_records``, TensorFlow's ``inputs`` by name, and the tensors of the open inference protocol.
     """
     if not isinstance(value, dict) or not value:
         return None
@@ -199,6 +201,11 @@ def table_rows(value: Any) -> list[Row] | None:
         titles = ["_".join(map(str, name)) if isinstance(name, list) else str(name) for name in names]
         if all(isinstance(row, list) and len(row) == len(titles) for row in data):
             return [dict(zip(titles, row, strict=True)) for row in data]
+    schema = value.get("schema")
+    if isinstance(schema, dict) and isinstance(data, list) and value.keys() == {"schema", "data"}:
+        keys = schema.get("primaryKey") or ()
+        if data and all(isinstance(row, dict) for row in data):
+            return [{name: cell for name, cell in row.items() if name not in keys} for row in data]
     for name in ("inputs", "outputs"):
         inner = value.get(name)
         if is_columns(inner):
@@ -379,6 +386,11 @@ def _choose(
         (liked, place) for place, (wrong, liked, _) in enumerate(candidates) if wrong <= MOST_CONTRADICTIONS
     )
     if not agreeing:
+        # Where most calls agree on a reading, the others are mistakes, which are counted under it.
+        wrong, _, chosen = min(candidates, key=lambda candidate: candidate[:2])
+        own = next(share for share, _, shapes in candidates if shapes == natural)
+        if wrong <= _MOST_MISTAKEN and wrong < own:
+            return chosen, "the numbers of rows on both sides"
         return natural, "the shape of the payloads, whose numbers of rows differ"
     # Shapes that make no difference to any call are one reading.
     fitting = [place for _, place in agreeing if _differs(candidates[place][2], natural, calls)]
