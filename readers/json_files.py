@@ -23,7 +23,7 @@ from readers.captures.shapes import column_rows, is_columns, table_rows
 from readers.dataset import excluded_positions
 from readers.flatten import flatten_batch
 from readers.lanes import Counts, Table, of_kinds
-from readers.paths import RECORD, Finder, Part
+from readers.paths import RECORD, Finder, RecordPart
 from readers.python_rows import loads, rows_to_batch
 from readers.splitting import (
     UTF8_MARK,
@@ -118,7 +118,7 @@ class _LineReader:
             if len(lines) > 1 and all(line.strip(_BLANK).startswith(b"{") for line in lines[:2]):
                 hint = "if it holds one record per line, set dataset_type to application/jsonlines"
             raise DatasetError(f"{path} is not JSON ({error}); {hint}.") from None
-        yield self._finder.one_by_one([({RECORD: Part([document])}, lambda: path)]).batch
+        yield self._finder.one_by_one([({RECORD: RecordPart([document])}, lambda: path)]).batch
 
     def _together(self, data: bytes) -> Table:
         finder = self._finder
@@ -127,7 +127,7 @@ class _LineReader:
                 first = [
                     line for line in data.split(b"\n", _LEARNT_LINES)[:_LEARNT_LINES] if line.strip(_BLANK)
                 ]
-                finder.learn(({RECORD: Part([_record(line, str)])}, str) for line in first)
+                finder.learn(({RECORD: RecordPart([_record(line, str)])}, str) for line in first)
             if b"null" in data and _NULL_LINE.search(data):
                 raise NotBulkError("a line is null")
             if not data.isascii():
@@ -150,7 +150,7 @@ class _LineReader:
         finder = self._finder
         if finder is not None:
             return finder.one_by_one(
-                (({RECORD: Part([_record(line, place)])}, place) for line, place in lines)
+                (({RECORD: RecordPart([_record(line, place)])}, place) for line, place in lines)
             )
         rows = []
         for line, place in lines:

@@ -49,7 +49,7 @@ FeatureRow = list[Any] | dict[str, Any]
 
 
 @dataclass
-class Part:
+class RecordPart:
     """One part of a record, decoded: JSON values, or the lines of CSV, whose cells have no paths."""
 
     values: list[Any] = field(default_factory=list)
@@ -88,7 +88,7 @@ class Finder:
         """Return whether the types of features are not known yet."""
         return self._kinds is None
 
-    def learn(self, records: Iterable[tuple[Mapping[str, Part], Callable[[], str]]]) -> None:
+    def learn(self, records: Iterable[tuple[Mapping[str, RecordPart], Callable[[], str]]]) -> None:
         """Learn types from the first records: in a list of integers and floats, Arrow makes all floats."""
         first = Finder(self._locations, self._shape).one_by_one(records).batch.schema
         self._kinds = dict(zip(first.names, first.types, strict=True))
@@ -145,7 +145,7 @@ class Finder:
             columns[other.name] = values
         return Table(pa.RecordBatch.from_arrays(list(columns.values()), list(columns)), counts, counts[:0])
 
-    def one_by_one(self, records: Iterable[tuple[Mapping[str, Part], Callable[[], str]]]) -> Table:
+    def one_by_one(self, records: Iterable[tuple[Mapping[str, RecordPart], Callable[[], str]]]) -> Table:
         """Return the rows of records: their parts, and a function that names each.
 
         Raises
@@ -159,7 +159,7 @@ class Finder:
         for parts, place in records:
             rows = self._rows(parts, place)
             found = [
-                _found(parts.get(other.side, Part()), find, other)
+                _found(parts.get(other.side, RecordPart()), find, other)
                 for other, find in zip(self._locations.others, self._others, strict=True)
             ]
             if GROUND_TRUTH in parts:
@@ -192,8 +192,8 @@ class Finder:
         )
         return Table(batch, np.array(counts, np.int64), np.zeros(0, np.int64))
 
-    def _rows(self, parts: Mapping[str, Part], place: Callable[[], str]) -> list[FeatureRow] | None:
-        part = parts.get(REQUEST, parts.get(RECORD, Part()))
+    def _rows(self, parts: Mapping[str, RecordPart], place: Callable[[], str]) -> list[FeatureRow] | None:
+        part = parts.get(REQUEST, parts.get(RECORD, RecordPart()))
         if part.cells is not None:
             beside = {
                 int(other.path)
@@ -289,7 +289,7 @@ def _compiled(path: str | None, variable: str) -> Find | None:
     return None if path is None or path.isdecimal() else compile_path(path, variable)
 
 
-def _found(part: Part, find: Find | None, location: Location) -> Any:
+def _found(part: RecordPart, find: Find | None, location: Location) -> Any:
     """Return what a part holds at a location: None, one value, or one for each row."""
     if not part.is_there:
         return None
@@ -331,7 +331,7 @@ def _largest(value: Any, location: Location, place: Callable[[], str]) -> Any:
     return classes[value.index(max(value))]
 
 
-def _keys(parts: Mapping[str, Part]) -> str:
+def _keys(parts: Mapping[str, RecordPart]) -> str:
     """Return what a record has instead, for a message."""
     [record] = parts[RECORD].values
     if isinstance(record, dict) and record:

@@ -166,7 +166,7 @@ def _with_keys(files: Sequence[SourceFile], request: Dataset) -> Dataset:
 def _extended(splits: Splits, request: Dataset, whole_files: bool) -> Splits:
     """Return splits with the columns that are added to what the files hold."""
     if request.typed_labels:
-        from readers.captures.labels import with_typed_labels
+        from readers.captures.envelope import with_typed_labels
 
         splits = _then(splits, each(with_typed_labels))
     if request.beside:
@@ -316,14 +316,11 @@ def _splits(
         request = replace(request, labels=request.labels or (captures and index is not None))
         return record_splits(files, request, preprocessor, index if captures else None)
     splits: Splits
-    if captures and request.locations is not None:
-        from readers.captures.paths import located_capture_splits
+    if captures:
+        from readers.captures.split import capture_splits, located_capture_splits
 
-        splits = located_capture_splits(files, request, request.locations, index)
-    elif captures:
-        from readers.captures.split import capture_splits
-
-        splits = capture_splits(files, request, index)
+        divide = capture_splits if request.locations is None else located_capture_splits
+        splits = divide(files, request, index)
     elif kind == "csv":
         from readers.csv import csv_splits
 

@@ -80,8 +80,7 @@ def keyed_rows(
 
 def _labelled(batch: pa.RecordBatch, ids: pa.StringArray, index: LabelIndex) -> pa.RecordBatch:
     """Return the batch with the labels of its rows as the last column."""
-    from readers.captures.envelope import Part
-    from readers.captures.labels import with_label_columns
+    from readers.captures.envelope import Part, with_label_columns
 
     data, encodings = index.take(index.find(ids))
     notice("labelled", count=len(data) - data.null_count)

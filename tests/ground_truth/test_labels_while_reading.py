@@ -20,8 +20,7 @@ from contract.window import Window
 from file_storage.scripts import load_preprocessor
 from readers import arrow_json
 from readers.captures import envelope
-from readers.captures.envelope import Part
-from readers.captures.labels import label_columns
+from readers.captures.envelope import Part, label_columns
 from readers.plan import plan_dataset
 
 OUTPUT = '{"sagemakerCaptureJson":{"captureIndexNames":["endpointOutput"]}}'
