@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -45,6 +46,7 @@ def parse_json(data: bytes | pa.Buffer, fields: JsonFields) -> pa.RecordBatch:
     NotBulkError
         When one is no object, a field has values of several kinds, or an object names it twice.
     """
+    refuse_deep_nesting(data)
     batch = read_json(data, pa.schema(list(fields.text.items())))
     _learn_order(batch.schema, fields.order)
     times = {column.name: as_text for column in batch.schema if (as_text := _text_for_times(column.type))}
@@ -65,9 +67,8 @@ def read_json(data: bytes | pa.Buffer, schema: pa.Schema, others: str = "infer")
         When they are malformed or do not fit into columns.
     """
     try:
-        refuse_null(data)
-        if others == "infer":
-            refuse_deep_nesting(data)
+        if _NULL_FIRST.match(data):
+            raise NotBulkError("the first line is null")
         buffer = pa.py_buffer(data)
         table = json.read_json(
             pa.BufferReader(buffer),
@@ -115,7 +116,10 @@ def _ordered(array: pa.Array, order: MemberOrder) -> pa.Array:
             array.offsets, items, mask=array.is_null() if array.null_count else None
         )
     names = sorted((member.name for member in kind), key=list(order).index)
-    members = [_ordered(array.field(name), order[name]) for name in names]
+    found = [array.field(name) for name in names]
+    members = [_ordered(member, order[name]) for name, member in zip(names, found, strict=True)]
+    if names == [member.name for member in kind] and all(map(operator.is_, members, found)):
+        return array
     mask = array.is_null() if array.null_count else None
     return pa.StructArray.from_arrays(members, names, mask=mask)
 
@@ -151,20 +155,8 @@ _OPENING, _CLOSING, _NEWLINE = ord("{"), ord("}"), ord("\n")
 _BRACE = 0x20
 
 
-def refuse_null(data: bytes | pa.Buffer) -> None:
-    """Raise ArrowInvalid for JSON that begins with ``null``, where Arrow's reader would crash."""
-    if _NULL_FIRST.match(data):
-        raise pa.ArrowInvalid("the first line is null")
-
-
 def refuse_deep_nesting(data: bytes | pa.Buffer) -> None:
-    """Refuse JSON Lines with values nested deeper than `DEEPEST`; brackets inside text count.
-
-    Raises
-    ------
-    pyarrow.ArrowInvalid
-        Where Arrow's reader might crash.
-    """
+    """Raise NotBulkError for values nested deeper than `DEEPEST`; brackets inside text count."""
     text = np.frombuffer(data, dtype=np.uint8)
     newlines = text == _NEWLINE
     opens = text | _BRACE == _OPENING
@@ -177,4 +169,4 @@ def refuse_deep_nesting(data: bytes | pa.Buffer) -> None:
     last_newline = np.maximum.accumulate(np.where(newlines[places], np.arange(len(places)), -1))
     outside = np.where(last_newline >= 0, depth[last_newline], 0)
     if (depth - outside).max(initial=0) > DEEPEST:
-        raise pa.ArrowInvalid(f"values are nested more than {DEEPEST} levels deep")
+        raise NotBulkError(f"values are nested more than {DEEPEST} levels deep")
