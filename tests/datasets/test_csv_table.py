@@ -209,7 +209,7 @@ def test_columns_are_left_out_by_name_or_position(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text("a,b,0\n1,2,3\n")
     assert read(path, exclude=("b",)) == [{"a": 1, "0": 3}]
-    assert read(path, exclude=("1", "absent", "99")) == [{"a": 1, "0": 3}]
+    assert read(path, exclude=("1", "absent")) == [{"a": 1, "0": 3}]
     assert read(path, exclude=("0",)) == [{"a": 1, "b": 2}]
     with pytest.raises(DatasetError, match="no column left"):
         read(path, exclude=("a", "b", "0"))
