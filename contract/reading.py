@@ -20,6 +20,9 @@ Tally = Counter[Noticed]
 SAID_OF: dict[str, tuple[str, str]] = {
     "type": ("types", "{0}"),
     "marker": ("missing", "{count} of {rows} cells of {0} hold {1!r} and count as missing"),
+    "undated": ("types", "{count} of {rows} cells of {0} are no dates, so it counts as text there"),
+    "unexcluded": ("columns", "exclude_features_attribute names {0}, which is no column in {count} files"),
+    "member": ("rows", "the {count} rows of {0} are its member {1}"),
     "glued": ("lines", "{count} records follow another one on the same line"),
     "table": ("rows", "{0} is a table of {count} rows as pandas writes it"),
     "labelled": ("labels", "{count} of {rows} rows have a label"),

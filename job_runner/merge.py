@@ -28,6 +28,7 @@ from file_storage import s3, storage
 from file_storage.storage import SourceFile
 from file_storage.temporary import join_parts, staging_folder
 from job_runner.engine import available_processors
+from readers.arrow_json import text_buffer
 from readers.captures.envelope import (
     LABEL,
     label_ids,
@@ -41,7 +42,6 @@ from readers.captures.envelope import sources as sources_ground_truth_merge
 from readers.captures.split import may_cut
 from readers.labels.index import LabelIndex, Positions, index_labels
 from readers.labels.lines import UNKNOWN_HOUR, Hours, hour_number, hour_text
-from readers.lanes import text_buffer
 from readers.plan import CAPTURE_SLACK
 from readers.python_rows import loads
 from readers.splitting import FileRange, Line, LineBlock, blocks_of_lines, divide

@@ -18,14 +18,13 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import types
 
-from contract.dataset import CellRules, ColumnKind, Declared, Split
+from contract.dataset import CellRules, ColumnKind, Declared
 from contract.errors import DatasetError
 from contract.reading import notice
 
@@ -40,6 +39,7 @@ MOSTLY = 0.9
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$|^(?i:[+-]?(inf|infinity|nan))$"
 _CODE = r"^[+-]?0\d"
 _DATE = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?P<zone>Z|[+-]\d\d:?\d\d)?)?")
+_DATES = f"^(?:{_DATE.pattern.replace('?P<zone>', '?:')})$"
 _BOOLEAN = r"^(?i:true|false)$"
 _BOOLEAN_OR_DIGIT = r"^(?i:true|false|[01](\.0)?)$"
 _TIME = pa.timestamp("us")
@@ -49,37 +49,52 @@ _FIRST_ROWS = 4096
 _FEWEST_TO_TURN = 3
 
 
-@dataclass(frozen=True)
-class TypedSplit:
-    """A split whose cells are understood by `rules`; without `kinds` its first rows decide them."""
-
-    split: Split
-    rules: CellRules
-    kinds: Mapping[str, ColumnKind] | None = None
-
-    @property
-    def label(self) -> str:
-        """Return the file and the range in it."""
-        return self.split.label
-
-    def batches(self) -> Iterator[pa.RecordBatch]:
-        """Yield the rows in order."""
-        kinds = self.kinds
-        for batch in self.split.batches():
-            try:
-                if kinds is None and batch.num_rows:
-                    first = batch.slice(0, _FIRST_ROWS)
-                    kinds = kinds_of([first], self.rules)
-                    require_order(first, kinds, self.rules)
-                    for sentence in said_of_kinds([first], kinds, self.rules):
-                        notice("type", sentence)
-                found = typed(batch, kinds or {}, self.rules)
-            except pa.ArrowInvalid:
-                found = batch  # text that is no UTF-8; whoever decodes it names the place
-            yield found
+def typed_rows(
+    batches: Iterator[pa.RecordBatch], rules: CellRules, kinds: Mapping[str, ColumnKind] | None
+) -> Iterator[pa.RecordBatch]:
+    """Yield rows whose cells are understood by `rules`; without `kinds` the first rows decide them."""
+    for batch in batches:
+        try:
+            if kinds is None and batch.num_rows:
+                first = batch.slice(0, _FIRST_ROWS)
+                kinds = kinds_of([first], rules)
+                require_like_baseline([first], kinds, rules)
+                for sentence in said_of_kinds([first], kinds, rules):
+                    notice("type", sentence)
+            found = typed(batch, kinds or {}, rules)
+        except pa.ArrowInvalid:
+            found = batch  # text that is no UTF-8; whoever decodes it names the place
+        yield found
 
 
-def require_order(batch: pa.RecordBatch, kinds: Mapping[str, ColumnKind], rules: CellRules) -> None:
+def require_like_baseline(
+    batches: Sequence[pa.RecordBatch], kinds: Mapping[str, ColumnKind], rules: CellRules
+) -> None:
+    """Make sure that dates are written as in the baseline, and columns without names in its order.
+
+    Raises
+    ------
+    DatasetError
+        When the first rows say otherwise.
+    """
+    for batch in batches:
+        for name, column in zip(batch.schema.names, batch.columns, strict=True):
+            if name in rules.declared and rules.declared[name].kind == "date":
+                _require_dates(name, column, rules)
+    _require_order(batches[0], kinds, rules)
+
+
+def _require_dates(name: str, column: pa.Array, rules: CellRules) -> None:
+    texts = _present(column, rules.markers) if _is_text(column.type) else column.drop_null().cast(pa.string())
+    if _share(texts, _DATES) < MOSTLY:
+        other = texts.filter(pc.invert(pc.match_substring_regex(texts, _DATES)))[0].as_py()
+        raise DatasetError(
+            f"{name} is dates as ISO 8601 writes them in the baseline, such as 2026-03-02, but holds "
+            f"{other[:40]!r}; write its dates as before, or run the baseline job again."
+        )
+
+
+def _require_order(batch: pa.RecordBatch, kinds: Mapping[str, ColumnKind], rules: CellRules) -> None:
     """Make sure that columns without names are in the baseline's order, as far as some rows tell.
 
     Raises
@@ -257,7 +272,11 @@ def _column(
         return _numbers(name, column, declared, rules)
     if kind == "date":
         without = _without(name, column, rules.markers)
-        return _convert(without, _times)
+        found = _convert(without, _times)
+        if found is without and len(texts := _present(without, ())):
+            odd = pc.invert(pc.match_substring_regex(texts, _DATES))
+            notice("undated", name, count=max(1, odd.true_count))
+        return found
     markers = rules.markers if rules.like_pandas else rules.markers_in_text(name)
     return _without(name, column, markers) if markers else column
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import functools
 import io
 import itertools
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
@@ -32,15 +34,22 @@ from readers.csv_records import (
     learn_types,
     lines_are_records,
     parse_csv_block,
-    ragged_row,
     unclosed_field,
 )
-from readers.dataset import POSITIONAL, NotSplittable, excluded_positions, positional_names
+from readers.dataset import (
+    POSITIONAL,
+    NotSplittable,
+    excluded_positions,
+    positional_names,
+    require_excluded,
+    say_unexcluded,
+)
 from readers.splitting import (
     UTF8_MARK,
     Block,
     FileRange,
-    OfFileRanges,
+    FileSplit,
+    Pieces,
     balanced_rows,
     divide,
     joined,
@@ -59,48 +68,43 @@ _Types = dict[str, pa.DataType]
 
 @dataclass(frozen=True)
 class CsvHead:
-    """What the beginning of a file says: names of all columns, where the rows begin, likely types."""
+    """What the beginning of a file says: its columns, with likely types, and where the rows begin.
 
-    names: tuple[str, ...]
-    excluded: frozenset[int]
+    `named` when the columns have the names that are given.
+    """
+
+    columns: CsvColumns
     begin: int
-    types: _Types = field(hash=False)
     named: bool = False
 
 
-@dataclass(frozen=True)
-class CsvSplit(OfFileRanges):
-    """Some CSV files, or a byte range of one whose `head` was read when planning."""
+def read_csv(pieces: Pieces, request: Dataset, head: CsvHead | None = None) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of some files, or of a byte range of one whose `head` was read when planning.
 
-    request: Dataset
-    head: CsvHead | None = None
+    Raises
+    ------
+    DatasetError
+        Naming file, line, what was expected and what was found.
+    NotSplittable
+        When a byte range may begin inside a quoted field.
+    """
 
-    def batches(self) -> Iterator[pa.RecordBatch]:
-        """Yield the rows in order.
-
-        Raises
-        ------
-        DatasetError
-            Naming file, line, what was expected and what was found.
-        NotSplittable
-            When a byte range may begin inside a quoted field.
-        """
-        return joined(self._piece_batches())
-
-    def _piece_batches(self) -> Iterator[pa.RecordBatch]:
+    def batches() -> Iterator[pa.RecordBatch]:
         learnt: dict[tuple[str, ...], _Types] = {}
-        for piece in self.pieces:
-            head = self.head or read_head(piece.path, self.request, learnt)
-            if head is None:
-                continue
-            columns = _columns(head, self.request)
-            yield from _piece_batches(piece, head, columns, self.request)
-            learnt[head.names] = columns.types
+        for piece in pieces:
+            found = head or read_head(piece.path, request, learnt)
+            if found is not None:
+                say_unexcluded(found.columns.names, request.exclude)
+                columns = replace(found.columns, types=dict(found.columns.types))
+                yield from _piece_batches(piece, found, columns, request)
+                learnt[tuple(columns.names)] = columns.types
+
+    return joined(batches())
 
 
 def csv_splits(
     files: Sequence[SourceFile], request: Dataset, *, whole_files: bool = False
-) -> tuple[CsvSplit, ...]:
+) -> tuple[FileSplit, ...]:
     """Divide CSV files into splits.
 
     Parameters
@@ -112,19 +116,19 @@ def csv_splits(
     whole_files
         Never cut a file into byte ranges.
     """
-    request = replace(request, preprocessor=None, dialect=_dialect(files, request))
+    request = replace(request, dialect=_dialect(files, request))
 
     def may_cut(file: SourceFile) -> bool:
         return not whole_files and not is_compressed(file.path)
 
-    splits: list[CsvSplit] = []
+    splits: list[FileSplit] = []
     head: CsvHead | None = None
     for pieces in divide(files, may_cut=may_cut):
         if pieces[0].is_whole_file:
             head = None
         elif pieces[0].start == 0:
             head = read_head(pieces[0].path, request)
-        splits.append(CsvSplit(pieces, request, head))
+        splits.append(FileSplit(pieces, functools.partial(read_csv, request=request, head=head)))
     return tuple(splits)
 
 
@@ -191,6 +195,14 @@ def read_head(
         return None
     data, begin, end, complete = beginning
     cells = _cells(path, data[begin:end], dialect)
+    if len(cells) == 1 and request.dialect is not None:
+        written = plain(Dialect(dialect.separator), data)
+        other = decide_dialect(path, written, request.format.separator, complete=complete).separator
+        if other != dialect.separator:
+            raise DatasetError(
+                f"{path} has {NAMES[other]} between its cells, but the first file has "
+                f"{NAMES[dialect.separator]}; write all files alike."
+            )
     given = _given_names(path, cells, request) if request.repeated_names else None
     if given is not None:
         names, begin = given, end
@@ -203,14 +215,23 @@ def read_head(
             begin = end
         else:
             names, excluded = positional_names(len(cells), request)
+    require_excluded(path, names, request.exclude)
     if len(excluded) == len(names):
         raise DatasetError(f"{path} has no column left after exclude_features_attribute; exclude fewer.")
-    known = (learnt or {}).get(tuple(names))
-    columns = _columns(CsvHead(tuple(names), frozenset(excluded), begin, known or {}), request)
+    columns = CsvColumns(names, excluded, request.text_only, (learnt or {}).get(tuple(names), {}))
+    if request.cells is not None:
+        kinds = {name: known.kind for name, known in request.cells.declared.items()}
+        columns.text = frozenset(name for name, kind in kinds.items() if kind == "text")
+        numbers = frozenset(name for name, kind in kinds.items() if kind == "number")
+        columns.numbers = None if request.cells.like_pandas else numbers
     rows = data[begin:] if complete else data[begin : begin + last_record_end(data[begin:])]
-    if known is None and rows.strip(b"\r\n"):
-        _learn(path, rows, columns)
-    return CsvHead(tuple(names), frozenset(excluded), begin, columns.types, given is not None)
+    if not columns.types and rows.strip(b"\r\n"):
+        try:
+            learn_types(rows, columns)
+        except pa.ArrowInvalid:
+            # Reading the rows in earnest meets the same error, and knows the line.
+            columns.types = dict.fromkeys(columns.kept, pa.string() if columns.text_only else pa.null())
+    return CsvHead(columns, begin, given is not None)
 
 
 def _given_names(path: str, cells: list[str], request: Dataset) -> list[str] | None:
@@ -283,7 +304,7 @@ def csv_sample(path: str, request: Dataset, size: int) -> pa.RecordBatch | None:
     if not rows.strip(b"\r\n"):
         return None
     try:
-        table = _parsed(rows, _columns(head, request), request)
+        table = _parsed(rows, head.columns, request)
     except pa.ArrowInvalid:
         return None
     return next(iter(table.to_batches()), None)
@@ -315,16 +336,6 @@ def _parsed(data: bytes, columns: CsvColumns, request: Dataset) -> pa.Table:
     return restore(request.dialect, table) if request.dialect else table
 
 
-def _columns(head: CsvHead, request: Dataset) -> CsvColumns:
-    columns = CsvColumns(list(head.names), set(head.excluded), request.text_only, dict(head.types))
-    if request.cells is not None:
-        declared = request.cells.declared.items()
-        columns.text = frozenset(name for name, known in declared if known.kind == "text")
-        numbers = frozenset(name for name, known in declared if known.kind == "number")
-        columns.numbers = None if request.cells.like_pandas else numbers
-    return columns
-
-
 def _beginning(
     path: str, dialect: Dialect | None, size: int = _SAMPLE
 ) -> tuple[bytes, int, int, bool] | None:
@@ -336,7 +347,9 @@ def _beginning(
         data: bytes = stream.read(size)
         data = plain(dialect, data) if dialect else data
         complete = len(data) < size
-        begin = _first_byte(path, data)
+        if data.startswith(_UTF16_MARKS):
+            raise DatasetError(f"{path} is UTF-16 text; save it as UTF-8.")
+        begin = len(data) - len(data.removeprefix(UTF8_MARK).lstrip(b"\r\n"))
         while not (end := first_record_end(data[begin:])) and not complete:
             if len(data) > LONGEST_FIELD:
                 raise DatasetError(f"{path} is not CSV: its first row has no end; check dataset_format.")
@@ -345,24 +358,6 @@ def _beginning(
             data += plain(dialect, more) if dialect else more
     end = begin + end if end else len(data)
     return None if begin == len(data) else (data, begin, end, complete)
-
-
-def _learn(path: str, rows: bytes, columns: CsvColumns) -> None:
-    try:
-        learn_types(rows, columns)
-    except pa.ArrowInvalid:
-        # Reading the rows in earnest meets the same error, and knows the line.
-        columns.types = dict.fromkeys(columns.kept, pa.string() if columns.text_only else pa.null())
-
-
-def _first_byte(path: str, data: bytes) -> int:
-    """Return where the first record begins, after a byte order mark and blank lines."""
-    if data.startswith(_UTF16_MARKS):
-        raise DatasetError(f"{path} is UTF-16 text; save it as UTF-8.")
-    begin = len(UTF8_MARK) if data.startswith(UTF8_MARK) else 0
-    while data[begin : begin + 1] in (b"\n", b"\r"):
-        begin += 1
-    return begin
 
 
 def _cells(path: str, record: bytes, dialect: Dialect) -> list[str]:
@@ -403,10 +398,18 @@ def _piece_batches(
             continue
         if not piece.is_whole_file and not lines_are_records(block.data):
             raise NotSplittable(f"{piece.path} has line breaks inside quoted fields")
-        if b"\0" in block.data:
-            raise _zero_byte(piece, block)
+        if (zero := block.data.find(b"\0")) >= 0:
+            line, _ = _line_at(piece, block, zero)
+            raise DatasetError(
+                f"{piece.path} line {line} holds a zero byte, so the file is not CSV text; "
+                "check dataset_format, or save the file as UTF-8."
+            )
         if (opening := unclosed_field(block.data)) is not None:
-            raise _unclosed_quote(piece, block, opening)
+            line, excerpt = _line_at(piece, block, opening)
+            raise DatasetError(
+                f"{piece.path} line {line} has a quote that is not closed: {excerpt!r}; close it, "
+                "or write it twice in a quoted cell if it is text."
+            )
         try:
             table = _parsed(block.data, columns, request)
         except pa.ArrowInvalid as error:
@@ -420,60 +423,40 @@ def _piece_batches(
         yield pa.RecordBatch.from_pylist([], schema=schema)
 
 
-def _unclosed_quote(piece: FileRange, block: Block, opening: int) -> DatasetError:
-    line = lines_before(piece.path, block.offset) + block.data.count(b"\n", 0, opening) + 1
-    start = block.data.rfind(b"\n", 0, opening) + 1
-    excerpt = block.data[start : start + 80].partition(b"\n")[0].decode(errors="replace")
-    return DatasetError(
-        f"{piece.path} line {line} has a quote that is not closed: {excerpt!r}; close it, "
-        "or write it twice in a quoted cell if it is text."
-    )
-
-
-def _zero_byte(piece: FileRange, block: Block) -> DatasetError:
-    line = lines_before(piece.path, block.offset) + block.data.count(b"\n", 0, block.data.index(b"\0")) + 1
-    return DatasetError(
-        f"{piece.path} line {line} holds a zero byte, so the file is not CSV text; "
-        "check dataset_format, or save the file as UTF-8."
-    )
+def _line_at(piece: FileRange, block: Block, at: int) -> tuple[int, str]:
+    """Return number and beginning of the line that holds a byte of a block."""
+    start = block.data.rfind(b"\n", 0, at) + 1
+    line = lines_before(piece.path, block.offset) + block.data.count(b"\n", 0, at) + 1
+    return line, block.data[start : start + 80].partition(b"\n")[0].decode(errors="replace")
 
 
 def _explained(error: pa.ArrowInvalid, piece: FileRange, block: Block, request: Dataset) -> Exception:
     try:
         text = block.data.decode()
     except UnicodeDecodeError as problem:
-        line_start = block.data.rfind(b"\n", 0, problem.start) + 1
-        line = lines_before(piece.path, block.offset) + block.data.count(b"\n", 0, problem.start) + 1
-        excerpt = block.data[line_start:].partition(b"\n")[0][:80].decode(errors="replace")
+        line, excerpt = _line_at(piece, block, problem.start)
         return DatasetError(
             f"{piece.path} line {line} is not UTF-8 text: {excerpt!r}; save the file as UTF-8."
         )
-    cells = ragged_row(error)
+    cells = re.search(r"Expected (\d+) columns, got (\d+)", str(error))
     if cells is None:
         return DatasetError(f"{piece.path} cannot be read as CSV: {error}.")
     if not piece.is_whole_file and _has_quotes(piece.path):
         return NotSplittable(f"{piece.path} may have line breaks inside quoted fields")
-    expected = "header" if request.format.header else "first row"
-    place, row = _ragged_place(text, cells[0], str(error))
+    expected, place, row = int(cells[1]), 1, str(error)
+    reader = csv.reader(io.StringIO(text, newline=""))
+    with contextlib.suppress(csv.Error):  # a field beyond that reader's limit
+        for found in reader:
+            if found and len(found) != expected:
+                row = ",".join(found)
+                break
+            place = reader.line_num + 1
     line = lines_before(piece.path, block.offset) + place
     return DatasetError(
-        f"{piece.path} line {line} has {cells[1]} cells, but the {expected} has {cells[0]}: {row[:80]!r}; "
+        f"{piece.path} line {line} has {cells[2]} cells, but the "
+        f"{'header' if request.format.header else 'first row'} has {expected}: {row[:80]!r}; "
         "quote cells that hold commas or line breaks."
     )
-
-
-def _ragged_place(text: str, expected: int, message: str) -> tuple[int, str]:
-    """Return line (from 1) and text of the first row of a block without the expected number of cells."""
-    reader = csv.reader(io.StringIO(text, newline=""))
-    line = 1
-    try:
-        for cells in reader:
-            if cells and len(cells) != expected:
-                return line, ",".join(cells)
-            line = reader.line_num + 1
-    except csv.Error:
-        pass  # a field beyond that reader's limit
-    return line, message
 
 
 def _has_quotes(path: str) -> bool:

@@ -7,7 +7,7 @@ other quote, such as that of ``5" pipe``, is an ordinary character.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -41,21 +41,17 @@ def lines_are_records(data: bytes) -> bool:
         return True
     text = np.frombuffer(data, dtype=np.uint8)
     quotes = np.flatnonzero(text == _QUOTE)
-    newlines = np.flatnonzero(text == _NEWLINE)
-    quotes_before = np.append(np.searchsorted(quotes, newlines), len(quotes))
-    quotes_in_line = np.diff(quotes_before, prepend=0)
-    odd_lines = np.flatnonzero(quotes_in_line % 2)
-    if not len(odd_lines) and not len(_stray_quotes(text, quotes)):
-        return True
-    # Counting does not decide lines with odd or stray quotes: they are read one by one.
-    line = np.searchsorted(newlines, quotes)
-    in_line = np.arange(len(quotes)) - np.append(0, quotes_before)[line]
-    stray_lines = line[_stray_quotes(text, quotes, in_line)]
-    starts, ends = np.append(0, newlines + 1), np.append(newlines + 1, len(data))
-    return not any(
-        _ends_inside_field(data[starts[line] : ends[line]])
-        for line in np.union1d(odd_lines, stray_lines).tolist()
-    )
+    quotes_before = np.searchsorted(quotes, np.flatnonzero(text == _NEWLINE))
+    if not len(quotes) % 2 and not (quotes_before % 2).any():
+        # In lines with an even number, even quotes ought to open a field and odd ones to close it: before
+        # the former and after the latter must be a delimiter, or the other half of a doubled quote.
+        # Before the first byte comes a line end, and so does the last byte, at index -1, in whole lines.
+        before = text[quotes[::2] - 1]
+        after = text[np.minimum(quotes[1::2] + 1, len(text) - 1)]
+        if _MAY_ADJOIN[before].all() and _MAY_ADJOIN[after].all():
+            return True
+    # Counting does not decide: a quote may be an ordinary character.
+    return not any(b"\n" in data[start:end] for start, end in _fields(data))
 
 
 def last_record_end(data: bytes, path: str = "The data") -> int:
@@ -112,50 +108,26 @@ def first_record_end(data: bytes) -> int:
         position = closing.end()
 
 
-def _stray_quotes(text: np.ndarray, quotes: np.ndarray, ordinal: np.ndarray | None = None) -> np.ndarray:
-    """Return which quotes neither open a field, nor close one, nor are doubled inside one.
-
-    Parameters
-    ----------
-    text
-        All bytes of some whole lines.
-    quotes
-        Positions of the quotes in it.
-    ordinal
-        Which quote each is within its line, from 0; by default, within the text.
-
-    Returns
-    -------
-    Indices into `quotes`. Even ones ought to open a field and odd ones to close it, so before the
-    former and after the latter must be a delimiter, or the other half of a doubled quote.
-    """
-    if ordinal is None:
-        # Every line holds an even number, so counting through the text comes to the same.
-        opens, closes = slice(0, None, 2), slice(1, None, 2)
-        indices = np.arange(len(quotes))
-        opening, closing = indices[opens], indices[closes]
-    else:
-        opening, closing = np.flatnonzero(ordinal % 2 == 0), np.flatnonzero(ordinal % 2 == 1)
-    # Before the first byte comes a line end, and so does the last byte, at index -1, in whole lines.
-    before = text[quotes[opening] - 1]
-    after = text[np.minimum(quotes[closing] + 1, len(text) - 1)]
-    return np.union1d(opening[~_MAY_ADJOIN[before]], closing[~_MAY_ADJOIN[after]])
+def _fields(data: bytes) -> Iterator[tuple[int, int | None]]:
+    """Yield where quoted fields begin and end, None for the end of one that is not closed."""
+    position = 0
+    while opening := _OPENING.search(data, position):
+        closing = _REST_OF_FIELD.match(data, opening.end())
+        yield opening.start(), closing and closing.end()
+        if closing is None:
+            return
+        position = closing.end()
 
 
 def _scan(data: bytes) -> tuple[int, int | None]:
     """Read field by field: return where the last record ends, and where a field opens that is not closed."""
     position = end = 0
-    while opening := _OPENING.search(data, position):
-        end = data.rfind(b"\n", position, opening.start()) + 1 or end
-        closing = _REST_OF_FIELD.match(data, opening.end())
-        if closing is None:
-            return end, opening.start()
-        position = closing.end()
+    for start, stop in _fields(data):
+        end = data.rfind(b"\n", position, start) + 1 or end
+        if stop is None:
+            return end, start
+        position = stop
     return data.rfind(b"\n", position) + 1 or end, None
-
-
-def _ends_inside_field(data: bytes) -> bool:
-    return _scan(data)[1] is not None
 
 
 # Parsing a block of CSV text into columns, with types that are guessed once and widened when they fail.
@@ -175,7 +147,8 @@ _MOSTLY_DISTINCT = 0.5
 _TOO_FEW = 4
 _SCANNED = 1 << 17
 _CODE = r"^\s*[+-]?0\d"
-_BEFORE_NUMBERS = np.frombuffer(b',"\r\n\t +-;|', dtype=np.uint8)
+_BEFORE_NUMBERS = np.zeros(256, dtype=bool)
+_BEFORE_NUMBERS[list(b',"\r\n\t +-;|')] = True
 
 
 @dataclass
@@ -311,10 +284,9 @@ def _read(
 def _keep_codes_text(data: bytes, columns: CsvColumns) -> None:
     """Make columns with cells such as ``0x1F`` or ``007`` text; Arrow would take them for integers."""
     integers = {name: pa.string() for name, kind in columns.types.items() if kind == pa.int64()}
-    if not integers:
-        return
-    patterns = [r"0[xX]"] if _may_hold_hexadecimals(data) else []
-    if columns.numbers is not None and _may_hold_codes(data):
+    followers = _after_leading_zeros(data) if integers else b""
+    patterns = [r"0[xX]"] if any(letter in followers for letter in b"xX") else []
+    if columns.numbers is not None and any(digit in followers for digit in b"0123456789"):
         patterns.append(_CODE)
     if not patterns:
         return
@@ -327,41 +299,20 @@ def _keep_codes_text(data: bytes, columns: CsvColumns) -> None:
                 columns.types[name] = _text_type(column)
 
 
-def _may_hold_codes(data: bytes) -> bool:
-    """Return whether a cell may begin with a zero and another digit."""
+def _after_leading_zeros(data: bytes) -> bytes:
+    """Return the digits and letters that follow a zero at the beginning of a cell, each once."""
     text = np.frombuffer(data, dtype=np.uint8)
-    if data[:1] == b"0" and data[1:2].isdigit():
-        return True
+    seen = np.zeros(256, dtype=bool)
+    seen[list(data[1:2] if data[:1] == b"0" else b"")] = True
     # In pieces that fit the processor's cache. Comma, quote and line end are below 45, digits 48 to 57.
     for start in range(0, len(text), _SCANNED):
         piece = text[start : start + _SCANNED + 2]
         found = piece[1:-1] == ord("0")
         found &= piece[:-2] < ord("-")
         found &= piece[2:] > ord("/")
-        if found.any():
-            places = np.flatnonzero(found)
-            if ((piece[places + 2] < ord(":")) & np.isin(piece[places], _BEFORE_NUMBERS)).any():
-                return True
-    return False
-
-
-def _may_hold_hexadecimals(data: bytes) -> bool:
-    for letter in (b"x", b"X"):
-        # Looking for one byte is many times faster than looking for two, and often settles it.
-        if letter not in data:
-            continue
-        text = np.frombuffer(data, dtype=np.uint8)
-        letters = np.flatnonzero(text == ord(letter))
-        zeros = letters[text[letters - 1] == ord("0")] - 1
-        if np.isin(text[zeros - 1], _BEFORE_NUMBERS).any() or not zeros.all():
-            return True
-    return False
-
-
-def ragged_row(error: pa.ArrowInvalid) -> tuple[int, int] | None:
-    """Return the expected and the found number of cells when that is what `error` says."""
-    match = re.search(r"Expected (\d+) columns, got (\d+)", str(error))
-    return (int(match[1]), int(match[2])) if match else None
+        places = np.flatnonzero(found)
+        seen[piece[places + 2][_BEFORE_NUMBERS[piece[places]]]] = True
+    return bytes(np.flatnonzero(seen).astype(np.uint8))
 
 
 # CSV payloads as columns: cells without header, types remembered from block to block.

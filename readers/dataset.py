@@ -1,77 +1,25 @@
-"""Transforms of rows, names of columns without names, and the columns that segments add."""
+"""Names of columns without names, and the columns that segments add."""
 
 from __future__ import annotations
 
-import functools
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from typing import Protocol, runtime_checkable
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from contract.dataset import Dataset, Reading, SegmentColumn, Split
+from contract.dataset import Dataset, SegmentColumn
+from contract.errors import DatasetError
+from contract.reading import notice
+from contract.wording import several
 
 # Schema metadata of batches whose column names did not come with the data.
 POSITIONAL = {b"positional": b"true"}
 
 
-@runtime_checkable
-class ReadsCalls(Protocol):
-    """A split of captures, whose calls may have several rows."""
-
-    @property
-    def reading(self) -> Reading:
-        """Return how these are read."""
-
-
-# From rows to rows, such as those with a further column; picklable.
-Transform = Callable[[pa.RecordBatch], pa.RecordBatch]
-
-
-@dataclass(frozen=True)
-class TransformedSplit:
-    """A split whose rows pass through transforms, one after the other."""
-
-    split: Split
-    transforms: tuple[Transform, ...]
-
-    @property
-    def label(self) -> str:
-        """Return the file and the range in it."""
-        return self.split.label
-
-    def batches(self) -> Iterator[pa.RecordBatch]:
-        """Yield the rows in order."""
-        for batch in self.split.batches():
-            if batch.num_rows:
-                yield functools.reduce(lambda rows, transform: transform(rows), self.transforms, batch)
-
-
-def transformed(splits: tuple[Split, ...], transform: Transform) -> tuple[Split, ...]:
-    """Return splits whose rows pass through one transform more."""
-    return tuple(
-        TransformedSplit(split.split, (*split.transforms, transform))
-        if isinstance(split, TransformedSplit)
-        else TransformedSplit(split, (transform,))
-        for split in splits
-    )
-
-
 class NotSplittable(Exception):  # noqa: N818 - a request to plan anew, not an error a user sees
     """Raised while reading: the file cannot be cut at line ends, plan again with ``whole_files=True``."""
-
-
-def reading_of(splits: tuple[Split, ...]) -> Reading | None:
-    """Return how splits of captures read the rows of a call, None for other data."""
-    for split in splits:
-        if isinstance(split, ReadsCalls):
-            return split.reading
-        if isinstance(split, TransformedSplit):
-            return reading_of((split.split,))
-    return None
 
 
 def excluded_positions(names: list[str], exclude: tuple[str, ...]) -> set[int]:
@@ -91,6 +39,29 @@ def excluded_positions(names: list[str], exclude: tuple[str, ...]) -> set[int]:
     return excluded | {number for number in numbers if number < len(names)}
 
 
+def require_excluded(path: str, names: list[str], exclude: tuple[str, ...]) -> None:
+    """Make sure that the columns to leave out by their position are there.
+
+    Raises
+    ------
+    DatasetError
+        Naming the position and the number of columns.
+    """
+    for entry in exclude:
+        if entry not in names and entry.isdecimal() and int(entry) >= len(names):
+            raise DatasetError(
+                f"exclude_features_attribute names the column {entry}, but {path} has "
+                f"{several(len(names), 'column')}, counted from 0; name one of them."
+            )
+
+
+def say_unexcluded(names: list[str], exclude: tuple[str, ...]) -> None:
+    """Count what is to be left out and is no column."""
+    for entry in exclude:
+        if entry not in names and not re.fullmatch(r"(_c)?\d+", entry):
+            notice("unexcluded", entry)
+
+
 def positional_names(count: int, request: Dataset) -> tuple[list[str], set[int]]:
     """Name the columns of data without names, and return the positions to leave out.
 
@@ -108,7 +79,9 @@ def positional_names(count: int, request: Dataset) -> tuple[list[str], set[int]]
     -------
     All `count` names, and the positions to leave out.
     """
-    places = request.keys.places(count) if request.keys else {}
+    # A baseline that was made without naming id and time has them among its columns.
+    is_known = len(request.column_names or ()) == count
+    places = request.keys.places(count) if request.keys and not is_known else {}
     if places:
         # Id and time are no columns of the baseline.
         names, excluded = positional_names(count - len(places), replace(request, keys=None))

@@ -49,7 +49,7 @@ def data_files(files: list[SourceFile], kind: str, said: Said) -> list[SourceFil
     endings = Counter(_ending(file) for file in kept)
     usual = endings.most_common(1)[0][0] if endings else ""
     odd = [file for file in kept if _ending(file) != usual][:_MOST_LOOKED_AT]
-    others = {file for file in odd if _unlike(file, kind)}
+    others = {file for file in odd if not _fits(kind_of(_beginning(file.path)), kind)}
     if len(others) < len(kept):
         kept = [file for file in kept if file not in others]
     passed_over = [file for file in files if file not in kept]
@@ -79,8 +79,7 @@ def require_kind(path: str, kind: str) -> None:
     DatasetError
         Naming the file, what it looks like, and the format to give.
     """
-    with storage.reading(path), storage.open_input(path) as stream:
-        beginning = stream.read(_BYTES)
+    beginning = _beginning(path)
     found = kind_of(beginning)
     if found == "csv" and b"," not in beginning.partition(b"\n")[0]:
         return  # any text; reading in earnest names what is wrong with it
@@ -103,16 +102,15 @@ def kind_of(beginning: bytes) -> str | None:
     return "csv"
 
 
-def _fits(found: str, kind: str) -> bool:
+def _fits(found: str | None, kind: str) -> bool:
     expected = "sagemakerCaptureJson" if kind == "sagemakerMergeJson" else kind
     # Where a long record holds its captureData, the first bytes need not show it.
-    return found == expected or (found == "json" and expected == "sagemakerCaptureJson")
+    return found in (None, expected) or (found == "json" and expected == "sagemakerCaptureJson")
 
 
-def _unlike(file: SourceFile, kind: str) -> bool:
-    with storage.reading(file.path), storage.open_input(file.path) as stream:
-        found = kind_of(stream.read(_BYTES))
-    return found is not None and not _fits(found, kind)
+def _beginning(path: str) -> bytes:
+    with storage.reading(path), storage.open_input(path) as stream:
+        return bytes(stream.read(_BYTES))
 
 
 def _listed_in_manifests(files: list[SourceFile], said: Said) -> list[SourceFile]:

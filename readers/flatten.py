@@ -7,7 +7,6 @@ durations seconds, binary values text where they are UTF-8 and else hexadecimal 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 import numpy as np
@@ -19,6 +18,14 @@ from contract.errors import DatasetError
 
 _Columns = Iterator[tuple[str, pa.Array]]
 
+_PLAIN = (
+    *(types.is_integer, types.is_floating, types.is_boolean, types.is_null),
+    *(types.is_string, types.is_large_string),
+)
+_LISTS = (
+    *(types.is_list, types.is_large_list, types.is_fixed_size_list),
+    *(types.is_list_view, types.is_large_list_view),
+)
 # Deeper values are damage or an attack, and would exhaust the stack.
 DEEPEST = 100
 # Longer lists would become more columns than anyone looks at.
@@ -56,13 +63,8 @@ def flatten_batch(batch: pa.RecordBatch) -> pa.RecordBatch:
             columns[name] = flat
             origins[name] = field.name
     if not columns:
-        return _without_columns(batch.num_rows, batch.schema.metadata)
-    return pa.RecordBatch.from_arrays(
-        list(columns.values()),
-        schema=pa.schema(
-            [pa.field(name, array.type) for name, array in columns.items()], batch.schema.metadata
-        ),
-    )
+        return without_columns(batch.num_rows, batch.schema.metadata)
+    return pa.RecordBatch.from_arrays(list(columns.values()), list(columns), metadata=batch.schema.metadata)
 
 
 def name_clash(name: str, first: str, second: str) -> DatasetError:
@@ -91,7 +93,8 @@ def too_long(name: str, length: int) -> DatasetError:
     )
 
 
-def _without_columns(rows: int, metadata: dict[bytes, bytes] | None) -> pa.RecordBatch:
+def without_columns(rows: int, metadata: dict[bytes, bytes] | None = None) -> pa.RecordBatch:
+    """Return rows without columns."""
     # A batch without columns keeps its number of rows only when taken from a struct array.
     empty = pa.RecordBatch.from_struct_array(pa.array([{}] * rows, pa.struct([])))
     return empty.replace_schema_metadata(metadata)
@@ -100,24 +103,7 @@ def _without_columns(rows: int, metadata: dict[bytes, bytes] | None) -> pa.Recor
 def _is_plain(kind: pa.DataType) -> bool:
     if types.is_dictionary(kind):
         return bool(types.is_string(kind.value_type) and types.is_signed_integer(kind.index_type))
-    return bool(
-        types.is_integer(kind)
-        or types.is_floating(kind)
-        or types.is_boolean(kind)
-        or types.is_null(kind)
-        or types.is_string(kind)
-        or types.is_large_string(kind)
-    )
-
-
-def _is_list(kind: pa.DataType) -> bool:
-    return bool(
-        types.is_list(kind)
-        or types.is_large_list(kind)
-        or types.is_fixed_size_list(kind)
-        or types.is_list_view(kind)
-        or types.is_large_list_view(kind)
-    )
+    return any(is_one(kind) for is_one in _PLAIN)
 
 
 def _flattened(name: str, array: pa.Array) -> _Columns:
@@ -137,7 +123,7 @@ def _flatten(name: str, array: pa.Array) -> _Columns:
             yield from _flatten(f"{name}.{field.name}", child)
     elif types.is_map(kind):
         yield from _flatten_map(name, array)
-    elif _is_list(kind):
+    elif any(is_one(kind) for is_one in _LISTS):
         yield from _flatten_list(name, array)
     elif types.is_dictionary(kind):
         yield from _flatten_dictionary(name, array)
@@ -243,64 +229,3 @@ def bytes_text(value: bytes) -> str:
         return value.decode()
     except UnicodeDecodeError:
         return value.hex()
-
-
-# Refusing JSON that Arrow's reader dies of, before it does.
-#
-# Arrow (seen in 26.0) ends the process when the first value of a block is ``null`` instead of an object,
-# and when values are nested some thousand levels deep.
-
-
-_NULL_FIRST = re.compile(rb"(?:\xef\xbb\xbf|[ \t\r\n])*+null")
-# A literal at the beginning lets the search skip from line to line.
-_NULL_LINES = (re.compile(rb"\n[ \t\r]*+null"), re.compile(rb"\r[ \t\n]*+null"))
-_OPENING, _CLOSING, _NEWLINE = ord("{"), ord("}"), ord("\n")
-# Sets the one bit in which a bracket differs from the brace of its kind.
-_BRACE = 0x20
-
-
-def refuse_bare_null(data: bytes) -> None:
-    """Refuse JSON Lines in which a line begins with ``null``.
-
-    Raises
-    ------
-    pyarrow.ArrowInvalid
-        Where Arrow's reader might crash; other parsers say what is wrong with the line.
-    """
-    if b"null" in data and (_NULL_FIRST.match(data) or any(line.search(data) for line in _NULL_LINES)):
-        raise pa.ArrowInvalid("a line is null")
-
-
-def refuse_leading_null(data: bytes | pa.Buffer) -> None:
-    """Refuse JSON that begins with ``null``: enough where Arrow reads all of `data` as one block.
-
-    Raises
-    ------
-    pyarrow.ArrowInvalid
-        Where Arrow's reader would crash.
-    """
-    if _NULL_FIRST.match(data):
-        raise pa.ArrowInvalid("the first line is null")
-
-
-def refuse_deep_nesting(data: bytes | pa.Buffer) -> None:
-    """Refuse JSON Lines with values nested deeper than `DEEPEST`; brackets inside text count.
-
-    Raises
-    ------
-    pyarrow.ArrowInvalid
-        Where Arrow's reader might crash.
-    """
-    text = np.frombuffer(data, dtype=np.uint8)
-    newlines = text == _NEWLINE
-    opens = text | _BRACE == _OPENING
-    line_starts = np.count_nonzero(opens[1:] & newlines[:-1])
-    if np.count_nonzero(opens) - line_starts < DEEPEST:
-        return  # too few brackets besides the one that opens a line
-    closes = text | _BRACE == _CLOSING
-    places = np.flatnonzero(opens | closes | newlines)
-    depth = np.cumsum(opens[places].astype(np.int32) - closes[places])
-    last_newline = np.maximum.accumulate(np.where(newlines[places], np.arange(len(places)), -1))
-    outside = np.where(last_newline >= 0, depth[last_newline], 0)
-    if (depth - outside).max(initial=0) > DEEPEST:
-        raise pa.ArrowInvalid(f"values are nested more than {DEEPEST} levels deep")

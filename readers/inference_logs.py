@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from contract.dataset import Dataset
 from contract.errors import DatasetError
 from contract.reading import notice
-from file_storage.storage import SourceFile, open_input, open_random, reading
+from file_storage.storage import SourceFile, open_input, open_random, read_bytes, reading
 from readers.captures.envelope import LABEL, parse_instant
 from readers.python_rows import loads, scalar_text
 from readers.splitting import FileRange, LineBlock, LogFiles, Segment, line_blocks, text_of
@@ -46,6 +46,10 @@ _BENTOML = ("timestamp", "request_id", "trace_id")
 _DATABRICKS = {"databricks_request_id", "request", "response"}
 _KSERVE_TABLE = {"bytes", "reqType", "id"}
 _REQUEST, _RESPONSE = "endpointInput", "endpointOutput"
+_TENSORS = {
+    "TENSOR_QUEUE_INPUT": (_REQUEST, "inputs"),
+    "TENSOR_BACKEND_OUTPUT": (_RESPONSE, "outputs"),
+}
 
 Record = dict[str, Any]
 
@@ -162,14 +166,10 @@ def capture_blocks(log: LogFiles, size: int) -> Iterator[LineBlock]:
 
 
 def _block(lines: Sequence[tuple[Place, bytes]]) -> LineBlock:
-    segments: list[Segment] = []
-    start = 0
-    for end in range(1, len(lines) + 1):
-        if end == len(lines) or lines[end][0].path != lines[start][0].path:
-            numbers = tuple(place.line for place, _ in lines[start:end])
-            data = b"".join(line for _, line in lines[start:end])
-            segments.append(Segment(lines[start][0].path, 0, data, numbers))
-            start = end
+    segments = []
+    for path, group in itertools.groupby(lines, key=lambda line: line[0].path):
+        places, data = zip(*group, strict=True)
+        segments.append(Segment(path, 0, b"".join(data), tuple(place.line for place in places)))
     return LineBlock(tuple(segments), b"".join(line for _, line in lines))
 
 
@@ -227,34 +227,33 @@ def _part(payload: Any) -> dict[str, str]:
 
 
 def _records(path: str) -> Iterator[tuple[Record, Place]]:
+    for number, item in _items(path):
+        place = Place(path, number)
+        if not isinstance(item, dict):
+            raise _no_call(place, "it is not one whole JSON object")
+        yield item, place
+
+
+def _items(path: str) -> Iterator[tuple[int, Any]]:
+    """Yield rows, elements of an array, or what is on each line, with their numbers from 1."""
     with reading(path), open_random(path) as source:
         if source.read_at(4, 0) == b"PAR1":
-            number = 0
-            for batch in pq.ParquetFile(source).iter_batches(batch_size=_BATCH):
-                for row in batch.to_pylist():
-                    number += 1
-                    yield row, Place(path, number)
+            batches = pq.ParquetFile(source).iter_batches(batch_size=_BATCH)
+            yield from enumerate((row for batch in batches for row in batch.to_pylist()), 1)
             return
     if _beginning(path).lstrip().startswith(b"["):
         try:
-            with reading(path), open_input(path) as stream:
-                items = loads(stream.read())
+            yield from enumerate(loads(read_bytes(path)), 1)
         except ValueError:
             raise DatasetError(f"{path} is not one whole JSON array; mend or remove the file.") from None
-        for number, item in enumerate(items, 1):
-            yield _object(item, Place(path, number)), Place(path, number)
         return
-    number = 0
-    for block in line_blocks(FileRange(path)):
-        for line in text_of(block).split(b"\n"):
-            number += 1
-            if line and not line.isspace():
-                try:
-                    item = loads(line)
-                except ValueError:
-                    item = None
-                yield _object(item, Place(path, number)), Place(path, number)
-        number -= block.data.endswith(b"\n")
+    blocks = (text_of(block).removesuffix(b"\n") for block in line_blocks(FileRange(path)))
+    for number, line in enumerate((line for block in blocks for line in block.split(b"\n")), 1):
+        if line and not line.isspace():
+            item = None
+            with contextlib.suppress(ValueError):
+                item = loads(line)
+            yield number, item
 
 
 def _in_turn(paths: Sequence[str]) -> Iterator[tuple[Record, Place]]:
@@ -267,12 +266,6 @@ def _in_turn(paths: Sequence[str]) -> Iterator[tuple[Record, Place]]:
         groups.setdefault((_SIDE.findall(path) or [""])[-1], []).append(path)
     turns = [itertools.chain.from_iterable(map(_records, group)) for group in groups.values()]
     return (record for turn in itertools.zip_longest(*turns) for record in turn if record is not None)
-
-
-def _object(item: Any, place: Place) -> Record:
-    if not isinstance(item, dict):
-        raise _no_call(place, "it is not one whole JSON object")
-    return item
 
 
 def _no_call(place: Place, reason: str) -> DatasetError:
@@ -448,10 +441,7 @@ def _triton(log: LogFiles) -> Iterator[Half]:
             if "model_name" in record and "parent_id" not in record:  # a step of an ensemble has a parent
                 identifier = str(record.get("request_id") or "") or None
                 calls[number] = Half((path, str(number)), {}, (identifier, None), None, place)
-            side, members = {
-                "TENSOR_QUEUE_INPUT": (_REQUEST, "inputs"),
-                "TENSOR_BACKEND_OUTPUT": (_RESPONSE, "outputs"),
-            }.get(str(record.get("activity")), ("", ""))
+            side, members = _TENSORS.get(str(record.get("activity")), ("", ""))
             if number in calls and side and isinstance(record.get("tensor"), dict):
                 body = tensors.setdefault(number, {}).setdefault(side, {members: []})
                 body[members].append(_tensor(record["tensor"], place))
@@ -478,12 +468,9 @@ def _tensor(tensor: Record, place: Place) -> Record:
 
 def _time(value: Any) -> str | None:
     """Return a time as captures write it: of ISO 8601, a timestamp, or milliseconds since 1970."""
-    if isinstance(value, bool) or value is None:
-        return None
-    if isinstance(value, int | float):
-        return datetime.fromtimestamp(value / 1000, UTC).isoformat()
-    instant = (value if value.tzinfo else value.replace(tzinfo=UTC)) if isinstance(value, datetime) else None
-    instant = instant or parse_instant(value)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        value = datetime.fromtimestamp(value / 1000, UTC)
+    instant = parse_instant(value.isoformat() if isinstance(value, datetime) else value)
     return None if instant is None else instant.isoformat()
 
 

@@ -5,31 +5,33 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from pyarrow import json as arrow_json
-from pyarrow import types
 
 from contract.dataset import Dataset
 from contract.errors import DatasetError
 from contract.reading import notice
 from file_storage import storage
 from file_storage.storage import SourceFile
+from readers.arrow_json import JsonFields, NotBulkError, parse_json
 from readers.captures.shapes import column_rows, is_columns, table_rows
 from readers.dataset import excluded_positions
-from readers.flatten import flatten_batch, refuse_bare_null, refuse_deep_nesting
-from readers.lanes import Counts, MixedTypesError, NotBulkError, Table, in_lanes, together
-from readers.paths import RECORD, Finder, Part
+from readers.flatten import flatten_batch
+from readers.lanes import Counts, Table, of_kinds
+from readers.paths import RECORD, Finder, RecordPart
 from readers.python_rows import loads, rows_to_batch
 from readers.splitting import (
     UTF8_MARK,
     Block,
     FileRange,
-    OfFileRanges,
+    FileSplit,
+    Pieces,
+    balanced,
     balanced_rows,
     divide,
     joined,
@@ -41,42 +43,40 @@ from readers.splitting import (
 
 _SAMPLE = 1 << 20
 _BLANK = b" \t\r\n"
+# Literals at the beginning let the search skip from line to line.
+_NULL_LINE = re.compile(rb"\n[ \t\r]*+null|\r[ \t\n]*+null")
+_MEMBERS_WITH_ROWS = ("rows", "data", "records")
 # Of so many lines the types of features are learnt.
 _LEARNT_LINES = 100
 
 
-@dataclass(frozen=True)
-class JsonSplit(OfFileRanges):
-    """Some JSON files, or a byte range of one JSON Lines file."""
+def read_json_files(pieces: Pieces, request: Dataset) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of some files, or of a byte range of one file of lines, nested fields flattened.
 
-    request: Dataset
+    Raises
+    ------
+    DatasetError
+        Naming file and line of what is not a JSON object, or where a path finds nothing.
+    """
+    reader, located = _LineReader(request), request.locations
 
-    def batches(self) -> Iterator[pa.RecordBatch]:
-        """Yield the rows in order, nested fields flattened.
-
-        Raises
-        ------
-        DatasetError
-            Naming file and line of what is not a JSON object, or where a path finds nothing.
-        """
-        return joined(self._piece_batches())
-
-    def _piece_batches(self) -> Iterator[pa.RecordBatch]:
-        reader = _LineReader(self.request)
-        located = self.request.locations
-        for piece in self.pieces:
+    def batches() -> Iterator[pa.RecordBatch]:
+        for piece in pieces:
             if located is not None and located.document:
-                batches = reader.document(piece.path)
+                found = reader.document(piece.path)
             elif located is None and piece.is_whole_file and is_document(piece.path):
-                batches = _document_batches(piece.path, self.request)
+                found = _document_batches(piece.path, request)
             else:
-                batches = (reader.read(piece, block) for block in line_blocks(piece))
-            with _naming(piece.path):
-                for batch in batches:
-                    arranged = batch if located is not None else _arranged(batch, self.request)
-                    size = balanced_rows(max(1, batch.num_rows))
-                    for at in range(0, batch.num_rows, size):
-                        yield arranged.slice(at, size)
+                found = (reader.read(piece, block) for block in line_blocks(piece))
+            try:
+                for batch in found:
+                    yield from balanced(batch if located is not None else _arranged(batch, request))
+            except DatasetError as error:
+                if error.message.startswith(piece.path):
+                    raise
+                raise DatasetError(f"{piece.path}: {error.message}") from error
+
+    return joined(batches())
 
 
 class _LineReader:
@@ -89,31 +89,21 @@ class _LineReader:
     def read(self, piece: FileRange, block: Block) -> pa.RecordBatch:
         """Return the rows of a block."""
         data = without_marks(text_of(block))
-        bulk = self._finder is None or self._finder.is_bulk
-        if bulk and data.strip(_BLANK):
-            try:
+        is_bulk = self._finder is None or self._finder.is_bulk
+        if is_bulk and data.strip(_BLANK):
+            with contextlib.suppress(NotBulkError):
                 return self._together(data).batch
-            except NotBulkError:
-                pass
         lines = [(number, line) for number, line in enumerate(data.split(b"\n")) if line.strip(_BLANK)]
-        everything = np.arange(len(lines))
+
+        def bulk(some: Counts) -> Table:
+            return self._together(b"".join(lines[at][1] + b"\n" for at in some.tolist()))
 
         def one_by_one(some: Counts) -> Table:
             return self._one_by_one(
                 (lines[at][1], _Place(piece.path, block.offset, lines[at][0])) for at in some.tolist()
             )
 
-        if bulk and lines:
-            try:
-                lanes = in_lanes(
-                    everything,
-                    lambda some: self._together(b"".join(lines[at][1] + b"\n" for at in some.tolist())),
-                    one_by_one,
-                )
-                return together(lanes, len(lines)).batch
-            except MixedTypesError:
-                pass
-        return one_by_one(everything).batch
+        return of_kinds(np.zeros(len(lines), np.int64), bulk if is_bulk else None, one_by_one).batch
 
     def document(self, path: str) -> Iterator[pa.RecordBatch]:
         """Yield the rows of a document whose paths lead to lists."""
@@ -128,7 +118,7 @@ class _LineReader:
             if len(lines) > 1 and all(line.strip(_BLANK).startswith(b"{") for line in lines[:2]):
                 hint = "if it holds one record per line, set dataset_type to application/jsonlines"
             raise DatasetError(f"{path} is not JSON ({error}); {hint}.") from None
-        yield self._finder.one_by_one([({RECORD: Part([document])}, lambda: path)]).batch
+        yield self._finder.one_by_one([({RECORD: RecordPart([document])}, lambda: path)]).batch
 
     def _together(self, data: bytes) -> Table:
         finder = self._finder
@@ -137,11 +127,14 @@ class _LineReader:
                 first = [
                     line for line in data.split(b"\n", _LEARNT_LINES)[:_LEARNT_LINES] if line.strip(_BLANK)
                 ]
-                finder.learn(self._one_by_one((line, str) for line in first).batch)
-            table = parse_json_block(data, self._fields)
-            if not table.num_columns:
+                finder.learn(({RECORD: RecordPart([_record(line, str)])}, str) for line in first)
+            if b"null" in data and _NULL_LINE.search(data):
+                raise NotBulkError("a line is null")
+            if not data.isascii():
+                data.decode()  # Arrow lets other text than UTF-8 pass
+            batch = parse_json(data, self._fields)
+            if not batch.num_columns:
                 raise NotBulkError("records without members")
-            [batch] = table.to_batches() or [pa.RecordBatch.from_pylist([], schema=table.schema)]
             if finder is not None:
                 records = pa.StructArray.from_arrays(batch.columns, batch.schema.names)
                 return finder.together({RECORD: records})
@@ -157,7 +150,7 @@ class _LineReader:
         finder = self._finder
         if finder is not None:
             return finder.one_by_one(
-                (({RECORD: Part([_record(line, place)])}, place) for line, place in lines)
+                (({RECORD: RecordPart([_record(line, place)])}, place) for line, place in lines)
             )
         rows = []
         for line, place in lines:
@@ -187,21 +180,9 @@ class _Place:
         return f"{self.path} line {lines_before(self.path, self.offset) + self.number + 1}"
 
 
-# Members by name, in the order in which they are first seen, and those below each.
-MemberOrder = dict[str, Any]
-
-
-@dataclass
-class JsonFields:
-    """What earlier blocks taught about the fields: their order, and which ones only look like times."""
-
-    order: MemberOrder = field(default_factory=dict)
-    text: dict[str, pa.DataType] = field(default_factory=dict)
-
-
 def json_splits(
     files: Sequence[SourceFile], request: Dataset, *, whole_files: bool = False
-) -> tuple[JsonSplit, ...]:
+) -> tuple[FileSplit, ...]:
     """Divide JSON files into splits.
 
     Parameters
@@ -213,7 +194,6 @@ def json_splits(
     whole_files
         Never cut a file into byte ranges.
     """
-    request = replace(request, preprocessor=None)
     located = request.locations
     if located is not None:
         Finder(located)  # its mistakes show before the work
@@ -222,55 +202,15 @@ def json_splits(
         document = located.document if located is not None else is_document(file.path)
         return not (whole_files or document or storage.is_compressed(file.path))
 
-    return tuple(JsonSplit(pieces, request) for pieces in divide(files, may_cut=may_cut))
-
-
-def parse_json_block(data: bytes, fields: JsonFields) -> pa.Table:
-    """Parse JSON Lines into columns, in bulk.
-
-    Parameters
-    ----------
-    data
-        Whole lines, one object in each, in UTF-8.
-    fields
-        What is known of the fields; updated.
-
-    Returns
-    -------
-    One chunk per column, columns in the order in which fields are first seen. Text that looks like a
-    time stays text.
-
-    Raises
-    ------
-    pyarrow.ArrowInvalid
-        When a line is not an object, a field has values of several kinds, or an object names it twice.
-    """
-    if not data.isascii():
-        try:
-            data.decode()
-        except UnicodeDecodeError as error:
-            raise pa.ArrowInvalid(str(error)) from error
-    refuse_bare_null(data)
-    refuse_deep_nesting(data)
-    table = _read(data, fields.text)
-    _learn_order(table.schema, fields.order)
-    times = {column.name: as_text for column in table.schema if (as_text := _text_for_times(column.type))}
-    if times:
-        fields.text |= times
-        table = _read(data, fields.text)
-    table = table.combine_chunks()
-    # Arrow (seen in 26.0) loses nulls at the beginning of a column's first list.
-    table.validate()
-    names = [name for name in fields.order if name in table.schema.names]
-    columns = [_ordered(table.column(name).combine_chunks(), fields.order[name]) for name in names]
-    return pa.table(columns, names) if names else table
+    read = functools.partial(read_json_files, request=request)
+    return tuple(FileSplit(pieces, read) for pieces in divide(files, may_cut=may_cut))
 
 
 def is_document(path: str) -> bool:
     """Return whether a JSON file is one document rather than one object per line.
 
     It is when it begins an array, when its first line is no whole value, or when its only line is an
-    object whose one member is a list of objects, or a table as pandas writes it.
+    object that has its rows in one member, or a table as pandas writes it.
     """
     with storage.reading(path), storage.open_input(path) as stream:
         data = chunk = stream.read(_SAMPLE)
@@ -293,7 +233,20 @@ def is_document(path: str) -> bool:
     is_table = table_rows(value) is not None or (
         by_column is not None and (not is_columns(value) or min(len(value), len(by_column)) > 1)
     )
-    return is_table or (len(value) == 1 and _is_rows(next(iter(value.values()))))
+    return is_table or _member_with_rows(value) is not None or _is_ragged(value)
+
+
+def _member_with_rows(value: dict[str, Any]) -> str | None:
+    """Return the member that holds the rows: the only one, or one of a usual name beside a description."""
+    names = [name for name, member in value.items() if _is_rows(member)]
+    return names[0] if len(names) == 1 and (len(value) == 1 or names[0] in _MEMBERS_WITH_ROWS) else None
+
+
+def _is_ragged(value: dict[str, Any]) -> bool:
+    """Return whether an object may be a table written column by column, whose columns differ in length."""
+    lists = [member for member in value.values() if isinstance(member, list) and len(member) > 1]
+    scalars = not any(isinstance(item, dict | list) for member in lists for item in member)
+    return scalars and len(lists) == len(value) and len(set(map(len, lists))) > 1
 
 
 def _record(line: bytes, place: Callable[[], str]) -> Any:
@@ -342,11 +295,21 @@ def _document_batches(path: str, request: Dataset) -> Iterator[pa.RecordBatch]:
     if isinstance(document, dict):
         lists = [member for member in document.values() if _is_rows(member)]
         known = request.column_names or ()
-        has_lists = any(f"{name}.0" in known for name in document)
-        table = None if has_lists else table_rows(document) or column_rows(document)
+        is_row = any(each.startswith(f"{name}.0") for name in document for each in known)
+        table = None if is_row else table_rows(document) or column_rows(document)
+        member = None if is_row else _member_with_rows(document)
+        file = path.rpartition("/")[2]
         if table is not None:
-            notice("table", path.rpartition("/")[2], count=len(table))
-        document = table or (lists[0] if len(lists) == 1 else [document])
+            notice("table", file, count=len(table))
+        elif member is not None and len(document) > 1:
+            notice("member", file, member, count=len(document[member]))
+        elif _is_ragged(document) and not is_row:
+            lengths = ", ".join(f"{name} {len(values)}" for name, values in document.items())
+            raise DatasetError(
+                f"{path} holds lists of different lengths ({lengths[:200]}), which are no columns of one "
+                "table; make them as long as each other, or write one object for each row."
+            )
+        document = table or (lists[0] if len(lists) == 1 and not is_row else [document])
     if not _is_rows(document) and document != []:
         raise DatasetError(
             f"{path} is a JSON document without rows; it must be an array of objects, as "
@@ -355,17 +318,6 @@ def _document_batches(path: str, request: Dataset) -> Iterator[pa.RecordBatch]:
     size = balanced_rows(len(document))
     for start in range(0, len(document), size):
         yield rows_to_batch(document[start : start + size])
-
-
-@contextlib.contextmanager
-def _naming(path: str) -> Iterator[None]:
-    """Put the file's path before errors about its columns."""
-    try:
-        yield
-    except DatasetError as error:
-        if error.message.startswith(path):
-            raise
-        raise DatasetError(f"{path}: {error.message}") from error
 
 
 def _is_rows(value: Any) -> bool:
@@ -380,64 +332,3 @@ def _arranged(batch: pa.RecordBatch, request: Dataset) -> pa.RecordBatch:
     if request.text_only:
         kept.sort()  # as the originals' engine orders the fields of JSON
     return batch if kept == names else batch.select(kept)
-
-
-def _read(data: bytes, explicit: dict[str, pa.DataType]) -> pa.Table:
-    parse = arrow_json.ParseOptions(
-        explicit_schema=pa.schema(list(explicit.items())) if explicit else None,
-        newlines_in_values=False,
-        unexpected_field_behavior="infer",
-    )
-    read = functools.partial(arrow_json.read_json, parse_options=parse)
-    try:
-        return read(pa.BufferReader(data), arrow_json.ReadOptions(use_threads=False, block_size=1 << 20))
-    except pa.ArrowInvalid as error:
-        if "straddling" not in str(error):
-            raise
-    whole = arrow_json.ReadOptions(use_threads=False, block_size=len(data) + 1)
-    return read(pa.BufferReader(data), whole)
-
-
-def _learn_order(members: Iterable[pa.Field], order: MemberOrder) -> None:
-    for member in members:
-        kind = member.type
-        while types.is_list(kind):
-            kind = kind.value_type
-        below = order.setdefault(member.name, {})
-        if types.is_struct(kind):
-            _learn_order(kind, below)
-
-
-def _ordered(array: pa.Array, order: MemberOrder) -> pa.Array:
-    """Return an array whose members, at any depth, come in the order given: a second reading may mix them."""
-    kind = array.type
-    if not order or not types.is_nested(kind):
-        return array
-    if types.is_list(kind):
-        items = _ordered(array.values, order)
-        if items is array.values:
-            return array
-        return pa.ListArray.from_arrays(
-            array.offsets, items, mask=array.is_null() if array.null_count else None
-        )
-    names = sorted((member.name for member in kind), key=list(order).index)
-    members = [_ordered(array.field(name), order[name]) for name in names]
-    mask = array.is_null() if array.null_count else None
-    return pa.StructArray.from_arrays(members, names, mask=mask)
-
-
-def _text_for_times(kind: pa.DataType) -> pa.DataType | None:
-    """Return the type with text in place of times, None when there is no time in it."""
-    if types.is_temporal(kind):
-        return pa.string()
-    if types.is_list(kind):
-        element = _text_for_times(kind.value_type)
-        return None if element is None else pa.list_(element)
-    if types.is_struct(kind):
-        members = [(member.name, member.type, _text_for_times(member.type)) for member in kind]
-        if any(as_text is not None for _, _, as_text in members):
-            # A member that was always null may yet become anything, so it is not fixed.
-            return pa.struct(
-                [(name, text or known) for name, known, text in members if not types.is_null(known)]
-            )
-    return None

@@ -6,6 +6,7 @@ by one. What comes out is put together again in the order of the records.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -13,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.json
 from pyarrow import types
 
-from readers.flatten import refuse_deep_nesting, refuse_leading_null
+from readers.arrow_json import NotBulkError
+from readers.flatten import without_columns
 
 Counts = npt.NDArray[np.int64]
 
@@ -24,10 +25,6 @@ Counts = npt.NDArray[np.int64]
 _PARTS = _LEAST = 16
 # Where looking for odd records has read each record so many times, the rest counts as odd.
 _MOST_READ = 4
-
-
-class NotBulkError(Exception):
-    """These records cannot be read together."""
 
 
 class MixedTypesError(NotBulkError):
@@ -87,6 +84,19 @@ def in_lanes[T](
     return sorted(lanes, key=lambda lane: int(lane[0][0]) if len(lane[0]) else 0)
 
 
+def of_kinds(
+    kinds: Counts, bulk: Callable[[Counts], Table] | None, one_by_one: Callable[[Counts], Table]
+) -> Table:
+    """Return the rows of records: those of one kind are read together, or all one by one without `bulk`."""
+    groups = [np.flatnonzero(kinds == kind) for kind in np.flatnonzero(np.bincount(kinds))]
+    if bulk is not None:
+        # The text of numbers is lost in lanes that have no text.
+        with contextlib.suppress(MixedTypesError):
+            lanes = [lane for records in groups for lane in in_lanes(records, bulk, one_by_one)]
+            return together(lanes, len(kinds))
+    return together([(records, one_by_one(records)) for records in groups], len(kinds), as_text=True)
+
+
 def together(lanes: Sequence[tuple[Counts, Table]], records: int, *, as_text: bool = False) -> Table:
     """Return the rows of lanes in the order of their records."""
     if len(lanes) == 1 and len(lanes[0][0]) == records:
@@ -121,7 +131,7 @@ def merged(lanes: Sequence[tuple[Counts, pa.RecordBatch]], *, as_text: bool = Fa
     MixedTypesError
         When a column is text in one lane, and numbers in another.
     """
-    if len(lanes) == 1 and _ascends(lanes[0][0]):
+    if len(lanes) == 1 and (np.diff(lanes[0][0]) > 0).all():
         return lanes[0][1]
     names = dict.fromkeys(name for _, batch in lanes for name in batch.schema.names)
     order = pa.array(np.argsort(np.concatenate([places for places, _ in lanes]), kind="stable"))
@@ -156,59 +166,6 @@ def common_type(kinds: set[pa.DataType], *, as_text: bool = False) -> pa.DataTyp
     if as_text or all(types.is_string(kind) or types.is_dictionary(kind) for kind in kinds):
         return pa.string()
     raise MixedTypesError(f"{', '.join(map(str, kinds))} in one column")
-
-
-def read_json(buffer: pa.Buffer, schema: pa.Schema | None = None, others: str = "infer") -> pa.RecordBatch:
-    """Read JSON objects, one after the other.
-
-    Raises
-    ------
-    NotBulkError
-        When they are malformed or do not fit into columns.
-    """
-    try:
-        refuse_leading_null(buffer)
-        if schema is None:
-            refuse_deep_nesting(buffer)
-        table = pyarrow.json.read_json(
-            pa.BufferReader(buffer),
-            # One block, so that no object straddles two.
-            read_options=pyarrow.json.ReadOptions(use_threads=False, block_size=buffer.size + 1),
-            parse_options=pyarrow.json.ParseOptions(explicit_schema=schema, unexpected_field_behavior=others),
-        )
-        [batch] = table.combine_chunks().to_batches()
-        # Arrow (seen in 26.0) loses nulls at the beginning of a column's first list.
-        batch.validate()
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
-        raise NotBulkError(str(error)) from error
-    return batch
-
-
-def require_utf8(array: pa.StringArray) -> None:
-    """Raise NotBulkError unless all texts are UTF-8; Arrow's JSON reader lets others pass."""
-    try:
-        array.validate(full=True)
-    except pa.ArrowInvalid as error:
-        raise NotBulkError(str(error)) from error
-
-
-def text_buffer(array: pa.StringArray) -> pa.Buffer:
-    """Return the texts of an array, one after the other."""
-    _, offsets, data = array.buffers()
-    if len(array) == 0 or data is None:
-        return pa.py_buffer(b"")
-    edges = np.frombuffer(offsets, np.int32)[array.offset : array.offset + len(array) + 1]
-    return data.slice(int(edges[0]), int(edges[-1] - edges[0]))
-
-
-def without_columns(rows: int) -> pa.RecordBatch:
-    """Return rows without columns."""
-    # Only taken from a struct array does a batch without columns keep its number of rows.
-    return pa.RecordBatch.from_struct_array(pa.array([{}] * rows, pa.struct([])))
-
-
-def _ascends(places: Counts) -> bool:
-    return bool((places[1:] > places[:-1]).all())
 
 
 def _cast(array: pa.Array, kind: pa.DataType) -> pa.Array:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 from contract.dataset import Dataset
 from contract.errors import DatasetError
 from file_storage.storage import SourceFile, is_s3, open_random, reading
-from readers.dataset import excluded_positions
+from readers.dataset import excluded_positions, require_excluded
 from readers.flatten import flatten_batch
-from readers.splitting import BATCH_ROWS, FileRange, OfFileRanges, divide, joined, split_size
+from readers.splitting import BATCH_ROWS, FileRange, FileSplit, Pieces, divide, joined, split_size
 
 # Wide tables get fewer rows per batch and smaller read buffers, so that memory does not grow with columns.
 _BATCH_CELLS = 8 << 20
@@ -24,36 +24,18 @@ _ENCODED = 4.0
 _SAMPLE_ROWS = 4096
 
 
-@dataclass(frozen=True)
-class ParquetSplit(OfFileRanges):
-    """Some Parquet files, or row groups of one."""
+def read_parquet(pieces: Pieces, request: Dataset) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of some files, or of row groups of one, nested columns flattened.
 
-    request: Dataset
-    row_groups: tuple[int, ...] | None = None
-
-    @property
-    def label(self) -> str:
-        """Return the file and the row groups in it."""
-        if self.row_groups is None:
-            return super().label
-        return f"{self.pieces[0].path} row groups {self.row_groups[0]}-{self.row_groups[-1]}"
-
-    def batches(self) -> Iterator[pa.RecordBatch]:
-        """Yield the rows in order, nested columns flattened.
-
-        Raises
-        ------
-        DatasetError
-            Naming the file that is damaged or is not Parquet.
-        """
-        return joined(
-            batch
-            for piece in self.pieces
-            for batch in _file_batches(piece.path, self.row_groups, self.request)
-        )
+    Raises
+    ------
+    DatasetError
+        Naming the file that is damaged or is not Parquet.
+    """
+    return joined(batch for piece in pieces for batch in _piece_batches(piece, request))
 
 
-def parquet_splits(files: Sequence[SourceFile], request: Dataset) -> tuple[ParquetSplit, ...]:
+def parquet_splits(files: Sequence[SourceFile], request: Dataset) -> tuple[FileSplit, ...]:
     """Divide Parquet files into splits.
 
     Parameters
@@ -63,16 +45,16 @@ def parquet_splits(files: Sequence[SourceFile], request: Dataset) -> tuple[Parqu
     request
         With the columns to leave out.
     """
-    request = replace(request, preprocessor=None)
     target = split_size(sum(file.size for file in files))
-    splits: list[ParquetSplit] = []
+    divided: list[Pieces] = []
     for pieces in divide(files, may_cut=lambda _: True):
         if pieces[0].is_whole_file:
-            splits.append(ParquetSplit(pieces, request))
+            divided.append(pieces)
         elif pieces[0].start == 0:
-            whole = (FileRange(pieces[0].path),)
-            splits += [ParquetSplit(whole, request, groups) for groups in _row_groups(pieces[0].path, target)]
-    return tuple(splits)
+            path = pieces[0].path
+            divided += [(FileRange(path, row_groups=groups),) for groups in _row_groups(path, target)]
+    read = functools.partial(read_parquet, request=request)
+    return tuple(FileSplit(pieces, read) for pieces in divided)
 
 
 def parquet_sample(path: str, request: Dataset) -> pa.RecordBatch | None:
@@ -106,12 +88,12 @@ def _row_groups(path: str, target: int) -> Iterator[tuple[int, ...]]:
             groups, gathered = [], 0.0
 
 
-def _file_batches(
-    path: str, row_groups: tuple[int, ...] | None, request: Dataset
-) -> Iterator[pa.RecordBatch]:
+def _piece_batches(piece: FileRange, request: Dataset) -> Iterator[pa.RecordBatch]:
+    path = piece.path
     with _parquet(path), open_random(path) as source:
         file = _open(path, source)
         metadata, names = file.metadata, file.schema_arrow.names
+        require_excluded(path, names, request.exclude)
         excluded = excluded_positions(names, request.exclude)
         kept = [name for position, name in enumerate(names) if position not in excluded]
         if names and not kept:
@@ -122,7 +104,7 @@ def _file_batches(
             return
         batches = file.iter_batches(
             max(1024, min(BATCH_ROWS, _BATCH_CELLS // max(1, metadata.num_columns))),
-            row_groups=list(range(metadata.num_row_groups) if row_groups is None else row_groups),
+            row_groups=list(piece.row_groups or range(metadata.num_row_groups)),
             columns=kept if excluded else None,
             use_threads=False,
         )

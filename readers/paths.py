@@ -7,7 +7,9 @@ rows.
 
 from __future__ import annotations
 
+import functools
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
@@ -20,12 +22,12 @@ from pyarrow import types
 
 from contract.dataset import ColumnPaths, Location
 from contract.dataset_format import Shape
-from contract.errors import DatasetError
+from contract.errors import ConfigurationError, DatasetError
 from contract.wording import several
+from readers.arrow_json import NotBulkError
 from readers.captures.shapes import rows_of_values
-from readers.column_paths import Find, PlainPath, compile_path, plain_path
 from readers.flatten import flatten_batch
-from readers.lanes import Counts, NotBulkError, Table
+from readers.lanes import Counts, Table
 from readers.python_rows import column_of, rows_to_batch
 
 PREFIX = "column_"
@@ -41,12 +43,13 @@ _KEYS_SHOWN = 8
 # Of a few labels, all may well be null.
 _ENOUGH_LABELS = 10
 
+Find = Callable[[Any], Any]
 # One row of features: cells without names, or values by name.
 FeatureRow = list[Any] | dict[str, Any]
 
 
 @dataclass
-class Part:
+class RecordPart:
     """One part of a record, decoded: JSON values, or the lines of CSV, whose cells have no paths."""
 
     values: list[Any] = field(default_factory=list)
@@ -85,14 +88,16 @@ class Finder:
         """Return whether the types of features are not known yet."""
         return self._kinds is None
 
-    def learn(self, first: pa.RecordBatch) -> None:
+    def learn(self, records: Iterable[tuple[Mapping[str, RecordPart], Callable[[], str]]]) -> None:
         """Learn types from the first records: in a list of integers and floats, Arrow makes all floats."""
-        self._kinds = dict(zip(first.schema.names, first.schema.types, strict=True))
+        first = Finder(self._locations, self._shape).one_by_one(records).batch.schema
+        self._kinds = dict(zip(first.names, first.types, strict=True))
 
-    def count_labels(self, labels: int, found: int) -> None:
-        """Count records with labels, and those where one was found."""
+    def count_labels(self, batch: pa.RecordBatch, labels: int) -> None:
+        """Count the rows of some records that have a label, and the records with labels."""
+        names = [other.name for other in self._locations.others if other.side == GROUND_TRUTH]
         self._labels += labels
-        self._labelled += found
+        self._labelled += sum(batch.num_rows - batch.column(name).null_count for name in names)
 
     def require_labels(self, where: str) -> None:
         """Raise DatasetError when there were labels, and the path of the label led to none of them."""
@@ -140,7 +145,7 @@ class Finder:
             columns[other.name] = values
         return Table(pa.RecordBatch.from_arrays(list(columns.values()), list(columns)), counts, counts[:0])
 
-    def one_by_one(self, records: Iterable[tuple[Mapping[str, Part], Callable[[], str]]]) -> Table:
+    def one_by_one(self, records: Iterable[tuple[Mapping[str, RecordPart], Callable[[], str]]]) -> Table:
         """Return the rows of records: their parts, and a function that names each.
 
         Raises
@@ -154,10 +159,16 @@ class Finder:
         for parts, place in records:
             rows = self._rows(parts, place)
             found = [
-                _found(parts.get(other.side, Part()), find, other)
+                _found(parts.get(other.side, RecordPart()), find, other)
                 for other, find in zip(self._locations.others, self._others, strict=True)
             ]
-            self._count_labels(parts, found)
+            if GROUND_TRUTH in parts:
+                self._labels += parts[GROUND_TRUTH].is_there
+                self._labelled += sum(
+                    value is not None
+                    for other, value in zip(self._locations.others, found, strict=True)
+                    if other.side == GROUND_TRUTH
+                )
             if self._locations.document and None in found:
                 other = self._locations.others[found.index(None)]
                 raise DatasetError(
@@ -181,8 +192,8 @@ class Finder:
         )
         return Table(batch, np.array(counts, np.int64), np.zeros(0, np.int64))
 
-    def _rows(self, parts: Mapping[str, Part], place: Callable[[], str]) -> list[FeatureRow] | None:
-        part = parts.get(REQUEST, parts.get(RECORD, Part()))
+    def _rows(self, parts: Mapping[str, RecordPart], place: Callable[[], str]) -> list[FeatureRow] | None:
+        part = parts.get(REQUEST, parts.get(RECORD, RecordPart()))
         if part.cells is not None:
             beside = {
                 int(other.path)
@@ -208,15 +219,6 @@ class Finder:
                 )
             rows += found
         return rows if part.values else None
-
-    def _count_labels(self, parts: Mapping[str, Part], found: Sequence[Any]) -> None:
-        if GROUND_TRUTH in parts:
-            labelled = [
-                value is not None
-                for other, value in zip(self._locations.others, found, strict=True)
-                if other.side == GROUND_TRUTH
-            ]
-            self.count_labels(parts[GROUND_TRUTH].is_there, sum(labelled))
 
     def _add(
         self,
@@ -287,7 +289,7 @@ def _compiled(path: str | None, variable: str) -> Find | None:
     return None if path is None or path.isdecimal() else compile_path(path, variable)
 
 
-def _found(part: Part, find: Find | None, location: Location) -> Any:
+def _found(part: RecordPart, find: Find | None, location: Location) -> Any:
     """Return what a part holds at a location: None, one value, or one for each row."""
     if not part.is_there:
         return None
@@ -329,7 +331,7 @@ def _largest(value: Any, location: Location, place: Callable[[], str]) -> Any:
     return classes[value.index(max(value))]
 
 
-def _keys(parts: Mapping[str, Part]) -> str:
+def _keys(parts: Mapping[str, RecordPart]) -> str:
     """Return what a record has instead, for a message."""
     [record] = parts[RECORD].values
     if isinstance(record, dict) and record:
@@ -449,3 +451,100 @@ def _column(name: str, values: list[Any]) -> pa.Array:
             "correct its path, or leave out such records."
         )
     return column_of(name, values)
+
+
+# JMESPath expressions, compiled once; the plain ones without the cost of the general machinery.
+#
+# A projection over a list, such as ``instances[*].label``, gives a value for each element here: None where an
+# element lacks the member. JMESPath leaves such elements out, after which values and rows no longer match.
+
+
+_NAME = r'(?:[A-Za-z_][A-Za-z0-9_]*|"[^"\\]+")'
+_NAMES = re.compile(rf"{_NAME}(?:\.{_NAME})*")
+_PROJECTION = re.compile(rf"(?:({_NAME}(?:\.{_NAME})*))?\[(?:\*|)\](?:\.({_NAME}(?:\.{_NAME})*))?")
+_STEP = re.compile(_NAME)
+
+
+@dataclass(frozen=True)
+class PlainPath:
+    """An expression of member names only, or such a projection over one list.
+
+    Parameters
+    ----------
+    before, after
+        Names of members on the way to the list, and from its elements on; all are in `before` where there is
+        no list.
+    """
+
+    before: tuple[str, ...]
+    projects: bool = False
+    after: tuple[str, ...] = ()
+
+
+def plain_path(expression: str) -> PlainPath | None:
+    """Return an expression as the names it consists of, None when it is more than that."""
+    text = expression.strip()
+    if _NAMES.fullmatch(text):
+        return PlainPath(_steps(text))
+    if match := _PROJECTION.fullmatch(text):
+        return PlainPath(_steps(match[1] or ""), True, _steps(match[2] or ""))
+    return None
+
+
+def compile_path(expression: str, variable: str) -> Find:
+    """Return a function from a JSON value to what the expression finds in it, None where it finds nothing.
+
+    Parameters
+    ----------
+    expression
+        JMESPath.
+    variable
+        The setting or member that holds it, for messages.
+
+    Raises
+    ------
+    ConfigurationError
+        When it is no JMESPath.
+    """
+    text = expression.strip()
+    if path := plain_path(text):
+        if path.projects:
+            return functools.partial(_projected, path=path)
+        return functools.partial(_member, names=path.before)
+    # Imported late: few jobs need more than the plain paths.
+    import jmespath
+    from jmespath.exceptions import JMESPathError
+
+    try:
+        compiled = jmespath.compile(text)
+    except JMESPathError as error:
+        reason = str(error).partition("\n")[0].rstrip(".:")
+        raise ConfigurationError(
+            f"{variable} is {expression!r}, which is no JMESPath ({reason}); "
+            "write for example features, or instances[*].features."
+        ) from None
+
+    def find(value: Any) -> Any:
+        try:
+            return compiled.search(value)
+        except JMESPathError:
+            return None  # a function met a value of a kind it does not take
+
+    return find
+
+
+def _steps(text: str) -> tuple[str, ...]:
+    return tuple(step.strip('"') for step in _STEP.findall(text))
+
+
+def _member(value: Any, names: Sequence[str]) -> Any:
+    for name in names:
+        if not isinstance(value, dict):
+            return None
+        value = value.get(name)
+    return value
+
+
+def _projected(value: Any, path: PlainPath) -> list[Any] | None:
+    elements = _member(value, path.before)
+    return [_member(element, path.after) for element in elements] if isinstance(elements, list) else None

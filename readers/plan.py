@@ -9,121 +9,26 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from contract.dataset import TRANSFORM_ID, TRANSFORM_TIME, ColumnKind, Dataset, Location, Plan, Split
-from contract.dataset_format import Kind
 from contract.errors import ConfigurationError, DatasetError
 from contract.window import folder_overlaps, path_span
 from contract.wording import several
 from file_storage import storage
 from file_storage.storage import SourceFile
-from readers.dataset import reading_of, transformed
+from readers.dataset import with_segments
 from readers.file_kind import data_files, require_kind, say_endpoints
 from readers.inference_logs import log_of, refuse_log
-from readers.splitting import SMALL, FileRange, OfFileRanges
+from readers.splitting import SMALL, FileRange, FileSplit, Pieces, Transform, each
 
 if TYPE_CHECKING:
     from readers.labels.index import LabelIndex
-
-
-# Datasets whose rows continue each other: facets or predictions that are kept in files of their own.
-
-
-@dataclass(frozen=True)
-class Side:
-    """One of the datasets: what the settings call it, and its splits in order."""
-
-    source: str
-    splits: tuple[Split, ...]
-
-    def batches(self) -> Iterator[pa.RecordBatch]:
-        """Yield the rows of all splits in order."""
-        for split in self.splits:
-            yield from (batch for batch in split.batches() if batch.num_rows)
-
-
-@dataclass(frozen=True)
-class BesideSplit:
-    """Rows of several datasets side by side: the first row of each, the second of each, and so on."""
-
-    sides: tuple[Side, ...]
-
-    @property
-    def label(self) -> str:
-        """Return the datasets."""
-        return " beside ".join(side.source for side in self.sides)
-
-    def batches(self) -> Iterator[pa.RecordBatch]:
-        """Yield rows with the columns of all; a later dataset's column replaces one of the same name.
-
-        Raises
-        ------
-        DatasetError
-            When the datasets differ in their number of rows; names both numbers.
-        """
-        streams = [_Stream(side) for side in self.sides]
-        while _all_filled(streams):
-            count = min(stream.left for stream in streams)
-            columns: dict[str, pa.Array] = {}
-            for stream in streams:
-                batch = stream.take(count)
-                columns |= dict(zip(batch.schema.names, batch.columns, strict=True))
-            yield pa.RecordBatch.from_arrays(list(columns.values()), list(columns))
-        first, *others = streams
-        for other in others:
-            if first.left or other.left:
-                raise DatasetError(
-                    f"{first.side.source} has {several(first.count(), 'row')}, but {other.side.source} has "
-                    f"{other.count()}; rows are matched by their order, so both need as many."
-                )
-
-
-class _Stream:
-    """A dataset read step by step."""
-
-    def __init__(self, side: Side) -> None:
-        self.side = side
-        self._batches = side.batches()
-        self._batch: pa.RecordBatch | None = None
-        self._taken = 0
-        self._rows = 0
-
-    @property
-    def left(self) -> int:
-        """Return how many rows of the batch at hand are left."""
-        return 0 if self._batch is None else int(self._batch.num_rows) - self._taken
-
-    def fill(self) -> bool:
-        """Read on when nothing is left; return whether there is something."""
-        if not self.left:
-            self._batch = next(self._batches, None)
-            self._taken = 0
-        return self.left > 0
-
-    def take(self, count: int) -> pa.RecordBatch:
-        """Return the next `count` rows, of which there are that many left."""
-        assert self._batch is not None  # noqa: S101 - fill() has said so
-        rows = self._batch.slice(self._taken, count)
-        self._taken += count
-        self._rows += count
-        return rows
-
-    def count(self) -> int:
-        """Return the number of rows, reading what is left of them."""
-        rows: int = self._rows + self.left + sum(batch.num_rows for batch in self._batches)
-        return rows
-
-
-def _all_filled(streams: list[_Stream]) -> bool:
-    """Read on in every stream, also where an earlier one has ended; return whether each has rows."""
-    filled = [stream.fill() for stream in streams]
-    return all(filled)
 
 
 # A record lies in the folder of the hour it was written, which need not be that of its inference.
@@ -136,7 +41,7 @@ CAPTURES = ("sagemakerCaptureJson", "sagemakerMergeJson")
 
 _log = logging.getLogger(__name__)
 
-_MakeSplits = Callable[[Sequence[SourceFile], Dataset, bool], tuple[Split, ...]]
+Splits = tuple[FileSplit, ...]
 
 
 def plan_dataset(request: Dataset, *, whole_files: bool = False) -> Plan:
@@ -162,12 +67,9 @@ def plan_dataset(request: Dataset, *, whole_files: bool = False) -> Plan:
     total = sum(file.size for file in files)
     if not files:
         return Plan((), 0, small=True)
-    if request.ground_truth_source is not None and request.format.kind in CAPTURES:
-        splits = _joined(files, request)
-    else:
-        splits = _splits(files, request, whole_files)
-    reading = reading_of(splits)
-    splits = _typed(splits, request)
+    index = _index(request)
+    splits = _typed(_splits(files, request, index, whole_files), request, index)
+    reading = splits[0].reading if splits else None
     return Plan(_extended(splits, request, whole_files), total, total < SMALL, reading)
 
 
@@ -261,67 +163,110 @@ def _with_keys(files: Sequence[SourceFile], request: Dataset) -> Dataset:
     return replace(request, keys=keys, locations=locations, exclude=exclude)
 
 
-def _extended(splits: tuple[Split, ...], request: Dataset, whole_files: bool) -> tuple[Split, ...]:
+def _extended(splits: Splits, request: Dataset, whole_files: bool) -> Splits:
     """Return splits with the columns that are added to what the files hold."""
     if request.typed_labels:
-        from readers.captures.labels import with_typed_labels
+        from readers.captures.envelope import with_typed_labels
 
-        splits = transformed(splits, with_typed_labels)
+        splits = _then(splits, each(with_typed_labels))
     if request.beside:
-        splits = _continued(splits, request, whole_files)
+        others = [plan_dataset(other, whole_files=whole_files) for other in request.beside]
+        sides: list[tuple[str, Sequence[Split]]] = [(request.source, splits)]
+        sides += [(other.source, plan.splits) for other, plan in zip(request.beside, others, strict=True)]
+        name = " beside ".join(source for source, _ in sides)
+        splits = (FileSplit((), functools.partial(side_by_side, sides=sides), name=name),)
     if request.prediction is not None:
-        splits = transformed(splits, request.prediction.append)
+        splits = _then(splits, each(request.prediction.append))
     if request.segments:
-        from readers.dataset import with_segments
-
-        splits = transformed(splits, functools.partial(with_segments, columns=request.segments))
+        splits = _then(splits, each(functools.partial(with_segments, columns=request.segments)))
     return splits
 
 
-def _joined(files: Sequence[SourceFile], request: Dataset) -> tuple[Split, ...]:
-    """Return splits of captures that get their labels from `request.ground_truth_source`."""
-    request = replace(request, labels=True)
-    index = _index(request)
-    preprocessor = request.preprocessor
-    if preprocessor is not None and preprocessor.kind == "record":
-        from readers.scripts import record_splits
-
-        return record_splits(files, request, index)
-    if request.locations is not None:
-        from readers.captures.paths import located_capture_splits
-
-        return located_capture_splits(files, request, request.locations, index)
-    from readers.captures.split import capture_splits
-
-    return _preprocessed(capture_splits(files, request, index), request)
+def _then(splits: Splits, transform: Transform) -> Splits:
+    return tuple(split.then(transform) for split in splits)
 
 
-def _typed(splits: tuple[Split, ...], request: Dataset) -> tuple[Split, ...]:
-    """Return splits whose cells are understood alike, by what the baseline or the first rows say."""
-    rules = request.cells
-    if rules is None or not splits:
-        return _keyed(splits, request)
-    from readers.cell_types import TypedSplit, kinds_of, require_order, said_of_kinds
+def side_by_side(_: Pieces, sides: Sequence[tuple[str, Sequence[Split]]]) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of several datasets side by side: the first row of each, the second of each, and so on.
 
+    A later dataset's column replaces one of the same name.
+
+    Parameters
+    ----------
+    sides
+        What the settings call each dataset, and its splits in order.
+
+    Raises
+    ------
+    DatasetError
+        When the datasets differ in their number of rows; names both numbers.
+    """
+    streams = [
+        (batch for split in splits for batch in split.batches() if batch.num_rows) for _, splits in sides
+    ]
+    nothing = pa.RecordBatch.from_pylist([])
+    held = [next(stream, nothing) for stream in streams]
+    taken = 0
+    while all(batch.num_rows for batch in held):
+        count = min(batch.num_rows for batch in held)
+        columns: dict[str, pa.Array] = {}
+        for batch in held:
+            rows = batch.slice(0, count)
+            columns |= dict(zip(rows.schema.names, rows.columns, strict=True))
+        yield pa.RecordBatch.from_arrays(list(columns.values()), list(columns))
+        taken += count
+        held = [
+            batch.slice(count) if batch.num_rows > count else next(stream, nothing)
+            for batch, stream in zip(held, streams, strict=True)
+        ]
+    first, *others = [
+        taken + sum(batch.num_rows for batch in (rest, *stream))
+        for rest, stream in zip(held, streams, strict=True)
+    ]
+    for source, number in zip([source for source, _ in sides[1:]], others, strict=True):
+        if number != first:
+            raise DatasetError(
+                f"{sides[0][0]} has {several(first, 'row')}, but {source} has {number}; rows are matched by "
+                "their order, so both need as many."
+            )
+
+
+def _typed(splits: Splits, request: Dataset, index: LabelIndex | None) -> Splits:
+    """Return splits of the window's rows, whose cells are understood alike.
+
+    What the cells are is said by the baseline or by the first rows.
+    """
+    rules, keys = request.cells, request.keys
     kinds: dict[str, ColumnKind] | None = None
-    samples = []
-    if len(splits) > 1:  # else the first rows decide as they come
+    if rules is not None and len(splits) > 1:  # else the first rows decide as they come
+        from readers.cell_types import kinds_of, require_like_baseline, said_of_kinds
+
         samples = [_first_rows(splits[0], 0, request), _first_rows(splits[-1], -1, request)]
-    batches = [batch for batch in samples if batch is not None and batch.num_rows]
-    with contextlib.suppress(pa.ArrowInvalid):  # text that is no UTF-8; reading in earnest names the place
-        kinds = kinds_of(batches, rules) if batches else None
-    if kinds is not None:
-        for name in request.keys.names if request.keys else ():
-            kinds.pop(name, None)
-        require_order(batches[0], kinds, rules)
-        for sentence in said_of_kinds(batches, kinds, rules):
-            request.said.say("types", sentence)
-    return tuple(TypedSplit(split, rules, kinds) for split in _keyed(splits, request))
+        batches = [batch for batch in samples if batch is not None and batch.num_rows]
+        with contextlib.suppress(pa.ArrowInvalid):  # no UTF-8; reading in earnest names the place
+            kinds = kinds_of(batches, rules) if batches else None
+        if kinds is not None:
+            for name in keys.names if keys else ():
+                kinds.pop(name, None)
+            require_like_baseline(batches, kinds, rules)
+            for sentence in said_of_kinds(batches, kinds, rules):
+                request.said.say("types", sentence)
+    if keys is not None and request.format.kind not in CAPTURES:
+        from readers.row_keys import keyed_rows
+
+        known = frozenset(rules.declared if rules is not None else ())
+        keyed = functools.partial(keyed_rows, keys=keys, window=request.window, index=index, known=known)
+        splits = tuple(split.then(functools.partial(keyed, label=split.label)) for split in splits)
+    if rules is None:
+        return splits
+    from readers.cell_types import typed_rows
+
+    return _then(splits, functools.partial(typed_rows, rules=rules, kinds=kinds))
 
 
-def _first_rows(split: Split, place: int, request: Dataset) -> pa.RecordBatch | None:
+def _first_rows(split: FileSplit, place: int, request: Dataset) -> pa.RecordBatch | None:
     """Return some rows of a split at little cost; None where they cost as much as reading all."""
-    if not isinstance(split, OfFileRanges):
+    if split.transforms:
         return None  # a script is run once for each row
     path = split.pieces[place].path
     if request.format.kind == "csv":
@@ -336,102 +281,60 @@ def _first_rows(split: Split, place: int, request: Dataset) -> pa.RecordBatch | 
 
     if storage.is_compressed(path) or (request.format.kind == "json" and is_document(path)):
         return None
-    changes: dict[str, Any] = {"pieces": (FileRange(path, 0, _SAMPLE),)}
-    if any(member.name == "index" for member in fields(split)):
-        changes["index"] = None
     try:
-        return next((batch for batch in replace(split, **changes).batches() if batch.num_rows), None)
+        return next((batch for batch in split.read((FileRange(path, 0, _SAMPLE),)) if batch.num_rows), None)
     except DatasetError:
         return None  # reading in earnest names the place
 
 
-def _index(request: Dataset) -> LabelIndex:
+def _index(request: Dataset) -> LabelIndex | None:
+    """Return the labels to join with the rows."""
+    source, keys = request.ground_truth_source, request.keys
+    if source is None:
+        return None
+    if request.format.kind not in CAPTURES and (keys is None or keys.identifier is None):
+        raise ConfigurationError(
+            f"ground_truth_source is set, but nothing says where the rows of {request.source} hold their id; "
+            "set id_attribute, or name the label's column with ground_truth_attribute."
+        )
     from readers.labels.index import index_labels
 
-    source = request.ground_truth_source or ""
     index = index_labels(source, request.label_places)
     _log.info("Read %s from %s, %d replaced later", several(index.records, "label"), source, index.duplicates)
     return index
 
 
-def _keyed(splits: tuple[Split, ...], request: Dataset) -> tuple[Split, ...]:
-    """Return splits of the window's rows, with labels joined, and without id and time."""
-    keys = request.keys
-    if request.format.kind in CAPTURES:
-        return splits
-    if request.ground_truth_source is not None and (keys is None or keys.identifier is None):
-        raise ConfigurationError(
-            f"ground_truth_source is set, but nothing says where the rows of {request.source} hold their id; "
-            "set id_attribute, or name the label's column with ground_truth_attribute."
-        )
-    if keys is None:
-        return splits
-    from readers.row_keys import KeyedSplit
-
-    index = _index(request) if request.ground_truth_source is not None else None
-    return tuple(KeyedSplit(split, keys, request.window, index) for split in splits)
-
-
-def _continued(splits: tuple[Split, ...], request: Dataset, whole_files: bool) -> tuple[Split, ...]:
-    """Return one split whose rows are continued by those of other datasets."""
-    others = [plan_dataset(other, whole_files=whole_files) for other in request.beside]
-    sides = [Side(request.source, splits)]
-    sides += [Side(other.source, plan.splits) for other, plan in zip(request.beside, others, strict=True)]
-    return (BesideSplit(tuple(sides)),)
-
-
-def _splits(files: list[SourceFile], request: Dataset, whole_files: bool) -> tuple[Split, ...]:
-    preprocessor = request.preprocessor
+def _splits(
+    files: Sequence[SourceFile], request: Dataset, index: LabelIndex | None, whole_files: bool
+) -> Splits:
+    """Return files divided; each reader is imported when it is asked for, since a job is a cold start."""
+    kind, preprocessor = request.format.kind, request.preprocessor
+    captures = kind in CAPTURES
     if preprocessor is not None and preprocessor.kind == "record":
         from readers.scripts import record_splits
 
-        return record_splits(files, request)
-    return _preprocessed(_READERS[request.format.kind](files, request, whole_files), request)
+        request = replace(request, labels=request.labels or (captures and index is not None))
+        return record_splits(files, request, preprocessor, index if captures else None)
+    splits: Splits
+    if captures:
+        from readers.captures.split import capture_splits, located_capture_splits
 
+        divide = capture_splits if request.locations is None else located_capture_splits
+        splits = divide(files, request, index)
+    elif kind == "csv":
+        from readers.csv import csv_splits
 
-def _preprocessed(splits: tuple[Split, ...], request: Dataset) -> tuple[Split, ...]:
-    if request.preprocessor is None:
+        splits = csv_splits(files, request, whole_files=whole_files)
+    elif kind == "json":
+        from readers.json_files import json_splits
+
+        splits = json_splits(files, request, whole_files=whole_files)
+    else:
+        from readers.parquet import parquet_splits
+
+        splits = parquet_splits(files, request)
+    if preprocessor is None:
         return splits
     from readers.scripts import apply_dataframe
 
-    return transformed(splits, functools.partial(apply_dataframe, request.preprocessor))
-
-
-# Each reader is imported when its format is asked for: a job is a cold start.
-
-
-def _csv(files: Sequence[SourceFile], request: Dataset, whole_files: bool) -> tuple[Split, ...]:
-    from readers.csv import csv_splits
-
-    return csv_splits(files, request, whole_files=whole_files)
-
-
-def _json(files: Sequence[SourceFile], request: Dataset, whole_files: bool) -> tuple[Split, ...]:
-    from readers.json_files import json_splits
-
-    return json_splits(files, request, whole_files=whole_files)
-
-
-def _parquet(files: Sequence[SourceFile], request: Dataset, whole_files: bool) -> tuple[Split, ...]:
-    from readers.parquet import parquet_splits
-
-    return parquet_splits(files, request)
-
-
-def _capture(files: Sequence[SourceFile], request: Dataset, whole_files: bool) -> tuple[Split, ...]:
-    if request.locations is not None:
-        from readers.captures.paths import located_capture_splits
-
-        return located_capture_splits(files, request, request.locations)
-    from readers.captures.split import capture_splits
-
-    return capture_splits(files, request)
-
-
-_READERS: dict[Kind, _MakeSplits] = {
-    "csv": _csv,
-    "json": _json,
-    "parquet": _parquet,
-    "sagemakerCaptureJson": _capture,
-    "sagemakerMergeJson": _capture,
-}
+    return _then(splits, each(functools.partial(apply_dataframe, preprocessor)))

@@ -17,7 +17,15 @@ import orjson
 import pyarrow as pa
 
 from contract.errors import DatasetError
-from readers.flatten import DEEPEST, LONGEST_LIST, bytes_text, name_clash, too_deep, too_long
+from readers.flatten import (
+    DEEPEST,
+    LONGEST_LIST,
+    bytes_text,
+    name_clash,
+    too_deep,
+    too_long,
+    without_columns,
+)
 
 _INT64 = range(-(2**63), 2**63)
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -78,8 +86,7 @@ def rows_to_batch(
             columns[name] = column_of(name, flat, text_only=text_only)
             origins[name] = key
     if not columns:
-        empty = pa.RecordBatch.from_struct_array(pa.array([{}] * len(rows), pa.struct([])))
-        return empty.replace_schema_metadata(metadata)
+        return without_columns(len(rows), metadata)
     return pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns), metadata=metadata)
 
 

@@ -6,8 +6,7 @@ Both are no features: they are used, and left out.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -16,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import types
 
-from contract.dataset import TRANSFORM_ID, TRANSFORM_TIME, RowKeys, Split
+from contract.dataset import TRANSFORM_ID, TRANSFORM_TIME, RowKeys
 from contract.errors import DatasetError
 from contract.reading import notice
 from contract.window import Window
@@ -35,55 +34,53 @@ _MOST_WITHOUT = 0.01
 _UNITS = ((1e11, 1e6), (1e14, 1e3), (1e17, 1.0), (np.inf, 1e-3))
 
 
-@dataclass(frozen=True)
-class KeyedSplit:
-    """A split of which the rows of a window are taken, with their labels as the last column."""
+def keyed_rows(
+    batches: Iterator[pa.RecordBatch],
+    keys: RowKeys,
+    window: Window | None,
+    index: LabelIndex | None,
+    known: Collection[str],
+    label: str,
+) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of a window without id and time, with their labels as the last column.
 
-    split: Split
-    keys: RowKeys
-    window: Window | None = None
-    index: LabelIndex | None = field(default=None, compare=False, repr=False)
+    Columns of the baseline, in `known`, stay: it was made without naming them as id or time.
 
-    @property
-    def label(self) -> str:
-        """Return the file and the range in it."""
-        return self.split.label
-
-    def batches(self) -> Iterator[pa.RecordBatch]:
-        """Yield the rows in order.
-
-        Raises
-        ------
-        DatasetError
-            When a column is not there, or holds no times.
-        """
-        rows = without = 0
-        for batch in self.split.batches():
-            if not batch.num_rows:
-                continue
-            identifier = _place(batch, self.keys.identifier, "id_attribute")
-            time = _place(batch, self.keys.time, "time_attribute")
-            found = batch
-            if self.window is not None and time is not None:
-                instants = _instants(batch.column(time), self.keys.time or "", self.label)
-                rows, without = rows + batch.num_rows, without + instants.null_count
-                found = batch.filter(_inside(instants, self.window))
-            ids = None if identifier is None else found.column(identifier).cast(pa.string())
-            kept = [place for place in range(batch.num_columns) if place not in (identifier, time)]
-            found = found.select([batch.schema.names[place] for place in kept])
-            yield found if self.index is None or ids is None else _labelled(found, ids, self.index)
-        notice("untimed", self.keys.time or "", count=without)
-        if without > _MOST_WITHOUT * rows:
-            raise DatasetError(
-                f"{self.label} has {without} of {rows} rows without a time in {self.keys.time!r}, so that "
-                "the window cannot be applied; fill the times in, or name another column in time_attribute."
+    Raises
+    ------
+    DatasetError
+        When a column is not there, or holds no times.
+    """
+    rows = without = 0
+    for batch in batches:
+        if not batch.num_rows:
+            continue
+        identifier = _place(batch, keys.identifier, "id_attribute")
+        time = _place(batch, keys.time, "time_attribute")
+        found = batch
+        if window is not None and time is not None:
+            instants = _instants(batch.column(time), keys.time or "", label)
+            rows, without = rows + batch.num_rows, without + instants.null_count
+            inside = pc.and_(
+                pc.greater_equal(instants, _microseconds(window.start)),
+                pc.less(instants, _microseconds(window.end)),
             )
+            found = batch.filter(pc.fill_null(inside, False))
+        ids = None if identifier is None else found.column(identifier).cast(pa.string())
+        names = enumerate(batch.schema.names)
+        found = found.select([name for at, name in names if name in known or at not in (identifier, time)])
+        yield found if index is None or ids is None else _labelled(found, ids, index)
+    notice("untimed", keys.time or "", count=without)
+    if without > _MOST_WITHOUT * rows:
+        raise DatasetError(
+            f"{label} has {without} of {rows} rows without a time in {keys.time!r}, so that "
+            "the window cannot be applied; fill the times in, or name another column in time_attribute."
+        )
 
 
 def _labelled(batch: pa.RecordBatch, ids: pa.StringArray, index: LabelIndex) -> pa.RecordBatch:
     """Return the batch with the labels of its rows as the last column."""
-    from readers.captures.envelope import Part
-    from readers.captures.labels import with_label_columns
+    from readers.captures.envelope import Part, with_label_columns
 
     data, encodings = index.take(index.find(ids))
     notice("labelled", count=len(data) - data.null_count)
@@ -146,12 +143,6 @@ def _instants(column: pa.Array, attribute: str, label: str) -> pa.Array:
             "as ISO 8601, such as 2026-03-02T10:00:00Z, or as numbers since 1970."
         )
     return found.cast(pa.int64())
-
-
-def _inside(instants: pa.Array, window: Window) -> pa.Array:
-    start, end = (_microseconds(instant) for instant in (window.start, window.end))
-    inside = pc.and_(pc.greater_equal(instants, start), pc.less(instants, end))
-    return pc.fill_null(inside, False)
 
 
 def _microseconds(instant: datetime) -> int:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import csv
+import functools
 import io
+import itertools
 import types
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
 import pyarrow as pa
 
-from contract.dataset import Dataset, Preprocessor, Reading
+from contract.dataset import Dataset, Preprocessor
 from contract.errors import DatasetError, ScriptError
 from file_storage.scripts import (
     STOPS,
@@ -22,21 +24,21 @@ from file_storage.scripts import (
     script_failure,
     script_lock,
 )
-from file_storage.storage import SourceFile, is_s3, open_random, reading
+from file_storage.storage import SourceFile, is_s3, open_random, read_bytes, reading
 from readers.captures.columns import Decoder
-from readers.captures.envelope import LABEL, in_window, open_envelope, record_id, record_of_line
+from readers.captures.envelope import LABEL, Envelope, open_envelope, record_of_line
 from readers.captures.shapes import csv_rows
-from readers.captures.split import Notes, may_cut, survey, table_of
+from readers.captures.split import Notes, envelopes, may_cut, survey, table_of
 from readers.csv_records import CellsError
 from readers.dataset import POSITIONAL, excluded_positions, positional_names
 from readers.flatten import flatten_batch
 from readers.labels.index import LabelIndex
 from readers.python_rows import column_of, loads, rows_to_batch
 from readers.splitting import (
-    FileRange,
+    FileSplit,
     Line,
     LineBlock,
-    OfFileRanges,
+    Pieces,
     Segment,
     blocks_of_lines,
     divide,
@@ -183,6 +185,7 @@ class Gathered:
     def __init__(self, request: Dataset, decoder: Decoder) -> None:
         self._request = request
         self._decoder = decoder
+        self.has_header = request.format.kind == "csv" and request.format.header
         self._parser, self._record_parser = decoder.parser(), decoder.parser()
         self._mappings: list[dict[str, Any]] = []
         self._records: list[bytes] = []
@@ -404,106 +407,97 @@ class Place:
         return f"{self.path} row {self.row}: {str(self.record)[:80]!r}"
 
 
-@dataclass(frozen=True)
-class RecordSplit(OfFileRanges):
-    """Some files, or a byte range of one, whose records pass through ``preprocess_handler``."""
+def read_records(
+    pieces: Pieces,
+    request: Dataset,
+    preprocessor: Preprocessor,
+    decoder: Decoder,
+    index: LabelIndex | None,
+) -> Iterator[pa.RecordBatch]:
+    """Yield the rows that ``preprocess_handler`` makes of some files, or of a byte range of one.
 
-    request: Dataset
-    preprocessor: Preprocessor
-    decoder: Decoder
-    index: LabelIndex | None = field(default=None, compare=False, repr=False)
+    Raises
+    ------
+    ScriptError
+        Naming the line in the script, and file and line of the record.
+    DatasetError
+        When a record cannot be read.
+    """
+    captures = request.format.kind in _CAPTURES
+    # Header rows and arrays belong to one file; capture files are many and small.
+    for together in (pieces,) if captures else ((piece,) for piece in pieces):
+        gathered = Gathered(request, decoder)
+        for chunk in _chunks(together, request, index):
+            # A script keeps its own state; only one thread at a time may be in it.
+            with script_lock:
+                for record, place in chunk:
+                    _handle(preprocessor, record, place, gathered)
+            try:
+                yield from gathered.batches()
+            except (DatasetError, CellsError) as problem:
+                text = f"returned text that is no CSV: {problem}"
+                if isinstance(problem, DatasetError):
+                    text = f"returned rows that do not fit: {problem.message.rstrip('.')}"
+                where = f"records of {label(together)}"
+                raise reject_result(preprocessor.path, preprocessor.function, text, where) from problem
 
-    @property
-    def reading(self) -> Reading:
-        """Return how the rows of calls are read."""
-        return self.decoder.reading
 
-    def batches(self) -> Iterator[pa.RecordBatch]:
-        """Yield the rows that the script returns.
-
-        Raises
-        ------
-        ScriptError
-            Naming the line in the script, and file and line of the record.
-        DatasetError
-            When a record cannot be read.
-        """
-        captures = self.request.format.kind in _CAPTURES
-        # Header rows and arrays belong to one file; capture files are many and small.
-        for pieces in (self.pieces,) if captures else ((piece,) for piece in self.pieces):
-            gathered = Gathered(self.request, self.decoder)
-            for chunk in self._chunks(pieces):
-                # A script keeps its own state; only one thread at a time may be in it.
-                with script_lock:
-                    for record, place in chunk:
-                        self._handle(record, place, gathered)
-                yield from self._columns(gathered, pieces)
-
-    def _chunks(self, pieces: tuple[FileRange, ...]) -> Iterator[Iterator[tuple[Any, Line | Place]]]:
-        kind = self.request.format.kind
-        if kind == "parquet":
-            yield from _parquet_chunks(pieces[0].path)
+def _chunks(
+    pieces: Pieces, request: Dataset, index: LabelIndex | None
+) -> Iterator[Iterable[tuple[Any, Line | Place]]]:
+    """Yield what the script is called with, and where each is from."""
+    kind = request.format.kind
+    if kind == "parquet":
+        yield from _parquet_chunks(pieces[0].path)
+        return
+    if kind in _CAPTURES:
+        for envelope in envelopes(pieces, (), request.window, index, labels=False, size=_BLOCK_SIZE):
+            yield _captured(envelope, index)
+        return
+    for block in blocks_of_lines(pieces, size=_BLOCK_SIZE):
+        if kind == "json" and block.segments[0].offset == 0 and block.data.lstrip()[:1] == b"[":
+            yield _array_records(pieces[0].path)
             return
-        for block in blocks_of_lines(pieces, size=_BLOCK_SIZE):
-            if kind == "json" and block.segments[0].offset == 0 and _is_array(block.data):
-                yield _array_records(pieces[0].path)
+        yield ((_text(line), line) for line in block.lines())
+
+
+def _captured(envelope: Envelope, index: LabelIndex | None) -> Iterator[tuple[InferenceRecord, Line]]:
+    """Yield the records of an envelope, with the labels that the index has for them."""
+    lines = {line.number: line for line in envelope.block.lines()}
+    texts = encodings = itertools.repeat(None)
+    if index is not None and envelope.ids is not None:
+        texts, encodings = (part.to_pylist() for part in index.take(index.find(envelope.ids)))
+    for number, text, encoding in zip(envelope.numbers.tolist(), texts, encodings, strict=False):
+        record = record_of_line(lines[number])
+        if text is not None:
+            record[LABEL] = {"data": text, "encoding": encoding}
+        yield InferenceRecord(record), lines[number]
+
+
+def _handle(preprocessor: Preprocessor, record: Any, place: Line | Place, gathered: Gathered) -> None:
+    path, function = preprocessor.path, preprocessor.function
+    try:
+        result = handle_record(preprocessor, record)
+    except STOPS:
+        raise
+    except BaseException as error:
+        raise script_failure(path, function, error, place.where()) from error
+    try:
+        if gathered.has_header and isinstance(place, Line) and place.is_first_of_file():
+            gathered.add_header(record)
+            if isinstance(result, str):
+                gathered.add_header(result)
                 return
-            if kind in ("csv", "json"):
-                yield ((_text(line), line) for line in block.lines())
-            else:
-                yield self._captures(block.lines())
-
-    def _captures(self, lines: Iterator[Line]) -> Iterator[tuple[Any, Line | Place]]:
-        window = self.request.window
-        found = ((record_of_line(line), line) for line in lines)
-        within = ((record, line) for record, line in found if in_window(record, line.path, window))
-        labelled = within if self.index is None else _with_labels(list(within), self.index)
-        for record, line in labelled:
-            yield InferenceRecord(record), line
-
-    def _handle(self, record: Any, place: Line | Place, gathered: Gathered) -> None:
-        function = self.preprocessor.function
-        try:
-            result = handle_record(self.preprocessor, record)
-        except STOPS:
-            raise
-        except BaseException as error:
-            raise script_failure(self.preprocessor.path, function, error, place.where()) from error
-        try:
-            if self._is_header(place):
-                gathered.add_header(record)
-                if isinstance(result, str):
-                    gathered.add_header(result)
-                    return
-            gathered.add(result)
-        except UnusableResultError as problem:
-            raise reject_result(self.preprocessor.path, function, str(problem), place.where()) from None
-        except DatasetError as problem:
-            raise DatasetError(f"{problem.message}: {place.where()}.") from None
-
-    def _is_header(self, place: Line | Place) -> bool:
-        return (
-            self.request.format.kind == "csv"
-            and self.request.format.header
-            and isinstance(place, Line)
-            and place.is_first_of_file()
-        )
-
-    def _columns(self, gathered: Gathered, pieces: tuple[FileRange, ...]) -> Iterator[pa.RecordBatch]:
-        path, function = self.preprocessor.path, self.preprocessor.function
-        try:
-            yield from gathered.batches()
-        except DatasetError as problem:
-            text = f"returned rows that do not fit: {problem.message.rstrip('.')}"
-            raise reject_result(path, function, text, f"records of {label(pieces)}") from problem
-        except CellsError as problem:
-            text = f"returned text that is no CSV: {problem}"
-            raise reject_result(path, function, text, f"records of {label(pieces)}") from problem
+        gathered.add(result)
+    except UnusableResultError as problem:
+        raise reject_result(path, function, str(problem), place.where()) from None
+    except DatasetError as problem:
+        raise DatasetError(f"{problem.message}: {place.where()}.") from None
 
 
 def record_splits(
-    files: Sequence[SourceFile], request: Dataset, index: LabelIndex | None = None
-) -> tuple[RecordSplit, ...]:
+    files: Sequence[SourceFile], request: Dataset, preprocessor: Preprocessor, index: LabelIndex | None
+) -> tuple[FileSplit, ...]:
     """Divide files whose records pass through a script into splits.
 
     Parameters
@@ -511,35 +505,21 @@ def record_splits(
     files
         In path order.
     request
-        With a preprocessor of the kind ``"record"``.
+        What is read.
+    preprocessor
+        Of the kind ``"record"``.
     index
         Labels to join with captures, before the script sees them.
     """
-    preprocessor = request.preprocessor
-    if preprocessor is None:
-        raise ValueError("the request has no preprocessor")
-    kind = request.format.kind
-    if kind not in _CAPTURES:
+    if request.format.kind in _CAPTURES:
+        decoder, divided = survey(files, request)[0], divide(files, may_cut=may_cut)
+    else:
         # Header rows, arrays and Parquet's footer belong to the whole file.
-        decoder = Decoder((), text_only=request.text_only)
-        return tuple(RecordSplit(pieces, request, preprocessor, decoder) for pieces in divide(files))
-    decoder, _ = survey(files, request)
-    return tuple(
-        RecordSplit(pieces, request, preprocessor, decoder, index)
-        for pieces in divide(files, may_cut=may_cut)
+        decoder, divided = Decoder((), text_only=request.text_only), divide(files)
+    read = functools.partial(
+        read_records, request=request, preprocessor=preprocessor, decoder=decoder, index=index
     )
-
-
-def _with_labels(
-    records: list[tuple[dict[str, Any], Line]], index: LabelIndex
-) -> Iterator[tuple[dict[str, Any], Line]]:
-    """Yield the records with the labels that the index has for them."""
-    ids = pa.array([record_id(record) for record, _ in records], pa.string())
-    data, encodings = index.take(index.find(ids))
-    for (record, line), text, encoding in zip(records, data.to_pylist(), encodings.to_pylist(), strict=True):
-        if text is not None:
-            record[LABEL] = {"data": text, "encoding": encoding}
-        yield record, line
+    return tuple(FileSplit(pieces, read, reading=decoder.reading) for pieces in divided)
 
 
 def _text(line: Line) -> str:
@@ -552,13 +532,7 @@ def _text(line: Line) -> str:
         ) from None
 
 
-def _is_array(data: bytes) -> bool:
-    return data.lstrip()[:1] == b"["
-
-
-def _array_records(path: str) -> Iterator[tuple[Any, Line | Place]]:
-    from file_storage.storage import read_bytes
-
+def _array_records(path: str) -> Iterator[tuple[Any, Place]]:
     try:
         items = orjson.loads(read_bytes(path))
     except orjson.JSONDecodeError as error:
@@ -570,7 +544,7 @@ def _array_records(path: str) -> Iterator[tuple[Any, Line | Place]]:
         yield text, Place(path, number, text)
 
 
-def _parquet_chunks(path: str) -> Iterator[Iterator[tuple[Any, Line | Place]]]:
+def _parquet_chunks(path: str) -> Iterator[list[tuple[Any, Place]]]:
     from pyarrow import parquet
 
     with reading(path):
@@ -581,10 +555,5 @@ def _parquet_chunks(path: str) -> Iterator[Iterator[tuple[Any, Line | Place]]]:
             raise DatasetError(f"{path} is truncated or not Parquet: {error}.") from None
         number = 0
         for batch in table.iter_batches(batch_size=_PARQUET_ROWS, use_threads=False):
-            yield _numbered(path, number, batch.to_pylist())
+            yield [(row, Place(path, at, row)) for at, row in enumerate(batch.to_pylist(), number + 1)]
             number += batch.num_rows
-
-
-def _numbered(path: str, before: int, rows: list[dict[str, Any]]) -> Iterator[tuple[Any, Line | Place]]:
-    for number, row in enumerate(rows, before + 1):
-        yield row, Place(path, number, row)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 
+from contract.dataset import Reading
 from contract.errors import DatasetError
 from file_storage.storage import SourceFile, is_s3, open_input, open_random, reading
 
@@ -41,13 +42,14 @@ class FileRange:
     """A file, or the bytes ``[start, end)`` of it, as stored.
 
     A line belongs to the piece that holds its first byte. `end` None is the end of the file. `log` is what
-    to read instead of a file.
+    to read instead of a file, `row_groups` which ones of a Parquet file.
     """
 
     path: str
     start: int = 0
     end: int | None = None
     log: LogFiles | None = None
+    row_groups: tuple[int, ...] = ()
 
     @property
     def is_whole_file(self) -> bool:
@@ -55,16 +57,49 @@ class FileRange:
         return self.start == 0 and self.end is None
 
 
-@dataclass(frozen=True)
-class OfFileRanges:
-    """What every split of files has: some files, or a byte range of one."""
+Pieces = tuple[FileRange, ...]
+# From rows to rows, batch by batch; picklable.
+Transform = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 
-    pieces: tuple[FileRange, ...]
+
+@dataclass(frozen=True)
+class FileSplit:
+    """Some files, or a range of one: how they are read, and what their rows pass through after that.
+
+    `reading` says how the rows of captured calls are read, `name` what messages call rows of no file.
+    """
+
+    pieces: Pieces
+    read: Callable[[Pieces], Iterator[pa.RecordBatch]]
+    transforms: tuple[Transform, ...] = ()
+    reading: Reading | None = None
+    name: str = ""
 
     @property
     def label(self) -> str:
         """Return the file and the range in it."""
-        return label(self.pieces)
+        return self.name or label(self.pieces)
+
+    def then(self, transform: Transform) -> FileSplit:
+        """Return the split with one transform more."""
+        return replace(self, transforms=(*self.transforms, transform))
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """Yield the rows in order."""
+        return functools.reduce(
+            lambda rows, transform: transform(rows), self.transforms, self.read(self.pieces)
+        )
+
+
+def each(change: Callable[[pa.RecordBatch], pa.RecordBatch]) -> Transform:
+    """Return the transform that changes every batch by itself."""
+    return functools.partial(_changed, change)
+
+
+def _changed(
+    change: Callable[[pa.RecordBatch], pa.RecordBatch], batches: Iterator[pa.RecordBatch]
+) -> Iterator[pa.RecordBatch]:
+    return (change(batch) for batch in batches if batch.num_rows)
 
 
 @dataclass(frozen=True)
@@ -80,11 +115,13 @@ def whole_of(file: SourceFile) -> FileRange:
     return FileRange(file.path, log=file if isinstance(file, LogFiles) else None)
 
 
-def label(pieces: tuple[FileRange, ...]) -> str:
+def label(pieces: Pieces) -> str:
     """Return how messages call the pieces of one split."""
     first = pieces[0]
     if len(pieces) > 1:
         return f"{first.path} and {len(pieces) - 1} more"
+    if first.row_groups:
+        return f"{first.path} row groups {first.row_groups[0]}-{first.row_groups[-1]}"
     return first.path if first.is_whole_file else f"{first.path} bytes {first.start}-{first.end}"
 
 
@@ -95,7 +132,7 @@ def split_size(total_bytes: int) -> int:
 
 def divide(
     files: Iterable[SourceFile], *, may_cut: Callable[[SourceFile], bool] | None = None
-) -> list[tuple[FileRange, ...]]:
+) -> list[Pieces]:
     """Divide files, in their order, into groups of pieces of about `split_size` bytes.
 
     Parameters
@@ -112,7 +149,7 @@ def divide(
     files = list(files)
     total = sum(file.size for file in files)
     target = split_size(total) if total >= SMALL else SMALL
-    groups: list[tuple[FileRange, ...]] = []
+    groups: list[Pieces] = []
     together: list[FileRange] = []
     gathered = 0
     for file in files:
@@ -188,6 +225,12 @@ def lines_before(path: str, offset: int) -> int:
 def balanced_rows(rows: int) -> int:
     """Return the rows of a batch, about `BATCH_ROWS`, so that the batches of one block are of a size."""
     return -(-rows // max(1, round(rows / BATCH_ROWS))) or 1
+
+
+def balanced(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of a batch in batches of about `BATCH_ROWS`."""
+    size = balanced_rows(batch.num_rows)
+    return (batch.slice(at, size) for at in range(0, batch.num_rows, size))
 
 
 def joined(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -334,12 +377,10 @@ class LineBlock:
 
     def lines(self) -> Iterator[Line]:
         """Yield the lines that are not blank; their numbers count blank ones."""
-        number = 0
-        for segment in self.segments:
-            for data in _split(segment.data):
-                if not data.isspace():
-                    yield Line(segment.path, data, number, self)
-                number += 1
+        lines = ((segment.path, data) for segment in self.segments for data in segment.data[:-1].split(b"\n"))
+        for number, (path, data) in enumerate(lines):
+            if data and not data.isspace():
+                yield Line(path, data + b"\n", number, self)
 
     @functools.cached_property
     def first_number(self) -> int:
@@ -401,7 +442,3 @@ def not_a_record(line: Line, reason: str) -> DatasetError:
 def _block(segments: list[Segment]) -> LineBlock:
     data = segments[0].data if len(segments) == 1 else b"".join(segment.data for segment in segments)
     return LineBlock(tuple(segments), data)
-
-
-def _split(data: bytes) -> list[bytes]:
-    return [line + b"\n" for line in data[:-1].split(b"\n")]

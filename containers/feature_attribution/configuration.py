@@ -23,8 +23,7 @@ from contract.wording import listing
 from file_storage import storage
 from job_runner.clarify.columns import Columns, column_names, find_column, log_other_methods
 from job_runner.clarify.resolve_columns import arrange_dataset
-from readers.column_paths import compile_path
-from readers.paths import feature_rows, typed_text
+from readers.paths import compile_path, feature_rows, typed_text
 
 # The rows that stand for absent features: written in the configuration, read from a file, or none yet.
 

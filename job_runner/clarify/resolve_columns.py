@@ -22,8 +22,7 @@ from contract.wording import several
 from file_storage.storage import list_files
 from job_runner.clarify.columns import Columns, column_names, find_column, first_batch
 from readers.captures.envelope import LABEL
-from readers.captures.paths import first_sides
-from readers.captures.split import survey
+from readers.captures.split import first_sides, survey
 from readers.cell_types import PANDAS_MARKERS
 from readers.csv import first_records
 from readers.csv_dialect import header_evidence

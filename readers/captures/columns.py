@@ -8,7 +8,7 @@ import functools
 import io
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice
+from itertools import chain, groupby, islice
 from typing import Any
 
 import numpy as np
@@ -20,22 +20,16 @@ from pyarrow import types
 from contract.dataset import Reading
 from contract.dataset_format import Shape
 from contract.errors import DatasetError
+from readers.arrow_json import JsonFields, NotBulkError, parse_json, text_buffer
 from readers.captures.envelope import Envelope, Part
 from readers.captures.layout import Layout, cell_name, merge_named
-from readers.captures.reading import contradiction
-from readers.captures.shapes import CSV, JSON, NONE, Row, UndecodableError, decode, payload_rows
+from readers.captures.shapes import CSV, JSON, NONE, Row, UndecodableError, contradiction, decode, parsed
 from readers.csv_records import CellParser, CellsError
-from readers.flatten import LONGEST_LIST, flatten_batch
+from readers.flatten import LONGEST_LIST, flatten_batch, without_columns
 from readers.lanes import (
     Counts,
-    MixedTypesError,
-    NotBulkError,
     Table,
-    in_lanes,
-    read_json,
-    text_buffer,
-    together,
-    without_columns,
+    of_kinds,
 )
 from readers.python_rows import rows_to_batch
 
@@ -139,28 +133,14 @@ class Decoder:
             kinds = 3 * kinds + text.kinds
 
         def one_by_one(records: Counts) -> Table:
-            def note_some(text: str, odd: Sequence[int]) -> None:
-                note(text, records[list(odd)].tolist())
+            rows = self._rows(texts, records, note)
+            return self.of_rows(rows, parser, lambda text, odd: note(text, records[list(odd)].tolist()))
 
-            return self.of_rows(self._rows(texts, records, note), parser, note_some)
+        def bulk(records: Counts) -> Table:
+            return self._together([text.take(records) for text in texts], parser)
 
-        def lanes(*, bulk: bool) -> list[tuple[Counts, Table]]:
-            found = []
-            for kind in np.flatnonzero(np.bincount(kinds)):
-                records = np.flatnonzero(kinds == kind)
-                if bulk and not (
-                    self.text_only and any((text.kinds[records] == JSON).any() for text in texts)
-                ):
-                    found += in_lanes(records, lambda some: self._together(texts, some, parser), one_by_one)
-                else:
-                    found.append((records, one_by_one(records)))
-            return found
-
-        try:
-            return together(lanes(bulk=True), len(envelope))
-        except MixedTypesError:
-            # The text of numbers is lost in lanes that have no text.
-            return together(lanes(bulk=False), len(envelope), as_text=True)
+        exact = self.text_only and any((text.kinds == JSON).any() for text in texts)
+        return of_kinds(kinds, None if exact else bulk, one_by_one)
 
     def of_rows(
         self,
@@ -174,27 +154,22 @@ class Decoder:
         for side, found in enumerate(sides):
             if not self.text_only and side < len(sides) - 1 and any(self.layout.widths):
                 note(TOO_MANY, _to_width(found, self.layout.widths[side]))
-            kinds = 3 * kinds + np.array(
-                [NONE if rows is None else CSV if isinstance(rows[0], list) else JSON for rows in found],
-                np.int64,
-            )
-        lanes = []
-        for kind in np.flatnonzero(np.bincount(kinds)):
-            numbers = np.flatnonzero(kinds == kind)
-            rows = [
-                _gathered([found[number] for number in numbers.tolist()], text_only=self.text_only)
-                for found in sides
-            ]
-            lanes.append((numbers, self._beside(rows, parser)))
-        return together(lanes, len(records), as_text=True)
+            forms = [NONE if rows is None else CSV if isinstance(rows[0], list) else JSON for rows in found]
+            kinds = 3 * kinds + np.array(forms, np.int64)
 
-    def _together(self, texts: Sequence[Texts], records: Counts, parser: CellParser) -> Table:
+        def of_kind(numbers: Counts) -> Table:
+            some = [[found[number] for number in numbers.tolist()] for found in sides]
+            return self._beside([_gathered(rows, text_only=self.text_only) for rows in some], parser)
+
+        return of_kinds(kinds, None, of_kind)
+
+    def _together(self, texts: Sequence[Texts], parser: CellParser) -> Table:
+        """Return the rows of records whose payloads are of one kind each."""
         rows = []
-        for side, text in zip(self.sides, texts, strict=True):
-            some = text.take(records)
+        for side, some in zip(self.sides, texts, strict=True):
             kind = some.kinds[0] if len(some.kinds) else NONE
             if kind == NONE:
-                rows.append(Rows(np.zeros(len(records), np.int64)))
+                rows.append(Rows(np.zeros(len(some.kinds), np.int64)))
             elif kind == CSV:
                 rows.append(_csv_rows(some.text, "row" if self.text_only else self.reading.shape(side)))
             else:
@@ -211,7 +186,7 @@ class Decoder:
                 records.tolist(), some.text.to_pylist(), some.kinds, strict=True
             ):
                 try:
-                    found = None if kind == NONE else payload_rows(content, kind, shape)
+                    found = None if kind == NONE else parsed(content, kind).rows(shape) or None
                     if found is not None and len(content) > 2 * self.most_columns:
                         bounded = [_bounded(row, self.most_columns) for row in found]
                         note(TOO_MANY, [number] if bounded != found else [])
@@ -228,13 +203,30 @@ class Decoder:
         index, counts, uneven = _zip_rows([side.counts for side in sides])
         rows = [side.take(where) for side, where in zip(sides, index, strict=True)]
         named = [None if side.is_cells else side.batch for side in rows]
-        columns: dict[str, pa.Array] = {}
-        merged_columns = [
-            {name: self._typed(name, column) for name, column in side.items()}
-            for side in merge_named(self.sides, named, self.layout)
-        ]
-        for place in self._cells(rows, merged_columns, parser):
-            columns |= place
+        found = merge_named(self.sides, named, self.layout)
+        # Columns without names are named by their position in the row.
+        widths = self.layout.widths or (0,) * len(rows)
+        last = len(rows) - 1
+        for is_text, group in groupby(range(len(rows)), key=lambda at: rows[at].lines is not None):
+            places = list(group)
+            position = sum(widths[: places[0]])
+            if is_text:
+                # Neighbouring CSV payloads are one line of cells, wherever the first one ends.
+                for at in places if not self.text_only else ():
+                    if at < last:
+                        _require_width(rows[at].lines, widths[at])
+                texts = [_padded(rows[at].lines, widths[at]) for at in places]
+                found[places[0]] = _parse_lines(texts, position, parser, 2 * self.most_columns)
+                continue
+            for at in places:
+                batch = rows[at].batch
+                if rows[at].is_cells and batch is not None:
+                    if at < last and batch.num_columns != widths[at]:
+                        raise NotBulkError("more cells than expected")
+                    start = sum(widths[:at])
+                    found[at] = {cell_name(start + cell): each for cell, each in enumerate(batch.columns)}
+                found[at] = {name: self._typed(name, column) for name, column in found[at].items()}
+        columns = dict(chain.from_iterable(each.items() for each in found))
         total = int(counts.sum())
         if not columns:
             return Table(without_columns(total), counts, uneven)
@@ -242,38 +234,6 @@ class Decoder:
         if batch.num_rows != total:
             raise NotBulkError("cells hold line ends")
         return Table(batch, counts, uneven)
-
-    def _cells(
-        self, rows: list[Rows], merged_columns: list[dict[str, pa.Array]], parser: CellParser
-    ) -> list[dict[str, pa.Array]]:
-        """Name the columns without names by their position in the row, CSV cells parsed."""
-        widths = self.layout.widths or (0,) * len(rows)
-        position = number = 0
-        while number < len(rows):
-            side = rows[number]
-            if side.lines is not None:
-                # Neighbouring CSV payloads are one line of cells, wherever the first one ends.
-                after = number
-                while after < len(rows) and rows[after].lines is not None:
-                    after += 1
-                if not self.text_only:
-                    for at in range(number, min(after, len(rows) - 1)):
-                        _require_width(rows[at].lines, widths[at])
-                texts = [_padded(rows[at], widths[at]) for at in range(number, after)]
-                merged_columns[number] = _parse_lines(texts, position, parser, 2 * self.most_columns)
-                position += sum(widths[number:after])
-                number = after
-                continue
-            if side.is_cells and side.batch is not None:
-                if number + 1 < len(rows) and side.batch.num_columns != widths[number]:
-                    raise NotBulkError("more cells than expected")
-                merged_columns[number] = {
-                    (name := cell_name(position + at)): self._typed(name, column)
-                    for at, column in enumerate(side.batch.columns)
-                }
-            position += widths[number]
-            number += 1
-        return merged_columns
 
     def _typed(self, name: str, column: pa.Array) -> pa.Array:
         """Return numbers as the integers that the first records have, where they have no fraction."""
@@ -316,20 +276,13 @@ class Decoder:
             if width or text.text.null_count < len(text.text)
         ]
         joined = pc.binary_join_element_wise(*parts, ",") if len(parts) > 1 else parts[0]
-        mask = pa.array(csv_records)
-        nothing = pa.scalar(None, pa.string())
-        first, *others = texts
+        mask, nothing = pa.array(csv_records), pa.scalar(None, pa.string())
         return [
             Texts(
-                pc.if_else(mask, joined, first.text), np.where(csv_records, CSV, first.kinds).astype(np.int8)
-            ),
-            *(
-                Texts(
-                    pc.if_else(mask, nothing, other.text),
-                    np.where(csv_records, NONE, other.kinds).astype(np.int8),
-                )
-                for other in others
-            ),
+                pc.if_else(mask, joined if place == 0 else nothing, text.text),
+                np.where(csv_records, CSV if place == 0 else NONE, text.kinds).astype(np.int8),
+            )
+            for place, text in enumerate(texts)
         ]
 
 
@@ -343,27 +296,21 @@ def texts_of(part: Part, content_types: Callable[[], Sequence[str | None]], note
     codes = [_ENCODINGS.get(name.upper(), _ODD) for name in encoded.dictionary.to_pylist()] + [_ODD]
     indices = encoded.indices.fill_null(len(codes) - 1).to_numpy(zero_copy_only=False)
     kinds = np.array(codes, np.int8)[indices]
-    if part.data.null_count:
-        kinds[part.data.is_null().to_numpy(zero_copy_only=False)] = NONE
-    odd = np.flatnonzero(kinds == _ODD)
-    if not len(odd):
+    kinds[part.data.is_null().to_numpy(zero_copy_only=False)] = NONE
+    is_odd = kinds == _ODD
+    if not is_odd.any():
         return Texts(part.data, kinds)
     found = content_types()
     texts: list[str | None] = []
-    lost = []
-    for at in odd.tolist():
+    for at in np.flatnonzero(is_odd).tolist():
         try:
             text, kinds[at] = decode(part.data[at].as_py(), part.encodings[at].as_py(), found[at])
             texts.append(text)
         except UndecodableError:
             texts.append(None)
             kinds[at] = NONE
-            lost.append(at)
-    if lost:
-        note(UNDECODABLE, lost)
-    mask = np.zeros(len(kinds), np.bool_)
-    mask[odd] = True
-    return Texts(pc.replace_with_mask(part.data, pa.array(mask), pa.array(texts, pa.string())), kinds)
+            note(UNDECODABLE, [at])
+    return Texts(pc.replace_with_mask(part.data, pa.array(is_odd), pa.array(texts, pa.string())), kinds)
 
 
 def json_array(data: pa.StringArray) -> pa.Array:
@@ -382,14 +329,9 @@ def json_array(data: pa.StringArray) -> pa.Array:
     wrapped = pc.binary_join_element_wise(
         '{"p":', data, "}\n", "", null_handling="replace", null_replacement="null"
     )
-    text = text_buffer(wrapped)
-    batch = read_json(text)
+    batch = parse_json(text_buffer(wrapped), JsonFields())
     if batch.num_rows != len(data) or batch.schema.names != ["p"]:
         raise NotBulkError("a payload holds several values")
-    found = batch.schema.types[0]
-    wanted = _times_as_text(found)
-    if wanted != found:
-        batch = read_json(text, pa.schema([("p", wanted)]))
     return batch.column(0)
 
 
@@ -455,6 +397,7 @@ def _may_be_table(kind: pa.StructType) -> bool:
     tensors = [names[name] for name in ("inputs", "outputs") if name in names]
     return (
         {"columns", "data"} <= names.keys()
+        or {"schema", "data"} <= names.keys()
         or not names.keys().isdisjoint(("dataframe_split", "dataframe_records"))
         or any(
             types.is_struct(each) or (types.is_list(each) and types.is_struct(each.value_type))
@@ -471,18 +414,14 @@ def _column_rows(objects: pa.StructArray, most: int) -> Rows:
         if not np.array_equal(_filled(member), counts) or types.is_nested(member.type.value_type):
             raise NotBulkError("columns differ in length")
     names = [member.name for member in objects.type]
-    return Rows(
-        counts,
-        batch=_flat(pa.RecordBatch.from_arrays([pc.list_flatten(each) for each in members], names), most),
-    )
+    batch = pa.RecordBatch.from_arrays([pc.list_flatten(each) for each in members], names)
+    return Rows(counts, batch=_flat(batch, most))
 
 
 def _named(objects: pa.StructArray, most: int) -> pa.RecordBatch:
     if objects.null_count or objects.type.num_fields == 0:
         raise NotBulkError("objects without members")
-    return _flat(
-        pa.RecordBatch.from_arrays(objects.flatten(), names=[member.name for member in objects.type]), most
-    )
+    return _flat(pa.RecordBatch.from_struct_array(objects), most)
 
 
 def _numbers(values: pa.Array, most: int) -> pa.RecordBatch:
@@ -595,11 +534,9 @@ def _zip_rows(counts: list[Counts]) -> tuple[list[Counts], Counts, Counts]:
     return index, longest, uneven
 
 
-def _padded(rows: Rows, width: int) -> pa.StringArray:
+def _padded(lines: pa.StringArray, width: int) -> pa.StringArray:
     """Return the lines, with empty cells where a record lacks one."""
-    if rows.lines is None or not rows.lines.null_count:
-        return rows.lines
-    return pc.fill_null(rows.lines, "," * (width - 1))
+    return pc.fill_null(lines, "," * (width - 1)) if lines.null_count else lines
 
 
 def _require_width(lines: pa.StringArray, width: int) -> None:
@@ -648,14 +585,3 @@ def _parse_width(lines: pa.StringArray, width: int, position: int, parser: CellP
     names = [cell_name(position + at) for at in range(width)]
     text = bytes(text_buffer(pc.binary_join_element_wise(lines, "", "\n")))
     return parser(text, names, len(lines))
-
-
-def _times_as_text(kind: pa.DataType) -> pa.DataType:
-    """Return the type with text in place of the times that Arrow sees in it."""
-    if types.is_temporal(kind):
-        return pa.string()
-    if types.is_list(kind):
-        return pa.list_(_times_as_text(kind.value_type))
-    if types.is_struct(kind):
-        return pa.struct([(member.name, _times_as_text(member.type)) for member in kind])
-    return kind

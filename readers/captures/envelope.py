@@ -7,36 +7,30 @@ the same arrays.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyarrow import types
 
+from contract.dataset_format import Shape
 from contract.window import Window, in_window_by_folder
-from readers.lanes import Counts, NotBulkError, in_lanes, merged, read_json, require_utf8
-from readers.python_rows import loads, scalar_text
+from readers.arrow_json import NotBulkError, read_json, text_buffer
+from readers.captures.shapes import Row, UndecodableError, decode, parsed
+from readers.lanes import Counts, in_lanes, merged
+from readers.paths import typed_text
+from readers.python_rows import loads, rows_to_batch, scalar_text
 from readers.splitting import Line, LineBlock, not_a_record
 
 LABEL = "groundTruthData"
+UNLIKE_ROWS = "records with another number of labels than rows count as unlabelled"
 
 _PAYLOAD = pa.struct([("data", pa.string()), ("encoding", pa.string())])
 _CONTENT_TYPE = pa.struct([("observedContentType", pa.string())])
-
-
-class LabelsById(Protocol):
-    """Labels that are found by id."""
-
-    def find(self, ids: pa.StringArray) -> npt.NDArray[np.int64]:
-        """Return the position of each id's label, -1 for none."""
-
-    def take(self, positions: npt.NDArray[np.int64]) -> tuple[pa.StringArray, pa.StringArray]:
-        """Return texts and encodings."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +46,6 @@ class Part:
     def filter(self, mask: pa.BooleanArray) -> Part:
         """Return those of the records where `mask` is true."""
         return Part(self.data.filter(mask), self.encodings.filter(mask))
-
-    def updated(self, ids: pa.StringArray, index: LabelsById) -> Part:
-        """Return labels with those that the index has for the records' ids."""
-        data, encodings = index.take(index.find(ids))
-        return Part(pc.coalesce(data, self.data), pc.if_else(data.is_valid(), encodings, self.encodings))
 
 
 @dataclass(frozen=True)
@@ -103,18 +92,6 @@ class Envelope:
             None if self.ids is None else self.ids.filter(kept),
             None if self.times is None else self.times.filter(kept),
         )
-
-    def within(self, window: Window | None) -> Envelope:
-        """Return the records of a window: by their time, where that cannot be read by their file's folder."""
-        if window is None or self.times is None:
-            return self
-        return self.filter(times_in_window(self.times, window, self.block, self.numbers))
-
-    def labelled(self, index: LabelsById | None) -> Envelope:
-        """Return the records with the labels that an index has for them."""
-        if index is None or self.labels is None or self.ids is None:
-            return self
-        return replace(self, labels=self.labels.updated(self.ids, index))
 
     def content_types(self, side: str) -> list[str | None]:
         """Return the content type of each record's payload; it is read only where a payload is odd."""
@@ -190,24 +167,31 @@ def read_records(
     """
 
     def together(data: bytes, lines: int) -> pa.RecordBatch:
-        batch = read_json(pa.py_buffer(data), schema, others="ignore")
+        batch = read_json(data, schema, others="ignore")
         if batch.num_rows != lines or not is_whole(batch):
             raise NotBulkError("a line is no record")
-        for column in batch.columns:
-            _require_text(column)
+        try:
+            batch.validate(full=True)
+        except pa.ArrowInvalid as error:
+            raise NotBulkError(str(error)) from error  # Arrow's reader lets other text than UTF-8 pass
         return batch
+
+    def one_by_one(some: Counts) -> pa.RecordBatch:
+        rows = [exact(lines[at]) for at in some]
+        return pa.RecordBatch.from_struct_array(pa.array(rows, pa.struct(list(schema))))
 
     ends = block.data.count(b"\n")
     try:
         return together(block.data, ends), np.arange(ends)
     except NotBulkError:
         lines = list(block.lines())
+    numbers = np.array([line.number for line in lines], np.int64)
     lanes = in_lanes(
         np.arange(len(lines)),
         lambda some: together(b"".join(lines[at].data for at in some), len(some)),
-        lambda some: _batch([exact(lines[at]) for at in some], schema),
+        one_by_one,
     )
-    return merged(lanes), np.array([line.number for line in lines], np.int64)
+    return merged(lanes), numbers
 
 
 def parse_record(data: bytes) -> dict[str, Any]:
@@ -290,19 +274,13 @@ def parse_instant(text: Any) -> datetime | None:
     return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
 
 
-def in_window(record: Mapping[str, Any], path: str, window: Window | None) -> bool:
-    """Return whether a parsed record belongs to the window."""
-    if window is None:
-        return True
-    metadata = record.get("eventMetadata")
-    instant = parse_instant(metadata.get("inferenceTime") if isinstance(metadata, dict) else None)
-    return in_window_by_folder(path, window, "records") if instant is None else window.contains(instant)
-
-
 def times_in_window(
     times: pa.StringArray, window: Window, block: LineBlock, numbers: Counts
 ) -> npt.NDArray[np.bool_]:
-    """Return which records of a block belong to the window; `numbers` are those of their lines."""
+    """Return which records are in the window: by their time, or else by the folder of their file.
+
+    `numbers` are those of their lines in the block.
+    """
     encoded = times.dictionary_encode()
     instants = [parse_instant(text) for text in encoded.dictionary.to_pylist()]
     # -1 for no, 1 for yes, 0 for no readable time.
@@ -349,13 +327,133 @@ def _exact(line: Line, schema: pa.Schema) -> dict[str, Any]:
     return found
 
 
-def _batch(rows: Sequence[dict[str, Any]], schema: pa.Schema) -> pa.RecordBatch:
-    return pa.RecordBatch.from_struct_array(pa.array(rows, pa.struct(list(schema))))
+# Labels of captured calls as columns: one row per row of the call.
+#
+# A label of one cell is the column ``groundTruthData``. One of several cells gives ``groundTruthData.0``,
+# ``groundTruthData.1`` and so on, a JSON object ``groundTruthData.<member>``. Cells are text. A call of
+# several rows needs as many labels: lines of CSV, or a JSON list; other numbers say nothing about single
+# rows, which then count as unlabelled.
 
 
-def _require_text(column: pa.Array) -> None:
-    if types.is_struct(column.type):
-        for member in column.flatten():
-            _require_text(member)
-    elif types.is_string(column.type):
-        require_utf8(column)
+def with_label_columns(batch: pa.RecordBatch, labels: Part, counts: Counts) -> tuple[pa.RecordBatch, Counts]:
+    """Return the batch with its labels as last columns.
+
+    Parameters
+    ----------
+    batch
+        The rows of some records.
+    labels
+        One per record.
+    counts
+        Rows by record.
+
+    Returns
+    -------
+    The batch, and which records have another number of labels than rows.
+    """
+    columns, unlike = label_columns(labels, counts)
+    found = dict(zip(batch.schema.names, batch.columns, strict=True))
+    together = {name: column for name, column in found.items() if name not in columns} | columns
+    metadata = batch.schema.metadata
+    return pa.RecordBatch.from_arrays(list(together.values()), list(together), metadata=metadata), unlike
+
+
+def with_typed_labels(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Return rows whose labels, text so far, are numbers where they can be."""
+    columns = [
+        typed_text(column) if name.partition(".")[0] == LABEL else column
+        for name, column in zip(batch.schema.names, batch.columns, strict=True)
+    ]
+    return pa.RecordBatch.from_arrays(columns, batch.schema.names, metadata=batch.schema.metadata)
+
+
+def label_columns(labels: Part, counts: Counts) -> tuple[dict[str, pa.Array], Counts]:
+    """Return the labels of all rows by column name, and which records have the wrong number of them."""
+    text = pc.ascii_rtrim(labels.data, "\r\n")
+    simple = pc.fill_null(pc.equal(labels.encodings, "CSV"), True)
+    if any(mark in bytes(text_buffer(text)) for mark in (b'"', b",", b"\r")):
+        simple = pc.and_(simple, pc.fill_null(pc.invert(pc.match_substring_regex(text, '[",\r]')), True))
+    simple = pc.or_(simple, labels.data.is_null()).to_numpy(zero_copy_only=False)
+    if simple.all():
+        return _single_cells(text, counts)
+    record = np.repeat(np.arange(len(counts)), counts)
+    plain, others = np.flatnonzero(simple), np.flatnonzero(~simple)
+    odd = Part(labels.data.take(pa.array(others)), labels.encodings.take(pa.array(others)))
+    lanes, unlike = [], []
+    for numbers, (columns, few) in (
+        (plain, _single_cells(text.take(pa.array(plain)), counts[plain])),
+        (others, _any_cells(odd, counts[others])),
+    ):
+        if any(column.null_count < len(column) for column in columns.values()):
+            batch = pa.RecordBatch.from_arrays(list(columns.values()), list(columns))
+            lanes.append((np.flatnonzero(np.isin(record, numbers)), batch))
+        unlike.append(numbers[few])
+    # Rows in no lane are missing, in a column that the others have.
+    missing = np.setdiff1d(np.arange(len(record)), np.concatenate([[], *(places for places, _ in lanes)]))
+    name = lanes[0][1].schema.names[0] if lanes else LABEL
+    empty = pa.RecordBatch.from_arrays([pa.nulls(len(missing), pa.string())], [name])
+    together = merged([*lanes, (missing, empty)])
+    found = dict(zip(together.schema.names, together.columns, strict=True))
+    return found, np.sort(np.concatenate(unlike))
+
+
+def _single_cells(text: pa.StringArray, counts: Counts) -> tuple[dict[str, pa.Array], Counts]:
+    """Place lines of one cell each."""
+    present = text.is_valid().to_numpy(zero_copy_only=False)
+    breaks = pc.fill_null(pc.count_substring(text, "\n"), 0).to_numpy(zero_copy_only=False)
+    lines = np.where(present, breaks + 1, 0).astype(np.int64)
+    fits = present & (lines == counts)
+    unlike = np.flatnonzero(present & ~fits)
+    cells = text
+    if (lines > 1).any():
+        cells = pc.list_flatten(pc.split_pattern(text, "\n"))
+    elif (counts == 1).all():
+        return {LABEL: _missing_if_empty(cells)}, unlike
+    else:
+        cells = text.drop_null()
+    record = np.repeat(np.arange(len(counts)), counts)
+    within = np.arange(len(record)) - np.repeat(np.cumsum(counts) - counts, counts)
+    position = (np.cumsum(lines) - lines)[record] + within
+    labelled = fits[record]
+    column = cells.take(pa.array(np.where(labelled, position, 0), mask=~labelled))
+    return {LABEL: _missing_if_empty(column)}, unlike
+
+
+def _missing_if_empty(cells: pa.StringArray) -> pa.StringArray:
+    return pc.if_else(pc.equal(cells, ""), pa.scalar(None, pa.string()), cells)
+
+
+def _any_cells(labels: Part, counts: Counts) -> tuple[dict[str, pa.Array], Counts]:
+    rows: list[dict[str, Any]] = []
+    unlike: list[int] = []
+    texts, encodings = labels.data.to_pylist(), labels.encodings.to_pylist()
+    for number, (text, encoding, count) in enumerate(zip(texts, encodings, counts.tolist(), strict=True)):
+        found = _rows_of_label(text, encoding, count)
+        if found is None:
+            unlike.append(number)
+        rows += [{}] * count if found is None else map(_named, found)
+    batch = rows_to_batch(rows, text_only=True)
+    columns = {
+        name: column.cast(pa.string()) for name, column in zip(batch.schema.names, batch.columns, strict=True)
+    }
+    return columns, np.array(unlike, np.int64)
+
+
+def _rows_of_label(text: str, encoding: str | None, count: int) -> list[Row] | None:
+    """Return one label per row of the call, None when there is another number of them."""
+    try:
+        payload = parsed(*decode(text, encoding or "CSV", None))
+    except UndecodableError:
+        return None
+    if not payload.values:
+        return [{}] * count
+    shapes: tuple[Shape, ...] = ("list", "row", "columns")
+    return next((rows for shape in shapes if len(rows := payload.rows(shape)) == count), None)
+
+
+def _named(row: list[str | None] | dict[str, Any]) -> dict[str, Any]:
+    if isinstance(row, dict):
+        return {f"{LABEL}.{name}": value for name, value in row.items()}
+    if len(row) == 1:
+        return {LABEL: row[0]}
+    return {f"{LABEL}.{position}": cell for position, cell in enumerate(row)}

@@ -14,7 +14,7 @@ import pyarrow as pa
 from contract.dataset import Dataset
 from readers.captures.shapes import BATCH_MEMBERS, Row
 from readers.dataset import POSITIONAL, excluded_positions, positional_names
-from readers.lanes import without_columns
+from readers.flatten import without_columns
 from readers.python_rows import rows_to_batch
 
 CELL = "_c"
@@ -49,16 +49,13 @@ class Layout:
         found = dict(zip(batch.schema.names, batch.columns, strict=True))
         columns: dict[str, pa.Array] = {}
         # In the order of the first records, whatever comes first in these.
-        for raw in [
-            *(raw for raw in self.names if raw in found),
-            *(raw for raw in found if raw not in self.names),
-        ]:
+        for raw in dict.fromkeys((*self.names, *found)):
             name = self.names.get(raw, None if raw in self.exclude else raw)
-            if name is not None:
+            if name is not None and raw in found:
                 columns[raw if name in columns else name] = found[raw]
         metadata = POSITIONAL if self.positional else None
         if not columns:
-            return without_columns(batch.num_rows).replace_schema_metadata(metadata)
+            return without_columns(batch.num_rows, metadata)
         return pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns), metadata=metadata)
 
 
@@ -99,8 +96,7 @@ def find_layout(
     for number, named in enumerate(names_of_sides):
         own = [side_name(sides[number], name) if name in shared[number] else name for name in named]
         columns[sum(widths[:number]) : sum(widths[:number])] = own
-    everything = frozenset().union(*shared)
-    return name_columns(Layout(tuple(widths), everything), columns, request)
+    return name_columns(Layout(tuple(widths), frozenset().union(*shared)), columns, request)
 
 
 def name_columns(layout: Layout, columns: list[str], request: Dataset) -> Layout:
@@ -169,31 +165,26 @@ def merge_named(
     A name that request and response have in common belongs to the request, whose names are the
     baseline's; the response's column is called ``endpointOutput.<name>``.
     """
-    names = [[] if batch is None else batch.schema.names for batch in named]
-    shared = shared_names(names)
+    shared = shared_names([[] if batch is None else batch.schema.names for batch in named])
     merged: list[dict[str, pa.Array]] = []
-    for number, batch in enumerate(named):
+    for side, batch, apart in zip(sides, named, shared, strict=True):
         # The last payload keeps its names.
-        apart = shared[number] | (layout.shared if number < len(named) - 1 else frozenset())
-        columns = {} if batch is None else dict(zip(batch.schema.names, batch.columns, strict=True))
-        merged.append(
-            {side_name(sides[number], name) if name in apart else name: a for name, a in columns.items()}
-        )
+        apart |= layout.shared if len(merged) < len(named) - 1 else frozenset()
+        columns = () if batch is None else zip(batch.schema.names, batch.columns, strict=True)
+        merged.append({side_name(side, name) if name in apart else name: each for name, each in columns})
     return merged
 
 
 def _mixed_names(columns: list[str], unnamed: list[str], request: Dataset) -> list[str]:
     baseline = request.column_names or ()
-    if not set(columns).intersection(baseline):
+    if set(columns).intersection(baseline):
+        pairs = [(unnamed, [name for name in baseline if name not in columns])]
+    else:
         excluded = excluded_positions(columns, request.exclude)
         kept = [column for position, column in enumerate(columns) if position not in excluded]
-        for candidates in (columns, kept):
-            if len(candidates) == len(baseline):
-                by_position = dict(zip(candidates, baseline, strict=True))
-                return [by_position.get(column, column) for column in columns]
-        return columns
-    left = [name for name in baseline if name not in columns]
-    if len(left) != len(unnamed):
-        return columns
-    by_position = dict(zip(unnamed, left, strict=True))
-    return [by_position.get(column, column) for column in columns]
+        pairs = [(columns, list(baseline)), (kept, list(baseline))]
+    for candidates, names in pairs:
+        if len(candidates) == len(names):
+            by_position = dict(zip(candidates, names, strict=True))
+            return [by_position.get(column, column) for column in columns]
+    return columns

@@ -1,4 +1,4 @@
-"""Where the rows of a payload stand: single payloads as rows, whatever shape they have.
+"""Which rows a call has: single payloads as rows, and their shape, decided once for a dataset.
 
 A row is either a list of cells without names (CSV, JSON arrays of scalars), each a text or None, or a
 mapping from names to JSON values.
@@ -10,10 +10,15 @@ import base64
 import csv
 import io
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
-from contract.dataset_format import Shape
+from contract.dataset import Reading
+from contract.dataset_format import SHAPES, Shape
+from contract.errors import DatasetError
+from contract.wording import several
 from readers.python_rows import loads, scalar_text, without_surrogates
 
 Row = list[str | None] | dict[str, Any]
@@ -25,6 +30,17 @@ NONE, CSV, JSON = 0, 1, 2
 BATCH_MEMBERS = ("instances", "predictions", "inputs", "outputs")
 _FRAMES = ("dataframe_split", "dataframe_records", "input_data")
 _LEAST_DIGITS = 2
+
+PEERS = {
+    "endpointInput": "endpointOutput",
+    "endpointOutput": "endpointInput",
+    "batchTransformInput": "batchTransformOutput",
+    "batchTransformOutput": "batchTransformInput",
+}
+# Of more calls than this share, no reading may contradict itself.
+MOST_CONTRADICTIONS = 0.01
+# On a reading that so many contradict, no evidence can be built.
+_MOST_MISTAKEN = 0.5
 
 
 class UndecodableError(ValueError):
@@ -52,15 +68,15 @@ def decode(text: str, encoding: str | None, content_type: str | None) -> tuple[s
     # Servers often name the type that they expected, not the one they got.
     if text.lstrip()[:1] in ("{", "["):
         try:
-            list(json_values(text))
+            json_values(text)
         except UndecodableError:
             return text, CSV  # prose may begin with a bracket
         return text, JSON
     return text, CSV
 
 
-def json_values(text: str) -> Iterator[Any]:
-    """Yield the JSON value of a text, or one for each line.
+def json_values(text: str) -> list[Any]:
+    """Return the JSON value of a text, or one for each line.
 
     Raises
     ------
@@ -68,13 +84,12 @@ def json_values(text: str) -> Iterator[Any]:
         When it is no JSON.
     """
     try:
-        values = [loads(text)]
+        return [loads(text)]
     except ValueError:
         try:
-            values = [loads(line) for line in text.split("\n") if line.strip()]
+            return [loads(line) for line in text.split("\n") if line.strip()]
         except ValueError:
             raise UndecodableError("is no JSON") from None
-    yield from values
 
 
 def csv_rows(text: str) -> list[list[str | None]]:
@@ -85,8 +100,24 @@ def csv_rows(text: str) -> list[list[str | None]]:
     return [[cell or None for cell in row] or [None] for row in rows] or [[None]]
 
 
-def payload_rows(text: str, kind: int, shape: Shape) -> list[Row] | None:
-    """Return the rows of one payload, None where it holds nothing.
+@dataclass(frozen=True)
+class Payload:
+    """A payload, parsed: the values of JSON, or the lines of CSV."""
+
+    kind: int
+    values: list[Any]
+
+    def rows(self, shape: Shape) -> list[Row]:
+        """Return its rows: where rows are elements of a list, a line of CSV alone has one in each cell."""
+        if self.kind == JSON:
+            return rows_of_values(self.values, shape)
+        if shape == "list" and len(self.values) == 1:
+            return [[cell] for cell in self.values[0]]
+        return list(self.values)
+
+
+def parsed(text: str, kind: int) -> Payload:
+    """Return the payload of a text.
 
     Raises
     ------
@@ -94,9 +125,8 @@ def payload_rows(text: str, kind: int, shape: Shape) -> list[Row] | None:
         When it is no JSON.
     """
     if kind == CSV:
-        return cells_as_rows(csv_rows(text), shape)
-    values = [value for value in json_values(text) if value is not None]
-    return rows_of_values(values, shape) or None
+        return Payload(kind, csv_rows(text))
+    return Payload(kind, [value for value in json_values(text) if value is not None])
 
 
 def rows_of_values(values: list[Any], shape: Shape) -> list[Row]:
@@ -105,13 +135,6 @@ def rows_of_values(values: list[Any], shape: Shape) -> list[Row]:
     if any(isinstance(row, dict) for row in rows) and any(isinstance(row, list) for row in rows):
         return [row if isinstance(row, dict) else _by_position(row) for row in rows]
     return rows
-
-
-def cells_as_rows(rows: list[list[str | None]], shape: Shape) -> list[Row]:
-    """Return lines of cells as rows: where rows are elements of a list, a line alone has one in each cell."""
-    if shape == "list" and len(rows) == 1:
-        return [[cell] for cell in rows[0]]
-    return list(rows)
 
 
 def value_rows(value: Any, shape: Shape) -> list[Row]:
@@ -165,8 +188,8 @@ def is_columns(value: Any) -> bool:
 def table_rows(value: Any) -> list[Row] | None:
     """Return the rows of a table in a form that libraries write and nothing else has, None for others.
 
-    These are pandas' orient ``split``, MLflow's ``dataframe_split`` and ``dataframe_records``, TensorFlow's
-    ``inputs`` by name, and the tensors of the open inference protocol.
+    These are pandas' orients ``split`` and ``table``, MLflow's ``dataframe_split`` and
+    ``dataframe_records``, TensorFlow's ``inputs`` by name, and the tensors of the open inference protocol.
     """
     if not isinstance(value, dict) or not value:
         return None
@@ -178,6 +201,11 @@ def table_rows(value: Any) -> list[Row] | None:
         titles = ["_".join(map(str, name)) if isinstance(name, list) else str(name) for name in names]
         if all(isinstance(row, list) and len(row) == len(titles) for row in data):
             return [dict(zip(titles, row, strict=True)) for row in data]
+    schema = value.get("schema")
+    if isinstance(schema, dict) and isinstance(data, list) and value.keys() == {"schema", "data"}:
+        keys = schema.get("primaryKey") or ()
+        if data and all(isinstance(row, dict) for row in data):
+            return [{name: cell for name, cell in row.items() if name not in keys} for row in data]
     for name in ("inputs", "outputs"):
         inner = value.get(name)
         if is_columns(inner):
@@ -249,3 +277,163 @@ def _json_row(value: Any) -> Row:
 
 def _by_position(values: list[Any]) -> dict[str, Any]:
     return {f"_c{position}": value for position, value in enumerate(values)}
+
+
+# The shape of a dataset's payloads, from both sides of the first calls.
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call: its payloads by name, and where it was found."""
+
+    payloads: Mapping[str, Payload]
+    place: Callable[[], str]
+
+
+def decide(
+    calls: Sequence[Call],
+    given: Mapping[str, Shape] | None,
+    fits_baseline: Callable[[Mapping[str, Shape]], bool | None],
+) -> Reading:
+    """Decide how the rows of a dataset's calls stand in their payloads.
+
+    Parameters
+    ----------
+    calls
+        The first ones.
+    given
+        What the setting `rows` says, None where it is not set.
+    fits_baseline
+        Whether the columns that shapes give are those of the baseline; None where there is none.
+
+    Raises
+    ------
+    DatasetError
+        When more than 1 % of the calls contradict every reading.
+    """
+    sides = [side for side in PEERS if any(side in call.payloads for call in calls)]
+    if given is not None:
+        return _reading({side: given[side] for side in sides}, calls, "the setting rows")
+    shapes: dict[str, Shape] = {}
+    why = set()
+    for pair in (("endpointOutput", "endpointInput"), ("batchTransformOutput", "batchTransformInput")):
+        there = [side for side in pair if side in sides]
+        if there:
+            both = [call for call in calls if call.payloads.keys() & there]
+            chosen, reason = _choose(there, both, fits_baseline)
+            shapes |= chosen
+            why.add(reason)
+    return _reading(shapes, calls, " and ".join(sorted(why)) or "nothing")
+
+
+def contradiction(counts: Sequence[int]) -> bool:
+    """Return whether the payloads of a call differ in their rows; one row belongs to all of the others."""
+    return len({count for count in counts if count > 1}) > 1
+
+
+def too_many(contradicting: int, calls: int, place: str) -> DatasetError:
+    """Return the error for calls whose sides do not have the same number of rows."""
+    return DatasetError(
+        f"{contradicting} of {several(calls, 'call')} have another number of rows in the request than in the "
+        f"response, the first at {place}; correct what writes them, or say with rows how they are read "
+        f"({', '.join(SHAPES)}, or request=columns,response=list)."
+    )
+
+
+def _reading(shapes: Mapping[str, Shape], calls: Sequence[Call], why: str) -> Reading:
+    counts = [
+        [len(payload.rows(shapes.get(side, "row"))) for side, payload in call.payloads.items()]
+        for call in calls
+    ]
+    wrong = [call for call, count in zip(calls, counts, strict=True) if contradiction(count)]
+    if len(wrong) > MOST_CONTRADICTIONS * len(calls):
+        raise too_many(len(wrong), len(calls), wrong[0].place())
+    several_rows = sum(max(count, default=0) > 1 for count in counts)
+    return Reading(shapes, len(calls), several_rows, why)
+
+
+def _choose(
+    pair: Sequence[str],
+    calls: Sequence[Call],
+    fits_baseline: Callable[[Mapping[str, Shape]], bool | None],
+) -> tuple[dict[str, Shape], str]:
+    """Return the shapes of request and response on which most calls agree, and why."""
+    both = [call for call in calls if all(side in call.payloads for side in pair)] if len(pair) > 1 else []
+    natural = {side: _natural(side, calls, pair) for side in pair}
+    rows = {
+        side: {shape: [len(call.payloads[side].rows(shape)) for call in both] for shape in SHAPES}
+        for side in pair
+    }
+    candidates: list[tuple[float, int, dict[str, Shape]]] = []
+    # Of CSV, answers alone are written as cells of one line.
+    tried = [
+        ("row",)
+        if side.endswith("Input") and all(call.payloads[side].kind == CSV for call in both)
+        else SHAPES
+        for side in pair
+    ]
+    for shapes in product(*tried):
+        chosen = dict(zip(pair, shapes, strict=True))
+        if both:
+            counts = zip(*(rows[side][shape] for side, shape in chosen.items()), strict=True)
+            wrong = sum(len(set(count)) > 1 for count in counts) / len(both)
+        else:
+            wrong = 0.0 if chosen == natural else 1.0
+        # The request's own shape decides where those of both sides contradict each other.
+        liked = sum((2 if side.endswith("Input") else 1) * (chosen[side] == natural[side]) for side in pair)
+        candidates.append((wrong, -liked, chosen))
+    agreeing = sorted(
+        (liked, place) for place, (wrong, liked, _) in enumerate(candidates) if wrong <= MOST_CONTRADICTIONS
+    )
+    if not agreeing:
+        # Where most calls agree on a reading, the others are mistakes, which are counted under it.
+        wrong, _, chosen = min(candidates, key=lambda candidate: candidate[:2])
+        own = next(share for share, _, shapes in candidates if shapes == natural)
+        if wrong <= _MOST_MISTAKEN and wrong < own:
+            return chosen, "the numbers of rows on both sides"
+        return natural, "the shape of the payloads, whose numbers of rows differ"
+    # Shapes that make no difference to any call are one reading.
+    fitting = [place for _, place in agreeing if _differs(candidates[place][2], natural, calls)]
+    verdicts = {place: fits_baseline(candidates[place][2]) for place in {agreeing[0][1], *fitting}}
+    if True in verdicts.values() and not verdicts[agreeing[0][1]]:
+        best = next(place for _, place in agreeing if verdicts.get(place))
+        return candidates[best][2], "the baseline's columns"
+    [_, best] = agreeing[0]
+    chosen = candidates[best][2]
+    if chosen == natural:
+        return chosen, "the shape of the payloads"
+    return chosen, "the numbers of rows on both sides"
+
+
+def _differs(shapes: Mapping[str, Shape], natural: Mapping[str, Shape], calls: Sequence[Call]) -> bool:
+    """Return whether another reading changes anything, as far as the first calls show."""
+    return any(
+        payload.rows(shapes.get(side, "row")) != payload.rows(natural.get(side, "row"))
+        for call in calls[:20]
+        for side, payload in call.payloads.items()
+    )
+
+
+def _natural(side: str, calls: Sequence[Call], pair: Sequence[str]) -> Shape:
+    """Return the shape that a payload's own form suggests."""
+    payloads = [call.payloads[side] for call in calls if side in call.payloads]
+    values = [payload.values[0] for payload in payloads if payload.kind != CSV and len(payload.values) == 1]
+    if not values:
+        return "row"
+    lists = [(value, member) for value in values if (member := lone_list(value)) is not None]
+    if 2 * len(lists) > len(values):
+        lengths = {len(member) for _, member in lists}
+        named = all(next(iter(value)) in BATCH_MEMBERS for value, _ in lists)
+        row_like = all(is_row_like(member) for _, member in lists)
+        if row_like or (len(pair) > 1 and (named or len(lengths) > 1)):
+            return "list"
+        # One element on both sides: a batch of one.
+        peers = [
+            call.payloads[peer] for call in calls for peer in pair if peer != side and peer in call.payloads
+        ]
+        alike = peers and all(peer.values and lone_list(peer.values[0]) is not None for peer in peers)
+        return "list" if lengths == {1} and alike else "row"
+    tables = [len(rows) for value in values if (rows := column_rows(value)) is not None]
+    # Alone, lists of one length may as well be parts of one row.
+    by_column = len(set(tables)) > 1 or (len(pair) > 1 and max(tables, default=0) > 1)
+    return "columns" if by_column and 2 * len(tables) > len(values) else "row"

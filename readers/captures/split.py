@@ -9,26 +9,73 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from contract.dataset import Dataset, Reading
+from contract.dataset import ColumnPaths, Dataset
 from contract.dataset_format import Shape
 from contract.errors import DatasetError
 from contract.window import Window
-from file_storage.storage import SourceFile, compression, open_random, reading
-from readers.captures.columns import Decoder
-from readers.captures.envelope import LABEL, Envelope, open_envelope, parse_record, payload_part
-from readers.captures.labels import UNLIKE_ROWS, with_label_columns
+from file_storage.storage import SourceFile, is_compressed
+from readers.arrow_json import NotBulkError
+from readers.captures.columns import UNDECODABLE, Decoder, Note, Texts, json_array, texts_of
+from readers.captures.envelope import (
+    LABEL,
+    UNLIKE_ROWS,
+    Envelope,
+    Part,
+    label_columns,
+    open_envelope,
+    parse_record,
+    payload_part,
+    times_in_window,
+    with_label_columns,
+)
 from readers.captures.layout import find_layout
-from readers.captures.reading import MOST_CONTRADICTIONS, PEERS, Call, Payload, decide, too_many
-from readers.captures.shapes import CSV, Row, UndecodableError, csv_rows, decode, json_values
+from readers.captures.shapes import (
+    CSV,
+    JSON,
+    MOST_CONTRADICTIONS,
+    NONE,
+    PEERS,
+    Call,
+    Payload,
+    Row,
+    UndecodableError,
+    csv_rows,
+    decide,
+    decode,
+    parsed,
+    too_many,
+)
 from readers.csv_records import CellParser, CellsError
 from readers.labels.index import LabelIndex
-from readers.splitting import OfFileRanges, blocks_of_lines, divide, whole_of
+from readers.lanes import Counts, Table, of_kinds
+from readers.paths import (
+    GROUND_TRUTH,
+    REQUEST,
+    RESPONSE,
+    Finder,
+    PlainPath,
+    RecordPart,
+    typed_text,
+    values_at,
+)
+from readers.splitting import (
+    LINES_BLOCK_SIZE,
+    FileSplit,
+    Pieces,
+    balanced,
+    blocks_of_lines,
+    divide,
+    label,
+    whole_of,
+)
 
 # Calls from which the rows of a call, names and types are decided, and files they are taken from.
 _CALLS = 1000
@@ -42,43 +89,49 @@ UNEVEN = "records whose payloads differ in their number of rows were padded with
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class CaptureSplit(OfFileRanges):
-    """Some capture files, or a byte range of one."""
+def read_captures(
+    pieces: Pieces,
+    decoder: Decoder,
+    types: Mapping[str, pa.DataType],
+    window: Window | None,
+    index: LabelIndex | None,
+    *,
+    labels: bool,
+) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of some capture files, or of a byte range of one.
 
-    decoder: Decoder
-    types: Mapping[str, pa.DataType] = field(default_factory=dict, hash=False)
-    window: Window | None = None
-    labels: bool = False
-    index: LabelIndex | None = field(default=None, compare=False, repr=False)
+    Raises
+    ------
+    DatasetError
+        Naming file and line of what is no capture record.
+    """
+    notes, parser = Notes(label(pieces)), decoder.parser(types)
+    for envelope in envelopes(pieces, decoder.sides, window, index, labels=labels):
+        yield table_of(envelope, decoder, parser, notes)
+    notes.report()
 
-    @property
-    def reading(self) -> Reading:
-        """Return how the rows of calls are read."""
-        return self.decoder.reading
 
-    def batches(self) -> Iterator[pa.RecordBatch]:
-        """Yield the rows in order.
-
-        Raises
-        ------
-        DatasetError
-            Naming file and line of what is no capture record.
-        """
-        notes = Notes(self.label)
-        parser = self.decoder.parser(self.types)
-        for block in blocks_of_lines(self.pieces):
-            envelope = open_envelope(
-                block,
-                self.decoder.sides,
-                labels=self.labels,
-                ids=self.index is not None,
-                times=self.window is not None,
-            )
-            envelope = envelope.within(self.window).labelled(self.index)
-            if len(envelope):
-                yield table_of(envelope, self.decoder, parser, notes)
-        notes.report()
+def envelopes(
+    pieces: Pieces,
+    sides: Sequence[str],
+    window: Window | None,
+    index: LabelIndex | None,
+    *,
+    labels: bool,
+    size: int = LINES_BLOCK_SIZE,
+) -> Iterator[Envelope]:
+    """Yield the envelopes of the records in a window, with the labels that an index has for them."""
+    for block in blocks_of_lines(pieces, size):
+        envelope = open_envelope(block, sides, labels=labels, ids=index is not None, times=window is not None)
+        if window is not None and envelope.times is not None:
+            inside = times_in_window(envelope.times, window, block, envelope.numbers)
+            envelope = envelope.filter(inside)
+        if index is not None and envelope.labels is not None and envelope.ids is not None:
+            data, encodings = index.take(index.find(envelope.ids))
+            encodings = pc.if_else(data.is_valid(), encodings, envelope.labels.encodings)
+            envelope = replace(envelope, labels=Part(pc.coalesce(data, envelope.labels.data), encodings))
+        if len(envelope):
+            yield envelope
 
 
 @dataclass
@@ -141,7 +194,7 @@ def table_of(envelope: Envelope, decoder: Decoder, parser: CellParser, notes: No
 
 def capture_splits(
     files: Sequence[SourceFile], request: Dataset, index: LabelIndex | None = None
-) -> tuple[CaptureSplit, ...]:
+) -> tuple[FileSplit, ...]:
     """Divide capture files into splits.
 
     Parameters
@@ -154,16 +207,22 @@ def capture_splits(
         Labels to join with the records.
     """
     decoder, types = survey(files, request)
+    read = functools.partial(
+        read_captures,
+        decoder=decoder,
+        types=types,
+        window=request.window,
+        index=index,
+        labels=request.labels or index is not None,
+    )
     return tuple(
-        CaptureSplit(pieces, decoder, types, request.window, request.labels or index is not None, index)
-        for pieces in divide(files, may_cut=may_cut)
+        FileSplit(pieces, read, reading=decoder.reading) for pieces in divide(files, may_cut=may_cut)
     )
 
 
 def may_cut(file: SourceFile) -> bool:
     """Return whether a file can be read in byte ranges."""
-    with reading(file.path), open_random(file.path) as stream:
-        return compression(file.path, stream.read_at(8, 0)) is None
+    return not is_compressed(file.path)
 
 
 def survey(files: Sequence[SourceFile], request: Dataset) -> tuple[Decoder, dict[str, pa.DataType]]:
@@ -257,10 +316,166 @@ def _payload(part: object) -> Payload | None:
         return None
     try:
         content_type = part.get("observedContentType")
-        text, kind = decode(*found, None if content_type is None else str(content_type))
-        if kind == CSV:
-            return Payload(kind, csv_rows(text))
-        values = [value for value in json_values(text) if value is not None]
+        payload = parsed(*decode(*found, None if content_type is None else str(content_type)))
     except UndecodableError:
         return None
-    return Payload(kind, values) if values else None
+    return payload if payload.values else None
+
+
+# Captures, merged ones too, whose columns are found by JMESPath in their payloads.
+#
+# A call may carry many rows: its features, scores and labels are then lists of one length. Payloads of CSV
+# have no paths; there, a location is the position of a column.
+
+
+# What a part is called in captures: the first of these that a record has.
+SIDES = {
+    REQUEST: ("endpointInput", "batchTransformInput", "batchTransformOutput"),
+    RESPONSE: ("endpointOutput", "batchTransformOutput"),
+}
+_ALL_SIDES = tuple(dict.fromkeys(side for names in SIDES.values() for side in names))
+# Of so many records the types of features are learnt.
+_LEARNT_RECORDS = 100
+_RECORDS_LOOKED_AT = 100
+
+
+def read_located_captures(
+    pieces: Pieces, locations: ColumnPaths, shape: Shape, window: Window | None, index: LabelIndex | None
+) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of some capture files, or of a byte range of one.
+
+    Raises
+    ------
+    DatasetError
+        Naming file and line of what is no capture record, or holds another number of labels or
+        predictions than rows.
+    """
+    finder, notes = Finder(locations, shape), Notes(label(pieces))
+    for envelope in envelopes(pieces, _ALL_SIDES, window, index, labels=True):
+        yield from balanced(_table(envelope, finder, notes).batch)
+    finder.require_labels(notes.label)
+    notes.report()
+
+
+def _table(envelope: Envelope, finder: Finder, notes: Notes) -> Table:
+    odd: dict[str, set[int]] = {}
+
+    def note(text: str, records: Sequence[int]) -> None:
+        odd.setdefault(text, set()).update(records)
+
+    texts = {part: _first_of(envelope, names, note) for part, names in SIDES.items()}
+    labels = envelope.labels or Part(pa.array([], pa.string()), pa.array([], pa.string()))
+    labels = Part(labels.data, pc.fill_null(labels.encodings, "CSV"))
+    texts[GROUND_TRUTH] = texts_of(labels, lambda: [None] * len(envelope), note)
+    # What has no request holds features and predictions together, as the output of batch transform may.
+    alone = pc.and_(*(envelope.parts[name].data.is_null() for name in SIDES[REQUEST][:2])).to_pylist()
+
+    def one_by_one(records: Counts) -> Table:
+        return finder.one_by_one(_parts(envelope, texts, alone, records, note))
+
+    def bulk(records: Counts) -> Table:
+        if finder.needs_kinds:
+            finder.learn(_parts(envelope, texts, alone, np.arange(min(len(envelope), _LEARNT_RECORDS)), note))
+        values = {
+            part: json_array(texts[part].take(records).text)
+            for part in SIDES
+            if (texts[part].kinds[records] == JSON).all()
+        }
+        truth = texts[GROUND_TRUTH].take(records)
+        table = finder.together(values, functools.partial(_labels_at, truth))
+        finder.count_labels(table.batch, int((truth.kinds != NONE).sum()))
+        return table
+
+    kinds = 3 * texts[REQUEST].kinds.astype(np.int64) + texts[RESPONSE].kinds
+    table = of_kinds(kinds, bulk if finder.is_bulk else None, one_by_one)
+    notes.add(envelope, odd)
+    return table
+
+
+def located_capture_splits(
+    files: Sequence[SourceFile], request: Dataset, index: LabelIndex | None
+) -> tuple[FileSplit, ...]:
+    """Divide capture files into splits; `index` has labels to join with the records."""
+    locations = request.locations or ColumnPaths(None)
+    shape: Shape = "row"
+    Finder(locations)  # its mistakes show before the work
+    if locations.features is None:
+        decoder, _ = survey(files, request)
+        shape = decoder.reading.shape("endpointInput")
+    read = functools.partial(
+        read_located_captures, locations=locations, shape=shape, window=request.window, index=index
+    )
+    return tuple(FileSplit(pieces, read) for pieces in divide(files, may_cut=may_cut))
+
+
+def first_sides(files: Sequence[SourceFile]) -> dict[str, bool]:
+    """Return the parts that the first records have, and whether each is CSV, labels of one cell.
+
+    Parameters
+    ----------
+    files
+        Captures, in path order; a few records of the first ones are read.
+    """
+    sides: dict[str, bool] = {}
+    for call in first_calls(files, (*_ALL_SIDES, LABEL))[:_RECORDS_LOOKED_AT]:
+        for side, payload in call.payloads.items():
+            single = side != LABEL or all(len(row) == 1 for row in payload.values)
+            sides[side] = sides.get(side, True) and payload.kind == CSV and single
+    return sides
+
+
+def _first_of(envelope: Envelope, names: Sequence[str], note: Note) -> Texts:
+    """Return the first of some payloads that each record has."""
+    texts = [
+        texts_of(envelope.parts[name], functools.partial(envelope.content_types, name), note)
+        for name in names
+    ]
+    kinds = texts[-1].kinds
+    for text in reversed(texts[:-1]):
+        kinds = np.where(text.kinds == NONE, kinds, text.kinds)
+    return Texts(pc.coalesce(*(text.text for text in texts)), kinds)
+
+
+def _parts(
+    envelope: Envelope, texts: Mapping[str, Texts], alone: Sequence[bool], records: Counts, note: Note
+) -> Iterator[tuple[Mapping[str, RecordPart], Callable[[], str]]]:
+    """Yield the parts of records, parsed, and what names each record."""
+    some = {part: text.take(records) for part, text in texts.items()}
+    columns = [zip(part.text.to_pylist(), part.kinds.tolist(), strict=True) for part in some.values()]
+    for number, *found in zip(records.tolist(), *columns, strict=True):
+        parts: dict[str, RecordPart] = {}
+        for name, (text, kind) in zip(some, found, strict=True):
+            parts[name] = RecordPart()
+            if kind == CSV:
+                parts[name] = RecordPart(cells=csv_rows(text))
+            elif kind == JSON:
+                try:
+                    parts[name] = RecordPart(parsed(text, kind).values)
+                except UndecodableError:
+                    note(UNDECODABLE, [number])
+        if alone[number]:
+            parts[REQUEST] = parts[RESPONSE]
+        yield parts, functools.partial(envelope.place, number)
+
+
+def _labels_at(truth: Texts, path: PlainPath | None, counts: Counts) -> pa.Array:
+    """Return one label for each row; missing where a record has none."""
+    present = truth.kinds != NONE
+    if not present.any():
+        return pa.nulls(int(counts.sum()))
+    if not (truth.kinds == JSON).any():
+        encodings = pa.array(["CSV"] * len(counts), pa.string())
+        columns, unlike = label_columns(Part(truth.text, encodings), counts)
+        if len(unlike) or list(columns) != [LABEL]:
+            raise NotBulkError("labels of several cells, or of another number than rows")
+        return typed_text(columns[LABEL])
+    if (truth.kinds == CSV).any() or path is None:
+        raise NotBulkError("labels of several encodings, or without a path")
+    values, found = values_at(json_array(truth.text.drop_null()), path)
+    if not np.array_equal(found, counts[present]):
+        raise NotBulkError("another number of labels than rows")
+    if present.all():
+        return values
+    rows = np.repeat(present, counts)
+    where = np.cumsum(rows) - 1
+    return values.take(pa.array(where, mask=~rows))

@@ -2,7 +2,7 @@
 
 ``{"groundTruthData": {"data": "1", "encoding": "CSV"}, "eventMetadata": {"eventId": "..."}}``, in files
 anywhere below a folder, commonly ``yyyy/mm/dd/hh`` of the hour when the label was collected. Answers of
-human reviewers (see `human_review`) and tables (see `ground_truth_tables`) are accepted beside them.
+human reviewers and tables are accepted beside them.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import json
 import logging
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -21,25 +22,17 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from contract.dataset import Dataset, LabelColumns, LabelPlaces
+from contract.dataset import Dataset, HumanReview, LabelColumns, LabelPlaces
 from contract.dataset_format import DatasetFormat
 from contract.errors import DatasetError
 from contract.window import folder_hour
 from contract.wording import several
-from file_storage.storage import SourceFile
+from file_storage.storage import SourceFile, read_bytes
 from readers.captures.envelope import label_part, read_records, sources
 from readers.csv import csv_splits
-from readers.labels.sources import Answers, read_answers
 from readers.parquet import parquet_splits
-from readers.python_rows import loads
+from readers.python_rows import loads, scalar_text
 from readers.splitting import FileRange, Line, blocks_of_lines
-
-# Labels in tables, as a query of a warehouse leaves them: CSV with a header, or Parquet.
-#
-# One column holds the id of the inference, another the label; other columns are ignored. A row without a
-# label
-# is not labelled yet, and is left out.
-
 
 # In the order in which they are looked for, since a capture's inferenceId comes before its eventId.
 ID_COLUMNS = ("inferenceId", "eventId", "inference_id", "event_id")
@@ -47,112 +40,7 @@ _CSV = (".csv", ".csv.gz", ".csv.bz2", ".csv.zst")
 _PARQUET = (".parquet",)
 # Text with these is one label and not several cells, as which CSV would be read.
 _MARKS = '[,"\\r\\n]'
-
-_log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class LabelTexts:
-    """Some rows of a table: ids, labels as written, and how to read those (``CSV`` or ``JSON``)."""
-
-    ids: pa.StringArray
-    data: pa.StringArray
-    encodings: pa.StringArray
-
-
-def is_table(path: str) -> bool:
-    """Return whether a file is read as a table, by its name."""
-    return path.lower().endswith((*_CSV, *_PARQUET))
-
-
-def read_table(file: SourceFile, columns: LabelColumns) -> Iterator[LabelTexts]:
-    """Yield the labels of a table in the order of its rows.
-
-    Parameters
-    ----------
-    file
-        For which `is_table` holds.
-    columns
-        Which columns to take.
-
-    Raises
-    ------
-    DatasetError
-        Naming the file and the columns it has, or the first row with a label and no id.
-    """
-    is_parquet = file.path.lower().endswith(_PARQUET)
-    form = DatasetFormat("parquet") if is_parquet else DatasetFormat("csv", header=True)
-    request = Dataset(file.path, form, text_only=True)
-    splits = parquet_splits([file], request) if is_parquet else csv_splits([file], request, whole_files=True)
-    before = unlabelled = 0
-    for split in splits:
-        for batch in split.batches():
-            identifier, label = _chosen(file.path, batch.schema.names, columns)
-            ids, data = _texts(batch.column(identifier)), _texts(batch.column(label))
-            labelled = data.is_valid()
-            _require_ids(file.path, ids, labelled, before)
-            before += batch.num_rows
-            unlabelled += data.null_count
-            yield _encoded(ids.filter(labelled), data.filter(labelled))
-    if unlabelled:
-        _log.info("Left out the rows of %s without a label: %d of %d", file.path, unlabelled, before)
-
-
-def _chosen(path: str, names: list[str], columns: LabelColumns) -> tuple[str, str]:
-    """Return the names of the columns with ids and labels."""
-    there = f"its columns are {', '.join(names)[:200] or 'none'}"
-    for variable, name in (
-        ("ground_truth_id_column", columns.identifier),
-        ("ground_truth_label_column", columns.label),
-    ):
-        if name is not None and name not in names:
-            close = difflib.get_close_matches(name, names, 1)
-            hint = f"; did you mean {close[0]}?" if close else "."
-            raise DatasetError(f"{path} has no column {name!r}, which {variable} names; {there}{hint}")
-    usual = (columns.usual, *ID_COLUMNS)
-    identifier = columns.identifier or next(
-        (name for name in usual if name is not None and name in names), None
-    )
-    if identifier is None:
-        raise DatasetError(
-            f"{path} has no column {' or '.join(ID_COLUMNS[:2])}; {there}; set ground_truth_id_column to the "
-            "one with the id of the inference."
-        )
-    others = [name for name in names if name != identifier]
-    if columns.label is None and len(others) != 1:
-        raise DatasetError(
-            f"{path} has {several(len(others), 'column')} beside the id {identifier!r}; {there}; set "
-            "ground_truth_label_column to the one with the label."
-        )
-    return identifier, columns.label or others[0]
-
-
-def _texts(column: pa.Array) -> pa.StringArray:
-    """Return cells as text; empty ones and NaN are none."""
-    if pa.types.is_floating(column.type):
-        column = pc.if_else(pc.is_nan(column), None, column)
-    texts = column.cast(pa.string())
-    return pc.if_else(pc.equal(texts, ""), None, texts)
-
-
-def _require_ids(path: str, ids: pa.StringArray, labelled: pa.BooleanArray, before: int) -> None:
-    lost = pc.and_(ids.is_null(), labelled)
-    if pc.any(lost).as_py():
-        row = before + pc.index(lost, True).as_py() + 1
-        raise DatasetError(
-            f"{path} row {row} (the header apart) has a label and no id of an inference; fill the id in, or "
-            "remove the row."
-        )
-
-
-def _encoded(ids: pa.StringArray, data: pa.StringArray) -> LabelTexts:
-    marked = pc.match_substring_regex(data, _MARKS)
-    encodings = pc.if_else(marked, "JSON", "CSV")
-    if pc.any(marked).as_py():
-        quoted = [json.dumps(text, ensure_ascii=False) for text in data.filter(marked).to_pylist()]
-        data = pc.replace_with_mask(data, marked, pa.array(quoted, pa.string()))
-    return LabelTexts(ids, data, encodings)
-
+_LARGEST_ANSWER = 16 << 20
 
 UNKNOWN_HOUR = -1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -167,6 +55,8 @@ _SCHEMA = pa.schema(
 _EXAMPLE = '{"groundTruthData":{"data":"1","encoding":"CSV"},"eventMetadata":{"eventId":"..."}}'
 
 Hours = npt.NDArray[np.int32]
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -204,16 +94,31 @@ def read_labels(files: Sequence[SourceFile], places: LabelPlaces) -> Iterator[La
     DatasetError
         Naming file and line of what is no label.
     """
-    ordered = sorted(files, key=lambda file: (hour_number(folder_hour(file.path)), file.path))
+    ordered = sorted(files, key=lambda file: (_hour(file.path), file.path))
     parts = (part for file in ordered for part in _parts(file, places))
     for kind, group in groupby(parts, key=type):
         if kind is FileRange:
             yield from _lines_as_labels(list(group))
-        elif kind is Answers:
-            yield from map(_answers_as_labels, batched(group, _ANSWERS_TOGETHER))
-        else:
+        elif kind is SourceFile:
             for file in group:
-                yield from _rows_as_labels(file, places.columns)
+                yield from read_table(file, places.columns)
+        else:
+            for answers in batched(group, _ANSWERS_TOGETHER):
+                *texts, hours = zip(*answers, strict=True)
+                ids, data, encodings = [pa.array(each, pa.string()) for each in texts]
+                yield Labels(ids, data, encodings, np.array(hours, np.int32))
+
+
+def _parts(file: SourceFile, places: LabelPlaces) -> Sequence[Any]:
+    """Return what a file is read as: itself for a table, what reviewers answered, or lines."""
+    if file.path.lower().endswith((*_CSV, *_PARQUET)):
+        return [file]
+    answers = read_answers(file, places.review)
+    return [FileRange(file.path)] if answers is None else answers
+
+
+def _hour(path: str) -> int:
+    return hour_number(folder_hour(path))
 
 
 def hour_number(instant: datetime | None) -> int:
@@ -234,7 +139,7 @@ def _lines_as_labels(parts: Sequence[FileRange]) -> Iterator[Labels]:
         has_value = batch.column("groundTruthData").flatten()[0].is_valid()
         batch, numbers = batch.filter(has_value), numbers[has_value.to_numpy(zero_copy_only=False)]
         data, encodings = batch.column("groundTruthData").flatten()
-        hours = np.array([hour_number(folder_hour(segment.path)) for segment in block.segments], np.int32)
+        hours = np.array([_hour(segment.path) for segment in block.segments], np.int32)
         yield Labels(
             batch.column("eventMetadata").flatten()[0],
             data,
@@ -277,29 +182,211 @@ def _no_label(line: Line, reason: str) -> DatasetError:
     )
 
 
-def _parts(file: SourceFile, places: LabelPlaces) -> Sequence[Any]:
-    """Return what a file is read as: itself for a table, what reviewers answered, or lines."""
-    if is_table(file.path):
-        return [file]
-    answers = read_answers(file, places.review)
-    return [FileRange(file.path)] if answers is None else answers
+# Labels in tables, as a query of a warehouse leaves them: CSV with a header, or Parquet.
+#
+# One column holds the id of the inference, another the label; other columns are ignored. A row without a
+# label is not labelled yet, and is left out.
 
 
-def _answers_as_labels(answers: Sequence[Answers]) -> Labels:
-    return _labels(
-        [answer.identifier for answer in answers],
-        [answer.label for answer in answers],
-        [answer.encoding for answer in answers],
-        [hour_number(folder_hour(answer.path)) for answer in answers],
+def read_table(file: SourceFile, columns: LabelColumns) -> Iterator[Labels]:
+    """Yield the labels of a table in the order of its rows.
+
+    Parameters
+    ----------
+    columns
+        Which columns to take.
+
+    Raises
+    ------
+    DatasetError
+        Naming the file and the columns it has, or the first row with a label and no id.
+    """
+    is_parquet = file.path.lower().endswith(_PARQUET)
+    form = DatasetFormat("parquet") if is_parquet else DatasetFormat("csv", header=True)
+    request = Dataset(file.path, form, text_only=True)
+    splits = parquet_splits([file], request) if is_parquet else csv_splits([file], request, whole_files=True)
+    before = unlabelled = 0
+    for batch in (batch for split in splits for batch in split.batches()):
+        identifier, label = _chosen(file.path, batch.schema.names, columns)
+        ids, data = _texts(batch.column(identifier)), _texts(batch.column(label))
+        lost = pc.and_(ids.is_null(), data.is_valid())
+        if pc.any(lost).as_py():
+            row = before + pc.index(lost, True).as_py() + 1
+            raise DatasetError(
+                f"{file.path} row {row} (the header apart) has a label and no id of an inference; fill the "
+                "id in, or remove the row."
+            )
+        before += batch.num_rows
+        unlabelled += data.null_count
+        ids, data = ids.filter(data.is_valid()), data.drop_null()
+        marked = pc.match_substring_regex(data, _MARKS)
+        if pc.any(marked).as_py():
+            quoted = [_json(text) for text in data.filter(marked).to_pylist()]
+            data = pc.replace_with_mask(data, marked, pa.array(quoted, pa.string()))
+        hours = np.full(len(ids), _hour(file.path), np.int32)
+        yield Labels(ids, data, pc.if_else(marked, "JSON", "CSV"), hours)
+    if unlabelled:
+        _log.info("Left out the rows of %s without a label: %d of %d", file.path, unlabelled, before)
+
+
+def _chosen(path: str, names: list[str], columns: LabelColumns) -> tuple[str, str]:
+    """Return the names of the columns with ids and labels."""
+    there = f"its columns are {', '.join(names)[:200] or 'none'}"
+    for variable, name in (
+        ("ground_truth_id_column", columns.identifier),
+        ("ground_truth_label_column", columns.label),
+    ):
+        if name is not None and name not in names:
+            close = difflib.get_close_matches(name, names, 1)
+            hint = f"; did you mean {close[0]}?" if close else "."
+            raise DatasetError(f"{path} has no column {name!r}, which {variable} names; {there}{hint}")
+    usual = (columns.identifier, columns.usual, *ID_COLUMNS)
+    identifier = next((name for name in usual if name is not None and name in names), None)
+    if identifier is None:
+        raise DatasetError(
+            f"{path} has no column {' or '.join(ID_COLUMNS[:2])}; {there}; set ground_truth_id_column to the "
+            "one with the id of the inference."
+        )
+    others = [name for name in names if name != identifier]
+    if columns.label is None and len(others) != 1:
+        raise DatasetError(
+            f"{path} has {several(len(others), 'column')} beside the id {identifier!r}; {there}; set "
+            "ground_truth_label_column to the one with the label."
+        )
+    return identifier, columns.label or others[0]
+
+
+def _texts(column: pa.Array) -> pa.StringArray:
+    """Return cells as text; empty ones and NaN are none."""
+    if pa.types.is_floating(column.type):
+        column = pc.if_else(pc.is_nan(column), None, column)
+    texts = column.cast(pa.string())
+    return pc.if_else(pc.equal(texts, ""), None, texts)
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+# Answers of human reviewers (Amazon Augmented AI) as labels.
+#
+# Augmented AI writes one ``output.json`` per human loop. It becomes one label:
+#
+# ========  ============================================================================================
+# id        the first of `HumanReview.id_attributes` found in ``inputContent``, else ``humanLoopName``
+# label     in each of ``humanAnswers``, the member of ``answerContent`` at `HumanReview.label_attribute`
+# answers   the label most reviewers gave; among equals the one whose last answer came latest
+# ========  ============================================================================================
+#
+# A file counts as such when its name ends with ``.json`` and its content is one object with
+# ``humanAnswers``.
+
+# Id, label, encoding and hour.
+Answer = tuple[str, str, str, int]
+
+
+def read_answers(file: SourceFile, review: HumanReview) -> list[Answer] | None:
+    """Return the label of a human loop's output, none when nobody has answered.
+
+    Returns
+    -------
+    At most one label; None when the file is no such output.
+
+    Raises
+    ------
+    DatasetError
+        When the label cannot be found; names the file and what there is.
+    """
+    if not file.path.endswith(".json") or file.size > _LARGEST_ANSWER:
+        return None
+    content = read_bytes(file.path)
+    if b'"humanAnswers"' not in content:
+        return None
+    try:
+        loop = loads(content)
+    except ValueError:
+        return None  # perhaps lines; whoever reads them says what is wrong
+    if not isinstance(loop, dict) or not isinstance(loop.get("humanAnswers"), list):
+        return None
+    answers = [answer for answer in loop["humanAnswers"] if isinstance(answer, dict)]
+    if not answers:
+        return []
+    # ISO 8601 in UTC, as the service writes it, sorts as text.
+    answers.sort(key=lambda answer: str(answer.get("submissionTime") or ""))
+    labels = [_label_of(answer, review, file.path) for answer in answers]
+    latest = {label: position for position, label in enumerate(labels)}
+    label, encoding = max(latest, key=lambda each: (labels.count(each), latest[each]))
+    return [(_identifier(loop, review, file.path), label, encoding, _hour(file.path))]
+
+
+def _identifier(loop: dict[str, Any], review: HumanReview, path: str) -> str:
+    content = loop.get("inputContent")
+    for attribute in review.id_attributes:
+        found = _at(content, attribute)
+        if isinstance(found, str | int) and not isinstance(found, bool) and found != "":
+            return str(found)
+    name = loop.get("humanLoopName")
+    if isinstance(name, str) and name:
+        return name
+    raise DatasetError(
+        f"{path} names no inference: inputContent has none of {', '.join(review.id_attributes)}, and there "
+        "is no humanLoopName; start human loops with the inferenceId in their input."
     )
 
 
-def _rows_as_labels(file: SourceFile, columns: LabelColumns) -> Iterator[Labels]:
-    hour = hour_number(folder_hour(file.path))
-    for part in read_table(file, columns):
-        yield Labels(part.ids, part.data, part.encodings, np.full(len(part.ids), hour, np.int32))
+def _label_of(answer: dict[str, Any], review: HumanReview, path: str) -> tuple[str, str]:
+    content = answer.get("answerContent")
+    leaves = dict(_leaves("", content))
+    if review.label_attribute is None:
+        if len(leaves) == 1:
+            return _as_label(next(iter(leaves.values())))
+    else:
+        found = _at(content, review.label_attribute)
+        if found is not None:
+            return _as_label(found)
+    wanted = "no single value" if review.label_attribute is None else f"no {review.label_attribute!r}"
+    there = ", ".join(leaves) or "nothing"
+    close = difflib.get_close_matches(review.label_attribute or "", leaves, 1)
+    fix = "set human_review_label_attribute to the one that is the label"
+    raise DatasetError(
+        f"{path} has {wanted} in humanAnswers.answerContent, which holds {there[:200]}; {fix}"
+        + (f": did you mean {close[0]}?" if close else ".")
+    )
 
 
-def _labels(ids: list[str], data: list[str], encodings: list[str], hours: list[int]) -> Labels:
-    texts = [pa.array(texts, pa.string()) for texts in (ids, data, encodings)]
-    return Labels(texts[0], texts[1], texts[2], np.array(hours, np.int32))
+def _as_label(value: Any) -> tuple[str, str]:
+    if isinstance(value, dict | list):
+        return _json(value), "JSON"
+    text = scalar_text("answerContent", value) or ""
+    # A text with commas is one label, not several cells.
+    return (_json(text), "JSON") if re.search(_MARKS, text) else (text, "CSV")
+
+
+def _at(value: Any, attribute: str) -> Any:
+    """Return what a dotted path leads to, None for nothing; keys may contain dots themselves."""
+    if isinstance(value, list):
+        head, _, rest = attribute.partition(".")
+        inner = value[int(head)] if head.isdecimal() and int(head) < len(value) else None
+        return _at(inner, rest) if rest else inner
+    if not isinstance(value, dict):
+        return None
+    if attribute in value:
+        return value[attribute]
+    for key, inner in value.items():
+        if attribute.startswith(f"{key}."):
+            found = _at(inner, attribute[len(key) + 1 :])
+            if found is not None:
+                return found
+    return None
+
+
+def _leaves(prefix: str, value: Any) -> Iterator[tuple[str, Any]]:
+    members = (
+        value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else None
+    )
+    if members is None:
+        if value is not None:
+            yield prefix, value
+        return
+    for key, inner in members:
+        yield from _leaves(f"{prefix}.{key}" if prefix else str(key), inner)

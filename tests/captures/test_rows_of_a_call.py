@@ -213,3 +213,23 @@ def test_a_list_longer_than_any_table_is_named(tmp_path):
     (tmp_path / "a.jsonl").write_text("\n".join(lines))
     with pytest.raises(DatasetError, match=r"a\.jsonl: field 'b' holds a list of 20000 values"):
         list(plan_dataset(Dataset(str(tmp_path), DatasetFormat("json"))).splits[0].batches())
+
+
+@pytest.mark.parametrize(("short", "refused"), [(100, True), (5, False)])
+def test_answers_that_are_one_short_are_refused_or_counted(tmp_path, caplog, short, refused):
+    """Of 1000 calls, so many have one answer less than rows; all answers of a call are cells of one line."""
+    calls = []
+    for number in range(1000):
+        size = 3 + number % 4
+        rows = "\n".join(f"{number},{row}" for row in range(size))
+        answers = ",".join("0.5" for _ in range(size - (number % (1000 // short) == 1)))
+        calls.append(record(part(answers, "CSV"), part(rows, "CSV")))
+    path = write(tmp_path / "calls.jsonl", calls)
+    if refused:
+        with pytest.raises(DatasetError, match=r"\d+ of \d+ calls have another number of rows .* line 2"):
+            _table(path)
+        return
+    table, found = _table(path)
+    assert found.shape("endpointOutput") == "list"
+    assert table.num_rows == sum(3 + number % 4 for number in range(1000))
+    assert "padded with missing values: 5, the first at" in caplog.text

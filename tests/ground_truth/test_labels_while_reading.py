@@ -18,10 +18,9 @@ from label_data import HOUR, capture, label, run_merge, write
 from contract.errors import ConfigurationError, DatasetError
 from contract.window import Window
 from file_storage.scripts import load_preprocessor
-from readers import lanes
-from readers.captures import columns, envelope
-from readers.captures.envelope import Part
-from readers.captures.labels import label_columns
+from readers import arrow_json
+from readers.captures import envelope
+from readers.captures.envelope import Part, label_columns
 from readers.plan import plan_dataset
 
 OUTPUT = '{"sagemakerCaptureJson":{"captureIndexNames":["endpointOutput"]}}'
@@ -45,11 +44,11 @@ def path(request, monkeypatch):
     """Read captures in both ways."""
     if request.param != "bulk":
         monkeypatch.setattr(envelope, "read_json", _refuse)
-        monkeypatch.setattr(columns, "read_json", _refuse)
+        monkeypatch.setattr(arrow_json, "read_json", _refuse)
 
 
 def _refuse(*_, **__):
-    raise lanes.NotBulkError("not now")
+    raise arrow_json.NotBulkError("not now")
 
 
 @pytest.mark.usefixtures("path")

@@ -19,7 +19,7 @@ from containers.commands.merge_ground_truth import main
 from containers.model_quality.main import main as monitor_model_quality
 from job_runner import merge
 from job_runner.merge import Merged, _log_report, coverage_report
-from readers import lanes
+from readers import arrow_json
 from readers.captures import envelope
 from readers.labels import index
 
@@ -296,7 +296,7 @@ def _by_file(entries):
 
 
 def _refuse(*_, **__):
-    raise lanes.NotBulkError("not now")
+    raise arrow_json.NotBulkError("not now")
 
 
 def test_large_files_are_cut_and_put_together_again(tmp_path):

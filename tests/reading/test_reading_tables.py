@@ -580,3 +580,101 @@ def test_columns_to_leave_out_that_are_misspelt(tmp_path: Path) -> None:
     assert (result.exit_code, "did you mean customer_id?" in result.message) == (2, True)
     gone = run_job(tmp_path / "2", table, exclude_features_attribute="weather,customer_id")
     assert "weather" in reading(gone)["columns"][0]
+
+
+# --- readings that must not pass in silence
+
+
+def dates(folder: Path, written: str) -> Path:
+    days = [(f"{1 + row % 28:02}", f"{1 + row % 12:02}") for row in range(400)]
+    rows = [(written.format(day=day, month=month), row) for row, (day, month) in enumerate(days)]
+    return csv_table(folder / "data.csv", "day,amount", rows)
+
+
+def test_dates_in_another_form_than_the_baseline_are_refused(tmp_path):
+    baseline = run_job(tmp_path / "a", dates(tmp_path / "a", "2026-{month}-{day}"), dataset_format=HEADER)
+    same = run_job(tmp_path / "b", dates(tmp_path / "b", "2026-{month}-{day}"), **baseline_of(baseline))
+    assert same.exit_code == 0
+    other = run_job(tmp_path / "c", dates(tmp_path / "c", "{day}/{month}/2026"), **baseline_of(baseline))
+    assert other.exit_code == 2
+    assert "day is dates" in other.message
+    assert "'01/01/2026'" in other.message
+
+
+@pytest.mark.parametrize("odd", [0, 1, 2])
+def test_a_file_with_another_separator_is_refused_by_name(tmp_path, odd):
+    for number in range(3):
+        separator = ";" if number == odd else ","
+        rows = [(row, f"x{row % 3}", row / 2) for row in range(50)]
+        names = separator.join("abc")
+        csv_table(tmp_path / "data" / f"{number}.csv", names, rows, separator)
+    result = run_job(tmp_path, tmp_path / "data", dataset_format=HEADER)
+    assert result.exit_code == 2
+    assert "semicolons" in result.message
+    assert "commas" in result.message
+    assert ".csv" in result.message
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_a_position_beyond_the_columns_cannot_be_left_out(tmp_path, kind):
+    source = csv_table(tmp_path / "data.csv", "a,b", [(row, row % 3) for row in range(50)])
+    if kind == "parquet":
+        source = tmp_path / "data.parquet"
+        pq.write_table(pa.table({"a": range(50), "b": range(50)}), source)
+    result = run_job(tmp_path, source, dataset_format=kind, exclude_features_attribute="17")
+    assert result.exit_code == 2
+    assert "exclude_features_attribute names the column 17" in result.message
+    assert "2 columns" in result.message
+
+
+def test_a_name_that_is_no_column_is_said(tmp_path):
+    source = csv_table(tmp_path / "data.csv", "a,b", [(row, row % 3) for row in range(50)])
+    result = run_job(tmp_path, source, dataset_format=HEADER, exclude_features_attribute="b,c")
+    assert [sentence for sentence in reading(result)["columns"] if " c," in sentence]
+    assert list(features(result)) == ["a"]
+
+
+ROWS = [{"a": row, "b": f"x{row % 3}"} for row in range(50)]
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"schema": {"fields": [{"name": "index"}], "primaryKey": ["index"]}, "data": ROWS},
+        {"rows": ROWS, "meta": {"made": "today", "by": [1, 2]}},
+    ],
+)
+@pytest.mark.parametrize("indent", [None, 1])
+def test_rows_beside_a_description_are_rows(tmp_path, document, indent):
+    source = write(tmp_path / "data.json", json.dumps(document, indent=indent))
+    result = run_job(tmp_path, source, dataset_format="json")
+    assert list(features(result)) == ["a", "b"]
+    assert common(features(result)["a"])["num_present"] == len(ROWS)
+    assert "data.json" in reading(result)["rows"][0]
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+def test_columns_of_different_lengths_are_refused(tmp_path, indent):
+    document = {"a": list(range(50)), "b": list(range(49))}
+    source = write(tmp_path / "data.json", json.dumps(document, indent=indent))
+    result = run_job(tmp_path, source, dataset_format="json")
+    assert result.exit_code == 2
+    assert "lists of different lengths (a 50, b 49)" in result.message
+
+
+@pytest.mark.parametrize("header", [True, False])
+def test_a_column_of_the_baseline_stays_where_it_is_named_as_the_time(tmp_path, header):
+    rows = [(f"2026-03-02T{row % 24:02}:00:00Z", row % 7, row / 2) for row in range(400)]
+    source = csv_table(tmp_path / "data.csv", "ts,a,b" if header else "", rows)
+    form = HEADER if header else HEADERLESS
+    baseline = run_job(tmp_path / "a", source, dataset_format=form)
+    result = run_job(
+        tmp_path / "b",
+        source,
+        dataset_format=form,
+        time_attribute="ts" if header else "0",
+        **DAY,
+        **baseline_of(baseline),
+    )
+    assert checks(result) == []
+    assert len(features(result)) == 3

@@ -1,0 +1,172 @@
+"""JSON as columns by Arrow's reader, without what that reader dies of or changes."""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from pyarrow import json, types
+
+from readers.flatten import DEEPEST
+
+
+class NotBulkError(Exception):
+    """These records cannot be read together."""
+
+
+# Members by name, in the order in which they are first seen, and those below each.
+MemberOrder = dict[str, Any]
+
+
+@dataclass
+class JsonFields:
+    """What earlier blocks taught about the fields: their order, and which ones only look like times."""
+
+    order: MemberOrder = field(default_factory=dict)
+    text: dict[str, pa.DataType] = field(default_factory=dict)
+
+
+def parse_json(data: bytes | pa.Buffer, fields: JsonFields) -> pa.RecordBatch:
+    """Parse JSON objects, one after the other, into columns in the order in which fields are first seen.
+
+    Text that looks like a time stays text.
+
+    Parameters
+    ----------
+    fields
+        What is known of the fields; updated.
+
+    Raises
+    ------
+    NotBulkError
+        When one is no object, a field has values of several kinds, or an object names it twice.
+    """
+    refuse_deep_nesting(data)
+    batch = read_json(data, pa.schema(list(fields.text.items())))
+    _learn_order(batch.schema, fields.order)
+    times = {column.name: as_text for column in batch.schema if (as_text := _text_for_times(column.type))}
+    if times:
+        fields.text |= times
+        batch = read_json(data, pa.schema(list(fields.text.items())))
+    names = [name for name in fields.order if name in batch.schema.names]
+    columns = [_ordered(batch.column(name), fields.order[name]) for name in names]
+    return pa.RecordBatch.from_arrays(columns, names)
+
+
+def read_json(data: bytes | pa.Buffer, schema: pa.Schema, others: str = "infer") -> pa.RecordBatch:
+    """Read JSON objects, one after the other.
+
+    Raises
+    ------
+    NotBulkError
+        When they are malformed or do not fit into columns.
+    """
+    try:
+        if _NULL_FIRST.match(data):
+            raise NotBulkError("the first line is null")
+        buffer = pa.py_buffer(data)
+        table = json.read_json(
+            pa.BufferReader(buffer),
+            # One block, so that no object straddles two.
+            read_options=json.ReadOptions(use_threads=False, block_size=buffer.size + 1),
+            parse_options=json.ParseOptions(explicit_schema=schema, unexpected_field_behavior=others),
+        )
+        [batch] = table.combine_chunks().to_batches()
+        # Arrow (seen in 26.0) loses nulls at the beginning of a column's first list.
+        batch.validate()
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
+        raise NotBulkError(str(error)) from error
+    return batch
+
+
+def text_buffer(array: pa.StringArray) -> pa.Buffer:
+    """Return the texts of an array, one after the other."""
+    _, offsets, data = array.buffers()
+    if len(array) == 0 or data is None:
+        return pa.py_buffer(b"")
+    edges = np.frombuffer(offsets, np.int32)[array.offset : array.offset + len(array) + 1]
+    return data.slice(int(edges[0]), int(edges[-1] - edges[0]))
+
+
+def _learn_order(members: Iterable[pa.Field], order: MemberOrder) -> None:
+    for member in members:
+        kind = member.type
+        while types.is_list(kind):
+            kind = kind.value_type
+        below = order.setdefault(member.name, {})
+        if types.is_struct(kind):
+            _learn_order(kind, below)
+
+
+def _ordered(array: pa.Array, order: MemberOrder) -> pa.Array:
+    """Return an array whose members, at any depth, come in the order given: a second reading may mix them."""
+    kind = array.type
+    if not order or not types.is_nested(kind):
+        return array
+    if types.is_list(kind):
+        items = _ordered(array.values, order)
+        if items is array.values:
+            return array
+        return pa.ListArray.from_arrays(
+            array.offsets, items, mask=array.is_null() if array.null_count else None
+        )
+    names = sorted((member.name for member in kind), key=list(order).index)
+    found = [array.field(name) for name in names]
+    members = [_ordered(member, order[name]) for name, member in zip(names, found, strict=True)]
+    if names == [member.name for member in kind] and all(map(operator.is_, members, found)):
+        return array
+    mask = array.is_null() if array.null_count else None
+    return pa.StructArray.from_arrays(members, names, mask=mask)
+
+
+def _text_for_times(kind: pa.DataType) -> pa.DataType | None:
+    """Return the type with text in place of times, None when there is no time in it."""
+    if types.is_temporal(kind):
+        return pa.string()
+    if types.is_list(kind):
+        element = _text_for_times(kind.value_type)
+        return None if element is None else pa.list_(element)
+    if types.is_struct(kind):
+        members = [(member.name, member.type, _text_for_times(member.type)) for member in kind]
+        if any(as_text is not None for _, _, as_text in members):
+            # A member that was always null may yet become anything, so it is not fixed.
+            return pa.struct(
+                [(name, text or known) for name, known, text in members if not types.is_null(known)]
+            )
+    return None
+
+
+# Refusing JSON that Arrow's reader dies of, before it does.
+#
+# Arrow (seen in 26.0) ends the process when the first value of a block is ``null`` instead of an object,
+# and when values are nested some thousand levels deep.
+
+
+_NULL_FIRST = re.compile(rb"(?:\xef\xbb\xbf|[ \t\r\n])*+null")
+# A literal at the beginning lets the search skip from line to line.
+_NULL_LINES = (re.compile(rb"\n[ \t\r]*+null"), re.compile(rb"\r[ \t\n]*+null"))
+_OPENING, _CLOSING, _NEWLINE = ord("{"), ord("}"), ord("\n")
+# Sets the one bit in which a bracket differs from the brace of its kind.
+_BRACE = 0x20
+
+
+def refuse_deep_nesting(data: bytes | pa.Buffer) -> None:
+    """Raise NotBulkError for values nested deeper than `DEEPEST`; brackets inside text count."""
+    text = np.frombuffer(data, dtype=np.uint8)
+    newlines = text == _NEWLINE
+    opens = text | _BRACE == _OPENING
+    line_starts = np.count_nonzero(opens[1:] & newlines[:-1])
+    if np.count_nonzero(opens) - line_starts < DEEPEST:
+        return  # too few brackets besides the one that opens a line
+    closes = text | _BRACE == _CLOSING
+    places = np.flatnonzero(opens | closes | newlines)
+    depth = np.cumsum(opens[places].astype(np.int32) - closes[places])
+    last_newline = np.maximum.accumulate(np.where(newlines[places], np.arange(len(places)), -1))
+    outside = np.where(last_newline >= 0, depth[last_newline], 0)
+    if (depth - outside).max(initial=0) > DEEPEST:
+        raise NotBulkError(f"values are nested more than {DEEPEST} levels deep")
