@@ -398,7 +398,7 @@ def _csv_rows(data: pa.StringArray, shape: Shape) -> Rows:
     content = bytes(text_buffer(text))
     if b"\r" in content:
         text = pc.replace_substring(pc.replace_substring(text, "\r\n", "\n"), "\r", "\n")
-    if shape != "row" and b"," in content:
+    if shape == "list" and b"," in content:
         if b'"' in content:
             raise NotBulkError("a cell may hold a comma")
         single = pc.invert(pc.match_substring(text, "\n"))
