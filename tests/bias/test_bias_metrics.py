@@ -224,7 +224,9 @@ def test_many_tables_give_what_each_gives(tables: Floats) -> None:
         together = METRICS[name].function(tables)
         assert together.shape == (3, 4)
         for place in np.ndindex(3, 4):
-            np.testing.assert_equal(together[place], METRICS[name].function(tables[place]))
+            # Powers of one number and of many (GE) may differ in their last bit.
+            alone = METRICS[name].function(tables[place])
+            np.testing.assert_allclose(together[place], alone, rtol=1e-13, atol=1e-15)
 
 
 @given(_TABLES)
