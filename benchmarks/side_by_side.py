@@ -51,8 +51,13 @@ def _job(module: str, folder: Path, whose: str, output: Path, *more: str) -> lis
     ]
 
 
+def _csv(folder: Path, whose: str) -> Path:
+    """Name a table by its day, so that windows apply to it."""
+    return folder / "2026/03/02" / f"{whose}.csv"
+
+
 def _table(module: str, folder: Path, whose: str, output: Path, *more: str) -> list[str]:
-    source = ("--dataset-source", str(folder / f"{whose}.csv"), "--dataset-format", '{"csv":{"header":true}}')
+    source = ("--dataset-source", str(_csv(folder, whose)), "--dataset-format", '{"csv":{"header":true}}')
     return _job(module, folder, whose, output, *source, *more)
 
 
@@ -82,7 +87,7 @@ def _publish(folder: Path, whose: str, output: Path) -> list[str]:
     more = ("--metrics-sinks", f"prometheus-textfile:{output}/", "--fail-on-sink-error", "Enabled")
     files = ("--publish-cloudwatch-metrics", "Enabled", "--cloudwatch-metrics-directory", f"{output}")
     own = output.parent / f"{whose}-own"
-    times = ("--start-time", "2026-03-02T00:00:00Z", "--end-time", "2026-03-02T01:00:00Z")
+    times = ("--start-time", "2026-03-02T00:00:00Z", "--end-time", "2026-03-03T00:00:00Z")
     return _table(
         "containers.data_quality.main", folder, whose, own, *more, *files, *times, *_baseline(folder)
     )
@@ -120,7 +125,7 @@ def _configured(module: str, folder: Path, whose: str, output: Path, *more: str)
     kind = module.split(".")[1]
     config = (
         "--dataset-source",
-        str(folder / f"{whose}.csv"),
+        str(_csv(folder, whose)),
         "--analysis-config",
         str(folder / f"{kind}.json"),
     )
@@ -143,13 +148,14 @@ COMMANDS: dict[str, Command] = {
 def make_inputs(folder: Path) -> None:
     """Write what jobs `a` and `b` read, and a baseline."""
     generator = random.Random(1)
+    _csv(folder, "a").parent.mkdir(parents=True)
     for whose, shift in (("a", 0.0), ("b", 3.0)):
         rows = [
             (round(generator.gauss(shift, 1), 3), generator.randint(0, 1), generator.randint(0, 1))
             for _ in range(_ROWS)
         ]
         lines = [f"{x},{y},{facet},{x + y}" for x, y, facet in rows]
-        (folder / f"{whose}.csv").write_text("\n".join(["x,y,facet,z", *lines]) + "\n", encoding="utf-8")
+        _csv(folder, whose).write_text("\n".join(["x,y,facet,z", *lines]) + "\n", encoding="utf-8")
         _write_captures(folder / whose, shift)
     labels = folder / "labels"
     labels.mkdir()

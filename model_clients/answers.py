@@ -224,8 +224,9 @@ def _as_scores(found: Any) -> Scores:
     if isinstance(found, np.ndarray) and found.dtype != object:
         scores = found.astype(np.float64, copy=False)
     else:
-        values = [orjson.loads(value) if _is_list_text(value) else value for value in found]
+        values = list(found)
         try:
+            values = [orjson.loads(value) if _is_list_text(value) else value for value in values]
             scores = np.array(values, dtype=np.float64)
         except (TypeError, ValueError) as error:
             odd = next((value for value in _leaves(values) if not _is_number(value)), None)

@@ -169,7 +169,15 @@ def flat(value: Any, name: str = "") -> dict[str, Any]:
 def columns_of(rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
     """Return rows of JSON values as flat columns: of numbers, or of text where kinds differ."""
     flats = [flat(each) for each in rows]
-    names = dict.fromkeys(name for each in flats for name in each)
+    # What is below a member stands where the member was seen first, as null or as a scalar too.
+    places: dict[str, int] = {}
+    for name in (name for each in flats for name in each):
+        for prefix in _prefixes(name):
+            places.setdefault(prefix, len(places))
+    names = sorted(
+        {name for each in flats for name in each},
+        key=lambda name: [places[prefix] for prefix in _prefixes(name)],
+    )
     columns = {}
     for name in names:
         values = [each.get(name) for each in flats]
@@ -180,6 +188,11 @@ def columns_of(rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
             values = [text_of(value) for value in values]
         columns[name] = values
     return columns
+
+
+def _prefixes(name: str) -> list[str]:
+    members = name.split(".")
+    return [".".join(members[:count]) for count in range(1, len(members) + 1)]
 
 
 def typed(cells: list[str | None]) -> list[Any]:

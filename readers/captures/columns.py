@@ -38,6 +38,8 @@ TOO_MANY = "payloads with more columns than expected lost the last ones"
 # Columns that the first records do not have are read up to this number.
 _UNEXPECTED = 100
 _LONG = 1 << 19
+_QUOTED_CELL = r'"(?:[^"]|"")*"'
+_QUOTED_LINE = rf'^(?:{_QUOTED_CELL}|[^",]*)(?:,(?:{_QUOTED_CELL}|[^",]*))*$'
 
 # Called with what is odd, and the records it is odd in.
 Note = Callable[[str, Sequence[int]], None]
@@ -340,7 +342,7 @@ def _csv_rows(data: pa.StringArray, shape: Shape) -> Rows:
     content = bytes(text_buffer(text))
     if b"\r" in content:
         text = pc.replace_substring(pc.replace_substring(text, "\r\n", "\n"), "\r", "\n")
-    if shape != "row" and b"," in content:
+    if shape == "list" and b"," in content:
         if b'"' in content:
             raise NotBulkError("a cell may hold a comma")
         single = pc.invert(pc.match_substring(text, "\n"))
@@ -349,8 +351,8 @@ def _csv_rows(data: pa.StringArray, shape: Shape) -> Rows:
     if b"\n" in bytes(text_buffer(text)):
         counts = 1 + pc.count_substring(text, "\n").to_numpy(zero_copy_only=False).astype(np.int64)
         lines = pc.list_flatten(pc.split_pattern(text, "\n"))
-    if b'"' in content and (pc.count_substring(lines, '"').to_numpy() & 1).any():
-        raise NotBulkError("a quote stands alone, or a cell holds a line end")
+    if b'"' in content and not pc.all(pc.match_substring_regex(lines, _QUOTED_LINE)).as_py():
+        raise NotBulkError("a quote stands within a cell, or a cell holds a line end")
     return Rows(counts, lines=lines)
 
 
@@ -541,11 +543,10 @@ def _padded(lines: pa.StringArray, width: int) -> pa.StringArray:
 
 def _require_width(lines: pa.StringArray, width: int) -> None:
     """Make sure that what follows these cells stands where it should."""
-    odd = pc.not_equal(pc.count_substring(lines, ","), width - 1)
-    if width and pc.any(odd).as_py():
-        for line in lines.filter(odd).to_pylist():
-            if '"' not in line or len(next(csv.reader([line]))) != width:
-                raise NotBulkError("another number of cells than expected")
+    if pc.any(pc.match_substring(lines, '"')).as_py():
+        lines = pc.replace_substring_regex(lines, _QUOTED_CELL, "")
+    if width and pc.any(pc.not_equal(pc.count_substring(lines, ","), width - 1)).as_py():
+        raise NotBulkError("another number of cells than expected")
 
 
 def _parse_lines(

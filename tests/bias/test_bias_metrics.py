@@ -222,9 +222,10 @@ _ANTISYMMETRIC = ("CI", "DPL", "DPPL", "DCA", "DCR", "RD", "SD", "DAR", "DRR", "
 def test_many_tables_give_what_each_gives(tables: Floats) -> None:
     for name in _OF_TABLES:
         together = METRICS[name].function(tables)
-        assert together.shape == (3, 4)
-        for place in np.ndindex(3, 4):
-            np.testing.assert_equal(together[place], METRICS[name].function(tables[place]))
+        alone = np.array([[METRICS[name].function(table) for table in some] for some in tables])
+        assert together.shape == alone.shape == (3, 4)
+        # Powers of one number and of many (GE) may differ in their last bit.
+        np.testing.assert_allclose(together, alone, rtol=1e-13, atol=1e-15)
 
 
 @given(_TABLES)

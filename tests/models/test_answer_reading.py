@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from contract.analysis_config import PredictorConfig
@@ -151,6 +151,7 @@ def test_every_float_comes_back(rows: list[list[float]]) -> None:
     assert scores(json.dumps({"p": rows}), count, JSON, probability="p") == expected
 
 
+@example(b"[\x00]", 1, CSV)
 @given(st.binary(max_size=60), st.integers(1, 3), st.sampled_from([CSV, LINES, JSON]))
 def test_any_bytes_are_read_or_refused(body: bytes, rows: int, kind: str) -> None:
     reader = answer_reader(PredictorConfig(), kind)

@@ -25,6 +25,7 @@ from readers.dataset import Dataset
 from readers.plan import plan_dataset
 
 FORMATS = {"csv": '{"csv":{"header":true}}', "json": '{"json":{"lines":true}}', "parquet": "parquet"}
+LONG = pytest.mark.long  # six whole jobs each
 KINDS = ("whole", "real", "text", "words", "flag", "date", "code", "gaps")
 
 
@@ -69,33 +70,30 @@ def figures(statistics: dict[str, Any]) -> Any:
     return json.loads(text, parse_float=lambda number: round(float(number), 9))
 
 
-@settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck))
-@given(st.integers(0, 10**6))
-def test_data_quality(seed: int) -> None:
+@pytest.mark.parametrize("seed", [*range(4), *(pytest.param(seed, marks=LONG) for seed in range(4, 50))])
+def test_data_quality(tmp_path: Path, seed: int) -> None:
     random = np.random.default_rng(seed)
     kinds = [*random.choice(KINDS, 6), "gaps"]
     marker = str(random.choice(["", "NA", "null", "?"]))
     rows = int(random.integers(300, 900))
     moved = bool(random.random() < 0.5)
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        names = [f"c{number}_{kind}" for number, kind in enumerate(kinds)]
-        table = {n: column(kind, rows, random, moved=False) for n, kind in zip(names, kinds, strict=True)}
-        baselines = write(folder / "b", table, marker)
-        table = {n: column(kind, rows, random, moved=moved) for n, kind in zip(names, kinds, strict=True)}
-        windows = write(folder / "w", table, marker)
-        found = {}
-        for form, dataset_format in FORMATS.items():
-            baseline = run_job(folder / f"b{form}", baselines[form], dataset_format=dataset_format)
-            assert baseline.exit_code == 0, baseline.message
-            result = run_job(
-                folder / f"w{form}", windows[form], dataset_format=dataset_format, **baseline_of(baseline)
-            )
-            assert result.exit_code == 0, result.message
-            statistics = [figures(one.document("statistics.json")) for one in (baseline, result)]
-            found[form] = (statistics, result.violations, result.document("constraints.json"))
-        assert found["csv"] == found["json"]
-        assert found["csv"] == found["parquet"]
+    names = [f"c{number}_{kind}" for number, kind in enumerate(kinds)]
+    table = {n: column(kind, rows, random, moved=False) for n, kind in zip(names, kinds, strict=True)}
+    baselines = write(tmp_path / "b", table, marker)
+    table = {n: column(kind, rows, random, moved=moved) for n, kind in zip(names, kinds, strict=True)}
+    windows = write(tmp_path / "w", table, marker)
+    found = {}
+    for form, dataset_format in FORMATS.items():
+        baseline = run_job(tmp_path / f"b{form}", baselines[form], dataset_format=dataset_format)
+        assert baseline.exit_code == 0, baseline.message
+        result = run_job(
+            tmp_path / f"w{form}", windows[form], dataset_format=dataset_format, **baseline_of(baseline)
+        )
+        assert result.exit_code == 0, result.message
+        statistics = [figures(one.document("statistics.json")) for one in (baseline, result)]
+        found[form] = (statistics, result.violations, result.document("constraints.json"))
+    assert found["csv"] == found["json"]
+    assert found["csv"] == found["parquet"]
 
 
 @pytest.mark.parametrize("seed", range(2))
