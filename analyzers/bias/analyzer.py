@@ -290,10 +290,15 @@ class BiasAnalyzer(Analyzer[BiasSummary, BiasStatistics, BiasConstraints]):
                     f"{role} {column!r} holds no value in any row, but a baseline needs it; point {role} at "
                     "the column that has them."
                 )
-        labels = select_labels(summary, self._plan, Meaning(self.rules)) if self.rules == "sound" else None
+        if self.rules == "sound":
+            self._refuse_without_positives(summary)
+
+    def _refuse_without_positives(self, summary: BiasSummary) -> None:
+        """Stop where no label is positive: every metric of labels would be 0 or undefined."""
+        labels, name = select_labels(summary, self._plan, Meaning(self.rules)), self.request.label
         if labels is not None:
-            text = unselected_outcomes("label", self._plan.columns[label], summary.columns[label], labels)
-            if text is not None:  # every metric of labels would be 0 or undefined
+            text = unselected_outcomes("label", self._plan.columns[name], summary.columns[name], labels)
+            if text is not None:
                 raise DatasetError(text)
 
 
