@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import repeat
 from typing import Literal
 
 import pyarrow as pa
@@ -16,7 +17,6 @@ from analyzers.data_quality.documents import (
     Constraints,
     DataQualityBaseline,
     FeatureConstraints,
-    FeatureStatistics,
     NumericalStatistics,
     Statistics,
 )
@@ -30,66 +30,11 @@ from analyzers.data_quality.summary import (
     merge,
     summarize,
 )
-from analyzers.shared.rules import Rules, constraints_to_check
-from contract.api import Analyzer, Decision, Facts, Metric, Violations
+from analyzers.shared.rules import Rules, constraints_to_check, nothing_checked
+from contract.api import Analyzer, Decision, Facts, Metric
 from contract.wording import listing
 
-# Values to publish per feature, by the names of the originals (spec section 5).
-
-
 _GAUGE = "model_monitor_feature"
-
-
-def metrics(
-    statistics: Statistics, baseline: DataQualityBaseline | None, decision: Decision | None
-) -> list[Metric]:
-    """Return ``feature_data_*``, ``feature_non_null_*`` and ``feature_baseline_drift_*`` of every feature.
-
-    Parameters
-    ----------
-    statistics
-        The window, or the baseline's data in a baseline job.
-    baseline
-        Its constraints say which features are published (``emit_metrics``).
-    decision
-        Its findings hold the drift distances.
-    """
-    constraints = baseline.constraints if baseline else None
-    expected = {feature.name: feature for feature in constraints.features} if constraints else {}
-    distances = {
-        finding.subject: finding.distance
-        for finding in (decision.findings if decision else ())
-        if finding.distance is not None
-    }
-    published: list[Metric] = []
-    for position, feature in enumerate(statistics.features):
-        known = _constraints_of(feature, position, statistics, constraints, expected)
-        name = known.name if known else feature.name
-        if constraints is not None and not constraints.config(known).emit_metrics:
-            continue
-        if feature.numerical is not None:
-            published += _data_metric(name, feature.numerical)
-        completeness, labels = feature.completeness, {"feature": name}
-        published.append(
-            Metric(f"feature_non_null_{name}", completeness, gauge=f"{_GAUGE}_completeness", labels=labels)
-        )
-        if name in distances:
-            drift = f"feature_baseline_drift_{name}"
-            published.append(Metric(drift, distances[name], gauge=f"{_GAUGE}_drift", labels=labels))
-    return published
-
-
-def _constraints_of(
-    feature: FeatureStatistics,
-    position: int,
-    statistics: Statistics,
-    constraints: Constraints | None,
-    expected: dict[str, FeatureConstraints],
-) -> FeatureConstraints | None:
-    if constraints is not None and statistics.positional:
-        same_number = len(constraints.features) == len(statistics.features)
-        return constraints.features[position] if same_number else None
-    return expected.get(feature.name)
 
 
 def _data_metric(name: str, numbers: NumericalStatistics) -> list[Metric]:
@@ -102,53 +47,6 @@ def _data_metric(name: str, numbers: NumericalStatistics) -> list[Metric]:
         "Maximum": numbers.max,
     }
     return [Metric(f"feature_data_{name}", statistic_values=values, gauge=_GAUGE, labels={"feature": name})]
-
-
-# Compare a window's statistics with the baseline, by the rules chosen.
-
-
-def check(
-    statistics: Statistics,
-    baseline: DataQualityBaseline,
-    *,
-    rules: Rules = "sound",
-    error_share: float = 1.0,
-) -> Decision:
-    """Return the violations of a window, what was found on the way, and notes.
-
-    Parameters
-    ----------
-    statistics
-        The window.
-    baseline
-        What it is compared with; `constraints_to_check` says what becomes of one without constraints.
-    rules
-        ``sound`` or ``sagemaker``.
-    error_share
-        How much of the false alarms a job may raise are this comparison's, under sound rules.
-
-    Raises
-    ------
-    DocumentError
-        When the constraints' configuration is unusable.
-    """
-    constraints = constraints_to_check(baseline, rules, suggest)
-    if constraints is None:
-        reason = f"there is no {'baseline_constraints' if rules == 'sagemaker' else 'baseline'}"
-    elif not constraints.features:
-        reason = f"{constraints.where} has no feature"
-    elif not any(constraints.config(feature).evaluate_constraints for feature in constraints.features):
-        reason = "evaluate_constraints is Disabled"
-    else:
-        if rules == "sagemaker":
-            decision = check_sagemaker(statistics, constraints, baseline.statistics)
-        else:
-            decision = check_sound(statistics, constraints, baseline.statistics, error_share)
-        if constraints.unused:
-            unused = f"Members of {constraints.where} without effect: {listing(constraints.unused, 20)}."
-            decision = replace(decision, notes=(*decision.notes, unused))
-        return decision
-    return Decision(Violations(), notes=(f"Nothing was checked, as {reason}.",), reason=reason)
 
 
 @dataclass(frozen=True)
@@ -214,8 +112,29 @@ class DataQualityAnalyzer(Analyzer[DatasetSummary, Statistics, Constraints]):
         )
 
     def check(self, statistics: Statistics, baseline: DataQualityBaseline) -> Decision:
-        """Compare a window's statistics with the baseline."""
-        return check(statistics, baseline, rules=self.rules, error_share=self.error_share)
+        """Compare a window's statistics with the baseline.
+
+        Raises
+        ------
+        DocumentError
+            When the constraints' configuration is unusable.
+        """
+        constraints = constraints_to_check(baseline, self.rules, suggest)
+        if constraints is None:
+            missing = "baseline_constraints" if self.rules == "sagemaker" else "baseline"
+            return nothing_checked(f"there is no {missing}")
+        if not constraints.features:
+            return nothing_checked(f"{constraints.where} has no feature")
+        if not any(constraints.config(feature).evaluate_constraints for feature in constraints.features):
+            return nothing_checked("evaluate_constraints is Disabled")
+        if self.rules == "sagemaker":
+            decision = check_sagemaker(statistics, constraints, baseline.statistics)
+        else:
+            decision = check_sound(statistics, constraints, baseline.statistics, self.error_share)
+        if constraints.unused:
+            unused = f"Members of {constraints.where} without effect: {listing(constraints.unused, 20)}."
+            decision = replace(decision, notes=(*decision.notes, unused))
+        return decision
 
     def facts(self, statistics: Statistics) -> Facts:
         """Return whether the columns came without names."""
@@ -224,8 +143,34 @@ class DataQualityAnalyzer(Analyzer[DatasetSummary, Statistics, Constraints]):
     def metrics(
         self, statistics: Statistics, baseline: DataQualityBaseline | None, decision: Decision | None
     ) -> list[Metric]:
-        """Return the values to publish."""
-        return metrics(statistics, baseline, decision)
+        """Return ``feature_data_*``, ``feature_non_null_*`` and ``feature_baseline_drift_*`` of features.
+
+        By the names of the originals (spec section 5). The constraints say which features are published.
+        """
+        constraints = baseline.constraints if baseline else None
+        expected = constraints.features if constraints else []
+        by_name = {feature.name: feature for feature in expected}
+        by_place: Iterable[FeatureConstraints | None] = expected
+        if len(expected) != len(statistics.features):
+            by_place = repeat(None)
+        distances = {finding.subject: finding.distance for finding in (decision.findings if decision else ())}
+        published: list[Metric] = []
+        for feature, at_place in zip(statistics.features, by_place, strict=False):
+            known = at_place if statistics.positional else by_name.get(feature.name)
+            name = known.name if known else feature.name
+            if constraints is not None and not constraints.config(known).emit_metrics:
+                continue
+            labels = {"feature": name}
+            if feature.numerical is not None:
+                published += _data_metric(name, feature.numerical)
+            for kind, gauge, value in (
+                ("non_null", "completeness", feature.completeness),
+                ("baseline_drift", "drift", distances.get(name)),
+            ):
+                if value is not None:
+                    metric = f"feature_{kind}_{name}"
+                    published.append(Metric(metric, value, gauge=f"{_GAUGE}_{gauge}", labels=labels))
+        return published
 
     def _options(self) -> SummaryOptions:
         return SummaryOptions(

@@ -22,6 +22,7 @@ from analyzers.data_quality.limits import (
     check_type,
     smallest_completeness_p_value,
 )
+from analyzers.shared.rules import nothing_checked
 from analyzers.shared.significance import rows_to_tell
 from contract.api import CheckType, Comparison, Decision, Finding, State, Violation, Violations
 from contract.wording import listing, number
@@ -154,8 +155,7 @@ def check_sound(
         When the constraints' configuration is unusable.
     """
     if not statistics.item_count:
-        reason = "the window has no rows"
-        return Decision(Violations(), notes=(f"Nothing was checked, as {reason}.",), reason=reason)
+        return nothing_checked("the window has no rows")
     columns = compare_columns(statistics, constraints) if constraints.config().evaluate_constraints else []
     pairs = [
         pair for pair in pair_features(statistics, constraints, baseline) if pair.config.evaluate_constraints

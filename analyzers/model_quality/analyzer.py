@@ -24,7 +24,13 @@ from analyzers.model_quality.probabilities import probabilities
 from analyzers.model_quality.scores import ScoreHistogram
 from analyzers.model_quality.summary import ModelQualitySummary, Task, merge, summarize
 from analyzers.shared.presence import with_presence
-from analyzers.shared.rules import Rules, constraints_to_check, is_switched_off, normalise_label
+from analyzers.shared.rules import (
+    Rules,
+    constraints_to_check,
+    normalise_label,
+    nothing_checked,
+    why_unchecked,
+)
 from analyzers.shared.significance import sum_of_products
 from contract.api import (
     PRESENCE_CHECK,
@@ -35,76 +41,9 @@ from contract.api import (
     Metric,
     State,
     Violation,
-    Violations,
 )
 from contract.errors import ConfigurationError, DatasetError, DocumentError
 from contract.wording import listing, number
-
-# Compare a window's statistics with the baseline, by the rules chosen.
-
-
-def check(
-    statistics: ModelQualityStatistics,
-    baseline: ModelQualityBaseline,
-    *,
-    rules: Rules,
-    positive: str,
-    error_share: float,
-    seed: int,
-) -> Decision:
-    """Return the violations of a window, what was found on the way, and notes.
-
-    Parameters
-    ----------
-    statistics
-        The window.
-    baseline
-        What it is compared with; `constraints_to_check` says what becomes of one without constraints.
-    rules
-        ``sound`` or ``sagemaker``.
-    positive
-        The positive label.
-    error_share
-        Share of the false-alarm rate that this check may spend.
-    seed
-        Of the resampling.
-
-    Raises
-    ------
-    DocumentError
-        When the baseline is of another problem type, or constrains what is no metric.
-    """
-    _require_same_type(statistics, baseline)
-    notes = [*statistics.notes, *_estimated(statistics)]
-    constraints = constraints_to_check(baseline, rules, suggest)
-    is_off = constraints is not None and is_switched_off(constraints.extra, constraints.where)
-    if constraints is None or not constraints.metrics or is_off:
-        reason = "evaluate_constraints is Disabled" if is_off else "there are no constraints"
-        return Decision(Violations(), notes=(*notes, f"Nothing was checked, as {reason}."), reason=reason)
-    if not statistics.item_count:
-        reason = _why_no_rows(statistics)
-        return Decision(
-            Violations(),
-            notes=(*notes, f"Nothing was checked, as {reason}."),
-            comparisons=tuple(
-                Comparison(name, constraint.operator, State.UNDECIDED, reason=reason, lost=True)
-                for name, constraint in constraints.metrics.items()
-            ),
-        )
-    if rules == "sagemaker":
-        decision = check_sagemaker(statistics, constraints)
-    else:
-        before = baseline.statistics
-        decision = check_sound(
-            statistics, constraints, before, positive=positive, error_share=error_share, seed=seed
-        )
-        lacking, usual = (
-            (side.unpredicted_count, side.unpredicted_count + side.item_count) if side else (0, 0)
-            for side in (statistics, before)
-        )
-        of = Violation(PRESENCE_CHECK, "labelled rows lack a usable prediction", metric_name="predictions")
-        decision = with_presence(decision, of, lacking, usual, error_share)
-    return replace(decision, notes=(*notes, *decision.notes))
 
 
 def _why_no_rows(statistics: ModelQualityStatistics) -> str:
@@ -320,15 +259,47 @@ class ModelQualityAnalyzer(Analyzer[ModelQualitySummary, ModelQualityStatistics,
         return suggest(statistics, baseline, sound=self.rules == "sound")
 
     def check(self, statistics: ModelQualityStatistics, baseline: ModelQualityBaseline) -> Decision:
-        """Compare a window's statistics with the baseline."""
-        return check(
-            statistics,
-            baseline,
-            rules=self.rules,
-            positive=self._task().positive,
-            error_share=self.error_share,
-            seed=self.seed,
-        )
+        """Compare a window's statistics with the baseline.
+
+        Raises
+        ------
+        DocumentError
+            When the baseline is of another problem type, or constrains what is no metric.
+        """
+        _require_same_type(statistics, baseline)
+        notes = [*statistics.notes, *_estimated(statistics)]
+        constraints = constraints_to_check(baseline, self.rules, suggest)
+        why = why_unchecked(constraints, bool(constraints and constraints.metrics))
+        if constraints is None or why:
+            return nothing_checked(why, notes)
+        if not statistics.item_count:
+            why = _why_no_rows(statistics)
+            undecided = (
+                Comparison(name, constraint.operator, State.UNDECIDED, reason=why, lost=True)
+                for name, constraint in constraints.metrics.items()
+            )
+            return nothing_checked(why, notes, comparisons=undecided)
+        if self.rules == "sagemaker":
+            decision = check_sagemaker(statistics, constraints)
+        else:
+            before, positive = baseline.statistics, self._task().positive
+            decision = check_sound(
+                statistics,
+                constraints,
+                before,
+                positive=positive,
+                error_share=self.error_share,
+                seed=self.seed,
+            )
+            lacking, usual = (
+                (side.unpredicted_count, side.unpredicted_count + side.item_count) if side else (0, 0)
+                for side in (statistics, before)
+            )
+            of = Violation(
+                PRESENCE_CHECK, "labelled rows lack a usable prediction", metric_name="predictions"
+            )
+            decision = with_presence(decision, of, lacking, usual, self.error_share)
+        return replace(decision, notes=(*notes, *decision.notes))
 
     def facts(self, statistics: ModelQualityStatistics) -> Facts:
         """Return the notes, and how many rows have a label."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from contract.api import Baseline
+from contract.api import Baseline, Comparison, Decision, Violations
 from contract.errors import DocumentError
 
 Rules = Literal["sound", "sagemaker"]
@@ -61,6 +61,31 @@ def is_switched_off(extra: Mapping[str, Any], where: str) -> bool:
     raise DocumentError(
         f"{where}: monitoring_config.evaluate_constraints is {said!r}; use Enabled or Disabled."
     )
+
+
+class Switchable(Protocol):
+    """A constraints.json that may say that nothing is to be checked."""
+
+    extra: dict[str, Any]
+    where: str
+
+
+def why_unchecked(constraints: Switchable | None, asks_for_any: bool) -> str:
+    """Return why constraints ask for no check at all, empty where they ask for one."""
+    if constraints is not None and is_switched_off(constraints.extra, constraints.where):
+        return "evaluate_constraints is Disabled"
+    return "" if asks_for_any else "there are no constraints"
+
+
+def nothing_checked(
+    reason: str,
+    notes: Iterable[str] = (),
+    violations: Violations | None = None,
+    comparisons: Iterable[Comparison] = (),
+) -> Decision:
+    """Return the decision of a check that could compare nothing; `reason` goes on behind "as"."""
+    said = (*notes, f"Nothing was checked, as {reason}.")
+    return Decision(violations or Violations(), notes=said, comparisons=tuple(comparisons), reason=reason)
 
 
 # The order in which the originals list categories: that of Scala's immutable hash map.

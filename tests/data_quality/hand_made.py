@@ -4,6 +4,7 @@ from collections import Counter
 
 import numpy as np
 
+from analyzers.data_quality.analyzer import DataQualityAnalyzer
 from analyzers.data_quality.documents import (
     CategoryBucket,
     FeatureStatistics,
@@ -16,6 +17,10 @@ from analyzers.data_quality.suggest import suggest
 from contract.api import Baseline
 
 ROWS = 5_000
+
+
+def check(window, baseline, *, rules="sound"):
+    return DataQualityAnalyzer(rules).check(window, baseline)
 
 
 def numeric(name, values, *, missing=0, integral=False, levels=None, data_types=None):

@@ -7,9 +7,8 @@ import re
 import numpy as np
 import pytest
 from fixtures import fixture
-from hand_made import document, numeric, text, unknown
+from hand_made import check, document, numeric, text, unknown
 
-from analyzers.data_quality.analyzer import check
 from analyzers.data_quality.documents import read_constraints, read_statistics
 from analyzers.data_quality.suggest import suggest
 from contract import json_layout

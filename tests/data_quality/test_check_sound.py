@@ -2,9 +2,8 @@
 
 import numpy as np
 import pytest
-from hand_made import ROWS, baseline_of, document, listed, normal, numeric, only, text, unknown
+from hand_made import ROWS, baseline_of, check, document, listed, normal, numeric, only, text, unknown
 
-from analyzers.data_quality.analyzer import check
 from analyzers.data_quality.check_sound import _tarone
 from analyzers.data_quality.suggest import suggest
 from contract.api import Baseline

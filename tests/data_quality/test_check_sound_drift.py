@@ -4,9 +4,8 @@ import re
 
 import numpy as np
 import pytest
-from hand_made import ROWS, baseline_of, document, listed, normal, numeric, only, text
+from hand_made import ROWS, baseline_of, check, document, listed, normal, numeric, only, text
 
-from analyzers.data_quality.analyzer import check
 from analyzers.data_quality.documents import NumericBucket
 from analyzers.data_quality.suggest import suggest
 from contract.api import Baseline

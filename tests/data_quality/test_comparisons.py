@@ -6,11 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hand_made import numeric, text
+from hand_made import check, numeric, text
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analyzers.data_quality.analyzer import check
 from analyzers.data_quality.documents import (
     FeatureStatistics,
     Statistics,
