@@ -33,7 +33,7 @@ def tree_shapley(
     model
         What ``shap.TreeExplainer`` takes: a booster of XGBoost or LightGBM, a tree model of scikit-learn.
     predict
-        The model as `kernel.explain` asks it; its answers decide whether the values are in its units.
+        The model, asked about such matrices; its answers decide whether the values are in its units.
     instances, baselines
         Float matrices of shape (rows, features).
     use_logit
