@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from analyzers.data_quality.documents import (
@@ -116,9 +116,9 @@ def comparisons(
     constraints: Constraints,
     baseline: Statistics | None,
     violations: Iterable[Violation],
-    drifts: Iterable[Finding],
+    drifts: Mapping[str, Finding],
     *,
-    changed: Collection[str] | None = None,
+    changed: Collection[str] = (),
     with_ranges: bool = False,
 ) -> tuple[Comparison, ...]:
     """Return every comparison that the constraints ask for, with how it ended.
@@ -132,12 +132,11 @@ def comparisons(
     drifts
         Drift that was measured, by feature.
     changed
-        Features that moved beyond chance, within the limit or not; None compares distance and noise.
+        Features that moved beyond chance, within the limit or not.
     with_ranges
         Whether ranges were looked at, which the originals never do.
     """
     violated = {(one.feature_name, one.constraint_check_type): one for one in violations}
-    measured = {drift.subject: drift for drift in drifts}
     pairs = {pair.name: pair for pair in pair_features(statistics, constraints, baseline)}
     found = []
     for feature in constraints.features:
@@ -153,7 +152,7 @@ def comparisons(
             CheckType.RANGE: with_ranges and _has_range(feature),
         }
         for check in (check for check, is_asked in asked.items() if is_asked):
-            drift = measured.get(feature.name) if check is CheckType.BASELINE_DRIFT else None
+            drift = drifts.get(feature.name) if check is CheckType.BASELINE_DRIFT else None
             violation = violated.get((feature.name, check))
             reason, lost = _obstacle(pair, check, drift)
             state = State.HOLDS
@@ -161,7 +160,7 @@ def comparisons(
                 state = State.VIOLATED
             elif reason:
                 state = State.UNDECIDED
-            elif drift and (_is_beyond_noise(drift) if changed is None else feature.name in changed):
+            elif drift and feature.name in changed:
                 state = State.CHANGED
             found.append(
                 Comparison(
@@ -179,10 +178,6 @@ def comparisons(
                 )
             )
     return tuple(found)
-
-
-def _is_beyond_noise(drift: Finding) -> bool:
-    return drift.distance is not None and drift.noise is not None and drift.distance > drift.noise
 
 
 def holds_dates(feature: FeatureStatistics | None) -> bool:

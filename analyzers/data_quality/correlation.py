@@ -31,6 +31,11 @@ class CorrelationChange:
     violated: bool
 
     @property
+    def pair(self) -> str:
+        """Return the names of both."""
+        return f"{self.first}, {self.second}"
+
+    @property
     def effect(self) -> float:
         """Return by how much the correlation changed."""
         return abs(self.now - self.before)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 
 import numpy as np
@@ -17,6 +17,7 @@ import numpy as np
 from analyzers.model_quality.cells import Floats
 from analyzers.model_quality.check_sagemaker import (
     CONSTRAINED,
+    compared,
     describe_comparison,
     is_beyond,
     is_own_value,
@@ -37,9 +38,6 @@ from contract.api import Comparison, Decision, Finding, State, Violation, Violat
 from contract.errors import DocumentError
 from contract.wording import chance, number
 
-# Whether a metric is worse than its threshold by more than chance explains.
-
-
 _LOSSES = frozenset(("mae", "mse", "rmse", "mape", "log_loss", "brier_score", "expected_calibration_error"))
 _SMALLEST_P = 1e-12
 
@@ -53,6 +51,47 @@ _LEAST_RATIO = 0.02
 # A change that a window should be able to tell: 5 points of a share, a tenth of an error.
 RELEVANT_POINTS = 0.05
 RELEVANT_RATIO = 0.1
+
+
+@dataclass(frozen=True)
+class _Scale:
+    """A rising scale on which the error of a metric is about normal: there, back, slope, ends."""
+
+    to: Callable[[float], float]
+    back: Callable[[float], float]
+    slope: Callable[[float], float]
+    ends: tuple[float, float] = (-math.inf, math.inf)
+
+
+def _log_odds(share: float) -> float:
+    inside = min(1.0 - 1e-9, max(1e-9, share))
+    return math.log(inside / (1.0 - inside))
+
+
+def _log_odds_slope(share: float) -> float:
+    inside = min(0.999, max(0.001, share))
+    return 1.0 / (inside * (1.0 - inside))
+
+
+_AREA = _Scale(float, lambda moved: min(1.0, max(0.0, moved)), lambda value: 1.0)
+_RATIO = _Scale(
+    lambda value: math.log(max(1e-300, value)),
+    lambda moved: math.exp(min(700.0, moved)),
+    lambda value: 1.0 / max(1e-12, value),
+    (0.0, math.inf),
+)
+_UNEXPLAINED = _Scale(
+    lambda value: -math.log(max(1e-300, 1.0 - value)),
+    lambda moved: 1.0 - math.exp(min(700.0, -moved)),
+    lambda value: 1.0 / max(1e-12, 1.0 - value),
+)
+_SHARE = _Scale(_log_odds, lambda moved: 1.0 / (1.0 + math.exp(-moved)), _log_odds_slope, (0.0, 1.0))
+
+
+def _scale_of(name: str) -> _Scale:
+    if is_loss(name):
+        return _RATIO
+    return {"auc": _AREA, "r2": _UNEXPLAINED}.get(name, _SHARE)
 
 
 @dataclass(frozen=True)
@@ -138,12 +177,12 @@ def compare(
         p_value = _drawn_p_value(window.draws[name], constraint, threshold)
     else:
         p_value = _normal_p_value(name, metric.value, constraint, error, baseline_error)
-    relevant = RELEVANT_RATIO if is_loss(name) or name == "r2" else RELEVANT_POINTS
-    if is_loss(name) or name in ("auc", "r2"):
-        return MetricTest(name, metric, constraint, p_value, error, baseline_error, relevant, own)
-    # Shares are compared on the scale of log odds, but the change worth telling is one of points.
-    slope = _slope(metric.value)
-    return MetricTest(name, metric, constraint, p_value, error, baseline_error, relevant * slope, own)
+    scale = _scale_of(name)
+    if scale in (_RATIO, _UNEXPLAINED):
+        relevant = RELEVANT_RATIO
+    else:
+        relevant = RELEVANT_POINTS * scale.slope(metric.value)
+    return MetricTest(name, metric, constraint, p_value, error, baseline_error, relevant, own)
 
 
 def is_worth_acting(test: MetricTest) -> bool:
@@ -156,9 +195,9 @@ def is_worth_acting(test: MetricTest) -> bool:
     value, threshold = test.metric.value, test.constraint.threshold
     if value is None or not test.is_own:
         return value is not None
-    if is_loss(test.name) or test.name == "r2":
-        apart = abs(_scaled(test.name, value) - _scaled(test.name, threshold))
-        return apart > math.log1p(_LEAST_RATIO)
+    scale = _scale_of(test.name)
+    if scale in (_RATIO, _UNEXPLAINED):
+        return abs(scale.to(value) - scale.to(threshold)) > math.log1p(_LEAST_RATIO)
     angles = [2.0 * math.asin(math.sqrt(min(1.0, max(0.0, share)))) for share in (value, threshold)]
     return abs(angles[1] - angles[0]) > _LEAST_EFFECT
 
@@ -175,7 +214,9 @@ def _drawn_p_value(drawn: Floats, constraint: MetricConstraint, threshold: Float
     if beyond.any():
         return p_value
     # No draw is beyond, and a small share of the budget may ask for less than one in so many.
-    apart = _log_odds(drawn) - _log_odds(np.asarray(limit))
+    inside = [np.clip(shares, 1e-9, 1.0 - 1e-9) for shares in (drawn, np.asarray(limit))]
+    logits = [np.log(shares / (1.0 - shares)) for shares in inside]
+    apart = logits[0] - logits[1]
     ratio = abs(float(apart.mean())) / max(1e-12, float(apart.std()))
     return max(_SMALLEST_P, min(p_value, NormalDist().cdf(-ratio)))
 
@@ -183,72 +224,32 @@ def _drawn_p_value(drawn: Floats, constraint: MetricConstraint, threshold: Float
 def _normal_p_value(
     name: str, value: float, constraint: MetricConstraint, error: float, baseline_error: float
 ) -> float:
-    gap = _scaled(name, value) - _scaled(name, constraint.threshold)
+    gap = _scale_of(name).to(value) - _scale_of(name).to(constraint.threshold)
     worse = -gap if constraint.operator == LESS else gap
-    if name == "r2":
-        worse = -worse  # the scale runs the other way
     total = math.hypot(error, baseline_error)
     if total == 0.0:
         return _SMALLEST_P if worse > 0.0 else 1.0
     return max(_SMALLEST_P, NormalDist().cdf(-worse / total))
 
 
-def _scaled(name: str, value: float) -> float:
-    """Return a value on the scale on which its error is about normal."""
-    if name == "auc":
-        return value
-    if name == "r2":
-        return math.log(max(1e-300, 1.0 - value))
-    if is_loss(name):
-        return math.log(max(1e-300, value))
-    inside = min(1.0 - 1e-9, max(1e-9, value))
-    return math.log(inside / (1.0 - inside))
-
-
 def widened(name: str, value: float, bound: float, factor: float) -> float:
     """Return a bound moved away from its value by a factor, on the scale on which errors are about normal."""
-    centre, apart = _scaled(name, value), _scaled(name, bound) - _scaled(name, value)
-    moved = centre + factor * apart
-    if name == "auc":
-        return min(1.0, max(0.0, moved))
-    if name == "r2":
-        return 1.0 - math.exp(min(700.0, moved))
-    if is_loss(name):
-        return math.exp(min(700.0, moved)) if bound > 0.0 else 0.0
-    return 1.0 / (1.0 + math.exp(-moved)) if 0.0 < bound < 1.0 else bound
-
-
-def _log_odds(shares: Floats) -> Floats:
-    inside = np.clip(shares, 1e-9, 1.0 - 1e-9)
-    logits: Floats = np.log(inside / (1.0 - inside))
-    return logits
-
-
-def _slope(value: float) -> float:
-    inside = min(0.999, max(0.001, value))
-    return 1.0 / (inside * (1.0 - inside))
+    scale = _scale_of(name)
+    if not scale.ends[0] < bound < scale.ends[1]:
+        return bound
+    return scale.back(scale.to(value) + factor * (scale.to(bound) - scale.to(value)))
 
 
 def _error(name: str, metric: MetricValue) -> float:
     """Return the standard error of a metric on its scale."""
+    scale, deviation = _scale_of(name), metric.standard_deviation or 0.0
     if metric.value is None:
         return 0.0
-    if metric.interval is not None and name != "auc":
-        low, high = (_scaled(name, bound) for bound in metric.interval)
-        return abs(high - low) / (2.0 * Z_95)
-    if metric.interval is not None:
-        low, high = metric.interval
-        return max(metric.standard_deviation or 0.0, (high - low) / (2.0 * Z_95))
-    if metric.standard_deviation is None:
-        return 0.0
-    spread = metric.standard_deviation * _SUBSAMPLE_FACTOR
-    if name == "auc":
-        return spread
-    if name == "r2":
-        return spread / max(1e-12, 1.0 - metric.value)
-    if is_loss(name):
-        return spread / max(1e-12, metric.value)
-    return spread * _slope(metric.value)
+    if metric.interval is None:
+        return deviation * _SUBSAMPLE_FACTOR * scale.slope(metric.value)
+    low, high = (scale.to(bound) for bound in metric.interval)
+    error = (high - low) / (2.0 * Z_95)
+    return max(deviation, error) if scale is _AREA else abs(error)
 
 
 # Probability that a window without any change raises a violation.
@@ -329,11 +330,9 @@ def check_sound(
     notes = [*_unmeasured(constraints, tests), *_small_window(statistics, tests, alpha)]
     if baseline is None:
         notes.append("There is no baseline_statistics, so thresholds are taken as exact.")
-    tested = {test.name: test for test in tests}
+    tested = {test.name: _comparison(test, alpha, statistics, baseline) for test in tests}
     comparisons = tuple(
-        _comparison(tested[name], alpha, statistics, baseline)
-        if name in tested
-        else _unanswered(name, constraint, statistics)
+        tested.get(name) or _unanswered(name, constraint, statistics)
         for name, constraint in constraints.metrics.items()
     )
     return Decision(Violations(violations), tuple(findings), tuple(notes), comparisons)
@@ -347,17 +346,10 @@ def _comparison(
 ) -> Comparison:
     finding = _finding(test, alpha)
     state = State.CHANGED if _is_certain(test, alpha) else State.HOLDS
-    return Comparison(
-        test.name,
-        test.constraint.operator,
-        State.VIOLATED if finding.violated else state,
-        finding.text,
-        value=finding.value,
-        expected=finding.expected,
-        effect=finding.distance,
-        limit=0.0,
+    return replace(
+        compared(finding, test.constraint, statistics),
+        state=State.VIOLATED if finding.violated else state,
         p_value=test.p_value,
-        rows=statistics.item_count,
         baseline_rows=None if baseline is None else baseline.item_count,
     )
 
@@ -414,21 +406,12 @@ def _side(
         known = baseline  # a window too short to show how its rows depend on each other
     far = student_ratio(_FAR, known.blocks)
     shared = math.sqrt(known.design_effect / statistics.design_effect)
-    draws = _draws(statistics, positive, generator, resamples, known.design_effect * far * far)
+    draws: Mapping[str, Floats] = {}
+    if statistics.problem_type == "BinaryClassification" and statistics.confusion_matrix:
+        cells = binary_cells(statistics.confusion_matrix, positive)
+        effect = known.design_effect * far * far
+        draws = binary_metrics(table_draws(cells / effect, generator, resamples))
     return Side(statistics, draws, shared * far / student_ratio(Z_95, statistics.blocks))
-
-
-def _draws(
-    statistics: ModelQualityStatistics,
-    positive: str,
-    generator: np.random.Generator,
-    resamples: int,
-    effect: float,
-) -> Mapping[str, Floats]:
-    if statistics.problem_type != "BinaryClassification" or not statistics.confusion_matrix:
-        return {}
-    cells = binary_cells(statistics.confusion_matrix, positive)
-    return binary_metrics(table_draws(cells / effect, generator, resamples))
 
 
 def _refuse_unknown(statistics: ModelQualityStatistics, constraints: ModelQualityConstraints) -> None:
@@ -446,10 +429,9 @@ def _violation_text(
     """Return what happened in rounded numbers; the end is the originals' sentence, which parsers read."""
     is_low = test.constraint.operator == LESS
     value, before = test.metric.value or 0.0, baseline.value(test.name) if baseline else None
-    text = (
-        f"{test.name} {'fell below' if is_low else 'rose above'} {number(test.constraint.threshold)}: it is "
-        f"{number(value)}{_interval_text(test)} over {statistics.item_count:,} rows"
-    )
+    crossed = f"{'fell below' if is_low else 'rose above'} {number(test.constraint.threshold)}"
+    found = f"{number(value)}{_interval_text(test)} over {statistics.item_count:,} rows"
+    text = f"{test.name} {crossed}: it is {found}"
     if baseline is not None and before is not None:
         text += f", and was {number(before)} over {baseline.item_count:,} at the baseline"
     original = describe_comparison(test.name, test.metric, test.constraint)
