@@ -11,7 +11,7 @@ from analyzers.data_quality.columns import (
     FeaturePair,
     category_counts,
     class_counts,
-    compare_column_counts,
+    compare_counts,
     comparisons,
     pair_features,
 )
@@ -51,9 +51,9 @@ def check_sagemaker(
     """
     if not constraints.config().evaluate_constraints:
         return Decision(Violations(), notes=("evaluate_constraints is Disabled, so nothing was checked.",))
-    if (mismatch := compare_column_counts(statistics, constraints)) is not None:
+    if mismatch := compare_counts(statistics, constraints, explain=False):
         return Decision(
-            Violations([mismatch]),
+            Violations(mismatch),
             notes=("The numbers of columns differ, so no feature was checked, as in the originals.",),
         )
     pairs = [
@@ -73,22 +73,16 @@ def check_sagemaker(
         if finding.violated
     ]
     measured = {finding.subject: finding for finding in findings}
+    names = {feature.name for feature in statistics.features}
+    expected = () if statistics.positional else constraints.features
+    absent = [feature.name for feature in expected if feature.name not in names]
+    unmatched = "The data has no column of these names, so they were not checked"
     return Decision(
         Violations(violations),
         tuple(findings),
-        _unmatched(statistics, constraints),
+        (f"{unmatched}: {listing(absent, 20)}.",) if absent else (),
         comparisons(statistics, constraints, baseline, violations, measured),
     )
-
-
-def _unmatched(statistics: Statistics, constraints: Constraints) -> tuple[str, ...]:
-    if statistics.positional:
-        return ()
-    names = {feature.name for feature in statistics.features}
-    absent = [feature.name for feature in constraints.features if feature.name not in names]
-    if not absent:
-        return ()
-    return (f"The data has no column of these names, so they were not checked: {listing(absent, 20)}.",)
 
 
 def _check_type(pair: FeaturePair) -> Violation | None:

@@ -10,9 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from analyzers.data_quality.columns import FeaturePair, compare_columns, comparisons, pair_features
-from analyzers.data_quality.correlation import CorrelationChange, changed_correlations
 from analyzers.data_quality.documents import Constraints, Statistics
-from analyzers.data_quality.drift import Drift, compares_drift, measure_drift
+from analyzers.data_quality.drift import (
+    CorrelationChange,
+    Drift,
+    changed_correlations,
+    compares_drift,
+    measure_drift,
+)
 from analyzers.data_quality.limits import (
     CLASSES,
     check_categories,

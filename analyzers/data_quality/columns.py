@@ -221,29 +221,28 @@ def counts_text(statistics: Statistics, constraints: Constraints) -> str:
     )
 
 
-def compare_column_counts(statistics: Statistics, constraints: Constraints) -> Violation | None:
-    """Compare numbers of columns only, as the originals do."""
+def compare_counts(statistics: Statistics, constraints: Constraints, *, explain: bool) -> list[Violation]:
+    """Compare numbers of columns only, as the originals do; under sound rules with what to do."""
     current, expected = len(statistics.features), len(constraints.features)
     if current == expected:
-        return None
-    kind, name = _mismatch(current, expected)
-    return Violation(
-        kind,
-        f"There are {name.lower()} in current dataset. {counts_text(statistics, constraints)}",
-        name,
-    )
-
-
-def _mismatch(current: int, expected: int) -> tuple[CheckType, str]:
-    if current < expected:
-        return CheckType.MISSING_COLUMN, MISSING_COLUMNS
-    return CheckType.EXTRA_COLUMN, EXTRA_COLUMNS
+        return []
+    is_more, difference = current > expected, abs(current - expected)
+    kind = CheckType.EXTRA_COLUMN if is_more else CheckType.MISSING_COLUMN
+    name = EXTRA_COLUMNS if is_more else MISSING_COLUMNS
+    text = f"There are {name.lower()} in current dataset."
+    if explain:
+        surplus = f"{difference} {'more' if is_more else 'fewer'} column{'s' * (difference > 1)}"
+        text = (
+            f"The data has {surplus} than the baseline and no column names, so they cannot be matched; "
+            f"{_LEAVE_OUT if is_more else _CAPTURE_MORE}"
+        )
+    return [Violation(kind, f"{text} {counts_text(statistics, constraints)}", name)]
 
 
 def compare_columns(statistics: Statistics, constraints: Constraints) -> list[Violation]:
     """Compare the columns by name, or by number when they came without names."""
     if statistics.positional:
-        return _compare_positions(statistics, constraints)
+        return compare_counts(statistics, constraints, explain=True)
     current = [feature.name for feature in statistics.features]
     expected = [feature.name for feature in constraints.features]
     # A feature the user switched off may be absent; it is still no extra column.
@@ -268,21 +267,6 @@ def _may_be_absent(completeness: float | None, rows: int) -> bool:
     return completeness is not None and (1.0 - completeness) ** rows >= _LEAST_CHANCE
 
 
-def _compare_positions(statistics: Statistics, constraints: Constraints) -> list[Violation]:
-    current, expected = len(statistics.features), len(constraints.features)
-    if current == expected:
-        return []
-    kind, name = _mismatch(current, expected)
-    difference = abs(current - expected)
-    surplus = f"{difference} {'more' if current > expected else 'fewer'} column{'s' * (difference > 1)}"
-    fix = _LEAVE_OUT if current > expected else _CAPTURE_MORE
-    description = (
-        f"The data has {surplus} than the baseline and no column names, so they cannot be matched; {fix} "
-        f"{counts_text(statistics, constraints)}"
-    )
-    return [Violation(kind, description, name)]
-
-
 def _violations(
     kind: CheckType, summary_name: str, names: list[str], others: list[str], ending: str
 ) -> list[Violation]:
@@ -296,21 +280,17 @@ def _violations(
 
 
 def _sentence(kind: CheckType, name: str, others: list[str]) -> str:
-    if kind == CheckType.MISSING_COLUMN:
-        sentence = f"Column {name!r} of the baseline is not in the data"
-        hint = "is it now called {}?"
-    else:
-        sentence = f"Column {name!r} is not in the baseline"
-        hint = "did you mean {}?"
     close = _closest(name, others)
-    return f"{sentence}; {hint.format(repr(close))}" if close else f"{sentence}."
+    if kind == CheckType.MISSING_COLUMN:
+        hint = f"; is it now called {close!r}?" if close else "."
+        return f"Column {name!r} of the baseline is not in the data{hint}"
+    return f"Column {name!r} is not in the baseline{f'; did you mean {close!r}?' if close else '.'}"
 
 
 def _closest(name: str, others: list[str]) -> str | None:
     folded = name.strip().casefold()
-    for other in others:
-        if other.strip().casefold() == folded:
-            return other
+    if alike := next((other for other in others if other.strip().casefold() == folded), None):
+        return alike
     if len(others) * len(name) > _MOST_COMPARED:
         return None
     return next(iter(difflib.get_close_matches(name, others, n=1, cutoff=0.75)), None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import functools
 import math
@@ -454,21 +455,52 @@ _STRING_OVERRIDES = "monitoring_config_overrides"
 _BOTH = (OVERRIDES, _STRING_OVERRIDES)
 
 
+def _switch(value: Any) -> bool:
+    return value if isinstance(value, bool) else _one_of("Enabled", "Disabled")(value) == "Enabled"
+
+
+def _one_of(*allowed: str) -> Callable[[Any], str]:
+    def read(value: Any) -> str:
+        text = value.removeprefix("linf_").casefold() if isinstance(value, str) else None
+        for name in allowed:
+            if text == name.casefold():
+                return name
+        raise ValueError(" or ".join(allowed))
+
+    return read
+
+
+def _share(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 <= value <= 1.0:
+        raise ValueError("a number from 0 to 1, such as 0.95")
+    return float(value)
+
+
+def _distance(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0.0:
+        raise ValueError("a number such as 0.1")
+    return float(value)
+
+
+def _setting(default: Any, read: Callable[[Any], Any]) -> Any:
+    return field(default=default, metadata={"read": read})
+
+
 @dataclass(frozen=True)
 class MonitoringConfig:
-    """The thresholds and switches that apply to one feature, after its overrides."""
+    """The thresholds and switches that apply to one feature, after its overrides, and how each is read."""
 
-    evaluate_constraints: bool = True
-    emit_metrics: bool = True
-    datatype_check_threshold: float = 1.0
-    domain_content_threshold: float = 1.0
-    perform_comparison: bool = True
-    comparison_threshold: float = 0.1
-    comparison_method: str = "Robust"
-    categorical_comparison_threshold: float | None = None
-    categorical_drift_method: str = "LInfinity"
-    share_comparison_threshold: float = 0.1
-    correlation_comparison_threshold: float = 0.2
+    evaluate_constraints: bool = _setting(True, _switch)
+    emit_metrics: bool = _setting(True, _switch)
+    datatype_check_threshold: float = _setting(1.0, _share)
+    domain_content_threshold: float = _setting(1.0, _share)
+    perform_comparison: bool = _setting(True, _switch)
+    comparison_threshold: float = _setting(0.1, _distance)
+    comparison_method: str = _setting("Robust", _one_of("Robust", "Simple"))
+    categorical_comparison_threshold: float | None = _setting(None, _distance)
+    categorical_drift_method: str = _setting("LInfinity", _one_of("LInfinity", "ChiSquared"))
+    share_comparison_threshold: float = _setting(0.1, _distance)
+    correlation_comparison_threshold: float = _setting(0.2, _distance)
 
     def share_threshold(self, *, text: bool) -> float:
         """Return by how much any share of rows may change, as Cohen's h.
@@ -476,7 +508,7 @@ class MonitoringConfig:
         Who allows a larger distance than usual allows a share of one half to move by that much.
         """
         threshold = self.categorical_threshold if text else self.comparison_threshold
-        usual = MonitoringConfig.comparison_threshold
+        usual = MonitoringConfig().comparison_threshold
         allowed = 2.0 * math.asin(min(1.0, threshold)) if threshold > usual else 0.0
         return max(self.share_comparison_threshold, allowed)
 
@@ -562,21 +594,34 @@ class Constraints:
             Naming the file, the feature and the key, when a value is unusable.
         """
         mistakes: list[str] = []
-        config = self._config(feature, mistakes)
+        config = self.read_config(feature, mistakes)
         if mistakes:
             raise DocumentError(_together(self.where, mistakes))
         return config
 
-    def _config(self, feature: FeatureConstraints | None, mistakes: list[str]) -> MonitoringConfig:
-        members = _flatten(self.monitoring_config)
-        where = "monitoring_config"
-        overrides = {} if feature is None else feature.all_overrides
+    def read_config(self, feature: FeatureConstraints | None, mistakes: list[str]) -> MonitoringConfig:
+        """Return the configuration in force, and note what is unusable in it."""
+        where, overrides = "monitoring_config", {} if feature is None else feature.all_overrides
         if overrides and feature is not None:
             where = f"{OVERRIDES} of feature {feature.name!r} over monitoring_config"
             if "comparison_threshold" in overrides and "categorical_comparison_threshold" not in overrides:
                 # One threshold given for one feature means that feature, text or number.
                 overrides["categorical_comparison_threshold"] = overrides["comparison_threshold"]
-        return _read_config({**members, **overrides}, where, mistakes)
+        given: dict[str, Any] = {}
+        for name, value in (_flatten(self.monitoring_config) | overrides).items():
+            if name in _MEMBERS and value is not None:
+                try:
+                    given[name] = _MEMBERS[name](value)
+                except ValueError as error:
+                    mistakes.append(f"{where}: {name} is {value!r}; use {error}")
+        # The statistic of chi-squared has no upper end; distances and p-values have.
+        if given.get("categorical_drift_method") != "ChiSquared":
+            mistakes += [
+                f"{where}: {name} is {given[name]:g}; use a number from 0 to 1, such as 0.1"
+                for name in ("comparison_threshold", "categorical_comparison_threshold")
+                if given.get(name, 0.0) > 1.0
+            ]
+        return MonitoringConfig(**given)
 
 
 def _flatten(config: dict[str, Any]) -> dict[str, Any]:
@@ -587,68 +632,9 @@ def _flatten(config: dict[str, Any]) -> dict[str, Any]:
     return {_ALIASES.get(key, key): value for key, value in members.items()}
 
 
-def _read_config(members: dict[str, Any], where: str, mistakes: list[str]) -> MonitoringConfig:
-    given: dict[str, Any] = {}
-    for name, value in members.items():
-        if name in _MEMBERS and value is not None:
-            try:
-                given[name] = _MEMBERS[name](value)
-            except ValueError as error:
-                mistakes.append(f"{where}: {name} is {value!r}; use {error}")
-    # The statistic of chi-squared has no upper end; distances and p-values have.
-    if given.get("categorical_drift_method") != "ChiSquared":
-        mistakes += [
-            f"{where}: {name} is {given[name]:g}; use a number from 0 to 1, such as 0.1"
-            for name in ("comparison_threshold", "categorical_comparison_threshold")
-            if given.get(name, 0.0) > 1.0
-        ]
-    return MonitoringConfig(**given)
-
-
-def _switch(value: Any) -> bool:
-    return value if isinstance(value, bool) else _one_of("Enabled", "Disabled")(value) == "Enabled"
-
-
-def _one_of(*allowed: str) -> Callable[[Any], str]:
-    def read(value: Any) -> str:
-        text = value.removeprefix("linf_").casefold() if isinstance(value, str) else None
-        for name in allowed:
-            if text == name.casefold():
-                return name
-        raise ValueError(" or ".join(allowed))
-
-    return read
-
-
-def _share(value: Any) -> float:
-    if not _is_number(value) or not 0.0 <= value <= 1.0:
-        raise ValueError("a number from 0 to 1, such as 0.95")
-    return float(value)
-
-
-def _distance(value: Any) -> float:
-    if not _is_number(value) or value < 0.0:
-        raise ValueError("a number such as 0.1")
-    return float(value)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
 # Members of monitoring_config and of overrides, flat or within distribution_constraints.
 _MEMBERS: dict[str, Callable[[Any], Any]] = {
-    "evaluate_constraints": _switch,
-    "emit_metrics": _switch,
-    "datatype_check_threshold": _share,
-    "domain_content_threshold": _share,
-    "perform_comparison": _switch,
-    "comparison_threshold": _distance,
-    "comparison_method": _one_of("Robust", "Simple"),
-    "categorical_comparison_threshold": _distance,
-    "categorical_drift_method": _one_of("LInfinity", "ChiSquared"),
-    "share_comparison_threshold": _distance,
-    "correlation_comparison_threshold": _distance,
+    each.name: each.metadata["read"] for each in dataclasses.fields(MonitoringConfig)
 }
 _ALIASES = {
     "enable_comparisons": "perform_comparison",
@@ -657,11 +643,11 @@ _ALIASES = {
 }
 
 # Where each member may stand, by level; the last of a level's words says so in a message.
-_FILE, _OF_FEATURE, _NUMBERS, _TEXTS = "the file", "a feature", "num_constraints", "string_constraints"
+_FILE, _ONE, _NUMBERS, _TEXTS = "the file", "a feature", "num_constraints", "string_constraints"
 _CONFIG = f"monitoring_config, or {OVERRIDES} of a feature"
 _LEVELS: dict[str, tuple[str, ...]] = {
     _FILE: ("version", "features", "monitoring_config"),
-    _OF_FEATURE: ("name", "inferred_type", "completeness", "num_constraints", "string_constraints", *_BOTH),
+    _ONE: ("name", "inferred_type", "completeness", "num_constraints", "string_constraints", *_BOTH),
     _NUMBERS: ("is_non_negative", "minimum", "maximum", *_BOTH),
     _TEXTS: ("domains", *_BOTH),
     _CONFIG: (*_MEMBERS, *_ALIASES, "distribution_constraints"),
@@ -738,10 +724,10 @@ def read_constraints(value: dict[str, Any], where: str) -> Constraints:
     )
     _look_for_unknown(value, _FILE, "", mistakes, unused)
     _look_in_config(document.monitoring_config, "monitoring_config", mistakes, unused)
-    document._config(None, mistakes)
+    document.read_config(None, mistakes)
     # Of a feature only what its own overrides add, as the rest was said of the whole.
     for feature in document.features if not mistakes else ():
-        document._config(feature, mistakes)
+        document.read_config(feature, mistakes)
     if mistakes:
         raise DocumentError(_together(where, mistakes))
     return document
@@ -784,9 +770,8 @@ def _read_feature_constraints(fields: Fields, mistakes: list[str], unused: list[
         feature.string_extra = string.extra()
         _look_for_unknown(string.value, _TEXTS, f"{here}.string_constraints", mistakes, unused)
     feature.overrides = fields.get(OVERRIDES, dict, {})
-    feature.extra = fields.extra()
-    feature.order = fields.order()
-    _look_for_unknown(fields.value, _OF_FEATURE, here, mistakes, unused)
+    feature.extra, feature.order = fields.extra(), fields.order()
+    _look_for_unknown(fields.value, _ONE, here, mistakes, unused)
     for holder in (holder for holder in (fields, numeric, string) if holder is not None):
         for spelling in _BOTH:
             _look_in_config(holder.get(spelling, dict, {}), f"{here}.{spelling}", mistakes, unused)
@@ -805,25 +790,24 @@ def constraints_to_json(document: Constraints) -> dict[str, Any]:
 
 
 def _to_json(feature: FeatureConstraints) -> dict[str, Any]:
-    members: dict[str, Any] = {"name": feature.name, "inferred_type": feature.inferred_type}
-    if feature.completeness is not None:
-        members["completeness"] = feature.completeness
-    numeric = dict(feature.numeric_extra)
-    if feature.is_non_negative is not None:
-        numeric = {"is_non_negative": feature.is_non_negative, **numeric}
-    if numeric or "num_constraints" in feature.order:
-        members["num_constraints"] = numeric
-    string: dict[str, Any] = {}
-    if feature.domains is not None:
-        string["domains"] = feature.domains
-    if feature.string_overrides:
-        string[_STRING_OVERRIDES] = feature.string_overrides
-    string.update(feature.string_extra)
-    if string or "string_constraints" in feature.order:
-        members["string_constraints"] = string
-    if feature.overrides:
-        members[OVERRIDES] = feature.overrides
-    return in_order(members, feature.extra, feature.order)
+    sign, overrides = {"is_non_negative": feature.is_non_negative}, feature.string_overrides or None
+    texts = {"domains": feature.domains, _STRING_OVERRIDES: overrides}
+    members: dict[str, Any] = {
+        "name": feature.name,
+        "inferred_type": feature.inferred_type,
+        "completeness": feature.completeness,
+        "num_constraints": _known(sign) | feature.numeric_extra,
+        "string_constraints": _known(texts) | feature.string_extra,
+        OVERRIDES: feature.overrides or None,
+    }
+    for name in ("num_constraints", "string_constraints"):
+        if not members[name] and name not in feature.order:
+            members[name] = None
+    return in_order(_known(members), feature.extra, feature.order)
+
+
+def _known(members: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in members.items() if value is not None}
 
 
 DataQualityBaseline = Baseline[Statistics, Constraints]
@@ -834,32 +818,22 @@ def _column_names(baseline: DataQualityBaseline) -> tuple[str, ...] | None:
     return tuple(feature.name for feature in document.features) if document else None
 
 
-def _column_types(constraints: Constraints) -> dict[str, str]:
-    return {feature.name: feature.inferred_type for feature in constraints.features}
-
-
 def _declared(baseline: DataQualityBaseline) -> Mapping[str, Declared]:
-    statistics = (
-        {feature.name: feature for feature in baseline.statistics.features} if baseline.statistics else {}
-    )
+    statistics = {each.name: each for each in baseline.statistics.features} if baseline.statistics else {}
     found: dict[str, Declared] = {}
     for feature in baseline.constraints.features if baseline.constraints else statistics.values():
+        known = statistics.get(feature.name)
         if feature.inferred_type in ("Integral", "Fractional"):
-            found[feature.name] = Declared("number", span=_span(statistics.get(feature.name)))
+            numbers, span = known.numerical if known else None, None
+            if numbers is not None and numbers.min is not None and numbers.max is not None:
+                span = numbers.min, numbers.max
+            found[feature.name] = Declared("number", span=span)
         elif feature.inferred_type == "String":
-            known = statistics.get(feature.name)
             domains = feature.domains if isinstance(feature, FeatureConstraints) else None
             if domains is None and known and known.string and known.string.categories:
                 domains = [category.value for category in known.string.categories]
             found[feature.name] = _text(domains, known)
     return found
-
-
-def _span(known: FeatureStatistics | None) -> tuple[float, float] | None:
-    numbers = known.numerical if known is not None else None
-    if numbers is None or numbers.min is None or numbers.max is None:
-        return None
-    return numbers.min, numbers.max
 
 
 def _text(domains: list[str] | None, known: FeatureStatistics | None) -> Declared:
@@ -878,6 +852,6 @@ DATA_QUALITY = DocumentSet(
     read_constraints=read_constraints,
     write_constraints=constraints_to_json,
     column_names=_column_names,
-    column_types=_column_types,
+    column_types=lambda constraints: {each.name: each.inferred_type for each in constraints.features},
     declared=_declared,
 )

@@ -134,8 +134,10 @@ def domain_threshold(counts: list[int], sample: SampleStatistics | None = None) 
 
 
 def _carry_over(suggested: Constraints, previous: Constraints, untouched: Constraints | None) -> Constraints:
-    before = {feature.name: feature for feature in previous.features}
-    original = {feature.name: feature for feature in untouched.features} if untouched else {}
+    before, original = (
+        {feature.name: feature for feature in document.features} if document else {}
+        for document in (previous, untouched)
+    )
     features = [
         _carry_over_feature(feature, before[feature.name], original.get(feature.name))
         if feature.name in before
@@ -158,15 +160,12 @@ def _carry_over_feature(
     Without the previous statistics nobody can tell what an expert changed; additions that no job makes
     (unknown members, overrides, values of a domain) are kept then, numbers are suggested anew.
     """
+    kept = ("string_overrides", "extra", "numeric_extra", "string_extra", "order")
     carried = replace(
         suggested,
         domains=_carry_over_domains(suggested, previous, untouched),
         overrides=_carry_over_overrides(suggested, previous, untouched),
-        string_overrides=copy.deepcopy(previous.string_overrides),
-        extra=copy.deepcopy(previous.extra),
-        numeric_extra=copy.deepcopy(previous.numeric_extra),
-        string_extra=copy.deepcopy(previous.string_extra),
-        order=previous.order,
+        **{name: copy.deepcopy(getattr(previous, name)) for name in kept},
     )
     if untouched is None:
         return carried

@@ -139,13 +139,33 @@ class MetricTest:
     relevant: float
     is_own: bool = False
 
-    def rows_needed(self, rows: int, alpha: float) -> int | None:
-        """Return from how many rows the relevant change is told, None when the baseline is too small."""
+    def rows_needed(self, rows: int, alpha: float, change: float | None = None) -> int | None:
+        """Return from how many rows a change is told, the relevant one by default; None from no number.
+
+        `change` is on the scale of the comparison. No number will do where the baseline is too small.
+        """
         critical = -NormalDist().inv_cdf(alpha)
-        remainder = (self.relevant / critical) ** 2 - self.baseline_error**2
+        told = self.relevant if change is None else change
+        remainder = (told / critical) ** 2 - self.baseline_error**2
         if remainder <= 0.0:
             return None
         return math.ceil(rows * self.window_error**2 / remainder)
+
+    @property
+    def worse(self) -> float:
+        """Return by how much the metric is beyond its threshold, on the scale of the comparison."""
+        scale = _scale_of(self.name)
+        gap = scale.to(self.constraint.threshold) - scale.to(self.metric.value or 0.0)
+        return gap if self.constraint.operator == LESS else -gap
+
+    def is_open(self, alpha: float) -> bool:
+        """Return whether the metric is worse by as much as matters, but chance may explain it."""
+        value = self.metric.value
+        if value is None or self.p_value < alpha:
+            return False
+        if _scale_of(self.name) in (_RATIO, _UNEXPLAINED):
+            return self.worse >= math.log1p(RELEVANT_RATIO)
+        return shortfall(value, self.constraint) >= RELEVANT_POINTS
 
 
 def compare(
@@ -330,7 +350,8 @@ def check_sound(
     notes = [*_unmeasured(constraints, tests), *_small_window(statistics, tests, alpha)]
     if baseline is None:
         notes.append("There is no baseline_statistics, so thresholds are taken as exact.")
-    tested = {test.name: _comparison(test, alpha, statistics, baseline) for test in tests}
+    why_open = _why_open(tests, alpha, statistics)
+    tested = {test.name: _comparison(test, alpha, statistics, baseline, why_open) for test in tests}
     comparisons = tuple(
         tested.get(name) or _unanswered(name, constraint, statistics)
         for name, constraint in constraints.metrics.items()
@@ -343,15 +364,27 @@ def _comparison(
     alpha: float,
     statistics: ModelQualityStatistics,
     baseline: ModelQualityStatistics | None,
+    why_open: str,
 ) -> Comparison:
-    finding = _finding(test, alpha)
-    state = State.CHANGED if _is_certain(test, alpha) else State.HOLDS
+    finding, is_open = _finding(test, alpha), test.is_open(alpha)
+    state = State.CHANGED if _is_certain(test, alpha) else State.UNDECIDED if is_open else State.HOLDS
     return replace(
         compared(finding, test.constraint, statistics),
         state=State.VIOLATED if finding.violated else state,
+        reason=why_open if is_open else "",
         p_value=test.p_value,
         baseline_rows=None if baseline is None else baseline.item_count,
     )
+
+
+def _why_open(tests: list[MetricTest], alpha: float, statistics: ModelQualityStatistics) -> str:
+    """Return why metrics that are worse by as much as matters are not decided, and how many rows would do."""
+    rows = statistics.item_count
+    needed = [test.rows_needed(rows, alpha, test.worse) for test in tests if test.is_open(alpha)]
+    alike = ", which depend on each other," if statistics.design_effect > 1.0 else ""
+    enough = [count for count in needed if count is not None]
+    tell = f"about {max(rows + 1, *enough):,} would" if enough else "a larger baseline is needed to"
+    return f"{rows:,} rows{alike} do not tell so large a change from chance; {tell} tell this one"
 
 
 def _unanswered(name: str, constraint: MetricConstraint, statistics: ModelQualityStatistics) -> Comparison:
@@ -455,6 +488,8 @@ def _finding(test: MetricTest, alpha: float) -> Finding:
         verdict = "is worse than chance explains"
     elif _is_certain(test, alpha):
         verdict = "is worse, but by less than anybody would act on"
+    elif test.is_open(alpha):
+        verdict = "is worse by as much as matters, but so few rows do not tell that from chance"
     elif is_beyond(value, constraint):
         verdict = "is worse, but no more than chance explains"
     expected = f"expected {limit} {number(constraint.threshold)}"

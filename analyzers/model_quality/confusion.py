@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,12 @@ from contract.wording import listing
 MOST_CLASSES = 1000
 
 Confusion = dict[tuple[str, str], int]
+
+
+def add_counts[Key](counts: dict[Key, int], more: Mapping[Key, int]) -> None:
+    """Add to each count what another has."""
+    for key, count in more.items():
+        counts[key] = counts.get(key, 0) + count
 
 
 def count_pairs(confusion: Confusion, actual: LabelCells, predicted: LabelCells, rows: Codes) -> None:

@@ -10,21 +10,9 @@ from functools import partial
 
 import numpy as np
 
-from analyzers.model_quality import intervals
+from analyzers.model_quality import confusion, intervals, scores
 from analyzers.model_quality.cells import Codes, Floats
 from analyzers.model_quality.check_sound import widened
-from analyzers.model_quality.confusion import (
-    Cells,
-    Confusion,
-    binary_cells,
-    binary_metrics,
-    binary_proportions,
-    cells_of,
-    constant_cells,
-    constant_matrix,
-    label_order,
-    multiclass_metrics,
-)
 from analyzers.model_quality.documents import (
     CONFUSION_MATRIX,
     PR_CURVE,
@@ -35,15 +23,6 @@ from analyzers.model_quality.documents import (
 from analyzers.model_quality.intervals import Spread, deviation
 from analyzers.model_quality.probabilities import calibrate, expected_calibration_error
 from analyzers.model_quality.residuals import BUCKETS, regression_metrics, regression_spreads
-from analyzers.model_quality.scores import (
-    ScoreHistogram,
-    area_deviation,
-    average_precision,
-    average_precision_spread,
-    cumulative,
-    precision_recall_curve,
-    roc_curve,
-)
 from analyzers.model_quality.summary import NEGATIVE, ModelQualitySummary, Task
 from analyzers.shared.dependence import design_effect, is_dependent, quantile_groups, student_ratio
 from analyzers.shared.row_sample import RowSample
@@ -167,13 +146,13 @@ _MOST_SUBSAMPLED_ROWS = 1_000_000_000  # what numpy's hypergeometric generator t
 
 
 def _describe_binary(run: _Run) -> None:
-    statistics, confusion, positive = run.statistics, run.summary.confusion, run.task.positive
-    statistics.item_count = sum(confusion.values())
+    statistics, counts, positive = run.statistics, run.summary.confusion, run.task.positive
+    statistics.item_count = sum(counts.values())
     statistics.metric_order = _BINARY_ORDER
     if statistics.item_count:
-        matrix = _binary_matrix(statistics, confusion, positive)
+        matrix = _binary_matrix(statistics, counts, positive)
         statistics.confusion_matrix = matrix
-        _put_binary(run, binary_cells(matrix, positive))
+        _put_binary(run, confusion.binary_cells(matrix, positive))
     if run.summary.scores.settle().scores.size:
         _put_scores(run)
         if run.sound:
@@ -185,37 +164,37 @@ def _describe_binary(run: _Run) -> None:
 
 
 def _binary_matrix(
-    statistics: ModelQualityStatistics, confusion: Confusion, positive: str
+    statistics: ModelQualityStatistics, counts: confusion.Confusion, positive: str
 ) -> dict[str, dict[str, int]]:
-    labels = {label for pair in confusion for label in pair if label != NEGATIVE}
-    others = label_order(labels - {positive})
+    labels = {label for pair in counts for label in pair if label != NEGATIVE}
+    others = confusion.label_order(labels - {positive})
     default = positive == "1"
     if len(others) > 1:
         statistics.notes.append(f"These labels all count as negative: {listing(others, 10)}.")
-    elif not positive_seen(confusion, positive) or not others:
+    elif not positive_seen(counts, positive) or not others:
         only = positive if not others else "the negative label"
         statistics.notes.append(f"All labels are {only!r}, so metrics that need both classes are undefined.")
     negative = others[0] if len(others) == 1 else ("0" if default else f"not {positive}")
     return _matrix(
         {
             (negative if actual == NEGATIVE else actual, negative if predicted == NEGATIVE else predicted): n
-            for (actual, predicted), n in confusion.items()
+            for (actual, predicted), n in counts.items()
         },
-        labels | {positive} | ({negative} if len(others) < 2 or _has_scored_negative(confusion) else set()),
+        labels | {positive} | ({negative} if len(others) < 2 or _has_scored_negative(counts) else set()),
     )
 
 
-def label_problem(confusion: Confusion, task: Task) -> str | None:
+def label_problem(counts: confusion.Confusion, task: Task) -> str | None:
     """Return why the positive label cannot be told, None when it can."""
-    labels = {label for pair in confusion for label in pair if label != NEGATIVE}
-    actual, predicted = ({pair[side] for pair in confusion} - {NEGATIVE} for side in (0, 1))
+    labels = {label for pair in counts for label in pair if label != NEGATIVE}
+    actual, predicted = ({pair[side] for pair in counts} - {NEGATIVE} for side in (0, 1))
     if problem := vocabulary_problem(actual, predicted, most=2):
         return problem
-    others = label_order(labels - {task.positive})
+    others = confusion.label_order(labels - {task.positive})
     default = task.positive == "1"
     # A prediction made from a score is always one of two, so it tells only when the labels agree with it.
-    seen = not others or positive_seen(confusion, task.positive)
-    seen = seen or (len(others) == 1 and any(predicted == task.positive for _, predicted in confusion))
+    seen = not others or positive_seen(counts, task.positive)
+    seen = seen or (len(others) == 1 and any(predicted == task.positive for _, predicted in counts))
     if not seen and (len(others) > 1 or (default and others != ["0"])):
         return (
             f"The labels are {listing(others)}, and none of them is the positive label {task.positive!r}; "
@@ -224,8 +203,8 @@ def label_problem(confusion: Confusion, task: Task) -> str | None:
     if len(others) > 1 and default:
         return (
             f"problem_type is BinaryClassification, but there are {len(labels)} labels: "
-            f"{listing(label_order(labels))}; use MulticlassClassification, or set positive_label to "
-            "count all others as negative."
+            f"{listing(confusion.label_order(labels))}; use MulticlassClassification, or set positive_label "
+            "to count all others as negative."
         )
     return None
 
@@ -235,11 +214,11 @@ def vocabulary_problem(actual: set[str], predicted: set[str], most: int | None =
 
     `most` is how many labels there can be; None where nobody knows.
     """
-    scores = [text for text in predicted if _is_fraction(text)]
-    if len(scores) > (most or 2) and not any(map(_is_fraction, actual)):
+    fractions = {text for text in predicted if _is_fraction(text)}
+    if len(fractions) > (most or 2) and not any(map(_is_fraction, actual)):
         return (
-            f"inference_attribute holds scores, such as {listing(label_order(set(scores)), 3)}, not labels; "
-            "give their column as probability_attribute."
+            f"inference_attribute holds scores, such as {listing(confusion.label_order(fractions), 3)}, not "
+            "labels; give their column as probability_attribute."
         )
     if not actual or not predicted or actual & predicted:
         return None
@@ -247,8 +226,8 @@ def vocabulary_problem(actual: set[str], predicted: set[str], most: int | None =
     if kinds[0] & kinds[1] and (most is None or len(actual | predicted) <= most):
         return None
     return (
-        f"The labels are {listing(label_order(actual))}, but the predictions "
-        f"{listing(label_order(predicted))}; none is of both; choose other columns as "
+        f"The labels are {listing(confusion.label_order(actual))}, but the predictions "
+        f"{listing(confusion.label_order(predicted))}; none is of both; choose other columns as "
         "ground_truth_attribute and inference_attribute, or write both in the same words, in a "
         "preprocessing script for example."
     )
@@ -266,20 +245,19 @@ def _is_fraction(text: str) -> bool:
     return _is_number(text) and 0.0 < float(text) < 1.0
 
 
-def positive_seen(confusion: Confusion, positive: str) -> bool:
+def positive_seen(counts: confusion.Confusion, positive: str) -> bool:
     """Return whether any actual label is the positive one."""
-    return any(actual == positive for actual, _ in confusion)
+    return any(actual == positive for actual, _ in counts)
 
 
-def _has_scored_negative(confusion: Confusion) -> bool:
-    return any(predicted == NEGATIVE for _, predicted in confusion)
+def _has_scored_negative(counts: confusion.Confusion) -> bool:
+    return any(predicted == NEGATIVE for _, predicted in counts)
 
 
-def _matrix(confusion: Confusion, labels: set[str]) -> dict[str, dict[str, int]]:
-    ordered = label_order(labels)
+def _matrix(counts: confusion.Confusion, labels: set[str]) -> dict[str, dict[str, int]]:
+    ordered = confusion.label_order(labels)
     return {
-        actual: {predicted: confusion.get((actual, predicted), 0) for predicted in ordered}
-        for actual in ordered
+        actual: {predicted: counts.get((actual, predicted), 0) for predicted in ordered} for actual in ordered
     }
 
 
@@ -289,22 +267,22 @@ def _put_binary(run: _Run, cells: Codes) -> None:
             return intervals.table_draws(counts, run.generator, resamples)
         return run.subsampled(counts)
 
-    values = first_values(binary_metrics(cells[None, :].astype(np.float64)))
+    values = first_values(confusion.binary_metrics(cells[None, :].astype(np.float64)))
     if not run.sound and math.isnan(values["precision"]):
         # With nothing predicted positive the originals' library has a precision of zero.
         values["precision"] = 0.0
-    run.put(values, binary_metrics(tables(cells, intervals.INTERVAL_RESAMPLES)))
-    for name, (hits, total) in binary_proportions(cells).items() if run.sound else ():
+    run.put(values, confusion.binary_metrics(tables(cells, intervals.INTERVAL_RESAMPLES)))
+    for name, (hits, total) in confusion.binary_proportions(cells).items() if run.sound else ():
         if total:
             run.statistics.metrics[name].interval = intervals.proportion_interval(hits, total)
-    constant = constant_cells(cells)
-    constants = first_values(binary_metrics(constant[None, :].astype(np.float64)))
+    constant = confusion.constant_cells(cells)
+    constants = first_values(confusion.binary_metrics(constant[None, :].astype(np.float64)))
     if math.isnan(constants["precision"]):
         # By convention: a classifier that never says positive is not precise.
         constants["precision"] = 0.0
     # The cells that a constant prediction leaves empty stay empty in every draw.
     kept = np.isin(np.arange(4), (0, 2) if constant[0] else (1, 3)).astype(np.float64)
-    spread = binary_metrics(tables(constant, intervals.RESAMPLES) * kept)
+    spread = confusion.binary_metrics(tables(constant, intervals.RESAMPLES) * kept)
     run.put(
         {f"{name}{CONSTANT}": constants[name] for name in _CONSTANT_BINARY},
         {f"{name}{CONSTANT}": spread[name] for name in _CONSTANT_BINARY},
@@ -321,24 +299,24 @@ def _put_scores(run: _Run) -> None:
         )
         statistics.metrics["auc"] = MetricValue(None)
         return
-    points = cumulative(histogram, thinned=True)
-    statistics.curves[ROC_CURVE] = roc_curve(points)
-    statistics.curves[PR_CURVE] = precision_recall_curve(points)
+    points = scores.cumulative(histogram, thinned=True)
+    statistics.curves[ROC_CURVE] = scores.roc_curve(points)
+    statistics.curves[PR_CURVE] = scores.precision_recall_curve(points)
     if not run.sound:
         enough = statistics.item_count >= FEWEST_ROWS_OF_SPREAD
         statistics.metrics["auc"] = MetricValue(points.area, _subsampled_area(run) if enough else None)
         return
-    area, spread = cumulative(histogram, thinned=False).area, area_deviation(histogram)
+    area, spread = scores.cumulative(histogram, thinned=False).area, scores.area_deviation(histogram)
     interval = intervals.area_interval(area, spread, positives, negatives)
     statistics.metrics["auc"] = MetricValue(area, spread, interval)
     run.put_mean(
         "average_precision",
         float(
-            average_precision(
+            scores.average_precision(
                 *(counts.astype(np.float64) for counts in (histogram.positives, histogram.negatives))
             )
         ),
-        average_precision_spread(histogram),
+        scores.average_precision_spread(histogram),
         partial(intervals.precision_interval, positives=positives),
     )
 
@@ -349,9 +327,9 @@ def _subsampled_area(run: _Run) -> float | None:
     areas = []
     for sample in drawn.astype(np.int64):
         positives, negatives = np.split(sample, 2)
-        part = ScoreHistogram(histogram.scores, positives, negatives)
+        part = scores.ScoreHistogram(histogram.scores, positives, negatives)
         if positives.any() and negatives.any():
-            areas.append(cumulative(part, thinned=False).area)
+            areas.append(scores.cumulative(part, thinned=False).area)
     return deviation(np.array(areas))
 
 
@@ -368,12 +346,12 @@ def _put_probabilities(run: _Run) -> None:
         run.put_mean(name, float(powers[0]) / sums.count, spread, intervals.logarithmic_interval)
     if sums.bin_count.any():
         used = sums.bin_count > 0.0
-        counts, scores, hits = sums.bin_count[used], sums.bin_scores[used], sums.bin_hits[used]
-        error = float(expected_calibration_error(counts, scores, hits))
+        counts, sums_of_scores, hits = sums.bin_count[used], sums.bin_scores[used], sums.bin_hits[used]
+        error = float(expected_calibration_error(counts, sums_of_scores, hits))
         size = (intervals.RESAMPLES, hits.size)
         right = run.generator.standard_gamma(hits, size=size)
         drawn = right + run.generator.standard_gamma(counts - hits, size=size)
-        errors = expected_calibration_error(drawn, drawn * (scores / counts), right)
+        errors = expected_calibration_error(drawn, drawn * (sums_of_scores / counts), right)
         run.statistics.metrics["expected_calibration_error"] = MetricValue(error, deviation(errors))
 
 
@@ -393,20 +371,20 @@ _MULTICLASS_ORDER = (
 
 
 def _describe_multiclass(run: _Run) -> None:
-    statistics, confusion = run.statistics, run.summary.confusion
-    statistics.item_count = sum(confusion.values())
+    statistics, counts = run.statistics, run.summary.confusion
+    statistics.item_count = sum(counts.values())
     statistics.metric_order = _MULTICLASS_ORDER
     if not statistics.item_count:
         return
-    statistics.confusion_matrix = _matrix(confusion, {label for pair in confusion for label in pair})
-    cells = cells_of(statistics.confusion_matrix)
-    actual, predicted = ({pair[side] for pair in confusion} for side in (0, 1))
-    if never := label_order(actual - predicted):
+    statistics.confusion_matrix = _matrix(counts, {label for pair in counts for label in pair})
+    cells = confusion.cells_of(statistics.confusion_matrix)
+    actual, predicted = ({pair[side] for pair in counts} for side in (0, 1))
+    if never := confusion.label_order(actual - predicted):
         statistics.notes.append(f"Never predicted, so their precision counts as zero: {listing(never, 10)}.")
-    if unseen := label_order(predicted - actual):
+    if unseen := confusion.label_order(predicted - actual):
         statistics.notes.append(f"Predicted, but the label of no row: {listing(unseen, 10)}.")
     _put_classes(run, cells, "")
-    _put_classes(run, constant_matrix(cells), CONSTANT)
+    _put_classes(run, confusion.constant_matrix(cells), CONSTANT)
     if not run.sound:
         return
     _put_probabilities(run)
@@ -423,13 +401,13 @@ def _describe_multiclass(run: _Run) -> None:
         statistics.metrics[f"top_{k}_accuracy"] = MetricValue(share, spread, interval)
 
 
-def _put_classes(run: _Run, cells: Cells, suffix: str) -> None:
-    values = first_values(multiclass_metrics(cells, cells.counts[None, :].astype(np.float64)))
+def _put_classes(run: _Run, cells: confusion.Cells, suffix: str) -> None:
+    values = first_values(confusion.multiclass_metrics(cells, cells.counts[None, :].astype(np.float64)))
     if run.sound:
         parts = intervals.cell_blocks(cells.counts, run.generator)
     else:
         parts = [run.subsampled(cells.counts)]
-    drawn = [multiclass_metrics(cells, part) for part in parts]
+    drawn = [confusion.multiclass_metrics(cells, part) for part in parts]
     run.put(
         {f"{name}{suffix}": value for name, value in values.items()},
         {f"{name}{suffix}": np.concatenate([part[name] for part in drawn]) for name in values},
@@ -458,7 +436,7 @@ class Evidence:
     `problem` is what is wrong with the data as a whole; a segment may be as it is.
     """
 
-    unlabelled_scores: ScoreHistogram
+    unlabelled_scores: scores.ScoreHistogram
     column_names: tuple[str, ...]
     problem: str | None
 

@@ -27,14 +27,6 @@ _PENDING = 1 << 21
 _CURVE_POINTS = 1000
 
 
-def _no_scores() -> Floats:
-    return np.empty(0)
-
-
-def _no_counts() -> Counts:
-    return np.empty(0, dtype=np.int64)
-
-
 @dataclass
 class ScoreHistogram:
     """Distinct `scores` ascending, with `positives` and `negatives` at each.
@@ -42,9 +34,9 @@ class ScoreHistogram:
     Rows wait in `pending` until there are enough of them to be sorted in.
     """
 
-    scores: Floats = field(default_factory=_no_scores)
-    positives: Counts = field(default_factory=_no_counts)
-    negatives: Counts = field(default_factory=_no_counts)
+    scores: Floats = field(default_factory=lambda: np.empty(0))
+    positives: Counts = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    negatives: Counts = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     pending: tuple[list[Floats], list[Floats]] = field(default_factory=lambda: ([], []))
     pending_rows: int = 0
 
@@ -78,12 +70,8 @@ class ScoreHistogram:
         self.positives = np.add.reduceat(positives[order], starts)
         self.negatives = np.add.reduceat(negatives[order], starts)
         if self.scores.size > MOST_DISTINCT:
-            compressed = self.compressed(_KEPT_DISTINCT)
-            self.scores, self.positives, self.negatives = (
-                compressed.scores,
-                compressed.positives,
-                compressed.negatives,
-            )
+            kept = self.compressed(_KEPT_DISTINCT)
+            self.scores, self.positives, self.negatives = kept.scores, kept.positives, kept.negatives
 
     @property
     def total_positives(self) -> int:

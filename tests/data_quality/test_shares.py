@@ -11,7 +11,7 @@ from scipy import stats
 
 from analyzers.data_quality.analyzer import DataQualityAnalyzer
 from analyzers.data_quality.documents import read_statistics, statistics_to_json
-from analyzers.data_quality.shares import effect_size, evidence
+from analyzers.data_quality.drift import effect_size, evidence
 from analyzers.shared import row_sample
 from analyzers.shared.dependence import design_effect, quantile_groups
 from analyzers.shared.row_sample import RowSample, seed_of
@@ -27,9 +27,9 @@ def test_evidence_bounds_the_hypergeometric_tail(baseline, window, data):
     exact = stats.hypergeom.sf(now - 1, baseline + window, before + now, window)
     found = evidence(np.array([float(before)]), np.array([float(now)]), (baseline, window), (1.0, 1.0))
     if 1e-9 < exact < 1e-2:
-        assert exact <= 3.0 * np.exp(-found[0])
+        assert exact <= 1.2 * np.exp(-found[0])
         if before + now < 0.1 * (baseline + window) and min(baseline, window) > 500:
-            assert exact <= np.exp(-found[0])
+            assert exact <= 1.02 * np.exp(-found[0])
 
 
 def test_cohens_h():
