@@ -383,8 +383,10 @@ def _why_open(tests: list[MetricTest], alpha: float, statistics: ModelQualitySta
     needed = [test.rows_needed(rows, alpha, test.worse) for test in tests if test.is_open(alpha)]
     alike = ", which depend on each other," if statistics.design_effect > 1.0 else ""
     enough = [count for count in needed if count is not None]
-    tell = f"about {max(rows + 1, *enough):,} would" if enough else "a larger baseline is needed to"
-    return f"{rows:,} rows{alike} do not tell so large a change from chance; {tell} tell this one"
+    tell = (
+        f"about {max(rows + 1, *enough):,} would" if enough else "the baseline is too small for any to do so"
+    )
+    return f"{rows:,} rows{alike} do not tell so large a change from chance; {tell}"
 
 
 def _unanswered(name: str, constraint: MetricConstraint, statistics: ModelQualityStatistics) -> Comparison:

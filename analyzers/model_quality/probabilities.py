@@ -22,14 +22,6 @@ TOP_K = (2, 3, 5)
 _SMALLEST = float(np.finfo(np.float64).eps)
 
 
-def _bins() -> Floats:
-    return np.zeros(CALIBRATION_BINS)
-
-
-def _powers() -> Floats:
-    return np.zeros(4)
-
-
 @dataclass
 class ProbabilitySums:
     """Sums over rows with a probability.
@@ -50,11 +42,11 @@ class ProbabilitySums:
 
     count: int = 0
     outside: int = 0
-    log_loss: Floats = field(default_factory=_powers)
-    brier: Floats = field(default_factory=_powers)
-    bin_count: Floats = field(default_factory=_bins)
-    bin_scores: Floats = field(default_factory=_bins)
-    bin_hits: Floats = field(default_factory=_bins)
+    log_loss: Floats = field(default_factory=lambda: np.zeros(4))
+    brier: Floats = field(default_factory=lambda: np.zeros(4))
+    bin_count: Floats = field(default_factory=lambda: np.zeros(CALIBRATION_BINS))
+    bin_scores: Floats = field(default_factory=lambda: np.zeros(CALIBRATION_BINS))
+    bin_hits: Floats = field(default_factory=lambda: np.zeros(CALIBRATION_BINS))
     top_k: dict[int, int] = field(default_factory=dict)
     unknown_class: int = 0
 

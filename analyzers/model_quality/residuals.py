@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
@@ -18,8 +19,7 @@ from analyzers.model_quality.probabilities import add_up
 BUCKETS = 2000
 
 
-def _zeros() -> Floats:
-    return np.zeros(BUCKETS)
+_zeros = partial(np.zeros, BUCKETS)
 
 
 @dataclass

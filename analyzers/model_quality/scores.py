@@ -73,6 +73,17 @@ class ScoreHistogram:
             kept = self.compressed(_KEPT_DISTINCT)
             self.scores, self.positives, self.negatives = kept.scores, kept.positives, kept.negatives
 
+    def merge(self, other: ScoreHistogram) -> None:
+        """Add the rows of another, sorted in."""
+        self.settle()
+        other.settle()
+        if other.scores.size:
+            self._combine(
+                np.concatenate([self.scores, other.scores]),
+                np.concatenate([self.positives, other.positives]),
+                np.concatenate([self.negatives, other.negatives]),
+            )
+
     @property
     def total_positives(self) -> int:
         """Return the number of positives."""
@@ -107,22 +118,6 @@ def _starts(ordered: Floats) -> npt.NDArray[np.intp]:
     if not ordered.size:
         return np.empty(0, dtype=np.intp)
     return np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1])))
-
-
-def merge_histograms(left: ScoreHistogram, right: ScoreHistogram) -> ScoreHistogram:
-    """Return the histogram of the rows of both; may reuse `left`."""
-    left.settle()
-    right.settle()
-    if not right.scores.size:
-        return left
-    if not left.scores.size:
-        return right
-    left._combine(
-        np.concatenate([left.scores, right.scores]),
-        np.concatenate([left.positives, right.positives]),
-        np.concatenate([left.negatives, right.negatives]),
-    )
-    return left
 
 
 def area_deviation(histogram: ScoreHistogram) -> float | None:

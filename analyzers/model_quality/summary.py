@@ -24,7 +24,7 @@ from analyzers.model_quality.confusion import Confusion, add_counts, check_class
 from analyzers.model_quality.documents import ProblemType
 from analyzers.model_quality.probabilities import ProbabilitySums, add_up
 from analyzers.model_quality.residuals import Residuals
-from analyzers.model_quality.scores import ScoreHistogram, merge_histograms
+from analyzers.model_quality.scores import ScoreHistogram
 from analyzers.shared.row_sample import RowSample, seed_of
 from analyzers.shared.rules import normalise_label
 
@@ -127,8 +127,8 @@ def merge(left: ModelQualitySummary, right: ModelQualitySummary) -> ModelQuality
     add_counts(left.infinite, right.infinite)
     add_counts(left.confusion, right.confusion)
     check_classes(left.confusion)
-    left.scores = merge_histograms(left.scores, right.scores)
-    left.unlabelled_scores = merge_histograms(left.unlabelled_scores, right.unlabelled_scores)
+    left.scores.merge(right.scores)
+    left.unlabelled_scores.merge(right.unlabelled_scores)
     left.probabilities.merge(right.probabilities)
     left.residuals.merge(right.residuals)
     left.sample.merge(right.sample)
