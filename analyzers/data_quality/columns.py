@@ -149,7 +149,9 @@ def comparisons(
             CheckType.COMPLETENESS: feature.completeness is not None,
             CheckType.CATEGORICAL_VALUES: feature.domains is not None,
             CheckType.BASELINE_DRIFT: config.perform_comparison and not (pair and holds_dates(pair.baseline)),
-            CheckType.RANGE: with_ranges and _has_range(feature),
+            CheckType.RANGE: with_ranges
+            and feature.inferred_type in ("Integral", "Fractional")
+            and (feature.is_non_negative or (feature.minimum, feature.maximum) != (None, None)),
         }
         for check in (check for check, is_asked in asked.items() if is_asked):
             drift = drifts.get(feature.name) if check is CheckType.BASELINE_DRIFT else None
@@ -201,13 +203,6 @@ def _obstacle(pair: FeaturePair | None, check: CheckType, drift: Finding | None)
     numerical = known.numerical if known else None
     kept = known is not None and bool((numerical and numerical.sketch) or category_counts(known))
     return "some features keep no distribution, having too many distinct values or another type", kept
-
-
-def _has_range(feature: FeatureConstraints) -> bool:
-    is_bounded = feature.minimum is not None or feature.maximum is not None
-    return feature.inferred_type in ("Integral", "Fractional") and (
-        bool(feature.is_non_negative) or is_bounded
-    )
 
 
 _TYPED = ("Integral", "Fractional", "String")

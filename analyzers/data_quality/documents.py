@@ -206,6 +206,11 @@ def _number(fields: Fields, key: str) -> float | None:
     return fields.number(key, None)
 
 
+def _read_whole(fields: Fields, key: str) -> int | None:
+    value = fields.get(key, (int, float), None)
+    return None if value is None else int(value)
+
+
 def _effect(fields: Fields, key: str) -> float:
     return max(1.0, fields.number(key, 1.0))
 
@@ -322,9 +327,7 @@ def _read_data_types(fields: Fields, key: str) -> dict[str, int] | None:
 _COMMON = (Member("num_present", _count), Member("num_missing", _count))
 _NUMERICAL = (
     *(Member(key, _number) for key in ("mean", "sum", "std_dev", "min", "max")),
-    Member(
-        "approximate_num_distinct_values", lambda fields, key: _whole(fields.get(key, (int, float), None))
-    ),
+    Member("approximate_num_distinct_values", _read_whole),
     Member("completeness", _number),
 )
 _NUMERIC_BUCKET = tuple(Member(key, Fields.number) for key in ("lower_bound", "upper_bound", "count"))
@@ -353,10 +356,6 @@ _CORRELATIONS = (
     Member("rows", Fields.count),
     Member("pairs", _numbers, written="always"),
 )
-
-
-def _whole(value: float | None) -> int | None:
-    return None if value is None else int(value)
 
 
 def _values(

@@ -33,12 +33,7 @@ from analyzers.data_quality.distance import (
     shares_at,
     sketch_distribution,
 )
-from analyzers.data_quality.documents import (
-    NumericalStatistics,
-    SampleStatistics,
-    Statistics,
-    tail_ranks,
-)
+from analyzers.data_quality.documents import NumericalStatistics, SampleStatistics, Statistics, tail_ranks
 from analyzers.data_quality.sample_statistics import CORRELATION_BLOCK, KNOWN_VALUES
 from analyzers.shared.dependence import student_ratio
 from analyzers.shared.significance import kolmogorov_band

@@ -160,11 +160,14 @@ def _carry_over_feature(
     Without the previous statistics nobody can tell what an expert changed; additions that no job makes
     (unknown members, overrides, values of a domain) are kept then, numbers are suggested anew.
     """
+    overrides, own = copy.deepcopy(previous.overrides), untouched.overrides if untouched else {}
+    if DOMAIN_THRESHOLD in own and overrides.get(DOMAIN_THRESHOLD) == own[DOMAIN_THRESHOLD]:
+        del overrides[DOMAIN_THRESHOLD]
     kept = ("string_overrides", "extra", "numeric_extra", "string_extra", "order")
     carried = replace(
         suggested,
         domains=_carry_over_domains(suggested, previous, untouched),
-        overrides=_carry_over_overrides(suggested, previous, untouched),
+        overrides=suggested.overrides | overrides,
         **{name: copy.deepcopy(getattr(previous, name)) for name in kept},
     )
     if untouched is None:
@@ -197,13 +200,3 @@ def _carry_over_domains(
         return list(previous.domains) if added else None
     known = set(suggested.domains)
     return suggested.domains + [value for value in added if value not in known]
-
-
-def _carry_over_overrides(
-    suggested: FeatureConstraints, previous: FeatureConstraints, untouched: FeatureConstraints | None
-) -> dict[str, Any]:
-    overrides = copy.deepcopy(previous.overrides)
-    own = untouched.overrides if untouched else {}
-    if DOMAIN_THRESHOLD in own and overrides.get(DOMAIN_THRESHOLD) == own[DOMAIN_THRESHOLD]:
-        del overrides[DOMAIN_THRESHOLD]
-    return {**suggested.overrides, **overrides}

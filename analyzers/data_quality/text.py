@@ -67,7 +67,11 @@ def hash_texts(data: Bytes, starts: Sizes, lengths: Sizes) -> Hashes:
     for start in range(0, lengths.size, _BLOCK):
         block = slice(start, start + _BLOCK)
         hashes[block] = _hash_block(padded, starts[block], lengths[block])
-    _hash_longest(padded, starts, lengths, hashes)
+    # Texts too long to be worth hashing side by side, one at a time.
+    memory = memoryview(padded)
+    for row in np.flatnonzero(lengths > _LONGEST).tolist():
+        start = int(starts[row])
+        hashes[row] = xxhash.xxh64_intdigest(memory[start : start + int(lengths[row])], SEED)
     return hashes
 
 
@@ -122,14 +126,6 @@ def _hash_stripes(words: Hashes, starts: Sizes, stripes: Sizes) -> Hashes:
     for state in lanes:
         hashes = (hashes ^ _round(state)) * _PRIME_1 + _PRIME_4
     return hashes
-
-
-def _hash_longest(data: Bytes, starts: Sizes, lengths: Sizes, hashes: Hashes) -> None:
-    """Hash texts too long to be worth hashing side by side, one at a time."""
-    memory = memoryview(data)
-    for row in np.flatnonzero(lengths > _LONGEST).tolist():
-        start = int(starts[row])
-        hashes[row] = xxhash.xxh64_intdigest(memory[start : start + int(lengths[row])], SEED)
 
 
 def hash_words(words: Hashes) -> Hashes:
@@ -220,7 +216,11 @@ def read_texts(texts: pa.Array, *, hash_as_text: bool) -> TextCells:
         )
         _mark_numbers(texts, rows[starts_like_number & _is_digit(last)], kinds, numbers)
         if not hash_as_text:
-            _mark_codes(texts, np.flatnonzero(~np.isnan(numbers)), kinds, numbers)
+            # Digits with a leading zero are no numbers.
+            numeric = np.flatnonzero(~np.isnan(numbers))
+            found = pc.match_substring_regex(texts.take(pa.array(numeric)), _CODE)
+            codes = numeric[found.to_numpy(zero_copy_only=False)]
+            kinds[codes], numbers[codes] = CellKind.CODE, np.nan
             numeric = np.flatnonzero(~np.isnan(numbers))
             hashes[numeric] = hash_bits(float_bits(numbers[numeric] + 0.0))
     return TextCells(kinds, numbers, hashes)
@@ -272,14 +272,6 @@ def _mark_numbers(texts: pa.Array, rows: Rows, kinds: Bytes, numbers: Numbers) -
     kinds[rows] = np.where(integral, np.uint8(CellKind.INTEGRAL), fractional_kinds)
     kinds[rows[~finite]] = CellKind.NON_FINITE
     numbers[rows[finite]] = values[finite]
-
-
-def _mark_codes(texts: pa.Array, rows: Rows, kinds: Bytes, numbers: Numbers) -> None:
-    """Take digits with a leading zero back from the numbers."""
-    if rows.size:
-        found = pc.match_substring_regex(texts.take(pa.array(rows)), _CODE).to_numpy(zero_copy_only=False)
-        kinds[rows[found]] = CellKind.CODE
-        numbers[rows[found]] = np.nan
 
 
 def _parse(texts: pa.Array) -> Numbers:

@@ -32,16 +32,7 @@ from analyzers.shared.rules import (
     why_unchecked,
 )
 from analyzers.shared.significance import sum_of_products
-from contract.api import (
-    PRESENCE_CHECK,
-    Analyzer,
-    Comparison,
-    Decision,
-    Facts,
-    Metric,
-    State,
-    Violation,
-)
+from contract.api import PRESENCE_CHECK, Analyzer, Comparison, Decision, Facts, Metric, State, Violation
 from contract.errors import ConfigurationError, DatasetError, DocumentError
 from contract.wording import listing, number
 

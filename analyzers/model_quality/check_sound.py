@@ -347,13 +347,20 @@ def check_sound(
         (_finding(test, alpha) for test in tests),
         key=lambda finding: (not finding.violated, -(finding.distance or 0.0)),
     )
-    notes = [*_unmeasured(constraints, tests), *_small_window(statistics, tests, alpha)]
+    tested = {test.name: test for test in tests}
+    notes = []
+    if absent := [name for name in constraints.metrics if name not in tested]:
+        notes.append(
+            f"Not checked, as the window does not define them or has too few rows: {', '.join(absent)}."
+        )
+    notes += _small_window(statistics, tests, alpha)
     if baseline is None:
         notes.append("There is no baseline_statistics, so thresholds are taken as exact.")
     why_open = _why_open(tests, alpha, statistics)
-    tested = {test.name: _comparison(test, alpha, statistics, baseline, why_open) for test in tests}
     comparisons = tuple(
-        tested.get(name) or _unanswered(name, constraint, statistics)
+        _comparison(tested[name], alpha, statistics, baseline, why_open)
+        if name in tested
+        else _unanswered(name, constraint, statistics)
         for name, constraint in constraints.metrics.items()
     )
     return Decision(Violations(violations), tuple(findings), tuple(notes), comparisons)
@@ -500,14 +507,6 @@ def _finding(test: MetricTest, alpha: float) -> Finding:
     if is_loss(test.name) and constraint.threshold > 0.0:
         worse /= constraint.threshold  # what has a unit of its own compares by its relative increase
     return Finding(test.name, text, worse, violated, value=metric.value, expected=constraint.threshold)
-
-
-def _unmeasured(constraints: ModelQualityConstraints, tests: list[MetricTest]) -> list[str]:
-    compared = {test.name for test in tests}
-    absent = [name for name in constraints.metrics if name not in compared]
-    if not absent:
-        return []
-    return [f"Not checked, as the window does not define them or has too few rows: {', '.join(absent)}."]
 
 
 def _small_window(statistics: ModelQualityStatistics, tests: list[MetricTest], alpha: float) -> list[str]:

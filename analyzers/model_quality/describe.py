@@ -180,7 +180,9 @@ def _binary_matrix(
             (negative if actual == NEGATIVE else actual, negative if predicted == NEGATIVE else predicted): n
             for (actual, predicted), n in counts.items()
         },
-        labels | {positive} | ({negative} if len(others) < 2 or _has_scored_negative(counts) else set()),
+        labels
+        | {positive}
+        | ({negative} if len(others) < 2 or any(predicted == NEGATIVE for _, predicted in counts) else set()),
     )
 
 
@@ -248,10 +250,6 @@ def _is_fraction(text: str) -> bool:
 def positive_seen(counts: confusion.Confusion, positive: str) -> bool:
     """Return whether any actual label is the positive one."""
     return any(actual == positive for actual, _ in counts)
-
-
-def _has_scored_negative(counts: confusion.Confusion) -> bool:
-    return any(predicted == NEGATIVE for _, predicted in counts)
 
 
 def _matrix(counts: confusion.Confusion, labels: set[str]) -> dict[str, dict[str, int]]:
