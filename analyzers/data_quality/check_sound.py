@@ -13,7 +13,6 @@ from analyzers.data_quality.columns import FeaturePair, compare_columns, compari
 from analyzers.data_quality.documents import Constraints, Statistics
 from analyzers.data_quality.drift import (
     CorrelationChange,
-    Drift,
     changed_correlations,
     compares_drift,
     measure_drift,
@@ -85,7 +84,18 @@ def check_sound(
     drifts.sort(key=lambda drift: (not drift.violated, -drift.excess))
     correlations = changed_correlations(pairs, baseline, statistics, alphas["correlations"])
     moved = [change for change in correlations or () if change.violated][:_MOST_CORRELATIONS]
-    measured = _drift_findings(drifts, {violation.feature_name for violation in violations})
+    violated = {violation.feature_name for violation in violations}
+    measured = {
+        drift.name: Finding(
+            drift.name,
+            drift.text,
+            drift.distance,
+            drift.violated or drift.name in violated,
+            limit=drift.threshold,
+            noise=drift.band,
+        )
+        for drift in drifts
+    }
     others = {
         violation.feature_name or "": violation.description
         for violation in reversed(violations)
@@ -115,21 +125,6 @@ def check_sound(
             *_comparisons_of_rows(statistics, baseline, pairs, correlations),
         ),
     )
-
-
-def _drift_findings(drifts: list[Drift], violated: set[str | None]) -> dict[str, Finding]:
-    """Return a finding for each feature whose drift was measured."""
-    return {
-        drift.name: Finding(
-            drift.name,
-            drift.text,
-            drift.distance,
-            drift.violated or drift.name in violated,
-            limit=drift.threshold,
-            noise=drift.band,
-        )
-        for drift in drifts
-    }
 
 
 def _notes(

@@ -447,9 +447,7 @@ def measure_drift(pair: FeaturePair, alpha: float) -> Drift | None:
     if not before or not now:
         moved = max(changes, key=lambda change: abs(change.effect)).text if changes else ""
         return Drift(pair.name, None, pair.config.categorical_threshold, None, False, moved, changes)
-    if pair.config.categorical_drift_method == "ChiSquared":
-        return _chi_squared_drift(pair, before, now, _DISTANCE_PART * alpha, changes)
-    return _largest_shift_drift(pair, before, now, _DISTANCE_PART * alpha, changes)
+    return _text_drift(pair, before, now, _DISTANCE_PART * alpha, changes)
 
 
 def _numeric_drift(
@@ -505,71 +503,47 @@ def _numbers_moved(
     return ", ".join(parts)
 
 
-def _largest_shift_drift(
+def _text_drift(
     pair: FeaturePair, before: dict[str, int], now: dict[str, int], alpha: float, changes: tuple[Change, ...]
-) -> Drift | None:
-    shifts = category_shift(before, now)
-    found = dependence(pair)
+) -> Drift:
+    found, shifts = dependence(pair), category_shift(before, now)
+    threshold, simple = pair.config.categorical_threshold, pair.config.comparison_method == "Simple"
+
+    def moved(category: str) -> str:
+        shares = [counts.get(category, 0) / sum(counts.values()) for counts in (before, now)]
+        return f"share of {shorten(category)!r} {percent(shares[0])} -> {percent(shares[1])}"
+
+    if pair.config.categorical_drift_method == "ChiSquared":
+        distance = sum(abs(shift) for shift in shifts.values()) / 2.0
+        # Rao & Scott (1981): the statistic of dependent rows, divided by their mean design effect.
+        p_value = homogeneity_p_value(
+            {category: count / found.before for category, count in before.items()},
+            {category: count / found.now for category, count in now.items()},
+        )
+        widest = max(shifts, key=lambda category: abs(shifts[category]))
+        text = (
+            f"{percent(distance)} of the rows would have to change category (chi-squared p-value "
+            f"{p_value:.2g}), most of all the {moved(widest)}"
+        )
+        is_far = distance > threshold and (simple or p_value < alpha)
+        return Drift(pair.name, distance, threshold, None, is_far, text, changes)
     per_category = alpha / len(shifts)
-    threshold = pair.config.categorical_threshold
-    simple = pair.config.comparison_method == "Simple"
     rows = [np.array([side.get(value, 0) for value in shifts], dtype=np.float64) for side in (before, now)]
     totals = (float(rows[0].sum()), float(rows[1].sum()))
-    certain = evidence(rows[0], rows[1], totals, (found.before, found.now)) > found.least_evidence(
-        per_category
-    )
+    measured = evidence(rows[0], rows[1], totals, (found.before, found.now))
+    certain = measured > found.least_evidence(per_category)
     far = [
         category
         for (category, shift), is_certain in zip(shifts.items(), certain.tolist(), strict=True)
         if abs(shift) > threshold and (simple or is_certain)
     ]
     widest = max(far or shifts, key=lambda category: abs(shifts[category]))
-    return Drift(
-        pair.name,
-        distance=abs(shifts[widest]),
-        threshold=threshold,
-        band=_share_band(before, now, widest, found, per_category),
-        is_far=bool(far),
-        moved=_share_moved(before, now, widest),
-        changes=changes,
-    )
-
-
-def _share_band(
-    before: dict[str, int], now: dict[str, int], category: str, found: Dependence, alpha: float
-) -> float:
-    """Return the change of a share that chance explains, for readers: a normal approximation."""
-    rows = sum(before.values()) + sum(now.values())
-    share = (before.get(category, 0) + now.get(category, 0)) / rows
-    deviations = -NormalDist().inv_cdf(alpha / 2.0) * found.widening(alpha)
-    n, m = sum(before.values()) / found.before, sum(now.values()) / found.now
-    return min(1.0, deviations * math.sqrt(share * (1.0 - share) * (n + m) / (n * m)))
-
-
-def _share_moved(before: dict[str, int], now: dict[str, int], category: str) -> str:
-    shares = [counts.get(category, 0) / sum(counts.values()) for counts in (before, now)]
-    return f"share of {shorten(category)!r} {percent(shares[0])} -> {percent(shares[1])}"
-
-
-def _chi_squared_drift(
-    pair: FeaturePair, before: dict[str, int], now: dict[str, int], alpha: float, changes: tuple[Change, ...]
-) -> Drift | None:
-    shifts = category_shift(before, now)
-    distance = sum(abs(shift) for shift in shifts.values()) / 2.0
-    threshold = pair.config.categorical_threshold
-    found = dependence(pair)
-    # Rao & Scott (1981): the statistic of dependent rows, divided by their mean design effect.
-    p_value = homogeneity_p_value(
-        {category: count / found.before for category, count in before.items()},
-        {category: count / found.now for category, count in now.items()},
-    )
-    significant = pair.config.comparison_method == "Simple" or p_value < alpha
-    widest = max(shifts, key=lambda category: abs(shifts[category]))
-    moved = (
-        f"{percent(distance)} of the rows would have to change category (chi-squared p-value {p_value:.2g}), "
-        f"most of all the {_share_moved(before, now, widest)}"
-    )
-    return Drift(pair.name, distance, threshold, None, distance > threshold and significant, moved, changes)
+    # What chance explains, for readers: a normal approximation.
+    share = (before.get(widest, 0) + now.get(widest, 0)) / (totals[0] + totals[1])
+    deviations = -NormalDist().inv_cdf(per_category / 2.0) * found.widening(per_category)
+    n, m = totals[0] / found.before, totals[1] / found.now
+    band = min(1.0, deviations * math.sqrt(share * (1.0 - share) * (n + m) / (n * m)))
+    return Drift(pair.name, abs(shifts[widest]), threshold, band, bool(far), moved(widest), changes)
 
 
 # Pairs of numeric features whose rank correlation changed.

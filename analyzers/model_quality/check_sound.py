@@ -511,15 +511,10 @@ def _finding(test: MetricTest, alpha: float) -> Finding:
 
 def _small_window(statistics: ModelQualityStatistics, tests: list[MetricTest], alpha: float) -> list[str]:
     rows = statistics.item_count
-    undecided, hopeless = [], []
-    for test in tests:
-        if test.name in _SAME_TEST or is_violated(test, alpha):
-            continue
-        needed = test.rows_needed(rows, alpha)
-        if needed is None:
-            hopeless.append(test.name)
-        elif needed > rows:
-            undecided.append(f"{test.name} ({needed:,} rows)")
+    open_tests = [test for test in tests if test.name not in _SAME_TEST and not is_violated(test, alpha)]
+    needed = {test.name: test.rows_needed(rows, alpha) for test in open_tests}
+    undecided = [f"{name} ({count:,} rows)" for name, count in needed.items() if count and count > rows]
+    hopeless = [name for name, count in needed.items() if count is None]
     change = "an error 10 % larger" if statistics.problem_type == "Regression" else "a change of 5 points"
     notes = []
     if undecided:
