@@ -44,9 +44,9 @@ _SMALLEST_P = 1e-12
 # The originals' spread comes from subsamples of 80 % without replacement, half as wide as a standard error.
 _SUBSAMPLE_FACTOR = 2.0
 
-# A change of the baseline's own value that somebody would act on.
-_LEAST_EFFECT = 0.03
-_LEAST_RATIO = 0.02
+# A change of the baseline's own value that somebody would act on, where monitoring_config says nothing else:
+# of shares and areas as Cohen's h, of errors and of what R² leaves unexplained as a ratio.
+_LEAST_CHANGES = {"share_comparison_threshold": 0.03, "error_comparison_threshold": 0.02}
 
 # A change that a window should be able to tell: 5 points of a share, a tenth of an error.
 RELEVANT_POINTS = 0.05
@@ -128,6 +128,8 @@ class MetricTest:
         A change worth telling, on the same scale.
     is_own
         Whether the threshold is the baseline's own value.
+    least
+        The smallest change of such a value that somebody would act on.
     """
 
     name: str
@@ -138,6 +140,7 @@ class MetricTest:
     baseline_error: float
     relevant: float
     is_own: bool = False
+    least: float = 0.0
 
     def rows_needed(self, rows: int, alpha: float, change: float | None = None) -> int | None:
         """Return from how many rows a change is told, the relevant one by default; None from no number.
@@ -217,9 +220,9 @@ def is_worth_acting(test: MetricTest) -> bool:
         return value is not None
     scale = _scale_of(test.name)
     if scale in (_RATIO, _UNEXPLAINED):
-        return abs(scale.to(value) - scale.to(threshold)) > math.log1p(_LEAST_RATIO)
+        return abs(scale.to(value) - scale.to(threshold)) > math.log1p(test.least)
     angles = [2.0 * math.asin(math.sqrt(min(1.0, max(0.0, share)))) for share in (value, threshold)]
-    return abs(angles[1] - angles[0]) > _LEAST_EFFECT
+    return abs(angles[1] - angles[0]) > test.least
 
 
 def is_loss(name: str) -> bool:
@@ -422,12 +425,13 @@ def _tests(
 ) -> list[MetricTest]:
     """Return the tests of all metrics, with many resamples only where a few do not settle them."""
     tests: list[MetricTest] = []
+    least = _least_changes(constraints)
     for resamples in (_FIRST_RESAMPLES, TABLE_RESAMPLES):
         generators = np.random.default_rng([seed, 1]).spawn(2)
         window = _side(statistics, baseline, positive, generators[0], resamples)
         before = None if baseline is None else _side(baseline, None, positive, generators[1], resamples)
         tests = [
-            test
+            replace(test, least=least[_scale_of(name) in (_RATIO, _UNEXPLAINED)])
             for name, constraint in constraints.metrics.items()
             if (test := compare(name, constraint, window, before)) is not None
         ]
@@ -454,6 +458,19 @@ def _side(
         effect = known.design_effect * far * far
         draws = binary_metrics(table_draws(cells / effect, generator, resamples))
     return Side(statistics, draws, shared * far / student_ratio(Z_95, statistics.blocks))
+
+
+def _least_changes(constraints: ModelQualityConstraints) -> list[float]:
+    """Return the smallest changes of shares and of errors that count, as monitoring_config sets them."""
+    config = constraints.extra.get("monitoring_config")
+    given = {**_LEAST_CHANGES, **config} if isinstance(config, Mapping) else _LEAST_CHANGES
+    for name, usual in _LEAST_CHANGES.items():
+        value = given[name]
+        if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0.0:
+            raise DocumentError(
+                f"{constraints.where}: monitoring_config.{name} is {value!r}; use a number such as {usual}."
+            )
+    return [given[name] for name in _LEAST_CHANGES]
 
 
 def _refuse_unknown(statistics: ModelQualityStatistics, constraints: ModelQualityConstraints) -> None:

@@ -359,3 +359,27 @@ def test_a_metric_worse_by_as_much_as_matters_is_not_said_to_hold(
         more = round(needed * 1.3)
         again = set_threshold(0.8, more, round(more * right / rows))
         assert again.comparisons[0].state is State.VIOLATED
+
+
+def test_the_smallest_change_that_counts_is_a_member_of_the_constraints() -> None:
+    analyzer = binary_analyzer(probability_attribute=None)
+    baseline = baseline_of(analyzer, _right_and_wrong(200_000, 0.81, seed=1))
+    window = measure(analyzer, _right_and_wrong(200_000, 0.802, seed=2))
+    assert baseline.constraints is not None
+    states = {}
+    for least in (None, 0.001, 0.2):
+        config = {} if least is None else {"share_comparison_threshold": least}
+        baseline.constraints.extra["monitoring_config"] = config
+        decision = analyzer.check(window, baseline)
+        states[least] = next(one.state for one in decision.comparisons if one.subject == "accuracy")
+    assert states == {None: State.CHANGED, 0.001: State.VIOLATED, 0.2: State.CHANGED}
+
+
+@pytest.mark.parametrize("value", [-0.1, "much", True])
+def test_a_smallest_change_that_is_no_size_is_refused(value: object) -> None:
+    analyzer = binary_analyzer(probability_attribute=None)
+    baseline = baseline_of(analyzer, _right_and_wrong(500, 0.8, seed=1))
+    assert baseline.constraints is not None
+    baseline.constraints.extra["monitoring_config"] = {"error_comparison_threshold": value}
+    with pytest.raises(DocumentError, match="error_comparison_threshold"):
+        analyzer.check(measure(analyzer, _right_and_wrong(500, 0.8, seed=2)), baseline)
