@@ -143,7 +143,7 @@ def gamma_tail(shape: float, x: float) -> float:
         return 1.0 if x <= 0.0 else 0.0
     powers = np.arange(shape % 1.0, shape)
     first = powers[:1] * math.log(x) - x - math.lgamma(shape % 1.0 + 1.0)
-    logs = np.cumsum(np.append(first, np.log(x / powers[1:])))
+    logs = np.cumsum(np.append(first, math.log(x) - np.log(powers[1:])))
     beyond = math.erfc(math.sqrt(x)) if shape % 1.0 else 0.0
     return min(1.0, beyond + float(np.exp(logs).sum()))
 
