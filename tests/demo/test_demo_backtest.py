@@ -33,7 +33,7 @@ def _edit_data_quality(constraints: Json) -> None:
 
 def _edit_model_quality(constraints: Json) -> None:
     metrics = constraints["binary_classification_constraints"]
-    metrics["recall"]["threshold"] = 0.01
+    metrics["accuracy"]["threshold"] = 0.01
     metrics["true_negative_rate"]["threshold"] = 0.999
 
 

@@ -181,8 +181,9 @@ def test_the_story_is_readable(told: tuple[Layout, str], truths: dict[str, dict[
     assert all(page.name == "report.html" and page.exists() for page in opened)
 
 
-def test_a_second_run_replaces_the_first(told: tuple[Layout, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    layout, _ = told
+def test_a_second_run_replaces_the_first(tmp_path: Path) -> None:
+    layout = Layout(tmp_path)
+    prepare_directory(layout)
     (layout.directory / "reports" / "stale").mkdir()
     prepare_directory(layout)
     assert not (layout.directory / "reports" / "stale").exists()
