@@ -26,7 +26,6 @@ from analyzers.data_quality.summary import (
     Summarizer,
     SummaryOptions,
     begin_passes,
-    empty_summary,
     merge,
     summarize,
 )
@@ -80,7 +79,7 @@ class DataQualityAnalyzer(Analyzer[DatasetSummary, Statistics, Constraints]):
 
     def empty(self) -> DatasetSummary:
         """Return the identity of `merge`."""
-        return empty_summary()
+        return DatasetSummary()
 
     def summarize(self, batches: Iterable[pa.RecordBatch]) -> DatasetSummary:
         """Summarize the record batches of one split, in order, in bounded memory."""

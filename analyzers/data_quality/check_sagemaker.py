@@ -5,15 +5,13 @@ Where the wording or the rule of the originals is unknown, `docs/compatibility.m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-
 from analyzers.data_quality.columns import (
     FRACTIONAL,
     INTEGRAL,
     FeaturePair,
     category_counts,
     class_counts,
-    compare_column_counts,
+    compare_counts,
     comparisons,
     pair_features,
 )
@@ -53,17 +51,20 @@ def check_sagemaker(
     """
     if not constraints.config().evaluate_constraints:
         return Decision(Violations(), notes=("evaluate_constraints is Disabled, so nothing was checked.",))
-    if (mismatch := compare_column_counts(statistics, constraints)) is not None:
+    if mismatch := compare_counts(statistics, constraints, explain=False):
         return Decision(
-            Violations([mismatch]),
+            Violations(mismatch),
             notes=("The numbers of columns differ, so no feature was checked, as in the originals.",),
         )
     pairs = [
         pair for pair in pair_features(statistics, constraints, baseline) if pair.config.evaluate_constraints
     ]
-    violations: list[Violation] = []
-    for check in (_check_type, _check_completeness, _check_categories):
-        violations += _present(check, pairs)
+    violations = [
+        found
+        for check in (_check_type, _check_completeness, _check_categories)
+        for pair in pairs
+        if (found := check(pair)) is not None
+    ]
     findings = [finding for pair in pairs if (finding := _measure_drift(pair)) is not None]
     findings.sort(key=lambda finding: -(finding.distance or 0.0))
     violations += [
@@ -71,28 +72,17 @@ def check_sagemaker(
         for finding in findings
         if finding.violated
     ]
+    measured = {finding.subject: finding for finding in findings}
+    names = {feature.name for feature in statistics.features}
+    expected = () if statistics.positional else constraints.features
+    absent = [feature.name for feature in expected if feature.name not in names]
+    unmatched = "The data has no column of these names, so they were not checked"
     return Decision(
         Violations(violations),
         tuple(findings),
-        _unmatched(statistics, constraints),
-        comparisons(statistics, constraints, baseline, violations, findings),
+        (f"{unmatched}: {listing(absent, 20)}.",) if absent else (),
+        comparisons(statistics, constraints, baseline, violations, measured),
     )
-
-
-def _present(
-    check: Callable[[FeaturePair], Violation | None], pairs: Iterable[FeaturePair]
-) -> list[Violation]:
-    return [violation for pair in pairs if (violation := check(pair)) is not None]
-
-
-def _unmatched(statistics: Statistics, constraints: Constraints) -> tuple[str, ...]:
-    if statistics.positional:
-        return ()
-    names = {feature.name for feature in statistics.features}
-    absent = [feature.name for feature in constraints.features if feature.name not in names]
-    if not absent:
-        return ()
-    return (f"The data has no column of these names, so they were not checked: {listing(absent, 20)}.",)
 
 
 def _check_type(pair: FeaturePair) -> Violation | None:
@@ -152,32 +142,18 @@ def _check_categories(pair: FeaturePair) -> Violation | None:
 
 
 def _measure_drift(pair: FeaturePair) -> Finding | None:
-    if not pair.config.perform_comparison or pair.baseline is None:
+    config, known = pair.config, pair.baseline
+    if not config.perform_comparison or known is None:
         return None
+    robust = config.comparison_method == "Robust"
     if pair.expected.inferred_type in ("Integral", "Fractional"):
-        return _numeric_drift(pair)
-    return _text_drift(pair)
-
-
-def _numeric_drift(pair: FeaturePair) -> Finding | None:
-    before = pair.baseline.numerical if pair.baseline else None
-    now = pair.current.numerical
-    if before is None or now is None or before.sketch is None or now.sketch is None:
-        return None
-    robust = pair.config.comparison_method == "Robust"
-    distance = collapsed_distance(before.sketch, now.sketch, robust=robust)
-    if distance is None:
-        return None
-    return _finding(pair.name, distance, pair.config.comparison_threshold)
-
-
-def _text_drift(pair: FeaturePair) -> Finding | None:
-    before = category_counts(pair.baseline) if pair.baseline else None
-    now = category_counts(pair.current)
+        sides = (known.numerical, pair.current.numerical)
+        sketches = [side.sketch for side in sides if side is not None and side.sketch is not None]
+        distance = collapsed_distance(*sketches, robust=robust) if len(sketches) == len(sides) else None
+        return None if distance is None else _finding(pair.name, distance, config.comparison_threshold)
+    before, now = category_counts(known), category_counts(pair.current)
     if not before or not now:
         return None
-    config = pair.config
-    robust = config.comparison_method == "Robust"
     if config.categorical_drift_method == "ChiSquared":
         statistic, p_value = goodness_of_fit(before, now)
         if statistic is None or p_value is None:

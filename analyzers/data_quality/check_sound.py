@@ -7,13 +7,16 @@ is shared by three families of comparisons, and equally (Bonferroni) by the comp
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 from analyzers.data_quality.columns import FeaturePair, compare_columns, comparisons, pair_features
-from analyzers.data_quality.correlation import CorrelationChange, changed_correlations
 from analyzers.data_quality.documents import Constraints, Statistics
-from analyzers.data_quality.drift import Drift, compares_drift, measure_drift
+from analyzers.data_quality.drift import (
+    CorrelationChange,
+    changed_correlations,
+    compares_drift,
+    measure_drift,
+)
 from analyzers.data_quality.limits import (
     CLASSES,
     check_categories,
@@ -27,94 +30,6 @@ from analyzers.shared.significance import rows_to_tell
 from contract.api import CheckType, Comparison, Decision, Finding, State, Violation, Violations
 from contract.wording import listing, number
 
-# What a comparison under sound rules could not decide, and why.
-
-
-def notes(
-    statistics: Statistics,
-    constraints: Constraints,
-    baseline: Statistics | None,
-    pairs: list[FeaturePair],
-    alpha: float,
-) -> tuple[str, ...]:
-    """Return what a reader should know of the comparison beyond its violations.
-
-    Parameters
-    ----------
-    statistics, constraints, baseline
-        The documents compared.
-    pairs
-        The features compared.
-    alpha
-        Probability of a false alarm of one drift comparison.
-    """
-    found: list[str] = []
-    if not constraints.config().evaluate_constraints and not pairs:
-        found.append("evaluate_constraints is Disabled, so nothing was checked.")
-    elif not pairs:
-        found.append(
-            "No column could be matched with the baseline, so no feature was checked: the data has "
-            f"{listing([one.name for one in statistics.features])}, the baseline "
-            f"{listing([one.name for one in constraints.features])}."
-        )
-    if baseline is None:
-        found.append("There is no baseline_statistics, so drift was not measured.")
-    else:
-        found += _note_small_window(statistics, constraints, baseline, pairs, alpha)
-        found += _note_not_compared(pairs)
-    return tuple(found)
-
-
-def _note_small_window(
-    statistics: Statistics,
-    constraints: Constraints,
-    baseline: Statistics,
-    pairs: list[FeaturePair],
-    alpha: float,
-) -> list[str]:
-    config = constraints.config()
-    if not config.perform_comparison or config.comparison_method == "Simple" or not baseline.item_count:
-        return []
-    threshold = config.comparison_threshold
-    if threshold <= 0.0 or not any(pair.baseline and pair.baseline.numerical for pair in pairs):
-        return []
-    needed = rows_to_tell(threshold, baseline.item_count, alpha)
-    if needed is None:
-        note = (
-            f"The baseline has {baseline.item_count} rows, too few to tell a drift of {number(threshold)} "
-            "from chance in a window of any size; only larger ones are reported."
-        )
-        return [note]
-    if statistics.item_count >= needed:
-        return []
-    note = (
-        f"The window has {statistics.item_count} rows; a drift of {number(threshold)} can be told from "
-        f"chance from {needed} rows on, so only larger ones are reported."
-    )
-    return [note]
-
-
-def _note_not_compared(pairs: list[FeaturePair]) -> list[str]:
-    names = [
-        pair.name
-        for pair in pairs
-        if pair.config.perform_comparison
-        and pair.baseline is not None
-        and pair.current.num_present
-        and pair.baseline.num_present
-        and not _type_changed(pair)
-        and not compares_drift(pair)
-    ]
-    if not names:
-        return []
-    return [f"No distribution is kept on both sides, so drift was not measured of: {listing(names, 10)}."]
-
-
-def _type_changed(pair: FeaturePair) -> bool:
-    # Text where numbers were expected is a violation of its own.
-    return pair.expected.inferred_type in CLASSES and pair.current.numerical is None
-
-
 # Probability that a window without any change raises a violation, by family of comparisons.
 FALSE_ALARM_RATES = {
     "drift": 0.0045,
@@ -125,14 +40,11 @@ FALSE_ALARM_RATES = {
 }
 _MOST_CORRELATIONS = 10
 _PAIR = 2
-ALL_FEATURES = "rows side by side"
+_ALL_FEATURES = "rows side by side"
 
 
 def check_sound(
-    statistics: Statistics,
-    constraints: Constraints,
-    baseline: Statistics | None,
-    error_share: float = 1.0,
+    statistics: Statistics, constraints: Constraints, baseline: Statistics | None, error_share: float = 1.0
 ) -> Decision:
     """Compare a window with the baseline.
 
@@ -156,48 +68,112 @@ def check_sound(
     """
     if not statistics.item_count:
         return nothing_checked("the window has no rows")
-    columns = compare_columns(statistics, constraints) if constraints.config().evaluate_constraints else []
     pairs = [
         pair for pair in pair_features(statistics, constraints, baseline) if pair.config.evaluate_constraints
     ]
-    budget = _share_budget(pairs, error_share)
-    violations = [
-        *columns,
-        *_present(check_type, pairs, budget.values),
-        *_present(check_completeness, pairs, budget.completeness),
-        *_present(check_categories, pairs, budget.values),
-        *_present(check_range, pairs, budget.ranges),
-    ]
-    drifts = [drift for pair in pairs if (drift := measure_drift(pair, budget.drift)) is not None]
+    alphas = _share_budget(pairs, error_share)
+    violations = compare_columns(statistics, constraints) if constraints.config().evaluate_constraints else []
+    for check, family in (
+        (check_type, "values"),
+        (check_completeness, "completeness"),
+        (check_categories, "values"),
+        (check_range, "ranges"),
+    ):
+        violations += [found for pair in pairs if (found := check(pair, alphas[family])) is not None]
+    drifts = [drift for pair in pairs if (drift := measure_drift(pair, alphas["drift"])) is not None]
     drifts.sort(key=lambda drift: (not drift.violated, -drift.excess))
-    correlations = changed_correlations(pairs, baseline, statistics, budget.correlations)
-    findings = _findings(violations, drifts, [change for change in correlations or () if change.violated])
+    correlations = changed_correlations(pairs, baseline, statistics, alphas["correlations"])
+    moved = [change for change in correlations or () if change.violated][:_MOST_CORRELATIONS]
+    violated = {violation.feature_name for violation in violations}
+    measured = {
+        drift.name: Finding(
+            drift.name,
+            drift.text,
+            drift.distance,
+            drift.violated or drift.name in violated,
+            limit=drift.threshold,
+            noise=drift.band,
+        )
+        for drift in drifts
+    }
+    others = {
+        violation.feature_name or "": violation.description
+        for violation in reversed(violations)
+        if violation.feature_name not in measured
+    }
+    findings = (
+        *(Finding(name, text, violated=True) for name, text in reversed(others.items())),
+        *(
+            Finding(change.pair, change.text, change.effect, violated=True, limit=change.limit)
+            for change in moved
+        ),
+        *measured.values(),
+    )
     violations += [
         Violation(CheckType.BASELINE_DRIFT, drift.text, drift.name) for drift in drifts if drift.violated
     ]
-    violations += [
-        Violation(CheckType.BASELINE_DRIFT, change.text, change.first)
-        for change in correlations or ()
-        if change.violated
-    ][:_MOST_CORRELATIONS]
-    measured = {drift.name for drift in drifts}
+    violations += [Violation(CheckType.BASELINE_DRIFT, change.text, change.first) for change in moved]
+    changed = {drift.name for drift in drifts if drift.is_beyond_chance}
     return Decision(
         Violations(violations),
         findings,
-        notes(statistics, constraints, baseline, pairs, budget.drift),
+        tuple(_notes(statistics, constraints, baseline, pairs, alphas["drift"])),
         (
             *comparisons(
-                statistics,
-                constraints,
-                baseline,
-                violations,
-                [finding for finding in findings if finding.subject in measured],
-                changed={drift.name for drift in drifts if drift.is_beyond_chance},
-                with_ranges=True,
+                statistics, constraints, baseline, violations, measured, changed=changed, with_ranges=True
             ),
             *_comparisons_of_rows(statistics, baseline, pairs, correlations),
         ),
     )
+
+
+def _notes(
+    statistics: Statistics,
+    constraints: Constraints,
+    baseline: Statistics | None,
+    pairs: list[FeaturePair],
+    alpha: float,
+) -> Iterator[str]:
+    """Yield what a reader should know of the comparison beyond its violations."""
+    config, rows = constraints.config(), statistics.item_count
+    if not config.evaluate_constraints and not pairs:
+        yield "evaluate_constraints is Disabled, so nothing was checked."
+    elif not pairs:
+        yield (
+            "No column could be matched with the baseline, so no feature was checked: the data has "
+            f"{listing([one.name for one in statistics.features])}, the baseline "
+            f"{listing([one.name for one in constraints.features])}."
+        )
+    if baseline is None:
+        yield "There is no baseline_statistics, so drift was not measured."
+        return
+    threshold = config.comparison_threshold
+    is_tested = config.perform_comparison and config.comparison_method != "Simple" and threshold > 0.0
+    if is_tested and baseline.item_count and any(pair.baseline and pair.baseline.numerical for pair in pairs):
+        needed = rows_to_tell(threshold, baseline.item_count, alpha)
+        if needed is None:
+            yield (
+                f"The baseline has {baseline.item_count} rows, too few to tell a drift of "
+                f"{number(threshold)} from chance in a window of any size; only larger ones are reported."
+            )
+        elif rows < needed:
+            yield (
+                f"The window has {rows} rows; a drift of {number(threshold)} can be told from "
+                f"chance from {needed} rows on, so only larger ones are reported."
+            )
+    names = [
+        pair.name
+        for pair in pairs
+        if pair.config.perform_comparison
+        and pair.baseline is not None
+        and pair.current.num_present
+        and pair.baseline.num_present
+        # Text where numbers were expected is a violation of its own.
+        and not (pair.expected.inferred_type in CLASSES and pair.current.numerical is None)
+        and not compares_drift(pair)
+    ]
+    if names:
+        yield f"No distribution is kept on both sides, so drift was not measured of: {listing(names, 10)}."
 
 
 def _comparisons_of_rows(
@@ -213,7 +189,7 @@ def _comparisons_of_rows(
     if correlations is not None:
         return tuple(
             Comparison(
-                f"{change.first}, {change.second}",
+                change.pair,
                 CheckType.BASELINE_DRIFT,
                 State.VIOLATED if change.violated else State.HOLDS,
                 change.text,
@@ -234,33 +210,23 @@ def _comparisons_of_rows(
         return ()
     else:
         reason = "there are too few rows or features for correlations"
-    return (Comparison(ALL_FEATURES, CheckType.BASELINE_DRIFT, State.UNDECIDED, reason=reason),)
+    return (Comparison(_ALL_FEATURES, CheckType.BASELINE_DRIFT, State.UNDECIDED, reason=reason),)
 
 
-@dataclass(frozen=True)
-class _Budget:
-    """Probability of a false alarm that one comparison of each family may have."""
-
-    drift: float
-    completeness: float
-    values: float
-    ranges: float
-    correlations: float
-
-
-def _share_budget(pairs: list[FeaturePair], part: float) -> _Budget:
+def _share_budget(pairs: list[FeaturePair], part: float) -> dict[str, float]:
+    """Return the probability of a false alarm that one comparison of each family may have."""
     rates = {family: rate * part for family, rate in FALSE_ALARM_RATES.items()}
-    drifts = sum(compares_drift(pair) for pair in pairs)
-    values = sum(
-        (pair.expected.domains is not None) + (pair.config.datatype_check_threshold < 1.0) for pair in pairs
-    )
-    return _Budget(
-        drift=rates["drift"] / max(1, drifts),
-        completeness=_tarone([smallest_completeness_p_value(pair) for pair in pairs], rates["completeness"]),
-        values=rates["values"] / max(1, values),
-        ranges=rates["ranges"] / max(1, len(pairs)),
-        correlations=rates["correlations"],
-    )
+    counts = {
+        "drift": sum(compares_drift(pair) for pair in pairs),
+        "values": sum(
+            (pair.expected.domains is not None) + (pair.config.datatype_check_threshold < 1.0)
+            for pair in pairs
+        ),
+        "ranges": len(pairs),
+    }
+    alphas = {family: rate / max(1, counts.get(family, 1)) for family, rate in rates.items()}
+    smallest = [smallest_completeness_p_value(pair) for pair in pairs]
+    return alphas | {"completeness": _tarone(smallest, rates["completeness"])}
 
 
 def _tarone(smallest_p_values: list[float], rate: float) -> float:
@@ -275,41 +241,3 @@ def _tarone(smallest_p_values: list[float], rate: float) -> float:
         if able[count] > rate / count:
             return rate / count
     return rate / max(1, len(able))
-
-
-def _present(
-    check: Callable[[FeaturePair, float], Violation | None], pairs: list[FeaturePair], alpha: float
-) -> list[Violation]:
-    return [violation for pair in pairs if (violation := check(pair, alpha)) is not None]
-
-
-def _findings(
-    violations: list[Violation], drifts: list[Drift], correlations: list[CorrelationChange]
-) -> tuple[Finding, ...]:
-    """Return one line per feature: violated ones first, then by drift."""
-    violated = {violation.feature_name for violation in violations}
-    measured = {drift.name for drift in drifts}
-    others = [
-        Finding(violation.feature_name or "", violation.description, violated=True)
-        for violation in violations
-        if violation.feature_name not in measured
-    ]
-    unique = {finding.subject: finding for finding in reversed(others)}
-    drifted = [
-        Finding(
-            drift.name,
-            drift.text,
-            drift.distance,
-            drift.violated or drift.name in violated,
-            limit=drift.threshold,
-            noise=drift.band,
-        )
-        for drift in drifts
-    ]
-    correlated = [
-        Finding(
-            f"{change.first}, {change.second}", change.text, change.effect, violated=True, limit=change.limit
-        )
-        for change in correlations
-    ]
-    return (*reversed(unique.values()), *correlated[:_MOST_CORRELATIONS], *drifted)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from analyzers.data_quality.documents import (
@@ -116,9 +116,9 @@ def comparisons(
     constraints: Constraints,
     baseline: Statistics | None,
     violations: Iterable[Violation],
-    drifts: Iterable[Finding],
+    drifts: Mapping[str, Finding],
     *,
-    changed: Collection[str] | None = None,
+    changed: Collection[str] = (),
     with_ranges: bool = False,
 ) -> tuple[Comparison, ...]:
     """Return every comparison that the constraints ask for, with how it ended.
@@ -132,12 +132,11 @@ def comparisons(
     drifts
         Drift that was measured, by feature.
     changed
-        Features that moved beyond chance, within the limit or not; None compares distance and noise.
+        Features that moved beyond chance, within the limit or not.
     with_ranges
         Whether ranges were looked at, which the originals never do.
     """
     violated = {(one.feature_name, one.constraint_check_type): one for one in violations}
-    measured = {drift.subject: drift for drift in drifts}
     pairs = {pair.name: pair for pair in pair_features(statistics, constraints, baseline)}
     found = []
     for feature in constraints.features:
@@ -150,10 +149,12 @@ def comparisons(
             CheckType.COMPLETENESS: feature.completeness is not None,
             CheckType.CATEGORICAL_VALUES: feature.domains is not None,
             CheckType.BASELINE_DRIFT: config.perform_comparison and not (pair and holds_dates(pair.baseline)),
-            CheckType.RANGE: with_ranges and _has_range(feature),
+            CheckType.RANGE: with_ranges
+            and feature.inferred_type in ("Integral", "Fractional")
+            and (feature.is_non_negative or (feature.minimum, feature.maximum) != (None, None)),
         }
         for check in (check for check, is_asked in asked.items() if is_asked):
-            drift = measured.get(feature.name) if check is CheckType.BASELINE_DRIFT else None
+            drift = drifts.get(feature.name) if check is CheckType.BASELINE_DRIFT else None
             violation = violated.get((feature.name, check))
             reason, lost = _obstacle(pair, check, drift)
             state = State.HOLDS
@@ -161,7 +162,7 @@ def comparisons(
                 state = State.VIOLATED
             elif reason:
                 state = State.UNDECIDED
-            elif drift and (_is_beyond_noise(drift) if changed is None else feature.name in changed):
+            elif drift and feature.name in changed:
                 state = State.CHANGED
             found.append(
                 Comparison(
@@ -179,10 +180,6 @@ def comparisons(
                 )
             )
     return tuple(found)
-
-
-def _is_beyond_noise(drift: Finding) -> bool:
-    return drift.distance is not None and drift.noise is not None and drift.distance > drift.noise
 
 
 def holds_dates(feature: FeatureStatistics | None) -> bool:
@@ -208,13 +205,6 @@ def _obstacle(pair: FeaturePair | None, check: CheckType, drift: Finding | None)
     return "some features keep no distribution, having too many distinct values or another type", kept
 
 
-def _has_range(feature: FeatureConstraints) -> bool:
-    is_bounded = feature.minimum is not None or feature.maximum is not None
-    return feature.inferred_type in ("Integral", "Fractional") and (
-        bool(feature.is_non_negative) or is_bounded
-    )
-
-
 _TYPED = ("Integral", "Fractional", "String")
 
 
@@ -226,29 +216,28 @@ def counts_text(statistics: Statistics, constraints: Constraints) -> str:
     )
 
 
-def compare_column_counts(statistics: Statistics, constraints: Constraints) -> Violation | None:
-    """Compare numbers of columns only, as the originals do."""
+def compare_counts(statistics: Statistics, constraints: Constraints, *, explain: bool) -> list[Violation]:
+    """Compare numbers of columns only, as the originals do; under sound rules with what to do."""
     current, expected = len(statistics.features), len(constraints.features)
     if current == expected:
-        return None
-    kind, name = _mismatch(current, expected)
-    return Violation(
-        kind,
-        f"There are {name.lower()} in current dataset. {counts_text(statistics, constraints)}",
-        name,
-    )
-
-
-def _mismatch(current: int, expected: int) -> tuple[CheckType, str]:
-    if current < expected:
-        return CheckType.MISSING_COLUMN, MISSING_COLUMNS
-    return CheckType.EXTRA_COLUMN, EXTRA_COLUMNS
+        return []
+    is_more, difference = current > expected, abs(current - expected)
+    kind = CheckType.EXTRA_COLUMN if is_more else CheckType.MISSING_COLUMN
+    name = EXTRA_COLUMNS if is_more else MISSING_COLUMNS
+    text = f"There are {name.lower()} in current dataset."
+    if explain:
+        surplus = f"{difference} {'more' if is_more else 'fewer'} column{'s' * (difference > 1)}"
+        text = (
+            f"The data has {surplus} than the baseline and no column names, so they cannot be matched; "
+            f"{_LEAVE_OUT if is_more else _CAPTURE_MORE}"
+        )
+    return [Violation(kind, f"{text} {counts_text(statistics, constraints)}", name)]
 
 
 def compare_columns(statistics: Statistics, constraints: Constraints) -> list[Violation]:
     """Compare the columns by name, or by number when they came without names."""
     if statistics.positional:
-        return _compare_positions(statistics, constraints)
+        return compare_counts(statistics, constraints, explain=True)
     current = [feature.name for feature in statistics.features]
     expected = [feature.name for feature in constraints.features]
     # A feature the user switched off may be absent; it is still no extra column.
@@ -273,21 +262,6 @@ def _may_be_absent(completeness: float | None, rows: int) -> bool:
     return completeness is not None and (1.0 - completeness) ** rows >= _LEAST_CHANCE
 
 
-def _compare_positions(statistics: Statistics, constraints: Constraints) -> list[Violation]:
-    current, expected = len(statistics.features), len(constraints.features)
-    if current == expected:
-        return []
-    kind, name = _mismatch(current, expected)
-    difference = abs(current - expected)
-    surplus = f"{difference} {'more' if current > expected else 'fewer'} column{'s' * (difference > 1)}"
-    fix = _LEAVE_OUT if current > expected else _CAPTURE_MORE
-    description = (
-        f"The data has {surplus} than the baseline and no column names, so they cannot be matched; {fix} "
-        f"{counts_text(statistics, constraints)}"
-    )
-    return [Violation(kind, description, name)]
-
-
 def _violations(
     kind: CheckType, summary_name: str, names: list[str], others: list[str], ending: str
 ) -> list[Violation]:
@@ -301,21 +275,17 @@ def _violations(
 
 
 def _sentence(kind: CheckType, name: str, others: list[str]) -> str:
-    if kind == CheckType.MISSING_COLUMN:
-        sentence = f"Column {name!r} of the baseline is not in the data"
-        hint = "is it now called {}?"
-    else:
-        sentence = f"Column {name!r} is not in the baseline"
-        hint = "did you mean {}?"
     close = _closest(name, others)
-    return f"{sentence}; {hint.format(repr(close))}" if close else f"{sentence}."
+    if kind == CheckType.MISSING_COLUMN:
+        hint = f"; is it now called {close!r}?" if close else "."
+        return f"Column {name!r} of the baseline is not in the data{hint}"
+    return f"Column {name!r} is not in the baseline{f'; did you mean {close!r}?' if close else '.'}"
 
 
 def _closest(name: str, others: list[str]) -> str | None:
     folded = name.strip().casefold()
-    for other in others:
-        if other.strip().casefold() == folded:
-            return other
+    if alike := next((other for other in others if other.strip().casefold() == folded), None):
+        return alike
     if len(others) * len(name) > _MOST_COMPARED:
         return None
     return next(iter(difflib.get_close_matches(name, others, n=1, cutoff=0.75)), None)

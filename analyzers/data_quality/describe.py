@@ -165,14 +165,13 @@ def _string(name: str, column: ColumnSummary, rules: Rules) -> StringStatistics:
     counts = None if column.values.overflowed else _categories(column)
     distinct = len(counts) if counts is not None and rules == "sound" else estimate
     listed = counts if column.present and distinct <= MOST_CATEGORIES[rules] else None
+    shown = None if listed is None else [(value, listed[value]) for value in category_order(name, listed)]
     return StringStatistics(
         num_present=column.present,
         num_missing=column.missing,
         distinct_count=float(distinct),
         completeness=_completeness(column),
-        categories=None
-        if listed is None
-        else [CategoryBucket(value, listed[value]) for value in category_order(name, listed)],
+        categories=None if shown is None else [CategoryBucket(*pair) for pair in shown],
     )
 
 

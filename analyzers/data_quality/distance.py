@@ -51,21 +51,18 @@ class Distribution:
     rank_error: float = 0.0
 
 
-def sketch_distribution(sketch: QuantileSketch) -> Distribution | None:
-    """Return the distribution a sketch stands for; None when it is empty."""
+def sketch_distribution(sketch: QuantileSketch, *, collapsed: bool = False) -> Distribution | None:
+    """Return the distribution a sketch stands for, None when it is empty.
+
+    As the originals have it, `collapsed`, values that occur more than once keep the weight of one.
+    """
     values, weights = weighted_values(sketch.levels)
     if not len(values):
         return None
-    cumulative = np.cumsum(weights)
-    last_of_ties = _last_of_ties(values)
-    count = float(cumulative[-1])
-    return Distribution(
-        values[last_of_ties], cumulative[last_of_ties] / count, count, sketch_rank_error(sketch)
-    )
-
-
-def _last_of_ties(values: FloatArray) -> npt.NDArray[np.bool_]:
-    return np.append(values[1:] != values[:-1], True)
+    last_of_ties = np.append(values[1:] != values[:-1], True)
+    cumulative = np.cumsum(weights[last_of_ties]) if collapsed else np.cumsum(weights)[last_of_ties]
+    count, error = float(cumulative[-1]), 0.0 if collapsed else sketch_rank_error(sketch)
+    return Distribution(values[last_of_ties], cumulative / count, count, error)
 
 
 def sketch_rank_error(sketch: QuantileSketch) -> float:
@@ -143,20 +140,11 @@ def collapsed_distance(first: QuantileSketch, second: QuantileSketch, *, robust:
         Whether to subtract ``1.8 * sqrt((n + m) / (n m))`` (not below zero), with n and m the summed
         weights of distinct values.
     """
-    left, right = _collapsed(first), _collapsed(second)
+    left, right = (sketch_distribution(sketch, collapsed=True) for sketch in (first, second))
     if left is None or right is None:
         return None
     distance, _ = numeric_distance(left, right)
     return corrected(distance, left.count, right.count) if robust else distance
-
-
-def _collapsed(sketch: QuantileSketch) -> Distribution | None:
-    values, weights = weighted_values(sketch.levels)
-    if not len(values):
-        return None
-    last_of_ties = _last_of_ties(values)
-    cumulative = np.cumsum(weights[last_of_ties])
-    return Distribution(values[last_of_ties], cumulative / cumulative[-1], float(cumulative[-1]))
 
 
 def corrected(distance: float, first_count: float, second_count: float) -> float:

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import functools
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from analyzers.shared.analysis_json import (
+    Member,
+    Read,
+    member,
+    read_document,
+    read_list,
+    read_members,
+    write_list,
+    write_members,
+)
 from contract.api import Baseline, Declared, DocumentSet
 from contract.errors import DocumentError
 from contract.schema import Fields, features_have, in_order
@@ -188,6 +199,208 @@ class Statistics:
         return next((feature for feature in self.features if feature.name == name), None)
 
 
+def _count(fields: Fields, key: str) -> int:
+    return fields.count(key, 0)
+
+
+def _number(fields: Fields, key: str) -> float | None:
+    return fields.number(key, None)
+
+
+def _read_whole(fields: Fields, key: str) -> int | None:
+    value = fields.get(key, (int, float), None)
+    return None if value is None else int(value)
+
+
+def _effect(fields: Fields, key: str) -> float:
+    return max(1.0, fields.number(key, 1.0))
+
+
+def _numbers(fields: Fields, key: str) -> list[float]:
+    numbers: list[float] = fields.get(key, list, [])
+    if not all(isinstance(number, int | float) and not isinstance(number, bool) for number in numbers):
+        raise DocumentError(f"{fields.where}.{key} must be a list of numbers.")
+    return numbers
+
+
+def _integers(fields: Fields, key: str) -> list[int]:
+    return [int(number) for number in _numbers(fields, key)]
+
+
+def _within(fields: Fields, *path: str) -> Fields:
+    """Return an object inside of others, an empty one where it is absent."""
+    for key in path:
+        fields = fields.child(key) or Fields({}, fields.where)
+    return fields
+
+
+def _read_name(fields: Fields, key: str) -> str:
+    name: str = fields.get(key, str)
+    fields.where = f"{fields.where} ({name})"
+    return name
+
+
+def _read_type(fields: Fields, key: str) -> InferredType:
+    inferred: InferredType = fields.get(key, str)
+    if inferred not in INFERRED_TYPES:
+        raise DocumentError(f"{fields.where}.{key} is {inferred!r}; known are {', '.join(INFERRED_TYPES)}.")
+    return inferred
+
+
+def _read_buckets(kind: Callable[..., Any], members: tuple[Member, ...]) -> Read:
+    def read(fields: Fields, key: str) -> list[Any] | None:
+        if fields.get(key, list, None) is None:
+            return None
+        return [kind(**read_members(members, bucket)) for bucket in fields.children(key)]
+
+    return read
+
+
+def _write_buckets(buckets: list[Any]) -> list[dict[str, Any]]:
+    return [dict(vars(bucket)) for bucket in buckets]
+
+
+def _read_sketch(fields: Fields, key: str) -> QuantileSketch | None:
+    sketch = fields.child(key)
+    if sketch is None:
+        return None
+    parameters = _within(sketch, "parameters")
+    levels = sketch.get("data", list)
+    try:
+        arrays = [np.asarray(level, dtype=np.float64).reshape(-1) for level in levels]
+    except (TypeError, ValueError):
+        raise DocumentError(f"{sketch.where}.data must be lists of numbers, one per level.") from None
+    return QuantileSketch(parameters.number("c", 0.64), parameters.number("k", 2048.0), arrays)
+
+
+def _sketch_to_json(sketch: QuantileSketch) -> dict[str, Any]:
+    return {"parameters": {"c": sketch.c, "k": sketch.k}, "data": list(sketch.levels)}
+
+
+@functools.lru_cache(maxsize=1024)
+def tail_ranks(rows: int) -> npt.NDArray[np.int64]:
+    """Return the ranks, from either end, at which values are kept: 1 to 10, then in steps of a tenth."""
+    ranks, rank = [], 1
+    while rank <= max(1, rows // 4):
+        ranks.append(rank)
+        rank = max(rank + 1, int(rank * 1.1))
+    return np.array(ranks, dtype=np.int64)
+
+
+def _read_repeated(fields: Fields, key: str) -> list[tuple[Any, int]]:
+    repeated = fields.get(key, list, [])
+    if not all(isinstance(pair, list) and len(pair) == 2 for pair in repeated):
+        raise DocumentError(f"{fields.where}.{key} must be a list of pairs: a value and its rows.")
+    return [(value, int(rows)) for value, rows in repeated]
+
+
+def _read_sample(fields: Fields, key: str) -> SampleStatistics | None:
+    members = fields.child(key)
+    if members is None:
+        return None
+    sample = SampleStatistics(**read_members(_SAMPLE, members))
+    kept = tail_ranks(sample.rows).size
+    if (sample.low or sample.high) and {len(sample.low), len(sample.high)} != {kept}:
+        raise DocumentError(
+            f"{members.where}.low and .high must each have the {kept} numbers kept of {sample.rows} rows, "
+            f"but have {len(sample.low)} and {len(sample.high)}; give the file a baseline job wrote, or "
+            "remove that sample."
+        )
+    return sample
+
+
+def _read_correlations(fields: Fields, key: str) -> Correlations | None:
+    members = fields.child(key)
+    if members is None:
+        return None
+    found = Correlations(**read_members(_CORRELATIONS, members))
+    if len(found.pairs) != len(found.features) * (len(found.features) - 1) // 2:
+        raise DocumentError(f"{members.where}.pairs must have one number for each pair of its features.")
+    return found
+
+
+def _read_data_types(fields: Fields, key: str) -> dict[str, int] | None:
+    counts = fields.child(key)
+    return None if counts is None else {name: counts.count(name, 0) for name in counts.order()}
+
+
+# The members of each object of the file, in the order in which they are written.
+_COMMON = (Member("num_present", _count), Member("num_missing", _count))
+_NUMERICAL = (
+    *(Member(key, _number) for key in ("mean", "sum", "std_dev", "min", "max")),
+    Member("approximate_num_distinct_values", _read_whole),
+    Member("completeness", _number),
+)
+_NUMERIC_BUCKET = tuple(Member(key, Fields.number) for key in ("lower_bound", "upper_bound", "count"))
+_KLL = (
+    Member("buckets", _read_buckets(NumericBucket, _NUMERIC_BUCKET), _write_buckets),
+    Member("sketch", _read_sketch, _sketch_to_json),
+)
+_STRING = (Member("distinct_count", _number), Member("completeness", _number))
+_CATEGORY = (Member("value", member(str)), Member("count", Fields.count))
+_CATEGORICAL = (Member("buckets", _read_buckets(CategoryBucket, _CATEGORY), _write_buckets, "categories"),)
+_SAMPLE = (
+    Member("rows", _count),
+    Member("design_effect", _effect),
+    Member("missing_design_effect", _effect),
+    Member("blocks", _count),
+    Member("low", _numbers, written="if any"),
+    Member("high", _numbers, written="if any"),
+    Member("repeated", _read_repeated, written="if any"),
+    Member("next_repeated", _count),
+    Member("fresh", member(int, None)),
+    Member("known", _integers, written="if any"),
+    Member("known_rows", _integers, written="if any"),
+)
+_CORRELATIONS = (
+    Member("features", member(list)),
+    Member("rows", Fields.count),
+    Member("pairs", _numbers, written="always"),
+)
+
+
+def _values(
+    key: str, kind: Callable[..., Any], attribute: str, members: tuple[Member, ...], sketch: str, kept: Any
+) -> Member:
+    """Return the member with the statistics of one kind, whose distribution holds the members `kept`."""
+
+    def read(fields: Fields, key: str) -> Any:
+        values = fields.child(key)
+        if values is None:
+            return None
+        further = read_members(_COMMON, _within(values, "common"))
+        further |= read_members(kept, _within(values, "distribution", sketch))
+        return read_document(kind, members, values, **further)
+
+    def write(values: Any) -> dict[str, Any]:
+        written = {"common": write_members(_COMMON, values), **write_members(members, values)}
+        if distribution := write_members(kept, values):
+            written["distribution"] = {sketch: distribution}
+        return in_order(written, values.extra, values.order)
+
+    return Member(key, read, write, attribute)
+
+
+_ORIGINAL_FEATURE = (
+    Member("name", _read_name),
+    Member("inferred_type", _read_type),
+    _values("numerical_statistics", NumericalStatistics, "numerical", _NUMERICAL, "kll", _KLL),
+    _values("string_statistics", StringStatistics, "string", _STRING, "categorical", _CATEGORICAL),
+)
+_FEATURE = (
+    *_ORIGINAL_FEATURE,
+    Member("data_types", _read_data_types),
+    Member("sample", _read_sample, functools.partial(write_members, _SAMPLE)),
+)
+_ORIGINAL_STATISTICS = (
+    Member("features", read_list(FeatureStatistics, _FEATURE), write_list(_ORIGINAL_FEATURE)),
+)
+_STATISTICS = (
+    Member("features", read_list(FeatureStatistics, _FEATURE), write_list(_FEATURE)),
+    Member("correlations", _read_correlations, functools.partial(write_members, _CORRELATIONS)),
+)
+
+
 def read_statistics(value: dict[str, Any], where: str) -> Statistics:
     """Build the document from parsed JSON.
 
@@ -208,170 +421,8 @@ def read_statistics(value: dict[str, Any], where: str) -> Statistics:
             "statistics.json beside it."
         )
     fields.number("version", 0.0)
-    dataset = fields.child("dataset")
-    features = [_read_feature(member) for member in fields.children("features")]
-    return Statistics(
-        item_count=dataset.count("item_count", 0) if dataset else 0,
-        features=features,
-        correlations=_read_correlations(fields.child("correlations")),
-        extra=fields.extra(),
-        order=fields.order(),
-        where=where,
-    )
-
-
-def _read_feature(fields: Fields) -> FeatureStatistics:
-    name = fields.get("name", str)
-    fields.where = f"{fields.where} ({name})"
-    inferred = fields.get("inferred_type", str)
-    if inferred not in INFERRED_TYPES:
-        raise DocumentError(
-            f"{fields.where}.inferred_type is {inferred!r}; known are {', '.join(INFERRED_TYPES)}."
-        )
-    numerical = fields.child("numerical_statistics")
-    string = fields.child("string_statistics")
-    return FeatureStatistics(
-        name=name,
-        inferred_type=inferred,
-        numerical=_read_numerical(numerical) if numerical else None,
-        string=_read_string(string) if string else None,
-        data_types=_read_data_types(fields.child("data_types")),
-        sample=_read_sample(fields.child("sample")),
-        extra=fields.extra(),
-        order=fields.order(),
-    )
-
-
-def _read_data_types(fields: Fields | None) -> dict[str, int] | None:
-    return None if fields is None else {name: fields.count(name, 0) for name in fields.order()}
-
-
-@functools.lru_cache(maxsize=1024)
-def tail_ranks(rows: int) -> npt.NDArray[np.int64]:
-    """Return the ranks, from either end, at which values are kept: 1 to 10, then in steps of a tenth."""
-    ranks, rank = [], 1
-    while rank <= max(1, rows // 4):
-        ranks.append(rank)
-        rank = max(rank + 1, int(rank * 1.1))
-    return np.array(ranks, dtype=np.int64)
-
-
-def _read_sample(fields: Fields | None) -> SampleStatistics | None:
-    if fields is None:
-        return None
-    repeated = fields.get("repeated", list, [])
-    if not all(isinstance(pair, list) and len(pair) == 2 for pair in repeated):
-        raise DocumentError(f"{fields.where}.repeated must be a list of pairs: a value and its rows.")
-    rows, low, high = fields.count("rows", 0), _read_numbers(fields, "low"), _read_numbers(fields, "high")
-    kept = tail_ranks(rows).size
-    if (low or high) and {len(low), len(high)} != {kept}:
-        raise DocumentError(
-            f"{fields.where}.low and .high must each have the {kept} numbers kept of {rows} rows, but have "
-            f"{len(low)} and {len(high)}; give the file a baseline job wrote, or remove that sample."
-        )
-    return SampleStatistics(
-        rows=rows,
-        design_effect=max(1.0, fields.number("design_effect", 1.0)),
-        missing_design_effect=max(1.0, fields.number("missing_design_effect", 1.0)),
-        blocks=fields.count("blocks", 0),
-        low=low,
-        high=high,
-        repeated=[(value, int(rows)) for value, rows in repeated],
-        next_repeated=fields.count("next_repeated", 0),
-        fresh=fields.get("fresh", int, None),
-        known=[int(value) for value in _read_numbers(fields, "known")],
-        known_rows=[int(value) for value in _read_numbers(fields, "known_rows")],
-    )
-
-
-def _read_correlations(fields: Fields | None) -> Correlations | None:
-    if fields is None:
-        return None
-    names, pairs = fields.get("features", list), _read_numbers(fields, "pairs")
-    if len(pairs) != len(names) * (len(names) - 1) // 2:
-        raise DocumentError(f"{fields.where}.pairs must have one number for each pair of its features.")
-    return Correlations(names, fields.count("rows"), pairs)
-
-
-def _read_numbers(fields: Fields, key: str) -> list[float]:
-    numbers: list[float] = fields.get(key, list, [])
-    if not all(isinstance(number, int | float) and not isinstance(number, bool) for number in numbers):
-        raise DocumentError(f"{fields.where}.{key} must be a list of numbers.")
-    return numbers
-
-
-def _read_common(fields: Fields) -> tuple[int, int]:
-    common = fields.child("common")
-    return (common.count("num_present", 0), common.count("num_missing", 0)) if common else (0, 0)
-
-
-def _read_numerical(fields: Fields) -> NumericalStatistics:
-    present, missing = _read_common(fields)
-    distribution = fields.child("distribution")
-    kll = distribution.child("kll") if distribution else None
-    distinct = fields.get("approximate_num_distinct_values", (int, float), None)
-    return NumericalStatistics(
-        num_present=present,
-        num_missing=missing,
-        mean=fields.number("mean", None),
-        sum=fields.number("sum", None),
-        std_dev=fields.number("std_dev", None),
-        min=fields.number("min", None),
-        max=fields.number("max", None),
-        approximate_num_distinct_values=None if distinct is None else int(distinct),
-        completeness=fields.number("completeness", None),
-        buckets=_read_buckets(kll) if kll else None,
-        sketch=_read_sketch(kll) if kll else None,
-        extra=fields.extra(),
-        order=fields.order(),
-    )
-
-
-def _read_buckets(kll: Fields) -> list[NumericBucket] | None:
-    if kll.get("buckets", list, None) is None:
-        return None
-    return [
-        NumericBucket(member.number("lower_bound"), member.number("upper_bound"), member.number("count"))
-        for member in kll.children("buckets")
-    ]
-
-
-def _read_sketch(kll: Fields) -> QuantileSketch | None:
-    sketch = kll.child("sketch")
-    if sketch is None:
-        return None
-    parameters = sketch.child("parameters")
-    levels = sketch.get("data", list)
-    try:
-        arrays = [np.asarray(level, dtype=np.float64).reshape(-1) for level in levels]
-    except (TypeError, ValueError):
-        raise DocumentError(f"{sketch.where}.data must be lists of numbers, one per level.") from None
-    return QuantileSketch(
-        c=parameters.number("c", 0.64) if parameters else 0.64,
-        k=parameters.number("k", 2048.0) if parameters else 2048.0,
-        levels=arrays,
-    )
-
-
-def _read_string(fields: Fields) -> StringStatistics:
-    present, missing = _read_common(fields)
-    distribution = fields.child("distribution")
-    categorical = distribution.child("categorical") if distribution else None
-    categories = None
-    if categorical is not None and categorical.get("buckets", list, None) is not None:
-        categories = [
-            CategoryBucket(member.get("value", str), member.count("count"))
-            for member in categorical.children("buckets")
-        ]
-    return StringStatistics(
-        num_present=present,
-        num_missing=missing,
-        distinct_count=fields.number("distinct_count", None),
-        completeness=fields.number("completeness", None),
-        categories=categories,
-        extra=fields.extra(),
-        order=fields.order(),
-    )
+    rows = _count(_within(fields, "dataset"), "item_count")
+    return read_document(Statistics, _STATISTICS, fields, item_count=rows, where=where)
 
 
 def statistics_to_json(document: Statistics, with_extensions: bool = True) -> dict[str, Any]:
@@ -384,65 +435,9 @@ def statistics_to_json(document: Statistics, with_extensions: bool = True) -> di
     with_extensions
         Whether to write members the originals do not have (``data_types``, ``sample``, ``correlations``).
     """
-    features = [_feature_to_json(feature, with_extensions) for feature in document.features]
-    members = {"version": 0.0, "dataset": {"item_count": document.item_count}, "features": features}
-    if document.correlations is not None and with_extensions:
-        members["correlations"] = asdict(document.correlations)
-    return in_order(members, document.extra, document.order)
-
-
-def _feature_to_json(feature: FeatureStatistics, with_extensions: bool) -> dict[str, Any]:
-    members: dict[str, Any] = {"name": feature.name, "inferred_type": feature.inferred_type}
-    if feature.numerical is not None:
-        members["numerical_statistics"] = _numerical_to_json(feature.numerical)
-    if feature.string is not None:
-        members["string_statistics"] = _string_to_json(feature.string)
-    if feature.data_types is not None and with_extensions:
-        members["data_types"] = feature.data_types
-    if feature.sample is not None and with_extensions:
-        members["sample"] = {
-            key: member for key, member in asdict(feature.sample).items() if member not in (None, [])
-        }
-    return in_order(members, feature.extra, feature.order)
-
-
-def _numerical_to_json(numbers: NumericalStatistics) -> dict[str, Any]:
-    members: dict[str, Any] = {
-        "common": {"num_present": numbers.num_present, "num_missing": numbers.num_missing},
-        "mean": numbers.mean,
-        "sum": numbers.sum,
-        "std_dev": numbers.std_dev,
-        "min": numbers.min,
-        "max": numbers.max,
-        "approximate_num_distinct_values": numbers.approximate_num_distinct_values,
-        "completeness": numbers.completeness,
-    }
-    members = {key: member for key, member in members.items() if member is not None}
-    kll: dict[str, Any] = {}
-    if numbers.buckets is not None:
-        kll["buckets"] = [
-            {"lower_bound": b.lower_bound, "upper_bound": b.upper_bound, "count": b.count}
-            for b in numbers.buckets
-        ]
-    if numbers.sketch is not None:
-        sketch = numbers.sketch
-        kll["sketch"] = {"parameters": {"c": sketch.c, "k": sketch.k}, "data": list(sketch.levels)}
-    if kll:
-        members["distribution"] = {"kll": kll}
-    return in_order(members, numbers.extra, numbers.order)
-
-
-def _string_to_json(text: StringStatistics) -> dict[str, Any]:
-    members: dict[str, Any] = {
-        "common": {"num_present": text.num_present, "num_missing": text.num_missing},
-        "distinct_count": text.distinct_count,
-        "completeness": text.completeness,
-    }
-    members = {key: member for key, member in members.items() if member is not None}
-    if text.categories is not None:
-        buckets = [{"value": bucket.value, "count": bucket.count} for bucket in text.categories]
-        members["distribution"] = {"categorical": {"buckets": buckets}}
-    return in_order(members, text.extra, text.order)
+    members = write_members(_STATISTICS if with_extensions else _ORIGINAL_STATISTICS, document)
+    head = {"version": 0.0, "dataset": {"item_count": document.item_count}}
+    return in_order(head | members, document.extra, document.order)
 
 
 # ``constraints.json``: what is expected of later data, written by a baseline job, edited by people.
@@ -460,21 +455,52 @@ _STRING_OVERRIDES = "monitoring_config_overrides"
 _BOTH = (OVERRIDES, _STRING_OVERRIDES)
 
 
+def _switch(value: Any) -> bool:
+    return value if isinstance(value, bool) else _one_of("Enabled", "Disabled")(value) == "Enabled"
+
+
+def _one_of(*allowed: str) -> Callable[[Any], str]:
+    def read(value: Any) -> str:
+        text = value.removeprefix("linf_").casefold() if isinstance(value, str) else None
+        for name in allowed:
+            if text == name.casefold():
+                return name
+        raise ValueError(" or ".join(allowed))
+
+    return read
+
+
+def _share(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 <= value <= 1.0:
+        raise ValueError("a number from 0 to 1, such as 0.95")
+    return float(value)
+
+
+def _distance(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0.0:
+        raise ValueError("a number such as 0.1")
+    return float(value)
+
+
+def _setting(default: Any, read: Callable[[Any], Any]) -> Any:
+    return field(default=default, metadata={"read": read})
+
+
 @dataclass(frozen=True)
 class MonitoringConfig:
-    """The thresholds and switches that apply to one feature, after its overrides."""
+    """The thresholds and switches that apply to one feature, after its overrides, and how each is read."""
 
-    evaluate_constraints: bool = True
-    emit_metrics: bool = True
-    datatype_check_threshold: float = 1.0
-    domain_content_threshold: float = 1.0
-    perform_comparison: bool = True
-    comparison_threshold: float = 0.1
-    comparison_method: str = "Robust"
-    categorical_comparison_threshold: float | None = None
-    categorical_drift_method: str = "LInfinity"
-    share_comparison_threshold: float = 0.1
-    correlation_comparison_threshold: float = 0.2
+    evaluate_constraints: bool = _setting(True, _switch)
+    emit_metrics: bool = _setting(True, _switch)
+    datatype_check_threshold: float = _setting(1.0, _share)
+    domain_content_threshold: float = _setting(1.0, _share)
+    perform_comparison: bool = _setting(True, _switch)
+    comparison_threshold: float = _setting(0.1, _distance)
+    comparison_method: str = _setting("Robust", _one_of("Robust", "Simple"))
+    categorical_comparison_threshold: float | None = _setting(None, _distance)
+    categorical_drift_method: str = _setting("LInfinity", _one_of("LInfinity", "ChiSquared"))
+    share_comparison_threshold: float = _setting(0.1, _distance)
+    correlation_comparison_threshold: float = _setting(0.2, _distance)
 
     def share_threshold(self, *, text: bool) -> float:
         """Return by how much any share of rows may change, as Cohen's h.
@@ -482,7 +508,7 @@ class MonitoringConfig:
         Who allows a larger distance than usual allows a share of one half to move by that much.
         """
         threshold = self.categorical_threshold if text else self.comparison_threshold
-        usual = MonitoringConfig.comparison_threshold
+        usual = MonitoringConfig().comparison_threshold
         allowed = 2.0 * math.asin(min(1.0, threshold)) if threshold > usual else 0.0
         return max(self.share_comparison_threshold, allowed)
 
@@ -568,21 +594,34 @@ class Constraints:
             Naming the file, the feature and the key, when a value is unusable.
         """
         mistakes: list[str] = []
-        config = self._config(feature, mistakes)
+        config = self.read_config(feature, mistakes)
         if mistakes:
             raise DocumentError(_together(self.where, mistakes))
         return config
 
-    def _config(self, feature: FeatureConstraints | None, mistakes: list[str]) -> MonitoringConfig:
-        members = _flatten(self.monitoring_config)
-        where = "monitoring_config"
-        overrides = {} if feature is None else feature.all_overrides
+    def read_config(self, feature: FeatureConstraints | None, mistakes: list[str]) -> MonitoringConfig:
+        """Return the configuration in force, and note what is unusable in it."""
+        where, overrides = "monitoring_config", {} if feature is None else feature.all_overrides
         if overrides and feature is not None:
             where = f"{OVERRIDES} of feature {feature.name!r} over monitoring_config"
             if "comparison_threshold" in overrides and "categorical_comparison_threshold" not in overrides:
                 # One threshold given for one feature means that feature, text or number.
                 overrides["categorical_comparison_threshold"] = overrides["comparison_threshold"]
-        return _read_config({**members, **overrides}, where, mistakes)
+        given: dict[str, Any] = {}
+        for name, value in (_flatten(self.monitoring_config) | overrides).items():
+            if name in _MEMBERS and value is not None:
+                try:
+                    given[name] = _MEMBERS[name](value)
+                except ValueError as error:
+                    mistakes.append(f"{where}: {name} is {value!r}; use {error}")
+        # The statistic of chi-squared has no upper end; distances and p-values have.
+        if given.get("categorical_drift_method") != "ChiSquared":
+            mistakes += [
+                f"{where}: {name} is {given[name]:g}; use a number from 0 to 1, such as 0.1"
+                for name in ("comparison_threshold", "categorical_comparison_threshold")
+                if given.get(name, 0.0) > 1.0
+            ]
+        return MonitoringConfig(**given)
 
 
 def _flatten(config: dict[str, Any]) -> dict[str, Any]:
@@ -593,68 +632,9 @@ def _flatten(config: dict[str, Any]) -> dict[str, Any]:
     return {_ALIASES.get(key, key): value for key, value in members.items()}
 
 
-def _read_config(members: dict[str, Any], where: str, mistakes: list[str]) -> MonitoringConfig:
-    given: dict[str, Any] = {}
-    for name, value in members.items():
-        if name in _MEMBERS and value is not None:
-            try:
-                given[name] = _MEMBERS[name](value)
-            except ValueError as error:
-                mistakes.append(f"{where}: {name} is {value!r}; use {error}")
-    # The statistic of chi-squared has no upper end; distances and p-values have.
-    if given.get("categorical_drift_method") != "ChiSquared":
-        mistakes += [
-            f"{where}: {name} is {given[name]:g}; use a number from 0 to 1, such as 0.1"
-            for name in ("comparison_threshold", "categorical_comparison_threshold")
-            if given.get(name, 0.0) > 1.0
-        ]
-    return MonitoringConfig(**given)
-
-
-def _switch(value: Any) -> bool:
-    return value if isinstance(value, bool) else _one_of("Enabled", "Disabled")(value) == "Enabled"
-
-
-def _one_of(*allowed: str) -> Callable[[Any], str]:
-    def read(value: Any) -> str:
-        text = value.removeprefix("linf_").casefold() if isinstance(value, str) else None
-        for name in allowed:
-            if text == name.casefold():
-                return name
-        raise ValueError(" or ".join(allowed))
-
-    return read
-
-
-def _share(value: Any) -> float:
-    if not _is_number(value) or not 0.0 <= value <= 1.0:
-        raise ValueError("a number from 0 to 1, such as 0.95")
-    return float(value)
-
-
-def _distance(value: Any) -> float:
-    if not _is_number(value) or value < 0.0:
-        raise ValueError("a number such as 0.1")
-    return float(value)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
 # Members of monitoring_config and of overrides, flat or within distribution_constraints.
 _MEMBERS: dict[str, Callable[[Any], Any]] = {
-    "evaluate_constraints": _switch,
-    "emit_metrics": _switch,
-    "datatype_check_threshold": _share,
-    "domain_content_threshold": _share,
-    "perform_comparison": _switch,
-    "comparison_threshold": _distance,
-    "comparison_method": _one_of("Robust", "Simple"),
-    "categorical_comparison_threshold": _distance,
-    "categorical_drift_method": _one_of("LInfinity", "ChiSquared"),
-    "share_comparison_threshold": _distance,
-    "correlation_comparison_threshold": _distance,
+    each.name: each.metadata["read"] for each in dataclasses.fields(MonitoringConfig)
 }
 _ALIASES = {
     "enable_comparisons": "perform_comparison",
@@ -663,11 +643,11 @@ _ALIASES = {
 }
 
 # Where each member may stand, by level; the last of a level's words says so in a message.
-_FILE, _FEATURE, _NUMBERS, _TEXTS = "the file", "a feature", "num_constraints", "string_constraints"
+_FILE, _ONE, _NUMBERS, _TEXTS = "the file", "a feature", "num_constraints", "string_constraints"
 _CONFIG = f"monitoring_config, or {OVERRIDES} of a feature"
 _LEVELS: dict[str, tuple[str, ...]] = {
     _FILE: ("version", "features", "monitoring_config"),
-    _FEATURE: ("name", "inferred_type", "completeness", "num_constraints", "string_constraints", *_BOTH),
+    _ONE: ("name", "inferred_type", "completeness", "num_constraints", "string_constraints", *_BOTH),
     _NUMBERS: ("is_non_negative", "minimum", "maximum", *_BOTH),
     _TEXTS: ("domains", *_BOTH),
     _CONFIG: (*_MEMBERS, *_ALIASES, "distribution_constraints"),
@@ -749,10 +729,10 @@ def read_constraints(value: dict[str, Any], where: str) -> Constraints:
     ]
     _look_for_unknown(value, _FILE, "", mistakes, unused)
     _look_in_config(document.monitoring_config, "monitoring_config", mistakes, unused)
-    document._config(None, mistakes)
+    document.read_config(None, mistakes)
     # Of a feature only what its own overrides add, as the rest was said of the whole.
     for feature in document.features if not mistakes else ():
-        document._config(feature, mistakes)
+        document.read_config(feature, mistakes)
     if mistakes:
         raise DocumentError(_together(where, mistakes))
     return document
@@ -768,13 +748,7 @@ def _look_in_config(value: Any, where: str, mistakes: list[str], unused: list[st
 
 
 def _read_feature_constraints(fields: Fields, mistakes: list[str], unused: list[str]) -> FeatureConstraints:
-    name = fields.get("name", str)
-    fields.where = f"{fields.where} ({name})"
-    inferred = fields.get("inferred_type", str)
-    if inferred not in INFERRED_TYPES:
-        raise DocumentError(
-            f"{fields.where}.inferred_type is {inferred!r}; known are {', '.join(INFERRED_TYPES)}."
-        )
+    name, inferred = _read_name(fields, "name"), _read_type(fields, "inferred_type")
     here = f"feature {name!r}"
     feature = FeatureConstraints(
         name=name, inferred_type=inferred, completeness=fields.number("completeness", None)
@@ -801,9 +775,8 @@ def _read_feature_constraints(fields: Fields, mistakes: list[str], unused: list[
         feature.string_extra = string.extra()
         _look_for_unknown(string.value, _TEXTS, f"{here}.string_constraints", mistakes, unused)
     feature.overrides = fields.get(OVERRIDES, dict, {})
-    feature.extra = fields.extra()
-    feature.order = fields.order()
-    _look_for_unknown(fields.value, _FEATURE, here, mistakes, unused)
+    feature.extra, feature.order = fields.extra(), fields.order()
+    _look_for_unknown(fields.value, _ONE, here, mistakes, unused)
     for holder in (holder for holder in (fields, numeric, string) if holder is not None):
         for spelling in _BOTH:
             _look_in_config(holder.get(spelling, dict, {}), f"{here}.{spelling}", mistakes, unused)
@@ -822,25 +795,24 @@ def constraints_to_json(document: Constraints) -> dict[str, Any]:
 
 
 def _to_json(feature: FeatureConstraints) -> dict[str, Any]:
-    members: dict[str, Any] = {"name": feature.name, "inferred_type": feature.inferred_type}
-    if feature.completeness is not None:
-        members["completeness"] = feature.completeness
-    numeric = dict(feature.numeric_extra)
-    if feature.is_non_negative is not None:
-        numeric = {"is_non_negative": feature.is_non_negative, **numeric}
-    if numeric or "num_constraints" in feature.order:
-        members["num_constraints"] = numeric
-    string: dict[str, Any] = {}
-    if feature.domains is not None:
-        string["domains"] = feature.domains
-    if feature.string_overrides:
-        string[_STRING_OVERRIDES] = feature.string_overrides
-    string.update(feature.string_extra)
-    if string or "string_constraints" in feature.order:
-        members["string_constraints"] = string
-    if feature.overrides:
-        members[OVERRIDES] = feature.overrides
-    return in_order(members, feature.extra, feature.order)
+    sign, overrides = {"is_non_negative": feature.is_non_negative}, feature.string_overrides or None
+    texts = {"domains": feature.domains, _STRING_OVERRIDES: overrides}
+    members: dict[str, Any] = {
+        "name": feature.name,
+        "inferred_type": feature.inferred_type,
+        "completeness": feature.completeness,
+        "num_constraints": _known(sign) | feature.numeric_extra,
+        "string_constraints": _known(texts) | feature.string_extra,
+        OVERRIDES: feature.overrides or None,
+    }
+    for name in ("num_constraints", "string_constraints"):
+        if not members[name] and name not in feature.order:
+            members[name] = None
+    return in_order(_known(members), feature.extra, feature.order)
+
+
+def _known(members: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in members.items() if value is not None}
 
 
 DataQualityBaseline = Baseline[Statistics, Constraints]
@@ -851,32 +823,22 @@ def _column_names(baseline: DataQualityBaseline) -> tuple[str, ...] | None:
     return tuple(feature.name for feature in document.features) if document else None
 
 
-def _column_types(constraints: Constraints) -> dict[str, str]:
-    return {feature.name: feature.inferred_type for feature in constraints.features}
-
-
 def _declared(baseline: DataQualityBaseline) -> Mapping[str, Declared]:
-    statistics = (
-        {feature.name: feature for feature in baseline.statistics.features} if baseline.statistics else {}
-    )
+    statistics = {each.name: each for each in baseline.statistics.features} if baseline.statistics else {}
     found: dict[str, Declared] = {}
     for feature in baseline.constraints.features if baseline.constraints else statistics.values():
+        known = statistics.get(feature.name)
         if feature.inferred_type in ("Integral", "Fractional"):
-            found[feature.name] = Declared("number", span=_span(statistics.get(feature.name)))
+            numbers, span = known.numerical if known else None, None
+            if numbers is not None and numbers.min is not None and numbers.max is not None:
+                span = numbers.min, numbers.max
+            found[feature.name] = Declared("number", span=span)
         elif feature.inferred_type == "String":
-            known = statistics.get(feature.name)
             domains = feature.domains if isinstance(feature, FeatureConstraints) else None
             if domains is None and known and known.string and known.string.categories:
                 domains = [category.value for category in known.string.categories]
             found[feature.name] = _text(domains, known)
     return found
-
-
-def _span(known: FeatureStatistics | None) -> tuple[float, float] | None:
-    numbers = known.numerical if known is not None else None
-    if numbers is None or numbers.min is None or numbers.max is None:
-        return None
-    return numbers.min, numbers.max
 
 
 def _text(domains: list[str] | None, known: FeatureStatistics | None) -> Declared:
@@ -895,6 +857,6 @@ DATA_QUALITY = DocumentSet(
     read_constraints=read_constraints,
     write_constraints=constraints_to_json,
     column_names=_column_names,
-    column_types=_column_types,
+    column_types=lambda constraints: {each.name: each.inferred_type for each in constraints.features},
     declared=_declared,
 )

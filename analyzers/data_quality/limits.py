@@ -11,9 +11,9 @@ import numpy as np
 import pyarrow as pa
 
 from analyzers.data_quality.columns import INTEGRAL, FeaturePair, category_counts, class_counts
-from analyzers.data_quality.documents import FeatureStatistics, MonitoringConfig, NumericalStatistics
+from analyzers.data_quality.documents import FeatureStatistics, MonitoringConfig
+from analyzers.data_quality.drift import Dependence, dependence, effect_size, evidence
 from analyzers.data_quality.kll import weighted_values
-from analyzers.data_quality.shares import Dependence, dependence, effect_size, evidence
 from analyzers.data_quality.suggest import DOMAIN_THRESHOLD, domain_threshold
 from analyzers.data_quality.text import read_texts
 from analyzers.shared.significance import binomial_tail
@@ -42,14 +42,13 @@ def check_type(pair: FeaturePair, alpha: float) -> Violation | None:
         return _check_no_numbers(pair, alpha)
     if expected not in CLASSES or not present:
         return None
-    mismatches = _mismatches(pair, current=True)
+    mismatches = _mismatches(pair.current, expected)
     threshold = pair.config.datatype_check_threshold
-    known_mismatches = _mismatches(pair, current=False)
     ratio = 1.0 - mismatches / present
     if ratio >= threshold:
         return None
-    if known_mismatches and pair.baseline is not None:
-        before = (known_mismatches, pair.baseline.num_present)
+    if pair.baseline is not None and (known := _mismatches(pair.baseline, expected)):
+        before = (known, pair.baseline.num_present)
         if not _is_more(before, (mismatches, present), dependence(pair), alpha, pair.config):
             return None
     elif _tail(mismatches, present, 1.0 - threshold, dependence(pair)) >= alpha:
@@ -73,9 +72,9 @@ def _check_no_numbers(pair: FeaturePair, alpha: float) -> Violation | None:
     if known is None or not known.num_present or numbers < _ALL_NUMBERS * present:
         return None
     usual = _usual_numbers(known)
-    if usual is None:
+    if usual is None or usual > _FEW_NUMBERS:
         return None
-    if usual > _FEW_NUMBERS or binomial_tail(numbers, present, max(usual, 1.0 / known.num_present)) >= alpha:
+    if binomial_tail(numbers, present, max(usual, 1.0 / known.num_present)) >= alpha:
         return None
     description = (
         "Data type match requirement is not met. Expected data type: String. "
@@ -100,12 +99,8 @@ def _numbers(feature: FeatureStatistics) -> int:
     return sum(count for name, count in class_counts(feature).items() if name in _NUMBERS)
 
 
-def _mismatches(pair: FeaturePair, *, current: bool) -> int:
-    feature = pair.current if current else pair.baseline
-    if feature is None:
-        return 0
-    accepted = CLASSES[pair.expected.inferred_type]
-    return sum(count for name, count in class_counts(feature).items() if name not in accepted)
+def _mismatches(feature: FeatureStatistics, expected: str) -> int:
+    return sum(count for name, count in class_counts(feature).items() if name not in CLASSES[expected])
 
 
 def check_completeness(pair: FeaturePair, alpha: float) -> Violation | None:
@@ -227,27 +222,18 @@ def _known_share(pair: FeaturePair, domains: list[str]) -> tuple[float, bool]:
 
 def _unseen(pair: FeaturePair, domains: list[str]) -> dict[str, int] | None:
     """Return the rows of each value outside the domain; None when the window lists no values."""
-    if pair.current.numerical is not None:
-        return _unseen_numbers(pair.current.numerical, domains)
-    counts = category_counts(pair.current)
-    if counts is None:
-        return None
-    known = set(domains)
-    return {value: count for value, count in counts.items() if value not in known}
-
-
-def _unseen_numbers(numbers: NumericalStatistics, domains: list[str]) -> dict[str, int] | None:
-    # The baseline was text and the window holds numbers only: compare as numbers, because "07" was read as 7.
+    numbers = pair.current.numerical
+    if numbers is None:
+        counts, known = category_counts(pair.current), set(domains)
+        return None if counts is None else {value: n for value, n in counts.items() if value not in known}
     if numbers.sketch is None:
         return None
-    known = {parsed for text in domains if (parsed := _parse(text)) is not None}
+    # The baseline was text and the window holds numbers only: compare as numbers, because "07" was read as 7.
+    parsed = {value for text in domains if (value := _parse(text)) is not None}
     unseen: dict[str, int] = {}
-    for value, weight in zip(
-        *(part.tolist() for part in weighted_values(numbers.sketch.levels)), strict=True
-    ):
-        if value not in known:
-            text = number(value)
-            unseen[text] = unseen.get(text, 0) + int(weight)
+    for value, weight in zip(*map(np.ndarray.tolist, weighted_values(numbers.sketch.levels)), strict=True):
+        if value not in parsed:
+            unseen[number(value)] = unseen.get(number(value), 0) + int(weight)
     return unseen
 
 
@@ -279,12 +265,11 @@ def check_range(pair: FeaturePair, alpha: float) -> Violation | None:
     numbers, expected = pair.current.numerical, pair.expected
     if numbers is None or numbers.min is None or numbers.max is None:
         return None
-    for beyond, bound, side, value in (
-        (numbers.min < (expected.minimum or 0.0), expected.minimum, "smallest", numbers.min),
-        (numbers.max > (expected.maximum or 0.0), expected.maximum, "largest", numbers.max),
+    for sign, bound, side, limit, value in (
+        (-1.0, expected.minimum, "smallest", "minimum", numbers.min),
+        (1.0, expected.maximum, "largest", "maximum", numbers.max),
     ):
-        if bound is not None and beyond:
-            limit = "minimum" if side == "smallest" else "maximum"
+        if bound is not None and sign * value > sign * bound:
             text = f"The {side} value is {number(value)}, beyond the {limit} of {number(bound)}."
             return Violation(CheckType.RANGE, text, pair.name)
     if not expected.is_non_negative or numbers.min >= 0.0:

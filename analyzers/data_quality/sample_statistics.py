@@ -16,7 +16,6 @@ correlation
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -41,16 +40,6 @@ _TEXT_GROUPS = 16
 _TENTHS = 10
 
 
-@dataclass(frozen=True)
-class _Column:
-    """Cells in order: the place of each cell's text in `texts`, -1 where missing, and its number or NaN."""
-
-    numbers: Floats
-    codes: Integers
-    texts: pa.Array
-    hashes: npt.NDArray[np.uint64]
-
-
 def sample_statistics(
     sample: RowSample, numeric: dict[str, bool]
 ) -> tuple[dict[str, SampleStatistics], Correlations | None]:
@@ -73,7 +62,7 @@ def sample_statistics(
             numbers[name] = _numbers(columns[name])
             figures[name] = _numeric_statistics(numbers[name])
         else:
-            figures[name] = _text_statistics(_texts(columns[name]))
+            figures[name] = _text_statistics(columns[name])
     _borrow_design_effects(list(figures.values()), sample.rows)
     varying = [
         name
@@ -119,16 +108,6 @@ def _numbers(arrays: list[pa.Array]) -> Floats:
     return np.where(np.isfinite(values), values, np.nan)
 
 
-def _texts(arrays: list[pa.Array]) -> _Column:
-    texts = pa.chunked_array([array if _is_text(array) else array.cast(pa.string()) for array in arrays])
-    encoded = texts.cast(pa.string()).combine_chunks().dictionary_encode()
-    cells = read_texts(encoded.dictionary, hash_as_text=True)
-    codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
-    missing = np.append(cells.kinds == CellKind.MISSING, True)
-    codes[missing[codes]] = -1
-    return _Column(np.empty(0), codes, encoded.dictionary, cells.hashes)
-
-
 def _is_text(array: pa.Array) -> bool:
     return bool(pa.types.is_string(array.type) or pa.types.is_large_string(array.type))
 
@@ -150,25 +129,28 @@ def _numeric_statistics(values: Floats) -> SampleStatistics:
     return found
 
 
-def _text_statistics(column: _Column) -> SampleStatistics:
-    missing = column.codes < 0
-    codes = column.codes[~missing]
-    found = _with_missing(missing)
+def _text_statistics(arrays: list[pa.Array]) -> SampleStatistics:
+    texts = pa.chunked_array([array if _is_text(array) else array.cast(pa.string()) for array in arrays])
+    encoded = texts.cast(pa.string()).combine_chunks().dictionary_encode()
+    cells = read_texts(encoded.dictionary, hash_as_text=True)
+    # The place of each cell's text in the dictionary; -1, the last, where it is missing.
+    codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+    missing = np.append(cells.kinds == CellKind.MISSING, True)[codes]
+    found, codes = _with_missing(missing), codes[~missing]
     if not codes.size:
         return found
-    groups = (column.hashes % np.uint64(_TEXT_GROUPS)).astype(np.int64)
+    groups = (cells.hashes % np.uint64(_TEXT_GROUPS)).astype(np.int64)
     found.design_effect, found.blocks = design_effect(groups[codes], _TEXT_GROUPS, cumulative=False)
-    counts = np.bincount(codes, minlength=len(column.texts))
+    counts = np.bincount(codes, minlength=len(encoded.dictionary))
     places, found.next_repeated = _most_repeated(counts, codes.size)
-    texts = column.texts.take(pa.array(places, pa.int64())).to_pylist()
-    found.repeated = [(text, int(counts[place])) for text, place in zip(texts, places, strict=True)]
+    found.repeated = [(encoded.dictionary[place].as_py(), int(counts[place])) for place in places]
     tenths = np.arange(codes.size) * _TENTHS // codes.size
     first, last = np.full(counts.size, _TENTHS), np.full(counts.size, -1)
     np.minimum.at(first, codes, tenths)
     np.maximum.at(last, codes, tenths)
     found.fresh = int(counts[first == last].sum())
     used = np.flatnonzero(counts)
-    hashes = (column.hashes[used] >> np.uint64(32)).astype(np.int64)
+    hashes = (cells.hashes[used] >> np.uint64(32)).astype(np.int64)
     smallest = np.argsort(hashes, kind="stable")[:KNOWN_VALUES]
     found.known = hashes[smallest].tolist()
     found.known_rows = counts[used[smallest]].tolist()

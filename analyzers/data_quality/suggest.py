@@ -134,8 +134,10 @@ def domain_threshold(counts: list[int], sample: SampleStatistics | None = None) 
 
 
 def _carry_over(suggested: Constraints, previous: Constraints, untouched: Constraints | None) -> Constraints:
-    before = {feature.name: feature for feature in previous.features}
-    original = {feature.name: feature for feature in untouched.features} if untouched else {}
+    before, original = (
+        {feature.name: feature for feature in document.features} if document else {}
+        for document in (previous, untouched)
+    )
     features = [
         _carry_over_feature(feature, before[feature.name], original.get(feature.name))
         if feature.name in before
@@ -158,15 +160,15 @@ def _carry_over_feature(
     Without the previous statistics nobody can tell what an expert changed; additions that no job makes
     (unknown members, overrides, values of a domain) are kept then, numbers are suggested anew.
     """
+    overrides, own = copy.deepcopy(previous.overrides), untouched.overrides if untouched else {}
+    if DOMAIN_THRESHOLD in own and overrides.get(DOMAIN_THRESHOLD) == own[DOMAIN_THRESHOLD]:
+        del overrides[DOMAIN_THRESHOLD]
+    kept = ("string_overrides", "extra", "numeric_extra", "string_extra", "order")
     carried = replace(
         suggested,
         domains=_carry_over_domains(suggested, previous, untouched),
-        overrides=_carry_over_overrides(suggested, previous, untouched),
-        string_overrides=copy.deepcopy(previous.string_overrides),
-        extra=copy.deepcopy(previous.extra),
-        numeric_extra=copy.deepcopy(previous.numeric_extra),
-        string_extra=copy.deepcopy(previous.string_extra),
-        order=previous.order,
+        overrides=suggested.overrides | overrides,
+        **{name: copy.deepcopy(getattr(previous, name)) for name in kept},
     )
     if untouched is None:
         return carried
@@ -198,13 +200,3 @@ def _carry_over_domains(
         return list(previous.domains) if added else None
     known = set(suggested.domains)
     return suggested.domains + [value for value in added if value not in known]
-
-
-def _carry_over_overrides(
-    suggested: FeatureConstraints, previous: FeatureConstraints, untouched: FeatureConstraints | None
-) -> dict[str, Any]:
-    overrides = copy.deepcopy(previous.overrides)
-    own = untouched.overrides if untouched else {}
-    if DOMAIN_THRESHOLD in own and overrides.get(DOMAIN_THRESHOLD) == own[DOMAIN_THRESHOLD]:
-        del overrides[DOMAIN_THRESHOLD]
-    return {**suggested.overrides, **overrides}

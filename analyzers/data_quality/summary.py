@@ -34,110 +34,89 @@ Integers = npt.NDArray[np.int64] | npt.NDArray[np.uint64]
 
 @dataclass(slots=True)
 class Workspace:
-    """Memory that one summarizing thread reuses for every block."""
+    """Memory that one summarizing thread reuses for every block, and how it hashes."""
 
+    hash_as_text: bool
     values: Floats = field(default_factory=lambda: np.empty(_BLOCK))
     scratch: Floats = field(default_factory=lambda: np.empty((2, _BLOCK)))
     flags: npt.NDArray[np.bool_] = field(default_factory=lambda: np.empty(_BLOCK, dtype=np.bool_))
 
+    def hashes(self, numbers: npt.NDArray[Any]) -> Hashes:
+        """Return the hashes of integers, or of floats without a negative zero."""
+        words = numbers.view(np.uint64)
+        if self.hash_as_text:
+            return hash_words(words)
+        return hash_bits(words if numbers.dtype.kind == "f" else _integer_bits(numbers))
 
-def add_integers(column: ColumnSummary, array: pa.Array, workspace: Workspace, *, hash_as_text: bool) -> None:
-    """Add an Arrow array of integers of any width."""
+
+def add_numbers(column: ColumnSummary, array: pa.Array, workspace: Workspace) -> None:
+    """Add an Arrow array of numbers of any width; NaN is missing, infinities count as present only."""
     values = _present(array)
+    is_whole = values.dtype.kind != "f"
     column.cells[CellKind.MISSING] += len(array) - values.size
     if not values.size:
         return
-    column.cells[CellKind.INTEGRAL] += values.size
-    low, high = int(values.min()), int(values.max())
+    if is_whole:
+        column.cells[CellKind.INTEGRAL] += values.size
     if column.in_order:
-        column.sketch.update(values.astype(np.float64))
-        column.moments.add_in_order(values.astype(np.float64))
+        ordered = values.astype(np.float64) if is_whole else values[np.isfinite(values)]
+        column.sketch.update(ordered)
+        column.moments.add_in_order(ordered)
     if not column.values.overflowed:
-        counted = _count_integers(values, low, high, column.values.limit)
+        limit = column.values.limit
+        counted = _count_integers(values, limit) if is_whole else _count_distinct(values, limit)
         if counted is not None:
-            _add_distinct_integers(column, *counted, hash_as_text=hash_as_text)
+            distinct, counts = counted
+            _add_distinct(column, distinct, counts, workspace)
             return
         column.stop_counting()
-    exact = low >= -_EXACT_INTEGERS and high <= _EXACT_INTEGERS
+    exact = not is_whole or (values.min() >= -_EXACT_INTEGERS and values.max() <= _EXACT_INTEGERS)
     for start in range(0, values.size, _BLOCK):
         part = values[start : start + _BLOCK]
         block = workspace.values[: part.size]
-        np.copyto(block, part, casting="unsafe")
-        if hash_as_text:
-            column.distinct.add_hashes(hash_words(part.view(np.uint64)))
+        if is_whole:
+            np.copyto(block, part, casting="unsafe")
+        else:
+            # Adding zero turns a negative zero into zero, so that both hash alike.
+            block = _without_non_finite(column, np.add(part, 0.0, out=block), workspace)
+            whole = np.floor(block, out=workspace.scratch[0, : block.size])
+            integral_valued = np.count_nonzero(np.equal(block, whole, out=workspace.flags[: block.size]))
+            column.cells[CellKind.INTEGRAL_VALUED] += integral_valued
+            column.cells[CellKind.FRACTIONAL] += block.size - integral_valued
+        if workspace.hash_as_text:
+            column.distinct.add_hashes(hash_words((part if is_whole else block).view(np.uint64)))
         else:
             bits = float_bits(block) if exact else _integer_bits(part)
             column.distinct.add_bits(bits, workspace.scratch.view(np.uint64))
-        _add_block(column, block, workspace)
+        if not column.in_order:
+            column.moments.add(block, workspace.scratch[0])
+            column.sketch.update_unordered(block)
 
 
-def add_floats(column: ColumnSummary, array: pa.Array, workspace: Workspace, *, hash_as_text: bool) -> None:
-    """Add an Arrow array of floats of any width; NaN is missing, infinities count as present only."""
-    values = _present(array)
-    column.cells[CellKind.MISSING] += len(array) - values.size
-    if column.in_order:
-        ordered = values[np.isfinite(values)]
-        column.sketch.update(ordered)
-        column.moments.add_in_order(ordered)
-    if not column.values.overflowed and values.size:
-        counted = _count_distinct(values, column.values.limit)
-        if counted is not None:
-            _add_distinct_floats(column, *counted, hash_as_text=hash_as_text)
-            return
-        column.stop_counting()
-    for start in range(0, values.size, _BLOCK):
-        part = values[start : start + _BLOCK]
-        # Adding zero turns a negative zero into zero, so that both hash alike.
-        block = np.add(part, 0.0, out=workspace.values[: part.size])
-        block = _without_non_finite(column, block, hash_as_text=hash_as_text)
-        if hash_as_text:
-            column.distinct.add_hashes(hash_words(float_bits(block)))
-        else:
-            column.distinct.add_bits(float_bits(block), workspace.scratch.view(np.uint64))
-        whole = np.floor(block, out=workspace.scratch[0, : block.size])
-        integral_valued = np.count_nonzero(np.equal(block, whole, out=workspace.flags[: block.size]))
-        column.cells[CellKind.INTEGRAL_VALUED] += integral_valued
-        column.cells[CellKind.FRACTIONAL] += block.size - integral_valued
-        _add_block(column, block, workspace)
-
-
-def _add_block(column: ColumnSummary, block: Floats, workspace: Workspace) -> None:
-    if not column.in_order:
-        column.moments.add(block, workspace.scratch[0])
-        column.sketch.update_unordered(block)
-
-
-def _add_distinct_integers(
-    column: ColumnSummary, distinct: Integers, counts: Counts, *, hash_as_text: bool
+def _add_distinct(
+    column: ColumnSummary, distinct: npt.NDArray[Any], counts: Counts, workspace: Workspace
 ) -> None:
-    if hash_as_text:
-        column.distinct.add_hashes(hash_words(distinct.view(np.uint64)))
-    else:
-        column.distinct.add_hashes(hash_bits(_integer_bits(distinct)))
-    if not column.in_order:
-        column.moments.add_weighted(distinct.astype(np.float64), counts)
-    column.count_values(column.values.integers, distinct.tolist(), counts.tolist())
-
-
-def _add_distinct_floats(
-    column: ColumnSummary, distinct: Floats, counts: Counts, *, hash_as_text: bool
-) -> None:
-    number = ~np.isnan(distinct)
-    column.cells[CellKind.MISSING] += counts[~number].sum()
-    distinct, counts = distinct[number] + 0.0, counts[number]
-    hash_words_or_bits = hash_words if hash_as_text else hash_bits
-    column.distinct.add_hashes(hash_words_or_bits(float_bits(distinct)))
+    is_whole = distinct.dtype.kind != "f"
+    if not is_whole:
+        number = ~np.isnan(distinct)
+        column.cells[CellKind.MISSING] += counts[~number].sum()
+        distinct, counts = distinct[number] + 0.0, counts[number]
+    column.distinct.add_hashes(workspace.hashes(distinct))
     finite = np.isfinite(distinct)
-    column.cells[CellKind.NON_FINITE] += counts[~finite].sum()
-    whole = finite & (np.floor(distinct) == distinct)
-    column.cells[CellKind.INTEGRAL_VALUED] += counts[whole].sum()
-    column.cells[CellKind.FRACTIONAL] += counts[finite & ~whole].sum()
+    if not is_whole:
+        column.cells[CellKind.NON_FINITE] += counts[~finite].sum()
+        integral_valued = finite & (np.floor(distinct) == distinct)
+        column.cells[CellKind.INTEGRAL_VALUED] += counts[integral_valued].sum()
+        column.cells[CellKind.FRACTIONAL] += counts[finite & ~integral_valued].sum()
     if not column.in_order:
-        column.moments.add_weighted(distinct[finite], counts[finite])
-    column.count_values(column.values.floats, distinct.tolist(), counts.tolist())
+        column.moments.add_weighted(distinct[finite].astype(np.float64), counts[finite])
+    if is_whole:
+        column.count_values(column.values.integers, distinct.tolist(), counts.tolist())
+    else:
+        column.count_values(column.values.floats, distinct.tolist(), counts.tolist())
 
 
-def _without_non_finite(column: ColumnSummary, block: Floats, *, hash_as_text: bool) -> Floats:
+def _without_non_finite(column: ColumnSummary, block: Floats, workspace: Workspace) -> Floats:
     """Return the finite values of a block, the others counted."""
     with np.errstate(over="ignore", invalid="ignore"):
         if np.isfinite(block.sum()):
@@ -146,9 +125,7 @@ def _without_non_finite(column: ColumnSummary, block: Floats, *, hash_as_text: b
     missing = int(np.count_nonzero(np.isnan(block)))
     column.cells[CellKind.MISSING] += missing
     column.cells[CellKind.NON_FINITE] += block.size - int(np.count_nonzero(finite)) - missing
-    infinities = np.unique(block[np.isinf(block)])
-    hash_words_or_bits = hash_words if hash_as_text else hash_bits
-    column.distinct.add_hashes(hash_words_or_bits(float_bits(infinities)))
+    column.distinct.add_hashes(workspace.hashes(np.unique(block[np.isinf(block)])))
     return block[finite]
 
 
@@ -174,8 +151,9 @@ def _integer_bits(values: Integers) -> Hashes:
     return np.where(exact, float_bits(values.astype(np.float64)), values.view(np.uint64))
 
 
-def _count_integers(values: Integers, low: int, high: int, limit: int) -> tuple[Integers, Counts] | None:
+def _count_integers(values: Integers, limit: int) -> tuple[Integers, Counts] | None:
     """Return the distinct values and how often each occurs, None when there are more than `limit`."""
+    low, high = int(values.min()), int(values.max())
     if high - low >= max(limit, values.size):
         return _count_distinct(values, limit)
     first = values.dtype.type(low)
@@ -211,13 +189,14 @@ def _at_least_distinct(values: npt.NDArray[Any]) -> int:
 class LastRead:
     """The dictionary read last and what its texts are, for whoever meets it again."""
 
+    hash_as_text: bool
     dictionary: pa.Array | None = None
     cells: TextCells | None = None
 
-    def read(self, dictionary: pa.Array, *, hash_as_text: bool) -> TextCells:
-        """Return what the texts of a dictionary are; `hash_as_text` is the same every time."""
+    def read(self, dictionary: pa.Array) -> TextCells:
+        """Return what the texts of a dictionary are."""
         if self.cells is None or not _same(self.dictionary, dictionary):
-            self.dictionary, self.cells = dictionary, read_texts(dictionary, hash_as_text=hash_as_text)
+            self.dictionary, self.cells = dictionary, read_texts(dictionary, hash_as_text=self.hash_as_text)
         return self.cells
 
 
@@ -228,13 +207,11 @@ class TextRun:
     are wanted in order of arrival.
     """
 
-    def __init__(self, column: ColumnSummary, last_read: LastRead, *, hash_as_text: bool) -> None:
+    def __init__(self, column: ColumnSummary, last_read: LastRead) -> None:
         self._column = column
         self._last_read = last_read
-        self._hash_as_text = hash_as_text
         self._mostly_different = False
         self._dictionary: pa.Array | None = None
-        self._cells: TextCells | None = None
         self._counts: Counts = np.empty(0, dtype=np.int64)
 
     def add(self, array: pa.Array) -> None:
@@ -249,12 +226,12 @@ class TextRun:
             self.finish()
             self._dictionary = array.dictionary
             self._counts = np.zeros(len(array.dictionary), dtype=np.int64)
-        codes = _codes(array)
+        indices = array.indices.drop_null() if array.indices.null_count else array.indices
+        codes = indices.to_numpy()
         self._column.cells[CellKind.MISSING] += len(array) - codes.size
-        occurrences = np.bincount(codes, minlength=self._counts.size)
-        self._counts += occurrences
+        self._counts += np.bincount(codes, minlength=self._counts.size)
         if self._column.in_order:
-            numbers = self._read().numbers[codes]
+            numbers = self._last_read.read(self._dictionary).numbers[codes]
             numbers = numbers[np.isfinite(numbers)]
             self._column.sketch.update(numbers)
             self._column.moments.add_in_order(numbers)
@@ -263,18 +240,13 @@ class TextRun:
         """Bring what was counted into the summary; the run may go on with another dictionary."""
         used = np.flatnonzero(self._counts)
         if self._dictionary is not None and used.size:
-            _add_counted(self._column, self._dictionary, self._read(), used, self._counts[used])
-        self._dictionary, self._cells = None, None
-        self._counts = np.empty(0, dtype=np.int64)
-
-    def _read(self) -> TextCells:
-        if self._cells is None:
-            self._cells = self._last_read.read(self._dictionary, hash_as_text=self._hash_as_text)
-        return self._cells
+            cells = self._last_read.read(self._dictionary)
+            _add_counted(self._column, self._dictionary, cells, used, self._counts[used])
+        self._dictionary, self._counts = None, np.empty(0, dtype=np.int64)
 
     def _add_directly(self, array: pa.Array) -> None:
         """Add texts that are mostly different: a dictionary would cost more than it saves."""
-        cells = read_texts(array, hash_as_text=self._hash_as_text)
+        cells = read_texts(array, hash_as_text=self._last_read.hash_as_text)
         column = self._column
         column.cells += np.bincount(cells.kinds, minlength=len(CellKind))
         column.distinct.add_hashes(cells.hashes[cells.kinds != CellKind.MISSING])
@@ -304,15 +276,6 @@ def _add_counted(
         return
     texts = dictionary.take(pa.array(used)).to_pylist()
     column.count_values(column.values.texts, texts, counts.tolist())
-
-
-def _codes(array: pa.Array) -> npt.NDArray[np.signedinteger]:
-    """Return the dictionary codes of the cells that are not null."""
-    indices = array.indices
-    if indices.null_count:
-        indices = indices.drop_null()
-    codes: npt.NDArray[np.signedinteger] = indices.to_numpy()
-    return codes
 
 
 def _same(known: pa.Array | None, dictionary: pa.Array) -> bool:
@@ -374,11 +337,6 @@ class DatasetSummary:
     sample: RowSample = field(default_factory=RowSample)
 
 
-def empty_summary() -> DatasetSummary:
-    """Return the identity of `merge`."""
-    return DatasetSummary()
-
-
 def summarize(batches: Iterable[pa.RecordBatch], options: SummaryOptions) -> DatasetSummary:
     """Summarize record batches in order, in memory that does not grow with the rows.
 
@@ -387,7 +345,7 @@ def summarize(batches: Iterable[pa.RecordBatch], options: SummaryOptions) -> Dat
     TypeError
         When a column has a type no reader hands on.
     """
-    summarizer = Summarizer(options, Shared())
+    summarizer = begin_passes(options)()
     for batch in batches:
         summarizer.add(batch)
     return summarizer.finish()
@@ -395,7 +353,7 @@ def summarize(batches: Iterable[pa.RecordBatch], options: SummaryOptions) -> Dat
 
 def begin_passes(options: SummaryOptions) -> Callable[[], Summarizer]:
     """Return what begins a pass; the passes over parts of the same rows do together what they can."""
-    shared = Shared()
+    shared = Shared(Workspace(options.text_hash))
     return lambda: Summarizer(options, shared)
 
 
@@ -403,7 +361,9 @@ def merge(left: DatasetSummary, right: DatasetSummary) -> DatasetSummary:
     """Combine two summaries; associative but for the choice of sketch items. Reuses the memory of `left`."""
     for name, column in right.columns.items():
         if name not in left.columns:
-            left.columns[name] = _absent_column(column, left.row_count)
+            absent = ColumnSummary(column.in_order, ValueCounts(column.values.limit))
+            absent.cells[CellKind.MISSING] = left.row_count
+            left.columns[name] = absent
         left.columns[name].merge(column)
     for name, column in left.columns.items():
         if name not in right.columns:
@@ -414,17 +374,11 @@ def merge(left: DatasetSummary, right: DatasetSummary) -> DatasetSummary:
     return left
 
 
-def _absent_column(like: ColumnSummary, rows: int) -> ColumnSummary:
-    column = ColumnSummary(like.in_order, ValueCounts(like.values.limit))
-    column.cells[CellKind.MISSING] = rows
-    return column
-
-
 @dataclass(slots=True)
 class Shared:
     """What passes that take turns may share: memory to work in, and texts by column."""
 
-    workspace: Workspace = field(default_factory=Workspace)
+    workspace: Workspace
     texts: dict[str, LastRead] = field(default_factory=dict)
 
 
@@ -466,14 +420,12 @@ class Summarizer:
 
     def _add_cells(self, name: str, array: pa.Array) -> None:
         column, kind = self._summary.columns[name], array.type
-        if pa.types.is_floating(kind):
-            add_floats(column, array, self._shared.workspace, hash_as_text=self._options.text_hash)
-        elif pa.types.is_integer(kind):
-            add_integers(column, array, self._shared.workspace, hash_as_text=self._options.text_hash)
+        if pa.types.is_floating(kind) or pa.types.is_integer(kind):
+            add_numbers(column, array, self._shared.workspace)
         elif _is_text(kind) or (pa.types.is_dictionary(kind) and _is_text(kind.value_type)):
             if name not in self._runs:
-                last_read = self._shared.texts.setdefault(name, LastRead())
-                self._runs[name] = TextRun(column, last_read, hash_as_text=self._options.text_hash)
+                last_read = self._shared.texts.setdefault(name, LastRead(self._options.text_hash))
+                self._runs[name] = TextRun(column, last_read)
             self._runs[name].add(array)
         elif pa.types.is_boolean(kind):
             _add_booleans(column, array)

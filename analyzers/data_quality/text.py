@@ -32,6 +32,10 @@ from analyzers.data_quality.hyperloglog import float_bits, hash_bits
 
 
 Hashes = npt.NDArray[np.uint64]
+Bytes = npt.NDArray[np.uint8]
+Sizes = npt.NDArray[np.int64]
+Rows = npt.NDArray[np.intp]
+Numbers = npt.NDArray[np.float64]
 
 SEED = 42
 _BLOCK = 8192  # texts hashed side by side; what is in between fits the processor's second-level cache
@@ -44,9 +48,7 @@ _PRIME_4 = np.uint64(0x85EBCA77C2B2AE63)
 _PRIME_5 = np.uint64(0x27D4EB2F165667C5)
 
 
-def hash_texts(
-    data: npt.NDArray[np.uint8], starts: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]
-) -> Hashes:
+def hash_texts(data: Bytes, starts: Sizes, lengths: Sizes) -> Hashes:
     """Return xxHash64 of each text.
 
     Parameters
@@ -65,13 +67,15 @@ def hash_texts(
     for start in range(0, lengths.size, _BLOCK):
         block = slice(start, start + _BLOCK)
         hashes[block] = _hash_block(padded, starts[block], lengths[block])
-    _hash_longest(padded, starts, lengths, hashes)
+    # Texts too long to be worth hashing side by side, one at a time.
+    memory = memoryview(padded)
+    for row in np.flatnonzero(lengths > _LONGEST).tolist():
+        start = int(starts[row])
+        hashes[row] = xxhash.xxh64_intdigest(memory[start : start + int(lengths[row])], SEED)
     return hashes
 
 
-def _hash_block(
-    padded: npt.NDArray[np.uint8], starts: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]
-) -> Hashes:
+def _hash_block(padded: Bytes, starts: Sizes, lengths: Sizes) -> Hashes:
     words = np.ndarray((padded.size - 7,), dtype="<u8", buffer=padded, strides=(1,))
     halves = np.ndarray((padded.size - 3,), dtype="<u4", buffer=padded, strides=(1,))
     hashes = np.full(lengths.size, np.uint64(SEED) + _PRIME_5)
@@ -95,14 +99,14 @@ def _hash_block(
     return _avalanche(hashes)
 
 
-def _where(condition: npt.NDArray[np.bool_]) -> Iterator[slice | npt.NDArray[np.intp]]:
+def _where(condition: npt.NDArray[np.bool_]) -> Iterator[slice | Rows]:
     """Yield the rows that fulfil `condition`, as a slice when all do, nothing when none does."""
     rows = np.flatnonzero(condition)
     if rows.size:
         yield slice(None) if rows.size == condition.size else rows
 
 
-def _hash_stripes(words: Hashes, starts: npt.NDArray[np.int64], stripes: npt.NDArray[np.int64]) -> Hashes:
+def _hash_stripes(words: Hashes, starts: Sizes, stripes: Sizes) -> Hashes:
     """Return the state after the 32-byte stripes of texts that have at least one."""
     with np.errstate(over="ignore"):
         initial = (
@@ -122,19 +126,6 @@ def _hash_stripes(words: Hashes, starts: npt.NDArray[np.int64], stripes: npt.NDA
     for state in lanes:
         hashes = (hashes ^ _round(state)) * _PRIME_1 + _PRIME_4
     return hashes
-
-
-def _hash_longest(
-    data: npt.NDArray[np.uint8],
-    starts: npt.NDArray[np.int64],
-    lengths: npt.NDArray[np.int64],
-    hashes: Hashes,
-) -> None:
-    """Hash texts too long to be worth hashing side by side, one at a time."""
-    memory = memoryview(data)
-    for row in np.flatnonzero(lengths > _LONGEST).tolist():
-        start = int(starts[row])
-        hashes[row] = xxhash.xxh64_intdigest(memory[start : start + int(lengths[row])], SEED)
 
 
 def hash_words(words: Hashes) -> Hashes:
@@ -192,9 +183,9 @@ class TextCells:
         Its 64-bit hash for distinct counts, uint64, shape (n,).
     """
 
-    kinds: npt.NDArray[np.uint8]
-    numbers: npt.NDArray[np.float64]
-    hashes: npt.NDArray[np.uint64]
+    kinds: Bytes
+    numbers: Numbers
+    hashes: Hashes
 
 
 def read_texts(texts: pa.Array, *, hash_as_text: bool) -> TextCells:
@@ -225,15 +216,17 @@ def read_texts(texts: pa.Array, *, hash_as_text: bool) -> TextCells:
         )
         _mark_numbers(texts, rows[starts_like_number & _is_digit(last)], kinds, numbers)
         if not hash_as_text:
-            _mark_codes(texts, np.flatnonzero(~np.isnan(numbers)), kinds, numbers)
+            # Digits with a leading zero are no numbers.
+            numeric = np.flatnonzero(~np.isnan(numbers))
+            found = pc.match_substring_regex(texts.take(pa.array(numeric)), _CODE)
+            codes = numeric[found.to_numpy(zero_copy_only=False)]
+            kinds[codes], numbers[codes] = CellKind.CODE, np.nan
             numeric = np.flatnonzero(~np.isnan(numbers))
             hashes[numeric] = hash_bits(float_bits(numbers[numeric] + 0.0))
     return TextCells(kinds, numbers, hashes)
 
 
-def _bytes_of(
-    texts: pa.Array,
-) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def _bytes_of(texts: pa.Array) -> tuple[Bytes, Sizes, Sizes]:
     """Return the UTF-8 bytes, and where each text starts and how long it is."""
     width = np.int64 if pa.types.is_large_string(texts.type) else np.int32
     _, offsets, data = texts.buffers()
@@ -247,16 +240,11 @@ def _bytes_of(
     return np.frombuffer(used, dtype=np.uint8), bounds[:-1] - first, np.diff(bounds)
 
 
-def _is_digit(characters: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+def _is_digit(characters: Bytes) -> npt.NDArray[np.bool_]:
     return (characters >= ord("0")) & (characters <= ord("9"))
 
 
-def _mark_booleans(
-    texts: pa.Array,
-    rows: npt.NDArray[np.intp],
-    lengths: npt.NDArray[np.int64],
-    kinds: npt.NDArray[np.uint8],
-) -> None:
+def _mark_booleans(texts: pa.Array, rows: Rows, lengths: Sizes, kinds: Bytes) -> None:
     rows = rows[lengths[rows] <= len("false")]
     if rows.size:
         words = texts.take(pa.array(rows))
@@ -264,12 +252,7 @@ def _mark_booleans(
         kinds[rows[is_boolean.to_numpy(zero_copy_only=False)]] = CellKind.BOOLEAN
 
 
-def _mark_numbers(
-    texts: pa.Array,
-    rows: npt.NDArray[np.intp],
-    kinds: npt.NDArray[np.uint8],
-    numbers: npt.NDArray[np.float64],
-) -> None:
+def _mark_numbers(texts: pa.Array, rows: Rows, kinds: Bytes, numbers: Numbers) -> None:
     """Settle the candidates `rows`: texts that begin like a number and end in a digit."""
     if not rows.size:
         return
@@ -291,23 +274,10 @@ def _mark_numbers(
     numbers[rows[finite]] = values[finite]
 
 
-def _mark_codes(
-    texts: pa.Array,
-    rows: npt.NDArray[np.intp],
-    kinds: npt.NDArray[np.uint8],
-    numbers: npt.NDArray[np.float64],
-) -> None:
-    """Take digits with a leading zero back from the numbers."""
-    if rows.size:
-        found = pc.match_substring_regex(texts.take(pa.array(rows)), _CODE).to_numpy(zero_copy_only=False)
-        kinds[rows[found]] = CellKind.CODE
-        numbers[rows[found]] = np.nan
-
-
-def _parse(texts: pa.Array) -> npt.NDArray[np.float64]:
+def _parse(texts: pa.Array) -> Numbers:
     """Return the values of number texts; beyond float64 they are infinite."""
     data, _, _ = _bytes_of(texts)
     if np.any((data == ord("+")) | (data == ord(" "))):
         texts = pc.replace_substring_regex(pc.replace_substring(texts, " ", ""), r"^\+", "")
-    parsed: npt.NDArray[np.float64] = pc.cast(texts, pa.float64()).to_numpy()
+    parsed: Numbers = pc.cast(texts, pa.float64()).to_numpy()
     return parsed

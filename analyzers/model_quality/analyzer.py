@@ -32,16 +32,7 @@ from analyzers.shared.rules import (
     why_unchecked,
 )
 from analyzers.shared.significance import sum_of_products
-from contract.api import (
-    PRESENCE_CHECK,
-    Analyzer,
-    Comparison,
-    Decision,
-    Facts,
-    Metric,
-    State,
-    Violation,
-)
+from contract.api import PRESENCE_CHECK, Analyzer, Comparison, Decision, Facts, Metric, State, Violation
 from contract.errors import ConfigurationError, DatasetError, DocumentError
 from contract.wording import listing, number
 
@@ -235,14 +226,11 @@ class ModelQualityAnalyzer(Analyzer[ModelQualitySummary, ModelQualityStatistics,
         self, statistics: ModelQualityStatistics, baseline: ModelQualityBaseline
     ) -> ModelQualityStatistics:
         """Return the statistics with what is estimated for rows without a label, under sound rules."""
-        before = baseline.statistics
-        evidence = statistics.evidence
-        if self.rules != "sound" or before is None or before.calibration is None:
+        before, evidence = baseline.statistics, statistics.evidence
+        known = before.calibration if before is not None and self.rules == "sound" else None
+        if known is None or not isinstance(evidence, Evidence):
             return statistics
-        if not isinstance(evidence, Evidence):
-            return statistics
-        estimated = estimate(statistics, evidence.unlabelled_scores, before.calibration)
-        return replace(statistics, estimated=estimated)
+        return replace(statistics, estimated=estimate(statistics, evidence.unlabelled_scores, known))
 
     def suggest(
         self, statistics: ModelQualityStatistics, baseline: ModelQualityBaseline | None
@@ -313,29 +301,25 @@ class ModelQualityAnalyzer(Analyzer[ModelQualitySummary, ModelQualityStatistics,
         decision: Decision | None,
     ) -> list[Metric]:
         """Return the values to publish: every metric by its name, estimated ones as ``estimated_<name>``."""
-        published = [
-            Metric(
-                name,
-                metric.value,
-                interval=metric.interval,
-                gauge="model_monitor_quality",
-                labels={"metric": name},
-            )
+        measured = {
+            name: (metric.value, metric.interval)
             for name, metric in statistics.metrics.items()
             if metric.value is not None
-        ]
-        estimated = (statistics.estimated or {}).get("metrics", {})
+        }
+        estimated = {
+            name: (metric["value"], None)
+            for name, metric in (statistics.estimated or {}).get("metrics", {}).items()
+        }
         return [
-            *published,
-            *(
-                Metric(
-                    f"estimated_{name}",
-                    metric["value"],
-                    gauge="model_monitor_quality_estimated",
-                    labels={"metric": name},
-                )
-                for name, metric in estimated.items()
-            ),
+            Metric(
+                f"{prefix}{name}",
+                value,
+                interval=interval,
+                gauge=f"model_monitor_quality{suffix}",
+                labels={"metric": name},
+            )
+            for prefix, suffix, metrics in (("", "", measured), ("estimated_", "_estimated", estimated))
+            for name, (value, interval) in metrics.items()
         ]
 
     def _task(self) -> Task:

@@ -59,26 +59,15 @@ def read_labels(array: pa.Array, *, binary: bool) -> LabelCells:
         return LabelCells(np.full(len(array), MISSING, dtype=np.int64), [])
     encoded = array if pa.types.is_dictionary(array.type) else array.dictionary_encode()
     places: dict[str, int] = {}
-    new_codes = [_place(value, places, binary) for value in encoded.dictionary.to_pylist()]
+    new_codes = []
+    for value in encoded.dictionary.to_pylist():
+        text = number_label(value) if isinstance(value, float) else normalise_label(str(value))
+        if binary:
+            text = {"true": "1", "false": "0"}.get(text, text)
+        is_missing = value is None or text.lower() in _MISSING_TEXTS
+        new_codes.append(MISSING if is_missing else places.setdefault(text, len(places)))
     codes = encoded.indices.cast(pa.int64()).fill_null(len(new_codes)).to_numpy()
     return LabelCells(np.array([*new_codes, MISSING], dtype=np.int64)[codes], list(places))
-
-
-def _place(value: object, places: dict[str, int], binary: bool) -> int:
-    text = _label_text(value)
-    if text.lower() in _MISSING_TEXTS:
-        return MISSING
-    if binary and text in ("true", "false"):
-        text = "1" if text == "true" else "0"
-    return places.setdefault(text, len(places))
-
-
-def _label_text(value: object) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, float):
-        return number_label(value)
-    return normalise_label(str(value))
 
 
 def read_numbers(array: pa.Array) -> NumberCells:
@@ -114,10 +103,11 @@ def _decode(array: pa.Array) -> NumberCells:
 def _number(text: object) -> float | None:
     """Return a number, NaN for a missing one, None for something else; it may be infinite."""
     stripped = str(text).strip() if text is not None else ""
-    if stripped.lower() in _MISSING_TEXTS:
+    lower = stripped.lower()
+    if lower in _MISSING_TEXTS:
         return np.nan
-    if stripped.lower() in ("true", "false"):
-        return float(stripped.lower() == "true")
+    if lower in ("true", "false"):
+        return float(lower == "true")
     try:
         return float(stripped)
     except ValueError:
@@ -171,26 +161,20 @@ def find_columns(schema: pa.Schema, attributes: Attributes) -> Columns:
     DatasetError
         Naming the setting, the value and the columns there are.
     """
-    inference = (
-        None
-        if attributes.inference is None
-        else find_column(schema, attributes.inference, "inference_attribute")
-    )
+    inference = attributes.inference
+    place = None if inference is None else find_column(schema, inference, "inference_attribute")
     probabilities, classes = _find_probabilities(schema, attributes.probability)
-    return Columns(_find_label(schema, attributes.ground_truth), inference, probabilities, classes)
+    return Columns(_find_label(schema, attributes.ground_truth), place, probabilities, classes)
 
 
 def _find_label(schema: pa.Schema, attribute: str | None) -> int | None:
-    if attribute is not None and attribute != GROUND_TRUTH:
-        place = _look_up(schema, attribute)
-        if place is not None:
-            return place
-    joined = _exact(schema, GROUND_TRUTH)
-    for name in (f"{GROUND_TRUTH}.0", f"{GROUND_TRUTH}_0"):
-        joined = _exact(schema, name) if joined is None else joined
-    if joined is None and attribute is not None and attribute != GROUND_TRUTH:
-        return find_column(schema, attribute, "ground_truth_attribute")
-    return joined
+    named = None if attribute == GROUND_TRUTH else attribute
+    found = None if named is None else _look_up(schema, named)
+    for name in (GROUND_TRUTH, f"{GROUND_TRUTH}.0", f"{GROUND_TRUTH}_0"):
+        found = _exact(schema, name) if found is None else found
+    if found is None and named is not None:
+        return find_column(schema, named, "ground_truth_attribute")
+    return found
 
 
 def _find_probabilities(schema: pa.Schema, attribute: str | None) -> tuple[tuple[int, ...], tuple[str, ...]]:
@@ -204,11 +188,9 @@ def _find_probabilities(schema: pa.Schema, attribute: str | None) -> tuple[tuple
     if len(names) > 1:
         places = tuple(schema.names.index(name) for name in names)
         return places, tuple(name.removeprefix(prefix) for name in names)
-    parts = [part.strip() for part in attribute.split(",")]
-    places = tuple(find_column(schema, part, "probability_attribute") for part in parts)
-    if len(places) == 1:
-        return places, ()
-    return places, _classes([schema.names[place] for place in places])
+    parts = attribute.split(",")
+    places = tuple(find_column(schema, part.strip(), "probability_attribute") for part in parts)
+    return places, _classes([schema.names[place] for place in places]) if len(places) > 1 else ()
 
 
 def _classes(names: list[str]) -> tuple[str, ...]:
@@ -251,13 +233,10 @@ def find_column(schema: pa.Schema, attribute: str, setting: str) -> int:
 
 
 def _look_up(schema: pa.Schema, attribute: str) -> int | None:
-    exact = None if _is_positional(schema) else _exact(schema, attribute)
-    if exact is not None:
-        return exact
     # What scripts written for the originals call answers, requests and labels.
-    for part in ("endpointOutput", "endpointInput", GROUND_TRUTH):
-        place = _exact(schema, f"{part}_{attribute}")
-        if place is not None:
+    written = [f"{part}_{attribute}" for part in ("endpointOutput", "endpointInput", GROUND_TRUTH)]
+    for name in written if _is_positional(schema) else (attribute, *written):
+        if (place := _exact(schema, name)) is not None:
             return place
     if _INDEX.fullmatch(attribute) and int(attribute) < len(schema.names):
         return int(attribute)

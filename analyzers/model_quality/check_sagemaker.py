@@ -124,23 +124,27 @@ def check_sagemaker(statistics: ModelQualityStatistics, constraints: ModelQualit
         if violated:
             violations.append(Violation(constraint.operator, text, metric_name=reported))
         worse = shortfall(metric.value, constraint)
-        findings.append(
-            Finding(name, text, worse, violated, value=metric.value, expected=constraint.threshold)
-        )
-        comparisons.append(
-            Comparison(
-                name,
-                constraint.operator,
-                State.VIOLATED if violated else State.HOLDS,
-                text,
-                value=metric.value,
-                expected=constraint.threshold,
-                effect=worse,
-                limit=0.0,
-                rows=statistics.item_count,
-            )
-        )
+        finding = Finding(name, text, worse, violated, value=metric.value, expected=constraint.threshold)
+        findings.append(finding)
+        comparisons.append(compared(finding, constraint, statistics))
     return Decision(Violations(violations), tuple(findings), comparisons=tuple(comparisons))
+
+
+def compared(
+    finding: Finding, constraint: MetricConstraint, statistics: ModelQualityStatistics
+) -> Comparison:
+    """Return a finding as a comparison."""
+    return Comparison(
+        finding.subject,
+        constraint.operator,
+        State.VIOLATED if finding.violated else State.HOLDS,
+        finding.text,
+        value=finding.value,
+        expected=finding.expected,
+        effect=finding.distance,
+        limit=0.0,
+        rows=statistics.item_count,
+    )
 
 
 def undefined(name: str, constraint: MetricConstraint) -> Comparison:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 
 import numpy as np
@@ -17,6 +17,7 @@ import numpy as np
 from analyzers.model_quality.cells import Floats
 from analyzers.model_quality.check_sagemaker import (
     CONSTRAINED,
+    compared,
     describe_comparison,
     is_beyond,
     is_own_value,
@@ -37,22 +38,60 @@ from contract.api import Comparison, Decision, Finding, State, Violation, Violat
 from contract.errors import DocumentError
 from contract.wording import chance, number
 
-# Whether a metric is worse than its threshold by more than chance explains.
-
-
 _LOSSES = frozenset(("mae", "mse", "rmse", "mape", "log_loss", "brier_score", "expected_calibration_error"))
 _SMALLEST_P = 1e-12
 
 # The originals' spread comes from subsamples of 80 % without replacement, half as wide as a standard error.
 _SUBSAMPLE_FACTOR = 2.0
 
-# A change of the baseline's own value that somebody would act on.
-_LEAST_EFFECT = 0.03
-_LEAST_RATIO = 0.02
+# A change of the baseline's own value that somebody would act on, where monitoring_config says nothing else:
+# of shares and areas as Cohen's h, of errors and of what R² leaves unexplained as a ratio.
+_LEAST_CHANGES = {"share_comparison_threshold": 0.03, "error_comparison_threshold": 0.02}
 
 # A change that a window should be able to tell: 5 points of a share, a tenth of an error.
 RELEVANT_POINTS = 0.05
 RELEVANT_RATIO = 0.1
+
+
+@dataclass(frozen=True)
+class _Scale:
+    """A rising scale on which the error of a metric is about normal: there, back, slope, ends."""
+
+    to: Callable[[float], float]
+    back: Callable[[float], float]
+    slope: Callable[[float], float]
+    ends: tuple[float, float] = (-math.inf, math.inf)
+
+
+def _log_odds(share: float) -> float:
+    inside = min(1.0 - 1e-9, max(1e-9, share))
+    return math.log(inside / (1.0 - inside))
+
+
+def _log_odds_slope(share: float) -> float:
+    inside = min(0.999, max(0.001, share))
+    return 1.0 / (inside * (1.0 - inside))
+
+
+_AREA = _Scale(float, lambda moved: min(1.0, max(0.0, moved)), lambda value: 1.0)
+_RATIO = _Scale(
+    lambda value: math.log(max(1e-300, value)),
+    lambda moved: math.exp(min(700.0, moved)),
+    lambda value: 1.0 / max(1e-12, value),
+    (0.0, math.inf),
+)
+_UNEXPLAINED = _Scale(
+    lambda value: -math.log(max(1e-300, 1.0 - value)),
+    lambda moved: 1.0 - math.exp(min(700.0, -moved)),
+    lambda value: 1.0 / max(1e-12, 1.0 - value),
+)
+_SHARE = _Scale(_log_odds, lambda moved: 1.0 / (1.0 + math.exp(-moved)), _log_odds_slope, (0.0, 1.0))
+
+
+def _scale_of(name: str) -> _Scale:
+    if is_loss(name):
+        return _RATIO
+    return {"auc": _AREA, "r2": _UNEXPLAINED}.get(name, _SHARE)
 
 
 @dataclass(frozen=True)
@@ -89,6 +128,8 @@ class MetricTest:
         A change worth telling, on the same scale.
     is_own
         Whether the threshold is the baseline's own value.
+    least
+        The smallest change of such a value that somebody would act on.
     """
 
     name: str
@@ -99,14 +140,35 @@ class MetricTest:
     baseline_error: float
     relevant: float
     is_own: bool = False
+    least: float = 0.0
 
-    def rows_needed(self, rows: int, alpha: float) -> int | None:
-        """Return from how many rows the relevant change is told, None when the baseline is too small."""
+    def rows_needed(self, rows: int, alpha: float, change: float | None = None) -> int | None:
+        """Return from how many rows a change is told, the relevant one by default; None from no number.
+
+        `change` is on the scale of the comparison. No number will do where the baseline is too small.
+        """
         critical = -NormalDist().inv_cdf(alpha)
-        remainder = (self.relevant / critical) ** 2 - self.baseline_error**2
+        told = self.relevant if change is None else change
+        remainder = (told / critical) ** 2 - self.baseline_error**2
         if remainder <= 0.0:
             return None
         return math.ceil(rows * self.window_error**2 / remainder)
+
+    @property
+    def worse(self) -> float:
+        """Return by how much the metric is beyond its threshold, on the scale of the comparison."""
+        scale = _scale_of(self.name)
+        gap = scale.to(self.constraint.threshold) - scale.to(self.metric.value or 0.0)
+        return gap if self.constraint.operator == LESS else -gap
+
+    def is_open(self, alpha: float) -> bool:
+        """Return whether the metric is worse by as much as matters, but chance may explain it."""
+        value = self.metric.value
+        if value is None or self.p_value < alpha:
+            return False
+        if _scale_of(self.name) in (_RATIO, _UNEXPLAINED):
+            return self.worse >= math.log1p(RELEVANT_RATIO)
+        return shortfall(value, self.constraint) >= RELEVANT_POINTS
 
 
 def compare(
@@ -138,12 +200,12 @@ def compare(
         p_value = _drawn_p_value(window.draws[name], constraint, threshold)
     else:
         p_value = _normal_p_value(name, metric.value, constraint, error, baseline_error)
-    relevant = RELEVANT_RATIO if is_loss(name) or name == "r2" else RELEVANT_POINTS
-    if is_loss(name) or name in ("auc", "r2"):
-        return MetricTest(name, metric, constraint, p_value, error, baseline_error, relevant, own)
-    # Shares are compared on the scale of log odds, but the change worth telling is one of points.
-    slope = _slope(metric.value)
-    return MetricTest(name, metric, constraint, p_value, error, baseline_error, relevant * slope, own)
+    scale = _scale_of(name)
+    if scale in (_RATIO, _UNEXPLAINED):
+        relevant = RELEVANT_RATIO
+    else:
+        relevant = RELEVANT_POINTS * scale.slope(metric.value)
+    return MetricTest(name, metric, constraint, p_value, error, baseline_error, relevant, own)
 
 
 def is_worth_acting(test: MetricTest) -> bool:
@@ -156,11 +218,11 @@ def is_worth_acting(test: MetricTest) -> bool:
     value, threshold = test.metric.value, test.constraint.threshold
     if value is None or not test.is_own:
         return value is not None
-    if is_loss(test.name) or test.name == "r2":
-        apart = abs(_scaled(test.name, value) - _scaled(test.name, threshold))
-        return apart > math.log1p(_LEAST_RATIO)
+    scale = _scale_of(test.name)
+    if scale in (_RATIO, _UNEXPLAINED):
+        return abs(scale.to(value) - scale.to(threshold)) > math.log1p(test.least)
     angles = [2.0 * math.asin(math.sqrt(min(1.0, max(0.0, share)))) for share in (value, threshold)]
-    return abs(angles[1] - angles[0]) > _LEAST_EFFECT
+    return abs(angles[1] - angles[0]) > test.least
 
 
 def is_loss(name: str) -> bool:
@@ -175,7 +237,9 @@ def _drawn_p_value(drawn: Floats, constraint: MetricConstraint, threshold: Float
     if beyond.any():
         return p_value
     # No draw is beyond, and a small share of the budget may ask for less than one in so many.
-    apart = _log_odds(drawn) - _log_odds(np.asarray(limit))
+    inside = [np.clip(shares, 1e-9, 1.0 - 1e-9) for shares in (drawn, np.asarray(limit))]
+    logits = [np.log(shares / (1.0 - shares)) for shares in inside]
+    apart = logits[0] - logits[1]
     ratio = abs(float(apart.mean())) / max(1e-12, float(apart.std()))
     return max(_SMALLEST_P, min(p_value, NormalDist().cdf(-ratio)))
 
@@ -183,72 +247,32 @@ def _drawn_p_value(drawn: Floats, constraint: MetricConstraint, threshold: Float
 def _normal_p_value(
     name: str, value: float, constraint: MetricConstraint, error: float, baseline_error: float
 ) -> float:
-    gap = _scaled(name, value) - _scaled(name, constraint.threshold)
+    gap = _scale_of(name).to(value) - _scale_of(name).to(constraint.threshold)
     worse = -gap if constraint.operator == LESS else gap
-    if name == "r2":
-        worse = -worse  # the scale runs the other way
     total = math.hypot(error, baseline_error)
     if total == 0.0:
         return _SMALLEST_P if worse > 0.0 else 1.0
     return max(_SMALLEST_P, NormalDist().cdf(-worse / total))
 
 
-def _scaled(name: str, value: float) -> float:
-    """Return a value on the scale on which its error is about normal."""
-    if name == "auc":
-        return value
-    if name == "r2":
-        return math.log(max(1e-300, 1.0 - value))
-    if is_loss(name):
-        return math.log(max(1e-300, value))
-    inside = min(1.0 - 1e-9, max(1e-9, value))
-    return math.log(inside / (1.0 - inside))
-
-
 def widened(name: str, value: float, bound: float, factor: float) -> float:
     """Return a bound moved away from its value by a factor, on the scale on which errors are about normal."""
-    centre, apart = _scaled(name, value), _scaled(name, bound) - _scaled(name, value)
-    moved = centre + factor * apart
-    if name == "auc":
-        return min(1.0, max(0.0, moved))
-    if name == "r2":
-        return 1.0 - math.exp(min(700.0, moved))
-    if is_loss(name):
-        return math.exp(min(700.0, moved)) if bound > 0.0 else 0.0
-    return 1.0 / (1.0 + math.exp(-moved)) if 0.0 < bound < 1.0 else bound
-
-
-def _log_odds(shares: Floats) -> Floats:
-    inside = np.clip(shares, 1e-9, 1.0 - 1e-9)
-    logits: Floats = np.log(inside / (1.0 - inside))
-    return logits
-
-
-def _slope(value: float) -> float:
-    inside = min(0.999, max(0.001, value))
-    return 1.0 / (inside * (1.0 - inside))
+    scale = _scale_of(name)
+    if not scale.ends[0] < bound < scale.ends[1]:
+        return bound
+    return scale.back(scale.to(value) + factor * (scale.to(bound) - scale.to(value)))
 
 
 def _error(name: str, metric: MetricValue) -> float:
     """Return the standard error of a metric on its scale."""
+    scale, deviation = _scale_of(name), metric.standard_deviation or 0.0
     if metric.value is None:
         return 0.0
-    if metric.interval is not None and name != "auc":
-        low, high = (_scaled(name, bound) for bound in metric.interval)
-        return abs(high - low) / (2.0 * Z_95)
-    if metric.interval is not None:
-        low, high = metric.interval
-        return max(metric.standard_deviation or 0.0, (high - low) / (2.0 * Z_95))
-    if metric.standard_deviation is None:
-        return 0.0
-    spread = metric.standard_deviation * _SUBSAMPLE_FACTOR
-    if name == "auc":
-        return spread
-    if name == "r2":
-        return spread / max(1e-12, 1.0 - metric.value)
-    if is_loss(name):
-        return spread / max(1e-12, metric.value)
-    return spread * _slope(metric.value)
+    if metric.interval is None:
+        return deviation * _SUBSAMPLE_FACTOR * scale.slope(metric.value)
+    low, high = (scale.to(bound) for bound in metric.interval)
+    error = (high - low) / (2.0 * Z_95)
+    return max(deviation, error) if scale is _AREA else abs(error)
 
 
 # Probability that a window without any change raises a violation.
@@ -326,12 +350,18 @@ def check_sound(
         (_finding(test, alpha) for test in tests),
         key=lambda finding: (not finding.violated, -(finding.distance or 0.0)),
     )
-    notes = [*_unmeasured(constraints, tests), *_small_window(statistics, tests, alpha)]
+    tested = {test.name: test for test in tests}
+    notes = []
+    if absent := [name for name in constraints.metrics if name not in tested]:
+        notes.append(
+            f"Not checked, as the window does not define them or has too few rows: {', '.join(absent)}."
+        )
+    notes += _small_window(statistics, tests, alpha)
     if baseline is None:
         notes.append("There is no baseline_statistics, so thresholds are taken as exact.")
-    tested = {test.name: test for test in tests}
+    why_open = _why_open(tests, alpha, statistics)
     comparisons = tuple(
-        _comparison(tested[name], alpha, statistics, baseline)
+        _comparison(tested[name], alpha, statistics, baseline, why_open)
         if name in tested
         else _unanswered(name, constraint, statistics)
         for name, constraint in constraints.metrics.items()
@@ -344,22 +374,29 @@ def _comparison(
     alpha: float,
     statistics: ModelQualityStatistics,
     baseline: ModelQualityStatistics | None,
+    why_open: str,
 ) -> Comparison:
-    finding = _finding(test, alpha)
-    state = State.CHANGED if _is_certain(test, alpha) else State.HOLDS
-    return Comparison(
-        test.name,
-        test.constraint.operator,
-        State.VIOLATED if finding.violated else state,
-        finding.text,
-        value=finding.value,
-        expected=finding.expected,
-        effect=finding.distance,
-        limit=0.0,
+    finding, is_open = _finding(test, alpha), test.is_open(alpha)
+    state = State.CHANGED if _is_certain(test, alpha) else State.UNDECIDED if is_open else State.HOLDS
+    return replace(
+        compared(finding, test.constraint, statistics),
+        state=State.VIOLATED if finding.violated else state,
+        reason=why_open if is_open else "",
         p_value=test.p_value,
-        rows=statistics.item_count,
         baseline_rows=None if baseline is None else baseline.item_count,
     )
+
+
+def _why_open(tests: list[MetricTest], alpha: float, statistics: ModelQualityStatistics) -> str:
+    """Return why metrics that are worse by as much as matters are not decided, and how many rows would do."""
+    rows = statistics.item_count
+    needed = [test.rows_needed(rows, alpha, test.worse) for test in tests if test.is_open(alpha)]
+    alike = ", which depend on each other," if statistics.design_effect > 1.0 else ""
+    enough = [count for count in needed if count is not None]
+    tell = (
+        f"about {max(rows + 1, *enough):,} would" if enough else "the baseline is too small for any to do so"
+    )
+    return f"{rows:,} rows{alike} do not tell so large a change from chance; {tell}"
 
 
 def _unanswered(name: str, constraint: MetricConstraint, statistics: ModelQualityStatistics) -> Comparison:
@@ -388,12 +425,13 @@ def _tests(
 ) -> list[MetricTest]:
     """Return the tests of all metrics, with many resamples only where a few do not settle them."""
     tests: list[MetricTest] = []
+    least = _least_changes(constraints)
     for resamples in (_FIRST_RESAMPLES, TABLE_RESAMPLES):
         generators = np.random.default_rng([seed, 1]).spawn(2)
         window = _side(statistics, baseline, positive, generators[0], resamples)
         before = None if baseline is None else _side(baseline, None, positive, generators[1], resamples)
         tests = [
-            test
+            replace(test, least=least[_scale_of(name) in (_RATIO, _UNEXPLAINED)])
             for name, constraint in constraints.metrics.items()
             if (test := compare(name, constraint, window, before)) is not None
         ]
@@ -414,21 +452,25 @@ def _side(
         known = baseline  # a window too short to show how its rows depend on each other
     far = student_ratio(_FAR, known.blocks)
     shared = math.sqrt(known.design_effect / statistics.design_effect)
-    draws = _draws(statistics, positive, generator, resamples, known.design_effect * far * far)
+    draws: Mapping[str, Floats] = {}
+    if statistics.problem_type == "BinaryClassification" and statistics.confusion_matrix:
+        cells = binary_cells(statistics.confusion_matrix, positive)
+        effect = known.design_effect * far * far
+        draws = binary_metrics(table_draws(cells / effect, generator, resamples))
     return Side(statistics, draws, shared * far / student_ratio(Z_95, statistics.blocks))
 
 
-def _draws(
-    statistics: ModelQualityStatistics,
-    positive: str,
-    generator: np.random.Generator,
-    resamples: int,
-    effect: float,
-) -> Mapping[str, Floats]:
-    if statistics.problem_type != "BinaryClassification" or not statistics.confusion_matrix:
-        return {}
-    cells = binary_cells(statistics.confusion_matrix, positive)
-    return binary_metrics(table_draws(cells / effect, generator, resamples))
+def _least_changes(constraints: ModelQualityConstraints) -> list[float]:
+    """Return the smallest changes of shares and of errors that count, as monitoring_config sets them."""
+    config = constraints.extra.get("monitoring_config")
+    given = {**_LEAST_CHANGES, **config} if isinstance(config, Mapping) else _LEAST_CHANGES
+    for name, usual in _LEAST_CHANGES.items():
+        value = given[name]
+        if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0.0:
+            raise DocumentError(
+                f"{constraints.where}: monitoring_config.{name} is {value!r}; use a number such as {usual}."
+            )
+    return [given[name] for name in _LEAST_CHANGES]
 
 
 def _refuse_unknown(statistics: ModelQualityStatistics, constraints: ModelQualityConstraints) -> None:
@@ -446,10 +488,9 @@ def _violation_text(
     """Return what happened in rounded numbers; the end is the originals' sentence, which parsers read."""
     is_low = test.constraint.operator == LESS
     value, before = test.metric.value or 0.0, baseline.value(test.name) if baseline else None
-    text = (
-        f"{test.name} {'fell below' if is_low else 'rose above'} {number(test.constraint.threshold)}: it is "
-        f"{number(value)}{_interval_text(test)} over {statistics.item_count:,} rows"
-    )
+    crossed = f"{'fell below' if is_low else 'rose above'} {number(test.constraint.threshold)}"
+    found = f"{number(value)}{_interval_text(test)} over {statistics.item_count:,} rows"
+    text = f"{test.name} {crossed}: it is {found}"
     if baseline is not None and before is not None:
         text += f", and was {number(before)} over {baseline.item_count:,} at the baseline"
     original = describe_comparison(test.name, test.metric, test.constraint)
@@ -473,6 +514,8 @@ def _finding(test: MetricTest, alpha: float) -> Finding:
         verdict = "is worse than chance explains"
     elif _is_certain(test, alpha):
         verdict = "is worse, but by less than anybody would act on"
+    elif test.is_open(alpha):
+        verdict = "is worse by as much as matters, but so few rows do not tell that from chance"
     elif is_beyond(value, constraint):
         verdict = "is worse, but no more than chance explains"
     expected = f"expected {limit} {number(constraint.threshold)}"
@@ -483,25 +526,12 @@ def _finding(test: MetricTest, alpha: float) -> Finding:
     return Finding(test.name, text, worse, violated, value=metric.value, expected=constraint.threshold)
 
 
-def _unmeasured(constraints: ModelQualityConstraints, tests: list[MetricTest]) -> list[str]:
-    compared = {test.name for test in tests}
-    absent = [name for name in constraints.metrics if name not in compared]
-    if not absent:
-        return []
-    return [f"Not checked, as the window does not define them or has too few rows: {', '.join(absent)}."]
-
-
 def _small_window(statistics: ModelQualityStatistics, tests: list[MetricTest], alpha: float) -> list[str]:
     rows = statistics.item_count
-    undecided, hopeless = [], []
-    for test in tests:
-        if test.name in _SAME_TEST or is_violated(test, alpha):
-            continue
-        needed = test.rows_needed(rows, alpha)
-        if needed is None:
-            hopeless.append(test.name)
-        elif needed > rows:
-            undecided.append(f"{test.name} ({needed:,} rows)")
+    open_tests = [test for test in tests if test.name not in _SAME_TEST and not is_violated(test, alpha)]
+    needed = {test.name: test.rows_needed(rows, alpha) for test in open_tests}
+    undecided = [f"{name} ({count:,} rows)" for name, count in needed.items() if count and count > rows]
+    hopeless = [name for name, count in needed.items() if count is None]
     change = "an error 10 % larger" if statistics.problem_type == "Regression" else "a change of 5 points"
     notes = []
     if undecided:

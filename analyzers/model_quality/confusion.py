@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,12 @@ from contract.wording import listing
 MOST_CLASSES = 1000
 
 Confusion = dict[tuple[str, str], int]
+
+
+def add_counts[Key](counts: dict[Key, int], more: Mapping[Key, int]) -> None:
+    """Add to each count what another has."""
+    for key, count in more.items():
+        counts[key] = counts.get(key, 0) + count
 
 
 def count_pairs(confusion: Confusion, actual: LabelCells, predicted: LabelCells, rows: Codes) -> None:
@@ -94,6 +101,16 @@ def f_beta(beta: float, precision: Floats, recall: Floats) -> Floats:
     return np.divide((1.0 + square) * precision * recall, total, out=np.zeros_like(total), where=total > 0.0)
 
 
+# Which cells of a 2 x 2 table are the hits, and which all rows, of metrics that are shares of rows.
+_PROPORTIONS = {
+    "recall": ([0], [0, 1]),
+    "precision": ([0], [0, 2]),
+    "accuracy": ([0, 3], [0, 1, 2, 3]),
+    "true_positive_rate": ([0], [0, 1]),
+    "true_negative_rate": ([3], [2, 3]),
+    "false_positive_rate": ([2], [2, 3]),
+    "false_negative_rate": ([1], [0, 1]),
+}
 _BETAS = {"f0_5": 0.5, "f1": 1.0, "f2": 2.0}
 
 
@@ -107,18 +124,11 @@ def binary_metrics(cells: Floats) -> dict[str, Floats]:
     cells
         Shape ``(tables, 4)``: true positives, false negatives, false positives, true negatives.
     """
-    true_positives, false_negatives, false_positives, true_negatives = cells.T
+    true_positives, false_negatives, false_positives, _ = cells.T
     with np.errstate(invalid="ignore", divide="ignore"):
-        recall = true_positives / (true_positives + false_negatives)
-        specificity = true_negatives / (true_negatives + false_positives)
         metrics = {
-            "recall": recall,
-            "precision": true_positives / (true_positives + false_positives),
-            "accuracy": (true_positives + true_negatives) / cells.sum(axis=1),
-            "true_positive_rate": recall,
-            "true_negative_rate": specificity,
-            "false_positive_rate": false_positives / (true_negatives + false_positives),
-            "false_negative_rate": false_negatives / (true_positives + false_negatives),
+            name: cells[:, hits].sum(axis=1) / cells[:, total].sum(axis=1)
+            for name, (hits, total) in _PROPORTIONS.items()
         }
         for name, beta in _BETAS.items():
             square = beta * beta
@@ -129,16 +139,9 @@ def binary_metrics(cells: Floats) -> dict[str, Floats]:
 
 def binary_proportions(cells: Codes) -> dict[str, tuple[int, int]]:
     """Return hits and total of the metrics of a 2 x 2 table that are shares of independent rows."""
-    true_positives, false_negatives, false_positives, true_negatives = cells.tolist()
-    positives, negatives = true_positives + false_negatives, false_positives + true_negatives
     return {
-        "recall": (true_positives, positives),
-        "precision": (true_positives, true_positives + false_positives),
-        "accuracy": (true_positives + true_negatives, positives + negatives),
-        "true_positive_rate": (true_positives, positives),
-        "true_negative_rate": (true_negatives, negatives),
-        "false_positive_rate": (false_positives, negatives),
-        "false_negative_rate": (false_negatives, positives),
+        name: (int(cells[hits].sum()), int(cells[total].sum()))
+        for name, (hits, total) in _PROPORTIONS.items()
     }
 
 

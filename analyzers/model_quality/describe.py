@@ -3,26 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 
 import numpy as np
 
+from analyzers.model_quality import confusion, intervals, scores
 from analyzers.model_quality.cells import Codes, Floats
 from analyzers.model_quality.check_sound import widened
-from analyzers.model_quality.confusion import (
-    Cells,
-    Confusion,
-    binary_cells,
-    binary_metrics,
-    binary_proportions,
-    cells_of,
-    constant_cells,
-    constant_matrix,
-    label_order,
-    multiclass_metrics,
-)
 from analyzers.model_quality.documents import (
     CONFUSION_MATRIX,
     PR_CURVE,
@@ -30,46 +20,14 @@ from analyzers.model_quality.documents import (
     MetricValue,
     ModelQualityStatistics,
 )
-from analyzers.model_quality.intervals import (
-    INTERVAL_RESAMPLES,
-    RESAMPLES,
-    SUBSAMPLED_SHARE,
-    SUBSAMPLES,
-    Z_95,
-    Spread,
-    area_interval,
-    cell_blocks,
-    deviation,
-    logarithmic_interval,
-    loss_interval,
-    precision_interval,
-    proportion_interval,
-    quantile_interval,
-    share_interval,
-    spread_of_powers,
-    subsamples,
-    table_draws,
-    unexplained_interval,
-)
-from analyzers.model_quality.probabilities import ProbabilitySums, calibrate, expected_calibration_error
+from analyzers.model_quality.intervals import Spread, deviation
+from analyzers.model_quality.probabilities import calibrate, expected_calibration_error
 from analyzers.model_quality.residuals import BUCKETS, regression_metrics, regression_spreads
-from analyzers.model_quality.scores import (
-    ScoreHistogram,
-    area_deviation,
-    average_precision,
-    average_precision_spread,
-    cumulative,
-    precision_recall_curve,
-    roc_curve,
-)
 from analyzers.model_quality.summary import NEGATIVE, ModelQualitySummary, Task
 from analyzers.shared.dependence import design_effect, is_dependent, quantile_groups, student_ratio
 from analyzers.shared.row_sample import RowSample
 from analyzers.shared.rules import Rules
 from contract.wording import listing
-
-# Putting metrics with their spread into the statistics, undefined ones by the rules chosen.
-
 
 CONSTANT = "_best_constant_classifier"
 
@@ -82,134 +40,97 @@ def first_values(metrics: Mapping[str, Floats]) -> dict[str, float]:
     return {name: float(values[0]) for name, values in metrics.items()}
 
 
-def put(
-    statistics: ModelQualityStatistics,
-    values: Mapping[str, float],
-    draws: Mapping[str, Floats],
-    *,
-    sound: bool,
-) -> None:
-    """Add metrics to the statistics.
+@dataclass
+class _Run:
+    """What is described: rows of a task, the document that takes their metrics, and by which rules."""
 
-    Parameters
-    ----------
-    statistics
-        The document; undefined metrics have no value in it, and a note names them.
-    values
-        By name; NaN for undefined.
-    draws
-        The metrics under resampling.
-    sound
-        Whether to add intervals.
-    """
-    undefined = []
-    for name, value in values.items():
-        if not math.isfinite(value):
-            statistics.metrics[name] = MetricValue(None)
-            undefined.append(name)
-            continue
-        spread = deviation(draws[name]) if name in draws else None
-        if not sound and statistics.item_count < FEWEST_ROWS_OF_SPREAD:
-            spread = None
-        interval = None
-        if sound and name in draws and not name.endswith(CONSTANT):
-            interval = _around(value, quantile_interval(draws[name]))
-        statistics.metrics[name] = MetricValue(value, spread, interval)
-    if undefined:
-        statistics.notes.append(f"Undefined for these rows: {', '.join(undefined)}.")
+    summary: ModelQualitySummary
+    task: Task
+    sound: bool
+    generator: np.random.Generator
+    statistics: ModelQualityStatistics
 
+    def put(self, values: Mapping[str, float], draws: Mapping[str, Floats]) -> None:
+        """Add metrics, NaN for undefined, and how they vary under resampling."""
+        undefined = [name for name, value in values.items() if not math.isfinite(value)]
+        enough = self.sound or self.statistics.item_count >= FEWEST_ROWS_OF_SPREAD
+        for name, value in values.items():
+            metric = self.statistics.metrics[name] = MetricValue(None if name in undefined else value)
+            if metric.value is None or name not in draws:
+                continue
+            metric.standard_deviation = deviation(draws[name]) if enough else None
+            is_shown = self.sound and not name.endswith(CONSTANT)
+            interval = intervals.quantile_interval(draws[name]) if is_shown else None
+            if interval:
+                # Widened to hold the value itself: 1.0 when no row was wrong.
+                metric.interval = min(value, interval[0]), max(value, interval[1])
+        if undefined:
+            self.statistics.notes.append(f"Undefined for these rows: {', '.join(undefined)}.")
 
-def _around(value: float, interval: tuple[float, float] | None) -> tuple[float, float] | None:
-    """Return the interval, widened to hold the value itself: 1.0 when no row was wrong."""
-    return None if interval is None else (min(value, interval[0]), max(value, interval[1]))
+    def put_mean(
+        self,
+        name: str,
+        value: float,
+        spread: Spread | None,
+        interval: Callable[[float, Spread], intervals.Interval],
+    ) -> None:
+        """Add a mean with what its spread says."""
+        metric = self.statistics.metrics[name] = MetricValue(value)
+        if spread is not None:
+            metric.standard_deviation, metric.interval = spread.error, interval(value, spread)
 
-
-def put_share(statistics: ModelQualityStatistics, name: str, value: float, spread: float | None) -> None:
-    """Add a metric in 0..1 with an interval from its standard error."""
-    interval = None if spread is None else share_interval(value, spread)
-    statistics.metrics[name] = MetricValue(value, spread, interval)
-
-
-def put_proportion(statistics: ModelQualityStatistics, name: str, hits: float, total: float) -> None:
-    """Add the share of rows that are hits, `total` positive."""
-    share = hits / total
-    spread = math.sqrt(max(share * (1.0 - share), 0.25 / total) / total)
-    statistics.metrics[name] = MetricValue(share, spread, proportion_interval(hits, total))
-
-
-def put_loss(statistics: ModelQualityStatistics, name: str, count: int, powers: Floats) -> None:
-    """Add the mean loss of `count` probabilities from its sums of powers."""
-    mean, spread = float(powers[0]) / count, spread_of_powers(count, powers)
-    if spread is None:
-        statistics.metrics[name] = MetricValue(mean)
-    else:
-        statistics.metrics[name] = MetricValue(mean, spread.error, logarithmic_interval(mean, spread))
-
-
-# Statistics of predicted numbers.
+    def subsampled(self, counts: Codes) -> Floats:
+        """Return subsamples of the rows as the originals draw them."""
+        if counts.sum() >= _MOST_SUBSAMPLED_ROWS:
+            size = (intervals.SUBSAMPLES, counts.size)
+            return self.generator.standard_gamma(counts.astype(np.float64), size=size)
+        return intervals.subsamples(counts, self.generator)
 
 
 _ORIGINAL = ("mae", "mse", "rmse", "r2")
 
 
-def describe_regression(
-    statistics: ModelQualityStatistics,
-    summary: ModelQualitySummary,
-    task: Task,
-    sound: bool,
-    generator: np.random.Generator,
-) -> None:
-    """Add the metrics of predicted numbers to the statistics."""
-    residuals = summary.residuals
+def _describe_regression(run: _Run) -> None:
+    residuals, statistics = run.summary.residuals, run.statistics
     statistics.item_count = residuals.rows
     if not residuals.rows:
         return
     values = first_values(regression_metrics(residuals, np.ones((1, BUCKETS))))
-    if not sound:
+    if not run.sound:
         used = np.flatnonzero(residuals.count)
-        weights = np.zeros((SUBSAMPLES, BUCKETS))
+        weights = np.zeros((intervals.SUBSAMPLES, BUCKETS))
         for sample in weights:
-            sample[generator.permutation(used)[: math.ceil(SUBSAMPLED_SHARE * used.size)]] = 1.0
-        draws = regression_metrics(residuals, weights)
-        put(statistics, {name: values[name] for name in _ORIGINAL}, draws, sound=False)
+            drawn = math.ceil(intervals.SUBSAMPLED_SHARE * used.size)
+            sample[run.generator.permutation(used)[:drawn]] = 1.0
+        run.put({name: values[name] for name in _ORIGINAL}, regression_metrics(residuals, weights))
         return
-    put(statistics, values, {}, sound=True)
+    run.put(values, {})
     spreads = regression_spreads(residuals)
     for name, metric in statistics.metrics.items():
-        _add_spread(name, metric, spreads.get("mse" if name == "rmse" else name))
+        spread, value = spreads.get("mse" if name == "rmse" else name), metric.value
+        if value is None or spread is None:
+            continue
+        if name == "r2":
+            metric.standard_deviation = spread.error * (1.0 - value)
+            metric.interval = intervals.unexplained_interval(value, spread)
+        elif name == "rmse":  # standard error and interval are those of its square
+            metric.standard_deviation = spread.error / (2.0 * value) if value else 0.0
+            low, high = intervals.loss_interval(value**2, spread)
+            metric.interval = min(value, math.sqrt(low)), max(value, math.sqrt(high))
+        else:
+            run.put_mean(name, value, spread, intervals.loss_interval)
     zeros = residuals.rows - int(residuals.relative_count.sum())
     if zeros and "mape" in statistics.metrics:
         statistics.notes.append(f"mape leaves out {zeros} rows whose label is zero.")
 
 
-def _add_spread(name: str, metric: MetricValue, spread: Spread | None) -> None:
-    """Add standard error and interval; those of rmse are those of its square."""
-    if metric.value is None or spread is None:
-        return
-    if name == "r2":
-        metric.standard_deviation = spread.error * (1.0 - metric.value)
-        metric.interval = unexplained_interval(metric.value, spread)
-    elif name == "rmse":
-        metric.standard_deviation = spread.error / (2.0 * metric.value) if metric.value else 0.0
-        low, high = loss_interval(metric.value**2, spread)
-        metric.interval = min(metric.value, math.sqrt(low)), max(metric.value, math.sqrt(high))
-    else:
-        metric.standard_deviation = spread.error
-        metric.interval = loss_interval(metric.value, spread)
-
-
-# Statistics of predicted classes.
-
-
-_CONSTANT_BINARY = ("recall", "precision", "accuracy", "f0_5", "f1", "f2")
+_BINARY_SHARES = ("recall", "precision", "accuracy")
+_BINARY_SCORES = ("f0_5", "f1", "f2")
+_CONSTANT_BINARY = (*_BINARY_SHARES, *_BINARY_SCORES)
 _BINARY_ORDER = (
     CONFUSION_MATRIX,
-    "recall",
-    "precision",
-    "accuracy",
-    f"recall{CONSTANT}",
-    f"precision{CONSTANT}",
-    f"accuracy{CONSTANT}",
+    *_BINARY_SHARES,
+    *(f"{name}{CONSTANT}" for name in _BINARY_SHARES),
     "true_positive_rate",
     "true_negative_rate",
     "false_positive_rate",
@@ -217,35 +138,25 @@ _BINARY_ORDER = (
     ROC_CURVE,
     PR_CURVE,
     "auc",
-    "f0_5",
-    "f1",
-    "f2",
-    f"f0_5{CONSTANT}",
-    f"f1{CONSTANT}",
-    f"f2{CONSTANT}",
+    *_BINARY_SCORES,
+    *(f"{name}{CONSTANT}" for name in _BINARY_SCORES),
 )
 
 _MOST_SUBSAMPLED_ROWS = 1_000_000_000  # what numpy's hypergeometric generator takes
 
 
-def describe_binary(
-    statistics: ModelQualityStatistics,
-    summary: ModelQualitySummary,
-    task: Task,
-    sound: bool,
-    generator: np.random.Generator,
-) -> None:
-    """Add the metrics of two classes to the statistics."""
-    statistics.item_count = sum(summary.confusion.values())
+def _describe_binary(run: _Run) -> None:
+    statistics, counts, positive = run.statistics, run.summary.confusion, run.task.positive
+    statistics.item_count = sum(counts.values())
     statistics.metric_order = _BINARY_ORDER
     if statistics.item_count:
-        matrix = _binary_matrix(statistics, summary.confusion, task.positive)
+        matrix = _binary_matrix(statistics, counts, positive)
         statistics.confusion_matrix = matrix
-        _put_binary(statistics, binary_cells(matrix, task.positive), sound, generator)
-    if summary.scores.settle().scores.size:
-        _put_scores(statistics, summary.scores, sound, generator)
-        if sound:
-            _put_probabilities(statistics, summary.probabilities, generator)
+        _put_binary(run, confusion.binary_cells(matrix, positive))
+    if run.summary.scores.settle().scores.size:
+        _put_scores(run)
+        if run.sound:
+            _put_probabilities(run)
     elif statistics.item_count:
         statistics.notes.append(
             "There are no scores (probability_attribute), so there are no curves and no auc."
@@ -253,37 +164,39 @@ def describe_binary(
 
 
 def _binary_matrix(
-    statistics: ModelQualityStatistics, confusion: Confusion, positive: str
+    statistics: ModelQualityStatistics, counts: confusion.Confusion, positive: str
 ) -> dict[str, dict[str, int]]:
-    labels = {label for pair in confusion for label in pair if label != NEGATIVE}
-    others = label_order(labels - {positive})
+    labels = {label for pair in counts for label in pair if label != NEGATIVE}
+    others = confusion.label_order(labels - {positive})
     default = positive == "1"
     if len(others) > 1:
         statistics.notes.append(f"These labels all count as negative: {listing(others, 10)}.")
-    elif not positive_seen(confusion, positive) or not others:
+    elif not positive_seen(counts, positive) or not others:
         only = positive if not others else "the negative label"
         statistics.notes.append(f"All labels are {only!r}, so metrics that need both classes are undefined.")
     negative = others[0] if len(others) == 1 else ("0" if default else f"not {positive}")
     return _matrix(
         {
             (negative if actual == NEGATIVE else actual, negative if predicted == NEGATIVE else predicted): n
-            for (actual, predicted), n in confusion.items()
+            for (actual, predicted), n in counts.items()
         },
-        labels | {positive} | ({negative} if len(others) < 2 or _has_scored_negative(confusion) else set()),
+        labels
+        | {positive}
+        | ({negative} if len(others) < 2 or any(predicted == NEGATIVE for _, predicted in counts) else set()),
     )
 
 
-def label_problem(confusion: Confusion, task: Task) -> str | None:
+def label_problem(counts: confusion.Confusion, task: Task) -> str | None:
     """Return why the positive label cannot be told, None when it can."""
-    labels = {label for pair in confusion for label in pair if label != NEGATIVE}
-    actual, predicted = ({pair[side] for pair in confusion} - {NEGATIVE} for side in (0, 1))
+    labels = {label for pair in counts for label in pair if label != NEGATIVE}
+    actual, predicted = ({pair[side] for pair in counts} - {NEGATIVE} for side in (0, 1))
     if problem := vocabulary_problem(actual, predicted, most=2):
         return problem
-    others = label_order(labels - {task.positive})
+    others = confusion.label_order(labels - {task.positive})
     default = task.positive == "1"
     # A prediction made from a score is always one of two, so it tells only when the labels agree with it.
-    seen = not others or positive_seen(confusion, task.positive)
-    seen = seen or (len(others) == 1 and any(predicted == task.positive for _, predicted in confusion))
+    seen = not others or positive_seen(counts, task.positive)
+    seen = seen or (len(others) == 1 and any(predicted == task.positive for _, predicted in counts))
     if not seen and (len(others) > 1 or (default and others != ["0"])):
         return (
             f"The labels are {listing(others)}, and none of them is the positive label {task.positive!r}; "
@@ -292,8 +205,8 @@ def label_problem(confusion: Confusion, task: Task) -> str | None:
     if len(others) > 1 and default:
         return (
             f"problem_type is BinaryClassification, but there are {len(labels)} labels: "
-            f"{listing(label_order(labels))}; use MulticlassClassification, or set positive_label to "
-            "count all others as negative."
+            f"{listing(confusion.label_order(labels))}; use MulticlassClassification, or set positive_label "
+            "to count all others as negative."
         )
     return None
 
@@ -303,11 +216,11 @@ def vocabulary_problem(actual: set[str], predicted: set[str], most: int | None =
 
     `most` is how many labels there can be; None where nobody knows.
     """
-    scores = [text for text in predicted if _is_fraction(text)]
-    if len(scores) > (most or 2) and not any(map(_is_fraction, actual)):
+    fractions = {text for text in predicted if _is_fraction(text)}
+    if len(fractions) > (most or 2) and not any(map(_is_fraction, actual)):
         return (
-            f"inference_attribute holds scores, such as {listing(label_order(set(scores)), 3)}, not labels; "
-            "give their column as probability_attribute."
+            f"inference_attribute holds scores, such as {listing(confusion.label_order(fractions), 3)}, not "
+            "labels; give their column as probability_attribute."
         )
     if not actual or not predicted or actual & predicted:
         return None
@@ -315,8 +228,8 @@ def vocabulary_problem(actual: set[str], predicted: set[str], most: int | None =
     if kinds[0] & kinds[1] and (most is None or len(actual | predicted) <= most):
         return None
     return (
-        f"The labels are {listing(label_order(actual))}, but the predictions "
-        f"{listing(label_order(predicted))}; none is of both; choose other columns as "
+        f"The labels are {listing(confusion.label_order(actual))}, but the predictions "
+        f"{listing(confusion.label_order(predicted))}; none is of both; choose other columns as "
         "ground_truth_attribute and inference_attribute, or write both in the same words, in a "
         "preprocessing script for example."
     )
@@ -334,69 +247,48 @@ def _is_fraction(text: str) -> bool:
     return _is_number(text) and 0.0 < float(text) < 1.0
 
 
-def positive_seen(confusion: Confusion, positive: str) -> bool:
+def positive_seen(counts: confusion.Confusion, positive: str) -> bool:
     """Return whether any actual label is the positive one."""
-    return any(actual == positive for actual, _ in confusion)
+    return any(actual == positive for actual, _ in counts)
 
 
-def _has_scored_negative(confusion: Confusion) -> bool:
-    return any(predicted == NEGATIVE for _, predicted in confusion)
-
-
-def _matrix(confusion: Confusion, labels: set[str]) -> dict[str, dict[str, int]]:
-    ordered = label_order(labels)
+def _matrix(counts: confusion.Confusion, labels: set[str]) -> dict[str, dict[str, int]]:
+    ordered = confusion.label_order(labels)
     return {
-        actual: {predicted: confusion.get((actual, predicted), 0) for predicted in ordered}
-        for actual in ordered
+        actual: {predicted: counts.get((actual, predicted), 0) for predicted in ordered} for actual in ordered
     }
 
 
-def _put_binary(
-    statistics: ModelQualityStatistics, cells: Codes, sound: bool, generator: np.random.Generator
-) -> None:
+def _put_binary(run: _Run, cells: Codes) -> None:
     def tables(counts: Codes, resamples: int) -> Floats:
-        return table_draws(counts, generator, resamples) if sound else _subsampled(counts, generator)
+        if run.sound:
+            return intervals.table_draws(counts, run.generator, resamples)
+        return run.subsampled(counts)
 
-    values = first_values(binary_metrics(cells[None, :].astype(np.float64)))
-    if not sound and math.isnan(values["precision"]):
+    values = first_values(confusion.binary_metrics(cells[None, :].astype(np.float64)))
+    if not run.sound and math.isnan(values["precision"]):
         # With nothing predicted positive the originals' library has a precision of zero.
         values["precision"] = 0.0
-    put(statistics, values, binary_metrics(tables(cells, INTERVAL_RESAMPLES)), sound=sound)
-    if sound:
-        _put_proportion_intervals(statistics, cells)
-    constant = constant_cells(cells)
-    constants = first_values(binary_metrics(constant[None, :].astype(np.float64)))
-    spread = binary_metrics(_constant_draws(constant, tables(constant, RESAMPLES)))
-    named = {f"{name}{CONSTANT}": constants[name] for name in _CONSTANT_BINARY}
-    if math.isnan(named[f"precision{CONSTANT}"]):
-        # By convention: a classifier that never says positive is not precise.
-        named[f"precision{CONSTANT}"] = 0.0
-    put(statistics, named, {f"{name}{CONSTANT}": spread[name] for name in _CONSTANT_BINARY}, sound=sound)
-
-
-def _put_proportion_intervals(statistics: ModelQualityStatistics, cells: Codes) -> None:
-    for name, (hits, total) in binary_proportions(cells).items():
+    run.put(values, confusion.binary_metrics(tables(cells, intervals.INTERVAL_RESAMPLES)))
+    for name, (hits, total) in confusion.binary_proportions(cells).items() if run.sound else ():
         if total:
-            statistics.metrics[name].interval = proportion_interval(hits, total)
+            run.statistics.metrics[name].interval = intervals.proportion_interval(hits, total)
+    constant = confusion.constant_cells(cells)
+    constants = first_values(confusion.binary_metrics(constant[None, :].astype(np.float64)))
+    if math.isnan(constants["precision"]):
+        # By convention: a classifier that never says positive is not precise.
+        constants["precision"] = 0.0
+    # The cells that a constant prediction leaves empty stay empty in every draw.
+    kept = np.isin(np.arange(4), (0, 2) if constant[0] else (1, 3)).astype(np.float64)
+    spread = confusion.binary_metrics(tables(constant, intervals.RESAMPLES) * kept)
+    run.put(
+        {f"{name}{CONSTANT}": constants[name] for name in _CONSTANT_BINARY},
+        {f"{name}{CONSTANT}": spread[name] for name in _CONSTANT_BINARY},
+    )
 
 
-def _constant_draws(constant: Codes, draws: Floats) -> Floats:
-    """Return the draws with the cells that a constant prediction leaves empty kept empty."""
-    kept = (1, 3) if not constant[0] else (0, 2)
-    mask = np.zeros(4)
-    mask[list(kept)] = 1.0
-    return draws * mask
-
-
-def _subsampled(counts: Codes, generator: np.random.Generator) -> Floats:
-    if counts.sum() >= _MOST_SUBSAMPLED_ROWS:
-        return generator.standard_gamma(counts.astype(np.float64), size=(SUBSAMPLES, counts.size))
-    return subsamples(counts, generator)
-
-
-def _put_scores(
-    statistics: ModelQualityStatistics, histogram: ScoreHistogram, sound: bool, generator: np.random.Generator
-) -> None:
+def _put_scores(run: _Run) -> None:
+    histogram, statistics = run.summary.scores, run.statistics
     positives, negatives = histogram.total_positives, histogram.total_negatives
     if not positives or not negatives:
         absent = "positive" if not positives else "negative"
@@ -405,65 +297,60 @@ def _put_scores(
         )
         statistics.metrics["auc"] = MetricValue(None)
         return
-    points = cumulative(histogram, thinned=True)
-    statistics.curves[ROC_CURVE] = roc_curve(points)
-    statistics.curves[PR_CURVE] = precision_recall_curve(points)
-    if not sound:
+    points = scores.cumulative(histogram, thinned=True)
+    statistics.curves[ROC_CURVE] = scores.roc_curve(points)
+    statistics.curves[PR_CURVE] = scores.precision_recall_curve(points)
+    if not run.sound:
         enough = statistics.item_count >= FEWEST_ROWS_OF_SPREAD
-        spread = _subsampled_area(histogram, generator) if enough else None
-        statistics.metrics["auc"] = MetricValue(points.area, spread)
+        statistics.metrics["auc"] = MetricValue(points.area, _subsampled_area(run) if enough else None)
         return
-    area, spread = cumulative(histogram, thinned=False).area, area_deviation(histogram)
-    interval = area_interval(area, spread, positives, negatives)
+    area, spread = scores.cumulative(histogram, thinned=False).area, scores.area_deviation(histogram)
+    interval = intervals.area_interval(area, spread, positives, negatives)
     statistics.metrics["auc"] = MetricValue(area, spread, interval)
-    counts = histogram.positives.astype(np.float64), histogram.negatives.astype(np.float64)
-    precision = float(average_precision(*counts))
-    _put_average_precision(statistics, precision, average_precision_spread(histogram), positives)
+    run.put_mean(
+        "average_precision",
+        float(
+            scores.average_precision(
+                *(counts.astype(np.float64) for counts in (histogram.positives, histogram.negatives))
+            )
+        ),
+        scores.average_precision_spread(histogram),
+        partial(intervals.precision_interval, positives=positives),
+    )
 
 
-def _put_average_precision(
-    statistics: ModelQualityStatistics, precision: float, spread: Spread | None, positives: int
-) -> None:
-    metric = MetricValue(precision)
-    if spread is not None:
-        metric.standard_deviation = spread.error
-        metric.interval = precision_interval(precision, spread, positives)
-    statistics.metrics["average_precision"] = metric
-
-
-def _subsampled_area(histogram: ScoreHistogram, generator: np.random.Generator) -> float | None:
-    histogram = histogram.compressed(100_000)
-    drawn = _subsampled(np.concatenate([histogram.positives, histogram.negatives]), generator)
+def _subsampled_area(run: _Run) -> float | None:
+    histogram = run.summary.scores.compressed(100_000)
+    drawn = run.subsampled(np.concatenate([histogram.positives, histogram.negatives]))
     areas = []
     for sample in drawn.astype(np.int64):
         positives, negatives = np.split(sample, 2)
-        part = ScoreHistogram(histogram.scores, positives, negatives)
+        part = scores.ScoreHistogram(histogram.scores, positives, negatives)
         if positives.any() and negatives.any():
-            areas.append(cumulative(part, thinned=False).area)
+            areas.append(scores.cumulative(part, thinned=False).area)
     return deviation(np.array(areas))
 
 
-def _put_probabilities(
-    statistics: ModelQualityStatistics, sums: ProbabilitySums, generator: np.random.Generator
-) -> None:
+def _put_probabilities(run: _Run) -> None:
+    sums = run.summary.probabilities
     if sums.outside:
-        statistics.notes.append(
+        run.statistics.notes.append(
             f"{sums.outside} scores lie outside 0 to 1, so they are no probabilities: log loss, Brier score "
             "and calibration error are left out."
         )
         return
-    if sums.count:
-        put_loss(statistics, "log_loss", sums.count, sums.log_loss)
-        put_loss(statistics, "brier_score", sums.count, sums.brier)
+    for name, powers in (("log_loss", sums.log_loss), ("brier_score", sums.brier)) if sums.count else ():
+        spread = intervals.spread_of_powers(sums.count, powers)
+        run.put_mean(name, float(powers[0]) / sums.count, spread, intervals.logarithmic_interval)
     if sums.bin_count.any():
         used = sums.bin_count > 0.0
-        counts, scores, hits = sums.bin_count[used], sums.bin_scores[used], sums.bin_hits[used]
-        error = float(expected_calibration_error(counts, scores, hits))
-        right = generator.standard_gamma(hits, size=(RESAMPLES, hits.size))
-        wrong = generator.standard_gamma(counts - hits, size=(RESAMPLES, hits.size))
-        drawn = right + wrong
-        errors = expected_calibration_error(drawn, drawn * (scores / counts), right)
-        statistics.metrics["expected_calibration_error"] = MetricValue(error, deviation(errors))
+        counts, sums_of_scores, hits = sums.bin_count[used], sums.bin_scores[used], sums.bin_hits[used]
+        error = float(expected_calibration_error(counts, sums_of_scores, hits))
+        size = (intervals.RESAMPLES, hits.size)
+        right = run.generator.standard_gamma(hits, size=size)
+        drawn = right + run.generator.standard_gamma(counts - hits, size=size)
+        errors = expected_calibration_error(drawn, drawn * (sums_of_scores / counts), right)
+        run.statistics.metrics["expected_calibration_error"] = MetricValue(error, deviation(errors))
 
 
 _CONSTANT_MULTICLASS = (
@@ -481,84 +368,56 @@ _MULTICLASS_ORDER = (
 )
 
 
-def describe_multiclass(
-    statistics: ModelQualityStatistics,
-    summary: ModelQualitySummary,
-    task: Task,
-    sound: bool,
-    generator: np.random.Generator,
-) -> None:
-    """Add the metrics of several classes to the statistics."""
-    statistics.item_count = sum(summary.confusion.values())
+def _describe_multiclass(run: _Run) -> None:
+    statistics, counts = run.statistics, run.summary.confusion
+    statistics.item_count = sum(counts.values())
     statistics.metric_order = _MULTICLASS_ORDER
     if not statistics.item_count:
         return
-    labels = {label for pair in summary.confusion for label in pair}
-    statistics.confusion_matrix = _matrix(summary.confusion, labels)
-    cells = cells_of(statistics.confusion_matrix)
-    _note_classes(statistics, summary.confusion)
-    _put_classes(statistics, cells, "", sound, generator)
-    _put_classes(statistics, constant_matrix(cells), CONSTANT, sound, generator)
-    if sound:
-        _put_probabilities(statistics, summary.probabilities, generator)
-        _put_top_k(statistics, summary.probabilities)
-
-
-def _put_classes(
-    statistics: ModelQualityStatistics, cells: Cells, suffix: str, sound: bool, generator: np.random.Generator
-) -> None:
-    values = first_values(multiclass_metrics(cells, cells.counts[None, :].astype(np.float64)))
-    draws = multiclass_draws(cells, generator) if sound else _multiclass_subsamples(cells, generator)
-    put(
-        statistics,
-        {f"{name}{suffix}": value for name, value in values.items()},
-        {f"{name}{suffix}": drawn for name, drawn in draws.items()},
-        sound=sound,
-    )
-    if sound and not suffix:
-        for name in values:
-            metric = statistics.metrics.get(name)
-            if metric and metric.value is not None and metric.standard_deviation is not None:
-                put_share(statistics, name, metric.value, _never_zero(metric, statistics.item_count))
-
-
-def _never_zero(metric: MetricValue, rows: int) -> float:
-    """Return the standard error, for a metric of exactly 0 or 1 that of one row that is different."""
-    assert metric.standard_deviation is not None  # noqa: S101 - for mypy: the caller looked
-    return (
-        max(metric.standard_deviation, 1.0 / rows)
-        if metric.value in (0.0, 1.0)
-        else metric.standard_deviation
-    )
-
-
-def multiclass_draws(cells: Cells, generator: np.random.Generator) -> dict[str, Floats]:
-    """Return the metrics of several classes under resampling."""
-    blocks = [multiclass_metrics(cells, block) for block in cell_blocks(cells.counts, generator)]
-    return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
-
-
-def _multiclass_subsamples(cells: Cells, generator: np.random.Generator) -> dict[str, Floats]:
-    return multiclass_metrics(cells, _subsampled(cells.counts, generator))
-
-
-def _note_classes(statistics: ModelQualityStatistics, confusion: Confusion) -> None:
-    actual, predicted = ({pair[side] for pair in confusion} for side in (0, 1))
-    if never := label_order(actual - predicted):
+    statistics.confusion_matrix = _matrix(counts, {label for pair in counts for label in pair})
+    cells = confusion.cells_of(statistics.confusion_matrix)
+    actual, predicted = ({pair[side] for pair in counts} for side in (0, 1))
+    if never := confusion.label_order(actual - predicted):
         statistics.notes.append(f"Never predicted, so their precision counts as zero: {listing(never, 10)}.")
-    if unseen := label_order(predicted - actual):
+    if unseen := confusion.label_order(predicted - actual):
         statistics.notes.append(f"Predicted, but the label of no row: {listing(unseen, 10)}.")
-
-
-def _put_top_k(statistics: ModelQualityStatistics, sums: ProbabilitySums) -> None:
+    _put_classes(run, cells, "")
+    _put_classes(run, confusion.constant_matrix(cells), CONSTANT)
+    if not run.sound:
+        return
+    _put_probabilities(run)
+    sums = run.summary.probabilities
     if sums.unknown_class:
         statistics.notes.append(
             f"{sums.unknown_class} rows have a label without a column of probabilities and are not in "
             "log_loss, brier_score and top_k_accuracy."
         )
-    for k, hits in sorted(sums.top_k.items()):
-        if sums.count:
-            put_proportion(statistics, f"top_{k}_accuracy", hits, sums.count)
+    for k, hits in sorted(sums.top_k.items()) if sums.count else ():
+        share, total = hits / sums.count, float(sums.count)
+        spread = math.sqrt(max(share * (1.0 - share), 0.25 / total) / total)
+        interval = intervals.proportion_interval(hits, total)
+        statistics.metrics[f"top_{k}_accuracy"] = MetricValue(share, spread, interval)
+
+
+def _put_classes(run: _Run, cells: confusion.Cells, suffix: str) -> None:
+    values = first_values(confusion.multiclass_metrics(cells, cells.counts[None, :].astype(np.float64)))
+    if run.sound:
+        parts = intervals.cell_blocks(cells.counts, run.generator)
+    else:
+        parts = [run.subsampled(cells.counts)]
+    drawn = [confusion.multiclass_metrics(cells, part) for part in parts]
+    run.put(
+        {f"{name}{suffix}": value for name, value in values.items()},
+        {f"{name}{suffix}": np.concatenate([part[name] for part in drawn]) for name in values},
+    )
+    for name in values if run.sound and not suffix else ():
+        metric = run.statistics.metrics[name]
+        if metric.value is None or metric.standard_deviation is None:
+            continue
+        if metric.value in (0.0, 1.0):
+            # As far as one row that is different would move it.
+            metric.standard_deviation = max(metric.standard_deviation, 1.0 / run.statistics.item_count)
+        metric.interval = intervals.share_interval(metric.value, metric.standard_deviation)
 
 
 _SETTING_OF_COLUMN = {
@@ -575,7 +434,7 @@ class Evidence:
     `problem` is what is wrong with the data as a whole; a segment may be as it is.
     """
 
-    unlabelled_scores: ScoreHistogram
+    unlabelled_scores: scores.ScoreHistogram
     column_names: tuple[str, ...]
     problem: str | None
 
@@ -595,14 +454,13 @@ def describe(summary: ModelQualitySummary, task: Task, *, rules: Rules, seed: in
     seed
         Of the resampling.
     """
-    generator = np.random.default_rng(seed)
-    describe_type = {
-        "Regression": describe_regression,
-        "BinaryClassification": describe_binary,
-        "MulticlassClassification": describe_multiclass,
-    }[task.problem_type]
     statistics = ModelQualityStatistics(problem_type=task.problem_type, item_count=0, metrics={})
-    describe_type(statistics, summary, task, rules == "sound", generator)
+    describe_type = {
+        "Regression": _describe_regression,
+        "BinaryClassification": _describe_binary,
+        "MulticlassClassification": _describe_multiclass,
+    }[task.problem_type]
+    describe_type(_Run(summary, task, rules == "sound", np.random.default_rng(seed), statistics))
     statistics.unlabelled_count = summary.unlabelled
     statistics.unpredicted_count = summary.not_predicted
     statistics.evaluation_time = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
@@ -632,7 +490,7 @@ def _widen(statistics: ModelQualityStatistics, sample: RowSample) -> None:
         f"Rows depend on those before them: {statistics.item_count} rows tell as much as "
         f"{max(1, round(statistics.item_count / effect))} independent ones, and intervals are as wide."
     )
-    factor = math.sqrt(effect) * student_ratio(Z_95, blocks)
+    factor = math.sqrt(effect) * student_ratio(intervals.Z_95, blocks)
     for name, metric in statistics.metrics.items():
         if metric.standard_deviation is not None:
             metric.standard_deviation *= math.sqrt(effect)

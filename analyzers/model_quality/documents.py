@@ -8,8 +8,10 @@ translate into probabilities (``score_calibration``), and ``notes``.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
+from analyzers.shared.analysis_json import Member, member, read_document, read_members, write_members
 from analyzers.shared.rules import SWITCH
 from contract.api import Baseline, DocumentSet
 from contract.errors import DocumentError
@@ -25,16 +27,13 @@ CONFUSION_MATRIX = "confusion_matrix"
 ROC_CURVE = "receiver_operating_characteristic_curve"
 PR_CURVE = "precision_recall_curve"
 
+# Which member of the file holds the metrics, and what is expected of them.
 _METRICS: dict[ProblemType, str] = {
     "Regression": "regression_metrics",
     "BinaryClassification": "binary_classification_metrics",
     "MulticlassClassification": "multiclass_classification_metrics",
 }
-_CONSTRAINTS: dict[ProblemType, str] = {
-    "Regression": "regression_constraints",
-    "BinaryClassification": "binary_classification_constraints",
-    "MulticlassClassification": "multiclass_classification_constraints",
-}
+_CONSTRAINTS = {kind: name.replace("_metrics", "_constraints") for kind, name in _METRICS.items()}
 
 
 @dataclass
@@ -147,6 +146,95 @@ class ModelQualityConstraints:
 ModelQualityBaseline = Baseline[ModelQualityStatistics, ModelQualityConstraints]
 
 
+def _read_number(fields: Fields, key: str) -> float | None:
+    # The originals write the text "NaN" where they have no number.
+    member = fields.get(key, (int, float, str), None)
+    if isinstance(member, str) and member not in ("NaN", "Infinity", "-Infinity"):
+        raise DocumentError(f'{fields.where}.{key} is {member!r}; use a number or "NaN".')
+    return None if member is None or isinstance(member, str) else float(member)
+
+
+def _number_to_json(value: float | None) -> float | str:
+    return "NaN" if value is None else value
+
+
+def _read_numbers(fields: Fields, key: str) -> list[float]:
+    numbers = fields.get(key, list)
+    if not all(isinstance(number, int | float) for number in numbers):
+        raise DocumentError(f"{fields.where}.{key} must be a list of numbers.")
+    return [float(number) for number in numbers]
+
+
+def _read_interval(fields: Fields, key: str) -> tuple[float, float] | None:
+    bounds = fields.get(key, list, None)
+    if bounds is None:
+        return None
+    if len(bounds) != 2 or not all(isinstance(bound, int | float) for bound in bounds):
+        raise DocumentError(f"{fields.where}.{key} must be a list of two numbers.")
+    return float(bounds[0]), float(bounds[1])
+
+
+def _read_calibration(fields: Fields, key: str) -> ScoreCalibration | None:
+    members = fields.child(key)
+    if members is None:
+        return None
+    calibration = ScoreCalibration(**read_members(_CALIBRATION, members))
+    if not calibration.scores or len(calibration.scores) != len(calibration.positive_rates):
+        raise DocumentError(f"{members.where}: scores and positive_rates must be of the same length.")
+    return calibration
+
+
+def _read_operator(fields: Fields, key: str) -> str:
+    operator: str = fields.get(key, str)
+    if operator not in (LESS, GREATER):
+        raise DocumentError(f"{fields.where}.{key} is {operator!r}; use {LESS} or {GREATER}.")
+    return operator
+
+
+# The members of each object of the files, in the order in which they are written; the originals' first.
+_ORIGINAL_METRIC = (
+    Member("value", _read_number, _number_to_json, written="always"),
+    Member("standard_deviation", _read_number, _number_to_json, written="always"),
+)
+_METRIC = (*_ORIGINAL_METRIC, Member("confidence_interval", _read_interval, list, "interval"))
+_ORIGINAL_DATASET = (Member("item_count", member(int, 0)), Member("evaluation_time", member(str, None)))
+_DATASET = (
+    *_ORIGINAL_DATASET,
+    Member("unlabelled_count", member(int, 0), written="if any"),
+    Member("unpredicted_count", member(int, 0), written="if any"),
+)
+_CALIBRATION = (
+    Member("of", member(str, "")),
+    Member("item_count", member(int, 0)),
+    Member("scores", _read_numbers),
+    Member("positive_rates", _read_numbers),
+)
+_STATISTICS = (
+    Member("estimated", member(dict, None)),
+    Member("score_calibration", _read_calibration, partial(write_members, _CALIBRATION), "calibration"),
+    Member("design_effect", lambda fields, key: max(1.0, fields.number(key, 1.0))),
+    Member("blocks", lambda fields, key: fields.count(key, 0)),
+    Member("notes", lambda fields, key: [str(note) for note in fields.get(key, list, [])], written="if any"),
+)
+_CONSTRAINT = (
+    Member("threshold", Fields.number),
+    Member("comparison_operator", _read_operator, attribute="operator"),
+)
+
+
+def _problem_type(
+    fields: Fields, members: dict[ProblemType, str], setting: str, file: str
+) -> tuple[ProblemType, Fields]:
+    """Return what the file is about, and the object with its metrics, empty where that is null."""
+    for problem_type, name in members.items():
+        if name in fields.value:
+            return problem_type, fields.child(name) or Fields({}, fields.where)
+    raise DocumentError(
+        f"{fields.where} has none of {', '.join(repr(name) for name in members.values())}, so it is not a "
+        f"model-quality file; give {setting} the {file} of a model-quality baseline job."
+    )
+
+
 def read_statistics(value: dict[str, Any], where: str) -> ModelQualityStatistics:
     """Build the statistics from parsed JSON.
 
@@ -155,120 +243,40 @@ def read_statistics(value: dict[str, Any], where: str) -> ModelQualityStatistics
     DocumentError
         Naming file and path, when a member is missing or of the wrong type.
     """
-    problem_type = _problem_type(value, _METRICS, where, "baseline_statistics", "statistics.json")
     fields = Fields(value, where)
+    problem_type, members = _problem_type(fields, _METRICS, "baseline_statistics", "statistics.json")
     fields.number("version", 0.0)
-    dataset = fields.child("dataset")
-    members = fields.child(_METRICS[problem_type])
-    estimated = fields.get("estimated", dict, None)
-    calibration = fields.child("score_calibration")
-    document = ModelQualityStatistics(
+    further = read_members(_DATASET, fields.child("dataset") or Fields({}, where))
+    document = read_document(
+        ModelQualityStatistics,
+        _STATISTICS,
+        fields,
         problem_type=problem_type,
-        item_count=dataset.get("item_count", int, 0) if dataset else 0,
         metrics={},
-        evaluation_time=dataset.get("evaluation_time", str, None) if dataset else None,
-        unlabelled_count=dataset.get("unlabelled_count", int, 0) if dataset else 0,
-        unpredicted_count=dataset.get("unpredicted_count", int, 0) if dataset else 0,
-        estimated=estimated,
-        calibration=None if calibration is None else _read_calibration(calibration),
-        design_effect=max(1.0, fields.number("design_effect", 1.0)),
-        blocks=fields.count("blocks", 0),
-        notes=[str(note) for note in fields.get("notes", list, [])],
-        order=fields.order(),
+        metric_order=members.order(),
         where=where,
+        **further,
     )
-    document.extra = fields.extra()
-    if members is not None:
-        _read_metrics(document, members)
-    return document
-
-
-def _problem_type(
-    value: dict[str, Any], members: dict[ProblemType, str], where: str, setting: str, file: str
-) -> ProblemType:
-    for problem_type, member in members.items():
-        if member in value:
-            return problem_type
-    raise DocumentError(
-        f"{where} has none of {', '.join(repr(member) for member in members.values())}, so it is not a "
-        f"model-quality file; give {setting} the {file} of a model-quality baseline job."
-    )
-
-
-def _read_metrics(document: ModelQualityStatistics, members: Fields) -> None:
-    document.metric_order = members.order()
-    for name, member in members.value.items():
+    for name, found in members.value.items():
+        place = f"{members.where}.{name}"
         if name == CONFUSION_MATRIX:
-            document.confusion_matrix = _read_matrix(member, f"{members.where}.{name}")
+            rows = Fields(found, place)
+            counts = {actual: rows.child(actual) or Fields({}, place) for actual in rows.value}
+            document.confusion_matrix = {
+                actual: {predicted: row.count(predicted) for predicted in row.value}
+                for actual, row in counts.items()
+            }
         elif name in (ROC_CURVE, PR_CURVE):
-            document.curves[name] = _read_curve(member, f"{members.where}.{name}")
-        elif isinstance(member, dict) and "value" in member:
-            document.metrics[name] = _read_metric(Fields(member, f"{members.where}.{name}"))
+            lists = Fields(found, place)
+            document.curves[name] = {points: _read_numbers(lists, points) for points in lists.value}
+            if len({len(points) for points in document.curves[name].values()}) > 1:
+                raise DocumentError(f"{place} must have lists of one length.")
+        elif isinstance(found, dict) and "value" in found:
+            metric = Fields(found, place)
+            document.metrics[name] = MetricValue(**read_members(_METRIC, metric), extra=metric.extra())
         else:
-            document.other_metrics[name] = member
-
-
-def _read_metric(fields: Fields) -> MetricValue:
-    interval = fields.get("confidence_interval", list, None)
-    if interval is not None and (
-        len(interval) != 2 or not all(isinstance(bound, int | float) for bound in interval)
-    ):
-        raise DocumentError(f"{fields.where}.confidence_interval must be a list of two numbers.")
-    return MetricValue(
-        value=_number_or_nan(fields, "value"),
-        standard_deviation=_number_or_nan(fields, "standard_deviation"),
-        interval=None if interval is None else (float(interval[0]), float(interval[1])),
-        extra=fields.extra(),
-    )
-
-
-def _number_or_nan(fields: Fields, key: str) -> float | None:
-    # The originals write the text "NaN" where they have no number.
-    member = fields.get(key, (int, float, str), None)
-    if isinstance(member, str):
-        if member in ("NaN", "Infinity", "-Infinity"):
-            return None
-        raise DocumentError(f'{fields.where}.{key} is {member!r}; use a number or "NaN".')
-    return None if member is None else float(member)
-
-
-def _read_matrix(value: Any, where: str) -> dict[str, dict[str, int]]:
-    rows = Fields(value, where)
-    matrix: dict[str, dict[str, int]] = {}
-    for actual in rows.value:
-        row = rows.child(actual)
-        matrix[actual] = {} if row is None else {name: row.count(name) for name in row.value}
-    return matrix
-
-
-def _read_curve(value: Any, where: str) -> dict[str, list[float]]:
-    fields = Fields(value, where)
-    curve = {}
-    for name in fields.value:
-        points = fields.get(name, list)
-        if not all(isinstance(point, int | float) for point in points):
-            raise DocumentError(f"{where}.{name} must be a list of numbers.")
-        curve[name] = [float(point) for point in points]
-    if len({len(points) for points in curve.values()}) > 1:
-        raise DocumentError(f"{where} must have lists of one length.")
-    return curve
-
-
-def _read_calibration(fields: Fields) -> ScoreCalibration:
-    lists = []
-    for key in ("scores", "positive_rates"):
-        numbers = fields.get(key, list)
-        if not numbers or not all(isinstance(number, int | float) for number in numbers):
-            raise DocumentError(f"{fields.where}.{key} must be a list of numbers.")
-        lists.append([float(number) for number in numbers])
-    if len(lists[0]) != len(lists[1]):
-        raise DocumentError(f"{fields.where}: scores and positive_rates must be of the same length.")
-    return ScoreCalibration(
-        scores=lists[0],
-        positive_rates=lists[1],
-        item_count=fields.get("item_count", int, 0),
-        of=fields.get("of", str, ""),
-    )
+            document.other_metrics[name] = found
+    return document
 
 
 def statistics_to_json(document: ModelQualityStatistics, with_extensions: bool = True) -> dict[str, Any]:
@@ -281,60 +289,33 @@ def statistics_to_json(document: ModelQualityStatistics, with_extensions: bool =
     with_extensions
         Whether to write members the originals do not have.
     """
-    dataset: dict[str, Any] = {"item_count": document.item_count}
-    if document.evaluation_time is not None:
-        dataset["evaluation_time"] = document.evaluation_time
-    if with_extensions and document.unlabelled_count:
-        dataset["unlabelled_count"] = document.unlabelled_count
-    if with_extensions and document.unpredicted_count:
-        dataset["unpredicted_count"] = document.unpredicted_count
-    members: dict[str, Any] = {
-        "version": 0.0,
-        "dataset": dataset,
-        _METRICS[document.problem_type]: _metrics_to_json(document, with_extensions),
-    }
-    if with_extensions:
-        if document.estimated is not None:
-            members["estimated"] = document.estimated
-        if document.calibration is not None:
-            members["score_calibration"] = _calibration_to_json(document.calibration)
-        if document.design_effect > 1.0:
-            members["design_effect"], members["blocks"] = document.design_effect, document.blocks
-        if document.notes:
-            members["notes"] = list(document.notes)
-    if document.order:
-        members = {key: member for key, member in members.items() if key in document.order}
-    return in_order(members, document.extra, document.order)
-
-
-def _metrics_to_json(document: ModelQualityStatistics, with_extensions: bool) -> dict[str, Any]:
-    members: dict[str, Any] = {
-        name: _metric_to_json(metric, with_extensions) for name, metric in document.metrics.items()
+    metrics: dict[str, Any] = {
+        name: {**write_members(_METRIC if with_extensions else _ORIGINAL_METRIC, metric), **metric.extra}
+        for name, metric in document.metrics.items()
     }
     if document.confusion_matrix is not None:
-        members[CONFUSION_MATRIX] = document.confusion_matrix
-    members.update(document.curves)
-    return in_order(members, document.other_metrics, document.metric_order)
-
-
-def _metric_to_json(metric: MetricValue, with_extensions: bool) -> dict[str, Any]:
-    deviation = metric.standard_deviation
+        metrics[CONFUSION_MATRIX] = document.confusion_matrix
     members: dict[str, Any] = {
-        "value": "NaN" if metric.value is None else metric.value,
-        "standard_deviation": "NaN" if deviation is None else deviation,
+        "version": 0.0,
+        "dataset": write_members(_DATASET if with_extensions else _ORIGINAL_DATASET, document),
+        _METRICS[document.problem_type]: in_order(
+            metrics | document.curves, document.other_metrics, document.metric_order
+        ),
     }
-    if with_extensions and metric.interval is not None:
-        members["confidence_interval"] = list(metric.interval)
-    return {**members, **metric.extra}
+    if with_extensions:
+        members |= write_members(_STATISTICS, document)
+    if document.design_effect <= 1.0:
+        members = {key: value for key, value in members.items() if key not in ("design_effect", "blocks")}
+    return _as_in_the_file(members, document)
 
 
-def _calibration_to_json(calibration: ScoreCalibration) -> dict[str, Any]:
-    return {
-        "of": calibration.of,
-        "item_count": calibration.item_count,
-        "scores": calibration.scores,
-        "positive_rates": calibration.positive_rates,
-    }
+def _as_in_the_file(
+    members: dict[str, Any], document: ModelQualityStatistics | ModelQualityConstraints
+) -> dict[str, Any]:
+    """Return members and those not known here; of a file that was read only what it had, in its order."""
+    if document.order:
+        members = {key: value for key, value in members.items() if key in document.order}
+    return in_order(members, document.extra, document.order)
 
 
 def read_constraints(value: dict[str, Any], where: str) -> ModelQualityConstraints:
@@ -345,47 +326,25 @@ def read_constraints(value: dict[str, Any], where: str) -> ModelQualityConstrain
     DocumentError
         Naming file, metric and key, when a member is missing or unusable.
     """
-    problem_type = _problem_type(value, _CONSTRAINTS, where, "baseline_constraints", "constraints.json")
     fields = Fields(value, where)
+    problem_type, members = _problem_type(fields, _CONSTRAINTS, "baseline_constraints", "constraints.json")
     fields.number("version", 0.0)
-    members = fields.child(_CONSTRAINTS[problem_type])
-    metrics = {}
-    for name in members.value if members is not None else ():
-        entry = members.child(name) if members is not None else None
-        if entry is not None:
-            metrics[name] = _read_constraint(entry)
-    return ModelQualityConstraints(
-        problem_type=problem_type, metrics=metrics, extra=fields.extra(), order=fields.order(), where=where
-    )
-
-
-def _read_constraint(fields: Fields) -> MetricConstraint:
-    threshold = fields.number("threshold")
-    operator = fields.get("comparison_operator", str)
-    for known in (LESS, GREATER):
-        if operator == known:
-            return MetricConstraint(threshold, known, fields.extra())
-    raise DocumentError(f"{fields.where}.comparison_operator is {operator!r}; use {LESS} or {GREATER}.")
+    entries = {name: entry for name in members.value if (entry := members.child(name)) is not None}
+    metrics = {
+        name: MetricConstraint(**read_members(_CONSTRAINT, entry), extra=entry.extra())
+        for name, entry in entries.items()
+    }
+    return ModelQualityConstraints(problem_type, metrics, fields.extra(), fields.order(), where)
 
 
 def constraints_to_json(document: ModelQualityConstraints) -> dict[str, Any]:
     """Return the constraints as JSON values, in the key order of the original files."""
     metrics = {
-        name: {
-            "threshold": constraint.threshold,
-            "comparison_operator": constraint.operator,
-            **constraint.extra,
-        }
+        name: {**write_members(_CONSTRAINT, constraint), **constraint.extra}
         for name, constraint in document.metrics.items()
     }
-    members: dict[str, Any] = {"version": 0.0, _CONSTRAINTS[document.problem_type]: metrics}
-    if document.order:
-        members = {key: member for key, member in members.items() if key in document.order}
-    return in_order(members, document.extra if document.order else SWITCH | document.extra, document.order)
-
-
-def _no_names(baseline: ModelQualityBaseline) -> None:
-    """Return None: model-quality files do not hold the names of columns."""
+    members = {"version": 0.0, _CONSTRAINTS[document.problem_type]: metrics}
+    return _as_in_the_file(members, document) if document.order else members | SWITCH | document.extra
 
 
 MODEL_QUALITY = DocumentSet(
@@ -393,5 +352,4 @@ MODEL_QUALITY = DocumentSet(
     write_statistics=statistics_to_json,
     read_constraints=read_constraints,
     write_constraints=constraints_to_json,
-    column_names=_no_names,
 )

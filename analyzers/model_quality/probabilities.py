@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from analyzers.model_quality.cells import Codes, Floats
+from analyzers.model_quality.confusion import add_counts
 from analyzers.model_quality.documents import ScoreCalibration
 from analyzers.model_quality.scores import ScoreHistogram
 from analyzers.shared.significance import sum_of_products
@@ -18,14 +20,6 @@ TOP_K = (2, 3, 5)
 
 # Probabilities of exactly 0 and 1 are moved by the precision of a float, so that log loss stays finite.
 _SMALLEST = float(np.finfo(np.float64).eps)
-
-
-def _bins() -> Floats:
-    return np.zeros(CALIBRATION_BINS)
-
-
-def _powers() -> Floats:
-    return np.zeros(4)
 
 
 @dataclass
@@ -48,11 +42,11 @@ class ProbabilitySums:
 
     count: int = 0
     outside: int = 0
-    log_loss: Floats = field(default_factory=_powers)
-    brier: Floats = field(default_factory=_powers)
-    bin_count: Floats = field(default_factory=_bins)
-    bin_scores: Floats = field(default_factory=_bins)
-    bin_hits: Floats = field(default_factory=_bins)
+    log_loss: Floats = field(default_factory=lambda: np.zeros(4))
+    brier: Floats = field(default_factory=lambda: np.zeros(4))
+    bin_count: Floats = field(default_factory=lambda: np.zeros(CALIBRATION_BINS))
+    bin_scores: Floats = field(default_factory=lambda: np.zeros(CALIBRATION_BINS))
+    bin_hits: Floats = field(default_factory=lambda: np.zeros(CALIBRATION_BINS))
     top_k: dict[int, int] = field(default_factory=dict)
     unknown_class: int = 0
 
@@ -103,22 +97,17 @@ class ProbabilitySums:
         self.log_loss += _sums_of_powers(log_loss)
         self.brier += _sums_of_powers(brier)
 
-    def merge(self, other: ProbabilitySums) -> ProbabilitySums:
-        """Return the sums over the rows of both; reuses self."""
-        for name in (
-            "count",
-            "outside",
-            "log_loss",
-            "brier",
-            "bin_count",
-            "bin_scores",
-            "bin_hits",
-            "unknown_class",
-        ):
-            setattr(self, name, getattr(self, name) + getattr(other, name))
-        for k, hits in other.top_k.items():
-            self.top_k[k] = self.top_k.get(k, 0) + hits
-        return self
+    def merge(self, other: ProbabilitySums) -> None:
+        """Add the sums over other rows."""
+        sums = ("log_loss", "brier", "bin_count", "bin_scores", "bin_hits")
+        add_up(self, other, "count", "outside", "unknown_class", *sums)
+        add_counts(self.top_k, other.top_k)
+
+
+def add_up(left: Any, right: Any, *attributes: str) -> None:
+    """Add to attributes of one object those of another."""
+    for name in attributes:
+        setattr(left, name, getattr(left, name) + getattr(right, name))
 
 
 def expected_calibration_error(counts: Floats, scores: Floats, hits: Floats) -> Floats:

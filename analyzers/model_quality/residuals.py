@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
 from analyzers.model_quality.cells import Floats
 from analyzers.model_quality.intervals import Spread, spread_of_total
+from analyzers.model_quality.probabilities import add_up
 
 BUCKETS = 2000
 
 
-def _zeros() -> Floats:
-    return np.zeros(BUCKETS)
+_zeros = partial(np.zeros, BUCKETS)
 
 
 @dataclass
@@ -71,14 +72,14 @@ class Residuals:
         mean = summed(labels) / np.maximum(count, 1.0)
         self._combine(
             Residuals(
-                count,
-                summed(np.maximum(residuals, 0.0)),
-                summed(np.maximum(-residuals, 0.0)),
-                summed(residuals * residuals),
-                mean,
-                summed((labels - mean[buckets]) ** 2),
-                summed(relative),
-                summed(nonzero.astype(np.float64)),
+                count=count,
+                over=summed(np.maximum(residuals, 0.0)),
+                under=summed(np.maximum(-residuals, 0.0)),
+                squares=summed(residuals * residuals),
+                label_mean=mean,
+                label_squares=summed((labels - mean[buckets]) ** 2),
+                relative=summed(relative),
+                relative_count=summed(nonzero.astype(np.float64)),
             )
         )
 
@@ -89,21 +90,18 @@ class Residuals:
         self.label_squares = self.label_squares + other.label_squares + apart**2 * self.count * share
         self.label_mean = self.label_mean + apart * share
         self.count = total
-        for name in ("over", "under", "squares", "relative", "relative_count"):
-            setattr(self, name, getattr(self, name) + getattr(other, name))
+        add_up(self, other, "over", "under", "squares", "relative", "relative_count")
+
+    def merge(self, other: Residuals) -> None:
+        """Add the sums over other rows."""
+        self._combine(other)
+        if self.next_bucket is None:
+            self.next_bucket = other.next_bucket
 
     @property
     def rows(self) -> int:
         """Return the number of rows."""
         return int(self.count.sum())
-
-
-def merge_residuals(left: Residuals, right: Residuals) -> Residuals:
-    """Return the sums over the rows of both; reuses `left`."""
-    left._combine(right)
-    if left.next_bucket is None:
-        left.next_bucket = right.next_bucket
-    return left
 
 
 # Quantiles that the pinball losses are written for.
@@ -168,8 +166,7 @@ def _spread_of_mean(sums: Floats, counts: Floats) -> Spread | None:
     if not used.any():
         return None
     sums, counts = sums[used], counts[used]
-    rows = counts.sum()
-    return spread_of_total(sums - counts * (sums.sum() / rows), rows)
+    return spread_of_total(sums - counts * (sums.sum() / counts.sum()), counts.sum())
 
 
 def _spread_of_unexplained(residuals: Residuals) -> Spread | None:

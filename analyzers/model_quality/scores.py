@@ -27,14 +27,6 @@ _PENDING = 1 << 21
 _CURVE_POINTS = 1000
 
 
-def _no_scores() -> Floats:
-    return np.empty(0)
-
-
-def _no_counts() -> Counts:
-    return np.empty(0, dtype=np.int64)
-
-
 @dataclass
 class ScoreHistogram:
     """Distinct `scores` ascending, with `positives` and `negatives` at each.
@@ -42,9 +34,9 @@ class ScoreHistogram:
     Rows wait in `pending` until there are enough of them to be sorted in.
     """
 
-    scores: Floats = field(default_factory=_no_scores)
-    positives: Counts = field(default_factory=_no_counts)
-    negatives: Counts = field(default_factory=_no_counts)
+    scores: Floats = field(default_factory=lambda: np.empty(0))
+    positives: Counts = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    negatives: Counts = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     pending: tuple[list[Floats], list[Floats]] = field(default_factory=lambda: ([], []))
     pending_rows: int = 0
 
@@ -78,11 +70,18 @@ class ScoreHistogram:
         self.positives = np.add.reduceat(positives[order], starts)
         self.negatives = np.add.reduceat(negatives[order], starts)
         if self.scores.size > MOST_DISTINCT:
-            compressed = self.compressed(_KEPT_DISTINCT)
-            self.scores, self.positives, self.negatives = (
-                compressed.scores,
-                compressed.positives,
-                compressed.negatives,
+            kept = self.compressed(_KEPT_DISTINCT)
+            self.scores, self.positives, self.negatives = kept.scores, kept.positives, kept.negatives
+
+    def merge(self, other: ScoreHistogram) -> None:
+        """Add the rows of another, sorted in."""
+        self.settle()
+        other.settle()
+        if other.scores.size:
+            self._combine(
+                np.concatenate([self.scores, other.scores]),
+                np.concatenate([self.positives, other.positives]),
+                np.concatenate([self.negatives, other.negatives]),
             )
 
     @property
@@ -119,22 +118,6 @@ def _starts(ordered: Floats) -> npt.NDArray[np.intp]:
     if not ordered.size:
         return np.empty(0, dtype=np.intp)
     return np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1])))
-
-
-def merge_histograms(left: ScoreHistogram, right: ScoreHistogram) -> ScoreHistogram:
-    """Return the histogram of the rows of both; may reuse `left`."""
-    left.settle()
-    right.settle()
-    if not right.scores.size:
-        return left
-    if not left.scores.size:
-        return right
-    left._combine(
-        np.concatenate([left.scores, right.scores]),
-        np.concatenate([left.positives, right.positives]),
-        np.concatenate([left.negatives, right.negatives]),
-    )
-    return left
 
 
 def area_deviation(histogram: ScoreHistogram) -> float | None:

@@ -16,16 +16,15 @@ from analyzers.model_quality.cells import (
     Columns,
     Floats,
     LabelCells,
-    NumberCells,
     find_columns,
     read_labels,
     read_numbers,
 )
-from analyzers.model_quality.confusion import Confusion, check_classes, count_pairs
+from analyzers.model_quality.confusion import Confusion, add_counts, check_classes, count_pairs
 from analyzers.model_quality.documents import ProblemType
-from analyzers.model_quality.probabilities import ProbabilitySums
-from analyzers.model_quality.residuals import Residuals, merge_residuals
-from analyzers.model_quality.scores import ScoreHistogram, merge_histograms
+from analyzers.model_quality.probabilities import ProbabilitySums, add_up
+from analyzers.model_quality.residuals import Residuals
+from analyzers.model_quality.scores import ScoreHistogram
 from analyzers.shared.row_sample import RowSample, seed_of
 from analyzers.shared.rules import normalise_label
 
@@ -122,19 +121,16 @@ class ModelQualitySummary:
 
 def merge(left: ModelQualitySummary, right: ModelQualitySummary) -> ModelQualitySummary:
     """Return the summary of the rows of both; may reuse the memory of `left`."""
-    for name in ("rows", "unlabelled", "not_predicted", "not_scored"):
-        setattr(left, name, getattr(left, name) + getattr(right, name))
+    add_up(left, right, "rows", "unlabelled", "not_predicted", "not_scored")
     for setting, cells in right.unusable.items():
         left.unusable.setdefault(setting, Unusable()).add(cells.count, cells.example)
-    for setting, count in right.infinite.items():
-        left.infinite[setting] = left.infinite.get(setting, 0) + count
-    for pair, count in right.confusion.items():
-        left.confusion[pair] = left.confusion.get(pair, 0) + count
+    add_counts(left.infinite, right.infinite)
+    add_counts(left.confusion, right.confusion)
     check_classes(left.confusion)
-    left.scores = merge_histograms(left.scores, right.scores)
-    left.unlabelled_scores = merge_histograms(left.unlabelled_scores, right.unlabelled_scores)
-    left.probabilities = left.probabilities.merge(right.probabilities)
-    left.residuals = merge_residuals(left.residuals, right.residuals)
+    left.scores.merge(right.scores)
+    left.unlabelled_scores.merge(right.unlabelled_scores)
+    left.probabilities.merge(right.probabilities)
+    left.residuals.merge(right.residuals)
     left.sample.merge(right.sample)
     left.column_names = left.column_names or right.column_names
     return left
@@ -175,15 +171,23 @@ def _keep(summary: ModelQualitySummary, **columns: npt.NDArray[Any]) -> None:
 
 def _numbers(summary: ModelQualitySummary, batch: pa.RecordBatch, place: int, setting: str) -> Floats:
     cells = read_numbers(batch.column(place))
-    _note_unusable(summary, setting, cells)
-    return cells.values
-
-
-def _note_unusable(summary: ModelQualitySummary, setting: str, cells: NumberCells) -> None:
     if cells.unusable:
         summary.unusable.setdefault(setting, Unusable()).add(cells.unusable, cells.example)
     if cells.infinite:
-        summary.infinite[setting] = summary.infinite.get(setting, 0) + cells.infinite
+        add_counts(summary.infinite, {setting: cells.infinite})
+    return cells.values
+
+
+def _pair(
+    summary: ModelQualitySummary, actual: LabelCells, predicted: LabelCells
+) -> tuple[Flags, Flags, Flags]:
+    """Count labels against predictions; return which rows have a label, a prediction, and both."""
+    labelled, has_prediction = actual.codes != MISSING, predicted.codes != MISSING
+    summary.unlabelled += int((~labelled).sum())
+    summary.not_predicted += int((labelled & ~has_prediction).sum())
+    used = labelled & has_prediction
+    count_pairs(summary.confusion, actual, predicted, np.flatnonzero(used))
+    return labelled, has_prediction, used
 
 
 def _add_regression(
@@ -218,19 +222,17 @@ def _add_binary(summary: ModelQualitySummary, batch: pa.RecordBatch, columns: Co
     actual = _labels(batch, columns.label, binary=True)
     scores = None
     if columns.probabilities:
-        place = _positive_column(columns, task)
-        scores = _numbers(summary, batch, place, "probability_attribute")
+        # The column of the positive class, the last one when no name tells.
+        classes = [normalise_label(name) for name in columns.classes]
+        at = classes.index(task.positive) if task.positive in classes else -1
+        scores = _numbers(summary, batch, columns.probabilities[at], "probability_attribute")
     if columns.inference is not None:
         predicted = read_labels(batch.column(columns.inference), binary=True)
     else:
         assert scores is not None  # noqa: S101 - for mypy: the analyzer demands one of the two settings
         codes = np.where(np.isnan(scores), MISSING, scores >= task.threshold)
         predicted = LabelCells(codes.astype(np.int64), [NEGATIVE, task.positive])
-    labelled, has_prediction = actual.codes != MISSING, predicted.codes != MISSING
-    summary.unlabelled += int((~labelled).sum())
-    summary.not_predicted += int((labelled & ~has_prediction).sum())
-    used = labelled & has_prediction
-    count_pairs(summary.confusion, actual, predicted, np.flatnonzero(used))
+    labelled, has_prediction, used = _pair(summary, actual, predicted)
     positive = _is(actual, task.positive)
     wrong = positive != _is(predicted, task.positive)
     loss = {} if scores is None else {"loss": np.abs(positive - scores)[used]}
@@ -244,25 +246,13 @@ def _add_binary(summary: ModelQualitySummary, batch: pa.RecordBatch, columns: Co
         summary.unlabelled_scores.add(scores[blank], _is(predicted, task.positive)[blank])
 
 
-def _positive_column(columns: Columns, task: Task) -> int:
-    """Return the column of the positive class, the last one when no name tells."""
-    classes = [normalise_label(name) for name in columns.classes]
-    if task.positive in classes:
-        return columns.probabilities[classes.index(task.positive)]
-    return columns.probabilities[-1]
-
-
 def _add_multiclass(
     summary: ModelQualitySummary, batch: pa.RecordBatch, columns: Columns, task: Task
 ) -> None:
     assert columns.inference is not None  # noqa: S101 - for mypy: the analyzer demands the setting
     actual = _labels(batch, columns.label, binary=False)
     predicted = read_labels(batch.column(columns.inference), binary=False)
-    labelled, has_prediction = actual.codes != MISSING, predicted.codes != MISSING
-    summary.unlabelled += int((~labelled).sum())
-    summary.not_predicted += int((labelled & ~has_prediction).sum())
-    used = labelled & has_prediction
-    count_pairs(summary.confusion, actual, predicted, np.flatnonzero(used))
+    labelled, has_prediction, used = _pair(summary, actual, predicted)
     right = _same_label(actual, predicted)
     _keep(summary, wrong=(~right)[used].astype(np.float64))
     if not columns.probabilities:

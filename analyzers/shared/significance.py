@@ -35,10 +35,6 @@ def sum_of_products(left: Numbers, right: Numbers, scratch: Numbers | None = Non
     return float(np.multiply(left, right, out=scratch).sum())
 
 
-_LARGEST_ITERATION = 100_000
-_PRECISION = 1e-15
-
-
 def kolmogorov_band(first_count: float, second_count: float, alpha: float) -> float:
     """Return the Kolmogorov-Smirnov distance that chance alone exceeds with probability `alpha`.
 
@@ -139,47 +135,17 @@ def chi_squared_tail(statistic: float, degrees_of_freedom: int) -> float:
 
 
 def gamma_tail(shape: float, x: float) -> float:
-    """Return the regularised upper incomplete gamma function Q(shape, x).
+    """Return the regularised upper incomplete gamma function Q(shape, x), `shape` a whole or half number.
 
-    A power series below ``shape + 1``, a continued fraction (Lentz) above: Abramowitz & Stegun 6.5.29 and
-    6.5.31.
+    A finite sum then (Abramowitz & Stegun 26.4.4 and 26.4.5).
     """
-    if x <= 0.0:
-        return 1.0
-    if math.isinf(x):
-        return 0.0
-    scale = math.exp(shape * math.log(x) - x - math.lgamma(shape))
-    if x < shape + 1.0:
-        return max(0.0, 1.0 - scale * _lower_gamma_series(shape, x))
-    return scale * _upper_gamma_fraction(shape, x)
-
-
-def _lower_gamma_series(shape: float, x: float) -> float:
-    term = total = 1.0 / shape
-    for step in range(1, _LARGEST_ITERATION):
-        term *= x / (shape + step)
-        total += term
-        if term < total * _PRECISION:
-            break
-    return total
-
-
-def _upper_gamma_fraction(shape: float, x: float) -> float:
-    tiny = 1e-300
-    denominator = x + 1.0 - shape
-    c, d = 1.0 / tiny, 1.0 / denominator
-    fraction = d
-    for step in range(1, _LARGEST_ITERATION):
-        numerator = -step * (step - shape)
-        denominator += 2.0
-        d = numerator * d + denominator
-        d = 1.0 / (d if abs(d) > tiny else tiny)
-        c = denominator + numerator / c
-        c = c if abs(c) > tiny else tiny
-        fraction *= d * c
-        if abs(d * c - 1.0) < _PRECISION:
-            break
-    return fraction
+    if x <= 0.0 or math.isinf(x):
+        return 1.0 if x <= 0.0 else 0.0
+    powers = np.arange(shape % 1.0, shape)
+    first = powers[:1] * math.log(x) - x - math.lgamma(shape % 1.0 + 1.0)
+    logs = np.cumsum(np.append(first, math.log(x) - np.log(powers[1:])))
+    beyond = math.erfc(math.sqrt(x)) if shape % 1.0 else 0.0
+    return min(1.0, beyond + float(np.exp(logs).sum()))
 
 
 def poisson_upper_bound(count: int, alpha: float) -> float:

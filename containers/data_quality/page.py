@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from typing import Any
 
 from contract.api import CheckType, Finding, Violation
@@ -24,28 +25,40 @@ from contract.page import (
 )
 from reporting.report.charts import distribution, segment_section, segment_text
 
-_ADVICE = {
-    CheckType.MISSING_COLUMN: "find out why the column no longer arrives; the model does without it.",
-    CheckType.DATA_TYPE: "look at what writes the column: a format or unit may have changed upstream.",
-    CheckType.BASELINE_DRIFT: "decide whether the world changed or the pipeline did. If the world did, see "
-    "whether the model still holds (model quality) and retrain with newer data; if this is how it is now, "
-    "make a new baseline.",
-    CheckType.COMPLETENESS: "look for the source that stopped delivering, and at what the model does with "
-    "missing values.",
-    CheckType.CATEGORICAL_VALUES: "check whether the new values are real or misspelt; the model never saw "
-    "them in training.",
-    CheckType.RANGE: "look at what writes the column: a sign, a unit or a code for missing values may have "
-    "changed.",
-    CheckType.EXTRA_COLUMN: "confirm that the column is meant to be there, and did not displace another.",
-}
-_WEIGHT = {
-    CheckType.MISSING_COLUMN: 100.0,
-    CheckType.DATA_TYPE: 90.0,
-    CheckType.BASELINE_DRIFT: 20.0,
-    CheckType.CATEGORICAL_VALUES: 15.0,
-    CheckType.COMPLETENESS: 12.0,
-    CheckType.RANGE: 18.0,
-    CheckType.EXTRA_COLUMN: 5.0,
+# How much a violation of each check matters, and what to do.
+_CHECKS = {
+    CheckType.MISSING_COLUMN: (
+        100.0,
+        "find out why the column no longer arrives; the model does without it.",
+    ),
+    CheckType.DATA_TYPE: (
+        90.0,
+        "look at what writes the column: a format or unit may have changed upstream.",
+    ),
+    CheckType.BASELINE_DRIFT: (
+        20.0,
+        (
+            "decide whether the world changed or the pipeline did. If the world did, see whether the model "
+            "still holds (model quality) and retrain with newer data; if this is how it is now, make a new "
+            "baseline."
+        ),
+    ),
+    CheckType.RANGE: (
+        18.0,
+        "look at what writes the column: a sign, a unit or a code for missing values may have changed.",
+    ),
+    CheckType.CATEGORICAL_VALUES: (
+        15.0,
+        "check whether the new values are real or misspelt; the model never saw them in training.",
+    ),
+    CheckType.COMPLETENESS: (
+        12.0,
+        "look for the source that stopped delivering, and at what the model does with missing values.",
+    ),
+    CheckType.EXTRA_COLUMN: (
+        5.0,
+        "confirm that the column is meant to be there, and did not displace another.",
+    ),
 }
 _WEIGHT_OF_DISTANCE = 50.0
 
@@ -63,11 +76,16 @@ Features = dict[str, Mapping[str, Any]]
 def body(source: Source) -> Body:
     """Return what the page shows of a data-quality run."""
     now, then = _features(source.statistics), _features(source.baseline_statistics)
-    charts = _Charts(now, then)
+    # Each made once, so that a card and its row share one.
+    chart = cache(lambda name: distribution(now.get(name), then.get(name)))
     findings = source.findings()
     violated = {violation.feature_name for violation in source.violations if "segment" not in violation.extra}
     rows = [
-        _row(name, now.get(name), then.get(name), findings.get(name), name in violated, charts, source)
+        Row(
+            _cells(name, now.get(name), then.get(name), findings.get(name), source),
+            chart(name),
+            name in violated,
+        )
         for name in {**now, **then}
     ]
     rows.sort(key=lambda row: (not row.violated, -(row.cells[2].sort or -1.0)))
@@ -96,50 +114,32 @@ def body(source: Source) -> Body:
     sections = [Section("Features", text, tables=[table])]
     sections += segment_section(source)
     facts = [("Features", f"{len(now):,}")]
-    return Body(_cards(source, charts), sections, facts)
+    return Body(_cards(source, chart), sections, facts)
 
 
 def _features(statistics: Mapping[str, Any]) -> Features:
     return {feature["name"]: feature for feature in statistics.get("features", ())}
 
 
-class _Charts:
-    """Distributions by feature, each made once, so that a card and its row share one."""
-
-    def __init__(self, now: Features, then: Features) -> None:
-        self.now, self.then = now, then
-        self.made: dict[str, Chart | None] = {}
-
-    def of(self, name: str) -> Chart | None:
-        if name not in self.made:
-            self.made[name] = distribution(self.now.get(name), self.then.get(name))
-        return self.made[name]
-
-
-def _row(
+def _cells(
     name: str,
     now: Mapping[str, Any] | None,
     then: Mapping[str, Any] | None,
     finding: Finding | None,
-    violated: bool,
-    charts: _Charts,
     source: Source,
-) -> Row:
+) -> list[Cell]:
     before, after = _summary(then), _summary(now)
     kind = (now or then or {}).get("inferred_type", "")
     if now and then and then.get("inferred_type") != kind:
         kind = f"{then.get('inferred_type')} → {kind}"
-    cells = [
+    return [
         Cell(short(name)),
         Cell(kind),
         _distance_cell(finding),
-        Cell(percent(before["missing"]), before["missing"]),
-        Cell(percent(after["missing"]), after["missing"]),
-        Cell(number(before["mean"]), before["mean"]),
-        Cell(number(after["mean"]), after["mean"]),
+        *(Cell(percent(side["missing"]), side["missing"]) for side in (before, after)),
+        *(Cell(number(side["mean"]), side["mean"]) for side in (before, after)),
         source.verdict(name),
     ]
-    return Row(cells, charts.of(name), violated)
 
 
 def _summary(feature: Mapping[str, Any] | None) -> dict[str, float | None]:
@@ -153,56 +153,45 @@ def _summary(feature: Mapping[str, Any] | None) -> dict[str, float | None]:
 def _distance_cell(finding: Finding | None) -> Cell:
     if finding is None or finding.distance is None:
         return Cell("–")
-    gauge = {"value": min(1.0, finding.distance)}
-    if finding.limit is not None:
-        gauge["limit"] = min(1.0, finding.limit)
-    if finding.noise is not None:
-        gauge["noise-share"] = min(1.0, finding.noise)
-    return Cell(
-        number(finding.distance, 3),
-        round(finding.distance, 6),
-        {name: round(value, 3) for name, value in gauge.items()},
-    )
+    ends = {"value": finding.distance, "limit": finding.limit, "noise-share": finding.noise}
+    gauge = {name: round(min(1.0, end), 3) for name, end in ends.items() if end is not None}
+    return Cell(number(finding.distance, 3), round(finding.distance, 6), gauge)
 
 
-def _cards(source: Source, charts: _Charts) -> list[Card]:
+def _cards(source: Source, chart: Callable[[str], Chart | None]) -> list[Card]:
     """Return one card per feature, of all rows or of a segment, heaviest first."""
     groups: dict[tuple[str, str], list[Violation]] = {}
     for violation in source.violations:
         key = (violation.feature_name or violation.metric_name or "", segment_text(violation))
         groups.setdefault(key, []).append(violation)
     findings = source.findings()
-    cards = [_card(name, where, group, findings, charts) for (name, where), group in groups.items()]
+    cards = []
+    for (name, where), group in groups.items():
+        finding = None if where else findings.get(name)
+        advised = [_advised(violation, finding) for violation in group]
+        weight, advice = max(advised, key=lambda pair: pair[0])
+        cards.append(
+            Card(
+                title=f"{short(name)} in {where}" if where else short(name),
+                sentences=list(_sentences(group)),
+                advice=advice,
+                # A segment is a part of what its whole says.
+                weight=weight * (0.5 if where else 1.0),
+                violations=group,
+                chart=None if where else chart(name),
+            )
+        )
     return sorted(cards, key=lambda card: -card.weight)
 
 
-def _card(
-    name: str, where: str, group: list[Violation], findings: Mapping[str, Finding], charts: _Charts
-) -> Card:
-    weights = [_weight(violation, None if where else findings.get(name)) for violation in group]
-    first = group[weights.index(max(weights))]
-    return Card(
-        title=f"{short(name)} in {where}" if where else short(name),
-        sentences=list(_sentences(group)),
-        advice=_ADVICE.get(_check(first), "compare what arrives with the baseline."),
-        # A segment is a part of what its whole says.
-        weight=max(weights) * (0.5 if where else 1.0),
-        violations=group,
-        chart=None if where else charts.of(name),
-    )
-
-
-def _check(violation: Violation) -> CheckType:
-    try:
-        return CheckType(violation.constraint_check_type)
-    except ValueError:
-        return CheckType.BASELINE_DRIFT
-
-
-def _weight(violation: Violation, finding: Finding | None) -> float:
-    check = _check(violation)
-    distance = finding.distance or 0.0 if finding and check is CheckType.BASELINE_DRIFT else 0.0
-    return _WEIGHT[check] + _WEIGHT_OF_DISTANCE * distance
+def _advised(violation: Violation, finding: Finding | None) -> tuple[float, str]:
+    """Return how much a violation matters, and what to do."""
+    known = {str(check): said for check, said in _CHECKS.items()}
+    drift = CheckType.BASELINE_DRIFT
+    weight, advice = known.get(violation.constraint_check_type, _CHECKS[drift])
+    if finding and (violation.constraint_check_type == drift or violation.constraint_check_type not in known):
+        weight += _WEIGHT_OF_DISTANCE * (finding.distance or 0.0)
+    return weight, advice
 
 
 def _sentences(group: Iterable[Violation]) -> Iterable[str]:

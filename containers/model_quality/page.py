@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from contract.api import State, Violation
@@ -61,6 +62,16 @@ FIRST = (
     "weighted_f1",
     "weighted_recall",
 )
+_TITLES = {
+    "auc": "AUC",
+    "mae": "mean absolute error",
+    "mse": "mean squared error",
+    "rmse": "root mean squared error",
+    "r2": "R²",
+    "f0_5": "F0.5",
+    "f1": "F1",
+    "f2": "F2",
+}
 SHARES = re.compile(r"^(weighted_)?(accuracy|recall|precision|f\d.*|true_.*|false_.*)$")
 
 
@@ -70,11 +81,8 @@ class Side:
     def __init__(self, document: Mapping[str, Any]) -> None:
         self.document = document
         members: Mapping[str, Any] = next((document[name] for name in _METRICS if name in document), {})
-        self.metrics = {
-            name: member
-            for name, member in members.items()
-            if isinstance(member, Mapping) and "value" in member
-        }
+        named = {name: member for name, member in members.items() if isinstance(member, Mapping)}
+        self.metrics = {name: member for name, member in named.items() if "value" in member}
         self.matrix: Mapping[str, Mapping[str, int]] = members.get(MATRIX) or {}
         self.curves = {name: members[name] for name in (ROC, PR) if name in members}
 
@@ -85,35 +93,55 @@ class Side:
 
     def value(self, name: str) -> float | None:
         """Return a metric's value, None where it is absent or undefined."""
-        metric = self.metrics.get(name)
-        return as_number(metric["value"]) if metric else None
+        found = self.metrics.get(name)
+        return as_number(found["value"]) if found else None
 
 
-def limits_of(constraints: Mapping[str, Any]) -> dict[str, tuple[float, str]]:
-    """Return what is expected of each metric: its threshold, and on which side of it to be."""
+# What is expected of each metric: its threshold, and on which side of it to be.
+Limits = Mapping[str, tuple[float, str]]
+
+
+@dataclass(frozen=True)
+class Scope:
+    """All rows or a segment: its metrics now and at the baseline, and what is expected of them."""
+
+    now: Side
+    then: Side
+    limits: Limits
+
+    def items(self, names: Iterable[str]) -> list[dict[str, Any]]:
+        """Return what a chart shows of metrics, those that neither side has left out."""
+        found = [
+            {
+                "label": title_of(name),
+                "then": self.then.estimate(name),
+                "now": self.now.estimate(name),
+                "limit": self.limits[name][0] if name in self.limits else None,
+            }
+            for name in names
+        ]
+        return [item for item in found if item["then"] or item["now"]]
+
+    def chart(self, names: Sequence[str]) -> Chart | None:
+        """Return metrics then and now with what is expected of them; None where neither side has one."""
+        if not (items := self.items(names)):
+            return None
+        title = title_of(names[0]) if len(names) == 1 else "Metrics"
+        return intervals(title, items, shares=all(SHARES.match(name) for name in names))
+
+
+def limits_of(constraints: Mapping[str, Any]) -> Limits:
+    """Return what a constraints document expects of each metric."""
     members: Mapping[str, Any] = next((constraints[name] for name in _CONSTRAINTS if name in constraints), {})
+    sides = {"L": "at least", "G": "at most"}
     return {
-        name: (
-            entry["threshold"],
-            "at least" if entry["comparison_operator"].startswith("Less") else "at most",
-        )
-        for name, entry in members.items()
+        name: (entry["threshold"], sides[entry["comparison_operator"][0]]) for name, entry in members.items()
     }
 
 
 def title_of(name: str) -> str:
     """Return a metric's name as people read it."""
-    known = {
-        "auc": "AUC",
-        "mae": "mean absolute error",
-        "mse": "mean squared error",
-        "rmse": "root mean squared error",
-        "r2": "R²",
-        "f0_5": "F0.5",
-        "f1": "F1",
-        "f2": "F2",
-    }
-    return known.get(name, name.replace("_", " "))
+    return _TITLES.get(name, name.replace("_", " "))
 
 
 def text_of(name: str, value: float | None) -> str:
@@ -140,26 +168,6 @@ def interval_text(name: str, found: list[float | None] | None) -> str:
     return f"{text_of(name, found[1])} to {text_of(name, found[2])}"
 
 
-def metric_chart(
-    names: list[str], now: Side, then: Side, limits: Mapping[str, tuple[float, str]]
-) -> Chart | None:
-    """Return metrics then and now with what is expected of them; None where neither side has one."""
-    items = [
-        {
-            "label": title_of(name),
-            "then": then.estimate(name),
-            "now": now.estimate(name),
-            "limit": limits[name][0] if name in limits else None,
-        }
-        for name in names
-    ]
-    items = [item for item in items if item["then"] or item["now"]]
-    if not items:
-        return None
-    title = title_of(names[0]) if len(names) == 1 else "Metrics"
-    return intervals(title, items, shares=all(SHARES.match(name) for name in names))
-
-
 def segments_of(document: Mapping[str, Any]) -> dict[str, tuple[Side, int]]:
     """Return each segment's metrics and rows, by its text."""
     return {
@@ -179,7 +187,7 @@ _ADVICE = (
 )
 
 
-def cards(source: Source, now: Side, then: Side, limits: Mapping[str, tuple[float, str]]) -> list[Card]:
+def cards(source: Source, whole: Scope) -> list[Card]:
     """Return one card for all rows and one per segment: the same fall shows in many metrics."""
     groups: dict[str, list[Violation]] = {}
     for violation in source.violations:
@@ -188,74 +196,51 @@ def cards(source: Source, now: Side, then: Side, limits: Mapping[str, tuple[floa
     total = sum(amount for _, amount in current.values()) or 1
     found = []
     for where, group in groups.items():
-        sure = _sure(source, where)
-        if not where:
-            found.append(_card("All rows", group, now, then, limits, 1.0, sure))
-        elif where in current and where in before:
-            side, amount = current[where]
-            was = before[where][0]
-            found.append(_card(where, group, side, was, _own_limits(limits, was), amount / total, sure))
-        else:
-            found.append(_card(where, group, Side({}), Side({}), {}, 0.0, sure))
+        scope, share = whole, 1.0
+        if where:
+            is_known = where in current and where in before
+            now, amount = current[where] if is_known else (Side({}), 0)
+            then = before[where][0] if is_known else Side({})
+            # What is expected of a segment is what it was at the baseline.
+            was = {name: (then.value(name), side) for name, (_, side) in whole.limits.items()}
+            own = {name: (value, side) for name, (value, side) in was.items() if value is not None}
+            scope, share = Scope(now, then, own), amount / total
+        found.append(_card(where, group, scope, share, _sure(source, where)))
     return sorted(found, key=lambda card: -card.weight)
 
 
-def _own_limits(limits: Mapping[str, tuple[float, str]], was: Side) -> dict[str, tuple[float, str]]:
-    """Return what is expected of a segment: what it was at the baseline."""
-    return {
-        name: (value, side) for name, (_, side) in limits.items() if (value := was.value(name)) is not None
-    }
-
-
-def _card(
-    where: str,
-    group: list[Violation],
-    now: Side,
-    then: Side,
-    limits: Mapping[str, tuple[float, str]],
-    share: float,
-    sure: str,
-) -> Card:
+def _card(where: str, group: list[Violation], scope: Scope, share: float, sure: str) -> Card:
     by_name = {violation.metric_name or "": violation for violation in group}
     names = ordered(by_name)
     if "recall" in names:
         names = [name for name in names if name not in _SAME_AS_RECALL]
-    sentences = [_sentence(name, by_name[name], now, then, limits) for name in names[:4]]
+    sentences = [_sentence(name, by_name[name], scope) for name in names[:4]]
     if len(names) > 4:
         others = ", ".join(title_of(name) for name in names[4:])
         sentences.append(f"{several(len(names) - 4, 'more metric')} worse: {others}.")
     if sure:
         sentences.append(sure)
-    changes = [_change(name, now, then) for name in names]
+    title, changes = f"{where or 'All rows'}: {title_of(names[0])}", []
+    for name in names:
+        before, after = scope.then.value(name), scope.now.value(name)
+        if before is None or after is None:
+            changes.append(0.0)
+            continue
+        if name == names[0]:
+            title += f" {text_of(name, before)} → {text_of(name, after)}"
+        changes.append(min(10.0, abs(after - before) / max(abs(before), 1e-9)))
     return Card(
-        title=_title(where, names, now, then),
+        title=title,
         sentences=sentences,
         advice=_ADVICE,
-        weight=100.0 if where == "All rows" else share * sum(changes) / max(1, len(changes)),
+        weight=share * sum(changes) / max(1, len(changes)) if where else 100.0,
         violations=group,
-        chart=metric_chart(names[:8], now, then, limits),
+        chart=scope.chart(names[:8]),
     )
 
 
-def _change(name: str, now: Side, then: Side) -> float:
-    before, after = then.value(name), now.value(name)
-    if before is None or after is None:
-        return 0.0
-    return min(10.0, abs(after - before) / max(abs(before), 1e-9))
-
-
-def _title(where: str, names: list[str], now: Side, then: Side) -> str:
-    name = names[0]
-    before, after = then.value(name), now.value(name)
-    if before is None or after is None:
-        return f"{where}: {title_of(name)}"
-    return f"{where}: {title_of(name)} {text_of(name, before)} → {text_of(name, after)}"
-
-
-def _sentence(
-    name: str, violation: Violation, now: Side, then: Side, limits: Mapping[str, tuple[float, str]]
-) -> str:
-    found, before, limit = now.estimate(name), then.value(name), limits.get(name)
+def _sentence(name: str, violation: Violation, scope: Scope) -> str:
+    found, before, limit = scope.now.estimate(name), scope.then.value(name), scope.limits.get(name)
     if found is None or limit is None:
         return short(violation.description, 600)
     title = title_of(name)
@@ -294,96 +279,84 @@ _MOST_IN_CHART = 15
 
 def body(source: Source) -> Body:
     """Return what the page shows of a model-quality run."""
-    now, then = Side(source.statistics), Side(source.baseline_statistics)
-    limits = limits_of(source.baseline_constraints)
+    whole = Scope(
+        Side(source.statistics), Side(source.baseline_statistics), limits_of(source.baseline_constraints)
+    )
     sections = [
-        *_metric_section(now, then, limits, source),
-        *_curve_section(now, then),
-        *_matrix_section(now, then),
-        *_estimated_section(source.statistics, then),
+        *_metric_section(whole, source),
+        *_curve_section(whole.now, whole.then),
+        *_matrix_section(whole.now, whole.then),
+        *_estimated_section(source.statistics, whole.then),
         *_segment_section(source),
     ]
-    return Body(cards(source, now, then, limits), sections, _facts(source.statistics))
-
-
-def _facts(statistics: Mapping[str, Any]) -> list[tuple[str, str]]:
-    dataset = statistics.get("dataset", {})
+    dataset = source.statistics.get("dataset", {})
     labelled, unlabelled = dataset.get("item_count", 0), dataset.get("unlabelled_count", 0)
-    total = labelled + unlabelled
-    if not total:
-        return []
-    return [("Rows with a label", f"{count(labelled)} of {count(total)} ({percent(labelled / total)})")]
+    facts = []
+    if total := labelled + unlabelled:
+        said = f"{count(labelled)} of {count(total)} ({percent(labelled / total)})"
+        facts.append(("Rows with a label", said))
+    return Body(cards(source, whole), sections, facts)
 
 
-def _metric_section(
-    now: Side, then: Side, limits: Mapping[str, tuple[float, str]], source: Source
-) -> list[Section]:
-    names = [name for name in {**now.metrics, **then.metrics} if not name.endswith(BEST_CONSTANT)]
+def _metric_section(whole: Scope, source: Source) -> list[Section]:
+    found = {**whole.now.metrics, **whole.then.metrics}
+    names = ordered({name: None for name in found if not name.endswith(BEST_CONSTANT)})
     if not names:
         return []
     violated = {violation.metric_name for violation in source.violations if not segment_text(violation)}
     rows = []
-    for name in ordered(dict.fromkeys(names)):
-        before, after, limit = then.estimate(name), now.estimate(name), limits.get(name)
+    for name in names:
+        after, limit = whole.now.estimate(name), whole.limits.get(name)
         cells = [
             Cell(title_of(name)),
-            value_cell(name, before),
+            value_cell(name, whole.then.estimate(name)),
             value_cell(name, after),
             Cell(interval_text(name, after)),
             Cell(f"{limit[1]} {text_of(name, limit[0])}" if limit else "–"),
             source.verdict(name),
         ]
-        rows.append(Row(cells, metric_chart([name], now, then, limits), name in violated))
+        rows.append(Row(cells, whole.chart([name]), name in violated))
     table = Table(
         "One row per metric; its name opens a chart.",
         ["metric", "baseline", "now", "95 % interval", "expected", "verdict"],
         rows,
         frozenset({1, 2}),
     )
-    shares = [name for name in ordered(dict.fromkeys(names)) if SHARES.match(name) or name == "auc"]
-    charts = [metric_chart(shares, now, then, limits)] if shares else []
-    return [
-        Section(
-            "Metrics",
-            "Points with their 95 % intervals; the red line is what the constraints allow.",
-            charts=[chart for chart in charts if chart],
-            tables=[table],
-        )
-    ]
+    shares = [name for name in names if SHARES.match(name) or name == "auc"]
+    chart = whole.chart(shares) if shares else None
+    text = "Points with their 95 % intervals; the red line is what the constraints allow."
+    return [Section("Metrics", text, charts=[chart] if chart else [], tables=[table])]
 
 
 def _curve_section(now: Side, then: Side) -> list[Section]:
-    charts = [
-        _curve(now, then, ROC, "false_positive_rates", "true_positive_rates", "ROC curve", True),
-        _curve(now, then, PR, "recalls", "precisions", "Precision and recall", False),
-        _calibration(now, then),
-    ]
+    def drawn(name: str, across: str, up: str, title: str, diagonal: bool) -> Chart | None:
+        points = [
+            (side.curves[name][across], side.curves[name][up]) if name in side.curves else None
+            for side in (now, then)
+        ]
+        axes = (across.rstrip("s").replace("_", " "), up.rstrip("s").replace("_", " "))
+        return curve(title, axes, points[0], points[1], diagonal=diagonal)
+
+    calibration = curve(
+        "Calibration", ("score", "share of positives"), _calibration(now), _calibration(then), diagonal=True
+    )
+    if calibration:
+        calibration["diagonalName"] = "perfectly calibrated"
+    charts = (
+        drawn(ROC, "false_positive_rates", "true_positive_rates", "ROC curve", True),
+        drawn(PR, "recalls", "precisions", "Precision and recall", False),
+        calibration,
+    )
     shown = [chart for chart in charts if chart]
     return [Section("Curves", charts=shown)] if shown else []
 
 
-def _curve(
-    now: Side, then: Side, name: str, across: str, up: str, title: str, diagonal: bool
-) -> Chart | None:
-    points: list[Points | None] = [
-        (side.curves[name][across], side.curves[name][up]) if name in side.curves else None
-        for side in (now, then)
-    ]
-    axes = (across.rstrip("s").replace("_", " "), up.rstrip("s").replace("_", " "))
-    return curve(title, axes, points[0], points[1], diagonal=diagonal)
-
-
-def _calibration(now: Side, then: Side) -> Chart | None:
-    points: list[Points | None] = []
-    for side in (now, then):
-        known = side.document.get("score_calibration") or {}
-        scores, rates = known.get("scores"), known.get("positive_rates")
-        inside = scores and rates and all(0.0 <= score <= 1.0 for score in scores)
-        points.append((list(scores), list(rates)) if scores and rates and inside else None)
-    chart = curve("Calibration", ("score", "share of positives"), points[0], points[1], diagonal=True)
-    if chart:
-        chart["diagonalName"] = "perfectly calibrated"
-    return chart
+def _calibration(side: Side) -> Points | None:
+    known = side.document.get("score_calibration") or {}
+    scores, rates = known.get("scores"), known.get("positive_rates")
+    if not scores or not rates or not all(0.0 <= score <= 1.0 for score in scores):
+        return None
+    return list(scores), list(rates)
 
 
 def _matrix_section(now: Side, then: Side) -> list[Section]:
@@ -420,19 +393,11 @@ def _estimated_section(statistics: Mapping[str, Any], then: Side) -> list[Sectio
         return []
     items, rows = [], []
     for name, member in (estimated.get("metrics") or {}).items():
-        found = estimate(member.get("value"), member.get("confidence_interval"))
+        found, before = estimate(member.get("value"), member.get("confidence_interval")), then.estimate(name)
         if found is None:
             continue
-        items.append({"label": title_of(name), "then": then.estimate(name), "now": found, "limit": None})
-        rows.append(
-            Row(
-                [
-                    Cell(title_of(name)),
-                    value_cell(name, then.estimate(name)),
-                    value_cell(name, found),
-                ]
-            )
-        )
+        items.append({"label": title_of(name), "then": before, "now": found, "limit": None})
+        rows.append(Row([Cell(title_of(name)), value_cell(name, before), value_cell(name, found)]))
     if not items:
         return []
     table = Table(
@@ -458,20 +423,14 @@ def _segment_section(source: Source) -> list[Section]:
 
 
 def _segment_chart(name: str, now: Segments, then: Segments) -> Chart | None:
+    nothing = (Side({}), 0)
     items = [
-        {
-            "label": text,
-            "now": side.estimate(name),
-            "then": then[text][0].estimate(name) if text in then else None,
-            "limit": None,
-        }
+        {"label": text, "now": item["now"], "then": item["then"], "limit": None}
         for text, (side, _) in list(now.items())[:_MOST_IN_CHART]
+        for item in Scope(side, then.get(text, nothing)[0], {}).items([name])
     ]
-    items = [item for item in items if item["now"] or item["then"]]
-    if not items:
-        return None
     title = f"{title_of(name)[0].upper()}{title_of(name)[1:]} by segment"
-    return intervals(title, items, shares=bool(SHARES.match(name)))
+    return intervals(title, items, shares=bool(SHARES.match(name))) if items else None
 
 
 def _segment_table(names: list[str], now: Segments, then: Segments, source: Source) -> Table:
@@ -486,14 +445,7 @@ def _segment_table(names: list[str], now: Segments, then: Segments, source: Sour
         violations = found.get(text, 0)
         cells.append(violations_cell(violations, text in decided))
         rows.append(Row(cells, violated=violations > 0))
-    columns = ["segment", "rows"]
-    for name in names:
-        columns += [f"{title_of(name)}, baseline", f"{title_of(name)}, now"]
-    columns.append("violations")
-    return Table(
-        "One row per segment.",
-        columns,
-        rows,
-        frozenset(range(1, len(columns))),
-        searchable=len(rows) > 10,
-    )
+    sides = [f"{title_of(name)}, {side}" for name in names for side in ("baseline", "now")]
+    columns = ["segment", "rows", *sides, "violations"]
+    numeric = frozenset(range(1, len(columns)))
+    return Table("One row per segment.", columns, rows, numeric, searchable=len(rows) > 10)

@@ -9,7 +9,7 @@ from fixtures import fixture
 
 from analyzers.data_quality.describe import describe
 from analyzers.data_quality.documents import FeatureStatistics, read_statistics, statistics_to_json
-from analyzers.data_quality.summary import SummaryOptions, empty_summary, merge, summarize
+from analyzers.data_quality.summary import DatasetSummary, SummaryOptions, merge, summarize
 from analyzers.shared.rules import category_order, java_hash
 from contract import json_layout
 
@@ -59,7 +59,7 @@ def test_inferred_types(array, expected, rules):
 def test_a_column_may_be_numbers_in_one_split_and_text_in_another():
     options = SummaryOptions(max_categories=1000)
     parts = [{"x": pa.array([3, 4])}, {"x": ["3", "n/a"]}, {"x": [0.5, 3.0]}, {"x": [True]}]
-    summary = empty_summary()
+    summary = DatasetSummary()
     for part in parts:
         summary = merge(summary, summarize([pa.record_batch(part)], options))
     (feature,) = describe(summary, rules="sound").features
@@ -162,7 +162,7 @@ def test_a_dataset_without_rows():
     )
     assert statistics.item_count == 0
     assert statistics.features[0].inferred_type == "Unknown"
-    assert describe(empty_summary(), rules="sound").features == []
+    assert describe(DatasetSummary(), rules="sound").features == []
 
 
 def test_category_order_is_that_of_recorded_files():

@@ -11,7 +11,7 @@ from scipy import stats
 
 from analyzers.data_quality.analyzer import DataQualityAnalyzer
 from analyzers.data_quality.documents import read_statistics, statistics_to_json
-from analyzers.data_quality.shares import effect_size, evidence
+from analyzers.data_quality.drift import effect_size, evidence
 from analyzers.shared import row_sample
 from analyzers.shared.dependence import design_effect, quantile_groups
 from analyzers.shared.row_sample import RowSample, seed_of

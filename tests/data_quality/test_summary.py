@@ -16,7 +16,6 @@ from analyzers.data_quality.summary import (
     SummaryOptions,
     _at_least_distinct,
     begin_passes,
-    empty_summary,
     merge,
     summarize,
 )
@@ -125,7 +124,7 @@ def copy(summary: DatasetSummary) -> DatasetSummary:
 def test_merge_is_associative_and_equals_one_pass(parts, options, data):
     whole = summarize(parts, options)
     summaries = [summarize([part], options) for part in parts]
-    forward = empty_summary()
+    forward = DatasetSummary()
     for summary in summaries:
         forward = merge(forward, copy(summary))
     while len(summaries) > 1:
@@ -134,7 +133,7 @@ def test_merge_is_associative_and_equals_one_pass(parts, options, data):
     assert_same(forward, whole)
     if summaries:
         assert_same(summaries[0], whole)
-        assert_same(merge(copy(whole), empty_summary()), whole)
+        assert_same(merge(copy(whole), DatasetSummary()), whole)
 
 
 @given(
@@ -258,7 +257,7 @@ def test_positional_columns_are_known_as_such():
     schema = pa.schema({"_c0": pa.int64()}, metadata={b"positional": b"true"})
     positional = summarize([pa.record_batch([[1]], schema=schema)], SMALL)
     assert positional.positional
-    assert merge(empty_summary(), positional).positional
+    assert merge(DatasetSummary(), positional).positional
     assert not summarize([pa.record_batch({"a": [1]})], SMALL).positional
 
 

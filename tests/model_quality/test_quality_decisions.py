@@ -323,3 +323,63 @@ def test_cells_of_a_confusion_matrix_must_be_counts(count: object) -> None:
     members = {"confusion_matrix": {"0": {"0": count}}}
     with pytest.raises(DocumentError, match=r"^s\.json.*confusion_matrix\.0\.0 must be a count"):
         read_statistics({"binary_classification_metrics": members}, "s.json")
+
+
+def set_threshold(accuracy: float, rows: int, right: int) -> Decision:
+    """Decide a window with so many right answers against a threshold that somebody set."""
+    label = np.arange(rows) % 2
+    prediction = np.where(np.arange(rows) < right, label, 1 - label)
+    analyzer = binary_analyzer(probability_attribute=None)
+    window = measure(analyzer, batch(label=label, prediction=prediction))
+    constraints = analyzer.suggest(window, None)
+    constraints.metrics = {"accuracy": MetricConstraint(accuracy, "LessThanThreshold")}
+    return analyzer.check(window, Baseline(None, constraints))
+
+
+@pytest.mark.parametrize(
+    ("rows", "right", "state"),
+    [
+        (75, 53, State.UNDECIDED),
+        (75, 57, State.HOLDS),
+        (75, 62, State.HOLDS),
+        (75, 40, State.VIOLATED),
+        (750, 510, State.VIOLATED),
+    ],
+)
+def test_a_metric_worse_by_as_much_as_matters_is_not_said_to_hold(
+    rows: int, right: int, state: State
+) -> None:
+    decision = set_threshold(0.8, rows, right)
+    (comparison,) = [one for one in decision.comparisons if one.subject == "accuracy"]
+    assert comparison.state is state
+    assert bool(comparison.reason) == (state is State.UNDECIDED)
+    if state is State.UNDECIDED:
+        needed = int(comparison.reason.split("about ")[1].split(" ")[0].replace(",", ""))
+        assert 80 <= needed <= 250
+        more = round(needed * 1.3)
+        again = set_threshold(0.8, more, round(more * right / rows))
+        assert again.comparisons[0].state is State.VIOLATED
+
+
+def test_the_smallest_change_that_counts_is_a_member_of_the_constraints() -> None:
+    analyzer = binary_analyzer(probability_attribute=None)
+    baseline = baseline_of(analyzer, _right_and_wrong(200_000, 0.81, seed=1))
+    window = measure(analyzer, _right_and_wrong(200_000, 0.802, seed=2))
+    assert baseline.constraints is not None
+    states = {}
+    for least in (None, 0.001, 0.2):
+        config = {} if least is None else {"share_comparison_threshold": least}
+        baseline.constraints.extra["monitoring_config"] = config
+        decision = analyzer.check(window, baseline)
+        states[least] = next(one.state for one in decision.comparisons if one.subject == "accuracy")
+    assert states == {None: State.CHANGED, 0.001: State.VIOLATED, 0.2: State.CHANGED}
+
+
+@pytest.mark.parametrize("value", [-0.1, "much", True])
+def test_a_smallest_change_that_is_no_size_is_refused(value: object) -> None:
+    analyzer = binary_analyzer(probability_attribute=None)
+    baseline = baseline_of(analyzer, _right_and_wrong(500, 0.8, seed=1))
+    assert baseline.constraints is not None
+    baseline.constraints.extra["monitoring_config"] = {"error_comparison_threshold": value}
+    with pytest.raises(DocumentError, match="error_comparison_threshold"):
+        analyzer.check(measure(analyzer, _right_and_wrong(500, 0.8, seed=2)), baseline)
