@@ -388,7 +388,7 @@ def _choose(
     if not agreeing:
         # Where most calls agree on a reading, the others are mistakes, which are counted under it.
         wrong, _, chosen = min(candidates, key=lambda candidate: candidate[:2])
-        own = next(share for share, _, shapes in candidates if shapes == natural)
+        own = next((share for share, _, shapes in candidates if shapes == natural), 1.0)
         if wrong <= _MOST_MISTAKEN and wrong < own:
             return chosen, "the numbers of rows on both sides"
         return natural, "the shape of the payloads, whose numbers of rows differ"
