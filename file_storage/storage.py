@@ -82,26 +82,26 @@ _held = threading.local()
 @contextlib.contextmanager
 def unfinished(directory: str, name: str, *, is_folder: bool = False) -> Iterator[Path]:
     """Yield a new hidden file or folder in `directory` for what is to be `name`; what is left of it goes."""
-    while True:
-        random = f"{_machine()}-{secrets.token_hex(8)}"
-        path = Path(directory) / f".{name.replace('/', '_')}.{random}.partial"
-        if is_folder:
-            path.mkdir()
-        else:
-            path.touch(exist_ok=False)
-        descriptor = None
-        with contextlib.suppress(FileNotFoundError):
-            descriptor = os.open(path, os.O_RDONLY)
-            with contextlib.suppress(OSError):  # no locks here
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
-        if path.exists():
-            break
-        if descriptor is not None:  # another job removed it before it was held
-            os.close(descriptor)
-    try:
+    path, descriptor = None, None
+    try:  # from the start: a signal may end this job at any line
+        while path is None or not path.exists():  # another job may remove it before it is held
+            if descriptor is not None:
+                os.close(descriptor)
+                descriptor = None
+            random = f"{_machine()}-{secrets.token_hex(8)}"
+            path = Path(directory) / f".{name.replace('/', '_')}.{random}.partial"
+            if is_folder:
+                path.mkdir()
+            else:
+                path.touch(exist_ok=False)
+            with contextlib.suppress(FileNotFoundError):
+                descriptor = os.open(path, os.O_RDONLY)
+                with contextlib.suppress(OSError):  # no locks here
+                    fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield path
     finally:
-        _remove(path)
+        if path is not None:
+            _remove(path)
         if descriptor is not None:
             os.close(descriptor)
 

@@ -264,5 +264,5 @@ def test_what_is_no_call_is_named_with_its_line(tmp_path: Path) -> None:
 def test_the_server_that_is_named_must_have_written_the_log() -> None:
     with pytest.raises(DatasetError, match="log of MLServer"):
         read(CASES / "mlserver", '{"inferenceLog":{"server":"triton"}}')
-    with pytest.raises(ConfigurationError, match="use one of auto, kserve"):
+    with pytest.raises(ConfigurationError, match="server is 'torchserve', which is unknown"):
         parse_dataset_format('{"inferenceLog":{"server":"torchserve"}}')

@@ -363,8 +363,8 @@ def test_settings_of_this_command(tmp_path: Path, data: Path, endpoint: str) -> 
     )
     assert_sentence(
         result,
-        "2 settings are wrong: (1) attribution_drift_threshold is '90'; use a number from 0 to 1, such as "
-        "0.9; (2) max_runtime is 'soon', which is no ISO 8601 duration; write for example PT30M.",
+        "2 settings are wrong: (1) max_runtime is 'soon', which is no ISO 8601 duration; write for example "
+        "PT30M; (2) attribution_drift_threshold is '90'; use a number from 0 to 1, such as 0.9.",
     )
     for text in ("-5", "0", "-PT5M"):
         result = run(tmp_path, data, table_config(), endpoint, max_runtime=text)

@@ -103,7 +103,7 @@ def test_constraints_where_statistics_belong(tmp_path: Path, table: Path, baseli
 
 
 @pytest.mark.parametrize("variable", ["baseline_constraints", "baseline_statistics"])
-@pytest.mark.parametrize("data", [b"", b'{"version": 0.0, "feat', b'{"features": NaN}', b"\xff{}", b"\0"])
+@pytest.mark.parametrize("data", [b"", b'{"version": 0.0, "feat', b"\xff{}", b"\0"])
 def test_documents_that_are_no_json(tmp_path: Path, table: Path, variable: str, data: bytes) -> None:
     document = tmp_path / "document.json"
     document.write_bytes(data)
@@ -114,6 +114,17 @@ def test_documents_that_are_no_json(tmp_path: Path, table: Path, variable: str, 
     assert result.message == (
         f"{document} is not valid JSON ({problem.value}); give the file a baseline job wrote, "
         "or mend that place."
+    )
+
+
+@pytest.mark.parametrize("variable", ["baseline_constraints", "baseline_statistics"])
+def test_a_document_with_nan(tmp_path: Path, table: Path, variable: str) -> None:
+    document = tmp_path / "document.json"
+    document.write_text('{"features": NaN}')
+    result = run_job(tmp_path, table, **{variable: document})
+    assert result.exit_code == 2
+    assert result.message == (
+        f"{document}: features is NaN, which is no JSON; write a number, or leave it out."
     )
 
 
@@ -224,7 +235,9 @@ def test_documents_that_expand(tmp_path: Path, table: Path, baseline: Result) ->
 
 
 def test_curves_of_unequal_length() -> None:
-    where = "statistics.json.binary_classification_metrics.receiver_operating_characteristic_curve"
     curve = {"false_positive_rates": [0.0, 1.0], "true_positive_rates": [0.0, 0.5, 1.0]}
+    metrics = {"receiver_operating_characteristic_curve": curve}
+    document = {"version": 0.0, "dataset": {"item_count": 2}, "binary_classification_metrics": metrics}
+    where = "statistics.json.binary_classification_metrics.receiver_operating_characteristic_curve"
     with pytest.raises(DocumentError, match=f"^{where} must have lists of one length"):
-        documents._read_curve(curve, where)
+        documents.read_statistics(document, "statistics.json")
