@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from contract.errors import ConfigurationError
-from contract.schema import JsonObject, Mistakes, Reader, choice, suggestion
+from contract.schema import JsonObject, Mistakes, Reader, choice, suggestion, switch
 
 Kind = Literal["csv", "json", "parquet", "sagemakerCaptureJson", "sagemakerMergeJson"]
 
@@ -117,7 +117,8 @@ def _switch(members: JsonObject, key: str) -> bool | None:
     value = members.raw(key)
     if isinstance(value, str) and value.strip().casefold() in ("true", "false"):
         return value.strip().casefold() == "true"
-    return members.switch(key)
+    found: bool | None = switch(members, key)
+    return found
 
 
 def _indices(members: JsonObject, key: str) -> tuple[str, ...]:
@@ -135,11 +136,8 @@ def _indices(members: JsonObject, key: str) -> tuple[str, ...]:
 
 
 def _separator(members: JsonObject, key: str) -> str | None:
-    value = members.raw(key)
-    if value is None or (isinstance(value, str) and value in _SEPARATORS):
-        return value and _SEPARATORS[value]
-    members.wrong(key, "one of , ; | and tab")
-    return None
+    value = members.checked(key, lambda value: value in list(_SEPARATORS), "one of , ; | and tab")
+    return value and _SEPARATORS[value]
 
 
 # Whether JSON is lines or one array the reader sees, so those options are only checked.

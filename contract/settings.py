@@ -95,17 +95,17 @@ class Settings:
         "switch",
         "Disabled",
     )
+    attribution_drift_threshold: float | None = setting(
+        "NDCG below which the order of features has drifted, from 0 to 1; default: the baseline's, else 0.9.",
+        "share",
+        example="0.9",
+        needs="attributions",
+    )
     max_runtime: float | None = setting(
         "Time after which no further row is explained, as an ISO 8601 duration or in seconds; the result is"
         " then marked partial.",
         "seconds",
         example="PT30M",
-        needs="attributions",
-    )
-    attribution_drift_threshold: float | None = setting(
-        "NDCG below which the order of features has drifted, from 0 to 1; default: the baseline's, else 0.9.",
-        "share",
-        example="0.9",
         needs="attributions",
     )
     baseline_constraints: str | None = setting(
