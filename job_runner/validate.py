@@ -239,22 +239,18 @@ def validate(settings: Settings, monitor: Monitor) -> Iterator[Line]:
 
 def _baseline(settings: Settings, files: _Documents) -> Generator[Line, None, _AnyBaseline | None]:
     """Read both documents of the baseline, each whatever is wrong with the other."""
-    constraints = statistics = None
-    if settings.baseline_constraints:
-        alone = replace(settings, baseline_statistics=None)
-        part = yield from obtain(
-            functools.partial(read_baseline, alone, files),
-            lambda found: None if found is None else "baseline_constraints can be read",
+
+    def read(name: str, alone: Settings) -> Generator[Line, None, _AnyBaseline | None]:
+        return obtain(
+            lambda: read_baseline(alone, files),
+            lambda found: None if found is None else f"{name} can be read",
         )
-        constraints = part.constraints if part else None
-    if settings.baseline_statistics:
-        alone = replace(settings, baseline_constraints=None)
-        part = yield from obtain(
-            functools.partial(read_baseline, alone, files),
-            lambda found: None if found is None else "baseline_statistics can be read",
-        )
-        statistics = part.statistics if part else None
-    return Baseline(statistics, constraints) if constraints or statistics else None
+
+    constraints = yield from read("baseline_constraints", replace(settings, baseline_statistics=None))
+    statistics = yield from read("baseline_statistics", replace(settings, baseline_constraints=None))
+    if constraints is None or statistics is None:
+        return constraints or statistics
+    return Baseline(statistics.statistics, constraints.constraints)
 
 
 def _scripts(settings: Settings) -> Generator[Line, None, tuple[Preprocessor | None, bool]]:

@@ -118,7 +118,7 @@ class Cluster:
             return _Piece(future, self._require_workers)
 
         try:
-            return engine.merge_in_order(analyzer, splits, submit, self._ahead, noticed)
+            return engine.merged(analyzer, engine.in_order(splits, submit, self._ahead), noticed)
         except distributed.KilledWorker as error:
             raise MonitorError(
                 f"Several workers were lost one after the other over the same of {len(splits)} splits "
