@@ -47,7 +47,6 @@ if TYPE_CHECKING:
     from contract.dataset import Reading
     from job_runner.cluster.leader import Cluster
     from reporting.sinks.delivery import Undelivered
-    from reporting.sinks.run_summary import RunSummary
 
 STATISTICS = "statistics.json"
 CONSTRAINTS = "constraints.json"
@@ -150,7 +149,24 @@ def run(settings: Settings, monitor: Monitor, cluster: Cluster | None = None) ->
     if settings.post_analytics_processor_script:
         run_postprocessor(settings.post_analytics_processor_script, settings.given)
     outcome = _outcome(settings, found, written, undelivered, kept)
-    unrecorded = _keep(settings, report, outcome, found, files, contents[STATISTICS])
+    if settings.history_path is None:
+        return outcome
+    # Imported late, as only jobs that keep a history need it.
+    from reporting.history.append import keep_run
+
+    unrecorded = keep_run(
+        settings,
+        report,
+        exit_code=outcome.exit_code,
+        message=outcome.message,
+        notes=len(found.notes),
+        decision=found.decision,
+        facts=found.facts,
+        statistics=found.statistics,
+        baseline=found.compared,
+        files=files,
+        statistics_file=contents[STATISTICS],
+    )
     return _outcome(settings, found, written, (*undelivered, *unrecorded), kept) if unrecorded else outcome
 
 
@@ -292,35 +308,6 @@ def _page(
     notes = (*(found.decision.notes if found.decision else ()), *said)
     content = page.make_report(settings, monitor, found.rows, source, notes)
     return {} if content is None else {REPORT: content}
-
-
-def _keep(
-    settings: Settings,
-    report: RunSummary,
-    outcome: Outcome,
-    found: _Found,
-    files: DocumentSet[Any, Any],
-    statistics_file: bytes,
-) -> tuple[Undelivered, ...]:
-    """Append the run to the history, if the settings name one; return what could not be written."""
-    if settings.history_path is None:
-        return ()
-    # Imported late, as only jobs that keep a history need it.
-    from reporting.history.append import keep_run
-
-    return keep_run(
-        settings,
-        report,
-        exit_code=outcome.exit_code,
-        message=outcome.message,
-        notes=len(found.notes),
-        decision=found.decision,
-        facts=found.facts,
-        statistics=found.statistics,
-        baseline=found.compared,
-        files=files,
-        statistics_file=statistics_file,
-    )
 
 
 def _content(document: Any) -> bytes:
