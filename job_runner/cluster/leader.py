@@ -132,7 +132,7 @@ class Cluster:
 
     def _ahead(self) -> int:
         """Return how many summaries may wait; log who came and who went."""
-        threads = library.threads_of(self.client)
+        threads: dict[str, int] = self.client.nthreads()
         for address in self._seen.keys() - threads:
             _log.warning("Lost %s; others read its splits again", self._seen.pop(address))
         if new := threads.keys() - self._seen:
@@ -147,7 +147,7 @@ class Cluster:
     def _require_workers(self) -> None:
         """Wait until there is a worker, if there is none."""
         deadline = time.monotonic() + self.role.seconds_to_wait
-        while not library.threads_of(self.client):
+        while not self.client.nthreads():
             if time.monotonic() > deadline:
                 raise ConfigurationError(
                     f"The Dask cluster at {self.role.address} had no worker for "
