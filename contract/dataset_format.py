@@ -43,8 +43,6 @@ class DatasetFormat:
         CSV only: whether the first row of each file holds the column names.
     capture_indices
         Captures only: which payloads become columns.
-    output_columns_position
-        CSV only: ``START`` or ``END``, where predictions sit; kept for those who ask.
     separator
         CSV only: what stands between cells; None tells it from the first records.
     server
@@ -54,7 +52,6 @@ class DatasetFormat:
     kind: Kind
     header: bool = True
     capture_indices: tuple[str, ...] = ("endpointInput", "endpointOutput")
-    output_columns_position: str | None = None
     separator: str | None = None
     server: str | None = None
 
@@ -107,7 +104,6 @@ def parse_dataset_format(text: str) -> DatasetFormat:
         kind,
         header=found.get("header") is not False,
         capture_indices=found.get("captureIndexNames") or DatasetFormat.capture_indices,
-        output_columns_position=found.get("output_columns_position"),
         separator=found.get("separator"),
         server=(found["server"] or "auto") if "server" in found else None,
     )
@@ -140,7 +136,7 @@ def _separator(members: JsonObject, key: str) -> str | None:
     return value and _SEPARATORS[value]
 
 
-# Whether JSON is lines or one array the reader sees, so those options are only checked.
+# Whether JSON is lines or one array the reader sees, and where predictions sit is for others: only checked.
 _CAPTURES: dict[str, Reader] = {"captureIndexNames": _indices}
 _OPTIONS: dict[Kind, dict[str, Reader]] = {
     "csv": {

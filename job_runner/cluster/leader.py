@@ -224,31 +224,25 @@ def open_cluster(role: Role) -> Iterator[Cluster]:
     """
     distributed = library.load()
     security = distributed.Security()
-    if role.kind == "client":
-        address = library.url(role.address, security)
-        wait = role.seconds_to_wait
-        try:
-            client = distributed.Client(address, timeout=wait, set_as_default=False, security=security)
-        except (OSError, TimeoutError, ValueError) as error:
-            raise ConfigurationError(
-                f"No Dask scheduler answers at {address} (dask_scheduler_address) within {wait:g} seconds: "
-                f"{error}; start it, or correct the address."
-            ) from error
-        try:
-            yield Cluster(role, client, time.monotonic())
-        finally:
-            client.close(timeout=_CLOSING_SECONDS)
-        return
-    local = _start(distributed, role, security)
-    try:
-        client = distributed.Client(local, set_as_default=False)
-        try:
-            yield Cluster(role, client, time.monotonic(), local.workers[0].address)
-        finally:
-            client.close(timeout=_CLOSING_SECONDS)
-    finally:
-        # Tells the workers that they are no longer needed.
-        local.close(timeout=_CLOSING_SECONDS)
+    own_address = None
+    with contextlib.ExitStack() as cleanup:
+        if role.kind == "client":
+            address, wait = library.url(role.address, security), role.seconds_to_wait
+            try:
+                client = distributed.Client(address, timeout=wait, set_as_default=False, security=security)
+            except (OSError, TimeoutError, ValueError) as error:
+                raise ConfigurationError(
+                    f"No Dask scheduler answers at {address} (dask_scheduler_address) within {wait:g} "
+                    f"seconds: {error}; start it, or correct the address."
+                ) from error
+        else:
+            local = _start(distributed, role, security)
+            # Tells the workers that they are no longer needed.
+            cleanup.callback(local.close, timeout=_CLOSING_SECONDS)
+            client = distributed.Client(local, set_as_default=False)
+            own_address = local.workers[0].address
+        cleanup.callback(client.close, timeout=_CLOSING_SECONDS)
+        yield Cluster(role, client, time.monotonic(), own_address)
 
 
 def _start(distributed: Any, role: Role, security: Any) -> Any:
