@@ -34,7 +34,7 @@ from file_storage.scripts import load_postprocessor, load_preprocessor
 from file_storage.storage import nearby
 from file_storage.transport import require_url
 from job_runner.clarify.columns import batches_of, missing_columns
-from job_runner.job import dataset_request, load_documents, make_analyzer, read_baseline
+from job_runner.job import AnyBaseline, dataset_request, load_documents, make_analyzer, read_baseline
 from readers.captures.envelope import LABEL
 from readers.dataset import segments_of
 from readers.plan import files_of, plan_dataset
@@ -175,10 +175,7 @@ _MOST_SPLITS = 16
 _ROWS_ASKED = 100
 
 
-_AnyBaseline = Baseline[Any, Any]
 _Documents = DocumentSet[Any, Any]
-_Arranged = tuple[Dataset, MakeAnalyzer]
-_Lines = Generator[Line, None, bool]
 
 
 def validate(settings: Settings, monitor: Monitor) -> Iterator[Line]:
@@ -223,10 +220,10 @@ def validate(settings: Settings, monitor: Monitor) -> Iterator[Line]:
         yield Line("skip", "rows, columns and model are not looked at before there are files to read")
 
 
-def _baseline(settings: Settings, files: _Documents) -> Generator[Line, None, _AnyBaseline | None]:
+def _baseline(settings: Settings, files: _Documents) -> Generator[Line, None, AnyBaseline | None]:
     """Read both documents of the baseline, each whatever is wrong with the other."""
 
-    def read(name: str, alone: Settings) -> Generator[Line, None, _AnyBaseline | None]:
+    def read(name: str, alone: Settings) -> Generator[Line, None, AnyBaseline | None]:
         return obtain(
             lambda: read_baseline(alone, files),
             lambda found: None if found is None else f"{name} can be read",
@@ -254,7 +251,7 @@ def _scripts(settings: Settings) -> Generator[Line, None, tuple[Preprocessor | N
     return None, True
 
 
-def _files(settings: Settings, request: Dataset, *, format_known: bool) -> _Lines:
+def _files(settings: Settings, request: Dataset, *, format_known: bool) -> Generator[Line, None, bool]:
     """Look for files of the window; return whether they are what the format says."""
     source = _source(request, settings)
     files = yield from obtain(
@@ -288,8 +285,8 @@ def _rows(
     settings: Settings,
     monitor: Monitor,
     files: _Documents,
-    baseline: _AnyBaseline | None,
-    arranged: _Arranged,
+    baseline: AnyBaseline | None,
+    arranged: tuple[Dataset, MakeAnalyzer],
 ) -> Iterator[Line]:
     """Read the first rows, and hold settings, baseline and model to them."""
     request, make = arranged
