@@ -15,15 +15,20 @@ from typing import Any, Literal, get_args
 from contract.schema import (
     JsonObject,
     Mistakes,
+    checked,
     child,
     choice,
     is_locator,
     is_text,
     is_value,
+    locator,
     member,
     read_members,
+    share,
     shown,
     suggestion,
+    switch,
+    text,
     values,
     whole_number,
 )
@@ -85,55 +90,31 @@ def _metrics(known: tuple[str, ...]) -> Callable[[JsonObject, str], Any]:
 
 
 def _baseline(members: JsonObject, key: str) -> Any:
-    baseline = members.raw(key)
-    if baseline is None or isinstance(baseline, str | dict):
-        return baseline or None
-    if isinstance(baseline, list) and baseline and _are_rows(baseline):
-        return baseline
-    members.wrong(
-        key,
-        "the URI of a file, or a list of rows, each a list of text, numbers and null, or an object",
-        "[[35, null, 0.5]]",
-    )
-    return None
+    expected = "the URI of a file, or a list of rows, each a list of text, numbers and null, or an object"
+    return members.checked(key, _is_baseline, expected, "[[35, null, 0.5]]") or None
 
 
-def _are_rows(rows: list[Any]) -> bool:
-    return all(isinstance(row, dict) for row in rows) or all(
+def _is_baseline(value: Any) -> bool:
+    if not isinstance(value, list):
+        return isinstance(value, str | dict)
+    are_cells = (
         isinstance(row, list) and all(cell is None or isinstance(cell, str | int | float) for cell in row)
-        for row in rows
+        for row in value
     )
-
-
-def _endpoint_name_prefix(members: JsonObject, key: str) -> str | None:
-    prefix = members.text(key)
-    if prefix is not None and not _PREFIX.fullmatch(prefix):
-        members.wrong(key, "at most 23 letters, digits and hyphens within", '"sm-clarify"')
-        return None
-    return prefix
+    return bool(value) and (all(isinstance(row, dict) for row in value) or all(are_cells))
 
 
 def _is_header(value: Any) -> bool:
     return isinstance(value, str | int) and not isinstance(value, bool)
 
 
-def _content_template(members: JsonObject, key: str) -> str | dict[str, str] | None:
-    template = members.raw(key)
-    if template is None or (isinstance(template, str) and template):
-        return template
-    if isinstance(template, dict) and all(isinstance(part, str) for part in template.values()):
-        return dict(template)
-    members.wrong(key, "text, or an object of texts", '"{\\"features\\":$features}"')
-    return None
-
-
-def _version(members: JsonObject, key: str) -> None:
-    if members.text(key) not in (None, "1.0"):
-        members.wrong(key, 'the text "1.0"')
+def _is_template(value: Any) -> bool:
+    texts = list(value.values()) if isinstance(value, dict) else [value or None]
+    return all(isinstance(text, str) for text in texts)
 
 
 def _names(members: JsonObject, key: str) -> tuple[str, ...]:
-    names = members.values(key, is_text, "texts")
+    names: tuple[str, ...] = values(is_text, "texts")(members, key)
     repeated = next((name for name in names if names.count(name) > 1), None)
     if repeated is not None:
         members.mistakes.add(f"{members.place(key)} names {repeated!r} twice; rename one")
@@ -142,10 +123,7 @@ def _names(members: JsonObject, key: str) -> tuple[str, ...]:
 
 def _entries(members: JsonObject, key: str, example: str) -> list[tuple[Any, str]]:
     """Return the elements of a list of objects, each with its path."""
-    entries = members.raw(key)
-    if entries is not None and not isinstance(entries, list):
-        members.wrong(key, "a list of objects", example)
-        return []
+    entries = members.checked(key, lambda value: isinstance(value, list), "a list of objects", example)
     return [(entry, f"{members.place(key)}[{at}]") for at, entry in enumerate(entries or [])]
 
 
@@ -189,13 +167,14 @@ def _facet_columns(value: Any, path: str, mistakes: Mistakes) -> tuple[str | int
 
 def _facet_values(members: JsonObject, count: int) -> tuple[Any, ...]:
     if count == 1:
-        return members.values("value_or_threshold", is_value, _VALUES)
+        found: tuple[Any, ...] = values(is_value, _VALUES)(members, "value_or_threshold")
+        return found
 
     def fits(value: Any) -> bool:
         return isinstance(value, list) and len(value) == count and all(is_value(cell) for cell in value)
 
     expected = f"lists of {count} values, one for each column of name_or_index"
-    return tuple(tuple(cells) for cells in members.values("value_or_threshold", fits, expected))
+    return tuple(tuple(cells) for cells in values(fits, expected)(members, "value_or_threshold"))
 
 
 def _all_segments(members: JsonObject, key: str) -> tuple[Segments, ...]:
@@ -226,7 +205,7 @@ def _segment_values(members: JsonObject, key: str) -> tuple[tuple[str | int, ...
         return bool(cells) and all(isinstance(cell, str | int) for cell in cells)
 
     example = '[["a","b"],["[1, 4]","(5, 6]"]]'
-    found = members.values(key, fits, "lists of values or intervals", example=example)
+    found = values(fits, "lists of values or intervals", example)(members, key)
     return tuple(tuple(segment) for segment in found)
 
 
@@ -260,9 +239,9 @@ class Segments:
         As many as segments, or one more for the rest of the rows; empty for none.
     """
 
-    name_or_index: Locator = member(JsonObject.locator, "")
+    name_or_index: Locator = member(locator, "")
     segments: tuple[tuple[str | int, ...], ...] = member(_segment_values, ())
-    config_name: str | None = member(JsonObject.text)
+    config_name: str | None = member(text)
     display_aliases: tuple[str, ...] = member(values(is_text, "texts"), ())
 
 
@@ -281,12 +260,12 @@ class ShapConfig:
 
     baseline: str | list[Any] | dict[str, Any] | None = member(_baseline)
     num_clusters: int | None = member(whole_number(1))
-    use_logit: bool = member(JsonObject.switch, False)
+    use_logit: bool = member(switch, False)
     num_samples: int | None = member(whole_number(1))
     agg_method: Literal["mean_abs", "median", "mean_sq"] = member(
         choice(("mean_abs", "median", "mean_sq")), "mean_abs"
     )
-    save_local_shap_values: bool = member(JsonObject.switch, False)
+    save_local_shap_values: bool = member(switch, False)
     seed: int | None = member(whole_number())
     features_to_explain: tuple[Locator, ...] = member(_locators, ())
 
@@ -304,8 +283,8 @@ class PartialDependenceConfig:
 class ReportConfig:
     """``methods.report``."""
 
-    name: str = member(JsonObject.text, "report")
-    title: str = member(JsonObject.text, "SageMaker Analysis Report")
+    name: str = member(text, "report")
+    title: str = member(text, "SageMaker Analysis Report")
 
 
 @dataclass(frozen=True)
@@ -354,21 +333,29 @@ class PredictorConfig:
         The shape of a request.
     """
 
-    endpoint_name: str | None = member(JsonObject.text)
-    endpoint_name_prefix: str | None = member(_endpoint_name_prefix)
-    model_name: str | None = member(JsonObject.text)
-    target_model: str | None = member(JsonObject.text)
-    instance_type: str | None = member(JsonObject.text)
+    endpoint_name: str | None = member(text)
+    endpoint_name_prefix: str | None = member(
+        checked(
+            lambda value: is_text(value) and bool(_PREFIX.fullmatch(value)),
+            "at most 23 letters, digits and hyphens within",
+            '"sm-clarify"',
+        )
+    )
+    model_name: str | None = member(text)
+    target_model: str | None = member(text)
+    instance_type: str | None = member(text)
     initial_instance_count: int | None = member(whole_number(1))
-    accelerator_type: str | None = member(JsonObject.text)
+    accelerator_type: str | None = member(text)
     content_type: ContentType | None = member(choice(get_args(ContentType), _OTHER_CONTENT))
     accept_type: ContentType | None = member(choice(get_args(ContentType)))
-    label: Locator | None = member(JsonObject.locator)
-    probability: Locator | None = member(JsonObject.locator)
+    label: Locator | None = member(locator)
+    probability: Locator | None = member(locator)
     label_headers: tuple[str | int, ...] = member(values(_is_header, "texts and whole numbers"), ())
-    content_template: str | dict[str, str] | None = member(_content_template)
-    record_template: str | None = member(JsonObject.text)
-    custom_attributes: str | None = member(JsonObject.text)
+    content_template: str | dict[str, str] | None = member(
+        checked(_is_template, "text, or an object of texts", '"{\\"features\\":$features}"')
+    )
+    record_template: str | None = member(text)
+    custom_attributes: str | None = member(text)
 
 
 @dataclass(frozen=True)
@@ -389,24 +376,24 @@ class AnalysisConfig:
         The file, for messages.
     """
 
-    version: str = member(_version, "1.0")
+    version: str = member(checked(lambda value: value == "1.0", 'the text "1.0"'), "1.0")
     dataset_type: DatasetType | None = member(choice(get_args(DatasetType), _OTHER_TYPES))
-    dataset_uri: str | None = member(JsonObject.text)
+    dataset_uri: str | None = member(text)
     headers: tuple[str, ...] = member(_names, ())
-    label: Locator | None = member(JsonObject.locator)
-    predicted_label: Locator | None = member(JsonObject.locator)
-    features: str | None = member(JsonObject.text)
+    label: Locator | None = member(locator)
+    predicted_label: Locator | None = member(locator)
+    features: str | None = member(text)
     label_values_or_threshold: tuple[Value, ...] = member(values(is_value, _VALUES), ())
-    probability_threshold: float = member(JsonObject.share, 0.5)
+    probability_threshold: float = member(share, 0.5)
     segment_config: tuple[Segments, ...] = member(_all_segments, ())
     facet: tuple[Facet, ...] = member(_facets, ())
-    facet_dataset_uri: str | None = member(JsonObject.text)
+    facet_dataset_uri: str | None = member(text)
     facet_headers: tuple[str, ...] = member(_names, ())
-    predicted_label_dataset_uri: str | None = member(JsonObject.text)
+    predicted_label_dataset_uri: str | None = member(text)
     predicted_label_headers: tuple[str, ...] = member(_names, ())
     excluded_columns: tuple[Locator, ...] = member(_locators, ())
-    joinsource_name_or_index: Locator | None = member(JsonObject.locator)
-    group_variable: Locator | None = member(JsonObject.locator)
+    joinsource_name_or_index: Locator | None = member(locator)
+    group_variable: Locator | None = member(locator)
     methods: Methods | None = member(child(Methods, refused={"asymmetric_shapley_value": "time series"}))
     predictor: PredictorConfig | None = member(
         child(PredictorConfig, refused={"time_series_predictor_config": "time series"})

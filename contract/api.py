@@ -49,11 +49,7 @@ class Baseline[Statistics, Constraints]:
     constraints: Constraints | None = None
 
 
-def _nothing_declared(baseline: Any) -> Mapping[str, Declared]:
-    return {}
-
-
-def _no_further_files(statistics: Any, constraints: Any) -> Mapping[str, Any]:
+def _empty(*values: Any) -> Mapping[str, Any]:
     return {}
 
 
@@ -100,8 +96,8 @@ class DocumentSet[Statistics, Constraints]:
     read_constraints: Callable[[dict[str, Any], str], Constraints] = _as_it_is
     write_constraints: Callable[[Constraints], dict[str, Any]] = _as_it_is
     column_names: Callable[[Baseline[Statistics, Constraints]], tuple[str, ...] | None] = _nothing
-    declared: Callable[[Baseline[Statistics, Constraints]], Mapping[str, Declared]] = _nothing_declared
-    further_files: Callable[[Statistics, Constraints], Mapping[str, Any]] = _no_further_files
+    declared: Callable[[Baseline[Statistics, Constraints]], Mapping[str, Declared]] = _empty
+    further_files: Callable[[Statistics, Constraints], Mapping[str, Any]] = _empty
     occasional_files: tuple[str, ...] = ()
     constraints_names: tuple[str, ...] = ("constraints.json",)
     not_in_baseline: tuple[str, ...] = ()

@@ -6,12 +6,10 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal, TextIO
 
-from contract.errors import MonitorError
+from contract.errors import InputError, MonitorError
 from contract.masking import mask
 
 Found = Literal["ok", "FAIL", "skip"]
-
-INPUT_AT_FAULT = 2
 
 
 @dataclass(frozen=True)
@@ -89,5 +87,5 @@ def print_checklist(lines: Iterable[Line], stream: TextIO) -> int:
         stream.write(f"{line.found:<6}{mask(' '.join(line.text.split()))}\n")
         stream.flush()
         if line.found == "FAIL":
-            exit_code = INPUT_AT_FAULT
+            exit_code = InputError.exit_code
     return exit_code

@@ -114,60 +114,41 @@ class ColumnPaths:
 
 
 @dataclass(frozen=True)
-class HumanReview:
-    """Where the answers of human reviewers hold what matters.
+class LabelPlaces:
+    """Where answers of human reviewers, and tables, hold labels.
 
     Parameters
     ----------
     label_attribute
-        Dotted path within ``answerContent``, list positions as numbers, such as
+        Of answers: dotted path within ``answerContent``, list positions as numbers, such as
         ``sentiment.label``. None takes the only value there is.
     id_attributes
-        Dotted paths within ``inputContent``, tried in this order.
+        Of answers: dotted paths within ``inputContent``, tried in this order.
+    id_column
+        Of tables: holds the id of the inference. None takes the first usual name that is there.
+    label_column
+        Of tables: holds the label. None takes the only other column.
+    usual_id
+        A name of the id that is looked for before the usual ones.
     """
 
     label_attribute: str | None = None
     id_attributes: tuple[str, ...] = ("inferenceId", "eventId")
-
-    @classmethod
-    def of(cls, label_attribute: str | None, id_attribute: str | None) -> HumanReview:
-        """Return what the settings say, defaults where they are None."""
-        return cls(label_attribute, (id_attribute,) if id_attribute else cls.id_attributes)
-
-
-@dataclass(frozen=True)
-class LabelColumns:
-    """Which columns of tables hold labels.
-
-    Parameters
-    ----------
-    identifier
-        Of the inference. None takes the first usual name that is there.
-    label
-        The label. None takes the only other column.
-    usual
-        A name of the id that is looked for before the usual ones.
-    """
-
-    identifier: str | None = None
-    label: str | None = None
-    usual: str | None = None
-
-
-@dataclass(frozen=True)
-class LabelPlaces:
-    """Where answers of human reviewers, and tables, hold labels."""
-
-    review: HumanReview = field(default_factory=HumanReview)
-    columns: LabelColumns = field(default_factory=LabelColumns)
+    id_column: str | None = None
+    label_column: str | None = None
+    usual_id: str | None = None
 
     @classmethod
     def of(cls, settings: Settings) -> LabelPlaces:
         """Return what the settings say, defaults where they are None."""
-        review = HumanReview.of(settings.human_review_label_attribute, settings.human_review_id_attribute)
-        usual = settings.id_attribute and settings.id_attribute.rpartition(".")[2]
-        columns = LabelColumns(settings.ground_truth_id_column, settings.ground_truth_label_column, usual)
-        return cls(review, columns)
+        given = settings.human_review_id_attribute
+        return cls(
+            settings.human_review_label_attribute,
+            (given,) if given else cls.id_attributes,
+            settings.ground_truth_id_column,
+            settings.ground_truth_label_column,
+            settings.id_attribute and settings.id_attribute.rpartition(".")[2],
+        )
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from contract.errors import ConfigurationError
-from contract.schema import JsonObject, Mistakes, Reader, choice, suggestion
+from contract.schema import JsonObject, Mistakes, Reader, choice, suggestion, switch
 
 Kind = Literal["csv", "json", "parquet", "sagemakerCaptureJson", "sagemakerMergeJson"]
 
@@ -43,8 +43,6 @@ class DatasetFormat:
         CSV only: whether the first row of each file holds the column names.
     capture_indices
         Captures only: which payloads become columns.
-    output_columns_position
-        CSV only: ``START`` or ``END``, where predictions sit; kept for those who ask.
     separator
         CSV only: what stands between cells; None tells it from the first records.
     server
@@ -54,7 +52,6 @@ class DatasetFormat:
     kind: Kind
     header: bool = True
     capture_indices: tuple[str, ...] = ("endpointInput", "endpointOutput")
-    output_columns_position: str | None = None
     separator: str | None = None
     server: str | None = None
 
@@ -107,7 +104,6 @@ def parse_dataset_format(text: str) -> DatasetFormat:
         kind,
         header=found.get("header") is not False,
         capture_indices=found.get("captureIndexNames") or DatasetFormat.capture_indices,
-        output_columns_position=found.get("output_columns_position"),
         separator=found.get("separator"),
         server=(found["server"] or "auto") if "server" in found else None,
     )
@@ -117,7 +113,8 @@ def _switch(members: JsonObject, key: str) -> bool | None:
     value = members.raw(key)
     if isinstance(value, str) and value.strip().casefold() in ("true", "false"):
         return value.strip().casefold() == "true"
-    return members.switch(key)
+    found: bool | None = switch(members, key)
+    return found
 
 
 def _indices(members: JsonObject, key: str) -> tuple[str, ...]:
@@ -135,14 +132,11 @@ def _indices(members: JsonObject, key: str) -> tuple[str, ...]:
 
 
 def _separator(members: JsonObject, key: str) -> str | None:
-    value = members.raw(key)
-    if value is None or (isinstance(value, str) and value in _SEPARATORS):
-        return value and _SEPARATORS[value]
-    members.wrong(key, "one of , ; | and tab")
-    return None
+    value = members.checked(key, lambda value: value in list(_SEPARATORS), "one of , ; | and tab")
+    return value and _SEPARATORS[value]
 
 
-# Whether JSON is lines or one array the reader sees, so those options are only checked.
+# Whether JSON is lines or one array the reader sees, and where predictions sit is for others: only checked.
 _CAPTURES: dict[str, Reader] = {"captureIndexNames": _indices}
 _OPTIONS: dict[Kind, dict[str, Reader]] = {
     "csv": {

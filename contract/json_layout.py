@@ -33,21 +33,9 @@ def java_double(value: float) -> str:
     """
     if not math.isfinite(value):
         raise ValueError(f"{value} cannot be written as strict JSON")
-    text = repr(float(value))
-    return text if value == 0 or _LEAST_PLAIN <= abs(value) < _LEAST_LARGE else _with_exponent(text)
-
-
-def _with_exponent(text: str) -> str:
-    """Return a number, its shortest digits in whatever notation, in Java's notation with an exponent."""
-    sign, text = ("-", text[1:]) if text[0] == "-" else ("", text)
-    mantissa, _, exponent_text = text.partition("e")
-    whole, _, fraction = mantissa.partition(".")
-    digits = whole + ("" if fraction == "0" else fraction)
-    exponent = int(exponent_text or 0) + len(whole) - 1
-    stripped = digits.lstrip("0")
-    exponent -= len(digits) - len(stripped)
-    digits = stripped.rstrip("0") or "0"
-    return f"{sign}{digits[0]}.{digits[1:] or '0'}E{exponent}"
+    if value == 0 or _LEAST_PLAIN <= abs(value) < _LEAST_LARGE:
+        return repr(float(value))
+    return np.format_float_scientific(value, trim="0", exp_digits=1).replace("e", "E").replace("E+", "E")
 
 
 def dumps(value: Any) -> bytes:
@@ -96,8 +84,7 @@ def _texts_of_many(items: list[Any]) -> list[str]:
     plain = (sizes == 0.0) | ((sizes >= _LEAST_PLAIN) & (sizes < _LEAST_LARGE))
     texts = orjson.dumps(items).decode()[1:-1].split(",")
     for place in np.flatnonzero(~plain).tolist():
-        # What is no number at all is refused there.
-        texts[place] = _with_exponent(texts[place]) if math.isfinite(items[place]) else _scalar(items[place])
+        texts[place] = java_double(items[place])
     return texts
 
 

@@ -191,104 +191,23 @@ class JsonObject:
         hint = f"; write {example}" if example else ""
         self.mistakes.add(f"{self.place(key)} must be {expected}, but is {shown(self.members[key])}{hint}")
 
-    def text(self, key: str) -> str | None:
-        """Return a text, None when absent."""
-        value = self._get(key)
-        if value is not None and (not isinstance(value, str) or not value):
-            self.wrong(key, "text")
-            return None
-        return value
-
-    def choice(self, key: str, choices: Iterable[str], refused: Mapping[str, str] | None = None) -> Any:
-        """Return one of `choices`, letter case aside; `refused` are known but not served, with the reason."""
-        value = self.text(key)
-        if value is None:
-            return None
-        known = {choice.casefold(): choice for choice in choices}
-        folded = value.strip().casefold()
-        if folded in known:
-            return known[folded]
-        if refused and folded in refused:
-            self.mistakes.add(f"{self.place(key)} is {value!r}, which is for {refused[folded]}")
-            return None
-        self.mistakes.add(
-            f"{self.place(key)} is {value!r}, which is unknown{suggestion(folded, known.values())}"
-        )
-        return None
-
-    def whole_number(self, key: str, least: int = 0) -> int | None:
-        """Return an integer of at least `least`, None when absent."""
-        value = self._get(key)
-        if value is None:
-            return None
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            self.wrong(key, f"a whole number from {least}")
-            return None
-        return value
-
-    def share(self, key: str) -> float | None:
-        """Return a number from 0 to 1, None when absent; the originals refuse one without a point."""
-        value = self._get(key)
-        if value is None:
-            return None
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            self.wrong(key, "a number")
-        elif not 0.0 <= value <= 1.0:
-            self.wrong(key, "a number from 0 to 1")
-        else:
-            return float(value)
-        return None
-
-    def switch(self, key: str) -> bool | None:
-        """Return true or false, None when absent."""
-        value = self._get(key)
-        if value is not None and not isinstance(value, bool):
-            self.wrong(key, "true or false")
-            return None
-        return value
-
-    def locator(self, key: str) -> str | int | None:
-        """Return a name, a JMESPath expression, or a position; None when absent."""
-        value = self._get(key)
-        if value is not None and not is_locator(value):
-            self.wrong(key, "a name, or a zero-based position")
-            return None
-        return value  # type: ignore[no-any-return]  # is_locator has told what it is
-
-    def values(
-        self, key: str, fits: Callable[[Any], bool], expected: str, *, example: str = ""
-    ) -> tuple[Any, ...]:
-        """Return the elements of a list, each of which must fit; empty when absent."""
-        value = self._get(key)
-        if value is None:
-            return ()
-        if not isinstance(value, list):
-            lone = json.dumps([value], ensure_ascii=False)[:_SHOWN] if fits(value) else example
-            self.wrong(key, f"a list of {expected}", lone)
-            return ()
-        for position, element in enumerate(value):
-            if not fits(element):
-                self.mistakes.add(
-                    f"{self.place(key)}[{position}] must be one of {expected}, but is {shown(element)}"
-                )
-                return ()
-        return tuple(value)
-
     def raw(self, key: str) -> Any:
         """Return a member as it is, None when absent."""
-        return self._get(key)
+        self._known.append(key)
+        return self.members.get(key)
+
+    def checked(self, key: str, fits: Callable[[Any], bool], expected: str, example: str = "") -> Any:
+        """Return a member that fits; None when it is absent, or does not fit, which is noted."""
+        value = self.raw(key)
+        if value is None or fits(value):
+            return value
+        self.wrong(key, expected, example)
+        return None
 
     def child(self, key: str) -> JsonObject | None:
         """Return the object at `key`, None when absent."""
-        value = self._get(key)
+        value = self.raw(key)
         return None if value is None else JsonObject(value, self.place(key), self.mistakes)
-
-    def refuse(self, key: str, subject: str) -> None:
-        """Note a member that belongs to data which are not analysed."""
-        if self._get(key) is not None:
-            self.mistakes.add(
-                f"{self.place(key)} is for {subject}, but only tabular data is analysed; leave it out"
-            )
 
     def finish(self) -> None:
         """Note the members that nobody asked for."""
@@ -302,10 +221,6 @@ class JsonObject:
     def is_misspelt(self, key: str) -> bool:
         """Return whether an unknown member looks like `key`."""
         return any(suggestion(name, self._known) == suggestion(key, [key]) for name in self.unknown())
-
-    def _get(self, key: str) -> Any:
-        self._known.append(key)
-        return self.members.get(key)
 
 
 # How one member of an object is read: by its key; None when it is absent or wrong.
@@ -332,26 +247,66 @@ def read_members[T](
         Fields that are no members.
     """
     for key, subject in (refused or {}).items():
-        members.refuse(key, subject)
+        if members.raw(key) is not None:
+            members.mistakes.add(
+                f"{members.place(key)} is for {subject}, but only tabular data is analysed; leave it out"
+            )
     readers = {one.name: one.metadata["read"] for one in fields(kind) if "read" in one.metadata}  # type: ignore[arg-type]  # a dataclass, which no type says
     values = {name: read(members, name) for name, read in readers.items()}
     members.finish()
     return kind(**{name: value for name, value in values.items() if value is not None}, **others)
 
 
+def checked(fits: Callable[[Any], bool], expected: str, example: str = "") -> Reader:
+    """Return what reads a member that fits; see `JsonObject.checked`."""
+    return lambda members, key: members.checked(key, fits, expected, example)
+
+
 def whole_number(least: int = 0) -> Reader:
     """Return what reads an integer of at least `least`."""
-    return lambda members, key: members.whole_number(key, least)
+    return checked(lambda value: type(value) is int and value >= least, f"a whole number from {least}")
 
 
 def choice(choices: Iterable[str], refused: Mapping[str, str] | None = None) -> Reader:
-    """Return what reads one of `choices`; see `JsonObject.choice`."""
-    return lambda members, key: members.choice(key, choices, refused)
+    """Return what reads one of `choices`, letter case aside.
+
+    `refused` are known but not served, with the reason.
+    """
+    known = {choice.casefold(): choice for choice in choices}
+
+    def read(members: JsonObject, key: str) -> str | None:
+        value = text(members, key)
+        folded = (value or "").strip().casefold()
+        if value is None or folded in known:
+            return known.get(folded)
+        place = members.place(key)
+        if refused and folded in refused:
+            members.mistakes.add(f"{place} is {value!r}, which is for {refused[folded]}")
+        else:
+            hint = suggestion(folded, known.values())
+            members.mistakes.add(f"{place} is {value!r}, which is unknown{hint}")
+        return None
+
+    return read
 
 
-def values(fits: Callable[[Any], bool], expected: str) -> Reader:
-    """Return what reads a list whose elements fit."""
-    return lambda members, key: members.values(key, fits, expected)
+def values(fits: Callable[[Any], bool], expected: str, example: str = "") -> Reader:
+    """Return what reads a list, each of whose elements must fit; empty when absent."""
+
+    def read(members: JsonObject, key: str) -> tuple[Any, ...]:
+        found = members.raw(key)
+        if found is not None and not isinstance(found, list):
+            lone = json.dumps([found], ensure_ascii=False)[:_SHOWN] if fits(found) else example
+            members.wrong(key, f"a list of {expected}", lone)
+            return ()
+        for position, element in enumerate(found or ()):
+            if not fits(element):
+                place = f"{members.place(key)}[{position}]"
+                members.mistakes.add(f"{place} must be one of {expected}, but is {shown(element)}")
+                return ()
+        return tuple(found or ())
+
+    return read
 
 
 def child(kind: Callable[..., Any], refused: Mapping[str, str] | None = None) -> Reader:
@@ -379,6 +334,19 @@ def is_value(value: Any) -> bool:
 def is_text(value: Any) -> bool:
     """Return whether a JSON value is text."""
     return isinstance(value, str)
+
+
+text = checked(lambda value: is_text(value) and bool(value), "text")
+switch = checked(lambda value: isinstance(value, bool), "true or false")
+locator = checked(is_locator, "a name, or a zero-based position")
+
+
+def share(members: JsonObject, key: str) -> float | None:
+    """Read a number from 0 to 1; the originals refuse one without a point."""
+    found = members.checked(
+        key, lambda value: type(value) in (int, float) and 0 <= value <= 1, "a number from 0 to 1"
+    )
+    return None if found is None else float(found)
 
 
 def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:

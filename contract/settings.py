@@ -12,7 +12,7 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal, NoReturn, get_args, get_origin, get_type_hints
 
 import contract
 from contract.dataset_format import DatasetFormat, Shape
@@ -92,20 +92,19 @@ class Settings:
     )
     allow_pickled_model: bool = of_configured(
         "Load a pickled model. Whoever made the file then runs code in this job: only for files you trust.",
-        "switch",
-        "Disabled",
+        default="Disabled",
+    )
+    attribution_drift_threshold: float | None = setting(
+        "NDCG below which the order of features has drifted, from 0 to 1; default: the baseline's, else 0.9.",
+        "share",
+        example="0.9",
+        needs="attributions",
     )
     max_runtime: float | None = setting(
         "Time after which no further row is explained, as an ISO 8601 duration or in seconds; the result is"
         " then marked partial.",
         "seconds",
         example="PT30M",
-        needs="attributions",
-    )
-    attribution_drift_threshold: float | None = setting(
-        "NDCG below which the order of features has drifted, from 0 to 1; default: the baseline's, else 0.9.",
-        "share",
-        example="0.9",
         needs="attributions",
     )
     baseline_constraints: str | None = setting(
@@ -117,9 +116,7 @@ class Settings:
     )
     rules: Rules = setting(
         "How to decide: sound (statistics) or sagemaker (as the original containers did).",
-        "choice",
-        "sound",
-        choices=("sound", "sagemaker"),
+        default="sound",
     )
     record_preprocessor_script: str | None = of_scripted(
         "Python file with preprocess_handler(record) or preprocess_dataframe(df)."
@@ -156,8 +153,6 @@ class Settings:
     )
     categorical_drift_method: Literal["LInfinity", "ChiSquared"] | None = setting(
         "How drift of text features is measured; copied into the suggested constraints.",
-        "choice",
-        choices=("LInfinity", "ChiSquared"),
         needs="distributions",
     )
     segment_by: tuple[str, ...] = setting(
@@ -171,8 +166,6 @@ class Settings:
     # Where predictions and labels are found.
     problem_type: Literal["Regression", "BinaryClassification", "MulticlassClassification"] | None = setting(
         "What the model predicts.",
-        "choice",
-        choices=("Regression", "BinaryClassification", "MulticlassClassification"),
         required=True,
         example="BinaryClassification",
         needs="problem",
@@ -236,16 +229,14 @@ class Settings:
     )
 
     # What follows from what was found: exit codes, a new baseline, metrics, events, the page, the history.
-    fail_on_violations: bool = setting("Exit with code 3 when there are violations.", "switch", "Disabled")
+    fail_on_violations: bool = setting("Exit with code 3 when there are violations.", default="Disabled")
     fail_on_undecided: bool = setting(
         "Exit with code 5 when something that was asked for could not be decided. Enabled by default where "
         "fail_on_violations or register_new_baseline is set.",
-        "switch",
     )
     skip_check: bool = setting(
         "Compute and write everything, but compare with no baseline: there are no violations then.",
-        "switch",
-        "Disabled",
+        default="Disabled",
     )
     register_new_baseline: str | None = setting(
         "Folder that gets statistics and constraints as the new baseline when the check passes or is "
@@ -280,8 +271,7 @@ class Settings:
     )
     report: bool = setting(
         "Write report.html, the page to look at, beside the JSON files; Disabled saves its time.",
-        "switch",
-        "Enabled",
+        default="Enabled",
     )
     history_path: str | None = setting(
         "Folder that gets a small record of every run; any number of jobs may share it; local or s3://.",
@@ -290,15 +280,13 @@ class Settings:
     history_statistics: bool = setting(
         "Keep each run's statistics and baseline in the history too, so that monitor-backtest can check it "
         "again.",
-        "switch",
-        "Enabled",
+        default="Enabled",
     )
     fail_on_sink_error: bool = setting(
         "Exit with code 4 when a sink did not get what was meant for it; the files are written all the same.",
-        "switch",
-        "Disabled",
+        default="Disabled",
     )
-    publish_cloudwatch_metrics: bool = setting("Write CloudWatch metric files.", "switch", "Disabled")
+    publish_cloudwatch_metrics: bool = setting("Write CloudWatch metric files.", default="Disabled")
     cloudwatch_metrics_directory: str = setting(
         "Directory for CloudWatch metric files.", default="/opt/ml/output/metrics/cloudwatch"
     )
@@ -342,8 +330,8 @@ class Settings:
         "seconds",
         "PT1H",
     )
-    log_level: str = of_all(
-        "Least severity that is logged.", "choice", "INFO", choices=("DEBUG", "INFO", "WARNING", "ERROR")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = of_all(
+        "Least severity that is logged.", default="INFO"
     )
 
     validate_only: bool
@@ -374,11 +362,23 @@ _UNUSED = (
     "report_enabled",
     "auto_ml_job_detail",
 )
-_MEMBERS: dict[str, Variable] = {
-    member.name: replace(variable, name=variable.name or member.name)
-    for member in fields(Settings)
-    if (variable := member.metadata.get("variable"))
-}
+
+
+def _members() -> Iterator[tuple[str, Variable]]:
+    """Yield the members that are variables; the type tells a switch, and the choices of a Literal."""
+    types = get_type_hints(Settings)
+    for member in fields(Settings):
+        if variable := member.metadata.get("variable"):
+            variable = replace(variable, name=variable.name or member.name)
+            if types[member.name] is bool:
+                variable = replace(variable, kind="switch")
+            for choices in (types[member.name], *get_args(types[member.name])):
+                if get_origin(choices) is Literal:
+                    variable = replace(variable, kind="choice", choices=get_args(choices))
+            yield member.name, variable
+
+
+_MEMBERS: dict[str, Variable] = dict(_members())
 VARIABLES: tuple[Variable, ...] = (
     *_MEMBERS.values(),
     *(Variable(name, "Accepted for compatibility; not used.", ignored=True) for name in _UNUSED),

@@ -61,16 +61,15 @@ def summarize_splits(
     noticed = Tally() if noticed is None else noticed
     workers = min(workers or available_processors(), max(1, len(splits)))
     if workers == 1:
-        return _merged(analyzer, (summarize_split(analyzer, split) for split in splits), noticed)
+        return merged(analyzer, (summarize_split(analyzer, split) for split in splits), noticed)
     executor = ThreadPoolExecutor(workers, thread_name_prefix="split")
     try:
-        return merge_in_order(
-            analyzer,
+        summaries = in_order(
             splits,
             submit=lambda split: executor.submit(summarize_split, analyzer, split),
             ahead=lambda: 2 * workers,
-            noticed=noticed,
         )
+        return merged(analyzer, summaries, noticed)
     finally:
         # After a failure nobody waits for the splits still being read.
         executor.shutdown(wait=False, cancel_futures=True)
@@ -86,36 +85,8 @@ class Pending(Protocol):
         """Do without it."""
 
 
-def merge_in_order(
-    analyzer: AnyAnalyzer,
-    splits: tuple[Split, ...],
-    submit: Callable[[Split], Pending],
-    ahead: Callable[[], int],
-    noticed: Tally,
-) -> Any:
-    """Merge summaries in split order as they come, so the result is the same wherever they come from.
-
-    Parameters
-    ----------
-    analyzer
-        Merges.
-    splits
-        The pieces of the dataset.
-    submit
-        Has a split summarized elsewhere.
-    ahead
-        How many summaries may wait unmerged, so memory stays bounded; it is asked again for each split.
-    noticed
-        Gets what the readers count.
-
-    Returns
-    -------
-    The merged summary, ``analyzer.empty()`` for no splits.
-    """
-    return _merged(analyzer, _in_order(splits, submit, ahead), noticed)
-
-
-def _merged(analyzer: AnyAnalyzer, partials: Iterable[tuple[Any, Tally]], noticed: Tally) -> Any:
+def merged(analyzer: AnyAnalyzer, partials: Iterable[tuple[Any, Tally]], noticed: Tally) -> Any:
+    """Return all summaries as one, ``analyzer.empty()`` for none; `noticed` gets what the readers counted."""
     summary = analyzer.empty()
     for partial, tally in partials:
         summary = analyzer.merge(summary, partial)
@@ -123,9 +94,20 @@ def _merged(analyzer: AnyAnalyzer, partials: Iterable[tuple[Any, Tally]], notice
     return summary
 
 
-def _in_order(
+def in_order(
     splits: tuple[Split, ...], submit: Callable[[Split], Pending], ahead: Callable[[], int]
 ) -> Iterator[tuple[Any, Tally]]:
+    """Yield summaries in split order, so the result is the same wherever they come from.
+
+    Parameters
+    ----------
+    splits
+        The pieces of the dataset.
+    submit
+        Has a split summarized elsewhere.
+    ahead
+        How many summaries may wait unmerged, so memory stays bounded; it is asked again for each split.
+    """
     waiting: deque[Pending] = deque()
     try:
         for split in splits:

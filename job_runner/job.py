@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,7 @@ from contract.api import (
 )
 from contract.dataset import MARKERS, CellRules, Dataset, LabelPlaces, Plan, Preprocessor, RowKeys
 from contract.decision import dump_comparisons
-from contract.errors import DatasetError, DocumentError, MonitorError
+from contract.errors import DatasetError, DocumentError, MonitorError, OutputError
 from contract.outcome import completed_message, exit_code
 from contract.reading import Said, Tally
 from contract.settings import Settings
@@ -36,7 +37,7 @@ from contract.window import between
 from contract.wording import chance, percent, several
 from file_storage import s3, storage
 from file_storage.scripts import load_postprocessor, load_preprocessor, run_postprocessor
-from job_runner import engine, gate
+from job_runner import engine
 from readers.cell_types import texts_in
 from readers.dataset import NotSplittable
 from readers.plan import plan_dataset
@@ -47,7 +48,6 @@ if TYPE_CHECKING:
     from contract.dataset import Reading
     from job_runner.cluster.leader import Cluster
     from reporting.sinks.delivery import Undelivered
-    from reporting.sinks.run_summary import RunSummary
 
 STATISTICS = "statistics.json"
 CONSTRAINTS = "constraints.json"
@@ -66,9 +66,8 @@ class Outcome:
 
     exit_code: int
     message: str
-    rows: int
     decision: Decision | None = None
-    files: tuple[str, ...] = field(default=())
+    files: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -146,11 +145,28 @@ def run(settings: Settings, monitor: Monitor, cluster: Cluster | None = None) ->
     undelivered = cloudwatch_file.publish(report, settings, sinks)
     no_baseline = {VIOLATIONS, COMPARISONS, *files.not_in_baseline}
     baseline_files = {name: content for name, content in contents.items() if name not in no_baseline}
-    kept = gate.register_baseline_if_decided(settings, found.decision, baseline_files)
+    kept = register_baseline_if_decided(settings, found.decision, baseline_files)
     if settings.post_analytics_processor_script:
         run_postprocessor(settings.post_analytics_processor_script, settings.given)
     outcome = _outcome(settings, found, written, undelivered, kept)
-    unrecorded = _keep(settings, report, outcome, found, files, contents[STATISTICS])
+    if settings.history_path is None:
+        return outcome
+    # Imported late, as only jobs that keep a history need it.
+    from reporting.history.append import keep_run
+
+    unrecorded = keep_run(
+        settings,
+        report,
+        exit_code=outcome.exit_code,
+        message=outcome.message,
+        notes=len(found.notes),
+        decision=found.decision,
+        facts=found.facts,
+        statistics=found.statistics,
+        baseline=found.compared,
+        files=files,
+        statistics_file=contents[STATISTICS],
+    )
     return _outcome(settings, found, written, (*undelivered, *unrecorded), kept) if unrecorded else outcome
 
 
@@ -292,35 +308,6 @@ def _page(
     notes = (*(found.decision.notes if found.decision else ()), *said)
     content = page.make_report(settings, monitor, found.rows, source, notes)
     return {} if content is None else {REPORT: content}
-
-
-def _keep(
-    settings: Settings,
-    report: RunSummary,
-    outcome: Outcome,
-    found: _Found,
-    files: DocumentSet[Any, Any],
-    statistics_file: bytes,
-) -> tuple[Undelivered, ...]:
-    """Append the run to the history, if the settings name one; return what could not be written."""
-    if settings.history_path is None:
-        return ()
-    # Imported late, as only jobs that keep a history need it.
-    from reporting.history.append import keep_run
-
-    return keep_run(
-        settings,
-        report,
-        exit_code=outcome.exit_code,
-        message=outcome.message,
-        notes=len(found.notes),
-        decision=found.decision,
-        facts=found.facts,
-        statistics=found.statistics,
-        baseline=found.compared,
-        files=files,
-        statistics_file=statistics_file,
-    )
 
 
 def _content(document: Any) -> bytes:
@@ -500,8 +487,89 @@ def _outcome(
             undelivered=bool(undelivered) and settings.fail_on_sink_error,
         ),
         message=message,
-        rows=found.rows,
         decision=decision,
         files=files,
         notes=found.notes,
     )
+
+
+# The on-demand gate: what passed its check becomes the baseline, and the one before is kept.
+
+
+KEPT = "previous"
+
+
+def register_baseline_if_decided(
+    settings: Settings, decision: Decision | None, documents: Mapping[str, bytes]
+) -> str | None:
+    """Register the run's documents as the new baseline, if the settings ask for it and the check allows it.
+
+    A baseline is renewed whole or not at all: nothing is violated, something was decided, and no comparison
+    has lost the figures that the baseline has. `decision` is None where the check was skipped.
+
+    Returns
+    -------
+    Why the baseline stays as it was, as a sentence; None when it does not, or nothing was asked.
+
+    Raises
+    ------
+    OutputError
+        When the folder cannot be written; the baseline is as it was.
+    """
+    folder = settings.register_new_baseline
+    if folder is None:
+        return None
+    reason = f"The baseline in {folder} stays as it was, because "
+    if decision is not None and decision.violations.violations:
+        return reason + "the check found violations."
+    if decision is not None and decision.is_empty:
+        return reason + "nothing could be decided."
+    if decision is not None and decision.fails_gate:
+        return reason + "this window lacks figures that it has."
+    register_baseline(folder, documents, datetime.now(UTC))
+    return None
+
+
+def register_baseline(folder: str, documents: Mapping[str, bytes], now: datetime) -> str | None:
+    """Put documents into the folder of the baseline, and keep those that they replace.
+
+    What is replaced is copied first, to ``previous/<time>/`` within the folder. Each file then appears whole;
+    when one cannot be written, those before it get their old content back.
+
+    Parameters
+    ----------
+    folder
+        Local, created when absent, or ``s3://bucket/prefix``.
+    documents
+        Content by file name.
+    now
+        Timezone-aware; the name of the kept copy.
+
+    Returns
+    -------
+    Where the baseline before is kept, None when there was none.
+
+    Raises
+    ------
+    OutputError
+        When the folder cannot be written; the baseline is as it was.
+    """
+    folder = folder.rstrip("/") or "/"
+    kept = None
+    with storage.alone(folder):
+        before = {
+            name: content
+            for name in documents
+            if (content := storage.read_if_there(f"{folder}/{name}", OutputError)) is not None
+        }
+        if before:
+            kept = f"{folder}/{KEPT}/{now.astimezone(UTC).strftime('%Y-%m-%dT%H%M%S.%fZ')}"
+            storage.write_files_atomically(kept, before)
+        try:
+            storage.write_files_atomically(folder, documents)
+        except OutputError:
+            with contextlib.suppress(OutputError):
+                storage.write_files_atomically(folder, before)
+            raise
+    _log.info("The new baseline is in %s%s", folder, f"; the one before is kept in {kept}" if kept else "")
+    return kept

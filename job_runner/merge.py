@@ -116,52 +116,6 @@ class _Records:
         )
 
 
-def merge_pieces(
-    pieces: Sequence[FileRange],
-    index: LabelIndex,
-    used: npt.NDArray[np.bool_],
-    window: Window | None,
-    folder: Path,
-    stop: threading.Event,
-) -> Merged:
-    """Join the records of some capture files with their labels.
-
-    Parameters
-    ----------
-    pieces
-        Capture files, or byte ranges of them.
-    index
-        The labels.
-    used
-        Which labels have found a record; written to.
-    window
-        Leave out records outside; None merges all.
-    folder
-        Where merged records are written, into files of their own.
-    stop
-        Set to give up, when nobody wants the result any more.
-
-    Raises
-    ------
-    DatasetError
-        Naming file and line of what is no capture record.
-    """
-    merged = Merged()
-    for block in blocks_of_lines(pieces, size=_BLOCK_SIZE):
-        if stop.is_set():
-            break
-        records = _records(block, window)
-        positions = index.find(records.ids)
-        found = positions >= 0
-        used[positions[found]] = True
-        merged.captures.update(_counts(records.hours))
-        merged.joined.update(_counts(records.hours[found]))
-        merged.without_id += records.ids.null_count
-        if found.any():
-            _write(records.filter(found), positions[found], index, folder, merged)
-    return merged
-
-
 def _records(block: LineBlock, window: Window | None) -> _Records:
     batch, numbers = read_records(block, _SCHEMA, _fields, lambda batch: not batch.column(0).null_count)
     inference_ids, event_ids, times = batch.column("eventMetadata").flatten()
@@ -362,13 +316,26 @@ def _merged_in_order(
     window: Window | None,
     folder: Path,
 ) -> Iterator[Merged]:
+    """Join the records of capture files with their labels, and note in `used` which labels found a record."""
     stop = threading.Event()
 
     def work(numbered: tuple[int, tuple[FileRange, ...]]) -> Merged:
         number, pieces = numbered
-        own = folder / str(number)
+        merged, own = Merged(), folder / str(number)
         own.mkdir()
-        return merge_pieces(pieces, index, used, window, own, stop)
+        for block in blocks_of_lines(pieces, size=_BLOCK_SIZE):
+            if stop.is_set():
+                break
+            records = _records(block, window)
+            positions = index.find(records.ids)
+            found = positions >= 0
+            used[positions[found]] = True
+            merged.captures.update(_counts(records.hours))
+            merged.joined.update(_counts(records.hours[found]))
+            merged.without_id += records.ids.null_count
+            if found.any():
+                _write(records.filter(found), positions[found], index, own, merged)
+        return merged
 
     workers = min(available_processors(), _MOST_WORKERS)
     with ThreadPoolExecutor(workers, thread_name_prefix="merge") as executor:

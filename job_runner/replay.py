@@ -568,13 +568,11 @@ def to_json(backtest: Backtest) -> dict[str, Any]:
 
 
 def _window_to_json(window: Replayed) -> dict[str, Any]:
-    run = window.window.run
+    about = vars(window.window.run) if window.window.run else {}
     members: dict[str, Any] = {
         "name": window.window.name,
         "monitor": window.monitor,
-        "run": run.run if run else None,
-        "endpoint": run.endpoint if run else None,
-        "schedule": run.schedule if run else None,
+        **{key: about.get(key) for key in ("run", "endpoint", "schedule")},
         "before": {"recorded": window.recorded, "violations": _violations(window.before)},
         "after": {"violations": _violations(window.after)},
         "gone": _violations(window.gone),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -154,6 +153,13 @@ class _Checked:
         return self.decision.violations.violations
 
     @property
+    def finding(self) -> Finding:
+        """Return how many violations there are, as a finding of the whole."""
+        count = len(self.violations)
+        text = f"{several(count, 'violation')} in {several(self.segment.item_count, 'row')}"
+        return Finding(f"segment {self.segment.text}", text, violated=count > 0)
+
+    @property
     def severity(self) -> tuple[bool, float, int, float]:
         """Return a value that is larger the worse the segment is.
 
@@ -210,10 +216,16 @@ def check_segments(
     expected, baseline = expected_segments(segmented), whole_baseline(segmented) or Baseline()
     columns = list(statistics.segments[0].values) if statistics.segments else []
     known = {segment.key(columns): segment for segment in expected}
-    pairs = [(segment, known.get(segment.key(columns))) for segment in statistics.segments]
-    comparable = [
-        (segment, before) for segment, before in pairs if before and _rows(segment, before) >= FEWEST_ROWS
+    new = [segment for segment in statistics.segments if segment.key(columns) not in known]
+    pairs = [
+        (segment, before, min(segment.item_count, before.item_count))
+        for segment in statistics.segments
+        if (before := known.get(segment.key(columns)))
     ]
+    comparable = [(segment, before) for segment, before, rows in pairs if rows >= FEWEST_ROWS]
+    small = [(segment, rows) for segment, _, rows in pairs if rows < FEWEST_ROWS]
+    matched = {id(before) for _, before, _ in pairs}
+    gone = [before for before in expected if id(before) not in matched]
     whole = (analyzer.with_error_share(WHOLE_SHARE) if comparable else analyzer).check(
         statistics.whole, baseline
     )
@@ -225,48 +237,38 @@ def check_segments(
     checked.sort(key=lambda one: one.severity, reverse=True)
     said = {violation.description for violation in whole.violations.violations}
     violations = [violation for one in checked for violation in _violations(one, said)]
-    return Decision(
-        Violations([*whole.violations.violations, *violations], whole.violations.extra),
-        (*whole.findings, *(_finding(one) for one in checked)),
-        (*whole.notes, *_notes(statistics, expected, pairs, checked)),
-        (*whole.comparisons, *_comparisons(statistics, expected, pairs, checked)),
-        whole.reason,
-    )
-
-
-def _comparisons(
-    statistics: SegmentedStatistics[Any],
-    expected: Sequence[Segment[Any]],
-    pairs: list[tuple[Segment[Any], Segment[Any] | None]],
-    checked: list[_Checked],
-) -> list[Comparison]:
-    """Return the segments' comparisons; a segment of which nothing could be compared is one itself.
-
-    One that is gone is lost, unless this window has so many segments that it may be among those left out.
-    """
     comparisons = [
         replace(comparison, segment=one.segment.values)
         for one in checked
         for comparison in one.decision.comparisons
     ]
+    # A segment of which nothing could be compared is a comparison itself.
+    too_small = f"segments have fewer than {FEWEST_ROWS} rows"
+    comparisons += [_undecided(segment, too_small) for segment, _ in small]
+    for before in gone:
+        # Where this window has too many segments to keep, it may be among those left out.
+        lost = before.item_count >= FEWEST_ROWS and not statistics.rows_left_out
+        comparisons.append(_undecided(before, f"the window has no rows of the segment {before.text}", lost))
+    if statistics.segments and not expected:
+        notes = [_NO_BASELINE]
+    elif statistics.segments and not pairs:
+        by = ", ".join(expected[0].values)
+        head = f"No segment is in the baseline, whose segments are by {by}"
+        notes = [f"{head}, so they were measured and not checked."]
+    else:
+        notes = _notes(statistics, checked, new, gone, small)
+    return Decision(
+        Violations([*whole.violations.violations, *violations], whole.violations.extra),
+        (*whole.findings, *(one.finding for one in checked)),
+        (*whole.notes, *notes),
+        (*whole.comparisons, *comparisons),
+        whole.reason,
+    )
 
-    def undecided(segment: Segment[Any], reason: str, lost: bool = False) -> None:
-        about = Comparison(f"segment {segment.text}", SEGMENT_CHECK, State.UNDECIDED, segment=segment.values)
-        comparisons.append(replace(about, reason=reason, lost=lost))
 
-    for segment, before in pairs:
-        if before and _rows(segment, before) < FEWEST_ROWS:
-            undecided(segment, f"segments have fewer than {FEWEST_ROWS} rows")
-    matched = {id(before) for _, before in pairs}
-    for before in expected:
-        if id(before) not in matched:
-            lost = before.item_count >= FEWEST_ROWS and not statistics.rows_left_out
-            undecided(before, f"the window has no rows of the segment {before.text}", lost)
-    return comparisons
-
-
-def _rows(segment: Segment[Any], before: Segment[Any]) -> int:
-    return min(segment.item_count, before.item_count)
+def _undecided(segment: Segment[Any], reason: str, lost: bool = False) -> Comparison:
+    about = Comparison(f"segment {segment.text}", SEGMENT_CHECK, State.UNDECIDED, segment=segment.values)
+    return replace(about, reason=reason, lost=lost)
 
 
 def _violations(one: _Checked, said: set[str]) -> list[Violation]:
@@ -282,50 +284,29 @@ def _violations(one: _Checked, said: set[str]) -> list[Violation]:
     ]
 
 
-def _finding(one: _Checked) -> Finding:
-    count = len(one.violations)
-    text = f"{several(count, 'violation')} in {several(one.segment.item_count, 'row')}"
-    return Finding(f"segment {one.segment.text}", text, violated=count > 0)
-
-
 def _notes(
     statistics: SegmentedStatistics[Any],
-    expected: Sequence[Segment[Any]],
-    pairs: list[tuple[Segment[Any], Segment[Any] | None]],
     checked: list[_Checked],
+    new: list[Segment[Any]],
+    gone: list[Segment[Any]],
+    small: list[tuple[Segment[Any], int]],
 ) -> list[str]:
-    if pairs and not expected:
-        return [_NO_BASELINE]
-    if pairs and not any(before for _, before in pairs):
-        note = (
-            f"No segment is in the baseline, whose segments are by {', '.join(expected[0].values)}, so they "
-            "were measured and not checked."
-        )
-        return [note]
-    notes = []
-    listed = functools.partial(some_of, most=_MOST_LISTED)
-    counts = [f"{one.segment.text} ({len(one.violations)})" for one in checked if one.violations]
-    if counts:
-        notes.append(f"Worst segments, with the number of their violations: {listed(counts)}.")
-    new = [segment.text for segment, before in pairs if before is None]
-    if new:
-        notes.append(f"Segments the baseline does not have, measured and not checked: {listed(new)}.")
-    matched = {id(before) for _, before in pairs}
-    gone = [segment.text for segment in expected if id(segment) not in matched]
-    if gone:
-        notes.append(f"Segments of the baseline that are not among this window's: {listed(gone)}.")
-    small = [
-        f"{segment.text} ({several(_rows(segment, before), 'row')})"
-        for segment, before in pairs
-        if before and _rows(segment, before) < FEWEST_ROWS
-    ]
-    if small:
-        notes.append(f"Segments too small to decide (fewer than {FEWEST_ROWS} rows): {listed(small)}.")
+    listed = {
+        "Worst segments, with the number of their violations": [
+            f"{one.segment.text} ({len(one.violations)})" for one in checked if one.violations
+        ],
+        "Segments the baseline does not have, measured and not checked": [one.text for one in new],
+        "Segments of the baseline that are not among this window's": [one.text for one in gone],
+        f"Segments too small to decide (fewer than {FEWEST_ROWS} rows)": [
+            f"{segment.text} ({several(rows, 'row')})" for segment, rows in small
+        ],
+    }
+    notes = [f"{title}: {some_of(texts, _MOST_LISTED)}." for title, texts in listed.items() if texts]
     notes += _notes_of_segments(checked)
     if statistics.rows_left_out:
         notes.append(
-            f"{several(statistics.rows_left_out, 'row')} of segments beyond the {len(pairs)} largest, "
-            "counted in the whole only."
+            f"{several(statistics.rows_left_out, 'row')} of segments beyond the {len(statistics.segments)} "
+            "largest, counted in the whole only."
         )
     return notes
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import logging
 import math
+from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -39,6 +40,9 @@ Key = tuple[str | None, ...]
 
 # Combinations are found in a table up to this size, by sorting above it.
 _LARGEST_TABLE = 1 << 17
+# How much is summarized together.
+_ROWS_TOGETHER = 1 << 20
+_BYTES_TOGETHER = 128 << 20
 
 
 @dataclass(frozen=True)
@@ -57,20 +61,41 @@ class SortedRows:
     places: dict[Key, tuple[int, int]]
 
 
-@dataclass(frozen=True)
+@dataclass
 class DividedRows:
-    """Rows of successive batches by segment.
+    """Sorted batches that are summarized together: what many segments have of one batch is tiny.
 
     Attributes
     ----------
-    pieces
-        The batches, sorted.
     counts
         Rows of each segment.
+    schema
+        Of the batches, None before the first.
+    rows, size
+        Rows and bytes of the batches as they came.
     """
 
-    pieces: Sequence[SortedRows]
-    counts: dict[Key, int]
+    pieces: list[SortedRows] = field(default_factory=list)
+    counts: Counter[Key] = field(default_factory=Counter)
+    schema: pa.Schema | None = None
+    rows: int = 0
+    size: int = 0
+
+    def takes(self, batch: pa.RecordBatch) -> bool:
+        """Return whether another batch may join, alike and in bounded memory."""
+        return self.schema is None or (
+            batch.schema.equals(self.schema, check_metadata=True)
+            and self.rows + batch.num_rows <= _ROWS_TOGETHER
+            and self.size + batch.nbytes <= _BYTES_TOGETHER
+        )
+
+    def add(self, batch: pa.RecordBatch, sorted_rows: SortedRows) -> None:
+        """Add a batch, whose rows were sorted."""
+        self.schema = self.schema or batch.schema
+        self.pieces.append(sorted_rows)
+        self.rows += batch.num_rows
+        self.size += batch.nbytes
+        self.counts.update({key: count for key, (_, count) in sorted_rows.places.items()})
 
     def select(self, keys: Sequence[Key]) -> Iterator[tuple[Key, pa.RecordBatch]]:
         """Yield the rows of each of these segments, in their order."""
@@ -126,15 +151,6 @@ def sort_rows(
     # Stable, and in time proportional to the rows as long as the codes are small numbers.
     order = pc.array_sort_indices(codes)[: sum(counts)]
     return SortedRows(pc.take(batch, order, boundscheck=False), places)
-
-
-def divided(pieces: Sequence[SortedRows]) -> DividedRows:
-    """Return sorted batches, all of the same schema, as one."""
-    counts: dict[Key, int] = {}
-    for piece in pieces:
-        for key, (_, count) in piece.places.items():
-            counts[key] = counts.get(key, 0) + count
-    return DividedRows(pieces, counts)
 
 
 def positions_of(names: Sequence[str], columns: Sequence[str]) -> list[int | None]:
@@ -215,9 +231,6 @@ def _compacted(array: pa.Array) -> pa.Array:
 
 MOST_SEGMENTS = 50
 _MOST_REMEMBERED = 100_000
-# How much is summarized together.
-_ROWS_TOGETHER = 1 << 20
-_BYTES_TOGETHER = 128 << 20
 _NAMES_SHOWN = 20
 # What readers call a column without a name, before its position.
 _UNNAMED = "_c"
@@ -259,43 +272,6 @@ class SegmentedSummary:
     found: set[str] = field(default_factory=set)
     names: tuple[str, ...] = ()
     titles: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass
-class _Waiting:
-    """Sorted batches that are summarized together: what many segments have of one batch is tiny.
-
-    Attributes
-    ----------
-    first
-        Schema of the batches.
-    rows, size
-        Rows and bytes of the batches as they came.
-    keys
-        Of their segments.
-    """
-
-    sorted: list[SortedRows] = field(default_factory=list)
-    first: pa.Schema | None = None
-    rows: int = 0
-    size: int = 0
-    keys: set[Key] = field(default_factory=set)
-
-    def takes(self, batch: pa.RecordBatch) -> bool:
-        """Return whether another batch may join, alike and in bounded memory."""
-        return self.first is None or (
-            batch.schema.equals(self.first, check_metadata=True)
-            and self.rows + batch.num_rows <= _ROWS_TOGETHER
-            and self.size + batch.nbytes <= _BYTES_TOGETHER
-        )
-
-    def add(self, batch: pa.RecordBatch, sorted_rows: SortedRows) -> None:
-        """Let a batch wait, whose rows were sorted."""
-        self.first = self.first or batch.schema
-        self.sorted.append(sorted_rows)
-        self.rows += batch.num_rows
-        self.size += batch.nbytes
-        self.keys.update(sorted_rows.places)
 
 
 @dataclass(frozen=True)
@@ -428,19 +404,19 @@ class SegmentedAnalyzer(Analyzer[SegmentedSummary, SegmentedStatistics[Any], Any
         self, batches: Iterable[pa.RecordBatch], summary: SegmentedSummary
     ) -> Iterator[pa.RecordBatch]:
         """Pass the batches on, and summarize their segments on the way."""
-        waiting, begin = _Waiting(), self.inner.begin_passes()
+        waiting, begin = DividedRows(), self.inner.begin_passes()
         for batch in batches:
             if not waiting.takes(batch):
-                self._add_waiting(summary, waiting, begin)
-                waiting = _Waiting()
-            if waiting.first is None:
+                self._pass_on(summary, waiting, begin)
+                waiting = DividedRows()
+            if waiting.schema is None:
                 self._note_columns(summary, batch.schema.names)
             positions = positions_of(batch.schema.names, self.columns)
             waiting.add(batch, sort_rows(batch, positions, without=summary.given_up))
             # All but the largest would be given up: a column that identifies rows shows in its first batches.
-            self._require_few(len(summary.given_up) + len(waiting.keys) - 2 * self.most)
+            self._require_few(len(summary.given_up) + len(waiting.counts) - 2 * self.most)
             yield batch
-        self._add_waiting(summary, waiting, begin)
+        self._pass_on(summary, waiting, begin)
         for segment in summary.segments.values():
             segment.summary = segment.summary.finish()
 
@@ -457,14 +433,12 @@ class SegmentedAnalyzer(Analyzer[SegmentedSummary, SegmentedStatistics[Any], Any
                 hint = self._hint(column, summary)
                 _log.warning("segment_by names %r, which rows read just now do not have; %s", column, hint)
 
-    def _add_waiting(self, summary: SegmentedSummary, waiting: _Waiting, begin: Callable[[], Pass]) -> None:
+    def _pass_on(self, summary: SegmentedSummary, waiting: DividedRows, begin: Callable[[], Pass]) -> None:
         """Hand the rows that waited on to the passes over their segments."""
-        rows = divided(waiting.sorted)
-        counts = {key: segment.rows for key, segment in summary.segments.items()}
-        for key, count in rows.counts.items():
-            counts[key] = counts.get(key, 0) + count
+        counts = Counter({key: segment.rows for key, segment in summary.segments.items()})
+        counts.update(waiting.counts)
         self._give_up(summary, counts)
-        for key, batch in rows.select([key for key in rows.counts if key in counts]):
+        for key, batch in waiting.select([key for key in waiting.counts if key in counts]):
             if key not in summary.segments:
                 summary.segments[key] = SegmentSummary(0, begin())
             summary.segments[key].summary.add(batch)

@@ -34,7 +34,7 @@ from file_storage.scripts import load_postprocessor, load_preprocessor
 from file_storage.storage import nearby
 from file_storage.transport import require_url
 from job_runner.clarify.columns import batches_of, missing_columns
-from job_runner.job import dataset_request, load_documents, make_analyzer, read_baseline
+from job_runner.job import AnyBaseline, dataset_request, load_documents, make_analyzer, read_baseline
 from readers.captures.envelope import LABEL
 from readers.dataset import segments_of
 from readers.plan import files_of, plan_dataset
@@ -49,10 +49,10 @@ _MOSTLY = 0.5
 _NUMBER = r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$"
 
 
-def require_like_baseline(
+def unlike_baseline(
     batch: pa.RecordBatch, column_types: Mapping[str, str] | None, expected: Sequence[str]
 ) -> Iterator[str]:
-    """Yield a line when the data's columns are those of the baseline.
+    """Yield each way in which the data's columns differ from those of the baseline.
 
     Parameters
     ----------
@@ -62,21 +62,7 @@ def require_like_baseline(
         By the baseline's constraints; None where columns without constraints are no mistake.
     expected
         Names of the baseline's columns.
-
-    Raises
-    ------
-    DatasetError
-        With all differences.
     """
-    found = list(_unlike_baseline(batch, column_types, expected))
-    if found:
-        raise DatasetError(" ".join(text[0].upper() + text[1:] for text in found))
-    yield f"the data has the {several(len(expected), 'column')} of the baseline"
-
-
-def _unlike_baseline(
-    batch: pa.RecordBatch, column_types: Mapping[str, str] | None, expected: Sequence[str]
-) -> Iterator[str]:
     names = list(batch.schema.names)
     positional = (batch.schema.metadata or {}).get(b"positional") == b"true"
     if positional and len(names) != len(expected):
@@ -189,10 +175,7 @@ _MOST_SPLITS = 16
 _ROWS_ASKED = 100
 
 
-_AnyBaseline = Baseline[Any, Any]
 _Documents = DocumentSet[Any, Any]
-_Arranged = tuple[Dataset, MakeAnalyzer]
-_Lines = Generator[Line, None, bool]
 
 
 def validate(settings: Settings, monitor: Monitor) -> Iterator[Line]:
@@ -237,24 +220,20 @@ def validate(settings: Settings, monitor: Monitor) -> Iterator[Line]:
         yield Line("skip", "rows, columns and model are not looked at before there are files to read")
 
 
-def _baseline(settings: Settings, files: _Documents) -> Generator[Line, None, _AnyBaseline | None]:
+def _baseline(settings: Settings, files: _Documents) -> Generator[Line, None, AnyBaseline | None]:
     """Read both documents of the baseline, each whatever is wrong with the other."""
-    constraints = statistics = None
-    if settings.baseline_constraints:
-        alone = replace(settings, baseline_statistics=None)
-        part = yield from obtain(
-            functools.partial(read_baseline, alone, files),
-            lambda found: None if found is None else "baseline_constraints can be read",
+
+    def read(name: str, alone: Settings) -> Generator[Line, None, AnyBaseline | None]:
+        return obtain(
+            lambda: read_baseline(alone, files),
+            lambda found: None if found is None else f"{name} can be read",
         )
-        constraints = part.constraints if part else None
-    if settings.baseline_statistics:
-        alone = replace(settings, baseline_constraints=None)
-        part = yield from obtain(
-            functools.partial(read_baseline, alone, files),
-            lambda found: None if found is None else "baseline_statistics can be read",
-        )
-        statistics = part.statistics if part else None
-    return Baseline(statistics, constraints) if constraints or statistics else None
+
+    constraints = yield from read("baseline_constraints", replace(settings, baseline_statistics=None))
+    statistics = yield from read("baseline_statistics", replace(settings, baseline_constraints=None))
+    if constraints is None or statistics is None:
+        return constraints or statistics
+    return Baseline(statistics.statistics, constraints.constraints)
 
 
 def _scripts(settings: Settings) -> Generator[Line, None, tuple[Preprocessor | None, bool]]:
@@ -272,7 +251,7 @@ def _scripts(settings: Settings) -> Generator[Line, None, tuple[Preprocessor | N
     return None, True
 
 
-def _files(settings: Settings, request: Dataset, *, format_known: bool) -> _Lines:
+def _files(settings: Settings, request: Dataset, *, format_known: bool) -> Generator[Line, None, bool]:
     """Look for files of the window; return whether they are what the format says."""
     source = _source(request, settings)
     files = yield from obtain(
@@ -306,8 +285,8 @@ def _rows(
     settings: Settings,
     monitor: Monitor,
     files: _Documents,
-    baseline: _AnyBaseline | None,
-    arranged: _Arranged,
+    baseline: AnyBaseline | None,
+    arranged: tuple[Dataset, MakeAnalyzer],
 ) -> Iterator[Line]:
     """Read the first rows, and hold settings, baseline and model to them."""
     request, make = arranged
@@ -334,7 +313,9 @@ def _rows(
     if baseline is not None and expected:
         constraints = baseline.constraints
         types = None if constraints is None else files.column_types(constraints)
-        yield from attempt(lambda: require_like_baseline(first, types, expected))
+        differences = " ".join(text[0].upper() + text[1:] for text in unlike_baseline(first, types, expected))
+        alike = f"the data has the {several(len(expected), 'column')} of the baseline"
+        yield Line("FAIL", differences) if differences else Line("ok", alike)
     if missing:
         yield Line("skip", "the analysis of the first rows is not tried before these columns are there")
     else:

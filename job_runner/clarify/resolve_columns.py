@@ -97,23 +97,27 @@ def arrange_table(
         mistakes.stop_if_any()  # of columns with other names, more would be said that is beside the point
     request, columns = add_separate_files(config, request, Columns(column_names(request)), mistakes)
     asked = roles(settings, config)
-    joined = request.ground_truth_source is not None
-    if joined:
-        columns = replace(columns, names=(*columns.names, GROUND_TRUTH))
+    columns = _with_joined_label(config, request, columns)
 
     def find(role: str) -> str | None:
         locator, place = asked.get(role, (None, ""))
         return find_column(locator, columns.names, place, mistakes, config.headers)
 
-    label = GROUND_TRUTH if joined else find(_LABEL)
-    columns = replace(
-        columns,
-        label=label,
-        label_name=str(config.label or label) if joined else label or "",
-        predicted_label=columns.predicted_label or find(_PREDICTED),
-        probability=find(_PROBABILITY),
+    label = columns.label or find(_LABEL)
+    predicted = columns.predicted_label or find(_PREDICTED)
+    name = columns.label_name or label or ""
+    probability = find(_PROBABILITY)
+    return request, replace(
+        columns, label=label, label_name=name, predicted_label=predicted, probability=probability
     )
-    return request, columns
+
+
+def _with_joined_label(config: AnalysisConfig, request: Dataset, columns: Columns) -> Columns:
+    """Return the columns with the label that is joined by id, if the settings say where labels are."""
+    if request.ground_truth_source is None:
+        return columns
+    name = str(config.label or GROUND_TRUTH)
+    return replace(columns, names=(*columns.names, GROUND_TRUTH), label=GROUND_TRUTH, label_name=name)
 
 
 def add_separate_files(
@@ -260,14 +264,7 @@ def arrange_nested(
     locations = ColumnPaths(config.features, others, document=_is_document(config, request))
     request = replace(request, locations=locations)
     request, columns = name_columns(request, locations, config, mistakes)
-    if request.ground_truth_source is not None:
-        columns = replace(
-            columns,
-            names=(*columns.names, GROUND_TRUTH),
-            label=GROUND_TRUTH,
-            label_name=str(config.label or GROUND_TRUTH),
-        )
-    return add_separate_files(config, request, columns, mistakes)
+    return add_separate_files(config, request, _with_joined_label(config, request, columns), mistakes)
 
 
 def with_classes(others: list[Location], config: AnalysisConfig) -> tuple[Location, ...]:

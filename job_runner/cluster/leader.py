@@ -118,7 +118,7 @@ class Cluster:
             return _Piece(future, self._require_workers)
 
         try:
-            return engine.merge_in_order(analyzer, splits, submit, self._ahead, noticed)
+            return engine.merged(analyzer, engine.in_order(splits, submit, self._ahead), noticed)
         except distributed.KilledWorker as error:
             raise MonitorError(
                 f"Several workers were lost one after the other over the same of {len(splits)} splits "
@@ -132,7 +132,7 @@ class Cluster:
 
     def _ahead(self) -> int:
         """Return how many summaries may wait; log who came and who went."""
-        threads = library.threads_of(self.client)
+        threads: dict[str, int] = self.client.nthreads()
         for address in self._seen.keys() - threads:
             _log.warning("Lost %s; others read its splits again", self._seen.pop(address))
         if new := threads.keys() - self._seen:
@@ -147,7 +147,7 @@ class Cluster:
     def _require_workers(self) -> None:
         """Wait until there is a worker, if there is none."""
         deadline = time.monotonic() + self.role.seconds_to_wait
-        while not library.threads_of(self.client):
+        while not self.client.nthreads():
             if time.monotonic() > deadline:
                 raise ConfigurationError(
                     f"The Dask cluster at {self.role.address} had no worker for "
@@ -224,31 +224,25 @@ def open_cluster(role: Role) -> Iterator[Cluster]:
     """
     distributed = library.load()
     security = distributed.Security()
-    if role.kind == "client":
-        address = library.url(role.address, security)
-        wait = role.seconds_to_wait
-        try:
-            client = distributed.Client(address, timeout=wait, set_as_default=False, security=security)
-        except (OSError, TimeoutError, ValueError) as error:
-            raise ConfigurationError(
-                f"No Dask scheduler answers at {address} (dask_scheduler_address) within {wait:g} seconds: "
-                f"{error}; start it, or correct the address."
-            ) from error
-        try:
-            yield Cluster(role, client, time.monotonic())
-        finally:
-            client.close(timeout=_CLOSING_SECONDS)
-        return
-    local = _start(distributed, role, security)
-    try:
-        client = distributed.Client(local, set_as_default=False)
-        try:
-            yield Cluster(role, client, time.monotonic(), local.workers[0].address)
-        finally:
-            client.close(timeout=_CLOSING_SECONDS)
-    finally:
-        # Tells the workers that they are no longer needed.
-        local.close(timeout=_CLOSING_SECONDS)
+    own_address = None
+    with contextlib.ExitStack() as cleanup:
+        if role.kind == "client":
+            address, wait = library.url(role.address, security), role.seconds_to_wait
+            try:
+                client = distributed.Client(address, timeout=wait, set_as_default=False, security=security)
+            except (OSError, TimeoutError, ValueError) as error:
+                raise ConfigurationError(
+                    f"No Dask scheduler answers at {address} (dask_scheduler_address) within {wait:g} "
+                    f"seconds: {error}; start it, or correct the address."
+                ) from error
+        else:
+            local = _start(distributed, role, security)
+            # Tells the workers that they are no longer needed.
+            cleanup.callback(local.close, timeout=_CLOSING_SECONDS)
+            client = distributed.Client(local, set_as_default=False)
+            own_address = local.workers[0].address
+        cleanup.callback(client.close, timeout=_CLOSING_SECONDS)
+        yield Cluster(role, client, time.monotonic(), own_address)
 
 
 def _start(distributed: Any, role: Role, security: Any) -> Any:

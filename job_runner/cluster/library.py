@@ -72,21 +72,11 @@ def url(address: str, security: Any) -> str:
     return address if "://" in address else f"{protocol(security)}://{address}"
 
 
-def threads_of(client: Any) -> dict[str, int]:
-    """Return how many splits each worker reads at once, by the worker's address."""
-    return dict(client.nthreads())
-
-
 # A worker that comes again has the same host name, but Dask wants another name.
 NAME_SEPARATOR = "|"
 
 
 def names_of(client: Any) -> dict[str, str]:
-    """Return the names of the workers by their addresses."""
+    """Return the names of the workers' hosts by the addresses of the workers."""
     workers = client.scheduler_info(n_workers=-1)["workers"]
-    return {address: host_name(str(worker["name"])) for address, worker in workers.items()}
-
-
-def host_name(name: str) -> str:
-    """Return the host's part of a worker's name."""
-    return name.partition(NAME_SEPARATOR)[0]
+    return {address: str(worker["name"]).partition(NAME_SEPARATOR)[0] for address, worker in workers.items()}

@@ -51,9 +51,8 @@ def summarize_elsewhere(
         def cancel(self) -> None:
             pass
 
-    return engine.merge_in_order(
-        analyzer, splits, lambda split: Piece(splits.index(split)), lambda: 2, noticed or Tally()
-    )
+    summaries = engine.in_order(splits, lambda split: Piece(splits.index(split)), lambda: 2)
+    return engine.merged(analyzer, summaries, noticed or Tally())
 
 
 def scripted(folder: Path) -> Result:

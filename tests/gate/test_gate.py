@@ -16,7 +16,7 @@ from containers.data_quality.main import MONITOR
 from contract.errors import OutputError
 from contract.settings import read_settings
 from file_storage import storage
-from job_runner import gate
+from job_runner import job
 
 NOW = datetime(2026, 5, 6, 22, 40, tzinfo=UTC)
 
@@ -182,7 +182,7 @@ def test_mistakes(variables: dict[str, str], says: str) -> None:
 
 def test_a_baseline_that_cannot_be_written_whole_is_put_back(tmp_path: Path) -> None:
     before = {"statistics.json": b"old", "constraints.json": b"old"}
-    gate.register_baseline(str(tmp_path), before, NOW)
+    job.register_baseline(str(tmp_path), before, NOW)
     real = storage.write_files_atomically
     calls = []
 
@@ -197,7 +197,7 @@ def test_a_baseline_that_cannot_be_written_whole_is_put_back(tmp_path: Path) -> 
         mock.patch.object(storage, "write_files_atomically", half),
         pytest.raises(OutputError, match="disk full"),
     ):
-        gate.register_baseline(str(tmp_path), {"statistics.json": b"new", "constraints.json": b"new"}, NOW)
+        job.register_baseline(str(tmp_path), {"statistics.json": b"new", "constraints.json": b"new"}, NOW)
     assert {name: (tmp_path / name).read_bytes() for name in before} == before
     (kept,) = (tmp_path / "previous").iterdir()
     assert content_of(kept) == before
@@ -207,5 +207,5 @@ def test_a_baseline_that_cannot_be_written_whole_is_put_back(tmp_path: Path) -> 
 def test_a_folder_that_may_not_be_written(tmp_path: Path) -> None:
     tmp_path.chmod(stat.S_IRUSR | stat.S_IXUSR)
     with pytest.raises(OutputError):
-        gate.register_baseline(str(tmp_path), {"statistics.json": b"new"}, NOW)
+        job.register_baseline(str(tmp_path), {"statistics.json": b"new"}, NOW)
     tmp_path.chmod(stat.S_IRWXU)

@@ -11,10 +11,11 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from test_segments import divided
 
 from contract.api import Analyzer
 from job_runner import segments as segments_module
-from job_runner.segments import SegmentedAnalyzer, divided, sort_rows
+from job_runner.segments import SegmentedAnalyzer, sort_rows
 
 
 class Recorder(Analyzer[list[int], Any, Any]):

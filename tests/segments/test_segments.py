@@ -27,7 +27,7 @@ from job_runner.segment_checks import (
     named_alike,
     segmented_documents,
 )
-from job_runner.segments import SegmentedAnalyzer, divided, positions_of, sort_rows
+from job_runner.segments import DividedRows, SegmentedAnalyzer, SortedRows, positions_of, sort_rows
 
 CELLS = {
     "text": st.sampled_from(["a", "b", "", "ä b", None]),
@@ -52,6 +52,13 @@ def text(value: Any) -> str | None:
     if isinstance(value, bool):
         return str(value).lower()
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def divided(pieces: list[SortedRows]) -> DividedRows:
+    rows = DividedRows()
+    for piece in pieces:
+        rows.add(piece.batch, piece)
+    return rows
 
 
 @given(ROWS, ROWS, st.booleans(), st.permutations(list(TYPES)), st.integers(1, 4))
