@@ -17,11 +17,20 @@ from analyzers.bias.check_sound import check_sound
 from analyzers.bias.describe import describe
 from analyzers.bias.documents import BiasBaseline, BiasConstraints, BiasStatistics
 from analyzers.bias.explain import impact_findings
-from analyzers.bias.groups import Meaning, absent_text, read_thresholds, select_labels, unselected_outcomes
+from analyzers.bias.groups import (
+    Meaning,
+    absent_text,
+    read_thresholds,
+    select_groups,
+    select_labels,
+    unselected_group,
+    unselected_outcomes,
+)
 from analyzers.bias.metrics import METRICS
 from analyzers.bias.request import BiasRequest
 from analyzers.bias.suggest import suggest
 from analyzers.bias.summary import BiasSummary, SummaryPlan
+from analyzers.bias.tables import cells_of
 from analyzers.shared.presence import with_presence
 from analyzers.shared.rules import Rules, constraints_to_check, nothing_checked, why_unchecked
 from contract.api import PRESENCE_CHECK, Analyzer, Decision, Facts, Metric, Violation, Violations
@@ -292,6 +301,7 @@ class BiasAnalyzer(Analyzer[BiasSummary, BiasStatistics, BiasConstraints]):
                 )
         if self.rules == "sound":
             self._refuse_without_positives(summary)
+            self._refuse_without_groups(summary)
 
     def _refuse_without_positives(self, summary: BiasSummary) -> None:
         """Stop where no label is positive: every metric of labels would be 0 or undefined."""
@@ -300,6 +310,18 @@ class BiasAnalyzer(Analyzer[BiasSummary, BiasStatistics, BiasConstraints]):
             text = unselected_outcomes("label", self._plan.columns[name], summary.columns[name], labels)
             if text is not None:
                 raise DatasetError(text)
+
+    def _refuse_without_groups(self, summary: BiasSummary) -> None:
+        """Stop where no facet has a row in any group: there would be nothing to compare."""
+        empty = []
+        for place in range(len(self.request.facets)):
+            cells = cells_of(summary, self._plan, place)
+            for group in select_groups(summary, self._plan, Meaning(self.rules), place):
+                if group.contains(cells.places).any():
+                    return
+                empty.append(unselected_group(group, cells, summary.columns))
+        if empty:
+            raise DatasetError(" ".join(filter(None, empty)))
 
 
 def _sentence(text: str) -> str:

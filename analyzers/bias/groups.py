@@ -12,6 +12,7 @@ from analyzers.bias.cells import normalise
 from analyzers.bias.column_summary import Beyond, ColumnPlan, ColumnSummary
 from analyzers.bias.request import Value
 from analyzers.bias.selection import (
+    MOST_CODES,
     MOST_GROUPS,
     NO_LABEL_VALUES,
     NO_POSITIVE_PREDICTION,
@@ -78,10 +79,13 @@ def unselected_group(group: Group, cells: Cells, columns: dict[str, ColumnSummar
             return f"Every row is of the group {group.name} = {group.text}: there are no others to compare."
         return None
     nobody = f"No row is of the group {group.name} = {group.text}"
-    if len(group.columns) > 1:
-        return f"{nobody}."
-    name = group.columns[0]
-    return f"{nobody}: {name!r} {_occurring(columns[name], group.alternatives[0][0])}"
+    parts = zip(group.columns, group.alternatives[0], strict=True)
+    absent = [
+        f"{name!r} {_occurring(columns[name], selection)}"
+        for name, selection in parts
+        if not selection.chosen[1:].any()
+    ]
+    return f"{nobody}: {' '.join(absent) or 'these values never occur together.'}"
 
 
 def _occurring(column: ColumnSummary, selection: Selection) -> str:
@@ -170,7 +174,14 @@ def select_predictions(
     if plan.columns[name].cut is not None:
         return Selection("1", np.array([False, *(value == 1 for value in column.values)]))
     threshold = labels.threshold is not None if labels is not None else meaning.thresholds.get(request.label)
-    return select_sound(column, plan.columns[name], values, threshold=threshold)
+    selection = select_sound(column, plan.columns[name], values, threshold=threshold)
+    extent, is_many = column.extent(), column.collapsed or len(column.values) > MOST_CODES
+    if selection.threshold is None and is_many and not extent.has_words and not extent.is_integral:
+        raise Problem(
+            f"predicted_label {name!r} holds scores from {number(extent.least)} to {number(extent.greatest)}, "
+            f"but {_MEMBER} names values; give the column as probability with probability_threshold"
+        )
+    return selection
 
 
 def select_groups(summary: BiasSummary, plan: SummaryPlan, meaning: Meaning, facet: int) -> list[Group]:
