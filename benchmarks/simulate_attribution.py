@@ -20,7 +20,7 @@ import pyarrow as pa
 from analyzers.feature_attribution.analyzer import FeatureAttributionAnalyzer
 from analyzers.feature_attribution.documents import AttributionStatistics
 from analyzers.feature_attribution.kernel import Sampling
-from analyzers.feature_attribution.request import AttributionRequest
+from analyzers.feature_attribution.summary import AttributionRequest
 from contract.api import Baseline
 
 FEATURES = 14

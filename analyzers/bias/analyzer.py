@@ -15,11 +15,20 @@ from analyzers.bias.cells import as_number, normalise
 from analyzers.bias.check_sagemaker import check_sagemaker
 from analyzers.bias.check_sound import check_sound
 from analyzers.bias.describe import describe
-from analyzers.bias.documents import BiasBaseline, BiasConstraints, BiasStatistics
+from analyzers.bias.documents import (
+    BiasBaseline,
+    BiasConstraints,
+    BiasStatistics,
+    FacetMetrics,
+    MetricValue,
+    StageMetrics,
+    paired,
+)
 from analyzers.bias.explain import impact_findings
 from analyzers.bias.groups import (
     Meaning,
     absent_text,
+    cells_of,
     read_thresholds,
     select_groups,
     select_labels,
@@ -28,9 +37,7 @@ from analyzers.bias.groups import (
 )
 from analyzers.bias.metrics import METRICS
 from analyzers.bias.request import BiasRequest
-from analyzers.bias.suggest import suggest
 from analyzers.bias.summary import BiasSummary, SummaryPlan
-from analyzers.bias.tables import cells_of
 from analyzers.shared.presence import with_presence
 from analyzers.shared.rules import Rules, constraints_to_check, nothing_checked, why_unchecked
 from contract.api import PRESENCE_CHECK, Analyzer, Decision, Facts, Metric, Violation, Violations
@@ -63,6 +70,59 @@ def published(statistics: BiasStatistics) -> list[Metric]:
                 if metric.value is not None
             ]
     return metrics
+
+
+# Constraints: the metrics of the baseline, each the largest size that a later window may have.
+
+
+def suggest(
+    statistics: BiasStatistics, baseline: BiasBaseline | None = None, *, sound: bool = True
+) -> BiasConstraints:
+    """Return constraints with every metric of every facet.
+
+    Under sound rules what somebody added to the baseline's constraints is kept: what is allowed of a metric,
+    and members that are not known here.
+
+    Parameters
+    ----------
+    statistics
+        Of the baseline, or of a window.
+    baseline
+        What the window was compared with, None in a baseline job.
+    sound
+        Whether sound rules apply.
+    """
+    known = (baseline.constraints if baseline is not None and sound else None) or BiasConstraints()
+    pre = _stage(statistics, [facet.pre for facet in statistics.facets], known.pre)
+    post = _stage(
+        statistics, [facet.post for facet in statistics.facets], None if known is None else known.post
+    )
+    return BiasConstraints(pre=pre, post=post)
+
+
+def _stage(
+    statistics: BiasStatistics, metrics: list[list[MetricValue] | None], known: StageMetrics | None
+) -> StageMetrics | None:
+    facets: dict[str, list[FacetMetrics]] = {}
+    for facet, values in zip(statistics.facets, metrics, strict=True):
+        if values is None:
+            continue
+        members = [] if known is None else known.facets.get(facet.facet, [])
+        before = paired(members, facet.value_or_threshold)
+        kept = [
+            _with_additions(value, None if before is None else before.metric(value.name)) for value in values
+        ]
+        facets.setdefault(facet.facet, []).append(FacetMetrics(facet.value_or_threshold, kept))
+    if not facets:
+        return None
+    return StageMetrics(statistics.label, statistics.label_value_or_threshold, facets)
+
+
+def _with_additions(metric: MetricValue, known: MetricValue | None) -> MetricValue:
+    if known is None:
+        return metric
+    extra = {**known.extra, **metric.extra}
+    return replace(metric, allowed=known.allowed, threshold=known.threshold, extra=extra)
 
 
 # Compare a window's bias with the baseline's, by the rules chosen.

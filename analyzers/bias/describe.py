@@ -14,19 +14,27 @@ from analyzers.bias.documents import BiasStatistics, FacetStatistics, MetricValu
 from analyzers.bias.explain import impact_findings
 from analyzers.bias.flip_test import Flip, flip_of
 from analyzers.bias.groups import (
+    Cells,
+    Group,
     Meaning,
+    Problem,
+    Reading,
     absent_text,
+    cells_of,
+    count_in_words,
+    counts_of,
+    every_value_sound,
+    rows_lacking,
     select_groups,
     select_labels,
     select_predictions,
     unselected_group,
     unselected_outcomes,
+    values_text,
 )
 from analyzers.bias.metrics import METRICS, NO_GROUP_VARIABLE, WITHOUT_LABELS, Floats, quotient
 from analyzers.bias.resampling import Tables, spreads
-from analyzers.bias.selection import Problem, every_value_sound, values_text
 from analyzers.bias.summary import MOST_STRATA, BiasSummary, SummaryPlan
-from analyzers.bias.tables import Cells, Group, Reading, cells_of, count_in_words, counts_of, rows_lacking
 from contract.wording import shorten
 
 # How good the whole model is, and how labels are distributed: what Clarify's report says besides.

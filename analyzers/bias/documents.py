@@ -8,7 +8,8 @@ for every facet value, the counts that all metrics follow from.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal
@@ -351,6 +352,47 @@ class BiasConstraints:
 
 
 BiasBaseline = Baseline[BiasStatistics, BiasConstraints]
+
+
+# Which group of a baseline is the same as a group of the window.
+#
+# Groups are named by their values, ``0`` or ``a,c``, or by an interval such as ``(40, 75]``. One end of an
+# interval is the threshold, the other the maximum of the data, which differs from window to window; so
+# intervals of the same facet pair by their threshold.
+
+
+_INTERVAL = re.compile(r"\(([^,\s]+), ([^,\s]+)\]")
+
+
+def same_group(first: str, second: str) -> bool:
+    """Return whether two names of groups mean the same group.
+
+    Lists of values are the same in any order. Intervals are the same when they share the lower end, which is
+    the threshold; or when the lower end of one is the upper end of the other, since a threshold above
+    the maximum is printed as the upper end.
+    """
+    if first == second:
+        return True
+    one, other = _interval(first), _interval(second)
+    if one is None or other is None:
+        return one is other and sorted(first.split(",")) == sorted(second.split(","))
+    return one[0] == other[0] or one[1] == other[0] or one[0] == other[1]
+
+
+def _interval(text: str) -> tuple[float, float] | None:
+    match = _INTERVAL.fullmatch(text)
+    try:
+        return None if match is None else (float(match[1]), float(match[2]))
+    except ValueError:
+        return None
+
+
+def paired[Member: (FacetMetrics, FacetStatistics)](members: Iterable[Member], group: str) -> Member | None:
+    """Return which of a facet's members is the group, None when none is."""
+    members = list(members)
+    exact = [member for member in members if member.value_or_threshold == group]
+    alike = exact or [member for member in members if same_group(member.value_or_threshold, group)]
+    return alike[0] if alike else None
 
 
 # --- analysis.json and constraints.json -------------------------------------------------------------------

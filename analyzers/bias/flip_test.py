@@ -13,9 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from analyzers.bias.cells import Floats
+from analyzers.bias.groups import Flags, Group, Reading, count_in_words, rows_lacking
 from analyzers.bias.row_sample import RowSample, thin
-from analyzers.bias.selection import Flags
-from analyzers.bias.tables import Group, Reading, count_in_words, rows_lacking
 from contract.wording import listing
 
 # Exact nearest neighbours among many rows, by whichever search suits the data.

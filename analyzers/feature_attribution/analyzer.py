@@ -15,18 +15,28 @@ from analyzers.feature_attribution.check_sound import (
     Limits,
     check_sagemaker,
     check_sound,
+    counterparts,
     document,
+    pair_labels,
+    unpaired,
 )
-from analyzers.feature_attribution.describe import describe, tried
 from analyzers.feature_attribution.documents import (
     AttributionBaseline,
     AttributionConstraints,
     AttributionStatistics,
     LabelAttributions,
 )
-from analyzers.feature_attribution.drift import counterparts, pair_labels, unpaired
-from analyzers.feature_attribution.request import Ask, AttributionRequest, Budget, Shortcut
-from analyzers.feature_attribution.summary import AttributionSummary, merge, summarize
+from analyzers.feature_attribution.summary import (
+    Ask,
+    AttributionRequest,
+    AttributionSummary,
+    Budget,
+    Shortcut,
+    describe,
+    merge,
+    summarize,
+    tried,
+)
 from analyzers.shared.rules import Rules, nothing_checked, why_unchecked
 from contract.api import Analyzer, Checker, Comparison, Decision, Facts, Metric, State
 from contract.errors import DocumentError

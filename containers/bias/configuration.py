@@ -5,16 +5,48 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 
+from analyzers.bias.analyzer import BiasAnalyzer
 from analyzers.bias.request import ALL_POST, ALL_PRE, BiasRequest, FacetRequest
 from contract.analysis_config import AnalysisConfig
+from contract.api import AnyAnalyzer, MakeAnalyzer, Plan
 from contract.dataset import Dataset
 from contract.schema import Mistakes
 from contract.settings import Settings
-from job_runner.clarify.columns import Columns, find_column, log_other_methods
+from job_runner.clarify.columns import (
+    Columns,
+    find_column,
+    load_analysis_config,
+    log_other_methods,
+    segment_columns,
+)
+from job_runner.clarify.resolve_columns import arrange_dataset, ask_model, names_a_model
+from readers.cell_types import texts_in
 
 FLIP_TEST = "FT"
 
 _log = logging.getLogger("monitor.bias")
+
+
+def arrange(settings: Settings, request: Dataset) -> tuple[Dataset, MakeAnalyzer]:
+    """Return what ``analysis_config.json`` says to read, and how to make the analyzer it asks for."""
+    config = load_analysis_config(settings, "groups")
+    mistakes = Mistakes(config.where)
+    request, columns = arrange_dataset(settings, config, request, mistakes)
+    if wants_predictions(config) and not columns.has_predictions and names_a_model(settings, config):
+        request, columns = ask_model(settings, config, request, columns, mistakes)
+    segments = segment_columns(config, columns, mistakes)
+    wanted = bias_request(settings, config, columns, mistakes)
+    if request.cells is not None:
+        listed = texts_in([wanted.label_values, *(facet.values for facet in wanted.facets)])
+        within = (member for segment in segments for values in segment.segments for member in values)
+        values = request.cells.listed.union(listed, map(str, within))
+        request = replace(request, cells=replace(request.cells, judged=True, listed=values))
+    request = only_needed(replace(request, segments=segments), wanted, columns, settings)
+
+    def make(settings: Settings, plan: Plan) -> AnyAnalyzer:
+        return BiasAnalyzer(settings.rules, wanted)
+
+    return request, make
 
 
 def bias_request(

@@ -19,10 +19,10 @@ from smclarify_cases import batch_of, number, recorded_calls, statistics_of
 from analyzers.bias import metrics
 from analyzers.bias.describe import basic_statistics, label_confusion, model_metrics
 from analyzers.bias.flip_test import flip_test
+from analyzers.bias.groups import cells_of
 from analyzers.bias.metrics import METRICS, NO_GROUP_VARIABLE, Floats
 from analyzers.bias.request import ALL_POST, ALL_PRE, BiasRequest, FacetRequest
 from analyzers.bias.summary import SummaryPlan, summarize
-from analyzers.bias.tables import cells_of
 
 _OF_DISTRIBUTIONS: dict[str, Callable[[Floats], Floats]] = {
     "KL": metrics.kullback_leibler,

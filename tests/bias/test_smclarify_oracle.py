@@ -24,8 +24,8 @@ from smclarify_cases import (
 from analyzers.bias.analyzer import BiasAnalyzer
 from analyzers.bias.column_summary import ColumnPlan, ColumnSummary
 from analyzers.bias.documents import BiasStatistics
+from analyzers.bias.groups import kind_of_column
 from analyzers.bias.request import ALL_POST, ALL_PRE, BiasRequest, FacetRequest
-from analyzers.bias.selection import kind_of_column
 from analyzers.bias.summary import SummaryPlan, summarize
 from contract.errors import ConfigurationError
 

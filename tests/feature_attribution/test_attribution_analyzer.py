@@ -21,8 +21,8 @@ from analyzers.feature_attribution.documents import (
     read_constraints,
 )
 from analyzers.feature_attribution.kernel import WINDOW_ROWS, Sampling
-from analyzers.feature_attribution.request import AttributionRequest, Budget
 from analyzers.feature_attribution.rows import FeatureStream, common_type
+from analyzers.feature_attribution.summary import AttributionRequest, Budget
 from contract.api import Baseline
 
 FEATURES = ("age", "colour", "income", "never")

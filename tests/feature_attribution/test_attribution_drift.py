@@ -14,22 +14,22 @@ from hypothesis import strategies as st
 from sklearn.metrics import ndcg_score
 
 from analyzers.feature_attribution.analyzer import check
-from analyzers.feature_attribution.check_sound import Limits
-from analyzers.feature_attribution.documents import (
-    AttributionConstraints,
-    AttributionStatistics,
-    Explained,
-    LabelAttributions,
-    SamplingDesign,
-)
-from analyzers.feature_attribution.drift import (
+from analyzers.feature_attribution.check_sound import (
     Attributions,
+    Limits,
     Size,
     half_widths,
     ndcg,
     ndcg_beyond_noise,
     ndcg_error,
     size_change,
+)
+from analyzers.feature_attribution.documents import (
+    AttributionConstraints,
+    AttributionStatistics,
+    Explained,
+    LabelAttributions,
+    SamplingDesign,
 )
 from contract.api import Baseline, Decision
 from contract.errors import DocumentError

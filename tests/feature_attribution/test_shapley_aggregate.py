@@ -11,9 +11,8 @@ import shapley_models
 from shapley_models import concatenate, explain, explain_windows
 
 from analyzers.feature_attribution import aggregate
-from analyzers.feature_attribution.aggregate import Explanation, exact_explanation
-from analyzers.feature_attribution.exact import linear_shapley, tree_shapley
-from analyzers.feature_attribution.kernel import WINDOW_ROWS, Sampling
+from analyzers.feature_attribution.kernel import WINDOW_ROWS, Explanation, Sampling, exact_explanation
+from containers.feature_attribution.shortcut import linear_shapley, tree_shapley
 from contract.errors import ConfigurationError
 
 METHODS: tuple[aggregate.Aggregation, ...] = ("mean_abs", "median", "mean_sq")

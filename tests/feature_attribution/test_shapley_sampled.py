@@ -14,13 +14,16 @@ from hypothesis import strategies as st
 from shapley_models import explain, explain_windows
 
 from analyzers.feature_attribution.kernel import (
+    _PAIRS_PER_SYSTEM,
     BLOCK_BYTES,
     MOST_SAMPLES,
     ROWS_PER_DESIGN,
     WINDOW_ROWS,
     Sampling,
+    draw_pairs,
+    number_of_pairs,
+    sampled_design,
 )
-from analyzers.feature_attribution.solve import _PAIRS_PER_SYSTEM, draw_pairs, number_of_pairs, sampled_design
 from contract.errors import ConfigurationError, ModelError
 
 SEEDS = 4

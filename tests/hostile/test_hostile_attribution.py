@@ -16,13 +16,14 @@ from fixtures import fixture
 from models.model_server import QUICK, Answer, Behaviour, Request, serving
 from run_jobs import Result, run_job
 
+from containers.feature_attribution import configuration
 from containers.feature_attribution import main as command
 
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give endpoints that misbehave up soon."""
-    monkeypatch.setattr(command, "model_policy", lambda processors, splits: replace(QUICK, timeout=0.3))
+    monkeypatch.setattr(configuration, "Policy", lambda threads: replace(QUICK, timeout=0.3))
 
 
 @pytest.fixture(scope="module")
