@@ -192,12 +192,8 @@ def _add(summary: BiasSummary, batch: pa.RecordBatch, plan: SummaryPlan, buffers
         row_sample.add(summary.sample, batch, places, plan.sample)
 
 
-@dataclass(frozen=True)
-class _Counted:
-    """Occupied cells of a batch: for each axis its codes, and the rows."""
-
-    codes: tuple[Codes, ...]
-    rows: Codes
+# Occupied cells of a batch: for each axis its codes, and the rows.
+type _Counted = tuple[tuple[Codes, ...], Codes]
 
 
 def _count(coded: dict[str, Cells], plan: SummaryPlan, buffers: Buffers) -> list[_Counted]:
@@ -219,15 +215,15 @@ def _count(coded: dict[str, Cells], plan: SummaryPlan, buffers: Buffers) -> list
             rows = dense[occupied]
         else:
             occupied, rows = np.unique(key, return_counts=True)
-        tables.append(_Counted(tuple(np.unravel_index(occupied, sizes)), rows))
+        tables.append((tuple(np.unravel_index(occupied, sizes)), rows))
     return tables
 
 
 def _rows_by_code(name: str, coded: Cells, tables: list[_Counted], plan: SummaryPlan) -> Codes:
     """Return how many rows have each code of a column."""
-    for axes, table in zip(plan.axes, tables, strict=True):
+    for axes, (codes, rows) in zip(plan.axes, tables, strict=True):
         if name in axes:
-            return np.bincount(table.codes[axes.index(name)], weights=table.rows).astype(np.int64)
+            return np.bincount(codes[axes.index(name)], weights=rows).astype(np.int64)
     return np.bincount(coded.codes)
 
 
@@ -247,11 +243,12 @@ def _add_cells(
         grown = np.zeros(shape)
         grown[tuple(slice(size) for size in table.shape)] = table
         table = summary.tables[index] = grown
-    places = tuple(lookups[name][codes] for name, codes in zip(axes, counted.codes, strict=True))
+    codes, rows = counted
+    places = tuple(lookups[name][each] for name, each in zip(axes, codes, strict=True))
     if has_shrunk:
-        np.add.at(table, places, counted.rows)
+        np.add.at(table, places, rows)
     else:
-        table[places] += counted.rows  # quicker, and right since no two codes have the same place
+        table[places] += rows  # quicker, and right since no two codes have the same place
 
 
 def _shrink(

@@ -10,7 +10,8 @@ from typing import Literal
 
 import numpy as np
 
-from analyzers.feature_attribution.kernel import Explanation, Floats, shared_error
+from analyzers.feature_attribution.kernel import Explanation, shared_error
+from analyzers.feature_attribution.rows import Floats
 
 type Aggregation = Literal["mean_abs", "median", "mean_sq"]
 

@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from analyzers.feature_attribution.rows import Floats, Masks, Mixture, Positions, Rows
+from analyzers.feature_attribution.rows import Floats, Masks, Positions, Rows
 from contract.errors import ConfigurationError, ModelError
 from contract.wording import several
 
@@ -726,10 +726,9 @@ def _explain_window(
     for start in range(0, len(distinct), block_rows):
         block = distinct[start : start + block_rows]
         result.predictions[block] = asked.link(asked.answers(rows.instances(block)))
-    baseline_rows = len(rows.baselines())
-    pieces = _pieces(differing, distinct, sampling, position, block_rows // baseline_rows)
-    for some in _packed(pieces, block_rows // baseline_rows):
-        for piece, values in zip(some, _values(asked, rows, some, columns, block_rows), strict=True):
+    most_rows = block_rows // len(rows.baselines())
+    for some in _packed(_pieces(differing, distinct, sampling, position, most_rows), most_rows):
+        for piece, values in zip(some, _values(asked, rows, some, columns, most_rows), strict=True):
             _write(piece, values, result)
     return replace(result.take(first), model_rows=asked.counted())
 
@@ -782,38 +781,30 @@ def _packed(pieces: Iterator[_Piece], most_rows: int) -> Iterator[list[_Piece]]:
 
 
 def _values(
-    asked: _Asked, rows: Rows, pieces: Sequence[_Piece], columns: int, block_rows: int
+    asked: _Asked, rows: Rows, pieces: Sequence[_Piece], columns: int, most_rows: int
 ) -> Iterator[Floats]:
-    """Return the values of the coalitions of every piece, each of shape (rows, 2 pairs, outputs)."""
-    mixtures = [Mixture(piece.rows, piece.masks(columns)) for piece in pieces]
+    """Yield the values of the coalitions of every piece, each of shape (rows, 2 pairs, outputs)."""
+    wanted = [(piece.rows, piece.masks(columns)) for piece in pieces]
     baseline_rows = len(rows.baselines())
-    if len(mixtures) == 1:
-        yield _values_in_slices(asked, rows, mixtures[0], max(1, block_rows // baseline_rows))
-        return
-    if not any(len(wanted.masks) for wanted in mixtures):
-        yield from (np.zeros((len(wanted.instances), 0, 1)) for wanted in mixtures)
-        return
-    answers = asked.answers(rows.mixed(mixtures))
-    start = 0
-    for wanted in mixtures:
-        shape = (len(wanted.instances), baseline_rows, len(wanted.masks))
-        stop = start + int(np.prod(shape))
-        yield asked.link(answers[start:stop].reshape(*shape, answers.shape[1]).mean(axis=1))
-        start = stop
-
-
-def _values_in_slices(asked: _Asked, rows: Rows, wanted: Mixture, most_rows: int) -> Floats:
-    """Return the values of one piece, whose coalitions may be more than fit into memory at once."""
-    instances, baseline_rows = len(wanted.instances), len(rows.baselines())
-    step = max(1, most_rows // instances)
-    parts = []
-    for start in range(0, max(1, len(wanted.masks)), step):
-        masks = wanted.masks[start : start + step]
-        if not len(masks):
-            return np.zeros((instances, 0, 1))
-        answers = asked.answers(rows.mixed([Mixture(wanted.instances, masks)]))
-        parts.append(asked.link(answers.reshape(instances, baseline_rows, len(masks), -1).mean(axis=1)))
-    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+    shapes = [(len(instances), baseline_rows, len(masks)) for instances, masks in wanted]
+    if not any(len(masks) for _, masks in wanted):
+        yield from (np.zeros((instances, 0, 1)) for instances, _, _ in shapes)
+    elif len(wanted) == 1:
+        # The coalitions of one piece may be more than fit into memory at once.
+        [(instances, masks)] = wanted
+        step = max(1, most_rows // len(instances))
+        slices = [masks[start : start + step] for start in range(0, len(masks), step)]
+        answers = (asked.answers(rows.mixed([(instances, some)])) for some in slices)
+        parts = [
+            asked.link(scores.reshape(*shapes[0][:2], len(some), -1).mean(axis=1))
+            for some, scores in zip(slices, answers, strict=True)
+        ]
+        yield parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+    else:
+        together = asked.answers(rows.mixed(wanted))
+        ends = np.cumsum([np.prod(shape) for shape in shapes])
+        for shape, scores in zip(shapes, np.split(together, ends[:-1]), strict=True):
+            yield asked.link(scores.reshape(*shape, together.shape[1]).mean(axis=1))
 
 
 def _write(piece: _Piece, values: Floats, result: Explanation) -> None:

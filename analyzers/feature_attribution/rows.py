@@ -21,21 +21,9 @@ type Floats = NDArray[np.float64]
 type Masks = NDArray[np.bool_]
 type Positions = NDArray[np.int64]
 
-
-@dataclass(frozen=True)
-class Mixture:
-    """Rows wanted: every instance with every baseline row under every mask, in this order of nesting.
-
-    Parameters
-    ----------
-    instances
-        Positions of explained rows.
-    masks
-        Shape (coalitions, columns); True keeps the instance's value.
-    """
-
-    instances: Positions
-    masks: Masks
+# Rows wanted: every instance with every baseline row under every mask, in this order of nesting. Positions of
+# explained rows, and masks of shape (coalitions, columns), where True keeps the instance's value.
+type Mixture = tuple[Positions, Masks]
 
 
 class Rows:
@@ -100,10 +88,10 @@ class Rows:
         numbers = self._numbers[column]
         source = np.arange(len(self._pools[column]), dtype=np.int32) if numbers is None else numbers
         parts = []
-        for wanted in mixtures:
-            kept = source[count + wanted.instances][:, None, None]
+        for instances, masks in mixtures:
+            kept = source[count + instances][:, None, None]
             replaced = source[:count][None, :, None]
-            parts.append(np.where(wanted.masks[:, column][None, None], kept, replaced).reshape(-1))
+            parts.append(np.where(masks[:, column][None, None], kept, replaced).reshape(-1))
         mixed = pa.array(np.concatenate(parts))
         return mixed if numbers is not None else self._pools[column].take(mixed)
 

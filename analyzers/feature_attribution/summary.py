@@ -19,8 +19,8 @@ from analyzers.feature_attribution.documents import (
     LabelAttributions,
     SamplingDesign,
 )
-from analyzers.feature_attribution.kernel import WINDOW_ROWS, Explanation, Floats, Sampling, explain_windows
-from analyzers.feature_attribution.rows import FeatureStream
+from analyzers.feature_attribution.kernel import WINDOW_ROWS, Explanation, Sampling, explain_windows
+from analyzers.feature_attribution.rows import FeatureStream, Floats
 from contract.wording import listing, several
 
 Ask = Callable[[pa.RecordBatch], Floats]

@@ -446,6 +446,7 @@ def _make_analyzer(
         budget=budget,
         shortcut=open_shortcut(model, asked[0], sampling, wanted.features, rows),
         finish=asked[0].close,
+        seed=sampling.seed,
     )
 
 

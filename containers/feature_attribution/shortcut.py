@@ -13,11 +13,11 @@ import pyarrow as pa
 from analyzers.feature_attribution.kernel import (
     LOGIT_CLIP,
     Explanation,
-    Floats,
     Predict,
     Sampling,
     exact_explanation,
 )
+from analyzers.feature_attribution.rows import Floats
 from analyzers.feature_attribution.summary import Ask, Shortcut
 from contract.errors import ConfigurationError
 from model_clients.local import LinearModel
@@ -72,8 +72,8 @@ def tree_shapley(
     answers = _scores(predict(instances[:_CHECKED_ROWS]))
     base = _scores(predict(baselines)).mean(axis=0)
     sums = expected + checked.sum(axis=2)
-    pairs = ((sums, answers), (expected, base))
-    if not all(_same(*pair, use_logit, _TREE_TOLERANCE) for pair in pairs):
+    is_alike = _same(sums, answers, use_logit, _TREE_TOLERANCE)
+    if not (is_alike and _same(expected, base, use_logit, _TREE_TOLERANCE)):
         return None
     local = checked if len(rows) <= _CHECKED_ROWS else _local(explainer, rows)
     return exact_explanation(local, expected, model_rows=len(answers) + len(baselines))

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import ndcg_score
 
-from analyzers.feature_attribution.analyzer import check
+from analyzers.feature_attribution.analyzer import AttributionChecker
 from analyzers.feature_attribution.check_sound import (
     Attributions,
     Limits,
@@ -49,11 +49,9 @@ def decide(
     limits: Limits | None = None,
     **design: Any,
 ) -> Decision:
-    return check(
+    return AttributionChecker(rules, limits or Limits()).check(
         AttributionStatistics(live, Explained(rows=500, rows_read=500), SamplingDesign(**design)),
         Baseline(None, AttributionConstraints(baseline)),
-        rules=rules,
-        limits=limits or Limits(),
     )
 
 
@@ -194,8 +192,8 @@ def test_a_feature_that_matters_rarely_may_have_no_row_in_a_small_window() -> No
     window = AttributionStatistics({"x": live}, Explained(rows=100, rows_read=100))
     known = Baseline(None, AttributionConstraints({"x": before}, SamplingDesign(rows=2_000)))
     unknown = Baseline(None, AttributionConstraints({"x": before}))
-    assert kinds(check(window, known, rules="sound", limits=Limits())) == []
-    assert kinds(check(window, unknown, rules="sound", limits=Limits())) != []
+    assert kinds(AttributionChecker("sound").check(window, known)) == []
+    assert kinds(AttributionChecker("sound").check(window, unknown)) != []
 
 
 def test_a_feature_that_lost_its_weight_is_seen_where_the_order_hardly_changes() -> None:
@@ -269,7 +267,7 @@ def test_values_in_other_units_are_refused() -> None:
         {"x": label({"a": 1.0})}, Explained(rows=1, rows_read=1), SamplingDesign(agg_method="mean_abs")
     )
     with pytest.raises(DocumentError, match=r"agg_method median, but methods.shap.agg_method is mean_abs"):
-        check(window, Baseline(None, before), rules="sound", limits=Limits())
+        AttributionChecker("sound").check(window, Baseline(None, before))
 
 
 def test_another_reference_is_told() -> None:
