@@ -94,9 +94,7 @@ def suggest(
     """
     known = (baseline.constraints if baseline is not None and sound else None) or BiasConstraints()
     pre = _stage(statistics, [facet.pre for facet in statistics.facets], known.pre)
-    post = _stage(
-        statistics, [facet.post for facet in statistics.facets], None if known is None else known.post
-    )
+    post = _stage(statistics, [facet.post for facet in statistics.facets], known.post)
     return BiasConstraints(pre=pre, post=post)
 
 

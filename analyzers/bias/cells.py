@@ -150,10 +150,6 @@ def _all_integral(numbers: Floats) -> bool:
 
 
 def _hashed(array: pa.Array, out: Codes | None = None) -> Cells:
-    return Cells(*_hashed_values(array, out))
-
-
-def _hashed_values(array: pa.Array, out: Codes | None = None) -> tuple[Codes, list[Value]]:
     encoded = array if pa.types.is_dictionary(array.type) else array.dictionary_encode()
     indices, values = encoded.indices, encoded.dictionary.to_pylist()
     codes = _plus_one(indices, out)
@@ -161,8 +157,8 @@ def _hashed_values(array: pa.Array, out: Codes | None = None) -> tuple[Codes, li
         # A dictionary may hold null or the same text twice; each value has one code here.
         places: dict[Value, int] = {}
         lookup = [0 if v is None else places.setdefault(v, len(places) + 1) for v in values]
-        return np.array([0, *lookup], dtype=np.int64)[codes], list(places)
-    return codes, values
+        return Cells(np.array([0, *lookup], dtype=np.int64)[codes], list(places))
+    return Cells(codes, values)
 
 
 def floats(array: pa.Array) -> Floats:
@@ -180,16 +176,16 @@ def numbers_of(array: pa.Array) -> Floats | None:
         return np.full(len(array), math.nan)
     if not is_textual(array.type):
         return floats(array)
-    codes, texts = _hashed_values(array)
-    table = np.full(len(texts) + 1, math.nan)
-    for code, text in enumerate(texts, start=1):
+    cells = _hashed(array)
+    table = np.full(cells.size, math.nan)
+    for code, text in enumerate(cells.values or (), start=1):
         if str(text).strip().lower() in _MISSING_TEXTS:
             continue
         number = as_number(text)
         if number is None:
             return None
         table[code] = number
-    return table[codes]
+    return np.asarray(table[cells.codes])
 
 
 def is_textual(kind: pa.DataType) -> bool:

@@ -85,8 +85,6 @@ class GlobalValues:
         What a feature without any influence would show for its coalition errors alone; 0 for the median.
     total, total_error
         Of the values of all features together, and its standard error, shape (outputs,).
-    rows
-        Explained rows.
     """
 
     values: Floats
@@ -96,7 +94,6 @@ class GlobalValues:
     noise_floor: Floats
     total: Floats
     total_error: Floats
-    rows: int
 
     @property
     def standard_error(self) -> Floats:
@@ -241,7 +238,6 @@ def describe(summary: GlobalSummary) -> GlobalValues:
         noise_floor=summary.noise / rows,
         total=total,
         total_error=np.hypot(np.hypot(total_instance, total_coalition), summary.inflation.sum(axis=1) / rows),
-        rows=rows,
     )
 
 

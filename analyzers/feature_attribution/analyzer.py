@@ -173,11 +173,8 @@ class AttributionChecker(Checker[AttributionStatistics, AttributionConstraints])
             return nothing_checked(reason, statistics.notes, document([]))
         _require_comparable(before, statistics)
         pairs = list(pair_labels(before, statistics))
-        decision = (
-            check_sagemaker(pairs)
-            if self.rules == "sagemaker"
-            else check_sound(pairs, self.limits, seed=self.seed)
-        )
+        is_sound = self.rules == "sound"
+        decision = check_sound(pairs, self.limits, seed=self.seed) if is_sound else check_sagemaker(pairs)
         notes = (
             *statistics.notes,
             *unpaired(before.labels, statistics.labels),

@@ -9,7 +9,7 @@ NDCG sees neither. All of them together raise a violation in less than 1 % of wi
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from statistics import NormalDist
 
@@ -194,12 +194,8 @@ class SizeChange:
     nearest: float
 
 
-@dataclass(frozen=True)
-class Size:
-    """A size with its standard error."""
-
-    value: float
-    error: float
+# A size with its standard error.
+type Size = tuple[float, float]
 
 
 def size_change(before: Size, after: Size, quantile: float) -> SizeChange | None:
@@ -212,24 +208,21 @@ def size_change(before: Size, after: Size, quantile: float) -> SizeChange | None
     -------
     None when both are zero.
     """
-    if before.value <= 0.0 and after.value <= 0.0:
+    (was, error_before), (value, error) = before, after
+    if was <= 0.0 and value <= 0.0:
         return None
-    ratio = after.value / before.value if before.value > 0.0 else math.inf
+    ratio = value / was if was > 0.0 else math.inf
 
     def explained(candidate: float) -> bool:
-        noise = quantile * math.hypot(after.error, candidate * before.error)
-        return abs(after.value - candidate * before.value) <= noise
+        return abs(value - candidate * was) <= quantile * math.hypot(error, candidate * error_before)
 
-    return SizeChange(ratio, 1.0 if explained(1.0) else _nearest(explained, ratio))
-
-
-def _nearest(explained: Callable[[float], bool], ratio: float) -> float:
-    """Return the ratio nearest to 1 that is explained, by bisection between 1 and the ratio seen."""
+    if explained(1.0):
+        return SizeChange(ratio, 1.0)
     inner, outer = 1.0, min(ratio, 1e9)
     for _ in range(60):
         middle = (inner + outer) / 2.0
         inner, outer = (inner, middle) if explained(middle) else (middle, outer)
-    return outer
+    return SizeChange(ratio, outer)
 
 
 # Which labels and features of a window answer to which of the baseline.
@@ -530,9 +523,7 @@ def _sizes(pair: Pair, limits: Limits, alpha: float) -> Outcomes:
     ]
     watched = np.flatnonzero(np.maximum(*shares) >= MATTERS).tolist()
     quantile = NormalDist().inv_cdf(1.0 - alpha / (2.0 * (1 + len(watched))))
-    total = size_change(
-        Size(baseline.total, baseline.total_error), Size(live.total, live.total_error), quantile
-    )
+    total = size_change((baseline.total, baseline.total_error), (live.total, live.total_error), quantile)
     if total is None:
         reason = "there is no attribution whose size could be compared"
         yield Comparison(f"{pair.label} total", MAGNITUDE_CHECK, State.UNDECIDED, reason=reason)
@@ -544,9 +535,7 @@ def _sizes(pair: Pair, limits: Limits, alpha: float) -> Outcomes:
         text = f"The attribution of all features together {_ratio_text(total)}{_allowed(total, factor)}."
         yield Violation(MAGNITUDE_CHECK, text, metric_name=METRIC, extra={"label": pair.label})
     for place in watched:
-        before, after = (
-            Size(float(side.values[place]), float(side.errors[place])) for side in (baseline, live)
-        )
+        before, after = ((float(side.values[place]), float(side.errors[place])) for side in (baseline, live))
         change = size_change(before, after, quantile)
         if change is None:
             continue

@@ -496,15 +496,10 @@ class Sampling:
     block_bytes: int = BLOCK_BYTES
 
     def __post_init__(self) -> None:
-        if self.num_samples is not None and self.num_samples < 2:
+        if self.num_samples is not None and not 2 <= self.num_samples <= MOST_SAMPLES:
             raise ConfigurationError(
-                f"methods.shap.num_samples is {self.num_samples}; coalitions are asked in pairs, "
-                "give at least 2."
-            )
-        if self.num_samples is not None and self.num_samples > MOST_SAMPLES:
-            raise ConfigurationError(
-                f"methods.shap.num_samples is {self.num_samples}, more coalitions per row than can be "
-                f"solved; give at most {MOST_SAMPLES}, or leave it out."
+                f"methods.shap.num_samples is {self.num_samples}; coalitions are asked in pairs, give from "
+                f"2 to {MOST_SAMPLES}, or leave it out."
             )
 
     def pairs(self, features: int, players: int) -> int:
@@ -628,7 +623,7 @@ def explain_windows(
     Method of Lundberg and Lee (2017), solved as `solve` describes.
     """
     asked = _Asked(predict, sampling.use_logit)
-    reference = Rows(instances[:0], baselines).baselines()
+    reference = Rows(instances[:0], baselines).baselines
     if not len(reference):
         raise ConfigurationError("The SHAP baseline has no rows; give at least one, or leave it out.")
     expected = asked.link(asked.answers(reference).mean(axis=0))
@@ -726,7 +721,7 @@ def _explain_window(
     for start in range(0, len(distinct), block_rows):
         block = distinct[start : start + block_rows]
         result.predictions[block] = asked.link(asked.answers(rows.instances(block)))
-    most_rows = block_rows // len(rows.baselines())
+    most_rows = block_rows // len(rows.baselines)
     for some in _packed(_pieces(differing, distinct, sampling, position, most_rows), most_rows):
         for piece, values in zip(some, _values(asked, rows, some, columns, most_rows), strict=True):
             _write(piece, values, result)
@@ -785,7 +780,7 @@ def _values(
 ) -> Iterator[Floats]:
     """Yield the values of the coalitions of every piece, each of shape (rows, 2 pairs, outputs)."""
     wanted = [(piece.rows, piece.masks(columns)) for piece in pieces]
-    baseline_rows = len(rows.baselines())
+    baseline_rows = len(rows.baselines)
     shapes = [(len(instances), baseline_rows, len(masks)) for instances, masks in wanted]
     if not any(len(masks) for _, masks in wanted):
         yield from (np.zeros((instances, 0, 1)) for instances, _, _ in shapes)

@@ -29,6 +29,8 @@ type Mixture = tuple[Positions, Masks]
 class Rows:
     """Explained rows and baseline rows, record batches with the same columns.
 
+    The attribute ``baselines`` holds the baseline rows with the types of the explained ones.
+
     Raises
     ------
     ConfigurationError
@@ -37,7 +39,7 @@ class Rows:
 
     def __init__(self, instances: pa.RecordBatch, baselines: pa.RecordBatch) -> None:
         self._instances = instances
-        self._baselines = baselines = _fitting(baselines, instances.schema)
+        self.baselines = baselines = _fitting(baselines, instances.schema)
         # Baseline rows come first in every pool of values, then the instances.
         self._pools = [
             pa.concat_arrays([plain_values(baseline), plain_values(instance)])
@@ -51,7 +53,7 @@ class Rows:
 
     def differing(self) -> Masks:
         """Return where an instance differs from any baseline row, shape (instances, columns)."""
-        count = self._baselines.num_rows
+        count = self.baselines.num_rows
         instances = self._codes[count:]
         different = np.zeros(instances.shape, dtype=np.bool_)
         for baseline in self._codes[:count]:
@@ -60,7 +62,7 @@ class Rows:
 
     def first_alike(self) -> Positions:
         """Return for every instance the position of the first that is identical to it."""
-        codes = np.ascontiguousarray(self._codes[self._baselines.num_rows :])
+        codes = np.ascontiguousarray(self._codes[self.baselines.num_rows :])
         if not codes.shape[1]:
             return np.zeros(len(codes), dtype=np.int64)
         whole = codes.view(np.dtype((np.void, codes.shape[1] * codes.itemsize))).reshape(-1)
@@ -71,10 +73,6 @@ class Rows:
         """Return a table of these instances."""
         return self._instances.take(pa.array(positions))
 
-    def baselines(self) -> pa.RecordBatch:
-        """Return the table of baseline rows."""
-        return self._baselines
-
     def mixed(self, mixtures: Sequence[Mixture]) -> pa.RecordBatch:
         """Return a table of all rows wanted, one mixture after the other."""
         arrays = [
@@ -84,7 +82,7 @@ class Rows:
         return pa.RecordBatch.from_arrays(arrays, schema=self._instances.schema)
 
     def _mixed_column(self, column: int, mixtures: Sequence[Mixture]) -> pa.Array:
-        count = self._baselines.num_rows
+        count = self.baselines.num_rows
         numbers = self._numbers[column]
         source = np.arange(len(self._pools[column]), dtype=np.int32) if numbers is None else numbers
         parts = []

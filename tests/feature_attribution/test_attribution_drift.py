@@ -17,7 +17,6 @@ from analyzers.feature_attribution.analyzer import AttributionChecker
 from analyzers.feature_attribution.check_sound import (
     Attributions,
     Limits,
-    Size,
     half_widths,
     ndcg,
     ndcg_beyond_noise,
@@ -117,15 +116,15 @@ def test_few_rows_widen_what_chance_may_do() -> None:
 def test_the_nearest_ratio_lies_between_1_and_the_ratio(
     old: float, new: float, old_error: float, new_error: float
 ) -> None:
-    change = size_change(Size(old, old_error), Size(new, new_error), 3.0)
+    change = size_change((old, old_error), (new, new_error), 3.0)
     assert change is not None
     low, high = sorted((1.0, change.ratio))
     assert low - 1e-9 <= change.nearest <= high + 1e-9
 
 
 def test_sizes_of_nothing_do_not_change() -> None:
-    assert size_change(Size(0.0, 0.0), Size(0.0, 0.0), 3.0) is None
-    appeared = size_change(Size(0.0, 0.0), Size(1.0, 0.1), 3.0)
+    assert size_change((0.0, 0.0), (0.0, 0.0), 3.0) is None
+    appeared = size_change((0.0, 0.0), (1.0, 0.1), 3.0)
     assert appeared is not None
     assert appeared.nearest > 1e6
 

@@ -326,7 +326,10 @@ def test_every_feature_equal_to_the_baseline(tmp_path: Path, endpoint: str) -> N
         ),
         (
             {"methods": {"shap": {"num_samples": 1}}},
-            "methods.shap.num_samples is 1; coalitions are asked in pairs, give at least 2.",
+            (
+                "methods.shap.num_samples is 1; coalitions are asked in pairs, give from 2 to 1048576, or "
+                "leave it out."
+            ),
         ),
         (
             {"methods": 5},
