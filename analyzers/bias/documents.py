@@ -18,6 +18,7 @@ from analyzers.shared import analysis_json
 from analyzers.shared.analysis_json import (
     VERSION,
     Member,
+    Read,
     member,
     number_to_json,
     read_document,
@@ -207,24 +208,21 @@ def _is_table(value: Any, shape: tuple[int, ...]) -> bool:
     )
 
 
-def _read_counts(fields: Fields, key: str) -> list[list[list[int]]]:
-    table: list[list[list[int]]] = fields.get(key, list)
-    if not _is_table(table, (2, 2, 2)):
-        raise DocumentError(
-            f"{fields.where}.{key} must be counts by facet, observed and predicted outcome, two of each; "
-            "give the file as a bias job wrote it."
-        )
-    return table
+def _read_counts(axes: str, *default: None) -> Read:
+    """Return a reader of tables of two by two counts: two tables, or with a default any number."""
+
+    def read(fields: Fields, key: str) -> Any:
+        tables = fields.get(key, list, *default)
+        if tables is not None and not _is_table(tables, (len(tables) if default else 2, 2, 2)):
+            raise DocumentError(
+                f"{fields.where}.{key} must be counts by {axes}; give the file as a bias job wrote it."
+            )
+        return tables
+
+    return read
 
 
-def _read_strata(fields: Fields, key: str) -> list[list[list[int]]] | None:
-    strata: list[list[list[int]]] | None = fields.get(key, list, None)
-    if strata is not None and not _is_table(strata, (len(strata), 2, 2)):
-        raise DocumentError(
-            f"{fields.where}.{key} must be counts by stratum, facet and outcome, two of each of the latter; "
-            "give the file as a bias job wrote it."
-        )
-    return strata
+_read_strata = _read_counts("stratum, facet and outcome, two of each of the latter", None)
 
 
 def _read_best(fields: Fields, key: str) -> tuple[str, list[MetricValue]] | None:
@@ -241,7 +239,7 @@ def _best_to_json(best: tuple[str, list[MetricValue]]) -> dict[str, Any]:
 _FACET = (
     Member("facet", member(str)),
     Member("value_or_threshold", member(str)),
-    Member("counts", _read_counts),
+    Member("counts", _read_counts("facet, observed and predicted outcome, two of each")),
     Member("strata_observed", _read_strata),
     Member("strata_predicted", _read_strata),
     Member("threshold", read_number, number_to_json),

@@ -358,10 +358,8 @@ class Group:
         """Return which rows or cells are in the group."""
         inside = np.zeros(len(places[self.columns[0]]), dtype=np.bool_)
         for selections in self.alternatives:
-            every = np.ones_like(inside)
-            for column, selection in zip(self.columns, selections, strict=True):
-                every &= selection.chosen[places[column]]
-            inside |= every
+            pairs = zip(self.columns, selections, strict=True)
+            inside |= np.all([selection.chosen[places[column]] for column, selection in pairs], axis=0)
         return inside
 
 

@@ -22,8 +22,6 @@ from job_runner.clarify.columns import (
 from job_runner.clarify.resolve_columns import arrange_dataset, ask_model, names_a_model
 from readers.cell_types import texts_in
 
-FLIP_TEST = "FT"
-
 _log = logging.getLogger("monitor.bias")
 
 
@@ -32,7 +30,9 @@ def arrange(settings: Settings, request: Dataset) -> tuple[Dataset, MakeAnalyzer
     config = load_analysis_config(settings, "groups")
     mistakes = Mistakes(config.where)
     request, columns = arrange_dataset(settings, config, request, mistakes)
-    if wants_predictions(config) and not columns.has_predictions and names_a_model(settings, config):
+    # A monitor without methods computes all it can.
+    wants_predictions = config.methods is None or config.methods.post_training_bias is not None
+    if wants_predictions and not columns.has_predictions and names_a_model(settings, config):
         request, columns = ask_model(settings, config, request, columns, mistakes)
     segments = segment_columns(config, columns, mistakes)
     wanted = bias_request(settings, config, columns, mistakes)
@@ -88,14 +88,9 @@ def bias_request(
     )
 
 
-def wants_predictions(config: AnalysisConfig) -> bool:
-    """Return whether metrics are asked for that need predictions; a monitor computes all it can."""
-    return config.methods is None or config.methods.post_training_bias is not None
-
-
 def only_needed(request: Dataset, wanted: BiasRequest, columns: Columns, settings: Settings) -> Dataset:
     """Leave out the columns that no metric looks at; the flip test looks at all of them."""
-    if wanted.post_training is not None and FLIP_TEST in wanted.post_training:
+    if wanted.post_training is not None and "FT" in wanted.post_training:
         return request
     if request.format.kind not in ("csv", "parquet") or request.prediction is not None:
         return request

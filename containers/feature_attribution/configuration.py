@@ -129,7 +129,13 @@ def rows_of_files(uri: str, shape: Shape, *, has_header: bool = False) -> pa.Rec
 def _read(path: str, shape: Shape, has_header: bool) -> pa.RecordBatch:
     data = storage.read_bytes(path, ConfigurationError)
     if data[:4] == b"PAR1":
-        return _parquet(data, path, shape)
+        from pyarrow import parquet
+
+        try:
+            return _table(parquet.read_table(io.BytesIO(data)).to_pylist(), shape, path)
+        except (pa.ArrowInvalid, OSError) as error:
+            text = f"{_MEMBER} {path} is damaged Parquet ({error}); write it again."
+            raise ConfigurationError(text) from None
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -139,16 +145,6 @@ def _read(path: str, shape: Shape, has_header: bool) -> pa.RecordBatch:
     if text.lstrip()[:1] in ("{", "["):
         return _table(_json_rows(text, path, shape), shape, path)
     return _csv(text, path, shape, has_header)
-
-
-def _parquet(data: bytes, path: str, shape: Shape) -> pa.RecordBatch:
-    from pyarrow import parquet
-
-    try:
-        table = parquet.read_table(io.BytesIO(data))
-    except (pa.ArrowInvalid, OSError) as error:
-        raise ConfigurationError(f"{_MEMBER} {path} is damaged Parquet ({error}); write it again.") from None
-    return _table(table.to_pylist(), shape, path)
 
 
 def _json_rows(text: str, path: str, shape: Shape) -> list[Any]:

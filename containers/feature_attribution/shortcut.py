@@ -217,18 +217,14 @@ class _Linear:
             return None  # log-odds of a mean are no mean of log-odds
         answers = np.concatenate((self.ask(baseline), self.ask(rows)))
         found = linear_shapley(self.model.weights.T, self.model.bias, _matrix(rows), _matrix(baseline))
-        if self.use_logit and _largest_size(found) >= _LARGEST_LOGIT:
+        # How far from zero the sums of coalitions get.
+        highest = found.expected + np.maximum(found.local, 0.0).sum(axis=2)
+        lowest = found.expected + np.minimum(found.local, 0.0).sum(axis=2)
+        if self.use_logit and max(highest.max(initial=0.0), -lowest.min(initial=0.0)) >= _LARGEST_LOGIT:
             return None
         if not _same(found.predictions, answers[baseline.num_rows :], self.use_logit, _TOLERANCE):
             return None
         return replace(found, model_rows=len(answers))
-
-
-def _largest_size(found: Explanation) -> float:
-    """Return how far from zero the sums of coalitions get at most."""
-    highest = found.expected + np.maximum(found.local, 0.0).sum(axis=2)
-    lowest = found.expected + np.minimum(found.local, 0.0).sum(axis=2)
-    return float(max(highest.max(initial=0.0), -lowest.min(initial=0.0)))
 
 
 def _is_numeric(rows: pa.RecordBatch) -> bool:
