@@ -11,9 +11,9 @@ import numpy as np
 import pyarrow as pa
 
 from analyzers.bias import summary as summaries
-from analyzers.bias.cells import as_number, normalise
 from analyzers.bias.check_sagemaker import check_sagemaker
 from analyzers.bias.check_sound import check_sound
+from analyzers.bias.column_summary import as_number, normalise
 from analyzers.bias.describe import describe
 from analyzers.bias.documents import (
     BiasBaseline,
@@ -26,7 +26,6 @@ from analyzers.bias.documents import (
 )
 from analyzers.bias.explain import impact_findings
 from analyzers.bias.groups import (
-    Meaning,
     absent_text,
     cells_of,
     read_thresholds,
@@ -276,7 +275,7 @@ class BiasAnalyzer(Analyzer[BiasSummary, BiasStatistics, BiasConstraints]):
         kinds = {extent.least <= extent.greatest, not extent.has_words}
         if self.rules == "sound" and column.rows > column.missing and named and named.isdisjoint(kinds):
             self._refuse_without_positives(summary)
-        return describe(summary, self._plan, Meaning(self.rules), self.seed)
+        return describe(summary, self._plan)
 
     def estimate(self, statistics: BiasStatistics, baseline: BiasBaseline) -> BiasStatistics:
         """Return a window's statistics with values and thresholds read as the baseline read them.
@@ -290,7 +289,7 @@ class BiasAnalyzer(Analyzer[BiasSummary, BiasStatistics, BiasConstraints]):
         known = read_thresholds(self._plan, *_printed(baseline))
         if known.items() <= read_thresholds(self._plan, *_groups_of(statistics)).items():
             return statistics  # read alike; describing anew would repeat the flip test for nothing
-        return describe(summary, self._plan, Meaning(self.rules, known), self.seed)
+        return describe(summary, replace(self._plan, known_thresholds=known))
 
     def suggest(self, statistics: BiasStatistics, baseline: BiasBaseline | None) -> BiasConstraints:
         """Suggest constraints; under sound rules a user's additions to the baseline's are carried over.
@@ -319,8 +318,7 @@ class BiasAnalyzer(Analyzer[BiasSummary, BiasStatistics, BiasConstraints]):
 
     @cached_property
     def _plan(self) -> SummaryPlan:
-        sound = self.rules == "sound"
-        return SummaryPlan(self.request, numeric_texts=sound, count_distinct=not sound, seed=self.seed)
+        return SummaryPlan(self.request, self.rules, self.seed)
 
     def _refuse_unknown(self, names: tuple[str, ...] | None, stage: str) -> None:
         known = [name for name, metric in METRICS.items() if metric.stage == stage]
@@ -363,7 +361,7 @@ class BiasAnalyzer(Analyzer[BiasSummary, BiasStatistics, BiasConstraints]):
 
     def _refuse_without_positives(self, summary: BiasSummary) -> None:
         """Stop where no label is positive: every metric of labels would be 0 or undefined."""
-        labels, name = select_labels(summary, self._plan, Meaning(self.rules)), self.request.label
+        labels, name = select_labels(summary, self._plan), self.request.label
         if labels is not None:
             text = unselected_outcomes("label", self._plan.columns[name], summary.columns[name], labels)
             if text is not None:
@@ -374,7 +372,7 @@ class BiasAnalyzer(Analyzer[BiasSummary, BiasStatistics, BiasConstraints]):
         empty = []
         for place in range(len(self.request.facets)):
             cells = cells_of(summary, self._plan, place)
-            for group in select_groups(summary, self._plan, Meaning(self.rules), place):
+            for group in select_groups(summary, self._plan, place):
                 if group.contains(cells.places).any():
                     return
                 empty.append(unselected_group(group, cells, summary.columns))

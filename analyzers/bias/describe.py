@@ -8,15 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from analyzers.bias.cells import normalise
-from analyzers.bias.column_summary import Beyond, ColumnSummary
+from analyzers.bias.column_summary import Beyond, ColumnSummary, normalise
 from analyzers.bias.documents import BiasStatistics, FacetStatistics, MetricValue
 from analyzers.bias.explain import impact_findings
 from analyzers.bias.flip_test import Flip, flip_of
 from analyzers.bias.groups import (
     Cells,
     Group,
-    Meaning,
     Problem,
     Reading,
     absent_text,
@@ -161,8 +159,6 @@ class _Analysis:
 
     summary: BiasSummary
     plan: SummaryPlan
-    meaning: Meaning
-    seed: int
     statistics: BiasStatistics
     reading: Reading
 
@@ -172,19 +168,15 @@ class _Analysis:
         known += [note for note in dict.fromkeys(notes) if note is not None and note not in known]
 
 
-def describe(summary: BiasSummary, plan: SummaryPlan, meaning: Meaning, seed: int) -> BiasStatistics:
+def describe(summary: BiasSummary, plan: SummaryPlan) -> BiasStatistics:
     """Return the statistics of all rows.
 
     Parameters
     ----------
     summary, plan
-        What was kept, and why.
-    meaning
-        How columns are read.
-    seed
-        Of the intervals, and of samples of the flip test.
+        What was kept, why, and how columns are read.
     """
-    request, sound = plan.request, meaning.rules == "sound"
+    request, sound = plan.request, plan.rules == "sound"
     statistics = BiasStatistics(
         item_count=summary.rows,
         label=request.label_name or request.label,
@@ -195,7 +187,7 @@ def describe(summary: BiasSummary, plan: SummaryPlan, meaning: Meaning, seed: in
     )
     if not summary.rows:
         return statistics
-    analysis = _Analysis(summary, plan, meaning, seed, statistics, Reading(None, None, leave_out=sound))
+    analysis = _Analysis(summary, plan, statistics, Reading(None, None, leave_out=sound))
     reading = analysis.reading = _read_outcomes(analysis)
     statistics.has_labels = reading.labels is not None
     statistics.has_predictions = reading.predictions is not None
@@ -225,17 +217,17 @@ def describe(summary: BiasSummary, plan: SummaryPlan, meaning: Meaning, seed: in
 
 
 def _read_outcomes(analysis: _Analysis) -> Reading:
-    summary, plan, meaning = analysis.summary, analysis.plan, analysis.meaning
+    summary, plan = analysis.summary, analysis.plan
     problems = analysis.statistics.problems
     predictions = None
     try:
-        labels = select_labels(summary, plan, meaning)
+        labels = select_labels(summary, plan)
     except Problem as problem:
         problems["label"] = str(problem)
         return analysis.reading
     if plan.prediction is not None and plan.request.post_training is not None:
         try:
-            predictions = select_predictions(summary, plan, meaning, labels)
+            predictions = select_predictions(summary, plan, labels)
         except Problem as problem:
             problems["post_training_bias"] = str(problem)
         unusable = summary.columns[plan.prediction].unusable
@@ -248,7 +240,7 @@ def _describe_facet(analysis: _Analysis, index: int) -> list[FacetStatistics]:
     summary, plan, reading = analysis.summary, analysis.plan, analysis.reading
     name = " & ".join(plan.request.facets[index].columns)
     try:
-        groups = select_groups(summary, plan, analysis.meaning, index)
+        groups = select_groups(summary, plan, index)
     except Problem as problem:
         analysis.statistics.problems[f"facet {name}"] = str(problem)
         return []
@@ -294,7 +286,7 @@ def _describe_group(analysis: _Analysis, group: Group, counts: Tables, number: l
     if reading.leave_out:
         metrics = [*(facet.pre or []), *(facet.post or [])]
         values = {metric.name: float(metric.value) for metric in metrics if metric.value is not None}
-        found = spreads(counts, values, np.random.default_rng([analysis.seed, *number]))
+        found = spreads(counts, values, np.random.default_rng([analysis.plan.seed, *number]))
         for metric in metrics:
             if metric.name in found:
                 metric.standard_error = found[metric.name].standard_error
@@ -347,7 +339,7 @@ def _flip(analysis: _Analysis, group: Group, counts: Tables) -> Flip | None:
     sample, prediction = analysis.summary.sample, analysis.plan.prediction
     if sample is None or prediction is None or METRICS["FT"].problem(counts.confusion) is not None:
         return None
-    flip = flip_of(sample, group, prediction, analysis.reading, analysis.seed)
+    flip = flip_of(sample, group, prediction, analysis.reading, analysis.plan.seed)
     analysis.note(*flip.notes)
     return flip
 

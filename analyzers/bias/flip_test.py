@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from analyzers.bias.cells import Floats
+from analyzers.bias.column_summary import Floats
 from analyzers.bias.groups import Flags, Group, Reading, count_in_words, rows_lacking
 from analyzers.bias.row_sample import RowSample, thin
 from contract.wording import listing

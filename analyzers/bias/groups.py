@@ -6,18 +6,25 @@ import difflib
 import itertools
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from analyzers.bias.cells import Floats, as_number, normalise
-from analyzers.bias.column_summary import MOST_COUNTED, Beyond, ColumnPlan, ColumnSummary, Kept
+from analyzers.bias.column_summary import (
+    MOST_COUNTED,
+    Beyond,
+    ColumnPlan,
+    ColumnSummary,
+    Floats,
+    Kept,
+    as_number,
+    normalise,
+)
 from analyzers.bias.request import Value
 from analyzers.bias.resampling import Tables
 from analyzers.bias.summary import BiasSummary, SummaryPlan
-from analyzers.shared.rules import Rules
 from contract.wording import listing, number, shorten
 
 Flags = npt.NDArray[np.bool_]
@@ -558,24 +565,7 @@ def _occurring(column: ColumnSummary, selection: Selection) -> str:
 INTERSECTION = " & "
 
 
-@dataclass(frozen=True)
-class Meaning:
-    """How columns are read.
-
-    Parameters
-    ----------
-    rules
-        ``sound`` or ``sagemaker``.
-    thresholds
-        For facets and the label, by name, whether a single number is a threshold, where that is known from
-        elsewhere: a window is read as its baseline was.
-    """
-
-    rules: Rules
-    thresholds: dict[str, bool] = field(default_factory=dict)
-
-
-def select_labels(summary: BiasSummary, plan: SummaryPlan, meaning: Meaning) -> Selection | None:
+def select_labels(summary: BiasSummary, plan: SummaryPlan) -> Selection | None:
     """Return the positive labels; None when no row has a label.
 
     Raises
@@ -587,19 +577,17 @@ def select_labels(summary: BiasSummary, plan: SummaryPlan, meaning: Meaning) -> 
     if not request.label_values:
         raise Problem(NO_LABEL_VALUES)
     column = summary.columns[request.label]
-    if meaning.rules == "sagemaker":
+    if plan.rules == "sagemaker":
         if not column.seen:
             raise Problem(f"Label column {request.label} is not present in the dataset")
         return select_sagemaker(column, plan.columns[request.label], request.label_values)
     if column.rows == column.missing:
         return None
-    threshold = meaning.thresholds.get(request.label)
+    threshold = plan.known_thresholds.get(request.label)
     return select_sound(column, plan.columns[request.label], request.label_values, threshold=threshold)
 
 
-def select_predictions(
-    summary: BiasSummary, plan: SummaryPlan, meaning: Meaning, labels: Selection | None
-) -> Selection | None:
+def select_predictions(summary: BiasSummary, plan: SummaryPlan, labels: Selection | None) -> Selection | None:
     """Return the positive predictions; None when there are none to read.
 
     Raises
@@ -611,7 +599,7 @@ def select_predictions(
     if name is None:
         return None
     column, observed, values = summary.columns[name], summary.columns[request.label], request.label_values
-    if meaning.rules == "sagemaker":
+    if plan.rules == "sagemaker":
         if not column.seen:
             raise Problem(f"Predicted label column {name} is not present in the dataset")
         if len({kind_of_column(each, len(values)) for each in (observed, column)}) > 1:
@@ -624,7 +612,8 @@ def select_predictions(
         return None
     if plan.columns[name].cut is not None:
         return Selection("1", np.array([False, *(value == 1 for value in column.values)]))
-    threshold = labels.threshold is not None if labels is not None else meaning.thresholds.get(request.label)
+    known = plan.known_thresholds.get(request.label)
+    threshold = known if labels is None else labels.threshold is not None
     selection = select_sound(column, plan.columns[name], values, threshold=threshold)
     extent, is_many = column.extent(), column.collapsed or len(column.values) > MOST_CODES
     if selection.threshold is None and is_many and not extent.has_words and not extent.is_integral:
@@ -636,7 +625,7 @@ def select_predictions(
     return selection
 
 
-def select_groups(summary: BiasSummary, plan: SummaryPlan, meaning: Meaning, facet: int) -> list[Group]:
+def select_groups(summary: BiasSummary, plan: SummaryPlan, facet: int) -> list[Group]:
     """Return the groups of a facet.
 
     Raises
@@ -647,7 +636,7 @@ def select_groups(summary: BiasSummary, plan: SummaryPlan, meaning: Meaning, fac
     request = plan.request.facets[facet]
     columns, name = request.columns, INTERSECTION.join(request.columns)
     for column in columns:
-        if not summary.columns[column].seen and meaning.rules == "sagemaker":
+        if not summary.columns[column].seen and plan.rules == "sagemaker":
             raise Problem(f"Facet column {column} is not present in the dataset")
         if not summary.columns[column].seen:
             raise Problem(absent_text("facet", column, summary.names))
@@ -655,13 +644,13 @@ def select_groups(summary: BiasSummary, plan: SummaryPlan, meaning: Meaning, fac
         listed = tuple(value for value in request.values if not isinstance(value, tuple))
         return [
             Group(name, selection.text, columns, ((selection,),), selection.threshold)
-            for selection in _of_column(summary, plan, meaning, columns[0], listed)
+            for selection in _of_column(summary, plan, columns[0], listed)
         ]
     if not request.values:
-        return _combinations(summary, plan, meaning, facet, name)
+        return _combinations(summary, plan, facet, name)
     alternatives = tuple(
         tuple(
-            _of_column(summary, plan, meaning, column, (value,))[0]
+            _of_column(summary, plan, column, (value,))[0]
             for column, value in zip(columns, values, strict=True)
         )
         for values in request.values
@@ -677,25 +666,23 @@ def _part(selection: Selection) -> str:
 
 
 def _of_column(
-    summary: BiasSummary, plan: SummaryPlan, meaning: Meaning, name: str, values: tuple[Value, ...]
+    summary: BiasSummary, plan: SummaryPlan, name: str, values: tuple[Value, ...]
 ) -> list[Selection]:
     column = summary.columns[name]
-    if meaning.rules == "sagemaker":
+    if plan.rules == "sagemaker":
         if not values:
             return every_value_sagemaker(name, column)
         return [select_sagemaker(column, plan.columns[name], values)]
     if not values:
         return every_value_sound(name, column)
-    return [select_sound(column, plan.columns[name], values, threshold=meaning.thresholds.get(name))]
+    return [select_sound(column, plan.columns[name], values, threshold=plan.known_thresholds.get(name))]
 
 
-def _combinations(
-    summary: BiasSummary, plan: SummaryPlan, meaning: Meaning, facet: int, name: str
-) -> list[Group]:
+def _combinations(summary: BiasSummary, plan: SummaryPlan, facet: int, name: str) -> list[Group]:
     """Return a group for each combination of values that occurs."""
     columns = plan.request.facets[facet].columns
     cells = cells_of(summary, plan, facet)
-    choices = [_of_column(summary, plan, meaning, column, ()) for column in columns]
+    choices = [_of_column(summary, plan, column, ()) for column in columns]
     groups = [
         Group(name, INTERSECTION.join(part.text for part in parts), columns, (parts,))
         for parts in itertools.product(*choices)

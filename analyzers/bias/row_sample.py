@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import xxhash
 
-from analyzers.bias.cells import Codes, Floats, is_textual, numbers_of
+from analyzers.bias.column_summary import Codes, Floats, is_textual, numbers_of
 
 # Cells and rows kept at most: 64 MB, and a search for neighbours of a minute or so.
 MOST_CELLS = 1 << 23

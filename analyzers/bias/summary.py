@@ -6,7 +6,7 @@ when all rows are known, since Clarify's rules look at the whole column.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -14,10 +14,19 @@ import numpy as np
 import pyarrow as pa
 
 from analyzers.bias import column_summary, row_sample
-from analyzers.bias.cells import Buffers, Cells, Codes, Floats, as_number, normalise
-from analyzers.bias.column_summary import ColumnPlan, ColumnSummary
+from analyzers.bias.column_summary import (
+    Buffers,
+    Cells,
+    Codes,
+    ColumnPlan,
+    ColumnSummary,
+    Floats,
+    as_number,
+    normalise,
+)
 from analyzers.bias.request import BiasRequest, Value
 from analyzers.bias.row_sample import RowSample, SamplePlan
+from analyzers.shared.rules import Rules
 
 # Distinct values kept of a label or prediction, of a facet, of a group variable.
 MOST_LABELS = 64
@@ -34,24 +43,25 @@ Table = Floats
 
 @dataclass(frozen=True)
 class SummaryPlan:
-    """What to keep for a request.
+    """What to keep for a request, and how columns are read.
 
     Parameters
     ----------
     request
         What is asked.
-    numeric_texts
-        Whether text that is a number counts as one in the flip test.
-    count_distinct
-        Whether the rules ask for the number of distinct values of labels and facets.
+    rules
+        ``sound`` or ``sagemaker``.
     seed
-        Of the sample for the flip test.
+        Of the intervals, and of samples for the flip test.
+    known_thresholds
+        For facets and the label, by name, whether a single number is a threshold, where that is known from
+        elsewhere: a window is read as its baseline was.
     """
 
     request: BiasRequest
-    numeric_texts: bool
-    count_distinct: bool
-    seed: int
+    rules: Rules
+    seed: int = 0
+    known_thresholds: Mapping[str, bool] = field(default_factory=dict)
 
     @property
     def prediction(self) -> str | None:
@@ -87,7 +97,7 @@ class SummaryPlan:
             most_values=most_values,
             listed=frozenset((*(normalise(value) for value in listed), *casts)),
             thresholds=tuple(dict.fromkeys(numbers)),
-            count_distinct=self.count_distinct or unlisted,
+            count_distinct=self.rules == "sagemaker" or unlisted,
             cut=self.request.probability_threshold if is_score else None,
         )
 
@@ -110,7 +120,7 @@ class SummaryPlan:
             features=request.features,
             excluded=frozenset(name for name in names if name is not None),
             places=tuple(dict.fromkeys((*facets, self.prediction))),
-            numeric_texts=self.numeric_texts,
+            numeric_texts=self.rules == "sound",
             seed=self.seed,
         )
 

@@ -168,9 +168,7 @@ def test_every_recorded_matrix_of_categories_is_reproduced() -> None:
         columns = {name: call["args"][series]["series"] for name, series in names.items()}
         plan = SummaryPlan(
             BiasRequest("y", (1,), (FacetRequest(("y",), (1,)),), predicted_label="p", post_training=()),
-            numeric_texts=False,
-            count_distinct=True,
-            seed=0,
+            rules="sagemaker",
         )
         summary = summarize([pa.RecordBatch.from_pydict(columns)], plan)
         label, prediction = ((name, summary.columns[name]) for name in names)

@@ -230,7 +230,7 @@ def test_every_recorded_typing_is_reproduced() -> None:
 
 def _summarized(batch: pa.RecordBatch) -> ColumnSummary:
     request = BiasRequest("y", (1,), (FacetRequest(("y",)),), post_training=None)
-    plan = SummaryPlan(request, numeric_texts=False, count_distinct=True, seed=0)
+    plan = SummaryPlan(request, rules="sagemaker")
     return summarize([batch], plan).columns["y"]
 
 
