@@ -108,19 +108,14 @@ def basic_statistics(confusion: Floats, *, with_predictions: bool) -> list[dict[
     size = float(group.sum())
     positive = _ratio(group[1].sum(), size)
     outcomes = [_ratio(count, size) for count in (group[1, 1], group[0, 1], group[1, 0], group[0, 0])]
+    distribution = "Distribution of observed label outcomes for sensitive facet"
     found: list[tuple[str, str, Any]] = [
         ("proportion", "Proportion of examples in sensitive facet.", _ratio(size, confusion.sum())),
-        (
-            "observed_label_distribution",
-            "Distribution of observed label outcomes for sensitive facet",
-            [positive, 1.0 - positive],
-        ),
+        ("observed_label_distribution", distribution, [positive, 1.0 - positive]),
         ("confusion_matrix", "Fractions of TP, FP, FN, TN.", outcomes),
     ]
-    return [
-        {"name": name, "description": description, "value": value}
-        for name, description, value in (found if with_predictions else found[:2])
-    ]
+    names = ("name", "description", "value")
+    return [dict(zip(names, each, strict=True)) for each in (found if with_predictions else found[:2])]
 
 
 def label_confusion(

@@ -737,15 +737,11 @@ def _pieces(
     number = position
     for size in np.unique(players[players > 0]).tolist():
         pairs = sampling.pairs(columns, size)
-        exact = pairs >= number_of_pairs(size)
         members = distinct[players == size]
         for start in range(0, len(members), ROWS_PER_DESIGN):
             chunk = members[start : start + ROWS_PER_DESIGN]
-            if exact:
-                design = exact_design(size)
-            else:
-                generator = np.random.default_rng([sampling.seed % 2**64, position, size, start])
-                design = sampled_design(size, pairs, generator)
+            generator = np.random.default_rng([sampling.seed % 2**64, position, size, start])
+            design = sampled_design(size, pairs, generator)
             together = max(1, most_rows // max(1, 2 * len(design.masks)))
             for rows in _same_pattern(differing, chunk):
                 for part in np.split(rows, range(together, len(rows), together)):
