@@ -29,8 +29,7 @@ import pyarrow as pa
 import threadpoolctl
 
 from analyzers.feature_attribution import aggregate, kernel
-from analyzers.feature_attribution.aggregate import Explanation
-from analyzers.feature_attribution.kernel import Sampling
+from analyzers.feature_attribution.kernel import Explanation, Sampling
 
 FEATURES = 14
 BUDGETS = (100, 2076)

@@ -20,7 +20,7 @@ import pyarrow as pa
 from analyzers.feature_attribution.analyzer import FeatureAttributionAnalyzer
 from analyzers.feature_attribution.documents import AttributionStatistics
 from analyzers.feature_attribution.kernel import Sampling
-from analyzers.feature_attribution.request import AttributionRequest
+from analyzers.feature_attribution.summary import AttributionRequest
 from contract.api import Baseline
 
 FEATURES = 14
@@ -108,17 +108,16 @@ def explained(
 
     baseline = pa.record_batch([pa.array([0.1])] * FEATURES, names=list(NAMES))
     request = AttributionRequest(NAMES, baseline, Sampling(num_samples, seed=seed))
-    analyzer = FeatureAttributionAnalyzer("sound", request, ask)
+    analyzer = FeatureAttributionAnalyzer("sound", request=request, ask=ask)
     batch = pa.record_batch([pa.array(column) for column in rows.T], names=list(NAMES))
     return analyzer, analyzer.describe(analyzer.summarize([batch]))
 
 
 def violations(rules: str, window: AttributionStatistics, constraints: Any) -> set[str]:
     """Return the kinds of violations that a set of rules finds."""
-    from analyzers.feature_attribution.analyzer import check
-    from analyzers.feature_attribution.check_sound import Limits
+    from analyzers.feature_attribution.analyzer import AttributionChecker
 
-    decision = check(window, Baseline(None, constraints), rules=rules, limits=Limits())  # type: ignore[arg-type]  # one of RULES
+    decision = AttributionChecker(rules).check(window, Baseline(None, constraints))  # type: ignore[arg-type]  # one of RULES
     return {violation.constraint_check_type for violation in decision.violations.violations}
 
 

@@ -24,13 +24,12 @@ import numpy.typing as npt
 import pyarrow as pa
 from scipy import stats
 
-from analyzers.bias.analyzer import BiasAnalyzer, check
-from analyzers.bias.comparison import tables_of
+from analyzers.bias.analyzer import BiasAnalyzer, check, suggest
+from analyzers.bias.check_sound import tables_of
 from analyzers.bias.documents import BiasStatistics, FacetStatistics, MetricValue
 from analyzers.bias.metrics import METRICS, Floats
 from analyzers.bias.request import ALL_POST, BiasRequest, FacetRequest
 from analyzers.bias.resampling import spreads
-from analyzers.bias.suggest import suggest
 from analyzers.shared.rules import Rules
 from contract.api import Baseline
 

@@ -11,16 +11,31 @@ import numpy as np
 import pyarrow as pa
 
 from analyzers.bias import summary as summaries
-from analyzers.bias.cells import as_number, normalise
 from analyzers.bias.check_sagemaker import check_sagemaker
 from analyzers.bias.check_sound import check_sound
+from analyzers.bias.column_summary import as_number, normalise
 from analyzers.bias.describe import describe
-from analyzers.bias.documents import BiasBaseline, BiasConstraints, BiasStatistics
+from analyzers.bias.documents import (
+    BiasBaseline,
+    BiasConstraints,
+    BiasStatistics,
+    FacetMetrics,
+    MetricValue,
+    StageMetrics,
+    paired,
+)
 from analyzers.bias.explain import impact_findings
-from analyzers.bias.groups import Meaning, absent_text, read_thresholds, select_labels, unselected_outcomes
+from analyzers.bias.groups import (
+    absent_text,
+    cells_of,
+    read_thresholds,
+    select_groups,
+    select_labels,
+    unselected_group,
+    unselected_outcomes,
+)
 from analyzers.bias.metrics import METRICS
 from analyzers.bias.request import BiasRequest
-from analyzers.bias.suggest import suggest
 from analyzers.bias.summary import BiasSummary, SummaryPlan
 from analyzers.shared.presence import with_presence
 from analyzers.shared.rules import Rules, constraints_to_check, nothing_checked, why_unchecked
@@ -54,6 +69,57 @@ def published(statistics: BiasStatistics) -> list[Metric]:
                 if metric.value is not None
             ]
     return metrics
+
+
+# Constraints: the metrics of the baseline, each the largest size that a later window may have.
+
+
+def suggest(
+    statistics: BiasStatistics, baseline: BiasBaseline | None = None, *, sound: bool = True
+) -> BiasConstraints:
+    """Return constraints with every metric of every facet.
+
+    Under sound rules what somebody added to the baseline's constraints is kept: what is allowed of a metric,
+    and members that are not known here.
+
+    Parameters
+    ----------
+    statistics
+        Of the baseline, or of a window.
+    baseline
+        What the window was compared with, None in a baseline job.
+    sound
+        Whether sound rules apply.
+    """
+    known = (baseline.constraints if baseline is not None and sound else None) or BiasConstraints()
+    pre = _stage(statistics, [facet.pre for facet in statistics.facets], known.pre)
+    post = _stage(statistics, [facet.post for facet in statistics.facets], known.post)
+    return BiasConstraints(pre=pre, post=post)
+
+
+def _stage(
+    statistics: BiasStatistics, metrics: list[list[MetricValue] | None], known: StageMetrics | None
+) -> StageMetrics | None:
+    facets: dict[str, list[FacetMetrics]] = {}
+    for facet, values in zip(statistics.facets, metrics, strict=True):
+        if values is None:
+            continue
+        members = [] if known is None else known.facets.get(facet.facet, [])
+        before = paired(members, facet.value_or_threshold)
+        kept = [
+            _with_additions(value, None if before is None else before.metric(value.name)) for value in values
+        ]
+        facets.setdefault(facet.facet, []).append(FacetMetrics(facet.value_or_threshold, kept))
+    if not facets:
+        return None
+    return StageMetrics(statistics.label, statistics.label_value_or_threshold, facets)
+
+
+def _with_additions(metric: MetricValue, known: MetricValue | None) -> MetricValue:
+    if known is None:
+        return metric
+    extra = {**known.extra, **metric.extra}
+    return replace(metric, allowed=known.allowed, threshold=known.threshold, extra=extra)
 
 
 # Compare a window's bias with the baseline's, by the rules chosen.
@@ -209,7 +275,7 @@ class BiasAnalyzer(Analyzer[BiasSummary, BiasStatistics, BiasConstraints]):
         kinds = {extent.least <= extent.greatest, not extent.has_words}
         if self.rules == "sound" and column.rows > column.missing and named and named.isdisjoint(kinds):
             self._refuse_without_positives(summary)
-        return describe(summary, self._plan, Meaning(self.rules), self.seed)
+        return describe(summary, self._plan)
 
     def estimate(self, statistics: BiasStatistics, baseline: BiasBaseline) -> BiasStatistics:
         """Return a window's statistics with values and thresholds read as the baseline read them.
@@ -223,7 +289,7 @@ class BiasAnalyzer(Analyzer[BiasSummary, BiasStatistics, BiasConstraints]):
         known = read_thresholds(self._plan, *_printed(baseline))
         if known.items() <= read_thresholds(self._plan, *_groups_of(statistics)).items():
             return statistics  # read alike; describing anew would repeat the flip test for nothing
-        return describe(summary, self._plan, Meaning(self.rules, known), self.seed)
+        return describe(summary, replace(self._plan, known_thresholds=known))
 
     def suggest(self, statistics: BiasStatistics, baseline: BiasBaseline | None) -> BiasConstraints:
         """Suggest constraints; under sound rules a user's additions to the baseline's are carried over.
@@ -252,8 +318,7 @@ class BiasAnalyzer(Analyzer[BiasSummary, BiasStatistics, BiasConstraints]):
 
     @cached_property
     def _plan(self) -> SummaryPlan:
-        sound = self.rules == "sound"
-        return SummaryPlan(self.request, numeric_texts=sound, count_distinct=not sound, seed=self.seed)
+        return SummaryPlan(self.request, self.rules, self.seed)
 
     def _refuse_unknown(self, names: tuple[str, ...] | None, stage: str) -> None:
         known = [name for name, metric in METRICS.items() if metric.stage == stage]
@@ -292,14 +357,27 @@ class BiasAnalyzer(Analyzer[BiasSummary, BiasStatistics, BiasConstraints]):
                 )
         if self.rules == "sound":
             self._refuse_without_positives(summary)
+            self._refuse_without_groups(summary)
 
     def _refuse_without_positives(self, summary: BiasSummary) -> None:
         """Stop where no label is positive: every metric of labels would be 0 or undefined."""
-        labels, name = select_labels(summary, self._plan, Meaning(self.rules)), self.request.label
+        labels, name = select_labels(summary, self._plan), self.request.label
         if labels is not None:
             text = unselected_outcomes("label", self._plan.columns[name], summary.columns[name], labels)
             if text is not None:
                 raise DatasetError(text)
+
+    def _refuse_without_groups(self, summary: BiasSummary) -> None:
+        """Stop where no facet has a row in any group: there would be nothing to compare."""
+        empty = []
+        for place in range(len(self.request.facets)):
+            cells = cells_of(summary, self._plan, place)
+            for group in select_groups(summary, self._plan, place):
+                if group.contains(cells.places).any():
+                    return
+                empty.append(unselected_group(group, cells, summary.columns))
+        if empty:
+            raise DatasetError(" ".join(filter(None, empty)))
 
 
 def _sentence(text: str) -> str:

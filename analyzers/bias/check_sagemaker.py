@@ -15,9 +15,9 @@ from analyzers.bias.documents import (
     FacetMetrics,
     FacetStatistics,
     MetricValue,
+    paired,
 )
 from analyzers.bias.explain import group_text, requirement_text
-from analyzers.bias.suggest import paired
 from contract.api import Comparison, Decision, Finding, State, Violation, Violations
 
 CHECK_TYPE = "bias_drift_check"

@@ -8,25 +8,31 @@ from typing import Any
 
 import numpy as np
 
-from analyzers.bias.cells import normalise
-from analyzers.bias.column_summary import Beyond, ColumnSummary
+from analyzers.bias.column_summary import Beyond, ColumnSummary, normalise
 from analyzers.bias.documents import BiasStatistics, FacetStatistics, MetricValue
 from analyzers.bias.explain import impact_findings
 from analyzers.bias.flip_test import Flip, flip_of
 from analyzers.bias.groups import (
-    Meaning,
+    Cells,
+    Group,
+    Problem,
+    Reading,
     absent_text,
+    cells_of,
+    count_in_words,
+    counts_of,
+    every_value_sound,
+    rows_lacking,
     select_groups,
     select_labels,
     select_predictions,
     unselected_group,
     unselected_outcomes,
+    values_text,
 )
 from analyzers.bias.metrics import METRICS, NO_GROUP_VARIABLE, WITHOUT_LABELS, Floats, quotient
 from analyzers.bias.resampling import Tables, spreads
-from analyzers.bias.selection import Problem, every_value_sound, values_text
 from analyzers.bias.summary import MOST_STRATA, BiasSummary, SummaryPlan
-from analyzers.bias.tables import Cells, Group, Reading, cells_of, count_in_words, counts_of, rows_lacking
 from contract.wording import shorten
 
 # How good the whole model is, and how labels are distributed: what Clarify's report says besides.
@@ -102,19 +108,14 @@ def basic_statistics(confusion: Floats, *, with_predictions: bool) -> list[dict[
     size = float(group.sum())
     positive = _ratio(group[1].sum(), size)
     outcomes = [_ratio(count, size) for count in (group[1, 1], group[0, 1], group[1, 0], group[0, 0])]
+    distribution = "Distribution of observed label outcomes for sensitive facet"
     found: list[tuple[str, str, Any]] = [
         ("proportion", "Proportion of examples in sensitive facet.", _ratio(size, confusion.sum())),
-        (
-            "observed_label_distribution",
-            "Distribution of observed label outcomes for sensitive facet",
-            [positive, 1.0 - positive],
-        ),
+        ("observed_label_distribution", distribution, [positive, 1.0 - positive]),
         ("confusion_matrix", "Fractions of TP, FP, FN, TN.", outcomes),
     ]
-    return [
-        {"name": name, "description": description, "value": value}
-        for name, description, value in (found if with_predictions else found[:2])
-    ]
+    names = ("name", "description", "value")
+    return [dict(zip(names, each, strict=True)) for each in (found if with_predictions else found[:2])]
 
 
 def label_confusion(
@@ -153,8 +154,6 @@ class _Analysis:
 
     summary: BiasSummary
     plan: SummaryPlan
-    meaning: Meaning
-    seed: int
     statistics: BiasStatistics
     reading: Reading
 
@@ -164,19 +163,15 @@ class _Analysis:
         known += [note for note in dict.fromkeys(notes) if note is not None and note not in known]
 
 
-def describe(summary: BiasSummary, plan: SummaryPlan, meaning: Meaning, seed: int) -> BiasStatistics:
+def describe(summary: BiasSummary, plan: SummaryPlan) -> BiasStatistics:
     """Return the statistics of all rows.
 
     Parameters
     ----------
     summary, plan
-        What was kept, and why.
-    meaning
-        How columns are read.
-    seed
-        Of the intervals, and of samples of the flip test.
+        What was kept, why, and how columns are read.
     """
-    request, sound = plan.request, meaning.rules == "sound"
+    request, sound = plan.request, plan.rules == "sound"
     statistics = BiasStatistics(
         item_count=summary.rows,
         label=request.label_name or request.label,
@@ -187,7 +182,7 @@ def describe(summary: BiasSummary, plan: SummaryPlan, meaning: Meaning, seed: in
     )
     if not summary.rows:
         return statistics
-    analysis = _Analysis(summary, plan, meaning, seed, statistics, Reading(None, None, leave_out=sound))
+    analysis = _Analysis(summary, plan, statistics, Reading(None, None, leave_out=sound))
     reading = analysis.reading = _read_outcomes(analysis)
     statistics.has_labels = reading.labels is not None
     statistics.has_predictions = reading.predictions is not None
@@ -217,17 +212,17 @@ def describe(summary: BiasSummary, plan: SummaryPlan, meaning: Meaning, seed: in
 
 
 def _read_outcomes(analysis: _Analysis) -> Reading:
-    summary, plan, meaning = analysis.summary, analysis.plan, analysis.meaning
+    summary, plan = analysis.summary, analysis.plan
     problems = analysis.statistics.problems
     predictions = None
     try:
-        labels = select_labels(summary, plan, meaning)
+        labels = select_labels(summary, plan)
     except Problem as problem:
         problems["label"] = str(problem)
         return analysis.reading
     if plan.prediction is not None and plan.request.post_training is not None:
         try:
-            predictions = select_predictions(summary, plan, meaning, labels)
+            predictions = select_predictions(summary, plan, labels)
         except Problem as problem:
             problems["post_training_bias"] = str(problem)
         unusable = summary.columns[plan.prediction].unusable
@@ -240,7 +235,7 @@ def _describe_facet(analysis: _Analysis, index: int) -> list[FacetStatistics]:
     summary, plan, reading = analysis.summary, analysis.plan, analysis.reading
     name = " & ".join(plan.request.facets[index].columns)
     try:
-        groups = select_groups(summary, plan, analysis.meaning, index)
+        groups = select_groups(summary, plan, index)
     except Problem as problem:
         analysis.statistics.problems[f"facet {name}"] = str(problem)
         return []
@@ -286,7 +281,7 @@ def _describe_group(analysis: _Analysis, group: Group, counts: Tables, number: l
     if reading.leave_out:
         metrics = [*(facet.pre or []), *(facet.post or [])]
         values = {metric.name: float(metric.value) for metric in metrics if metric.value is not None}
-        found = spreads(counts, values, np.random.default_rng([analysis.seed, *number]))
+        found = spreads(counts, values, np.random.default_rng([analysis.plan.seed, *number]))
         for metric in metrics:
             if metric.name in found:
                 metric.standard_error = found[metric.name].standard_error
@@ -339,7 +334,7 @@ def _flip(analysis: _Analysis, group: Group, counts: Tables) -> Flip | None:
     sample, prediction = analysis.summary.sample, analysis.plan.prediction
     if sample is None or prediction is None or METRICS["FT"].problem(counts.confusion) is not None:
         return None
-    flip = flip_of(sample, group, prediction, analysis.reading, analysis.seed)
+    flip = flip_of(sample, group, prediction, analysis.reading, analysis.plan.seed)
     analysis.note(*flip.notes)
     return flip
 

@@ -8,7 +8,8 @@ for every facet value, the counts that all metrics follow from.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal
@@ -17,6 +18,7 @@ from analyzers.shared import analysis_json
 from analyzers.shared.analysis_json import (
     VERSION,
     Member,
+    Read,
     member,
     number_to_json,
     read_document,
@@ -206,24 +208,21 @@ def _is_table(value: Any, shape: tuple[int, ...]) -> bool:
     )
 
 
-def _read_counts(fields: Fields, key: str) -> list[list[list[int]]]:
-    table: list[list[list[int]]] = fields.get(key, list)
-    if not _is_table(table, (2, 2, 2)):
-        raise DocumentError(
-            f"{fields.where}.{key} must be counts by facet, observed and predicted outcome, two of each; "
-            "give the file as a bias job wrote it."
-        )
-    return table
+def _read_counts(axes: str, *default: None) -> Read:
+    """Return a reader of tables of two by two counts: two tables, or with a default any number."""
+
+    def read(fields: Fields, key: str) -> Any:
+        tables = fields.get(key, list, *default)
+        if tables is not None and not _is_table(tables, (len(tables) if default else 2, 2, 2)):
+            raise DocumentError(
+                f"{fields.where}.{key} must be counts by {axes}; give the file as a bias job wrote it."
+            )
+        return tables
+
+    return read
 
 
-def _read_strata(fields: Fields, key: str) -> list[list[list[int]]] | None:
-    strata: list[list[list[int]]] | None = fields.get(key, list, None)
-    if strata is not None and not _is_table(strata, (len(strata), 2, 2)):
-        raise DocumentError(
-            f"{fields.where}.{key} must be counts by stratum, facet and outcome, two of each of the latter; "
-            "give the file as a bias job wrote it."
-        )
-    return strata
+_read_strata = _read_counts("stratum, facet and outcome, two of each of the latter", None)
 
 
 def _read_best(fields: Fields, key: str) -> tuple[str, list[MetricValue]] | None:
@@ -240,7 +239,7 @@ def _best_to_json(best: tuple[str, list[MetricValue]]) -> dict[str, Any]:
 _FACET = (
     Member("facet", member(str)),
     Member("value_or_threshold", member(str)),
-    Member("counts", _read_counts),
+    Member("counts", _read_counts("facet, observed and predicted outcome, two of each")),
     Member("strata_observed", _read_strata),
     Member("strata_predicted", _read_strata),
     Member("threshold", read_number, number_to_json),
@@ -351,6 +350,47 @@ class BiasConstraints:
 
 
 BiasBaseline = Baseline[BiasStatistics, BiasConstraints]
+
+
+# Which group of a baseline is the same as a group of the window.
+#
+# Groups are named by their values, ``0`` or ``a,c``, or by an interval such as ``(40, 75]``. One end of an
+# interval is the threshold, the other the maximum of the data, which differs from window to window; so
+# intervals of the same facet pair by their threshold.
+
+
+_INTERVAL = re.compile(r"\(([^,\s]+), ([^,\s]+)\]")
+
+
+def same_group(first: str, second: str) -> bool:
+    """Return whether two names of groups mean the same group.
+
+    Lists of values are the same in any order. Intervals are the same when they share the lower end, which is
+    the threshold; or when the lower end of one is the upper end of the other, since a threshold above
+    the maximum is printed as the upper end.
+    """
+    if first == second:
+        return True
+    one, other = _interval(first), _interval(second)
+    if one is None or other is None:
+        return one is other and sorted(first.split(",")) == sorted(second.split(","))
+    return one[0] == other[0] or one[1] == other[0] or one[0] == other[1]
+
+
+def _interval(text: str) -> tuple[float, float] | None:
+    match = _INTERVAL.fullmatch(text)
+    try:
+        return None if match is None else (float(match[1]), float(match[2]))
+    except ValueError:
+        return None
+
+
+def paired[Member: (FacetMetrics, FacetStatistics)](members: Iterable[Member], group: str) -> Member | None:
+    """Return which of a facet's members is the group, None when none is."""
+    members = list(members)
+    exact = [member for member in members if member.value_or_threshold == group]
+    alike = exact or [member for member in members if same_group(member.value_or_threshold, group)]
+    return alike[0] if alike else None
 
 
 # --- analysis.json and constraints.json -------------------------------------------------------------------

@@ -12,10 +12,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from analyzers.bias.cells import Floats
+from analyzers.bias.column_summary import Floats
+from analyzers.bias.groups import Flags, Group, Reading, count_in_words, rows_lacking
 from analyzers.bias.row_sample import RowSample, thin
-from analyzers.bias.selection import Flags
-from analyzers.bias.tables import Group, Reading, count_in_words, rows_lacking
 from contract.wording import listing
 
 # Exact nearest neighbours among many rows, by whichever search suits the data.
@@ -53,9 +52,8 @@ def nearest(points: Floats, queries: Floats, k: int) -> Indices:
     if points.shape[1] == 0 or len(queries) == 0:
         return np.tile(np.arange(k, dtype=np.int64), (len(queries), 1))
     # Columns of much variance first: distances grow quickly, and neighbouring queries visit the same rows.
-    variances = points.var(axis=0)
-    order = np.argsort(-variances, kind="stable")
-    if _compares_all(len(points), variances, k):
+    order = np.argsort(-points.var(axis=0), kind="stable")
+    if compares_all(points, k):
         return _by_blocks(points[:, order], queries[:, order], k)
     return _by_tree(points, queries, k, order)
 
@@ -92,17 +90,11 @@ def _hashes(rows: Floats) -> npt.NDArray[np.uint64]:
 
 def compares_all(points: Floats, k: int) -> bool:
     """Return whether `nearest` compares every query with every point."""
-    return _compares_all(len(points), points.var(axis=0), k)
-
-
-def _compares_all(points: int, variances: Floats, k: int) -> bool:
-    return points > 4 * k * _CHUNK and directions(variances) > _MOST_TREE_DIRECTIONS
-
-
-def directions(variances: Floats) -> float:
-    """Return how many columns of equal variance hold it as these do: ``(sum v)^2 / sum v^2``."""
+    variances = points.var(axis=0)
     squares = float((variances**2).sum())
-    return float(variances.sum()) ** 2 / squares if squares > 0.0 else 0.0
+    # As many columns of equal variance would hold it as these do.
+    directions = float(variances.sum()) ** 2 / squares if squares > 0.0 else 0.0
+    return len(points) > 4 * k * _CHUNK and directions > _MOST_TREE_DIRECTIONS
 
 
 def _by_tree(points: Floats, queries: Floats, k: int, order: Indices) -> Indices:

@@ -4,30 +4,489 @@ from __future__ import annotations
 
 import difflib
 import itertools
-from dataclasses import dataclass, field
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 
-from analyzers.bias.cells import normalise
-from analyzers.bias.column_summary import Beyond, ColumnPlan, ColumnSummary
-from analyzers.bias.request import Value
-from analyzers.bias.selection import (
-    MOST_GROUPS,
-    NO_LABEL_VALUES,
-    NO_POSITIVE_PREDICTION,
-    TYPES_DIFFER,
-    Problem,
-    Selection,
-    every_value_sagemaker,
-    every_value_sound,
-    kind_of_column,
-    select_sagemaker,
-    select_sound,
+from analyzers.bias.column_summary import (
+    MOST_COUNTED,
+    Beyond,
+    ColumnPlan,
+    ColumnSummary,
+    Floats,
+    Kept,
+    as_number,
+    normalise,
 )
+from analyzers.bias.request import Value
+from analyzers.bias.resampling import Tables
 from analyzers.bias.summary import BiasSummary, SummaryPlan
-from analyzers.bias.tables import Cells, Group, cells_of
-from analyzers.shared.rules import Rules
 from contract.wording import listing, number, shorten
+
+Flags = npt.NDArray[np.bool_]
+
+
+class Problem(Exception):  # noqa: N818 - a reason why a stage has no metrics, not an error a user sees
+    """Raised when a column cannot be read as the request asks; the message says why."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The places of a column that are selected.
+
+    Parameters
+    ----------
+    text
+        As Clarify prints it: ``a,c`` or ``(40, 75]``.
+    chosen
+        For each place, place 0 (missing) first.
+    threshold
+        Above which values are selected; None when they are compared for equality.
+    """
+
+    text: str
+    chosen: Flags
+    threshold: float | None = None
+
+
+def above(column: ColumnSummary, thresholds: tuple[float, ...], threshold: float, *, cut: bool) -> Flags:
+    """Return which places hold numbers above a threshold.
+
+    Parameters
+    ----------
+    column
+        The column.
+    thresholds
+        Those of the column's plan, by which a collapsed column tells its values apart.
+    threshold
+        One of them.
+    cut
+        Whether numbers are cut to whole ones first.
+    """
+    index = thresholds.index(threshold) if threshold in thresholds else -1
+
+    def is_above(value: Kept) -> bool:
+        if isinstance(value, Beyond):
+            return index >= 0 and (value.truncated_above if cut else value.above)[index]
+        number = as_number(value)
+        if number is None or math.isnan(number):
+            return False
+        return (math.trunc(number) if cut and math.isfinite(number) else number) > threshold
+
+    return np.array([False, *map(is_above, column.values)])
+
+
+def interval_text(threshold: float, greatest: float, *, whole: bool) -> str:
+    """Return ``(threshold, greatest]``, the smaller first, as pandas prints an interval."""
+    ends = sorted((threshold, greatest))
+    if whole and all(math.isfinite(end) for end in ends):
+        return f"({int(ends[0])}, {int(ends[1])}]"
+    return f"({float(ends[0])}, {float(ends[1])}]"
+
+
+def values_text(values: tuple[Value, ...]) -> str:
+    """Return listed values as Clarify prints them."""
+    return ",".join(str(value) for value in values)
+
+
+# Which rows a request selects by the sound rules: by what the user listed, never by the number of rows.
+#
+# Values are the same when they mean the same: ``1``, ``1.0``, ``"1"`` and ``true``. One number listed is a
+# threshold when the column cannot be a list of codes:
+#
+# * the listed number, or any number of the column, is not whole; or
+# * the column has more than 20 distinct numbers; or
+# * the listed number is not among the values, but between two of them.
+#
+# Anything else is compared for equality. Rows without a value are in neither group.
+
+
+MOST_CODES = 20
+MOST_GROUPS = 100
+
+
+def is_threshold(column: ColumnSummary, values: tuple[Value, ...]) -> bool:
+    """Return whether the listed values are a threshold for the column."""
+    if len(values) != 1 or isinstance(values[0], bool) or "bool" in column.kinds:
+        return False
+    number = as_number(normalise(values[0]))
+    extent = column.extent()
+    if number is None or extent.has_words or not math.isfinite(extent.least):
+        return False
+    if not extent.is_integral or not number.is_integer():
+        return True
+    if column.collapsed or len(column.values) > MOST_CODES:
+        return True
+    occurs = normalise(values[0]) in _texts(column)
+    return not occurs and extent.least < number < extent.greatest
+
+
+def select_sound(
+    column: ColumnSummary, plan: ColumnPlan, values: tuple[Value, ...], *, threshold: bool | None = None
+) -> Selection:
+    """Return what the listed values select.
+
+    Parameters
+    ----------
+    column, plan
+        The column and how it was kept.
+    values
+        At least one.
+    threshold
+        Whether the value is a threshold; None decides by the column.
+    """
+    number = as_number(values[0]) if len(values) == 1 else None
+    if number is not None and (is_threshold(column, values) if threshold is None else threshold):
+        extent = column.extent()
+        whole = extent.is_integral and number.is_integer() and not isinstance(values[0], float)
+        text = interval_text(number, extent.greatest, whole=whole)
+        return Selection(text, above(column, plan.thresholds, number, cut=False), number)
+    wanted = {normalise(value) for value in values}
+    chosen = np.array([False, *(text in wanted for text in _texts(column))])
+    return Selection(values_text(values), chosen)
+
+
+def every_value_sound(name: str, column: ColumnSummary) -> list[Selection]:
+    """Return a selection for each distinct value in order of appearance.
+
+    Raises
+    ------
+    Problem
+        When there are more than `MOST_GROUPS`.
+    """
+    texts = _texts(column)
+    groups = dict.fromkeys(text for text in texts if text is not None)
+    if column.collapsed or len(groups) > MOST_GROUPS:
+        count = max(column.distinct_count(), len(groups))
+        raise Problem(
+            f"facet {shorten(name)!r} has {count:,} distinct values, more than the {MOST_GROUPS} that are "
+            "compared in turn; list the values or give the threshold to compare in value_or_threshold"
+        )
+    first = {group: str(column.values[texts.index(group)]) for group in groups}
+    return [
+        Selection(first[group], np.array([False, *(text == group for text in texts)])) for group in groups
+    ]
+
+
+def _texts(column: ColumnSummary) -> list[str | None]:
+    return [None if isinstance(value, Beyond) else normalise(value) for value in column.values]
+
+
+# Which rows a request selects by Clarify's rules.
+#
+# Clarify types columns by what pandas makes of them, and takes whole numbers and numeric text for
+# continuous
+# when at least 5 % of their values are distinct, so that the same column is read differently in a small
+# data set and in a large one. Values that match nothing are cast to the type of the first cell.
+
+
+DataType = Literal["int64", "float64", "bool", "object", "category"]
+Kind = Literal["categorical", "continuous"]
+
+_DISTINCT_SHARE = 0.05
+NO_THRESHOLD = "Threshold values must be provided for continuous features"
+_NOT_ONE_NUMBER = "Facet/label value provided must be a single numeric threshold for continuous data"
+NO_LABEL_VALUES = "Positive label values or thresholds are empty for Label column"
+NO_POSITIVE_PREDICTION = (
+    "No Label values are present in the predicted Label Column,"
+    "Positive Predicted Index Series contains all False values"
+)
+TYPES_DIFFER = "Predicted Label Column series datatype is not the same as Label Column series"
+
+
+def data_type(column: ColumnSummary) -> DataType:
+    """Return the type that pandas gives the column."""
+    kinds = column.kinds
+    if "category" in kinds:
+        return "category"
+    if "text" in kinds or ("bool" in kinds and (len(kinds) > 1 or column.missing)):
+        return "object"
+    if "bool" in kinds:
+        return "bool"
+    return "int64" if kinds == {"integer"} and not column.missing else "float64"
+
+
+def kind_of_column(column: ColumnSummary, listed: int) -> Kind:
+    """Return whether Clarify takes a column for categorical or continuous.
+
+    Parameters
+    ----------
+    column
+        The column.
+    listed
+        How many values the request lists.
+    """
+    dtype = data_type(column)
+    if listed > 1 or dtype in ("bool", "category"):
+        return "categorical"
+    if dtype == "float64":
+        return "continuous"
+    if dtype == "object" and (column.missing or not column.extent().is_castable):
+        return "categorical"
+    present = column.rows - column.missing
+    distinct = column.distinct_count()
+    is_many = distinct > MOST_COUNTED or distinct / max(present, 1) >= _DISTINCT_SHARE
+    return "continuous" if is_many else "categorical"
+
+
+def select_sagemaker(
+    column: ColumnSummary,
+    plan: ColumnPlan,
+    values: tuple[Value, ...],
+    *,
+    with_labels: ColumnSummary | None = None,
+) -> Selection:
+    """Return what the listed values select.
+
+    Parameters
+    ----------
+    column, plan
+        The column and how it was kept.
+    values
+        At least one.
+    with_labels
+        For predictions: the labels, to whose type predictions are cast and whose maximum counts.
+
+    Raises
+    ------
+    Problem
+        When the values do not fit the column.
+    """
+    if kind_of_column(column, len(values)) == "categorical":
+        return Selection(values_text(values), _equal(column, values))
+    threshold = as_number(values[0])
+    if threshold is None:
+        raise Problem(_NOT_ONE_NUMBER)
+    whole = not isinstance(values[0], (float, str)) and _is_whole(column)
+    greatest = column.extent().greatest
+    cut = False
+    if with_labels is not None:
+        greatest = max(greatest, with_labels.extent().greatest)
+        cut = _is_whole(with_labels)
+    if abs(greatest) == threshold:
+        return Selection("", np.zeros(len(column.values) + 1, dtype=np.bool_), threshold)
+    chosen = above(column, plan.thresholds, threshold, cut=cut)
+    return Selection(interval_text(threshold, greatest, whole=whole), chosen, threshold)
+
+
+def _is_whole(column: ColumnSummary) -> bool:
+    return data_type(column) in ("int64", "object")
+
+
+def every_value_sagemaker(name: str, column: ColumnSummary) -> list[Selection]:
+    """Return a selection for each distinct value in order of appearance; missing cells are one that is empty.
+
+    Raises
+    ------
+    Problem
+        For continuous columns, and for those with more values than are kept.
+    """
+    if kind_of_column(column, 0) == "continuous":
+        raise Problem(NO_THRESHOLD)
+    if column.collapsed:
+        raise Problem(
+            f"{name!r} has {column.distinct_count():,} distinct values, too many to compare in turn; list "
+            "those to compare in value_or_threshold"
+        )
+    places = np.arange(len(column.values) + 1)
+    selections = [Selection(str(value), places == n) for n, value in enumerate(column.values, start=1)]
+    if column.missing_after is not None:
+        selections.insert(column.missing_after, Selection("nan", places < 0))
+    return selections
+
+
+def _equal(column: ColumnSummary, values: tuple[Value, ...]) -> Flags:
+    # Where some part of a file holds text, pandas takes the numbers of other parts for text too.
+    is_text = "text" in column.kinds and len(column.kinds) > 1
+    kept = [str(value) if is_text else value for value in column.values]
+
+    def matching(wanted: tuple[Kept, ...]) -> Flags:
+        # In Python, as in pandas, 1 equals 1.0 and True, and no text equals a number.
+        known = set(wanted)
+        return np.array([False, *(value in known for value in kept)])
+
+    chosen = matching(values)
+    if chosen.any():
+        return chosen
+    return matching(_cast(values, str if is_text and column.first is not None else _first_type(column)))
+
+
+def _first_type(column: ColumnSummary) -> Callable[[Value], Value] | None:
+    dtype = data_type(column)
+    if dtype in ("object", "category"):
+        return None if column.first is None else type(column.first)
+    types: dict[DataType, Callable[[Value], Value]] = {"int64": int, "float64": float, "bool": bool}
+    return types[dtype]
+
+
+def _cast(values: tuple[Value, ...], to: Callable[[Value], Value] | None) -> tuple[Value, ...]:
+    if to is None:
+        return values
+    try:
+        return tuple(to(value) for value in values)
+    except (ValueError, OverflowError):
+        pass
+    numbers = [as_number(value) for value in values]
+    if to is int and None not in numbers:
+        return tuple(number for number in numbers if number is not None)
+    raise Problem(f"The values {values_text(values)} cannot be compared with those of the column")
+
+
+Places = dict[str, npt.NDArray[np.int64]]
+
+
+@dataclass(frozen=True)
+class Group:
+    """A group of a facet: rows of which, for each column, the place is chosen in one of the alternatives.
+
+    Parameters
+    ----------
+    name
+        Of the facet.
+    text
+        The group, such as ``0`` or ``(40, 75]``.
+    alternatives
+        Each a selection per column; one selection that holds suffices, of which every column must hold.
+    threshold
+        Of a continuous facet of one column.
+    """
+
+    name: str
+    text: str
+    columns: tuple[str, ...]
+    alternatives: tuple[tuple[Selection, ...], ...]
+    threshold: float | None = None
+
+    def contains(self, places: Places) -> Flags:
+        """Return which rows or cells are in the group."""
+        inside = np.zeros(len(places[self.columns[0]]), dtype=np.bool_)
+        for selections in self.alternatives:
+            pairs = zip(self.columns, selections, strict=True)
+            inside |= np.all([selection.chosen[places[column]] for column, selection in pairs], axis=0)
+        return inside
+
+
+@dataclass(frozen=True)
+class Cells:
+    """The occupied cells of a facet's table: places by column, rows in each, and each cell's stratum.
+
+    Strata are numbered in the order of their values, in which Clarify adds them up; none is -1.
+    """
+
+    places: Places
+    rows: Floats
+    strata: npt.NDArray[np.int64]
+
+    def where(self, kept: Flags) -> Cells:
+        """Return only some of the cells."""
+        places = {name: places[kept] for name, places in self.places.items()}
+        return Cells(places, self.rows[kept], self.strata[kept])
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What labels and predictions mean.
+
+    Parameters
+    ----------
+    labels, predictions
+        The positive ones; None when no row has any, or they are not asked for.
+    leave_out
+        Whether rows without a label, prediction or facet are left out; else they are negative, and not in
+        the group.
+    """
+
+    labels: Selection | None
+    predictions: Selection | None
+    leave_out: bool
+
+
+def count_in_words(count: int) -> str:
+    """Return a number of rows in words."""
+    return "1 row" if count == 1 else f"{count:,} rows"
+
+
+def rows_lacking(count: int, what: str) -> str:
+    """Return the beginning of a sentence about rows that are left out."""
+    lack, are = ("lacks", "is") if count == 1 else ("lack", "are")
+    return f"{count_in_words(count)} {lack} {what} and {are} left out"
+
+
+def cells_of(summary: BiasSummary, plan: SummaryPlan, facet: int) -> Cells:
+    """Return the occupied cells of a facet's table."""
+    table = summary.tables[facet]
+    occupied = np.nonzero(table)
+    places = dict(zip(plan.axes[facet], occupied, strict=True))
+    column = plan.request.group_variable
+    strata = np.full(len(occupied[0]), -1)
+    if column is not None:
+        strata = _ranks(summary.columns[column].values)[places[column]]
+    return Cells(places, table[occupied], strata)
+
+
+def _ranks(values: Sequence[Kept]) -> npt.NDArray[np.int64]:
+    """Return for each place the rank of its value, numbers before text; -1 for missing cells."""
+    ordered = sorted(range(len(values)), key=lambda index: _sort_key(values[index]))
+    return np.array([-1, *np.argsort(ordered)], dtype=np.int64)
+
+
+def _sort_key(value: Kept) -> tuple[int, float, str]:
+    if isinstance(value, (str, Beyond)):
+        return (1, 0.0, value if isinstance(value, str) else "")
+    number = as_number(value)
+    return (0, math.inf if number is None else number, "")
+
+
+def counts_of(cells: Cells, group: Group, reading: Reading, plan: SummaryPlan) -> Tables:
+    """Return the counts of a group against all other rows."""
+    outcomes = ((plan.request.label, reading.labels), (plan.prediction, reading.predictions))
+    missing = _any_missing(cells, group.columns)
+    missing_rows = int(cells.rows[missing].sum())
+    incomplete = 0
+    if reading.leave_out:
+        cells = cells.where(~missing)
+        lacking = _any_missing(
+            cells, [name for name, selection in outcomes if name and selection is not None]
+        )
+        incomplete = int(cells.rows[lacking].sum())
+        cells = cells.where(~lacking)
+    inside = group.contains(cells.places)
+    observed, predicted = (
+        np.zeros(len(cells.rows), dtype=np.int64)
+        if name is None or selection is None
+        else selection.chosen[cells.places[name]].astype(np.int64)
+        for name, selection in outcomes
+    )
+    key = (inside * 2 + observed) * 2 + predicted
+    confusion = np.bincount(key, weights=cells.rows, minlength=8).reshape(2, 2, 2)
+    strata = {}
+    if plan.request.group_variable is not None:
+        if reading.labels is not None:
+            strata["CDDL"] = _strata(cells, inside, observed)
+        if reading.predictions is not None:
+            strata["CDDPL"] = _strata(cells, inside, predicted)
+    return Tables(confusion, strata, missing_rows, incomplete)
+
+
+def _any_missing(cells: Cells, columns: Iterable[str]) -> Flags:
+    missing = np.zeros(len(cells.rows), dtype=np.bool_)
+    for column in columns:
+        missing |= cells.places[column] == 0
+    return missing
+
+
+def _strata(cells: Cells, inside: Flags, outcome: npt.NDArray[np.int64]) -> Floats:
+    """Return ``counts[stratum, facet, outcome]`` of strata that have rows, without rows of no stratum."""
+    known = cells.strata >= 0
+    key = (cells.strata[known] * 2 + inside[known]) * 2 + outcome[known]
+    counts = np.bincount(key, weights=cells.rows[known], minlength=4)
+    strata = np.append(counts, np.zeros(-len(counts) % 4)).reshape(-1, 2, 2)
+    return np.asarray(strata[strata.sum(axis=(1, 2)) > 0])
+
 
 # What to say when the values that a request lists select no row, or every row.
 
@@ -78,10 +537,13 @@ def unselected_group(group: Group, cells: Cells, columns: dict[str, ColumnSummar
             return f"Every row is of the group {group.name} = {group.text}: there are no others to compare."
         return None
     nobody = f"No row is of the group {group.name} = {group.text}"
-    if len(group.columns) > 1:
-        return f"{nobody}."
-    name = group.columns[0]
-    return f"{nobody}: {name!r} {_occurring(columns[name], group.alternatives[0][0])}"
+    parts = zip(group.columns, group.alternatives[0], strict=True)
+    absent = [
+        f"{name!r} {_occurring(columns[name], selection)}"
+        for name, selection in parts
+        if not selection.chosen[1:].any()
+    ]
+    return f"{nobody}: {' '.join(absent) or 'these values never occur together.'}"
 
 
 def _occurring(column: ColumnSummary, selection: Selection) -> str:
@@ -103,24 +565,7 @@ def _occurring(column: ColumnSummary, selection: Selection) -> str:
 INTERSECTION = " & "
 
 
-@dataclass(frozen=True)
-class Meaning:
-    """How columns are read.
-
-    Parameters
-    ----------
-    rules
-        ``sound`` or ``sagemaker``.
-    thresholds
-        For facets and the label, by name, whether a single number is a threshold, where that is known from
-        elsewhere: a window is read as its baseline was.
-    """
-
-    rules: Rules
-    thresholds: dict[str, bool] = field(default_factory=dict)
-
-
-def select_labels(summary: BiasSummary, plan: SummaryPlan, meaning: Meaning) -> Selection | None:
+def select_labels(summary: BiasSummary, plan: SummaryPlan) -> Selection | None:
     """Return the positive labels; None when no row has a label.
 
     Raises
@@ -132,19 +577,17 @@ def select_labels(summary: BiasSummary, plan: SummaryPlan, meaning: Meaning) -> 
     if not request.label_values:
         raise Problem(NO_LABEL_VALUES)
     column = summary.columns[request.label]
-    if meaning.rules == "sagemaker":
+    if plan.rules == "sagemaker":
         if not column.seen:
             raise Problem(f"Label column {request.label} is not present in the dataset")
         return select_sagemaker(column, plan.columns[request.label], request.label_values)
     if column.rows == column.missing:
         return None
-    threshold = meaning.thresholds.get(request.label)
+    threshold = plan.known_thresholds.get(request.label)
     return select_sound(column, plan.columns[request.label], request.label_values, threshold=threshold)
 
 
-def select_predictions(
-    summary: BiasSummary, plan: SummaryPlan, meaning: Meaning, labels: Selection | None
-) -> Selection | None:
+def select_predictions(summary: BiasSummary, plan: SummaryPlan, labels: Selection | None) -> Selection | None:
     """Return the positive predictions; None when there are none to read.
 
     Raises
@@ -156,7 +599,7 @@ def select_predictions(
     if name is None:
         return None
     column, observed, values = summary.columns[name], summary.columns[request.label], request.label_values
-    if meaning.rules == "sagemaker":
+    if plan.rules == "sagemaker":
         if not column.seen:
             raise Problem(f"Predicted label column {name} is not present in the dataset")
         if len({kind_of_column(each, len(values)) for each in (observed, column)}) > 1:
@@ -169,11 +612,20 @@ def select_predictions(
         return None
     if plan.columns[name].cut is not None:
         return Selection("1", np.array([False, *(value == 1 for value in column.values)]))
-    threshold = labels.threshold is not None if labels is not None else meaning.thresholds.get(request.label)
-    return select_sound(column, plan.columns[name], values, threshold=threshold)
+    known = plan.known_thresholds.get(request.label)
+    threshold = known if labels is None else labels.threshold is not None
+    selection = select_sound(column, plan.columns[name], values, threshold=threshold)
+    extent, is_many = column.extent(), column.collapsed or len(column.values) > MOST_CODES
+    if selection.threshold is None and is_many and not extent.has_words and not extent.is_integral:
+        low, high = number(extent.least), number(extent.greatest)
+        raise Problem(
+            f"predicted_label {name!r} holds scores from {low} to {high}, but {_MEMBER} names values; give "
+            "the column as probability with probability_threshold"
+        )
+    return selection
 
 
-def select_groups(summary: BiasSummary, plan: SummaryPlan, meaning: Meaning, facet: int) -> list[Group]:
+def select_groups(summary: BiasSummary, plan: SummaryPlan, facet: int) -> list[Group]:
     """Return the groups of a facet.
 
     Raises
@@ -184,7 +636,7 @@ def select_groups(summary: BiasSummary, plan: SummaryPlan, meaning: Meaning, fac
     request = plan.request.facets[facet]
     columns, name = request.columns, INTERSECTION.join(request.columns)
     for column in columns:
-        if not summary.columns[column].seen and meaning.rules == "sagemaker":
+        if not summary.columns[column].seen and plan.rules == "sagemaker":
             raise Problem(f"Facet column {column} is not present in the dataset")
         if not summary.columns[column].seen:
             raise Problem(absent_text("facet", column, summary.names))
@@ -192,13 +644,13 @@ def select_groups(summary: BiasSummary, plan: SummaryPlan, meaning: Meaning, fac
         listed = tuple(value for value in request.values if not isinstance(value, tuple))
         return [
             Group(name, selection.text, columns, ((selection,),), selection.threshold)
-            for selection in _of_column(summary, plan, meaning, columns[0], listed)
+            for selection in _of_column(summary, plan, columns[0], listed)
         ]
     if not request.values:
-        return _combinations(summary, plan, meaning, facet, name)
+        return _combinations(summary, plan, facet, name)
     alternatives = tuple(
         tuple(
-            _of_column(summary, plan, meaning, column, (value,))[0]
+            _of_column(summary, plan, column, (value,))[0]
             for column, value in zip(columns, values, strict=True)
         )
         for values in request.values
@@ -214,25 +666,23 @@ def _part(selection: Selection) -> str:
 
 
 def _of_column(
-    summary: BiasSummary, plan: SummaryPlan, meaning: Meaning, name: str, values: tuple[Value, ...]
+    summary: BiasSummary, plan: SummaryPlan, name: str, values: tuple[Value, ...]
 ) -> list[Selection]:
     column = summary.columns[name]
-    if meaning.rules == "sagemaker":
+    if plan.rules == "sagemaker":
         if not values:
             return every_value_sagemaker(name, column)
         return [select_sagemaker(column, plan.columns[name], values)]
     if not values:
         return every_value_sound(name, column)
-    return [select_sound(column, plan.columns[name], values, threshold=meaning.thresholds.get(name))]
+    return [select_sound(column, plan.columns[name], values, threshold=plan.known_thresholds.get(name))]
 
 
-def _combinations(
-    summary: BiasSummary, plan: SummaryPlan, meaning: Meaning, facet: int, name: str
-) -> list[Group]:
+def _combinations(summary: BiasSummary, plan: SummaryPlan, facet: int, name: str) -> list[Group]:
     """Return a group for each combination of values that occurs."""
     columns = plan.request.facets[facet].columns
     cells = cells_of(summary, plan, facet)
-    choices = [_of_column(summary, plan, meaning, column, ()) for column in columns]
+    choices = [_of_column(summary, plan, column, ()) for column in columns]
     groups = [
         Group(name, INTERSECTION.join(part.text for part in parts), columns, (parts,))
         for parts in itertools.product(*choices)

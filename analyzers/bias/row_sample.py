@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import xxhash
 
-from analyzers.bias.cells import Codes, Floats, is_textual, numbers_of
+from analyzers.bias.column_summary import Codes, Floats, is_textual, numbers_of
 
 # Cells and rows kept at most: 64 MB, and a search for neighbours of a minute or so.
 MOST_CELLS = 1 << 23
@@ -58,12 +58,10 @@ class RowSample:
     rows_seen: int = 0
     generator: np.random.Generator | None = None
 
-    def matrix(self, kept: npt.NDArray[np.bool_] | None = None) -> Floats:
+    def matrix(self, kept: npt.NDArray[np.bool_] | slice = slice(None)) -> Floats:
         """Return the features, or those `kept`, shape (rows, features)."""
-        width = len(self.names or ()) if kept is None else int(kept.sum())
-        if not self.values:
-            return np.empty((0, width))
-        return np.concatenate(self.values if kept is None else [chunk[:, kept] for chunk in self.values])
+        chunks = self.values or [np.empty((0, len(self.names or ())))]
+        return np.concatenate([chunk[:, kept] for chunk in chunks])
 
     def places_of(self, column: str) -> npt.NDArray[np.int32]:
         """Return the places of a column, shape (rows,)."""

@@ -6,7 +6,7 @@ when all rows are known, since Clarify's rules look at the whole column.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -14,10 +14,19 @@ import numpy as np
 import pyarrow as pa
 
 from analyzers.bias import column_summary, row_sample
-from analyzers.bias.cells import Buffers, Cells, Codes, Floats, as_number, normalise
-from analyzers.bias.column_summary import ColumnPlan, ColumnSummary
+from analyzers.bias.column_summary import (
+    Buffers,
+    Cells,
+    Codes,
+    ColumnPlan,
+    ColumnSummary,
+    Floats,
+    as_number,
+    normalise,
+)
 from analyzers.bias.request import BiasRequest, Value
 from analyzers.bias.row_sample import RowSample, SamplePlan
+from analyzers.shared.rules import Rules
 
 # Distinct values kept of a label or prediction, of a facet, of a group variable.
 MOST_LABELS = 64
@@ -34,24 +43,25 @@ Table = Floats
 
 @dataclass(frozen=True)
 class SummaryPlan:
-    """What to keep for a request.
+    """What to keep for a request, and how columns are read.
 
     Parameters
     ----------
     request
         What is asked.
-    numeric_texts
-        Whether text that is a number counts as one in the flip test.
-    count_distinct
-        Whether the rules ask for the number of distinct values of labels and facets.
+    rules
+        ``sound`` or ``sagemaker``.
     seed
-        Of the sample for the flip test.
+        Of the intervals, and of samples for the flip test.
+    known_thresholds
+        For facets and the label, by name, whether a single number is a threshold, where that is known from
+        elsewhere: a window is read as its baseline was.
     """
 
     request: BiasRequest
-    numeric_texts: bool
-    count_distinct: bool
-    seed: int
+    rules: Rules
+    seed: int = 0
+    known_thresholds: Mapping[str, bool] = field(default_factory=dict)
 
     @property
     def prediction(self) -> str | None:
@@ -87,7 +97,7 @@ class SummaryPlan:
             most_values=most_values,
             listed=frozenset((*(normalise(value) for value in listed), *casts)),
             thresholds=tuple(dict.fromkeys(numbers)),
-            count_distinct=self.count_distinct or unlisted,
+            count_distinct=self.rules == "sagemaker" or unlisted,
             cut=self.request.probability_threshold if is_score else None,
         )
 
@@ -110,7 +120,7 @@ class SummaryPlan:
             features=request.features,
             excluded=frozenset(name for name in names if name is not None),
             places=tuple(dict.fromkeys((*facets, self.prediction))),
-            numeric_texts=self.numeric_texts,
+            numeric_texts=self.rules == "sound",
             seed=self.seed,
         )
 
@@ -192,12 +202,8 @@ def _add(summary: BiasSummary, batch: pa.RecordBatch, plan: SummaryPlan, buffers
         row_sample.add(summary.sample, batch, places, plan.sample)
 
 
-@dataclass(frozen=True)
-class _Counted:
-    """Occupied cells of a batch: for each axis its codes, and the rows."""
-
-    codes: tuple[Codes, ...]
-    rows: Codes
+# Occupied cells of a batch: for each axis its codes, and the rows.
+type _Counted = tuple[tuple[Codes, ...], Codes]
 
 
 def _count(coded: dict[str, Cells], plan: SummaryPlan, buffers: Buffers) -> list[_Counted]:
@@ -219,15 +225,15 @@ def _count(coded: dict[str, Cells], plan: SummaryPlan, buffers: Buffers) -> list
             rows = dense[occupied]
         else:
             occupied, rows = np.unique(key, return_counts=True)
-        tables.append(_Counted(tuple(np.unravel_index(occupied, sizes)), rows))
+        tables.append((tuple(np.unravel_index(occupied, sizes)), rows))
     return tables
 
 
 def _rows_by_code(name: str, coded: Cells, tables: list[_Counted], plan: SummaryPlan) -> Codes:
     """Return how many rows have each code of a column."""
-    for axes, table in zip(plan.axes, tables, strict=True):
+    for axes, (codes, rows) in zip(plan.axes, tables, strict=True):
         if name in axes:
-            return np.bincount(table.codes[axes.index(name)], weights=table.rows).astype(np.int64)
+            return np.bincount(codes[axes.index(name)], weights=rows).astype(np.int64)
     return np.bincount(coded.codes)
 
 
@@ -247,11 +253,12 @@ def _add_cells(
         grown = np.zeros(shape)
         grown[tuple(slice(size) for size in table.shape)] = table
         table = summary.tables[index] = grown
-    places = tuple(lookups[name][codes] for name, codes in zip(axes, counted.codes, strict=True))
+    codes, rows = counted
+    places = tuple(lookups[name][each] for name, each in zip(axes, codes, strict=True))
     if has_shrunk:
-        np.add.at(table, places, counted.rows)
+        np.add.at(table, places, rows)
     else:
-        table[places] += counted.rows  # quicker, and right since no two codes have the same place
+        table[places] += rows  # quicker, and right since no two codes have the same place
 
 
 def _shrink(

@@ -9,85 +9,9 @@ from math import erfc, sqrt
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from analyzers.feature_attribution.solve import RESIDUALS, Floats, shared_error
-
-# Local Shapley values with their errors.
-
-_BY_ROW = ("local", "predictions", "coalitions", "design", "residuals", "spread")
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """Shapley values of rows, in the units of the model's answers (log-odds with ``use_logit``).
-
-    Parameters
-    ----------
-    local
-        Shape (rows, outputs, features); over features they add up to ``predictions - expected``.
-    expected
-        The model's mean answer on the baseline rows, shape (outputs,).
-    predictions
-        The model's answers on the rows, shape (rows, outputs).
-    coalitions
-        Coalitions asked for every row, 0 where nothing but the row itself had to be asked, shape (rows,).
-    design
-        Rows with the same number share coalitions, so that their errors are correlated; -1 where values
-        are exact. Shape (rows,).
-    residuals
-        Standardized left-out residuals, shape (rows, outputs, RESIDUALS); 0 where values are exact.
-    spread
-        Standard error of a value for residuals of size one, shape (rows, features); 0 where exact, NaN where
-        fewer pairs of coalitions were asked than there are features.
-    model_rows
-        Rows that the model was asked for.
-    """
-
-    local: Floats
-    expected: Floats
-    predictions: Floats
-    coalitions: NDArray[np.int64]
-    design: NDArray[np.int64]
-    residuals: Floats
-    spread: Floats
-    model_rows: int
-
-    def take(self, rows: NDArray[np.int64]) -> Explanation:
-        """Return the explanation of some rows, which may repeat."""
-        return replace(self, **{name: getattr(self, name)[rows] for name in _BY_ROW})
-
-    @property
-    def standard_error(self) -> Floats:
-        """Standard error of every local value from the choice of coalitions, shape of ``local``."""
-        scale = np.sqrt(np.mean(self.residuals**2, axis=2))
-        return scale[:, :, None] * self.spread[:, None, :]
-
-
-def exact_explanation(local: Floats, expected: Floats, model_rows: int = 0) -> Explanation:
-    """Return values that were not estimated from coalitions, such as those of a shortcut.
-
-    Parameters
-    ----------
-    local
-        Shape (rows, outputs, features).
-    expected
-        Shape (outputs,).
-    model_rows
-        Rows that the model was asked for.
-    """
-    rows, outputs, features = local.shape
-    return Explanation(
-        local=local,
-        expected=expected,
-        predictions=expected + local.sum(axis=2),
-        coalitions=np.zeros(rows, dtype=np.int64),
-        design=np.full(rows, -1, dtype=np.int64),
-        residuals=np.zeros((rows, outputs, RESIDUALS)),
-        spread=np.zeros((rows, features)),
-        model_rows=model_rows,
-    )
-
+from analyzers.feature_attribution.kernel import Explanation, shared_error
+from analyzers.feature_attribution.rows import Floats
 
 type Aggregation = Literal["mean_abs", "median", "mean_sq"]
 
@@ -161,8 +85,6 @@ class GlobalValues:
         What a feature without any influence would show for its coalition errors alone; 0 for the median.
     total, total_error
         Of the values of all features together, and its standard error, shape (outputs,).
-    rows
-        Explained rows.
     """
 
     values: Floats
@@ -172,7 +94,6 @@ class GlobalValues:
     noise_floor: Floats
     total: Floats
     total_error: Floats
-    rows: int
 
     @property
     def standard_error(self) -> Floats:
@@ -317,7 +238,6 @@ def describe(summary: GlobalSummary) -> GlobalValues:
         noise_floor=summary.noise / rows,
         total=total,
         total_error=np.hypot(np.hypot(total_instance, total_coalition), summary.inflation.sum(axis=1) / rows),
-        rows=rows,
     )
 
 

@@ -15,18 +15,28 @@ from analyzers.feature_attribution.check_sound import (
     Limits,
     check_sagemaker,
     check_sound,
+    counterparts,
     document,
+    pair_labels,
+    unpaired,
 )
-from analyzers.feature_attribution.describe import describe, tried
 from analyzers.feature_attribution.documents import (
     AttributionBaseline,
     AttributionConstraints,
     AttributionStatistics,
     LabelAttributions,
 )
-from analyzers.feature_attribution.drift import counterparts, pair_labels, unpaired
-from analyzers.feature_attribution.request import Ask, AttributionRequest, Budget, Shortcut
-from analyzers.feature_attribution.summary import AttributionSummary, merge, summarize
+from analyzers.feature_attribution.summary import (
+    Ask,
+    AttributionRequest,
+    AttributionSummary,
+    Budget,
+    Shortcut,
+    describe,
+    merge,
+    summarize,
+    tried,
+)
 from analyzers.shared.rules import Rules, nothing_checked, why_unchecked
 from contract.api import Analyzer, Checker, Comparison, Decision, Facts, Metric, State
 from contract.errors import DocumentError
@@ -71,98 +81,7 @@ def attribution_metrics(statistics: AttributionStatistics) -> list[Metric]:
     return published
 
 
-# Constraints of a feature-attribution job: its values, and what a user allows.
-
-
-def suggest(
-    statistics: AttributionStatistics, baseline: AttributionBaseline | None, drift_threshold: float | None
-) -> AttributionConstraints:
-    """Return the window's values as constraints, with the thresholds of the baseline.
-
-    Parameters
-    ----------
-    statistics
-        The window.
-    baseline
-        Whose thresholds are carried over; the defaults are written where there is none.
-    drift_threshold
-        From the settings; beats the baseline's.
-    """
-    before = None if baseline is None else baseline.constraints
-    formers = {} if before is None else counterparts(before.labels, statistics.labels)
-    labels = {}
-    for name, label in statistics.labels.items():
-        former = formers.get(name) or LabelAttributions({}, None)
-        drift, magnitude = former.drift_threshold, former.magnitude_threshold
-        if drift_threshold is not None:
-            drift = drift_threshold
-        labels[name] = replace(
-            label,
-            drift_threshold=DRIFT_THRESHOLD if drift is None else drift,
-            magnitude_threshold=MAGNITUDE_THRESHOLD if magnitude is None else magnitude,
-            sampling_errors={},
-            extra=dict(former.extra),
-        )
-    return AttributionConstraints(labels=labels, design=statistics.design)
-
-
-# Compare a window's attributions with the baseline's, by the rules chosen.
-
-
 _SAME = 1e-4
-
-
-def check(
-    statistics: AttributionStatistics,
-    baseline: AttributionBaseline,
-    *,
-    rules: Rules,
-    limits: Limits,
-    seed: int = 0,
-) -> Decision:
-    """Return the violations of a window, what was found on the way, and notes.
-
-    Parameters
-    ----------
-    statistics
-        The window.
-    baseline
-        What it is compared with; its statistics where it has no constraints.
-    rules
-        ``sound`` or ``sagemaker``.
-    limits
-        From the settings, for sound rules.
-    seed
-        Of the draws that give the standard error of NDCG.
-
-    Raises
-    ------
-    DocumentError
-        When the baseline's values cannot be compared with the window's.
-    """
-    before = baseline.constraints or baseline.statistics
-    reason = why_unchecked(baseline.constraints, asks_for_any=True)
-    if before is None or not statistics.labels:
-        reason = reason or ("there is no baseline" if before is None else "no row was explained")
-    if before is None or reason:
-        return nothing_checked(reason, statistics.notes, document([]))
-    _require_comparable(before, statistics)
-    pairs = list(pair_labels(before, statistics))
-    decision = check_sagemaker(pairs) if rules == "sagemaker" else check_sound(pairs, limits, seed=seed)
-    notes = (
-        *statistics.notes,
-        *unpaired(before.labels, statistics.labels),
-        *(note for pair in pairs for note in pair.notes),
-        *_other_reference(before, statistics),
-        *decision.notes,
-    )
-    alone = len(before.labels) == len(statistics.labels) == 1
-    lost = [
-        Comparison(label, CHECK_TYPE, State.UNDECIDED, reason="the window lacks labels", lost=True)
-        for label in before.labels
-        if label not in statistics.labels and not alone
-    ]
-    return replace(decision, notes=notes, comparisons=(*decision.comparisons, *lost))
 
 
 def _require_comparable(
@@ -198,38 +117,93 @@ def _other_reference(
 
 @dataclass(frozen=True)
 class AttributionChecker(Checker[AttributionStatistics, AttributionConstraints]):
-    """The check of feature attributions, without the model that they explain."""
-
-    rules: Rules
-    limits: Limits
-    seed: int
-
-    def suggest(
-        self, statistics: AttributionStatistics, baseline: AttributionBaseline | None
-    ) -> AttributionConstraints:
-        """Return the values as constraints; thresholds of a baseline are carried over."""
-        return suggest(statistics, baseline, self.limits.drift)
-
-    def check(self, statistics: AttributionStatistics, baseline: AttributionBaseline) -> Decision:
-        """Compare a window's attributions with the baseline's."""
-        return check(statistics, baseline, rules=self.rules, limits=self.limits, seed=self.seed)
-
-
-@dataclass(frozen=True)
-class FeatureAttributionAnalyzer(Analyzer[AttributionSummary, AttributionStatistics, AttributionConstraints]):
-    """Feature attribution by either set of rules.
+    """The check of feature attributions, without the model that they explain.
 
     Parameters
     ----------
     rules
-        ``sound`` or ``sagemaker``; they differ in what is checked, not in what is computed.
+        ``sound`` or ``sagemaker``.
+    limits
+        What the settings allow, under sound rules.
+    seed
+        Of the draws that give the standard error of NDCG.
+    """
+
+    rules: Rules
+    limits: Limits = field(default_factory=Limits)
+    seed: int = 0
+
+    def suggest(
+        self, statistics: AttributionStatistics, baseline: AttributionBaseline | None
+    ) -> AttributionConstraints:
+        """Return the window's values as constraints.
+
+        Thresholds are those of the settings, else those of the baseline, else the defaults.
+        """
+        before = None if baseline is None else baseline.constraints
+        formers = {} if before is None else counterparts(before.labels, statistics.labels)
+        labels = {}
+        for name, label in statistics.labels.items():
+            former = formers.get(name) or LabelAttributions({}, None)
+            drift, magnitude = former.drift_threshold, former.magnitude_threshold
+            if self.limits.drift is not None:
+                drift = self.limits.drift
+            labels[name] = replace(
+                label,
+                drift_threshold=DRIFT_THRESHOLD if drift is None else drift,
+                magnitude_threshold=MAGNITUDE_THRESHOLD if magnitude is None else magnitude,
+                sampling_errors={},
+                extra=dict(former.extra),
+            )
+        return AttributionConstraints(labels=labels, design=statistics.design)
+
+    def check(self, statistics: AttributionStatistics, baseline: AttributionBaseline) -> Decision:
+        """Compare a window's attributions with the baseline's, its statistics where it has no constraints.
+
+        Raises
+        ------
+        DocumentError
+            When the baseline's values cannot be compared with the window's.
+        """
+        before = baseline.constraints or baseline.statistics
+        reason = why_unchecked(baseline.constraints, asks_for_any=True)
+        if before is None or not statistics.labels:
+            reason = reason or ("there is no baseline" if before is None else "no row was explained")
+        if before is None or reason:
+            return nothing_checked(reason, statistics.notes, document([]))
+        _require_comparable(before, statistics)
+        pairs = list(pair_labels(before, statistics))
+        is_sound = self.rules == "sound"
+        decision = check_sound(pairs, self.limits, seed=self.seed) if is_sound else check_sagemaker(pairs)
+        notes = (
+            *statistics.notes,
+            *unpaired(before.labels, statistics.labels),
+            *(note for pair in pairs for note in pair.notes),
+            *_other_reference(before, statistics),
+            *decision.notes,
+        )
+        alone = len(before.labels) == len(statistics.labels) == 1
+        lost = [
+            Comparison(label, CHECK_TYPE, State.UNDECIDED, reason="the window lacks labels", lost=True)
+            for label in before.labels
+            if label not in statistics.labels and not alone
+        ]
+        return replace(decision, notes=notes, comparisons=(*decision.comparisons, *lost))
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureAttributionAnalyzer(
+    AttributionChecker, Analyzer[AttributionSummary, AttributionStatistics, AttributionConstraints]
+):
+    """Feature attribution by either set of rules, which differ in what is checked, not in what is computed.
+
+    Parameters
+    ----------
     request
         What to explain.
     ask
         The model: a record batch of the request's features in, scores of shape (rows, outputs) out. It is
         asked from several threads at once.
-    limits
-        What the settings allow, under sound rules.
     budget
         The time there is.
     shortcut
@@ -238,10 +212,8 @@ class FeatureAttributionAnalyzer(Analyzer[AttributionSummary, AttributionStatist
         Called when the model will not be asked again.
     """
 
-    rules: Rules
     request: AttributionRequest
     ask: Ask
-    limits: Limits = field(default_factory=Limits)
     budget: Budget = field(default_factory=Budget, compare=False)
     shortcut: Shortcut | None = None
     finish: Callable[[], None] | None = None
@@ -267,17 +239,6 @@ class FeatureAttributionAnalyzer(Analyzer[AttributionSummary, AttributionStatist
         if self.finish is not None:
             self.finish()
         return describe(summary, self.request, self.budget.spent)
-
-    def suggest(
-        self, statistics: AttributionStatistics, baseline: AttributionBaseline | None
-    ) -> AttributionConstraints:
-        """Return the values as constraints; thresholds of a baseline are carried over."""
-        return suggest(statistics, baseline, self.limits.drift)
-
-    def check(self, statistics: AttributionStatistics, baseline: AttributionBaseline) -> Decision:
-        """Compare a window's attributions with the baseline's."""
-        seed = self.request.sampling.seed
-        return check(statistics, baseline, rules=self.rules, limits=self.limits, seed=seed)
 
     def facts(self, statistics: AttributionStatistics) -> Facts:
         """Return the notes."""

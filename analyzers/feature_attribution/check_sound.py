@@ -14,20 +14,343 @@ from dataclasses import dataclass, replace
 from statistics import NormalDist
 
 import numpy as np
+from numpy.typing import NDArray
 
-from analyzers.feature_attribution.drift import (
-    Pair,
-    Size,
-    SizeChange,
-    half_widths,
-    in_common,
-    ndcg,
-    ndcg_beyond_noise,
-    ndcg_error,
-    size_change,
+from analyzers.feature_attribution.documents import (
+    AttributionConstraints,
+    AttributionStatistics,
+    LabelAttributions,
 )
+from analyzers.feature_attribution.rows import Floats
 from contract.api import Comparison, Decision, Finding, State, Violation, Violations
-from contract.wording import number, percent
+from contract.errors import DocumentError
+from contract.wording import listing, number, percent
+
+# How far live attributions are from the baseline's: their order by NDCG, their size by ratios.
+#
+# NDCG (Järvelin and Kekäläinen 2002) as the AWS guide defines it for attributions: features are sorted by
+# their live attribution, and each contributes its baseline attribution divided by ``log2(position + 1)``; the
+# sum is divided by that of the baseline's own order. It is 1 when the order is the same.
+
+
+_DRAWS = 400
+
+
+@dataclass(frozen=True)
+class Attributions:
+    """Global attributions of one side, and how well they are known.
+
+    Parameters
+    ----------
+    values
+        One per feature, as sizes: not negative.
+    errors
+        Their standard errors; zero where they count as exact, infinite where nobody can tell.
+    total
+        Of all features.
+    total_error
+        Its standard error.
+    rows
+        Explained; None where nobody knows.
+    """
+
+    values: Floats
+    errors: Floats
+    total: float
+    total_error: float
+    rows: int | None = None
+
+
+def ndcg(baseline: Floats, live: Floats) -> float:
+    """Return the NDCG of the live order of features, NaN when the baseline attributes nothing.
+
+    Parameters
+    ----------
+    baseline, live
+        Attributions of the same features, as sizes. Features with equal live attributions are taken in the
+        baseline's order.
+    """
+    return ndcg_of_order(baseline, np.lexsort((-baseline, -live)))
+
+
+def ndcg_of_order(baseline: Floats, order: NDArray[np.intp]) -> float:
+    """Return the NDCG of an order of features, positions from the first to the last."""
+    discounts = _discounts(baseline.size)
+    ideal = float(np.sort(baseline)[::-1] @ discounts)
+    return float(baseline[order] @ discounts) / ideal if ideal > 0.0 else math.nan
+
+
+def _discounts(features: int) -> Floats:
+    """Return what each position counts."""
+    return np.asarray(1.0 / np.log2(np.arange(2.0, features + 2.0)))
+
+
+def ndcg_error(baseline: Attributions, live: Attributions, generator: np.random.Generator) -> float:
+    """Return the standard error of the NDCG: its spread when both sides move by their standard errors.
+
+    Where attributions are closer to each other than to their errors, the spread holds the reordering of
+    equals too, so that it errs towards the larger.
+    """
+    if not (np.isfinite(baseline.errors).all() and np.isfinite(live.errors).all()):
+        return math.inf
+    moved = [
+        np.abs(side.values + side.errors * generator.standard_normal((_DRAWS, side.values.size)))
+        for side in (baseline, live)
+    ]
+    order = np.argsort(-moved[1], axis=1, kind="stable")
+    discounts = _discounts(baseline.values.size)
+    gained = np.take_along_axis(moved[0], order, axis=1) @ discounts
+    ideal = np.sort(moved[0], axis=1)[:, ::-1] @ discounts
+    known = ideal > 0.0
+    return float(np.std(gained[known] / ideal[known])) if known.any() else math.nan
+
+
+def half_widths(baseline: Attributions, live: Attributions, alpha: float) -> Floats:
+    """Return how far chance may move each live attribution from the baseline's, in units of the live side.
+
+    Probability that any feature moves farther when nothing has changed: `alpha` (Bonferroni's inequality,
+    normal approximation widened for few rows as Student's distribution is). The baseline's errors count in
+    proportion to the totals, because NDCG does not see a common factor.
+    """
+    scale = live.total / baseline.total if baseline.total > 0.0 else 1.0
+    baseline, live = in_common(baseline, live, scale)
+    quantile = NormalDist().inv_cdf(1.0 - alpha / (2.0 * max(1, live.values.size)))
+    errors = np.hypot(
+        _widened(quantile, live.rows) * live.errors,
+        _widened(quantile, baseline.rows) * scale * baseline.errors,
+    )
+    # An infinite error times a total of zero.
+    return np.asarray(np.nan_to_num(errors, nan=np.inf, posinf=np.inf))
+
+
+def in_common(baseline: Attributions, live: Attributions, scale: float) -> tuple[Attributions, Attributions]:
+    """Return both sides with errors no smaller than the other side's rows imply for as many rows.
+
+    A feature that matters in few rows may have none of them in a small window: its attribution there is zero,
+    and so is the scatter that its error is told from, while the other side knows how it scatters.
+
+    Parameters
+    ----------
+    scale
+        The factor between values that have not changed.
+    """
+    if not baseline.rows or not live.rows or scale <= 0.0:
+        return baseline, live
+    factor = scale * math.sqrt(baseline.rows / live.rows)
+    return _at_least(baseline, live, 1.0 / factor), _at_least(live, baseline, factor)
+
+
+def _at_least(side: Attributions, other: Attributions, factor: float) -> Attributions:
+    errors = np.maximum(side.errors, other.errors * factor)
+    return replace(side, errors=errors, total_error=max(side.total_error, other.total_error * factor))
+
+
+def _widened(quantile: float, rows: int | None) -> float:
+    # First term of the Cornish-Fisher expansion of Student's quantile.
+    return quantile if rows is None else quantile * (1.0 + (quantile**2 + 1.0) / (4.0 * max(1, rows - 1)))
+
+
+def ndcg_beyond_noise(baseline: Floats, live: Floats, widths: Floats) -> float:
+    """Return the NDCG without rank changes that chance explains.
+
+    Two features keep the order the baseline gives them unless their intervals ``live ± width`` are apart.
+    When nothing but chance moves attributions the result is therefore 1.
+
+    Parameters
+    ----------
+    baseline, live, widths
+        One value per feature.
+    """
+    before = (live - widths)[:, None] > (live + widths)[None, :]
+    # A feature of little weight may have to come early for the sake of one that must follow it.
+    released = np.where(before, baseline[None, :], 0.0).max(axis=1, initial=0.0)
+    orders = [
+        np.lexsort((-baseline, -live)),
+        _constrained_order(before, baseline),
+        _constrained_order(before, np.maximum(baseline, released)),
+    ]
+    return max(ndcg_of_order(baseline, order) for order in orders)
+
+
+def _constrained_order(before: NDArray[np.bool_], priority: Floats) -> NDArray[np.intp]:
+    """Return the features by falling priority, each after those that must come before it."""
+    waiting_for = before.sum(axis=0)
+    placed = np.zeros(priority.size, dtype=bool)
+    order = np.empty(priority.size, dtype=np.intp)
+    for position in range(priority.size):
+        candidates = np.where((waiting_for == 0) & ~placed, priority, -np.inf)
+        chosen = int(np.argmax(candidates))
+        order[position] = chosen
+        placed[chosen] = True
+        waiting_for -= before[chosen]
+    return order
+
+
+@dataclass(frozen=True)
+class SizeChange:
+    """How a size changed: the ratio, and the ratio nearest to 1 that chance leaves possible."""
+
+    ratio: float
+    nearest: float
+
+
+# A size with its standard error.
+type Size = tuple[float, float]
+
+
+def size_change(before: Size, after: Size, quantile: float) -> SizeChange | None:
+    """Compare two sizes.
+
+    The nearest ratio is the end of the interval of the ratio (Fieller 1954) on the side of 1; a baseline
+    within its own noise leaves any ratio possible.
+
+    Returns
+    -------
+    None when both are zero.
+    """
+    (was, error_before), (value, error) = before, after
+    if was <= 0.0 and value <= 0.0:
+        return None
+    ratio = value / was if was > 0.0 else math.inf
+
+    def explained(candidate: float) -> bool:
+        return abs(value - candidate * was) <= quantile * math.hypot(error, candidate * error_before)
+
+    if explained(1.0):
+        return SizeChange(ratio, 1.0)
+    inner, outer = 1.0, min(ratio, 1e9)
+    for _ in range(60):
+        middle = (inner + outer) / 2.0
+        inner, outer = (inner, middle) if explained(middle) else (middle, outer)
+    return SizeChange(ratio, outer)
+
+
+# Which labels and features of a window answer to which of the baseline.
+
+
+Labels = dict[str, LabelAttributions]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One label on both sides, with the same features in the same order.
+
+    Parameters
+    ----------
+    label
+        What the window calls it.
+    features
+        Those of the baseline in its order, then those that only the window has.
+    baseline, live
+        Sizes of the attributions; a feature that one side lacks has zero there.
+    before
+        The baseline's document, for what a user allows.
+    notes
+        On features that appeared, disappeared or have no value.
+    """
+
+    label: str
+    features: tuple[str, ...]
+    baseline: Attributions
+    live: Attributions
+    before: LabelAttributions
+    notes: tuple[str, ...] = ()
+
+
+def counterparts(baseline: Labels, live: Labels) -> Labels:
+    """Return, by the names of the window's labels, those of the baseline that answer to them.
+
+    The only label of one side answers to the only label of the other, whatever they are called: Clarify
+    named some by the first score the model gave.
+    """
+    if len(baseline) == len(live) == 1:
+        return dict(zip(live, baseline.values(), strict=True))
+    return {name: baseline[name] for name in live if name in baseline}
+
+
+def pair_labels(
+    before: AttributionConstraints | AttributionStatistics, statistics: AttributionStatistics
+) -> Iterator[Pair]:
+    """Yield the labels that baseline and window both have.
+
+    Raises
+    ------
+    DocumentError
+        When no label, or no feature, is on both sides.
+    """
+    formers = counterparts(before.labels, statistics.labels)
+    if not formers:
+        raise DocumentError(
+            f"{before.where} explains the labels {listing(list(before.labels))}, but the window has "
+            f"{listing(list(statistics.labels))}; give the same predictor.label_headers as at the baseline."
+        )
+    rows = before.design.rows, statistics.explained.rows
+    for name, former in formers.items():
+        yield _pair(name, former, statistics.labels[name], rows, before.where)
+
+
+def unpaired(baseline: Labels, live: Labels) -> list[str]:
+    """Return notes on labels that only one side has."""
+    if len(baseline) == len(live) == 1:
+        return []
+    notes = []
+    if gone := [name for name in baseline if name not in live]:
+        notes.append(f"The labels {listing(gone)} of the baseline are not in the window, so are not checked.")
+    if new := [name for name in live if name not in baseline]:
+        notes.append(f"The labels {listing(new)} are not in the baseline, so are not checked.")
+    return notes
+
+
+def _pair(
+    name: str,
+    baseline: LabelAttributions,
+    live: LabelAttributions,
+    rows: tuple[int | None, int],
+    where: str,
+) -> Pair:
+    if not baseline.values.keys() & live.values.keys():
+        raise DocumentError(
+            f"{where} explains the features {listing(list(baseline.values))}, but the window has "
+            f"{listing(list(live.values))}; give the same headers as at the baseline."
+        )
+    everything = list(dict.fromkeys((*baseline.values, *live.values)))
+    undefined = [
+        feature
+        for feature in everything
+        if any(
+            value is None or not math.isfinite(value)
+            for value in (baseline.values.get(feature, 0.0), live.values.get(feature, 0.0))
+        )
+    ]
+    features = tuple(feature for feature in everything if feature not in undefined)
+    notes = []
+    if undefined:
+        notes.append(f"The features {listing(undefined)} have no value for {name}, so are not compared.")
+    if gone := [feature for feature in features if feature not in live.values]:
+        notes.append(f"The features {listing(gone)} of the baseline are gone, and count as used no more.")
+    if new := [feature for feature in features if feature not in baseline.values]:
+        notes.append(f"The features {listing(new)} are new, and count as unused at the baseline.")
+    return Pair(
+        label=name,
+        features=features,
+        baseline=_attributions(baseline, features, rows[0]),
+        live=_attributions(live, features, rows[1]),
+        before=baseline,
+        notes=tuple(notes),
+    )
+
+
+def _attributions(label: LabelAttributions, features: tuple[str, ...], rows: int | None) -> Attributions:
+    # Medians of signed values may be negative; how much a feature counts is its size.
+    values = np.abs(np.array([label.values.get(feature) or 0.0 for feature in features]))
+    errors = np.array([label.standard_errors.get(feature, 0.0) for feature in features])
+    total = float(values.sum())
+    total_error = label.total_standard_error
+    if total_error is None or (label.total is not None and not math.isclose(label.total, total)):
+        # At most: as if all features moved together.
+        total_error = float(errors.sum())
+    return Attributions(values, errors, total, total_error, rows)
+
 
 # Decisions as the originals took them: an order of features with an NDCG below 0.9 is a violation.
 
@@ -200,9 +523,7 @@ def _sizes(pair: Pair, limits: Limits, alpha: float) -> Outcomes:
     ]
     watched = np.flatnonzero(np.maximum(*shares) >= MATTERS).tolist()
     quantile = NormalDist().inv_cdf(1.0 - alpha / (2.0 * (1 + len(watched))))
-    total = size_change(
-        Size(baseline.total, baseline.total_error), Size(live.total, live.total_error), quantile
-    )
+    total = size_change((baseline.total, baseline.total_error), (live.total, live.total_error), quantile)
     if total is None:
         reason = "there is no attribution whose size could be compared"
         yield Comparison(f"{pair.label} total", MAGNITUDE_CHECK, State.UNDECIDED, reason=reason)
@@ -214,9 +535,7 @@ def _sizes(pair: Pair, limits: Limits, alpha: float) -> Outcomes:
         text = f"The attribution of all features together {_ratio_text(total)}{_allowed(total, factor)}."
         yield Violation(MAGNITUDE_CHECK, text, metric_name=METRIC, extra={"label": pair.label})
     for place in watched:
-        before, after = (
-            Size(float(side.values[place]), float(side.errors[place])) for side in (baseline, live)
-        )
+        before, after = ((float(side.values[place]), float(side.errors[place])) for side in (baseline, live))
         change = size_change(before, after, quantile)
         if change is None:
             continue

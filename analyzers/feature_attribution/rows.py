@@ -15,30 +15,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from analyzers.feature_attribution.solve import Masks
-from contract.errors import ConfigurationError
+from contract.errors import ConfigurationError, DatasetError
 
+type Floats = NDArray[np.float64]
+type Masks = NDArray[np.bool_]
 type Positions = NDArray[np.int64]
 
-
-@dataclass(frozen=True)
-class Mixture:
-    """Rows wanted: every instance with every baseline row under every mask, in this order of nesting.
-
-    Parameters
-    ----------
-    instances
-        Positions of explained rows.
-    masks
-        Shape (coalitions, columns); True keeps the instance's value.
-    """
-
-    instances: Positions
-    masks: Masks
+# Rows wanted: every instance with every baseline row under every mask, in this order of nesting. Positions of
+# explained rows, and masks of shape (coalitions, columns), where True keeps the instance's value.
+type Mixture = tuple[Positions, Masks]
 
 
 class Rows:
     """Explained rows and baseline rows, record batches with the same columns.
+
+    The attribute ``baselines`` holds the baseline rows with the types of the explained ones.
 
     Raises
     ------
@@ -48,7 +39,7 @@ class Rows:
 
     def __init__(self, instances: pa.RecordBatch, baselines: pa.RecordBatch) -> None:
         self._instances = instances
-        self._baselines = baselines = _fitting(baselines, instances.schema)
+        self.baselines = baselines = _fitting(baselines, instances.schema)
         # Baseline rows come first in every pool of values, then the instances.
         self._pools = [
             pa.concat_arrays([plain_values(baseline), plain_values(instance)])
@@ -62,7 +53,7 @@ class Rows:
 
     def differing(self) -> Masks:
         """Return where an instance differs from any baseline row, shape (instances, columns)."""
-        count = self._baselines.num_rows
+        count = self.baselines.num_rows
         instances = self._codes[count:]
         different = np.zeros(instances.shape, dtype=np.bool_)
         for baseline in self._codes[:count]:
@@ -71,7 +62,7 @@ class Rows:
 
     def first_alike(self) -> Positions:
         """Return for every instance the position of the first that is identical to it."""
-        codes = np.ascontiguousarray(self._codes[self._baselines.num_rows :])
+        codes = np.ascontiguousarray(self._codes[self.baselines.num_rows :])
         if not codes.shape[1]:
             return np.zeros(len(codes), dtype=np.int64)
         whole = codes.view(np.dtype((np.void, codes.shape[1] * codes.itemsize))).reshape(-1)
@@ -82,10 +73,6 @@ class Rows:
         """Return a table of these instances."""
         return self._instances.take(pa.array(positions))
 
-    def baselines(self) -> pa.RecordBatch:
-        """Return the table of baseline rows."""
-        return self._baselines
-
     def mixed(self, mixtures: Sequence[Mixture]) -> pa.RecordBatch:
         """Return a table of all rows wanted, one mixture after the other."""
         arrays = [
@@ -95,14 +82,14 @@ class Rows:
         return pa.RecordBatch.from_arrays(arrays, schema=self._instances.schema)
 
     def _mixed_column(self, column: int, mixtures: Sequence[Mixture]) -> pa.Array:
-        count = self._baselines.num_rows
+        count = self.baselines.num_rows
         numbers = self._numbers[column]
         source = np.arange(len(self._pools[column]), dtype=np.int32) if numbers is None else numbers
         parts = []
-        for wanted in mixtures:
-            kept = source[count + wanted.instances][:, None, None]
+        for instances, masks in mixtures:
+            kept = source[count + instances][:, None, None]
             replaced = source[:count][None, :, None]
-            parts.append(np.where(wanted.masks[:, column][None, None], kept, replaced).reshape(-1))
+            parts.append(np.where(masks[:, column][None, None], kept, replaced).reshape(-1))
         mixed = pa.array(np.concatenate(parts))
         return mixed if numbers is not None else self._pools[column].take(mixed)
 
@@ -225,3 +212,222 @@ def common_type(kinds: Sequence[pa.DataType], baseline: pa.DataType | None = Non
 
 def _is_number(kind: pa.DataType) -> bool:
     return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
+
+
+# Baseline rows where the user gives none: centres of clusters of the data.
+#
+# k-prototypes (Huang 1998): numbers are compared by squared distance in units of their standard deviation,
+# categories by equality; a centre holds the mean of its numbers and the most frequent of its categories.
+# Without categories this is k-means. The number of clusters, where not given, is that of Pham, Dimov and
+# Nguyen (2005).
+
+
+MOST_CLUSTERS = 12
+
+# Clusters of a sample are as good as those of millions of rows.
+_FITTED_ROWS = 5_000
+_ITERATIONS = 30
+_STARTS = 3
+
+# What a mismatch of categories adds to a distance: Huang's half of the mean standard deviation, which is one.
+_MISMATCH = 0.5
+
+# Above this value of f(K) data counts as unclustered, in the words of its authors "close to 1".
+_CLUSTERED = 0.85
+
+
+@dataclass(frozen=True)
+class _Cells:
+    """Rows in the units that distances are measured in.
+
+    Parameters
+    ----------
+    numbers
+        Standardized, missing at the mean, shape (rows, numeric columns).
+    categories
+        Codes, shape (rows, categorical columns); missing is a category.
+    """
+
+    numbers: Floats
+    categories: NDArray[np.int64]
+
+
+def cluster_baselines(
+    rows: pa.RecordBatch,
+    *,
+    num_clusters: int | None = None,
+    seed: int = 0,
+) -> pa.RecordBatch:
+    """Return the centres of clusters of the rows, in the rows' schema, largest cluster first.
+
+    Parameters
+    ----------
+    rows
+        Features; a seeded sample of 5,000 is clustered when there are more. Text and booleans are categories.
+    num_clusters
+        How many; None chooses from 1 to 12.
+    seed
+        Of the sample and the first centres.
+
+    Returns
+    -------
+    Means over each cluster's rows without missing values, rounded in integer columns; the most frequent
+    category, the smallest among equals. Empty columns stay missing.
+
+    Raises
+    ------
+    DatasetError
+        When there are no rows.
+    ConfigurationError
+        When there are fewer distinct rows than clusters asked for.
+    """
+    if not rows.num_rows:
+        raise DatasetError(
+            "No rows to make a SHAP baseline from; give methods.shap.baseline or a dataset that has rows."
+        )
+    generator = np.random.default_rng([seed, rows.num_rows])
+    if rows.num_rows > _FITTED_ROWS:
+        rows = rows.take(pa.array(np.sort(generator.choice(rows.num_rows, _FITTED_ROWS, replace=False))))
+    cells = _cells(rows)
+    distinct = len(np.unique(np.concatenate((cells.numbers, cells.categories), axis=1), axis=0))
+    if num_clusters is None:
+        members = _best(cells, min(MOST_CLUSTERS, distinct), generator)
+    elif not 1 <= num_clusters <= distinct:
+        raise ConfigurationError(
+            f"methods.shap.num_clusters is {num_clusters}, but the dataset has {distinct} distinct rows; "
+            f"give a number from 1 to {distinct}, or give methods.shap.baseline."
+        )
+    else:
+        members, _ = _clusters(cells, num_clusters, generator)
+    return _centres(rows, members)
+
+
+def _is_categorical(field: pa.Field) -> bool:
+    """Return whether a column's values are compared by equality alone."""
+    return not (pa.types.is_integer(field.type) or pa.types.is_floating(field.type))
+
+
+def _cells(rows: pa.RecordBatch) -> _Cells:
+    numbers, categories = [], []
+    for field, column in zip(rows.schema, rows.columns, strict=True):
+        if _is_categorical(field):
+            categories.append(value_codes(column))
+            continue
+        values = np.array(column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False))
+        present = np.isfinite(values)
+        mean = values[present].mean() if present.any() else 0.0
+        deviation = values[present].std() if present.any() else 0.0
+        values[~present] = mean
+        numbers.append((values - mean) / deviation if deviation > 0 else np.zeros(len(values)))
+    return _Cells(
+        np.ascontiguousarray(np.array(numbers, dtype=np.float64).reshape(-1, rows.num_rows).T),
+        np.ascontiguousarray(np.array(categories, dtype=np.int64).reshape(-1, rows.num_rows).T),
+    )
+
+
+def _best(cells: _Cells, most: int, generator: np.random.Generator) -> NDArray[np.int64]:
+    """Return the clusters whose number has the least f(K).
+
+    ``f(K) = S_K / (a_K S_{K-1})``, where ``S_K`` is the sum of distances from the centres and ``a_K`` what it
+    would shrink by in uniform data: ``1 - 3 / (4 dimensions)`` for two clusters, then a sixth nearer to 1
+    each time.
+    """
+    best, before = _clusters(cells, 1, generator)
+    dimensions = max(2, cells.numbers.shape[1] + cells.categories.shape[1])
+    least, shrinks = _CLUSTERED, 1.0 - 3.0 / (4.0 * dimensions)
+    for count in range(2, most + 1):
+        members, distortion = _clusters(cells, count, generator)
+        ratio = distortion / (shrinks * before) if before > 0.0 else 1.0
+        if ratio < least:
+            best, least = members, ratio
+        before = distortion
+        shrinks += (1.0 - shrinks) / 6.0
+    return best
+
+
+def _clusters(cells: _Cells, count: int, generator: np.random.Generator) -> tuple[NDArray[np.int64], float]:
+    """Return each row's cluster and the sum of distances, the best of several starts."""
+    if count == 1:
+        everything = np.zeros(len(cells.numbers), dtype=np.int64)
+        return everything, float(_distances(cells, *_means(cells, everything, 1)).sum())
+    attempts = [_refined(cells, count, generator) for _ in range(_STARTS)]
+    return min(attempts, key=lambda attempt: attempt[1])
+
+
+def _refined(cells: _Cells, count: int, generator: np.random.Generator) -> tuple[NDArray[np.int64], float]:
+    """Return the clusters that Lloyd's iterations reach from well spread rows (k-means++)."""
+    first = [int(generator.integers(len(cells.numbers)))]
+    nearest = _distances(cells, cells.numbers[first], cells.categories[first])[:, 0]
+    while len(first) < count:
+        first.append(int(generator.choice(len(nearest), p=nearest / nearest.sum())))
+        added = first[-1:]
+        nearest = np.minimum(nearest, _distances(cells, cells.numbers[added], cells.categories[added])[:, 0])
+    numbers, categories = cells.numbers[first], cells.categories[first]
+    members = np.full(len(cells.numbers), -1)
+    for _ in range(_ITERATIONS):
+        distances = _distances(cells, numbers, categories)
+        closest = distances.argmin(axis=1)
+        for cluster in np.setdiff1d(np.arange(count), closest):
+            # An emptied cluster starts again from the row farthest from its centre.
+            farthest = int(distances[np.arange(len(closest)), closest].argmax())
+            closest[farthest] = cluster
+            distances[farthest] = 0.0
+        if np.array_equal(closest, members):
+            break
+        members = closest
+        numbers, categories = _means(cells, members, count)
+    distances = _distances(cells, numbers, categories)
+    return members, float(distances[np.arange(len(members)), members].sum())
+
+
+def _distances(cells: _Cells, numbers: Floats, categories: NDArray[np.int64]) -> Floats:
+    """Return the distance of every row from every centre, shape (rows, centres)."""
+    apart = (cells.numbers**2).sum(axis=1)[:, None] + (numbers**2).sum(axis=1)
+    apart -= 2.0 * cells.numbers @ numbers.T
+    np.maximum(apart, 0.0, out=apart)  # of a row from itself, but for rounding
+    for column, codes in enumerate(cells.categories.T):
+        apart += _MISMATCH * (codes[:, None] != categories[:, column])
+    return apart
+
+
+def _means(cells: _Cells, members: NDArray[np.int64], count: int) -> tuple[Floats, NDArray[np.int64]]:
+    belongs = (members == np.arange(count)[:, None]).astype(np.float64)
+    numbers = belongs @ cells.numbers / np.maximum(belongs.sum(axis=1), 1.0)[:, None]
+    categories = np.zeros((count, cells.categories.shape[1]), dtype=np.int64)
+    for column, codes in enumerate(cells.categories.T):
+        kinds = int(codes.max()) + 1
+        counts = np.bincount(members * kinds + codes, minlength=count * kinds)
+        categories[:, column] = counts.reshape(count, kinds).argmax(axis=1)
+    return numbers, categories
+
+
+def _centres(rows: pa.RecordBatch, members: NDArray[np.int64]) -> pa.RecordBatch:
+    """Return the centres in the units and types of the rows, the largest cluster first."""
+    sizes = np.bincount(members)
+    arrays = []
+    for field, column in zip(rows.schema, rows.columns, strict=True):
+        centre = _mode if _is_categorical(field) else _mean
+        values = [centre(column.filter(pa.array(members == cluster))) for cluster in np.argsort(-sizes)]
+        kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+        arrays.append(pa.array(values, kind).cast(field.type))
+    return pa.RecordBatch.from_arrays(arrays, schema=rows.schema)
+
+
+def _mean(column: pa.Array) -> float | int | None:
+    values = np.asarray(column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False))
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return None
+    mean = float(values.mean())
+    return round(mean) if pa.types.is_integer(column.type) else mean
+
+
+def _mode(column: pa.Array) -> object:
+    plain = plain_values(column)
+    if pa.types.is_null(plain.type):
+        return None
+    counts = {item["values"]: item["counts"] for item in pc.value_counts(plain).to_pylist()}
+    most = max(counts.values())
+    frequent = [value for value, count in counts.items() if count == most]
+    present = [value for value in frequent if value is not None]
+    return min(present) if present else None

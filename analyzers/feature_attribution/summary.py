@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -10,11 +12,106 @@ import pyarrow as pa
 import xxhash
 
 from analyzers.feature_attribution import aggregate
-from analyzers.feature_attribution.aggregate import Explanation
-from analyzers.feature_attribution.kernel import WINDOW_ROWS, explain_windows
-from analyzers.feature_attribution.request import Ask, AttributionRequest, Budget, Shortcut
-from analyzers.feature_attribution.rows import FeatureStream
-from analyzers.feature_attribution.solve import Floats
+from analyzers.feature_attribution.aggregate import Aggregation, GlobalValues
+from analyzers.feature_attribution.documents import (
+    AttributionStatistics,
+    Explained,
+    LabelAttributions,
+    SamplingDesign,
+)
+from analyzers.feature_attribution.kernel import WINDOW_ROWS, Explanation, Sampling, explain_windows
+from analyzers.feature_attribution.rows import FeatureStream, Floats
+from contract.wording import listing, several
+
+Ask = Callable[[pa.RecordBatch], Floats]
+# Rows and baseline rows in; exact values out, or None where coalitions have to be asked.
+Shortcut = Callable[[pa.RecordBatch, pa.RecordBatch], Explanation | None]
+
+
+@dataclass(frozen=True)
+class AttributionRequest:
+    """What to explain, and how.
+
+    Parameters
+    ----------
+    features
+        The columns the model takes, in its order.
+    baseline
+        Rows that stand for absent features, with these columns.
+    sampling
+        How coalitions are chosen.
+    agg_method
+        How the values of single rows make a global one: mean of sizes, median, or mean of squares.
+    reported
+        The features whose values are reported; all when empty. They are the same as if all were.
+    label_headers
+        Names of the model's outputs; ``label0``, ``label1`` and so on where their number differs.
+    keep_local
+        Whether values of single rows are written.
+    join_column
+        Column that is copied beside them.
+    unused
+        The features that the model does not take: their values are exactly 0.
+    most_rows
+        Explained at most, for a trial; None for all.
+    notes
+        On how the request came about, for the statistics.
+    model
+        Its address or file, for a trial's report.
+    """
+
+    features: tuple[str, ...]
+    baseline: pa.RecordBatch
+    sampling: Sampling = field(default_factory=Sampling)
+    agg_method: Aggregation = "mean_abs"
+    reported: tuple[str, ...] = ()
+    label_headers: tuple[str, ...] = ()
+    keep_local: bool = False
+    join_column: str | None = None
+    unused: tuple[str, ...] = ()
+    most_rows: int | None = None
+    notes: tuple[str, ...] = ()
+    model: str = "the model"
+
+    def label_names(self, outputs: int) -> tuple[str, ...]:
+        """Return the names of the model's outputs."""
+        if len(self.label_headers) == outputs:
+            return self.label_headers
+        return tuple(f"label{number}" for number in range(outputs))
+
+
+class Budget:
+    """The time there is, and the work done, shared by all splits of a job."""
+
+    def __init__(self, seconds: float | None = None) -> None:
+        self._started = time.monotonic()
+        self._seconds = math.inf if seconds is None else seconds
+        self.explained = 0
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Another host has another clock, and as much time as there is left.
+        return (Budget, (self.left if self.is_limited else None,))
+
+    @property
+    def is_limited(self) -> bool:
+        """Return whether the time may run out."""
+        return self._seconds < math.inf
+
+    @property
+    def is_over(self) -> bool:
+        """Return whether the time has run out."""
+        return self.left <= 0.0
+
+    @property
+    def left(self) -> float:
+        """Return the seconds left."""
+        return self._seconds - self.spent
+
+    @property
+    def spent(self) -> float:
+        """Return the seconds since the start."""
+        return time.monotonic() - self._started
+
 
 # Rows handed on at a time; the windows in it are what fills the memory.
 _BLOCK_ROWS = 16 * WINDOW_ROWS
@@ -169,3 +266,140 @@ def _reported(explanation: Explanation, request: AttributionRequest) -> Explanat
         return explanation
     places = np.array([request.features.index(name) for name in request.reported])
     return replace(explanation, local=explanation.local[:, :, places], spread=explanation.spread[:, places])
+
+
+def describe(
+    summary: AttributionSummary, request: AttributionRequest, seconds: float
+) -> AttributionStatistics:
+    """Return the statistics.
+
+    Parameters
+    ----------
+    summary
+        Of all splits.
+    request
+        What was asked for.
+    seconds
+        Spent on explaining.
+    """
+    labels: dict[str, LabelAttributions] = {}
+    notes = list(request.notes)
+    if summary.totals is not None and summary.expected is not None:
+        values = aggregate.describe(summary.totals)
+        names = request.label_names(len(summary.expected))
+        labels = {
+            name: _label(values, number, float(summary.expected[number]), _features(request))
+            for number, name in enumerate(names)
+        }
+        notes += _notes(values, request, len(names))
+    if summary.partial:
+        notes.append(
+            f"max_runtime was over after {summary.rows} of {summary.rows_read} rows; the values are those "
+            "of the first rows."
+        )
+    return AttributionStatistics(
+        labels=labels,
+        explained=Explained(summary.rows, summary.rows_read, summary.model_rows, seconds, summary.partial),
+        design=SamplingDesign(
+            agg_method=request.agg_method,
+            use_logit=request.sampling.use_logit,
+            num_samples=request.sampling.num_samples,
+            seed=request.sampling.seed,
+            baseline_rows=request.baseline.num_rows,
+            rows=summary.rows,
+        ),
+        notes=tuple(dict.fromkeys(notes)),
+        local_values=_local_table(summary, request) if request.keep_local and labels else None,
+        baseline_rows=request.baseline,
+    )
+
+
+def tried(statistics: AttributionStatistics, model: str) -> tuple[str, ...]:
+    """Return a line on what the model did with the rows of a trial; none where no row was explained.
+
+    Parameters
+    ----------
+    statistics
+        Of the trial.
+    model
+        Its address or file.
+    """
+    explained = statistics.explained
+    if not statistics.labels:
+        return ()
+    labels = listing(list(statistics.labels))
+    name, first = next(iter(statistics.labels.items()))
+    feature, value = max(first.values.items(), key=lambda item: abs(item[1] or 0.0))
+    scores = several(len(statistics.labels), "score")
+    text = (
+        f"the model {model} answers {scores} per row ({labels}); asked about "
+        f"{several(explained.model_rows, 'row')} in {explained.seconds:.1f} s, it gives {name} "
+        f"{_shown(first.expected_value)} at the baseline, and the first row's "
+        f"largest value to {feature}: {_shown(value)}"
+    )
+    return (text,)
+
+
+def _shown(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.4g}"
+
+
+def _features(request: AttributionRequest) -> tuple[str, ...]:
+    return request.reported or request.features
+
+
+def _label(
+    values: GlobalValues, number: int, expected: float, features: tuple[str, ...]
+) -> LabelAttributions:
+    def by_name(numbers: Floats, unknown: float = np.inf) -> dict[str, float]:
+        # An error that cannot be told may be of any size.
+        return dict(zip(features, np.nan_to_num(numbers[number], nan=unknown).tolist(), strict=True))
+
+    floors = by_name(values.noise_floor, unknown=0.0)
+    return LabelAttributions(
+        values=dict(zip(features, values.values[number].tolist(), strict=True)),
+        expected_value=expected,
+        standard_errors=by_name(values.standard_error),
+        total=float(values.total[number]),
+        total_standard_error=float(np.nan_to_num(values.total_error[number], nan=np.inf)),
+        sampling_errors=by_name(values.coalition_error),
+        # Values that are exact have none.
+        noise_floors=floors if any(floors.values()) else {},
+    )
+
+
+def _notes(values: GlobalValues, request: AttributionRequest, outputs: int) -> list[str]:
+    notes = []
+    if request.label_headers and len(request.label_headers) != outputs:
+        notes.append(
+            f"predictor.label_headers names {several(len(request.label_headers), 'label')}, but the model "
+            f"gives {several(outputs, 'score')} per row, so they are called label0 and so on."
+        )
+    if not np.isfinite(values.coalition_error).all():
+        notes.append(
+            "methods.shap.num_samples is too small for the error from the choice of coalitions to be told, "
+            "so no change can be told from noise; give at least four times the number of features."
+        )
+    if not np.any(values.total):
+        notes.append("Every feature has the value 0: all rows equal the baseline, or the model ignores them.")
+    return notes
+
+
+def _local_table(summary: AttributionSummary, request: AttributionRequest) -> pa.Table:
+    """Return the values of single rows: features fastest, then labels, then the column copied beside them."""
+    local = np.concatenate(summary.local)
+    features = _features(request)
+    names: list[str] = []
+    columns: list[pa.Array] = []
+    for number, label in enumerate(request.label_names(local.shape[1])):
+        names += [f"{feature}_{label}" for feature in features]
+        columns += [pa.array(np.ascontiguousarray(local[:, number, place])) for place in range(len(features))]
+    if request.join_column is not None:
+        names.append(request.join_column)
+        columns.append(_joined(summary.joined))
+    return pa.table(columns, names=names)
+
+
+def _joined(parts: list[pa.Array]) -> pa.ChunkedArray:
+    kinds = {part.type for part in parts}
+    return pa.chunked_array(parts if len(kinds) == 1 else [part.cast(pa.string()) for part in parts])

@@ -5,16 +5,48 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 
+from analyzers.bias.analyzer import BiasAnalyzer
 from analyzers.bias.request import ALL_POST, ALL_PRE, BiasRequest, FacetRequest
 from contract.analysis_config import AnalysisConfig
+from contract.api import AnyAnalyzer, MakeAnalyzer, Plan
 from contract.dataset import Dataset
 from contract.schema import Mistakes
 from contract.settings import Settings
-from job_runner.clarify.columns import Columns, find_column, log_other_methods
-
-FLIP_TEST = "FT"
+from job_runner.clarify.columns import (
+    Columns,
+    find_column,
+    load_analysis_config,
+    log_other_methods,
+    segment_columns,
+)
+from job_runner.clarify.resolve_columns import arrange_dataset, ask_model, names_a_model
+from readers.cell_types import texts_in
 
 _log = logging.getLogger("monitor.bias")
+
+
+def arrange(settings: Settings, request: Dataset) -> tuple[Dataset, MakeAnalyzer]:
+    """Return what ``analysis_config.json`` says to read, and how to make the analyzer it asks for."""
+    config = load_analysis_config(settings, "groups")
+    mistakes = Mistakes(config.where)
+    request, columns = arrange_dataset(settings, config, request, mistakes)
+    # A monitor without methods computes all it can.
+    wants_predictions = config.methods is None or config.methods.post_training_bias is not None
+    if wants_predictions and not columns.has_predictions and names_a_model(settings, config):
+        request, columns = ask_model(settings, config, request, columns, mistakes)
+    segments = segment_columns(config, columns, mistakes)
+    wanted = bias_request(settings, config, columns, mistakes)
+    if request.cells is not None:
+        listed = texts_in([wanted.label_values, *(facet.values for facet in wanted.facets)])
+        within = (member for segment in segments for values in segment.segments for member in values)
+        values = request.cells.listed.union(listed, map(str, within))
+        request = replace(request, cells=replace(request.cells, judged=True, listed=values))
+    request = only_needed(replace(request, segments=segments), wanted, columns, settings)
+
+    def make(settings: Settings, plan: Plan) -> AnyAnalyzer:
+        return BiasAnalyzer(settings.rules, wanted)
+
+    return request, make
 
 
 def bias_request(
@@ -56,14 +88,9 @@ def bias_request(
     )
 
 
-def wants_predictions(config: AnalysisConfig) -> bool:
-    """Return whether metrics are asked for that need predictions; a monitor computes all it can."""
-    return config.methods is None or config.methods.post_training_bias is not None
-
-
 def only_needed(request: Dataset, wanted: BiasRequest, columns: Columns, settings: Settings) -> Dataset:
     """Leave out the columns that no metric looks at; the flip test looks at all of them."""
-    if wanted.post_training is not None and FLIP_TEST in wanted.post_training:
+    if wanted.post_training is not None and "FT" in wanted.post_training:
         return request
     if request.format.kind not in ("csv", "parquet") or request.prediction is not None:
         return request

@@ -14,36 +14,13 @@ from job_runner.console import run_command
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from contract.api import AnyAnalyzer, Body, Dataset, DocumentSet, Plan, Replay, Source
+    from contract.api import AnyAnalyzer, Body, Dataset, DocumentSet, Replay, Source
 
 
 def _arrange(settings: Settings, request: Dataset) -> tuple[Dataset, MakeAnalyzer]:
-    """Return what ``analysis_config.json`` says to read, and how to make the analyzer it asks for."""
-    from analyzers.bias.analyzer import BiasAnalyzer
-    from containers.bias.configuration import bias_request, only_needed, wants_predictions
-    from contract.schema import Mistakes
-    from job_runner.clarify.columns import load_analysis_config, segment_columns
-    from job_runner.clarify.resolve_columns import arrange_dataset, ask_model, names_a_model
-    from readers.cell_types import texts_in
+    from containers.bias.configuration import arrange
 
-    config = load_analysis_config(settings, "groups")
-    mistakes = Mistakes(config.where)
-    request, columns = arrange_dataset(settings, config, request, mistakes)
-    if wants_predictions(config) and not columns.has_predictions and names_a_model(settings, config):
-        request, columns = ask_model(settings, config, request, columns, mistakes)
-    segments = segment_columns(config, columns, mistakes)
-    wanted = bias_request(settings, config, columns, mistakes)
-    if request.cells is not None:
-        listed = texts_in([wanted.label_values, *(facet.values for facet in wanted.facets)])
-        within = (member for segment in segments for values in segment.segments for member in values)
-        values = request.cells.listed.union(listed, map(str, within))
-        request = replace(request, cells=replace(request.cells, judged=True, listed=values))
-    request = only_needed(replace(request, segments=segments), wanted, columns, settings)
-
-    def make(settings: Settings, plan: Plan) -> AnyAnalyzer:
-        return BiasAnalyzer(settings.rules, wanted)
-
-    return request, make
+    return arrange(settings, request)
 
 
 def _adjust(settings: Settings) -> Settings:

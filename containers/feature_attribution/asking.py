@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from analyzers.feature_attribution.request import Budget
 from analyzers.feature_attribution.rows import FeatureStream
+from analyzers.feature_attribution.summary import Budget
 from contract.dataset import Dataset, Plan
 from model_clients.model import Model
 from readers.dataset import NotSplittable

@@ -12,17 +12,34 @@ from typing import Any
 import orjson
 import pyarrow as pa
 
+from analyzers.feature_attribution.analyzer import FeatureAttributionAnalyzer
+from analyzers.feature_attribution.check_sound import Limits
 from analyzers.feature_attribution.documents import BASELINE_ROWS
+from analyzers.feature_attribution.kernel import Sampling
+from analyzers.feature_attribution.rows import cluster_baselines
+from analyzers.feature_attribution.summary import AttributionRequest, Budget
+from containers.feature_attribution.asking import Asking, count_rows, sample_rows
+from containers.feature_attribution.shortcut import open_shortcut
 from contract.analysis_config import AnalysisConfig, Locator, PredictorConfig, ShapConfig
+from contract.api import AnyAnalyzer, MakeAnalyzer, Plan
 from contract.dataset import Dataset
 from contract.dataset_format import DatasetFormat
 from contract.errors import ConfigurationError, DocumentError
 from contract.schema import Mistakes
 from contract.settings import Settings
-from contract.wording import listing
+from contract.wording import listing, several
 from file_storage import storage
-from job_runner.clarify.columns import Columns, column_names, find_column, log_other_methods
+from job_runner.clarify.columns import (
+    Columns,
+    column_names,
+    find_column,
+    load_analysis_config,
+    log_other_methods,
+)
 from job_runner.clarify.resolve_columns import arrange_dataset
+from job_runner.engine import available_processors
+from model_clients.model import Policy
+from model_clients.opening import open_model
 from readers.paths import compile_path, feature_rows, typed_text
 
 # The rows that stand for absent features: written in the configuration, read from a file, or none yet.
@@ -112,7 +129,13 @@ def rows_of_files(uri: str, shape: Shape, *, has_header: bool = False) -> pa.Rec
 def _read(path: str, shape: Shape, has_header: bool) -> pa.RecordBatch:
     data = storage.read_bytes(path, ConfigurationError)
     if data[:4] == b"PAR1":
-        return _parquet(data, path, shape)
+        from pyarrow import parquet
+
+        try:
+            return _table(parquet.read_table(io.BytesIO(data)).to_pylist(), shape, path)
+        except (pa.ArrowInvalid, OSError) as error:
+            text = f"{_MEMBER} {path} is damaged Parquet ({error}); write it again."
+            raise ConfigurationError(text) from None
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -122,16 +145,6 @@ def _read(path: str, shape: Shape, has_header: bool) -> pa.RecordBatch:
     if text.lstrip()[:1] in ("{", "["):
         return _table(_json_rows(text, path, shape), shape, path)
     return _csv(text, path, shape, has_header)
-
-
-def _parquet(data: bytes, path: str, shape: Shape) -> pa.RecordBatch:
-    from pyarrow import parquet
-
-    try:
-        table = parquet.read_table(io.BytesIO(data))
-    except (pa.ArrowInvalid, OSError) as error:
-        raise ConfigurationError(f"{_MEMBER} {path} is damaged Parquet ({error}); write it again.") from None
-    return _table(table.to_pylist(), shape, path)
 
 
 def _json_rows(text: str, path: str, shape: Shape) -> list[Any]:
@@ -362,3 +375,94 @@ def _wanted(config: AnalysisConfig, columns: Columns, mistakes: Mistakes) -> Wan
         predictor = replace(predictor, content_type=config.dataset_type)  # type: ignore[arg-type]  # one of the three
     reported_in_order = tuple(name for name in features if name in reported)
     return Wanted(names, features, reported_in_order, join_column, shap, predictor)
+
+
+_OWN_ROWS = (
+    "Neither methods.shap.baseline nor the baseline job's explanations_shap/baseline.csv gives the rows that "
+    "stand for absent features, so they are clusters of this window's data, and sizes can change for that "
+    "alone."
+)
+
+
+def arrange(settings: Settings, request: Dataset) -> tuple[Dataset, MakeAnalyzer]:
+    """Return what ``analysis_config.json`` says to read, and how to make the analyzer it asks for."""
+    config = load_analysis_config(settings, "attribution")
+    request, wanted = arrange_attribution(settings, config, request)
+
+    def make(settings: Settings, plan: Plan) -> AnyAnalyzer:
+        return _make_analyzer(settings, config, request, wanted, plan)
+
+    return request, make
+
+
+def _make_analyzer(
+    settings: Settings, config: AnalysisConfig, request: Dataset, wanted: Wanted, plan: Plan
+) -> AnyAnalyzer:
+    shap = wanted.shap
+    baseline, notes = _baseline_rows(settings, config, request, wanted, plan)
+    budget = Budget(settings.max_runtime)
+    rows = 1 if settings.validate_only else count_rows(plan, request)
+    asked: list[Asking] = []
+    # A dataset in few pieces leaves processors to the model's own library.
+    policy = Policy(threads=max(1, (settings.workers or available_processors()) // max(1, len(plan.splits))))
+    model = open_model(
+        settings.model,
+        wanted.predictor,
+        policy=replace(policy, start_limit=min(policy.start_limit, budget.left)),
+        allow_pickled_model=settings.allow_pickled_model,
+        progress=lambda done, all_rows: asked[0].log(done) if asked else None,
+        start=not settings.validate_only and rows != 0 and bool(plan.splits),
+    )
+    asked.append(Asking(model, budget, rows))
+    names = getattr(model, "names", None) or wanted.features
+    unused = tuple(name for name in wanted.features if not {name, name.replace(" ", "_")} & set(names))
+    if len(wanted.features) - len(unused) != len(names):
+        unused = ()  # columns go by position, or the model refuses them
+    if unused:
+        notes = (*notes, f"{model.where} has no feature called {listing(unused)}; the attribution is 0.")
+    sampling = Sampling(shap.num_samples, shap.use_logit, shap.seed or 0)
+    return FeatureAttributionAnalyzer(
+        rules=settings.rules,
+        request=AttributionRequest(
+            features=wanted.features,
+            baseline=baseline,
+            sampling=sampling,
+            agg_method=shap.agg_method,
+            reported=wanted.reported,
+            label_headers=tuple(str(header) for header in wanted.predictor.label_headers),
+            keep_local=shap.save_local_shap_values,
+            join_column=wanted.join_column,
+            unused=unused,
+            most_rows=1 if settings.validate_only else None,
+            notes=notes,
+            model=model.where,
+        ),
+        ask=asked[0],
+        limits=Limits(drift=settings.attribution_drift_threshold),
+        budget=budget,
+        shortcut=open_shortcut(model, asked[0], sampling, wanted.features, rows),
+        finish=asked[0].close,
+        seed=sampling.seed,
+    )
+
+
+def _baseline_rows(
+    settings: Settings, config: AnalysisConfig, request: Dataset, wanted: Wanted, plan: Plan
+) -> tuple[pa.RecordBatch, tuple[str, ...]]:
+    """Return the rows that stand for absent features, and notes on where they come from."""
+    if not wanted.columns:  # a window without data
+        return pa.RecordBatch.from_arrays([], names=[]), ()
+    shape = Shape(wanted.features, wanted.columns, settings.features_attribute or config.features)
+    rows = given_rows(config, shape)
+    if rows is None and settings.is_monitoring:
+        rows = rows_of_baseline_job(settings, shape)
+    if rows is not None:
+        return rows, ()
+    notes = (_OWN_ROWS,) if settings.is_monitoring else ()
+    seed = wanted.shap.seed or 0
+    sample = sample_rows(plan, request, wanted.features, seed)
+    if not sample.num_rows:
+        return sample, notes
+    rows = cluster_baselines(sample, num_clusters=wanted.shap.num_clusters, seed=seed)
+    _log.info("Absent features take the values of %s of the data", several(rows.num_rows, "cluster"))
+    return rows, notes

@@ -4,18 +4,133 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field, replace
+from importlib import import_module
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
-from analyzers.feature_attribution.aggregate import Explanation
-from analyzers.feature_attribution.exact import linear_shapley, tree_shapley
-from analyzers.feature_attribution.kernel import LOGIT_CLIP, Sampling
-from analyzers.feature_attribution.request import Ask, Shortcut
+from analyzers.feature_attribution.kernel import (
+    LOGIT_CLIP,
+    Explanation,
+    Predict,
+    Sampling,
+    exact_explanation,
+)
+from analyzers.feature_attribution.rows import Floats
+from analyzers.feature_attribution.summary import Ask, Shortcut
+from contract.errors import ConfigurationError
 from model_clients.local import LinearModel
 from model_clients.model import Model
+
+# Shapley values of tree ensembles through shap's TreeExplainer, only where these are the same numbers.
+#
+# Interventional TreeSHAP (Lundberg and others 2020) computes the very values that enumeration does, in the
+# units in which trees are added up: the answer of a regression model, the log-odds of a boosted classifier.
+# Probabilities are no sums of trees, and log-odds of a mean over several baseline rows are no mean of
+# log-odds; there coalitions have to be asked.
+
+
+# Trees answer float32: their sums differ from the answer in the seventh digit.
+_TREE_TOLERANCE = 1e-5
+_CHECKED_ROWS = 64
+
+
+def tree_shapley(
+    model: Any, predict: Predict, instances: Any, baselines: Any, *, use_logit: bool
+) -> Explanation | None:
+    """Return exact Shapley values, or None where TreeExplainer does not give them.
+
+    Parameters
+    ----------
+    model
+        What ``shap.TreeExplainer`` takes: a booster of XGBoost or LightGBM, a tree model of scikit-learn.
+    predict
+        The model, asked about such matrices; its answers decide whether the values are in its units.
+    instances, baselines
+        Float matrices of shape (rows, features).
+    use_logit
+        Whether values are wanted in log-odds.
+    """
+    if use_logit and len(baselines) > 1:
+        return None
+    shap = import_module("shap")  # only jobs that take the shortcut wait for it
+    # The boosters compare in float32; values between two of its steps would take the other branch.
+    rows = np.asarray(instances, dtype=np.float32).astype(np.float64)
+    reference = np.asarray(baselines, dtype=np.float32).astype(np.float64)
+    try:
+        explainer = shap.TreeExplainer(
+            model, data=reference, feature_perturbation="interventional", model_output="raw"
+        )
+        checked = _local(explainer, rows[:_CHECKED_ROWS])
+        expected = np.atleast_1d(np.asarray(explainer.expected_value, dtype=np.float64))
+    except Exception:
+        # shap raises anything at all for models that it does not know; coalitions serve those.
+        return None
+    if expected.shape != checked.shape[1:2]:
+        return None
+    answers = _scores(predict(instances[:_CHECKED_ROWS]))
+    base = _scores(predict(baselines)).mean(axis=0)
+    sums = expected + checked.sum(axis=2)
+    is_alike = _same(sums, answers, use_logit, _TREE_TOLERANCE)
+    if not (is_alike and _same(expected, base, use_logit, _TREE_TOLERANCE)):
+        return None
+    local = checked if len(rows) <= _CHECKED_ROWS else _local(explainer, rows)
+    return exact_explanation(local, expected, model_rows=len(answers) + len(baselines))
+
+
+def _local(explainer: Any, rows: Floats) -> Floats:
+    """Return values of shape (rows, outputs, features)."""
+    values = np.asarray(explainer.shap_values(rows, check_additivity=False), dtype=np.float64)
+    return values[:, None, :] if values.ndim == 2 else values.transpose(0, 2, 1)
+
+
+def _scores(answers: Any) -> Floats:
+    scores = np.asarray(answers, dtype=np.float64)
+    return scores[:, None] if scores.ndim == 1 else scores
+
+
+def _same(sums: Floats, answers: Floats, use_logit: bool, tolerance: float) -> bool:
+    """Return whether sums of values are the model's answers, compared where float32 answers are precise."""
+    if use_logit:
+        sums = 1.0 / (1.0 + np.exp(-sums))
+    return sums.shape == answers.shape and np.allclose(sums, answers, rtol=tolerance, atol=tolerance)
+
+
+# Shapley values of linear models, in closed form.
+
+
+def linear_shapley(weights: Any, intercept: Any, instances: Any, baselines: Any) -> Explanation:
+    """Return ``phi_i = w_i (x_i - b_i)``, ``b`` being the mean of the baseline rows.
+
+    Exact in the units of the linear predictor: the answer itself for regression, log-odds for a logistic
+    model with one baseline row.
+
+    Parameters
+    ----------
+    weights
+        Shape (features,) or (outputs, features).
+    intercept
+        A number, or one per output.
+    instances, baselines
+        Shape (rows, features).
+
+    Raises
+    ------
+    ConfigurationError
+        When the baseline or the weights do not have the columns of the rows.
+    """
+    matrix = np.atleast_2d(np.asarray(weights, dtype=np.float64))
+    rows, reference = np.asarray(instances, dtype=np.float64), np.asarray(baselines, dtype=np.float64)
+    if matrix.shape[1] != rows.shape[1] or reference.shape[1] != rows.shape[1]:
+        raise ConfigurationError(
+            f"The linear model has {matrix.shape[1]} weights and the SHAP baseline {reference.shape[1]} "
+            f"columns, but the rows to explain have {rows.shape[1]}; give one per feature, in their order."
+        )
+    mean = reference.mean(axis=0)
+    local = matrix[None] * (rows - mean)[:, None, :]
+    return exact_explanation(local, matrix @ mean + np.broadcast_to(intercept, len(matrix)))
+
 
 # Loading shap takes as long as asking trees about several million rows.
 MODEL_ROWS_WORTH_IT = 5_000_000
@@ -23,7 +138,6 @@ _TOLERANCE = 1e-4
 # Log-odds beyond it are clipped, which is not linear.
 _LARGEST_LOGIT = float(np.log1p(-LOGIT_CLIP) - np.log(LOGIT_CLIP))
 
-type Matrix = NDArray[np.float64]
 
 _log = logging.getLogger("monitor.feature_attribution")
 
@@ -74,13 +188,13 @@ class _Trees:
             return None
         names = rows.schema.names
 
-        def predict(matrix: Matrix) -> Matrix:
+        def predict(matrix: Floats) -> Floats:
             return self.ask(pa.RecordBatch.from_arrays([pa.array(column) for column in matrix.T], names))
 
         matrix = _matrix(rows)
         answers = predict(matrix)
         found = tree_shapley(self.native, predict, matrix, _matrix(baseline), use_logit=self.use_logit)
-        if found is None or not _adds_up(found, answers, self.use_logit):
+        if found is None or not _same(found.predictions, answers, self.use_logit, _TOLERANCE):
             _log.info("TreeExplainer does not give the values of this model, so coalitions are asked")
             self._useless = True
             return None
@@ -103,33 +217,21 @@ class _Linear:
             return None  # log-odds of a mean are no mean of log-odds
         answers = np.concatenate((self.ask(baseline), self.ask(rows)))
         found = linear_shapley(self.model.weights.T, self.model.bias, _matrix(rows), _matrix(baseline))
-        if self.use_logit and _largest_size(found) >= _LARGEST_LOGIT:
+        # How far from zero the sums of coalitions get.
+        highest = found.expected + np.maximum(found.local, 0.0).sum(axis=2)
+        lowest = found.expected + np.minimum(found.local, 0.0).sum(axis=2)
+        if self.use_logit and max(highest.max(initial=0.0), -lowest.min(initial=0.0)) >= _LARGEST_LOGIT:
             return None
-        if not _adds_up(found, answers[baseline.num_rows :], self.use_logit):
+        if not _same(found.predictions, answers[baseline.num_rows :], self.use_logit, _TOLERANCE):
             return None
         return replace(found, model_rows=len(answers))
-
-
-def _largest_size(found: Explanation) -> float:
-    """Return how far from zero the sums of coalitions get at most."""
-    highest = found.expected + np.maximum(found.local, 0.0).sum(axis=2)
-    lowest = found.expected + np.minimum(found.local, 0.0).sum(axis=2)
-    return float(max(highest.max(initial=0.0), -lowest.min(initial=0.0)))
-
-
-def _adds_up(found: Explanation, answers: Matrix, use_logit: bool) -> bool:
-    """Return whether the values add up to what the model answers."""
-    sums = found.predictions
-    if use_logit:
-        sums = 1.0 / (1.0 + np.exp(-sums))
-    return sums.shape == answers.shape and np.allclose(sums, answers, rtol=_TOLERANCE, atol=_TOLERANCE)
 
 
 def _is_numeric(rows: pa.RecordBatch) -> bool:
     return all(pa.types.is_integer(kind) or pa.types.is_floating(kind) for kind in rows.schema.types)
 
 
-def _matrix(rows: pa.RecordBatch) -> Matrix:
+def _matrix(rows: pa.RecordBatch) -> Floats:
     """Return the rows as numbers, missing values as NaN."""
     columns = [
         np.asarray(column.cast(pa.float64()).to_numpy(zero_copy_only=False)) for column in rows.columns

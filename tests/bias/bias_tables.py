@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from analyzers.bias.comparison import tables_of
+from analyzers.bias.analyzer import suggest
+from analyzers.bias.check_sound import tables_of
 from analyzers.bias.documents import (
     BiasBaseline,
     BiasStatistics,
@@ -21,7 +22,6 @@ from analyzers.bias.documents import (
 from analyzers.bias.explain import impact_findings
 from analyzers.bias.metrics import METRICS
 from analyzers.bias.resampling import spreads
-from analyzers.bias.suggest import suggest
 from contract.api import Baseline, Decision
 
 # counts[facet][observed][predicted]

@@ -9,7 +9,7 @@ from bias_tables import COUNTS, FAIR, HALVED, baseline_of, facet, names, notes, 
 from hypothesis import given
 
 from analyzers.bias.analyzer import check
-from analyzers.bias.suggest import same_group
+from analyzers.bias.documents import same_group
 from contract.api import Baseline
 
 

@@ -10,9 +10,8 @@ import pytest
 from bias_tables import names, notes, of_values
 from fixtures import fixture
 
-from analyzers.bias.analyzer import check
+from analyzers.bias.analyzer import check, suggest
 from analyzers.bias.documents import BiasBaseline, BiasStatistics, read_constraints
-from analyzers.bias.suggest import suggest
 from contract.api import Baseline, violations_to_json
 
 CASES = ("endpoint_json", "clarify_check_data_bias_good", "clarify_check_data_bias_bad")

@@ -10,16 +10,17 @@ import pytest
 from bias_tables import FAIR, baseline_of, facet, statistics
 
 from analyzers.bias.check_sound import (
-    _DRAWS,
+    _JOINT_DRAWS,
     FALSE_ALARM_RATE,
+    Held,
     _compare,
     _moves,
     _share_alarming_first,
     _tests,
     _violated,
     effective_weight,
+    hold,
 )
-from analyzers.bias.comparison import Held, hold
 from analyzers.bias.documents import BiasStatistics
 from analyzers.bias.resampling import DISTANCES
 from contract.api import Comparison
@@ -46,7 +47,7 @@ def test_the_union_is_as_probable_as_in_plain_draws(correlation: float, position
     levels = np.array([0.04, 0.02, 0.01])
     # The second metric's baseline is away from no bias, so that it grows in one direction.
     positions = np.array([0.0, position, 0.0])
-    few = generator.multivariate_normal(np.zeros(3), covariance, _DRAWS).T
+    few = generator.multivariate_normal(np.zeros(3), covariance, _JOINT_DRAWS).T
     moves = replace(_moves(few, np.zeros_like(few)), positions=positions)
     found = levels.sum() * _share_alarming_first(moves, levels, generator)
 

@@ -176,6 +176,32 @@ def test_too_many_values_to_compare_in_turn() -> None:
     )
 
 
+def test_no_row_is_of_any_group() -> None:
+    columns = {"sex": ["f", "m"] * 10, "age": list(range(20, 40)), "y": [0, 1] * 10}
+    nobody = FacetRequest(("sex",), ("w",))
+    both = FacetRequest(("sex", "age"), (("w", 30),))
+    assert _refusal(columns, _request("sex", facets=(nobody, both))) == (
+        "No row is of the group sex = w: 'sex' holds 'f', 'm'. "
+        "No row is of the group sex & age = w & 30: 'sex' holds 'f', 'm'."
+    )
+    apart = FacetRequest(("sex", "age"), (("f", 21),))
+    assert _refusal(columns, _request("sex", facets=(apart,))).endswith("these values never occur together.")
+    for facet in (FacetRequest(("sex",), ("f",)), FacetRequest(("sex",))):
+        request = _request("sex", facets=(nobody, facet))
+        assert BiasAnalyzer("sound", request).suggest(_statistics(columns, request), None).pre
+
+
+def test_predictions_that_are_scores() -> None:
+    request = BiasRequest("y", (1,), (FacetRequest(("g",), (0,)),), predicted_label="p")
+    columns = {"g": [0, 1, 1, 0] * 50, "y": _LABELS * 5, "p": [number / 199 for number in range(200)]}
+    assert _refusal(columns, request) == (
+        "predicted_label 'p' holds scores from 0 to 1, but label_values_or_threshold names values; give the "
+        "column as probability with probability_threshold."
+    )
+    columns["y"] = [0.5, 1.5] * 100  # a threshold for both
+    assert BiasAnalyzer("sound", request).suggest(_statistics(columns, request), None).post
+
+
 def test_labels_that_are_not_there() -> None:
     columns = {"g": ["a", "b"], "label": [0, 1]}
     message = _refusal(columns, _request("g", "a", label="lable"))

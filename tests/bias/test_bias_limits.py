@@ -7,10 +7,9 @@ from typing import Any
 import pytest
 from bias_tables import FAIR, HALVED, baseline_of, facet, names, notes, statistics
 
-from analyzers.bias.analyzer import check
-from analyzers.bias.comparison import limit_of
+from analyzers.bias.analyzer import check, suggest
+from analyzers.bias.check_sound import limit_of
 from analyzers.bias.documents import BiasStatistics, MetricValue
-from analyzers.bias.suggest import suggest
 
 METRIC_NAMES = ("DPPL", "RD", "SD", "DCA", "DCR", "DAR", "DRR", "AD", "TE", "GE", "CI", "DPL", "KL")
 

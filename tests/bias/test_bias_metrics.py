@@ -19,10 +19,10 @@ from smclarify_cases import batch_of, number, recorded_calls, statistics_of
 from analyzers.bias import metrics
 from analyzers.bias.describe import basic_statistics, label_confusion, model_metrics
 from analyzers.bias.flip_test import flip_test
+from analyzers.bias.groups import cells_of
 from analyzers.bias.metrics import METRICS, NO_GROUP_VARIABLE, Floats
 from analyzers.bias.request import ALL_POST, ALL_PRE, BiasRequest, FacetRequest
 from analyzers.bias.summary import SummaryPlan, summarize
-from analyzers.bias.tables import cells_of
 
 _OF_DISTRIBUTIONS: dict[str, Callable[[Floats], Floats]] = {
     "KL": metrics.kullback_leibler,
@@ -168,9 +168,7 @@ def test_every_recorded_matrix_of_categories_is_reproduced() -> None:
         columns = {name: call["args"][series]["series"] for name, series in names.items()}
         plan = SummaryPlan(
             BiasRequest("y", (1,), (FacetRequest(("y",), (1,)),), predicted_label="p", post_training=()),
-            numeric_texts=False,
-            count_distinct=True,
-            seed=0,
+            rules="sagemaker",
         )
         summary = summarize([pa.RecordBatch.from_pydict(columns)], plan)
         label, prediction = ((name, summary.columns[name]) for name in names)

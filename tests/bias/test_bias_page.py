@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from analyzers.bias import flip_test, row_sample, selection, summary
+from analyzers.bias import flip_test, groups, row_sample, summary
 from analyzers.bias.describe import FEWEST_ROWS
 from analyzers.bias.metrics import METRICS
 
@@ -25,8 +25,8 @@ def test_every_bound_is_that_of_the_code() -> None:
         f"a facet {summary.MOST_FACET_VALUES:,}",
         f"a group variable {summary.MOST_STRATA:,}",
         f"{summary.MOST_TABLE_CELLS:,} cells",
-        f"more than {selection.MOST_CODES} different",
-        f"at most {selection.MOST_GROUPS}",
+        f"more than {groups.MOST_CODES} different",
+        f"at most {groups.MOST_GROUPS}",
         f"{FEWEST_ROWS} rows or more",
     ):
         assert bound in " ".join(_PAGE.split()), bound

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analyzers.bias.analyzer import check
-from analyzers.bias.suggest import suggest
+from analyzers.bias.analyzer import check, suggest
 from benchmarks import simulate_bias
 from benchmarks.simulate_bias import (
     ALLOWED_RATE,

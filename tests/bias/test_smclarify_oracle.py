@@ -24,8 +24,8 @@ from smclarify_cases import (
 from analyzers.bias.analyzer import BiasAnalyzer
 from analyzers.bias.column_summary import ColumnPlan, ColumnSummary
 from analyzers.bias.documents import BiasStatistics
+from analyzers.bias.groups import kind_of_column
 from analyzers.bias.request import ALL_POST, ALL_PRE, BiasRequest, FacetRequest
-from analyzers.bias.selection import kind_of_column
 from analyzers.bias.summary import SummaryPlan, summarize
 from contract.errors import ConfigurationError
 
@@ -230,7 +230,7 @@ def test_every_recorded_typing_is_reproduced() -> None:
 
 def _summarized(batch: pa.RecordBatch) -> ColumnSummary:
     request = BiasRequest("y", (1,), (FacetRequest(("y",)),), post_training=None)
-    plan = SummaryPlan(request, numeric_texts=False, count_distinct=True, seed=0)
+    plan = SummaryPlan(request, rules="sagemaker")
     return summarize([batch], plan).columns["y"]
 
 

@@ -14,8 +14,7 @@ import pyarrow as pa
 import pytest
 
 from analyzers.feature_attribution import kernel
-from analyzers.feature_attribution.aggregate import Explanation
-from analyzers.feature_attribution.kernel import Sampling
+from analyzers.feature_attribution.kernel import Explanation, Sampling
 
 
 def enumerated(

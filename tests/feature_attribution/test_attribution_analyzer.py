@@ -21,8 +21,8 @@ from analyzers.feature_attribution.documents import (
     read_constraints,
 )
 from analyzers.feature_attribution.kernel import WINDOW_ROWS, Sampling
-from analyzers.feature_attribution.request import AttributionRequest, Budget
 from analyzers.feature_attribution.rows import FeatureStream, common_type
+from analyzers.feature_attribution.summary import AttributionRequest, Budget
 from contract.api import Baseline
 
 FEATURES = ("age", "colour", "income", "never")
@@ -56,7 +56,10 @@ BASELINE = pa.record_batch({"age": [0.0], "colour": ["green"], "income": [0.0], 
 
 def analyzer(budget: Budget | None = None, **request: Any) -> FeatureAttributionAnalyzer:
     return FeatureAttributionAnalyzer(
-        "sound", AttributionRequest(FEATURES, BASELINE, **request), ask, budget=budget or Budget()
+        "sound",
+        request=AttributionRequest(FEATURES, BASELINE, **request),
+        ask=ask,
+        budget=budget or Budget(),
     )
 
 
@@ -268,7 +271,7 @@ def test_windows_are_explained_one_by_one() -> None:
         return ask(table)
 
     request = AttributionRequest(FEATURES, BASELINE, sampling=Sampling(num_samples=4))
-    job = FeatureAttributionAnalyzer("sound", request, watching)
+    job = FeatureAttributionAnalyzer("sound", request=request, ask=watching)
     summary = job.summarize([draw(3 * WINDOW_ROWS)])
     assert summary.rows == 3 * WINDOW_ROWS
     assert summary.model_rows >= sum(seen) - 3

@@ -11,7 +11,8 @@ import pyarrow as pa
 import pytest
 from fixtures import fixture
 
-from analyzers.feature_attribution.analyzer import suggest
+from analyzers.feature_attribution.analyzer import AttributionChecker
+from analyzers.feature_attribution.check_sound import Limits
 from analyzers.feature_attribution.documents import (
     ATTRIBUTION,
     AttributionConstraints,
@@ -85,7 +86,7 @@ def test_our_own_are_read_as_they_were_written() -> None:
         document.design,
         document.notes,
     )
-    constraints = suggest(document, None, None)
+    constraints = AttributionChecker("sound").suggest(document, None)
     value = constraints_to_json(constraints)
     read = read_constraints(json.loads(json.dumps(value)), "constraints.json")
     assert (read.labels["yes"].values, read.design) == (constraints.labels["yes"].values, constraints.design)
@@ -95,7 +96,7 @@ def test_our_own_are_read_as_they_were_written() -> None:
 
 
 def test_analysis_json_has_no_members_of_our_own() -> None:
-    files = ATTRIBUTION.further_files(statistics(), suggest(statistics(), None, None))
+    files = ATTRIBUTION.further_files(statistics(), AttributionChecker("sound").suggest(statistics(), None))
     assert list(files) == ["analysis.json"]
     assert json.loads(files["analysis.json"]) == {
         "version": "1.0",
@@ -108,9 +109,12 @@ def test_analysis_json_has_no_members_of_our_own() -> None:
 def test_thresholds_are_carried_over() -> None:
     before = LabelAttributions({"a": 1.0}, 0.0, drift_threshold=0.8, magnitude_threshold=5.0)
     baseline = Baseline(None, AttributionConstraints({"0.79": before}))
-    label = suggest(statistics(), baseline, None).labels["yes"]
+    label = AttributionChecker("sound").suggest(statistics(), baseline).labels["yes"]
     assert (label.drift_threshold, label.magnitude_threshold) == (0.8, 5.0)
-    assert suggest(statistics(), baseline, 0.7).labels["yes"].drift_threshold == 0.7
+    assert (
+        AttributionChecker("sound", Limits(0.7)).suggest(statistics(), baseline).labels["yes"].drift_threshold
+        == 0.7
+    )
 
 
 def test_tables_can_be_read_again() -> None:

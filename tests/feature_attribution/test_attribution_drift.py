@@ -13,23 +13,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import ndcg_score
 
-from analyzers.feature_attribution.analyzer import check
-from analyzers.feature_attribution.check_sound import Limits
+from analyzers.feature_attribution.analyzer import AttributionChecker
+from analyzers.feature_attribution.check_sound import (
+    Attributions,
+    Limits,
+    half_widths,
+    ndcg,
+    ndcg_beyond_noise,
+    ndcg_error,
+    size_change,
+)
 from analyzers.feature_attribution.documents import (
     AttributionConstraints,
     AttributionStatistics,
     Explained,
     LabelAttributions,
     SamplingDesign,
-)
-from analyzers.feature_attribution.drift import (
-    Attributions,
-    Size,
-    half_widths,
-    ndcg,
-    ndcg_beyond_noise,
-    ndcg_error,
-    size_change,
 )
 from contract.api import Baseline, Decision
 from contract.errors import DocumentError
@@ -49,11 +48,9 @@ def decide(
     limits: Limits | None = None,
     **design: Any,
 ) -> Decision:
-    return check(
+    return AttributionChecker(rules, limits or Limits()).check(
         AttributionStatistics(live, Explained(rows=500, rows_read=500), SamplingDesign(**design)),
         Baseline(None, AttributionConstraints(baseline)),
-        rules=rules,
-        limits=limits or Limits(),
     )
 
 
@@ -119,15 +116,15 @@ def test_few_rows_widen_what_chance_may_do() -> None:
 def test_the_nearest_ratio_lies_between_1_and_the_ratio(
     old: float, new: float, old_error: float, new_error: float
 ) -> None:
-    change = size_change(Size(old, old_error), Size(new, new_error), 3.0)
+    change = size_change((old, old_error), (new, new_error), 3.0)
     assert change is not None
     low, high = sorted((1.0, change.ratio))
     assert low - 1e-9 <= change.nearest <= high + 1e-9
 
 
 def test_sizes_of_nothing_do_not_change() -> None:
-    assert size_change(Size(0.0, 0.0), Size(0.0, 0.0), 3.0) is None
-    appeared = size_change(Size(0.0, 0.0), Size(1.0, 0.1), 3.0)
+    assert size_change((0.0, 0.0), (0.0, 0.0), 3.0) is None
+    appeared = size_change((0.0, 0.0), (1.0, 0.1), 3.0)
     assert appeared is not None
     assert appeared.nearest > 1e6
 
@@ -194,8 +191,8 @@ def test_a_feature_that_matters_rarely_may_have_no_row_in_a_small_window() -> No
     window = AttributionStatistics({"x": live}, Explained(rows=100, rows_read=100))
     known = Baseline(None, AttributionConstraints({"x": before}, SamplingDesign(rows=2_000)))
     unknown = Baseline(None, AttributionConstraints({"x": before}))
-    assert kinds(check(window, known, rules="sound", limits=Limits())) == []
-    assert kinds(check(window, unknown, rules="sound", limits=Limits())) != []
+    assert kinds(AttributionChecker("sound").check(window, known)) == []
+    assert kinds(AttributionChecker("sound").check(window, unknown)) != []
 
 
 def test_a_feature_that_lost_its_weight_is_seen_where_the_order_hardly_changes() -> None:
@@ -269,7 +266,7 @@ def test_values_in_other_units_are_refused() -> None:
         {"x": label({"a": 1.0})}, Explained(rows=1, rows_read=1), SamplingDesign(agg_method="mean_abs")
     )
     with pytest.raises(DocumentError, match=r"agg_method median, but methods.shap.agg_method is mean_abs"):
-        check(window, Baseline(None, before), rules="sound", limits=Limits())
+        AttributionChecker("sound").check(window, Baseline(None, before))
 
 
 def test_another_reference_is_told() -> None:

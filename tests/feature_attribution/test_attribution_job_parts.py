@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from analyzers.feature_attribution.request import Budget
+from analyzers.feature_attribution.summary import Budget
 from benchmarks import simulate_attribution
 from containers.feature_attribution import asking
 from containers.feature_attribution.asking import Asking, count_rows, progress, sample_rows

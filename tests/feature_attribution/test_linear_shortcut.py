@@ -10,7 +10,7 @@ import pytest
 from shapley_models import explain
 
 from analyzers.feature_attribution.kernel import Sampling
-from analyzers.feature_attribution.request import Shortcut
+from analyzers.feature_attribution.summary import Shortcut
 from containers.feature_attribution.shortcut import open_shortcut
 from model_clients.local import LinearModel, LocalModel
 from model_clients.model import numeric_matrix

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from shapley_models import explain
 
 from analyzers.feature_attribution import aggregate
-from analyzers.feature_attribution.solve import enumerate_pairs, exact_design, number_of_pairs
+from analyzers.feature_attribution.kernel import enumerate_pairs, exact_design, number_of_pairs
 from contract.errors import ConfigurationError
 
 

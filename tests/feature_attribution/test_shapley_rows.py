@@ -10,7 +10,7 @@ import pytest
 import shapley_models
 from shapley_models import explain
 
-from analyzers.feature_attribution.baselines import MOST_CLUSTERS, cluster_baselines
+from analyzers.feature_attribution.rows import MOST_CLUSTERS, cluster_baselines
 from contract.errors import ConfigurationError, DatasetError
 
 LEVELS = {"low": 0.0, "middle": 1.0, "high": 3.0, None: -1.0}

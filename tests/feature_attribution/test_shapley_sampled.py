@@ -14,13 +14,16 @@ from hypothesis import strategies as st
 from shapley_models import explain, explain_windows
 
 from analyzers.feature_attribution.kernel import (
+    _PAIRS_PER_SYSTEM,
     BLOCK_BYTES,
     MOST_SAMPLES,
     ROWS_PER_DESIGN,
     WINDOW_ROWS,
     Sampling,
+    draw_pairs,
+    number_of_pairs,
+    sampled_design,
 )
-from analyzers.feature_attribution.solve import _PAIRS_PER_SYSTEM, draw_pairs, number_of_pairs, sampled_design
 from contract.errors import ConfigurationError, ModelError
 
 SEEDS = 4
@@ -193,21 +196,13 @@ def test_budgets_are_clarifys() -> None:
     assert Sampling(num_samples=100, exact_features=12).pairs(14, 12) == number_of_pairs(12)
 
 
-@pytest.mark.parametrize("num_samples", [1, 0, -5])
-def test_budgets_below_a_pair_are_refused(num_samples: int) -> None:
+@pytest.mark.parametrize("num_samples", [1, 0, -5, MOST_SAMPLES + 1])
+def test_budgets_below_a_pair_and_beyond_memory_are_refused(num_samples: int) -> None:
     with pytest.raises(ConfigurationError) as raised:
         Sampling(num_samples=num_samples)
     assert str(raised.value) == (
-        f"methods.shap.num_samples is {num_samples}; coalitions are asked in pairs, give at least 2."
-    )
-
-
-def test_budgets_beyond_memory_are_refused() -> None:
-    with pytest.raises(ConfigurationError) as raised:
-        Sampling(num_samples=MOST_SAMPLES + 1)
-    assert str(raised.value) == (
-        "methods.shap.num_samples is 1048577, more coalitions per row than can be solved; "
-        "give at most 1048576, or leave it out."
+        f"methods.shap.num_samples is {num_samples}; coalitions are asked in pairs, give from 2 to 1048576, "
+        "or leave it out."
     )
 
 
