@@ -27,9 +27,12 @@ from analyzers.model_quality.summary import NEGATIVE, ModelQualitySummary, Task
 from analyzers.shared.dependence import design_effect, is_dependent, quantile_groups, student_ratio
 from analyzers.shared.row_sample import RowSample
 from analyzers.shared.rules import Rules
-from contract.wording import listing
+from contract.wording import listing, number
 
 CONSTANT = "_best_constant_classifier"
+
+_NO_RANKING = 0.5  # the area under the ROC curve of scores that know nothing
+_ROUNDING = 1e-6  # by how much a probability may lie outside of 0 to 1
 
 # Below, the originals write "NaN" for the standard deviation.
 FEWEST_ROWS_OF_SPREAD = 200
@@ -222,6 +225,16 @@ def vocabulary_problem(actual: set[str], predicted: set[str], most: int | None =
             f"inference_attribute holds scores, such as {listing(confusion.label_order(fractions), 3)}, not "
             "labels; give their column as probability_attribute."
         )
+    folded = [{text.casefold(): text for text in labels} for labels in (actual, predicted)]
+    # Where two labels of one side differ in letter case only, letter case tells labels apart.
+    is_told = len(folded[0]) < len(actual) or len(folded[1]) < len(predicted)
+    for key in () if is_told else sorted(folded[0].keys() & folded[1].keys()):
+        if folded[0][key] != folded[1][key]:
+            return (
+                f"The label {folded[0][key]!r} and the prediction {folded[1][key]!r} differ in letter case "
+                "only, so they count as two; write both alike, in a preprocessing script for example, and "
+                "positive_label, where it is set, as the labels are."
+            )
     if not actual or not predicted or actual & predicted:
         return None
     kinds = [{_is_number(text) for text in labels} for labels in (actual, predicted)]
@@ -468,6 +481,8 @@ def describe(summary: ModelQualitySummary, task: Task, *, rules: Rules, seed: in
     statistics.evidence = Evidence(summary.unlabelled_scores, summary.column_names, _problem(summary, task))
     if rules == "sound":
         _widen(statistics, summary.sample)
+    if note := _backwards(statistics, summary.scores, task.positive):
+        statistics.notes.append(note)
     if rules == "sound" and task.problem_type != "Regression":
         kind = "positive label" if task.problem_type == "BinaryClassification" else "right prediction"
         statistics.calibration = calibrate(summary.scores, kind)
@@ -509,9 +524,45 @@ def _problem(summary: ModelQualitySummary, task: Task) -> str | None:
                 f"The columns are {listing(list(summary.column_names), 20)}."
             )
     if task.problem_type == "BinaryClassification":
-        return label_problem(summary.confusion, task)
+        return label_problem(summary.confusion, task) or _scale_problem(summary.scores, task)
     actual, predicted = ({pair[side] for pair in summary.confusion} for side in (0, 1))
     return vocabulary_problem(actual, predicted)
+
+
+def _scale_problem(histogram: scores.ScoreHistogram, task: Task) -> str | None:
+    """Return why scores and threshold cannot be on one scale: scores in percent, for example."""
+    is_threshold_used = task.attributes.inference is None and 0.0 < task.threshold < 1.0
+    if not is_threshold_used or not histogram.total_positives or not histogram.total_negatives:
+        return None
+    low, high = histogram.scores[[0, -1]].tolist()
+    if (low >= -_ROUNDING and high <= 1.0 + _ROUNDING) or low < task.threshold <= high:
+        return None
+    return (
+        f"The scores (probability_attribute) go from {number(low)} to {number(high)}, but the threshold is "
+        f"{number(task.threshold)}, so every row would count as predicted "
+        f"{'positive' if low >= task.threshold else 'negative'}; divide percent by 100 in a preprocessing "
+        "script, set probability_threshold_attribute to 0 for log-odds, or give the column of predicted "
+        "labels as inference_attribute."
+    )
+
+
+def _backwards(
+    statistics: ModelQualityStatistics, histogram: scores.ScoreHistogram, positive: str
+) -> str | None:
+    """Say that scores rank labels backwards, where chance does not explain an area below one half."""
+    area = statistics.metrics.get("auc")
+    if area is None or area.value is None:
+        return None
+    sizes = histogram.total_positives, histogram.total_negatives
+    spread = scores.area_deviation(histogram)
+    _, high = area.interval or intervals.area_interval(area.value, spread, *sizes)
+    if high >= _NO_RANKING:
+        return None
+    return (
+        f"The scores rank the labels backwards: auc is {number(area.value)}, so rows labelled {positive!r} "
+        "have the lower scores. If that is not the model's fault, set positive_label to the label that the "
+        "scores are of, or give the probability of the other class as probability_attribute."
+    )
 
 
 def _row_notes(summary: ModelQualitySummary) -> list[str]:
