@@ -18,9 +18,11 @@ from analyzers.shared.analysis_json import (
     Member,
     Read,
     member,
+    nested,
     read_document,
     read_list,
     read_members,
+    read_numbers,
     write_list,
     write_members,
 )
@@ -194,10 +196,6 @@ class Statistics:
     order: tuple[str, ...] = ()
     where: str = "statistics.json"
 
-    def feature(self, name: str) -> FeatureStatistics | None:
-        """Return the feature of that name, if present."""
-        return next((feature for feature in self.features if feature.name == name), None)
-
 
 def _count(fields: Fields, key: str) -> int:
     return fields.count(key, 0)
@@ -216,15 +214,8 @@ def _effect(fields: Fields, key: str) -> float:
     return max(1.0, fields.number(key, 1.0))
 
 
-def _numbers(fields: Fields, key: str) -> list[float]:
-    numbers: list[float] = fields.get(key, list, [])
-    if not all(isinstance(number, int | float) and not isinstance(number, bool) for number in numbers):
-        raise DocumentError(f"{fields.where}.{key} must be a list of numbers.")
-    return numbers
-
-
 def _integers(fields: Fields, key: str) -> list[int]:
-    return [int(number) for number in _numbers(fields, key)]
+    return [int(number) for number in read_numbers(fields, key)]
 
 
 def _within(fields: Fields, *path: str) -> Fields:
@@ -260,10 +251,7 @@ def _write_buckets(buckets: list[Any]) -> list[dict[str, Any]]:
     return [dict(vars(bucket)) for bucket in buckets]
 
 
-def _read_sketch(fields: Fields, key: str) -> QuantileSketch | None:
-    sketch = fields.child(key)
-    if sketch is None:
-        return None
+def _read_sketch(sketch: Fields) -> QuantileSketch:
     parameters = _within(sketch, "parameters")
     levels = sketch.get("data", list)
     try:
@@ -294,10 +282,7 @@ def _read_repeated(fields: Fields, key: str) -> list[tuple[Any, int]]:
     return [(value, int(rows)) for value, rows in repeated]
 
 
-def _read_sample(fields: Fields, key: str) -> SampleStatistics | None:
-    members = fields.child(key)
-    if members is None:
-        return None
+def _read_sample(members: Fields) -> SampleStatistics:
     sample = SampleStatistics(**read_members(_SAMPLE, members))
     kept = tail_ranks(sample.rows).size
     if (sample.low or sample.high) and {len(sample.low), len(sample.high)} != {kept}:
@@ -309,19 +294,15 @@ def _read_sample(fields: Fields, key: str) -> SampleStatistics | None:
     return sample
 
 
-def _read_correlations(fields: Fields, key: str) -> Correlations | None:
-    members = fields.child(key)
-    if members is None:
-        return None
+def _read_correlations(members: Fields) -> Correlations:
     found = Correlations(**read_members(_CORRELATIONS, members))
     if len(found.pairs) != len(found.features) * (len(found.features) - 1) // 2:
         raise DocumentError(f"{members.where}.pairs must have one number for each pair of its features.")
     return found
 
 
-def _read_data_types(fields: Fields, key: str) -> dict[str, int] | None:
-    counts = fields.child(key)
-    return None if counts is None else {name: counts.count(name, 0) for name in counts.order()}
+def _read_data_types(counts: Fields) -> dict[str, int]:
+    return {name: counts.count(name, 0) for name in counts.order()}
 
 
 # The members of each object of the file, in the order in which they are written.
@@ -334,7 +315,7 @@ _NUMERICAL = (
 _NUMERIC_BUCKET = tuple(Member(key, Fields.number) for key in ("lower_bound", "upper_bound", "count"))
 _KLL = (
     Member("buckets", _read_buckets(NumericBucket, _NUMERIC_BUCKET), _write_buckets),
-    Member("sketch", _read_sketch, _sketch_to_json),
+    Member("sketch", nested(_read_sketch), _sketch_to_json),
 )
 _STRING = (Member("distinct_count", _number), Member("completeness", _number))
 _CATEGORY = (Member("value", member(str)), Member("count", Fields.count))
@@ -344,8 +325,8 @@ _SAMPLE = (
     Member("design_effect", _effect),
     Member("missing_design_effect", _effect),
     Member("blocks", _count),
-    Member("low", _numbers, written="if any"),
-    Member("high", _numbers, written="if any"),
+    Member("low", read_numbers, written="if any"),
+    Member("high", read_numbers, written="if any"),
     Member("repeated", _read_repeated, written="if any"),
     Member("next_repeated", _count),
     Member("fresh", member(int, None)),
@@ -355,7 +336,7 @@ _SAMPLE = (
 _CORRELATIONS = (
     Member("features", member(list)),
     Member("rows", Fields.count),
-    Member("pairs", _numbers, written="always"),
+    Member("pairs", read_numbers, written="always"),
 )
 
 
@@ -364,10 +345,7 @@ def _values(
 ) -> Member:
     """Return the member with the statistics of one kind, whose distribution holds the members `kept`."""
 
-    def read(fields: Fields, key: str) -> Any:
-        values = fields.child(key)
-        if values is None:
-            return None
+    def read(values: Fields) -> Any:
         further = read_members(_COMMON, _within(values, "common"))
         further |= read_members(kept, _within(values, "distribution", sketch))
         return read_document(kind, members, values, **further)
@@ -378,7 +356,7 @@ def _values(
             written["distribution"] = {sketch: distribution}
         return in_order(written, values.extra, values.order)
 
-    return Member(key, read, write, attribute)
+    return Member(key, nested(read), write, attribute)
 
 
 _ORIGINAL_FEATURE = (
@@ -389,15 +367,15 @@ _ORIGINAL_FEATURE = (
 )
 _FEATURE = (
     *_ORIGINAL_FEATURE,
-    Member("data_types", _read_data_types),
-    Member("sample", _read_sample, functools.partial(write_members, _SAMPLE)),
+    Member("data_types", nested(_read_data_types)),
+    Member("sample", nested(_read_sample), functools.partial(write_members, _SAMPLE)),
 )
 _ORIGINAL_STATISTICS = (
     Member("features", read_list(FeatureStatistics, _FEATURE), write_list(_ORIGINAL_FEATURE)),
 )
 _STATISTICS = (
     Member("features", read_list(FeatureStatistics, _FEATURE), write_list(_FEATURE)),
-    Member("correlations", _read_correlations, functools.partial(write_members, _CORRELATIONS)),
+    Member("correlations", nested(_read_correlations), functools.partial(write_members, _CORRELATIONS)),
 )
 
 
@@ -581,10 +559,6 @@ class Constraints:
     unused: list[str] = field(default_factory=list, compare=False)
     order: tuple[str, ...] = ()
     where: str = "constraints.json"
-
-    def feature(self, name: str) -> FeatureConstraints | None:
-        """Return the constraints of that feature, if present."""
-        return next((feature for feature in self.features if feature.name == name), None)
 
     def config(self, feature: FeatureConstraints | None = None) -> MonitoringConfig:
         """Return the configuration in force, for the whole document or for one feature.
