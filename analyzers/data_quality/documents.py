@@ -174,10 +174,14 @@ class FeatureStatistics:
         return common.num_missing if common else 0
 
     @property
+    def rows(self) -> int:
+        """Return the number of cells, with a value or without one."""
+        return self.num_present + self.num_missing
+
+    @property
     def completeness(self) -> float:
         """Return the share of cells with a value; 1.0 for no cells at all."""
-        total = self.num_present + self.num_missing
-        return self.num_present / total if total else 1.0
+        return self.num_present / self.rows if self.rows else 1.0
 
 
 @dataclass

@@ -169,12 +169,13 @@ def _describe_binary(run: _Run) -> None:
 def _binary_matrix(
     statistics: ModelQualityStatistics, counts: confusion.Confusion, positive: str
 ) -> dict[str, dict[str, int]]:
-    labels = {label for pair in counts for label in pair if label != NEGATIVE}
+    actual, predicted = _vocabularies(counts)
+    labels = actual | predicted
     others = confusion.label_order(labels - {positive})
     default = positive == "1"
     if len(others) > 1:
         statistics.notes.append(f"These labels all count as negative: {listing(others, 10)}.")
-    elif not positive_seen(counts, positive) or not others:
+    elif positive not in actual or not others:
         only = positive if not others else "the negative label"
         statistics.notes.append(f"All labels are {only!r}, so metrics that need both classes are undefined.")
     negative = others[0] if len(others) == 1 else ("0" if default else f"not {positive}")
@@ -191,15 +192,14 @@ def _binary_matrix(
 
 def label_problem(counts: confusion.Confusion, task: Task) -> str | None:
     """Return why the positive label cannot be told, None when it can."""
-    labels = {label for pair in counts for label in pair if label != NEGATIVE}
-    actual, predicted = ({pair[side] for pair in counts} - {NEGATIVE} for side in (0, 1))
+    actual, predicted = _vocabularies(counts)
     if problem := vocabulary_problem(actual, predicted, most=2):
         return problem
+    labels = actual | predicted
     others = confusion.label_order(labels - {task.positive})
     default = task.positive == "1"
     # A prediction made from a score is always one of two, so it tells only when the labels agree with it.
-    seen = not others or positive_seen(counts, task.positive)
-    seen = seen or (len(others) == 1 and any(predicted == task.positive for _, predicted in counts))
+    seen = not others or task.positive in actual or (len(others) == 1 and task.positive in predicted)
     if not seen and (len(others) > 1 or (default and others != ["0"])):
         return (
             f"The labels are {listing(others)}, and none of them is the positive label {task.positive!r}; "
@@ -260,9 +260,9 @@ def _is_fraction(text: str) -> bool:
     return _is_number(text) and 0.0 < float(text) < 1.0
 
 
-def positive_seen(counts: confusion.Confusion, positive: str) -> bool:
-    """Return whether any actual label is the positive one."""
-    return any(actual == positive for actual, _ in counts)
+def _vocabularies(counts: confusion.Confusion) -> tuple[set[str], set[str]]:
+    """Return the labels, and the predictions."""
+    return {actual for actual, _ in counts}, {predicted for _, predicted in counts} - {NEGATIVE}
 
 
 def _matrix(counts: confusion.Confusion, labels: set[str]) -> dict[str, dict[str, int]]:
@@ -389,7 +389,7 @@ def _describe_multiclass(run: _Run) -> None:
         return
     statistics.confusion_matrix = _matrix(counts, {label for pair in counts for label in pair})
     cells = confusion.cells_of(statistics.confusion_matrix)
-    actual, predicted = ({pair[side] for pair in counts} for side in (0, 1))
+    actual, predicted = _vocabularies(counts)
     if never := confusion.label_order(actual - predicted):
         statistics.notes.append(f"Never predicted, so their precision counts as zero: {listing(never, 10)}.")
     if unseen := confusion.label_order(predicted - actual):
@@ -525,8 +525,7 @@ def _problem(summary: ModelQualitySummary, task: Task) -> str | None:
             )
     if task.problem_type == "BinaryClassification":
         return label_problem(summary.confusion, task) or _scale_problem(summary.scores, task)
-    actual, predicted = ({pair[side] for pair in summary.confusion} for side in (0, 1))
-    return vocabulary_problem(actual, predicted)
+    return vocabulary_problem(*_vocabularies(summary.confusion))
 
 
 def _scale_problem(histogram: scores.ScoreHistogram, task: Task) -> str | None:
