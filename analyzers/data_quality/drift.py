@@ -439,7 +439,8 @@ def _numeric_drift(
     if baseline is not None:
         distance, widest = numeric_distance(baseline, current)
         count, rank_error = baseline.count, baseline.rank_error + current.rank_error
-        share_before = share_at_or_below(baseline, widest)
+        shares = [percent(share_at_or_below(side, widest)) for side in (baseline, current)]
+        where = f"share of values up to {number(widest)} {shares[0]} -> {shares[1]}"
         changes = tuple(changed_shares(pair, baseline, current, (1.0 - _DISTANCE_PART) * alpha))
     else:
         coarse = bucket_distance(before, current)
@@ -447,38 +448,25 @@ def _numeric_drift(
             return None
         distance, widest = coarse
         count, rank_error = float(before.num_present), current.rank_error
-        share_before = None
+        where = f"the shares differ most at {number(widest)}"
     found, alpha = dependence(pair), _DISTANCE_PART * alpha
     # The rows of each side tell as much as so many independent ones.
     band = kolmogorov_band(count / found.before, current.count / found.now, alpha)
     band = min(1.0, found.widening(alpha) * band + rank_error)
     threshold = pair.config.comparison_threshold
     is_far = distance > (threshold if pair.config.comparison_method == "Simple" else max(threshold, band))
-    moved = _numbers_moved(before, now, widest, share_before, current)
+    moved = ", ".join([*_moments_moved(before, now), where])
     return Drift(pair.name, distance, threshold, band, is_far, moved, changes)
 
 
-def _numbers_moved(
-    before: NumericalStatistics,
-    now: NumericalStatistics,
-    widest: float,
-    share_before: float | None,
-    current: Distribution,
-) -> str:
-    parts = []
-    if before.mean is not None and now.mean is not None:
-        parts.append(f"mean {number(before.mean)} -> {number(now.mean)}")
-        same = number(before.mean) == number(now.mean)
-        if same and before.std_dev is not None and now.std_dev is not None:
-            parts.append(f"standard deviation {number(before.std_dev)} -> {number(now.std_dev)}")
-    if share_before is not None:
-        share_now = share_at_or_below(current, widest)
-        parts.append(
-            f"share of values up to {number(widest)} {percent(share_before)} -> {percent(share_now)}"
-        )
-    else:
-        parts.append(f"the shares differ most at {number(widest)}")
-    return ", ".join(parts)
+def _moments_moved(before: NumericalStatistics, now: NumericalStatistics) -> list[str]:
+    if before.mean is None or now.mean is None:
+        return []
+    means = [number(mean) for mean in (before.mean, now.mean)]
+    moved = [f"mean {means[0]} -> {means[1]}"]
+    if means[0] == means[1] and before.std_dev is not None and now.std_dev is not None:
+        moved.append(f"standard deviation {number(before.std_dev)} -> {number(now.std_dev)}")
+    return moved
 
 
 def _text_drift(
