@@ -154,17 +154,20 @@ def _measure_drift(pair: FeaturePair) -> Finding | None:
     before, now = category_counts(known), category_counts(pair.current)
     if not before or not now:
         return None
+    threshold = config.categorical_threshold
     if config.categorical_drift_method == "ChiSquared":
         statistic, p_value = goodness_of_fit(before, now)
         if statistic is None or p_value is None:
             return None
-        if robust:
-            return _p_value_finding(pair.name, p_value, config.categorical_threshold)
-        return _finding(pair.name, statistic, config.categorical_threshold)
+        if not robust:
+            return _finding(pair.name, statistic, threshold)
+        verb = "falls below" if p_value < threshold else "is not below"
+        text = f"Baseline drift p-value: {java_double(p_value)} {verb} threshold: {java_double(threshold)}"
+        return Finding(pair.name, text, p_value, p_value < threshold)
     distance = max(abs(shift) for shift in category_shift(before, now).values())
     if robust:
         distance = corrected(distance, sum(before.values()), sum(now.values()))
-    return _finding(pair.name, distance, config.categorical_threshold)
+    return _finding(pair.name, distance, threshold)
 
 
 def _finding(name: str, distance: float, threshold: float) -> Finding:
@@ -172,10 +175,3 @@ def _finding(name: str, distance: float, threshold: float) -> Finding:
     verb = "exceeds" if violated else "is within"
     text = f"Baseline drift distance: {java_double(distance)} {verb} threshold: {java_double(threshold)}"
     return Finding(name, text, distance, violated, limit=threshold)
-
-
-def _p_value_finding(name: str, p_value: float, threshold: float) -> Finding:
-    violated = p_value < threshold
-    verb = "falls below" if violated else "is not below"
-    text = f"Baseline drift p-value: {java_double(p_value)} {verb} threshold: {java_double(threshold)}"
-    return Finding(name, text, p_value, violated)

@@ -18,15 +18,17 @@ from analyzers.shared.analysis_json import (
     Member,
     Read,
     member,
+    nested,
     read_document,
     read_list,
     read_members,
+    read_numbers,
     write_list,
     write_members,
 )
 from contract.api import Baseline, Declared, DocumentSet
 from contract.errors import DocumentError
-from contract.schema import Fields, features_have, in_order
+from contract.schema import Fields, Mistakes, features_have, in_order
 
 # ``statistics.json``: what the data looked like.
 #
@@ -172,10 +174,14 @@ class FeatureStatistics:
         return common.num_missing if common else 0
 
     @property
+    def rows(self) -> int:
+        """Return the number of cells, with a value or without one."""
+        return self.num_present + self.num_missing
+
+    @property
     def completeness(self) -> float:
         """Return the share of cells with a value; 1.0 for no cells at all."""
-        total = self.num_present + self.num_missing
-        return self.num_present / total if total else 1.0
+        return self.num_present / self.rows if self.rows else 1.0
 
 
 @dataclass
@@ -193,10 +199,6 @@ class Statistics:
     extra: dict[str, Any] = field(default_factory=dict)
     order: tuple[str, ...] = ()
     where: str = "statistics.json"
-
-    def feature(self, name: str) -> FeatureStatistics | None:
-        """Return the feature of that name, if present."""
-        return next((feature for feature in self.features if feature.name == name), None)
 
 
 def _count(fields: Fields, key: str) -> int:
@@ -216,15 +218,8 @@ def _effect(fields: Fields, key: str) -> float:
     return max(1.0, fields.number(key, 1.0))
 
 
-def _numbers(fields: Fields, key: str) -> list[float]:
-    numbers: list[float] = fields.get(key, list, [])
-    if not all(isinstance(number, int | float) and not isinstance(number, bool) for number in numbers):
-        raise DocumentError(f"{fields.where}.{key} must be a list of numbers.")
-    return numbers
-
-
 def _integers(fields: Fields, key: str) -> list[int]:
-    return [int(number) for number in _numbers(fields, key)]
+    return [int(number) for number in read_numbers(fields, key)]
 
 
 def _within(fields: Fields, *path: str) -> Fields:
@@ -260,10 +255,7 @@ def _write_buckets(buckets: list[Any]) -> list[dict[str, Any]]:
     return [dict(vars(bucket)) for bucket in buckets]
 
 
-def _read_sketch(fields: Fields, key: str) -> QuantileSketch | None:
-    sketch = fields.child(key)
-    if sketch is None:
-        return None
+def _read_sketch(sketch: Fields) -> QuantileSketch:
     parameters = _within(sketch, "parameters")
     levels = sketch.get("data", list)
     try:
@@ -294,10 +286,7 @@ def _read_repeated(fields: Fields, key: str) -> list[tuple[Any, int]]:
     return [(value, int(rows)) for value, rows in repeated]
 
 
-def _read_sample(fields: Fields, key: str) -> SampleStatistics | None:
-    members = fields.child(key)
-    if members is None:
-        return None
+def _read_sample(members: Fields) -> SampleStatistics:
     sample = SampleStatistics(**read_members(_SAMPLE, members))
     kept = tail_ranks(sample.rows).size
     if (sample.low or sample.high) and {len(sample.low), len(sample.high)} != {kept}:
@@ -309,19 +298,15 @@ def _read_sample(fields: Fields, key: str) -> SampleStatistics | None:
     return sample
 
 
-def _read_correlations(fields: Fields, key: str) -> Correlations | None:
-    members = fields.child(key)
-    if members is None:
-        return None
+def _read_correlations(members: Fields) -> Correlations:
     found = Correlations(**read_members(_CORRELATIONS, members))
     if len(found.pairs) != len(found.features) * (len(found.features) - 1) // 2:
         raise DocumentError(f"{members.where}.pairs must have one number for each pair of its features.")
     return found
 
 
-def _read_data_types(fields: Fields, key: str) -> dict[str, int] | None:
-    counts = fields.child(key)
-    return None if counts is None else {name: counts.count(name, 0) for name in counts.order()}
+def _read_data_types(counts: Fields) -> dict[str, int]:
+    return {name: counts.count(name, 0) for name in counts.order()}
 
 
 # The members of each object of the file, in the order in which they are written.
@@ -334,7 +319,7 @@ _NUMERICAL = (
 _NUMERIC_BUCKET = tuple(Member(key, Fields.number) for key in ("lower_bound", "upper_bound", "count"))
 _KLL = (
     Member("buckets", _read_buckets(NumericBucket, _NUMERIC_BUCKET), _write_buckets),
-    Member("sketch", _read_sketch, _sketch_to_json),
+    Member("sketch", nested(_read_sketch), _sketch_to_json),
 )
 _STRING = (Member("distinct_count", _number), Member("completeness", _number))
 _CATEGORY = (Member("value", member(str)), Member("count", Fields.count))
@@ -344,8 +329,8 @@ _SAMPLE = (
     Member("design_effect", _effect),
     Member("missing_design_effect", _effect),
     Member("blocks", _count),
-    Member("low", _numbers, written="if any"),
-    Member("high", _numbers, written="if any"),
+    Member("low", read_numbers, written="if any"),
+    Member("high", read_numbers, written="if any"),
     Member("repeated", _read_repeated, written="if any"),
     Member("next_repeated", _count),
     Member("fresh", member(int, None)),
@@ -355,7 +340,7 @@ _SAMPLE = (
 _CORRELATIONS = (
     Member("features", member(list)),
     Member("rows", Fields.count),
-    Member("pairs", _numbers, written="always"),
+    Member("pairs", read_numbers, written="always"),
 )
 
 
@@ -364,10 +349,7 @@ def _values(
 ) -> Member:
     """Return the member with the statistics of one kind, whose distribution holds the members `kept`."""
 
-    def read(fields: Fields, key: str) -> Any:
-        values = fields.child(key)
-        if values is None:
-            return None
+    def read(values: Fields) -> Any:
         further = read_members(_COMMON, _within(values, "common"))
         further |= read_members(kept, _within(values, "distribution", sketch))
         return read_document(kind, members, values, **further)
@@ -378,7 +360,7 @@ def _values(
             written["distribution"] = {sketch: distribution}
         return in_order(written, values.extra, values.order)
 
-    return Member(key, read, write, attribute)
+    return Member(key, nested(read), write, attribute)
 
 
 _ORIGINAL_FEATURE = (
@@ -389,15 +371,15 @@ _ORIGINAL_FEATURE = (
 )
 _FEATURE = (
     *_ORIGINAL_FEATURE,
-    Member("data_types", _read_data_types),
-    Member("sample", _read_sample, functools.partial(write_members, _SAMPLE)),
+    Member("data_types", nested(_read_data_types)),
+    Member("sample", nested(_read_sample), functools.partial(write_members, _SAMPLE)),
 )
 _ORIGINAL_STATISTICS = (
     Member("features", read_list(FeatureStatistics, _FEATURE), write_list(_ORIGINAL_FEATURE)),
 )
 _STATISTICS = (
     Member("features", read_list(FeatureStatistics, _FEATURE), write_list(_FEATURE)),
-    Member("correlations", _read_correlations, functools.partial(write_members, _CORRELATIONS)),
+    Member("correlations", nested(_read_correlations), functools.partial(write_members, _CORRELATIONS)),
 )
 
 
@@ -470,16 +452,17 @@ def _one_of(*allowed: str) -> Callable[[Any], str]:
     return read
 
 
-def _share(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 <= value <= 1.0:
-        raise ValueError("a number from 0 to 1, such as 0.95")
-    return float(value)
+def _up_to(most: float, expected: str) -> Callable[[Any], float]:
+    def read(value: Any) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 <= value <= most:
+            raise ValueError(expected)
+        return float(value)
+
+    return read
 
 
-def _distance(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0.0:
-        raise ValueError("a number such as 0.1")
-    return float(value)
+_share = _up_to(1.0, "a number from 0 to 1, such as 0.95")
+_distance = _up_to(math.inf, "a number such as 0.1")
 
 
 def _setting(default: Any, read: Callable[[Any], Any]) -> Any:
@@ -581,10 +564,6 @@ class Constraints:
     order: tuple[str, ...] = ()
     where: str = "constraints.json"
 
-    def feature(self, name: str) -> FeatureConstraints | None:
-        """Return the constraints of that feature, if present."""
-        return next((feature for feature in self.features if feature.name == name), None)
-
     def config(self, feature: FeatureConstraints | None = None) -> MonitoringConfig:
         """Return the configuration in force, for the whole document or for one feature.
 
@@ -593,13 +572,12 @@ class Constraints:
         DocumentError
             Naming the file, the feature and the key, when a value is unusable.
         """
-        mistakes: list[str] = []
+        mistakes = Mistakes(self.where)
         config = self.read_config(feature, mistakes)
-        if mistakes:
-            raise DocumentError(_together(self.where, mistakes))
+        mistakes.stop_if_any(DocumentError)
         return config
 
-    def read_config(self, feature: FeatureConstraints | None, mistakes: list[str]) -> MonitoringConfig:
+    def read_config(self, feature: FeatureConstraints | None, mistakes: Mistakes) -> MonitoringConfig:
         """Return the configuration in force, and note what is unusable in it."""
         where, overrides = "monitoring_config", {} if feature is None else feature.all_overrides
         if overrides and feature is not None:
@@ -613,14 +591,16 @@ class Constraints:
                 try:
                     given[name] = _MEMBERS[name](value)
                 except ValueError as error:
-                    mistakes.append(f"{where}: {name} is {value!r}; use {error}")
+                    mistakes.add(f"{where}: {name} is {value!r}; use {error}")
         # The statistic of chi-squared has no upper end; distances and p-values have.
         if given.get("categorical_drift_method") != "ChiSquared":
-            mistakes += [
-                f"{where}: {name} is {given[name]:g}; use a number from 0 to 1, such as 0.1"
-                for name in ("comparison_threshold", "categorical_comparison_threshold")
-                if given.get(name, 0.0) > 1.0
-            ]
+            mistakes.add(
+                *(
+                    f"{where}: {name} is {given[name]:g}; use a number from 0 to 1, such as 0.1"
+                    for name in ("comparison_threshold", "categorical_comparison_threshold")
+                    if given.get(name, 0.0) > 1.0
+                )
+            )
         return MonitoringConfig(**given)
 
 
@@ -657,14 +637,14 @@ _NEAR = 0.8
 _OWN = "x-"
 
 
-def _look_for_unknown(value: Any, level: str, where: str, mistakes: list[str], unused: list[str]) -> None:
+def _look_for_unknown(value: Any, level: str, where: str, mistakes: Mistakes, unused: list[str]) -> None:
     """Note members that have no effect where they stand: near misses as mistakes, the rest as unused."""
     homes = {name: home for home, names in reversed(_LEVELS.items()) for name in names}
     for name in value if isinstance(value, dict) else ():
         if name in _LEVELS[level] or name.startswith(_OWN):
             continue
         if name in homes:
-            mistakes.append(f"{where}.{name} has no effect there; it belongs into {homes[name]}")
+            mistakes.add(f"{where}.{name} has no effect there; it belongs into {homes[name]}")
             continue
         # Of two spellings the first is shown, and what belongs here before what belongs elsewhere.
         plain = {_plain(known): known for known in reversed((*_LEVELS[level], *homes))}
@@ -675,20 +655,11 @@ def _look_for_unknown(value: Any, level: str, where: str, mistakes: list[str], u
             continue
         meant = plain[close[0]]
         place = "" if meant in _LEVELS[level] else f" in {homes[meant]}"
-        mistakes.append(f"{where}.{name} is unknown; did you mean {meant}{place}?".removeprefix("."))
+        mistakes.add(f"{where}.{name} is unknown; did you mean {meant}{place}?".removeprefix("."))
 
 
 def _plain(name: str) -> str:
     return name.replace("_", "").replace("-", "").casefold()
-
-
-def _together(where: str, mistakes: list[str]) -> str:
-    """Return all mistakes of a document in one message."""
-    unique = list(dict.fromkeys(mistakes))
-    if len(unique) == 1:
-        return f"{where}: {unique[0]}{'' if unique[0].endswith('?') else '.'}"
-    numbered = "; ".join(f"({place}) {text.rstrip('?')}" for place, text in enumerate(unique, start=1))
-    return f"{where} has {len(unique)} mistakes: {numbered}."
 
 
 def read_constraints(value: dict[str, Any], where: str) -> Constraints:
@@ -709,75 +680,74 @@ def read_constraints(value: dict[str, Any], where: str) -> Constraints:
             f"{where} is a statistics file; give it to baseline_statistics, and baseline_constraints the "
             "constraints.json beside it."
         )
-    mistakes: list[str] = []
+    mistakes = Mistakes(where)
     unused: list[str] = []
     fields = Fields(value, where)
     fields.number("version", 0.0)
-    document = Constraints(
-        features=[
-            _read_feature_constraints(member, mistakes, unused) for member in fields.children("features")
-        ],
-        monitoring_config=fields.get("monitoring_config", dict, {}),
-        extra=fields.extra(),
-        unused=unused,
-        order=fields.order(),
-        where=where,
+    features = [_read_constraints_of(member, mistakes, unused) for member in fields.children("features")]
+    further = {"features": features, "unused": unused, "where": where}
+    document = read_document(Constraints, _CONSTRAINTS, fields, **further)
+    names = Counter(feature.name for feature in features)
+    mistakes.add(
+        *(f"feature {name!r} is there {count} times; keep one" for name, count in names.items() if count > 1)
     )
-    names = Counter(feature.name for feature in document.features)
-    mistakes += [
-        f"feature {name!r} is there {count} times; keep one" for name, count in names.items() if count > 1
-    ]
     _look_for_unknown(value, _FILE, "", mistakes, unused)
     _look_in_config(document.monitoring_config, "monitoring_config", mistakes, unused)
     document.read_config(None, mistakes)
     # Of a feature only what its own overrides add, as the rest was said of the whole.
-    for feature in document.features if not mistakes else ():
+    for feature in features if not mistakes.texts else ():
         document.read_config(feature, mistakes)
-    if mistakes:
-        raise DocumentError(_together(where, mistakes))
+    mistakes.stop_if_any(DocumentError)
     return document
 
 
-def _look_in_config(value: Any, where: str, mistakes: list[str], unused: list[str]) -> None:
+def _look_in_config(value: Any, where: str, mistakes: Mistakes, unused: list[str]) -> None:
     _look_for_unknown(value, _CONFIG, where, mistakes, unused)
     if isinstance(value, dict):
         nested = value.get("distribution_constraints")
         _look_for_unknown(nested, _CONFIG, f"{where}.distribution_constraints", mistakes, unused)
         twice = [name for name in value if isinstance(nested, dict) and name in nested]
-        mistakes += [f"{where}.{name} is in distribution_constraints too, which wins" for name in twice]
+        mistakes.add(*(f"{where}.{name} is in distribution_constraints too, which wins" for name in twice))
 
 
-def _read_feature_constraints(fields: Fields, mistakes: list[str], unused: list[str]) -> FeatureConstraints:
-    name, inferred = _read_name(fields, "name"), _read_type(fields, "inferred_type")
-    here = f"feature {name!r}"
-    feature = FeatureConstraints(
-        name=name, inferred_type=inferred, completeness=fields.number("completeness", None)
-    )
+def _read_domains(fields: Fields, key: str) -> list[str] | None:
+    domains: list[str] | None = fields.get(key, list, None)
+    if not all(isinstance(text, str) for text in domains or ()):
+        raise DocumentError(f'{fields.where}.{key} must be a list of texts, such as ["a", "b"].')
+    return domains
+
+
+_CONSTRAINTS = (Member("monitoring_config", member(dict, {}), written="if any"),)
+_EXPECTED = (Member("name", _read_name), Member("inferred_type", _read_type), Member("completeness", _number))
+_OVERRIDES = (Member(OVERRIDES, member(dict, {}), attribute="overrides", written="if any"),)
+_SIGN = (Member("is_non_negative", member(bool, None)),)
+_DOMAINS = (
+    Member("domains", _read_domains),
+    Member(_STRING_OVERRIDES, member(dict, {}), attribute="string_overrides", written="if any"),
+)
+
+
+def _read_constraints_of(fields: Fields, mistakes: Mistakes, unused: list[str]) -> FeatureConstraints:
+    """Return the constraints of one feature, and note what is wrong or without effect in them."""
+    known = read_members((*_EXPECTED, *_OVERRIDES), fields)
+    numeric, string = (_within(fields, name) for name in (_NUMBERS, _TEXTS))
+    known |= read_members(_SIGN, numeric) | read_members(_DOMAINS, string)
+    known |= {"numeric_extra": numeric.extra(), "string_extra": string.extra()}
+    feature = read_document(FeatureConstraints, (), fields, **known)
+    here = f"feature {feature.name!r}"
     # A text NaN is no number; it would switch the check off.
     share = math.nan if fields.value.get("completeness") == "NaN" else feature.completeness
     if share is not None and not 0.0 <= share <= 1.0:
-        mistakes.append(f"{here}: completeness is {share:g}; use a share from 0 to 1, such as 0.95")
-    if (numeric := fields.child("num_constraints")) is not None:
-        feature.is_non_negative = numeric.get("is_non_negative", bool, None)
-        feature.numeric_extra = numeric.extra()
-        least, most = (numeric.number(bound, None) for bound in ("minimum", "maximum"))
-        if least is not None and most is not None and least > most:
-            mistakes.append(f"{here}: minimum {least:g} is above maximum {most:g}; exchange them")
-        if inferred == "String" and numeric.value:
-            unused.append(f"{here}.num_constraints")
-        _look_for_unknown(numeric.value, _NUMBERS, f"{here}.num_constraints", mistakes, unused)
-    if (string := fields.child("string_constraints")) is not None:
-        domains = string.get("domains", list, None)
-        if domains is not None and not all(isinstance(text, str) for text in domains):
-            raise DocumentError(f'{string.where}.domains must be a list of texts, such as ["a", "b"].')
-        feature.domains = domains
-        feature.string_overrides = string.get(_STRING_OVERRIDES, dict, {})
-        feature.string_extra = string.extra()
-        _look_for_unknown(string.value, _TEXTS, f"{here}.string_constraints", mistakes, unused)
-    feature.overrides = fields.get(OVERRIDES, dict, {})
-    feature.extra, feature.order = fields.extra(), fields.order()
+        mistakes.add(f"{here}: completeness is {share:g}; use a share from 0 to 1, such as 0.95")
+    least, most = (numeric.number(bound, None) for bound in ("minimum", "maximum"))
+    if least is not None and most is not None and least > most:
+        mistakes.add(f"{here}: minimum {least:g} is above maximum {most:g}; exchange them")
+    if feature.inferred_type == "String" and numeric.value:
+        unused.append(f"{here}.{_NUMBERS}")
+    _look_for_unknown(numeric.value, _NUMBERS, f"{here}.{_NUMBERS}", mistakes, unused)
+    _look_for_unknown(string.value, _TEXTS, f"{here}.{_TEXTS}", mistakes, unused)
     _look_for_unknown(fields.value, _ONE, here, mistakes, unused)
-    for holder in (holder for holder in (fields, numeric, string) if holder is not None):
+    for holder in (fields, numeric, string):
         for spelling in _BOTH:
             _look_in_config(holder.get(spelling, dict, {}), f"{here}.{spelling}", mistakes, unused)
     return feature
@@ -785,34 +755,25 @@ def _read_feature_constraints(fields: Fields, mistakes: list[str], unused: list[
 
 def constraints_to_json(document: Constraints) -> dict[str, Any]:
     """Return the document as JSON values, in the key order of the original files."""
-    members: dict[str, Any] = {
+    members = {
         "version": 0.0,
-        "features": [_to_json(feature) for feature in document.features],
+        "features": [_constraints_of_to_json(feature) for feature in document.features],
+        **write_members(_CONSTRAINTS, document),
     }
-    if document.monitoring_config:
-        members["monitoring_config"] = document.monitoring_config
     return in_order(members, document.extra, document.order)
 
 
-def _to_json(feature: FeatureConstraints) -> dict[str, Any]:
-    sign, overrides = {"is_non_negative": feature.is_non_negative}, feature.string_overrides or None
-    texts = {"domains": feature.domains, _STRING_OVERRIDES: overrides}
-    members: dict[str, Any] = {
-        "name": feature.name,
-        "inferred_type": feature.inferred_type,
-        "completeness": feature.completeness,
-        "num_constraints": _known(sign) | feature.numeric_extra,
-        "string_constraints": _known(texts) | feature.string_extra,
-        OVERRIDES: feature.overrides or None,
+def _constraints_of_to_json(feature: FeatureConstraints) -> dict[str, Any]:
+    inner = {
+        _NUMBERS: write_members(_SIGN, feature) | feature.numeric_extra,
+        _TEXTS: write_members(_DOMAINS, feature) | feature.string_extra,
     }
-    for name in ("num_constraints", "string_constraints"):
-        if not members[name] and name not in feature.order:
-            members[name] = None
-    return in_order(_known(members), feature.extra, feature.order)
-
-
-def _known(members: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in members.items() if value is not None}
+    members = {
+        **write_members(_EXPECTED, feature),
+        **{name: value for name, value in inner.items() if value or name in feature.order},
+        **write_members(_OVERRIDES, feature),
+    }
+    return in_order(members, feature.extra, feature.order)
 
 
 DataQualityBaseline = Baseline[Statistics, Constraints]

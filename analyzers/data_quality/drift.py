@@ -98,12 +98,13 @@ class Change:
 
 @dataclass(frozen=True)
 class _Shares:
-    """Rows of baseline and window with some properties, and the words for each."""
+    """Rows of baseline and window with some properties, what rows have each of them, and what it may mean."""
 
     before: Floats
     now: Floats
     totals: tuple[float, float]
-    words: Callable[[int, float, float], str]
+    of: Callable[[int], str]
+    hint: str = ""
 
 
 def effect_size(before: npt.ArrayLike, now: npt.ArrayLike) -> Floats:
@@ -161,7 +162,7 @@ def changed_shares(
     if baseline is not None and current is not None:
         kinds.append((_quantile_shares(baseline, current), COMPARED))
         if before is not None and now is not None:
-            kinds += [(shares, COMPARED) for shares in _tail_shares(before, now)]
+            kinds += [(_tail_shares(before, now, low_end=low_end), COMPARED) for low_end in (True, False)]
     if counts[0] is not None and counts[1] is not None:
         # Values that are new are for the check of known values, where there is one.
         now_listed = (
@@ -192,7 +193,8 @@ def _most_telling(shares: _Shares, found: Dependence, limit: float, alpha: float
     least = found.least_evidence(alpha)
     # Those beyond chance first; among them the largest.
     place = int(np.lexsort((np.abs(effects), (found_evidence > least) & (np.abs(effects) > limit)))[-1])
-    text = shares.words(place, float(before[place]), float(now[place]))
+    moved = f"{percent(float(before[place]))} -> {percent(float(now[place]))}"
+    text = f"share of {shares.of(place)} {moved}{shares.hint}"
     return Change(text, float(effects[place]), limit, float(found_evidence[place]), least)
 
 
@@ -204,67 +206,49 @@ def _quantile_shares(baseline: Distribution, current: Distribution) -> _Shares:
     # What the sketches may have misplaced is no change.
     error = baseline.rank_error + current.rank_error
     now = before + np.sign(now - before) * np.maximum(np.abs(now - before) - error, 0.0)
+    counts = baseline.count, current.count
+    return _Shares(
+        before * counts[0], now * counts[1], counts, lambda place: f"values up to {number(points[place])}"
+    )
 
-    def words(place: int, share: float, share_now: float) -> str:
-        return f"share of values up to {number(points[place])} {percent(share)} -> {percent(share_now)}"
 
-    return _Shares(before * baseline.count, now * current.count, (baseline.count, current.count), words)
-
-
-def _tail_shares(before: SampleStatistics, now: SampleStatistics) -> list[_Shares]:
-    """Return the rows beyond values that few rows of the baseline are beyond, at the low and the high end.
+def _tail_shares(before: SampleStatistics, now: SampleStatistics, *, low_end: bool) -> _Shares | None:
+    """Return the rows beyond values that few rows of the baseline are beyond, at the low or the high end.
 
     Bounds of the counts on the cautious side: a sample keeps values at some ranks only.
     """
     if not before.low or not now.low:
-        return []
+        return None
     ranks = tail_ranks(before.rows)
     chosen = np.unique(
         np.searchsorted(ranks, [rank for rank in _TAIL_RANKS if rank <= ranks[-1]], side="right") - 1
     )
-    tails = []
-    for low_end in (True, False):
-        sign = 1.0 if low_end else -1.0
-        known = sign * np.array(before.low if low_end else before.high, dtype=np.float64)
-        seen = sign * np.array(now.low if low_end else now.high, dtype=np.float64)
-        limits = known[chosen]
-        fewest_before, most_before = _rows_below(known, limits, before.rows)
-        fewest, most = _rows_below(seen, limits, now.rows)
-        most_before = np.maximum(most_before, ranks[chosen])
-        side, extreme = ("below", seen[0] * sign) if low_end else ("above", seen[0] * sign)
-
-        def words(
-            place: int,
-            share: float,
-            share_now: float,
-            limits: Floats = sign * limits,
-            side: str = side,
-            extreme: float = extreme,
-        ) -> str:
-            value = number(limits[place % limits.size])
-            return (
-                f"share of values {side} {value} {percent(share)} -> {percent(share_now)}, the farthest "
-                f"{number(extreme)} (outliers, another unit, or a stand-in for missing values?)"
-            )
-
-        # More rows out there than the baseline has at most, or fewer than it has at least.
-        tails.append(
-            _Shares(
-                np.concatenate([most_before, np.minimum(fewest_before, most_before)]),
-                np.concatenate([np.maximum(fewest, 0.0), most]),
-                (before.rows, now.rows),
-                words,
-            )
-        )
-    return [_one_sided(tail) for tail in tails]
-
-
-def _one_sided(tail: _Shares) -> _Shares:
-    """Return the shares with those equalised that moved against the side their bounds are cautious for."""
-    half = tail.before.size // 2
-    before, now = tail.before / tail.totals[0], tail.now / tail.totals[1]
-    moved = np.where(np.arange(tail.before.size) < half, now > before, now < before)
-    return _Shares(tail.before, np.where(moved, tail.now, before * tail.totals[1]), tail.totals, tail.words)
+    sign = 1.0 if low_end else -1.0
+    known, seen = (
+        sign * np.array(side.low if low_end else side.high, dtype=np.float64) for side in (before, now)
+    )
+    limits = known[chosen]
+    fewest_before, most_before = _rows_below(known, limits, before.rows)
+    fewest, most = _rows_below(seen, limits, now.rows)
+    most_before = np.maximum(most_before, ranks[chosen])
+    # More rows out there than the baseline has at most, or fewer than it has at least.
+    rows = np.concatenate([most_before, np.minimum(fewest_before, most_before)])
+    rows_now = np.concatenate([np.maximum(fewest, 0.0), most])
+    # What moved against the side that its bounds are cautious for counts as equal.
+    share, share_now = rows / before.rows, rows_now / now.rows
+    moved = np.where(np.arange(rows.size) < chosen.size, share_now > share, share_now < share)
+    rows_now = np.where(moved, rows_now, share * now.rows)
+    farthest = number(sign * seen[0])
+    hint = f", the farthest {farthest} (outliers, another unit, or a stand-in for missing values?)"
+    return _Shares(
+        rows,
+        rows_now,
+        (before.rows, now.rows),
+        lambda place: (
+            f"values {'below' if low_end else 'above'} {number(sign * limits[place % limits.size])}"
+        ),
+        hint,
+    )
 
 
 def _rows_below(kept: Floats, limits: Floats, rows: int) -> tuple[Floats, Floats]:
@@ -277,11 +261,7 @@ def _rows_below(kept: Floats, limits: Floats, rows: int) -> tuple[Floats, Floats
 def _listed_shares(before: dict[str, int], now: dict[str, int], rows_now: int) -> _Shares:
     values = list({**before, **now})
     rows = [np.array([side.get(value, 0) for value in values], dtype=np.float64) for side in (before, now)]
-
-    def words(place: int, share: float, share_now: float) -> str:
-        return f"share of {shorten(values[place])!r} {percent(share)} -> {percent(share_now)}"
-
-    return _Shares(rows[0], rows[1], (rows[0].sum(), rows_now), words)
+    return _Shares(rows[0], rows[1], (rows[0].sum(), rows_now), lambda place: repr(shorten(values[place])))
 
 
 def _repeated_shares(before: SampleStatistics, now: SampleStatistics) -> _Shares:
@@ -300,15 +280,12 @@ def _repeated_shares(before: SampleStatistics, now: SampleStatistics) -> _Shares
         equal = rows[other] / max(1, other_total) * total
         rows[side] = np.where(unlisted & (rows[side] > equal), equal, rows[side])
 
-    def words(place: int, share: float, share_now: float) -> str:
+    def single(place: int) -> str:
         value = values[place]
-        text = number(value) if isinstance(value, int | float) else repr(shorten(value))
-        return (
-            f"share of the single value {text} {percent(share)} -> {percent(share_now)} (a default, an "
-            "imputed value, or a feed that stands still?)"
-        )
+        return f"the single value {number(value) if isinstance(value, int | float) else repr(shorten(value))}"
 
-    return _Shares(rows[0], rows[1], (before.rows, now.rows), words)
+    hint = " (a default, an imputed value, or a feed that stands still?)"
+    return _Shares(rows[0], rows[1], (before.rows, now.rows), single, hint)
 
 
 def _new_values(
@@ -462,7 +439,8 @@ def _numeric_drift(
     if baseline is not None:
         distance, widest = numeric_distance(baseline, current)
         count, rank_error = baseline.count, baseline.rank_error + current.rank_error
-        share_before = share_at_or_below(baseline, widest)
+        shares = [percent(share_at_or_below(side, widest)) for side in (baseline, current)]
+        where = f"share of values up to {number(widest)} {shares[0]} -> {shares[1]}"
         changes = tuple(changed_shares(pair, baseline, current, (1.0 - _DISTANCE_PART) * alpha))
     else:
         coarse = bucket_distance(before, current)
@@ -470,38 +448,25 @@ def _numeric_drift(
             return None
         distance, widest = coarse
         count, rank_error = float(before.num_present), current.rank_error
-        share_before = None
+        where = f"the shares differ most at {number(widest)}"
     found, alpha = dependence(pair), _DISTANCE_PART * alpha
     # The rows of each side tell as much as so many independent ones.
     band = kolmogorov_band(count / found.before, current.count / found.now, alpha)
     band = min(1.0, found.widening(alpha) * band + rank_error)
     threshold = pair.config.comparison_threshold
     is_far = distance > (threshold if pair.config.comparison_method == "Simple" else max(threshold, band))
-    moved = _numbers_moved(before, now, widest, share_before, current)
+    moved = ", ".join([*_moments_moved(before, now), where])
     return Drift(pair.name, distance, threshold, band, is_far, moved, changes)
 
 
-def _numbers_moved(
-    before: NumericalStatistics,
-    now: NumericalStatistics,
-    widest: float,
-    share_before: float | None,
-    current: Distribution,
-) -> str:
-    parts = []
-    if before.mean is not None and now.mean is not None:
-        parts.append(f"mean {number(before.mean)} -> {number(now.mean)}")
-        same = number(before.mean) == number(now.mean)
-        if same and before.std_dev is not None and now.std_dev is not None:
-            parts.append(f"standard deviation {number(before.std_dev)} -> {number(now.std_dev)}")
-    if share_before is not None:
-        share_now = share_at_or_below(current, widest)
-        parts.append(
-            f"share of values up to {number(widest)} {percent(share_before)} -> {percent(share_now)}"
-        )
-    else:
-        parts.append(f"the shares differ most at {number(widest)}")
-    return ", ".join(parts)
+def _moments_moved(before: NumericalStatistics, now: NumericalStatistics) -> list[str]:
+    if before.mean is None or now.mean is None:
+        return []
+    means = [number(mean) for mean in (before.mean, now.mean)]
+    moved = [f"mean {means[0]} -> {means[1]}"]
+    if means[0] == means[1] and before.std_dev is not None and now.std_dev is not None:
+        moved.append(f"standard deviation {number(before.std_dev)} -> {number(now.std_dev)}")
+    return moved
 
 
 def _text_drift(

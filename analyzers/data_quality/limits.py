@@ -109,11 +109,11 @@ def check_completeness(pair: FeaturePair, alpha: float) -> Violation | None:
     observed = pair.current.completeness
     if expected is None or observed >= expected:
         return None
-    missing, rows = pair.current.num_missing, _rows(pair.current)
+    missing, rows = pair.current.num_missing, pair.current.rows
     sampled = _sampled_completeness(pair)
     found = dependence(pair, of_missing=True)
     if sampled is not None:
-        before = (sampled.num_missing, _rows(sampled))
+        before = (sampled.num_missing, sampled.rows)
         if not _is_more(before, (missing, rows), found, alpha, pair.config):
             return None
     elif _tail(missing, rows, 1.0 - expected, found) >= alpha:
@@ -132,7 +132,7 @@ def smallest_completeness_p_value(pair: FeaturePair) -> float:
     1.0 where nothing can be wrong by chance. Tarone's correction for many discrete tests needs it.
     """
     expected = pair.expected.completeness
-    rows = _rows(pair.current)
+    rows = pair.current.rows
     if expected is None or not rows:
         return 1.0
     sampled = _sampled_completeness(pair)
@@ -141,7 +141,7 @@ def smallest_completeness_p_value(pair: FeaturePair) -> float:
     missing = pair.current.num_missing + sampled.num_missing
     most = min(missing, rows)
     found = dependence(pair, of_missing=True)
-    return math.exp(-_evidence((missing - most, _rows(sampled)), (most, rows), found))
+    return math.exp(-_evidence((missing - most, sampled.rows), (most, rows), found))
 
 
 def _is_more(
@@ -166,13 +166,9 @@ def _tail(marked: int, rows: int, share: float, found: Dependence) -> float:
 def _sampled_completeness(pair: FeaturePair) -> FeatureStatistics | None:
     """Return the baseline when the limit is what its sample showed, so that its own noise counts as well."""
     known = pair.baseline
-    if known is None or pair.expected.completeness is None or not _rows(known):
+    if known is None or pair.expected.completeness is None or not known.rows:
         return None
     return known if abs(known.completeness - pair.expected.completeness) <= _SAME else None
-
-
-def _rows(feature: FeatureStatistics) -> int:
-    return feature.num_present + feature.num_missing
 
 
 def check_categories(pair: FeaturePair, alpha: float) -> Violation | None:

@@ -22,7 +22,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from analyzers.data_quality.documents import Correlations, SampleStatistics, tail_ranks
-from analyzers.data_quality.text import CellKind, read_texts
+from analyzers.data_quality.text import CellKind, is_text, read_texts
 from analyzers.shared.dependence import design_effect, is_dependent, quantile_groups
 from analyzers.shared.row_sample import RowSample
 
@@ -95,7 +95,7 @@ def _borrow_design_effects(figures: list[SampleStatistics], rows: int) -> None:
 def _numbers(arrays: list[pa.Array]) -> Floats:
     parts = []
     for array in arrays:
-        if _is_text(array):
+        if is_text(array.type):
             encoded = array.dictionary_encode()
             values = read_texts(encoded.dictionary, hash_as_text=False).numbers
             codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
@@ -106,10 +106,6 @@ def _numbers(arrays: list[pa.Array]) -> Floats:
             parts.append(np.full(len(array), np.nan))
     values = np.concatenate(parts) if parts else np.empty(0)
     return np.where(np.isfinite(values), values, np.nan)
-
-
-def _is_text(array: pa.Array) -> bool:
-    return bool(pa.types.is_string(array.type) or pa.types.is_large_string(array.type))
 
 
 def _numeric_statistics(values: Floats) -> SampleStatistics:
@@ -130,7 +126,7 @@ def _numeric_statistics(values: Floats) -> SampleStatistics:
 
 
 def _text_statistics(arrays: list[pa.Array]) -> SampleStatistics:
-    texts = pa.chunked_array([array if _is_text(array) else array.cast(pa.string()) for array in arrays])
+    texts = pa.chunked_array([array if is_text(array.type) else array.cast(pa.string()) for array in arrays])
     encoded = texts.cast(pa.string()).combine_chunks().dictionary_encode()
     cells = read_texts(encoded.dictionary, hash_as_text=True)
     # The place of each cell's text in the dictionary; -1, the last, where it is missing.

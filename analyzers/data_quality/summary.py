@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from analyzers.data_quality.column_summary import ColumnSummary, Counts, Floats, ValueCounts
 from analyzers.data_quality.hyperloglog import Hashes, float_bits, hash_bits
-from analyzers.data_quality.text import CellKind, TextCells, hash_words, read_texts
+from analyzers.data_quality.text import CellKind, TextCells, hash_words, is_text, read_texts
 from analyzers.shared.row_sample import RowSample, seed_of
 
 # Numbers of a record batch into a column summary.
@@ -34,9 +34,10 @@ Integers = npt.NDArray[np.int64] | npt.NDArray[np.uint64]
 
 @dataclass(slots=True)
 class Workspace:
-    """Memory that one summarizing thread reuses for every block, and how it hashes."""
+    """What passes that take turns share: memory for every block, texts read by column, and how to hash."""
 
     hash_as_text: bool
+    texts: dict[str, LastRead] = field(default_factory=dict)
     values: Floats = field(default_factory=lambda: np.empty(_BLOCK))
     scratch: Floats = field(default_factory=lambda: np.empty((2, _BLOCK)))
     flags: npt.NDArray[np.bool_] = field(default_factory=lambda: np.empty(_BLOCK, dtype=np.bool_))
@@ -309,11 +310,6 @@ class SummaryOptions:
     max_categories: int = 120
     row_sample: bool = False
 
-    @property
-    def counted_values(self) -> int:
-        """Return how many values are counted: twice what is listed, as estimates decide what is."""
-        return 2 * self.max_categories
-
 
 @dataclass(slots=True)
 class DatasetSummary:
@@ -353,8 +349,8 @@ def summarize(batches: Iterable[pa.RecordBatch], options: SummaryOptions) -> Dat
 
 def begin_passes(options: SummaryOptions) -> Callable[[], Summarizer]:
     """Return what begins a pass; the passes over parts of the same rows do together what they can."""
-    shared = Shared(Workspace(options.text_hash))
-    return lambda: Summarizer(options, shared)
+    workspace = Workspace(options.text_hash)
+    return lambda: Summarizer(options, workspace)
 
 
 def merge(left: DatasetSummary, right: DatasetSummary) -> DatasetSummary:
@@ -374,32 +370,24 @@ def merge(left: DatasetSummary, right: DatasetSummary) -> DatasetSummary:
     return left
 
 
-@dataclass(slots=True)
-class Shared:
-    """What passes that take turns may share: memory to work in, and texts by column."""
-
-    workspace: Workspace
-    texts: dict[str, LastRead] = field(default_factory=dict)
-
-
 class Summarizer:
     """What one pass over a split needs beyond its summary."""
 
-    def __init__(self, options: SummaryOptions, shared: Shared) -> None:
+    def __init__(self, options: SummaryOptions, workspace: Workspace) -> None:
         self._options = options
         self._summary = DatasetSummary()
         self._rows_with: dict[str, int] = {}
         self._runs: dict[str, TextRun] = {}
-        self._shared = shared
+        self._workspace = workspace
         self._seed: int | None = None
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Take in the next rows."""
         for name, array in zip(batch.schema.names, batch.columns, strict=True):
             if name not in self._summary.columns:
-                self._summary.columns[name] = ColumnSummary(
-                    self._options.arrival_order, ValueCounts(self._options.counted_values)
-                )
+                # Twice what is listed is counted, as estimates decide what is.
+                counts = ValueCounts(2 * self._options.max_categories)
+                self._summary.columns[name] = ColumnSummary(self._options.arrival_order, counts)
                 self._rows_with[name] = 0
             self._add_cells(name, array)
             self._rows_with[name] += batch.num_rows
@@ -421,10 +409,10 @@ class Summarizer:
     def _add_cells(self, name: str, array: pa.Array) -> None:
         column, kind = self._summary.columns[name], array.type
         if pa.types.is_floating(kind) or pa.types.is_integer(kind):
-            add_numbers(column, array, self._shared.workspace)
-        elif _is_text(kind) or (pa.types.is_dictionary(kind) and _is_text(kind.value_type)):
+            add_numbers(column, array, self._workspace)
+        elif is_text(kind) or (pa.types.is_dictionary(kind) and is_text(kind.value_type)):
             if name not in self._runs:
-                last_read = self._shared.texts.setdefault(name, LastRead(self._options.text_hash))
+                last_read = self._workspace.texts.setdefault(name, LastRead(self._options.text_hash))
                 self._runs[name] = TextRun(column, last_read)
             self._runs[name].add(array)
         elif pa.types.is_boolean(kind):
@@ -435,10 +423,6 @@ class Summarizer:
             column.cells[CellKind.MISSING] += len(array)
         else:
             raise TypeError(f"column {name!r} has the Arrow type {kind}, which no reader should hand on")
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
 def _add_dates(column: ColumnSummary, array: pa.Array) -> None:

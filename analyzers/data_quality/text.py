@@ -188,6 +188,11 @@ class TextCells:
     hashes: Hashes
 
 
+def is_text(kind: pa.DataType) -> bool:
+    """Return whether an Arrow type is text."""
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
 def read_texts(texts: pa.Array, *, hash_as_text: bool) -> TextCells:
     """Classify, parse and hash texts.
 

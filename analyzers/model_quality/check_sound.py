@@ -115,7 +115,7 @@ class MetricTest:
     ----------
     name
         Of the metric.
-    metric
+    metric, value
         In the window.
     constraint
         The threshold.
@@ -130,6 +130,8 @@ class MetricTest:
         Whether the threshold is the baseline's own value.
     least
         The smallest change of such a value that somebody would act on.
+    alpha
+        Probability of a false alarm that this test may have.
     """
 
     name: str
@@ -139,15 +141,17 @@ class MetricTest:
     window_error: float
     baseline_error: float
     relevant: float
+    value: float
     is_own: bool = False
     least: float = 0.0
+    alpha: float = 0.0
 
-    def rows_needed(self, rows: int, alpha: float, change: float | None = None) -> int | None:
+    def rows_needed(self, rows: int, change: float | None = None) -> int | None:
         """Return from how many rows a change is told, the relevant one by default; None from no number.
 
         `change` is on the scale of the comparison. No number will do where the baseline is too small.
         """
-        critical = -NormalDist().inv_cdf(alpha)
+        critical = -NormalDist().inv_cdf(self.alpha)
         told = self.relevant if change is None else change
         remainder = (told / critical) ** 2 - self.baseline_error**2
         if remainder <= 0.0:
@@ -158,17 +162,38 @@ class MetricTest:
     def worse(self) -> float:
         """Return by how much the metric is beyond its threshold, on the scale of the comparison."""
         scale = _scale_of(self.name)
-        gap = scale.to(self.constraint.threshold) - scale.to(self.metric.value or 0.0)
+        gap = scale.to(self.constraint.threshold) - scale.to(self.value)
         return gap if self.constraint.operator == LESS else -gap
 
-    def is_open(self, alpha: float) -> bool:
+    @property
+    def is_open(self) -> bool:
         """Return whether the metric is worse by as much as matters, but chance may explain it."""
-        value = self.metric.value
-        if value is None or self.p_value < alpha:
+        if self.p_value < self.alpha:
             return False
         if _scale_of(self.name) in (_RATIO, _UNEXPLAINED):
             return self.worse >= math.log1p(RELEVANT_RATIO)
-        return shortfall(value, self.constraint) >= RELEVANT_POINTS
+        return shortfall(self.value, self.constraint) >= RELEVANT_POINTS
+
+    @property
+    def is_certain(self) -> bool:
+        """Return whether the metric is beyond its threshold by more than chance explains."""
+        return is_beyond(self.value, self.constraint) and self.p_value < self.alpha
+
+    @property
+    def is_violated(self) -> bool:
+        """Return whether it is that, and by so much that somebody would act.
+
+        A threshold that is the baseline's own value leaves room: 0.03 of Cohen's h for shares and areas
+        (0.806 to 0.794, 0.990 to 0.987), 2 % of an error and of what R² leaves unexplained. A threshold that
+        somebody set is exact.
+        """
+        if not self.is_certain or not self.is_own:
+            return self.is_certain
+        scale, threshold = _scale_of(self.name), self.constraint.threshold
+        if scale in (_RATIO, _UNEXPLAINED):
+            return abs(scale.to(self.value) - scale.to(threshold)) > math.log1p(self.least)
+        angles = [2.0 * math.asin(math.sqrt(min(1.0, max(0.0, share)))) for share in (self.value, threshold)]
+        return abs(angles[1] - angles[0]) > self.least
 
 
 def compare(
@@ -205,24 +230,7 @@ def compare(
         relevant = RELEVANT_RATIO
     else:
         relevant = RELEVANT_POINTS * scale.slope(metric.value)
-    return MetricTest(name, metric, constraint, p_value, error, baseline_error, relevant, own)
-
-
-def is_worth_acting(test: MetricTest) -> bool:
-    """Return whether a metric is beyond its threshold by so much that somebody would act.
-
-    A threshold that is the baseline's own value leaves room: 0.03 of Cohen's h for shares and areas (0.806 to
-    0.794, 0.990 to 0.987), 2 % of an error and of what R² leaves unexplained. A threshold that somebody set
-    is exact.
-    """
-    value, threshold = test.metric.value, test.constraint.threshold
-    if value is None or not test.is_own:
-        return value is not None
-    scale = _scale_of(test.name)
-    if scale in (_RATIO, _UNEXPLAINED):
-        return abs(scale.to(value) - scale.to(threshold)) > math.log1p(test.least)
-    angles = [2.0 * math.asin(math.sqrt(min(1.0, max(0.0, share)))) for share in (value, threshold)]
-    return abs(angles[1] - angles[0]) > test.least
+    return MetricTest(name, metric, constraint, p_value, error, baseline_error, relevant, metric.value, own)
 
 
 def is_loss(name: str) -> bool:
@@ -339,58 +347,48 @@ def check_sound(
     tests = _tests(statistics, constraints, baseline, positive, seed)
     questions = {_SAME_TEST.get(test.name, test.name) for test in tests}
     alpha = FALSE_ALARM_RATE * error_share / max(1, len(questions))
+    tested = {test.name: replace(test, alpha=alpha) for test in tests}
+    tests = list(tested.values())
     violations = [
         Violation(
             test.constraint.operator, _violation_text(test, statistics, baseline), metric_name=test.name
         )
         for test in tests
-        if is_violated(test, alpha)
+        if test.is_violated
     ]
-    findings = sorted(
-        (_finding(test, alpha) for test in tests),
-        key=lambda finding: (not finding.violated, -(finding.distance or 0.0)),
-    )
-    tested = {test.name: test for test in tests}
+    found = {test.name: _finding(test) for test in tests}
+    findings = sorted(found.values(), key=lambda finding: (not finding.violated, -(finding.distance or 0.0)))
     notes = []
     if absent := [name for name in constraints.metrics if name not in tested]:
         notes.append(
             f"Not checked, as the window does not define them or has too few rows: {', '.join(absent)}."
         )
-    notes += _small_window(statistics, tests, alpha)
+    notes += _small_window(statistics, tests)
     if baseline is None:
         notes.append("There is no baseline_statistics, so thresholds are taken as exact.")
-    why_open = _why_open(tests, alpha, statistics)
-    comparisons = tuple(
-        _comparison(tested[name], alpha, statistics, baseline, why_open)
-        if name in tested
-        else _unanswered(name, constraint, statistics)
-        for name, constraint in constraints.metrics.items()
-    )
-    return Decision(Violations(violations), tuple(findings), tuple(notes), comparisons)
+    why_open, comparisons = _why_open(tests, statistics), []
+    for name, constraint in constraints.metrics.items():
+        if name not in tested:
+            comparisons.append(_unanswered(name, constraint, statistics))
+            continue
+        test, comparison = tested[name], compared(found[name], constraint, statistics)
+        state = State.CHANGED if test.is_certain else State.UNDECIDED if test.is_open else comparison.state
+        comparisons.append(
+            replace(
+                comparison,
+                state=State.VIOLATED if test.is_violated else state,
+                reason=why_open if test.is_open else "",
+                p_value=test.p_value,
+                baseline_rows=None if baseline is None else baseline.item_count,
+            )
+        )
+    return Decision(Violations(violations), tuple(findings), tuple(notes), tuple(comparisons))
 
 
-def _comparison(
-    test: MetricTest,
-    alpha: float,
-    statistics: ModelQualityStatistics,
-    baseline: ModelQualityStatistics | None,
-    why_open: str,
-) -> Comparison:
-    finding, is_open = _finding(test, alpha), test.is_open(alpha)
-    state = State.CHANGED if _is_certain(test, alpha) else State.UNDECIDED if is_open else State.HOLDS
-    return replace(
-        compared(finding, test.constraint, statistics),
-        state=State.VIOLATED if finding.violated else state,
-        reason=why_open if is_open else "",
-        p_value=test.p_value,
-        baseline_rows=None if baseline is None else baseline.item_count,
-    )
-
-
-def _why_open(tests: list[MetricTest], alpha: float, statistics: ModelQualityStatistics) -> str:
+def _why_open(tests: list[MetricTest], statistics: ModelQualityStatistics) -> str:
     """Return why metrics that are worse by as much as matters are not decided, and how many rows would do."""
     rows = statistics.item_count
-    needed = [test.rows_needed(rows, alpha, test.worse) for test in tests if test.is_open(alpha)]
+    needed = [test.rows_needed(rows, test.worse) for test in tests if test.is_open]
     alike = ", which depend on each other," if statistics.design_effect > 1.0 else ""
     enough = [count for count in needed if count is not None]
     tell = (
@@ -404,16 +402,6 @@ def _unanswered(name: str, constraint: MetricConstraint, statistics: ModelQualit
         return undefined(name, constraint)
     reason = "the window has too few rows to say how far its metrics would move by chance"
     return Comparison(name, constraint.operator, State.UNDECIDED, reason=reason)
-
-
-def is_violated(test: MetricTest, alpha: float) -> bool:
-    """Return whether a metric is beyond its threshold, and by more than chance explains."""
-    return _is_certain(test, alpha) and is_worth_acting(test)
-
-
-def _is_certain(test: MetricTest, alpha: float) -> bool:
-    value = test.metric.value
-    return value is not None and is_beyond(value, test.constraint) and test.p_value < alpha
 
 
 def _tests(
@@ -487,9 +475,9 @@ def _violation_text(
 ) -> str:
     """Return what happened in rounded numbers; the end is the originals' sentence, which parsers read."""
     is_low = test.constraint.operator == LESS
-    value, before = test.metric.value or 0.0, baseline.value(test.name) if baseline else None
+    before = baseline.value(test.name) if baseline else None
     crossed = f"{'fell below' if is_low else 'rose above'} {number(test.constraint.threshold)}"
-    found = f"{number(value)}{_interval_text(test)} over {statistics.item_count:,} rows"
+    found = f"{number(test.value)}{_interval_text(test)} over {statistics.item_count:,} rows"
     text = f"{test.name} {crossed}: it is {found}"
     if baseline is not None and before is not None:
         text += f", and was {number(before)} over {baseline.item_count:,} at the baseline"
@@ -504,17 +492,15 @@ def _interval_text(test: MetricTest) -> str:
     return f" (95 % interval {number(low)} to {number(high)})"
 
 
-def _finding(test: MetricTest, alpha: float) -> Finding:
-    metric, constraint = test.metric, test.constraint
-    value = metric.value or 0.0
+def _finding(test: MetricTest) -> Finding:
+    value, constraint = test.value, test.constraint
     limit = "at least" if constraint.operator == LESS else "at most"
-    violated = is_violated(test, alpha)
     verdict = "holds"
-    if violated:
+    if test.is_violated:
         verdict = "is worse than chance explains"
-    elif _is_certain(test, alpha):
+    elif test.is_certain:
         verdict = "is worse, but by less than anybody would act on"
-    elif test.is_open(alpha):
+    elif test.is_open:
         verdict = "is worse by as much as matters, but so few rows do not tell that from chance"
     elif is_beyond(value, constraint):
         verdict = "is worse, but no more than chance explains"
@@ -523,13 +509,13 @@ def _finding(test: MetricTest, alpha: float) -> Finding:
     worse = shortfall(value, constraint)
     if is_loss(test.name) and constraint.threshold > 0.0:
         worse /= constraint.threshold  # what has a unit of its own compares by its relative increase
-    return Finding(test.name, text, worse, violated, value=metric.value, expected=constraint.threshold)
+    return Finding(test.name, text, worse, test.is_violated, value=value, expected=constraint.threshold)
 
 
-def _small_window(statistics: ModelQualityStatistics, tests: list[MetricTest], alpha: float) -> list[str]:
+def _small_window(statistics: ModelQualityStatistics, tests: list[MetricTest]) -> list[str]:
     rows = statistics.item_count
-    open_tests = [test for test in tests if test.name not in _SAME_TEST and not is_violated(test, alpha)]
-    needed = {test.name: test.rows_needed(rows, alpha) for test in open_tests}
+    open_tests = [test for test in tests if test.name not in _SAME_TEST and not test.is_violated]
+    needed = {test.name: test.rows_needed(rows) for test in open_tests}
     undecided = [f"{name} ({count:,} rows)" for name, count in needed.items() if count and count > rows]
     hopeless = [name for name, count in needed.items() if count is None]
     change = "an error 10 % larger" if statistics.problem_type == "Regression" else "a change of 5 points"

@@ -166,14 +166,9 @@ def multiclass_metrics(cells: Cells, counts: Floats) -> dict[str, Floats]:
     """
     classes = len(cells.labels)
     hit = cells.actual == cells.predicted
-    actual, predicted, right = (
-        _per_class(counts, places, chosen, classes)
-        for places, chosen in (
-            (cells.actual, np.ones_like(hit)),
-            (cells.predicted, np.ones_like(hit)),
-            (cells.actual, hit),
-        )
-    )
+    actual = _per_class(counts, cells.actual, classes)
+    predicted = _per_class(counts, cells.predicted, classes)
+    right = _per_class(counts[:, hit], cells.actual[hit], classes)
     total = counts.sum(axis=1)
     recall = np.divide(right, actual, out=np.zeros_like(right), where=actual > 0.0)
     precision = np.divide(right, predicted, out=np.zeros_like(right), where=predicted > 0.0)
@@ -190,12 +185,9 @@ def multiclass_metrics(cells: Cells, counts: Floats) -> dict[str, Floats]:
     return metrics
 
 
-def _per_class(
-    counts: Floats, places: Codes, chosen: np.ndarray[tuple[int], np.dtype[np.bool_]], classes: int
-) -> Floats:
+def _per_class(counts: Floats, places: Codes, classes: int) -> Floats:
     sums = np.zeros((counts.shape[0], classes))
-    used = np.flatnonzero(chosen)
-    order = used[np.argsort(places[used], kind="stable")]
+    order = np.argsort(places, kind="stable")
     if order.size:
         ordered = places[order]
         starts = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1])))

@@ -27,9 +27,12 @@ from analyzers.model_quality.summary import NEGATIVE, ModelQualitySummary, Task
 from analyzers.shared.dependence import design_effect, is_dependent, quantile_groups, student_ratio
 from analyzers.shared.row_sample import RowSample
 from analyzers.shared.rules import Rules
-from contract.wording import listing
+from contract.wording import listing, number
 
 CONSTANT = "_best_constant_classifier"
+
+_NO_RANKING = 0.5  # the area under the ROC curve of scores that know nothing
+_ROUNDING = 1e-6  # by how much a probability may lie outside of 0 to 1
 
 # Below, the originals write "NaN" for the standard deviation.
 FEWEST_ROWS_OF_SPREAD = 200
@@ -166,12 +169,13 @@ def _describe_binary(run: _Run) -> None:
 def _binary_matrix(
     statistics: ModelQualityStatistics, counts: confusion.Confusion, positive: str
 ) -> dict[str, dict[str, int]]:
-    labels = {label for pair in counts for label in pair if label != NEGATIVE}
+    actual, predicted = _vocabularies(counts)
+    labels = actual | predicted
     others = confusion.label_order(labels - {positive})
     default = positive == "1"
     if len(others) > 1:
         statistics.notes.append(f"These labels all count as negative: {listing(others, 10)}.")
-    elif not positive_seen(counts, positive) or not others:
+    elif positive not in actual or not others:
         only = positive if not others else "the negative label"
         statistics.notes.append(f"All labels are {only!r}, so metrics that need both classes are undefined.")
     negative = others[0] if len(others) == 1 else ("0" if default else f"not {positive}")
@@ -188,15 +192,14 @@ def _binary_matrix(
 
 def label_problem(counts: confusion.Confusion, task: Task) -> str | None:
     """Return why the positive label cannot be told, None when it can."""
-    labels = {label for pair in counts for label in pair if label != NEGATIVE}
-    actual, predicted = ({pair[side] for pair in counts} - {NEGATIVE} for side in (0, 1))
+    actual, predicted = _vocabularies(counts)
     if problem := vocabulary_problem(actual, predicted, most=2):
         return problem
+    labels = actual | predicted
     others = confusion.label_order(labels - {task.positive})
     default = task.positive == "1"
     # A prediction made from a score is always one of two, so it tells only when the labels agree with it.
-    seen = not others or positive_seen(counts, task.positive)
-    seen = seen or (len(others) == 1 and any(predicted == task.positive for _, predicted in counts))
+    seen = not others or task.positive in actual or (len(others) == 1 and task.positive in predicted)
     if not seen and (len(others) > 1 or (default and others != ["0"])):
         return (
             f"The labels are {listing(others)}, and none of them is the positive label {task.positive!r}; "
@@ -222,6 +225,16 @@ def vocabulary_problem(actual: set[str], predicted: set[str], most: int | None =
             f"inference_attribute holds scores, such as {listing(confusion.label_order(fractions), 3)}, not "
             "labels; give their column as probability_attribute."
         )
+    folded = [{text.casefold(): text for text in labels} for labels in (actual, predicted)]
+    # Where two labels of one side differ in letter case only, letter case tells labels apart.
+    is_told = len(folded[0]) < len(actual) or len(folded[1]) < len(predicted)
+    for key in () if is_told else sorted(folded[0].keys() & folded[1].keys()):
+        if folded[0][key] != folded[1][key]:
+            return (
+                f"The label {folded[0][key]!r} and the prediction {folded[1][key]!r} differ in letter case "
+                "only, so they count as two; write both alike, in a preprocessing script for example, and "
+                "positive_label, where it is set, as the labels are."
+            )
     if not actual or not predicted or actual & predicted:
         return None
     kinds = [{_is_number(text) for text in labels} for labels in (actual, predicted)]
@@ -247,9 +260,9 @@ def _is_fraction(text: str) -> bool:
     return _is_number(text) and 0.0 < float(text) < 1.0
 
 
-def positive_seen(counts: confusion.Confusion, positive: str) -> bool:
-    """Return whether any actual label is the positive one."""
-    return any(actual == positive for actual, _ in counts)
+def _vocabularies(counts: confusion.Confusion) -> tuple[set[str], set[str]]:
+    """Return the labels, and the predictions."""
+    return {actual for actual, _ in counts}, {predicted for _, predicted in counts} - {NEGATIVE}
 
 
 def _matrix(counts: confusion.Confusion, labels: set[str]) -> dict[str, dict[str, int]]:
@@ -376,7 +389,7 @@ def _describe_multiclass(run: _Run) -> None:
         return
     statistics.confusion_matrix = _matrix(counts, {label for pair in counts for label in pair})
     cells = confusion.cells_of(statistics.confusion_matrix)
-    actual, predicted = ({pair[side] for pair in counts} for side in (0, 1))
+    actual, predicted = _vocabularies(counts)
     if never := confusion.label_order(actual - predicted):
         statistics.notes.append(f"Never predicted, so their precision counts as zero: {listing(never, 10)}.")
     if unseen := confusion.label_order(predicted - actual):
@@ -468,6 +481,8 @@ def describe(summary: ModelQualitySummary, task: Task, *, rules: Rules, seed: in
     statistics.evidence = Evidence(summary.unlabelled_scores, summary.column_names, _problem(summary, task))
     if rules == "sound":
         _widen(statistics, summary.sample)
+    if note := _backwards(statistics, summary.scores, task.positive):
+        statistics.notes.append(note)
     if rules == "sound" and task.problem_type != "Regression":
         kind = "positive label" if task.problem_type == "BinaryClassification" else "right prediction"
         statistics.calibration = calibrate(summary.scores, kind)
@@ -509,9 +524,44 @@ def _problem(summary: ModelQualitySummary, task: Task) -> str | None:
                 f"The columns are {listing(list(summary.column_names), 20)}."
             )
     if task.problem_type == "BinaryClassification":
-        return label_problem(summary.confusion, task)
-    actual, predicted = ({pair[side] for pair in summary.confusion} for side in (0, 1))
-    return vocabulary_problem(actual, predicted)
+        return label_problem(summary.confusion, task) or _scale_problem(summary.scores, task)
+    return vocabulary_problem(*_vocabularies(summary.confusion))
+
+
+def _scale_problem(histogram: scores.ScoreHistogram, task: Task) -> str | None:
+    """Return why scores and threshold cannot be on one scale: scores in percent, for example."""
+    is_threshold_used = task.attributes.inference is None and 0.0 < task.threshold < 1.0
+    if not is_threshold_used or not histogram.total_positives or not histogram.total_negatives:
+        return None
+    low, high = histogram.scores[[0, -1]].tolist()
+    if (low >= -_ROUNDING and high <= 1.0 + _ROUNDING) or low < task.threshold <= high:
+        return None
+    return (
+        f"The scores (probability_attribute) go from {number(low)} to {number(high)}, but the threshold is "
+        f"{number(task.threshold)}, so every row would count as predicted "
+        f"{'positive' if low >= task.threshold else 'negative'}; divide percent by 100 in a preprocessing "
+        "script, set probability_threshold_attribute to 0 for log-odds, or give the column of predicted "
+        "labels as inference_attribute."
+    )
+
+
+def _backwards(
+    statistics: ModelQualityStatistics, histogram: scores.ScoreHistogram, positive: str
+) -> str | None:
+    """Say that scores rank labels backwards, where chance does not explain an area below one half."""
+    area = statistics.metrics.get("auc")
+    if area is None or area.value is None:
+        return None
+    sizes = histogram.total_positives, histogram.total_negatives
+    spread = scores.area_deviation(histogram)
+    _, high = area.interval or intervals.area_interval(area.value, spread, *sizes)
+    if high >= _NO_RANKING:
+        return None
+    return (
+        f"The scores rank the labels backwards: auc is {number(area.value)}, so rows labelled {positive!r} "
+        "have the lower scores. If that is not the model's fault, set positive_label to the label that the "
+        "scores are of, or give the probability of the other class as probability_attribute."
+    )
 
 
 def _row_notes(summary: ModelQualitySummary) -> list[str]:

@@ -11,7 +11,15 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal
 
-from analyzers.shared.analysis_json import Member, member, read_document, read_members, write_members
+from analyzers.shared.analysis_json import (
+    Member,
+    member,
+    nested,
+    read_document,
+    read_members,
+    read_numbers,
+    write_members,
+)
 from analyzers.shared.rules import SWITCH
 from contract.api import Baseline, DocumentSet
 from contract.errors import DocumentError
@@ -158,26 +166,16 @@ def _number_to_json(value: float | None) -> float | str:
     return "NaN" if value is None else value
 
 
-def _read_numbers(fields: Fields, key: str) -> list[float]:
-    numbers = fields.get(key, list)
-    if not all(isinstance(number, int | float) for number in numbers):
-        raise DocumentError(f"{fields.where}.{key} must be a list of numbers.")
-    return [float(number) for number in numbers]
-
-
 def _read_interval(fields: Fields, key: str) -> tuple[float, float] | None:
-    bounds = fields.get(key, list, None)
-    if bounds is None:
+    if fields.get(key, list, None) is None:
         return None
-    if len(bounds) != 2 or not all(isinstance(bound, int | float) for bound in bounds):
+    bounds = read_numbers(fields, key)
+    if len(bounds) != 2:
         raise DocumentError(f"{fields.where}.{key} must be a list of two numbers.")
     return float(bounds[0]), float(bounds[1])
 
 
-def _read_calibration(fields: Fields, key: str) -> ScoreCalibration | None:
-    members = fields.child(key)
-    if members is None:
-        return None
+def _read_calibration(members: Fields) -> ScoreCalibration:
     calibration = ScoreCalibration(**read_members(_CALIBRATION, members))
     if not calibration.scores or len(calibration.scores) != len(calibration.positive_rates):
         raise DocumentError(f"{members.where}: scores and positive_rates must be of the same length.")
@@ -206,12 +204,14 @@ _DATASET = (
 _CALIBRATION = (
     Member("of", member(str, "")),
     Member("item_count", member(int, 0)),
-    Member("scores", _read_numbers),
-    Member("positive_rates", _read_numbers),
+    Member("scores", read_numbers),
+    Member("positive_rates", read_numbers),
 )
 _STATISTICS = (
     Member("estimated", member(dict, None)),
-    Member("score_calibration", _read_calibration, partial(write_members, _CALIBRATION), "calibration"),
+    Member(
+        "score_calibration", nested(_read_calibration), partial(write_members, _CALIBRATION), "calibration"
+    ),
     Member("design_effect", lambda fields, key: max(1.0, fields.number(key, 1.0))),
     Member("blocks", lambda fields, key: fields.count(key, 0)),
     Member("notes", lambda fields, key: [str(note) for note in fields.get(key, list, [])], written="if any"),
@@ -268,7 +268,9 @@ def read_statistics(value: dict[str, Any], where: str) -> ModelQualityStatistics
             }
         elif name in (ROC_CURVE, PR_CURVE):
             lists = Fields(found, place)
-            document.curves[name] = {points: _read_numbers(lists, points) for points in lists.value}
+            document.curves[name] = {
+                points: [float(number) for number in read_numbers(lists, points)] for points in lists.value
+            }
             if len({len(points) for points in document.curves[name].values()}) > 1:
                 raise DocumentError(f"{place} must have lists of one length.")
         elif isinstance(found, dict) and "value" in found:

@@ -51,24 +51,24 @@ class ScoreHistogram:
     def settle(self) -> ScoreHistogram:
         """Sort pending rows in; return self."""
         if self.pending_rows:
-            positives, negatives = (_distinct(part) for part in self.pending)
+            positives, negatives = (
+                np.unique(np.concatenate(part), return_counts=True) for part in self.pending
+            )
             self.pending, self.pending_rows = ([], []), 0
-            scores = np.concatenate([self.scores, positives[0], negatives[0]])
-            nothing = (np.zeros(positives[1].size, np.int64), np.zeros(negatives[1].size, np.int64))
             self._combine(
-                scores,
-                np.concatenate([self.positives, positives[1], nothing[1]]),
-                np.concatenate([self.negatives, nothing[0], negatives[1]]),
+                ScoreHistogram(positives[0], positives[1], np.zeros_like(positives[1])),
+                ScoreHistogram(negatives[0], np.zeros_like(negatives[1]), negatives[1]),
             )
         return self
 
-    def _combine(self, scores: Floats, positives: Counts, negatives: Counts) -> None:
+    def _combine(self, *others: ScoreHistogram) -> None:
+        parts = (self, *others)
+        scores = np.concatenate([part.scores for part in parts])
         order = np.argsort(scores, kind="stable")
-        scores = scores[order]
-        starts = _starts(scores)
-        self.scores = scores[starts]
-        self.positives = np.add.reduceat(positives[order], starts)
-        self.negatives = np.add.reduceat(negatives[order], starts)
+        starts = _starts(scores[order])
+        self.scores = scores[order][starts]
+        self.positives = np.add.reduceat(np.concatenate([part.positives for part in parts])[order], starts)
+        self.negatives = np.add.reduceat(np.concatenate([part.negatives for part in parts])[order], starts)
         if self.scores.size > MOST_DISTINCT:
             kept = self.compressed(_KEPT_DISTINCT)
             self.scores, self.positives, self.negatives = kept.scores, kept.positives, kept.negatives
@@ -76,13 +76,8 @@ class ScoreHistogram:
     def merge(self, other: ScoreHistogram) -> None:
         """Add the rows of another, sorted in."""
         self.settle()
-        other.settle()
-        if other.scores.size:
-            self._combine(
-                np.concatenate([self.scores, other.scores]),
-                np.concatenate([self.positives, other.positives]),
-                np.concatenate([self.negatives, other.negatives]),
-            )
+        if other.settle().scores.size:
+            self._combine(other)
 
     @property
     def total_positives(self) -> int:
@@ -105,12 +100,6 @@ class ScoreHistogram:
             np.add.reduceat(self.positives, starts),
             np.add.reduceat(self.negatives, starts),
         )
-
-
-def _distinct(parts: list[Floats]) -> tuple[Floats, Counts]:
-    values = np.sort(np.concatenate(parts)) if parts else np.empty(0)
-    starts = _starts(values)
-    return values[starts], np.diff(np.append(starts, values.size))
 
 
 def _starts(ordered: Floats) -> npt.NDArray[np.intp]:

@@ -67,6 +67,25 @@ def member(kinds: type | tuple[type, ...], *default: Any) -> Read:
     return lambda fields, key: fields.get(key, kinds, *default)
 
 
+def nested(read: Callable[[Fields], Any]) -> Read:
+    """Return a reader of an object, None where it is absent."""
+    return lambda fields, key: None if (members := fields.child(key)) is None else read(members)
+
+
+def read_numbers(fields: Fields, key: str) -> list[float]:
+    """Return a list of numbers, empty where it is absent.
+
+    Raises
+    ------
+    DocumentError
+        Naming file and path, for anything else in it.
+    """
+    numbers: list[float] = fields.get(key, list, [])
+    if not all(isinstance(number, int | float) and not isinstance(number, bool) for number in numbers):
+        raise DocumentError(f"{fields.where}.{key} must be a list of numbers.")
+    return numbers
+
+
 @dataclass(frozen=True)
 class Member:
     """One member of a JSON object.

@@ -24,7 +24,14 @@ from contract.page import (
     several,
     short,
 )
-from reporting.report.charts import estimate, intervals, segment_section, segment_text
+from reporting.report.charts import (
+    estimate,
+    interval_text,
+    intervals,
+    segment_section,
+    segment_text,
+    value_cells,
+)
 
 _STAGES = (("pre_training", "The data"), ("post_training", "The model's answers"))
 _REQUIREMENT = re.compile(
@@ -136,29 +143,17 @@ def _group_section(
 
 
 def _cells(name: str, now: Metrics, then: Metrics) -> list[Cell]:
-    value, low, high = _estimate(now, name) or (None, None, None)
-    was = (_estimate(then, name) or [None])[0]
-    meaning = _meaning(name, now)
-    if value is None and now[name].get("error"):
+    found, meaning = _estimate(now, name), _meaning(name, now)
+    if found is None and now[name].get("error"):
         # In a column of numbers, a sentence would push the columns behind it off the page.
         meaning = f"{meaning}: {now[name]['error']}"
-    interval = "–" if low is None else f"{number(low)} to {number(high)}"
-    return [
-        Cell(name),
-        Cell(short(meaning, 240)),
-        Cell(number(was), was),
-        Cell(number(value), value),
-        Cell(interval),
-    ]
+    cells = value_cells(_estimate(then, name), found)
+    return [Cell(name), Cell(short(meaning, 240)), *cells, Cell(interval_text(found))]
 
 
 def _chart(title: str, names: list[str], now: Metrics, then: Metrics) -> Chart | None:
-    items = [
-        {"label": name, "now": _estimate(now, name), "then": _estimate(then, name), "limit": None}
-        for name in names
-    ]
-    items = [item for item in items if item["now"] or item["then"]]
-    return intervals(title, items) | {"zero": True} if items else None
+    chart = intervals(title, ((name, _estimate(then, name), _estimate(now, name), None) for name in names))
+    return chart | {"zero": True} if chart else None
 
 
 def _counts_text(key: Key, group: Mapping[str, Any]) -> str:
@@ -177,12 +172,16 @@ def _counts_text(key: Key, group: Mapping[str, Any]) -> str:
 
 
 def _model_section(source: Source) -> list[Section]:
-    before = {metric["name"]: metric for metric in source.baseline_statistics.get("model_metrics", ())}
-    rows = []
-    for metric in source.statistics.get("model_metrics", ()):
-        was = as_number(before.get(metric["name"], {}).get("value"))
-        value = as_number(metric.get("value"))
-        rows.append(Row([Cell(metric["name"]), Cell(number(was), was), Cell(number(value), value)]))
+    then, now = (_metrics(side, "model_metrics") for side in (source.baseline_statistics, source.statistics))
+    rows = [
+        Row(
+            [
+                Cell(name),
+                *value_cells(*([as_number(side.get(name, {}).get("value"))] for side in (then, now))),
+            ]
+        )
+        for name in now
+    ]
     if not rows:
         return []
     table = Table("The whole model.", ["metric", "baseline", "now"], rows, frozenset({1, 2}))

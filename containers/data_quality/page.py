@@ -65,10 +65,15 @@ _WEIGHT_OF_DISTANCE = 50.0
 # What the original's parsers read from the end of a description; the page says it in a sentence of its own.
 _DISTANCE = re.compile(r"\s*Baseline drift distance: (?P<distance>\S+) exceeds threshold: (?P<limit>\S+)\s*$")
 
-_MEAN = re.compile(r"^Mean (\S+) -> ([^\s,]+)")
-_SPREAD = re.compile(r"standard deviation (\S+) -> ([^\s,]+)")
-_SHARE = re.compile(r"share of values up to (\S+) (\S+ %) -> (\S+ %)")
-_CHANCE = re.compile(r",? where chance explains up to (\S+ %)")
+# What moved, as descriptions have it and in a sentence.
+_IN_WORDS = (
+    (r"^Mean (\S+) -> \1(?=[\s,]|$)", r"The mean is \1 as before"),
+    (r"^Mean (\S+) -> ([^\s,]+)", r"The mean went from \1 to \2"),
+    (r"standard deviation (\S+) -> ([^\s,]+)", r"the standard deviation went from \1 to \2"),
+    (r"share of values up to (\S+) (\S+ %) -> (\S+ %)", r"values up to \1 were \2 of all and are \3"),
+    (r",? where chance explains up to (\S+ %)", r"; chance alone moves that by up to \1"),
+    (" -> ", " → "),
+)
 
 Features = dict[str, Mapping[str, Any]]
 
@@ -200,24 +205,11 @@ def _sentences(group: Iterable[Violation]) -> Iterable[str]:
         if said is None:
             yield sentence(short(violation.description, 600))
             continue
-        text = _in_words(violation.description[: said.start()].strip())
+        text = violation.description[: said.start()].strip()
+        for pattern, words in _IN_WORDS:
+            text = re.sub(pattern, words, text)
         moved = _plain(said["distance"], said["limit"])
         yield f"{sentence(short(text, 600))} {moved}".strip()
-
-
-def _mean_text(said: re.Match[str]) -> str:
-    if said[1] == said[2]:
-        return f"The mean is {said[1]} as before"
-    return f"The mean went from {said[1]} to {said[2]}"
-
-
-def _in_words(text: str) -> str:
-    """Return what moved in a sentence, where the description has it as ``Mean a -> b, share of ...``."""
-    text = _MEAN.sub(_mean_text, text)
-    text = _SPREAD.sub(r"the standard deviation went from \1 to \2", text)
-    text = _SHARE.sub(r"values up to \1 were \2 of all and are \3", text)
-    text = _CHANCE.sub(r"; chance alone moves that by up to \1", text)
-    return text.replace(" -> ", " → ")
 
 
 def _plain(distance: str, limit: str) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 from typing import Any
 
 from contract.api import State, Violation
@@ -25,11 +27,14 @@ from contract.page import (
     short,
 )
 from reporting.report.charts import (
+    Estimate,
     curve,
     decided_segments,
     estimate,
+    interval_text,
     intervals,
     segment_text,
+    value_cells,
     values_text,
     violation_counts,
     violations_cell,
@@ -38,12 +43,6 @@ from reporting.report.charts import (
 # One side of a model-quality comparison: metrics as the documents have them, and as people read them.
 
 
-_METRICS = ("binary_classification_metrics", "multiclass_classification_metrics", "regression_metrics")
-_CONSTRAINTS = (
-    "binary_classification_constraints",
-    "multiclass_classification_constraints",
-    "regression_constraints",
-)
 MATRIX = "confusion_matrix"
 ROC = "receiver_operating_characteristic_curve"
 PR = "precision_recall_curve"
@@ -75,19 +74,25 @@ _TITLES = {
 SHARES = re.compile(r"^(weighted_)?(accuracy|recall|precision|f\d.*|true_.*|false_.*)$")
 
 
+def _of_problem(document: Mapping[str, Any], ending: str) -> Mapping[str, Any]:
+    """Return the member that each problem type calls by its own name, such as ``regression_metrics``."""
+    return next((member for name, member in document.items() if name.endswith(ending)), {})
+
+
 class Side:
     """One statistics document, of the whole or of a segment."""
 
     def __init__(self, document: Mapping[str, Any]) -> None:
         self.document = document
-        members: Mapping[str, Any] = next((document[name] for name in _METRICS if name in document), {})
+        members = _of_problem(document, "_metrics")
+        self.rows: int = document.get("item_count", 0)
         named = {name: member for name, member in members.items() if isinstance(member, Mapping)}
         self.metrics = {name: member for name, member in named.items() if "value" in member}
         self.matrix: Mapping[str, Mapping[str, int]] = members.get(MATRIX) or {}
         self.curves = {name: members[name] for name in (ROC, PR) if name in members}
 
-    def estimate(self, name: str) -> list[float | None] | None:
-        """Return ``[value, low, high]`` of a metric, None where it is absent or undefined."""
+    def estimate(self, name: str) -> Estimate | None:
+        """Return a metric with its interval, None where it is absent or undefined."""
         metric = self.metrics.get(name)
         return estimate(metric["value"], metric.get("confidence_interval")) if metric else None
 
@@ -97,8 +102,10 @@ class Side:
         return as_number(found["value"]) if found else None
 
 
+_NOTHING = Side({})
 # What is expected of each metric: its threshold, and on which side of it to be.
 Limits = Mapping[str, tuple[float, str]]
+_ANY = (None, "")
 
 
 @dataclass(frozen=True)
@@ -109,33 +116,27 @@ class Scope:
     then: Side
     limits: Limits
 
-    def items(self, names: Iterable[str]) -> list[dict[str, Any]]:
-        """Return what a chart shows of metrics, those that neither side has left out."""
-        found = [
-            {
-                "label": title_of(name),
-                "then": self.then.estimate(name),
-                "now": self.now.estimate(name),
-                "limit": self.limits[name][0] if name in self.limits else None,
-            }
-            for name in names
-        ]
-        return [item for item in found if item["then"] or item["now"]]
-
     def chart(self, names: Sequence[str]) -> Chart | None:
         """Return metrics then and now with what is expected of them; None where neither side has one."""
-        if not (items := self.items(names)):
-            return None
+        items = (
+            (
+                title_of(name),
+                self.then.estimate(name),
+                self.now.estimate(name),
+                self.limits.get(name, _ANY)[0],
+            )
+            for name in names
+        )
         title = title_of(names[0]) if len(names) == 1 else "Metrics"
         return intervals(title, items, shares=all(SHARES.match(name) for name in names))
 
 
 def limits_of(constraints: Mapping[str, Any]) -> Limits:
     """Return what a constraints document expects of each metric."""
-    members: Mapping[str, Any] = next((constraints[name] for name in _CONSTRAINTS if name in constraints), {})
     sides = {"L": "at least", "G": "at most"}
     return {
-        name: (entry["threshold"], sides[entry["comparison_operator"][0]]) for name, entry in members.items()
+        name: (entry["threshold"], sides[entry["comparison_operator"][0]])
+        for name, entry in _of_problem(constraints, "_constraints").items()
     }
 
 
@@ -155,25 +156,13 @@ def ordered(names: Mapping[str, Any]) -> list[str]:
     return sorted(names, key=lambda name: rank.get(name, len(rank)))
 
 
-def value_cell(name: str, found: list[float | None] | None) -> Cell:
-    """Return the cell of a metric's value."""
-    value = found[0] if found else None
-    return Cell(text_of(name, value), value)
+def _cells(name: str, *estimates: Estimate | None) -> list[Cell]:
+    return value_cells(*estimates, text=partial(text_of, name))
 
 
-def interval_text(name: str, found: list[float | None] | None) -> str:
-    """Return a metric's interval as people read it, a dash where there is none."""
-    if not found or found[1] is None:
-        return "–"
-    return f"{text_of(name, found[1])} to {text_of(name, found[2])}"
-
-
-def segments_of(document: Mapping[str, Any]) -> dict[str, tuple[Side, int]]:
-    """Return each segment's metrics and rows, by its text."""
-    return {
-        values_text(entry["segment"]): (Side(entry), entry["item_count"])
-        for entry in document.get("segments") or ()
-    }
+def segments_of(document: Mapping[str, Any]) -> dict[str, Side]:
+    """Return each segment's metrics, by its text."""
+    return {values_text(entry["segment"]): Side(entry) for entry in document.get("segments") or ()}
 
 
 # What became worse, of all rows and of each segment, in sentences.
@@ -193,18 +182,21 @@ def cards(source: Source, whole: Scope) -> list[Card]:
     for violation in source.violations:
         groups.setdefault(segment_text(violation), []).append(violation)
     current, before = segments_of(source.statistics), segments_of(source.baseline_statistics)
-    total = sum(amount for _, amount in current.values()) or 1
+    total = sum(side.rows for side in current.values()) or 1
     found = []
     for where, group in groups.items():
         scope, share = whole, 1.0
         if where:
-            is_known = where in current and where in before
-            now, amount = current[where] if is_known else (Side({}), 0)
-            then = before[where][0] if is_known else Side({})
+            now, then = current.get(where), before.get(where)
+            if now is None or then is None:
+                now = then = _NOTHING
             # What is expected of a segment is what it was at the baseline.
-            was = {name: (then.value(name), side) for name, (_, side) in whole.limits.items()}
-            own = {name: (value, side) for name, (value, side) in was.items() if value is not None}
-            scope, share = Scope(now, then, own), amount / total
+            own = {
+                name: (value, side)
+                for name, (_, side) in whole.limits.items()
+                if (value := then.value(name)) is not None
+            }
+            scope, share = Scope(now, then, own), now.rows / total
         found.append(_card(where, group, scope, share, _sure(source, where)))
     return sorted(found, key=lambda card: -card.weight)
 
@@ -246,7 +238,7 @@ def _sentence(name: str, violation: Violation, scope: Scope) -> str:
     title = title_of(name)
     text = f"{title[0].upper()}{title[1:]} is {text_of(name, found[0])}"
     if found[1] is not None:
-        text += f" (95 % interval {interval_text(name, found)})"
+        text += f" (95 % interval {interval_text(found, partial(text_of, name))})"
     if before is not None:
         text += f"; at the baseline it was {text_of(name, before)}"
     if before is None or text_of(name, before) != text_of(name, limit[0]):
@@ -269,8 +261,6 @@ def _sure(source: Source, where: str) -> str:
 
 
 Points = tuple[list[float], list[float]]
-# Metrics and rows of each segment, by its text.
-Segments = dict[str, tuple[Side, int]]
 
 _LARGEST_MATRIX = 20
 _SEGMENT_METRICS = 3
@@ -309,9 +299,8 @@ def _metric_section(whole: Scope, source: Source) -> list[Section]:
         after, limit = whole.now.estimate(name), whole.limits.get(name)
         cells = [
             Cell(title_of(name)),
-            value_cell(name, whole.then.estimate(name)),
-            value_cell(name, after),
-            Cell(interval_text(name, after)),
+            *_cells(name, whole.then.estimate(name), after),
+            Cell(interval_text(after, partial(text_of, name))),
             Cell(f"{limit[1]} {text_of(name, limit[0])}" if limit else "–"),
             source.verdict(name),
         ]
@@ -391,22 +380,22 @@ def _estimated_section(statistics: Mapping[str, Any], then: Side) -> list[Sectio
     estimated = statistics.get("estimated")
     if not isinstance(estimated, Mapping):
         return []
-    items, rows = [], []
-    for name, member in (estimated.get("metrics") or {}).items():
-        found, before = estimate(member.get("value"), member.get("confidence_interval")), then.estimate(name)
-        if found is None:
-            continue
-        items.append({"label": title_of(name), "then": before, "now": found, "limit": None})
-        rows.append(Row([Cell(title_of(name)), value_cell(name, before), value_cell(name, found)]))
-    if not items:
+    members = (estimated.get("metrics") or {}).items()
+    found = {
+        name: (then.estimate(name), now)
+        for name, member in members
+        if (now := estimate(member.get("value"), member.get("confidence_interval")))
+    }
+    items = ((title_of(name), *sides, None) for name, sides in found.items())
+    chart = intervals("Estimated before labels", items)
+    if chart is None:
         return []
     table = Table(
         f"Estimates for {count(estimated.get('item_count', 0))} rows without a label.",
         ["metric", "baseline, measured", "now, estimated"],
-        rows,
+        [Row([Cell(title_of(name)), *_cells(name, *sides)]) for name, sides in found.items()],
         frozenset({1, 2}),
     )
-    chart = intervals("Estimated before labels", items)
     chart["nowName"] = "this window, estimated"
     return [Section("Estimated", str(estimated.get("assumption", "")), charts=[chart], tables=[table])]
 
@@ -415,37 +404,27 @@ def _segment_section(source: Source) -> list[Section]:
     now, then = segments_of(source.statistics), segments_of(source.baseline_statistics)
     if not now:
         return []
-    every = {name: None for side, _ in now.values() for name in side.metrics}
-    names = [name for name in FIRST if name in every][:_SEGMENT_METRICS]
+    names = [name for name in FIRST if any(name in side.metrics for side in now.values())][:_SEGMENT_METRICS]
     charts = [chart for name in names if (chart := _segment_chart(name, now, then))]
-    table = _segment_table(names, now, then, source)
-    return [Section("Segments", "The same metrics for each part of the rows.", charts=charts, tables=[table])]
-
-
-def _segment_chart(name: str, now: Segments, then: Segments) -> Chart | None:
-    nothing = (Side({}), 0)
-    items = [
-        {"label": text, "now": item["now"], "then": item["then"], "limit": None}
-        for text, (side, _) in list(now.items())[:_MOST_IN_CHART]
-        for item in Scope(side, then.get(text, nothing)[0], {}).items([name])
-    ]
-    title = f"{title_of(name)[0].upper()}{title_of(name)[1:]} by segment"
-    return intervals(title, items, shares=bool(SHARES.match(name))) if items else None
-
-
-def _segment_table(names: list[str], now: Segments, then: Segments, source: Source) -> Table:
-    found = violation_counts(source)
-    nothing, decided = Side({}), decided_segments(source)
+    found, decided = violation_counts(source), decided_segments(source)
     rows = []
-    for text, (side, amount) in now.items():
-        before = then[text][0] if text in then else nothing
-        cells = [Cell(text), Cell(count(amount), amount)]
+    for text, side in now.items():
+        cells = [Cell(text), Cell(count(side.rows), side.rows)]
         for name in names:
-            cells += [value_cell(name, before.estimate(name)), value_cell(name, side.estimate(name))]
-        violations = found.get(text, 0)
-        cells.append(violations_cell(violations, text in decided))
-        rows.append(Row(cells, violated=violations > 0))
+            cells += _cells(name, then.get(text, _NOTHING).estimate(name), side.estimate(name))
+        cells.append(violations_cell(found[text], text in decided))
+        rows.append(Row(cells, violated=found[text] > 0))
     sides = [f"{title_of(name)}, {side}" for name in names for side in ("baseline", "now")]
     columns = ["segment", "rows", *sides, "violations"]
     numeric = frozenset(range(1, len(columns)))
-    return Table("One row per segment.", columns, rows, numeric, searchable=len(rows) > 10)
+    table = Table("One row per segment.", columns, rows, numeric, searchable=len(rows) > 10)
+    return [Section("Segments", "The same metrics for each part of the rows.", charts=charts, tables=[table])]
+
+
+def _segment_chart(name: str, now: Mapping[str, Side], then: Mapping[str, Side]) -> Chart | None:
+    items = (
+        (text, then.get(text, _NOTHING).estimate(name), side.estimate(name), None)
+        for text, side in islice(now.items(), _MOST_IN_CHART)
+    )
+    title = f"{title_of(name)[0].upper()}{title_of(name)[1:]} by segment"
+    return intervals(title, items, shares=bool(SHARES.match(name)))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -176,29 +176,52 @@ def categories(current: Mapping[str, int], baseline: Mapping[str, int]) -> Chart
     }
 
 
-def intervals(title: str, items: Sequence[Mapping[str, Any]], *, shares: bool = False) -> Chart:
-    """Return values with their intervals, then and now, one line each.
+# Value, low and high end of its interval.
+Estimate = list[float | None]
+
+
+def intervals(
+    title: str,
+    items: Iterable[tuple[str, Estimate | None, Estimate | None, float | None]],
+    *,
+    shares: bool = False,
+) -> Chart | None:
+    """Return values with their intervals, then and now, one line each; None where neither side has any.
 
     Parameters
     ----------
     title
         What they measure.
     items
-        ``label``, ``now``, ``then`` and ``limit``; the first two as ``[value, low, high]``, bounds or all of
-        it None.
+        Label, estimate at the baseline and now, limit; those that neither side has are left out.
     shares
         Whether they are shares, and read as percent.
     """
-    return {"kind": "intervals", "title": title, "items": list(items), "percent": shares}
+    found = [
+        {"label": label, "then": then, "now": now, "limit": limit}
+        for label, then, now, limit in items
+        if then or now
+    ]
+    return {"kind": "intervals", "title": title, "items": found, "percent": shares} if found else None
 
 
-def estimate(value: Any, interval: Any = None) -> list[float | None] | None:
-    """Return ``[value, low, high]`` for `intervals`; None where the value is undefined."""
+def estimate(value: Any, interval: Any = None) -> Estimate | None:
+    """Return a value and its interval; None where the value is undefined."""
     point = as_number(value)
     if point is None:
         return None
     low, high = interval if isinstance(interval, list | tuple) and len(interval) == 2 else (None, None)
     return [_six(bound) for bound in (point, as_number(low), as_number(high))]
+
+
+def value_cells(*estimates: Estimate | None, text: Callable[[Any], str] = number) -> list[Cell]:
+    """Return the cells of values, such as then and now, with a dash where there is none."""
+    return [Cell(text(value), value) for value in (found[0] if found else None for found in estimates)]
+
+
+def interval_text(found: Estimate | None, text: Callable[[Any], str] = number) -> str:
+    """Return an interval as people read it, a dash where there is none."""
+    return f"{text(found[1])} to {text(found[2])}" if found and found[1] is not None else "–"
 
 
 def _six(value: float | None) -> float | None:

@@ -216,6 +216,15 @@ def test_probabilities_outside_0_to_1(tmp_path: Path, probability: float) -> Non
     assert 0.0 <= metric(result, "auc") <= 1.0
 
 
+def test_scores_in_percent_are_no_constant_classifier(tmp_path: Path) -> None:
+    source = rewrite(tmp_path / "data.csv", probability=lambda row: 3.0 + row % 95)
+    settings = {**TABLE, "inference_attribute": None}
+    result = run(tmp_path, source, **settings)
+    assert_sentence(result, "from 3 to 97", "divide percent by 100", "inference_attribute")
+    mended = run(tmp_path / "mended", source, **TABLE)
+    assert mended.exit_code == 0, mended.message
+
+
 def test_strings_where_numbers_are_expected(tmp_path: Path) -> None:
     source = rewrite(tmp_path / "data.csv", probability=lambda row: "high" if row == 7 else 0.5)
     result = run(tmp_path, source, **TABLE)

@@ -93,6 +93,77 @@ def test_a_score_given_as_a_label_says_so() -> None:
         analyzer.suggest(statistics, None)
 
 
+@pytest.mark.parametrize(
+    ("analyzer", "label", "prediction"),
+    [
+        (multiclass_analyzer(), ["cat", "dog", "cow"], ["Cat", "Dog", "Cow"]),
+        (multiclass_analyzer(), ["cat", "dog", "cow"], ["Cat ", "dog", "cow"]),
+        (binary_analyzer(probability_attribute=None, positive_label="Yes"), ["Yes", "No"], ["yes", "No"]),
+        (binary_analyzer(probability_attribute=None, positive_label="yes"), ["yes", "no"], ["YES", "NO"]),
+    ],
+)
+def test_labels_and_predictions_in_another_letter_case_are_refused(analyzer, label, prediction) -> None:
+    statistics = measure(analyzer, batch(label=label * 5, prediction=prediction * 5))
+    with pytest.raises(DatasetError, match=r"differ in letter case only.*; write both alike"):
+        analyzer.suggest(statistics, None)
+
+
+@pytest.mark.parametrize(
+    ("label", "prediction"),
+    [
+        (["cat ", "dog"], ["cat", " dog"]),
+        (["a", "A", "b"], ["a", "B", "b"]),
+        ([True, False], ["true", "FALSE"]),
+    ],
+)
+def test_blanks_do_not_count_and_letter_case_may(label, prediction) -> None:
+    analyzer = multiclass_analyzer()
+    analyzer.suggest(measure(analyzer, batch(label=label * 5, prediction=prediction * 5)), None)
+
+
+def scored(scores: np.ndarray, *, flipped: bool = False) -> pa.RecordBatch:
+    """Return rows whose higher scores have the label 1, or 0 when `flipped`."""
+    order = np.argsort(np.argsort(scores)) * 2 >= scores.size
+    return batch(label=(order != flipped).astype(np.int64), score=scores)
+
+
+@pytest.mark.parametrize("rules", ["sound", "sagemaker"])
+@pytest.mark.parametrize(
+    ("scores", "side"), [(np.linspace(3.0, 97.0, 40), "positive"), (np.linspace(-9.0, -1.0, 40), "negative")]
+)
+def test_scores_on_another_scale_than_the_threshold_are_refused(scores, side, rules) -> None:
+    analyzer = binary_analyzer(inference_attribute=None, rules=rules)
+    with pytest.raises(DatasetError, match=rf"predicted {side}; .*probability_threshold_attribute"):
+        analyzer.suggest(measure(analyzer, scored(scores)), None)
+
+
+@pytest.mark.parametrize(
+    ("settings", "scores"),
+    [
+        ({"probability_threshold": 50.0}, np.linspace(3.0, 97.0, 40)),
+        ({"probability_threshold": 0.0}, np.linspace(1.0, 9.0, 40)),
+        ({}, np.linspace(-3.0, 3.0, 40)),
+        ({}, np.linspace(0.6, 1.0000001, 40)),
+        ({"inference_attribute": "label"}, np.linspace(3.0, 97.0, 40)),
+    ],
+)
+def test_scores_on_the_scale_of_the_threshold_are_taken(settings, scores) -> None:
+    analyzer = binary_analyzer(**{"inference_attribute": None, **settings})
+    analyzer.suggest(measure(analyzer, scored(scores)), None)
+
+
+@pytest.mark.parametrize("rules", ["sound", "sagemaker"])
+def test_scores_that_rank_labels_backwards_are_noted(rules: str) -> None:
+    analyzer = binary_analyzer(inference_attribute=None, rules=rules)
+    scores = np.random.default_rng(3).random(200)
+    noisy = batch(label=np.random.default_rng(4).integers(0, 2, 200), score=scores)
+    for table, is_noted in ((scored(scores, flipped=True), True), (scored(scores), False), (noisy, False)):
+        statistics = measure(analyzer, table)
+        said = [note for note in statistics.notes if "backwards" in note]
+        assert bool(said) is is_noted
+        assert all("positive_label" in note and "probability_attribute" in note for note in said)
+
+
 def test_the_end_of_a_violation_is_what_parsers_of_the_original_read() -> None:
     rng = np.random.default_rng(1)
     label = rng.integers(0, 2, 3_000)
