@@ -44,7 +44,6 @@ from reporting.sinks import cloudwatch_file
 from reporting.sinks.run_summary import report_of
 
 if TYPE_CHECKING:
-    from contract.dataset import Reading
     from job_runner.cluster.leader import Cluster
     from reporting.sinks.delivery import Undelivered
     from reporting.sinks.run_summary import RunSummary
@@ -81,7 +80,6 @@ class _Found:
     constraints: Any
     compared: AnyBaseline | None
     decision: Decision | None
-    reading: Reading | None
     facts: Facts
 
     @property
@@ -189,7 +187,7 @@ def _conclude(
         )
         if rows:
             decision = analyzer.check(statistics, compared)
-    return _Found(rows, statistics, constraints, compared, decision, plan.reading, analyzer.facts(statistics))
+    return _Found(rows, statistics, constraints, compared, decision, analyzer.facts(statistics))
 
 
 def _with_label_coverage(settings: Settings, monitor: Monitor, facts: Facts, decision: Decision) -> Decision:
@@ -255,9 +253,8 @@ def _documents(settings: Settings, files: DocumentSet[Any, Any], found: _Found, 
         CONSTRAINTS: files.write_constraints(found.constraints),
         **files.further_files(found.statistics, found.constraints),
     }
-    shapes = found.reading.document() if found.reading is not None and found.reading.shapes else {}
-    if shapes or (settings.rules == "sound" and said.sentences):
-        documents[STATISTICS] |= {"reading": shapes | (said.sentences if settings.rules == "sound" else {})}
+    if reading := said.document(with_sentences=settings.rules == "sound"):
+        documents[STATISTICS] |= {"reading": reading}
     if found.decision is not None:
         documents[VIOLATIONS] = violations_to_json(found.decision.violations)
         if settings.rules == "sound":

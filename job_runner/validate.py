@@ -316,8 +316,8 @@ def _rows(
     if "predictions" in monitor.offers and expects_labels(settings, request):
         yield from attempt(lambda: require_labels(request))
     first = yield from obtain(lambda: _first_rows(request, source), _columns_line)
-    if first is not None and (reading := plan_dataset(request).reading) is not None and reading.shapes:
-        yield Line("ok", reading.text())
+    if first is not None and request.said.call_rows.shapes:
+        yield Line("ok", request.said.call_rows.text())
     if first is None:
         yield Line("skip", "columns and model are not looked at before rows can be read")
         return

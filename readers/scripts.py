@@ -513,13 +513,14 @@ def record_splits(
     """
     if request.format.kind in _CAPTURES:
         decoder, divided = survey(files, request)[0], divide(files, may_cut=may_cut)
+        request.said.call_rows = decoder.call_rows
     else:
         # Header rows, arrays and Parquet's footer belong to the whole file.
         decoder, divided = Decoder((), text_only=request.text_only), divide(files)
     read = functools.partial(
         read_records, request=request, preprocessor=preprocessor, decoder=decoder, index=index
     )
-    return tuple(FileSplit(pieces, read, reading=decoder.reading) for pieces in divided)
+    return tuple(FileSplit(pieces, read) for pieces in divided)
 
 
 def _text(line: Line) -> str:

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 
-from contract.dataset import Reading
 from contract.errors import DatasetError
 from file_storage.storage import SourceFile, is_s3, open_input, open_random, reading
 
@@ -66,13 +65,12 @@ Transform = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 class FileSplit:
     """Some files, or a range of one: how they are read, and what their rows pass through after that.
 
-    `reading` says how the rows of captured calls are read, `name` what messages call rows of no file.
+    `name` is what messages call rows of no file.
     """
 
     pieces: Pieces
     read: Callable[[Pieces], Iterator[pa.RecordBatch]]
     transforms: tuple[Transform, ...] = ()
-    reading: Reading | None = None
     name: str = ""
 
     @property

@@ -17,9 +17,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import types
 
-from contract.dataset import Reading
 from contract.dataset_format import Shape
 from contract.errors import DatasetError
+from contract.reading import CallRows
 from readers.arrow_json import JsonFields, NotBulkError, parse_json, text_buffer
 from readers.captures.envelope import Envelope, Part
 from readers.captures.layout import Layout, cell_name, merge_named
@@ -90,7 +90,7 @@ class Decoder:
     ----------
     sides
         The wanted payloads in column order.
-    reading, layout
+    call_rows, layout
         As the first records decided.
     text_only
         By the originals' rules: every cell is text, JSON keys are sorted, and the texts of CSV payloads are
@@ -100,7 +100,7 @@ class Decoder:
     """
 
     sides: tuple[str, ...]
-    reading: Reading = field(default_factory=Reading)
+    call_rows: CallRows = field(default_factory=CallRows)
     layout: Layout = field(default_factory=lambda: Layout(()))
     text_only: bool = False
     kinds: Mapping[str, pa.DataType] = field(default_factory=dict, hash=False)
@@ -173,16 +173,16 @@ class Decoder:
             if kind == NONE:
                 rows.append(Rows(np.zeros(len(some.kinds), np.int64)))
             elif kind == CSV:
-                rows.append(_csv_rows(some.text, "row" if self.text_only else self.reading.shape(side)))
+                rows.append(_csv_rows(some.text, "row" if self.text_only else self.call_rows.shape(side)))
             else:
-                rows.append(_json_rows(some.text, self.reading.shape(side), self.most_columns))
+                rows.append(_json_rows(some.text, self.call_rows.shape(side), self.most_columns))
         return self._beside(rows, parser)
 
     def _rows(self, texts: Sequence[Texts], records: Counts, note: Note) -> list[list[list[Row] | None]]:
         sides: list[list[list[Row] | None]] = []
         for side, text in zip(self.sides, texts, strict=True):
             some = text.take(records)
-            shape: Shape = "row" if self.text_only and CSV in some.kinds else self.reading.shape(side)
+            shape: Shape = "row" if self.text_only and CSV in some.kinds else self.call_rows.shape(side)
             rows: list[list[Row] | None] = []
             for number, content, kind in zip(
                 records.tolist(), some.text.to_pylist(), some.kinds, strict=True

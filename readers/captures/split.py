@@ -215,9 +215,8 @@ def capture_splits(
         index=index,
         labels=request.labels or index is not None,
     )
-    return tuple(
-        FileSplit(pieces, read, reading=decoder.reading) for pieces in divide(files, may_cut=may_cut)
-    )
+    request.said.call_rows = decoder.call_rows
+    return tuple(FileSplit(pieces, read) for pieces in divide(files, may_cut=may_cut))
 
 
 def may_cut(file: SourceFile) -> bool:
@@ -253,9 +252,9 @@ def survey(files: Sequence[SourceFile], request: Dataset) -> tuple[Decoder, dict
         names = set(find_layout(sides, rows(shapes), request).names.values())
         return set(request.column_names) <= names
 
-    reading = decide(calls, request.rows, fits_baseline)
+    call_rows = decide(calls, request.rows, fits_baseline)
     for side in sides if request.text_only else ():
-        if reading.shape(side) != "row" and any(
+        if call_rows.shape(side) != "row" and any(
             call.payloads[side].kind == CSV for call in calls if side in call.payloads
         ):
             raise DatasetError(
@@ -263,9 +262,9 @@ def survey(files: Sequence[SourceFile], request: Dataset) -> tuple[Decoder, dict
                 "with the first of them; set rules=sound to have its cells read as rows."
             )
     try:
-        records = rows(reading.shapes)
+        records = rows(call_rows.shapes)
         layout = find_layout(sides, records, request)
-        decoder = replace(decoder, reading=reading, layout=layout)
+        decoder = replace(decoder, call_rows=call_rows, layout=layout)
         parser = CellParser(request.text_only)
         if records:
             first = decoder.of_rows(records, parser).batch.schema
@@ -274,7 +273,7 @@ def survey(files: Sequence[SourceFile], request: Dataset) -> tuple[Decoder, dict
         raise DatasetError(
             f"{request.source} holds payloads that do not fit into columns: {error}"
         ) from error
-    _log.info("%s: %s", request.source, reading.text())
+    _log.info("%s: %s", request.source, call_rows.text())
     return decoder, parser.types
 
 
@@ -401,7 +400,7 @@ def located_capture_splits(
     Finder(locations)  # its mistakes show before the work
     if locations.features is None:
         decoder, _ = survey(files, request)
-        shape = decoder.reading.shape("endpointInput")
+        shape = decoder.call_rows.shape("endpointInput")
     read = functools.partial(
         read_located_captures, locations=locations, shape=shape, window=request.window, index=index
     )

@@ -101,9 +101,10 @@ def test_every_shape_gives_the_same_table(tmp_path, request_shape):
 
 
 def _table(folder, **options):
-    plan = plan_dataset(Dataset(str(folder), DatasetFormat("sagemakerCaptureJson"), **options))
+    request = Dataset(str(folder), DatasetFormat("sagemakerCaptureJson"), **options)
+    plan = plan_dataset(request)
     batches = [batch.replace_schema_metadata(None) for split in plan.splits for batch in split.batches()]
-    return pa.Table.from_batches(batches), plan.reading
+    return pa.Table.from_batches(batches), request.said.call_rows
 
 
 def test_one_line_of_answers_for_a_batch():
