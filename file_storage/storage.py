@@ -86,7 +86,7 @@ def unfinished(directory: str, name: str, *, is_folder: bool = False) -> Iterato
         random = f"{_machine()}-{secrets.token_hex(8)}"
         path = Path(directory) / f".{name.replace('/', '_')}.{random}.partial"
         if is_folder:
-            path.mkdir()
+            path.mkdir(mode=0o700)
         else:
             path.touch(exist_ok=False)
         descriptor = None

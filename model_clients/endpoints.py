@@ -31,7 +31,7 @@ from file_storage.transport import (
     aws_client,
     read_bounded,
 )
-from model_clients.answers import AnswerError, Reader, answer_reader
+from model_clients.answers import AnswerError, ReadLabels, ReadScores, answer_readers
 from model_clients.batching import Progress, RequestBatcher, identical_rows, quoted
 from model_clients.model import (
     Policy,
@@ -59,6 +59,8 @@ class Codec:
     ----------
     content_type, accept_type
         MIME types.
+    scores, labels
+        See `answer_readers`.
     is_single
         Whether a request holds one record.
     """
@@ -66,7 +68,8 @@ class Codec:
     content_type: str
     accept_type: str
     render: Render
-    reader: Reader
+    scores: ReadScores
+    labels: ReadLabels | None
     is_single: bool = False
 
 
@@ -93,12 +96,12 @@ def make_codec(predictor: PredictorConfig) -> Codec:
             raise ConfigurationError(
                 f"predictor.{member} {value!r} is not supported; choose from {', '.join(CONTENT_TYPES)}."
             )
-    reader = answer_reader(predictor, accept_type)
+    readers = answer_readers(predictor, accept_type)
     if content_type == "text/csv":
-        return Codec(content_type, accept_type, render_csv, reader)
+        return Codec(content_type, accept_type, render_csv, *readers)
     content, record = json_templates(predictor, is_lines=content_type == "application/jsonlines")
     is_single = content is not None and "record" in content.placeholders
-    return Codec(content_type, accept_type, json_renderer(content, record), reader, is_single)
+    return Codec(content_type, accept_type, json_renderer(content, record), *readers, is_single)
 
 
 class EndpointModel:
@@ -106,8 +109,6 @@ class EndpointModel:
 
     Parameters
     ----------
-    reopen
-        A function and its arguments that make the same model in another process.
     channel
         Where requests go.
     codec
@@ -118,18 +119,20 @@ class EndpointModel:
         How to ask.
     progress
         Called with the rows answered and the rows in all of a call.
+    reopen
+        A function and its arguments that make the same model in another process.
     """
 
     def __init__(
         self,
-        reopen: tuple[Callable[..., Any], tuple[Any, ...]],
         channel: Channel,
         codec: Codec,
         predictor: PredictorConfig,
         policy: Policy,
         progress: Progress | None = None,
+        reopen: tuple[Callable[..., Any], tuple[Any, ...]] = (object, ()),
     ) -> None:
-        self._reopen = reopen
+        self.reopen = reopen
         self._codec = codec
         self._predictor = predictor
         self.where = channel.where
@@ -140,13 +143,13 @@ class EndpointModel:
         self.at_close: Callable[[], object] | None = None
 
     def __reduce__(self) -> tuple[object, ...]:
-        return self._reopen
+        return self.reopen
 
     def predict(self, table: pa.RecordBatch) -> Scores:
         """Return the scores; rows that are the same are sent once. See `Model.predict`."""
         if table.num_rows == 0:
             return np.empty((0, 1))
-        answers, kinds = self._ask(table, self._codec.reader.scores)
+        answers, kinds = self._ask(table, self._codec.scores)
         widths = {scores.shape[1] for scores in answers}
         if len(widths) > 1:
             raise ModelError(
@@ -158,9 +161,9 @@ class EndpointModel:
 
     def predict_labels(self, table: pa.RecordBatch) -> pa.Array:
         """Return the labels; see `Model.predict_labels`."""
-        if self._codec.reader.labels is None or table.num_rows == 0:
+        if self._codec.labels is None or table.num_rows == 0:
             return largest_labels(self.predict(table), self._predictor.label_headers, self.where)
-        answers, kinds = self._ask(table, self._codec.reader.labels)
+        answers, kinds = self._ask(table, self._codec.labels)
         values = [label for labels in answers for label in labels]
         try:
             labels = pa.array(values)
@@ -216,7 +219,7 @@ def open_http(
     path = urlsplit(url).path
     if path.endswith(INVOCATIONS):
         check_health(channel, path.removesuffix(INVOCATIONS) + "/ping", policy)
-    return EndpointModel((open_http, (url, predictor, policy)), channel, codec, predictor, policy, progress)
+    return EndpointModel(channel, codec, predictor, policy, progress, (open_http, (url, predictor, policy)))
 
 
 def check_health(channel: HttpChannel, path: str, policy: Policy) -> None:
@@ -306,11 +309,9 @@ def open_inference(
             raise AnswerError(f"does not hold one label for each of {rows} records")
         return values
 
-    reader = Reader(scores, labels if predictor.label is not None else None)
-    codec = Codec(_JSON, _JSON, render, reader)
-    return EndpointModel(
-        (open_inference, (url, predictor, policy)), channel, codec, predictor, policy, progress
-    )
+    codec = Codec(_JSON, _JSON, render, scores, None if predictor.label is None else labels)
+    reopen = (open_inference, (url, predictor, policy))
+    return EndpointModel(channel, codec, predictor, policy, progress, reopen)
 
 
 def _described_inputs(channel: HttpChannel, path: str, where: str) -> tuple[Tensor, ...]:
@@ -520,7 +521,7 @@ def open_sagemaker(
         options["TargetModel"] = predictor.target_model
     channel = SageMakerChannel(str(predictor.endpoint_name), options, policy)
     require("boto3", "boto3", channel.where)
-    return EndpointModel((open_sagemaker, (predictor, policy)), channel, codec, predictor, policy, progress)
+    return EndpointModel(channel, codec, predictor, policy, progress, (open_sagemaker, (predictor, policy)))
 
 
 def _refusal(response: dict[str, Any]) -> Reply:

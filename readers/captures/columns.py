@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import functools
 import io
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -21,7 +20,7 @@ from contract.dataset_format import Shape
 from contract.errors import DatasetError
 from contract.reading import CallRows
 from readers.arrow_json import JsonFields, NotBulkError, parse_json, text_buffer
-from readers.captures.envelope import Envelope, Part
+from readers.captures.envelope import LABEL, Envelope
 from readers.captures.layout import Layout, cell_name, merge_named
 from readers.captures.shapes import CSV, JSON, NONE, Row, UndecodableError, contradiction, decode, parsed
 from readers.csv_records import CellParser, CellsError
@@ -123,10 +122,7 @@ class Decoder:
         DatasetError
             When payloads do not fit into columns, or the originals would not read them.
         """
-        texts = [
-            texts_of(envelope.parts[side], functools.partial(envelope.content_types, side), note)
-            for side in self.sides
-        ]
+        texts = [texts_of(envelope, side, note) for side in self.sides]
         if self.text_only:
             self._require_one_encoding(envelope)
             texts = self._joined(texts)
@@ -288,8 +284,9 @@ class Decoder:
         ]
 
 
-def texts_of(part: Part, content_types: Callable[[], Sequence[str | None]], note: Note) -> Texts:
-    """Return a payload of records as text, decoded where it is BASE64 or of unknown encoding."""
+def texts_of(envelope: Envelope, side: str, note: Note) -> Texts:
+    """Return a payload of records, or their label, as text: decoded from BASE64 and unknown encodings."""
+    part = envelope.labels if side == LABEL and envelope.labels is not None else envelope.parts[side]
     if not part.data.null_count and not part.encodings.null_count:
         first = _ENCODINGS.get(part.encodings[0].as_py().upper()) if len(part.data) else CSV
         if first is not None and pc.all(pc.equal(part.encodings, part.encodings[0])).as_py():
@@ -302,7 +299,7 @@ def texts_of(part: Part, content_types: Callable[[], Sequence[str | None]], note
     is_odd = kinds == _ODD
     if not is_odd.any():
         return Texts(part.data, kinds)
-    found = content_types()
+    found = envelope.content_types(side)
     texts: list[str | None] = []
     for at in np.flatnonzero(is_odd).tolist():
         try:

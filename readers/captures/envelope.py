@@ -132,11 +132,12 @@ def open_envelope(
     batch, numbers = read_records(block, schema, lambda line: _exact(line, schema), is_whole)
     payloads = zip(schema.field("captureData").type, batch.column("captureData").flatten(), strict=True)
     metadata = dict(zip(wanted, batch.column("eventMetadata").flatten(), strict=True)) if wanted else {}
+    label = batch.column(LABEL).flatten() if labels else ()
     return Envelope(
         block,
         numbers,
         {field.name: Part(*payload.flatten()) for field, payload in payloads},
-        Part(*batch.column(LABEL).flatten()) if labels else None,
+        Part(label[0], pc.fill_null(label[1], "CSV")) if labels else None,
         label_ids(metadata["inferenceId"], metadata["eventId"]) if ids else None,
         metadata.get("inferenceTime"),
     )
