@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from contract.analysis_config import Locator, PredictorConfig
 from contract.errors import ConfigurationError, ModelError
-from contract.wording import several
+from contract.wording import one_line, several
 from file_storage.transport import (
     USER_AGENT,
     Channel,
@@ -494,10 +494,9 @@ class SageMakerChannel:
             return self._client
 
     def _unusable(self, error: Exception) -> ModelError:
-        reason = " ".join(str(error).split()).rstrip(".")[:300]
         return ModelError(
-            f"{self.where} cannot be asked: {reason}; give the job a region (AWS_REGION) and credentials, or "
-            "AWS_ENDPOINT_URL for another server."
+            f"{self.where} cannot be asked: {one_line(error)}; give the job a region (AWS_REGION) and "
+            "credentials, or AWS_ENDPOINT_URL for another server."
         )
 
 

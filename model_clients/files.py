@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from contract.analysis_config import PredictorConfig
 from contract.errors import ModelError
+from contract.wording import one_line
 from file_storage import storage
 from file_storage.scripts import call_script
 from file_storage.temporary import scratch_folder
@@ -251,9 +252,9 @@ def unpack(path: str, folder: Path) -> None:
             "with relative paths only."
         ) from error
     except (tarfile.TarError, OSError, EOFError) as error:
-        reason = " ".join(str(error).split()).rstrip(".")[:200]
         raise ModelError(
-            f"model {path} cannot be unpacked ({reason}); it must be a whole tar archive, compressed by gzip."
+            f"model {path} cannot be unpacked ({one_line(error, 200)}); it must be a whole tar archive, "
+            "compressed by gzip."
         ) from error
 
 

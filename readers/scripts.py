@@ -34,16 +34,7 @@ from readers.dataset import POSITIONAL, excluded_positions, positional_names
 from readers.flatten import flatten_batch
 from readers.labels.index import LabelIndex
 from readers.python_rows import column_of, loads, rows_to_batch
-from readers.splitting import (
-    FileSplit,
-    Line,
-    LineBlock,
-    Pieces,
-    Segment,
-    blocks_of_lines,
-    divide,
-    label,
-)
+from readers.splitting import FileSplit, Line, LineBlock, Pieces, Segment, blocks_of_lines, divide, label
 
 # The record object that a user's ``preprocess_handler`` is given for captures.
 #

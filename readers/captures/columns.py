@@ -24,12 +24,8 @@ from readers.captures.envelope import LABEL, Envelope
 from readers.captures.layout import Layout, cell_name, merge_named
 from readers.captures.shapes import CSV, JSON, NONE, Row, UndecodableError, contradiction, decode, parsed
 from readers.csv_records import CellParser, CellsError
-from readers.flatten import LONGEST_LIST, flatten_batch, without_columns
-from readers.lanes import (
-    Counts,
-    Table,
-    of_kinds,
-)
+from readers.flatten import LONGEST_LIST, batch_of, flatten_batch
+from readers.lanes import Counts, Table, of_kinds, rows_of
 from readers.python_rows import rows_to_batch
 
 UNDECODABLE = "payloads that could not be decoded count as missing"
@@ -226,9 +222,7 @@ class Decoder:
                 found[at] = {name: self._typed(name, column) for name, column in found[at].items()}
         columns = dict(chain.from_iterable(each.items() for each in found))
         total = int(counts.sum())
-        if not columns:
-            return Table(without_columns(total), counts, uneven)
-        batch = pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
+        batch = batch_of(columns, total)
         if batch.num_rows != total:
             raise NotBulkError("cells hold line ends")
         return Table(batch, counts, uneven)
@@ -524,8 +518,7 @@ def _zip_rows(counts: list[Counts]) -> tuple[list[Counts], Counts, Counts]:
         return [np.where(count > 0, np.cumsum(count) - count, -1) for count in counts], longest, longest[:0]
     suspects = np.flatnonzero(((every > 1) & (every != longest)).any(axis=0))
     uneven = np.array([at for at in suspects if contradiction(every[:, at].tolist())], np.int64)
-    record = np.repeat(np.arange(len(longest)), longest)
-    within = np.arange(len(record)) - np.repeat(np.cumsum(longest) - longest, longest)
+    record, within = rows_of(longest)
     index = []
     for count in counts:
         start, here = (np.cumsum(count) - count)[record], count[record]

@@ -151,9 +151,8 @@ def value_rows(value: Any, shape: Shape) -> list[Row]:
             return [item if isinstance(item, dict) else {name: item} for item in member]
         return [value]
     if isinstance(value, list):
-        if is_row_like(value):
-            return [_json_row(item) for item in value]
-        if shape != "row" and value and not any(isinstance(item, dict | list) for item in value):
+        is_flat = not any(isinstance(item, dict | list) for item in value)
+        if is_row_like(value) or (shape != "row" and value and is_flat):
             return [_json_row(item) for item in value]
     return [_json_row(value)]
 

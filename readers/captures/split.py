@@ -294,16 +294,8 @@ def first_calls(files: Sequence[SourceFile], sides: Sequence[str]) -> list[Call]
                 record = parse_record(line.data)
             except ValueError:
                 continue  # reading the file in earnest reports it
-            payloads = {
-                side: payload
-                for side in wanted
-                if (
-                    payload := _payload(
-                        record.get(side) if side == LABEL else record["captureData"].get(side)
-                    )
-                )
-                is not None
-            }
+            parts = {**record["captureData"], LABEL: record.get(LABEL)}
+            payloads = {side: found for side in wanted if (found := _payload(parts.get(side))) is not None}
             call = Call(payloads, functools.partial(block.place, line.number))
             calls.append((len(line.data), call))
     # What is many times as long as the others is damage, and decides nothing.

@@ -370,7 +370,7 @@ def _at(value: Any, attribute: str) -> Any:
 
 
 def _places(prefix: str, value: Any) -> Iterator[tuple[str, Any]]:
-    """Yield every value in a JSON value with its dotted path: all members of one object, then what they hold."""
+    """Yield every value in a JSON value with its dotted path: members of an object first, then theirs."""
     if isinstance(value, dict | list):
         members = value.items() if isinstance(value, dict) else enumerate(value)
         places = [(f"{prefix}.{key}" if prefix else str(key), inner) for key, inner in members]

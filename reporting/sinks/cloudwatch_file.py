@@ -6,13 +6,11 @@ The files are JSON Lines in a directory that the platform picks up (spec section
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import TYPE_CHECKING
 
 import orjson
 
-from contract.api import Metric
 from contract.errors import OutputError
 from contract.settings import Settings
 from contract.wording import several
@@ -62,7 +60,7 @@ def publish(report: RunSummary, settings: Settings, sinks: Sinks | None) -> tupl
     undelivered: tuple[Undelivered, ...] = ()
     try:
         if settings.publish_cloudwatch_metrics:
-            _write_metric_file(report.metrics, settings)
+            _write_metric_file(report, settings.cloudwatch_metrics_directory)
     except OutputError as error:
         if "cloudwatch_metrics_directory" in settings.given:
             raise
@@ -73,14 +71,8 @@ def publish(report: RunSummary, settings: Settings, sinks: Sinks | None) -> tupl
     return undelivered
 
 
-def _write_metric_file(metrics: Iterable[Metric], settings: Settings) -> None:
-    instant = settings.metric_time or (settings.window.start if settings.window else datetime.now(UTC))
-    about = {
-        "Endpoint": settings.sagemaker_endpoint_name,
-        "MonitoringSchedule": settings.sagemaker_monitoring_schedule_name,
-    }
-    timestamp = instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    lines = [orjson.dumps(metric_entry(metric, about, timestamp)) + b"\n" for metric in metrics]
-    directory = settings.cloudwatch_metrics_directory
+def _write_metric_file(report: RunSummary, directory: str) -> None:
+    timestamp = report.instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    lines = [orjson.dumps(metric_entry(metric, report, timestamp)) + b"\n" for metric in report.metrics]
     write_files_atomically(directory, {FILE_NAME: b"".join(lines)})
     _log.info("Published %s in %s/%s", several(len(lines), "metric"), directory, FILE_NAME)
