@@ -107,60 +107,41 @@ class ColumnPaths:
 
 
 @dataclass(frozen=True)
-class HumanReview:
-    """Where the answers of human reviewers hold what matters.
-
-    Parameters
-    ----------
-    label_attribute
-        Dotted path within ``answerContent``, list positions as numbers, such as
-        ``sentiment.label``. None takes the only value there is.
-    id_attributes
-        Dotted paths within ``inputContent``, tried in this order.
-    """
-
-    label_attribute: str | None = None
-    id_attributes: tuple[str, ...] = ("inferenceId", "eventId")
-
-    @classmethod
-    def of(cls, label_attribute: str | None, id_attribute: str | None) -> HumanReview:
-        """Return what the settings say, defaults where they are None."""
-        return cls(label_attribute, (id_attribute,) if id_attribute else cls.id_attributes)
-
-
-@dataclass(frozen=True)
-class LabelColumns:
-    """Which columns of tables hold labels.
-
-    Parameters
-    ----------
-    identifier
-        Of the inference. None takes the first usual name that is there.
-    label
-        The label. None takes the only other column.
-    usual
-        A name of the id that is looked for before the usual ones.
-    """
-
-    identifier: str | None = None
-    label: str | None = None
-    usual: str | None = None
-
-
-@dataclass(frozen=True)
 class LabelPlaces:
-    """Where answers of human reviewers, and tables, hold labels."""
+    """Where answers of human reviewers, and tables, hold labels.
 
-    review: HumanReview = field(default_factory=HumanReview)
-    columns: LabelColumns = field(default_factory=LabelColumns)
+    Parameters
+    ----------
+    answer
+        Dotted path of the label within ``answerContent``, list positions as numbers, such as
+        ``sentiment.label``. None takes the only value there is.
+    answer_ids
+        Dotted paths of the id within ``inputContent``, tried in this order.
+    column
+        The label's column. None takes the only one beside the id's.
+    id_column
+        The id's column. None takes the first usual name that is there.
+    usual
+        A name of the id's column that is looked for before the usual ones.
+    """
+
+    answer: str | None = None
+    answer_ids: tuple[str, ...] = ("inferenceId", "eventId")
+    column: str | None = None
+    id_column: str | None = None
+    usual: str | None = None
 
     @classmethod
     def of(cls, settings: Settings) -> LabelPlaces:
         """Return what the settings say, defaults where they are None."""
-        review = HumanReview.of(settings.human_review_label_attribute, settings.human_review_id_attribute)
-        usual = settings.id_attribute and settings.id_attribute.rpartition(".")[2]
-        columns = LabelColumns(settings.ground_truth_id_column, settings.ground_truth_label_column, usual)
-        return cls(review, columns)
+        own_id = settings.human_review_id_attribute
+        return cls(
+            settings.human_review_label_attribute,
+            (own_id,) if own_id else cls.answer_ids,
+            settings.ground_truth_label_column,
+            settings.ground_truth_id_column,
+            settings.id_attribute and settings.id_attribute.rpartition(".")[2],
+        )
 
 
 @dataclass(frozen=True)

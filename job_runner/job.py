@@ -40,7 +40,7 @@ from job_runner import engine, gate
 from readers.cell_types import texts_in
 from readers.dataset import NotSplittable
 from readers.plan import plan_dataset
-from reporting.sinks import cloudwatch_file
+from reporting.sinks import publishing
 from reporting.sinks.run_summary import report_of
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def run(settings: Settings, monitor: Monitor, cluster: Cluster | None = None) ->
     started = time.monotonic()
     s3.encrypt_with(settings.output_kms_key)
     storage.prepare_output(settings.output_path)
-    sinks = cloudwatch_file.open_sinks(settings)
+    sinks = publishing.open_sinks(settings)
     settings = monitor.adjusted(settings)
     files = load_documents(settings, monitor)
     baseline = read_baseline(settings, files)
@@ -141,7 +141,7 @@ def run(settings: Settings, monitor: Monitor, cluster: Cluster | None = None) ->
     published = analyzer.metrics(found.statistics, found.compared, found.decision)
     seconds = time.monotonic() - started
     report = report_of(settings, monitor, rows, seconds, published, found.decision, contents)
-    undelivered = cloudwatch_file.publish(report, settings, sinks)
+    undelivered = publishing.publish(report, settings, sinks)
     no_baseline = {VIOLATIONS, COMPARISONS, *files.not_in_baseline}
     baseline_files = {name: content for name, content in contents.items() if name not in no_baseline}
     kept = gate.register_baseline_if_decided(settings, found.decision, baseline_files)

@@ -38,7 +38,7 @@ from job_runner.job import dataset_request, load_documents, make_analyzer, read_
 from readers.captures.envelope import LABEL
 from readers.dataset import segments_of
 from readers.plan import files_of, plan_dataset
-from reporting.sinks import cloudwatch_file
+from reporting.sinks import publishing
 
 # Whether the columns that settings and baseline name are in the data.
 
@@ -467,7 +467,7 @@ def check_sinks(settings: Settings) -> Iterator[Line]:
     if addresses or settings.sink_headers_file:
         said = "sinks are set up, and will be asked when the job is done"
         yield from obtain(
-            lambda: cloudwatch_file.open_sinks(settings),
+            lambda: publishing.open_sinks(settings),
             lambda sinks: None if sinks is None else f"{said}: {sinks.describe()}",
         )
     for address in addresses:

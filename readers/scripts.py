@@ -59,18 +59,16 @@ class CapturedPart:
     absent. They may be assigned to.
     """
 
-    __slots__ = ("_fields", "data", "encoding", "mode", "observedContentType")
+    __slots__ = ("_fields", "encoding", "data", "observedContentType", "mode")  # noqa: RUF023 - the JSON's order
 
     def __init__(self, fields: dict[str, Any]) -> None:
         self._fields = fields
-        self.encoding = fields.get("encoding")
-        self.data = fields.get("data")
-        self.observedContentType = fields.get("observedContentType")
-        self.mode = fields.get("mode")
+        for name in self.__slots__[1:]:
+            setattr(self, name, fields.get(name))
 
     def as_dict(self) -> dict[str, Any]:
         """Return the payload as in the JSON, with what was assigned."""
-        for name in ("encoding", "data", "observedContentType", "mode"):
+        for name in self.__slots__[1:]:
             value = getattr(self, name)
             if value is not None or name in self._fields:
                 self._fields[name] = value
@@ -117,10 +115,8 @@ class InferenceRecord:
         self.event_version = event.get("eventVersion")
         captured = event.get("captureData")
         captured = captured if isinstance(captured, dict) else {}
-        self.endpoint_input = _part(captured, "endpointInput")
-        self.endpoint_output = _part(captured, "endpointOutput")
-        self.batch_transform_input = _part(captured, "batchTransformInput")
-        self.batch_transform_output = _part(captured, "batchTransformOutput")
+        for attribute, name in _PARTS.items():
+            setattr(self, attribute, _part(captured, name))
         self.ground_truth = _part(event, _GROUND_TRUTH)
 
     @property

@@ -22,7 +22,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from contract.dataset import Dataset, HumanReview, LabelColumns, LabelPlaces
+from contract.dataset import Dataset, LabelPlaces
 from contract.dataset_format import DatasetFormat
 from contract.errors import DatasetError
 from contract.window import folder_hour
@@ -101,7 +101,7 @@ def read_labels(files: Sequence[SourceFile], places: LabelPlaces) -> Iterator[La
             yield from _lines_as_labels(list(group))
         elif kind is SourceFile:
             for file in group:
-                yield from read_table(file, places.columns)
+                yield from read_table(file, places)
         else:
             for answers in batched(group, _ANSWERS_TOGETHER):
                 *texts, hours = zip(*answers, strict=True)
@@ -113,7 +113,7 @@ def _parts(file: SourceFile, places: LabelPlaces) -> Sequence[Any]:
     """Return what a file is read as: itself for a table, what reviewers answered, or lines."""
     if file.path.lower().endswith((*_CSV, *_PARQUET)):
         return [file]
-    answers = read_answers(file, places.review)
+    answers = read_answers(file, places)
     return [FileRange(file.path)] if answers is None else answers
 
 
@@ -188,12 +188,12 @@ def _no_label(line: Line, reason: str) -> DatasetError:
 # label is not labelled yet, and is left out.
 
 
-def read_table(file: SourceFile, columns: LabelColumns) -> Iterator[Labels]:
+def read_table(file: SourceFile, places: LabelPlaces) -> Iterator[Labels]:
     """Yield the labels of a table in the order of its rows.
 
     Parameters
     ----------
-    columns
+    places
         Which columns to take.
 
     Raises
@@ -207,7 +207,7 @@ def read_table(file: SourceFile, columns: LabelColumns) -> Iterator[Labels]:
     splits = parquet_splits([file], request) if is_parquet else csv_splits([file], request, whole_files=True)
     before = unlabelled = 0
     for batch in (batch for split in splits for batch in split.batches()):
-        identifier, label = _chosen(file.path, batch.schema.names, columns)
+        identifier, label = _chosen(file.path, batch.schema.names, places)
         ids, data = _texts(batch.column(identifier)), _texts(batch.column(label))
         lost = pc.and_(ids.is_null(), data.is_valid())
         if pc.any(lost).as_py():
@@ -229,18 +229,18 @@ def read_table(file: SourceFile, columns: LabelColumns) -> Iterator[Labels]:
         _log.info("Left out the rows of %s without a label: %d of %d", file.path, unlabelled, before)
 
 
-def _chosen(path: str, names: list[str], columns: LabelColumns) -> tuple[str, str]:
+def _chosen(path: str, names: list[str], places: LabelPlaces) -> tuple[str, str]:
     """Return the names of the columns with ids and labels."""
     there = f"its columns are {', '.join(names)[:200] or 'none'}"
     for variable, name in (
-        ("ground_truth_id_column", columns.identifier),
-        ("ground_truth_label_column", columns.label),
+        ("ground_truth_id_column", places.id_column),
+        ("ground_truth_label_column", places.column),
     ):
         if name is not None and name not in names:
             close = difflib.get_close_matches(name, names, 1)
             hint = f"; did you mean {close[0]}?" if close else "."
             raise DatasetError(f"{path} has no column {name!r}, which {variable} names; {there}{hint}")
-    usual = (columns.identifier, columns.usual, *ID_COLUMNS)
+    usual = (places.id_column, places.usual, *ID_COLUMNS)
     identifier = next((name for name in usual if name is not None and name in names), None)
     if identifier is None:
         raise DatasetError(
@@ -248,12 +248,12 @@ def _chosen(path: str, names: list[str], columns: LabelColumns) -> tuple[str, st
             "one with the id of the inference."
         )
     others = [name for name in names if name != identifier]
-    if columns.label is None and len(others) != 1:
+    if places.column is None and len(others) != 1:
         raise DatasetError(
             f"{path} has {several(len(others), 'column')} beside the id {identifier!r}; {there}; set "
             "ground_truth_label_column to the one with the label."
         )
-    return identifier, columns.label or others[0]
+    return identifier, places.column or others[0]
 
 
 def _texts(column: pa.Array) -> pa.StringArray:
@@ -273,8 +273,8 @@ def _json(value: Any) -> str:
 # Augmented AI writes one ``output.json`` per human loop. It becomes one label:
 #
 # ========  ============================================================================================
-# id        the first of `HumanReview.id_attributes` found in ``inputContent``, else ``humanLoopName``
-# label     in each of ``humanAnswers``, the member of ``answerContent`` at `HumanReview.label_attribute`
+# id        the first of `LabelPlaces.answer_ids` found in ``inputContent``, else ``humanLoopName``
+# label     in each of ``humanAnswers``, the member of ``answerContent`` at `LabelPlaces.answer`
 # answers   the label most reviewers gave; among equals the one whose last answer came latest
 # ========  ============================================================================================
 #
@@ -285,7 +285,7 @@ def _json(value: Any) -> str:
 Answer = tuple[str, str, str, int]
 
 
-def read_answers(file: SourceFile, review: HumanReview) -> list[Answer] | None:
+def read_answers(file: SourceFile, places: LabelPlaces) -> list[Answer] | None:
     """Return the label of a human loop's output, none when nobody has answered.
 
     Returns
@@ -313,15 +313,15 @@ def read_answers(file: SourceFile, review: HumanReview) -> list[Answer] | None:
         return []
     # ISO 8601 in UTC, as the service writes it, sorts as text.
     answers.sort(key=lambda answer: str(answer.get("submissionTime") or ""))
-    labels = [_label_of(answer, review, file.path) for answer in answers]
+    labels = [_label_of(answer, places, file.path) for answer in answers]
     latest = {label: position for position, label in enumerate(labels)}
     label, encoding = max(latest, key=lambda each: (labels.count(each), latest[each]))
-    return [(_identifier(loop, review, file.path), label, encoding, _hour(file.path))]
+    return [(_identifier(loop, places, file.path), label, encoding, _hour(file.path))]
 
 
-def _identifier(loop: dict[str, Any], review: HumanReview, path: str) -> str:
+def _identifier(loop: dict[str, Any], places: LabelPlaces, path: str) -> str:
     content = loop.get("inputContent")
-    for attribute in review.id_attributes:
+    for attribute in places.answer_ids:
         found = _at(content, attribute)
         if isinstance(found, str | int) and not isinstance(found, bool) and found != "":
             return str(found)
@@ -329,25 +329,24 @@ def _identifier(loop: dict[str, Any], review: HumanReview, path: str) -> str:
     if isinstance(name, str) and name:
         return name
     raise DatasetError(
-        f"{path} names no inference: inputContent has none of {', '.join(review.id_attributes)}, and there "
+        f"{path} names no inference: inputContent has none of {', '.join(places.answer_ids)}, and there "
         "is no humanLoopName; start human loops with the inferenceId in their input."
     )
 
 
-def _label_of(answer: dict[str, Any], review: HumanReview, path: str) -> tuple[str, str]:
+def _label_of(answer: dict[str, Any], places: LabelPlaces, path: str) -> tuple[str, str]:
     content = answer.get("answerContent")
-    places = [("", content), *_places("", content)]
-    leaves = {path: one for path, one in places if not (one is None or isinstance(one, dict | list))}
-    if review.label_attribute is None:
+    leaves = {at: one for at, one in _values(content) if not (one is None or isinstance(one, dict | list))}
+    if places.answer is None:
         if len(leaves) == 1:
             return _as_label(next(iter(leaves.values())))
     else:
-        found = _at(content, review.label_attribute)
+        found = _at(content, places.answer)
         if found is not None:
             return _as_label(found)
-    wanted = "no single value" if review.label_attribute is None else f"no {review.label_attribute!r}"
+    wanted = "no single value" if places.answer is None else f"no {places.answer!r}"
     there = ", ".join(leaves) or "nothing"
-    close = difflib.get_close_matches(review.label_attribute or "", leaves, 1)
+    close = difflib.get_close_matches(places.answer or "", leaves, 1)
     fix = "set human_review_label_attribute to the one that is the label"
     raise DatasetError(
         f"{path} has {wanted} in humanAnswers.answerContent, which holds {there[:200]}; {fix}"
@@ -365,15 +364,15 @@ def _as_label(value: Any) -> tuple[str, str]:
 
 def _at(value: Any, attribute: str) -> Any:
     """Return what a dotted path leads to, None for nothing; keys may contain dots themselves."""
-    found = (inner for path, inner in _places("", value) if path == attribute and inner is not None)
+    found = (inner for path, inner in _values(value) if path == attribute and inner is not None)
     return next(found, None)
 
 
-def _places(prefix: str, value: Any) -> Iterator[tuple[str, Any]]:
-    """Yield every value in a JSON value with its dotted path: members of an object first, then theirs."""
-    if isinstance(value, dict | list):
-        members = value.items() if isinstance(value, dict) else enumerate(value)
-        places = [(f"{prefix}.{key}" if prefix else str(key), inner) for key, inner in members]
-        yield from places
-        for path, inner in places:
-            yield from _places(path, inner)
+def _values(value: Any) -> Iterator[tuple[str, Any]]:
+    """Yield every value in a JSON value with its dotted path, the shallowest first."""
+    found = [("", value)]
+    for prefix, inner in found:  # which grows meanwhile
+        yield prefix, inner
+        if isinstance(inner, dict | list):
+            items = inner.items() if isinstance(inner, dict) else enumerate(inner)
+            found += [(f"{prefix}.{key}" if prefix else str(key), member) for key, member in items]

@@ -17,7 +17,7 @@ from label_data import capture, label, merged_files, run_merge, write
 from run_jobs import run_job
 
 from containers.model_quality.main import main as monitor
-from contract.dataset import LabelColumns
+from contract.dataset import LabelPlaces
 from file_storage.storage import list_files
 from readers.labels.lines import read_table
 
@@ -193,7 +193,7 @@ def test_csv_and_parquet_of_one_table_hold_the_same_labels(
     )
     found = [
         (identifier, json.loads(data) if encoding == "JSON" else data)
-        for part in read_table(list_files(str(folder))[0], LabelColumns())
+        for part in read_table(list_files(str(folder))[0], LabelPlaces())
         for identifier, data, encoding in zip(
             *(column.to_pylist() for column in (part.ids, part.data, part.encodings)), strict=True
         )
