@@ -81,11 +81,9 @@ def make_codec(predictor: PredictorConfig) -> Codec:
     ConfigurationError
         When templates or locations do not suit the content types.
     """
-    for member, text in (
-        ("custom_attributes", predictor.custom_attributes),
-        ("target_model", predictor.target_model),
-    ):
-        if text is not None and not re.fullmatch(r"[\t -~]*", text):
+    for name, text in _passed_on(predictor).items():
+        if not re.fullmatch(r"[\t -~]*", text):
+            member = name.replace("-", "_").lower()
             raise ConfigurationError(
                 f"predictor.{member} {text!r} is sent as a header, which is one line of ASCII; mend it."
             )
@@ -102,6 +100,12 @@ def make_codec(predictor: PredictorConfig) -> Codec:
     content, record = json_templates(predictor, is_lines=content_type == "application/jsonlines")
     is_single = content is not None and "record" in content.placeholders
     return Codec(content_type, accept_type, json_renderer(content, record), *readers, is_single)
+
+
+def _passed_on(predictor: PredictorConfig) -> dict[str, str]:
+    """Return what the predictor has sent along with every request, by the end of its header's name."""
+    sent = {"Custom-Attributes": predictor.custom_attributes, "Target-Model": predictor.target_model}
+    return {name: text for name, text in sent.items() if text is not None}
 
 
 class EndpointModel:
@@ -211,10 +215,7 @@ def open_http(
     """
     codec = make_codec(predictor)
     headers = {"Content-Type": codec.content_type, "Accept": codec.accept_type, "User-Agent": USER_AGENT}
-    if predictor.custom_attributes is not None:
-        headers["X-Amzn-SageMaker-Custom-Attributes"] = predictor.custom_attributes
-    if predictor.target_model is not None:
-        headers["X-Amzn-SageMaker-Target-Model"] = predictor.target_model
+    headers |= {f"X-Amzn-SageMaker-{name}": text for name, text in _passed_on(predictor).items()}
     channel = HttpChannel(url, headers, policy.timeout)
     path = urlsplit(url).path
     if path.endswith(INVOCATIONS):
@@ -514,10 +515,7 @@ def open_sagemaker(
     """
     codec = make_codec(predictor)
     options = {"ContentType": codec.content_type, "Accept": codec.accept_type}
-    if predictor.custom_attributes is not None:
-        options["CustomAttributes"] = predictor.custom_attributes
-    if predictor.target_model is not None:
-        options["TargetModel"] = predictor.target_model
+    options |= {name.replace("-", ""): text for name, text in _passed_on(predictor).items()}
     channel = SageMakerChannel(str(predictor.endpoint_name), options, policy)
     require("boto3", "boto3", channel.where)
     return EndpointModel(channel, codec, predictor, policy, progress, (open_sagemaker, (predictor, policy)))

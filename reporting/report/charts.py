@@ -198,11 +198,8 @@ def estimate(value: Any, interval: Any = None) -> list[float | None] | None:
     if point is None:
         return None
     low, high = interval if isinstance(interval, list | tuple) and len(interval) == 2 else (None, None)
-    return [_six(bound) for bound in (point, as_number(low), as_number(high))]
-
-
-def _six(value: float | None) -> float | None:
-    return None if value is None else float(f"{value:.6g}")
+    bounds = (point, as_number(low), as_number(high))
+    return [None if bound is None else float(f"{bound:.6g}") for bound in bounds]
 
 
 def curve(
