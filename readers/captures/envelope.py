@@ -393,11 +393,10 @@ def label_columns(labels: Part, counts: Counts) -> tuple[dict[str, pa.Array], Co
             batch = batch_of(columns if is_held else {}, int(counts[numbers].sum()))
             lanes.append((numbers, Table(batch, counts[numbers], few)))
     table = together(lanes, len(counts))
-    found = dict(zip(table.batch.schema.names, table.batch.columns, strict=True))
-    # The column of labels of one cell comes first, whichever record has one.
-    if not found:
+    names = dict.fromkeys(name for _, lane in lanes for name in lane.batch.schema.names)
+    if not names:
         return {LABEL: pa.nulls(table.batch.num_rows, pa.string())}, table.uneven
-    return dict(sorted(found.items(), key=lambda column: column[0] != LABEL)), table.uneven
+    return {name: table.batch.column(name) for name in names}, table.uneven
 
 
 def _single_cells(text: pa.StringArray, counts: Counts) -> tuple[dict[str, pa.Array], Counts]:
