@@ -5,24 +5,17 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from contract.dataset_format import DatasetFormat, Shape
 from contract.errors import DatasetError
 from contract.reading import Said
 from contract.window import Window
-from contract.wording import several
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from contract.settings import Settings
-
-_WORDS: dict[Shape, str] = {
-    "row": "one row, or one for each line",
-    "list": "one row for each element of its list",
-    "columns": "a table written column by column",
-}
 
 # Functions that a preprocessing script may define.
 RECORD_HANDLER = "preprocess_handler"
@@ -391,45 +384,6 @@ class Split(Protocol):
 
 
 @dataclass(frozen=True)
-class Reading:
-    """How the rows of a call stand in its payloads.
-
-    Parameters
-    ----------
-    shapes
-        By payload; others are `row`.
-    calls
-        How many calls were looked at, and in how many of them both sides had several rows.
-    why
-        What decided.
-    """
-
-    shapes: Mapping[str, Shape] = field(default_factory=dict)
-    calls: int = 0
-    of_several_rows: int = 0
-    why: str = ""
-
-    def shape(self, side: str) -> Shape:
-        """Return the shape of a payload."""
-        return self.shapes.get(side, "row")
-
-    def document(self) -> dict[str, Any]:
-        """Return the reading as it stands in statistics.json."""
-        return {
-            "rows_of_a_call": dict(self.shapes),
-            "calls_looked_at": self.calls,
-            "calls_of_several_rows": self.of_several_rows,
-            "decided_by": self.why,
-        }
-
-    def text(self) -> str:
-        """Return the reading as a sentence."""
-        sides = "; ".join(f"{side}: {_WORDS[shape]}" for side, shape in self.shapes.items())
-        calls = several(self.calls, "call")
-        return f"rows of a call, by {self.why} ({calls}, {self.of_several_rows} of several rows): {sides}"
-
-
-@dataclass(frozen=True)
 class Plan:
     """A dataset divided into splits.
 
@@ -441,11 +395,8 @@ class Plan:
         Size of the files as stored.
     small
         True for less than 4 MB, which is always one split.
-    reading
-        Captures only: how the rows of calls stand in their payloads.
     """
 
     splits: tuple[Split, ...]
     total_bytes: int
     small: bool
-    reading: Reading | None = None

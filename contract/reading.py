@@ -7,10 +7,14 @@ what it notices travels as counts, and the leader makes sentences of them.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from typing import Any
+
+from contract.dataset_format import Shape
+from contract.wording import several
 
 # What is noticed: the kind of it, then what it is about, such as ``("marker", column, text)``.
 Noticed = tuple[str, ...]
@@ -35,17 +39,66 @@ SAID_OF: dict[str, tuple[str, str]] = {
     "untimed": ("window", "{count} of {rows} rows have no readable time in {0} and are left out"),
 }
 
+_WORDS: dict[Shape, str] = {
+    "row": "one row, or one for each line",
+    "list": "one row for each element of its list",
+    "columns": "a table written column by column",
+}
+
 _tally: ContextVar[Tally | None] = ContextVar("tally", default=None)
+
+
+@dataclass(frozen=True)
+class CallRows:
+    """How the rows of a call stand in its payloads.
+
+    Parameters
+    ----------
+    shapes
+        By payload; others are `row`.
+    calls
+        How many calls were looked at, and in how many of them a side had several rows.
+    why
+        What decided.
+    """
+
+    shapes: Mapping[str, Shape] = field(default_factory=dict)
+    calls: int = 0
+    of_several_rows: int = 0
+    why: str = ""
+
+    def shape(self, side: str) -> Shape:
+        """Return the shape of a payload."""
+        return self.shapes.get(side, "row")
+
+    def text(self) -> str:
+        """Return what was decided as a sentence."""
+        sides = "; ".join(f"{side}: {_WORDS[shape]}" for side, shape in self.shapes.items())
+        calls = several(self.calls, "call")
+        return f"rows of a call, by {self.why} ({calls}, {self.of_several_rows} of several rows): {sides}"
 
 
 @dataclass
 class Said:
     """Sentences by subject, such as ``header`` or ``rows``, each once and in the order they were said.
 
-    They go to the log, to the lines of ``--validate`` and into ``statistics.json`` as ``reading``.
+    They go to the log and to the lines of ``--validate``, and with `call_rows`, which captures have, into
+    ``statistics.json`` as ``reading``.
     """
 
     sentences: dict[str, list[str]] = field(default_factory=dict)
+    call_rows: CallRows = field(default_factory=CallRows)
+
+    def document(self, *, with_sentences: bool) -> dict[str, Any]:
+        """Return ``reading`` of ``statistics.json``, empty when there is nothing to say."""
+        calls = self.call_rows
+        shapes = {
+            "rows_of_a_call": dict(calls.shapes),
+            "calls_looked_at": calls.calls,
+            "calls_of_several_rows": calls.of_several_rows,
+            "decided_by": calls.why,
+        }
+        return (shapes if calls.shapes else {}) | (self.sentences if with_sentences else {})
 
     def say(self, subject: str, sentence: str) -> None:
         """Add a sentence, unless it has been said."""

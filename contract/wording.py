@@ -12,6 +12,11 @@ def several(amount: int, noun: str) -> str:
     return f"{amount} {noun if amount == 1 else noun + 's'}"
 
 
+def one_line(text: object, most: int = 300) -> str:
+    """Return a library's or service's text as a clause of a sentence."""
+    return " ".join(str(text).split()).rstrip(".")[:most]
+
+
 _MOST_LISTED = 5
 _LONGEST = 60
 

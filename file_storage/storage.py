@@ -91,7 +91,7 @@ def unfinished(directory: str, name: str, *, is_folder: bool = False) -> Iterato
             random = f"{_machine()}-{secrets.token_hex(8)}"
             path = Path(directory) / f".{name.replace('/', '_')}.{random}.partial"
             if is_folder:
-                path.mkdir()
+                path.mkdir(mode=0o700)
             else:
                 path.touch(exist_ok=False)
             with contextlib.suppress(FileNotFoundError):
@@ -122,39 +122,6 @@ def remove_abandoned(directory: str) -> None:
                     _remove(path)
             finally:
                 os.close(descriptor)
-
-
-@contextlib.contextmanager
-def alone_in(directory: str) -> Iterator[None]:
-    """Keep other jobs from putting files into `directory`, which exists, while the block runs.
-
-    Without effect where the file system has no locks. The same thread may come again.
-    """
-    held: set[str] = _held.__dict__.setdefault("folders", set())
-    real = os.path.realpath(directory)
-    if real in held:
-        yield
-        return
-    path = Path(directory) / _LOCK
-    while True:
-        lock = path.open("ab")
-        try:
-            with contextlib.suppress(OSError):
-                fcntl.flock(lock, fcntl.LOCK_EX)
-            with contextlib.suppress(FileNotFoundError):
-                if path.stat().st_ino == os.fstat(lock.fileno()).st_ino:
-                    break
-        except BaseException:
-            lock.close()
-            raise
-        lock.close()  # whoever held it has removed it
-    held.add(real)
-    try:
-        yield
-    finally:
-        held.remove(real)
-        path.unlink(missing_ok=True)
-        lock.close()
 
 
 def _is_abandoned(path: Path, descriptor: int, lock_counts: bool) -> bool:
@@ -435,17 +402,40 @@ def write_file(path: str, content: bytes) -> None:
 def alone(directory: str) -> Iterator[None]:
     """Keep other jobs from writing into a local folder while the block runs; S3 has nothing like it.
 
+    Without effect where the file system has no locks. The same thread may come again.
+
     Raises
     ------
     OutputError
         When the folder cannot be made or written.
     """
-    with contextlib.ExitStack() as stack:
-        if not is_s3(directory):
-            with writing(directory):
-                Path(directory).mkdir(parents=True, exist_ok=True)
-                stack.enter_context(alone_in(directory))
+    held: set[str] = _held.__dict__.setdefault("folders", set())
+    real = os.path.realpath(directory)
+    if is_s3(directory) or real in held:
         yield
+        return
+    path = Path(directory) / _LOCK
+    with writing(directory):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        while True:
+            lock = path.open("ab")
+            try:
+                with contextlib.suppress(OSError):
+                    fcntl.flock(lock, fcntl.LOCK_EX)
+                with contextlib.suppress(FileNotFoundError):
+                    if path.stat().st_ino == os.fstat(lock.fileno()).st_ino:
+                        break
+            except BaseException:
+                lock.close()
+                raise
+            lock.close()  # whoever held it has removed it
+    held.add(real)
+    try:
+        yield
+    finally:
+        held.remove(real)
+        path.unlink(missing_ok=True)
+        lock.close()
 
 
 def write_files_atomically(
@@ -486,7 +476,7 @@ def write_files_atomically(
                     whole[name] = stack.enter_context(unfinished(directory, name))
                     _write_durably(whole[name], content)
             if len(files) + len(outdated) > 1:
-                stack.enter_context(alone_in(directory))
+                stack.enter_context(alone(directory))
             _remove_outdated(directory, outdated)
             for name, file in whole.items():
                 file.replace(Path(directory) / name)

@@ -1,4 +1,4 @@
-"""Folders for files that outlive no job; in containers with a read-only root there may be none.
+"""Temporary folders; in containers with a read-only root there may be none.
 
 Each is locked as long as its process lives, so that a later job can tell what a killed one has left.
 """
@@ -6,23 +6,18 @@ Each is locked as long as its process lives, so that a later job can tell what a
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import shutil
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from contract.errors import ConfigurationError
 from file_storage import storage
-from file_storage.storage import unfinished
+from file_storage.storage import remove_abandoned, unfinished
 
-_PREFIX = "model-monitor-"
-_SECONDS_UNTIL_LOCKED = 60.0
 _LEAST_BYTES = 1 << 16
-_locks: dict[Path, int] = {}
 
 
 @contextmanager
@@ -41,40 +36,12 @@ def scratch_folder(prefix: str, purpose: str) -> Iterator[Path]:
     ConfigurationError
         When no folder for temporary files can be written, naming the fix.
     """
-    with _naming_the_fix(purpose):
-        _remove_abandoned(Path(tempfile.gettempdir()))
-        folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{prefix}"))
-        _lock(folder)
-    try:
+    with contextlib.ExitStack() as stack:
+        with _naming_the_fix(purpose):
+            parent = tempfile.gettempdir()
+            remove_abandoned(parent)
+            folder = stack.enter_context(unfinished(parent, f"model-monitor-{prefix}", is_folder=True))
         yield folder
-    finally:
-        _remove(folder)
-
-
-def _lock(folder: Path) -> bool:
-    """Lock a folder until this process ends, and those that it starts; return whether it was free."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
-        return False
-    _locks[folder] = descriptor
-    return True
-
-
-def _remove(folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
-    if (descriptor := _locks.pop(folder, None)) is not None:
-        os.close(descriptor)
-
-
-def _remove_abandoned(parent: Path) -> None:
-    for folder in parent.glob(f"{_PREFIX}*"):
-        with contextlib.suppress(OSError):  # another user's, or gone meanwhile
-            is_new = time.time() - folder.stat().st_mtime < _SECONDS_UNTIL_LOCKED
-            if not is_new and folder not in _locks and _lock(folder):
-                _remove(folder)
 
 
 def find_scratch_folder(purpose: str) -> str:

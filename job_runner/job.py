@@ -41,11 +41,10 @@ from job_runner import engine
 from readers.cell_types import texts_in
 from readers.dataset import NotSplittable
 from readers.plan import plan_dataset
-from reporting.sinks import cloudwatch_file
+from reporting.sinks import publishing
 from reporting.sinks.run_summary import report_of
 
 if TYPE_CHECKING:
-    from contract.dataset import Reading
     from job_runner.cluster.leader import Cluster
     from reporting.sinks.delivery import Undelivered
 
@@ -80,7 +79,6 @@ class _Found:
     constraints: Any
     compared: AnyBaseline | None
     decision: Decision | None
-    reading: Reading | None
     facts: Facts
 
     @property
@@ -109,7 +107,7 @@ def run(settings: Settings, monitor: Monitor, cluster: Cluster | None = None) ->
     started = time.monotonic()
     s3.encrypt_with(settings.output_kms_key)
     storage.prepare_output(settings.output_path)
-    sinks = cloudwatch_file.open_sinks(settings)
+    sinks = publishing.open_sinks(settings)
     settings = monitor.adjusted(settings)
     files = load_documents(settings, monitor)
     baseline = read_baseline(settings, files)
@@ -142,7 +140,7 @@ def run(settings: Settings, monitor: Monitor, cluster: Cluster | None = None) ->
     published = analyzer.metrics(found.statistics, found.compared, found.decision)
     seconds = time.monotonic() - started
     report = report_of(settings, monitor, rows, seconds, published, found.decision, contents)
-    undelivered = cloudwatch_file.publish(report, settings, sinks)
+    undelivered = publishing.publish(report, settings, sinks)
     no_baseline = {VIOLATIONS, COMPARISONS, *files.not_in_baseline}
     baseline_files = {name: content for name, content in contents.items() if name not in no_baseline}
     kept = register_baseline_if_decided(settings, found.decision, baseline_files)
@@ -205,7 +203,7 @@ def _conclude(
         )
         if rows:
             decision = analyzer.check(statistics, compared)
-    return _Found(rows, statistics, constraints, compared, decision, plan.reading, analyzer.facts(statistics))
+    return _Found(rows, statistics, constraints, compared, decision, analyzer.facts(statistics))
 
 
 def _with_label_coverage(settings: Settings, monitor: Monitor, facts: Facts, decision: Decision) -> Decision:
@@ -271,9 +269,8 @@ def _documents(settings: Settings, files: DocumentSet[Any, Any], found: _Found, 
         CONSTRAINTS: files.write_constraints(found.constraints),
         **files.further_files(found.statistics, found.constraints),
     }
-    shapes = found.reading.document() if found.reading is not None and found.reading.shapes else {}
-    if shapes or (settings.rules == "sound" and said.sentences):
-        documents[STATISTICS] |= {"reading": shapes | (said.sentences if settings.rules == "sound" else {})}
+    if reading := said.document(with_sentences=settings.rules == "sound"):
+        documents[STATISTICS] |= {"reading": reading}
     if found.decision is not None:
         documents[VIOLATIONS] = violations_to_json(found.decision.violations)
         if settings.rules == "sound":

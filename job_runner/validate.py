@@ -38,7 +38,7 @@ from job_runner.job import AnyBaseline, dataset_request, load_documents, make_an
 from readers.captures.envelope import LABEL
 from readers.dataset import segments_of
 from readers.plan import files_of, plan_dataset
-from reporting.sinks import cloudwatch_file
+from reporting.sinks import publishing
 
 # Whether the columns that settings and baseline name are in the data.
 
@@ -295,8 +295,8 @@ def _rows(
     if "predictions" in monitor.offers and expects_labels(settings, request):
         yield from attempt(lambda: require_labels(request))
     first = yield from obtain(lambda: _first_rows(request, source), _columns_line)
-    if first is not None and (reading := plan_dataset(request).reading) is not None and reading.shapes:
-        yield Line("ok", reading.text())
+    if first is not None and request.said.call_rows.shapes:
+        yield Line("ok", request.said.call_rows.text())
     if first is None:
         yield Line("skip", "columns and model are not looked at before rows can be read")
         return
@@ -448,7 +448,7 @@ def check_sinks(settings: Settings) -> Iterator[Line]:
     if addresses or settings.sink_headers_file:
         said = "sinks are set up, and will be asked when the job is done"
         yield from obtain(
-            lambda: cloudwatch_file.open_sinks(settings),
+            lambda: publishing.open_sinks(settings),
             lambda sinks: None if sinks is None else f"{said}: {sinks.describe()}",
         )
     for address in addresses:

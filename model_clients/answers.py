@@ -10,7 +10,6 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -32,24 +31,14 @@ class AnswerError(Exception):
     """An answer that cannot be used; the text says why, without address and rows."""
 
 
-@dataclass(frozen=True)
-class Reader:
-    """How answers are read.
-
-    Parameters
-    ----------
-    scores, labels
-        Each takes the bytes of an answer and the number of rows asked about, and gives the scores, shape
-        (rows, outputs), or the labels, one per row. They raise AnswerError. `labels` is None when there is
-        nothing to read them from.
-    """
-
-    scores: Callable[[bytes, int], Scores]
-    labels: Callable[[bytes, int], list[Any]] | None
+# From the bytes of an answer and the number of rows asked about to scores, shape (rows, outputs), and to
+# labels, one per row. They raise AnswerError.
+ReadScores = Callable[[bytes, int], Scores]
+ReadLabels = Callable[[bytes, int], list[Any]]
 
 
-def answer_reader(predictor: PredictorConfig, accept_type: str) -> Reader:
-    """Return how a predictor's answers are read.
+def answer_readers(predictor: PredictorConfig, accept_type: str) -> tuple[ReadScores, ReadLabels | None]:
+    """Return what reads scores and labels from a predictor's answers; None where it names no label.
 
     Raises
     ------
@@ -71,7 +60,7 @@ def answer_reader(predictor: PredictorConfig, accept_type: str) -> Reader:
     def labels(body: bytes, rows: int) -> list[Any]:
         return _as_labels(_require_rows(find_labels(body, rows), rows))
 
-    return Reader(scores, labels if predictor.label is not None else None)
+    return scores, None if predictor.label is None else labels
 
 
 def _csv_locator(column: str | int | None, member: str) -> Callable[[bytes, int], Any]:

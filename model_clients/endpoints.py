@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from contract.analysis_config import Locator, PredictorConfig
 from contract.errors import ConfigurationError, ModelError
-from contract.wording import several
+from contract.wording import one_line, several
 from file_storage.transport import (
     USER_AGENT,
     Channel,
@@ -31,7 +31,7 @@ from file_storage.transport import (
     aws_client,
     read_bounded,
 )
-from model_clients.answers import AnswerError, Reader, answer_reader
+from model_clients.answers import AnswerError, ReadLabels, ReadScores, answer_readers
 from model_clients.batching import Progress, RequestBatcher, identical_rows, quoted
 from model_clients.model import (
     Policy,
@@ -59,6 +59,8 @@ class Codec:
     ----------
     content_type, accept_type
         MIME types.
+    scores, labels
+        See `answer_readers`.
     is_single
         Whether a request holds one record.
     """
@@ -66,7 +68,8 @@ class Codec:
     content_type: str
     accept_type: str
     render: Render
-    reader: Reader
+    scores: ReadScores
+    labels: ReadLabels | None
     is_single: bool = False
 
 
@@ -78,11 +81,9 @@ def make_codec(predictor: PredictorConfig) -> Codec:
     ConfigurationError
         When templates or locations do not suit the content types.
     """
-    for member, text in (
-        ("custom_attributes", predictor.custom_attributes),
-        ("target_model", predictor.target_model),
-    ):
-        if text is not None and not re.fullmatch(r"[\t -~]*", text):
+    for name, text in _passed_on(predictor).items():
+        if not re.fullmatch(r"[\t -~]*", text):
+            member = name.replace("-", "_").lower()
             raise ConfigurationError(
                 f"predictor.{member} {text!r} is sent as a header, which is one line of ASCII; mend it."
             )
@@ -93,12 +94,18 @@ def make_codec(predictor: PredictorConfig) -> Codec:
             raise ConfigurationError(
                 f"predictor.{member} {value!r} is not supported; choose from {', '.join(CONTENT_TYPES)}."
             )
-    reader = answer_reader(predictor, accept_type)
+    readers = answer_readers(predictor, accept_type)
     if content_type == "text/csv":
-        return Codec(content_type, accept_type, render_csv, reader)
+        return Codec(content_type, accept_type, render_csv, *readers)
     content, record = json_templates(predictor, is_lines=content_type == "application/jsonlines")
     is_single = content is not None and "record" in content.placeholders
-    return Codec(content_type, accept_type, json_renderer(content, record), reader, is_single)
+    return Codec(content_type, accept_type, json_renderer(content, record), *readers, is_single)
+
+
+def _passed_on(predictor: PredictorConfig) -> dict[str, str]:
+    """Return what the predictor has sent along with every request, by the end of its header's name."""
+    sent = {"Custom-Attributes": predictor.custom_attributes, "Target-Model": predictor.target_model}
+    return {name: text for name, text in sent.items() if text is not None}
 
 
 class EndpointModel:
@@ -106,8 +113,6 @@ class EndpointModel:
 
     Parameters
     ----------
-    reopen
-        A function and its arguments that make the same model in another process.
     channel
         Where requests go.
     codec
@@ -118,18 +123,20 @@ class EndpointModel:
         How to ask.
     progress
         Called with the rows answered and the rows in all of a call.
+    reopen
+        A function and its arguments that make the same model in another process.
     """
 
     def __init__(
         self,
-        reopen: tuple[Callable[..., Any], tuple[Any, ...]],
         channel: Channel,
         codec: Codec,
         predictor: PredictorConfig,
         policy: Policy,
         progress: Progress | None = None,
+        reopen: tuple[Callable[..., Any], tuple[Any, ...]] = (object, ()),
     ) -> None:
-        self._reopen = reopen
+        self.reopen = reopen
         self._codec = codec
         self._predictor = predictor
         self.where = channel.where
@@ -140,13 +147,13 @@ class EndpointModel:
         self.at_close: Callable[[], object] | None = None
 
     def __reduce__(self) -> tuple[object, ...]:
-        return self._reopen
+        return self.reopen
 
     def predict(self, table: pa.RecordBatch) -> Scores:
         """Return the scores; rows that are the same are sent once. See `Model.predict`."""
         if table.num_rows == 0:
             return np.empty((0, 1))
-        answers, kinds = self._ask(table, self._codec.reader.scores)
+        answers, kinds = self._ask(table, self._codec.scores)
         widths = {scores.shape[1] for scores in answers}
         if len(widths) > 1:
             raise ModelError(
@@ -158,9 +165,9 @@ class EndpointModel:
 
     def predict_labels(self, table: pa.RecordBatch) -> pa.Array:
         """Return the labels; see `Model.predict_labels`."""
-        if self._codec.reader.labels is None or table.num_rows == 0:
+        if self._codec.labels is None or table.num_rows == 0:
             return largest_labels(self.predict(table), self._predictor.label_headers, self.where)
-        answers, kinds = self._ask(table, self._codec.reader.labels)
+        answers, kinds = self._ask(table, self._codec.labels)
         values = [label for labels in answers for label in labels]
         try:
             labels = pa.array(values)
@@ -208,15 +215,12 @@ def open_http(
     """
     codec = make_codec(predictor)
     headers = {"Content-Type": codec.content_type, "Accept": codec.accept_type, "User-Agent": USER_AGENT}
-    if predictor.custom_attributes is not None:
-        headers["X-Amzn-SageMaker-Custom-Attributes"] = predictor.custom_attributes
-    if predictor.target_model is not None:
-        headers["X-Amzn-SageMaker-Target-Model"] = predictor.target_model
+    headers |= {f"X-Amzn-SageMaker-{name}": text for name, text in _passed_on(predictor).items()}
     channel = HttpChannel(url, headers, policy.timeout)
     path = urlsplit(url).path
     if path.endswith(INVOCATIONS):
         check_health(channel, path.removesuffix(INVOCATIONS) + "/ping", policy)
-    return EndpointModel((open_http, (url, predictor, policy)), channel, codec, predictor, policy, progress)
+    return EndpointModel(channel, codec, predictor, policy, progress, (open_http, (url, predictor, policy)))
 
 
 def check_health(channel: HttpChannel, path: str, policy: Policy) -> None:
@@ -306,11 +310,9 @@ def open_inference(
             raise AnswerError(f"does not hold one label for each of {rows} records")
         return values
 
-    reader = Reader(scores, labels if predictor.label is not None else None)
-    codec = Codec(_JSON, _JSON, render, reader)
-    return EndpointModel(
-        (open_inference, (url, predictor, policy)), channel, codec, predictor, policy, progress
-    )
+    codec = Codec(_JSON, _JSON, render, scores, None if predictor.label is None else labels)
+    reopen = (open_inference, (url, predictor, policy))
+    return EndpointModel(channel, codec, predictor, policy, progress, reopen)
 
 
 def _described_inputs(channel: HttpChannel, path: str, where: str) -> tuple[Tensor, ...]:
@@ -493,10 +495,9 @@ class SageMakerChannel:
             return self._client
 
     def _unusable(self, error: Exception) -> ModelError:
-        reason = " ".join(str(error).split()).rstrip(".")[:300]
         return ModelError(
-            f"{self.where} cannot be asked: {reason}; give the job a region (AWS_REGION) and credentials, or "
-            "AWS_ENDPOINT_URL for another server."
+            f"{self.where} cannot be asked: {one_line(error)}; give the job a region (AWS_REGION) and "
+            "credentials, or AWS_ENDPOINT_URL for another server."
         )
 
 
@@ -514,13 +515,10 @@ def open_sagemaker(
     """
     codec = make_codec(predictor)
     options = {"ContentType": codec.content_type, "Accept": codec.accept_type}
-    if predictor.custom_attributes is not None:
-        options["CustomAttributes"] = predictor.custom_attributes
-    if predictor.target_model is not None:
-        options["TargetModel"] = predictor.target_model
+    options |= {name.replace("-", ""): text for name, text in _passed_on(predictor).items()}
     channel = SageMakerChannel(str(predictor.endpoint_name), options, policy)
     require("boto3", "boto3", channel.where)
-    return EndpointModel((open_sagemaker, (predictor, policy)), channel, codec, predictor, policy, progress)
+    return EndpointModel(channel, codec, predictor, policy, progress, (open_sagemaker, (predictor, policy)))
 
 
 def _refusal(response: dict[str, Any]) -> Reply:

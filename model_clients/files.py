@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from contract.analysis_config import PredictorConfig
 from contract.errors import ModelError
+from contract.wording import one_line
 from file_storage import storage
 from file_storage.scripts import call_script
 from file_storage.temporary import scratch_folder
@@ -42,7 +43,7 @@ _TEXTS = ("text/csv", "application/json")
 
 
 def open_script(
-    script: Path, folder: Path, where: str, predictor: PredictorConfig, policy: Policy, reopen: Any
+    script: Path, folder: Path, where: str, predictor: PredictorConfig, policy: Policy
 ) -> EndpointModel:
     """Return the model that a script loads and asks.
 
@@ -58,8 +59,6 @@ def open_script(
         The shape of requests and answers.
     policy
         For the size of requests.
-    reopen
-        See `EndpointModel`.
 
     Raises
     ------
@@ -74,7 +73,7 @@ def open_script(
     answer = _handler(module, name, folder, codec.content_type, codec.accept_type)
     channel = _ScriptChannel(name, answer)
     # Its functions were written for one request at a time.
-    return EndpointModel(reopen, channel, codec, predictor, replace(policy, concurrency=1))
+    return EndpointModel(channel, codec, predictor, replace(policy, concurrency=1))
 
 
 class _ScriptChannel:
@@ -201,8 +200,8 @@ _ENDINGS = (".onnx", ".json", ".ubj", ".xgb", ".bst", ".txt", ".pkl", ".pickle",
 
 
 def open_archive(
-    path: str, predictor: PredictorConfig, policy: Policy, allow_pickled_model: bool, reopen: Any
-) -> Model:
+    path: str, predictor: PredictorConfig, policy: Policy, allow_pickled_model: bool
+) -> local.LocalModel | EndpointModel:
     """Return the model of a (compressed) tar archive, local or on S3.
 
     Raises
@@ -218,8 +217,8 @@ def open_archive(
         if script is None:
             file = _model_file(folder, path)
             where = f"{path}:{file.relative_to(folder)}"
-            return open_single(str(file), where, predictor, policy, allow_pickled_model, reopen)
-        model = open_script(script, folder, path, predictor, policy, reopen)
+            return open_single(str(file), where, predictor, policy, allow_pickled_model)
+        model = open_script(script, folder, path, predictor, policy)
         model.at_close = stack.pop_all().close
         return model
 
@@ -253,9 +252,9 @@ def unpack(path: str, folder: Path) -> None:
             "with relative paths only."
         ) from error
     except (tarfile.TarError, OSError, EOFError) as error:
-        reason = " ".join(str(error).split()).rstrip(".")[:200]
         raise ModelError(
-            f"model {path} cannot be unpacked ({reason}); it must be a whole tar archive, compressed by gzip."
+            f"model {path} cannot be unpacked ({one_line(error, 200)}); it must be a whole tar archive, "
+            "compressed by gzip."
         ) from error
 
 
@@ -319,19 +318,14 @@ def open_file(
     ModelError
         When the file cannot be read, is damaged, or is of no known kind.
     """
-    reopen = (open_file, (path, predictor, policy, allow_pickled_model))
-    if path.endswith(_TAR_NAMES):
-        return open_archive(path, predictor, policy, allow_pickled_model, reopen)
-    return open_single(path, path, predictor, policy, allow_pickled_model, reopen)
+    arguments = (path, predictor, policy, allow_pickled_model)
+    model = open_archive(*arguments) if path.endswith(_TAR_NAMES) else open_single(path, *arguments)
+    model.reopen = (open_file, arguments)
+    return model
 
 
 def open_single(
-    path: str,
-    where: str,
-    predictor: PredictorConfig,
-    policy: Policy,
-    allow_pickled_model: bool,
-    reopen: Any,
+    path: str, where: str, predictor: PredictorConfig, policy: Policy, allow_pickled_model: bool
 ) -> local.LocalModel:
     """Return the model of a file that is no archive, called `where` in messages."""
     content = storage.read_bytes(path, ModelError)
@@ -351,7 +345,7 @@ def open_single(
         model = local.open_linear_learner(content, where)
     else:
         raise _unknown(content, where)
-    model.reopen, model.label_headers = reopen, predictor.label_headers
+    model.label_headers = predictor.label_headers
     return model
 
 

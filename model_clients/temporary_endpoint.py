@@ -23,6 +23,7 @@ import contract
 from contract.analysis_config import PredictorConfig
 from contract.checklist import NotTriedError
 from contract.errors import ConfigurationError, ModelError
+from contract.wording import one_line
 from file_storage.cleanup import IsUrged, at_end, signals_held_back
 from file_storage.transport import aws_client
 from model_clients.batching import Progress
@@ -106,11 +107,6 @@ def answer_of(error: Exception) -> tuple[str, str]:
 
     told = error.response.get("Error", {}) if isinstance(error, ClientError) else {}
     return str(told.get("Code") or ""), one_line(told.get("Message", ""))
-
-
-def one_line(text: object) -> str:
-    """Return a service's text as a clause of a sentence."""
-    return " ".join(str(text).split()).rstrip(".")[:300]
 
 
 def _names_of_models(client: Any) -> list[str]:

@@ -148,8 +148,6 @@ def _text_for_times(kind: pa.DataType) -> pa.DataType | None:
 
 
 _NULL_FIRST = re.compile(rb"(?:\xef\xbb\xbf|[ \t\r\n])*+null")
-# A literal at the beginning lets the search skip from line to line.
-_NULL_LINES = (re.compile(rb"\n[ \t\r]*+null"), re.compile(rb"\r[ \t\n]*+null"))
 _OPENING, _CLOSING, _NEWLINE = ord("{"), ord("}"), ord("\n")
 # Sets the one bit in which a bracket differs from the brace of its kind.
 _BRACE = 0x20

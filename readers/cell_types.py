@@ -250,8 +250,6 @@ def _kind(columns: list[pa.Array], rules: CellRules) -> ColumnKind | None:
 
 def _all_booleans(texts: pa.Array) -> bool:
     words = pc.unique(texts)
-    if not len(words):
-        return True
     return len(words) <= 2 * 3 and _share(words, _BOOLEAN) == 1.0
 
 

@@ -17,15 +17,7 @@ import pyarrow as pa
 from contract.dataset import Dataset, Dialect
 from contract.errors import DatasetError
 from file_storage.storage import SourceFile, is_compressed, open_input, reading
-from readers.csv_dialect import (
-    NAMES,
-    decide_dialect,
-    fold,
-    header_evidence,
-    plain,
-    restore,
-    restored_text,
-)
+from readers.csv_dialect import NAMES, decide_dialect, fold, header_evidence, plain, restore, restored_text
 from readers.csv_records import (
     LONGEST_FIELD,
     CsvColumns,

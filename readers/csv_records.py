@@ -7,7 +7,7 @@ other quote, such as that of ``5" pipe``, is an ordinary character.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -316,10 +316,6 @@ def _after_leading_zeros(data: bytes) -> bytes:
 
 
 # CSV payloads as columns: cells without header, types remembered from block to block.
-
-
-# From CSV text, names of its columns and its number of rows to columns by name.
-ParseCells = Callable[[bytes, list[str], int], dict[str, pa.Array]]
 
 
 class CellsError(ValueError):

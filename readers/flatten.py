@@ -7,7 +7,8 @@ durations seconds, binary values text where they are UTF-8 and else hexadecimal 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import pyarrow as pa
@@ -57,14 +58,16 @@ def flatten_batch(batch: pa.RecordBatch) -> pa.RecordBatch:
     columns: dict[str, pa.Array] = {}
     origins: dict[str, str] = {}
     for field, array in zip(batch.schema, batch.columns, strict=True):
-        for name, flat in _flattened(field.name, array):
+        try:
+            flattened = list(_flatten(field.name, array))
+        except RecursionError:
+            raise too_deep(field.name) from None
+        for name, flat in flattened:
             if name in columns:
                 raise name_clash(name, origins[name], field.name)
             columns[name] = flat
             origins[name] = field.name
-    if not columns:
-        return without_columns(batch.num_rows, batch.schema.metadata)
-    return pa.RecordBatch.from_arrays(list(columns.values()), list(columns), metadata=batch.schema.metadata)
+    return batch_of(columns, batch.num_rows, batch.schema.metadata)
 
 
 def name_clash(name: str, first: str, second: str) -> DatasetError:
@@ -93,6 +96,15 @@ def too_long(name: str, length: int) -> DatasetError:
     )
 
 
+def batch_of(
+    columns: Mapping[str, pa.Array], rows: int, metadata: dict[bytes, bytes] | None = None
+) -> pa.RecordBatch:
+    """Return columns by name as a batch of so many rows, none of them too."""
+    if not columns:
+        return without_columns(rows, metadata)
+    return pa.RecordBatch.from_arrays(list(columns.values()), list(columns), metadata=metadata)
+
+
 def without_columns(rows: int, metadata: dict[bytes, bytes] | None = None) -> pa.RecordBatch:
     """Return rows without columns."""
     # A batch without columns keeps its number of rows only when taken from a struct array.
@@ -104,13 +116,6 @@ def _is_plain(kind: pa.DataType) -> bool:
     if types.is_dictionary(kind):
         return bool(types.is_string(kind.value_type) and types.is_signed_integer(kind.index_type))
     return any(is_one(kind) for is_one in _PLAIN)
-
-
-def _flattened(name: str, array: pa.Array) -> _Columns:
-    try:
-        yield from _flatten(name, array)
-    except RecursionError:
-        raise too_deep(name) from None
 
 
 def _flatten(name: str, array: pa.Array) -> _Columns:
@@ -195,10 +200,8 @@ def _as_plain(array: pa.Array) -> pa.Array:
 def _numbers(array: pa.Array) -> pa.Array:
     """Return decimals as int64 where they have no fraction, else as the nearest float64."""
     if array.type.scale <= 0:
-        try:
+        with contextlib.suppress(pa.ArrowInvalid):  # beyond 64 bits
             return array.cast(pa.int64())
-        except pa.ArrowInvalid:
-            pass  # beyond 64 bits
     # By way of text: Arrow's direct cast multiplies by 0.01, after which 4.60 is larger than 4.6.
     return array.cast(pa.string()).cast(pa.float64())
 

@@ -26,7 +26,7 @@ from contract.reading import notice
 from file_storage.storage import SourceFile, open_input, open_random, read_bytes, reading
 from readers.captures.envelope import LABEL, parse_instant
 from readers.python_rows import loads, scalar_text
-from readers.splitting import FileRange, LineBlock, LogFiles, Segment, line_blocks, text_of
+from readers.splitting import FileRange, LineBlock, LogFiles, Segment, gathered, line_blocks, text_of
 
 SERVERS = {
     "kserve": "KServe's logger",
@@ -152,25 +152,13 @@ def capture_blocks(log: LogFiles, size: int) -> Iterator[LineBlock]:
     DatasetError
         Naming file and line of what is no record of the server.
     """
-    waiting: list[tuple[Place, bytes]] = []
-    gathered = 0
-    for call in _calls(log):
-        line = _capture(call)
-        waiting.append((call.place, line))
-        gathered += len(line)
-        if gathered >= size // 2:
-            yield _block(waiting)
-            waiting, gathered = [], 0
-    if waiting:
-        yield _block(waiting)
-
-
-def _block(lines: Sequence[tuple[Place, bytes]]) -> LineBlock:
-    segments = []
-    for path, group in itertools.groupby(lines, key=lambda line: line[0].path):
-        places, data = zip(*group, strict=True)
-        segments.append(Segment(path, 0, b"".join(data), tuple(place.line for place in places)))
-    return LineBlock(tuple(segments), b"".join(line for _, line in lines))
+    calls = ((call.place, _capture(call)) for call in _calls(log))
+    for lines in gathered(calls, lambda line: len(line[1]), size // 2):
+        segments = []
+        for path, group in itertools.groupby(lines, key=lambda line: line[0].path):
+            places, data = zip(*group, strict=True)
+            segments.append(Segment(path, 0, b"".join(data), tuple(place.line for place in places)))
+        yield LineBlock(tuple(segments), b"".join(line for _, line in lines))
 
 
 def _calls(log: LogFiles) -> Iterator[Half]:

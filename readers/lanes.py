@@ -97,6 +97,12 @@ def of_kinds(
     return together([(records, one_by_one(records)) for records in groups], len(kinds), as_text=True)
 
 
+def rows_of(counts: Counts) -> tuple[Counts, Counts]:
+    """Return for each row, given how many each record has, its record and its place within that."""
+    record = np.repeat(np.arange(len(counts)), counts)
+    return record, np.arange(len(record)) - (np.cumsum(counts) - counts)[record]
+
+
 def together(lanes: Sequence[tuple[Counts, Table]], records: int, *, as_text: bool = False) -> Table:
     """Return the rows of lanes in the order of their records."""
     if len(lanes) == 1 and len(lanes[0][0]) == records:
@@ -108,10 +114,8 @@ def together(lanes: Sequence[tuple[Counts, Table]], records: int, *, as_text: bo
     starts = np.cumsum(counts) - counts
     placed = []
     for numbers, table in lanes:
-        within = np.arange(table.counts.sum()) - np.repeat(
-            np.cumsum(table.counts) - table.counts, table.counts
-        )
-        placed.append((np.repeat(starts[numbers], table.counts) + within, table.batch))
+        record, within = rows_of(table.counts)
+        placed.append((starts[numbers][record] + within, table.batch))
     uneven = np.sort(np.concatenate([numbers[table.uneven] for numbers, table in lanes])) if lanes else counts
     return Table(merged(placed, as_text=as_text) if placed else without_columns(0), counts, uneven)
 

@@ -14,7 +14,7 @@ from contract.errors import DatasetError
 from file_storage.storage import SourceFile, is_s3, open_random, reading
 from readers.dataset import excluded_positions, require_excluded
 from readers.flatten import flatten_batch
-from readers.splitting import BATCH_ROWS, FileRange, FileSplit, Pieces, divide, joined, split_size
+from readers.splitting import BATCH_ROWS, FileRange, FileSplit, Pieces, divide, gathered, joined, split_size
 
 # Wide tables get fewer rows per batch and smaller read buffers, so that memory does not grow with columns.
 _BATCH_CELLS = 8 << 20
@@ -78,14 +78,7 @@ def _row_groups(path: str, target: int) -> Iterator[tuple[int, ...]]:
         stored = file.size()
     sizes = [metadata.row_group(group).total_byte_size for group in range(metadata.num_row_groups)]
     shrinkage = stored / max(1, sum(sizes))
-    groups: list[int] = []
-    gathered = 0.0
-    for group, size in enumerate(sizes):
-        groups.append(group)
-        gathered += size * shrinkage
-        if gathered >= target or group == len(sizes) - 1:
-            yield tuple(groups)
-            groups, gathered = [], 0.0
+    return map(tuple, gathered(range(len(sizes)), lambda group: sizes[group] * shrinkage, target))
 
 
 def _piece_batches(piece: FileRange, request: Dataset) -> Iterator[pa.RecordBatch]:

@@ -7,6 +7,7 @@ rows.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import re
@@ -26,7 +27,7 @@ from contract.errors import ConfigurationError, DatasetError
 from contract.wording import several
 from readers.arrow_json import NotBulkError
 from readers.captures.shapes import rows_of_values
-from readers.flatten import flatten_batch
+from readers.flatten import batch_of, flatten_batch
 from readers.lanes import Counts, Table
 from readers.python_rows import column_of, rows_to_batch
 
@@ -143,7 +144,7 @@ class Finder:
             if values.type not in _PLAIN:
                 raise NotBulkError(f"{other.name} is no plain value")
             columns[other.name] = values
-        return Table(pa.RecordBatch.from_arrays(list(columns.values()), list(columns)), counts, counts[:0])
+        return Table(batch_of(columns, int(counts.sum())), counts, counts[:0])
 
     def one_by_one(self, records: Iterable[tuple[Mapping[str, RecordPart], Callable[[], str]]]) -> Table:
         """Return the rows of records: their parts, and a function that names each.
@@ -185,12 +186,7 @@ class Finder:
             name: typed_text(column) if sides.get(name, REQUEST) in self._text else column
             for name, column in columns.items()
         }
-        batch = (
-            pa.RecordBatch.from_arrays(list(columns.values()), list(columns))
-            if columns
-            else rows_to_batch([{}] * len(features))
-        )
-        return Table(batch, np.array(counts, np.int64), np.zeros(0, np.int64))
+        return Table(batch_of(columns, len(features)), np.array(counts, np.int64), np.zeros(0, np.int64))
 
     def _rows(self, parts: Mapping[str, RecordPart], place: Callable[[], str]) -> list[FeatureRow] | None:
         part = parts.get(REQUEST, parts.get(RECORD, RecordPart()))
@@ -273,15 +269,12 @@ def feature_rows(value: Any, *, document: bool = False) -> list[FeatureRow] | No
 
 def typed_text(column: pa.Array) -> pa.Array:
     """Return a column of text as integers or floats where every cell is one, else as it is."""
-    if not (types.is_string(column.type) or types.is_large_string(column.type)):
-        return column
-    if column.null_count == len(column):
+    is_text = types.is_string(column.type) or types.is_large_string(column.type)
+    if not is_text or column.null_count == len(column):
         return column
     for kind in (pa.int64(), pa.float64()):
-        try:
+        with contextlib.suppress(pa.ArrowInvalid):
             return pc.cast(pc.utf8_trim_whitespace(column), kind)
-        except pa.ArrowInvalid:
-            continue
     return column
 
 
@@ -406,14 +399,11 @@ def _cell_column(column: pa.Array, kind: pa.DataType | None) -> pa.Array:
     """Return a column of cells with the type it would have by itself."""
     if types.is_null(column.type) or column.null_count == len(column):
         return pa.nulls(len(column))
-    if types.is_floating(column.type):
-        if kind is None:
-            raise NotBulkError("whether these are integers is not known")
-        if types.is_integer(kind):
-            try:
-                return column.cast(kind)
-            except pa.ArrowInvalid:
-                return column
+    if types.is_floating(column.type) and kind is None:
+        raise NotBulkError("whether these are integers is not known")
+    if types.is_floating(column.type) and types.is_integer(kind):
+        with contextlib.suppress(pa.ArrowInvalid):  # some have a fraction
+            return column.cast(kind)
     return column
 
 

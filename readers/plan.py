@@ -69,8 +69,7 @@ def plan_dataset(request: Dataset, *, whole_files: bool = False) -> Plan:
         return Plan((), 0, small=True)
     index = _index(request)
     splits = _typed(_splits(files, request, index, whole_files), request, index)
-    reading = splits[0].reading if splits else None
-    return Plan(_extended(splits, request, whole_files), total, total < SMALL, reading)
+    return Plan(_extended(splits, request, whole_files), total, total < SMALL)
 
 
 def files_of(request: Dataset) -> tuple[list[SourceFile], Dataset]:

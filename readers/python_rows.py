@@ -17,15 +17,7 @@ import orjson
 import pyarrow as pa
 
 from contract.errors import DatasetError
-from readers.flatten import (
-    DEEPEST,
-    LONGEST_LIST,
-    bytes_text,
-    name_clash,
-    too_deep,
-    too_long,
-    without_columns,
-)
+from readers.flatten import DEEPEST, LONGEST_LIST, batch_of, bytes_text, name_clash, too_deep, too_long
 
 _INT64 = range(-(2**63), 2**63)
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -85,9 +77,7 @@ def rows_to_batch(
                 raise name_clash(name, origins[name], key)
             columns[name] = column_of(name, flat, text_only=text_only)
             origins[name] = key
-    if not columns:
-        return without_columns(len(rows), metadata)
-    return pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns), metadata=metadata)
+    return batch_of(columns, len(rows), metadata)
 
 
 def _by_key(rows: Sequence[Mapping[str, Any] | None]) -> dict[str, list[Any]]:

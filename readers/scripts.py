@@ -34,16 +34,7 @@ from readers.dataset import POSITIONAL, excluded_positions, positional_names
 from readers.flatten import flatten_batch
 from readers.labels.index import LabelIndex
 from readers.python_rows import column_of, loads, rows_to_batch
-from readers.splitting import (
-    FileSplit,
-    Line,
-    LineBlock,
-    Pieces,
-    Segment,
-    blocks_of_lines,
-    divide,
-    label,
-)
+from readers.splitting import FileSplit, Line, LineBlock, Pieces, Segment, blocks_of_lines, divide, label
 
 # The record object that a user's ``preprocess_handler`` is given for captures.
 #
@@ -68,18 +59,16 @@ class CapturedPart:
     absent. They may be assigned to.
     """
 
-    __slots__ = ("_fields", "data", "encoding", "mode", "observedContentType")
+    __slots__ = ("_fields", "encoding", "data", "observedContentType", "mode")  # noqa: RUF023 - the JSON's order
 
     def __init__(self, fields: dict[str, Any]) -> None:
         self._fields = fields
-        self.encoding = fields.get("encoding")
-        self.data = fields.get("data")
-        self.observedContentType = fields.get("observedContentType")
-        self.mode = fields.get("mode")
+        for name in self.__slots__[1:]:
+            setattr(self, name, fields.get(name))
 
     def as_dict(self) -> dict[str, Any]:
         """Return the payload as in the JSON, with what was assigned."""
-        for name in ("encoding", "data", "observedContentType", "mode"):
+        for name in self.__slots__[1:]:
             value = getattr(self, name)
             if value is not None or name in self._fields:
                 self._fields[name] = value
@@ -126,10 +115,8 @@ class InferenceRecord:
         self.event_version = event.get("eventVersion")
         captured = event.get("captureData")
         captured = captured if isinstance(captured, dict) else {}
-        self.endpoint_input = _part(captured, "endpointInput")
-        self.endpoint_output = _part(captured, "endpointOutput")
-        self.batch_transform_input = _part(captured, "batchTransformInput")
-        self.batch_transform_output = _part(captured, "batchTransformOutput")
+        for attribute, name in _PARTS.items():
+            setattr(self, attribute, _part(captured, name))
         self.ground_truth = _part(event, _GROUND_TRUTH)
 
     @property
@@ -513,13 +500,14 @@ def record_splits(
     """
     if request.format.kind in _CAPTURES:
         decoder, divided = survey(files, request)[0], divide(files, may_cut=may_cut)
+        request.said.call_rows = decoder.call_rows
     else:
         # Header rows, arrays and Parquet's footer belong to the whole file.
         decoder, divided = Decoder((), text_only=request.text_only), divide(files)
     read = functools.partial(
         read_records, request=request, preprocessor=preprocessor, decoder=decoder, index=index
     )
-    return tuple(FileSplit(pieces, read, reading=decoder.reading) for pieces in divided)
+    return tuple(FileSplit(pieces, read) for pieces in divided)
 
 
 def _text(line: Line) -> str:

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 
-from contract.dataset import Reading
 from contract.errors import DatasetError
 from file_storage.storage import SourceFile, is_s3, open_input, open_random, reading
 
@@ -66,13 +65,12 @@ Transform = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 class FileSplit:
     """Some files, or a range of one: how they are read, and what their rows pass through after that.
 
-    `reading` says how the rows of captured calls are read, `name` what messages call rows of no file.
+    `name` is what messages call rows of no file.
     """
 
     pieces: Pieces
     read: Callable[[Pieces], Iterator[pa.RecordBatch]]
     transforms: tuple[Transform, ...] = ()
-    reading: Reading | None = None
     name: str = ""
 
     @property
@@ -231,6 +229,20 @@ def balanced(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
     """Yield the rows of a batch in batches of about `BATCH_ROWS`."""
     size = balanced_rows(batch.num_rows)
     return (batch.slice(at, size) for at in range(0, batch.num_rows, size))
+
+
+def gathered[T](items: Iterable[T], size: Callable[[T], float], least: float) -> Iterator[list[T]]:
+    """Yield items in groups of at least this size in all; the last group may be smaller."""
+    together: list[T] = []
+    amount = 0.0
+    for item in items:
+        together.append(item)
+        amount += size(item)
+        if amount >= least:
+            yield together
+            together, amount = [], 0.0
+    if together:
+        yield together
 
 
 def joined(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -412,23 +424,18 @@ def blocks_of_lines(parts: Sequence[FileRange], size: int = LINES_BLOCK_SIZE) ->
     DatasetError
         When a file cannot be read, naming it and the cause.
     """
-    together: list[Segment] = []
-    gathered = 0
-    for piece in parts:
-        if piece.log is not None:
-            yield from piece.log.blocks(piece.log, size)
-            continue
-        for block in line_blocks(piece, size=size):
-            data = text_of(block)
-            if not data.endswith(b"\n"):
-                data += b"\n"
-            together.append(Segment(piece.path, block.offset, data))
-            gathered += len(data)
-            if gathered >= size // 2:
-                yield _block(together)
-                together, gathered = [], 0
-    if together:
-        yield _block(together)
+    for log in (piece.log for piece in parts if piece.log is not None):
+        yield from log.blocks(log, size)
+    segments = (
+        Segment(piece.path, block.offset, data if data.endswith(b"\n") else data + b"\n")
+        for piece in parts
+        if piece.log is None
+        for block in line_blocks(piece, size=size)
+        for data in [text_of(block)]
+    )
+    for together in gathered(segments, lambda segment: len(segment.data), size // 2):
+        data = together[0].data if len(together) == 1 else b"".join(segment.data for segment in together)
+        yield LineBlock(tuple(together), data)
 
 
 def not_a_record(line: Line, reason: str) -> DatasetError:
@@ -437,8 +444,3 @@ def not_a_record(line: Line, reason: str) -> DatasetError:
         f"{line.path} line {line.line_number()} is not a capture record, since {reason}: {line.excerpt()!r}; "
         "mend or remove the line, or set dataset_format to what the file holds."
     )
-
-
-def _block(segments: list[Segment]) -> LineBlock:
-    data = segments[0].data if len(segments) == 1 else b"".join(segment.data for segment in segments)
-    return LineBlock(tuple(segments), data)

@@ -20,18 +20,15 @@ class _Body:
     """The bytes of one side, until they are too many."""
 
     def __init__(self, most: int) -> None:
-        self._parts: list[bytes] = []
         self._most = most
-        self._size = 0
+        self._kept = bytearray()
 
     def add(self, data: bytes) -> None:
-        self._size += len(data)
-        if self._size <= self._most + 1:
-            self._parts.append(data)
+        # One byte more than allowed is enough for the writer to count it as too large.
+        self._kept += data[: self._most + 1 - len(self._kept)]
 
     def content(self) -> bytes:
-        # One byte more than allowed is enough for the writer to count it as too large.
-        return b"".join(self._parts) if self._size <= self._most else bytes(self._most + 1)
+        return bytes(self._kept)
 
 
 class _Call:
@@ -76,7 +73,8 @@ def _is_wanted(writer: CaptureWriter, method: str, path: str, headers: Mapping[s
     )
 
 
-def _texts(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+def header_texts(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Return ASGI headers as text, names in lower case."""
     return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in headers}
 
 
@@ -111,7 +109,7 @@ class AsgiCapture:
             finally:
                 self._writer.close()
             return
-        headers = _texts(scope.get("headers", ()))
+        headers = header_texts(scope.get("headers", ()))
         if scope["type"] != "http" or not _is_wanted(self._writer, scope["method"], scope["path"], headers):
             await self._app(scope, receive, send)
             return
@@ -126,7 +124,7 @@ class AsgiCapture:
         async def sending(message: _Message) -> None:
             if message["type"] == "http.response.start":
                 given = list(message.get("headers", ()))
-                call.answered(message["status"], _texts(given))
+                call.answered(message["status"], header_texts(given))
                 own = (self._id_header.lower().encode(), call.known_as.encode("latin-1"))
                 message = {**message, "headers": [*given, own]}
             elif message["type"] == "http.response.body":

@@ -26,10 +26,12 @@ import sys
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from model_monitor_capture.middleware import header_texts
 from model_monitor_capture.record import Selection
 from model_monitor_capture.writer import CaptureWriter
 
@@ -49,6 +51,7 @@ class Refused(Exception):  # noqa: N818 - it is an answer, not a fault
         self.text = text
 
 
+@dataclass(eq=False)
 class Receiver:
     """The ASGI application.
 
@@ -68,19 +71,15 @@ class Receiver:
         Services that may have a folder; events of further ones are refused.
     """
 
-    def __init__(
-        self,
-        folder: str,
-        token: str | None = None,
-        *,
-        most_bytes: int = 8 << 20,
-        patience: float = 300.0,
-        most_waiting: int = 128 << 20,
-        most_services: int = 200,
-    ) -> None:
-        self._folder = folder
-        self._token = token
-        self._limits = (most_bytes, patience, most_waiting, most_services)
+    folder: str
+    token: str | None = None
+    most_bytes: int = 8 << 20
+    patience: float = 300.0
+    most_waiting: int = 128 << 20
+    most_services: int = 200
+
+    def __post_init__(self) -> None:
+        """Begin with nothing that waits."""
         self._writers: dict[tuple[str, str], CaptureWriter] = {}
         self._halves: OrderedDict[tuple[str, str, str], tuple[float, dict[str, Any]]] = OrderedDict()
         self._waiting_bytes = 0
@@ -91,13 +90,15 @@ class Receiver:
         if scope["type"] == "lifespan":
             await self._live(receive, send)
             return
-        kind = b"text/plain; charset=utf-8"
         try:
             status, text = await self._answer(scope, receive)
         except Refused as refused:
             self.counts["refused"] += 1
             status, text = refused.status, refused.text
-        headers = [(b"content-type", kind), (b"content-length", str(len(text.encode())).encode())]
+        headers = [
+            (b"content-type", b"text/plain; charset=utf-8"),
+            (b"content-length", str(len(text.encode())).encode()),
+        ]
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": text.encode()})
 
@@ -109,12 +110,10 @@ class Receiver:
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _answer(self, scope: Mapping[str, Any], receive: _Receive) -> tuple[int, str]:
-        headers = {
-            name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]
-        }
+        headers = header_texts(scope["headers"])
         if scope["method"] == "GET" and scope["path"] == "/healthz":
-            writable = os.access(self._folder, os.W_OK)
-            return (200, "ok\n") if writable else (503, f"{self._folder} cannot be written\n")
+            writable = os.access(self.folder, os.W_OK)
+            return (200, "ok\n") if writable else (503, f"{self.folder} cannot be written\n")
         self._authorise(headers)
         if scope["method"] == "GET" and scope["path"] == "/metrics":
             return 200, self._metrics()
@@ -124,7 +123,7 @@ class Receiver:
         return 202, ""
 
     def _authorise(self, headers: Mapping[str, str]) -> None:
-        if self._token is None:
+        if self.token is None:
             return
         scheme, _, given = headers.get("authorization", "").partition(" ")
         if scheme.lower() == "basic":
@@ -132,7 +131,7 @@ class Receiver:
                 given = base64.b64decode(given, validate=True).decode().partition(":")[2]
             except ValueError:
                 given = ""
-        if not hmac.compare_digest(given.strip().encode(), self._token.encode()):
+        if not hmac.compare_digest(given.strip().encode(), self.token.encode()):
             raise Refused(401, "the token is missing or wrong\n")
 
     async def _body(self, receive: _Receive) -> bytes:
@@ -143,8 +142,8 @@ class Receiver:
                 raise Refused(400, "the connection ended within the event\n")
             parts.append(message.get("body", b""))
             size += len(parts[-1])
-            if size > self._limits[0]:
-                raise Refused(413, f"an event may have {self._limits[0]} bytes\n")
+            if size > self.most_bytes:
+                raise Refused(413, f"an event may have {self.most_bytes} bytes\n")
             more = message.get("more_body", False)
         return b"".join(parts)
 
@@ -156,7 +155,7 @@ class Receiver:
         Refused
             When it is neither, or captures cannot be written now.
         """
-        self._expire(time.monotonic() - self._limits[1])
+        self._expire(time.monotonic() - self.patience)
         if "ce-type" in headers:
             event: Any = {name[3:]: value for name, value in headers.items() if name.startswith("ce-")}
             self._take_event(event, body, headers.get("content-type"))
@@ -186,11 +185,11 @@ class Receiver:
         half = {side: data, f"{side}_type": content_type, "seconds": _seconds(event.get("time"))}
         key = (service, component, str(call))
         first = self._forget(key)
-        if first is None or side in first:
+        if not first or side in first:
             # The same half again takes the place of the first.
             self._halves[key] = (time.monotonic(), half)
             self._waiting_bytes += len(data) + _HALF_BYTES
-            while self._waiting_bytes > self._limits[2]:
+            while self._waiting_bytes > self.most_waiting:
                 self._write_alone(next(iter(self._halves)))
             return
         whole = {**half, **first} if "request" in first else {**first, **half}
@@ -212,10 +211,10 @@ class Receiver:
     def _write(self, key: tuple[str, str, str], sides: dict[str, Any]) -> None:
         writer = self._writers.get(key[:2])
         if writer is None:
-            if len(self._writers) >= self._limits[3]:
-                raise Refused(429, f"captures are written for {self._limits[3]} services at most\n")
-            selection = Selection(max_payload=self._limits[0])
-            writer = self._writers[key[:2]] = CaptureWriter(self._folder, *key[:2], selection=selection)
+            if len(self._writers) >= self.most_services:
+                raise Refused(429, f"captures are written for {self.most_services} services at most\n")
+            selection = Selection(max_payload=self.most_bytes)
+            writer = self._writers[key[:2]] = CaptureWriter(self.folder, *key[:2], selection=selection)
         taken = writer.capture(
             sides.get("request", b""),
             sides.get("response"),
@@ -227,19 +226,17 @@ class Receiver:
         if taken is None:
             raise Refused(503, "captures cannot be written now; try again later\n")
 
-    def _forget(self, key: tuple[str, str, str]) -> dict[str, Any] | None:
-        """Take a half from those that wait; None where none does."""
-        found = self._halves.pop(key, None)
-        if found is None:
-            return None
-        half = found[1]
-        self._waiting_bytes -= len(half.get("request") or half.get("response") or b"") + _HALF_BYTES
+    def _forget(self, key: tuple[str, str, str]) -> dict[str, Any]:
+        """Take a half from those that wait; empty where none does."""
+        _, half = self._halves.pop(key, (0.0, {}))
+        if half:
+            self._waiting_bytes -= len(half.get("request") or half.get("response") or b"") + _HALF_BYTES
         return half
 
     def _write_alone(self, key: tuple[str, str, str]) -> None:
         half = self._forget(key)
         self.counts["alone"] += 1
-        if half is not None and "request" in half:
+        if "request" in half:
             # The event that makes room is not at fault where this one cannot be written.
             with contextlib.suppress(Refused):
                 self._write(key, half)
@@ -290,11 +287,8 @@ def _seconds(value: object) -> float:
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             number = float(value)
         else:
-            text = str(value).replace("Z", "+00:00")
-            moment = datetime.fromisoformat(text)
-            if moment.tzinfo is None:
-                moment = moment.replace(tzinfo=UTC)
-            number = moment.timestamp()
+            moment = datetime.fromisoformat(str(value).replace("Z", "+00:00"))
+            number = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
         while number > 1e11:
             number /= 1000
         if not 0 <= number < 32_503_680_000:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import functools
 import io
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,20 +16,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import types
 
-from contract.dataset import Reading
 from contract.dataset_format import Shape
 from contract.errors import DatasetError
+from contract.reading import CallRows
 from readers.arrow_json import JsonFields, NotBulkError, parse_json, text_buffer
-from readers.captures.envelope import Envelope, Part
+from readers.captures.envelope import LABEL, Envelope
 from readers.captures.layout import Layout, cell_name, merge_named
 from readers.captures.shapes import CSV, JSON, NONE, Row, UndecodableError, contradiction, decode, parsed
 from readers.csv_records import CellParser, CellsError
-from readers.flatten import LONGEST_LIST, flatten_batch, without_columns
-from readers.lanes import (
-    Counts,
-    Table,
-    of_kinds,
-)
+from readers.flatten import LONGEST_LIST, batch_of, flatten_batch
+from readers.lanes import Counts, Table, of_kinds, rows_of
 from readers.python_rows import rows_to_batch
 
 UNDECODABLE = "payloads that could not be decoded count as missing"
@@ -90,7 +85,7 @@ class Decoder:
     ----------
     sides
         The wanted payloads in column order.
-    reading, layout
+    call_rows, layout
         As the first records decided.
     text_only
         By the originals' rules: every cell is text, JSON keys are sorted, and the texts of CSV payloads are
@@ -100,7 +95,7 @@ class Decoder:
     """
 
     sides: tuple[str, ...]
-    reading: Reading = field(default_factory=Reading)
+    call_rows: CallRows = field(default_factory=CallRows)
     layout: Layout = field(default_factory=lambda: Layout(()))
     text_only: bool = False
     kinds: Mapping[str, pa.DataType] = field(default_factory=dict, hash=False)
@@ -123,10 +118,7 @@ class Decoder:
         DatasetError
             When payloads do not fit into columns, or the originals would not read them.
         """
-        texts = [
-            texts_of(envelope.parts[side], functools.partial(envelope.content_types, side), note)
-            for side in self.sides
-        ]
+        texts = [texts_of(envelope, side, note) for side in self.sides]
         if self.text_only:
             self._require_one_encoding(envelope)
             texts = self._joined(texts)
@@ -173,16 +165,16 @@ class Decoder:
             if kind == NONE:
                 rows.append(Rows(np.zeros(len(some.kinds), np.int64)))
             elif kind == CSV:
-                rows.append(_csv_rows(some.text, "row" if self.text_only else self.reading.shape(side)))
+                rows.append(_csv_rows(some.text, "row" if self.text_only else self.call_rows.shape(side)))
             else:
-                rows.append(_json_rows(some.text, self.reading.shape(side), self.most_columns))
+                rows.append(_json_rows(some.text, self.call_rows.shape(side), self.most_columns))
         return self._beside(rows, parser)
 
     def _rows(self, texts: Sequence[Texts], records: Counts, note: Note) -> list[list[list[Row] | None]]:
         sides: list[list[list[Row] | None]] = []
         for side, text in zip(self.sides, texts, strict=True):
             some = text.take(records)
-            shape: Shape = "row" if self.text_only and CSV in some.kinds else self.reading.shape(side)
+            shape: Shape = "row" if self.text_only and CSV in some.kinds else self.call_rows.shape(side)
             rows: list[list[Row] | None] = []
             for number, content, kind in zip(
                 records.tolist(), some.text.to_pylist(), some.kinds, strict=True
@@ -230,9 +222,7 @@ class Decoder:
                 found[at] = {name: self._typed(name, column) for name, column in found[at].items()}
         columns = dict(chain.from_iterable(each.items() for each in found))
         total = int(counts.sum())
-        if not columns:
-            return Table(without_columns(total), counts, uneven)
-        batch = pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
+        batch = batch_of(columns, total)
         if batch.num_rows != total:
             raise NotBulkError("cells hold line ends")
         return Table(batch, counts, uneven)
@@ -288,8 +278,9 @@ class Decoder:
         ]
 
 
-def texts_of(part: Part, content_types: Callable[[], Sequence[str | None]], note: Note) -> Texts:
-    """Return a payload of records as text, decoded where it is BASE64 or of unknown encoding."""
+def texts_of(envelope: Envelope, side: str, note: Note) -> Texts:
+    """Return a payload of records, or their label, as text: decoded from BASE64 and unknown encodings."""
+    part = envelope.labels if side == LABEL and envelope.labels is not None else envelope.parts[side]
     if not part.data.null_count and not part.encodings.null_count:
         first = _ENCODINGS.get(part.encodings[0].as_py().upper()) if len(part.data) else CSV
         if first is not None and pc.all(pc.equal(part.encodings, part.encodings[0])).as_py():
@@ -302,7 +293,7 @@ def texts_of(part: Part, content_types: Callable[[], Sequence[str | None]], note
     is_odd = kinds == _ODD
     if not is_odd.any():
         return Texts(part.data, kinds)
-    found = content_types()
+    found = envelope.content_types(side)
     texts: list[str | None] = []
     for at in np.flatnonzero(is_odd).tolist():
         try:
@@ -527,8 +518,7 @@ def _zip_rows(counts: list[Counts]) -> tuple[list[Counts], Counts, Counts]:
         return [np.where(count > 0, np.cumsum(count) - count, -1) for count in counts], longest, longest[:0]
     suspects = np.flatnonzero(((every > 1) & (every != longest)).any(axis=0))
     uneven = np.array([at for at in suspects if contradiction(every[:, at].tolist())], np.int64)
-    record = np.repeat(np.arange(len(longest)), longest)
-    within = np.arange(len(record)) - np.repeat(np.cumsum(longest) - longest, longest)
+    record, within = rows_of(longest)
     index = []
     for count in counts:
         start, here = (np.cumsum(count) - count)[record], count[record]

@@ -21,7 +21,8 @@ from contract.dataset_format import Shape
 from contract.window import Window, in_window_by_folder
 from readers.arrow_json import NotBulkError, read_json, text_buffer
 from readers.captures.shapes import Row, UndecodableError, decode, parsed
-from readers.lanes import Counts, in_lanes, merged
+from readers.flatten import batch_of
+from readers.lanes import Counts, Table, in_lanes, merged, rows_of, together
 from readers.paths import typed_text
 from readers.python_rows import loads, rows_to_batch, scalar_text
 from readers.splitting import Line, LineBlock, not_a_record
@@ -132,11 +133,15 @@ def open_envelope(
     batch, numbers = read_records(block, schema, lambda line: _exact(line, schema), is_whole)
     payloads = zip(schema.field("captureData").type, batch.column("captureData").flatten(), strict=True)
     metadata = dict(zip(wanted, batch.column("eventMetadata").flatten(), strict=True)) if wanted else {}
+    found = None
+    if labels:
+        data, encodings = batch.column(LABEL).flatten()
+        found = Part(data, pc.fill_null(encodings, "CSV"))
     return Envelope(
         block,
         numbers,
         {field.name: Part(*payload.flatten()) for field, payload in payloads},
-        Part(*batch.column(LABEL).flatten()) if labels else None,
+        found,
         label_ids(metadata["inferenceId"], metadata["eventId"]) if ids else None,
         metadata.get("inferenceTime"),
     )
@@ -166,7 +171,7 @@ def read_records(
     One row per object, and the number of its line in the block.
     """
 
-    def together(data: bytes, lines: int) -> pa.RecordBatch:
+    def bulk(data: bytes, lines: int) -> pa.RecordBatch:
         batch = read_json(data, schema, others="ignore")
         if batch.num_rows != lines or not is_whole(batch):
             raise NotBulkError("a line is no record")
@@ -182,13 +187,13 @@ def read_records(
 
     ends = block.data.count(b"\n")
     try:
-        return together(block.data, ends), np.arange(ends)
+        return bulk(block.data, ends), np.arange(ends)
     except NotBulkError:
         lines = list(block.lines())
     numbers = np.array([line.number for line in lines], np.int64)
     lanes = in_lanes(
         np.arange(len(lines)),
-        lambda some: together(b"".join(lines[at].data for at in some), len(some)),
+        lambda some: bulk(b"".join(lines[at].data for at in some), len(some)),
         one_by_one,
     )
     return merged(lanes), numbers
@@ -376,25 +381,22 @@ def label_columns(labels: Part, counts: Counts) -> tuple[dict[str, pa.Array], Co
     simple = pc.or_(simple, labels.data.is_null()).to_numpy(zero_copy_only=False)
     if simple.all():
         return _single_cells(text, counts)
-    record = np.repeat(np.arange(len(counts)), counts)
     plain, others = np.flatnonzero(simple), np.flatnonzero(~simple)
     odd = Part(labels.data.take(pa.array(others)), labels.encodings.take(pa.array(others)))
-    lanes, unlike = [], []
+    lanes = []
     for numbers, (columns, few) in (
         (plain, _single_cells(text.take(pa.array(plain)), counts[plain])),
         (others, _any_cells(odd, counts[others])),
     ):
-        if any(column.null_count < len(column) for column in columns.values()):
-            batch = pa.RecordBatch.from_arrays(list(columns.values()), list(columns))
-            lanes.append((np.flatnonzero(np.isin(record, numbers)), batch))
-        unlike.append(numbers[few])
-    # Rows in no lane are missing, in a column that the others have.
-    missing = np.setdiff1d(np.arange(len(record)), np.concatenate([[], *(places for places, _ in lanes)]))
-    name = lanes[0][1].schema.names[0] if lanes else LABEL
-    empty = pa.RecordBatch.from_arrays([pa.nulls(len(missing), pa.string())], [name])
-    together = merged([*lanes, (missing, empty)])
-    found = dict(zip(together.schema.names, together.columns, strict=True))
-    return found, np.sort(np.concatenate(unlike))
+        if len(numbers):
+            is_held = any(column.null_count < len(column) for column in columns.values())
+            batch = batch_of(columns if is_held else {}, int(counts[numbers].sum()))
+            lanes.append((numbers, Table(batch, counts[numbers], few)))
+    table = together(lanes, len(counts))
+    names = dict.fromkeys(name for _, lane in lanes for name in lane.batch.schema.names)
+    if not names:
+        return {LABEL: pa.nulls(table.batch.num_rows, pa.string())}, table.uneven
+    return {name: table.batch.column(name) for name in names}, table.uneven
 
 
 def _single_cells(text: pa.StringArray, counts: Counts) -> tuple[dict[str, pa.Array], Counts]:
@@ -411,8 +413,7 @@ def _single_cells(text: pa.StringArray, counts: Counts) -> tuple[dict[str, pa.Ar
         return {LABEL: _missing_if_empty(cells)}, unlike
     else:
         cells = text.drop_null()
-    record = np.repeat(np.arange(len(counts)), counts)
-    within = np.arange(len(record)) - np.repeat(np.cumsum(counts) - counts, counts)
+    record, within = rows_of(counts)
     position = (np.cumsum(lines) - lines)[record] + within
     labelled = fits[record]
     column = cells.take(pa.array(np.where(labelled, position, 0), mask=~labelled))

@@ -14,7 +14,7 @@ import pyarrow as pa
 from contract.dataset import Dataset
 from readers.captures.shapes import BATCH_MEMBERS, Row
 from readers.dataset import POSITIONAL, excluded_positions, positional_names
-from readers.flatten import without_columns
+from readers.flatten import batch_of
 from readers.python_rows import rows_to_batch
 
 CELL = "_c"
@@ -53,10 +53,7 @@ class Layout:
             name = self.names.get(raw, None if raw in self.exclude else raw)
             if name is not None and raw in found:
                 columns[raw if name in columns else name] = found[raw]
-        metadata = POSITIONAL if self.positional else None
-        if not columns:
-            return without_columns(batch.num_rows, metadata)
-        return pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns), metadata=metadata)
+        return batch_of(columns, batch.num_rows, POSITIONAL if self.positional else None)
 
 
 def cell_name(position: int) -> str:

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
-from contract.dataset import Reading
 from contract.dataset_format import SHAPES, Shape
 from contract.errors import DatasetError
+from contract.reading import CallRows
 from contract.wording import several
 from readers.python_rows import loads, scalar_text, without_surrogates
 
@@ -151,9 +151,8 @@ def value_rows(value: Any, shape: Shape) -> list[Row]:
             return [item if isinstance(item, dict) else {name: item} for item in member]
         return [value]
     if isinstance(value, list):
-        if is_row_like(value):
-            return [_json_row(item) for item in value]
-        if shape != "row" and value and not any(isinstance(item, dict | list) for item in value):
+        is_flat = not any(isinstance(item, dict | list) for item in value)
+        if is_row_like(value) or (shape != "row" and value and is_flat):
             return [_json_row(item) for item in value]
     return [_json_row(value)]
 
@@ -294,7 +293,7 @@ def decide(
     calls: Sequence[Call],
     given: Mapping[str, Shape] | None,
     fits_baseline: Callable[[Mapping[str, Shape]], bool | None],
-) -> Reading:
+) -> CallRows:
     """Decide how the rows of a dataset's calls stand in their payloads.
 
     Parameters
@@ -313,7 +312,7 @@ def decide(
     """
     sides = [side for side in PEERS if any(side in call.payloads for call in calls)]
     if given is not None:
-        return _reading({side: given[side] for side in sides}, calls, "the setting rows")
+        return _call_rows({side: given[side] for side in sides}, calls, "the setting rows")
     shapes: dict[str, Shape] = {}
     why = set()
     for pair in (("endpointOutput", "endpointInput"), ("batchTransformOutput", "batchTransformInput")):
@@ -323,7 +322,7 @@ def decide(
             chosen, reason = _choose(there, both, fits_baseline)
             shapes |= chosen
             why.add(reason)
-    return _reading(shapes, calls, " and ".join(sorted(why)) or "nothing")
+    return _call_rows(shapes, calls, " and ".join(sorted(why)) or "nothing")
 
 
 def contradiction(counts: Sequence[int]) -> bool:
@@ -340,7 +339,7 @@ def too_many(contradicting: int, calls: int, place: str) -> DatasetError:
     )
 
 
-def _reading(shapes: Mapping[str, Shape], calls: Sequence[Call], why: str) -> Reading:
+def _call_rows(shapes: Mapping[str, Shape], calls: Sequence[Call], why: str) -> CallRows:
     counts = [
         [len(payload.rows(shapes.get(side, "row"))) for side, payload in call.payloads.items()]
         for call in calls
@@ -349,7 +348,7 @@ def _reading(shapes: Mapping[str, Shape], calls: Sequence[Call], why: str) -> Re
     if len(wrong) > MOST_CONTRADICTIONS * len(calls):
         raise too_many(len(wrong), len(calls), wrong[0].place())
     several_rows = sum(max(count, default=0) > 1 for count in counts)
-    return Reading(shapes, len(calls), several_rows, why)
+    return CallRows(shapes, len(calls), several_rows, why)
 
 
 def _choose(

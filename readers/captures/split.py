@@ -7,6 +7,7 @@ folder of its file does.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -143,8 +144,16 @@ class Notes:
     counts: dict[str, int] = field(default_factory=dict)
     places: dict[str, str] = field(default_factory=dict)
 
-    def add(self, envelope: Envelope, odd: Mapping[str, set[int]]) -> None:
-        """Count records of an envelope, by what is odd about them."""
+    @contextlib.contextmanager
+    def of(self, envelope: Envelope) -> Iterator[Note]:
+        """Give a function that notes what is odd about records of an envelope; each counts once."""
+        odd: dict[str, set[int]] = {}
+
+        def note(text: str, records: Sequence[int]) -> None:
+            if len(records):
+                odd.setdefault(text, set()).update(records)
+
+        yield note
         self.records += len(envelope)
         for text, records in odd.items():
             self.counts[text] = self.counts.get(text, 0) + len(records)
@@ -168,27 +177,20 @@ class Notes:
 
 def table_of(envelope: Envelope, decoder: Decoder, parser: CellParser, notes: Notes) -> pa.RecordBatch:
     """Return the rows of an envelope under their final names, labels last."""
-    odd: dict[str, set[int]] = {}
-
-    def note(text: str, records: Sequence[int]) -> None:
-        if len(records):
-            odd.setdefault(text, set()).update(records)
-
-    try:
-        table = decoder.table(envelope, parser, note)
-    except CellsError as error:
-        raise DatasetError(
-            f"{envelope.block.segments[0].path} holds payloads that do not fit into columns: {error}"
-        ) from error
-    note(UNEVEN, table.uneven.tolist())
-    batch = decoder.layout.finish(table.batch)
-    if envelope.labels is not None:
+    path = envelope.block.segments[0].path
+    with notes.of(envelope) as note:
         try:
-            batch, unlike = with_label_columns(batch, envelope.labels, table.counts)
-        except DatasetError as error:
-            raise DatasetError(f"labels of {envelope.block.segments[0].path}: {error.message}") from error
-        note(UNLIKE_ROWS, unlike.tolist())
-    notes.add(envelope, odd)
+            table = decoder.table(envelope, parser, note)
+        except CellsError as error:
+            raise DatasetError(f"{path} holds payloads that do not fit into columns: {error}") from error
+        note(UNEVEN, table.uneven.tolist())
+        batch = decoder.layout.finish(table.batch)
+        if envelope.labels is not None:
+            try:
+                batch, unlike = with_label_columns(batch, envelope.labels, table.counts)
+            except DatasetError as error:
+                raise DatasetError(f"labels of {path}: {error.message}") from error
+            note(UNLIKE_ROWS, unlike.tolist())
     return batch
 
 
@@ -215,9 +217,8 @@ def capture_splits(
         index=index,
         labels=request.labels or index is not None,
     )
-    return tuple(
-        FileSplit(pieces, read, reading=decoder.reading) for pieces in divide(files, may_cut=may_cut)
-    )
+    request.said.call_rows = decoder.call_rows
+    return tuple(FileSplit(pieces, read) for pieces in divide(files, may_cut=may_cut))
 
 
 def may_cut(file: SourceFile) -> bool:
@@ -253,9 +254,9 @@ def survey(files: Sequence[SourceFile], request: Dataset) -> tuple[Decoder, dict
         names = set(find_layout(sides, rows(shapes), request).names.values())
         return set(request.column_names) <= names
 
-    reading = decide(calls, request.rows, fits_baseline)
+    call_rows = decide(calls, request.rows, fits_baseline)
     for side in sides if request.text_only else ():
-        if reading.shape(side) != "row" and any(
+        if call_rows.shape(side) != "row" and any(
             call.payloads[side].kind == CSV for call in calls if side in call.payloads
         ):
             raise DatasetError(
@@ -263,9 +264,9 @@ def survey(files: Sequence[SourceFile], request: Dataset) -> tuple[Decoder, dict
                 "with the first of them; set rules=sound to have its cells read as rows."
             )
     try:
-        records = rows(reading.shapes)
+        records = rows(call_rows.shapes)
         layout = find_layout(sides, records, request)
-        decoder = replace(decoder, reading=reading, layout=layout)
+        decoder = replace(decoder, call_rows=call_rows, layout=layout)
         parser = CellParser(request.text_only)
         if records:
             first = decoder.of_rows(records, parser).batch.schema
@@ -274,7 +275,7 @@ def survey(files: Sequence[SourceFile], request: Dataset) -> tuple[Decoder, dict
         raise DatasetError(
             f"{request.source} holds payloads that do not fit into columns: {error}"
         ) from error
-    _log.info("%s: %s", request.source, reading.text())
+    _log.info("%s: %s", request.source, call_rows.text())
     return decoder, parser.types
 
 
@@ -293,16 +294,8 @@ def first_calls(files: Sequence[SourceFile], sides: Sequence[str]) -> list[Call]
                 record = parse_record(line.data)
             except ValueError:
                 continue  # reading the file in earnest reports it
-            payloads = {
-                side: payload
-                for side in wanted
-                if (
-                    payload := _payload(
-                        record.get(side) if side == LABEL else record["captureData"].get(side)
-                    )
-                )
-                is not None
-            }
+            parts = {**record["captureData"], LABEL: record.get(LABEL)}
+            payloads = {side: found for side in wanted if (found := _payload(parts.get(side))) is not None}
             call = Call(payloads, functools.partial(block.place, line.number))
             calls.append((len(line.data), call))
     # What is many times as long as the others is damage, and decides nothing.
@@ -352,21 +345,16 @@ def read_located_captures(
     """
     finder, notes = Finder(locations, shape), Notes(label(pieces))
     for envelope in envelopes(pieces, _ALL_SIDES, window, index, labels=True):
-        yield from balanced(_table(envelope, finder, notes).batch)
+        with notes.of(envelope) as note:
+            table = _table(envelope, finder, note)
+        yield from balanced(table.batch)
     finder.require_labels(notes.label)
     notes.report()
 
 
-def _table(envelope: Envelope, finder: Finder, notes: Notes) -> Table:
-    odd: dict[str, set[int]] = {}
-
-    def note(text: str, records: Sequence[int]) -> None:
-        odd.setdefault(text, set()).update(records)
-
+def _table(envelope: Envelope, finder: Finder, note: Note) -> Table:
     texts = {part: _first_of(envelope, names, note) for part, names in SIDES.items()}
-    labels = envelope.labels or Part(pa.array([], pa.string()), pa.array([], pa.string()))
-    labels = Part(labels.data, pc.fill_null(labels.encodings, "CSV"))
-    texts[GROUND_TRUTH] = texts_of(labels, lambda: [None] * len(envelope), note)
+    texts[GROUND_TRUTH] = texts_of(envelope, LABEL, note)
     # What has no request holds features and predictions together, as the output of batch transform may.
     alone = pc.and_(*(envelope.parts[name].data.is_null() for name in SIDES[REQUEST][:2])).to_pylist()
 
@@ -387,9 +375,7 @@ def _table(envelope: Envelope, finder: Finder, notes: Notes) -> Table:
         return table
 
     kinds = 3 * texts[REQUEST].kinds.astype(np.int64) + texts[RESPONSE].kinds
-    table = of_kinds(kinds, bulk if finder.is_bulk else None, one_by_one)
-    notes.add(envelope, odd)
-    return table
+    return of_kinds(kinds, bulk if finder.is_bulk else None, one_by_one)
 
 
 def located_capture_splits(
@@ -401,7 +387,7 @@ def located_capture_splits(
     Finder(locations)  # its mistakes show before the work
     if locations.features is None:
         decoder, _ = survey(files, request)
-        shape = decoder.reading.shape("endpointInput")
+        shape = decoder.call_rows.shape("endpointInput")
     read = functools.partial(
         read_located_captures, locations=locations, shape=shape, window=request.window, index=index
     )
@@ -426,10 +412,7 @@ def first_sides(files: Sequence[SourceFile]) -> dict[str, bool]:
 
 def _first_of(envelope: Envelope, names: Sequence[str], note: Note) -> Texts:
     """Return the first of some payloads that each record has."""
-    texts = [
-        texts_of(envelope.parts[name], functools.partial(envelope.content_types, name), note)
-        for name in names
-    ]
+    texts = [texts_of(envelope, name, note) for name in names]
     kinds = texts[-1].kinds
     for text in reversed(texts[:-1]):
         kinds = np.where(text.kinds == NONE, kinds, text.kinds)

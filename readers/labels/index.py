@@ -139,7 +139,7 @@ def index_labels(source: str, places: LabelPlaces | None = None, *, memory: int 
     labels = read_labels(files, places or LabelPlaces())
     if total <= (MEMORY if memory is None else memory):
         return _sorted_index([_hashed(part) for part in labels])
-    partitions = min(_MOST_PARTITIONS, 1 << (total // _PARTITION).bit_length())
+    partitions = min(_MOST_PARTITIONS, 1 << max(1, (total // _PARTITION).bit_length()))
     return _index_on_disk(labels, partitions)
 
 
@@ -200,10 +200,7 @@ def _partition(labels: Iterable[Labels], folder: Path, partitions: int) -> int:
         for part in labels:
             batch = _hashed(part)
             records += batch.num_rows
-            numbers = (batch.column("key").to_numpy() >> shift) if partitions > 1 else None
-            if numbers is None:
-                writers[0].write_batch(batch)
-                continue
+            numbers = batch.column("key").to_numpy() >> shift
             order = np.argsort(numbers, kind="stable")
             batch = batch.take(pa.array(order))
             edges = np.searchsorted(numbers[order], np.arange(partitions + 1, dtype=np.uint64))
@@ -224,12 +221,8 @@ def _append(path: Path, columns: Mapping[str, IO[bytes]]) -> int:
     before = columns["data"].tell()
     if before == 0 and columns["edges"].tell() == 0:
         columns["edges"].write(np.zeros(1, np.int64).tobytes())
-    for name, numbers in (
-        ("key", index.keys),
-        ("check", index.checks),
-        ("hour", index.hours),
-        ("encoding", index.encodings),
-    ):
+    parts: tuple[npt.NDArray[Any], ...] = (index.keys, index.checks, index.hours, index.encodings)
+    for name, numbers in zip(_COLUMNS, parts, strict=False):
         columns[name].write(numbers.tobytes())
     if len(index.keys):
         _, edges, content = index.data.buffers()

@@ -336,7 +336,7 @@ def _identifier(loop: dict[str, Any], places: LabelPlaces, path: str) -> str:
 
 def _label_of(answer: dict[str, Any], places: LabelPlaces, path: str) -> tuple[str, str]:
     content = answer.get("answerContent")
-    leaves = dict(_leaves("", content))
+    leaves = {at: one for at, one in _values(content) if not (one is None or isinstance(one, dict | list))}
     if places.label_attribute is None:
         if len(leaves) == 1:
             return _as_label(next(iter(leaves.values())))
@@ -364,29 +364,15 @@ def _as_label(value: Any) -> tuple[str, str]:
 
 def _at(value: Any, attribute: str) -> Any:
     """Return what a dotted path leads to, None for nothing; keys may contain dots themselves."""
-    if isinstance(value, list):
-        head, _, rest = attribute.partition(".")
-        inner = value[int(head)] if head.isdecimal() and int(head) < len(value) else None
-        return _at(inner, rest) if rest else inner
-    if not isinstance(value, dict):
-        return None
-    if attribute in value:
-        return value[attribute]
-    for key, inner in value.items():
-        if attribute.startswith(f"{key}."):
-            found = _at(inner, attribute[len(key) + 1 :])
-            if found is not None:
-                return found
-    return None
+    found = (inner for path, inner in _values(value) if path == attribute and inner is not None)
+    return next(found, None)
 
 
-def _leaves(prefix: str, value: Any) -> Iterator[tuple[str, Any]]:
-    members = (
-        value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else None
-    )
-    if members is None:
-        if value is not None:
-            yield prefix, value
-        return
-    for key, inner in members:
-        yield from _leaves(f"{prefix}.{key}" if prefix else str(key), inner)
+def _values(value: Any) -> Iterator[tuple[str, Any]]:
+    """Yield every value in a JSON value with its dotted path, the shallowest first."""
+    found = [("", value)]
+    for prefix, inner in found:  # which grows meanwhile
+        yield prefix, inner
+        if isinstance(inner, dict | list):
+            items = inner.items() if isinstance(inner, dict) else enumerate(inner)
+            found += [(f"{prefix}.{key}" if prefix else str(key), member) for key, member in items]

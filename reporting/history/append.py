@@ -20,7 +20,7 @@ from contract.masking import mask
 from contract.outcome import shorten
 from file_storage import storage
 from reporting.history import folder
-from reporting.history.record import MOST_DESCRIPTION, Compared, Run, RunFinding, RunMetric, run_to_json, told
+from reporting.history.record import MOST_DESCRIPTION, Compared, Run, RunFinding, run_to_json, told
 from reporting.sinks.delivery import Delivery, NotDeliveredError, Undelivered, deliver
 
 if TYPE_CHECKING:
@@ -170,16 +170,10 @@ def _append(settings: Settings, run: Run, material: Mapping[str, bytes]) -> tupl
     return deliver([Delivery(history, f"the record {run.run}", send)], settings.sink_timeout)
 
 
-def _measured(metric: Metric) -> RunMetric:
+def _measured(metric: Metric) -> Metric:
     # JSON cannot hold an interval without end.
-    has_ends = metric.interval is not None and all(map(math.isfinite, metric.interval))
-    return RunMetric(
-        name=metric.name,
-        value=metric.value,
-        statistic_values=metric.statistic_values,
-        dimensions=metric.dimensions,
-        interval=metric.interval if has_ends else None,
-    )
+    has_ends = metric.interval is None or all(map(math.isfinite, metric.interval))
+    return metric if has_ends else replace(metric, interval=None)
 
 
 def _shortened(violation: Violation) -> Violation:

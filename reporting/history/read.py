@@ -105,7 +105,10 @@ def _read_all(history: str, since: datetime | None) -> dict[str, Run]:
         if attempt:
             time.sleep(_PAUSE_SECONDS)
         paths = _list_steadily(history)
-        runs = None if paths is None else _read_files(_not_before(paths, since))
+        if paths is not None and since is not None:
+            # A run that ended before that time is about a time still earlier.
+            paths = [path for path in paths if (name_time(path) or since) >= since]
+        runs = None if paths is None else _read_files(paths)
         if runs is not None:
             return runs
     raise DatasetError(
@@ -135,11 +138,6 @@ def _read_files(paths: Iterable[str]) -> dict[str, Run] | None:
             return None
         runs.update((run.run, run) for run in parse_records(content, path))
     return runs
-
-
-def _not_before(paths: list[str], since: datetime | None) -> list[str]:
-    """Leave out files whose last run ended before a time: it is about a time still earlier."""
-    return [path for path in paths if since is None or (name_time(path) or since) >= since]
 
 
 def name_time(path: str) -> datetime | None:

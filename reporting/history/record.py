@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from contract.api import Violation, Violations, read_violations, violations_to_json
+from contract.api import Metric, Violation, Violations, read_violations, violations_to_json
 from contract.errors import DocumentError
 from contract.schema import Fields
 
@@ -25,29 +25,6 @@ class RunFinding:
     subject: str
     distance: float | None = None
     violated: bool = False
-
-
-@dataclass(frozen=True)
-class RunMetric:
-    """One value that was measured.
-
-    Parameters
-    ----------
-    name, dimensions
-        As published.
-    value
-        None where `statistic_values` has several.
-    statistic_values
-        ``SampleCount``, ``Sum``, ``Minimum``, ``Maximum``.
-    interval
-        95 % confidence interval, where it is known.
-    """
-
-    name: str
-    value: float | None = None
-    statistic_values: Mapping[str, float] | None = None
-    dimensions: Mapping[str, str] = field(default_factory=dict)
-    interval: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -126,7 +103,7 @@ class Run:
     decided: int | None = None
     undecided: int | None = None
     why_undecided: str | None = None
-    metrics: tuple[RunMetric, ...] = ()
+    metrics: tuple[Metric, ...] = ()
     findings: tuple[RunFinding, ...] = ()
     compared: Compared = field(default_factory=Compared)
     checking: Mapping[str, Any] = field(default_factory=dict)
@@ -155,6 +132,7 @@ class Run:
 
 _WRITTEN_AS = {"compared": "baseline", "checking": "check"}
 _WINDOW = ("start", "end")
+_OF_METRIC = ("name", "value", "statistic_values", "dimensions", "interval")
 
 
 def run_to_json(run: Run) -> dict[str, Any]:
@@ -168,7 +146,10 @@ def run_to_json(run: Run) -> dict[str, Any]:
         "started": _text(run.started),
         "finished": _text(run.finished),
         "seconds": round(run.seconds, 3),
-        "metrics": [told({**vars(one), "dimensions": dict(one.dimensions)}) for one in run.metrics],
+        "metrics": [
+            told({name: vars(one)[name] for name in _OF_METRIC} | {"dimensions": dict(one.dimensions)})
+            for one in run.metrics
+        ],
         "findings": [told({**vars(one), "violated": one.violated or None}) for one in run.findings],
         "baseline": told(vars(run.compared)),
         "check": dict(run.checking),
@@ -217,7 +198,14 @@ def read_run(value: dict[str, Any], where: str) -> Run:
         notes=fields.count("notes", 0),
         violations=violations,
         metrics=tuple(_read_metric(member) for member in fields.children("metrics", [])),
-        findings=tuple(_read_finding(member) for member in fields.children("findings", [])),
+        findings=tuple(
+            RunFinding(
+                subject=finding.get("subject", str),
+                distance=finding.number("distance", None),
+                violated=finding.get("violated", bool, False),
+            )
+            for finding in fields.children("findings", [])
+        ),
         compared=Compared(**{name: baseline.get(name, str, None) for name in vars(Compared())})
         if baseline
         else Compared(),
@@ -242,22 +230,14 @@ def _upgraded(value: dict[str, Any], where: str) -> dict[str, Any]:
     return value
 
 
-def _read_metric(fields: Fields) -> RunMetric:
+def _read_metric(fields: Fields) -> Metric:
     interval = fields.get("interval", list, None)
-    return RunMetric(
+    return Metric(
         name=fields.get("name", str),
         value=fields.number("value", None),
         statistic_values=fields.get("statistic_values", dict, None),
         dimensions=fields.get("dimensions", dict, {}),
         interval=None if interval is None or len(interval) != 2 else (float(interval[0]), float(interval[1])),
-    )
-
-
-def _read_finding(fields: Fields) -> RunFinding:
-    return RunFinding(
-        subject=fields.get("subject", str),
-        distance=fields.number("distance", None),
-        violated=fields.get("violated", bool, False),
     )
 
 

@@ -211,7 +211,8 @@ def estimate(value: Any, interval: Any = None) -> Estimate | None:
     if point is None:
         return None
     low, high = interval if isinstance(interval, list | tuple) and len(interval) == 2 else (None, None)
-    return [_six(bound) for bound in (point, as_number(low), as_number(high))]
+    bounds = (point, as_number(low), as_number(high))
+    return [None if bound is None else float(f"{bound:.6g}") for bound in bounds]
 
 
 def value_cells(*estimates: Estimate | None, text: Callable[[Any], str] = number) -> list[Cell]:
@@ -222,10 +223,6 @@ def value_cells(*estimates: Estimate | None, text: Callable[[Any], str] = number
 def interval_text(found: Estimate | None, text: Callable[[Any], str] = number) -> str:
     """Return an interval as people read it, a dash where there is none."""
     return f"{text(found[1])} to {text(found[2])}" if found and found[1] is not None else "–"
-
-
-def _six(value: float | None) -> float | None:
-    return None if value is None else float(f"{value:.6g}")
 
 
 def curve(

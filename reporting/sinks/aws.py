@@ -11,6 +11,7 @@ from typing import Any
 from contract.api import Metric
 from contract.errors import ConfigurationError
 from contract.sink_addresses import SinkAddress
+from contract.wording import one_line
 from file_storage.transport import aws_client
 from reporting.sinks.delivery import NotDeliveredError
 from reporting.sinks.run_summary import RunSummary, metric_entry
@@ -60,9 +61,9 @@ def call(service: str, operation: str, arguments: dict[str, Any], timeout: float
     except ClientError as error:
         raise _refusal(error.response) from error
     except HTTPClientError as error:
-        raise NotDeliveredError(_one_line(error), again=True) from error
+        raise NotDeliveredError(one_line(error), again=True) from error
     except BotoCoreError as error:  # no region, no credentials, or arguments that the service does not know
-        raise NotDeliveredError(_one_line(error), again=False) from error
+        raise NotDeliveredError(one_line(error), again=False) from error
     return answer
 
 
@@ -71,11 +72,7 @@ def _refusal(response: dict[str, Any]) -> NotDeliveredError:
     code = str(error.get("Code") or "")
     status = int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500))
     again = status >= 500 or status == 429 or code.startswith(_BUSY)
-    return NotDeliveredError(f"{code}: {_one_line(error.get('Message', ''))}", again=again)
-
-
-def _one_line(text: object) -> str:
-    return " ".join(str(text).split()).rstrip(".")[:300]
+    return NotDeliveredError(f"{code}: {one_line(error.get('Message', ''))}", again=again)
 
 
 # CloudWatch by PutMetricData: the names and dimensions of the metric files, in a namespace of one's own.
@@ -92,8 +89,7 @@ def metric_data(report: RunSummary) -> list[dict[str, Any]]:
 
     Names of features beyond ASCII are escaped (``\u00e9``), since CloudWatch takes no others.
     """
-    instant = report.metric_time or (report.window.start if report.window else report.finished)
-    about = {"Endpoint": report.endpoint, "MonitoringSchedule": report.schedule}
+    instant = report.instant.astimezone(UTC)
     of_run = {"Monitor": report.monitor}
     metrics = [
         Metric("rows", float(report.rows), unit="Count", dimensions=of_run),
@@ -104,9 +100,7 @@ def metric_data(report: RunSummary) -> list[dict[str, Any]]:
         metrics.insert(
             0, Metric("violations", float(len(report.violations)), unit="Count", dimensions=of_run)
         )
-    entries = [
-        metric_entry(metric, about, instant.astimezone(UTC)) for metric in metrics if _is_number(metric)
-    ]
+    entries = [metric_entry(metric, report, instant) for metric in metrics if _is_number(metric)]
     for entry in entries:
         entry["MetricName"] = _ascii(entry["MetricName"], _LONGEST_NAME)
         entry["Dimensions"] = [

@@ -54,6 +54,11 @@ class RunSummary:
     undecided: int | None = None
 
     @property
+    def instant(self) -> datetime:
+        """Return the time that its metrics are about."""
+        return self.metric_time or (self.window.start if self.window else self.finished)
+
+    @property
     def labels(self) -> dict[str, str]:
         """Return which monitor, endpoint and schedule it is about, as far as the settings name them."""
         about = {"monitor": self.monitor, "endpoint": self.endpoint, "schedule": self.schedule}
@@ -126,8 +131,9 @@ def _for_others(location: str) -> str:
     return mask(location) if "://" in location else str(Path(location).absolute())
 
 
-def metric_entry(metric: Metric, about: Mapping[str, str | None], timestamp: Any) -> dict[str, Any]:
+def metric_entry(metric: Metric, report: RunSummary, timestamp: Any) -> dict[str, Any]:
     """Return a metric as CloudWatch names its parts, its own dimensions after those of the run."""
+    about = {"Endpoint": report.endpoint, "MonitoringSchedule": report.schedule}
     dimensions = {**about, **metric.dimensions}
     has_several = metric.statistic_values is not None
     return {

@@ -101,17 +101,18 @@ def test_every_shape_gives_the_same_table(tmp_path, request_shape):
 
 
 def _table(folder, **options):
-    plan = plan_dataset(Dataset(str(folder), DatasetFormat("sagemakerCaptureJson"), **options))
+    request = Dataset(str(folder), DatasetFormat("sagemakerCaptureJson"), **options)
+    plan = plan_dataset(request)
     batches = [batch.replace_schema_metadata(None) for split in plan.splits for batch in split.batches()]
-    return pa.Table.from_batches(batches), plan.reading
+    return pa.Table.from_batches(batches), request.said
 
 
 def test_one_line_of_answers_for_a_batch():
-    table, reading = _table(CASES / "flat_batches")
+    table, said = _table(CASES / "flat_batches")
     assert (table.num_rows, table.num_columns) == (60, 3)
     for row in table.to_pylist():
         assert row["_c0"] == pytest.approx(row["_c1"] + row["_c2"], abs=0.002)
-    assert reading.document() == {
+    assert said.document(with_sentences=False) == {
         "rows_of_a_call": {"endpointOutput": "list", "endpointInput": "row"},
         "calls_looked_at": 40,
         "calls_of_several_rows": 10,
@@ -137,10 +138,10 @@ def test_the_setting_and_the_baseline_decide_what_both_sides_leave_open(tmp_path
     calls = [record({"q": [0.1, 0.9]}, {"f": [number, 2]}) for number in range(20)]
     path = write(tmp_path / "a.jsonl", calls)
     assert _table(path)[0].shape == (20, 4)
-    table, reading = _table(path, rows=parse_rows("list"))
-    assert (table.shape, reading.why) == ((40, 2), "the setting rows")
-    table, reading = _table(path, column_names=("q", "f"))
-    assert (table.shape, reading.why) == ((40, 2), "the baseline's columns")
+    table, said = _table(path, rows=parse_rows("list"))
+    assert (table.shape, said.call_rows.why) == ((40, 2), "the setting rows")
+    table, said = _table(path, column_names=("q", "f"))
+    assert (table.shape, said.call_rows.why) == ((40, 2), "the baseline's columns")
 
 
 def test_white_space_changes_nothing(tmp_path):
@@ -230,6 +231,6 @@ def test_answers_that_are_one_short_are_refused_or_counted(tmp_path, caplog, sho
             _table(path)
         return
     table, found = _table(path)
-    assert found.shape("endpointOutput") == "list"
+    assert found.call_rows.shape("endpointOutput") == "list"
     assert table.num_rows == sum(3 + number % 4 for number in range(1000))
     assert "padded with missing values: 5, the first at" in caplog.text

@@ -18,10 +18,9 @@ from run_jobs import Result, run_job
 import contract
 from containers.commands.history import main as monitor_history
 from containers.model_quality.main import main as monitor_model_quality
-from contract.api import Violation
+from contract.api import Metric, Violation
 from contract.errors import ConfigurationError
 from reporting.history.read import read_runs, run_named
-from reporting.history.record import RunMetric
 from reporting.history.selection import Selection
 
 pytest_plugins = ["s3_server"]
@@ -220,7 +219,7 @@ def told(tmp_path: Path) -> Path:
     append(
         tmp_path,
         make_run(0, endpoint="flights", schedule="hourly", labelled=30, unlabelled=90),
-        make_run(1, violations=violations, metrics=(RunMetric("recall", 0.5, interval=(0.4, 0.6)),)),
+        make_run(1, violations=violations, metrics=(Metric("recall", 0.5, interval=(0.4, 0.6)),)),
         make_run(2, exit_code=2, violations=None, rows=None, message="dataset_source /data does not exist."),
     )
     return tmp_path

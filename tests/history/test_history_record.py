@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contract.api import Violation
+from contract.api import Metric, Violation
 from contract.errors import DocumentError
 from reporting.history.read import parse_records
-from reporting.history.record import SCHEMA, Compared, Run, RunFinding, RunMetric, read_run, run_to_json
+from reporting.history.record import SCHEMA, Compared, Run, RunFinding, read_run, run_to_json
 
 OLDER = Path(__file__).parent / "records" / "schema_1.jsonl"
 
@@ -57,7 +57,7 @@ runs = st.builds(
     ).map(tuple),
     metrics=st.lists(
         st.builds(
-            RunMetric,
+            Metric,
             texts,
             value=st.none() | numbers,
             dimensions=st.dictionaries(texts, texts, max_size=2),

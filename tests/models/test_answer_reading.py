@@ -12,18 +12,18 @@ from hypothesis import strategies as st
 
 from contract.analysis_config import PredictorConfig
 from contract.errors import ConfigurationError
-from model_clients.answers import AnswerError, answer_reader
+from model_clients.answers import AnswerError, answer_readers
 
 CSV, LINES, JSON = "text/csv", "application/jsonlines", "application/json"
 
 
 def scores(body: str | bytes, rows: int, kind: str, **members: object) -> list[list[float]]:
     content = body.encode() if isinstance(body, str) else body
-    return answer_reader(PredictorConfig(**members), kind).scores(content, rows).tolist()
+    return answer_readers(PredictorConfig(**members), kind)[0](content, rows).tolist()
 
 
 def labels(body: str, rows: int, kind: str, **members: object) -> list[object]:
-    read = answer_reader(PredictorConfig(**members), kind).labels
+    read = answer_readers(PredictorConfig(**members), kind)[1]
     assert read is not None
     return read(body.encode(), rows)
 
@@ -132,7 +132,7 @@ def test_what_cannot_be_used(
 )
 def test_locations_that_do_not_suit(kind: str, members: dict[str, object], complaint: str) -> None:
     with pytest.raises(ConfigurationError, match=complaint):
-        answer_reader(PredictorConfig(**members), kind)
+        answer_readers(PredictorConfig(**members), kind)
 
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
@@ -154,6 +154,6 @@ def test_every_float_comes_back(rows: list[list[float]]) -> None:
 @example(b"[\x00]", 1, CSV)
 @given(st.binary(max_size=60), st.integers(1, 3), st.sampled_from([CSV, LINES, JSON]))
 def test_any_bytes_are_read_or_refused(body: bytes, rows: int, kind: str) -> None:
-    reader = answer_reader(PredictorConfig(), kind)
+    read_scores, _ = answer_readers(PredictorConfig(), kind)
     with suppress(AnswerError):
-        assert len(reader.scores(body, rows)) == rows
+        assert len(read_scores(body, rows)) == rows

@@ -16,7 +16,7 @@ from contract.api import Metric
 from contract.errors import ConfigurationError
 from contract.sink_addresses import parse_sinks
 from reporting.sinks import aws, events
-from reporting.sinks.opening import Sinks
+from reporting.sinks.publishing import Sinks
 
 boto3 = pytest.importorskip("boto3")
 moto_server = pytest.importorskip("moto.server")

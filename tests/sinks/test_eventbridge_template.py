@@ -13,7 +13,7 @@ from reports import report
 
 from contract.sink_addresses import parse_sinks
 from reporting.sinks import aws
-from reporting.sinks.opening import Sinks
+from reporting.sinks.publishing import Sinks
 
 boto3 = pytest.importorskip("boto3")
 moto = pytest.importorskip("moto")

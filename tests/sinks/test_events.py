@@ -11,7 +11,7 @@ from sink_server import serving
 
 from contract.sink_addresses import parse_sinks
 from reporting.sinks import events
-from reporting.sinks.opening import Sinks
+from reporting.sinks.publishing import Sinks
 from reporting.sinks.run_summary import digest_of
 
 

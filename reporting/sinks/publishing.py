@@ -1,22 +1,31 @@
-"""From settings to sinks, and from a run's report to what each sink gets."""
+"""What a run publishes: CloudWatch metric files, and whatever sinks the settings name.
+
+The files are JSON Lines in a directory that the platform picks up (spec section 5). What only sinks need is
+imported late: most jobs have none.
+"""
 
 from __future__ import annotations
 
 import functools
 import logging
 from dataclasses import dataclass
+from datetime import UTC
 from typing import TYPE_CHECKING
 
+import orjson
+
+from contract.errors import OutputError
+from contract.settings import Settings
 from contract.sink_addresses import SinkAddress
 from contract.wording import several
-from reporting.sinks import aws, events, http
-from reporting.sinks.delivery import Delivery, Undelivered, deliver
-from reporting.sinks.run_summary import RunSummary
-from reporting.sinks.values import SENDERS, values_of
+from file_storage.storage import write_files_atomically
+from reporting.sinks.run_summary import RunSummary, metric_entry
 
 if TYPE_CHECKING:
-    from contract.settings import Settings
+    from reporting.sinks.delivery import Delivery, Undelivered
+    from reporting.sinks.http import Headers
 
+FILE_NAME = "cloudwatch_metrics.jsonl"
 _NAMES_SHOWN = 6
 
 _log = logging.getLogger(__name__)
@@ -28,7 +37,7 @@ class Sinks:
 
     metrics: tuple[SinkAddress, ...]
     events: tuple[SinkAddress, ...]
-    headers: http.Headers
+    headers: Headers
     timeout: float
 
     def describe(self) -> str:
@@ -40,6 +49,9 @@ class Sinks:
 
         Metrics are told of every completed run, events of runs that found violations.
         """
+        from reporting.sinks import events
+        from reporting.sinks.delivery import Delivery, deliver
+
         parcels = [self._metrics_of(address, report) for address in self.metrics]
         if report.violations:
             event = events.cloud_event(report)
@@ -60,6 +72,10 @@ class Sinks:
         return undelivered
 
     def _metrics_of(self, address: SinkAddress, report: RunSummary) -> Delivery:
+        from reporting.sinks import aws
+        from reporting.sinks.delivery import Delivery
+        from reporting.sinks.values import SENDERS, values_of
+
         if address.kind == "cloudwatch":
             names = [entry["MetricName"] for entry in aws.metric_data(report)]
             return Delivery(address.shown, _content(names), aws.put(address, report))
@@ -68,8 +84,8 @@ class Sinks:
         return Delivery(address.shown, _content([value.name for value in values]), send)
 
 
-def open_sinks(settings: Settings) -> Sinks:
-    """Return the job's sinks.
+def open_sinks(settings: Settings) -> Sinks | None:
+    """Return the job's sinks, None without any.
 
     Raises
     ------
@@ -77,11 +93,51 @@ def open_sinks(settings: Settings) -> Sinks:
         When ``sink_headers_file`` cannot be used, or a sink needs a library that is not there.
     """
     addresses = (*settings.metrics_sinks, *settings.event_sinks)
+    if not (addresses or settings.sink_headers_file):
+        return None
+    from reporting.sinks import aws, http
+
     for address in addresses:
         if address.kind in ("cloudwatch", "eventbridge"):
             aws.require_boto3(address.shown)
     headers = http.read_headers(settings.sink_headers_file, addresses)
     return Sinks(settings.metrics_sinks, settings.event_sinks, headers, settings.sink_timeout)
+
+
+def publish(report: RunSummary, settings: Settings, sinks: Sinks | None) -> tuple[Undelivered, ...]:
+    """Write the metric file, if the settings ask for it, and tell the sinks.
+
+    Where only the default directory of the metric file is not writable, a warning is logged.
+
+    Returns
+    -------
+    What did not reach its sink.
+
+    Raises
+    ------
+    OutputError
+        When the directory of the metric file was chosen by the user and cannot be written; the sinks have
+        been told then.
+    """
+    undelivered: tuple[Undelivered, ...] = ()
+    try:
+        if settings.publish_cloudwatch_metrics:
+            _write_metric_file(report, settings.cloudwatch_metrics_directory)
+    except OutputError as error:
+        if "cloudwatch_metrics_directory" in settings.given:
+            raise
+        _log.warning("Metrics were not published: %s", error.message)
+    finally:
+        if sinks is not None:
+            undelivered = sinks.deliver(report)
+    return undelivered
+
+
+def _write_metric_file(report: RunSummary, directory: str) -> None:
+    timestamp = report.instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    lines = [orjson.dumps(metric_entry(metric, report, timestamp)) + b"\n" for metric in report.metrics]
+    write_files_atomically(directory, {FILE_NAME: b"".join(lines)})
+    _log.info("Published %s in %s/%s", several(len(lines), "metric"), directory, FILE_NAME)
 
 
 def _content(names: list[str]) -> str:
