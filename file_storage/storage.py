@@ -29,7 +29,7 @@ import pyarrow as pa
 
 from contract.errors import DatasetError, DocumentError, InputError, OutputError
 from contract.wording import several
-from file_storage import s3
+from file_storage import cleanup, s3
 
 # What went wrong with a file, in the words of an error message.
 
@@ -370,7 +370,7 @@ def prepare_output(directory: str, variable: str = "output_path") -> None:
             return
         Path(directory).mkdir(parents=True, exist_ok=True)
         remove_abandoned(directory)
-        with unfinished(directory, "probe"):
+        with cleanup.signals_held_back(), unfinished(directory, "probe"):
             pass
 
 

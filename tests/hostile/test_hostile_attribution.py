@@ -16,14 +16,13 @@ from fixtures import fixture
 from models.model_server import QUICK, Answer, Behaviour, Request, serving
 from run_jobs import Result, run_job
 
-from containers.feature_attribution import configuration
 from containers.feature_attribution import main as command
 
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give endpoints that misbehave up soon."""
-    monkeypatch.setattr(configuration, "Policy", lambda threads: replace(QUICK, timeout=0.3))
+    monkeypatch.setattr(command, "model_policy", lambda processors, splits: replace(QUICK, timeout=0.3))
 
 
 @pytest.fixture(scope="module")
@@ -326,10 +325,7 @@ def test_every_feature_equal_to_the_baseline(tmp_path: Path, endpoint: str) -> N
         ),
         (
             {"methods": {"shap": {"num_samples": 1}}},
-            (
-                "methods.shap.num_samples is 1; coalitions are asked in pairs, give from 2 to 1048576, or "
-                "leave it out."
-            ),
+            "methods.shap.num_samples is 1; coalitions are asked in pairs, give at least 2.",
         ),
         (
             {"methods": 5},
@@ -367,8 +363,8 @@ def test_settings_of_this_command(tmp_path: Path, data: Path, endpoint: str) -> 
     )
     assert_sentence(
         result,
-        "2 settings are wrong: (1) max_runtime is 'soon', which is no ISO 8601 duration; write for example "
-        "PT30M; (2) attribution_drift_threshold is '90'; use a number from 0 to 1, such as 0.9.",
+        "2 settings are wrong: (1) attribution_drift_threshold is '90'; use a number from 0 to 1, such as "
+        "0.9; (2) max_runtime is 'soon', which is no ISO 8601 duration; write for example PT30M.",
     )
     for text in ("-5", "0", "-PT5M"):
         result = run(tmp_path, data, table_config(), endpoint, max_runtime=text)
