@@ -125,6 +125,10 @@ class HttpChannel:
         self._closed.set()
         self._close_idle()
 
+    def __del__(self) -> None:
+        """Close what is kept, also where a host lets go of a job without an end."""
+        self._close_idle()
+
     @functools.cached_property
     def _credentials(self) -> dict[str, str]:
         parts = urlsplit(self.url)
