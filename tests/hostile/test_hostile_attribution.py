@@ -16,13 +16,14 @@ from fixtures import fixture
 from models.model_server import QUICK, Answer, Behaviour, Request, serving
 from run_jobs import Result, run_job
 
+from containers.feature_attribution import configuration
 from containers.feature_attribution import main as command
 
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give endpoints that misbehave up soon."""
-    monkeypatch.setattr(command, "model_policy", lambda processors, splits: replace(QUICK, timeout=0.3))
+    monkeypatch.setattr(configuration, "Policy", lambda threads: replace(QUICK, timeout=0.3))
 
 
 @pytest.fixture(scope="module")
@@ -325,7 +326,10 @@ def test_every_feature_equal_to_the_baseline(tmp_path: Path, endpoint: str) -> N
         ),
         (
             {"methods": {"shap": {"num_samples": 1}}},
-            "methods.shap.num_samples is 1; coalitions are asked in pairs, give at least 2.",
+            (
+                "methods.shap.num_samples is 1; coalitions are asked in pairs, give from 2 to 1048576, or "
+                "leave it out."
+            ),
         ),
         (
             {"methods": 5},
