@@ -10,6 +10,7 @@ import contextlib
 import email.utils
 import functools
 import http.client
+import io
 import os
 import queue
 import socket
@@ -126,7 +127,7 @@ class HttpChannel:
         self._close_idle()
 
     def __del__(self) -> None:
-        """Close what is kept, also where a host lets go of a job without an end."""
+        """Close the connections that are kept, where nobody has closed the channel."""
         self._close_idle()
 
     @functools.cached_property
@@ -165,18 +166,14 @@ class HttpChannel:
     ) -> Reply:
         response: http.client.HTTPResponse | None = None
         deadline = time.monotonic() + self.timeout
-        # However many small parts an answer comes in, it must be whole by then.
-        watch = threading.Timer(self.timeout, _cut, (connection.sock,))
-        watch.daemon = True
-        watch.start()
+        connection.response_class = functools.partial(_TimedResponse, deadline)  # type: ignore[assignment] # makes one
+        connection.sock.settimeout(self.timeout)  # a kept one still has what was left of the last answer
         try:
             # A server that refuses the body may have answered, and stopped reading.
             with contextlib.suppress(BrokenPipeError):
                 connection.request(method, target, body, {**self._credentials, **self.headers})
             response = connection.getresponse()
             content = read_bounded(response.read, deadline)
-            if time.monotonic() >= deadline:  # what was cut off may look whole
-                raise TimeoutError
             if response.length:  # bytes announced that never came
                 raise http.client.IncompleteRead(content, response.length)
         except BaseException as error:
@@ -185,14 +182,10 @@ class HttpChannel:
             connection.close()
             if not isinstance(error, OSError | http.client.HTTPException):
                 raise
-            if time.monotonic() >= deadline:
-                raise _unanswered(TimeoutError(), self.timeout) from error
             if isinstance(error, _BROKEN):
                 text = "it closed the connection before its answer was complete"
                 raise ChannelError("broken", text) from error
             raise _unanswered(error, self.timeout) from error
-        finally:
-            watch.cancel()
         if response.will_close:
             connection.close()
         else:
@@ -202,10 +195,32 @@ class HttpChannel:
         return Reply(response.status, content, _retry_after(response.headers.get("Retry-After")))
 
 
-def _cut(connection: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        # Not that of TLS, which would take its state from whoever is reading.
-        socket.socket.shutdown(connection, socket.SHUT_RDWR)
+class _TimedResponse(http.client.HTTPResponse):
+    """A response that must be whole at a deadline, however many small parts it comes in."""
+
+    def __init__(self, deadline: float, connection: socket.socket, method: str | None = None) -> None:
+        super().__init__(connection, method=method)
+        raw = _TimedReader(connection, self.fp.detach(), deadline)
+        self.fp = io.BufferedReader(raw)
+
+
+class _TimedReader(io.RawIOBase):
+    def __init__(self, connection: socket.socket, raw: io.RawIOBase, deadline: float) -> None:
+        self._connection, self._raw, self._deadline = connection, raw, deadline
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> Any:
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self._connection.settimeout(left)
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
 
 
 def read_bounded(read: Callable[[int], bytes], deadline: float) -> bytes:
