@@ -620,8 +620,8 @@ def _walk(folder: str) -> list[SourceFile]:
             path = heapq.heappop(links)
             real = os.path.realpath(path)
             if os.path.isfile(path):  # noqa: PTH113 - beside realpath, which pathlib makes twice as slow
-                found.setdefault(real, SourceFile(path, os.stat(path).st_size))  # noqa: PTH116 - as above
-            elif os.path.isdir(path):  # noqa: PTH112 - as above
+                found.setdefault(real, SourceFile(path, os.stat(path).st_size))  # noqa: PTH116 - twice as fast
+            elif os.path.isdir(path):  # noqa: PTH112 - twice as fast
                 folders.append((path, real))
             continue
         path, real = folders.pop()

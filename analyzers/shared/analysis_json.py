@@ -1,7 +1,8 @@
-"""The JSON documents of bias and explanations: layout, numbers, and members declared once to read and write.
+"""The JSON documents of all monitors: members declared once, to read and to write.
 
-The originals are written by Python's ``json`` with an indent of four spaces and no newline at the end.
-Infinities are the texts ``"Infinity"`` and ``"-Infinity"``, which strict JSON can hold.
+Those of bias and explanations have a layout and numbers of their own: the originals are written by Python's
+``json`` with an indent of four spaces and no newline at the end. Infinities are the texts ``"Infinity"`` and
+``"-Infinity"``, which strict JSON can hold.
 """
 
 from __future__ import annotations

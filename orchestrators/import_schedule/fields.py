@@ -19,7 +19,6 @@ from contract.errors import ConfigurationError
 
 Scalar = str | int | float | bool
 
-TARGETS = ("kubernetes", "sagemaker", "airflow", "airflow-kubernetes", "argo", "compose")
 _OBJECTS = re.compile(
     r"(Monitoring)?ScheduleConfig|MonitoringJobDefinition|\w*BaselineConfig|(Constraints|Statistics)Resource|"
     r"EndpointInput|BatchTransformInput|DatasetFormat|Csv|Json|Parquet|GroundTruthS3Input|\w*JobInput|"

@@ -22,7 +22,6 @@ from orchestrators.test_sagemaker_stack import Loader
 from containers.commands import import_schedule as command
 from contract.window import resolve_window
 from orchestrators.import_schedule.describe import parse_documents
-from orchestrators.import_schedule.fields import TARGETS
 
 CASES = ROOT.parent / "shared" / "cases" / "schedules"
 OPTIONS = ("--captures", "s3://bucketZZ/files")
@@ -91,6 +90,7 @@ def text_of(value: Any) -> str:
 
 
 # What has no counterpart there, and why.
+TARGETS = tuple(command.WRITERS)
 REFUSED = {("expr9", target): "rate(1 hour)" for target in TARGETS} | {
     (name, "compose"): "ContainerEntrypoint" for name in ("own_argsonly", "own_none")
 }
