@@ -17,6 +17,7 @@ import socket
 import ssl
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
@@ -95,6 +96,10 @@ class HttpChannel:
     )
     _closed: threading.Event = field(default_factory=threading.Event, repr=False, compare=False)
 
+    def __post_init__(self) -> None:
+        # A host of a cluster lets go of jobs without closing what they opened.
+        weakref.finalize(self, _close_all, self._idle)
+
     @property
     def where(self) -> str:
         """Return the URL without its secrets."""
@@ -124,11 +129,7 @@ class HttpChannel:
     def close(self) -> None:
         """Close the connections that are kept, and those under way as soon as they have their answers."""
         self._closed.set()
-        self._close_idle()
-
-    def __del__(self) -> None:
-        """Close the connections that are kept, where nobody has closed the channel."""
-        self._close_idle()
+        _close_all(self._idle)
 
     @functools.cached_property
     def _credentials(self) -> dict[str, str]:
@@ -137,13 +138,6 @@ class HttpChannel:
             return {}
         pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
         return {"Authorization": f"Basic {base64.b64encode(pair).decode()}"}
-
-    def _close_idle(self) -> None:
-        while True:
-            try:
-                self._idle.get_nowait().close()
-            except queue.Empty:
-                return
 
     def _connect(self) -> http.client.HTTPConnection:
         parts = urlsplit(self.url)
@@ -191,8 +185,14 @@ class HttpChannel:
         else:
             self._idle.put(connection)
             if self._closed.is_set():
-                self._close_idle()
+                _close_all(self._idle)
         return Reply(response.status, content, _retry_after(response.headers.get("Retry-After")))
+
+
+def _close_all(connections: queue.LifoQueue[http.client.HTTPConnection]) -> None:
+    with contextlib.suppress(queue.Empty):
+        while True:
+            connections.get_nowait().close()
 
 
 class _TimedResponse(http.client.HTTPResponse):
