@@ -12,10 +12,16 @@ The tree::
         └── OutputError         results cannot be written where the settings ask
 
 A message is one sentence that names the file, the field and the fix. It is what the message file
-shows (at most 1 KB), so it must stand alone.
+shows (at most 1 KB), so it must stand alone. The sentences stand in ``sentences.toml``, each under its
+code; the code says which one, and its members are what the braces in it are filled with.
 """
 
 from __future__ import annotations
+
+import functools
+import tomllib
+from importlib import resources
+from typing import Any, Self
 
 from contract.masking import mask
 
@@ -30,21 +36,44 @@ class MonitorError(Exception):
     details
         Longer material for the log only, such as the traceback of a user's script.
     file
-        The document that is at fault, empty where it is none.
+        The file or folder that is at fault, empty where it is none.
     mistakes
         What is wrong in it: for each mistake a clause that begins with the member's path.
+    code
+        Which sentence of ``sentences.toml`` it is, empty for a sentence of its own.
+    field
+        The setting, column or member that is at fault, empty where it is none.
+    fix
+        The part of the message that says how to mend it.
     """
 
     exit_code = 1
 
     def __init__(
-        self, message: str, *, details: str | None = None, file: str = "", mistakes: tuple[str, ...] = ()
+        self,
+        message: str,
+        *,
+        details: str | None = None,
+        file: str = "",
+        mistakes: tuple[str, ...] = (),
+        code: str = "",
+        field: str = "",
+        fix: str = "",
     ) -> None:
         self.message = mask(message)
         self.details = None if details is None else mask(details)
         self.file = file
         self.mistakes = tuple(map(mask, mistakes))
+        self.code, self.field, self.fix = code, field, mask(fix)
         super().__init__(self.message)
+
+    @classmethod
+    def of(cls, code: str, details: str | None = None, **members: Any) -> Self:
+        """Return the error whose sentence has `code`; `members` fill its braces."""
+        what, fix = _sentences()[code]
+        what, fix = what.format_map(members), fix.format_map(members)
+        file, field = str(members.get("file", "")), str(members.get("field", ""))
+        return cls(f"{what}{fix}", details=details, file=file, code=code, field=field, fix=fix.lstrip(";,. "))
 
     def __reduce__(self) -> tuple[object, ...]:
         # Exceptions cross process and machine boundaries; keep the members when pickled.
@@ -87,3 +116,16 @@ class Stopped(BaseException):
 
 class Overtime(Stopped):
     """A script took too long; the text says which."""
+
+
+def wording(code: str, **members: Any) -> str:
+    """Return the sentence, or clause, that has `code`, for a log line, a note or a part of an error."""
+    return "".join(_sentences()[code]).format_map(members)
+
+
+@functools.cache
+def _sentences() -> dict[str, tuple[str, str]]:
+    """Return what is wrong and how to mend it, by code; the second may be empty."""
+    topics = tomllib.loads(resources.files(__package__).joinpath("sentences.toml").read_text("utf-8"))
+    codes = {f"{topic}.{name}": text for topic, texts in topics.items() for name, text in texts.items()}
+    return {code: (text, "") if isinstance(text, str) else tuple(text) for code, text in codes.items()}

@@ -141,9 +141,9 @@ def _dialect(files: Sequence[SourceFile], request: Dataset) -> Dialect:
     chosen = next(iter(found.values()), Dialect())
     for path, dialect in found.items():
         if dialect.separator != chosen.separator:
-            raise DatasetError(
-                f"{path} has {NAMES[dialect.separator]} between its cells, but {next(iter(found))} has "
-                f"{NAMES[chosen.separator]}; write all files alike."
+            wrong, right = NAMES[dialect.separator], NAMES[chosen.separator]
+            raise DatasetError.of(
+                "csv.separators", file=path, separator=wrong, other=next(iter(found)), expected=right
             )
     chosen = Dialect(chosen.separator, any(dialect.escaped for dialect in found.values()))
     if chosen.separator != ",":
@@ -191,9 +191,9 @@ def read_head(
         written = plain(Dialect(dialect.separator), data)
         other = decide_dialect(path, written, request.format.separator, complete=complete).separator
         if other != dialect.separator:
-            raise DatasetError(
-                f"{path} has {NAMES[other]} between its cells, but the first file has "
-                f"{NAMES[dialect.separator]}; write all files alike."
+            wrong, right = NAMES[other], NAMES[dialect.separator]
+            raise DatasetError.of(
+                "csv.separators", file=path, separator=wrong, other="the first file", expected=right
             )
     given = _given_names(path, cells, request) if request.repeated_names else None
     if given is not None:
