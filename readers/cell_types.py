@@ -38,6 +38,13 @@ MOSTLY = 0.9
 
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$|^(?i:[+-]?(inf|infinity|nan))$"
 _CODE = r"^[+-]?0\d"
+_CURRENCY = r"[$€£¥₹]|USD|EUR|GBP|JPY|CHF|INR|CNY|kr"
+# Numbers as people write them: with a currency, a sign of percent, or separators of thousands and decimals.
+_AMOUNT = (
+    rf"^[-+(]?\s*(?:{_CURRENCY})?\s*[-+]?\d{{1,3}}(?:[ ,.'’\x{{a0}}\x{{202f}}]?\d{{3}})*(?:[.,]\d+)?"
+    rf"\s*(?:%|{_CURRENCY})?\)?$"
+)
+_OTHER_DATES = r"^(\d{1,2}[./-]\d{1,2}[./-](\d{4}|\d{2})|\d{4}[./]\d{1,2}[./]\d{1,2})([ T].*)?$"
 _DATE = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?P<zone>Z|[+-]\d\d:?\d\d)?)?")
 _DATES = f"^(?:{_DATE.pattern.replace('?P<zone>', '?:')})$"
 _BOOLEAN = r"^(?i:true|false)$"
@@ -172,13 +179,28 @@ def said_of_kinds(
         textual = [
             b.column(name) for b in batches if name in b.schema.names and _is_text(b.column(name).type)
         ]
-        if kind == "text" and textual and any(_any(_distinct(c), _CODE) for c in textual):
-            if all(_share(_distinct(column), _NUMBER) == 1.0 for column in textual):
-                yield f"{name} is text, because digits with leading zeros are codes"
+        cells = [_present(column, rules.markers) for column in textual]
+        cells = [texts for texts in cells if len(texts)]
+        if kind == "text" and cells:
+            if all(_share(texts, _NUMBER) == 1.0 for texts in cells):
+                if any(_any(texts, _CODE) for texts in cells):
+                    yield f"{name} is text, because digits with leading zeros are codes"
+            elif name in rules.declared:
+                continue
+            elif all(_share(texts, _AMOUNT) >= MOSTLY for texts in cells):
+                yield (
+                    f"{name} is text, as its numbers have signs or separators; write them as 1234.5 to have "
+                    "numbers"
+                )
+            elif all(_share(texts, _OTHER_DATES) >= MOSTLY for texts in cells):
+                yield (
+                    f"{name} is text, as its dates can be read in two ways; write them as 2026-03-02 to have "
+                    "dates"
+                )
         elif kind == "date" and textual:
             yield f"{name} is dates"
         elif kind == "number" and name not in rules.declared:
-            share = min((_share(_present(c, rules.markers), _NUMBER) for c in textual), default=1.0)
+            share = min((_share(texts, _NUMBER) for texts in cells), default=1.0)
             if share < 1.0:
                 yield f"{name} is numbers, as {share:.1%} of its first cells are"
 
