@@ -16,7 +16,7 @@ from typing import Any, Literal, NoReturn, get_args, get_origin, get_type_hints
 
 import contract
 from contract.dataset_format import DatasetFormat, Shape
-from contract.errors import ConfigurationError
+from contract.errors import ConfigurationError, wording
 from contract.masking import learn, mask
 from contract.schema import Mistakes, nearest
 from contract.sink_addresses import SinkAddress
@@ -433,7 +433,8 @@ class _Parser(argparse.ArgumentParser):
     """An argument parser whose mistakes join the others instead of ending the process."""
 
     def error(self, message: str) -> NoReturn:
-        raise ConfigurationError(f"{message[0].upper()}{message[1:]}; see {self.prog} --help.")
+        said = message[0].upper() + message[1:]
+        raise ConfigurationError.of("flags.wrong", said=said, program=self.prog)
 
 
 def _parser(program: Program) -> _Parser:
@@ -505,7 +506,10 @@ def read_settings(
     given = _collect(vars(flags), environment, program)
     endpoints = (text for name, text in environment.items() if name.startswith("AWS_ENDPOINT_URL"))
     learn((*given.values(), *endpoints), (environment.get(name, "") for name in _SECRET))
-    _require_text(given)
+    for name, text in given.items():
+        # What the environment holds beyond UTF-8 reaches Python as halves of surrogate pairs.
+        if text.encode(errors="ignore").decode() != text:
+            raise ConfigurationError.of("setting.not_utf8", field=name, text=text)
 
     def read(variable: Variable) -> Any:
         text = given.get(variable.name, program.default_of(variable))
@@ -554,49 +558,33 @@ def _collect(flags: Mapping[str, Any], environment: Mapping[str, str], program: 
     return given
 
 
-def _require_text(given: Mapping[str, str]) -> None:
-    for name, text in given.items():
-        try:
-            text.encode()
-        except UnicodeEncodeError:
-            # What the environment holds beyond UTF-8 reaches Python as halves of surrogate pairs.
-            raise ConfigurationError(
-                f"{name} is {text!r}, which is not UTF-8 text; write it in UTF-8."
-            ) from None
-
-
 def _missing(given: Mapping[str, str], environment: Mapping[str, str], program: Program) -> Iterator[str]:
     for variable in program.variables:
         if not program.requires(variable) or variable.name in given:
             continue
-        hint = f"set it (or {variable.flag}), for example to {variable.example}"
         if (upper := variable.name.upper()) in environment:
-            hint = f"{upper} is set, but the name is lower-case: rename it to {variable.name}"
-        yield f"{variable.name} is not set: {hint}"
+            yield wording("setting.upper_case", field=variable.name, upper=upper)
+        else:
+            example = variable.example
+            yield wording("setting.missing", field=variable.name, flag=variable.flag, example=example)
 
 
 def _contradictions(values: Mapping[str, Any], program: Program) -> Iterator[str]:
     """Yield which settings do not go together, or not with the command."""
     asked, served = values["analysis_type"], program.analysis_types
     if asked and served and asked.upper() not in served:
-        yield f"analysis_type is {asked!r}, which this image does not serve; use the image made for it"
+        yield wording("settings.other_image", asked=asked)
     if values["segment_by"] and values["rules"] == "sagemaker":
-        yield "segment_by needs rules=sound, because the originals have no segments"
+        yield wording("settings.no_segments")
     folder = values["register_new_baseline"]
     if folder is None:
         return
     if folder.endswith(".json"):
-        yield f"register_new_baseline is {folder!r}, a file; name the folder that is to hold the baseline"
+        yield wording("new_baseline.is_file", folder=folder)
     elif folder.rstrip("/") == (values["output_path"] or "").rstrip("/"):
-        yield (
-            "register_new_baseline and output_path are one folder, so a failing check would already have "
-            "replaced the baseline; keep them apart"
-        )
+        yield wording("new_baseline.is_output")
     elif not (values["baseline_constraints"] or values["baseline_statistics"] or values["skip_check"]):
-        yield (
-            "register_new_baseline needs baseline_constraints or baseline_statistics to check against; set "
-            "skip_check=Enabled for the first baseline"
-        )
+        yield wording("new_baseline.nothing_before")
 
 
 def _near_misses(environment: Mapping[str, str], program: Program) -> Iterator[str]:
