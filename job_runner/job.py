@@ -29,7 +29,7 @@ from contract.api import (
 )
 from contract.dataset import MARKERS, CellRules, Dataset, LabelPlaces, Plan, Preprocessor, RowKeys
 from contract.decision import dump_comparisons
-from contract.errors import DatasetError, DocumentError, MonitorError, OutputError
+from contract.errors import DatasetError, DocumentError, MonitorError, OutputError, wording
 from contract.outcome import completed_message, exit_code
 from contract.reading import Said, Tally
 from contract.settings import Settings
@@ -239,10 +239,8 @@ def _with_label_coverage(settings: Settings, monitor: Monitor, facts: Facts, dec
         return decision
     rows, lowest = labelled + unlabelled, min(usual.values())
     p_value = binomial_tail(unlabelled, rows, 1.0 - lowest)
-    text = (
-        f"{labelled:,} of {rows:,} rows have a label ({percent(labelled / rows)}); by that age "
-        f"at least {percent(lowest)} had one in {len(usual)} earlier windows; {chance(p_value)}."
-    )
+    shares = {"share": percent(labelled / rows), "lowest": percent(lowest), "chance": chance(p_value)}
+    text = wording("labels.fewer", labelled=labelled, rows=rows, windows=len(usual), **shares)
     comparison = Comparison(
         "labels",
         PRESENCE_CHECK,
@@ -445,11 +443,8 @@ def _tell_rows(settings: Settings, plan: Plan, rows: int, seconds: float) -> Non
     if settings.is_monitoring:
         _log.warning("No rows in %s%s", settings.dataset_source, between(settings.window))
         return
-    found = "no file" if not plan.splits else "no row"
-    raise DatasetError(
-        f"dataset_source {settings.dataset_source} holds {found}{between(settings.window)}, but a baseline "
-        "needs data; point it at the training data."
-    )
+    found = f"{'row' if plan.splits else 'file'}{between(settings.window)}"
+    raise DatasetError.of("rows.none_for_baseline", file=settings.dataset_source, found=found)
 
 
 def _outcome(
@@ -464,16 +459,14 @@ def _outcome(
     is_empty = decision is not None and decision.is_empty
     said = [kept] if kept else []
     if decision and decision.undecided and not is_empty:
-        undecided, asked = len(decision.undecided), len(decision.comparisons)
-        text = f"Decided were {asked - undecided:,} of {asked:,} comparisons; {undecided:,} were not"
-        said.insert(0, f"{text}, because {decision.why_undecided}.")
+        asked, open_ = len(decision.comparisons), len(decision.undecided)
+        members = {"asked": asked, "decided": asked - open_, "open": open_, "why": decision.why_undecided}
+        said.insert(0, wording("outcome.undecided", **members))
     if undelivered:
         missed = "; ".join(f"{parcel.address}: {parcel.reason}" for parcel in undelivered)
         said.append(f"Not delivered to {missed}.")
     if decision is None and settings.rules == "sound":
-        message = " ".join(
-            [f"Completed: Baseline made of {several(found.rows, 'row')}, nothing compared.", *said]
-        )
+        message = " ".join([wording("outcome.baseline", rows=several(found.rows, "row")), *said])
     else:
         why = decision.why_undecided or "nothing was asked for" if decision else ""
         message = completed_message(violations, tuple(said), undecided=why if is_empty else "")
@@ -516,13 +509,12 @@ def register_baseline_if_decided(
     folder = settings.register_new_baseline
     if folder is None:
         return None
-    reason = f"The baseline in {folder} stays as it was, because "
     if decision is not None and decision.violations.violations:
-        return reason + "the check found violations."
+        return wording("baseline_kept.violated", file=folder)
     if decision is not None and decision.is_empty:
-        return reason + "nothing could be decided."
+        return wording("baseline_kept.nothing_decided", file=folder)
     if decision is not None and decision.fails_gate:
-        return reason + "this window lacks figures that it has."
+        return wording("baseline_kept.figures_lost", file=folder)
     register_baseline(folder, documents, datetime.now(UTC))
     return None
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from contract import json_layout
 from contract.api import Baseline, Monitor, Violation, Violations, read_violations, violations_to_json
-from contract.errors import ConfigurationError, DatasetError, DocumentError, InputError
-from contract.wording import several
+from contract.errors import ConfigurationError, DatasetError, DocumentError, InputError, wording
+from contract.wording import several, some_of
 from file_storage import storage
 from job_runner.segment_checks import check_segments, segmented_documents
 from reporting.history import folder
@@ -140,15 +140,14 @@ def _kept(path: str) -> Document | None:
 def _from_output(run: Run) -> Document:
     """Return the statistics from where the run wrote them, if nobody has written over them."""
     path = folder.join(run.output_path, STATISTICS)
-    why = "the history has not kept its statistics (history_statistics)"
     try:
         content = folder.read_if_there(path)
     except (DatasetError, DocumentError) as error:
-        raise DatasetError(f"{why}, and {error.message}") from error
+        raise DatasetError.of("replay.unreadable", file=path, cause=error.message) from error
     if content is None:
-        raise DatasetError(f"{why}, and {path} is no longer there.")
+        raise DatasetError.of("replay.gone", file=path)
     if digest(content) != run.statistics_digest:
-        raise DatasetError(f"{why}, and {path} is of another run by now; give each window its output_path.")
+        raise DatasetError.of("replay.overwritten", file=path)
     return Document(json_layout.loads(content, path), path)
 
 
@@ -163,7 +162,7 @@ def _baseline(history: str, name: str | None, path: str | None, notes: list[str]
         content = folder.read_if_there(path)
     if content is None:
         return None
-    notes.append(f"The history has not kept the baseline; {path} is taken as it is now.")
+    notes.append(wording("replay.baseline_of_now", file=path))
     return Document(json_layout.loads(content, path), path)
 
 
@@ -247,21 +246,14 @@ def replay(window: PastWindow, edit: Edit, monitors: Mapping[str, Monitor]) -> R
         unedited = after if not edit.changes_anything else _check(window, material, Edit(), monitor)
     before = window.violations if window.violations is not None else unedited
     if before is None:
-        raise ConfigurationError(
-            f"{window.name} does not tell what was found at the time: there is no constraint_violations.json."
-        )
+        raise ConfigurationError.of("replay.no_violations", file=window.name)
     reported = before if unedited is None or window.violations is None else unedited
     if _without(reported, before) or _without(before, reported):
         then = f" of version {window.run.version}" if window.run else ""
-        notes.append(
-            f"Without the edit this program finds {several(len(reported), 'violation')} where the run{then} "
-            f"reported {len(before)}, so not every difference is the edit's."
-        )
+        now = several(len(reported), "violation")
+        notes.append(wording("replay.differs_unedited", now=now, then=then, reported=len(before)))
     if edit.rules not in (None, window.rules):
-        notes.append(
-            f"The data was read by rules={window.rules}; a run by rules={edit.rules} may read types and "
-            "missing values otherwise."
-        )
+        notes.append(wording("replay.other_rules", then=window.rules, now=edit.rules))
     return Replayed(window, monitor.name, before, after, window.violations is not None, tuple(notes))
 
 
@@ -278,10 +270,8 @@ def kind_of(window: PastWindow, material: Material, monitors: Mapping[str, Monit
     for monitor in monitors.values():
         if monitor.replay().has_written(material.statistics.value):
             return monitor
-    raise DocumentError(
-        f"{material.statistics.where} is no statistics.json of {' or '.join(monitors)}; give the output "
-        "folder of a monitoring job."
-    )
+    known = " or ".join(monitors)
+    raise DocumentError.of("replay.no_statistics", file=material.statistics.where, monitors=known)
 
 
 def _check(window: PastWindow, material: Material, edit: Edit, monitor: Monitor) -> tuple[Violation, ...]:
@@ -295,10 +285,7 @@ def _check(window: PastWindow, material: Material, edit: Edit, monitor: Monitor)
     constraints = edit.constraints or material.constraints
     before = edit.baseline_statistics or material.baseline_statistics
     if constraints is None and before is None:
-        raise ConfigurationError(
-            f"{window.name} is nothing to compare with: its files do not hold the baseline of the time; give "
-            "baseline_constraints and baseline_statistics."
-        )
+        raise ConfigurationError.of("replay.no_baseline", file=window.name)
     baseline = Baseline(
         before and documents.read_statistics(before.value, before.where),
         constraints and documents.read_constraints(constraints.value, constraints.where),
@@ -357,15 +344,10 @@ def monitors_of(edit: Edit, monitors: Mapping[str, Monitor]) -> tuple[str, ...]:
         }
         own = [name for name in monitors if knows[name](document.value)]
         if not own:
-            raise ConfigurationError(
-                f"{document.where} is a {role} file of no monitor; give the one that a baseline job wrote, "
-                "edited or not."
-            )
+            raise ConfigurationError.of("replay.no_monitor", file=document.where, role=role)
         fitting = tuple(name for name in fitting if name in own)
     if not fitting:
-        raise ConfigurationError(
-            "baseline_constraints and baseline_statistics are of different monitors; give those of one."
-        )
+        raise ConfigurationError.of("replay.two_monitors")
     if edit.attribution_drift_threshold is not None:
         fitting = tuple(name for name in fitting if "attributions" in monitors[name].offers) or fitting
     return fitting
@@ -387,12 +369,8 @@ def require_one_schedule(windows: Sequence[PastWindow], edit: Edit) -> None:
         if (run := window.run) is not None
     }
     if len(found) > 1:
-        several = [f"{monitor} of endpoint {of} schedule {by}" for monitor, of, by, _ in sorted(found)]
-        more = ", ..." if len(several) > _LISTED else ""
-        raise ConfigurationError(
-            f"The runs asked for are of several jobs ({', '.join(several[:_LISTED])}{more}), but the "
-            "baseline given is of one; name it with --monitor, --endpoint or --schedule."
-        )
+        jobs = [f"{monitor} of endpoint {of} schedule {by}" for monitor, of, by, _ in sorted(found)]
+        raise ConfigurationError.of("replay.several_jobs", jobs=some_of(jobs, _LISTED))
 
 
 def windows_of_folders(
@@ -433,10 +411,7 @@ def windows_of_folders(
                 if path.endswith(f"/{STATISTICS}") and f"{path.removesuffix(STATISTICS)}{VIOLATIONS}" in known
             ]
         if not found:
-            raise DatasetError(
-                f"{given} holds no {STATISTICS} with a {VIOLATIONS} beside it; give the output_path of "
-                "monitoring jobs."
-            )
+            raise DatasetError.of("replay.no_windows", file=given)
         for path in found:
             place = path.rpartition("/")[0]
             violations = None

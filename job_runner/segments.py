@@ -343,9 +343,8 @@ class SegmentedAnalyzer(Analyzer[SegmentedSummary, SegmentedStatistics[Any], Any
         """
         absent = [column for column in self.columns if column not in summary.found]
         if absent and self.row_count(summary):
-            raise DatasetError(
-                f"segment_by names {absent[0]!r}, which is not in the data; {self._hint(absent[0], summary)}"
-            )
+            hint = self._hint(absent[0], summary)
+            raise DatasetError.of("segments.absent", field=absent[0], hint=hint)
         largest = sorted(summary.segments.items(), key=lambda item: (-item[1].rows, _sorted_key(item[0])))
         # By name where the data has one, as they were given where two are the same.
         titles = tuple(summary.titles.get(column, column) for column in self.columns)
@@ -457,10 +456,8 @@ class SegmentedAnalyzer(Analyzer[SegmentedSummary, SegmentedStatistics[Any], Any
 
     def _require_few(self, given_up: int) -> None:
         if given_up > _MOST_REMEMBERED:
-            raise DatasetError(
-                f"segment_by {','.join(self.columns)} divides the data into more than {_MOST_REMEMBERED} "
-                "segments; choose columns with fewer values, or let a preprocessing script group them."
-            )
+            columns = ",".join(self.columns)
+            raise DatasetError.of("segments.too_many", columns=columns, most=_MOST_REMEMBERED)
 
     def _hint(self, column: str, summary: SegmentedSummary) -> str:
         close = nearest(column, summary.names)

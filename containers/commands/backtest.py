@@ -151,17 +151,13 @@ def _windows(given: argparse.Namespace, edit: Edit, monitors: Mapping[str, Monit
 
     fitting = monitors_of(edit, monitors)
     if given.monitor is not None and given.monitor not in fitting:
-        raise ConfigurationError(
-            f"--monitor is {given.monitor}, but what is tried is of {' or '.join(fitting)}; give what "
-            "belongs together."
-        )
+        others = " or ".join(fitting)
+        raise ConfigurationError.of("flags.other_monitor", monitor=given.monitor, others=others)
     wanted = (given.monitor,) if given.monitor else fitting
     windows = list(_found(given, wanted, monitors))
     if not windows:
         of = f" of {' or '.join(wanted)}" if len(wanted) < len(monitors) else ""
-        raise ConfigurationError(
-            f"No window{of} that was checked is as asked for; monitor-history list shows the runs there are."
-        )
+        raise ConfigurationError.of("flags.no_window", of=of)
     require_one_schedule(windows, edit)
     return windows
 
@@ -175,17 +171,12 @@ def _found(
     if given.folders:
         asked = [flag for flag in _OF_HISTORY if getattr(given, flag) is not None]
         if asked:
-            raise ConfigurationError(
-                f"--{asked[0]} selects from a history, but output folders are given; name just those wanted."
-            )
+            raise ConfigurationError.of("flags.of_history", field=f"--{asked[0]}")
         checking = {"positive_label": given.positive_label} if given.positive_label else {}
         yield from windows_of_folders(given.folders, given.checked_by, checking, wanted, monitors)
         return
     if not given.history_path:
-        raise ConfigurationError(
-            "There is nothing to replay: give --history-path the folder that jobs were given as "
-            "history_path, or the output folders of jobs."
-        )
+        raise ConfigurationError.of("flags.nothing_to_replay")
     runs = read_runs(given.history_path, selection_of(given))
     yield from windows_of_history(given.history_path, (run for run in runs if run.monitor in wanted))
 
