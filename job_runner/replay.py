@@ -134,7 +134,11 @@ def _load(history: str, run: Run) -> Material:
 
 def _kept(path: str) -> Document | None:
     content = folder.read_if_there(path)
-    return None if content is None else Document(json_layout.loads(content, path), path)
+    return None if content is None else _parsed(content, path)
+
+
+def _parsed(content: bytes, path: str) -> Document:
+    return Document(json_layout.loads(content, path), path)
 
 
 def _from_output(run: Run) -> Document:
@@ -148,7 +152,7 @@ def _from_output(run: Run) -> Document:
         raise DatasetError.of("replay.gone", file=path)
     if digest(content) != run.statistics_digest:
         raise DatasetError.of("replay.overwritten", file=path)
-    return Document(json_layout.loads(content, path), path)
+    return _parsed(content, path)
 
 
 def _baseline(history: str, name: str | None, path: str | None, notes: list[str]) -> Document | None:
@@ -157,13 +161,11 @@ def _baseline(history: str, name: str | None, path: str | None, notes: list[str]
     # Of a folder it is not recorded which of its files it was.
     if kept is not None or path is None or not path.endswith(".json"):
         return kept
-    content = None
     with contextlib.suppress(DatasetError, DocumentError):
-        content = folder.read_if_there(path)
-    if content is None:
-        return None
-    notes.append(wording("replay.baseline_of_now", file=path))
-    return Document(json_layout.loads(content, path), path)
+        if (content := folder.read_if_there(path)) is not None:
+            notes.append(wording("replay.baseline_of_now", file=path))
+            return _parsed(content, path)
+    return None
 
 
 def read_document(path: str) -> Document:
@@ -174,7 +176,7 @@ def read_document(path: str) -> Document:
     DocumentError
         Naming the path and the cause.
     """
-    return Document(json_layout.loads(storage.read_bytes(path, DocumentError), path), path)
+    return _parsed(storage.read_bytes(path, DocumentError), path)
 
 
 @dataclass(frozen=True)
@@ -185,11 +187,6 @@ class Edit:
     baseline_statistics: Document | None = None
     rules: str | None = None
     attribution_drift_threshold: float | None = None
-
-    @property
-    def changes_anything(self) -> bool:
-        """Return whether anything is tried."""
-        return any(member is not None for member in vars(self).values())
 
 
 @dataclass(frozen=True)
@@ -243,14 +240,13 @@ def replay(window: PastWindow, edit: Edit, monitors: Mapping[str, Monitor]) -> R
     after = _check(window, material, edit, monitor)
     unedited = None
     if material.constraints is not None or material.baseline_statistics is not None:
-        unedited = after if not edit.changes_anything else _check(window, material, Edit(), monitor)
-    before = window.violations if window.violations is not None else unedited
+        unedited = after if edit == Edit() else _check(window, material, Edit(), monitor)
+    before = unedited if window.violations is None else window.violations
     if before is None:
         raise ConfigurationError.of("replay.no_violations", file=window.name)
-    reported = before if unedited is None or window.violations is None else unedited
-    if _without(reported, before) or _without(before, reported):
+    if unedited is not None and (_without(unedited, before) or _without(before, unedited)):
         then = f" of version {window.run.version}" if window.run else ""
-        now = several(len(reported), "violation")
+        now = several(len(unedited), "violation")
         notes.append(wording("replay.differs_unedited", now=now, then=then, reported=len(before)))
     if edit.rules not in (None, window.rules):
         notes.append(wording("replay.other_rules", then=window.rules, now=edit.rules))
@@ -278,9 +274,8 @@ def _check(window: PastWindow, material: Material, edit: Edit, monitor: Monitor)
     if window.rows == 0:
         return ()  # a window without data is not checked
     segmented = "segment_by" in window.checking or "segments" in material.statistics.value
-    documents, replay = monitor.load_documents(), monitor.replay()
-    if segmented:
-        documents = segmented_documents(documents)
+    replay, documents = monitor.replay(), monitor.load_documents()
+    documents = segmented_documents(documents) if segmented else documents
     statistics = documents.read_statistics(material.statistics.value, material.statistics.where)
     constraints = edit.constraints or material.constraints
     before = edit.baseline_statistics or material.baseline_statistics
@@ -293,15 +288,15 @@ def _check(window: PastWindow, material: Material, edit: Edit, monitor: Monitor)
     checking = dict(window.checking)
     if edit.attribution_drift_threshold is not None:
         checking["attribution_drift_threshold"] = edit.attribution_drift_threshold
-    whole = statistics.whole if segmented else statistics
+    parts = [statistics]
+    if segmented:
+        parts = [statistics.whole, *(segment.statistics for segment in statistics.segments)]
     rules: Any = edit.rules or window.rules
-    checker = replay.make_checker(rules, checking, whole)
-    if not segmented:
-        replay.recall(statistics, checking)
-        return tuple(checker.check(statistics, baseline).violations.violations)
-    for one in (whole, *(segment.statistics for segment in statistics.segments)):
-        replay.recall(one, checking)
-    return tuple(check_segments(checker, statistics, baseline).violations.violations)
+    checker = replay.make_checker(rules, checking, parts[0])
+    for part in parts:
+        replay.recall(part, checking)
+    check = functools.partial(check_segments, checker) if segmented else checker.check
+    return tuple(check(statistics, baseline).violations.violations)
 
 
 def key_of(violation: Violation) -> tuple[object, ...]:
@@ -335,14 +330,15 @@ def monitors_of(edit: Edit, monitors: Mapping[str, Monitor]) -> tuple[str, ...]:
         When its documents are of no monitor, or of different ones.
     """
     fitting = tuple(monitors)
-    for document, role in ((edit.constraints, "constraints"), (edit.baseline_statistics, "statistics")):
+    replays = {name: monitor.replay() for name, monitor in monitors.items()}
+    constraints, statistics = edit.constraints, edit.baseline_statistics
+    for document, role, knows in (
+        (constraints, "constraints", {name: one.takes for name, one in replays.items()}),
+        (statistics, "statistics", {name: one.has_written for name, one in replays.items()}),
+    ):
         if document is None:
             continue
-        replays = {name: monitor.replay() for name, monitor in monitors.items()}
-        knows = {
-            name: one.takes if role == "constraints" else one.has_written for name, one in replays.items()
-        }
-        own = [name for name in monitors if knows[name](document.value)]
+        own = [name for name, known in knows.items() if known(document.value)]
         if not own:
             raise ConfigurationError.of("replay.no_monitor", file=document.where, role=role)
         fitting = tuple(name for name in fitting if name in own)
@@ -476,28 +472,25 @@ def to_text(backtest: Backtest) -> str:
     lines = [head, *(_line(window) for window in backtest.windows)]
     table = aligned(lines).splitlines()
     text = table[:1]
-    common = _common_notes(backtest)
+    # What all windows have in common is said once.
+    first, *others = backtest.windows or [None]
+    common = (
+        [note for note in first.notes if all(note in one.notes for one in others)] if first and others else []
+    )
     for line, window in zip(table[1:], backtest.windows, strict=True):
         own = (note for note in window.notes if note not in common)
         text += [line, *_changes(window), *(f"    {note}" for note in own)]
     text += [f"{one.name}  not replayed: {one.reason}" for one in backtest.not_replayed]
-    return "\n".join([*text, "", *common, _sum(backtest)]) + "\n"
-
-
-def _common_notes(backtest: Backtest) -> list[str]:
-    """Return the notes that all windows share, to be said once."""
-    if len(backtest.windows) < 2:
-        return []
-    first, *others = backtest.windows
-    return [note for note in first.notes if all(note in window.notes for window in others)]
+    counted = wording("replay.sum", windows=several(len(backtest.windows), "window"), **backtest.summary)
+    if missing := len(backtest.not_replayed):
+        counted += f" {missing} could not be replayed."
+    return "\n".join([*text, "", *common, counted]) + "\n"
 
 
 def _line(window: Replayed) -> tuple[str, ...]:
     run = window.window.run
     of = " ".join(filter(None, (run.endpoint, run.schedule))) if run else ""
-    verdict = ""
-    if window.changes_verdict:
-        verdict = "falls silent" if window.before else "would alarm"
+    verdict = ("falls silent" if window.before else "would alarm") if window.changes_verdict else ""
     before, after = (str(len(violations) or "ok") for violations in (window.before, window.after))
     return window.window.name, window.monitor, of or "-", before, after, verdict
 
@@ -520,18 +513,6 @@ def describe(violation: Violation) -> str:
     return f"{violation.constraint_check_type} {violation.subject}: {short}"
 
 
-def _sum(backtest: Backtest) -> str:
-    counts = backtest.summary
-    text = (
-        f"{several(counts['windows'], 'window')}: {counts['alarms_before']} alarmed, "
-        f"{counts['alarms_after']} would have; {counts['silenced']} fall silent, "
-        f"{counts['alarming']} start to alarm."
-    )
-    if backtest.not_replayed:
-        text += f" {len(backtest.not_replayed)} could not be replayed."
-    return text
-
-
 def to_json(backtest: Backtest) -> dict[str, Any]:
     """Return everything as JSON values."""
     return {
@@ -544,7 +525,7 @@ def to_json(backtest: Backtest) -> dict[str, Any]:
 
 def _window_to_json(window: Replayed) -> dict[str, Any]:
     about = vars(window.window.run) if window.window.run else {}
-    members: dict[str, Any] = {
+    members = {
         "name": window.window.name,
         "monitor": window.monitor,
         **{key: about.get(key) for key in ("run", "endpoint", "schedule")},

@@ -449,6 +449,5 @@ def _connect(url: str, what: str, wait: float) -> None:
         socket.create_connection((host, port), wait).close()
     except OSError as problem:
         cause = problem.strerror or problem
-        raise ConfigurationError.of(
-            "connection.refused", what=what, host=host, port=port, cause=cause
-        ) from None
+        where = f"{host} port {port}"
+        raise ConfigurationError.of("connection.refused", what=what, where=where, cause=cause) from None
