@@ -473,15 +473,14 @@ def to_text(backtest: Backtest) -> str:
     table = aligned(lines).splitlines()
     text = table[:1]
     # What all windows have in common is said once.
-    first, *others = backtest.windows or [None]
-    common = (
-        [note for note in first.notes if all(note in one.notes for one in others)] if first and others else []
-    )
+    notes = backtest.windows[0].notes if len(backtest.windows) > 1 else ()
+    common = [note for note in notes if all(note in window.notes for window in backtest.windows)]
     for line, window in zip(table[1:], backtest.windows, strict=True):
         own = (note for note in window.notes if note not in common)
         text += [line, *_changes(window), *(f"    {note}" for note in own)]
     text += [f"{one.name}  not replayed: {one.reason}" for one in backtest.not_replayed]
-    counted = wording("replay.sum", windows=several(len(backtest.windows), "window"), **backtest.summary)
+    windows = several(len(backtest.windows), "window")
+    counted = wording("replay.sum", **backtest.summary | {"windows": windows})
     if missing := len(backtest.not_replayed):
         counted += f" {missing} could not be replayed."
     return "\n".join([*text, "", *common, counted]) + "\n"
