@@ -129,7 +129,8 @@ def run_program(
             return print_checklist(validate(settings), sys.stdout)
         if own_process:
             _arrange_process(settings, message_path)
-        exit_code, message = run(settings)
+        with all_undone():
+            exit_code, message = run(settings)
     except MonitorError as error:
         exit_code, message = error.exit_code, error.message
         if error.details:
@@ -212,8 +213,7 @@ def _run_here(settings: Settings, monitor: Monitor, cluster: Cluster | None = No
     _log.info("Performing analysis with %s", settings.describe())
     started = datetime.now(UTC)
     try:
-        with all_undone():
-            outcome = run(settings, monitor, cluster)
+        outcome = run(settings, monitor, cluster)
     except (MonitorError, Overtime) as stop:
         error = ScriptError(str(stop)) if isinstance(stop, Overtime) else stop
         if settings.history_path is not None:

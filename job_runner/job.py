@@ -291,13 +291,12 @@ def _page(
     from contract import page as view
     from reporting.report import page
 
-    statistics = found.compared.statistics if found.compared else None
-    constraints = found.compared.constraints if found.compared else None
+    before = found.compared or Baseline()
     source = view.Source(
         statistics=documents[STATISTICS],
         constraints=documents[CONSTRAINTS],
-        baseline_statistics=files.write_statistics(statistics, True) if statistics else {},
-        baseline_constraints=files.write_constraints(constraints) if constraints else {},
+        baseline_statistics=files.write_statistics(before.statistics, True) if before.statistics else {},
+        baseline_constraints=files.write_constraints(before.constraints) if before.constraints else {},
         decision=found.decision,
     )
     notes = (*(found.decision.notes if found.decision else ()), *said)
@@ -343,22 +342,24 @@ def read_baseline(settings: Settings, documents: DocumentSet[Any, Any]) -> AnyBa
         Naming the file and the place in it.
     """
 
-    def read(given: str | None, names: tuple[str, ...], variable: str, parse: Callable[..., Any]) -> Any:
+    def read(variable: str, names: tuple[str, ...], parse: Callable[..., Any]) -> Any:
+        given: str | None = getattr(settings, variable)
+        if given is None:
+            return None
         try:
-            path = storage.resolve_document(given, names, variable) if given else None
+            path = storage.resolve_document(given, names, variable)
         except DocumentError as error:
-            if not settings.skip_check:
-                hint = "; skip_check=Enabled makes the first baseline."
-                said = error.message.rstrip(".") + (hint if settings.register_new_baseline else ".")
-                raise DocumentError(said) from error
-            _log.info("Going on without it, since the check is skipped: %s", error.message)
-            path = None
-        return path and parse(json_layout.loads(storage.read_bytes(path, DocumentError), path), path)
+            if settings.skip_check:
+                _log.info("Going on without it, since the check is skipped: %s", error.message)
+                return None
+            if not settings.register_new_baseline:
+                raise
+            cause = error.message.rstrip(".")
+            raise DocumentError.of("baseline.first", file=given, field=variable, cause=cause) from error
+        return parse(json_layout.loads(storage.read_bytes(path, DocumentError), path), path)
 
-    names, parse = documents.constraints_names, documents.read_constraints
-    constraints = read(settings.baseline_constraints, names, "baseline_constraints", parse)
-    names, parse = (STATISTICS,), documents.read_statistics
-    statistics = read(settings.baseline_statistics, names, "baseline_statistics", parse)
+    constraints = read("baseline_constraints", documents.constraints_names, documents.read_constraints)
+    statistics = read("baseline_statistics", (STATISTICS,), documents.read_statistics)
     return Baseline(statistics, constraints) if constraints or statistics else None
 
 
