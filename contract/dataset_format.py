@@ -181,7 +181,7 @@ def _parse(text: str) -> Any:
         return json.loads(stripped)
     except ValueError as error:
         hint = " (its braces are unbalanced)" if stripped.count("{") != stripped.count("}") else ""
-        members = {"text": stripped, "cause": error, "hint": hint}
+        members = {"text": stripped, "cause": str(error), "hint": hint}
         raise ConfigurationError.of("dataset_format.not_json", field="dataset_format", **members) from None
 
 

@@ -519,9 +519,9 @@ def read_settings(
     own = {variable.name: read(variable) for variable in program.own_variables}
     mistakes.add(*_missing(given, environment, program))
     mistakes.add(*_contradictions(values, program))
-    times = ("start_time", "end_time", "window", "start_time_offset", "end_time_offset")
-    read_window = functools.partial(resolve_window, now=now or datetime.now(UTC))
-    values["window"] = mistakes.attempt(read_window, **{name: values[name] for name in times})
+    names = ("start_time", "end_time", "window", "start_time_offset", "end_time_offset")
+    times = {name: values[name] for name in names}
+    values["window"] = mistakes.attempt(resolve_window, **times, now=now or datetime.now(UTC))
     # Commands without the setting read captures.
     values["dataset_format"] = values["dataset_format"] or DatasetFormat("sagemakerCaptureJson")
     if values["fail_on_undecided"] is None:
@@ -547,14 +547,10 @@ def message_file(arguments: Sequence[str], environment: Mapping[str, str]) -> st
 def _collect(flags: Mapping[str, Any], environment: Mapping[str, str], program: Program) -> dict[str, str]:
     given: dict[str, str] = {}
     for variable in program.variables:  # others are meant for another command of the same job definition
-        texts = [
-            flags.get(variable.name),
-            *(environment.get(name) for name in (variable.name, *variable.aliases)),
-        ]
+        texts = [flags[variable.name], *map(environment.get, (variable.name, *variable.aliases))]
         # An empty variable is how many orchestrators say "not set".
-        text = next((text for text in texts if text is not None and text.strip()), None)
-        if text is not None:
-            given[variable.name] = text.strip()
+        if text := next(filter(None, ((text or "").strip() for text in texts)), ""):
+            given[variable.name] = text
     return given
 
 

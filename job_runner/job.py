@@ -487,9 +487,6 @@ def _outcome(
 # The on-demand gate: what passed its check becomes the baseline, and the one before is kept.
 
 
-KEPT = "previous"
-
-
 def register_baseline_if_decided(
     settings: Settings, decision: Decision | None, documents: Mapping[str, bytes]
 ) -> str | None:
@@ -520,7 +517,7 @@ def register_baseline_if_decided(
     return None
 
 
-def register_baseline(folder: str, documents: Mapping[str, bytes], now: datetime) -> str | None:
+def register_baseline(folder: str, documents: Mapping[str, bytes], now: datetime) -> None:
     """Put documents into the folder of the baseline, and keep those that they replace.
 
     What is replaced is copied first, to ``previous/<time>/`` within the folder. Each file then appears whole;
@@ -535,17 +532,13 @@ def register_baseline(folder: str, documents: Mapping[str, bytes], now: datetime
     now
         Timezone-aware; the name of the kept copy.
 
-    Returns
-    -------
-    Where the baseline before is kept, None when there was none.
-
     Raises
     ------
     OutputError
         When the folder cannot be written; the baseline is as it was.
     """
     folder = folder.rstrip("/") or "/"
-    kept = None
+    kept = f"{folder}/previous/{now.astimezone(UTC):%Y-%m-%dT%H%M%S.%fZ}"
     with storage.alone(folder):
         before = {
             name: content
@@ -553,7 +546,6 @@ def register_baseline(folder: str, documents: Mapping[str, bytes], now: datetime
             if (content := storage.read_if_there(f"{folder}/{name}", OutputError)) is not None
         }
         if before:
-            kept = f"{folder}/{KEPT}/{now.astimezone(UTC).strftime('%Y-%m-%dT%H%M%S.%fZ')}"
             storage.write_files_atomically(kept, before)
         try:
             storage.write_files_atomically(folder, documents)
@@ -561,5 +553,4 @@ def register_baseline(folder: str, documents: Mapping[str, bytes], now: datetime
             with contextlib.suppress(OutputError):
                 storage.write_files_atomically(folder, before)
             raise
-    _log.info("The new baseline is in %s%s", folder, f"; the one before is kept in {kept}" if kept else "")
-    return kept
+    _log.info("The new baseline is in %s%s", folder, f"; the one before is kept in {kept}" if before else "")

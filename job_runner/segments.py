@@ -155,15 +155,9 @@ def sort_rows(
 
 def positions_of(names: Sequence[str], columns: Sequence[str]) -> list[int | None]:
     """Return where the columns are; a name that exists wins over a zero-based position."""
-    places = {name: place for place, name in enumerate(names)}
-    return [
-        places[column]
-        if column in places
-        else int(column)
-        if column.isdecimal() and int(column) < len(names)
-        else None
-        for column in columns
-    ]
+    places = {str(place): place for place in range(len(names))}
+    places |= {name: place for place, name in enumerate(names)}
+    return [places.get(column) for column in columns]
 
 
 def _encode(array: pa.Array | None, rows: int) -> tuple[list[str | None], pa.Array]:
@@ -219,8 +213,8 @@ def _combine(
 def _compact(batch: pa.RecordBatch) -> pa.RecordBatch:
     """Return the batch without dictionaries larger than itself: each segment would walk all of them."""
     arrays = [_compacted(array) for array in batch.columns]
-    fields = [pa.field(name, array.type) for name, array in zip(batch.schema.names, arrays, strict=True)]
-    return pa.RecordBatch.from_arrays(arrays, schema=pa.schema(fields, metadata=batch.schema.metadata))
+    bare = pa.RecordBatch.from_arrays(arrays, batch.schema.names)
+    return bare.replace_schema_metadata(batch.schema.metadata)
 
 
 def _compacted(array: pa.Array) -> pa.Array:

@@ -25,7 +25,7 @@ from contract.reading import Tally, counting
 from contract.schema import nearest
 from contract.settings import DEFAULT_MESSAGE_FILE, Settings
 from contract.sink_addresses import SinkAddress
-from contract.window import path_span
+from contract.window import Window, path_span
 from contract.wording import several, some_of
 from file_storage import storage
 from file_storage.scripts import load_postprocessor, load_preprocessor
@@ -238,9 +238,9 @@ def _files_in_window(request: Dataset, source: str, *, format_known: bool) -> li
     inside = files_of(request)[0] if format_known else files
     if inside or request.window is None:
         return inside
-    hours = sorted(span.start for file in files if (span := path_span(file.path)) is not None)
-    members = {"files": several(len(files), "file"), "first": hours[0], "last": hours[-1]}
-    raise DatasetError.of("files.of_other_hours", file=source, window=request.window, **members)
+    starts = sorted(span.start for file in files if (span := path_span(file.path)) is not None)
+    has, window, hours = several(len(files), "file"), request.window, Window(starts[0], starts[-1])
+    raise DatasetError.of("files.of_other_hours", file=source, files=has, window=window, hours=hours)
 
 
 def _rows(

@@ -45,22 +45,20 @@ def find_monitor(name: str) -> Monitor:
         When there is none.
     """
     known = {one.name: one for one in entry_points(group=GROUP)} | _OURS
-    module, _, attribute = name.partition(":")
-    if name not in known and not attribute:
-        raise ConfigurationError.of("flags.monitor", field="--monitor", name=name, known=", ".join(known))
-    if name in known:
-        module, attribute = known[name].module, known[name].attr
-    else:
+    entry = known.get(name) or EntryPoint(name, name, GROUP)
+    if name not in known and not all(name.partition(":")):
+        raise ConfigurationError.of("flags.monitor", name=name, known=", ".join(known))
+    if name not in known:
         # As `python -m` does: a module beside the job.
         sys.path.append(os.getcwd())  # noqa: PTH109 - sys.path holds texts
     try:
-        monitor = vars(importlib.import_module(module)).get(attribute)
+        monitor = vars(importlib.import_module(entry.module)).get(entry.attr)
     except ImportError as error:
-        raise ConfigurationError.of("flags.no_import", field="--monitor", name=name, cause=error) from error
+        raise ConfigurationError.of("flags.no_import", name=name, cause=error) from error
     from contract.api import Monitor
 
     if not isinstance(monitor, Monitor):
-        raise ConfigurationError.of("flags.no_monitor", field="--monitor", name=name, module=module)
+        raise ConfigurationError.of("flags.no_monitor", name=name, module=entry.module)
     return monitor
 
 

@@ -481,10 +481,6 @@ def arrange_dataset(
 # Predictions that a model is asked for, where the data has none.
 
 
-# Kinds of datasets that are kinds of requests, too.
-_ASKED_ALIKE = ("text/csv", "application/json", "application/jsonlines")
-
-
 def names_a_model(settings: Settings, config: AnalysisConfig) -> bool:
     """Return whether settings or configuration say which model to ask."""
     predictor = config.predictor
@@ -510,8 +506,9 @@ def ask_model(
     features = model_features(config, columns, mistakes)
     mistakes.stop_if_any()
     predictor = config.predictor or PredictorConfig()
-    if predictor.content_type is None and config.dataset_type in _ASKED_ALIKE:
-        predictor = replace(predictor, content_type=config.dataset_type)
+    kind = config.dataset_type
+    if predictor.content_type is None and kind in ("text/csv", "application/json", "application/jsonlines"):
+        predictor = replace(predictor, content_type=kind)
     first = first_batch(request)
     is_given = settings.model is not None or predictor.endpoint_name is not None
     model = open_model(
@@ -532,7 +529,7 @@ def ask_model(
         name += "_"
     ask = model.predict_labels if as_label else functools.partial(_scores, model)
     prediction = Prediction(name, features, ask, model.where, model.close)
-    columns = replace(columns, **{"predicted_label" if as_label else "probability": name})
+    columns = replace(columns, predicted_label=name) if as_label else replace(columns, probability=name)
     return replace(request, prediction=prediction), columns
 
 

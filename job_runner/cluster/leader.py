@@ -219,8 +219,9 @@ def open_cluster(role: Role) -> Iterator[Cluster]:
             try:
                 client = distributed.Client(address, timeout=wait, set_as_default=False, security=security)
             except (OSError, TimeoutError, ValueError) as error:
-                members = {"where": address, "seconds": wait, "cause": error}
-                raise ConfigurationError.of("cluster.no_scheduler", **members) from error
+                raise ConfigurationError.of(
+                    "cluster.silent", where=address, role=role, cause=error
+                ) from error
         else:
             local = _start(distributed, role, security)
             # Tells the workers that they are no longer needed.

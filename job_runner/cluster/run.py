@@ -23,7 +23,6 @@ from job_runner.cluster.role import Role, split_address
 if TYPE_CHECKING:
     from job_runner.cluster.leader import Cluster
 
-
 # Working for a leader: connect, summarize what is sent, leave when the leader is done.
 
 
