@@ -101,8 +101,7 @@ class Settings:
         needs="attributions",
     )
     max_runtime: float | None = setting(
-        "Time after which no further row is explained, as an ISO 8601 duration or in seconds; the result is"
-        " then marked partial.",
+        "Time after which no further row is explained; the result is then marked partial.",
         "seconds",
         example="PT30M",
         needs="attributions",
@@ -261,9 +260,7 @@ class Settings:
         "Key of AWS KMS that encrypts what is written to S3: id, alias or ARN; default: the bucket's.",
         example="alias/reports",
     )
-    sink_timeout: float = setting(
-        "Time a sink has for all attempts, as an ISO 8601 duration or in seconds.", "seconds", "PT30S"
-    )
+    sink_timeout: float = setting("Time a sink has for all attempts.", "seconds", "PT30S")
     sink_headers_file: str | None = setting(
         "JSON file with HTTP headers by the host of a sink, ${NAME} standing for an environment variable; "
         "local or s3://.",
@@ -319,16 +316,9 @@ class Settings:
         "Number of pods of an Indexed Job, its completions; the leader waits for them before it ends.",
         "count",
     )
-    cluster_wait: float = setting(
-        "How long hosts of a job wait for each other, as an ISO 8601 duration or in seconds.",
-        "seconds",
-        "PT1M",
-    )
+    cluster_wait: float = setting("How long hosts of a job wait for each other.", "seconds", "PT1M")
     script_timeout: float = setting(
-        "Longest time of one call of a function of a script or inference.py, as an ISO 8601 duration or in "
-        "seconds.",
-        "seconds",
-        "PT1H",
+        "Longest time of one call of a function of a script or inference.py.", "seconds", "PT1H"
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = of_all(
         "Least severity that is logged.", default="INFO"
@@ -461,12 +451,15 @@ def _parser(program: Program) -> _Parser:
     return parser
 
 
+_WRITTEN: dict[Kind, str] = {"switch": "Enabled or Disabled.", "seconds": "An ISO 8601 duration, or seconds."}
+
+
 def _help(variable: Variable, program: Program) -> str:
     parts = [variable.help]
     if variable.choices:
         parts.append(f"One of {', '.join(variable.choices)}.")
-    elif variable.kind == "switch":
-        parts.append("Enabled or Disabled.")
+    elif written := _WRITTEN.get(variable.kind):
+        parts.append(written)
     if default := program.default_of(variable):
         parts.append(f"Default: {default}.")
     served = program.analysis_types if variable.name == "analysis_type" else ()

@@ -197,8 +197,8 @@ class Replayed:
     ----------
     monitor
         Its kind.
-    recorded
-        Whether `before` is what the run reported; else it was checked again without the edit.
+    before
+        What the run reported; where that is not known, what is found without the edit.
     notes
         What a reader should know of this window.
     """
@@ -207,7 +207,6 @@ class Replayed:
     monitor: str
     before: tuple[Violation, ...]
     after: tuple[Violation, ...]
-    recorded: bool
     notes: tuple[str, ...] = ()
 
     @property
@@ -250,7 +249,7 @@ def replay(window: PastWindow, edit: Edit, monitors: Mapping[str, Monitor]) -> R
         notes.append(wording("replay.differs_unedited", now=now, then=then, reported=len(before)))
     if edit.rules not in (None, window.rules):
         notes.append(wording("replay.other_rules", then=window.rules, now=edit.rules))
-    return Replayed(window, monitor.name, before, after, window.violations is not None, tuple(notes))
+    return Replayed(window, monitor.name, before, after, tuple(notes))
 
 
 def kind_of(window: PastWindow, material: Material, monitors: Mapping[str, Monitor]) -> Monitor:
@@ -528,7 +527,10 @@ def _window_to_json(window: Replayed) -> dict[str, Any]:
         "name": window.window.name,
         "monitor": window.monitor,
         **{key: about.get(key) for key in ("run", "endpoint", "schedule")},
-        "before": {"recorded": window.recorded, "violations": _violations(window.before)},
+        "before": {
+            "recorded": window.window.violations is not None,
+            "violations": _violations(window.before),
+        },
         "after": {"violations": _violations(window.after)},
         "gone": _violations(window.gone),
         "new": _violations(window.new),

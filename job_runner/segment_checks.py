@@ -67,14 +67,17 @@ class SegmentedStatistics[Statistics]:
     rows_left_out: int = 0
 
 
-def whole_baseline(baseline: Baseline[SegmentedStatistics[Any], Any] | None) -> Baseline[Any, Any] | None:
+SegmentedBaseline = Baseline[SegmentedStatistics[Any], Any]
+
+
+def whole_baseline(baseline: SegmentedBaseline | None) -> Baseline[Any, Any] | None:
     """Return the baseline without its segments, as the inner analyzer knows it."""
     if baseline is None or baseline.statistics is None:
         return baseline
     return replace(baseline, statistics=baseline.statistics.whole)
 
 
-def expected_segments(baseline: Baseline[SegmentedStatistics[Any], Any]) -> Sequence[Segment[Any]]:
+def expected_segments(baseline: SegmentedBaseline) -> Sequence[Segment[Any]]:
     """Return the baseline's segments."""
     return baseline.statistics.segments if baseline.statistics else ()
 
@@ -185,9 +188,7 @@ def named_alike(segments: Sequence[Segment[Any]], expected: Sequence[Segment[Any
 
 
 def check_segments(
-    analyzer: Checker[Any, Any],
-    statistics: SegmentedStatistics[Any],
-    segmented: Baseline[SegmentedStatistics[Any], Any],
+    analyzer: Checker[Any, Any], statistics: SegmentedStatistics[Any], segmented: SegmentedBaseline
 ) -> Decision:
     """Compare the whole with its baseline and each segment with the same segment of the baseline.
 

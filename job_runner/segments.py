@@ -25,6 +25,7 @@ from contract.errors import DatasetError
 from contract.schema import nearest
 from job_runner.segment_checks import (
     Segment,
+    SegmentedBaseline,
     SegmentedStatistics,
     check_segments,
     expected_segments,
@@ -223,6 +224,7 @@ def _compacted(array: pa.Array) -> pa.Array:
     return array
 
 
+Statistics = SegmentedStatistics[Any]
 MOST_SEGMENTS = 50
 _MOST_REMEMBERED = 100_000
 _NAMES_SHOWN = 20
@@ -269,7 +271,7 @@ class SegmentedSummary:
 
 
 @dataclass(frozen=True)
-class SegmentedAnalyzer(Analyzer[SegmentedSummary, SegmentedStatistics[Any], Any]):
+class SegmentedAnalyzer(Analyzer[SegmentedSummary, Statistics, Any]):
     """An analyzer that repeats another one's work per segment.
 
     Parameters
@@ -327,7 +329,7 @@ class SegmentedAnalyzer(Analyzer[SegmentedSummary, SegmentedStatistics[Any], Any
         """Return how many rows were summarized."""
         return self.inner.row_count(summary.whole)
 
-    def describe(self, summary: SegmentedSummary) -> SegmentedStatistics[Any]:
+    def describe(self, summary: SegmentedSummary) -> Statistics:
         """Describe the whole and the segments, the largest first.
 
         Raises
@@ -350,9 +352,7 @@ class SegmentedAnalyzer(Analyzer[SegmentedSummary, SegmentedStatistics[Any], Any
         left_out = self.row_count(summary) - sum(segment.item_count for segment in segments)
         return SegmentedStatistics(self.inner.describe(summary.whole), segments, left_out)
 
-    def estimate(
-        self, statistics: SegmentedStatistics[Any], baseline: Baseline[SegmentedStatistics[Any], Any]
-    ) -> SegmentedStatistics[Any]:
+    def estimate(self, statistics: Statistics, baseline: SegmentedBaseline) -> Statistics:
         """Add what the inner analyzer can estimate from the whole baseline, to the whole and its segments.
 
         Columns that the data has no names for take those of the baseline's segments.
@@ -364,31 +364,24 @@ class SegmentedAnalyzer(Analyzer[SegmentedSummary, SegmentedStatistics[Any], Any
         ]
         return replace(statistics, whole=self.inner.estimate(statistics.whole, before), segments=segments)
 
-    def suggest(
-        self, statistics: SegmentedStatistics[Any], baseline: Baseline[SegmentedStatistics[Any], Any] | None
-    ) -> Any:
+    def suggest(self, statistics: Statistics, baseline: SegmentedBaseline | None) -> Any:
         """Suggest constraints of the whole; those of a segment follow from the baseline's statistics."""
         return self.inner.suggest(statistics.whole, whole_baseline(baseline))
 
-    def check(
-        self, statistics: SegmentedStatistics[Any], baseline: Baseline[SegmentedStatistics[Any], Any]
-    ) -> Decision:
+    def check(self, statistics: Statistics, baseline: SegmentedBaseline) -> Decision:
         """Compare the whole and every segment with the baseline's."""
         return check_segments(self.inner, statistics, baseline)
 
-    def facts(self, statistics: SegmentedStatistics[Any]) -> Facts:
+    def facts(self, statistics: Statistics) -> Facts:
         """Return those of the whole."""
         return self.inner.facts(statistics.whole)
 
-    def tried(self, statistics: SegmentedStatistics[Any]) -> tuple[str, ...]:
+    def tried(self, statistics: Statistics) -> tuple[str, ...]:
         """Return what a dry run of the whole found."""
         return self.inner.tried(statistics.whole)
 
     def metrics(
-        self,
-        statistics: SegmentedStatistics[Any],
-        baseline: Baseline[SegmentedStatistics[Any], Any] | None,
-        decision: Decision | None,
+        self, statistics: Statistics, baseline: SegmentedBaseline | None, decision: Decision | None
     ) -> list[Metric]:
         """Return the values of the whole: metrics are published without a dimension for segments."""
         return self.inner.metrics(statistics.whole, whole_baseline(baseline), decision)

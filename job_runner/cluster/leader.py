@@ -219,9 +219,7 @@ def open_cluster(role: Role) -> Iterator[Cluster]:
             try:
                 client = distributed.Client(address, timeout=wait, set_as_default=False, security=security)
             except (OSError, TimeoutError, ValueError) as error:
-                raise ConfigurationError.of(
-                    "cluster.silent", where=address, role=role, cause=error
-                ) from error
+                raise ConfigurationError.of("cluster.silent", url=address, role=role, cause=error) from error
         else:
             local = _start(distributed, role, security)
             # Tells the workers that they are no longer needed.
