@@ -112,7 +112,7 @@ def _stage(
         facets.setdefault(facet.facet, []).append(FacetMetrics(facet.value_or_threshold, kept))
     if not facets:
         return None
-    return StageMetrics(statistics.label, statistics.label_value_or_threshold, facets)
+    return StageMetrics(statistics.label, facets, statistics.label_value_or_threshold)
 
 
 def _with_additions(metric: MetricValue, known: MetricValue | None) -> MetricValue:

@@ -113,8 +113,8 @@ def test_overrides_apply_to_any_feature_flat_or_nested() -> None:
     ("value", "says"),
     [
         ({}, "no 'features' list"),
-        ({"features": [{"inferred_type": "Integral"}]}, r"features\[0\] has no 'name'"),
-        ({"features": [{"name": "a", "inferred_type": "Int"}]}, "known are Integral"),
+        ({"features": [{"inferred_type": "Integral"}]}, r"features\[0\]\.name is missing"),
+        ({"features": [{"name": "a", "inferred_type": "Int"}]}, "must be one of Integral"),
         (
             {"features": [{"name": "a", "inferred_type": "String", "string_constraints": {"domains": [1]}}]},
             "domains must be a list of texts",
