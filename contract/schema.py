@@ -190,6 +190,11 @@ class JsonObject:
         """Return whether an unknown member looks like `key`."""
         return any(suggestion(name, self._known) == suggestion(key, [key]) for name in self.extra())
 
+    def require(self, key: str, example: str) -> None:
+        """Note a member that is missing or empty; one that is wrong or misspelt has been noted already."""
+        if self.members.get(key) in (None, []) and not self.is_misspelt(key):
+            self.note(key, f"is missing; add for example {example}")
+
 
 _NAMES = {
     str: "text",

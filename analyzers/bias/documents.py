@@ -221,7 +221,7 @@ def read_statistics(value: dict[str, Any], where: str) -> BiasStatistics:
     members = JsonObject.of_file(value, where)
     members.raw("version")
     if members.child("dataset") is None or "facets" not in value:
-        raise DocumentError.of("bias_documents.no_statistics", file=where)
+        raise DocumentError.of("bias_documents.statistics", file=where, field="baseline_statistics")
     return read_document(BiasStatistics, members, where=where)
 
 
@@ -361,7 +361,7 @@ def read_constraints(value: dict[str, Any], where: str) -> BiasConstraints:
     members.raw("version")
     document = read_document(BiasConstraints, members, where=where)
     if not list(document.stages()):
-        raise DocumentError.of("bias_documents.no_constraints", file=where, pre=PRE, post=POST)
+        raise DocumentError.of("bias_documents.constraints", file=where, field="baseline_constraints")
     return document
 
 

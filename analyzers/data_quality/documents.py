@@ -306,9 +306,9 @@ def read_statistics(value: dict[str, Any], where: str) -> Statistics:
         Naming file and path, when a member is missing or of the wrong type.
     """
     if not isinstance(value.get("features"), list):
-        raise DocumentError.of("quality_documents.no_statistics", file=where)
+        raise DocumentError.of("data_quality_documents.no_statistics", file=where)
     if features_have(value, "num_constraints", "string_constraints"):
-        raise DocumentError.of("quality_documents.constraints_for_statistics", file=where)
+        raise DocumentError.of("data_quality_documents.constraints_for_statistics", file=where)
     members = JsonObject.of_file(value, where)
     members.number("version", 0.0)
     return read_document(Statistics, members, where=where)
@@ -578,9 +578,9 @@ def read_constraints(value: dict[str, Any], where: str) -> Constraints:
         Naming file and path, when a member is missing or of the wrong type.
     """
     if not isinstance(value.get("features"), list):
-        raise DocumentError.of("quality_documents.no_constraints", file=where)
+        raise DocumentError.of("data_quality_documents.no_constraints", file=where)
     if features_have(value, "numerical_statistics", "string_statistics"):
-        raise DocumentError.of("quality_documents.statistics_for_constraints", file=where)
+        raise DocumentError.of("data_quality_documents.statistics_for_constraints", file=where)
     mistakes, members = Mistakes(where), JsonObject.of_file(value, where)
     unused: list[str] = []
     members.number("version", 0.0)

@@ -194,12 +194,9 @@ def _problem_type(
     for problem_type, name in members.items():
         if name in file.members:
             return problem_type, file.within(name)
+    names = ", ".join(map(repr, members.values()))
     raise DocumentError.of(
-        "quality_metrics.wrong_file",
-        file=file.mistakes.where,
-        members=", ".join(map(repr, members.values())),
-        field=setting,
-        document=document,
+        "quality_documents.other", file=file.mistakes.where, field=setting, names=names, name=document
     )
 
 
