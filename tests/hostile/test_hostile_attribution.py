@@ -227,8 +227,8 @@ def test_no_model_at_all(tmp_path: Path, data: Path) -> None:
         (
             [[1, 2]],
             (
-                "{config}: row 0 of methods.shap.baseline has 2 values, but the model takes 3 features ('age', "
-                "'colour', 'income'); give one value per feature, in this order."
+                "{config}: row 0 of methods.shap.baseline has 2 values, but the model takes 3 features "
+                "('age', 'colour', 'income'); give one value per feature, in this order."
             ),
         ),
         (
