@@ -13,7 +13,6 @@ import pyarrow as pa
 from analyzers.bias import summary as summaries
 from analyzers.bias.check_sagemaker import check_sagemaker
 from analyzers.bias.check_sound import check_sound
-from analyzers.bias.column_summary import as_number, normalise
 from analyzers.bias.describe import describe
 from analyzers.bias.documents import (
     BiasBaseline,
@@ -37,6 +36,7 @@ from analyzers.bias.groups import (
 from analyzers.bias.metrics import METRICS
 from analyzers.bias.request import BiasRequest
 from analyzers.bias.summary import BiasSummary, SummaryPlan
+from analyzers.shared.cells import as_number, label_of
 from analyzers.shared.presence import with_presence
 from analyzers.shared.rules import Rules, constraints_to_check, nothing_checked, why_unchecked
 from contract.api import PRESENCE_CHECK, Analyzer, Decision, Facts, Metric, Violation, Violations
@@ -268,7 +268,7 @@ class BiasAnalyzer(Analyzer[BiasSummary, BiasStatistics, BiasConstraints]):
         DatasetError
             When labels are words and the positive ones are named by numbers, or the other way round.
         """
-        named = {as_number(normalise(value)) is not None for value in self.request.label_values}
+        named = {as_number(label_of(value)) is not None for value in self.request.label_values}
         column = summary.columns[self.request.label]
         extent = column.extent()
         # The labels of a window may all be negative, but not of another kind than those that are named.

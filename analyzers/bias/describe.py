@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from analyzers.bias.column_summary import Beyond, ColumnSummary, normalise
+from analyzers.bias.column_summary import Beyond, ColumnSummary
 from analyzers.bias.documents import BiasStatistics, FacetStatistics, MetricValue
 from analyzers.bias.explain import impact_findings
 from analyzers.bias.flip_test import Flip, flip_of
@@ -30,9 +30,10 @@ from analyzers.bias.groups import (
     unselected_outcomes,
     values_text,
 )
-from analyzers.bias.metrics import METRICS, NO_GROUP_VARIABLE, WITHOUT_LABELS, Floats, quotient
+from analyzers.bias.metrics import METRICS, NO_GROUP_VARIABLE, WITHOUT_LABELS, quotient
 from analyzers.bias.resampling import Tables, spreads
 from analyzers.bias.summary import MOST_STRATA, BiasSummary, SummaryPlan
+from analyzers.shared.cells import Floats, label_of
 from contract.wording import shorten
 
 # How good the whole model is, and how labels are distributed: what Clarify's report says besides.
@@ -133,7 +134,7 @@ def label_confusion(
     if label[1].collapsed:
         return None
     observed, predicted = (
-        ["", *("" if isinstance(value, Beyond) else normalise(value) for value in column.values)]
+        ["", *("" if isinstance(value, Beyond) else label_of(value) for value in column.values)]
         for _, column in (label, prediction)
     )
     names = {text: str(label[1].values[observed.index(text) - 1]) for text in sorted(filter(None, observed))}

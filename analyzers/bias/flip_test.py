@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from analyzers.bias.column_summary import Floats
-from analyzers.bias.groups import Flags, Group, Reading, count_in_words, rows_lacking
+from analyzers.bias.groups import Group, Reading, count_in_words, rows_lacking
 from analyzers.bias.row_sample import RowSample, thin
+from analyzers.shared.cells import Flags, Floats
 from contract.wording import listing
 
 # Exact nearest neighbours among many rows, by whichever search suits the data.

@@ -10,24 +10,18 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from analyzers.bias.column_summary import (
     MOST_COUNTED,
     Beyond,
     ColumnPlan,
     ColumnSummary,
-    Floats,
     Kept,
-    as_number,
-    normalise,
 )
-from analyzers.bias.request import Value
 from analyzers.bias.resampling import Tables
 from analyzers.bias.summary import BiasSummary, SummaryPlan
+from analyzers.shared.cells import Codes, Flags, Floats, Value, as_number, label_of
 from contract.wording import listing, number, shorten
-
-Flags = npt.NDArray[np.bool_]
 
 
 class Problem(Exception):  # noqa: N818 - a reason why a stage has no metrics, not an error a user sees
@@ -113,7 +107,7 @@ def is_threshold(column: ColumnSummary, values: tuple[Value, ...]) -> bool:
     """Return whether the listed values are a threshold for the column."""
     if len(values) != 1 or isinstance(values[0], bool) or "bool" in column.kinds:
         return False
-    number = as_number(normalise(values[0]))
+    number = as_number(label_of(values[0]))
     extent = column.extent()
     if number is None or extent.has_words or not math.isfinite(extent.least):
         return False
@@ -121,7 +115,7 @@ def is_threshold(column: ColumnSummary, values: tuple[Value, ...]) -> bool:
         return True
     if column.collapsed or len(column.values) > MOST_CODES:
         return True
-    occurs = normalise(values[0]) in _texts(column)
+    occurs = label_of(values[0]) in _texts(column)
     return not occurs and extent.least < number < extent.greatest
 
 
@@ -145,7 +139,7 @@ def select_sound(
         whole = extent.is_integral and number.is_integer() and not isinstance(values[0], float)
         text = interval_text(number, extent.greatest, whole=whole)
         return Selection(text, above(column, plan.thresholds, number, cut=False), number)
-    wanted = {normalise(value) for value in values}
+    wanted = {label_of(value) for value in values}
     chosen = np.array([False, *(text in wanted for text in _texts(column))])
     return Selection(values_text(values), chosen)
 
@@ -173,7 +167,7 @@ def every_value_sound(name: str, column: ColumnSummary) -> list[Selection]:
 
 
 def _texts(column: ColumnSummary) -> list[str | None]:
-    return [None if isinstance(value, Beyond) else normalise(value) for value in column.values]
+    return [None if isinstance(value, Beyond) else label_of(value) for value in column.values]
 
 
 # Which rows a request selects by Clarify's rules.
@@ -336,7 +330,7 @@ def _cast(values: tuple[Value, ...], to: Callable[[Value], Value] | None) -> tup
     raise Problem(f"The values {values_text(values)} cannot be compared with those of the column")
 
 
-Places = dict[str, npt.NDArray[np.int64]]
+Places = dict[str, Codes]
 
 
 @dataclass(frozen=True)
@@ -379,7 +373,7 @@ class Cells:
 
     places: Places
     rows: Floats
-    strata: npt.NDArray[np.int64]
+    strata: Codes
 
     def where(self, kept: Flags) -> Cells:
         """Return only some of the cells."""
@@ -428,7 +422,7 @@ def cells_of(summary: BiasSummary, plan: SummaryPlan, facet: int) -> Cells:
     return Cells(places, table[occupied], strata)
 
 
-def _ranks(values: Sequence[Kept]) -> npt.NDArray[np.int64]:
+def _ranks(values: Sequence[Kept]) -> Codes:
     """Return for each place the rank of its value, numbers before text; -1 for missing cells."""
     ordered = sorted(range(len(values)), key=lambda index: _sort_key(values[index]))
     return np.array([-1, *np.argsort(ordered)], dtype=np.int64)
@@ -479,7 +473,7 @@ def _any_missing(cells: Cells, columns: Iterable[str]) -> Flags:
     return missing
 
 
-def _strata(cells: Cells, inside: Flags, outcome: npt.NDArray[np.int64]) -> Floats:
+def _strata(cells: Cells, inside: Flags, outcome: Codes) -> Floats:
     """Return ``counts[stratum, facet, outcome]`` of strata that have rows, without rows of no stratum."""
     known = cells.strata >= 0
     key = (cells.strata[known] * 2 + inside[known]) * 2 + outcome[known]
@@ -551,11 +545,11 @@ def _occurring(column: ColumnSummary, selection: Selection) -> str:
     if column.collapsed or (selection.threshold is not None and not extent.has_words):
         return f"goes from {number(extent.least)} to {number(extent.greatest)}."
     values = [str(value) for value in column.values if not isinstance(value, Beyond)]
-    close = {normalise(value).lower(): value for value in values}
+    close = {label_of(value).lower(): value for value in values}
     hints = [
         close[hint]
         for asked in selection.text.split(",")
-        for hint in difflib.get_close_matches(normalise(asked).lower(), list(close), n=1)
+        for hint in difflib.get_close_matches(label_of(asked).lower(), list(close), n=1)
     ]
     suggested = f"; did you mean {hints[0]!r}?" if hints else "."
     return f"holds {listing(values, _MOST_NAMED)}{suggested}"

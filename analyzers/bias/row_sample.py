@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import xxhash
 
-from analyzers.bias.column_summary import Codes, Floats, is_textual, numbers_of
+from analyzers.shared.cells import Codes, Floats, is_textual, read_numbers
 
 # Cells and rows kept at most: 64 MB, and a search for neighbours of a minute or so.
 MOST_CELLS = 1 << 23
@@ -103,12 +103,11 @@ def _feature(sample: RowSample, batch: pa.RecordBatch, name: str, plan: SamplePl
     missing = np.full(batch.num_rows, np.nan)
     if place < 0 or name in sample.not_numeric:
         return missing
-    array = batch.column(place)
-    numbers = None if is_textual(array.type) and not plan.numeric_texts else numbers_of(array)
-    if numbers is None:
+    numbers = read_numbers(batch.column(place))
+    if numbers.unusable or (is_textual(batch.column(place).type) and not plan.numeric_texts):
         sample.not_numeric |= {name}
         return missing
-    return numbers
+    return numbers.values
 
 
 def most_rows(sample: RowSample) -> int:

@@ -14,25 +14,17 @@ import numpy as np
 import pyarrow as pa
 
 from analyzers.bias import column_summary, row_sample
-from analyzers.bias.column_summary import (
-    Buffers,
-    Cells,
-    Codes,
-    ColumnPlan,
-    ColumnSummary,
-    Floats,
-    as_number,
-    normalise,
-)
-from analyzers.bias.request import BiasRequest, Value
+from analyzers.bias.column_summary import Buffers, ColumnPlan, ColumnSummary
+from analyzers.bias.request import BiasRequest
 from analyzers.bias.row_sample import RowSample, SamplePlan
+from analyzers.shared.cells import Coded, Codes, Floats, Value, as_number, label_of
 from analyzers.shared.rules import Rules
 
 # Distinct values kept of a label or prediction, of a facet, of a group variable.
 MOST_LABELS = 64
 MOST_FACET_VALUES = 1_000
 MOST_STRATA = 5_000
-# Cells of one table: 32 MB.
+# Coded of one table: 32 MB.
 MOST_TABLE_CELLS = 1 << 22
 
 # Metadata of a field whose column was a category in pandas.
@@ -95,7 +87,7 @@ class SummaryPlan:
         return ColumnPlan(
             name=name,
             most_values=most_values,
-            listed=frozenset((*(normalise(value) for value in listed), *casts)),
+            listed=frozenset((*(label_of(value) for value in listed), *casts)),
             thresholds=tuple(dict.fromkeys(numbers)),
             count_distinct=self.rules == "sagemaker" or unlisted,
             cut=self.request.probability_threshold if is_score else None,
@@ -171,7 +163,7 @@ def empty(plan: SummaryPlan) -> BiasSummary:
 def _add(summary: BiasSummary, batch: pa.RecordBatch, plan: SummaryPlan, buffers: Buffers) -> None:
     summary.names = tuple(dict.fromkeys((*summary.names, *batch.schema.names)))
 
-    def read(name: str) -> Cells:
+    def read(name: str) -> Coded:
         array = batch.column(name) if name in batch.schema.names else None
         out = buffers.array((name,), batch.num_rows)
         return column_summary.read(summary.columns[name], array, out, plan.columns[name])
@@ -206,7 +198,7 @@ def _add(summary: BiasSummary, batch: pa.RecordBatch, plan: SummaryPlan, buffers
 type _Counted = tuple[tuple[Codes, ...], Codes]
 
 
-def _count(coded: dict[str, Cells], plan: SummaryPlan, buffers: Buffers) -> list[_Counted]:
+def _count(coded: dict[str, Coded], plan: SummaryPlan, buffers: Buffers) -> list[_Counted]:
     """Return the occupied cells of every table; keys over the same columns are computed once."""
     known: dict[tuple[str, ...], Codes] = {}
     tables = []
@@ -229,7 +221,7 @@ def _count(coded: dict[str, Cells], plan: SummaryPlan, buffers: Buffers) -> list
     return tables
 
 
-def _rows_by_code(name: str, coded: Cells, tables: list[_Counted], plan: SummaryPlan) -> Codes:
+def _rows_by_code(name: str, coded: Coded, tables: list[_Counted], plan: SummaryPlan) -> Codes:
     """Return how many rows have each code of a column."""
     for axes, (codes, rows) in zip(plan.axes, tables, strict=True):
         if name in axes:

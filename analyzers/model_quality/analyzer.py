@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from analyzers.model_quality.cells import Attributes, Floats
 from analyzers.model_quality.check_sagemaker import check_sagemaker, suggest
 from analyzers.model_quality.check_sound import check_sound
+from analyzers.model_quality.columns import Attributes
 from analyzers.model_quality.describe import Evidence, describe
 from analyzers.model_quality.documents import (
     ModelQualityBaseline,
@@ -23,11 +23,11 @@ from analyzers.model_quality.documents import (
 from analyzers.model_quality.probabilities import probabilities
 from analyzers.model_quality.scores import ScoreHistogram
 from analyzers.model_quality.summary import ModelQualitySummary, Task, merge, summarize
+from analyzers.shared.cells import Floats, label_of
 from analyzers.shared.presence import with_presence
 from analyzers.shared.rules import (
     Rules,
     constraints_to_check,
-    normalise_label,
     nothing_checked,
     why_unchecked,
 )
@@ -325,16 +325,14 @@ class ModelQualityAnalyzer(Analyzer[ModelQualitySummary, ModelQualityStatistics,
     def _task(self) -> Task:
         assert self.problem_type is not None  # noqa: S101 - for mypy: refused when made
         threshold = self.probability_threshold
-        positive = normalise_label(self.positive_label or "1")
-        if self.problem_type == "BinaryClassification":
-            positive = {"true": "1", "false": "0"}.get(positive, positive)
+        is_binary = self.problem_type == "BinaryClassification"
         return Task(
             problem_type=self.problem_type,
             attributes=Attributes(
                 self.inference_attribute, self.probability_attribute, self.ground_truth_attribute
             ),
             threshold=DEFAULT_THRESHOLD if threshold is None else threshold,
-            positive=positive,
+            positive=label_of(self.positive_label or "1", binary=is_binary),
         )
 
     def _refuse(self, statistics: ModelQualityStatistics, *, is_baseline: bool) -> None:

@@ -14,7 +14,6 @@ from statistics import NormalDist
 
 import numpy as np
 
-from analyzers.model_quality.cells import Floats
 from analyzers.model_quality.check_sagemaker import (
     CONSTRAINED,
     compared,
@@ -33,6 +32,7 @@ from analyzers.model_quality.documents import (
     ModelQualityStatistics,
 )
 from analyzers.model_quality.intervals import TABLE_RESAMPLES, Z_95, table_draws
+from analyzers.shared.cells import Floats
 from analyzers.shared.dependence import student_ratio
 from contract.api import Comparison, Decision, Finding, State, Violation, Violations
 from contract.errors import DocumentError

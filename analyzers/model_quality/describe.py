@@ -11,7 +11,6 @@ from functools import partial
 import numpy as np
 
 from analyzers.model_quality import confusion, intervals, scores
-from analyzers.model_quality.cells import Codes, Floats
 from analyzers.model_quality.check_sound import widened
 from analyzers.model_quality.documents import (
     CONFUSION_MATRIX,
@@ -24,6 +23,7 @@ from analyzers.model_quality.intervals import Spread, deviation
 from analyzers.model_quality.probabilities import calibrate, expected_calibration_error
 from analyzers.model_quality.residuals import BUCKETS, regression_metrics, regression_spreads
 from analyzers.model_quality.summary import NEGATIVE, ModelQualitySummary, Task
+from analyzers.shared.cells import Codes, Floats
 from analyzers.shared.dependence import design_effect, is_dependent, quantile_groups, student_ratio
 from analyzers.shared.row_sample import RowSample
 from analyzers.shared.rules import Rules
