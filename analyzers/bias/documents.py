@@ -72,7 +72,7 @@ def _read_range(fields: Fields, key: str) -> tuple[float, float] | None:
     where = f"{fields.where}.{key}"
     ends = [read_number(Fields({"end": end}, where), "end") for end in member]
     if len(ends) != 2 or ends[0] is None or ends[1] is None or ends[0] > ends[1]:
-        raise DocumentError(f"{where} must be two numbers, the lower end first, but is {member}.")
+        raise DocumentError.of("bias_documents.range", file=where, value=member)
     return ends[0], ends[1]
 
 
@@ -214,9 +214,7 @@ def _read_counts(axes: str, *default: None) -> Read:
     def read(fields: Fields, key: str) -> Any:
         tables = fields.get(key, list, *default)
         if tables is not None and not _is_table(tables, (len(tables) if default else 2, 2, 2)):
-            raise DocumentError(
-                f"{fields.where}.{key} must be counts by {axes}; give the file as a bias job wrote it."
-            )
+            raise DocumentError.of("bias_documents.counts", file=fields.where, field=key, axes=axes)
         return tables
 
     return read
@@ -278,10 +276,7 @@ def read_statistics(value: dict[str, Any], where: str) -> BiasStatistics:
     fields.get("version", (str, int, float), None)
     dataset = fields.child("dataset")
     if dataset is None or "facets" not in value:
-        raise DocumentError(
-            f"{where} has no 'dataset' with 'facets' beside it, so it is not a file of a bias job; give "
-            "baseline_statistics the statistics.json of a bias baseline job."
-        )
+        raise DocumentError.of("bias_documents.statistics", file=where, field="baseline_statistics")
     about = read_members(_DATASET, dataset)
     return read_document(BiasStatistics, _STATISTICS, fields, where=where, **about)
 
@@ -448,10 +443,7 @@ def read_constraints(value: dict[str, Any], where: str) -> BiasConstraints:
     fields.get("version", (str, int, float), None)
     document = read_document(BiasConstraints, _CONSTRAINTS, fields, where=where)
     if not list(document.stages()):
-        raise DocumentError(
-            f"{where} has neither {PRE!r} nor {POST!r}, so it is not a file of a bias job; give "
-            "baseline_constraints the constraints.json or the analysis.json of a bias baseline job."
-        )
+        raise DocumentError.of("bias_documents.constraints", file=where, field="baseline_constraints")
     return document
 
 

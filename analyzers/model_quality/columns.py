@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 
@@ -108,22 +109,19 @@ def find_column(schema: pa.Schema, attribute: str, setting: str) -> int:
     if place is not None:
         return place
     names = list(schema.names)
-    if _is_positional(schema) and not _INDEX.fullmatch(attribute):
-        raise DatasetError(
-            f"{setting} is {attribute!r}, but the data has no column names; give the zero-based index of "
-            f"one of its {len(names)} columns, such as 0."
-        )
+    said: dict[str, Any] = {
+        "field": setting,
+        "name": attribute,
+        "count": len(names),
+        "names": listing(names, 20),
+    }
     if _INDEX.fullmatch(attribute):
-        raise DatasetError(
-            f"{setting} is {attribute}, but the data has {len(names)} columns, so the last index is "
-            f"{len(names) - 1}; the columns are {listing(names, 20)}."
-        )
+        raise DatasetError.of("quality_columns.index", last=len(names) - 1, **said)
+    if _is_positional(schema):
+        raise DatasetError.of("quality_columns.unnamed", **said)
     close = difflib.get_close_matches(attribute, names, n=1)
     hint = f"; did you mean {close[0]!r}?" if close else "."
-    raise DatasetError(
-        f"{setting} is {attribute!r}, but the data has no such column; its columns are "
-        f"{listing(names, 20)}{hint}"
-    )
+    raise DatasetError.of("quality_columns.unknown", hint=hint, **said)
 
 
 def _look_up(schema: pa.Schema, attribute: str) -> int | None:

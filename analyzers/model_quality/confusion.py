@@ -46,11 +46,8 @@ def check_classes(confusion: Confusion) -> None:
     for side, kind in ((0, "labels"), (1, "predictions")):
         texts = {pair[side] for pair in confusion}
         if len(texts) > MOST_CLASSES:
-            raise DatasetError(
-                f"The {kind} have more than {MOST_CLASSES} different values, such as "
-                f"{listing(sorted(texts)[:3])}; for numbers set problem_type to Regression, and for scores "
-                "give the column as probability_attribute."
-            )
+            some = listing(sorted(texts)[:3])
+            raise DatasetError.of("quality_labels.classes", kind=kind, most=MOST_CLASSES, some=some)
 
 
 @dataclass(frozen=True)

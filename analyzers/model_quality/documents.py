@@ -158,7 +158,7 @@ def _read_number(fields: Fields, key: str) -> float | None:
     # The originals write the text "NaN" where they have no number.
     member = fields.get(key, (int, float, str), None)
     if isinstance(member, str) and member not in ("NaN", "Infinity", "-Infinity"):
-        raise DocumentError(f'{fields.where}.{key} is {member!r}; use a number or "NaN".')
+        raise DocumentError.of("quality_documents.number", file=fields.where, field=key, value=member)
     return None if member is None or isinstance(member, str) else float(member)
 
 
@@ -171,21 +171,21 @@ def _read_interval(fields: Fields, key: str) -> tuple[float, float] | None:
         return None
     bounds = read_numbers(fields, key)
     if len(bounds) != 2:
-        raise DocumentError(f"{fields.where}.{key} must be a list of two numbers.")
+        raise DocumentError.of("quality_documents.interval", file=fields.where, field=key)
     return float(bounds[0]), float(bounds[1])
 
 
 def _read_calibration(members: Fields) -> ScoreCalibration:
     calibration = ScoreCalibration(**read_members(_CALIBRATION, members))
     if not calibration.scores or len(calibration.scores) != len(calibration.positive_rates):
-        raise DocumentError(f"{members.where}: scores and positive_rates must be of the same length.")
+        raise DocumentError.of("quality_documents.calibration", file=members.where)
     return calibration
 
 
 def _read_operator(fields: Fields, key: str) -> str:
     operator: str = fields.get(key, str)
     if operator not in (LESS, GREATER):
-        raise DocumentError(f"{fields.where}.{key} is {operator!r}; use {LESS} or {GREATER}.")
+        raise DocumentError.of("quality_documents.operator", file=fields.where, field=key, value=operator)
     return operator
 
 
@@ -229,9 +229,9 @@ def _problem_type(
     for problem_type, name in members.items():
         if name in fields.value:
             return problem_type, fields.child(name) or Fields({}, fields.where)
-    raise DocumentError(
-        f"{fields.where} has none of {', '.join(repr(name) for name in members.values())}, so it is not a "
-        f"model-quality file; give {setting} the {file} of a model-quality baseline job."
+    names = ", ".join(map(repr, members.values()))
+    raise DocumentError.of(
+        "quality_documents.other", file=fields.where, field=setting, names=names, name=file
     )
 
 
@@ -272,7 +272,7 @@ def read_statistics(value: dict[str, Any], where: str) -> ModelQualityStatistics
                 points: [float(number) for number in read_numbers(lists, points)] for points in lists.value
             }
             if len({len(points) for points in document.curves[name].values()}) > 1:
-                raise DocumentError(f"{place} must have lists of one length.")
+                raise DocumentError.of("quality_documents.curve", file=place)
         elif isinstance(found, dict) and "value" in found:
             metric = Fields(found, place)
             document.metrics[name] = MetricValue(**read_members(_METRIC, metric), extra=metric.extra())
