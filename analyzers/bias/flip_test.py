@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analyzers.bias.groups import Group, Reading, count_in_words, rows_lacking
-from analyzers.bias.row_sample import RowSample, thin
+from analyzers.bias.row_sample import RowSample
 from analyzers.shared.cells import Flags, Floats
 from contract.errors import wording
 from contract.wording import listing
@@ -271,7 +271,6 @@ def flip_of(sample: RowSample, group: Group, prediction: str, reading: Reading, 
     if text:
         named = f": {listing(text)}" if reading.leave_out else ""
         return Flip(None, wording("flip_test.not_numeric", named=named))
-    thin(sample)
     features = sample.matrix(np.array([name not in group.columns for name in names], dtype=np.bool_))
     kept = {column: sample.places_of(column) for column in (*group.columns, prediction)}
     with np.errstate(invalid="ignore"):
@@ -287,7 +286,7 @@ def flip_of(sample: RowSample, group: Group, prediction: str, reading: Reading, 
     elif not usable.all():
         # What scikit-learn says of it, with whose neighbours Clarify votes.
         return Flip(None, wording("flip_test.missing" if np.isnan(features).any() else "flip_test.infinite"))
-    inside = group.contains({column: places.astype(np.int64) for column, places in kept.items()})
+    inside = group.contains(kept)
     if reading.predictions is None or not inside.any() or inside.all():
         return Flip(None, wording("flip_test.no_rows"), notes)
     flips = flip_test(features, inside, reading.predictions.chosen[kept[prediction]], seed=seed)

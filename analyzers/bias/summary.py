@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 import pyarrow as pa
 
-from analyzers.bias import column_summary, row_sample
+from analyzers.bias import column_summary
 from analyzers.bias.column_summary import Buffers, ColumnPlan, ColumnSummary
 from analyzers.bias.request import BiasRequest
 from analyzers.bias.row_sample import RowSample, SamplePlan
@@ -191,7 +191,7 @@ def _add(summary: BiasSummary, batch: pa.RecordBatch, plan: SummaryPlan, buffers
     summary.rows += batch.num_rows
     if summary.sample is not None and plan.sample is not None:
         places = {name: lookups[name][coded[name].codes] for name in plan.sample.places}
-        row_sample.add(summary.sample, batch, places, plan.sample)
+        summary.sample.take_in(batch, places, plan.sample)
 
 
 # Occupied cells of a batch: for each axis its codes, and the rows.
@@ -312,8 +312,6 @@ def merge(left: BiasSummary, right: BiasSummary, plan: SummaryPlan) -> BiasSumma
                 tables[side] = _moved(tables[side], axis, moves[name][side], size)
         merged.tables.append(tables[0] + tables[1])
     if left.sample is not None and right.sample is not None:
-        merged.sample = row_sample.merge(
-            left.sample.moved({name: moved for name, (moved, _) in moves.items()}),
-            right.sample.moved({name: moved for name, (_, moved) in moves.items()}),
-        )
+        merged.sample = left.sample.moved({name: moved for name, (moved, _) in moves.items()})
+        merged.sample.merge(right.sample.moved({name: moved for name, (_, moved) in moves.items()}))
     return merged
