@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
 import functools
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -20,6 +19,7 @@ from contract.schema import (
     REQUIRED,
     JsonObject,
     Mistakes,
+    choice,
     count,
     effect,
     features_have,
@@ -32,6 +32,7 @@ from contract.schema import (
     objects_of,
     of_kind,
     read_document,
+    share,
     write_document,
 )
 
@@ -342,53 +343,45 @@ _STRING_OVERRIDES = "monitoring_config_overrides"
 _BOTH = (OVERRIDES, _STRING_OVERRIDES)
 
 
-def _switch(value: Any) -> bool:
-    return value if isinstance(value, bool) else _one_of("Enabled", "Disabled")(value) == "Enabled"
+_enabled = choice(("Enabled", "Disabled"))
+_drift_method = choice(("LInfinity", "ChiSquared"))
+_any_method = choice(("Robust", "Simple", "linf_Robust", "linf_Simple"))
 
 
-def _one_of(*allowed: str) -> Callable[[Any], str]:
-    def read(value: Any) -> str:
-        text = value.removeprefix("linf_").casefold() if isinstance(value, str) else None
-        for name in allowed:
-            if text == name.casefold():
-                return name
-        raise ValueError(" or ".join(allowed))
-
-    return read
+def _switch(members: JsonObject, key: str) -> bool | None:
+    if isinstance(value := members.raw(key), bool):
+        return value
+    said = _enabled(members, key)
+    return None if said is None else said == "Enabled"
 
 
-def _up_to(most: float, expected: str) -> Callable[[Any], float]:
-    def read(value: Any) -> float:
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 <= value <= most:
-            raise ValueError(expected)
-        return float(value)
-
-    return read
+def _comparison_method(members: JsonObject, key: str) -> str:
+    return (_any_method(members, key) or "Robust").removeprefix("linf_")
 
 
-_share = _up_to(1.0, "a number from 0 to 1, such as 0.95")
-_distance = _up_to(math.inf, "a number such as 0.1")
+def _distance(members: JsonObject, key: str) -> float | None:
+    found = members.checked(key, lambda value: type(value) in (int, float) and value >= 0.0, _A_DISTANCE)
+    return None if found is None else float(found)
 
 
-def _setting(default: Any, read: Callable[[Any], Any]) -> Any:
-    return field(default=default, metadata={"read": read})
+_A_DISTANCE = "a number such as 0.1"
 
 
 @dataclass(frozen=True)
 class MonitoringConfig:
-    """The thresholds and switches that apply to one feature, after its overrides, and how each is read."""
+    """The thresholds and switches that apply to one feature, after its overrides."""
 
-    evaluate_constraints: bool = _setting(True, _switch)
-    emit_metrics: bool = _setting(True, _switch)
-    datatype_check_threshold: float = _setting(1.0, _share)
-    domain_content_threshold: float = _setting(1.0, _share)
-    perform_comparison: bool = _setting(True, _switch)
-    comparison_threshold: float = _setting(0.1, _distance)
-    comparison_method: str = _setting("Robust", _one_of("Robust", "Simple"))
-    categorical_comparison_threshold: float | None = _setting(None, _distance)
-    categorical_drift_method: str = _setting("LInfinity", _one_of("LInfinity", "ChiSquared"))
-    share_comparison_threshold: float = _setting(0.1, _distance)
-    correlation_comparison_threshold: float = _setting(0.2, _distance)
+    evaluate_constraints: bool = member(_switch, True)
+    emit_metrics: bool = member(_switch, True)
+    datatype_check_threshold: float = member(share, 1.0)
+    domain_content_threshold: float = member(share, 1.0)
+    perform_comparison: bool = member(_switch, True)
+    comparison_threshold: float = member(_distance, 0.1)
+    comparison_method: str = member(_comparison_method, "Robust")
+    categorical_comparison_threshold: float | None = member(_distance, None)
+    categorical_drift_method: str = member(_drift_method, "LInfinity")
+    share_comparison_threshold: float = member(_distance, 0.1)
+    correlation_comparison_threshold: float = member(_distance, 0.2)
 
     def share_threshold(self, *, text: bool) -> float:
         """Return by how much any share of rows may change, as Cohen's h.
@@ -488,27 +481,17 @@ class Constraints:
         """Return the configuration in force, and note what is unusable in it."""
         where, overrides = "monitoring_config", {} if feature is None else feature.all_overrides
         if overrides and feature is not None:
-            where = f"{OVERRIDES} of feature {feature.name!r} over monitoring_config"
+            where = f"feature {feature.name!r}.{OVERRIDES}"
             if "comparison_threshold" in overrides and "categorical_comparison_threshold" not in overrides:
                 # One threshold given for one feature means that feature, text or number.
                 overrides["categorical_comparison_threshold"] = overrides["comparison_threshold"]
-        given: dict[str, Any] = {}
-        for name, value in (_flatten(self.monitoring_config) | overrides).items():
-            if name in _MEMBERS and value is not None:
-                try:
-                    given[name] = _MEMBERS[name](value)
-                except ValueError as error:
-                    mistakes.add(f"{where}: {name} is {value!r}; use {error}")
+        members = JsonObject(_flatten(self.monitoring_config) | overrides, where, mistakes)
+        config = read_document(MonitoringConfig, members)
         # The statistic of chi-squared has no upper end; distances and p-values have.
-        if given.get("categorical_drift_method") != "ChiSquared":
-            mistakes.add(
-                *(
-                    f"{where}: {name} is {given[name]:g}; use a number from 0 to 1, such as 0.1"
-                    for name in ("comparison_threshold", "categorical_comparison_threshold")
-                    if given.get(name, 0.0) > 1.0
-                )
-            )
-        return MonitoringConfig(**given)
+        for name in ("comparison_threshold", "categorical_comparison_threshold"):
+            if config.categorical_drift_method != "ChiSquared" and (getattr(config, name) or 0.0) > 1.0:
+                members.wrong(name, "a number from 0 to 1, such as 0.1")
+        return config
 
 
 def _flatten(config: dict[str, Any]) -> dict[str, Any]:
@@ -519,10 +502,6 @@ def _flatten(config: dict[str, Any]) -> dict[str, Any]:
     return {_ALIASES.get(key, key): value for key, value in members.items()}
 
 
-# Members of monitoring_config and of overrides, flat or within distribution_constraints.
-_MEMBERS: dict[str, Callable[[Any], Any]] = {
-    each.name: each.metadata["read"] for each in dataclasses.fields(MonitoringConfig)
-}
 _ALIASES = {
     "enable_comparisons": "perform_comparison",
     "min_domain_mass": "domain_content_threshold",
@@ -537,7 +516,7 @@ _LEVELS: dict[str, tuple[str, ...]] = {
     _ONE: ("name", "inferred_type", "completeness", "num_constraints", "string_constraints", *_BOTH),
     _NUMBERS: ("is_non_negative", "minimum", "maximum", *_BOTH),
     _TEXTS: ("domains", *_BOTH),
-    _CONFIG: (*_MEMBERS, *_ALIASES, "distribution_constraints"),
+    _CONFIG: (*vars(MonitoringConfig()), *_ALIASES, "distribution_constraints"),
 }
 _NEAR = 0.8
 # Names that begin so are the user's own.
