@@ -36,8 +36,9 @@ from analyzers.bias.check_sagemaker import (
 )
 from analyzers.bias.documents import BiasConstraints, BiasStatistics, FacetStatistics, MetricValue, paired
 from analyzers.bias.explain import explain, group_text, impact_findings, requirement_text
-from analyzers.bias.metrics import RATES, WITHOUT_LABELS, Floats
+from analyzers.bias.metrics import RATES, WITHOUT_LABELS
 from analyzers.bias.resampling import DISTANCES, Draws, Tables, draw, draw_together, scale_of, to_scale
+from analyzers.shared.cells import Floats
 from contract.api import Comparison, Decision, Finding, State, Violations
 from contract.wording import chance, number
 

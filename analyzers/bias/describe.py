@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from analyzers.bias.column_summary import Beyond, ColumnSummary, normalise
+from analyzers.bias.column_summary import Beyond, ColumnSummary
 from analyzers.bias.documents import BiasStatistics, FacetStatistics, MetricValue
 from analyzers.bias.explain import impact_findings
 from analyzers.bias.flip_test import Flip, flip_of
 from analyzers.bias.groups import (
     Cells,
+    ColumnError,
     Group,
-    Problem,
     Reading,
-    absent_text,
+    absent,
     cells_of,
     count_in_words,
     counts_of,
@@ -30,9 +30,10 @@ from analyzers.bias.groups import (
     unselected_outcomes,
     values_text,
 )
-from analyzers.bias.metrics import METRICS, NO_GROUP_VARIABLE, WITHOUT_LABELS, Floats, quotient
+from analyzers.bias.metrics import METRICS, NO_GROUP_VARIABLE, WITHOUT_LABELS, quotient
 from analyzers.bias.resampling import Tables, spreads
 from analyzers.bias.summary import MOST_STRATA, BiasSummary, SummaryPlan
+from analyzers.shared.cells import Floats, label_of
 from contract.wording import shorten
 
 # How good the whole model is, and how labels are distributed: what Clarify's report says besides.
@@ -133,7 +134,7 @@ def label_confusion(
     if label[1].collapsed:
         return None
     observed, predicted = (
-        ["", *("" if isinstance(value, Beyond) else normalise(value) for value in column.values)]
+        ["", *("" if isinstance(value, Beyond) else label_of(value) for value in column.values)]
         for _, column in (label, prediction)
     )
     names = {text: str(label[1].values[observed.index(text) - 1]) for text in sorted(filter(None, observed))}
@@ -148,6 +149,14 @@ def label_confusion(
 NO_LABELS = "No row has a label"
 
 
+@dataclass(frozen=True)
+class Evidence:
+    """What the later steps need of a window beyond its file; `errors` are those of its problems."""
+
+    summary: BiasSummary
+    errors: dict[str, ColumnError] = field(default_factory=dict)
+
+
 @dataclass
 class _Analysis:
     """What is known while statistics are made."""
@@ -155,12 +164,18 @@ class _Analysis:
     summary: BiasSummary
     plan: SummaryPlan
     statistics: BiasStatistics
+    evidence: Evidence
     reading: Reading
 
-    def note(self, *notes: str | None) -> None:
+    def note(self, *notes: str | ColumnError | None) -> None:
         """Add notes, each once."""
         known = self.statistics.notes
-        known += [note for note in dict.fromkeys(notes) if note is not None and note not in known]
+        known += [note for note in dict.fromkeys(map(str, filter(None, notes))) if note not in known]
+
+    def fail(self, what: str, error: ColumnError) -> None:
+        """Keep why a stage, or a facet, has no metrics."""
+        self.statistics.problems[what] = error.message.rstrip(".")
+        self.evidence.errors[what] = error
 
 
 def describe(summary: BiasSummary, plan: SummaryPlan) -> BiasStatistics:
@@ -171,18 +186,18 @@ def describe(summary: BiasSummary, plan: SummaryPlan) -> BiasStatistics:
     summary, plan
         What was kept, why, and how columns are read.
     """
-    request, sound = plan.request, plan.rules == "sound"
+    request, sound, evidence = plan.request, plan.rules == "sound", Evidence(summary)
     statistics = BiasStatistics(
         item_count=summary.rows,
         label=request.label_name or request.label,
         label_value_or_threshold=values_text(request.label_values),
         facets=[],
         has_labels=False,
-        evidence=summary,
+        evidence=evidence,
     )
     if not summary.rows:
         return statistics
-    analysis = _Analysis(summary, plan, statistics, Reading(None, None, leave_out=sound))
+    analysis = _Analysis(summary, plan, statistics, evidence, Reading(None, None, leave_out=sound))
     reading = analysis.reading = _read_outcomes(analysis)
     statistics.has_labels = reading.labels is not None
     statistics.has_predictions = reading.predictions is not None
@@ -213,18 +228,17 @@ def describe(summary: BiasSummary, plan: SummaryPlan) -> BiasStatistics:
 
 def _read_outcomes(analysis: _Analysis) -> Reading:
     summary, plan = analysis.summary, analysis.plan
-    problems = analysis.statistics.problems
     predictions = None
     try:
         labels = select_labels(summary, plan)
-    except Problem as problem:
-        problems["label"] = str(problem)
+    except ColumnError as error:
+        analysis.fail("label", error)
         return analysis.reading
     if plan.prediction is not None and plan.request.post_training is not None:
         try:
             predictions = select_predictions(summary, plan, labels)
-        except Problem as problem:
-            problems["post_training_bias"] = str(problem)
+        except ColumnError as error:
+            analysis.fail("post_training_bias", error)
         unusable = summary.columns[plan.prediction].unusable
         if unusable:
             analysis.note(f"Not a number in {plan.prediction!r}: {count_in_words(unusable)}.")
@@ -236,8 +250,8 @@ def _describe_facet(analysis: _Analysis, index: int) -> list[FacetStatistics]:
     name = " & ".join(plan.request.facets[index].columns)
     try:
         groups = select_groups(summary, plan, index)
-    except Problem as problem:
-        analysis.statistics.problems[f"facet {name}"] = str(problem)
+    except ColumnError as error:
+        analysis.fail(f"facet {name}", error)
         return []
     cells = cells_of(summary, plan, index)
     described = []
@@ -324,7 +338,7 @@ def _strata_problem(analysis: _Analysis) -> str | None:
         return NO_GROUP_VARIABLE
     summary = analysis.summary.columns[column]
     if not summary.seen and analysis.reading.leave_out:
-        return absent_text("group_variable", column, analysis.summary.names)
+        return absent("group_variable", column, analysis.summary.names).message.rstrip(".")
     if summary.collapsed:
         return f"Group variable {shorten(column)!r} has more than {MOST_STRATA:,} distinct values"
     return None
@@ -358,7 +372,7 @@ def _best_of(analysis: _Analysis, facet: int, groups: list[Group], cells: Cells)
     if len(request.columns) == 1 and request.values:
         try:
             values = every_value_sound(request.columns[0], summary.columns[request.columns[0]])
-        except Problem:
+        except ColumnError:
             return None
         groups = [Group(groups[0].name, each.text, request.columns, ((each,),)) for each in values]
     known = cells.where(cells.places[column] > 0)

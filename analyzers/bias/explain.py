@@ -11,8 +11,9 @@ from collections.abc import Iterable
 import numpy as np
 
 from analyzers.bias.documents import FacetStatistics, MetricValue
-from analyzers.bias.metrics import RATES, Floats
+from analyzers.bias.metrics import RATES
 from analyzers.bias.resampling import disparity
+from analyzers.shared.cells import Floats
 from contract.wording import number, percent
 
 FOUR_FIFTHS = 0.8

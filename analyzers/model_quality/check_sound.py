@@ -14,7 +14,6 @@ from statistics import NormalDist
 
 import numpy as np
 
-from analyzers.model_quality.cells import Floats
 from analyzers.model_quality.check_sagemaker import (
     CONSTRAINED,
     compared,
@@ -33,6 +32,7 @@ from analyzers.model_quality.documents import (
     ModelQualityStatistics,
 )
 from analyzers.model_quality.intervals import TABLE_RESAMPLES, Z_95, table_draws
+from analyzers.shared.cells import Floats
 from analyzers.shared.dependence import student_ratio
 from contract.api import Comparison, Decision, Finding, State, Violation, Violations
 from contract.errors import DocumentError
@@ -455,8 +455,8 @@ def _least_changes(constraints: ModelQualityConstraints) -> list[float]:
     for name, usual in _LEAST_CHANGES.items():
         value = given[name]
         if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0.0:
-            raise DocumentError(
-                f"{constraints.where}: monitoring_config.{name} is {value!r}; use a number such as {usual}."
+            raise DocumentError.of(
+                "quality_documents.change", file=constraints.where, field=name, value=value, usual=usual
             )
     return [given[name] for name in _LEAST_CHANGES]
 
@@ -467,7 +467,7 @@ def _refuse_unknown(statistics: ModelQualityStatistics, constraints: ModelQualit
         if name not in known:
             close = difflib.get_close_matches(name, sorted(known), n=1)
             hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(sorted(known))}."
-            raise DocumentError(f"{constraints.where} constrains {name!r}, which is no metric; {hint}")
+            raise DocumentError.of("quality_documents.metric", file=constraints.where, field=name, hint=hint)
 
 
 def _violation_text(
