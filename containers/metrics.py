@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from contract.page import Cell, Chart, Row, number
-from reporting.report.charts import Estimate, estimate, interval_text, intervals, value_cells
+from reporting.report import charts
 
 # As the documents have them, by name: ``value`` and ``confidence_interval``.
 Metrics = Mapping[str, Mapping[str, Any]]
@@ -26,11 +26,11 @@ class Scope:
     limits: dict[str, tuple[float, str]] = field(default_factory=dict)
     title_of: Callable[[str], str] = str
 
-    def estimates(self, name: str) -> tuple[Estimate | None, Estimate | None]:
+    def estimates(self, name: str) -> tuple[charts.Estimate | None, charts.Estimate | None]:
         """Return a metric then and now, None where it is absent or undefined."""
         then, now = self.then.get(name, {}), self.now.get(name, {})
-        was = estimate(then.get("value"), then.get("confidence_interval"))
-        return was, estimate(now.get("value"), now.get("confidence_interval"))
+        was = charts.estimate(then.get("value"), then.get("confidence_interval"))
+        return was, charts.estimate(now.get("value"), now.get("confidence_interval"))
 
     def values(self, name: str) -> tuple[float | None, float | None]:
         """Return a metric's values then and now, None where it is absent or undefined."""
@@ -41,7 +41,7 @@ class Scope:
         """Return metrics then and now with what is expected of them; None where neither side has one."""
         limits = {name: limit for name, (limit, _) in self.limits.items()}
         items = ((self.title_of(name), *self.estimates(name), limits.get(name)) for name in names)
-        return intervals(title, items, shares=shares)
+        return charts.intervals(title, items, shares=shares)
 
     def row(
         self,
@@ -54,5 +54,7 @@ class Scope:
     ) -> Row:
         """Return the row of a metric: texts, its values then and now with their interval, and last cells."""
         then, now = self.estimates(name)
-        interval = Cell(interval_text(now, text))
-        return Row([*map(Cell, texts), *value_cells(then, now, text=text), interval, *last], chart, violated)
+        interval = Cell(charts.interval_text(now, text))
+        return Row(
+            [*map(Cell, texts), *charts.value_cells(then, now, text=text), interval, *last], chart, violated
+        )

@@ -24,11 +24,7 @@ from contract.page import (
     several,
     short,
 )
-from reporting.report.charts import (
-    segment_section,
-    segment_text,
-    value_cells,
-)
+from reporting.report import charts
 
 _STAGES = (("pre_training", "The data"), ("post_training", "The model's answers"))
 _REQUIREMENT = re.compile(
@@ -57,7 +53,7 @@ def body(source: Source) -> Body:
     then = then or _groups_of_constraints(source.baseline_constraints)
     violated: dict[Key, set[str]] = {}
     for violation in source.violations:
-        if not segment_text(violation):
+        if not charts.segment_text(violation):
             violated.setdefault(_key(violation), set()).add(violation.metric_name or "")
     sections = [
         *(
@@ -65,7 +61,7 @@ def body(source: Source) -> Body:
             for key, group in now.items()
         ),
         *_model_section(source),
-        *segment_section(source),
+        *charts.segment_section(source),
     ]
     dataset = source.statistics.get("dataset", {})
     facts = [("Groups", count(len(now))), ("Label", short(str(dataset.get("label", "–"))))]
@@ -110,14 +106,14 @@ def _scope(now: Mapping[str, Any], then: Mapping[str, Any], *members: str) -> Sc
 def _group_section(
     key: Key, group: Mapping[str, Any], before: Mapping[str, Any], violated: set[str], source: Source
 ) -> Section:
-    charts, tables = [], []
+    drawn, tables = [], []
     for stage, title in _STAGES:
         scope = _scope(group, before, stage)
         if not scope.now:
             continue
         bounded = [name for name in scope.now if name not in _UNBOUNDED]
         if chart := _chart(f"{title}, {_group_text(key)}", bounded, scope):
-            charts.append(chart)
+            drawn.append(chart)
         tables.append(
             Table(
                 f"{title}, {_group_text(key)}: one row per metric; its name opens a chart.",
@@ -135,7 +131,7 @@ def _group_section(
                 frozenset({2, 3}),
             )
         )
-    return Section(_group_text(key), _counts_text(key, group), charts=charts, tables=tables)
+    return Section(_group_text(key), _counts_text(key, group), charts=drawn, tables=tables)
 
 
 def _chart(title: str, names: list[str], scope: Scope) -> Chart | None:
@@ -160,7 +156,7 @@ def _counts_text(key: Key, group: Mapping[str, Any]) -> str:
 
 def _model_section(source: Source) -> list[Section]:
     scope = _scope(source.statistics, source.baseline_statistics, "model_metrics")
-    rows = [Row([Cell(name), *value_cells(*scope.estimates(name))]) for name in scope.now]
+    rows = [Row([Cell(name), *charts.value_cells(*scope.estimates(name))]) for name in scope.now]
     if not rows:
         return []
     table = Table("The whole model.", ["metric", "baseline", "now"], rows, frozenset({1, 2}))
@@ -173,7 +169,7 @@ def _cards(
     """Return one card per group: the same gap shows in many metrics."""
     groups: dict[tuple[Key, str], list[Violation]] = {}
     for violation in source.violations:
-        groups.setdefault((_key(violation), segment_text(violation)), []).append(violation)
+        groups.setdefault((_key(violation), charts.segment_text(violation)), []).append(violation)
     cards = []
     for (key, where), found in groups.items():
         # The documents are of all rows, so that they say nothing of a segment.

@@ -25,17 +25,7 @@ from contract.page import (
     several,
     short,
 )
-from reporting.report.charts import (
-    curve,
-    decided_segments,
-    interval_text,
-    intervals,
-    segment_text,
-    value_cells,
-    values_text,
-    violation_counts,
-    violations_cell,
-)
+from reporting.report import charts
 
 MATRIX = "confusion_matrix"
 ROC = "receiver_operating_characteristic_curve"
@@ -101,7 +91,7 @@ def _chart(scope: Scope, names: Sequence[str]) -> Chart | None:
 
 
 def _cells(scope: Scope, name: str) -> list[Cell]:
-    return value_cells(*scope.estimates(name), text=partial(text_of, name))
+    return charts.value_cells(*scope.estimates(name), text=partial(text_of, name))
 
 
 def title_of(name: str) -> str:
@@ -122,7 +112,7 @@ def ordered(names: Mapping[str, Any]) -> list[str]:
 
 def segments_of(document: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     """Return each segment's statistics, by its text."""
-    return {values_text(entry["segment"]): entry for entry in document.get("segments") or ()}
+    return {charts.values_text(entry["segment"]): entry for entry in document.get("segments") or ()}
 
 
 # What became worse, of all rows and of each segment, in sentences.
@@ -140,7 +130,7 @@ def cards(source: Source, whole: Scope) -> list[Card]:
     """Return one card for all rows and one per segment: the same fall shows in many metrics."""
     groups: dict[str, list[Violation]] = {}
     for violation in source.violations:
-        groups.setdefault(segment_text(violation), []).append(violation)
+        groups.setdefault(charts.segment_text(violation), []).append(violation)
     current, before = segments_of(source.statistics), segments_of(source.baseline_statistics)
     total = sum(side["item_count"] for side in current.values()) or 1
     found = []
@@ -195,7 +185,7 @@ def _sentence(name: str, violation: Violation, scope: Scope) -> str:
     title = title_of(name)
     text = f"{title[0].upper()}{title[1:]} is {text_of(name, found[0])}"
     if found[1] is not None:
-        text += f" (95 % interval {interval_text(found, partial(text_of, name))})"
+        text += f" (95 % interval {charts.interval_text(found, partial(text_of, name))})"
     if before is not None:
         text += f"; at the baseline it was {text_of(name, before)}"
     if before is None or text_of(name, before) != text_of(name, limit[0]):
@@ -208,7 +198,9 @@ def _sure(source: Source, where: str) -> str:
     probabilities = [
         one.p_value
         for one in (source.decision.comparisons if source.decision else ())
-        if one.state is State.VIOLATED and one.p_value is not None and values_text(one.segment) == where
+        if one.state is State.VIOLATED
+        and one.p_value is not None
+        and charts.values_text(one.segment) == where
     ]
     if not probabilities:
         return ""
@@ -249,7 +241,9 @@ def _metric_section(whole: Scope, source: Source) -> list[Section]:
     names = ordered({name: None for name in found if not name.endswith(BEST_CONSTANT)})
     if not names:
         return []
-    violated = {violation.metric_name for violation in source.violations if not segment_text(violation)}
+    violated = {
+        violation.metric_name for violation in source.violations if not charts.segment_text(violation)
+    }
     rows = []
     for name in names:
         limit, side = whole.limits.get(name, (None, ""))
@@ -273,19 +267,19 @@ def _curve_section(now: Mapping[str, Any], then: Mapping[str, Any]) -> list[Sect
         curves = [_of_problem(side, "_metrics").get(name) for side in (now, then)]
         points = [(found[across], found[up]) if found else None for found in curves]
         axes = (across.rstrip("s").replace("_", " "), up.rstrip("s").replace("_", " "))
-        return curve(title, axes, points[0], points[1], diagonal=diagonal)
+        return charts.curve(title, axes, points[0], points[1], diagonal=diagonal)
 
-    calibration = curve(
+    calibration = charts.curve(
         "Calibration", ("score", "share of positives"), _calibration(now), _calibration(then), diagonal=True
     )
     if calibration:
         calibration["diagonalName"] = "perfectly calibrated"
-    charts = (
+    curves = (
         drawn(ROC, "false_positive_rates", "true_positive_rates", "ROC curve", True),
         drawn(PR, "recalls", "precisions", "Precision and recall", False),
         calibration,
     )
-    shown = [chart for chart in charts if chart]
+    shown = [chart for chart in curves if chart]
     return [Section("Curves", charts=shown)] if shown else []
 
 
@@ -349,8 +343,8 @@ def _segment_section(source: Source) -> list[Section]:
         return []
     scopes = {text: scope_of(side, then.get(text, {})) for text, side in now.items()}
     names = [name for name in FIRST if any(name in one.now for one in scopes.values())][:_SEGMENT_METRICS]
-    charts = [chart for name in names if (chart := _segment_chart(name, scopes))]
-    found, decided = violation_counts(source), decided_segments(source)
+    drawn = [chart for name in names if (chart := _segment_chart(name, scopes))]
+    found, decided = charts.violation_counts(source), charts.decided_segments(source)
     rows = []
     for text, scope in scopes.items():
         size = now[text]["item_count"]
@@ -359,17 +353,17 @@ def _segment_section(source: Source) -> list[Section]:
             Cell(count(size), size),
             *(cell for name in names for cell in _cells(scope, name)),
         ]
-        cells.append(violations_cell(found[text], text in decided))
+        cells.append(charts.violations_cell(found[text], text in decided))
         rows.append(Row(cells, violated=found[text] > 0))
     sides = [f"{title_of(name)}, {side}" for name in names for side in ("baseline", "now")]
     columns = ["segment", "rows", *sides, "violations"]
     numeric = frozenset(range(1, len(columns)))
     table = Table("One row per segment.", columns, rows, numeric, searchable=len(rows) > 10)
-    return [Section("Segments", "The same metrics for each part of the rows.", charts=charts, tables=[table])]
+    return [Section("Segments", "The same metrics for each part of the rows.", charts=drawn, tables=[table])]
 
 
 def _segment_chart(name: str, scopes: Mapping[str, Scope]) -> Chart | None:
     shown = islice(scopes.items(), _MOST_IN_CHART)
     items = ((text, *scope.estimates(name), None) for text, scope in shown)
     title = f"{title_of(name)[0].upper()}{title_of(name)[1:]} by segment"
-    return intervals(title, items, shares=bool(SHARES.match(name)))
+    return charts.intervals(title, items, shares=bool(SHARES.match(name)))
