@@ -10,6 +10,7 @@ from functools import cached_property
 import numpy as np
 import pyarrow as pa
 
+from analyzers.bias import groups
 from analyzers.bias import summary as summaries
 from analyzers.bias.check_sagemaker import check_sagemaker
 from analyzers.bias.check_sound import check_sound
@@ -24,15 +25,6 @@ from analyzers.bias.documents import (
     paired,
 )
 from analyzers.bias.explain import impact_findings
-from analyzers.bias.groups import (
-    absent,
-    cells_of,
-    read_thresholds,
-    select_groups,
-    select_labels,
-    unselected_group,
-    unselected_outcomes,
-)
 from analyzers.bias.metrics import METRICS
 from analyzers.bias.request import BiasRequest
 from analyzers.bias.summary import BiasSummary, SummaryPlan
@@ -283,8 +275,8 @@ class BiasAnalyzer(Analyzer[BiasSummary, BiasStatistics, BiasConstraints]):
         evidence = statistics.evidence
         if self.rules != "sound" or not isinstance(evidence, Evidence) or not evidence.summary.rows:
             return statistics
-        known = read_thresholds(self._plan, *_printed(baseline))
-        if known.items() <= read_thresholds(self._plan, *_groups_of(statistics)).items():
+        known = groups.read_thresholds(self._plan, *_printed(baseline))
+        if known.items() <= groups.read_thresholds(self._plan, *_groups_of(statistics)).items():
             return statistics  # read alike; describing anew would repeat the flip test for nothing
         return describe(evidence.summary, replace(self._plan, known_thresholds=known))
 
@@ -347,7 +339,7 @@ class BiasAnalyzer(Analyzer[BiasSummary, BiasStatistics, BiasConstraints]):
             columns.append(("predicted_label", self._plan.prediction, statistics.has_predictions))
         for role, column, has_any in columns:
             if not summary.columns[column].seen:
-                raise absent(role, column, summary.names)
+                raise groups.absent(role, column, summary.names)
             if not has_any:
                 raise DatasetError.of("bias_request.empty", field=role, column=column)
         if self.rules == "sound":
@@ -356,9 +348,11 @@ class BiasAnalyzer(Analyzer[BiasSummary, BiasStatistics, BiasConstraints]):
 
     def _refuse_without_positives(self, summary: BiasSummary) -> None:
         """Stop where no label is positive: every metric of labels would be 0 or undefined."""
-        labels, name = select_labels(summary, self._plan), self.request.label
+        labels, name = groups.select_labels(summary, self._plan), self.request.label
         if labels is not None:
-            error = unselected_outcomes("label", self._plan.columns[name], summary.columns[name], labels)
+            error = groups.unselected_outcomes(
+                "label", self._plan.columns[name], summary.columns[name], labels
+            )
             if error is not None:
                 raise error
 
@@ -366,11 +360,11 @@ class BiasAnalyzer(Analyzer[BiasSummary, BiasStatistics, BiasConstraints]):
         """Stop where no facet has a row in any group: there would be nothing to compare."""
         empty = []
         for place in range(len(self.request.facets)):
-            cells = cells_of(summary, self._plan, place)
-            for group in select_groups(summary, self._plan, place):
+            cells = groups.cells_of(summary, self._plan, place)
+            for group in groups.select_groups(summary, self._plan, place):
                 if group.contains(cells.places).any():
                     return
-                empty.append(unselected_group(group, cells, summary.columns))
+                empty.append(groups.unselected_group(group, cells, summary.columns))
         if empty:
             raise DatasetError.of("bias_groups.nobody", field="facet", texts=" ".join(filter(None, empty)))
 

@@ -35,7 +35,7 @@ from analyzers.model_quality.intervals import TABLE_RESAMPLES, Z_95, table_draws
 from analyzers.shared.cells import Floats
 from analyzers.shared.dependence import student_ratio
 from contract.api import Comparison, Decision, Finding, State, Violation, Violations
-from contract.errors import DocumentError
+from contract.errors import DocumentError, wording
 from contract.wording import chance, number
 
 _LOSSES = frozenset(("mae", "mse", "rmse", "mape", "log_loss", "brier_score", "expected_calibration_error"))
@@ -360,9 +360,7 @@ def check_sound(
     findings = sorted(found.values(), key=lambda finding: (not finding.violated, -(finding.distance or 0.0)))
     notes = []
     if absent := [name for name in constraints.metrics if name not in tested]:
-        notes.append(
-            f"Not checked, as the window does not define them or has too few rows: {', '.join(absent)}."
-        )
+        notes.append(wording("quality_notes.unchecked", names=", ".join(absent)))
     notes += _small_window(statistics, tests)
     if baseline is None:
         notes.append("There is no baseline_statistics, so thresholds are taken as exact.")
@@ -521,13 +519,8 @@ def _small_window(statistics: ModelQualityStatistics, tests: list[MetricTest]) -
     change = "an error 10 % larger" if statistics.problem_type == "Regression" else "a change of 5 points"
     notes = []
     if undecided:
-        notes.append(
-            f"The window has {rows:,} labelled rows; to tell {change} from chance, these metrics need more: "
-            f"{', '.join(undecided)}."
-        )
+        names = ", ".join(undecided)
+        notes.append(wording("quality_notes.small_window", rows=rows, change=change, names=names))
     if hopeless:
-        notes.append(
-            f"The baseline is too small to tell {change} from chance in a window of any size for: "
-            f"{', '.join(hopeless)}."
-        )
+        notes.append(wording("quality_notes.small_baseline", change=change, names=", ".join(hopeless)))
     return notes
