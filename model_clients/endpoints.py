@@ -5,7 +5,6 @@ SageMaker's contract is ``POST /invocations`` with CSV, JSON Lines or JSON, and 
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import re
 import threading
@@ -29,7 +28,7 @@ from file_storage.transport import (
     HttpChannel,
     Reply,
     aws_client,
-    read_bounded,
+    unanswered,
 )
 from model_clients.answers import AnswerError, ReadLabels, ReadScores, answer_readers
 from model_clients.batching import Progress, RequestBatcher, identical_rows, quoted
@@ -451,18 +450,11 @@ class SageMakerChannel:
 
         client = self._connected()
         try:
-            answer = client.invoke_endpoint(Body=body, **self._options)
-            deadline = time.monotonic() + self._policy.timeout
-            with contextlib.closing(answer["Body"]) as stream:
-                return Reply(200, read_bounded(stream.read, deadline))
+            return Reply(200, client.invoke_endpoint(Body=body, **self._options)["Body"].read())
         except exceptions.ClientError as error:
             return _refusal(error.response)
-        except (TimeoutError, exceptions.ReadTimeoutError, exceptions.ConnectTimeoutError) as error:
-            raise ChannelError("slow", f"no answer within {self._policy.timeout:g} s") from error
-        except (exceptions.ConnectionClosedError, exceptions.IncompleteReadError) as error:
-            raise ChannelError("broken", "the connection closed before the answer was complete") from error
         except exceptions.HTTPClientError as error:
-            raise ChannelError("unreachable", " ".join(str(error).split())[:200]) from error
+            raise unanswered(error, self._policy.timeout) from error
         except exceptions.BotoCoreError as error:
             raise self._unusable(error) from error
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 import difflib
 import os
 import re
 from collections.abc import Iterable, Mapping
-from urllib.parse import urlsplit
 
 import orjson
 
@@ -15,7 +13,7 @@ from contract.errors import ConfigurationError
 from contract.masking import learn, mask
 from contract.sink_addresses import SinkAddress
 from file_storage import storage
-from file_storage.transport import USER_AGENT, ChannelError, HttpChannel
+from file_storage.transport import USER_AGENT, ChannelError, HttpChannel, basic_authorization
 from reporting.sinks.delivery import NotDeliveredError
 
 # The server may do better next time: too slow, too many, or broken behind a gateway.
@@ -41,7 +39,7 @@ def send(
     """
     channel = HttpChannel(url, {"User-Agent": USER_AGENT, **headers}, timeout)
     try:
-        reply = channel.request(method, urlsplit(url), body)
+        reply = channel.request(method, body)
     except ChannelError as error:
         raise NotDeliveredError(str(error), again=error.kind != "large") from error
     finally:
@@ -65,8 +63,7 @@ def headers_for(address: SinkAddress, given: Headers, content_type: str) -> dict
     """Return the headers of requests to a sink: its host's from the file, and credentials of its address."""
     headers = {"Content-Type": content_type}
     if address.user is not None:
-        pair = f"{address.user}:{address.password or ''}".encode()
-        headers["Authorization"] = "Basic " + base64.b64encode(pair).decode()
+        headers["Authorization"] = basic_authorization(address.user, address.password or "")
     return {**headers, **given.get(address.host or "", {})}
 
 
