@@ -19,9 +19,6 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 from urllib.parse import SplitResult, unquote, urlsplit
 
-import urllib3
-from urllib3.exceptions import HTTPError, InvalidHeader, ProtocolError, ReadTimeoutError
-
 from contract.errors import ConfigurationError
 from contract.masking import mask
 from contract.wording import one_line
@@ -86,6 +83,8 @@ class HttpChannel:
     """
 
     def __init__(self, url: str, headers: Mapping[str, str], timeout: float) -> None:
+        import urllib3
+
         self.url, self.where, self._headers, self._timeout = url, mask(url), dict(headers), timeout
         parts = urlsplit(url)
         if parts.username is not None:
@@ -111,6 +110,9 @@ class HttpChannel:
 
     def request(self, method: str, body: bytes | None, target: str | None = None) -> Reply:
         """Send any request, see `Channel.send`."""
+        from urllib3.exceptions import HTTPError, InvalidHeader
+        from urllib3.util import Retry
+
         try:
             response = self._pool.urlopen(
                 method, target or self._target, body, self._headers, redirect=False, preload_content=False
@@ -120,7 +122,7 @@ class HttpChannel:
         except HTTPError as error:
             raise unanswered(error, self._timeout) from error
         try:
-            pause = urllib3.Retry().get_retry_after(response)
+            pause = Retry().get_retry_after(response)
         except (InvalidHeader, ValueError, OverflowError):
             pause = None
         return Reply(response.status, content, pause)
@@ -132,6 +134,8 @@ class HttpChannel:
 
 def unanswered(error: Exception, seconds: float) -> ChannelError:
     """Return what an error of urllib3, or of boto3's client, means, by what it was raised from."""
+    from urllib3.exceptions import ProtocolError, ReadTimeoutError
+
     chain: list[BaseException] = [error]
     while deeper := chain[-1].__cause__ or chain[-1].__context__:
         chain.append(deeper)
@@ -220,6 +224,8 @@ def aws_client(service: str, whole: float, **config: Any) -> Any:
     import boto3
     from botocore.config import Config
     from botocore.exceptions import HTTPClientError
+    from urllib3 import HTTPResponse
+    from urllib3.exceptions import HTTPError
 
     with _making:
         session = boto3.session.Session(region_name=os.environ.get("AWS_REGION"))
@@ -234,7 +240,7 @@ def aws_client(service: str, whole: float, **config: Any) -> Any:
                 content = read_bounded(raw.read1, whole)
         except (ChannelError, HTTPError) as error:
             raise HTTPClientError(error=error) from error
-        response.raw = urllib3.HTTPResponse(io.BytesIO(content), preload_content=False)
+        response.raw = HTTPResponse(io.BytesIO(content), preload_content=False)
         return response
 
     client.meta.events.register("before-send", send)
