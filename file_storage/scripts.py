@@ -208,14 +208,20 @@ def script_failure(path: str, function: str, error: BaseException, where: str = 
     """
     at, problem = _problem_in(path, error)
     occasion = f", for {where}" if where else ""
-    return ScriptError(
-        f"{function} in {path}{at} failed with {problem}{occasion}.", details=_trimmed_traceback(path, error)
+    return ScriptError.of(
+        "script_file.failed",
+        file=path,
+        function=function,
+        line=at,
+        problem=problem,
+        occasion=occasion,
+        details=_trimmed_traceback(path, error),
     )
 
 
 def reject_result(path: str, function: str, problem: str, where: str) -> ScriptError:
     """Return the error for an unusable return value; `problem` says what it was and what to do."""
-    return ScriptError(f"{function} in {path} {problem}, for {where}.")
+    return ScriptError.of("script_file.result", file=path, function=function, problem=problem, occasion=where)
 
 
 @functools.cache
@@ -237,9 +243,8 @@ def _handler(path: str, digest: str, function: str, arguments: int) -> Handler:
         return lambda *values: handler(*values, _user_log)
     listed = ", ".join(signature.parameters)
     expected = f"{function}({'inference_record' if arguments else ''})"
-    raise ScriptError(
-        f"{path} defines {function}({listed}), which cannot be called; write {expected}, with logger as an "
-        "additional parameter if wanted."
+    raise ScriptError.of(
+        "script_file.parameters", file=path, function=function, parameters=listed, expected=expected
     )
 
 
@@ -275,9 +280,12 @@ def _module(path: str, digest: str) -> types.ModuleType:
     except STOPS:
         raise
     except SyntaxError as error:
-        raise ScriptError(
-            f"{error.filename or path} line {error.lineno} is not valid Python: {error.msg}"
-            f"{f' ({error.text.strip()[:80]})' if error.text else ''}.",
+        raise ScriptError.of(
+            "script_file.syntax",
+            file=error.filename or path,
+            line=error.lineno,
+            problem=error.msg,
+            text=f" ({error.text.strip()[:80]})" if error.text else "",
             details="".join(traceback.format_exception_only(error)),
         ) from error
     except BaseException as error:
@@ -285,8 +293,12 @@ def _module(path: str, digest: str) -> types.ModuleType:
         if isinstance(error, ModuleNotFoundError) and error.name:
             hint = f"; install {error.name.partition('.')[0]} in the image, or do without it"
         at, problem = _problem_in(path, error)
-        raise ScriptError(
-            f"{path} cannot be loaded:{at} fails with {problem}{hint}.",
+        raise ScriptError.of(
+            "script_file.not_loaded",
+            file=path,
+            line=at,
+            problem=problem,
+            hint=hint,
             details=_trimmed_traceback(path, error),
         ) from error
     return module
@@ -307,7 +319,9 @@ def _missing(module: types.ModuleType, path: str, variable: str, wanted: tuple[s
         fix = f"did you mean {nearest} where it says {close[0]}?"
     else:
         fix = f"it defines {', '.join(found[:8]) or 'no function'}."
-    return ScriptError(f"{variable} {path} defines no {' or '.join(wanted)}; {fix}")
+    return ScriptError.of(
+        "script_file.no_function", file=path, field=variable, wanted=" or ".join(wanted), hint=fix
+    )
 
 
 def _problem_in(path: str, error: BaseException) -> tuple[str, str]:

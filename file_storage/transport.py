@@ -261,8 +261,5 @@ def require_url(url: str) -> SplitResult:
     except ValueError:
         usable = False
     if not usable or any(character.isspace() or ord(character) < 33 for character in url):
-        raise ConfigurationError(
-            f"model {url!r} is not a usable address; write it as http://host:port/invocations, and what is "
-            "special in a user or password with %: / as %2F, @ as %40."
-        )
+        raise ConfigurationError.of("model_address.unusable", url=url)
     return parts

@@ -65,10 +65,7 @@ def answer_readers(predictor: PredictorConfig, accept_type: str) -> tuple[ReadSc
 
 def _csv_locator(column: str | int | None, member: str) -> Callable[[bytes, int], Any]:
     if isinstance(column, str) and not column.strip().isdigit():
-        raise ConfigurationError(
-            f"predictor.{member} is {column!r}, but answers of type text/csv have no names; give the "
-            "zero-based position of the column, or another accept_type."
-        )
+        raise ConfigurationError.of("model_answer.column_name", field=f"predictor.{member}", column=column)
     place = None if column is None else int(column)
 
     def find(body: bytes, rows: int) -> Any:
@@ -110,9 +107,8 @@ def _read_csv(body: bytes, rows: int) -> list[Any]:
 
 def _json_locator(expression: str | int | None, member: str, is_lines: bool) -> Callable[[bytes, int], Any]:
     if isinstance(expression, int):
-        raise ConfigurationError(
-            f"predictor.{member} is {expression}, a position, but answers are JSON; give a JMESPath "
-            "expression such as 'predictions[*].score'."
+        raise ConfigurationError.of(
+            "model_answer.column_position", field=f"predictor.{member}", position=expression
         )
     walk = None
     if expression is not None:
@@ -160,7 +156,9 @@ def _compile(expression: str, member: str) -> Callable[[Any], Any]:
         search: Callable[[Any], Any] = jmespath.compile(expression).search
     except JMESPathError as error:
         reason = " ".join(str(error).split())[:200]
-        raise ConfigurationError(f"predictor.{member} {expression!r} is not JMESPath: {reason}.") from error
+        raise ConfigurationError.of(
+            "model_answer.no_jmespath", field=f"predictor.{member}", expression=expression, reason=reason
+        ) from error
 
     def find(document: Any) -> Any:
         try:

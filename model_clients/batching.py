@@ -244,9 +244,12 @@ class _Call:
         try:
             return self.read(body, len(piece))
         except AnswerError as error:
-            raise ModelError(
-                f"{self.asker.channel.where} was asked about {piece} of the batch, and its answer {error}; "
-                f"it begins {quoted(body)}."
+            raise ModelError.of(
+                "model_answer.unusable",
+                model=self.asker.channel.where,
+                piece=piece,
+                problem=error,
+                begin=quoted(body),
             ) from error
 
     def _divides(self, failure: Reply | ChannelError, piece: Piece, size: int, attempt: int) -> bool:
@@ -296,20 +299,24 @@ class _Call:
 
     def _pause(self, seconds: float) -> None:
         if self.stopped.wait(seconds) if seconds > 0 else self.stopped.is_set():
-            raise ModelError(f"{self.asker.channel.where} is not asked any further.")
+            raise ModelError.of("model_endpoint.stopped", model=self.asker.channel.where)
 
     def _give_up(self, failure: Reply | ChannelError, piece: Piece, attempt: int) -> ModelError:
         tries = f" after {attempt} attempts in {self._failing_seconds():.0f} s" if attempt > 1 else ""
         where = self.asker.channel.where
         if isinstance(failure, ChannelError):
-            return ModelError(
-                f"{where} did not answer for {piece} of the batch{tries}: {failure}; check that the "
-                "endpoint runs, can be reached from here and is not overloaded."
+            return ModelError.of(
+                "model_endpoint.no_answer", model=where, piece=piece, tries=tries, problem=failure
             )
         advice = _ADVICE.get(failure.status, _ADVICE[0])
-        return ModelError(
-            f"{where} answered status {failure.status} for {piece} of the batch{tries}: "
-            f"{quoted(failure.body)}; {advice}."
+        return ModelError.of(
+            "model_endpoint.refused",
+            model=where,
+            status=failure.status,
+            piece=piece,
+            tries=tries,
+            answer=quoted(failure.body),
+            advice=advice,
         )
 
 

@@ -83,15 +83,16 @@ def make_codec(predictor: PredictorConfig) -> Codec:
     for name, text in _passed_on(predictor).items():
         if not re.fullmatch(r"[\t -~]*", text):
             member = name.replace("-", "_").lower()
-            raise ConfigurationError(
-                f"predictor.{member} {text!r} is sent as a header, which is one line of ASCII; mend it."
-            )
+            raise ConfigurationError.of("model_request.header", field=f"predictor.{member}", text=text)
     content_type = predictor.content_type or "text/csv"
     accept_type = predictor.accept_type or content_type
     for member, value in (("content_type", content_type), ("accept_type", accept_type)):
         if value not in CONTENT_TYPES:
-            raise ConfigurationError(
-                f"predictor.{member} {value!r} is not supported; choose from {', '.join(CONTENT_TYPES)}."
+            raise ConfigurationError.of(
+                "model_request.content_type",
+                field=f"predictor.{member}",
+                value=value,
+                choices=", ".join(CONTENT_TYPES),
             )
     readers = answer_readers(predictor, accept_type)
     if content_type == "text/csv":
@@ -155,9 +156,10 @@ class EndpointModel:
         answers, kinds = self._ask(table, self._codec.scores)
         widths = {scores.shape[1] for scores in answers}
         if len(widths) > 1:
-            raise ModelError(
-                f"{self.where} answers {' or '.join(str(width) for width in sorted(widths))} scores per "
-                "row, now so, now so; a model must give the same number for every row."
+            raise ModelError.of(
+                "model_answer.widths",
+                model=self.where,
+                widths=" or ".join(str(width) for width in sorted(widths)),
             )
         scores = np.concatenate(answers)
         return require_finite(scores if kinds is None else scores[kinds], self.where)
@@ -246,10 +248,7 @@ def check_health(channel: HttpChannel, path: str, policy: Policy) -> None:
         _log.info("%s is not ready: %s; asking again in %.1f s", channel.url, problem, pause)
         time.sleep(pause)
     channel.close()
-    raise ModelError(
-        f"model {channel.url} is not ready after {attempt} attempts: {problem}; check host and port, and "
-        "that the endpoint is running."
-    )
+    raise ModelError.of("model_endpoint.not_ready", model=channel.url, attempts=attempt, problem=problem)
 
 
 # Models behind the Open Inference Protocol, version 2 (KServe, Triton, MLServer), over HTTP and JSON.
@@ -319,12 +318,11 @@ def _described_inputs(channel: HttpChannel, path: str, where: str) -> tuple[Tens
     try:
         reply = channel.get(path)
     except ChannelError as error:
-        raise ModelError(f"model {where} did not describe itself: {error}; check the address.") from error
+        raise ModelError.of("inference_protocol.no_description", model=where, problem=error) from error
     if reply.status != 200:
         if reply.status in (400, 404):
-            raise ModelError(
-                f"model {where} is not there: status {reply.status}, {quoted(reply.body)}; check the name "
-                "in the address."
+            raise ModelError.of(
+                "inference_protocol.no_model", model=where, status=reply.status, answer=quoted(reply.body)
             )
         return ()
     try:
@@ -334,9 +332,8 @@ def _described_inputs(channel: HttpChannel, path: str, where: str) -> tuple[Tens
             for one in inputs
         )
     except (orjson.JSONDecodeError, AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ModelError(
-            f"model {where} describes itself in a way that is not of the Open Inference Protocol: "
-            f"{quoted(reply.body)}; check that the address is of version 2 of the protocol."
+        raise ModelError.of(
+            "inference_protocol.other_description", model=where, answer=quoted(reply.body)
         ) from error
 
 
@@ -374,9 +371,8 @@ def _data(tensor: Tensor, table: pa.RecordBatch, where: str) -> Any:
     if tensor.datatype.startswith("FP"):
         return matrix
     if np.isnan(matrix).any():
-        raise ModelError(
-            f"input {tensor.name!r} of {where} takes {tensor.datatype}, which cannot be missing, but the "
-            "data has missing values; fill them in before."
+        raise ModelError.of(
+            "inference_protocol.missing_values", tensor=tensor.name, model=where, datatype=tensor.datatype
         )
     return matrix.astype(bool if tensor.datatype == "BOOL" else np.int64)
 
@@ -487,10 +483,7 @@ class SageMakerChannel:
             return self._client
 
     def _unusable(self, error: Exception) -> ModelError:
-        return ModelError(
-            f"{self.where} cannot be asked: {one_line(error)}; give the job a region (AWS_REGION) and "
-            "credentials, or AWS_ENDPOINT_URL for another server."
-        )
+        return ModelError.of("model_endpoint.no_client", model=self.where, problem=one_line(error))
 
 
 def open_sagemaker(

@@ -96,7 +96,7 @@ def _load(script: Path, name: str) -> ModuleType:
         sys.path.append(folder)
     spec = importlib.util.spec_from_file_location(f"inference_{abs(hash(name))}", script)
     if spec is None or spec.loader is None:
-        raise ModelError(f"{name} cannot be loaded as Python; give a file inference.py.")
+        raise ModelError.of("inference_script.no_module", file=name)
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     call_script(str(script), "loading", spec.loader.exec_module, module)
@@ -111,14 +111,10 @@ def _handler(
         for function in ("model_fn", "input_fn", "predict_fn", "output_fn", "transform_fn")
     }
     if functions["model_fn"] is None:
-        raise ModelError(
-            f"{name} defines no model_fn(model_dir); add it: it returns the model that predict_fn asks."
-        )
+        raise ModelError.of("inference_script.no_model_fn", file=name)
     transform = functions["transform_fn"]
     if transform and (functions["input_fn"] or functions["predict_fn"] or functions["output_fn"]):
-        raise ModelError(
-            f"{name} defines transform_fn beside input_fn, predict_fn or output_fn; keep either it or them."
-        )
+        raise ModelError.of("inference_script.two_ways", file=name)
     read = functions["input_fn"] or _decode
     ask = functions["predict_fn"] or _predict
     write = functions["output_fn"] or _encode
@@ -159,10 +155,7 @@ def _decode(body: str | bytes, content_type: str) -> NDArray[Any]:
         return np.genfromtxt(io.StringIO(str(body)), delimiter=",", ndmin=2)
     if content_type == "application/json":
         return np.array(json.loads(body))
-    raise ModelError(
-        f"inference.py defines no input_fn, and there is no default for {content_type}; define "
-        "input_fn(body, content_type), or set predictor.content_type to text/csv or application/json."
-    )
+    raise ModelError.of("inference_script.no_input_fn", content_type=content_type)
 
 
 def _predict(data: Any, model: Any) -> Any:
@@ -240,22 +233,18 @@ def unpack(path: str, folder: Path) -> None:
             for number, member in enumerate(archive):
                 size += max(0, member.size)
                 if number >= MOST_MEMBERS or size > MOST_BYTES:
-                    raise ModelError(
-                        f"model {path} holds more than {MOST_BYTES // 10**9} GB or {MOST_MEMBERS:,} files "
-                        "when unpacked; leave out what the model does not need."
+                    raise ModelError.of(
+                        "model_archive.too_large",
+                        file=path,
+                        gigabytes=MOST_BYTES // 10**9,
+                        members=MOST_MEMBERS,
                     )
                 if member.isfile() or member.isdir():
                     archive.extract(member, folder, filter="data")
     except tarfile.FilterError as error:
-        raise ModelError(
-            f"model {path} holds a member that leads out of the archive ({str(error)[:200]}); pack it anew "
-            "with relative paths only."
-        ) from error
+        raise ModelError.of("model_archive.leads_out", file=path, member=str(error)[:200]) from error
     except (tarfile.TarError, OSError, EOFError) as error:
-        raise ModelError(
-            f"model {path} cannot be unpacked ({one_line(error, 200)}); it must be a whole tar archive, "
-            "compressed by gzip."
-        ) from error
+        raise ModelError.of("model_archive.damaged", file=path, problem=one_line(error, 200)) from error
 
 
 class _Member(tarfile.TarInfo):
@@ -284,10 +273,7 @@ def _model_file(folder: Path, path: str) -> Path:
         return models[0]
     shown = ", ".join(str(file.relative_to(folder)) for file in (models or files)[:8])
     problem = f"holds several model files ({shown})" if models else f"holds no model ({shown or 'nothing'})"
-    raise ModelError(
-        f"model {path} {problem}; pack one ONNX, XGBoost or LightGBM file, or add code/inference.py that "
-        "says how to load and ask it."
-    )
+    raise ModelError.of("model_archive.models", file=path, problem=problem)
 
 
 _PICKLE = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
@@ -351,18 +337,8 @@ def open_single(
 
 def _unknown(content: bytes, where: str) -> ModelError:
     if content.startswith(_OLD_XGBOOST):
-        return ModelError(
-            f"model {where} is in XGBoost's old binary format, which its library no longer reads; load it "
-            "with an XGBoost before 3.1 and save it with save_model('model.json')."
-        )
+        return ModelError.of("model_file.old_xgboost", file=where)
     if content.startswith(b"CBM1"):
-        return ModelError(
-            f"model {where} is CatBoost's own format, and catboost is not in the image; save it with "
-            "save_model('model.onnx', format='onnx') if it has no categories, or give a model.tar.gz with an "
-            'inference.py and build an image with catboost (docs/models.md, "An image with more packages").'
-        )
+        return ModelError.of("model_file.catboost", file=where)
     begin = repr(content[:20]) if content else "nothing: it is empty"
-    return ModelError(
-        f"model {where} is of no known kind (it begins with {begin}); give an ONNX file called .onnx, "
-        "XGBoost's JSON or UBJSON, LightGBM's text, or a model.tar.gz with one of them or an inference.py."
-    )
+    return ModelError.of("model_file.unknown", file=where, begin=begin)

@@ -64,9 +64,7 @@ def open_onnx(source: str | bytes, where: str, predictor: PredictorConfig, threa
     size = len(source) if isinstance(source, bytes) else Path(source).stat().st_size
     require("onnxruntime", "onnxruntime", where)
     if reason := crash_of(attempt, size):
-        raise ModelError(
-            f"{where} is not a usable ONNX model ({reason}); export it again, without endless loops."
-        )
+        raise ModelError.of("onnx.harmful", file=where, reason=reason)
     session = _session(source, where, threads)
     inputs = session.get_inputs()
     outputs = session.get_outputs()
@@ -102,15 +100,9 @@ def _session(source: str | bytes, where: str, threads: int) -> Any:
     try:
         session = runtime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime has a class of its own for every status
-        raise ModelError(
-            f"{where} is not a whole ONNX model ({first_line(error)}); export it again, and check it with "
-            "onnx.checker."
-        ) from error
+        raise ModelError.of("onnx.damaged", file=where, reason=first_line(error)) from error
     if odd := [tensor for tensor in session.get_inputs() if tensor.type not in _TYPES]:
-        raise ModelError(
-            f"{where} has the input {odd[0].name!r} of type {odd[0].type}, which columns cannot fill; give "
-            "a model whose inputs are tensors of numbers or texts."
-        )
+        raise ModelError.of("onnx.input_type", file=where, input=odd[0].name, type=odd[0].type)
     return session
 
 
@@ -120,9 +112,8 @@ def _named(outputs: Sequence[Any], locator: Locator, member: str, where: str) ->
         return names[locator]
     if locator in names:
         return str(locator)
-    raise ConfigurationError(
-        f"predictor.{member} is {locator!r}, but the outputs of {where} are {', '.join(names)}; give one of "
-        "them, or leave it out."
+    raise ConfigurationError.of(
+        "onnx.output", file=where, field=f"predictor.{member}", locator=locator, outputs=", ".join(names)
     )
 
 
@@ -159,10 +150,7 @@ def _feeds(inputs: Sequence[Any], table: pa.RecordBatch, where: str) -> dict[str
 def _require_present(table: pa.RecordBatch, where: str) -> None:
     for name, column in zip(table.schema.names, table.columns, strict=True):
         if column.null_count:
-            raise ModelError(
-                f"column {name!r} has missing values, but {where} takes integers there, which cannot be "
-                "missing; fill them in before, or export the model with float inputs."
-            )
+            raise ModelError.of("onnx.missing_values", file=where, field=name)
 
 
 def _run_batches(

@@ -56,10 +56,7 @@ def open_model(
 
         return open_shadow(predictor, policy, progress, start=start)
     if location is None:
-        raise ConfigurationError(
-            "nothing says which model to ask; give model (the address of a model server or a model file), "
-            "predictor.endpoint_name or predictor.model_name."
-        )
+        raise ConfigurationError.of("model_address.none", field="model")
     if location.startswith(("http://", "https://")):
         from model_clients.endpoints import INVOCATIONS, open_http, open_inference
 
@@ -70,9 +67,7 @@ def open_model(
             location = parts._replace(path=INVOCATIONS).geturl()
         return open_http(location, predictor, policy, progress)
     if "://" in location and not location.startswith("s3://"):
-        raise ConfigurationError(
-            f"model {location!r} cannot be opened; give a file, s3://, http:// or https://."
-        )
+        raise ConfigurationError.of("model_address.scheme", location=location)
     from model_clients.files import open_file
 
     return open_file(location, predictor, policy, allow_pickled_model)

@@ -64,29 +64,29 @@ def json_templates(predictor: PredictorConfig, is_lines: bool) -> tuple[Template
     """
     content = predictor.content_template
     if isinstance(content, dict):
-        raise ConfigurationError(
-            "predictor.content_template is an object, which only time series have; give it as one text, such "
-            f"as {_example(is_lines)}."
+        raise ConfigurationError.of(
+            "request_template.object", example=_example(is_lines), field="predictor.content_template"
         )
     if content is None:
         kind = "application/jsonlines" if is_lines else "application/json"
-        raise ConfigurationError(
-            f"predictor.content_template is missing, which requests of type {kind} need; "
-            f"an example is {_example(is_lines)}."
+        raise ConfigurationError.of(
+            "request_template.no_content",
+            kind=kind,
+            example=_example(is_lines),
+            field="predictor.content_template",
         )
     if is_lines:
         return None, _parse(content, "content_template", ("features",))
     outer = _parse(content, "content_template", ("records", "record", "feature_names"))
     if ("records" in outer.placeholders) == ("record" in outer.placeholders):
-        raise ConfigurationError(
-            f"predictor.content_template {content!r} must hold either $records (a list of records) or "
-            f"$record (one record per request); an example is {_example(False)}."
+        raise ConfigurationError.of(
+            "request_template.records",
+            text=content,
+            example=_example(False),
+            field="predictor.content_template",
         )
     if predictor.record_template is None:
-        raise ConfigurationError(
-            "predictor.record_template is missing, which requests of type application/json need: $features "
-            'for a list of values, $features_kvp for an object, or JSON with "${Name}" for each feature.'
-        )
+        raise ConfigurationError.of("request_template.no_record", field="predictor.record_template")
     return outer, _parse(predictor.record_template, "record_template", ())
 
 
@@ -112,20 +112,25 @@ def _parse(text: str, member: str, allowed: tuple[str, ...]) -> Template:
                 if close
                 else f"it takes {', '.join('$' + name for name in known)}."
             )
-            raise ConfigurationError(
-                f"predictor.{member} holds ${placeholder}, which has no meaning there; {hint}"
+            raise ConfigurationError.of(
+                "request_template.placeholder",
+                field=f"predictor.{member}",
+                placeholder=placeholder,
+                hint=hint,
             )
     if set(placeholders) <= {"feature_names"} or (allowed == ("features",) and placeholders != ["features"]):
-        raise ConfigurationError(
-            f"predictor.{member} {text!r} must hold {' or '.join('$' + name for name in known[:2])}"
-            f"{' once' if len(known) == 1 else ''}; requests would carry no data otherwise."
+        raise ConfigurationError.of(
+            "request_template.no_data",
+            field=f"predictor.{member}",
+            text=text,
+            wanted=" or ".join("$" + name for name in known[:2]),
+            once=" once" if len(known) == 1 else "",
         )
     try:
         orjson.loads(template.fill(dict.fromkeys(placeholders, b"0")))
     except orjson.JSONDecodeError as error:
-        raise ConfigurationError(
-            f"predictor.{member} {text!r} is not JSON once its placeholders are filled in ({error}); "
-            "check its quotes and brackets."
+        raise ConfigurationError.of(
+            "request_template.no_json", field=f"predictor.{member}", text=text, problem=error
         ) from error
     return template
 
@@ -189,9 +194,11 @@ def _filled_records(table: pa.RecordBatch, template: Template, separator: bytes)
         else:
             pattern.append(b"%b")
             if (name := placeholder[1:-1]) not in rendered:
-                raise ConfigurationError(
-                    f"predictor.record_template holds ${placeholder}, but the features are "
-                    f"{', '.join(rendered)}; name them as in headers."
+                raise ConfigurationError.of(
+                    "request_template.feature",
+                    placeholder=placeholder,
+                    features=", ".join(rendered),
+                    field="predictor.record_template",
                 )
             columns.append(rendered[name])
         pattern.append(_escaped(text.encode()))

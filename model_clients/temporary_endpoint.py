@@ -169,10 +169,10 @@ def open_shadow(
         When the endpoint cannot be started or does not come into service; what was started is deleted.
     """
     if predictor.instance_type is None:
-        raise ConfigurationError(
-            f"predictor.model_name {predictor.model_name!r} needs an endpoint of its own, and nothing says "
-            "on which instances; give predictor.instance_type, such as ml.m5.large, or "
-            f"{CHEAPER}."
+        raise ConfigurationError.of(
+            "temporary_endpoint.no_instance_type",
+            name=predictor.model_name,
+            field="predictor.instance_type",
         )
     name, config_name = _names(predictor)
     asked = replace(predictor, endpoint_name=name, model_name=None)
@@ -308,18 +308,23 @@ class _Shadow:
                 return
             started_for = f"{self.where}, started for predictor.model_name {self.predictor.model_name!r}"
             if status not in _PASSING:
-                raise ModelError(
-                    f"{started_for}, ended as {status} after {waited:.0f} s: {reason}; mend the model (the "
-                    f"endpoint's log group is /aws/sagemaker/Endpoints/{self.name}), or {CHEAPER}."
+                raise ModelError.of(
+                    "temporary_endpoint.failed",
+                    endpoint=started_for,
+                    status=status,
+                    seconds=waited,
+                    reason=reason,
+                    name=self.name,
                 )
             if time.monotonic() - reported >= _REPORT_SECONDS:
                 reported = time.monotonic()
                 _log.info("%s is %s after %.0f s", self.where, status, waited)
             if waited >= limit:
-                raise ModelError(
-                    f"{started_for}, is still {status} after {waited:.0f} s, and there is no more time (an "
-                    "hour, or what is left of max_runtime); raise max_runtime, look into the endpoint's log, "
-                    f"or {CHEAPER}."
+                raise ModelError.of(
+                    "temporary_endpoint.too_slow",
+                    endpoint=started_for,
+                    status=status,
+                    seconds=waited,
                 )
             time.sleep(min(pause, max(0.0, limit - waited)))
             pause = min(1.5 * pause, _LONGEST_PAUSE)

@@ -117,10 +117,7 @@ def _job(jobs: Jobs, common: Any) -> dict[str, Any]:
 def _workflow(jobs: Jobs, common: Any) -> dict[str, Any]:
     for name, text in ((name, text) for step in jobs.steps for name, text in step.variables.items()):
         if "{{" in text:
-            raise ConfigurationError(
-                f"Argo would replace what stands in braces in {name}, {json.dumps(text)}; choose another "
-                "orchestrator, for example --to kubernetes."
-            )
+            raise ConfigurationError.of("argo.braces", field=name, text=json.dumps(text))
     # One list of one step each: a step starts when the one before it has succeeded.
     order = [[{"name": step.name, "template": step.name}] for step in jobs.steps]
     templates = [

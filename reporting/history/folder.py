@@ -95,15 +95,13 @@ def read_if_there(path: str) -> bytes | None:
             return _within(pa.CompressedInputStream(pa.BufferReader(content), "zstd"), path)
         return content
     except (OSError, EOFError, zlib.error) as error:
-        raise DocumentError(
-            f"{path} is not whole ({error}); remove it, or put it back from a copy."
-        ) from error
+        raise DocumentError.of("history_file.damaged", file=path, problem=error) from error
 
 
 def _within(stream: Any, path: str) -> bytes:
     unpacked: bytes = stream.read(_MOST_BYTES + 1)
     if len(unpacked) > _MOST_BYTES:
-        raise DocumentError(f"{path} holds more than {_MOST_BYTES >> 30} GB; no run writes such: remove it.")
+        raise DocumentError.of("history_file.too_large", file=path, gigabytes=_MOST_BYTES >> 30)
     return unpacked
 
 

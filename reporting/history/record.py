@@ -222,9 +222,7 @@ def _upgraded(value: dict[str, Any], where: str) -> dict[str, Any]:
     """Return a record of an older schema as one of this schema."""
     schema = Fields(value, where).count("schema")
     if schema < min(_UPGRADES):
-        raise DocumentError(
-            f"{where}.schema is {schema}, which no version has written; is it a record of a run?"
-        )
+        raise DocumentError.of("history_record.schema", place=where, schema=schema)
     for older in range(schema, SCHEMA):
         value = _UPGRADES[older](value)
     return value
@@ -246,7 +244,7 @@ def _instant(fields: Fields, key: str) -> datetime:
     try:
         instant = datetime.fromisoformat(text)
     except ValueError:
-        raise DocumentError(f"{fields.where}.{key} is {text!r}, which is no ISO 8601 time.") from None
+        raise DocumentError.of("history_record.time", place=fields.where, key=key, text=text) from None
     return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
 
 

@@ -89,13 +89,12 @@ def read_headers(path: str | None, addresses: Iterable[SinkAddress]) -> Headers:
     try:
         value = orjson.loads(content)
     except orjson.JSONDecodeError as error:
-        raise ConfigurationError(
-            f"sink_headers_file {path} is no JSON (line {error.lineno}); write it as "
-            '{"host": {"Authorization": "Bearer ${TOKEN}"}}.'
+        raise ConfigurationError.of(
+            "sink_headers.no_json", file=path, line=error.lineno, field="sink_headers_file"
         ) from None
     hosts = sorted({address.host for address in addresses if address.host})
     if not isinstance(value, dict):
-        raise ConfigurationError(f"sink_headers_file {path} is no JSON object of hosts and their headers.")
+        raise ConfigurationError.of("sink_headers.no_object", file=path, field="sink_headers_file")
     headers = {host: _headers_of(host, members, path, hosts) for host, members in value.items()}
     learn((), (text for members in headers.values() for text in members.values()), anew=False)
     return headers
@@ -107,10 +106,12 @@ def _headers_of(host: str, members: object, path: str, hosts: list[str]) -> dict
         hint = (
             f": did you mean {close[0]}" if close else f"; the sinks are at {', '.join(hosts) or 'no host'}"
         )
-        raise ConfigurationError(f"sink_headers_file {path} names {host}, which no sink has{hint}.")
+        raise ConfigurationError.of(
+            "sink_headers.no_sink", file=path, host=host, hint=hint, field="sink_headers_file"
+        )
     if not isinstance(members, dict) or not all(isinstance(text, str) for text in members.values()):
-        raise ConfigurationError(
-            f"sink_headers_file {path} holds for {host} something else than header names and their texts."
+        raise ConfigurationError.of(
+            "sink_headers.other_members", file=path, host=host, field="sink_headers_file"
         )
     return {
         name: _header(name, text, f"sink_headers_file {path}, {host}, {name}")
@@ -121,11 +122,11 @@ def _headers_of(host: str, members: object, path: str, hosts: list[str]) -> dict
 def _header(name: str, text: str, where: str) -> str:
     for variable in _VARIABLE.findall(text):
         if variable not in os.environ:
-            raise ConfigurationError(f"{where}: the environment variable {variable!r} is not set; set it.")
+            raise ConfigurationError.of(
+                "sink_headers.variable", place=where, variable=variable, field="sink_headers_file"
+            )
     # Files and variables with secrets often end in a line break.
     text = _VARIABLE.sub(lambda match: os.environ[match[1]].strip(), text).strip()
     if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name) or not re.fullmatch(r"[\t -~]*", text):
-        raise ConfigurationError(
-            f"{where}: a header is one line of ASCII, and its name has no spaces; mend it."
-        )
+        raise ConfigurationError.of("sink_headers.characters", place=where, field="sink_headers_file")
     return text
