@@ -7,6 +7,7 @@ JMESPath expression in JSON, over each line in JSON Lines and over the whole doc
 
 from __future__ import annotations
 
+import functools
 import io
 import re
 from collections.abc import Callable, Sequence
@@ -19,7 +20,7 @@ from pyarrow import csv
 
 from contract.analysis_config import PredictorConfig
 from contract.errors import ConfigurationError
-from contract.wording import several
+from contract.wording import one_line, several
 from model_clients.model import Scores
 
 _DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
@@ -46,13 +47,10 @@ def answer_readers(predictor: PredictorConfig, accept_type: str) -> tuple[ReadSc
         When `label` or `probability` does not fit the type of the answers.
     """
     probability = predictor.probability if predictor.probability is not None else predictor.label
-    if accept_type == "text/csv":
-        find_scores = _csv_locator(probability, "probability")
-        find_labels = _csv_locator(predictor.label, "label")
-    else:
-        is_lines = accept_type == "application/jsonlines"
-        find_scores = _json_locator(probability, "probability", is_lines)
-        find_labels = _json_locator(predictor.label, "label", is_lines)
+    json_locator = functools.partial(_json_locator, is_lines=accept_type == "application/jsonlines")
+    locator = _csv_locator if accept_type == "text/csv" else json_locator
+    find_scores = locator(probability, "probability")
+    find_labels = locator(predictor.label, "label")
 
     def scores(body: bytes, rows: int) -> Scores:
         return _as_scores(_require_rows(find_scores(body, rows), rows))
@@ -155,16 +153,18 @@ def _compile(expression: str, member: str) -> Callable[[Any], Any]:
     try:
         search: Callable[[Any], Any] = jmespath.compile(expression).search
     except JMESPathError as error:
-        reason = " ".join(str(error).split())[:200]
         raise ConfigurationError.of(
-            "model_answer.no_jmespath", field=f"predictor.{member}", expression=expression, reason=reason
+            "model_answer.no_jmespath",
+            field=f"predictor.{member}",
+            expression=expression,
+            reason=one_line(error, 200),
         ) from error
 
     def find(document: Any) -> Any:
         try:
             return search(document)
         except JMESPathError as error:
-            reason = " ".join(str(error).split())[:200]
+            reason = one_line(error, 200)
             raise AnswerError(f"does not suit predictor.{member} {expression!r}: {reason}") from error
 
     return find

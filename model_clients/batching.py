@@ -85,20 +85,6 @@ _SUSPICIOUS_BYTES = 65_536
 _QUOTED = 200
 
 
-@dataclass(frozen=True)
-class Piece:
-    """Rows `start` to `stop`, exclusive, of a batch."""
-
-    start: int
-    stop: int
-
-    def __len__(self) -> int:
-        return self.stop - self.start
-
-    def __str__(self) -> str:
-        return f"row {self.start}" if len(self) == 1 else f"rows {self.start} to {self.stop - 1}"
-
-
 @dataclass
 class RequestBatcher:
     """Divides rows into requests and sends them. It remembers what sizes the endpoint refused.
@@ -119,10 +105,12 @@ class RequestBatcher:
     render: Render
     policy: Policy
     progress: Progress | None = None
-    _most_rows: int = field(default=1 << 62, init=False)
-    _most_bytes: int = field(default=1 << 62, init=False)
-    _pool: ThreadPoolExecutor | None = field(default=None, init=False, repr=False)
-    _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Begin with what the policy says; what is learned about sizes holds for all later calls."""
+        self.most_rows, self.most_bytes = self.policy.most_rows or 1 << 62, self.policy.most_bytes
+        self._lock = threading.Lock()
+        self._pool = ThreadPoolExecutor(self.policy.concurrency, thread_name_prefix="asking")
 
     def ask(self, table: pa.RecordBatch, read: Read) -> list[Any]:
         """Return what `read` makes of the answers, one entry per request, in the order of the rows.
@@ -140,7 +128,7 @@ class RequestBatcher:
             When a request stays unanswered, or `read` rejects its answer.
         """
         call = _Call(self, table, read)
-        pieces = {self._threads().submit(call.run, piece): piece for piece in self._divide(table)}
+        pieces = {self._pool.submit(call.run, piece): piece for piece in self._divide(table)}
         answers: list[tuple[int, Any]] = []
         done = 0
         try:
@@ -158,46 +146,30 @@ class RequestBatcher:
 
     def close(self) -> None:
         """Stop the threads and close the connections."""
-        if self._pool is not None:
-            self._pool.shutdown(wait=False, cancel_futures=True)
-            self._pool = None
+        self._pool.shutdown(wait=False, cancel_futures=True)
         self.channel.close()
-
-    def most_rows(self) -> int:
-        """Return the most rows of a request, as far as known."""
-        return min(self._most_rows, self.policy.most_rows or 1 << 62)
-
-    def most_bytes(self) -> int:
-        """Return the most bytes of a request, as far as known."""
-        return min(self._most_bytes, self.policy.most_bytes)
 
     def shrink(self, rows: int, size: int | None = None) -> None:
         """Remember that a request of `rows` rows, or of `size` bytes, was too large."""
         _log.info("%s takes no request of %d rows; making them smaller", self.channel.where, rows)
         with self._lock:
             if size is None:
-                self._most_rows = min(self._most_rows, max(1, -(-rows // 2)))
+                self.most_rows = min(self.most_rows, max(1, -(-rows // 2)))
             else:
                 # A little more than a half, so that halves of uneven rows pass too.
-                self._most_bytes = min(self._most_bytes, max(1, size * 6 // 10))
+                self.most_bytes = min(self.most_bytes, max(1, size * 6 // 10))
 
-    def _divide(self, table: pa.RecordBatch) -> list[Piece]:
+    def _divide(self, table: pa.RecordBatch) -> list[range]:
         """Divide rows evenly into requests of the usual size, or as many as can run at once."""
         rows = table.num_rows
-        sampled = min(rows, _SAMPLED_ROWS, self.most_rows())
+        sampled = min(rows, _SAMPLED_ROWS, self.most_rows)
         row_bytes = max(1.0, len(self.render(table.slice(0, sampled))) / sampled)
-        usual = int(min(self.policy.usual_bytes, self.most_bytes()) / row_bytes)
+        usual = int(min(self.policy.usual_bytes, self.most_bytes) / row_bytes)
         share = max(_FEWEST_ROWS, -(-rows // self.policy.concurrency))
-        most = max(1, min(usual, share, self.most_rows()))
+        most = max(1, min(usual, share, self.most_rows))
         count = -(-rows // most)
         bounds = [number * rows // count for number in range(count + 1)]
-        return [Piece(start, stop) for start, stop in pairwise(bounds)]
-
-    def _threads(self) -> ThreadPoolExecutor:
-        with self._lock:
-            if self._pool is None:
-                self._pool = ThreadPoolExecutor(self.policy.concurrency, thread_name_prefix="asking")
-            return self._pool
+        return [range(start, stop) for start, stop in pairwise(bounds)]
 
 
 @dataclass
@@ -211,13 +183,13 @@ class _Call:
     failing_since: float | None = None
     not_before: float = 0.0
 
-    def run(self, piece: Piece) -> list[tuple[int, Any]]:
+    def run(self, piece: range) -> list[tuple[int, Any]]:
         """Return the answers about the rows of a piece with the row each begins at, asked for in order."""
         asker = self.asker
-        if len(piece) > asker.most_rows():
+        if len(piece) > asker.most_rows:
             return self._run_halves(piece)
         body = asker.render(self.table.slice(piece.start, len(piece)))
-        if len(body) > asker.most_bytes() and len(piece) > 1:
+        if len(body) > asker.most_bytes and len(piece) > 1:
             return self._run_halves(piece)
         for attempt in range(1, asker.policy.attempts + 1):
             self._pause(max(0.0, self.not_before - time.monotonic()))
@@ -236,23 +208,23 @@ class _Call:
             self._wait_or_raise(failure, piece, attempt)
         raise AssertionError("unreachable: the last attempt raises")  # pragma: no cover
 
-    def _run_halves(self, piece: Piece) -> list[tuple[int, Any]]:
-        middle = (piece.start + piece.stop) // 2
-        return self.run(Piece(piece.start, middle)) + self.run(Piece(middle, piece.stop))
+    def _run_halves(self, piece: range) -> list[tuple[int, Any]]:
+        middle = len(piece) // 2
+        return self.run(piece[:middle]) + self.run(piece[middle:])
 
-    def _understand(self, body: bytes, piece: Piece) -> Any:
+    def _understand(self, body: bytes, piece: range) -> Any:
         try:
             return self.read(body, len(piece))
         except AnswerError as error:
             raise ModelError.of(
                 "model_answer.unusable",
                 model=self.asker.channel.where,
-                piece=piece,
+                piece=_rows(piece),
                 problem=error,
                 begin=quoted(body),
             ) from error
 
-    def _divides(self, failure: Reply | ChannelError, piece: Piece, size: int, attempt: int) -> bool:
+    def _divides(self, failure: Reply | ChannelError, piece: range, size: int, attempt: int) -> bool:
         """Return whether smaller requests are worth a try, and remember the size that failed."""
         if len(piece) == 1:
             return False
@@ -274,7 +246,7 @@ class _Call:
             self.asker.shrink(len(piece), too_large)
         return divides
 
-    def _wait_or_raise(self, failure: Reply | ChannelError, piece: Piece, attempt: int) -> None:
+    def _wait_or_raise(self, failure: Reply | ChannelError, piece: range, attempt: int) -> None:
         policy = self.asker.policy
         is_passing = (
             failure.kind != "large"
@@ -301,19 +273,19 @@ class _Call:
         if self.stopped.wait(seconds) if seconds > 0 else self.stopped.is_set():
             raise ModelError.of("model_endpoint.stopped", model=self.asker.channel.where)
 
-    def _give_up(self, failure: Reply | ChannelError, piece: Piece, attempt: int) -> ModelError:
+    def _give_up(self, failure: Reply | ChannelError, piece: range, attempt: int) -> ModelError:
         tries = f" after {attempt} attempts in {self._failing_seconds():.0f} s" if attempt > 1 else ""
         where = self.asker.channel.where
         if isinstance(failure, ChannelError):
             return ModelError.of(
-                "model_endpoint.no_answer", model=where, piece=piece, tries=tries, problem=failure
+                "model_endpoint.no_answer", model=where, piece=_rows(piece), tries=tries, problem=failure
             )
         advice = _ADVICE.get(failure.status, _ADVICE[0])
         return ModelError.of(
             "model_endpoint.refused",
             model=where,
             status=failure.status,
-            piece=piece,
+            piece=_rows(piece),
             tries=tries,
             answer=quoted(failure.body),
             advice=advice,
@@ -330,6 +302,10 @@ _ADVICE = {
     429: "it is overloaded; give it more instances, or lower the concurrency",
     503: "it is overloaded or starting; give it more instances or time",
 }
+
+
+def _rows(piece: range) -> str:
+    return f"row {piece.start}" if len(piece) == 1 else f"rows {piece.start} to {piece.stop - 1}"
 
 
 def quoted(body: bytes) -> str:

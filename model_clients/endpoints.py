@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import re
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -436,51 +435,33 @@ class SageMakerChannel:
     def __init__(self, name: str, options: dict[str, str], policy: Policy) -> None:
         self.where = f"SageMaker endpoint {name}"
         self._options = {"EndpointName": name, **options}
-        self._policy = policy
-        self._client: Any = None
-        self._lock = threading.Lock()
+        self._timeout = policy.timeout
+        require("boto3", "boto3", self.where)
+        from botocore.exceptions import BotoCoreError
+
+        limits = {"connect_timeout": policy.timeout, "read_timeout": policy.timeout}
+        connections = {"max_pool_connections": policy.concurrency, "retries": {"total_max_attempts": 1}}
+        try:
+            self._client = aws_client("sagemaker-runtime", policy.timeout, **limits, **connections)
+        except BotoCoreError as error:
+            raise self._unusable(error) from error
 
     def send(self, body: bytes) -> Reply:
         """Send one request, see `Channel.send`."""
         from botocore import exceptions
 
-        client = self._connected()
         try:
-            return Reply(200, client.invoke_endpoint(Body=body, **self._options)["Body"].read())
+            return Reply(200, self._client.invoke_endpoint(Body=body, **self._options)["Body"].read())
         except exceptions.ClientError as error:
             return _refusal(error.response)
         except exceptions.HTTPClientError as error:
-            raise unanswered(error, self._policy.timeout) from error
+            raise unanswered(error, self._timeout) from error
         except exceptions.BotoCoreError as error:
             raise self._unusable(error) from error
 
     def close(self) -> None:
         """Close the connections."""
-        with self._lock:
-            if self._client is not None:
-                self._client.close()
-                self._client = None
-
-    def _connected(self) -> Any:
-        # A client may be used by all threads.
-        with self._lock:
-            if self._client is None:
-                require("boto3", "boto3", self.where)
-                from botocore.exceptions import BotoCoreError
-
-                limit = self._policy.timeout
-                try:
-                    self._client = aws_client(
-                        "sagemaker-runtime",
-                        limit,
-                        retries={"total_max_attempts": 1},
-                        connect_timeout=limit,
-                        read_timeout=limit,
-                        max_pool_connections=self._policy.concurrency,
-                    )
-                except BotoCoreError as error:
-                    raise self._unusable(error) from error
-            return self._client
+        self._client.close()
 
     def _unusable(self, error: Exception) -> ModelError:
         return ModelError.of("model_endpoint.no_client", model=self.where, problem=one_line(error))
@@ -502,7 +483,6 @@ def open_sagemaker(
     options = {"ContentType": codec.content_type, "Accept": codec.accept_type}
     options |= {name.replace("-", ""): text for name, text in _passed_on(predictor).items()}
     channel = SageMakerChannel(str(predictor.endpoint_name), options, policy)
-    require("boto3", "boto3", channel.where)
     return EndpointModel(channel, codec, predictor, policy, progress, (open_sagemaker, (predictor, policy)))
 
 

@@ -10,7 +10,7 @@ import json
 import sys
 import tarfile
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Self
@@ -76,15 +76,15 @@ def open_script(
     return EndpointModel(channel, codec, predictor, replace(policy, concurrency=1))
 
 
+@dataclass
 class _ScriptChannel:
     """Requests answered by functions in this process."""
 
-    def __init__(self, where: str, answer: Callable[[bytes], bytes]) -> None:
-        self.where = where
-        self._answer = answer
+    where: str
+    answer: Callable[[bytes], bytes]
 
     def send(self, body: bytes) -> Reply:
-        return Reply(200, self._answer(body))
+        return Reply(200, self.answer(body))
 
     def close(self) -> None:
         """Do nothing."""
@@ -106,31 +106,26 @@ def _load(script: Path, name: str) -> ModuleType:
 def _handler(
     module: ModuleType, name: str, folder: Path, content_type: str, accept: str
 ) -> Callable[[bytes], bytes]:
-    functions = {
-        function: getattr(module, function, None)
-        for function in ("model_fn", "input_fn", "predict_fn", "output_fn", "transform_fn")
-    }
-    if functions["model_fn"] is None:
+    names = ("model_fn", "input_fn", "predict_fn", "output_fn", "transform_fn")
+    load, read, ask, write, transform = (getattr(module, name, None) for name in names)
+    if load is None:
         raise ModelError.of("inference_script.no_model_fn", file=name)
-    transform = functions["transform_fn"]
-    if transform and (functions["input_fn"] or functions["predict_fn"] or functions["output_fn"]):
+    if transform and (read or ask or write):
         raise ModelError.of("inference_script.two_ways", file=name)
-    read = functions["input_fn"] or _decode
-    ask = functions["predict_fn"] or _predict
-    write = functions["output_fn"] or _encode
     script = str(module.__file__)
 
     def call(function: Any, *arguments: Any) -> Any:
         return call_script(script, function.__name__, _call, function, *arguments)
 
-    model = call(functions["model_fn"], str(folder))
+    model = call(load, str(folder))
 
     def answer(body: bytes) -> bytes:
         sent = body.decode() if content_type in _TEXTS else body
         if transform:
             result = call(transform, model, sent, content_type, accept)
         else:
-            result = call(write, call(ask, call(read, sent, content_type), model), accept)
+            data = call(read or _decode, sent, content_type)
+            result = call(write or _encode, call(ask or _predict, data, model), accept)
         if isinstance(result, tuple):
             result = result[0]  # the second part is the content type
         if isinstance(result, str):
@@ -279,7 +274,6 @@ def _model_file(folder: Path, path: str) -> Path:
 _PICKLE = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 _PICKLE_NAMES = (".pkl", ".pickle", ".joblib")
 _TAR_NAMES = (".tar.gz", ".tgz", ".tar")
-_OLD_XGBOOST = b"binf"
 
 
 def open_file(
@@ -329,16 +323,12 @@ def open_single(
         model = local.open_lightgbm(content, where, policy.threads)
     elif content.startswith(b"PK\x03\x04"):
         model = local.open_linear_learner(content, where)
+    elif content.startswith(b"binf"):
+        raise ModelError.of("model_file.old_xgboost", file=where)
+    elif content.startswith(b"CBM1"):
+        raise ModelError.of("model_file.catboost", file=where)
     else:
-        raise _unknown(content, where)
+        begin = repr(content[:20]) if content else "nothing: it is empty"
+        raise ModelError.of("model_file.unknown", file=where, begin=begin)
     model.label_headers = predictor.label_headers
     return model
-
-
-def _unknown(content: bytes, where: str) -> ModelError:
-    if content.startswith(_OLD_XGBOOST):
-        return ModelError.of("model_file.old_xgboost", file=where)
-    if content.startswith(b"CBM1"):
-        return ModelError.of("model_file.catboost", file=where)
-    begin = repr(content[:20]) if content else "nothing: it is empty"
-    return ModelError.of("model_file.unknown", file=where, begin=begin)

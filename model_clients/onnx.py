@@ -161,13 +161,10 @@ def _run_batches(
         return _run(session, feeds, output)
     parts = []
     for start in range(0, rows, fixed):
-        part = {name: values[start : start + fixed] for name, values in feeds.items()}
-        count = min(fixed, rows - start)
-        if count < fixed:
-            part = {
-                name: np.concatenate([v, np.repeat(v[-1:], fixed - count, 0)]) for name, v in part.items()
-            }
-        parts.append(_run(session, part, output)[:count])
+        # Copies of the last row fill the last batch.
+        places = np.minimum(np.arange(start, start + fixed), rows - 1)
+        part = _run(session, {name: values[places] for name, values in feeds.items()}, output)
+        parts.append(part[: rows - start])
     return np.concatenate(parts)
 
 

@@ -6,7 +6,7 @@ from contract.analysis_config import PredictorConfig
 from contract.errors import ConfigurationError
 from file_storage.transport import require_url
 from model_clients.batching import Progress
-from model_clients.model import Model, Policy
+from model_clients.model import Model, Policy, require
 
 
 def open_model(
@@ -52,6 +52,7 @@ def open_model(
 
         return open_sagemaker(predictor, policy, progress)
     if location is None and predictor.model_name:
+        require("boto3", "boto3", f"the endpoint for predictor.model_name {predictor.model_name!r}")
         from model_clients.temporary_endpoint import open_shadow
 
         return open_shadow(predictor, policy, progress, start=start)
