@@ -49,8 +49,8 @@ def answer_readers(predictor: PredictorConfig, accept_type: str) -> tuple[ReadSc
     probability = predictor.probability if predictor.probability is not None else predictor.label
     json_locator = functools.partial(_json_locator, is_lines=accept_type == "application/jsonlines")
     locator = _csv_locator if accept_type == "text/csv" else json_locator
-    find_scores = locator(probability, "probability")
-    find_labels = locator(predictor.label, "label")
+    find_scores = locator(probability, "predictor.probability")
+    find_labels = locator(predictor.label, "predictor.label")
 
     def scores(body: bytes, rows: int) -> Scores:
         return _as_scores(_require_rows(find_scores(body, rows), rows))
@@ -61,9 +61,9 @@ def answer_readers(predictor: PredictorConfig, accept_type: str) -> tuple[ReadSc
     return scores, None if predictor.label is None else labels
 
 
-def _csv_locator(column: str | int | None, member: str) -> Callable[[bytes, int], Any]:
+def _csv_locator(column: str | int | None, field: str) -> Callable[[bytes, int], Any]:
     if isinstance(column, str) and not column.strip().isdigit():
-        raise ConfigurationError.of("model_answer.column_name", field=f"predictor.{member}", column=column)
+        raise ConfigurationError.of("model_answer.column_name", field=field, column=column)
     place = None if column is None else int(column)
 
     def find(body: bytes, rows: int) -> Any:
@@ -73,7 +73,7 @@ def _csv_locator(column: str | int | None, member: str) -> Callable[[bytes, int]
             return columns[0] if one else np.stack([_as_scores(column)[:, 0] for column in columns], axis=1)
         if place >= len(columns):
             raise AnswerError(
-                f"has {several(len(columns), 'column')}, but predictor.{member} is {place}, counted from zero"
+                f"has {several(len(columns), 'column')}, but {field} is {place}, counted from zero"
             )
         return columns[place]
 
@@ -103,14 +103,12 @@ def _read_csv(body: bytes, rows: int) -> list[Any]:
     ]
 
 
-def _json_locator(expression: str | int | None, member: str, is_lines: bool) -> Callable[[bytes, int], Any]:
+def _json_locator(expression: str | int | None, field: str, is_lines: bool) -> Callable[[bytes, int], Any]:
     if isinstance(expression, int):
-        raise ConfigurationError.of(
-            "model_answer.column_position", field=f"predictor.{member}", position=expression
-        )
+        raise ConfigurationError.of("model_answer.column_position", field=field, position=expression)
     walk = None
     if expression is not None:
-        walk = _walker(expression) if _DOTTED.fullmatch(expression) else _compile(expression, member)
+        walk = _walker(expression) if _DOTTED.fullmatch(expression) else _compile(expression, field)
     # An expression that does not go through records finds the one score, or the scores, of one record.
     may_be_lone = not is_lines and not (expression and _PROJECTION.search(expression))
 
@@ -120,7 +118,7 @@ def _json_locator(expression: str | int | None, member: str, is_lines: bool) -> 
             found = [walk(line) for line in document] if is_lines else walk(document)
             if found is None or (is_lines and any(value is None for value in found)):
                 raise AnswerError(
-                    f"holds nothing at predictor.{member} {expression!r}; it {_describe(document, is_lines)}"
+                    f"holds nothing at {field} {expression!r}; it {_describe(document, is_lines)}"
                 )
         elif isinstance(document, dict) or (
             isinstance(document, list) and any(isinstance(value, dict) for value in document)
@@ -146,7 +144,7 @@ def _walker(expression: str) -> Callable[[Any], Any]:
     return walk
 
 
-def _compile(expression: str, member: str) -> Callable[[Any], Any]:
+def _compile(expression: str, field: str) -> Callable[[Any], Any]:
     import jmespath
     from jmespath.exceptions import JMESPathError
 
@@ -155,7 +153,7 @@ def _compile(expression: str, member: str) -> Callable[[Any], Any]:
     except JMESPathError as error:
         raise ConfigurationError.of(
             "model_answer.no_jmespath",
-            field=f"predictor.{member}",
+            field=field,
             expression=expression,
             reason=one_line(error, 200),
         ) from error
@@ -165,7 +163,7 @@ def _compile(expression: str, member: str) -> Callable[[Any], Any]:
             return search(document)
         except JMESPathError as error:
             reason = one_line(error, 200)
-            raise AnswerError(f"does not suit predictor.{member} {expression!r}: {reason}") from error
+            raise AnswerError(f"does not suit {field} {expression!r}: {reason}") from error
 
     return find
 

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from contract.errors import ModelError
 from contract.masking import mask
-from file_storage.transport import Channel, ChannelError, Reply
+from file_storage.transport import Channel, ChannelError
 from model_clients.answers import AnswerError
 from model_clients.model import Policy
 from model_clients.rendering import Render
@@ -76,13 +76,22 @@ _SIZE_WORDS = re.compile(
     rb"|(size|length|number|maximum)\W.{0,40}(limit|exceed|greater)|(exceed|greater).{0,40}(size|length|limit)",
     re.IGNORECASE | re.DOTALL,
 )
-_BUSY = frozenset({408, 425, 429, 503})
+_BUSY = frozenset({408, 425, 429, 503, "unreachable", "broken", "slow"})
 _FAILED = frozenset({500, 502, 504})
 _REFUSED = frozenset({400, 415, 422, 424})
 _SAMPLED_ROWS = 64
 _FEWEST_ROWS = 256
 _SUSPICIOUS_BYTES = 65_536
 _QUOTED = 200
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """What came in place of an answer: a status, or the kind of a `ChannelError`, and what was said."""
+
+    status: int | str
+    said: bytes
+    retry_after: float | None = None
 
 
 @dataclass
@@ -193,14 +202,14 @@ class _Call:
             return self._run_halves(piece)
         for attempt in range(1, asker.policy.attempts + 1):
             self._pause(max(0.0, self.not_before - time.monotonic()))
-            failure: Reply | ChannelError
             try:
-                failure = asker.channel.send(body)
+                reply = asker.channel.send(body)
+                if 200 <= reply.status < 300:
+                    self.failing_since = None
+                    return [(piece.start, self._understand(reply.body, piece))]
+                failure = _Failure(reply.status, reply.body, reply.retry_after)
             except ChannelError as error:
-                failure = error
-            if isinstance(failure, Reply) and 200 <= failure.status < 300:
-                self.failing_since = None
-                return [(piece.start, self._understand(failure.body, piece))]
+                failure = _Failure(error.kind, str(error).encode())
             if self.failing_since is None:
                 self.failing_since = time.monotonic()
             if self._divides(failure, piece, len(body), attempt):
@@ -224,41 +233,30 @@ class _Call:
                 begin=quoted(body),
             ) from error
 
-    def _divides(self, failure: Reply | ChannelError, piece: range, size: int, attempt: int) -> bool:
+    def _divides(self, failure: _Failure, piece: range, size: int, attempt: int) -> bool:
         """Return whether smaller requests are worth a try, and remember the size that failed."""
-        if len(piece) == 1:
-            return False
-        too_large = None
-        if isinstance(failure, ChannelError):
-            # A server may close the connection on a body it finds too large, and a model may need too long.
-            divides = (
-                failure.kind == "large"
-                or (failure.kind == "slow" and self._failing_seconds() < self.asker.policy.patience)
-                or (failure.kind == "broken" and attempt > 1 and size > _SUSPICIOUS_BYTES)
-            )
-        elif failure.status == 413 or (
-            failure.status in _REFUSED | _FAILED and _SIZE_WORDS.search(failure.body)
-        ):
-            divides, too_large = True, size
-        else:
-            divides = failure.status in _REFUSED or (failure.status in _FAILED and attempt > 1)
-        if divides:
-            self.asker.shrink(len(piece), too_large)
-        return divides
-
-    def _wait_or_raise(self, failure: Reply | ChannelError, piece: range, attempt: int) -> None:
-        policy = self.asker.policy
-        is_passing = (
-            failure.kind != "large"
-            if isinstance(failure, ChannelError)
-            else failure.status in _BUSY | _FAILED
+        status = failure.status
+        is_size = status == 413 or (status in _REFUSED | _FAILED and _SIZE_WORDS.search(failure.said))
+        divides = len(piece) > 1 and (
+            is_size
+            or status == "large"
+            or status in _REFUSED
+            or (status in _FAILED and attempt > 1)
+            # A model may need too long, and a server may close the connection on a body it finds too large.
+            or (status == "slow" and self._failing_seconds() < self.asker.policy.patience)
+            or (status == "broken" and attempt > 1 and size > _SUSPICIOUS_BYTES)
         )
-        asked = failure.retry_after if isinstance(failure, Reply) else None
+        if divides:
+            self.asker.shrink(len(piece), size if is_size else None)
+        return bool(divides)
+
+    def _wait_or_raise(self, failure: _Failure, piece: range, attempt: int) -> None:
+        policy, asked = self.asker.policy, failure.retry_after
         pause = policy.pause(attempt) if asked is None else asked
-        is_over = self._failing_seconds() + pause > policy.patience
-        if not is_passing or attempt == policy.attempts or is_over:
+        is_over = attempt == policy.attempts or self._failing_seconds() + pause > policy.patience
+        if is_over or failure.status not in _BUSY | _FAILED:
             raise self._give_up(failure, piece, attempt)
-        problem = failure if isinstance(failure, ChannelError) else f"status {failure.status}"
+        problem = f"status {failure.status}" if isinstance(failure.status, int) else failure.said.decode()
         _log.info("%s: %s; asking again in %.1f s", self.asker.channel.where, problem, pause)
         if asked is not None:
             # A server that says when it will be ready says so to all requests.
@@ -273,23 +271,14 @@ class _Call:
         if self.stopped.wait(seconds) if seconds > 0 else self.stopped.is_set():
             raise ModelError.of("model_endpoint.stopped", model=self.asker.channel.where)
 
-    def _give_up(self, failure: Reply | ChannelError, piece: range, attempt: int) -> ModelError:
+    def _give_up(self, failure: _Failure, piece: range, attempt: int) -> ModelError:
         tries = f" after {attempt} attempts in {self._failing_seconds():.0f} s" if attempt > 1 else ""
-        where = self.asker.channel.where
-        if isinstance(failure, ChannelError):
-            return ModelError.of(
-                "model_endpoint.no_answer", model=where, piece=_rows(piece), tries=tries, problem=failure
-            )
-        advice = _ADVICE.get(failure.status, _ADVICE[0])
-        return ModelError.of(
-            "model_endpoint.refused",
-            model=where,
-            status=failure.status,
-            piece=_rows(piece),
-            tries=tries,
-            answer=quoted(failure.body),
-            advice=advice,
-        )
+        asked = {"model": self.asker.channel.where, "piece": _rows(piece), "tries": tries}
+        if isinstance(failure.status, str):
+            return ModelError.of("model_endpoint.no_answer", **asked, problem=failure.said.decode())
+        status, advice = failure.status, _ADVICE.get(failure.status, _ADVICE[0])
+        answer = quoted(failure.said)
+        return ModelError.of("model_endpoint.refused", **asked, status=status, answer=answer, advice=advice)
 
 
 _ADVICE = {

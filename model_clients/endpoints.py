@@ -35,11 +35,11 @@ from model_clients.model import (
     Policy,
     Scores,
     largest_labels,
-    numeric_matrix,
     plain,
     require,
     require_finite,
     select,
+    tensor_values,
 )
 from model_clients.rendering import Render, json_renderer, json_templates, render_csv
 
@@ -81,18 +81,14 @@ def make_codec(predictor: PredictorConfig) -> Codec:
     """
     for name, text in _passed_on(predictor).items():
         if not re.fullmatch(r"[\t -~]*", text):
-            member = name.replace("-", "_").lower()
-            raise ConfigurationError.of("model_request.header", field=f"predictor.{member}", text=text)
+            field = f"predictor.{name.replace('-', '_').lower()}"
+            raise ConfigurationError.of("model_request.header", field=field, text=text)
     content_type = predictor.content_type or "text/csv"
     accept_type = predictor.accept_type or content_type
-    for member, value in (("content_type", content_type), ("accept_type", accept_type)):
+    for field, value in (("predictor.content_type", content_type), ("predictor.accept_type", accept_type)):
         if value not in CONTENT_TYPES:
-            raise ConfigurationError.of(
-                "model_request.content_type",
-                field=f"predictor.{member}",
-                value=value,
-                choices=", ".join(CONTENT_TYPES),
-            )
+            known = ", ".join(CONTENT_TYPES)
+            raise ConfigurationError.of("model_request.content_type", field=field, value=value, choices=known)
     readers = answer_readers(predictor, accept_type)
     if content_type == "text/csv":
         return Codec(content_type, accept_type, render_csv, *readers)
@@ -107,6 +103,7 @@ def _passed_on(predictor: PredictorConfig) -> dict[str, str]:
     return {name: text for name, text in sent.items() if text is not None}
 
 
+@dataclass(eq=False)
 class EndpointModel:
     """A model that is asked by requests.
 
@@ -126,24 +123,19 @@ class EndpointModel:
         A function and its arguments that make the same model in another process.
     """
 
-    def __init__(
-        self,
-        channel: Channel,
-        codec: Codec,
-        predictor: PredictorConfig,
-        policy: Policy,
-        progress: Progress | None = None,
-        reopen: tuple[Callable[..., Any], tuple[Any, ...]] = (object, ()),
-    ) -> None:
-        self.reopen = reopen
-        self._codec = codec
-        self._predictor = predictor
-        self.where = channel.where
-        if codec.is_single:
-            policy = replace(policy, most_rows=1)
-        self._asker = RequestBatcher(channel, codec.render, policy, progress)
-        # Called once it is closed.
-        self.at_close: Callable[[], object] | None = None
+    channel: Channel
+    codec: Codec
+    predictor: PredictorConfig
+    policy: Policy
+    progress: Progress | None = None
+    reopen: tuple[Callable[..., Any], tuple[Any, ...]] = (object, ())
+    # Called once it is closed.
+    at_close: Callable[[], object] | None = None
+
+    def __post_init__(self) -> None:
+        self.where = self.channel.where
+        policy = replace(self.policy, most_rows=1) if self.codec.is_single else self.policy
+        self._asker = RequestBatcher(self.channel, self.codec.render, policy, self.progress)
 
     def __reduce__(self) -> tuple[object, ...]:
         return self.reopen
@@ -152,22 +144,20 @@ class EndpointModel:
         """Return the scores; rows that are the same are sent once. See `Model.predict`."""
         if table.num_rows == 0:
             return np.empty((0, 1))
-        answers, kinds = self._ask(table, self._codec.scores)
+        answers, kinds = self._ask(table, self.codec.scores)
         widths = {scores.shape[1] for scores in answers}
         if len(widths) > 1:
             raise ModelError.of(
-                "model_answer.widths",
-                model=self.where,
-                widths=" or ".join(str(width) for width in sorted(widths)),
+                "model_answer.widths", model=self.where, widths=" or ".join(map(str, sorted(widths)))
             )
         scores = np.concatenate(answers)
         return require_finite(scores if kinds is None else scores[kinds], self.where)
 
     def predict_labels(self, table: pa.RecordBatch) -> pa.Array:
         """Return the labels; see `Model.predict_labels`."""
-        if self._codec.labels is None or table.num_rows == 0:
-            return largest_labels(self.predict(table), self._predictor.label_headers, self.where)
-        answers, kinds = self._ask(table, self._codec.labels)
+        if self.codec.labels is None or table.num_rows == 0:
+            return largest_labels(self.predict(table), self.predictor.label_headers, self.where)
+        answers, kinds = self._ask(table, self.codec.labels)
         values = [label for labels in answers for label in labels]
         try:
             labels = pa.array(values)
@@ -299,10 +289,10 @@ def open_inference(
         return orjson.dumps({"inputs": tensors}, option=orjson.OPT_SERIALIZE_NUMPY)
 
     def scores(body: bytes, rows: int) -> Scores:
-        return _scores(_output(body, predictor.probability, "probability"), rows)
+        return _scores(_output(body, predictor.probability, "predictor.probability"), rows)
 
     def labels(body: bytes, rows: int) -> list[Any]:
-        values = _output(body, predictor.label, "label").get("data")
+        values = _output(body, predictor.label, "predictor.label").get("data")
         if not isinstance(values, list) or len(values) != rows:
             raise AnswerError(f"does not hold one label for each of {rows} records")
         return values
@@ -363,20 +353,13 @@ def _tensors(table: pa.RecordBatch, inputs: Sequence[Tensor], where: str) -> lis
 
 def _data(tensor: Tensor, table: pa.RecordBatch, where: str) -> Any:
     """Return the values row by row, in one flat list."""
-    if tensor.datatype == "BYTES":
-        columns = [column.cast(pa.string()).fill_null("").to_pylist() for column in table.columns]
-        return [value for row in zip(*columns, strict=True) for value in row]
-    matrix = numeric_matrix(table, np.float64, where).ravel()
-    if tensor.datatype.startswith("FP"):
-        return matrix
-    if np.isnan(matrix).any():
-        raise ModelError.of(
-            "inference_protocol.missing_values", tensor=tensor.name, model=where, datatype=tensor.datatype
-        )
-    return matrix.astype(bool if tensor.datatype == "BOOL" else np.int64)
+    kinds: dict[str, type[Any]] = {"BYTES": np.str_, "BOOL": np.bool_, "FP": np.float64}
+    kind = kinds.get("FP" if tensor.datatype.startswith("FP") else tensor.datatype, np.int64)
+    values = tensor_values(table, kind, where).ravel()
+    return values.tolist() if kind is np.str_ else values
 
 
-def _output(body: bytes, locator: Locator | None, member: str) -> dict[str, Any]:
+def _output(body: bytes, locator: Locator | None, field: str) -> dict[str, Any]:
     try:
         outputs = orjson.loads(body)["outputs"]
         names = [str(output["name"]) for output in outputs]
@@ -391,7 +374,7 @@ def _output(body: bytes, locator: Locator | None, member: str) -> dict[str, Any]
     if isinstance(place, int) and 0 <= place < len(outputs):
         found: dict[str, Any] = outputs[place]
         return found
-    raise AnswerError(f"has the outputs {', '.join(names)}, but predictor.{member} is {locator!r}")
+    raise AnswerError(f"has the outputs {', '.join(names)}, but {field} is {locator!r}")
 
 
 def _scores(output: dict[str, Any], rows: int) -> Scores:

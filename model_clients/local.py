@@ -442,15 +442,13 @@ class LinearModel:
 
     def score(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the scores of rows, shape (rows, outputs)."""
+        from scipy.special import expit, softmax
+
         sums: NDArray[np.float64] = matrix @ self.weights + self.bias
         if self.link == "logistic":
-            # Of either sign without overflow.
-            small = np.exp(-np.abs(sums))
-            return np.where(sums >= 0, 1.0, small) / (1.0 + small)
+            return expit(sums)  # type: ignore[no-any-return] # SciPy has no types
         if self.link == "softmax":
-            powers = np.exp(sums - sums.max(axis=1, keepdims=True))
-            shares: NDArray[np.float64] = powers / powers.sum(axis=1, keepdims=True)
-            return shares
+            return softmax(sums, axis=1)  # type: ignore[no-any-return] # SciPy has no types
         return sums
 
 
@@ -465,8 +463,7 @@ def open_linear_learner(content: bytes, where: str) -> LocalModel:
     try:
         model = _read(content)
     except (zipfile.BadZipFile, KeyError, ValueError, struct.error, IndexError, TypeError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise ModelError.of("model_file.linear_learner", file=where, reason=reason) from error
+        raise ModelError.of("model_file.linear_learner", file=where, reason=first_line(error)) from error
 
     def score(table: pa.RecordBatch) -> Any:
         return model.score(numeric_matrix(table, np.float64, where))

@@ -158,13 +158,8 @@ def largest_labels(scores: Scores, label_headers: Sequence[str | int], where: st
         whole = (scores == np.floor(scores)).all(axis=0)
         if whole[0] != whole[1] and not np.allclose(scores.sum(axis=1), 1.0, rtol=0, atol=1e-3):
             label = int(whole[1])
-            raise ModelError.of(
-                "model_answer.label_and_score",
-                model=where,
-                number=label,
-                label=scores[0, label],
-                score=scores[0, 1 - label],
-            )
+            pair = {"number": label, "label": scores[0, label], "score": scores[0, 1 - label]}
+            raise ModelError.of("model_answer.label_and_score", model=where, **pair)
     largest = pa.array(scores.argmax(axis=1))
     if not label_headers:
         return largest
@@ -340,6 +335,26 @@ def numeric_matrix(table: pa.RecordBatch, dtype: DTypeLike, where: str) -> NDArr
                 "model_columns.too_large", field=name, most=np.finfo(matrix.dtype).max, model=where
             )
     return matrix
+
+
+def tensor_values(table: pa.RecordBatch, kind: type[Any], where: str) -> NDArray[Any]:
+    """Return the rows as an array of one type, shape (rows, columns), missing texts as empty ones.
+
+    Raises
+    ------
+    ModelError
+        As `numeric_matrix`, and when values are missing that are neither texts nor floats.
+    """
+    if kind is np.str_:
+        texts = [column.cast(pa.string()).fill_null("").to_numpy(False) for column in table.columns]
+        return np.stack(texts, axis=1)
+    if np.issubdtype(kind, np.floating):
+        return numeric_matrix(table, kind, where)
+    matrix = numeric_matrix(table, np.float64, where)
+    if np.isnan(matrix).any():
+        name = table.schema.names[np.isnan(matrix).any(axis=0).argmax()]
+        raise ModelError.of("model_columns.missing", field=name, model=where, kind=kind.__name__)
+    return matrix.astype(kind)
 
 
 # Libraries that only some kinds of models need, loaded when such a model is opened.

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from contract.analysis_config import Locator, PredictorConfig
 from contract.errors import ConfigurationError, ModelError
 from model_clients.local import LocalModel, crash_of, first_line, varied_rows
-from model_clients.model import numeric_matrix, require
+from model_clients.model import require, tensor_values
 
 _TYPES: dict[str, type[Any]] = {
     "tensor(float)": np.float32,
@@ -71,16 +71,19 @@ def open_onnx(source: str | bytes, where: str, predictor: PredictorConfig, threa
     floats = [output.name for output in outputs if output.type.startswith(_SCORES)]
     score_output = str(floats[-1] if floats else outputs[-1].name)
     if predictor.probability is not None:
-        score_output = _named(outputs, predictor.probability, "probability", where)
+        score_output = _named(outputs, predictor.probability, "predictor.probability", where)
     others = [one.name for one in outputs if one.type in _LABELS and one.name != score_output]
     label_output = str(others[0]) if others else None
     if predictor.label is not None:
-        label_output = _named(outputs, predictor.label, "label", where)
+        label_output = _named(outputs, predictor.label, "predictor.label", where)
     is_matrix = len(inputs) == 1 and len(inputs[0].shape) == 2 and inputs[0].shape[1] != 1
     width = inputs[0].shape[1] if is_matrix else len(inputs)
 
     def run(table: pa.RecordBatch, output: str) -> Any:
-        feeds = _matrix_feed(inputs[0], table, where) if is_matrix else _feeds(inputs, table, where)
+        if is_matrix:
+            feeds = {inputs[0].name: tensor_values(table, _TYPES[inputs[0].type], where)}
+        else:
+            feeds = _feeds(inputs, table, where)
         return _run_batches(session, feeds, output, inputs[0].shape[0], table.num_rows)
 
     model = LocalModel(where, "onnx", session, lambda table: run(table, score_output))
@@ -106,14 +109,14 @@ def _session(source: str | bytes, where: str, threads: int) -> Any:
     return session
 
 
-def _named(outputs: Sequence[Any], locator: Locator, member: str, where: str) -> str:
+def _named(outputs: Sequence[Any], locator: Locator, field: str, where: str) -> str:
     names = [str(output.name) for output in outputs]
     if isinstance(locator, int) and 0 <= locator < len(names):
         return names[locator]
     if locator in names:
         return str(locator)
     raise ConfigurationError.of(
-        "onnx.output", file=where, field=f"predictor.{member}", locator=locator, outputs=", ".join(names)
+        "onnx.output", file=where, field=field, locator=locator, outputs=", ".join(names)
     )
 
 
@@ -128,29 +131,12 @@ def _trial_values(tensor: Any) -> NDArray[Any]:
     return values.astype(kind) if issubclass(kind, np.floating) else np.nan_to_num(values).astype(kind)
 
 
-def _matrix_feed(tensor: Any, table: pa.RecordBatch, where: str) -> dict[str, NDArray[Any]]:
-    if tensor.type == "tensor(string)":
-        columns = [column.cast(pa.string()).fill_null("").to_numpy(False) for column in table.columns]
-        return {tensor.name: np.stack(columns, axis=1)}
-    kind = _TYPES[tensor.type]
-    if np.issubdtype(kind, np.floating):
-        return {tensor.name: numeric_matrix(table, kind, where)}
-    _require_present(table, where)
-    return {tensor.name: numeric_matrix(table, np.float64, where).astype(kind)}
-
-
 def _feeds(inputs: Sequence[Any], table: pa.RecordBatch, where: str) -> dict[str, NDArray[Any]]:
     feeds = {}
     for tensor, name in zip(inputs, table.schema.names, strict=True):
-        values = _matrix_feed(tensor, table.select([name]), where)[tensor.name]
+        values = tensor_values(table.select([name]), _TYPES[tensor.type], where)
         feeds[tensor.name] = values if len(tensor.shape) == 2 else values[:, 0]
     return feeds
-
-
-def _require_present(table: pa.RecordBatch, where: str) -> None:
-    for name, column in zip(table.schema.names, table.columns, strict=True):
-        if column.null_count:
-            raise ModelError.of("onnx.missing_values", file=where, field=name)
 
 
 def _run_batches(

@@ -7,7 +7,6 @@ cell in CSV.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from pyarrow import csv
 
 from contract.analysis_config import PredictorConfig
 from contract.errors import ConfigurationError
+from contract.schema import nearest
 
 # The shape of JSON requests: ``content_template`` and ``record_template``.
 #
@@ -76,8 +76,8 @@ def json_templates(predictor: PredictorConfig, is_lines: bool) -> tuple[Template
             field="predictor.content_template",
         )
     if is_lines:
-        return None, _parse(content, "content_template", ("features",))
-    outer = _parse(content, "content_template", ("records", "record", "feature_names"))
+        return None, _parse(content, "predictor.content_template", ("features",))
+    outer = _parse(content, "predictor.content_template", ("records", "record", "feature_names"))
     if ("records" in outer.placeholders) == ("record" in outer.placeholders):
         raise ConfigurationError.of(
             "request_template.records",
@@ -87,14 +87,14 @@ def json_templates(predictor: PredictorConfig, is_lines: bool) -> tuple[Template
         )
     if predictor.record_template is None:
         raise ConfigurationError.of("request_template.no_record", field="predictor.record_template")
-    return outer, _parse(predictor.record_template, "record_template", ())
+    return outer, _parse(predictor.record_template, "predictor.record_template", ())
 
 
 def _example(is_lines: bool) -> str:
     return "'{\"features\":$features}'" if is_lines else "'{\"instances\":$records}'"
 
 
-def _parse(text: str, member: str, allowed: tuple[str, ...]) -> Template:
+def _parse(text: str, field: str, allowed: tuple[str, ...]) -> Template:
     """Cut a template; an empty `allowed` stands for those of a record."""
     texts, placeholders, end = [], [], 0
     for match in _PLACEHOLDER.finditer(text):
@@ -106,22 +106,20 @@ def _parse(text: str, member: str, allowed: tuple[str, ...]) -> Template:
     known = allowed or ("features", "features_kvp", "feature_names")
     for placeholder in placeholders:
         if placeholder not in known and not (not allowed and placeholder.startswith("{")):
-            close = difflib.get_close_matches(placeholder.strip("{}"), known, 1)
+            close = nearest(placeholder.strip("{}"), known)
             hint = (
-                f"did you mean ${close[0]}?"
-                if close
-                else f"it takes {', '.join('$' + name for name in known)}."
+                f"did you mean ${close}?" if close else f"it takes {', '.join('$' + name for name in known)}."
             )
             raise ConfigurationError.of(
                 "request_template.placeholder",
-                field=f"predictor.{member}",
+                field=field,
                 placeholder=placeholder,
                 hint=hint,
             )
     if set(placeholders) <= {"feature_names"} or (allowed == ("features",) and placeholders != ["features"]):
         raise ConfigurationError.of(
             "request_template.no_data",
-            field=f"predictor.{member}",
+            field=field,
             text=text,
             wanted=" or ".join("$" + name for name in known[:2]),
             once=" once" if len(known) == 1 else "",
@@ -130,7 +128,7 @@ def _parse(text: str, member: str, allowed: tuple[str, ...]) -> Template:
         orjson.loads(template.fill(dict.fromkeys(placeholders, b"0")))
     except orjson.JSONDecodeError as error:
         raise ConfigurationError.of(
-            "request_template.no_json", field=f"predictor.{member}", text=text, problem=error
+            "request_template.no_json", field=field, text=text, problem=error
         ) from error
     return template
 

@@ -6,7 +6,6 @@ asks the endpoint by its name, and deletes nothing.
 
 from __future__ import annotations
 
-import difflib
 import functools
 import itertools
 import logging
@@ -25,6 +24,7 @@ import contract
 from contract.analysis_config import PredictorConfig
 from contract.checklist import NotTriedError
 from contract.errors import ConfigurationError, ModelError
+from contract.schema import nearest
 from contract.wording import one_line
 from file_storage.cleanup import IsUrged, at_end, signals_held_back
 from file_storage.transport import aws_client
@@ -104,8 +104,8 @@ def _names_of_models(client: Any) -> list[str]:
 
 
 def _meant(name: str, names: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, list(names), 1)
-    return f" (did you mean {close[0]}?)" if close else ""
+    close = nearest(name, names)
+    return f" (did you mean {close}?)" if close else ""
 
 
 PREFIX = "sm-clarify"

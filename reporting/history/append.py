@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 import contract
-from contract.api import Metric, Violation
+from contract.api import Metric
 from contract.errors import DatasetError, OutputError
 from contract.masking import mask
 from contract.outcome import shorten
@@ -80,7 +80,11 @@ def keep_run(
         labelled=facts.item_count,
         unlabelled=facts.unlabelled_count,
         notes=notes,
-        violations=None if report.violations is None else tuple(map(_shortened, report.violations)),
+        violations=None
+        if report.violations is None
+        else tuple(
+            replace(one, description=shorten(one.description, MOST_DESCRIPTION)) for one in report.violations
+        ),
         decided=report.decided,
         undecided=report.undecided,
         why_undecided=(shorten(decision.why_undecided, MOST_DESCRIPTION) or None) if decision else None,
@@ -174,13 +178,6 @@ def _measured(metric: Metric) -> Metric:
     # JSON cannot hold an interval without end.
     has_ends = metric.interval is None or all(map(math.isfinite, metric.interval))
     return metric if has_ends else replace(metric, interval=None)
-
-
-def _shortened(violation: Violation) -> Violation:
-    text = violation.description
-    if len(text) <= MOST_DESCRIPTION:
-        return violation
-    return replace(violation, description=text[: MOST_DESCRIPTION - 3] + "...")
 
 
 def _checking(settings: Settings, facts: Facts) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
 import re
 import secrets
@@ -14,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 import orjson
 
 from contract.errors import ConfigurationError, DatasetError, DocumentError
+from contract.schema import nearest
 from file_storage import storage
 from reporting.history import folder
 from reporting.history.record import SCHEMA, Run, read_run
@@ -65,8 +65,8 @@ def run_named(history: str, name: str) -> Run:
         return found[0]
     if found:
         raise ConfigurationError.of("history_run.several", file=history, count=len(found), name=name)
-    close = difflib.get_close_matches(name, list(runs), n=1, cutoff=0.4)
-    hint = f"did you mean {close[0]}?" if close else "monitor-history list shows those there are."
+    close = nearest(name, runs, 0.4)
+    hint = f"did you mean {close}?" if close else "monitor-history list shows those there are."
     raise ConfigurationError.of("history_run.none", file=history, name=name, hint=hint)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -11,6 +10,7 @@ import orjson
 
 from contract.errors import ConfigurationError
 from contract.masking import learn, mask
+from contract.schema import nearest
 from contract.sink_addresses import SinkAddress
 from file_storage import storage
 from file_storage.transport import USER_AGENT, ChannelError, HttpChannel, basic_authorization
@@ -102,10 +102,8 @@ def read_headers(path: str | None, addresses: Iterable[SinkAddress]) -> Headers:
 
 def _headers_of(host: str, members: object, path: str, hosts: list[str]) -> dict[str, str]:
     if host not in hosts:
-        close = difflib.get_close_matches(host, hosts, n=1, cutoff=0.5)
-        hint = (
-            f": did you mean {close[0]}" if close else f"; the sinks are at {', '.join(hosts) or 'no host'}"
-        )
+        close = nearest(host, hosts, 0.5)
+        hint = f": did you mean {close}" if close else f"; the sinks are at {', '.join(hosts) or 'no host'}"
         raise ConfigurationError.of(
             "sink_headers.no_sink", file=path, host=host, hint=hint, field="sink_headers_file"
         )
