@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import logging
 import random
@@ -16,6 +15,7 @@ import pyarrow.compute as pc
 from numpy.typing import DTypeLike, NDArray
 
 from contract.errors import ModelError
+from contract.schema import nearest
 from contract.wording import listing, several
 
 _log = logging.getLogger(__name__)
@@ -221,21 +221,13 @@ def select(
             if unused := [name for name in table.schema.names if name not in chosen]:
                 _say_once(f"{where} does not use {listing(unused)}: no feature has this name.")
             return table if chosen == table.schema.names else table.select(chosen)
-        close = difflib.get_close_matches(absent[0], table.schema.names, 1)
-        folded = [
-            name for name in table.schema.names if name.strip().casefold() == absent[0].strip().casefold()
-        ]
-        hint = f": it lacks {absent[0]!r}" + (
-            f" (is that {(folded or close)[0]!r}?)" if folded or close else ""
-        )
-        if len(absent) < len(names) or folded:
-            raise ModelError.of(
-                "model_columns.names",
-                model=where,
-                features=several(len(names), "feature"),
-                found=len(names) - len(absent),
-                hint=hint,
-            )
+        close = nearest(absent[0].strip(), table.schema.names) or ""
+        hint = f": it lacks {absent[0]!r}" + (f" (is that {close!r}?)" if close else "")
+        is_spelling = close.strip().casefold() == absent[0].strip().casefold()
+        if len(absent) < len(names) or is_spelling:
+            known = several(len(names), "feature")
+            found = len(names) - len(absent)
+            raise ModelError.of("model_columns.names", model=where, features=known, found=found, hint=hint)
     expected = len(names) if names else count
     if expected is None or expected == table.num_columns:
         if names and expected:
@@ -244,13 +236,8 @@ def select(
                 f"taken by their positions: {table.schema.names[0]!r} as {names[0]!r}, and so on."
             )
         return table
-    raise ModelError.of(
-        "model_columns.count",
-        model=where,
-        features=several(expected, "feature"),
-        columns=several(table.num_columns, "column"),
-        hint=hint if names else "",
-    )
+    counts = {"features": several(expected, "feature"), "columns": several(table.num_columns, "column")}
+    raise ModelError.of("model_columns.count", model=where, **counts, hint=hint if names else "")
 
 
 _said: set[str] = set()

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 
 _DIGEST_DIGITS = 32
+_OF_SUMMARY = ("dataset_source", "output_path", "rows", "decided", "undecided")
 
 _log = logging.getLogger(__name__)
 
@@ -72,11 +73,9 @@ def keep_run(
         report.monitor,
         report.finished,
         report.seconds,
-        dataset_source=report.dataset_source,
-        output_path=report.output_path,
+        **{name: getattr(report, name) for name in _OF_SUMMARY},
         exit_code=exit_code,
         message=shorten(message),
-        rows=report.rows,
         labelled=facts.item_count,
         unlabelled=facts.unlabelled_count,
         notes=notes,
@@ -85,18 +84,13 @@ def keep_run(
         else tuple(
             replace(one, description=shorten(one.description, MOST_DESCRIPTION)) for one in report.violations
         ),
-        decided=report.decided,
-        undecided=report.undecided,
         why_undecided=(shorten(decision.why_undecided, MOST_DESCRIPTION) or None) if decision else None,
         metrics=tuple(map(_measured, report.metrics)),
         findings=tuple(
-            RunFinding(finding.subject, finding.distance, finding.violated)
-            for finding in (decision.findings if decision else ())
+            RunFinding(one.subject, one.distance, one.violated)
+            for one in (decision.findings if decision else ())
         ),
-        compared=Compared(
-            constraints_path=settings.baseline_constraints,
-            statistics_path=settings.baseline_statistics,
-        ),
+        compared=Compared(None, None, settings.baseline_constraints, settings.baseline_statistics),
         checking=_checking(settings, facts),
         statistics_digest=digest(statistics_file),
     )
