@@ -74,7 +74,7 @@ def read_json_files(pieces: Pieces, request: Dataset) -> Iterator[pa.RecordBatch
             except DatasetError as error:
                 if error.message.startswith(piece.path):
                     raise
-                raise DatasetError(f"{piece.path}: {error.message}") from error
+                raise DatasetError.of("data_files.in_file", file=piece.path, error=error) from error
 
     return joined(batches())
 
@@ -114,10 +114,10 @@ class _LineReader:
             document = loads(data)
         except ValueError as error:
             lines = data.strip(_BLANK).split(b"\n")
-            hint = "check that the file is complete"
+            fix = "check that the file is complete"
             if len(lines) > 1 and all(line.strip(_BLANK).startswith(b"{") for line in lines[:2]):
-                hint = "if it holds one record per line, set dataset_type to application/jsonlines"
-            raise DatasetError(f"{path} is not JSON ({error}); {hint}.") from None
+                fix = "if it holds one record per line, set dataset_type to application/jsonlines"
+            raise DatasetError.of("json_files.no_document", file=path, error=error, fix=fix) from None
         yield self._finder.one_by_one([({RECORD: RecordPart([document])}, lambda: path)]).batch
 
     def _together(self, data: bytes) -> Table:
@@ -161,7 +161,7 @@ class _LineReader:
                 if not found:
                     raise
             if not all(isinstance(row, dict) for row in found):
-                raise DatasetError(_bad_line(place, line, "is not a JSON object"))
+                raise _bad_line(place, line, "is not a JSON object")
             notice("glued", count=len(found) - 1)
             rows += found
         ones = np.ones(len(rows), np.int64)
@@ -253,7 +253,7 @@ def _record(line: bytes, place: Callable[[], str]) -> Any:
     try:
         return loads(line)
     except ValueError as error:
-        raise DatasetError(_bad_line(place, line, f"is not JSON ({error})")) from None
+        raise _bad_line(place, line, f"is not JSON ({error})") from None
 
 
 def _glued(text: bytes) -> list[Any]:
@@ -270,12 +270,9 @@ def _glued(text: bytes) -> list[Any]:
     return [] if rest else found
 
 
-def _bad_line(place: Callable[[], str], line: bytes, what: str) -> str:
+def _bad_line(place: Callable[[], str], line: bytes, what: str) -> DatasetError:
     excerpt = line[:80].decode(errors="replace")
-    return (
-        f"{place()} {what}: {excerpt!r}; each line must hold one JSON object, and a file that is one JSON "
-        "document has the dataset_type application/json."
-    )
+    return DatasetError.of("json_files.line", place=place(), what=what, excerpt=excerpt)
 
 
 def _document_batches(path: str, request: Dataset) -> Iterator[pa.RecordBatch]:
@@ -291,7 +288,7 @@ def _document_batches(path: str, request: Dataset) -> Iterator[pa.RecordBatch]:
             for number, line in enumerate(data.split(b"\n")):
                 if line.strip(_BLANK):
                     _record(line, _Place(path, 0, number))
-        raise DatasetError(f"{path} is not JSON: {error}; check that the file is complete.") from None
+        raise DatasetError.of("json_files.incomplete", file=path, error=error) from None
     if isinstance(document, dict):
         lists = [member for member in document.values() if _is_rows(member)]
         known = request.column_names or ()
@@ -305,16 +302,10 @@ def _document_batches(path: str, request: Dataset) -> Iterator[pa.RecordBatch]:
             notice("member", file, member, count=len(document[member]))
         elif _is_ragged(document) and not is_row:
             lengths = ", ".join(f"{name} {len(values)}" for name, values in document.items())
-            raise DatasetError(
-                f"{path} holds lists of different lengths ({lengths[:200]}), which are no columns of one "
-                "table; make them as long as each other, or write one object for each row."
-            )
+            raise DatasetError.of("json_files.ragged", file=path, lengths=lengths)
         document = table or (lists[0] if len(lists) == 1 and not is_row else [document])
     if not _is_rows(document) and document != []:
-        raise DatasetError(
-            f"{path} is a JSON document without rows; it must be an array of objects, as "
-            'to_json(orient="records", lines=True) of pandas writes it.'
-        )
+        raise DatasetError.of("json_files.no_rows", file=path)
     size = balanced_rows(len(document))
     for start in range(0, len(document), size):
         yield rows_to_batch(document[start : start + size])

@@ -104,9 +104,12 @@ class Finder:
         """Raise DatasetError when there were labels, and the path of the label led to none of them."""
         for other in self._locations.others:
             if other.side == GROUND_TRUTH and self._labels >= _ENOUGH_LABELS and not self._labelled:
-                raise DatasetError(
-                    f"{where} has {self._labels} records with {GROUND_TRUTH}, but none has a label at "
-                    f"{other.path!r}; set {other.variable} to where the label is, as JMESPath."
+                raise DatasetError.of(
+                    "column_paths.no_labels",
+                    file=where,
+                    count=self._labels,
+                    location=other,
+                    field=other.variable,
                 )
 
     def together(
@@ -172,8 +175,12 @@ class Finder:
                 )
             if self._locations.document and None in found:
                 other = self._locations.others[found.index(None)]
-                raise DatasetError(
-                    f"{place()} has nothing at {other.path!r}{_keys(parts)}; correct {other.variable}."
+                raise DatasetError.of(
+                    "column_paths.nothing",
+                    place=place(),
+                    path=other.path,
+                    there=_keys(parts),
+                    field=other.variable,
                 )
             self._text |= {side for side, part in parts.items() if part.cells is not None}
             counts.append(self._add(features, others, rows, found, place))
@@ -208,10 +215,10 @@ class Finder:
         for value in part.values:
             found = feature_rows(self._features(value), document=self._locations.document)
             if found is None:
-                where = " in its request" if REQUEST in parts else _keys(parts)
-                raise DatasetError(
-                    f"{place()} has nothing at {self._locations.features!r}{where}; "
-                    f"correct {self._locations.variable}."
+                there = " in its request" if REQUEST in parts else _keys(parts)
+                path, variable = self._locations.features, self._locations.variable
+                raise DatasetError.of(
+                    "column_paths.nothing", place=place(), path=path, there=there, field=variable
                 )
             rows += found
         return rows if part.values else None
@@ -240,10 +247,13 @@ class Finder:
             ):
                 gathered += values * count
             else:
-                raise DatasetError(
-                    f"{place()} has {several(count, 'row')} of features, but "
-                    f"{several(len(values), 'value')} of {location.name!r} at "
-                    f"{location.path!r}; check {location.variable or 'the path'} and the record."
+                raise DatasetError.of(
+                    "column_paths.uneven",
+                    place=place(),
+                    rows=several(count, "row"),
+                    values=several(len(values), "value"),
+                    location=location,
+                    field=location.variable or "the path",
                 )
         return count
 
@@ -317,9 +327,9 @@ def _largest(value: Any, location: Location, place: Callable[[], str]) -> Any:
         or len(value) != len(classes)
         or not all(isinstance(score, int | float) for score in value)
     ):
-        raise DatasetError(
-            f"{place()} has {json.dumps(value)[:60]} at {location.path!r}, but predictor.label_headers names "
-            f"{len(classes)} classes; there must be a list of as many scores for each row."
+        scores, count = json.dumps(value), len(classes)
+        raise DatasetError.of(
+            "column_paths.scores", place=place(), scores=scores, location=location, count=count
         )
     return classes[value.index(max(value))]
 
@@ -436,10 +446,7 @@ def _column(name: str, values: list[Any]) -> pa.Array:
     nested = next((value for value in values if isinstance(value, list | dict)), None)
     if nested is not None:
         kind = "a list" if isinstance(nested, list) else "an object"
-        raise DatasetError(
-            f"column {name!r} holds {kind} where one value was expected: {json.dumps(nested)[:60]}; "
-            "correct its path, or leave out such records."
-        )
+        raise DatasetError.of("column_paths.nested", field=name, kind=kind, value=json.dumps(nested))
     return column_of(name, values)
 
 
@@ -509,9 +516,8 @@ def compile_path(expression: str, variable: str) -> Find:
         compiled = jmespath.compile(text)
     except JMESPathError as error:
         reason = str(error).partition("\n")[0].rstrip(".:")
-        raise ConfigurationError(
-            f"{variable} is {expression!r}, which is no JMESPath ({reason}); "
-            "write for example features, or instances[*].features."
+        raise ConfigurationError.of(
+            "column_paths.no_jmespath", field=variable, path=expression, reason=reason
         ) from None
 
     def find(value: Any) -> Any:

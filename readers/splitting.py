@@ -311,10 +311,7 @@ def _range_blocks(piece: FileRange, begin: int, size: int) -> Iterator[Block]:
 
 
 def _too_long(path: str, offset: int) -> DatasetError:
-    return DatasetError(
-        f"{path} has a line of more than {LONGEST_LINE >> 20} MB, which begins at byte {offset}; divide it, "
-        "leave it out, or check dataset_format."
-    )
+    return DatasetError.of("data_files.long_line", file=path, size=LONGEST_LINE >> 20, offset=offset)
 
 
 def _next_line(file: pa.NativeFile, start: int) -> int:
@@ -440,7 +437,6 @@ def blocks_of_lines(parts: Sequence[FileRange], size: int = LINES_BLOCK_SIZE) ->
 
 def not_a_record(line: Line, reason: str) -> DatasetError:
     """Return the error for a line that is no capture record; `reason` says why."""
-    return DatasetError(
-        f"{line.path} line {line.line_number()} is not a capture record, since {reason}: {line.excerpt()!r}; "
-        "mend or remove the line, or set dataset_format to what the file holds."
+    return DatasetError.of(
+        "captures.no_record", file=line.path, line=line.line_number(), reason=reason, excerpt=line.excerpt()
     )

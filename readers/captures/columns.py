@@ -243,18 +243,14 @@ class Decoder:
         }
         for side, encodings in present.items():
             if (at := pc.index(encodings, "BASE64").as_py()) >= 0:
-                raise DatasetError(
-                    f"{side} has the encoding BASE64, which the rules of sagemaker do not read; set "
-                    f"rules=sound to have it decoded: {envelope.place(at)}."
-                )
+                raise DatasetError.of("captures.base64", field=side, place=envelope.place(at))
         # The originals name the request first.
         [first, *others] = present or [""]
         for other in others:
             if (at := pc.index(pc.not_equal(present[first], present[other]), True).as_py()) >= 0:
                 one, two = (present[side][at].as_py()[:40] for side in (first, other))
-                raise DatasetError(
-                    f"Encoding mismatch: Encoding is {one} for {first}, but Encoding is {two} for {other}; "
-                    f"set rules=sound to read both: {envelope.place(at)}."
+                raise DatasetError.of(
+                    "captures.encodings", one=one, first=first, two=two, other=other, place=envelope.place(at)
                 )
 
     def _joined(self, texts: Sequence[Texts]) -> list[Texts]:

@@ -332,11 +332,7 @@ def contradiction(counts: Sequence[int]) -> bool:
 
 def too_many(contradicting: int, calls: int, place: str) -> DatasetError:
     """Return the error for calls whose sides do not have the same number of rows."""
-    return DatasetError(
-        f"{contradicting} of {several(calls, 'call')} have another number of rows in the request than in the "
-        f"response, the first at {place}; correct what writes them, or say with rows how they are read "
-        f"({', '.join(SHAPES)}, or request=columns,response=list)."
-    )
+    return DatasetError.of("captures.uneven", count=contradicting, calls=several(calls, "call"), place=place)
 
 
 def _call_rows(shapes: Mapping[str, Shape], calls: Sequence[Call], why: str) -> CallRows:

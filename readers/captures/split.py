@@ -182,14 +182,14 @@ def table_of(envelope: Envelope, decoder: Decoder, parser: CellParser, notes: No
         try:
             table = decoder.table(envelope, parser, note)
         except CellsError as error:
-            raise DatasetError(f"{path} holds payloads that do not fit into columns: {error}") from error
+            raise DatasetError.of("captures.payloads", file=path, error=error) from error
         note(UNEVEN, table.uneven.tolist())
         batch = decoder.layout.finish(table.batch)
         if envelope.labels is not None:
             try:
                 batch, unlike = with_label_columns(batch, envelope.labels, table.counts)
             except DatasetError as error:
-                raise DatasetError(f"labels of {path}: {error.message}") from error
+                raise DatasetError.of("captures.labels", file=path, error=error) from error
             note(UNLIKE_ROWS, unlike.tolist())
     return batch
 
@@ -259,10 +259,7 @@ def survey(files: Sequence[SourceFile], request: Dataset) -> tuple[Decoder, dict
         if call_rows.shape(side) != "row" and any(
             call.payloads[side].kind == CSV for call in calls if side in call.payloads
         ):
-            raise DatasetError(
-                f"{request.source}: {side} is one line of CSV for several rows, which the originals joined "
-                "with the first of them; set rules=sound to have its cells read as rows."
-            )
+            raise DatasetError.of("captures.cells_of_rows", file=request.source, field=side)
     try:
         records = rows(call_rows.shapes)
         layout = find_layout(sides, records, request)
@@ -272,9 +269,7 @@ def survey(files: Sequence[SourceFile], request: Dataset) -> tuple[Decoder, dict
             first = decoder.of_rows(records, parser).batch.schema
             decoder = replace(decoder, kinds=dict(zip(first.names, first.types, strict=True)))
     except (DatasetError, CellsError) as error:
-        raise DatasetError(
-            f"{request.source} holds payloads that do not fit into columns: {error}"
-        ) from error
+        raise DatasetError.of("captures.payloads", file=request.source, error=error) from error
     _log.info("%s: %s", request.source, call_rows.text())
     return decoder, parser.types
 

@@ -7,7 +7,6 @@ human reviewers and tables are accepted beside them.
 
 from __future__ import annotations
 
-import difflib
 import json
 import logging
 import re
@@ -25,6 +24,7 @@ import pyarrow.compute as pc
 from contract.dataset import Dataset, LabelPlaces
 from contract.dataset_format import DatasetFormat
 from contract.errors import DatasetError
+from contract.schema import nearest, suggestion
 from contract.window import folder_hour
 from contract.wording import several
 from file_storage.storage import SourceFile, read_bytes
@@ -52,7 +52,6 @@ _SCHEMA = pa.schema(
         ("eventMetadata", pa.struct([("eventId", pa.string())])),
     ]
 )
-_EXAMPLE = '{"groundTruthData":{"data":"1","encoding":"CSV"},"eventMetadata":{"eventId":"..."}}'
 
 Hours = npt.NDArray[np.int32]
 
@@ -176,9 +175,8 @@ def _label(line: Line) -> dict[str, Any]:
 
 
 def _no_label(line: Line, reason: str) -> DatasetError:
-    return DatasetError(
-        f"{line.path} line {line.line_number()} is not a label, since {reason}: {line.excerpt()!r}; "
-        f"mend or remove the line, labels look like {_EXAMPLE}."
+    return DatasetError.of(
+        "label_files.no_label", file=line.path, line=line.line_number(), reason=reason, excerpt=line.excerpt()
     )
 
 
@@ -212,10 +210,7 @@ def read_table(file: SourceFile, places: LabelPlaces) -> Iterator[Labels]:
         lost = pc.and_(ids.is_null(), data.is_valid())
         if pc.any(lost).as_py():
             row = before + pc.index(lost, True).as_py() + 1
-            raise DatasetError(
-                f"{file.path} row {row} (the header apart) has a label and no id of an inference; fill the "
-                "id in, or remove the row."
-            )
+            raise DatasetError.of("label_files.no_id", file=file.path, row=row)
         before += batch.num_rows
         unlabelled += data.null_count
         ids, data = ids.filter(data.is_valid()), data.drop_null()
@@ -231,27 +226,23 @@ def read_table(file: SourceFile, places: LabelPlaces) -> Iterator[Labels]:
 
 def _chosen(path: str, names: list[str], places: LabelPlaces) -> tuple[str, str]:
     """Return the names of the columns with ids and labels."""
-    there = f"its columns are {', '.join(names)[:200] or 'none'}"
+    columns = ", ".join(names) or "none"
     for variable, name in (
         ("ground_truth_id_column", places.id_column),
         ("ground_truth_label_column", places.label_column),
     ):
         if name is not None and name not in names:
-            close = difflib.get_close_matches(name, names, 1)
-            hint = f"; did you mean {close[0]}?" if close else "."
-            raise DatasetError(f"{path} has no column {name!r}, which {variable} names; {there}{hint}")
+            meant = suggestion(name, names)
+            raise DatasetError.of("label_files.no_column", file=path, name=name, field=variable, meant=meant)
     usual = (places.id_column, places.usual_id, *ID_COLUMNS)
     identifier = next((name for name in usual if name is not None and name in names), None)
     if identifier is None:
-        raise DatasetError(
-            f"{path} has no column {' or '.join(ID_COLUMNS[:2])}; {there}; set ground_truth_id_column to the "
-            "one with the id of the inference."
-        )
+        raise DatasetError.of("label_files.no_id_column", file=path, columns=columns)
     others = [name for name in names if name != identifier]
     if places.label_column is None and len(others) != 1:
-        raise DatasetError(
-            f"{path} has {several(len(others), 'column')} beside the id {identifier!r}; {there}; set "
-            "ground_truth_label_column to the one with the label."
+        others_there = several(len(others), "column")
+        raise DatasetError.of(
+            "label_files.no_label_column", file=path, others=others_there, id=identifier, columns=columns
         )
     return identifier, places.label_column or others[0]
 
@@ -328,10 +319,7 @@ def _identifier(loop: dict[str, Any], places: LabelPlaces, path: str) -> str:
     name = loop.get("humanLoopName")
     if isinstance(name, str) and name:
         return name
-    raise DatasetError(
-        f"{path} names no inference: inputContent has none of {', '.join(places.id_attributes)}, and there "
-        "is no humanLoopName; start human loops with the inferenceId in their input."
-    )
+    raise DatasetError.of("label_files.no_inference", file=path, attributes=", ".join(places.id_attributes))
 
 
 def _label_of(answer: dict[str, Any], places: LabelPlaces, path: str) -> tuple[str, str]:
@@ -344,14 +332,11 @@ def _label_of(answer: dict[str, Any], places: LabelPlaces, path: str) -> tuple[s
         found = _at(content, places.label_attribute)
         if found is not None:
             return _as_label(found)
-    wanted = "no single value" if places.label_attribute is None else f"no {places.label_attribute!r}"
+    wanted = "single value" if places.label_attribute is None else repr(places.label_attribute)
     there = ", ".join(leaves) or "nothing"
-    close = difflib.get_close_matches(places.label_attribute or "", leaves, 1)
-    fix = "set human_review_label_attribute to the one that is the label"
-    raise DatasetError(
-        f"{path} has {wanted} in humanAnswers.answerContent, which holds {there[:200]}; {fix}"
-        + (f": did you mean {close[0]}?" if close else ".")
-    )
+    close = nearest(places.label_attribute or "", leaves)
+    meant = f": did you mean {close}?" if close else "."
+    raise DatasetError.of("label_files.no_answer", file=path, wanted=wanted, there=there, meant=meant)
 
 
 def _as_label(value: Any) -> tuple[str, str]:
