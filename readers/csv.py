@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from contract.dataset import Dataset, Dialect
 from contract.errors import DatasetError
-from file_storage.storage import SourceFile, is_compressed, open_input, reading
+from file_storage.storage import SourceFile, open_input, reading
 from readers.csv_dialect import NAMES, decide_dialect, fold, header_evidence, plain, restore, restored_text
 from readers.csv_records import (
     LONGEST_FIELD,
@@ -44,6 +44,7 @@ from readers.splitting import (
     Pieces,
     balanced_rows,
     divide,
+    has_lines,
     joined,
     line_blocks,
     lines_before,
@@ -110,12 +111,9 @@ def csv_splits(
     """
     request = replace(request, dialect=_dialect(files, request))
 
-    def may_cut(file: SourceFile) -> bool:
-        return not whole_files and not is_compressed(file.path)
-
     splits: list[FileSplit] = []
     head: CsvHead | None = None
-    for pieces in divide(files, may_cut=may_cut):
+    for pieces in divide(files, may_cut=None if whole_files else has_lines):
         if pieces[0].is_whole_file:
             head = None
         elif pieces[0].start == 0:

@@ -19,11 +19,11 @@ from contract.reading import notice
 from file_storage import storage
 from file_storage.storage import SourceFile
 from readers.arrow_json import JsonFields, NotBulkError, parse_json
-from readers.captures.shapes import column_rows, is_columns, table_rows
+from readers.captures.shapes import JSON, Payload, column_rows, is_columns, table_rows
 from readers.dataset import excluded_positions
 from readers.flatten import flatten_batch
 from readers.lanes import Counts, Table, of_kinds
-from readers.paths import RECORD, Finder, RecordPart
+from readers.paths import RECORD, Finder
 from readers.python_rows import loads, rows_to_batch
 from readers.splitting import (
     UTF8_MARK,
@@ -34,6 +34,7 @@ from readers.splitting import (
     balanced,
     balanced_rows,
     divide,
+    has_lines,
     joined,
     line_blocks,
     lines_before,
@@ -103,7 +104,7 @@ class _LineReader:
                 (lines[at][1], _Place(piece.path, block.offset, lines[at][0])) for at in some.tolist()
             )
 
-        return of_kinds(np.zeros(len(lines), np.int64), bulk if is_bulk else None, one_by_one).batch
+        return of_kinds([np.zeros(len(lines))], bulk if is_bulk else None, one_by_one).batch
 
     def document(self, path: str) -> Iterator[pa.RecordBatch]:
         """Yield the rows of a document whose paths lead to lists."""
@@ -118,16 +119,16 @@ class _LineReader:
             if len(lines) > 1 and all(line.strip(_BLANK).startswith(b"{") for line in lines[:2]):
                 fix = "if it holds one record per line, set dataset_type to application/jsonlines"
             raise DatasetError.of("json_files.no_document", file=path, error=error, fix=fix) from None
-        yield self._finder.one_by_one([({RECORD: RecordPart([document])}, lambda: path)]).batch
+        yield self._finder.one_by_one([({RECORD: Payload(JSON, [document])}, lambda: path)]).batch
 
     def _together(self, data: bytes) -> Table:
         finder = self._finder
         try:
-            if finder is not None and finder.needs_kinds:
+            if finder is not None and finder.kinds is None:
                 first = [
                     line for line in data.split(b"\n", _LEARNT_LINES)[:_LEARNT_LINES] if line.strip(_BLANK)
                 ]
-                finder.learn(({RECORD: RecordPart([_record(line, str)])}, str) for line in first)
+                finder.learn(({RECORD: Payload(JSON, [_record(line, str)])}, str) for line in first)
             if b"null" in data and _NULL_LINE.search(data):
                 raise NotBulkError("a line is null")
             if not data.isascii():
@@ -150,7 +151,7 @@ class _LineReader:
         finder = self._finder
         if finder is not None:
             return finder.one_by_one(
-                (({RECORD: RecordPart([_record(line, place)])}, place) for line, place in lines)
+                (({RECORD: Payload(JSON, [_record(line, place)])}, place) for line, place in lines)
             )
         rows = []
         for line, place in lines:
@@ -200,7 +201,7 @@ def json_splits(
 
     def may_cut(file: SourceFile) -> bool:
         document = located.document if located is not None else is_document(file.path)
-        return not (whole_files or document or storage.is_compressed(file.path))
+        return not (whole_files or document) and has_lines(file)
 
     read = functools.partial(read_json_files, request=request)
     return tuple(FileSplit(pieces, read) for pieces in divide(files, may_cut=may_cut))

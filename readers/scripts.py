@@ -28,13 +28,23 @@ from file_storage.storage import SourceFile, is_s3, open_random, read_bytes, rea
 from readers.captures.columns import Decoder
 from readers.captures.envelope import LABEL, Envelope, open_envelope, record_of_line
 from readers.captures.shapes import csv_rows
-from readers.captures.split import Notes, envelopes, may_cut, survey, table_of
+from readers.captures.split import Notes, envelopes, survey, table_of
 from readers.csv_records import CellsError
 from readers.dataset import POSITIONAL, excluded_positions, positional_names
 from readers.flatten import flatten_batch
 from readers.labels.index import LabelIndex
 from readers.python_rows import column_of, loads, rows_to_batch
-from readers.splitting import FileSplit, Line, LineBlock, Pieces, Segment, blocks_of_lines, divide, label
+from readers.splitting import (
+    FileSplit,
+    Line,
+    LineBlock,
+    Pieces,
+    Segment,
+    blocks_of_lines,
+    divide,
+    has_lines,
+    label,
+)
 
 # The record object that a user's ``preprocess_handler`` is given for captures.
 #
@@ -481,7 +491,7 @@ def record_splits(
         Labels to join with captures, before the script sees them.
     """
     if request.format.kind in _CAPTURES:
-        decoder, divided = survey(files, request)[0], divide(files, may_cut=may_cut)
+        decoder, divided = survey(files, request)[0], divide(files, may_cut=has_lines)
         request.said.call_rows = decoder.call_rows
     else:
         # Header rows, arrays and Parquet's footer belong to the whole file.

@@ -7,10 +7,12 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from contract.errors import DatasetError
-from file_storage.storage import SourceFile, is_s3, open_input, open_random, reading
+from file_storage.storage import SourceFile, is_compressed, is_s3, open_input, open_random, reading
 
 # The originals' engine reads less than this as one partition.
 SMALL = 4 << 20
@@ -163,6 +165,11 @@ def divide(
             groups.append(tuple(together))
             together, gathered = [], 0
     return groups + ([tuple(together)] if together else [])
+
+
+def has_lines(file: SourceFile) -> bool:
+    """Return whether a file of lines can be read in byte ranges, which a compressed one cannot."""
+    return not is_compressed(file.path)
 
 
 def line_blocks(
@@ -390,6 +397,11 @@ class LineBlock:
         for number, (path, data) in enumerate(lines):
             if data and not data.isspace():
                 yield Line(path, data + b"\n", number, self)
+
+    def sources(self, numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Return in which segment each of some lines is."""
+        lines = [segment.data.count(b"\n") for segment in self.segments]
+        return np.searchsorted(np.cumsum(lines), numbers, side="right")
 
     @functools.cached_property
     def first_number(self) -> int:

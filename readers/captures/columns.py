@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import io
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -25,7 +24,7 @@ from readers.captures.layout import Layout, cell_name, merge_named
 from readers.captures.shapes import CSV, JSON, NONE, Row, UndecodableError, contradiction, decode, parsed
 from readers.csv_records import CellParser, CellsError
 from readers.flatten import LONGEST_LIST, batch_of, flatten_batch
-from readers.lanes import Counts, Table, of_kinds, rows_of
+from readers.lanes import Counts, Table, like_first, of_kinds, rows_of
 from readers.python_rows import rows_to_batch
 
 UNDECODABLE = "payloads that could not be decoded count as missing"
@@ -122,9 +121,6 @@ class Decoder:
         if self.text_only:
             self._require_one_encoding(envelope)
             texts = self._joined(texts)
-        kinds = np.zeros(len(envelope), np.int64)
-        for text in texts:
-            kinds = 3 * kinds + text.kinds
 
         def one_by_one(records: Counts) -> Table:
             rows = self._rows(texts, records, note)
@@ -134,7 +130,7 @@ class Decoder:
             return self._together([text.take(records) for text in texts], parser)
 
         exact = self.text_only and any((text.kinds == JSON).any() for text in texts)
-        return of_kinds(kinds, None if exact else bulk, one_by_one)
+        return of_kinds([text.kinds for text in texts], None if exact else bulk, one_by_one)
 
     def of_rows(
         self,
@@ -143,13 +139,13 @@ class Decoder:
         note: Note = lambda text, records: None,
     ) -> Table:
         """Return parsed rows as columns: for each record those of each side, None where it is missing."""
-        kinds = np.zeros(len(records), np.int64)
+        kinds = []
         sides = [[record[side] for record in records] for side in range(len(self.sides))]
         for side, found in enumerate(sides):
             if not self.text_only and side < len(sides) - 1 and any(self.layout.widths):
                 note(TOO_MANY, _to_width(found, self.layout.widths[side]))
             forms = [NONE if rows is None else CSV if isinstance(rows[0], list) else JSON for rows in found]
-            kinds = 3 * kinds + np.array(forms, np.int64)
+            kinds.append(np.array(forms))
 
         def of_kind(numbers: Counts) -> Table:
             some = [[found[number] for number in numbers.tolist()] for found in sides]
@@ -219,20 +215,15 @@ class Decoder:
                         raise NotBulkError("more cells than expected")
                     start = sum(widths[:at])
                     found[at] = {cell_name(start + cell): each for cell, each in enumerate(batch.columns)}
-                found[at] = {name: self._typed(name, column) for name, column in found[at].items()}
+                found[at] = {
+                    name: like_first(column, self.kinds.get(name)) for name, column in found[at].items()
+                }
         columns = dict(chain.from_iterable(each.items() for each in found))
         total = int(counts.sum())
         batch = batch_of(columns, total)
         if batch.num_rows != total:
             raise NotBulkError("cells hold line ends")
         return Table(batch, counts, uneven)
-
-    def _typed(self, name: str, column: pa.Array) -> pa.Array:
-        """Return numbers as the integers that the first records have, where they have no fraction."""
-        if types.is_floating(column.type) and self.kinds.get(name) == pa.int64():
-            with contextlib.suppress(pa.ArrowInvalid):
-                return column.cast(pa.int64())
-        return column
 
     def _require_one_encoding(self, envelope: Envelope) -> None:
         """Raise DatasetError where the originals would not read a record."""

@@ -116,6 +116,9 @@ class Payload:
         return list(self.values)
 
 
+NOTHING = Payload(NONE, [])
+
+
 def parsed(text: str, kind: int) -> Payload:
     """Return the payload of a text.
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
@@ -22,7 +22,7 @@ from contract.dataset import ColumnPaths, Dataset
 from contract.dataset_format import Shape
 from contract.errors import DatasetError
 from contract.window import Window
-from file_storage.storage import SourceFile, is_compressed
+from file_storage.storage import SourceFile
 from readers.arrow_json import NotBulkError
 from readers.captures.columns import UNDECODABLE, Decoder, Note, Texts, json_array, texts_of
 from readers.captures.envelope import (
@@ -34,7 +34,6 @@ from readers.captures.envelope import (
     open_envelope,
     parse_record,
     payload_part,
-    times_in_window,
     with_label_columns,
 )
 from readers.captures.layout import find_layout
@@ -43,12 +42,12 @@ from readers.captures.shapes import (
     JSON,
     MOST_CONTRADICTIONS,
     NONE,
+    NOTHING,
     PEERS,
     Call,
     Payload,
     Row,
     UndecodableError,
-    csv_rows,
     decide,
     decode,
     parsed,
@@ -61,9 +60,9 @@ from readers.paths import (
     GROUND_TRUTH,
     REQUEST,
     RESPONSE,
+    Find,
     Finder,
-    PlainPath,
-    RecordPart,
+    Record,
     typed_text,
     values_at,
 )
@@ -74,6 +73,7 @@ from readers.splitting import (
     balanced,
     blocks_of_lines,
     divide,
+    has_lines,
     label,
     whole_of,
 )
@@ -119,15 +119,16 @@ def envelopes(
     index: LabelIndex | None,
     *,
     labels: bool,
+    times: bool = False,
     size: int = LINES_BLOCK_SIZE,
 ) -> Iterator[Envelope]:
     """Yield the envelopes of the records in a window, with the labels that an index has for them."""
+    ids, times = index is not None, times or window is not None
     for block in blocks_of_lines(pieces, size):
-        envelope = open_envelope(block, sides, labels=labels, ids=index is not None, times=window is not None)
-        if window is not None and envelope.times is not None:
-            inside = times_in_window(envelope.times, window, block, envelope.numbers)
-            envelope = envelope.filter(inside)
-        if index is not None and envelope.labels is not None and envelope.ids is not None:
+        envelope = open_envelope(block, sides, labels=labels, ids=ids, times=times)
+        if window is not None:
+            envelope = envelope.in_window(window)
+        if index is not None and envelope.labels is not None:
             data, encodings = index.take(index.find(envelope.ids))
             encodings = pc.if_else(data.is_valid(), encodings, envelope.labels.encodings)
             envelope = replace(envelope, labels=Part(pc.coalesce(data, envelope.labels.data), encodings))
@@ -218,12 +219,7 @@ def capture_splits(
         labels=request.labels or index is not None,
     )
     request.said.call_rows = decoder.call_rows
-    return tuple(FileSplit(pieces, read) for pieces in divide(files, may_cut=may_cut))
-
-
-def may_cut(file: SourceFile) -> bool:
-    """Return whether a file can be read in byte ranges."""
-    return not is_compressed(file.path)
+    return tuple(FileSplit(pieces, read) for pieces in divide(files, may_cut=has_lines))
 
 
 def survey(files: Sequence[SourceFile], request: Dataset) -> tuple[Decoder, dict[str, pa.DataType]]:
@@ -357,7 +353,7 @@ def _table(envelope: Envelope, finder: Finder, note: Note) -> Table:
         return finder.one_by_one(_parts(envelope, texts, alone, records, note))
 
     def bulk(records: Counts) -> Table:
-        if finder.needs_kinds:
+        if finder.kinds is None:
             finder.learn(_parts(envelope, texts, alone, np.arange(min(len(envelope), _LEARNT_RECORDS)), note))
         values = {
             part: json_array(texts[part].take(records).text)
@@ -365,12 +361,12 @@ def _table(envelope: Envelope, finder: Finder, note: Note) -> Table:
             if (texts[part].kinds[records] == JSON).all()
         }
         truth = texts[GROUND_TRUTH].take(records)
-        table = finder.together(values, functools.partial(_labels_at, truth))
-        finder.count_labels(table.batch, int((truth.kinds != NONE).sum()))
-        return table
+        return finder.together(values, functools.partial(_labels_at, truth))
 
-    kinds = 3 * texts[REQUEST].kinds.astype(np.int64) + texts[RESPONSE].kinds
-    return of_kinds(kinds, bulk if finder.is_bulk else None, one_by_one)
+    kinds = [texts[part].kinds for part in SIDES]
+    table = of_kinds(kinds, bulk if finder.is_bulk else None, one_by_one)
+    finder.count_labels(table.batch, int((texts[GROUND_TRUTH].kinds != NONE).sum()))
+    return table
 
 
 def located_capture_splits(
@@ -386,7 +382,7 @@ def located_capture_splits(
     read = functools.partial(
         read_located_captures, locations=locations, shape=shape, window=request.window, index=index
     )
-    return tuple(FileSplit(pieces, read) for pieces in divide(files, may_cut=may_cut))
+    return tuple(FileSplit(pieces, read) for pieces in divide(files, may_cut=has_lines))
 
 
 def first_sides(files: Sequence[SourceFile]) -> dict[str, bool]:
@@ -416,27 +412,24 @@ def _first_of(envelope: Envelope, names: Sequence[str], note: Note) -> Texts:
 
 def _parts(
     envelope: Envelope, texts: Mapping[str, Texts], alone: Sequence[bool], records: Counts, note: Note
-) -> Iterator[tuple[Mapping[str, RecordPart], Callable[[], str]]]:
+) -> Iterator[Record]:
     """Yield the parts of records, parsed, and what names each record."""
     some = {part: text.take(records) for part, text in texts.items()}
     columns = [zip(part.text.to_pylist(), part.kinds.tolist(), strict=True) for part in some.values()]
     for number, *found in zip(records.tolist(), *columns, strict=True):
-        parts: dict[str, RecordPart] = {}
+        parts: dict[str, Payload] = {}
         for name, (text, kind) in zip(some, found, strict=True):
-            parts[name] = RecordPart()
-            if kind == CSV:
-                parts[name] = RecordPart(cells=csv_rows(text))
-            elif kind == JSON:
-                try:
-                    parts[name] = RecordPart(parsed(text, kind).values)
-                except UndecodableError:
-                    note(UNDECODABLE, [number])
+            try:
+                parts[name] = NOTHING if kind == NONE else parsed(text, kind)
+            except UndecodableError:
+                parts[name] = NOTHING
+                note(UNDECODABLE, [number])
         if alone[number]:
             parts[REQUEST] = parts[RESPONSE]
         yield parts, functools.partial(envelope.place, number)
 
 
-def _labels_at(truth: Texts, path: PlainPath | None, counts: Counts) -> pa.Array:
+def _labels_at(truth: Texts, path: Find | None, counts: Counts) -> pa.Array:
     """Return one label for each row; missing where a record has none."""
     present = truth.kinds != NONE
     if not present.any():
@@ -447,7 +440,7 @@ def _labels_at(truth: Texts, path: PlainPath | None, counts: Counts) -> pa.Array
         if len(unlike) or list(columns) != [LABEL]:
             raise NotBulkError("labels of several cells, or of another number than rows")
         return typed_text(columns[LABEL])
-    if (truth.kinds == CSV).any() or path is None:
+    if (truth.kinds == CSV).any():
         raise NotBulkError("labels of several encodings, or without a path")
     values, found = values_at(json_array(truth.text.drop_null()), path)
     if not np.array_equal(found, counts[present]):

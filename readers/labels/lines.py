@@ -28,7 +28,7 @@ from contract.schema import nearest, suggestion
 from contract.window import folder_hour
 from contract.wording import several
 from file_storage.storage import SourceFile, read_bytes
-from readers.captures.envelope import label_part, read_records, sources
+from readers.captures.envelope import label_part, read_records
 from readers.csv import csv_splits
 from readers.parquet import parquet_splits
 from readers.python_rows import loads, scalar_text
@@ -143,7 +143,7 @@ def _lines_as_labels(parts: Sequence[FileRange]) -> Iterator[Labels]:
             batch.column("eventMetadata").flatten()[0],
             data,
             pc.utf8_upper(pc.fill_null(encodings, "CSV")),
-            hours[sources(block, numbers)],
+            hours[block.sources(numbers)],
         )
 
 
