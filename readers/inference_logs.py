@@ -25,7 +25,7 @@ from contract.errors import DatasetError
 from contract.reading import notice
 from file_storage.storage import SourceFile, open_input, open_random, read_bytes, reading
 from readers.captures.envelope import LABEL, parse_instant
-from readers.python_rows import loads, scalar_text
+from readers.python_rows import json_text, loads, scalar_text
 from readers.splitting import FileRange, LineBlock, LogFiles, Segment, gathered, line_blocks, text_of
 
 SERVERS = {
@@ -197,13 +197,13 @@ def _capture(call: Half) -> bytes:
     }
     if call.label is not None:
         record[LABEL] = {"data": scalar_text(LABEL, call.label) or "", "encoding": "CSV"}
-    return json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode(errors="replace") + b"\n"
+    return json_text(record).encode(errors="replace") + b"\n"
 
 
 def _part(payload: Any) -> dict[str, str]:
     """Return a payload as captures write it; text is what was on the wire, anything else a JSON value."""
     if not isinstance(payload, str):
-        text, encoding = json.dumps(payload, ensure_ascii=False, separators=(",", ":")), "JSON"
+        text, encoding = json_text(payload), "JSON"
     else:
         text, encoding = payload, "JSON" if payload.lstrip()[:1] in ("{", "[") else "CSV"
     return {"data": text, "encoding": encoding, "mode": "INPUT"}

@@ -310,10 +310,9 @@ def _splits(
         return record_splits(files, request, preprocessor, index if captures else None)
     splits: Splits
     if captures:
-        from readers.captures.split import capture_splits, located_capture_splits
+        from readers.captures.split import capture_splits
 
-        divide = capture_splits if request.locations is None else located_capture_splits
-        splits = divide(files, request, index)
+        splits = capture_splits(files, request, index)
     elif kind == "csv":
         from readers.csv import csv_splits
 

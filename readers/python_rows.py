@@ -40,6 +40,11 @@ def loads(text: str | bytes) -> Any:
             raise ValueError("nested too deeply") from None
 
 
+def json_text(value: Any) -> str:
+    """Return a JSON value as compact text."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
 def rows_to_batch(
     rows: Sequence[Mapping[str, Any]],
     *,

@@ -491,7 +491,7 @@ def record_splits(
         Labels to join with captures, before the script sees them.
     """
     if request.format.kind in _CAPTURES:
-        decoder, divided = survey(files, request)[0], divide(files, may_cut=has_lines)
+        decoder, divided = survey(files, request), divide(files, may_cut=has_lines)
         request.said.call_rows = decoder.call_rows
     else:
         # Header rows, arrays and Parquet's footer belong to the whole file.

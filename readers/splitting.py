@@ -435,13 +435,19 @@ def blocks_of_lines(parts: Sequence[FileRange], size: int = LINES_BLOCK_SIZE) ->
     """
     for log in (piece.log for piece in parts if piece.log is not None):
         yield from log.blocks(log, size)
-    segments = (
-        Segment(piece.path, block.offset, data if data.endswith(b"\n") else data + b"\n")
-        for piece in parts
-        if piece.log is None
-        for block in line_blocks(piece, size=size)
-        for data in [text_of(block)]
-    )
+    yield from joined_segments(segments_of([piece for piece in parts if piece.log is None], size), size)
+
+
+def segments_of(parts: Sequence[FileRange], size: int) -> Iterator[Segment]:
+    """Yield the lines of pieces, about `size` bytes of a piece together."""
+    for piece in parts:
+        for block in line_blocks(piece, size=size):
+            data = text_of(block)
+            yield Segment(piece.path, block.offset, data if data.endswith(b"\n") else data + b"\n")
+
+
+def joined_segments(segments: Iterable[Segment], size: int) -> Iterator[LineBlock]:
+    """Yield segments in blocks of about `size` bytes."""
     for together in gathered(segments, lambda segment: len(segment.data), size // 2):
         data = together[0].data if len(together) == 1 else b"".join(segment.data for segment in together)
         yield LineBlock(tuple(together), data)

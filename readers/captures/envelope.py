@@ -6,7 +6,6 @@ the same arrays.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,7 +23,7 @@ from readers.captures.shapes import Row, UndecodableError, decode, parsed
 from readers.flatten import batch_of
 from readers.lanes import Counts, Table, in_lanes, merged, of_kinds, rows_of
 from readers.paths import typed_text
-from readers.python_rows import loads, rows_to_batch, scalar_text
+from readers.python_rows import json_text, loads, rows_to_batch, scalar_text
 from readers.splitting import Line, LineBlock, not_a_record
 
 LABEL = "groundTruthData"
@@ -249,27 +248,31 @@ def record_of_line(line: Line) -> dict[str, Any]:
         raise not_a_record(line, str(reason)) from None
 
 
-def payload_part(part: Any) -> tuple[str, str | None] | None:
-    """Return text and encoding of one payload of a parsed record, None where nothing was captured.
+def payload_part(part: Any) -> tuple[str, str | None, str | None] | None:
+    """Return text, encoding and content type of one payload of a parsed record, None where there is none.
 
     Data that is no text, but a JSON value, is written as JSON.
     """
     data = part.get("data") if isinstance(part, dict) else None
     if data is None:
         return None
-    if isinstance(data, str):
-        encoding = part.get("encoding")
-        return data, None if encoding is None else str(encoding)
-    return json.dumps(data, ensure_ascii=False, separators=(",", ":")), "JSON"
+    encoding, content_type = (
+        None if (value := part.get(name)) is None else str(value)
+        for name in ("encoding", "observedContentType")
+    )
+    if not isinstance(data, str):
+        data, encoding = json_text(data), "JSON"
+    return data, encoding, content_type
 
 
 def label_part(part: Any) -> tuple[str, str] | None:
     """Return text and encoding of a ``groundTruthData`` object, None when it holds no label."""
-    data = part.get("data") if isinstance(part, dict) else None
-    if data is not None and not isinstance(data, str | dict | list):
-        return scalar_text(LABEL, data) or "", "CSV"
     found = payload_part(part)
-    return found and (found[0], (found[1] or "CSV").upper())
+    if found is None:
+        return None
+    if not isinstance(part["data"], str | dict | list):
+        return scalar_text(LABEL, part["data"]) or "", "CSV"
+    return found[0], (found[1] or "CSV").upper()
 
 
 def record_id(record: Mapping[str, Any]) -> str | None:
@@ -296,16 +299,11 @@ def parse_instant(text: Any) -> datetime | None:
 
 def _exact(line: Line, schema: pa.Schema) -> dict[str, Any]:
     record = record_of_line(line)
-    found: dict[str, Any] = {"captureData": {}}
-    for side in schema.field("captureData").type:
-        part = record["captureData"].get(side.name)
-        if payload := payload_part(part):
-            content_type = part.get("observedContentType")
-            found["captureData"][side.name] = {
-                "data": payload[0],
-                "encoding": payload[1],
-                "observedContentType": None if content_type is None else str(content_type),
-            }
+    parts = {side.name: payload_part(record["captureData"].get(side.name)) for side in schema[0].type}
+    names = ("data", "encoding", "observedContentType")
+    found: dict[str, Any] = {
+        "captureData": {side: dict(zip(names, part, strict=True)) for side, part in parts.items() if part}
+    }
     if label := label_part(record.get(LABEL)):
         found[LABEL] = {"data": label[0], "encoding": label[1]}
     metadata = record.get("eventMetadata")

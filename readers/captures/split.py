@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
@@ -93,7 +93,6 @@ _log = logging.getLogger(__name__)
 def read_captures(
     pieces: Pieces,
     decoder: Decoder,
-    types: Mapping[str, pa.DataType],
     window: Window | None,
     index: LabelIndex | None,
     *,
@@ -106,7 +105,7 @@ def read_captures(
     DatasetError
         Naming file and line of what is no capture record.
     """
-    notes, parser = Notes(label(pieces)), decoder.parser(types)
+    notes, parser = Notes(label(pieces)), decoder.parser()
     for envelope in envelopes(pieces, decoder.sides, window, index, labels=labels):
         yield table_of(envelope, decoder, parser, notes)
     notes.report()
@@ -205,25 +204,33 @@ def capture_splits(
     files
         In path order.
     request
-        With the format's `capture_indices`, the window, and the baseline's names.
+        With the format's `capture_indices` or locations, the window, and the baseline's names.
     index
         Labels to join with the records.
     """
-    decoder, types = survey(files, request)
-    read = functools.partial(
-        read_captures,
-        decoder=decoder,
-        types=types,
-        window=request.window,
-        index=index,
-        labels=request.labels or index is not None,
-    )
-    request.said.call_rows = decoder.call_rows
+    read: Callable[[Pieces], Iterator[pa.RecordBatch]]
+    if (locations := request.locations) is not None:
+        Finder(locations)  # its mistakes show before the work
+        whole = locations.features is None
+        shape = survey(files, request).call_rows.shape("endpointInput") if whole else "row"
+        read = functools.partial(
+            read_located_captures, locations=locations, shape=shape, window=request.window, index=index
+        )
+    else:
+        decoder = survey(files, request)
+        request.said.call_rows = decoder.call_rows
+        read = functools.partial(
+            read_captures,
+            decoder=decoder,
+            window=request.window,
+            index=index,
+            labels=request.labels or index is not None,
+        )
     return tuple(FileSplit(pieces, read) for pieces in divide(files, may_cut=has_lines))
 
 
-def survey(files: Sequence[SourceFile], request: Dataset) -> tuple[Decoder, dict[str, pa.DataType]]:
-    """Decide from the first calls how rows are read, what columns are called, and likely types of CSV cells.
+def survey(files: Sequence[SourceFile], request: Dataset) -> Decoder:
+    """Decide from the first calls how rows are read, what columns are called, and their likely types.
 
     Raises
     ------
@@ -237,11 +244,8 @@ def survey(files: Sequence[SourceFile], request: Dataset) -> tuple[Decoder, dict
 
     def rows(shapes: Mapping[str, Shape]) -> list[list[list[Row] | None]]:
         return [
-            [
-                call.payloads[side].rows(shapes.get(side, "row")) or None if side in call.payloads else None
-                for side in sides
-            ]
-            for call in calls
+            [call.payloads.get(side, NOTHING).rows(shapes.get(side, "row")) or None for call in calls]
+            for side in sides
         ]
 
     def fits_baseline(shapes: Mapping[str, Shape]) -> bool | None:
@@ -252,22 +256,20 @@ def survey(files: Sequence[SourceFile], request: Dataset) -> tuple[Decoder, dict
 
     call_rows = decide(calls, request.rows, fits_baseline)
     for side in sides if request.text_only else ():
-        if call_rows.shape(side) != "row" and any(
-            call.payloads[side].kind == CSV for call in calls if side in call.payloads
-        ):
+        has_text = any(call.payloads.get(side, NOTHING).kind == CSV for call in calls)
+        if has_text and call_rows.shape(side) != "row":
             raise DatasetError.of("captures.cells_of_rows", file=request.source, field=side)
     try:
-        records = rows(call_rows.shapes)
-        layout = find_layout(sides, records, request)
+        found = rows(call_rows.shapes)
+        layout = find_layout(sides, found, request)
         decoder = replace(decoder, call_rows=call_rows, layout=layout)
-        parser = CellParser(request.text_only)
-        if records:
-            first = decoder.of_rows(records, parser).batch.schema
+        if calls:
+            first = decoder.of_rows(found, CellParser(request.text_only)).batch.schema
             decoder = replace(decoder, kinds=dict(zip(first.names, first.types, strict=True)))
     except (DatasetError, CellsError) as error:
         raise DatasetError.of("captures.payloads", file=request.source, error=error) from error
     _log.info("%s: %s", request.source, call_rows.text())
-    return decoder, parser.types
+    return decoder
 
 
 def first_calls(files: Sequence[SourceFile], sides: Sequence[str]) -> list[Call]:
@@ -286,7 +288,7 @@ def first_calls(files: Sequence[SourceFile], sides: Sequence[str]) -> list[Call]
             except ValueError:
                 continue  # reading the file in earnest reports it
             parts = {**record["captureData"], LABEL: record.get(LABEL)}
-            payloads = {side: found for side in wanted if (found := _payload(parts.get(side))) is not None}
+            payloads = {side: found for side in wanted if (found := _payload(parts.get(side))).values}
             call = Call(payloads, functools.partial(block.place, line.number))
             calls.append((len(line.data), call))
     # What is many times as long as the others is damage, and decides nothing.
@@ -294,16 +296,12 @@ def first_calls(files: Sequence[SourceFile], sides: Sequence[str]) -> list[Call]
     return [call for size, call in calls if size <= _ODD_LENGTH * usual + _SHORT]
 
 
-def _payload(part: object) -> Payload | None:
+def _payload(part: object) -> Payload:
     found = payload_part(part)
-    if found is None or not isinstance(part, dict):
-        return None
     try:
-        content_type = part.get("observedContentType")
-        payload = parsed(*decode(*found, None if content_type is None else str(content_type)))
+        return parsed(*decode(*found)) if found else NOTHING
     except UndecodableError:
-        return None
-    return payload if payload.values else None
+        return NOTHING
 
 
 # Captures, merged ones too, whose columns are found by JMESPath in their payloads.
@@ -369,22 +367,6 @@ def _table(envelope: Envelope, finder: Finder, note: Note) -> Table:
     return table
 
 
-def located_capture_splits(
-    files: Sequence[SourceFile], request: Dataset, index: LabelIndex | None
-) -> tuple[FileSplit, ...]:
-    """Divide capture files into splits; `index` has labels to join with the records."""
-    locations = request.locations or ColumnPaths(None)
-    shape: Shape = "row"
-    Finder(locations)  # its mistakes show before the work
-    if locations.features is None:
-        decoder, _ = survey(files, request)
-        shape = decoder.call_rows.shape("endpointInput")
-    read = functools.partial(
-        read_located_captures, locations=locations, shape=shape, window=request.window, index=index
-    )
-    return tuple(FileSplit(pieces, read) for pieces in divide(files, may_cut=has_lines))
-
-
 def first_sides(files: Sequence[SourceFile]) -> dict[str, bool]:
     """Return the parts that the first records have, and whether each is CSV, labels of one cell.
 
@@ -420,7 +402,7 @@ def _parts(
         parts: dict[str, Payload] = {}
         for name, (text, kind) in zip(some, found, strict=True):
             try:
-                parts[name] = NOTHING if kind == NONE else parsed(text, kind)
+                parts[name] = parsed(text, kind)
             except UndecodableError:
                 parts[name] = NOTHING
                 note(UNDECODABLE, [number])

@@ -7,13 +7,12 @@ human reviewers and tables are accepted beside them.
 
 from __future__ import annotations
 
-import json
 import logging
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import batched, groupby
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -31,8 +30,8 @@ from file_storage.storage import SourceFile, read_bytes
 from readers.captures.envelope import label_part, read_records
 from readers.csv import csv_splits
 from readers.parquet import parquet_splits
-from readers.python_rows import loads, scalar_text
-from readers.splitting import FileRange, Line, blocks_of_lines
+from readers.python_rows import json_text, loads, scalar_text
+from readers.splitting import FileRange, Line, Segment, joined_segments, segments_of
 
 # In the order in which they are looked for, since a capture's inferenceId comes before its eventId.
 ID_COLUMNS = ("inferenceId", "eventId", "inference_id", "event_id")
@@ -45,7 +44,6 @@ _LARGEST_ANSWER = 16 << 20
 UNKNOWN_HOUR = -1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _BLOCK_SIZE = 8 << 20
-_ANSWERS_TOGETHER = 10_000
 _SCHEMA = pa.schema(
     [
         ("groundTruthData", pa.struct([("data", pa.string()), ("encoding", pa.string())])),
@@ -94,26 +92,21 @@ def read_labels(files: Sequence[SourceFile], places: LabelPlaces) -> Iterator[La
         Naming file and line of what is no label.
     """
     ordered = sorted(files, key=lambda file: (_hour(file.path), file.path))
-    parts = (part for file in ordered for part in _parts(file, places))
-    for kind, group in groupby(parts, key=type):
-        if kind is FileRange:
-            yield from _lines_as_labels(list(group))
-        elif kind is SourceFile:
+    for is_table, group in groupby(ordered, key=lambda file: file.path.lower().endswith((*_CSV, *_PARQUET))):
+        if is_table:
             for file in group:
                 yield from read_table(file, places)
         else:
-            for answers in batched(group, _ANSWERS_TOGETHER):
-                *texts, hours = zip(*answers, strict=True)
-                ids, data, encodings = [pa.array(each, pa.string()) for each in texts]
-                yield Labels(ids, data, encodings, np.array(hours, np.int32))
+            yield from _lines_as_labels(segment for file in group for segment in _segments(file, places))
 
 
-def _parts(file: SourceFile, places: LabelPlaces) -> Sequence[Any]:
-    """Return what a file is read as: itself for a table, what reviewers answered, or lines."""
-    if file.path.lower().endswith((*_CSV, *_PARQUET)):
-        return [file]
-    answers = read_answers(file, places)
-    return [FileRange(file.path)] if answers is None else answers
+def _segments(file: SourceFile, places: LabelPlaces) -> Iterator[Segment]:
+    """Yield the lines of a file; what reviewers answered becomes a line."""
+    answer = read_answers(file, places)
+    if answer is None:
+        yield from segments_of([FileRange(file.path)], _BLOCK_SIZE)
+    elif answer:
+        yield Segment(file.path, 0, answer)
 
 
 def _hour(path: str) -> int:
@@ -132,8 +125,8 @@ def hour_text(number: int) -> str:
     return (_EPOCH + timedelta(hours=number)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _lines_as_labels(parts: Sequence[FileRange]) -> Iterator[Labels]:
-    for block in blocks_of_lines(parts, size=_BLOCK_SIZE):
+def _lines_as_labels(segments: Iterable[Segment]) -> Iterator[Labels]:
+    for block in joined_segments(segments, _BLOCK_SIZE):
         batch, numbers = read_records(block, _SCHEMA, _label, _is_whole)
         has_value = batch.column("groundTruthData").flatten()[0].is_valid()
         batch, numbers = batch.filter(has_value), numbers[has_value.to_numpy(zero_copy_only=False)]
@@ -216,7 +209,7 @@ def read_table(file: SourceFile, places: LabelPlaces) -> Iterator[Labels]:
         ids, data = ids.filter(data.is_valid()), data.drop_null()
         marked = pc.match_substring_regex(data, _MARKS)
         if pc.any(marked).as_py():
-            quoted = [_json(text) for text in data.filter(marked).to_pylist()]
+            quoted = [json_text(text) for text in data.filter(marked).to_pylist()]
             data = pc.replace_with_mask(data, marked, pa.array(quoted, pa.string()))
         hours = np.full(len(ids), _hour(file.path), np.int32)
         yield Labels(ids, data, pc.if_else(marked, "JSON", "CSV"), hours)
@@ -255,10 +248,6 @@ def _texts(column: pa.Array) -> pa.StringArray:
     return pc.if_else(pc.equal(texts, ""), None, texts)
 
 
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-
-
 # Answers of human reviewers (Amazon Augmented AI) as labels.
 #
 # Augmented AI writes one ``output.json`` per human loop. It becomes one label:
@@ -272,16 +261,13 @@ def _json(value: Any) -> str:
 # A file counts as such when its name ends with ``.json`` and its content is one object with
 # ``humanAnswers``.
 
-# Id, label, encoding and hour.
-Answer = tuple[str, str, str, int]
 
-
-def read_answers(file: SourceFile, places: LabelPlaces) -> list[Answer] | None:
-    """Return the label of a human loop's output, none when nobody has answered.
+def read_answers(file: SourceFile, places: LabelPlaces) -> bytes | None:
+    """Return the label of a human loop's output as a line, an empty one when nobody has answered.
 
     Returns
     -------
-    At most one label; None when the file is no such output.
+    None when the file is no such output.
 
     Raises
     ------
@@ -301,13 +287,18 @@ def read_answers(file: SourceFile, places: LabelPlaces) -> list[Answer] | None:
         return None
     answers = [answer for answer in loop["humanAnswers"] if isinstance(answer, dict)]
     if not answers:
-        return []
+        return b""
     # ISO 8601 in UTC, as the service writes it, sorts as text.
     answers.sort(key=lambda answer: str(answer.get("submissionTime") or ""))
     labels = [_label_of(answer, places, file.path) for answer in answers]
     latest = {label: position for position, label in enumerate(labels)}
     label, encoding = max(latest, key=lambda each: (labels.count(each), latest[each]))
-    return [(_identifier(loop, places, file.path), label, encoding, _hour(file.path))]
+    identifier = _identifier(loop, places, file.path)
+    line = {
+        "groundTruthData": {"data": label, "encoding": encoding},
+        "eventMetadata": {"eventId": identifier},
+    }
+    return json_text(line).encode() + b"\n"
 
 
 def _identifier(loop: dict[str, Any], places: LabelPlaces, path: str) -> str:
@@ -341,10 +332,10 @@ def _label_of(answer: dict[str, Any], places: LabelPlaces, path: str) -> tuple[s
 
 def _as_label(value: Any) -> tuple[str, str]:
     if isinstance(value, dict | list):
-        return _json(value), "JSON"
+        return json_text(value), "JSON"
     text = scalar_text("answerContent", value) or ""
     # A text with commas is one label, not several cells.
-    return (_json(text), "JSON") if re.search(_MARKS, text) else (text, "CSV")
+    return (json_text(text), "JSON") if re.search(_MARKS, text) else (text, "CSV")
 
 
 def _at(value: Any, attribute: str) -> Any:
