@@ -95,10 +95,7 @@ def _require_dates(name: str, column: pa.Array, rules: CellRules) -> None:
     texts = _present(column, rules.markers) if _is_text(column.type) else column.drop_null().cast(pa.string())
     if _share(texts, _DATES) < MOSTLY:
         other = texts.filter(pc.invert(pc.match_substring_regex(texts, _DATES)))[0].as_py()
-        raise DatasetError(
-            f"{name} is dates as ISO 8601 writes them in the baseline, such as 2026-03-02, but holds "
-            f"{other[:40]!r}; write its dates as before, or run the baseline job again."
-        )
+        raise DatasetError.of("cells.dates", field=name, other=other[:40])
 
 
 def _require_order(batch: pa.RecordBatch, kinds: Mapping[str, ColumnKind], rules: CellRules) -> None:
@@ -114,22 +111,15 @@ def _require_order(batch: pa.RecordBatch, kinds: Mapping[str, ColumnKind], rules
     names = [name for name in batch.schema.names if name in rules.declared]
     text = next((n for n in names if rules.declared[n].kind == "number" and kinds.get(n) == "text"), None)
     number = next((n for n in names if rules.declared[n].kind == "text" and kinds.get(n) == "number"), None)
-    fix = "give the data a header, or its columns in the order of the baseline."
     if text is not None and number is not None:
-        raise DatasetError(
-            f"columns without names are matched with the baseline's by position, but {text} is numbers there "
-            f"and holds text, and {number} is text there and holds numbers; {fix}"
-        )
+        raise DatasetError.of("cells.kinds_swapped", text=text, number=number)
     if len(names) < len(batch.schema.names) or len(names) < _FEWEST_TO_TURN:
         return
     spans = [rules.declared[name].span for name in names]
     if sum(not _within(column, span) for column, span in zip(batch.columns, spans, strict=True)) > 1 and all(
         _within(column, span) for column, span in zip(batch.columns, [spans[-1], *spans[:-1]], strict=True)
     ):
-        raise DatasetError(
-            f"columns without names are matched with the baseline's by position, but their values fit "
-            f"only with the baseline's last column, {names[-1]}, first; {fix}"
-        )
+        raise DatasetError.of("cells.turned", field=names[-1])
 
 
 def _within(column: pa.Array, span: tuple[float, float] | None) -> bool:
