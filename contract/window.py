@@ -14,14 +14,14 @@ _DURATION = re.compile(
 )
 _CALENDAR = re.compile(r"[+-]?P[^T]*\d[YM]")
 _DATE_FIELD = re.compile("%[YmdHM]")
-# The folders that data capture writes: yyyy/mm/dd/hh in UTC.
-# Other ways to say in a path when its rows are from, each with an hour or without.
+# Ways to say in a path when its rows are from, each with an hour or without.
 _DAY_PATHS = (
     re.compile(r"(?:^|/)(\d{4})/(\d{2})/(\d{2})(?:/(\d{2}))?(?=/)"),
     re.compile(r"(?:^|/)year=(\d{4})/month=(\d{1,2})/day=(\d{1,2})(?:/(?:hour|hr)=(\d{1,2}))?(?=/)", re.I),
     re.compile(r"(?:^|/)\w+=(\d{4})-?(\d{2})-?(\d{2})(?:(?:[T_-]|/(?:hour|hr)=)(\d{2}))?(?=/)", re.I),
     re.compile(r"(?<!\d)(\d{4})-?(\d{2})-?(\d{2})(?:[T_-](\d{2}))?(?!\d)(?=[^/]*$)"),
 )
+# The folders that data capture writes: yyyy/mm/dd/hh in UTC.
 _HOUR_FOLDER = re.compile(r"(?:^|/)(\d{4})/(\d{2})/(\d{2})/(\d{2})(?=/)")
 
 

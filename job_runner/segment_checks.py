@@ -212,17 +212,14 @@ def check_segments(
     """
     expected, baseline = expected_segments(segmented), whole_baseline(segmented) or Baseline()
     columns = list(statistics.segments[0].values) if statistics.segments else []
-    known = {segment.key(columns): segment for segment in expected}
-    new = [segment for segment in statistics.segments if segment.key(columns) not in known]
+    gone = {segment.key(columns): segment for segment in expected}
+    found = [(segment, gone.pop(segment.key(columns), None)) for segment in statistics.segments]
+    new = [segment for segment, before in found if before is None]
     pairs = [
-        (segment, before, min(segment.item_count, before.item_count))
-        for segment in statistics.segments
-        if (before := known.get(segment.key(columns)))
+        (segment, before, min(segment.item_count, before.item_count)) for segment, before in found if before
     ]
     comparable = [(segment, before) for segment, before, rows in pairs if rows >= FEWEST_ROWS]
     small = [(segment, rows) for segment, _, rows in pairs if rows < FEWEST_ROWS]
-    matched = {id(before) for _, before, _ in pairs}
-    gone = [before for before in expected if id(before) not in matched]
     whole = (analyzer.with_error_share(WHOLE_SHARE) if comparable else analyzer).check(
         statistics.whole, baseline
     )
@@ -242,7 +239,7 @@ def check_segments(
     # A segment of which nothing could be compared is a comparison itself.
     too_small = f"segments have fewer than {FEWEST_ROWS} rows"
     comparisons += [_undecided(segment, too_small) for segment, _ in small]
-    for before in gone:
+    for before in gone.values():
         # Where this window has too many segments to keep, it may be among those left out.
         lost = before.item_count >= FEWEST_ROWS and not statistics.rows_left_out
         comparisons.append(_undecided(before, f"the window has no rows of the segment {before.text}", lost))
@@ -251,7 +248,7 @@ def check_segments(
     elif statistics.segments and not pairs:
         notes = [wording("segments.other_baseline", by=", ".join(expected[0].values))]
     else:
-        notes = _notes(statistics, checked, new, gone, small)
+        notes = _notes(statistics, checked, new, [*gone.values()], small)
     return Decision(
         Violations([*whole.violations.violations, *violations], whole.violations.extra),
         (*whole.findings, *(one.finding for one in checked)),
