@@ -178,7 +178,7 @@ def _require_excluded(settings: Settings, request: Dataset) -> None:
     names = column_names(replace(request, exclude=(), prediction=None, segments=()))
     for text in missing_columns(replace(settings, segment_by=(), problem_type=None), names, names):
         if text.endswith("?"):
-            raise DatasetError(text)
+            raise DatasetError(text, field="exclude_features_attribute")
         request.said.say("columns", text)
 
 

@@ -90,7 +90,7 @@ def _history_of(given: argparse.Namespace) -> str:
     """
     history: str | None = given.history_path
     if not history:
-        raise ConfigurationError.of("flags.no_history", field="history_path")
+        raise ConfigurationError.of("command.no_history", field="history_path")
     return history
 
 

@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     served = (name for name in monitor_names() if analysis.upper() in find_monitor(name).analysis_types)
     name = given.monitor or next(served, None)
     if name is None:
-        text = wording("flags.no_monitor_named", monitors=", ".join(monitor_names()))
+        text = wording("command.no_monitor_named", monitors=", ".join(monitor_names()))
         return print_checklist([Line("FAIL", text)], sys.stdout)
     return run_command(find_monitor(name), ["--validate", *others])
 
