@@ -18,8 +18,8 @@ from contract.api import (
     Violation,
     Violations,
 )
-from contract.errors import DocumentError, wording
-from contract.schema import Fields
+from contract.errors import wording
+from contract.schema import JsonObject
 from contract.wording import several, some_of
 
 # Segments in ``statistics.json``: the member ``segments``, beside any monitor's statistics.
@@ -93,7 +93,7 @@ def segmented_documents(documents: DocumentSet[Any, Any]) -> DocumentSet[Segment
 
     def read(value: dict[str, Any], where: str) -> SegmentedStatistics[Any]:
         whole = {key: member for key, member in value.items() if key not in (_SEGMENTS, _LEFT_OUT)}
-        members = Fields(value, where).children(_SEGMENTS, [])
+        members = JsonObject.of_file(value, where).children(_SEGMENTS, [])
         segments = [_read_segment(member, documents) for member in members]
         return SegmentedStatistics(documents.read_statistics(whole, where), segments)
 
@@ -121,13 +121,13 @@ def segmented_documents(documents: DocumentSet[Any, Any]) -> DocumentSet[Segment
     )
 
 
-def _read_segment(fields: Fields, documents: DocumentSet[Any, Any]) -> Segment[Any]:
-    values = fields.get("segment", dict)
+def _read_segment(members: JsonObject, documents: DocumentSet[Any, Any]) -> Segment[Any]:
+    values = members.get("segment", dict)
     if not all(value is None or isinstance(value, str) for value in values.values()):
-        raise DocumentError.of("segments.values", file=fields.where)
-    own = {key: member for key, member in fields.value.items() if key not in ("segment", "item_count")}
-    count = fields.get("item_count", int)
-    return Segment(values, count, documents.read_statistics(own, fields.where))
+        members.wrong("segment", "an object of texts, or null for missing values")
+    count = members.get("item_count", int)
+    own = documents.read_statistics(members.extra(), f"{members.mistakes.where}: {members.path}")
+    return Segment(values, count, own)
 
 
 # Half of the false alarms a job may raise are the whole's, as the whole is what a job is about.

@@ -377,7 +377,7 @@ def _csv_captures(
         labels=True,
         typed_labels=True,
     )
-    decoder, _ = survey(files_of(request)[0], request)
+    decoder = survey(files_of(request)[0], request)
     widths = decoder.layout.widths
     answers = sum(widths) - widths[-1]
     features = _feature_names(config, widths[-1], mistakes)
