@@ -316,7 +316,7 @@ def load_documents(settings: Settings, monitor: Monitor) -> DocumentSet[Any, Any
     documents = monitor.load_documents()
     if not settings.segment_by:
         return documents
-    from job_runner.segment_checks import segmented_documents
+    from job_runner.segments import segmented_documents
 
     return segmented_documents(documents)
 

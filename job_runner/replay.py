@@ -13,7 +13,7 @@ from contract.api import Baseline, Monitor, Violation, Violations, read_violatio
 from contract.errors import ConfigurationError, DatasetError, DocumentError, InputError, wording
 from contract.wording import several, some_of
 from file_storage import storage
-from job_runner.segment_checks import check_segments, segmented_documents
+from job_runner.segments import check_segments, segmented_documents
 from reporting.history import folder
 from reporting.history.append import baseline_file, digest
 from reporting.history.record import Run

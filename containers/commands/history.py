@@ -35,9 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = new_parser(
-        "monitor-history",
-        "Look at the runs that jobs with history_path have left behind.",
-        __doc__,
+        "monitor-history", "Look at the runs that jobs with history_path have left behind.", __doc__
     )
     actions = parser.add_subparsers(required=True, metavar="ACTION")
     for name, action, help_text in (

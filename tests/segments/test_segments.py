@@ -20,14 +20,18 @@ from contract import json_layout
 from contract.api import Baseline, Decision, Finding, Violation, Violations
 from contract.errors import DatasetError
 from job_runner import segments as segments_module
-from job_runner.segment_checks import (
+from job_runner.segments import (
+    DividedRows,
     Segment,
+    SegmentedAnalyzer,
     SegmentedStatistics,
+    SortedRows,
     check_segments,
     named_alike,
+    positions_of,
     segmented_documents,
+    sort_rows,
 )
-from job_runner.segments import DividedRows, SegmentedAnalyzer, SortedRows, positions_of, sort_rows
 
 CELLS = {
     "text": st.sampled_from(["a", "b", "", "ä b", None]),
