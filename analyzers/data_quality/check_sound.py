@@ -28,6 +28,7 @@ from analyzers.data_quality.limits import (
 from analyzers.shared.rules import nothing_checked
 from analyzers.shared.significance import rows_to_tell
 from contract.api import CheckType, Comparison, Decision, Finding, State, Violation, Violations
+from contract.errors import wording
 from contract.wording import listing, number
 
 # Probability that a window without any change raises a violation, by family of comparisons.
@@ -139,11 +140,8 @@ def _notes(
     if not config.evaluate_constraints and not pairs:
         yield "evaluate_constraints is Disabled, so nothing was checked."
     elif not pairs:
-        yield (
-            "No column could be matched with the baseline, so no feature was checked: the data has "
-            f"{listing([one.name for one in statistics.features])}, the baseline "
-            f"{listing([one.name for one in constraints.features])}."
-        )
+        data, known = (listing([one.name for one in side.features]) for side in (statistics, constraints))
+        yield wording("drift.unmatched", data=data, baseline=known)
     if baseline is None:
         yield "There is no baseline_statistics, so drift was not measured."
         return
@@ -152,15 +150,9 @@ def _notes(
     if is_tested and baseline.item_count and any(pair.baseline and pair.baseline.numerical for pair in pairs):
         needed = rows_to_tell(threshold, baseline.item_count, alpha)
         if needed is None:
-            yield (
-                f"The baseline has {baseline.item_count} rows, too few to tell a drift of "
-                f"{number(threshold)} from chance in a window of any size; only larger ones are reported."
-            )
+            yield wording("drift.small_baseline", rows=baseline.item_count, threshold=number(threshold))
         elif rows < needed:
-            yield (
-                f"The window has {rows} rows; a drift of {number(threshold)} can be told from "
-                f"chance from {needed} rows on, so only larger ones are reported."
-            )
+            yield wording("drift.small_window", rows=rows, threshold=number(threshold), needed=needed)
     names = [
         pair.name
         for pair in pairs
@@ -202,10 +194,7 @@ def _comparisons_of_rows(
             for change in correlations
         )
     if all(pair.baseline and pair.baseline.sample is None for pair in compared):
-        reason = (
-            "the baseline was made before tails, single values, dependence of rows and correlations were "
-            "kept; make it anew to have them compared"
-        )
+        reason = wording("drift.old_baseline")
     elif sum(pair.baseline is not None and pair.baseline.numerical is not None for pair in compared) < _PAIR:
         return ()
     else:

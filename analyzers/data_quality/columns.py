@@ -14,6 +14,7 @@ from analyzers.data_quality.documents import (
     Statistics,
 )
 from contract.api import CheckType, Comparison, Finding, State, Violation
+from contract.errors import wording
 from contract.wording import listing
 
 # What the statistics of one feature say about its cells: their classes and their categories.
@@ -50,15 +51,6 @@ def category_counts(feature: FeatureStatistics) -> dict[str, int] | None:
 
 MISSING_COLUMNS = "Missing columns"
 EXTRA_COLUMNS = "Extra columns"
-
-_LEAVE_OUT = (
-    "leave the others out with exclude_features_attribute, or select only the captured data that the "
-    "baseline holds."
-)
-_CAPTURE_MORE = (
-    "select all the captured data that the baseline holds, or make the baseline without the other columns "
-    "(exclude_features_attribute)."
-)
 
 _MOST_LISTED = 20
 # A column that a window lacks with a smaller chance than this is missing.
@@ -210,10 +202,7 @@ _TYPED = ("Integral", "Fractional", "String")
 
 def counts_text(statistics: Statistics, constraints: Constraints) -> str:
     """Return the ending that the originals give every column violation."""
-    return (
-        f"Number of columns in current dataset: {len(statistics.features)}, "
-        f"Number of columns in baseline constraints: {len(constraints.features)}"
-    )
+    return wording("columns.counts", current=len(statistics.features), expected=len(constraints.features))
 
 
 def compare_counts(statistics: Statistics, constraints: Constraints, *, explain: bool) -> list[Violation]:
@@ -227,10 +216,7 @@ def compare_counts(statistics: Statistics, constraints: Constraints, *, explain:
     text = f"There are {name.lower()} in current dataset."
     if explain:
         surplus = f"{difference} {'more' if is_more else 'fewer'} column{'s' * (difference > 1)}"
-        text = (
-            f"The data has {surplus} than the baseline and no column names, so they cannot be matched; "
-            f"{_LEAVE_OUT if is_more else _CAPTURE_MORE}"
-        )
+        text = wording("columns.more" if is_more else "columns.fewer", surplus=surplus)
     return [Violation(kind, f"{text} {counts_text(statistics, constraints)}", name)]
 
 

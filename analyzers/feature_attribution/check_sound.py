@@ -23,7 +23,7 @@ from analyzers.feature_attribution.documents import (
 )
 from analyzers.feature_attribution.rows import Floats
 from contract.api import Comparison, Decision, Finding, State, Violation, Violations
-from contract.errors import DocumentError
+from contract.errors import DocumentError, wording
 from contract.wording import listing, number, percent
 
 # How far live attributions are from the baseline's: their order by NDCG, their size by ratios.
@@ -483,15 +483,11 @@ def _order(pair: Pair, limits: Limits, alpha: float, generator: np.random.Genera
         baseline_rows=pair.baseline.rows,
     )
     if violated:
-        because = (
-            f": {_moved(pair)}; the standard error is {known}, and without rank changes that chance "
-            f"explains the score is {granted:.4f}."
-        )
+        because = wording("attributions.moved", moved=_moved(pair), error=known, granted=granted)
         yield _order_violation(pair.label, score, threshold, because)
     elif score < threshold:
-        yield (
-            f"NDCG of {pair.label} is {score:.4f}, below the threshold {threshold}, but without rank changes "
-            f"that chance explains it is {granted:.4f}; explain more rows, or give more num_samples, to tell."
+        yield wording(
+            "attributions.within_chance", label=pair.label, score=score, threshold=threshold, granted=granted
         )
 
 

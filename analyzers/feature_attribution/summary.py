@@ -21,6 +21,7 @@ from analyzers.feature_attribution.documents import (
 )
 from analyzers.feature_attribution.kernel import WINDOW_ROWS, Explanation, Sampling, explain_windows
 from analyzers.feature_attribution.rows import FeatureStream, Floats
+from contract.errors import wording
 from contract.wording import listing, several
 
 Ask = Callable[[pa.RecordBatch], Floats]
@@ -293,10 +294,7 @@ def describe(
         }
         notes += _notes(values, request, len(names))
     if summary.partial:
-        notes.append(
-            f"max_runtime was over after {summary.rows} of {summary.rows_read} rows; the values are those "
-            "of the first rows."
-        )
+        notes.append(wording("attributions.out_of_time", rows=summary.rows, all_rows=summary.rows_read))
     return AttributionStatistics(
         labels=labels,
         explained=Explained(summary.rows, summary.rows_read, summary.model_rows, seconds, summary.partial),
@@ -371,15 +369,10 @@ def _label(
 def _notes(values: GlobalValues, request: AttributionRequest, outputs: int) -> list[str]:
     notes = []
     if request.label_headers and len(request.label_headers) != outputs:
-        notes.append(
-            f"predictor.label_headers names {several(len(request.label_headers), 'label')}, but the model "
-            f"gives {several(outputs, 'score')} per row, so they are called label0 and so on."
-        )
+        names, scores = several(len(request.label_headers), "label"), several(outputs, "score")
+        notes.append(wording("attributions.label_headers", names=names, scores=scores))
     if not np.isfinite(values.coalition_error).all():
-        notes.append(
-            "methods.shap.num_samples is too small for the error from the choice of coalitions to be told, "
-            "so no change can be told from noise; give at least four times the number of features."
-        )
+        notes.append(wording("attributions.few_samples"))
     if not np.any(values.total):
         notes.append("Every feature has the value 0: all rows equal the baseline, or the model ignores them.")
     return notes

@@ -24,7 +24,7 @@ from contract.analysis_config import AnalysisConfig, Locator, PredictorConfig, S
 from contract.api import AnyAnalyzer, MakeAnalyzer, Plan
 from contract.dataset import Dataset
 from contract.dataset_format import DatasetFormat
-from contract.errors import ConfigurationError, DocumentError
+from contract.errors import ConfigurationError, DocumentError, wording
 from contract.schema import Mistakes
 from contract.settings import Settings
 from contract.wording import listing, several
@@ -372,13 +372,6 @@ def _wanted(config: AnalysisConfig, columns: Columns, mistakes: Mistakes) -> Wan
     return Wanted(names, features, reported_in_order, join_column, shap, predictor)
 
 
-_OWN_ROWS = (
-    "Neither methods.shap.baseline nor the baseline job's explanations_shap/baseline.csv gives the rows that "
-    "stand for absent features, so they are clusters of this window's data, and sizes can change for that "
-    "alone."
-)
-
-
 def arrange(settings: Settings, request: Dataset) -> tuple[Dataset, MakeAnalyzer]:
     """Return what ``analysis_config.json`` says to read, and how to make the analyzer it asks for."""
     config = load_analysis_config(settings, "attribution")
@@ -453,7 +446,7 @@ def _baseline_rows(
         rows = rows_of_baseline_job(settings, shape)
     if rows is not None:
         return rows, ()
-    notes = (_OWN_ROWS,) if settings.is_monitoring else ()
+    notes = (wording("shap_rows.own"),) if settings.is_monitoring else ()
     seed = wanted.shap.seed or 0
     sample = sample_rows(plan, request, wanted.features, seed)
     if not sample.num_rows:
