@@ -56,9 +56,7 @@ def check_sagemaker(
             Violations(mismatch),
             notes=("The numbers of columns differ, so no feature was checked, as in the originals.",),
         )
-    pairs = [
-        pair for pair in pair_features(statistics, constraints, baseline) if pair.config.evaluate_constraints
-    ]
+    pairs = pair_features(statistics, constraints, baseline)
     violations = [
         found
         for check in (_check_type, _check_completeness, _check_categories)
@@ -81,7 +79,7 @@ def check_sagemaker(
         Violations(violations),
         tuple(findings),
         (f"{unmatched}: {listing(absent, 20)}.",) if absent else (),
-        comparisons(statistics, constraints, baseline, violations, measured),
+        comparisons(constraints, pairs, violations, measured),
     )
 
 

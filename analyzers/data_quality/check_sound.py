@@ -11,12 +11,7 @@ from collections.abc import Iterator
 
 from analyzers.data_quality.columns import FeaturePair, compare_columns, comparisons, pair_features
 from analyzers.data_quality.documents import Constraints, Statistics
-from analyzers.data_quality.drift import (
-    CorrelationChange,
-    changed_correlations,
-    compares_drift,
-    measure_drift,
-)
+from analyzers.data_quality.drift import changed_correlations, compares_drift, measure_drift
 from analyzers.data_quality.limits import (
     CLASSES,
     check_categories,
@@ -69,9 +64,7 @@ def check_sound(
     """
     if not statistics.item_count:
         return nothing_checked("the window has no rows")
-    pairs = [
-        pair for pair in pair_features(statistics, constraints, baseline) if pair.config.evaluate_constraints
-    ]
+    pairs = pair_features(statistics, constraints, baseline)
     alphas = _share_budget(pairs, error_share)
     violations = compare_columns(statistics, constraints) if constraints.config().evaluate_constraints else []
     for check, family in (
@@ -84,7 +77,7 @@ def check_sound(
     drifts = [drift for pair in pairs if (drift := measure_drift(pair, alphas["drift"])) is not None]
     drifts.sort(key=lambda drift: (not drift.violated, -drift.excess))
     correlations = changed_correlations(pairs, baseline, statistics, alphas["correlations"])
-    moved = [change for change in correlations or () if change.violated][:_MOST_CORRELATIONS]
+    moved = [pair for pair in correlations or () if pair[1].state is State.VIOLATED][:_MOST_CORRELATIONS]
     violated = {violation.feature_name for violation in violations}
     measured = {
         drift.name: Finding(
@@ -105,25 +98,23 @@ def check_sound(
     findings = (
         *(Finding(name, text, violated=True) for name, text in reversed(others.items())),
         *(
-            Finding(change.pair, change.text, change.effect, violated=True, limit=change.limit)
-            for change in moved
+            Finding(change.subject, change.text, change.effect, violated=True, limit=change.limit)
+            for _, change in moved
         ),
         *measured.values(),
     )
     violations += [
         Violation(CheckType.BASELINE_DRIFT, drift.text, drift.name) for drift in drifts if drift.violated
     ]
-    violations += [Violation(CheckType.BASELINE_DRIFT, change.text, change.first) for change in moved]
+    violations += [Violation(CheckType.BASELINE_DRIFT, change.text, first) for first, change in moved]
     changed = {drift.name for drift in drifts if drift.is_beyond_chance}
     return Decision(
         Violations(violations),
         findings,
         tuple(_notes(statistics, constraints, baseline, pairs, alphas["drift"])),
         (
-            *comparisons(
-                statistics, constraints, baseline, violations, measured, changed=changed, with_ranges=True
-            ),
-            *_comparisons_of_rows(statistics, baseline, pairs, correlations),
+            *comparisons(constraints, pairs, violations, measured, changed=changed, with_ranges=True),
+            *_comparisons_of_rows(baseline, pairs, correlations),
         ),
     )
 
@@ -169,30 +160,16 @@ def _notes(
 
 
 def _comparisons_of_rows(
-    statistics: Statistics,
     baseline: Statistics | None,
     pairs: list[FeaturePair],
-    correlations: list[CorrelationChange] | None,
+    correlations: list[tuple[str, Comparison]] | None,
 ) -> tuple[Comparison, ...]:
     """Return what needs rows side by side: the pairs of features that moved most, or why there are none."""
     compared = [pair for pair in pairs if pair.config.perform_comparison and pair.baseline is not None]
     if baseline is None or not compared:
         return ()
     if correlations is not None:
-        return tuple(
-            Comparison(
-                change.pair,
-                CheckType.BASELINE_DRIFT,
-                State.VIOLATED if change.violated else State.HOLDS,
-                change.text,
-                value=change.now,
-                effect=change.effect,
-                limit=change.limit,
-                rows=statistics.item_count,
-                baseline_rows=baseline.item_count,
-            )
-            for change in correlations
-        )
+        return tuple(comparison for _, comparison in correlations)
     if all(pair.baseline and pair.baseline.sample is None for pair in compared):
         reason = wording("drift.old_baseline")
     elif sum(pair.baseline is not None and pair.baseline.numerical is not None for pair in compared) < _PAIR:

@@ -76,7 +76,7 @@ class FeaturePair:
 def pair_features(
     statistics: Statistics, constraints: Constraints, baseline: Statistics | None
 ) -> list[FeaturePair]:
-    """Match columns with features: by position when the columns came without names, else by name.
+    """Match columns with the features to check: by position when the columns have no names, else by name.
 
     Features without a column are left out; so is every feature when there are no names and the numbers of
     columns differ.
@@ -97,16 +97,15 @@ def pair_features(
         current = [by_name.get(feature.name) for feature in expected]
     known = {feature.name: feature for feature in baseline.features} if baseline else {}
     return [
-        FeaturePair(feature, constraints.config(feature), column, known.get(feature.name))
+        FeaturePair(feature, config, column, known.get(feature.name))
         for feature, column in zip(expected, current, strict=True)
-        if column is not None
+        if column is not None and (config := constraints.config(feature)).evaluate_constraints
     ]
 
 
 def comparisons(
-    statistics: Statistics,
     constraints: Constraints,
-    baseline: Statistics | None,
+    pairs: Iterable[FeaturePair],
     violations: Iterable[Violation],
     drifts: Mapping[str, Finding],
     *,
@@ -117,8 +116,8 @@ def comparisons(
 
     Parameters
     ----------
-    statistics, constraints, baseline
-        The documents compared.
+    constraints, pairs
+        What is asked for, and the features that were compared.
     violations
         What was found.
     drifts
@@ -129,13 +128,13 @@ def comparisons(
         Whether ranges were looked at, which the originals never do.
     """
     violated = {(one.feature_name, one.constraint_check_type): one for one in violations}
-    pairs = {pair.name: pair for pair in pair_features(statistics, constraints, baseline)}
+    by_name = {pair.name: pair for pair in pairs}
     found = []
     for feature in constraints.features:
         config = constraints.config(feature)
         if not config.evaluate_constraints:
             continue
-        pair = pairs.get(feature.name)
+        pair = by_name.get(feature.name)
         asked = {
             CheckType.DATA_TYPE: feature.inferred_type in _TYPED,
             CheckType.COMPLETENESS: feature.completeness is not None,

@@ -12,7 +12,6 @@ from analyzers.feature_attribution.check_sound import (
     CHECK_TYPE,
     DRIFT_THRESHOLD,
     MAGNITUDE_THRESHOLD,
-    Limits,
     check_sagemaker,
     check_sound,
     counterparts,
@@ -42,45 +41,8 @@ from contract.api import Analyzer, Checker, Comparison, Decision, Facts, Metric,
 from contract.errors import DocumentError, wording
 from contract.wording import number
 
-# The values a feature-attribution job publishes, in CloudWatch's terms.
-
-
 _METHOD = "KernelShap"
 _Z_95 = 1.959964
-
-
-def attribution_metrics(statistics: AttributionStatistics) -> list[Metric]:
-    """Return ``feature_<name>`` and ``ExpectedValue`` of every label, those that are defined."""
-    published = []
-    for label, attributions in statistics.labels.items():
-        dimensions = {"ExplainabilityMethod": _METHOD, "Label": label}
-        for name, value in attributions.values.items():
-            if value is None:
-                continue
-            error = attributions.standard_errors.get(name)
-            published.append(
-                Metric(
-                    f"feature_{name}",
-                    value,
-                    dimensions={**dimensions, "ValueType": "GlobalShapValues"},
-                    interval=None if error is None else (value - _Z_95 * error, value + _Z_95 * error),
-                    gauge="model_monitor_attribution",
-                    labels={"feature": name},
-                )
-            )
-        if attributions.expected_value is not None:
-            published.append(
-                Metric(
-                    "ExpectedValue",
-                    attributions.expected_value,
-                    dimensions={**dimensions, "ValueType": "ExpectedValue"},
-                    gauge="model_monitor_expected_value",
-                    labels={},
-                )
-            )
-    return published
-
-
 _SAME = 1e-4
 
 
@@ -121,14 +83,14 @@ class AttributionChecker(Checker[AttributionStatistics, AttributionConstraints])
     ----------
     rules
         ``sound`` or ``sagemaker``.
-    limits
-        What the settings allow, under sound rules.
+    drift_limit
+        The NDCG that the settings allow, under sound rules.
     seed
         Of the draws that give the standard error of NDCG.
     """
 
     rules: Rules
-    limits: Limits = field(default_factory=Limits)
+    drift_limit: float | None = None
     seed: int = 0
 
     def suggest(
@@ -144,8 +106,7 @@ class AttributionChecker(Checker[AttributionStatistics, AttributionConstraints])
         for name, label in statistics.labels.items():
             former = formers.get(name) or LabelAttributions({}, None)
             drift, magnitude = former.drift_threshold, former.magnitude_threshold
-            if self.limits.drift is not None:
-                drift = self.limits.drift
+            drift = drift if self.drift_limit is None else self.drift_limit
             labels[name] = replace(
                 label,
                 drift_threshold=DRIFT_THRESHOLD if drift is None else drift,
@@ -172,7 +133,9 @@ class AttributionChecker(Checker[AttributionStatistics, AttributionConstraints])
         _require_comparable(before, statistics)
         pairs = list(pair_labels(before, statistics))
         is_sound = self.rules == "sound"
-        decision = check_sound(pairs, self.limits, seed=self.seed) if is_sound else check_sagemaker(pairs)
+        decision = (
+            check_sound(pairs, self.drift_limit, seed=self.seed) if is_sound else check_sagemaker(pairs)
+        )
         notes = (
             *statistics.notes,
             *unpaired(before.labels, statistics.labels),
@@ -248,8 +211,31 @@ class FeatureAttributionAnalyzer(
         baseline: AttributionBaseline | None,
         decision: Decision | None,
     ) -> list[Metric]:
-        """Return every global value and the expected value of every label."""
-        return attribution_metrics(statistics)
+        """Return ``feature_<name>`` and ``ExpectedValue`` of every label, those that are defined."""
+        published = []
+        for label, found in statistics.labels.items():
+            about = {"ExplainabilityMethod": _METHOD, "Label": label}
+            for name, value in found.values.items():
+                if value is None:
+                    continue
+                error = found.standard_errors.get(name)
+                published.append(
+                    Metric(
+                        f"feature_{name}",
+                        value,
+                        dimensions=about | {"ValueType": "GlobalShapValues"},
+                        interval=None if error is None else (value - _Z_95 * error, value + _Z_95 * error),
+                        gauge="model_monitor_attribution",
+                        labels={"feature": name},
+                    )
+                )
+            if found.expected_value is not None:
+                about["ValueType"] = "ExpectedValue"
+                gauge = "model_monitor_expected_value"
+                published.append(
+                    Metric("ExpectedValue", found.expected_value, dimensions=about, gauge=gauge, labels={})
+                )
+        return published
 
     def tried(self, statistics: AttributionStatistics) -> tuple[str, ...]:
         """Return what the model did with the row explained in a trial."""

@@ -7,13 +7,13 @@ import io
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import orjson
 import pyarrow as pa
 
 from analyzers.feature_attribution.analyzer import FeatureAttributionAnalyzer
-from analyzers.feature_attribution.check_sound import Limits
 from analyzers.feature_attribution.documents import BASELINE_ROWS
 from analyzers.feature_attribution.kernel import Sampling
 from analyzers.feature_attribution.rows import cluster_baselines
@@ -376,15 +376,11 @@ def arrange(settings: Settings, request: Dataset) -> tuple[Dataset, MakeAnalyzer
     """Return what ``analysis_config.json`` says to read, and how to make the analyzer it asks for."""
     config = load_analysis_config(settings, "attribution")
     request, wanted = arrange_attribution(settings, config, request)
-
-    def make(settings: Settings, plan: Plan) -> AnyAnalyzer:
-        return _make_analyzer(settings, config, request, wanted, plan)
-
-    return request, make
+    return request, partial(_make_analyzer, config=config, request=request, wanted=wanted)
 
 
 def _make_analyzer(
-    settings: Settings, config: AnalysisConfig, request: Dataset, wanted: Wanted, plan: Plan
+    settings: Settings, plan: Plan, *, config: AnalysisConfig, request: Dataset, wanted: Wanted
 ) -> AnyAnalyzer:
     shap = wanted.shap
     baseline, notes = _baseline_rows(settings, config, request, wanted, plan)
@@ -426,7 +422,7 @@ def _make_analyzer(
             model=model.where,
         ),
         ask=asked[0],
-        limits=Limits(drift=settings.attribution_drift_threshold),
+        drift_limit=settings.attribution_drift_threshold,
         budget=budget,
         shortcut=open_shortcut(model, asked[0], sampling, wanted.features, rows),
         finish=asked[0].close,
