@@ -21,10 +21,12 @@ from analyzers.shared.analysis_json import (
     Read,
     member,
     number_to_json,
+    range_to_json,
     read_document,
     read_list,
     read_members,
     read_number,
+    read_range,
     write_document,
     write_list,
     write_members,
@@ -65,21 +67,6 @@ class MetricValue:
     order: tuple[str, ...] = ()
 
 
-def _read_range(fields: Fields, key: str) -> tuple[float, float] | None:
-    member = fields.get(key, list, None)
-    if member is None:
-        return None
-    where = f"{fields.where}.{key}"
-    ends = [read_number(Fields({"end": end}, where), "end") for end in member]
-    if len(ends) != 2 or ends[0] is None or ends[1] is None or ends[0] > ends[1]:
-        raise DocumentError.of("bias_documents.range", file=where, value=member)
-    return ends[0], ends[1]
-
-
-def _range_to_json(ends: tuple[float, float]) -> list[Any]:
-    return [number_to_json(end) for end in ends]
-
-
 # The members that Clarify writes, and ours.
 _CLARIFYS_METRIC = (
     Member("name", member(str)),
@@ -89,8 +76,8 @@ _CLARIFYS_METRIC = (
 )
 _METRIC = (
     *_CLARIFYS_METRIC,
-    Member("confidence_interval", _read_range, _range_to_json),
-    Member("allowed", _read_range, _range_to_json),
+    Member("confidence_interval", read_range, range_to_json),
+    Member("allowed", read_range, range_to_json),
     Member("standard_error", read_number, number_to_json),
     Member("threshold", read_number, number_to_json),
 )

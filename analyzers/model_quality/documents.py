@@ -15,9 +15,11 @@ from analyzers.shared.analysis_json import (
     Member,
     member,
     nested,
+    range_to_json,
     read_document,
     read_members,
     read_numbers,
+    read_range,
     write_members,
 )
 from analyzers.shared.rules import SWITCH
@@ -166,15 +168,6 @@ def _number_to_json(value: float | None) -> float | str:
     return "NaN" if value is None else value
 
 
-def _read_interval(fields: Fields, key: str) -> tuple[float, float] | None:
-    if fields.get(key, list, None) is None:
-        return None
-    bounds = read_numbers(fields, key)
-    if len(bounds) != 2:
-        raise DocumentError.of("quality_documents.interval", file=fields.where, field=key)
-    return float(bounds[0]), float(bounds[1])
-
-
 def _read_calibration(members: Fields) -> ScoreCalibration:
     calibration = ScoreCalibration(**read_members(_CALIBRATION, members))
     if not calibration.scores or len(calibration.scores) != len(calibration.positive_rates):
@@ -194,7 +187,7 @@ _ORIGINAL_METRIC = (
     Member("value", _read_number, _number_to_json, written="always"),
     Member("standard_deviation", _read_number, _number_to_json, written="always"),
 )
-_METRIC = (*_ORIGINAL_METRIC, Member("confidence_interval", _read_interval, list, "interval"))
+_METRIC = (*_ORIGINAL_METRIC, Member("confidence_interval", read_range, range_to_json, "interval"))
 _ORIGINAL_DATASET = (Member("item_count", member(int, 0)), Member("evaluation_time", member(str, None)))
 _DATASET = (
     *_ORIGINAL_DATASET,

@@ -47,11 +47,32 @@ def read_number(fields: Fields, key: str) -> float | None:
     if not isinstance(member, str):
         return member  # integers stay integers, so that they are written as they were read
     if member not in _SPECIAL:
-        raise DocumentError(
-            f'{fields.where}.{key} must be a number, "Infinity" or "-Infinity", but is {member!r}.'
-        )
+        raise DocumentError.of("members.number", file=fields.where, field=key, value=member)
     value = _SPECIAL[member]
     return None if math.isnan(value) else value
+
+
+def read_range(fields: Fields, key: str) -> tuple[float, float] | None:
+    """Return two numbers, the lower end first; None where they are absent.
+
+    Raises
+    ------
+    DocumentError
+        Naming file and path, for anything else.
+    """
+    member = fields.get(key, list, None)
+    if member is None:
+        return None
+    where = f"{fields.where}.{key}"
+    ends = [read_number(Fields({"end": end}, where), "end") for end in member]
+    if len(ends) != 2 or ends[0] is None or ends[1] is None or ends[0] > ends[1]:
+        raise DocumentError.of("members.range", file=where, value=member)
+    return ends[0], ends[1]
+
+
+def range_to_json(ends: tuple[float, float]) -> list[float | str | None]:
+    """Return two numbers as JSON holds them."""
+    return [number_to_json(end) for end in ends]
 
 
 # Members of a JSON object and the attributes of the dataclass that hold them.
@@ -83,7 +104,7 @@ def read_numbers(fields: Fields, key: str) -> list[float]:
     """
     numbers: list[float] = fields.get(key, list, [])
     if not all(isinstance(number, int | float) and not isinstance(number, bool) for number in numbers):
-        raise DocumentError(f"{fields.where}.{key} must be a list of numbers.")
+        raise DocumentError.of("members.numbers", file=fields.where, field=key)
     return numbers
 
 
