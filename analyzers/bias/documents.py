@@ -36,6 +36,8 @@ from contract.api import Baseline, DocumentSet
 from contract.errors import DocumentError
 from contract.schema import Fields, in_order
 
+Stage = Literal["pre", "post"]
+
 # One metric of bias as the documents hold it.
 
 
@@ -135,9 +137,16 @@ class FacetStatistics:
     extra: dict[str, Any] = field(default_factory=dict)
     order: tuple[str, ...] = ()
 
+    def stages(self) -> Iterator[tuple[Stage, list[MetricValue]]]:
+        """Yield the metrics of each stage there is, post-training first as Clarify writes them."""
+        if self.post is not None:
+            yield "post", self.post
+        if self.pre is not None:
+            yield "pre", self.pre
+
     def metric(self, name: str) -> MetricValue | None:
         """Return the metric called `name`, None when it is not there."""
-        return next((m for m in [*(self.pre or []), *(self.post or [])] if m.name == name), None)
+        return next((one for _, metrics in self.stages() for one in metrics if one.name == name), None)
 
 
 @dataclass
@@ -274,9 +283,6 @@ def statistics_to_json(document: BiasStatistics, with_extensions: bool = True) -
     return in_order(head | write_members(_STATISTICS, document), document.extra, document.order)
 
 
-Stage = Literal["pre", "post"]
-
-
 ANALYSIS = "analysis.json"
 POST = "post_training_bias_metrics"
 PRE = "pre_training_bias_metrics"
@@ -323,6 +329,11 @@ class BiasConstraints:
             yield "post", self.post
         if self.pre is not None:
             yield "pre", self.pre
+
+    def group(self, stage: Stage, facet: str, text: str) -> FacetMetrics | None:
+        """Return what is said of a group in a stage, None when nothing is."""
+        known = self.post if stage == "post" else self.pre
+        return None if known is None else paired(known.facets.get(facet, []), text)
 
     def groups(self) -> Iterator[tuple[str, FacetMetrics]]:
         """Yield every group of every stage with the name of its facet."""
