@@ -63,13 +63,13 @@ def suggest(
     for facet in statistics.facets:
         for name, metrics in facet.stages():
             label, value = statistics.label, statistics.label_value_or_threshold
-            stage = stages.setdefault(name, StageMetrics(label, value, {}))
+            stage = stages.setdefault(name, StageMetrics(label, {}, value))
             before = known.group(name, facet.facet, facet.value_or_threshold)
             kept = [
                 _with_additions(one, None if before is None else before.metric(one.name)) for one in metrics
             ]
             stage.facets.setdefault(facet.facet, []).append(FacetMetrics(facet.value_or_threshold, kept))
-    return BiasConstraints(stages.get("pre"), stages.get("post"))
+    return BiasConstraints(stages.get("post"), stages.get("pre"))
 
 
 def _with_additions(metric: MetricValue, known: MetricValue | None) -> MetricValue:

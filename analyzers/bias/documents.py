@@ -17,9 +17,9 @@ from typing import Any, Literal
 from analyzers.shared import analysis_json
 from analyzers.shared.analysis_json import (
     VERSION,
-    Member,
     Read,
     member,
+    members_of,
     number_to_json,
     range_to_json,
     read_document,
@@ -27,6 +27,8 @@ from analyzers.shared.analysis_json import (
     read_members,
     read_number,
     read_range,
+    read_texts,
+    stored,
     write_document,
     write_list,
     write_members,
@@ -37,6 +39,7 @@ from contract.errors import DocumentError
 from contract.schema import Fields, in_order
 
 Stage = Literal["pre", "post"]
+Table = list[list[list[int]]]
 
 # One metric of bias as the documents hold it.
 
@@ -57,141 +60,25 @@ class MetricValue:
         What a user allows: a range that the value must not leave, the size it must not exceed.
     """
 
-    name: str
-    description: str
-    value: float | None
-    error: str | None = None
-    confidence_interval: tuple[float, float] | None = None
-    standard_error: float | None = None
-    allowed: tuple[float, float] | None = None
-    threshold: float | None = None
+    name: str = stored(member(str))
+    description: str = stored(member(str, ""))
+    value: float | None = stored(read_number, number_to_json, written="always")
+    error: str | None = stored(member(str, None), default=None)
+    confidence_interval: tuple[float, float] | None = stored(read_range, range_to_json, default=None)
+    allowed: tuple[float, float] | None = stored(read_range, range_to_json, default=None)
+    standard_error: float | None = stored(read_number, number_to_json, default=None)
+    threshold: float | None = stored(read_number, number_to_json, default=None)
     extra: dict[str, Any] = field(default_factory=dict)
     order: tuple[str, ...] = ()
 
 
-# The members that Clarify writes, and ours.
-_CLARIFYS_METRIC = (
-    Member("name", member(str)),
-    Member("description", member(str, "")),
-    Member("value", read_number, number_to_json, written="always"),
-    Member("error", member(str, None)),
-)
-_METRIC = (
-    *_CLARIFYS_METRIC,
-    Member("confidence_interval", read_range, range_to_json),
-    Member("allowed", read_range, range_to_json),
-    Member("standard_error", read_number, number_to_json),
-    Member("threshold", read_number, number_to_json),
-)
-
-
+_METRIC = members_of(MetricValue)
+_CLARIFYS = frozenset(("name", "description", "value", "error"))
 _read_metrics, _metrics_to_json = read_list(MetricValue, _METRIC), write_list(_METRIC)
 
 
 def _read_any_metrics(fields: Fields, key: str) -> list[MetricValue] | None:
     return None if fields.get(key, list, None) is None else _read_metrics(fields, key)
-
-
-# ``statistics.json`` of bias jobs: for every facet value, the counts that all metrics follow from.
-
-
-@dataclass
-class FacetStatistics:
-    """One facet value: how many rows, and every metric.
-
-    Parameters
-    ----------
-    facet
-        Name as in ``analysis.json``; names of an intersection are joined by ``,``.
-    value_or_threshold
-        The group, such as ``0``, ``a,c`` or ``(40, 75]``.
-    counts
-        ``counts[facet][observed][predicted]``: facet 0 the rest, 1 the group; outcome 0 negative, 1
-        positive. Without predictions all rows stand under predicted 0.
-    strata_observed, strata_predicted
-        ``counts[stratum][facet][outcome]`` for the strata of the group variable; None without one.
-    threshold
-        The threshold when the facet is continuous.
-    pre, post
-        Metrics against all other rows; None when the stage was not asked for or failed.
-    against_best
-        The group with the highest share of positives, and the metrics against it; None where that is this
-        one or there are fewer than two.
-    missing
-        Rows without a value of the facet: left out under sound rules, among the rest under the originals'.
-    basic_statistics
-        Size, labels and outcomes of the group, as JSON values.
-    """
-
-    facet: str
-    value_or_threshold: str
-    counts: list[list[list[int]]]
-    strata_observed: list[list[list[int]]] | None = None
-    strata_predicted: list[list[list[int]]] | None = None
-    threshold: float | None = None
-    pre: list[MetricValue] | None = None
-    post: list[MetricValue] | None = None
-    against_best: tuple[str, list[MetricValue]] | None = None
-    missing: int = 0
-    basic_statistics: list[dict[str, Any]] = field(default_factory=list)
-    extra: dict[str, Any] = field(default_factory=dict)
-    order: tuple[str, ...] = ()
-
-    def stages(self) -> Iterator[tuple[Stage, list[MetricValue]]]:
-        """Yield the metrics of each stage there is, post-training first as Clarify writes them."""
-        if self.post is not None:
-            yield "post", self.post
-        if self.pre is not None:
-            yield "pre", self.pre
-
-    def metric(self, name: str) -> MetricValue | None:
-        """Return the metric called `name`, None when it is not there."""
-        return next((one for _, metrics in self.stages() for one in metrics if one.name == name), None)
-
-
-@dataclass
-class BiasStatistics:
-    """The whole of ``statistics.json``.
-
-    Parameters
-    ----------
-    item_count
-        Rows read.
-    label, label_value_or_threshold
-        As in ``analysis.json``.
-    facets
-        One per facet value, in the order of the request.
-    has_labels, has_predictions
-        Whether any row has a label, a prediction.
-    predicted_label_value_or_threshold
-        Of the predictions; differs from the labels' for continuous ones.
-    model_metrics
-        Whole-model metrics: accuracy and so on.
-    confusion_matrix
-        Observed label to predicted label to rows, for categorical labels.
-    problems
-        Why a stage, or a facet in it, has no metrics.
-    notes
-        What a reader should know.
-    evidence
-        What the analyzer keeps in memory; not written.
-    """
-
-    item_count: int
-    label: str
-    label_value_or_threshold: str
-    facets: list[FacetStatistics]
-    has_labels: bool = True
-    has_predictions: bool = False
-    predicted_label_value_or_threshold: str | None = None
-    model_metrics: list[MetricValue] = field(default_factory=list)
-    confusion_matrix: dict[str, dict[str, int]] | None = None
-    problems: dict[str, str] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-    evidence: Any = None
-    extra: dict[str, Any] = field(default_factory=dict)
-    order: tuple[str, ...] = ()
-    where: str = "statistics.json"
 
 
 def _is_table(value: Any, shape: tuple[int, ...]) -> bool:
@@ -230,34 +117,118 @@ def _best_to_json(best: tuple[str, list[MetricValue]]) -> dict[str, Any]:
     return {"value_or_threshold": best[0], "metrics": _metrics_to_json(best[1])}
 
 
-_FACET = (
-    Member("facet", member(str)),
-    Member("value_or_threshold", member(str)),
-    Member("counts", _read_counts("facet, observed and predicted outcome, two of each")),
-    Member("strata_observed", _read_strata),
-    Member("strata_predicted", _read_strata),
-    Member("threshold", read_number, number_to_json),
-    Member("missing", lambda fields, key: fields.count(key, 0), written="if any"),
-    Member("basic_statistics", member(list, []), written="if any"),
-    Member("pre_training", _read_any_metrics, _metrics_to_json, "pre"),
-    Member("post_training", _read_any_metrics, _metrics_to_json, "post"),
-    Member("against_best", _read_best, _best_to_json),
-)
-_DATASET = (
-    Member("item_count", Fields.count),
-    Member("label", member(str)),
-    Member("label_value_or_threshold", member(str, "")),
-    Member("has_labels", member(bool, True)),
-    Member("has_predictions", member(bool, False)),
-    Member("predicted_label_value_or_threshold", member(str, None)),
-)
-_STATISTICS = (
-    Member("facets", read_list(FacetStatistics, _FACET), write_list(_FACET)),
-    Member("model_metrics", read_list(MetricValue, _METRIC, []), _metrics_to_json, written="if any"),
-    Member("confusion_matrix", member(dict, None), written="if any"),
-    Member("problems", member(dict, {}), written="if any"),
-    Member("notes", lambda fields, key: [str(note) for note in fields.get(key, list, [])], written="if any"),
-)
+# ``statistics.json`` of bias jobs: for every facet value, the counts that all metrics follow from.
+
+
+@dataclass
+class FacetStatistics:
+    """One facet value: how many rows, and every metric.
+
+    Parameters
+    ----------
+    facet
+        Name as in ``analysis.json``; names of an intersection are joined by ``,``.
+    value_or_threshold
+        The group, such as ``0``, ``a,c`` or ``(40, 75]``.
+    counts
+        ``counts[facet][observed][predicted]``: facet 0 the rest, 1 the group; outcome 0 negative, 1
+        positive. Without predictions all rows stand under predicted 0.
+    strata_observed, strata_predicted
+        ``counts[stratum][facet][outcome]`` for the strata of the group variable; None without one.
+    threshold
+        The threshold when the facet is continuous.
+    pre, post
+        Metrics against all other rows; None when the stage was not asked for or failed.
+    against_best
+        The group with the highest share of positives, and the metrics against it; None where that is this
+        one or there are fewer than two.
+    missing
+        Rows without a value of the facet: left out under sound rules, among the rest under the originals'.
+    basic_statistics
+        Size, labels and outcomes of the group, as JSON values.
+    """
+
+    facet: str = stored(member(str))
+    value_or_threshold: str = stored(member(str))
+    counts: Table = stored(_read_counts("facet, observed and predicted outcome, two of each"))
+    strata_observed: Table | None = stored(_read_strata, default=None)
+    strata_predicted: Table | None = stored(_read_strata, default=None)
+    threshold: float | None = stored(read_number, number_to_json, default=None)
+    missing: int = stored(lambda fields, key: fields.count(key, 0), written="if any", default=0)
+    basic_statistics: list[dict[str, Any]] = stored(member(list, []), written="if any", default_factory=list)
+    pre: list[MetricValue] | None = stored(_read_any_metrics, _metrics_to_json, "pre_training", default=None)
+    post: list[MetricValue] | None = stored(
+        _read_any_metrics, _metrics_to_json, "post_training", default=None
+    )
+    against_best: tuple[str, list[MetricValue]] | None = stored(_read_best, _best_to_json, default=None)
+    extra: dict[str, Any] = field(default_factory=dict)
+    order: tuple[str, ...] = ()
+
+    def stages(self) -> Iterator[tuple[Stage, list[MetricValue]]]:
+        """Yield the metrics of each stage there is, post-training first as Clarify writes them."""
+        if self.post is not None:
+            yield "post", self.post
+        if self.pre is not None:
+            yield "pre", self.pre
+
+    def metric(self, name: str) -> MetricValue | None:
+        """Return the metric called `name`, None when it is not there."""
+        return next((one for _, metrics in self.stages() for one in metrics if one.name == name), None)
+
+
+_FACET = members_of(FacetStatistics)
+
+
+@dataclass
+class BiasStatistics:
+    """The whole of ``statistics.json``.
+
+    Parameters
+    ----------
+    item_count
+        Rows read.
+    label, label_value_or_threshold
+        As in ``analysis.json``.
+    facets
+        One per facet value, in the order of the request.
+    has_labels, has_predictions
+        Whether any row has a label, a prediction.
+    predicted_label_value_or_threshold
+        Of the predictions; differs from the labels' for continuous ones.
+    model_metrics
+        Whole-model metrics: accuracy and so on.
+    confusion_matrix
+        Observed label to predicted label to rows, for categorical labels.
+    problems
+        Why a stage, or a facet in it, has no metrics.
+    notes
+        What a reader should know.
+    evidence
+        What the analyzer keeps in memory; not written.
+    """
+
+    item_count: int = stored(Fields.count, part="dataset")
+    label: str = stored(member(str), part="dataset")
+    label_value_or_threshold: str = stored(member(str, ""), part="dataset")
+    facets: list[FacetStatistics] = stored(read_list(FacetStatistics, _FACET), write_list(_FACET))
+    has_labels: bool = stored(member(bool, True), part="dataset", default=True)
+    has_predictions: bool = stored(member(bool, False), part="dataset", default=False)
+    predicted_label_value_or_threshold: str | None = stored(member(str, None), part="dataset", default=None)
+    model_metrics: list[MetricValue] = stored(
+        read_list(MetricValue, _METRIC, []), _metrics_to_json, written="if any", default_factory=list
+    )
+    confusion_matrix: dict[str, dict[str, int]] | None = stored(
+        member(dict, None), written="if any", default=None
+    )
+    problems: dict[str, str] = stored(member(dict, {}), written="if any", default_factory=dict)
+    notes: list[str] = stored(read_texts, written="if any", default_factory=list)
+    evidence: Any = None
+    extra: dict[str, Any] = field(default_factory=dict)
+    order: tuple[str, ...] = ()
+    where: str = "statistics.json"
+
+
+_DATASET, _STATISTICS = members_of(BiasStatistics, "dataset"), members_of(BiasStatistics)
 
 
 def read_statistics(value: dict[str, Any], where: str) -> BiasStatistics:
@@ -292,8 +263,10 @@ PRE = "pre_training_bias_metrics"
 class FacetMetrics:
     """The metrics of one facet value against all other rows."""
 
-    value_or_threshold: str
-    metrics: list[MetricValue]
+    value_or_threshold: str = stored(
+        lambda fields, key: str(fields.get(key, (str, int, float), "")), written="always"
+    )
+    metrics: list[MetricValue] = stored(_read_metrics, _metrics_to_json)
     extra: dict[str, Any] = field(default_factory=dict)
     order: tuple[str, ...] = ()
 
@@ -302,23 +275,46 @@ class FacetMetrics:
         return next((metric for metric in self.metrics if metric.name == name), None)
 
 
+_GROUP = members_of(FacetMetrics)
+
+
+def _read_groups(fields: Fields, key: str) -> dict[str, list[FacetMetrics]]:
+    facets = Fields(fields.get(key, dict), f"{fields.where}.{key}")
+    read = read_list(FacetMetrics, _GROUP)
+    return {name: read(facets, name) for name in facets.value}
+
+
+def _groups_to_json(facets: dict[str, list[FacetMetrics]]) -> dict[str, Any]:
+    write = write_list(_GROUP)
+    return {name: write(groups) for name, groups in facets.items()}
+
+
 @dataclass
 class StageMetrics:
     """Pre-training or post-training metrics, by facet."""
 
-    label: str
-    label_value_or_threshold: str
-    facets: dict[str, list[FacetMetrics]]
+    label: str = stored(member(str, ""))
+    facets: dict[str, list[FacetMetrics]] = stored(_read_groups, _groups_to_json)
+    label_value_or_threshold: str = stored(member(str, ""))
     extra: dict[str, Any] = field(default_factory=dict)
     order: tuple[str, ...] = ()
+
+
+_STAGE = members_of(StageMetrics)
+_stage_to_json = partial(write_document, _STAGE)
+
+
+def _read_stage(fields: Fields, key: str) -> StageMetrics | None:
+    stage = fields.child(key)
+    return None if stage is None else read_document(StageMetrics, _STAGE, stage)
 
 
 @dataclass
 class BiasConstraints:
     """``constraints.json`` or ``analysis.json``; other analyses in the file are kept in `extra`."""
 
-    pre: StageMetrics | None = None
-    post: StageMetrics | None = None
+    post: StageMetrics | None = stored(_read_stage, _stage_to_json, POST, default=None)
+    pre: StageMetrics | None = stored(_read_stage, _stage_to_json, PRE, default=None)
     extra: dict[str, Any] = field(default_factory=dict)
     order: tuple[str, ...] = ()
     where: str = "constraints.json"
@@ -342,6 +338,7 @@ class BiasConstraints:
                 yield from ((name, member) for member in members)
 
 
+_CONSTRAINTS = members_of(BiasConstraints)
 BiasBaseline = Baseline[BiasStatistics, BiasConstraints]
 
 
@@ -386,49 +383,6 @@ def paired[Member: (FacetMetrics, FacetStatistics)](members: Iterable[Member], g
     return alike[0] if alike else None
 
 
-# --- analysis.json and constraints.json -------------------------------------------------------------------
-
-
-_FACET_METRICS = (
-    Member(
-        "value_or_threshold",
-        lambda fields, key: str(fields.get(key, (str, int, float), "")),
-        written="always",
-    ),
-    Member("metrics", _read_metrics, _metrics_to_json),
-)
-
-
-def _read_groups(fields: Fields, key: str) -> dict[str, list[FacetMetrics]]:
-    facets = Fields(fields.get(key, dict), f"{fields.where}.{key}")
-    read = read_list(FacetMetrics, _FACET_METRICS)
-    return {name: read(facets, name) for name in facets.value}
-
-
-def _groups_to_json(facets: dict[str, list[FacetMetrics]]) -> dict[str, Any]:
-    write = write_list(_FACET_METRICS)
-    return {name: write(groups) for name, groups in facets.items()}
-
-
-_STAGE = (
-    Member("label", member(str, "")),
-    Member("facets", _read_groups, _groups_to_json),
-    Member("label_value_or_threshold", member(str, "")),
-)
-
-
-def _read_stage(fields: Fields, key: str) -> StageMetrics | None:
-    stage = fields.child(key)
-    return None if stage is None else read_document(StageMetrics, _STAGE, stage)
-
-
-_stage_to_json = partial(write_document, _STAGE)
-_CONSTRAINTS = (
-    Member(POST, _read_stage, _stage_to_json, "post"),
-    Member(PRE, _read_stage, _stage_to_json, "pre"),
-)
-
-
 def read_constraints(value: dict[str, Any], where: str) -> BiasConstraints:
     """Build the constraints from ``constraints.json`` or a Clarify ``analysis.json``.
 
@@ -454,12 +408,12 @@ def constraints_to_json(document: BiasConstraints) -> dict[str, Any]:
 def analysis_to_json(document: BiasConstraints) -> dict[str, Any]:
     """Return what ``analysis.json`` holds of bias: the constraints without members that Clarify lacks."""
     members = {"version": VERSION} | write_members(_CONSTRAINTS, document)
-    known = {each.key for each in _CLARIFYS_METRIC}
     for key in (POST, PRE):
         for groups in members.get(key, {"facets": {}})["facets"].values():
             for group in groups:
                 group["metrics"] = [
-                    {name: metric[name] for name in metric if name in known} for metric in group["metrics"]
+                    {name: metric[name] for name in metric if name in _CLARIFYS}
+                    for metric in group["metrics"]
                 ]
     return in_order(members, document.extra, document.order)
 

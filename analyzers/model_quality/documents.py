@@ -12,14 +12,16 @@ from functools import partial
 from typing import Any, Literal
 
 from analyzers.shared.analysis_json import (
-    Member,
     member,
+    members_of,
     nested,
     range_to_json,
     read_document,
     read_members,
     read_numbers,
     read_range,
+    read_texts,
+    stored,
     write_members,
 )
 from analyzers.shared.rules import SWITCH
@@ -46,6 +48,18 @@ _METRICS: dict[ProblemType, str] = {
 _CONSTRAINTS = {kind: name.replace("_metrics", "_constraints") for kind, name in _METRICS.items()}
 
 
+def _read_number(fields: Fields, key: str) -> float | None:
+    # The originals write the text "NaN" where they have no number.
+    member = fields.get(key, (int, float, str), None)
+    if isinstance(member, str) and member not in ("NaN", "Infinity", "-Infinity"):
+        raise DocumentError.of("quality_documents.number", file=fields.where, field=key, value=member)
+    return None if member is None or isinstance(member, str) else float(member)
+
+
+def _number_to_json(value: float | None) -> float | str:
+    return "NaN" if value is None else value
+
+
 @dataclass
 class MetricValue:
     """One metric; a value of None is one that the rows leave undefined, written as ``"NaN"``.
@@ -53,9 +67,11 @@ class MetricValue:
     `interval` is the 95 % confidence interval, which the originals do not have.
     """
 
-    value: float | None
-    standard_deviation: float | None = None
-    interval: tuple[float, float] | None = None
+    value: float | None = stored(_read_number, _number_to_json, written="always")
+    standard_deviation: float | None = stored(_read_number, _number_to_json, written="always", default=None)
+    interval: tuple[float, float] | None = stored(
+        read_range, range_to_json, "confidence_interval", default=None
+    )
     extra: dict[str, Any] = field(default_factory=dict)
 
 
@@ -66,10 +82,20 @@ class ScoreCalibration:
     `of` says what a positive is: the positive label, or a right prediction (multiclass).
     """
 
-    scores: list[float]
-    positive_rates: list[float]
-    item_count: int
-    of: str
+    of: str = stored(member(str, ""))
+    item_count: int = stored(member(int, 0))
+    scores: list[float] = stored(read_numbers)
+    positive_rates: list[float] = stored(read_numbers)
+
+
+_CALIBRATION = members_of(ScoreCalibration)
+
+
+def _read_calibration(members: Fields) -> ScoreCalibration:
+    calibration = ScoreCalibration(**read_members(_CALIBRATION, members))
+    if not calibration.scores or len(calibration.scores) != len(calibration.positive_rates):
+        raise DocumentError.of("quality_documents.calibration", file=members.where)
+    return calibration
 
 
 @dataclass
@@ -108,18 +134,20 @@ class ModelQualityStatistics:
     """
 
     problem_type: ProblemType
-    item_count: int
     metrics: dict[str, MetricValue]
+    item_count: int = stored(member(int, 0), part="dataset")
     confusion_matrix: dict[str, dict[str, int]] | None = None
     curves: dict[str, dict[str, list[float]]] = field(default_factory=dict)
-    evaluation_time: str | None = None
-    unlabelled_count: int = 0
-    unpredicted_count: int = 0
-    estimated: dict[str, Any] | None = None
-    calibration: ScoreCalibration | None = None
-    design_effect: float = 1.0
-    blocks: int = 0
-    notes: list[str] = field(default_factory=list)
+    evaluation_time: str | None = stored(member(str, None), part="dataset", default=None)
+    unlabelled_count: int = stored(member(int, 0), written="if any", part="dataset", default=0)
+    unpredicted_count: int = stored(member(int, 0), written="if any", part="dataset", default=0)
+    estimated: dict[str, Any] | None = stored(member(dict, None), default=None)
+    calibration: ScoreCalibration | None = stored(
+        nested(_read_calibration), partial(write_members, _CALIBRATION), "score_calibration", default=None
+    )
+    design_effect: float = stored(lambda fields, key: max(1.0, fields.number(key, 1.0)), default=1.0)
+    blocks: int = stored(lambda fields, key: fields.count(key, 0), default=0)
+    notes: list[str] = stored(read_texts, written="if any", default_factory=list)
     evidence: Any = None
     other_metrics: dict[str, Any] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)
@@ -133,12 +161,24 @@ class ModelQualityStatistics:
         return None if metric is None else metric.value
 
 
+# Members of the objects of the file; the originals' come first.
+_METRIC, _DATASET = members_of(MetricValue), members_of(ModelQualityStatistics, "dataset")
+_STATISTICS = members_of(ModelQualityStatistics)
+
+
+def _read_operator(fields: Fields, key: str) -> str:
+    operator: str = fields.get(key, str)
+    if operator not in (LESS, GREATER):
+        raise DocumentError.of("quality_documents.operator", file=fields.where, field=key, value=operator)
+    return operator
+
+
 @dataclass
 class MetricConstraint:
     """What is expected of one metric: a violation when it lies beyond `threshold`, as `operator` says."""
 
-    threshold: float
-    operator: Operator
+    threshold: float = stored(Fields.number)
+    operator: Operator = stored(_read_operator, key="comparison_operator")
     extra: dict[str, Any] = field(default_factory=dict)
 
 
@@ -153,66 +193,8 @@ class ModelQualityConstraints:
     where: str = "constraints.json"
 
 
+_CONSTRAINT = members_of(MetricConstraint)
 ModelQualityBaseline = Baseline[ModelQualityStatistics, ModelQualityConstraints]
-
-
-def _read_number(fields: Fields, key: str) -> float | None:
-    # The originals write the text "NaN" where they have no number.
-    member = fields.get(key, (int, float, str), None)
-    if isinstance(member, str) and member not in ("NaN", "Infinity", "-Infinity"):
-        raise DocumentError.of("quality_documents.number", file=fields.where, field=key, value=member)
-    return None if member is None or isinstance(member, str) else float(member)
-
-
-def _number_to_json(value: float | None) -> float | str:
-    return "NaN" if value is None else value
-
-
-def _read_calibration(members: Fields) -> ScoreCalibration:
-    calibration = ScoreCalibration(**read_members(_CALIBRATION, members))
-    if not calibration.scores or len(calibration.scores) != len(calibration.positive_rates):
-        raise DocumentError.of("quality_documents.calibration", file=members.where)
-    return calibration
-
-
-def _read_operator(fields: Fields, key: str) -> str:
-    operator: str = fields.get(key, str)
-    if operator not in (LESS, GREATER):
-        raise DocumentError.of("quality_documents.operator", file=fields.where, field=key, value=operator)
-    return operator
-
-
-# The members of each object of the files, in the order in which they are written; the originals' first.
-_ORIGINAL_METRIC = (
-    Member("value", _read_number, _number_to_json, written="always"),
-    Member("standard_deviation", _read_number, _number_to_json, written="always"),
-)
-_METRIC = (*_ORIGINAL_METRIC, Member("confidence_interval", read_range, range_to_json, "interval"))
-_ORIGINAL_DATASET = (Member("item_count", member(int, 0)), Member("evaluation_time", member(str, None)))
-_DATASET = (
-    *_ORIGINAL_DATASET,
-    Member("unlabelled_count", member(int, 0), written="if any"),
-    Member("unpredicted_count", member(int, 0), written="if any"),
-)
-_CALIBRATION = (
-    Member("of", member(str, "")),
-    Member("item_count", member(int, 0)),
-    Member("scores", read_numbers),
-    Member("positive_rates", read_numbers),
-)
-_STATISTICS = (
-    Member("estimated", member(dict, None)),
-    Member(
-        "score_calibration", nested(_read_calibration), partial(write_members, _CALIBRATION), "calibration"
-    ),
-    Member("design_effect", lambda fields, key: max(1.0, fields.number(key, 1.0))),
-    Member("blocks", lambda fields, key: fields.count(key, 0)),
-    Member("notes", lambda fields, key: [str(note) for note in fields.get(key, list, [])], written="if any"),
-)
-_CONSTRAINT = (
-    Member("threshold", Fields.number),
-    Member("comparison_operator", _read_operator, attribute="operator"),
-)
 
 
 def _problem_type(
@@ -285,14 +267,14 @@ def statistics_to_json(document: ModelQualityStatistics, with_extensions: bool =
         Whether to write members the originals do not have.
     """
     metrics: dict[str, Any] = {
-        name: {**write_members(_METRIC if with_extensions else _ORIGINAL_METRIC, metric), **metric.extra}
+        name: {**write_members(_METRIC if with_extensions else _METRIC[:2], metric), **metric.extra}
         for name, metric in document.metrics.items()
     }
     if document.confusion_matrix is not None:
         metrics[CONFUSION_MATRIX] = document.confusion_matrix
     members: dict[str, Any] = {
         "version": 0.0,
-        "dataset": write_members(_DATASET if with_extensions else _ORIGINAL_DATASET, document),
+        "dataset": write_members(_DATASET if with_extensions else _DATASET[:2], document),
         _METRICS[document.problem_type]: in_order(
             metrics | document.curves, document.other_metrics, document.metric_order
         ),

@@ -154,7 +154,7 @@ def calibrate(histogram: ScoreHistogram, kind: str) -> ScoreCalibration | None:
     coarse = histogram.compressed(entries)
     weights = (coarse.positives + coarse.negatives).astype(np.float64)
     rates = isotonic(coarse.positives / weights, weights)
-    return ScoreCalibration(coarse.scores.tolist(), rates.tolist(), rows, kind)
+    return ScoreCalibration(kind, rows, coarse.scores.tolist(), rates.tolist())
 
 
 def isotonic(rates: Floats, weights: Floats) -> Floats:

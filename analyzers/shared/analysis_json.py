@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from dataclasses import fields as fields_of
 from typing import Any, Literal
 
 from contract.errors import DocumentError
@@ -129,6 +130,33 @@ class Member:
     write: Callable[[Any], Any] = _as_it_is
     attribute: str = ""
     written: Literal["always", "if known", "if any"] = "if known"
+
+
+def stored(
+    read: Read,
+    write: Callable[[Any], Any] = _as_it_is,
+    key: str = "",
+    *,
+    written: Literal["always", "if known", "if any"] = "if known",
+    part: str = "",
+    **default: Any,
+) -> Any:
+    """Return a field of a dataclass that is a member, see `Member`, of the document or of an object in it."""
+    return field(metadata={"member": Member(key, read, write, "", written), "part": part}, **default)
+
+
+def members_of(kind: type, part: str = "") -> tuple[Member, ...]:
+    """Return the members that the fields of a dataclass are, in their order."""
+    declared = [one for one in fields_of(kind) if one.metadata.get("part") == part]
+    return tuple(
+        replace(one.metadata["member"], key=one.metadata["member"].key or one.name, attribute=one.name)
+        for one in declared
+    )
+
+
+def read_texts(fields: Fields, key: str) -> list[str]:
+    """Return a list of texts, empty where it is absent."""
+    return [str(text) for text in fields.get(key, list, [])]
 
 
 def read_members(members: Iterable[Member], fields: Fields) -> dict[str, Any]:
