@@ -10,6 +10,7 @@ from functools import cached_property
 import numpy as np
 import pyarrow as pa
 
+from analyzers.bias import groups
 from analyzers.bias import summary as summaries
 from analyzers.bias.check_sagemaker import check_sagemaker
 from analyzers.bias.check_sound import check_sound
@@ -20,19 +21,10 @@ from analyzers.bias.documents import (
     BiasStatistics,
     FacetMetrics,
     MetricValue,
+    Stage,
     StageMetrics,
-    paired,
 )
 from analyzers.bias.explain import impact_findings
-from analyzers.bias.groups import (
-    absent,
-    cells_of,
-    read_thresholds,
-    select_groups,
-    select_labels,
-    unselected_group,
-    unselected_outcomes,
-)
 from analyzers.bias.metrics import METRICS
 from analyzers.bias.request import BiasRequest
 from analyzers.bias.summary import BiasSummary, SummaryPlan
@@ -42,33 +34,8 @@ from analyzers.shared.rules import Rules, constraints_to_check, nothing_checked,
 from contract.api import PRESENCE_CHECK, Analyzer, Decision, Facts, Metric, Violation, Violations
 from contract.errors import ConfigurationError, DatasetError
 
-# The values of bias that CloudWatch shows, by the names and dimensions that Clarify gives them.
-
-
 # CloudWatch holds no infinity; Clarify publishes this in its place.
 _INFINITY = 2.348543e108
-
-
-def published(statistics: BiasStatistics) -> list[Metric]:
-    """Return every metric that has a value, ``bias_metric_<NAME>``."""
-    metrics = []
-    for facet in statistics.facets:
-        group = {"Facet": facet.facet, "FacetValue": facet.value_or_threshold}
-        label = {"Label": statistics.label, "LabelValue": statistics.label_value_or_threshold}
-        for stage, values in (("Pre-training", facet.pre), ("Post-Training", facet.post)):
-            metrics += [
-                Metric(
-                    name=f"bias_metric_{metric.name}",
-                    value=max(-_INFINITY, min(_INFINITY, metric.value)),
-                    dimensions={"BiasStage": stage, **label, **group},
-                    interval=metric.confidence_interval,
-                    gauge="model_monitor_bias",
-                    labels={"metric": metric.name},
-                )
-                for metric in values or ()
-                if metric.value is not None
-            ]
-    return metrics
 
 
 # Constraints: the metrics of the baseline, each the largest size that a later window may have.
@@ -92,27 +59,17 @@ def suggest(
         Whether sound rules apply.
     """
     known = (baseline.constraints if baseline is not None and sound else None) or BiasConstraints()
-    pre = _stage(statistics, [facet.pre for facet in statistics.facets], known.pre)
-    post = _stage(statistics, [facet.post for facet in statistics.facets], known.post)
-    return BiasConstraints(pre=pre, post=post)
-
-
-def _stage(
-    statistics: BiasStatistics, metrics: list[list[MetricValue] | None], known: StageMetrics | None
-) -> StageMetrics | None:
-    facets: dict[str, list[FacetMetrics]] = {}
-    for facet, values in zip(statistics.facets, metrics, strict=True):
-        if values is None:
-            continue
-        members = [] if known is None else known.facets.get(facet.facet, [])
-        before = paired(members, facet.value_or_threshold)
-        kept = [
-            _with_additions(value, None if before is None else before.metric(value.name)) for value in values
-        ]
-        facets.setdefault(facet.facet, []).append(FacetMetrics(facet.value_or_threshold, kept))
-    if not facets:
-        return None
-    return StageMetrics(statistics.label, facets, statistics.label_value_or_threshold)
+    stages: dict[Stage, StageMetrics] = {}
+    for facet in statistics.facets:
+        for name, metrics in facet.stages():
+            label, value = statistics.label, statistics.label_value_or_threshold
+            stage = stages.setdefault(name, StageMetrics(label, {}, value))
+            before = known.group(name, facet.facet, facet.value_or_threshold)
+            kept = [
+                _with_additions(one, None if before is None else before.metric(one.name)) for one in metrics
+            ]
+            stage.facets.setdefault(facet.facet, []).append(FacetMetrics(facet.value_or_threshold, kept))
+    return BiasConstraints(stages.get("post"), stages.get("pre"))
 
 
 def _with_additions(metric: MetricValue, known: MetricValue | None) -> MetricValue:
@@ -283,8 +240,8 @@ class BiasAnalyzer(Analyzer[BiasSummary, BiasStatistics, BiasConstraints]):
         evidence = statistics.evidence
         if self.rules != "sound" or not isinstance(evidence, Evidence) or not evidence.summary.rows:
             return statistics
-        known = read_thresholds(self._plan, *_printed(baseline))
-        if known.items() <= read_thresholds(self._plan, *_groups_of(statistics)).items():
+        known = groups.read_thresholds(self._plan, *_printed(baseline))
+        if known.items() <= groups.read_thresholds(self._plan, *_groups_of(statistics)).items():
             return statistics  # read alike; describing anew would repeat the flip test for nothing
         return describe(evidence.summary, replace(self._plan, known_thresholds=known))
 
@@ -310,8 +267,27 @@ class BiasAnalyzer(Analyzer[BiasSummary, BiasStatistics, BiasConstraints]):
     def metrics(
         self, statistics: BiasStatistics, baseline: BiasBaseline | None, decision: Decision | None
     ) -> list[Metric]:
-        """Return the values to publish."""
-        return published(statistics)
+        """Return every metric that has a value, ``bias_metric_<NAME>``, by Clarify's names and dimensions."""
+        label = {"Label": statistics.label, "LabelValue": statistics.label_value_or_threshold}
+        return [
+            Metric(
+                f"bias_metric_{metric.name}",
+                max(-_INFINITY, min(_INFINITY, metric.value)),
+                dimensions={
+                    "BiasStage": stage,
+                    **label,
+                    "Facet": facet.facet,
+                    "FacetValue": facet.value_or_threshold,
+                },
+                interval=metric.confidence_interval,
+                gauge="model_monitor_bias",
+                labels={"metric": metric.name},
+            )
+            for facet in statistics.facets
+            for stage, values in (("Pre-training", facet.pre), ("Post-Training", facet.post))
+            for metric in values or ()
+            if metric.value is not None
+        ]
 
     @cached_property
     def _plan(self) -> SummaryPlan:
@@ -347,7 +323,7 @@ class BiasAnalyzer(Analyzer[BiasSummary, BiasStatistics, BiasConstraints]):
             columns.append(("predicted_label", self._plan.prediction, statistics.has_predictions))
         for role, column, has_any in columns:
             if not summary.columns[column].seen:
-                raise absent(role, column, summary.names)
+                raise groups.absent(role, column, summary.names)
             if not has_any:
                 raise DatasetError.of("bias_request.empty", field=role, column=column)
         if self.rules == "sound":
@@ -356,9 +332,11 @@ class BiasAnalyzer(Analyzer[BiasSummary, BiasStatistics, BiasConstraints]):
 
     def _refuse_without_positives(self, summary: BiasSummary) -> None:
         """Stop where no label is positive: every metric of labels would be 0 or undefined."""
-        labels, name = select_labels(summary, self._plan), self.request.label
+        labels, name = groups.select_labels(summary, self._plan), self.request.label
         if labels is not None:
-            error = unselected_outcomes("label", self._plan.columns[name], summary.columns[name], labels)
+            error = groups.unselected_outcomes(
+                "label", self._plan.columns[name], summary.columns[name], labels
+            )
             if error is not None:
                 raise error
 
@@ -366,11 +344,11 @@ class BiasAnalyzer(Analyzer[BiasSummary, BiasStatistics, BiasConstraints]):
         """Stop where no facet has a row in any group: there would be nothing to compare."""
         empty = []
         for place in range(len(self.request.facets)):
-            cells = cells_of(summary, self._plan, place)
-            for group in select_groups(summary, self._plan, place):
+            cells = groups.cells_of(summary, self._plan, place)
+            for group in groups.select_groups(summary, self._plan, place):
                 if group.contains(cells.places).any():
                     return
-                empty.append(unselected_group(group, cells, summary.columns))
+                empty.append(groups.unselected_group(group, cells, summary.columns))
         if empty:
             raise DatasetError.of("bias_groups.nobody", field="facet", texts=" ".join(filter(None, empty)))
 

@@ -2,34 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from analyzers.bias import groups
 from analyzers.bias.column_summary import Beyond, ColumnSummary
 from analyzers.bias.documents import BiasStatistics, FacetStatistics, MetricValue
 from analyzers.bias.explain import impact_findings
 from analyzers.bias.flip_test import Flip, flip_of
-from analyzers.bias.groups import (
-    Cells,
-    ColumnError,
-    Group,
-    Reading,
-    absent,
-    cells_of,
-    count_in_words,
-    counts_of,
-    every_value_sound,
-    rows_lacking,
-    select_groups,
-    select_labels,
-    select_predictions,
-    unselected_group,
-    unselected_outcomes,
-    values_text,
-)
+from analyzers.bias.groups import Cells, ColumnError, Group, Reading
 from analyzers.bias.metrics import METRICS, NO_GROUP_VARIABLE, WITHOUT_LABELS, quotient
 from analyzers.bias.resampling import Tables, spreads
 from analyzers.bias.summary import MOST_STRATA, BiasSummary, SummaryPlan
@@ -172,10 +156,14 @@ class _Analysis:
         known = self.statistics.notes
         known += [note for note in dict.fromkeys(map(str, filter(None, notes))) if note not in known]
 
-    def fail(self, what: str, error: ColumnError) -> None:
-        """Keep why a stage, or a facet, has no metrics."""
-        self.statistics.problems[what] = error.message.rstrip(".")
-        self.evidence.errors[what] = error
+    def attempt[T](self, what: str, select: Callable[..., T], *more: object) -> T | None:
+        """Return what is selected; where it cannot be, keep why the stage or facet has no metrics."""
+        try:
+            return select(self.summary, self.plan, *more)
+        except ColumnError as error:
+            self.statistics.problems[what] = error.message.rstrip(".")
+            self.evidence.errors[what] = error
+            return None
 
 
 def describe(summary: BiasSummary, plan: SummaryPlan) -> BiasStatistics:
@@ -190,7 +178,7 @@ def describe(summary: BiasSummary, plan: SummaryPlan) -> BiasStatistics:
     statistics = BiasStatistics(
         item_count=summary.rows,
         label=request.label_name or request.label,
-        label_value_or_threshold=values_text(request.label_values),
+        label_value_or_threshold=groups.values_text(request.label_values),
         facets=[],
         has_labels=False,
         evidence=evidence,
@@ -205,18 +193,13 @@ def describe(summary: BiasSummary, plan: SummaryPlan) -> BiasStatistics:
         statistics.label_value_or_threshold = reading.labels.text
     if reading.predictions is not None and plan.columns[plan.prediction or ""].cut is None:
         statistics.predicted_label_value_or_threshold = reading.predictions.text
-    if sound:
-        outcomes = (
-            ("label", request.label, reading.labels),
-            ("prediction", plan.prediction, reading.predictions),
-        )
-        analysis.note(
-            *(
-                unselected_outcomes(role, plan.columns[name], summary.columns[name], selection)
-                for role, name, selection in outcomes
-                if name is not None and selection is not None
-            )
-        )
+    outcomes = [("label", request.label, reading.labels)]
+    if plan.prediction is not None:
+        outcomes.append(("prediction", plan.prediction, reading.predictions))
+    for role, name, selection in outcomes if sound else ():
+        if selection is not None:
+            column = summary.columns[name]
+            analysis.note(groups.unselected_outcomes(role, plan.columns[name], column, selection))
     for index in range(len(request.facets)):
         statistics.facets += _describe_facet(analysis, index)
     if request.facets and reading.labels is not None and reading.predictions is not None:
@@ -229,45 +212,35 @@ def describe(summary: BiasSummary, plan: SummaryPlan) -> BiasStatistics:
 def _read_outcomes(analysis: _Analysis) -> Reading:
     summary, plan = analysis.summary, analysis.plan
     predictions = None
-    try:
-        labels = select_labels(summary, plan)
-    except ColumnError as error:
-        analysis.fail("label", error)
+    labels = analysis.attempt("label", groups.select_labels)
+    if "label" in analysis.statistics.problems:
         return analysis.reading
     if plan.prediction is not None and plan.request.post_training is not None:
-        try:
-            predictions = select_predictions(summary, plan, labels)
-        except ColumnError as error:
-            analysis.fail("post_training_bias", error)
+        predictions = analysis.attempt("post_training_bias", groups.select_predictions, labels)
         unusable = summary.columns[plan.prediction].unusable
         if unusable:
-            analysis.note(f"Not a number in {plan.prediction!r}: {count_in_words(unusable)}.")
+            analysis.note(f"Not a number in {plan.prediction!r}: {groups.count_in_words(unusable)}.")
     return Reading(labels, predictions, analysis.reading.leave_out)
 
 
 def _describe_facet(analysis: _Analysis, index: int) -> list[FacetStatistics]:
     summary, plan, reading = analysis.summary, analysis.plan, analysis.reading
     name = " & ".join(plan.request.facets[index].columns)
-    try:
-        groups = select_groups(summary, plan, index)
-    except ColumnError as error:
-        analysis.fail(f"facet {name}", error)
-        return []
-    cells = cells_of(summary, plan, index)
+    members = analysis.attempt(f"facet {name}", groups.select_groups, index) or []
+    cells = groups.cells_of(summary, plan, index)
     described = []
-    for number, group in enumerate(groups):
-        counts = counts_of(cells, group, reading, plan)
+    for number, group in enumerate(members):
+        counts = groups.counts_of(cells, group, reading, plan)
         described.append(_describe_group(analysis, group, counts, [index, number]))
     if described and reading.leave_out:
-        analysis.note(*(unselected_group(group, cells, summary.columns) for group in groups))
-        counts = counts_of(cells, groups[0], reading, plan)
+        analysis.note(*(groups.unselected_group(group, cells, summary.columns) for group in members))
+        counts = groups.counts_of(cells, members[0], reading, plan)
         if counts.missing:
-            analysis.note(f"{rows_lacking(counts.missing, f'facet {name!r}')}.")
+            analysis.note(f"{groups.rows_lacking(counts.missing, f'facet {name!r}')}.")
         if counts.incomplete:
-            analysis.note(f"{rows_lacking(counts.incomplete, 'a label or a prediction')}.")
-        best = _best_of(analysis, index, groups, cells)
-        for group, facet in zip(groups, described, strict=True):
-            if best is not None:
+            analysis.note(f"{groups.rows_lacking(counts.incomplete, 'a label or a prediction')}.")
+        if (best := _best_of(analysis, index, members, cells)) is not None:
+            for group, facet in zip(members, described, strict=True):
                 _compare_with_best(analysis, group, facet, best, cells)
     return described
 
@@ -279,21 +252,19 @@ def _describe_group(analysis: _Analysis, group: Group, counts: Tables, number: l
         facet=group.name,
         value_or_threshold=group.text,
         counts=counts.confusion.astype(np.int64).tolist(),
+        strata_observed=_listed(counts.strata.get("CDDL")),
+        strata_predicted=_listed(counts.strata.get("CDDPL")),
         threshold=group.threshold,
         missing=counts.missing,
         basic_statistics=basic_statistics(counts.confusion, with_predictions=has_predictions),
     )
-    if "CDDL" in counts.strata:
-        facet.strata_observed = counts.strata["CDDL"].astype(np.int64).tolist()
-    if "CDDPL" in counts.strata:
-        facet.strata_predicted = counts.strata["CDDPL"].astype(np.int64).tolist()
     if request.pre_training is not None and "label" not in analysis.statistics.problems:
-        facet.pre = _measured(analysis, request.pre_training, counts, None)
+        facet.pre = _measured(analysis, sorted(request.pre_training), counts, None)
     if request.post_training is not None and has_predictions:
         flip = _flip(analysis, group, counts)
-        facet.post = _measured(analysis, request.post_training, counts, flip)
+        facet.post = _measured(analysis, sorted(request.post_training), counts, flip)
     if reading.leave_out:
-        metrics = [*(facet.pre or []), *(facet.post or [])]
+        metrics = [metric for _, stage in facet.stages() for metric in stage]
         values = {metric.name: float(metric.value) for metric in metrics if metric.value is not None}
         found = spreads(counts, values, np.random.default_rng([analysis.plan.seed, *number]))
         for metric in metrics:
@@ -303,12 +274,16 @@ def _describe_group(analysis: _Analysis, group: Group, counts: Tables, number: l
     return facet
 
 
+def _listed(counts: Floats | None) -> list[list[list[int]]] | None:
+    return None if counts is None else counts.astype(np.int64).tolist()
+
+
 def _measured(
     analysis: _Analysis, names: Iterable[str], counts: Tables, flip: Flip | None
 ) -> list[MetricValue]:
     return [
         MetricValue(name, METRICS[name].description, *_measure(analysis, name, counts, flip))
-        for name in sorted(names)
+        for name in names
     ]
 
 
@@ -338,7 +313,7 @@ def _strata_problem(analysis: _Analysis) -> str | None:
         return NO_GROUP_VARIABLE
     summary = analysis.summary.columns[column]
     if not summary.seen and analysis.reading.leave_out:
-        return absent("group_variable", column, analysis.summary.names).message.rstrip(".")
+        return groups.absent("group_variable", column, analysis.summary.names).message.rstrip(".")
     if summary.collapsed:
         return f"Group variable {shorten(column)!r} has more than {MOST_STRATA:,} distinct values"
     return None
@@ -357,7 +332,7 @@ def _flip(analysis: _Analysis, group: Group, counts: Tables) -> Flip | None:
 FEWEST_ROWS = 30
 
 
-def _best_of(analysis: _Analysis, facet: int, groups: list[Group], cells: Cells) -> Group | None:
+def _best_of(analysis: _Analysis, facet: int, members: list[Group], cells: Cells) -> Group | None:
     """Return the group with the highest share of positive predictions, of labels where there are none.
 
     None for facets with a threshold, which have but two groups, and where fewer than three groups have
@@ -367,22 +342,22 @@ def _best_of(analysis: _Analysis, facet: int, groups: list[Group], cells: Cells)
     request = plan.request.facets[facet]
     selection = reading.predictions or reading.labels
     column = plan.prediction if reading.predictions is not None else plan.request.label
-    if selection is None or column is None or any(group.threshold is not None for group in groups):
+    if selection is None or column is None or any(group.threshold is not None for group in members):
         return None
     if len(request.columns) == 1 and request.values:
         try:
-            values = every_value_sound(request.columns[0], summary.columns[request.columns[0]])
+            values = groups.every_value_sound(request.columns[0], summary.columns[request.columns[0]])
         except ColumnError:
             return None
-        groups = [Group(groups[0].name, each.text, request.columns, ((each,),)) for each in values]
+        members = [Group(members[0].name, each.text, request.columns, ((each,),)) for each in values]
     known = cells.where(cells.places[column] > 0)
     positive = selection.chosen[known.places[column]]
     shares = []
-    for group in groups:
+    for group in members:
         inside = group.contains(known.places)
         rows = known.rows[inside].sum()
         shares.append(float(known.rows[inside & positive].sum() / rows) if rows >= FEWEST_ROWS else -1.0)
-    return groups[int(np.argmax(shares))] if sum(share >= 0.0 for share in shares) >= 3 else None
+    return members[int(np.argmax(shares))] if sum(share >= 0.0 for share in shares) >= 3 else None
 
 
 def _compare_with_best(
@@ -392,23 +367,19 @@ def _compare_with_best(
     inside, other = group.contains(cells.places), best.contains(cells.places)
     if (inside & other).any():
         return
-    counts = Tables(counts_of(cells.where(inside | other), group, analysis.reading, analysis.plan).confusion)
-    facet.against_best = (
-        best.text,
-        [
-            found
-            for metrics in (facet.pre, facet.post)
-            for found in _measured(analysis, [metric.name for metric in metrics or ()], counts, None)
-            if METRICS[found.name].table == "confusion" and found.name != "GE"
-        ],
+    counts = Tables(
+        groups.counts_of(cells.where(inside | other), group, analysis.reading, analysis.plan).confusion
     )
+    names = [one.name for metrics in (facet.pre, facet.post) for one in metrics or ()]
+    asked = [name for name in names if METRICS[name].table == "confusion" and name != "GE"]
+    facet.against_best = best.text, _measured(analysis, asked, counts, None)
 
 
 def _describe_model(analysis: _Analysis) -> None:
     plan, summary, reading = analysis.plan, analysis.summary, analysis.reading
-    cells = cells_of(summary, plan, 0)
+    cells = groups.cells_of(summary, plan, 0)
     everyone = Group("", "", (plan.request.label,), ())
-    counts = counts_of(cells, everyone, reading, plan)
+    counts = groups.counts_of(cells, everyone, reading, plan)
     analysis.statistics.model_metrics = model_metrics(counts.confusion.sum(axis=0))
     is_category = reading.labels is not None and reading.labels.threshold is None
     if plan.request.predicted_label is not None and is_category:

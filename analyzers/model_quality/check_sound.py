@@ -34,8 +34,8 @@ from analyzers.model_quality.documents import (
 from analyzers.model_quality.intervals import TABLE_RESAMPLES, Z_95, table_draws
 from analyzers.shared.cells import Floats
 from analyzers.shared.dependence import student_ratio
-from contract.api import Comparison, Decision, Finding, State, Violation, Violations
-from contract.errors import DocumentError
+from contract.api import Decision, Finding, State, Violation, Violations
+from contract.errors import DocumentError, wording
 from contract.wording import chance, number
 
 _LOSSES = frozenset(("mae", "mse", "rmse", "mape", "log_loss", "brier_score", "expected_calibration_error"))
@@ -360,16 +360,17 @@ def check_sound(
     findings = sorted(found.values(), key=lambda finding: (not finding.violated, -(finding.distance or 0.0)))
     notes = []
     if absent := [name for name in constraints.metrics if name not in tested]:
-        notes.append(
-            f"Not checked, as the window does not define them or has too few rows: {', '.join(absent)}."
-        )
+        notes.append(wording("quality_notes.unchecked", names=", ".join(absent)))
     notes += _small_window(statistics, tests)
     if baseline is None:
         notes.append("There is no baseline_statistics, so thresholds are taken as exact.")
     why_open, comparisons = _why_open(tests, statistics), []
     for name, constraint in constraints.metrics.items():
         if name not in tested:
-            comparisons.append(_unanswered(name, constraint, statistics))
+            unanswered = undefined(name, constraint)
+            if statistics.value(name) is not None:
+                unanswered = replace(unanswered, reason=wording("quality_notes.few_rows"), lost=False)
+            comparisons.append(unanswered)
             continue
         test, comparison = tested[name], compared(found[name], constraint, statistics)
         state = State.CHANGED if test.is_certain else State.UNDECIDED if test.is_open else comparison.state
@@ -395,13 +396,6 @@ def _why_open(tests: list[MetricTest], statistics: ModelQualityStatistics) -> st
         f"about {max(rows + 1, *enough):,} would" if enough else "the baseline is too small for any to do so"
     )
     return f"{rows:,} rows{alike} do not tell so large a change from chance; {tell}"
-
-
-def _unanswered(name: str, constraint: MetricConstraint, statistics: ModelQualityStatistics) -> Comparison:
-    if statistics.value(name) is None:
-        return undefined(name, constraint)
-    reason = "the window has too few rows to say how far its metrics would move by chance"
-    return Comparison(name, constraint.operator, State.UNDECIDED, reason=reason)
 
 
 def _tests(
@@ -521,13 +515,8 @@ def _small_window(statistics: ModelQualityStatistics, tests: list[MetricTest]) -
     change = "an error 10 % larger" if statistics.problem_type == "Regression" else "a change of 5 points"
     notes = []
     if undecided:
-        notes.append(
-            f"The window has {rows:,} labelled rows; to tell {change} from chance, these metrics need more: "
-            f"{', '.join(undecided)}."
-        )
+        names = ", ".join(undecided)
+        notes.append(wording("quality_notes.small_window", rows=rows, change=change, names=names))
     if hopeless:
-        notes.append(
-            f"The baseline is too small to tell {change} from chance in a window of any size for: "
-            f"{', '.join(hopeless)}."
-        )
+        notes.append(wording("quality_notes.small_baseline", change=change, names=", ".join(hopeless)))
     return notes
