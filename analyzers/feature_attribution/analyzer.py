@@ -34,12 +34,11 @@ from analyzers.feature_attribution.summary import (
     describe,
     merge,
     summarize,
-    tried,
 )
 from analyzers.shared.rules import Rules, nothing_checked, why_unchecked
 from contract.api import Analyzer, Checker, Comparison, Decision, Facts, Metric, State
 from contract.errors import DocumentError, wording
-from contract.wording import number
+from contract.wording import listing, number, several
 
 _METHOD = "KernelShap"
 _Z_95 = 1.959964
@@ -238,5 +237,24 @@ class FeatureAttributionAnalyzer(
         return published
 
     def tried(self, statistics: AttributionStatistics) -> tuple[str, ...]:
-        """Return what the model did with the row explained in a trial."""
-        return tried(statistics, self.request.model)
+        """Return a line on what the model did with the rows of a trial; none where no row was explained."""
+        if not statistics.labels:
+            return ()
+        name, first = next(iter(statistics.labels.items()))
+        feature, value = max(first.values.items(), key=lambda item: abs(item[1] or 0.0))
+        expected, largest = (
+            "unknown" if one is None else f"{one:.4g}" for one in (first.expected_value, value)
+        )
+        line = wording(
+            "attributions.tried",
+            model=self.request.model,
+            scores=several(len(statistics.labels), "score"),
+            labels=listing(list(statistics.labels)),
+            rows=several(statistics.explained.model_rows, "row"),
+            seconds=statistics.explained.seconds,
+            label=name,
+            expected=expected,
+            feature=feature,
+            value=largest,
+        )
+        return (line,)
