@@ -7,7 +7,6 @@ Functions raise OSError; `file_storage.storage`, which everybody else uses, name
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import functools
 import importlib.util
@@ -15,7 +14,7 @@ import io
 import os
 import re
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +27,6 @@ SCHEME = "s3://"
 # The least size of a part of several: what is not larger is one request.
 _ONE_REQUEST = 5 << 20
 _PART_SIZE = 16 << 20
-_MOST_PARTS = 10_000
 
 _unclosed: list[pa.NativeFile] = []
 _encryption: dict[str, str] = {}
@@ -143,62 +141,54 @@ def upload(path: str, content: bytes | Path, stop: threading.Event) -> None:
     stop
         Set by another thread, it ends the upload.
     """
-    size = len(content) if isinstance(content, bytes) else content.stat().st_size
-    with io.BytesIO(content) if isinstance(content, bytes) else content.open("rb") as stream:
-        if _encryption and not importlib.util.find_spec("boto3"):
-            raise OSError(errno.ENOTSUP, "output_kms_key needs boto3, which is not installed")
-        is_small = size <= _ONE_REQUEST
-        parts = _parts(stream, max(_PART_SIZE, -(-size // _MOST_PARTS)), stop)
-        if is_small and not _encryption:
-            _write_stream(path, [stream.read()])
-        elif is_small or importlib.util.find_spec("boto3"):
-            _upload_parts(path, stream.read() if is_small else parts)
+    has_boto = importlib.util.find_spec("boto3") is not None
+    if _encryption and not has_boto:
+        raise OSError(errno.ENOTSUP, "output_kms_key needs boto3, which is not installed")
+    with _Stoppable(io.BytesIO(content) if isinstance(content, bytes) else content.open("rb", 0)) as stream:
+        stream.stop = stop
+        size = stream.seek(0, io.SEEK_END)
+        stream.seek(0)
+        if has_boto and (_encryption or size > _ONE_REQUEST):
+            _write_by_boto(path, stream)
         else:
-            _write_stream(path, parts)
+            _write_by_arrow(path, stream)
 
 
-def _parts(stream: io.BufferedIOBase, size: int, stop: threading.Event) -> Iterator[bytes]:
-    while part := stream.read(size):
-        if stop.is_set():
+class _Stoppable(io.BufferedReader):
+    """A stream that fails once `stop` is set."""
+
+    stop: threading.Event
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if self.stop.is_set():
             raise OSError(errno.ECANCELED, "stopped before it was complete")
-        yield part
+        return super().read(size)
 
 
-def _write_stream(path: str, parts: Iterable[bytes]) -> None:
+def _write_by_arrow(path: str, content: io.BufferedReader) -> None:
     """Write through Arrow: a small object in one request; a large one that fails leaves its parts behind."""
     stream = file_system().open_output_stream(key(path), compression=None)
     # Whatever becomes of a stream of Arrow's, closing it makes its object appear. One that fails is never
     # closed: it stays here until Arrow has shut S3 down.
     _unclosed.append(stream)
-    for part in parts:
+    while part := content.read(_PART_SIZE):
         stream.write(part)
     stream.close()
     _unclosed.remove(stream)
 
 
-def _upload_parts(path: str, parts: Iterable[bytes] | bytes) -> None:
-    """Upload through boto3, which can abort and can name a key; bytes go in one request."""
+def _write_by_boto(path: str, content: io.BufferedReader) -> None:
+    """Upload through boto3, which aborts what fails and can name a key; a small object in one request."""
+    from boto3.s3.transfer import TransferConfig
     from botocore.exceptions import BotoCoreError, ClientError
 
+    limits = {"multipart_threshold": _ONE_REQUEST + 1, "multipart_chunksize": _PART_SIZE}
     bucket_name, _, name = key(path).partition("/")
-    place = {"Bucket": bucket_name, "Key": name}
     try:
         with _making:
             boto = client()
-        if isinstance(parts, bytes):
-            boto.put_object(**place, Body=parts, **_encryption)
-            return
-        place["UploadId"] = boto.create_multipart_upload(**place, **_encryption)["UploadId"]
-        done = []
-        try:
-            for number, part in enumerate(parts, 1):
-                answer = boto.upload_part(**place, PartNumber=number, Body=part)
-                done.append({"PartNumber": number, "ETag": answer["ETag"]})
-            boto.complete_multipart_upload(**place, MultipartUpload={"Parts": done})
-        except BaseException:
-            with contextlib.suppress(BotoCoreError, ClientError):  # the first error says what is wrong
-                boto.abort_multipart_upload(**place)
-            raise
+        transfer = TransferConfig(**limits, use_threads=False)
+        boto.upload_fileobj(content, bucket_name, name, ExtraArgs=_encryption, Config=transfer)
     except ClientError as error:
         raise OSError(errno.EIO, error.response.get("Error", {}).get("Message") or str(error)) from error
     except BotoCoreError as error:

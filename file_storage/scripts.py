@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from contract.dataset import DATAFRAME_HANDLER, RECORD_HANDLER, Preprocessor
-from contract.errors import DatasetError, MonitorError, Overtime, ScriptError, Stopped
+from contract.errors import MonitorError, Overtime, ScriptError, Stopped
 from file_storage import storage
 
 POST_HANDLER = "postprocess_handler"
@@ -77,15 +77,10 @@ def load_preprocessor(path: str) -> Preprocessor:
     ScriptError
         When the file cannot be read or executed, or defines neither function.
     """
-    digest = _digest(_source(path))
-    module = _module(path, digest)
-    record = callable(getattr(module, RECORD_HANDLER, None))
-    dataframe = callable(getattr(module, DATAFRAME_HANDLER, None))
-    if record and dataframe:
+    digest, found = _defined(path, "record_preprocessor_script", (RECORD_HANDLER, DATAFRAME_HANDLER))
+    if len(found) > 1:
         _log.warning("%s defines both functions; using %s, the faster one", path, DATAFRAME_HANDLER)
-    if not record and not dataframe:
-        raise _missing(module, path, "record_preprocessor_script", (RECORD_HANDLER, DATAFRAME_HANDLER))
-    preprocessor = Preprocessor(path, "dataframe" if dataframe else "record", digest)
+    preprocessor = Preprocessor(path, "dataframe" if DATAFRAME_HANDLER in found else "record", digest)
     _handler(path, digest, preprocessor.function, 1)
     return preprocessor
 
@@ -98,10 +93,7 @@ def load_postprocessor(path: str) -> Handler:
     ScriptError
         When the file cannot be read or executed, or lacks the function.
     """
-    digest = _digest(_source(path))
-    module = _module(path, digest)
-    if not callable(getattr(module, POST_HANDLER, None)):
-        raise _missing(module, path, "post_analytics_processor_script", (POST_HANDLER,))
+    digest, _ = _defined(path, "post_analytics_processor_script", (POST_HANDLER,))
     return _handler(path, digest, POST_HANDLER, 0)
 
 
@@ -208,14 +200,20 @@ def script_failure(path: str, function: str, error: BaseException, where: str = 
     """
     at, problem = _problem_in(path, error)
     occasion = f", for {where}" if where else ""
-    return ScriptError(
-        f"{function} in {path}{at} failed with {problem}{occasion}.", details=_trimmed_traceback(path, error)
+    return ScriptError.of(
+        "script_file.failed",
+        file=path,
+        function=function,
+        line=at,
+        problem=problem,
+        occasion=occasion,
+        details=_trimmed_traceback(path, error),
     )
 
 
 def reject_result(path: str, function: str, problem: str, where: str) -> ScriptError:
     """Return the error for an unusable return value; `problem` says what it was and what to do."""
-    return ScriptError(f"{function} in {path} {problem}, for {where}.")
+    return ScriptError.of("script_file.result", file=path, function=function, problem=problem, occasion=where)
 
 
 @functools.cache
@@ -237,17 +235,9 @@ def _handler(path: str, digest: str, function: str, arguments: int) -> Handler:
         return lambda *values: handler(*values, _user_log)
     listed = ", ".join(signature.parameters)
     expected = f"{function}({'inference_record' if arguments else ''})"
-    raise ScriptError(
-        f"{path} defines {function}({listed}), which cannot be called; write {expected}, with logger as an "
-        "additional parameter if wanted."
+    raise ScriptError.of(
+        "script_file.parameters", file=path, function=function, parameters=listed, expected=expected
     )
-
-
-def _source(path: str) -> bytes:
-    try:
-        return storage.read_bytes(path)
-    except DatasetError as error:
-        raise ScriptError(f"script {error.message}") from error
 
 
 def _digest(source: bytes) -> str:
@@ -256,7 +246,7 @@ def _digest(source: bytes) -> str:
 
 @functools.cache
 def _module(path: str, digest: str) -> types.ModuleType:
-    source = _source(path)
+    source = storage.read_bytes(path, ScriptError)
     name = f"user_script_{_digest(path.encode() + digest.encode())}"
     module = types.ModuleType(name)
     module.__file__ = path
@@ -275,9 +265,12 @@ def _module(path: str, digest: str) -> types.ModuleType:
     except STOPS:
         raise
     except SyntaxError as error:
-        raise ScriptError(
-            f"{error.filename or path} line {error.lineno} is not valid Python: {error.msg}"
-            f"{f' ({error.text.strip()[:80]})' if error.text else ''}.",
+        raise ScriptError.of(
+            "script_file.syntax",
+            file=error.filename or path,
+            line=error.lineno,
+            problem=error.msg,
+            text=f" ({error.text.strip()[:80]})" if error.text else "",
             details="".join(traceback.format_exception_only(error)),
         ) from error
     except BaseException as error:
@@ -285,14 +278,23 @@ def _module(path: str, digest: str) -> types.ModuleType:
         if isinstance(error, ModuleNotFoundError) and error.name:
             hint = f"; install {error.name.partition('.')[0]} in the image, or do without it"
         at, problem = _problem_in(path, error)
-        raise ScriptError(
-            f"{path} cannot be loaded:{at} fails with {problem}{hint}.",
+        raise ScriptError.of(
+            "script_file.not_loaded",
+            file=path,
+            line=at,
+            problem=problem,
+            hint=hint,
             details=_trimmed_traceback(path, error),
         ) from error
     return module
 
 
-def _missing(module: types.ModuleType, path: str, variable: str, wanted: tuple[str, ...]) -> ScriptError:
+def _defined(path: str, variable: str, wanted: tuple[str, ...]) -> tuple[str, list[str]]:
+    """Return the digest of a script, and which of the functions that are wanted it defines, one at least."""
+    digest = _digest(storage.read_bytes(path, ScriptError))
+    module = _module(path, digest)
+    if defined := [name for name in wanted if callable(getattr(module, name, None))]:
+        return digest, defined
     found = [
         name
         for name, value in vars(module).items()
@@ -303,11 +305,13 @@ def _missing(module: types.ModuleType, path: str, variable: str, wanted: tuple[s
     if handlers:
         fix = f"its {', '.join(handlers)} belongs into another setting."
     elif close:
-        nearest = difflib.get_close_matches(close[0], wanted, 1, cutoff=0)[0]
-        fix = f"did you mean {nearest} where it says {close[0]}?"
+        meant = difflib.get_close_matches(close[0], wanted, 1, cutoff=0)[0]
+        fix = f"did you mean {meant} where it says {close[0]}?"
     else:
         fix = f"it defines {', '.join(found[:8]) or 'no function'}."
-    return ScriptError(f"{variable} {path} defines no {' or '.join(wanted)}; {fix}")
+    raise ScriptError.of(
+        "script_file.no_function", file=path, field=variable, wanted=" or ".join(wanted), hint=fix
+    )
 
 
 def _problem_in(path: str, error: BaseException) -> tuple[str, str]:

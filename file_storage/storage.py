@@ -82,8 +82,17 @@ _held = threading.local()
 @contextlib.contextmanager
 def unfinished(directory: str, name: str, *, is_folder: bool = False) -> Iterator[Path]:
     """Yield a new hidden file or folder in `directory` for what is to be `name`; what is left of it goes."""
-    path, descriptor = None, None
-    try:  # from the start: a signal may end this job at any line
+    path: Path | None = None
+    descriptor: int | None = None
+
+    def undo(_: cleanup.IsUrged) -> None:
+        if path is not None:
+            _remove(path)
+        if descriptor is not None:
+            os.close(descriptor)
+
+    remove = cleanup.at_end(undo)  # before there is anything: a signal may end this job at any line
+    try:
         while path is None or not path.exists():  # another job may remove it before it is held
             if descriptor is not None:
                 os.close(descriptor)
@@ -100,10 +109,7 @@ def unfinished(directory: str, name: str, *, is_folder: bool = False) -> Iterato
                     fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield path
     finally:
-        if path is not None:
-            _remove(path)
-        if descriptor is not None:
-            os.close(descriptor)
+        remove()
 
 
 def remove_abandoned(directory: str) -> None:
@@ -288,9 +294,7 @@ def read_bytes(path: str, error: type[InputError] = DatasetError) -> bytes:
         is_stored = not isinstance(stream, pa.CompressedInputStream)
         content: bytes = stream.read(None if is_stored else MOST_DECOMPRESSED + 1)
     if not is_stored and len(content) > MOST_DECOMPRESSED:
-        raise error(
-            f"{path} holds more than {MOST_DECOMPRESSED >> 20} MB when decompressed; give it uncompressed."
-        )
+        raise error.of("stored_file.decompressed", file=path, megabytes=MOST_DECOMPRESSED >> 20)
     return content
 
 
@@ -334,14 +338,18 @@ def resolve_document(path: str, names: Sequence[str], variable: str) -> str:
             if s3.is_file(candidate) if on_s3 else Path(candidate).is_file():
                 return candidate
         if on_s3:
-            raise DocumentError(f"{variable} {path} does not exist, and neither does {' or '.join(beneath)}.")
+            raise DocumentError.of(
+                "stored_file.no_document", file=path, field=variable, others=" or ".join(beneath)
+            )
         if not Path(path).exists():
-            raise DocumentError(f"{variable} {path} does not exist{nearby(path)}.")
+            raise DocumentError.of("stored_file.missing", file=path, field=variable, nearby=nearby(path))
         if not Path(path).is_dir():
-            raise DocumentError(f"{variable} {path} is a pipe or device; give a file.")
+            raise DocumentError.of("stored_file.pipe", file=path, field=variable)
         found = sorted(entry.name for entry in Path(path).iterdir() if entry.suffix == ".json")
     hint = f"; it holds {', '.join(found[:5])}: name the file itself" if found else ""
-    raise DocumentError(f"{variable} {path} is a folder without {' or '.join(names)}{hint}.")
+    raise DocumentError.of(
+        "stored_file.folder", file=path, field=variable, names=" or ".join(names), hint=hint
+    )
 
 
 def prepare_output(directory: str, variable: str = "output_path") -> None:
@@ -364,13 +372,13 @@ def prepare_output(directory: str, variable: str = "output_path") -> None:
     with writing(directory, f"{variable} "):
         if is_s3(directory):
             if not s3.has_bucket(directory):
-                raise OutputError(
-                    f"{variable} {directory} cannot be written: there is no bucket {s3.bucket(directory)}."
+                raise OutputError.of(
+                    "stored_file.no_bucket", file=directory, field=variable, bucket=s3.bucket(directory)
                 )
             return
         Path(directory).mkdir(parents=True, exist_ok=True)
         remove_abandoned(directory)
-        with cleanup.signals_held_back(), unfinished(directory, "probe"):
+        with unfinished(directory, "probe"):
             pass
 
 
@@ -511,10 +519,7 @@ def _upload_set(directory: str, files: Mapping[str, bytes | Path], outdated: Col
             _remove_outdated(directory, [_MARK])
             return
         time.sleep(random.uniform(0, 0.1 * 2 ** min(number, 8)))  # noqa: S311 - so that they part
-    raise OutputError(
-        f"{directory} cannot be written: other jobs write to it all the time; give each an output_path of "
-        "its own."
-    )
+    raise OutputError.of("stored_file.contended", file=directory)
 
 
 def _upload(items: Mapping[str, bytes | Path]) -> None:
@@ -572,7 +577,9 @@ def reading(path: str, role: str = "", error: type[InputError] = DatasetError) -
         yield
     except OSError as problem:
         _require_memory(problem)
-        raise error(f"{role}{path} cannot be read: {cause_of(problem, path)}.") from problem
+        raise error.of(
+            "stored_file.unreadable", file=path, role=role, cause=cause_of(problem, path), field=role.strip()
+        ) from problem
 
 
 @contextlib.contextmanager
@@ -582,9 +589,8 @@ def writing(path: str, role: str = "") -> Iterator[None]:
         yield
     except OSError as problem:
         _require_memory(problem)
-        raise OutputError(
-            f"{role}{path} cannot be written: {cause_of(problem, path)}; name a folder this job may write, "
-            "with room for the results."
+        raise OutputError.of(
+            "stored_file.unwritable", file=path, role=role, cause=cause_of(problem, path), field=role.strip()
         ) from problem
 
 
@@ -598,15 +604,13 @@ def _list_local(source: str, variable: str) -> list[SourceFile]:
     if root.is_file():
         return [SourceFile(source, root.stat().st_size)]
     if not root.exists():
-        raise DatasetError(f"{variable} {source} does not exist{nearby(source)}.")
+        raise DatasetError.of("stored_file.missing", file=source, field=variable, nearby=nearby(source))
     if not root.is_dir():
-        raise DatasetError(
-            f"{variable} {source} is a pipe or device, which can be read only once; copy it into a file."
-        )
+        raise DatasetError.of("stored_file.pipe_once", file=source, field=variable)
     files = _walk(source.rstrip("/") or "/")
     for file in files:
         if not file.path.isascii() and file.path.encode(errors="ignore").decode() != file.path:
-            raise DatasetError(f"{variable} holds {file.path!r}, whose name is not UTF-8; rename it.")
+            raise DatasetError.of("stored_file.name", field=variable, name=file.path)
     return files
 
 
@@ -651,7 +655,7 @@ def _list_s3(source: str, variable: str) -> list[SourceFile]:
     if found is None:
         if _DATED_FOLDER.search(source) and s3.has_bucket(source):
             return []
-        raise DatasetError(f"{variable} {source} does not exist; check bucket and prefix.")
+        raise DatasetError.of("stored_file.no_prefix", file=source, field=variable)
     beneath = len(source.rstrip("/"))
     return [
         SourceFile(path, size)

@@ -72,14 +72,8 @@ def _naming_the_fix(purpose: str) -> Iterator[None]:
     except OSError as error:
         for folder in filter(None, (os.environ.get("TMPDIR"), "/tmp")):  # noqa: S108 - only measured
             if Path(folder).is_dir() and shutil.disk_usage(folder).free < _LEAST_BYTES:
-                raise ConfigurationError(
-                    f"{purpose} needs room for temporary files, and {folder} is full; empty it, or name "
-                    "another folder in TMPDIR."
-                ) from error
-        raise ConfigurationError(
-            f"{purpose} needs a folder for temporary files, and none can be written ({error.strerror}); "
-            "mount one at /tmp (docker run --tmpfs /tmp; an emptyDir on Kubernetes) or name one in TMPDIR."
-        ) from error
+                raise ConfigurationError.of("temporary_folder.full", file=folder, purpose=purpose) from error
+        raise ConfigurationError.of("temporary_folder.none", purpose=purpose, cause=error.strerror) from error
 
 
 # Files too large to hold in memory: written where nobody looks, before `storage` puts them in place.

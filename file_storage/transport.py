@@ -7,30 +7,25 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import email.utils
-import functools
 import http.client
 import io
 import os
-import queue
 import socket
 import ssl
 import threading
 import time
-import weakref
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from contract.errors import ConfigurationError
 from contract.masking import mask
+from contract.wording import one_line
 
 USER_AGENT = "model-monitor"
 # Eight requests are under way at once, and what is answered lies in memory.
 MOST_ANSWER_BYTES = 16 << 20
-_CHUNK = 1 << 16
-_BROKEN = (ConnectionResetError, BrokenPipeError, ConnectionAbortedError, http.client.HTTPException)
 
 
 class ChannelError(Exception):
@@ -74,9 +69,8 @@ class Channel(Protocol):
         """Close all connections."""
 
 
-@dataclass
 class HttpChannel:
-    """POST requests to one URL.
+    """Requests to one server. Redirects are not followed, and proxies of the environment not used.
 
     Parameters
     ----------
@@ -85,128 +79,89 @@ class HttpChannel:
     headers
         Of every request.
     timeout
-        Seconds until connected, and from then until the answer is whole.
+        Seconds until the whole answer is there.
     """
 
-    url: str
-    headers: Mapping[str, str]
-    timeout: float
-    _idle: queue.LifoQueue[http.client.HTTPConnection] = field(
-        default_factory=queue.LifoQueue, repr=False, compare=False
-    )
-    _closed: threading.Event = field(default_factory=threading.Event, repr=False, compare=False)
+    def __init__(self, url: str, headers: Mapping[str, str], timeout: float) -> None:
+        import urllib3
 
-    def __post_init__(self) -> None:
-        # A host of a cluster lets go of jobs without closing what they opened.
-        weakref.finalize(self, _close_all, self._idle)
-
-    @property
-    def where(self) -> str:
-        """Return the URL without its secrets."""
-        return mask(self.url)
+        self.url, self.where, self._headers, self._timeout = url, mask(url), dict(headers), timeout
+        parts = urlsplit(url)
+        if parts.username is not None:
+            user, password = unquote(parts.username), unquote(parts.password or "")
+            self._headers.setdefault("Authorization", basic_authorization(user, password))
+        self._target = f"{parts.path or '/'}{parts.query and '?'}{parts.query}"
+        # As many connections are kept as were in use at once.
+        options: dict[str, Any] = {"timeout": urllib3.Timeout(total=timeout), "retries": False, "maxsize": 0}
+        kind: type[urllib3.HTTPConnectionPool] = urllib3.HTTPConnectionPool
+        if parts.scheme == "https":
+            kind, options["ssl_context"] = urllib3.HTTPSConnectionPool, ssl.create_default_context()
+        self._pool = kind(parts.hostname or "", parts.port, **options)
+        answers_in_time = {"response_class": _TimedResponse}
+        self._pool.ConnectionCls = type("_Connection", (kind.ConnectionCls,), answers_in_time)
 
     def send(self, body: bytes) -> Reply:
         """Send one request, see `Channel.send`."""
-        return self.request("POST", urlsplit(self.url), body)
+        return self.request("POST", body)
 
     def get(self, path: str) -> Reply:
         """Ask for another path of the same server."""
-        return self.request("GET", urlsplit(self.url)._replace(path=path, query=""), None)
+        return self.request("GET", None, path)
 
-    def request(self, method: str, parts: SplitResult, body: bytes | None) -> Reply:
-        """Send any request; a kept connection that the server has closed is replaced once."""
-        path = parts.path or "/"
-        target = f"{path}?{parts.query}" if parts.query else path
-        with contextlib.suppress(queue.Empty):
-            connection = self._idle.get_nowait()
-            try:
-                return self._exchange(connection, method, target, body)
-            except ChannelError as error:
-                if error.kind != "broken":
-                    raise
-        return self._exchange(self._connect(), method, target, body)
+    def request(self, method: str, body: bytes | None, target: str | None = None) -> Reply:
+        """Send any request, see `Channel.send`."""
+        from urllib3.exceptions import HTTPError, InvalidHeader
+        from urllib3.util import Retry
+
+        try:
+            response = self._pool.urlopen(
+                method, target or self._target, body, self._headers, redirect=False, preload_content=False
+            )
+            with contextlib.closing(response):  # closes the connection too, unless the answer is whole
+                content = read_bounded(response.read, self._timeout)
+        except HTTPError as error:
+            raise unanswered(error, self._timeout) from error
+        try:
+            pause = Retry().get_retry_after(response)
+        except (InvalidHeader, ValueError, OverflowError):
+            pause = None
+        return Reply(response.status, content, pause)
 
     def close(self) -> None:
         """Close the connections that are kept, and those under way as soon as they have their answers."""
-        self._closed.set()
-        _close_all(self._idle)
-
-    @functools.cached_property
-    def _credentials(self) -> dict[str, str]:
-        parts = urlsplit(self.url)
-        if parts.username is None:
-            return {}
-        pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
-        return {"Authorization": f"Basic {base64.b64encode(pair).decode()}"}
-
-    def _connect(self) -> http.client.HTTPConnection:
-        parts = urlsplit(self.url)
-        host = parts.hostname or ""
-        connection = (
-            http.client.HTTPSConnection(
-                host, parts.port, timeout=self.timeout, context=ssl.create_default_context()
-            )
-            if parts.scheme == "https"
-            else http.client.HTTPConnection(host, parts.port, timeout=self.timeout)
-        )
-        try:
-            connection.connect()
-        except OSError as error:
-            raise _unanswered(error, self.timeout) from error
-        return connection
-
-    def _exchange(
-        self, connection: http.client.HTTPConnection, method: str, target: str, body: bytes | None
-    ) -> Reply:
-        response: http.client.HTTPResponse | None = None
-        deadline = time.monotonic() + self.timeout
-        connection.response_class = functools.partial(_TimedResponse, deadline)  # type: ignore[assignment] # makes one
-        connection.sock.settimeout(self.timeout)  # a kept one still has what was left of the last answer
-        try:
-            # A server that refuses the body may have answered, and stopped reading.
-            with contextlib.suppress(BrokenPipeError):
-                connection.request(method, target, body, {**self._credentials, **self.headers})
-            response = connection.getresponse()
-            content = read_bounded(response.read, deadline)
-            if response.length:  # bytes announced that never came
-                raise http.client.IncompleteRead(content, response.length)
-        except BaseException as error:
-            if response is not None:
-                response.close()
-            connection.close()
-            if not isinstance(error, OSError | http.client.HTTPException):
-                raise
-            if isinstance(error, _BROKEN):
-                text = "it closed the connection before its answer was complete"
-                raise ChannelError("broken", text) from error
-            raise _unanswered(error, self.timeout) from error
-        if response.will_close:
-            connection.close()
-        else:
-            self._idle.put(connection)
-            if self._closed.is_set():
-                _close_all(self._idle)
-        return Reply(response.status, content, _retry_after(response.headers.get("Retry-After")))
+        self._pool.close()
 
 
-def _close_all(connections: queue.LifoQueue[http.client.HTTPConnection]) -> None:
-    with contextlib.suppress(queue.Empty):
-        while True:
-            connections.get_nowait().close()
+def unanswered(error: Exception, seconds: float) -> ChannelError:
+    """Return what an error of urllib3, or of boto3's client, means, by what it was raised from."""
+    from urllib3.exceptions import ProtocolError, ReadTimeoutError
+
+    chain: list[BaseException] = [error]
+    while deeper := chain[-1].__cause__ or chain[-1].__context__:
+        chain.append(deeper)
+    for cause in chain:
+        if isinstance(cause, ChannelError):
+            return cause
+        if isinstance(cause, TimeoutError | ReadTimeoutError):
+            return ChannelError("slow", f"no answer within {round(seconds, 2):g} s")
+    if any(isinstance(cause, ProtocolError) for cause in chain):
+        return ChannelError("broken", "it closed the connection before its answer was complete")
+    reason = next((cause.strerror for cause in chain if isinstance(cause, OSError)), None) or str(error)
+    return ChannelError("unreachable", one_line(reason).lower()[:200])
 
 
 class _TimedResponse(http.client.HTTPResponse):
-    """A response that must be whole at a deadline, however many small parts it comes in."""
+    """A response that must be whole within its socket's timeout, however many small parts it comes in."""
 
-    def __init__(self, deadline: float, connection: socket.socket, method: str | None = None) -> None:
+    def __init__(self, connection: socket.socket, method: str | None = None) -> None:
         super().__init__(connection, method=method)
-        raw = _TimedReader(connection, self.fp.detach(), deadline)
-        self.fp = io.BufferedReader(raw)
+        self.fp = io.BufferedReader(_TimedReader(connection, self.fp.detach()))
 
 
 class _TimedReader(io.RawIOBase):
-    def __init__(self, connection: socket.socket, raw: io.RawIOBase, deadline: float) -> None:
-        self._connection, self._raw, self._deadline = connection, raw, deadline
+    def __init__(self, connection: socket.socket, raw: io.RawIOBase) -> None:
+        self._connection, self._raw = connection, raw
+        self._deadline = time.monotonic() + (connection.gettimeout() or 0.0)
 
     def readable(self) -> bool:
         return True
@@ -223,22 +178,27 @@ class _TimedReader(io.RawIOBase):
         super().close()
 
 
-def read_bounded(read: Callable[[int], bytes], deadline: float) -> bytes:
-    """Return all that `read` gives.
+def basic_authorization(user: str, password: str) -> str:
+    """Return the header that says who asks."""
+    return f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"
+
+
+def read_bounded(read: Callable[[int], bytes], seconds: float) -> bytes:
+    """Return all that `read` gives, part by part.
 
     Raises
     ------
     ChannelError
         When it is more than is read of any answer, or comes too slowly.
     """
-    parts, size = [], 0
-    while part := read(_CHUNK):
+    parts, size, deadline = [], 0, time.monotonic() + seconds
+    while part := read(1 << 16):
         parts.append(part)
         size += len(part)
         if size > MOST_ANSWER_BYTES:
             raise ChannelError("large", f"its answer is larger than {MOST_ANSWER_BYTES >> 20} MB")
         if time.monotonic() > deadline:
-            raise TimeoutError
+            raise ChannelError("slow", f"no answer within {round(seconds, 2):g} s")
     return b"".join(parts)
 
 
@@ -249,8 +209,8 @@ _making = threading.Lock()
 def aws_client(service: str, whole: float, **config: Any) -> Any:
     """Return boto3's client of a service, by its standard chain of credentials.
 
-    Its answers are read no further than `read_bounded` does; streams, which are read by whoever asked, are as
-    they were.
+    Its answers are read as `read_bounded` does, those it would stream included; what that raises is the cause
+    of the client's HTTPClientError.
 
     Parameters
     ----------
@@ -263,6 +223,9 @@ def aws_client(service: str, whole: float, **config: Any) -> Any:
     """
     import boto3
     from botocore.config import Config
+    from botocore.exceptions import HTTPClientError
+    from urllib3 import HTTPResponse
+    from urllib3.exceptions import HTTPError
 
     with _making:
         session = boto3.session.Session(region_name=os.environ.get("AWS_REGION"))
@@ -271,32 +234,17 @@ def aws_client(service: str, whole: float, **config: Any) -> Any:
     def send(request: Any, **_: Any) -> Any:
         request.stream_output = True
         response = client._endpoint.http_session.send(request)
-        response.raw = _BoundedBody(response.raw, time.monotonic() + whole)
+        try:
+            with contextlib.closing(response.raw) as raw:
+                raw.enforce_content_length = True
+                content = read_bounded(raw.read1, whole)
+        except (ChannelError, HTTPError) as error:
+            raise HTTPClientError(error=error) from error
+        response.raw = HTTPResponse(io.BytesIO(content), preload_content=False)
         return response
 
     client.meta.events.register("before-send", send)
     return client
-
-
-class _BoundedBody:
-    def __init__(self, raw: Any, deadline: float) -> None:
-        self._raw, self._deadline = raw, deadline
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._raw, name)
-
-    def read(self, size: int) -> bytes:
-        part: bytes = self._raw.read1(size)  # what is there, while `read` waits for all of it
-        return part
-
-    def stream(self) -> Iterator[bytes]:
-        from botocore.exceptions import HTTPClientError
-
-        try:
-            yield read_bounded(self.read, self._deadline)
-        except (ChannelError, TimeoutError) as error:
-            self._raw.close()
-            raise HTTPClientError(error=str(error) or "no whole answer in time") from error
 
 
 def require_url(url: str) -> SplitResult:
@@ -313,29 +261,5 @@ def require_url(url: str) -> SplitResult:
     except ValueError:
         usable = False
     if not usable or any(character.isspace() or ord(character) < 33 for character in url):
-        raise ConfigurationError(
-            f"model {url!r} is not a usable address; write it as http://host:port/invocations, and what is "
-            "special in a user or password with %: / as %2F, @ as %40."
-        )
+        raise ConfigurationError.of("model_address.unusable", url=url)
     return parts
-
-
-def _unanswered(error: OSError, timeout: float) -> ChannelError:
-    if isinstance(error, TimeoutError):
-        return ChannelError("slow", f"no answer within {round(timeout, 2):g} s")
-    reason = " ".join((error.strerror or str(error) or type(error).__name__).split())
-    return ChannelError("unreachable", reason.lower()[:200])
-
-
-def _retry_after(value: str | None) -> float | None:
-    """Return the seconds of a ``Retry-After`` header, which holds seconds or a date."""
-    if not value:
-        return None
-    try:
-        return max(0.0, float(value))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
-    except (TypeError, ValueError, OverflowError):
-        return None

@@ -7,6 +7,7 @@ JMESPath expression in JSON, over each line in JSON Lines and over the whole doc
 
 from __future__ import annotations
 
+import functools
 import io
 import re
 from collections.abc import Callable, Sequence
@@ -19,7 +20,7 @@ from pyarrow import csv
 
 from contract.analysis_config import PredictorConfig
 from contract.errors import ConfigurationError
-from contract.wording import several
+from contract.wording import one_line, several
 from model_clients.model import Scores
 
 _DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
@@ -46,13 +47,10 @@ def answer_readers(predictor: PredictorConfig, accept_type: str) -> tuple[ReadSc
         When `label` or `probability` does not fit the type of the answers.
     """
     probability = predictor.probability if predictor.probability is not None else predictor.label
-    if accept_type == "text/csv":
-        find_scores = _csv_locator(probability, "probability")
-        find_labels = _csv_locator(predictor.label, "label")
-    else:
-        is_lines = accept_type == "application/jsonlines"
-        find_scores = _json_locator(probability, "probability", is_lines)
-        find_labels = _json_locator(predictor.label, "label", is_lines)
+    json_locator = functools.partial(_json_locator, is_lines=accept_type == "application/jsonlines")
+    locator = _csv_locator if accept_type == "text/csv" else json_locator
+    find_scores = locator(probability, "predictor.probability")
+    find_labels = locator(predictor.label, "predictor.label")
 
     def scores(body: bytes, rows: int) -> Scores:
         return _as_scores(_require_rows(find_scores(body, rows), rows))
@@ -63,12 +61,9 @@ def answer_readers(predictor: PredictorConfig, accept_type: str) -> tuple[ReadSc
     return scores, None if predictor.label is None else labels
 
 
-def _csv_locator(column: str | int | None, member: str) -> Callable[[bytes, int], Any]:
+def _csv_locator(column: str | int | None, field: str) -> Callable[[bytes, int], Any]:
     if isinstance(column, str) and not column.strip().isdigit():
-        raise ConfigurationError(
-            f"predictor.{member} is {column!r}, but answers of type text/csv have no names; give the "
-            "zero-based position of the column, or another accept_type."
-        )
+        raise ConfigurationError.of("model_answer.column_name", field=field, column=column)
     place = None if column is None else int(column)
 
     def find(body: bytes, rows: int) -> Any:
@@ -78,7 +73,7 @@ def _csv_locator(column: str | int | None, member: str) -> Callable[[bytes, int]
             return columns[0] if one else np.stack([_as_scores(column)[:, 0] for column in columns], axis=1)
         if place >= len(columns):
             raise AnswerError(
-                f"has {several(len(columns), 'column')}, but predictor.{member} is {place}, counted from zero"
+                f"has {several(len(columns), 'column')}, but {field} is {place}, counted from zero"
             )
         return columns[place]
 
@@ -108,15 +103,12 @@ def _read_csv(body: bytes, rows: int) -> list[Any]:
     ]
 
 
-def _json_locator(expression: str | int | None, member: str, is_lines: bool) -> Callable[[bytes, int], Any]:
+def _json_locator(expression: str | int | None, field: str, is_lines: bool) -> Callable[[bytes, int], Any]:
     if isinstance(expression, int):
-        raise ConfigurationError(
-            f"predictor.{member} is {expression}, a position, but answers are JSON; give a JMESPath "
-            "expression such as 'predictions[*].score'."
-        )
+        raise ConfigurationError.of("model_answer.column_position", field=field, position=expression)
     walk = None
     if expression is not None:
-        walk = _walker(expression) if _DOTTED.fullmatch(expression) else _compile(expression, member)
+        walk = _walker(expression) if _DOTTED.fullmatch(expression) else _compile(expression, field)
     # An expression that does not go through records finds the one score, or the scores, of one record.
     may_be_lone = not is_lines and not (expression and _PROJECTION.search(expression))
 
@@ -126,7 +118,7 @@ def _json_locator(expression: str | int | None, member: str, is_lines: bool) -> 
             found = [walk(line) for line in document] if is_lines else walk(document)
             if found is None or (is_lines and any(value is None for value in found)):
                 raise AnswerError(
-                    f"holds nothing at predictor.{member} {expression!r}; it {_describe(document, is_lines)}"
+                    f"holds nothing at {field} {expression!r}; it {_describe(document, is_lines)}"
                 )
         elif isinstance(document, dict) or (
             isinstance(document, list) and any(isinstance(value, dict) for value in document)
@@ -152,22 +144,26 @@ def _walker(expression: str) -> Callable[[Any], Any]:
     return walk
 
 
-def _compile(expression: str, member: str) -> Callable[[Any], Any]:
+def _compile(expression: str, field: str) -> Callable[[Any], Any]:
     import jmespath
     from jmespath.exceptions import JMESPathError
 
     try:
         search: Callable[[Any], Any] = jmespath.compile(expression).search
     except JMESPathError as error:
-        reason = " ".join(str(error).split())[:200]
-        raise ConfigurationError(f"predictor.{member} {expression!r} is not JMESPath: {reason}.") from error
+        raise ConfigurationError.of(
+            "model_answer.no_jmespath",
+            field=field,
+            expression=expression,
+            reason=one_line(error, 200),
+        ) from error
 
     def find(document: Any) -> Any:
         try:
             return search(document)
         except JMESPathError as error:
-            reason = " ".join(str(error).split())[:200]
-            raise AnswerError(f"does not suit predictor.{member} {expression!r}: {reason}") from error
+            reason = one_line(error, 200)
+            raise AnswerError(f"does not suit {field} {expression!r}: {reason}") from error
 
     return find
 

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from contract.errors import ModelError
 from contract.masking import mask
-from file_storage.transport import Channel, ChannelError, Reply
+from file_storage.transport import Channel, ChannelError
 from model_clients.answers import AnswerError
 from model_clients.model import Policy
 from model_clients.rendering import Render
@@ -76,7 +76,7 @@ _SIZE_WORDS = re.compile(
     rb"|(size|length|number|maximum)\W.{0,40}(limit|exceed|greater)|(exceed|greater).{0,40}(size|length|limit)",
     re.IGNORECASE | re.DOTALL,
 )
-_BUSY = frozenset({408, 425, 429, 503})
+_BUSY = frozenset({408, 425, 429, 503, "unreachable", "broken", "slow"})
 _FAILED = frozenset({500, 502, 504})
 _REFUSED = frozenset({400, 415, 422, 424})
 _SAMPLED_ROWS = 64
@@ -86,17 +86,12 @@ _QUOTED = 200
 
 
 @dataclass(frozen=True)
-class Piece:
-    """Rows `start` to `stop`, exclusive, of a batch."""
+class _Failure:
+    """What came in place of an answer: a status, or the kind of a `ChannelError`, and what was said."""
 
-    start: int
-    stop: int
-
-    def __len__(self) -> int:
-        return self.stop - self.start
-
-    def __str__(self) -> str:
-        return f"row {self.start}" if len(self) == 1 else f"rows {self.start} to {self.stop - 1}"
+    status: int | str
+    said: bytes
+    retry_after: float | None = None
 
 
 @dataclass
@@ -119,10 +114,12 @@ class RequestBatcher:
     render: Render
     policy: Policy
     progress: Progress | None = None
-    _most_rows: int = field(default=1 << 62, init=False)
-    _most_bytes: int = field(default=1 << 62, init=False)
-    _pool: ThreadPoolExecutor | None = field(default=None, init=False, repr=False)
-    _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Begin with what the policy says; what is learned about sizes holds for all later calls."""
+        self.most_rows, self.most_bytes = self.policy.most_rows or 1 << 62, self.policy.most_bytes
+        self._lock = threading.Lock()
+        self._pool = ThreadPoolExecutor(self.policy.concurrency, thread_name_prefix="asking")
 
     def ask(self, table: pa.RecordBatch, read: Read) -> list[Any]:
         """Return what `read` makes of the answers, one entry per request, in the order of the rows.
@@ -140,7 +137,7 @@ class RequestBatcher:
             When a request stays unanswered, or `read` rejects its answer.
         """
         call = _Call(self, table, read)
-        pieces = {self._threads().submit(call.run, piece): piece for piece in self._divide(table)}
+        pieces = {self._pool.submit(call.run, piece): piece for piece in self._divide(table)}
         answers: list[tuple[int, Any]] = []
         done = 0
         try:
@@ -158,46 +155,30 @@ class RequestBatcher:
 
     def close(self) -> None:
         """Stop the threads and close the connections."""
-        if self._pool is not None:
-            self._pool.shutdown(wait=False, cancel_futures=True)
-            self._pool = None
+        self._pool.shutdown(wait=False, cancel_futures=True)
         self.channel.close()
-
-    def most_rows(self) -> int:
-        """Return the most rows of a request, as far as known."""
-        return min(self._most_rows, self.policy.most_rows or 1 << 62)
-
-    def most_bytes(self) -> int:
-        """Return the most bytes of a request, as far as known."""
-        return min(self._most_bytes, self.policy.most_bytes)
 
     def shrink(self, rows: int, size: int | None = None) -> None:
         """Remember that a request of `rows` rows, or of `size` bytes, was too large."""
         _log.info("%s takes no request of %d rows; making them smaller", self.channel.where, rows)
         with self._lock:
             if size is None:
-                self._most_rows = min(self._most_rows, max(1, -(-rows // 2)))
+                self.most_rows = min(self.most_rows, max(1, -(-rows // 2)))
             else:
                 # A little more than a half, so that halves of uneven rows pass too.
-                self._most_bytes = min(self._most_bytes, max(1, size * 6 // 10))
+                self.most_bytes = min(self.most_bytes, max(1, size * 6 // 10))
 
-    def _divide(self, table: pa.RecordBatch) -> list[Piece]:
+    def _divide(self, table: pa.RecordBatch) -> list[range]:
         """Divide rows evenly into requests of the usual size, or as many as can run at once."""
         rows = table.num_rows
-        sampled = min(rows, _SAMPLED_ROWS, self.most_rows())
+        sampled = min(rows, _SAMPLED_ROWS, self.most_rows)
         row_bytes = max(1.0, len(self.render(table.slice(0, sampled))) / sampled)
-        usual = int(min(self.policy.usual_bytes, self.most_bytes()) / row_bytes)
+        usual = int(min(self.policy.usual_bytes, self.most_bytes) / row_bytes)
         share = max(_FEWEST_ROWS, -(-rows // self.policy.concurrency))
-        most = max(1, min(usual, share, self.most_rows()))
+        most = max(1, min(usual, share, self.most_rows))
         count = -(-rows // most)
         bounds = [number * rows // count for number in range(count + 1)]
-        return [Piece(start, stop) for start, stop in pairwise(bounds)]
-
-    def _threads(self) -> ThreadPoolExecutor:
-        with self._lock:
-            if self._pool is None:
-                self._pool = ThreadPoolExecutor(self.policy.concurrency, thread_name_prefix="asking")
-            return self._pool
+        return [range(start, stop) for start, stop in pairwise(bounds)]
 
 
 @dataclass
@@ -211,24 +192,24 @@ class _Call:
     failing_since: float | None = None
     not_before: float = 0.0
 
-    def run(self, piece: Piece) -> list[tuple[int, Any]]:
+    def run(self, piece: range) -> list[tuple[int, Any]]:
         """Return the answers about the rows of a piece with the row each begins at, asked for in order."""
         asker = self.asker
-        if len(piece) > asker.most_rows():
+        if len(piece) > asker.most_rows:
             return self._run_halves(piece)
         body = asker.render(self.table.slice(piece.start, len(piece)))
-        if len(body) > asker.most_bytes() and len(piece) > 1:
+        if len(body) > asker.most_bytes and len(piece) > 1:
             return self._run_halves(piece)
         for attempt in range(1, asker.policy.attempts + 1):
             self._pause(max(0.0, self.not_before - time.monotonic()))
-            failure: Reply | ChannelError
             try:
-                failure = asker.channel.send(body)
+                reply = asker.channel.send(body)
+                if 200 <= reply.status < 300:
+                    self.failing_since = None
+                    return [(piece.start, self._understand(reply.body, piece))]
+                failure = _Failure(reply.status, reply.body, reply.retry_after)
             except ChannelError as error:
-                failure = error
-            if isinstance(failure, Reply) and 200 <= failure.status < 300:
-                self.failing_since = None
-                return [(piece.start, self._understand(failure.body, piece))]
+                failure = _Failure(error.kind, str(error).encode())
             if self.failing_since is None:
                 self.failing_since = time.monotonic()
             if self._divides(failure, piece, len(body), attempt):
@@ -236,54 +217,46 @@ class _Call:
             self._wait_or_raise(failure, piece, attempt)
         raise AssertionError("unreachable: the last attempt raises")  # pragma: no cover
 
-    def _run_halves(self, piece: Piece) -> list[tuple[int, Any]]:
-        middle = (piece.start + piece.stop) // 2
-        return self.run(Piece(piece.start, middle)) + self.run(Piece(middle, piece.stop))
+    def _run_halves(self, piece: range) -> list[tuple[int, Any]]:
+        middle = len(piece) // 2
+        return self.run(piece[:middle]) + self.run(piece[middle:])
 
-    def _understand(self, body: bytes, piece: Piece) -> Any:
+    def _understand(self, body: bytes, piece: range) -> Any:
         try:
             return self.read(body, len(piece))
         except AnswerError as error:
-            raise ModelError(
-                f"{self.asker.channel.where} was asked about {piece} of the batch, and its answer {error}; "
-                f"it begins {quoted(body)}."
+            raise ModelError.of(
+                "model_answer.unusable",
+                model=self.asker.channel.where,
+                piece=_rows(piece),
+                problem=error,
+                begin=quoted(body),
             ) from error
 
-    def _divides(self, failure: Reply | ChannelError, piece: Piece, size: int, attempt: int) -> bool:
+    def _divides(self, failure: _Failure, piece: range, size: int, attempt: int) -> bool:
         """Return whether smaller requests are worth a try, and remember the size that failed."""
-        if len(piece) == 1:
-            return False
-        too_large = None
-        if isinstance(failure, ChannelError):
-            # A server may close the connection on a body it finds too large, and a model may need too long.
-            divides = (
-                failure.kind == "large"
-                or (failure.kind == "slow" and self._failing_seconds() < self.asker.policy.patience)
-                or (failure.kind == "broken" and attempt > 1 and size > _SUSPICIOUS_BYTES)
-            )
-        elif failure.status == 413 or (
-            failure.status in _REFUSED | _FAILED and _SIZE_WORDS.search(failure.body)
-        ):
-            divides, too_large = True, size
-        else:
-            divides = failure.status in _REFUSED or (failure.status in _FAILED and attempt > 1)
-        if divides:
-            self.asker.shrink(len(piece), too_large)
-        return divides
-
-    def _wait_or_raise(self, failure: Reply | ChannelError, piece: Piece, attempt: int) -> None:
-        policy = self.asker.policy
-        is_passing = (
-            failure.kind != "large"
-            if isinstance(failure, ChannelError)
-            else failure.status in _BUSY | _FAILED
+        status = failure.status
+        is_size = status == 413 or (status in _REFUSED | _FAILED and _SIZE_WORDS.search(failure.said))
+        divides = len(piece) > 1 and (
+            is_size
+            or status == "large"
+            or status in _REFUSED
+            or (status in _FAILED and attempt > 1)
+            # A model may need too long, and a server may close the connection on a body it finds too large.
+            or (status == "slow" and self._failing_seconds() < self.asker.policy.patience)
+            or (status == "broken" and attempt > 1 and size > _SUSPICIOUS_BYTES)
         )
-        asked = failure.retry_after if isinstance(failure, Reply) else None
+        if divides:
+            self.asker.shrink(len(piece), size if is_size else None)
+        return bool(divides)
+
+    def _wait_or_raise(self, failure: _Failure, piece: range, attempt: int) -> None:
+        policy, asked = self.asker.policy, failure.retry_after
         pause = policy.pause(attempt) if asked is None else asked
-        is_over = self._failing_seconds() + pause > policy.patience
-        if not is_passing or attempt == policy.attempts or is_over:
+        is_over = attempt == policy.attempts or self._failing_seconds() + pause > policy.patience
+        if is_over or failure.status not in _BUSY | _FAILED:
             raise self._give_up(failure, piece, attempt)
-        problem = failure if isinstance(failure, ChannelError) else f"status {failure.status}"
+        problem = f"status {failure.status}" if isinstance(failure.status, int) else failure.said.decode()
         _log.info("%s: %s; asking again in %.1f s", self.asker.channel.where, problem, pause)
         if asked is not None:
             # A server that says when it will be ready says so to all requests.
@@ -296,21 +269,16 @@ class _Call:
 
     def _pause(self, seconds: float) -> None:
         if self.stopped.wait(seconds) if seconds > 0 else self.stopped.is_set():
-            raise ModelError(f"{self.asker.channel.where} is not asked any further.")
+            raise ModelError.of("model_endpoint.stopped", model=self.asker.channel.where)
 
-    def _give_up(self, failure: Reply | ChannelError, piece: Piece, attempt: int) -> ModelError:
+    def _give_up(self, failure: _Failure, piece: range, attempt: int) -> ModelError:
         tries = f" after {attempt} attempts in {self._failing_seconds():.0f} s" if attempt > 1 else ""
-        where = self.asker.channel.where
-        if isinstance(failure, ChannelError):
-            return ModelError(
-                f"{where} did not answer for {piece} of the batch{tries}: {failure}; check that the "
-                "endpoint runs, can be reached from here and is not overloaded."
-            )
-        advice = _ADVICE.get(failure.status, _ADVICE[0])
-        return ModelError(
-            f"{where} answered status {failure.status} for {piece} of the batch{tries}: "
-            f"{quoted(failure.body)}; {advice}."
-        )
+        asked = {"model": self.asker.channel.where, "piece": _rows(piece), "tries": tries}
+        if isinstance(failure.status, str):
+            return ModelError.of("model_endpoint.no_answer", **asked, problem=failure.said.decode())
+        status, advice = failure.status, _ADVICE.get(failure.status, _ADVICE[0])
+        answer = quoted(failure.said)
+        return ModelError.of("model_endpoint.refused", **asked, status=status, answer=answer, advice=advice)
 
 
 _ADVICE = {
@@ -323,6 +291,10 @@ _ADVICE = {
     429: "it is overloaded; give it more instances, or lower the concurrency",
     503: "it is overloaded or starting; give it more instances or time",
 }
+
+
+def _rows(piece: range) -> str:
+    return f"row {piece.start}" if len(piece) == 1 else f"rows {piece.start} to {piece.stop - 1}"
 
 
 def quoted(body: bytes) -> str:

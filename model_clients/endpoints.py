@@ -5,10 +5,8 @@ SageMaker's contract is ``POST /invocations`` with CSV, JSON Lines or JSON, and 
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import re
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -29,7 +27,7 @@ from file_storage.transport import (
     HttpChannel,
     Reply,
     aws_client,
-    read_bounded,
+    unanswered,
 )
 from model_clients.answers import AnswerError, ReadLabels, ReadScores, answer_readers
 from model_clients.batching import Progress, RequestBatcher, identical_rows, quoted
@@ -37,11 +35,11 @@ from model_clients.model import (
     Policy,
     Scores,
     largest_labels,
-    numeric_matrix,
     plain,
     require,
     require_finite,
     select,
+    tensor_values,
 )
 from model_clients.rendering import Render, json_renderer, json_templates, render_csv
 
@@ -83,17 +81,14 @@ def make_codec(predictor: PredictorConfig) -> Codec:
     """
     for name, text in _passed_on(predictor).items():
         if not re.fullmatch(r"[\t -~]*", text):
-            member = name.replace("-", "_").lower()
-            raise ConfigurationError(
-                f"predictor.{member} {text!r} is sent as a header, which is one line of ASCII; mend it."
-            )
+            field = f"predictor.{name.replace('-', '_').lower()}"
+            raise ConfigurationError.of("model_request.header", field=field, text=text)
     content_type = predictor.content_type or "text/csv"
     accept_type = predictor.accept_type or content_type
-    for member, value in (("content_type", content_type), ("accept_type", accept_type)):
+    for field, value in (("predictor.content_type", content_type), ("predictor.accept_type", accept_type)):
         if value not in CONTENT_TYPES:
-            raise ConfigurationError(
-                f"predictor.{member} {value!r} is not supported; choose from {', '.join(CONTENT_TYPES)}."
-            )
+            known = ", ".join(CONTENT_TYPES)
+            raise ConfigurationError.of("model_request.content_type", field=field, value=value, choices=known)
     readers = answer_readers(predictor, accept_type)
     if content_type == "text/csv":
         return Codec(content_type, accept_type, render_csv, *readers)
@@ -108,6 +103,7 @@ def _passed_on(predictor: PredictorConfig) -> dict[str, str]:
     return {name: text for name, text in sent.items() if text is not None}
 
 
+@dataclass(eq=False)
 class EndpointModel:
     """A model that is asked by requests.
 
@@ -127,24 +123,19 @@ class EndpointModel:
         A function and its arguments that make the same model in another process.
     """
 
-    def __init__(
-        self,
-        channel: Channel,
-        codec: Codec,
-        predictor: PredictorConfig,
-        policy: Policy,
-        progress: Progress | None = None,
-        reopen: tuple[Callable[..., Any], tuple[Any, ...]] = (object, ()),
-    ) -> None:
-        self.reopen = reopen
-        self._codec = codec
-        self._predictor = predictor
-        self.where = channel.where
-        if codec.is_single:
-            policy = replace(policy, most_rows=1)
-        self._asker = RequestBatcher(channel, codec.render, policy, progress)
-        # Called once it is closed.
-        self.at_close: Callable[[], object] | None = None
+    channel: Channel
+    codec: Codec
+    predictor: PredictorConfig
+    policy: Policy
+    progress: Progress | None = None
+    reopen: tuple[Callable[..., Any], tuple[Any, ...]] = (object, ())
+    # Called once it is closed.
+    at_close: Callable[[], object] | None = None
+
+    def __post_init__(self) -> None:
+        self.where = self.channel.where
+        policy = replace(self.policy, most_rows=1) if self.codec.is_single else self.policy
+        self._asker = RequestBatcher(self.channel, self.codec.render, policy, self.progress)
 
     def __reduce__(self) -> tuple[object, ...]:
         return self.reopen
@@ -153,21 +144,20 @@ class EndpointModel:
         """Return the scores; rows that are the same are sent once. See `Model.predict`."""
         if table.num_rows == 0:
             return np.empty((0, 1))
-        answers, kinds = self._ask(table, self._codec.scores)
+        answers, kinds = self._ask(table, self.codec.scores)
         widths = {scores.shape[1] for scores in answers}
         if len(widths) > 1:
-            raise ModelError(
-                f"{self.where} answers {' or '.join(str(width) for width in sorted(widths))} scores per "
-                "row, now so, now so; a model must give the same number for every row."
+            raise ModelError.of(
+                "model_answer.widths", model=self.where, widths=" or ".join(map(str, sorted(widths)))
             )
         scores = np.concatenate(answers)
         return require_finite(scores if kinds is None else scores[kinds], self.where)
 
     def predict_labels(self, table: pa.RecordBatch) -> pa.Array:
         """Return the labels; see `Model.predict_labels`."""
-        if self._codec.labels is None or table.num_rows == 0:
-            return largest_labels(self.predict(table), self._predictor.label_headers, self.where)
-        answers, kinds = self._ask(table, self._codec.labels)
+        if self.codec.labels is None or table.num_rows == 0:
+            return largest_labels(self.predict(table), self.predictor.label_headers, self.where)
+        answers, kinds = self._ask(table, self.codec.labels)
         values = [label for labels in answers for label in labels]
         try:
             labels = pa.array(values)
@@ -247,10 +237,7 @@ def check_health(channel: HttpChannel, path: str, policy: Policy) -> None:
         _log.info("%s is not ready: %s; asking again in %.1f s", channel.url, problem, pause)
         time.sleep(pause)
     channel.close()
-    raise ModelError(
-        f"model {channel.url} is not ready after {attempt} attempts: {problem}; check host and port, and "
-        "that the endpoint is running."
-    )
+    raise ModelError.of("model_endpoint.not_ready", model=channel.url, attempts=attempt, problem=problem)
 
 
 # Models behind the Open Inference Protocol, version 2 (KServe, Triton, MLServer), over HTTP and JSON.
@@ -302,10 +289,10 @@ def open_inference(
         return orjson.dumps({"inputs": tensors}, option=orjson.OPT_SERIALIZE_NUMPY)
 
     def scores(body: bytes, rows: int) -> Scores:
-        return _scores(_output(body, predictor.probability, "probability"), rows)
+        return _scores(_output(body, predictor.probability, "predictor.probability"), rows)
 
     def labels(body: bytes, rows: int) -> list[Any]:
-        values = _output(body, predictor.label, "label").get("data")
+        values = _output(body, predictor.label, "predictor.label").get("data")
         if not isinstance(values, list) or len(values) != rows:
             raise AnswerError(f"does not hold one label for each of {rows} records")
         return values
@@ -320,12 +307,11 @@ def _described_inputs(channel: HttpChannel, path: str, where: str) -> tuple[Tens
     try:
         reply = channel.get(path)
     except ChannelError as error:
-        raise ModelError(f"model {where} did not describe itself: {error}; check the address.") from error
+        raise ModelError.of("inference_protocol.no_description", model=where, problem=error) from error
     if reply.status != 200:
         if reply.status in (400, 404):
-            raise ModelError(
-                f"model {where} is not there: status {reply.status}, {quoted(reply.body)}; check the name "
-                "in the address."
+            raise ModelError.of(
+                "inference_protocol.no_model", model=where, status=reply.status, answer=quoted(reply.body)
             )
         return ()
     try:
@@ -335,9 +321,8 @@ def _described_inputs(channel: HttpChannel, path: str, where: str) -> tuple[Tens
             for one in inputs
         )
     except (orjson.JSONDecodeError, AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ModelError(
-            f"model {where} describes itself in a way that is not of the Open Inference Protocol: "
-            f"{quoted(reply.body)}; check that the address is of version 2 of the protocol."
+        raise ModelError.of(
+            "inference_protocol.other_description", model=where, answer=quoted(reply.body)
         ) from error
 
 
@@ -368,21 +353,13 @@ def _tensors(table: pa.RecordBatch, inputs: Sequence[Tensor], where: str) -> lis
 
 def _data(tensor: Tensor, table: pa.RecordBatch, where: str) -> Any:
     """Return the values row by row, in one flat list."""
-    if tensor.datatype == "BYTES":
-        columns = [column.cast(pa.string()).fill_null("").to_pylist() for column in table.columns]
-        return [value for row in zip(*columns, strict=True) for value in row]
-    matrix = numeric_matrix(table, np.float64, where).ravel()
-    if tensor.datatype.startswith("FP"):
-        return matrix
-    if np.isnan(matrix).any():
-        raise ModelError(
-            f"input {tensor.name!r} of {where} takes {tensor.datatype}, which cannot be missing, but the "
-            "data has missing values; fill them in before."
-        )
-    return matrix.astype(bool if tensor.datatype == "BOOL" else np.int64)
+    kinds: dict[str, type[Any]] = {"BYTES": np.str_, "BOOL": np.bool_, "FP": np.float64}
+    kind = kinds.get("FP" if tensor.datatype.startswith("FP") else tensor.datatype, np.int64)
+    values = tensor_values(table, kind, where).ravel()
+    return values.tolist() if kind is np.str_ else values
 
 
-def _output(body: bytes, locator: Locator | None, member: str) -> dict[str, Any]:
+def _output(body: bytes, locator: Locator | None, field: str) -> dict[str, Any]:
     try:
         outputs = orjson.loads(body)["outputs"]
         names = [str(output["name"]) for output in outputs]
@@ -397,7 +374,7 @@ def _output(body: bytes, locator: Locator | None, member: str) -> dict[str, Any]
     if isinstance(place, int) and 0 <= place < len(outputs):
         found: dict[str, Any] = outputs[place]
         return found
-    raise AnswerError(f"has the outputs {', '.join(names)}, but predictor.{member} is {locator!r}")
+    raise AnswerError(f"has the outputs {', '.join(names)}, but {field} is {locator!r}")
 
 
 def _scores(output: dict[str, Any], rows: int) -> Scores:
@@ -441,64 +418,36 @@ class SageMakerChannel:
     def __init__(self, name: str, options: dict[str, str], policy: Policy) -> None:
         self.where = f"SageMaker endpoint {name}"
         self._options = {"EndpointName": name, **options}
-        self._policy = policy
-        self._client: Any = None
-        self._lock = threading.Lock()
+        self._timeout = policy.timeout
+        require("boto3", "boto3", self.where)
+        from botocore.exceptions import BotoCoreError
+
+        limits = {"connect_timeout": policy.timeout, "read_timeout": policy.timeout}
+        connections = {"max_pool_connections": policy.concurrency, "retries": {"total_max_attempts": 1}}
+        try:
+            self._client = aws_client("sagemaker-runtime", policy.timeout, **limits, **connections)
+        except BotoCoreError as error:
+            raise self._unusable(error) from error
 
     def send(self, body: bytes) -> Reply:
         """Send one request, see `Channel.send`."""
         from botocore import exceptions
 
-        client = self._connected()
         try:
-            answer = client.invoke_endpoint(Body=body, **self._options)
-            deadline = time.monotonic() + self._policy.timeout
-            with contextlib.closing(answer["Body"]) as stream:
-                return Reply(200, read_bounded(stream.read, deadline))
+            return Reply(200, self._client.invoke_endpoint(Body=body, **self._options)["Body"].read())
         except exceptions.ClientError as error:
             return _refusal(error.response)
-        except (TimeoutError, exceptions.ReadTimeoutError, exceptions.ConnectTimeoutError) as error:
-            raise ChannelError("slow", f"no answer within {self._policy.timeout:g} s") from error
-        except (exceptions.ConnectionClosedError, exceptions.IncompleteReadError) as error:
-            raise ChannelError("broken", "the connection closed before the answer was complete") from error
         except exceptions.HTTPClientError as error:
-            raise ChannelError("unreachable", " ".join(str(error).split())[:200]) from error
+            raise unanswered(error, self._timeout) from error
         except exceptions.BotoCoreError as error:
             raise self._unusable(error) from error
 
     def close(self) -> None:
         """Close the connections."""
-        with self._lock:
-            if self._client is not None:
-                self._client.close()
-                self._client = None
-
-    def _connected(self) -> Any:
-        # A client may be used by all threads.
-        with self._lock:
-            if self._client is None:
-                require("boto3", "boto3", self.where)
-                from botocore.exceptions import BotoCoreError
-
-                limit = self._policy.timeout
-                try:
-                    self._client = aws_client(
-                        "sagemaker-runtime",
-                        limit,
-                        retries={"total_max_attempts": 1},
-                        connect_timeout=limit,
-                        read_timeout=limit,
-                        max_pool_connections=self._policy.concurrency,
-                    )
-                except BotoCoreError as error:
-                    raise self._unusable(error) from error
-            return self._client
+        self._client.close()
 
     def _unusable(self, error: Exception) -> ModelError:
-        return ModelError(
-            f"{self.where} cannot be asked: {one_line(error)}; give the job a region (AWS_REGION) and "
-            "credentials, or AWS_ENDPOINT_URL for another server."
-        )
+        return ModelError.of("model_endpoint.no_client", model=self.where, problem=one_line(error))
 
 
 def open_sagemaker(
@@ -517,7 +466,6 @@ def open_sagemaker(
     options = {"ContentType": codec.content_type, "Accept": codec.accept_type}
     options |= {name.replace("-", ""): text for name, text in _passed_on(predictor).items()}
     channel = SageMakerChannel(str(predictor.endpoint_name), options, policy)
-    require("boto3", "boto3", channel.where)
     return EndpointModel(channel, codec, predictor, policy, progress, (open_sagemaker, (predictor, policy)))
 
 

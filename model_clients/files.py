@@ -10,7 +10,7 @@ import json
 import sys
 import tarfile
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Self
@@ -76,15 +76,15 @@ def open_script(
     return EndpointModel(channel, codec, predictor, replace(policy, concurrency=1))
 
 
+@dataclass
 class _ScriptChannel:
     """Requests answered by functions in this process."""
 
-    def __init__(self, where: str, answer: Callable[[bytes], bytes]) -> None:
-        self.where = where
-        self._answer = answer
+    where: str
+    answer: Callable[[bytes], bytes]
 
     def send(self, body: bytes) -> Reply:
-        return Reply(200, self._answer(body))
+        return Reply(200, self.answer(body))
 
     def close(self) -> None:
         """Do nothing."""
@@ -96,7 +96,7 @@ def _load(script: Path, name: str) -> ModuleType:
         sys.path.append(folder)
     spec = importlib.util.spec_from_file_location(f"inference_{abs(hash(name))}", script)
     if spec is None or spec.loader is None:
-        raise ModelError(f"{name} cannot be loaded as Python; give a file inference.py.")
+        raise ModelError.of("inference_script.no_module", file=name)
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     call_script(str(script), "loading", spec.loader.exec_module, module)
@@ -106,35 +106,26 @@ def _load(script: Path, name: str) -> ModuleType:
 def _handler(
     module: ModuleType, name: str, folder: Path, content_type: str, accept: str
 ) -> Callable[[bytes], bytes]:
-    functions = {
-        function: getattr(module, function, None)
-        for function in ("model_fn", "input_fn", "predict_fn", "output_fn", "transform_fn")
-    }
-    if functions["model_fn"] is None:
-        raise ModelError(
-            f"{name} defines no model_fn(model_dir); add it: it returns the model that predict_fn asks."
-        )
-    transform = functions["transform_fn"]
-    if transform and (functions["input_fn"] or functions["predict_fn"] or functions["output_fn"]):
-        raise ModelError(
-            f"{name} defines transform_fn beside input_fn, predict_fn or output_fn; keep either it or them."
-        )
-    read = functions["input_fn"] or _decode
-    ask = functions["predict_fn"] or _predict
-    write = functions["output_fn"] or _encode
+    names = ("model_fn", "input_fn", "predict_fn", "output_fn", "transform_fn")
+    load, read, ask, write, transform = (getattr(module, name, None) for name in names)
+    if load is None:
+        raise ModelError.of("inference_script.no_model_fn", file=name)
+    if transform and (read or ask or write):
+        raise ModelError.of("inference_script.two_ways", file=name)
     script = str(module.__file__)
 
     def call(function: Any, *arguments: Any) -> Any:
         return call_script(script, function.__name__, _call, function, *arguments)
 
-    model = call(functions["model_fn"], str(folder))
+    model = call(load, str(folder))
 
     def answer(body: bytes) -> bytes:
         sent = body.decode() if content_type in _TEXTS else body
         if transform:
             result = call(transform, model, sent, content_type, accept)
         else:
-            result = call(write, call(ask, call(read, sent, content_type), model), accept)
+            data = call(read or _decode, sent, content_type)
+            result = call(write or _encode, call(ask or _predict, data, model), accept)
         if isinstance(result, tuple):
             result = result[0]  # the second part is the content type
         if isinstance(result, str):
@@ -159,10 +150,7 @@ def _decode(body: str | bytes, content_type: str) -> NDArray[Any]:
         return np.genfromtxt(io.StringIO(str(body)), delimiter=",", ndmin=2)
     if content_type == "application/json":
         return np.array(json.loads(body))
-    raise ModelError(
-        f"inference.py defines no input_fn, and there is no default for {content_type}; define "
-        "input_fn(body, content_type), or set predictor.content_type to text/csv or application/json."
-    )
+    raise ModelError.of("inference_script.no_input_fn", content_type=content_type)
 
 
 def _predict(data: Any, model: Any) -> Any:
@@ -240,22 +228,18 @@ def unpack(path: str, folder: Path) -> None:
             for number, member in enumerate(archive):
                 size += max(0, member.size)
                 if number >= MOST_MEMBERS or size > MOST_BYTES:
-                    raise ModelError(
-                        f"model {path} holds more than {MOST_BYTES // 10**9} GB or {MOST_MEMBERS:,} files "
-                        "when unpacked; leave out what the model does not need."
+                    raise ModelError.of(
+                        "model_archive.too_large",
+                        file=path,
+                        gigabytes=MOST_BYTES // 10**9,
+                        members=MOST_MEMBERS,
                     )
                 if member.isfile() or member.isdir():
                     archive.extract(member, folder, filter="data")
     except tarfile.FilterError as error:
-        raise ModelError(
-            f"model {path} holds a member that leads out of the archive ({str(error)[:200]}); pack it anew "
-            "with relative paths only."
-        ) from error
+        raise ModelError.of("model_archive.leads_out", file=path, member=str(error)[:200]) from error
     except (tarfile.TarError, OSError, EOFError) as error:
-        raise ModelError(
-            f"model {path} cannot be unpacked ({one_line(error, 200)}); it must be a whole tar archive, "
-            "compressed by gzip."
-        ) from error
+        raise ModelError.of("model_archive.damaged", file=path, problem=one_line(error, 200)) from error
 
 
 class _Member(tarfile.TarInfo):
@@ -284,16 +268,12 @@ def _model_file(folder: Path, path: str) -> Path:
         return models[0]
     shown = ", ".join(str(file.relative_to(folder)) for file in (models or files)[:8])
     problem = f"holds several model files ({shown})" if models else f"holds no model ({shown or 'nothing'})"
-    raise ModelError(
-        f"model {path} {problem}; pack one ONNX, XGBoost or LightGBM file, or add code/inference.py that "
-        "says how to load and ask it."
-    )
+    raise ModelError.of("model_archive.models", file=path, problem=problem)
 
 
 _PICKLE = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 _PICKLE_NAMES = (".pkl", ".pickle", ".joblib")
 _TAR_NAMES = (".tar.gz", ".tgz", ".tar")
-_OLD_XGBOOST = b"binf"
 
 
 def open_file(
@@ -343,26 +323,12 @@ def open_single(
         model = local.open_lightgbm(content, where, policy.threads)
     elif content.startswith(b"PK\x03\x04"):
         model = local.open_linear_learner(content, where)
+    elif content.startswith(b"binf"):
+        raise ModelError.of("model_file.old_xgboost", file=where)
+    elif content.startswith(b"CBM1"):
+        raise ModelError.of("model_file.catboost", file=where)
     else:
-        raise _unknown(content, where)
+        begin = repr(content[:20]) if content else "nothing: it is empty"
+        raise ModelError.of("model_file.unknown", file=where, begin=begin)
     model.label_headers = predictor.label_headers
     return model
-
-
-def _unknown(content: bytes, where: str) -> ModelError:
-    if content.startswith(_OLD_XGBOOST):
-        return ModelError(
-            f"model {where} is in XGBoost's old binary format, which its library no longer reads; load it "
-            "with an XGBoost before 3.1 and save it with save_model('model.json')."
-        )
-    if content.startswith(b"CBM1"):
-        return ModelError(
-            f"model {where} is CatBoost's own format, and catboost is not in the image; save it with "
-            "save_model('model.onnx', format='onnx') if it has no categories, or give a model.tar.gz with an "
-            'inference.py and build an image with catboost (docs/models.md, "An image with more packages").'
-        )
-    begin = repr(content[:20]) if content else "nothing: it is empty"
-    return ModelError(
-        f"model {where} is of no known kind (it begins with {begin}); give an ONNX file called .onnx, "
-        "XGBoost's JSON or UBJSON, LightGBM's text, or a model.tar.gz with one of them or an inference.py."
-    )

@@ -110,7 +110,9 @@ class LocalModel:
             raise
         except Exception as error:  # libraries have errors of their own, pickled models any
             kind = f"{type(error).__name__}: " if self.kind == "pickled" else ""
-            raise ModelError(f"{self.where} cannot score these rows: {kind}{first_line(error)}.") from error
+            raise ModelError.of(
+                "model_answer.failed", model=self.where, kind=kind, problem=first_line(error)
+            ) from error
 
 
 def first_line(error: Exception) -> str:
@@ -323,11 +325,12 @@ def _lightgbm_model(booster: Any, where: str, threads: int) -> LocalModel:
         len(lists) != len(seen)
         or any(max(seen[number], default=0) >= len(values) for number, values in categories.items())
     ):
-        raise ModelError(
-            f"{where} holds the categories of {several(len(lists), 'column')}, but has "
-            f"{several(len(seen), 'categorical feature')} "
-            f"({listing([names[number] for number in sorted(seen)])}): which are whose cannot be told; "
-            "train with unordered categories and categorical_feature='auto', or give an inference.py."
+        raise ModelError.of(
+            "lightgbm.categories",
+            file=where,
+            lists=several(len(lists), "column"),
+            features=several(len(seen), "categorical feature"),
+            names=listing([names[number] for number in sorted(seen)]),
         )
 
     def score(table: pa.RecordBatch) -> Any:
@@ -345,12 +348,12 @@ def _whole(
 ) -> Iterator[None]:
     """Load a booster inside the block once an attempt elsewhere did no harm; `name` is what to save it as."""
     if reason := crash_of(attempt, len(content)):
-        raise ModelError(f"{problem} ({reason}); save it again with the library's save_model.")
+        raise ModelError.of("model_file.harmful", problem=problem, reason=reason)
     try:
         yield
     except (failure, ValueError, TypeError) as error:
-        raise ModelError(
-            f"{problem} ({first_line(error)}); save it again with Booster.save_model({name!r})."
+        raise ModelError.of(
+            "model_file.damaged", problem=problem, reason=first_line(error), name=name
         ) from error
 
 
@@ -368,20 +371,15 @@ def open_pickled(content: bytes, where: str, allowed: bool) -> LocalModel:
         When it is not `allowed`, cannot be loaded, or has no such method.
     """
     if not allowed:
-        raise ModelError(
-            f"model {where} is pickled, and loading it would run any code its maker put in with the rights "
-            "of this job; export it as ONNX or as the booster's own file, or set "
-            "allow_pickled_model=Enabled if you trust where it comes from."
-        )
+        raise ModelError.of("pickled_model.not_allowed", file=where)
     try:
         if where.endswith(".joblib"):
             model = require("joblib", "joblib", where).load(io.BytesIO(content))
         else:
             model = pickle.loads(content)  # noqa: S301 - the user has accepted the risk explicitly
     except Exception as error:  # unpickling runs code of the file's choice, which may raise anything
-        raise ModelError(
-            f"model {where} cannot be unpickled: {type(error).__name__}: {first_line(error)}; it needs the "
-            "same libraries, in the same versions, as when it was saved."
+        raise ModelError.of(
+            "pickled_model.damaged", file=where, kind=type(error).__name__, problem=first_line(error)
         ) from error
     if type(model).__name__ == "Booster" and type(model).__module__.startswith("xgboost"):
         return _xgboost_model(model, where)
@@ -389,10 +387,7 @@ def open_pickled(content: bytes, where: str, allowed: bool) -> LocalModel:
         return _lightgbm_model(model, where, 1)
     method = getattr(model, "predict_proba", None) or getattr(model, "predict", None)
     if not callable(method):
-        raise ModelError(
-            f"model {where} holds a {type(model).__name__}, which has neither predict_proba nor predict; "
-            "give a model, or a model.tar.gz with an inference.py that knows what to do with it."
-        )
+        raise ModelError.of("pickled_model.no_method", file=where, kind=type(model).__name__)
     names = getattr(model, "feature_names_in_", None)
 
     def features(table: pa.RecordBatch) -> Any:
@@ -447,15 +442,13 @@ class LinearModel:
 
     def score(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the scores of rows, shape (rows, outputs)."""
+        from scipy.special import expit, softmax
+
         sums: NDArray[np.float64] = matrix @ self.weights + self.bias
         if self.link == "logistic":
-            # Of either sign without overflow.
-            small = np.exp(-np.abs(sums))
-            return np.where(sums >= 0, 1.0, small) / (1.0 + small)
+            return expit(sums)  # type: ignore[no-any-return] # SciPy has no types
         if self.link == "softmax":
-            powers = np.exp(sums - sums.max(axis=1, keepdims=True))
-            shares: NDArray[np.float64] = powers / powers.sum(axis=1, keepdims=True)
-            return shares
+            return softmax(sums, axis=1)  # type: ignore[no-any-return] # SciPy has no types
         return sums
 
 
@@ -470,10 +463,7 @@ def open_linear_learner(content: bytes, where: str) -> LocalModel:
     try:
         model = _read(content)
     except (zipfile.BadZipFile, KeyError, ValueError, struct.error, IndexError, TypeError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise ModelError(
-            f"{where} is not a Linear Learner model ({reason}); give its model.tar.gz as training wrote it."
-        ) from error
+        raise ModelError.of("model_file.linear_learner", file=where, reason=first_line(error)) from error
 
     def score(table: pa.RecordBatch) -> Any:
         return model.score(numeric_matrix(table, np.float64, where))

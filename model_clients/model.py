@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import logging
 import random
@@ -16,6 +15,7 @@ import pyarrow.compute as pc
 from numpy.typing import DTypeLike, NDArray
 
 from contract.errors import ModelError
+from contract.schema import nearest
 from contract.wording import listing, several
 
 _log = logging.getLogger(__name__)
@@ -126,9 +126,8 @@ def require_finite(scores: Scores, where: str) -> Scores:
     rows = np.flatnonzero(~finite.all(axis=1))
     first = scores[rows[0]][~finite[rows[0]]][0]
     shown = "no score (null or NaN)" if np.isnan(first) else f"the score {first}"
-    raise ModelError(
-        f"{where} answered {shown} for {len(rows)} of {len(scores)} rows, first for row {rows[0]} of the "
-        "batch; the model must give a finite number for every row, those with missing values included."
+    raise ModelError.of(
+        "model_answer.not_finite", model=where, shown=shown, count=len(rows), rows=len(scores), first=rows[0]
     )
 
 
@@ -150,25 +149,17 @@ def largest_labels(scores: Scores, label_headers: Sequence[str | int], where: st
     """
     outputs = scores.shape[1]
     if outputs == 1:
-        raise ModelError(
-            f"{where} answers one score per row, which is not a label; give predictor.probability and a "
-            "probability_threshold, or predictor.label when the answer is the label itself."
-        )
+        raise ModelError.of("model_answer.one_score", model=where)
     if label_headers and len(label_headers) != outputs:
-        raise ModelError(
-            f"predictor.label_headers names {len(label_headers)} classes, but {where} answers {outputs} "
-            "scores per row; give one header per score, in their order."
+        raise ModelError.of(
+            "model_answer.label_headers", headers=len(label_headers), model=where, outputs=outputs
         )
     if outputs == 2 and len(scores):
         whole = (scores == np.floor(scores)).all(axis=0)
         if whole[0] != whole[1] and not np.allclose(scores.sum(axis=1), 1.0, rtol=0, atol=1e-3):
             label = int(whole[1])
-            raise ModelError(
-                f"{where} answers two values per row that look like a label (number {label}, such as "
-                f"{scores[0, label]:g}) and a score (such as {scores[0, 1 - label]:g}), not like the scores "
-                "of two classes; say in the predictor where they are: label for the labels, or probability "
-                "for the scores, with a probability_threshold."
-            )
+            pair = {"number": label, "label": scores[0, label], "score": scores[0, 1 - label]}
+            raise ModelError.of("model_answer.label_and_score", model=where, **pair)
     largest = pa.array(scores.argmax(axis=1))
     if not label_headers:
         return largest
@@ -230,18 +221,13 @@ def select(
             if unused := [name for name in table.schema.names if name not in chosen]:
                 _say_once(f"{where} does not use {listing(unused)}: no feature has this name.")
             return table if chosen == table.schema.names else table.select(chosen)
-        close = difflib.get_close_matches(absent[0], table.schema.names, 1)
-        folded = [
-            name for name in table.schema.names if name.strip().casefold() == absent[0].strip().casefold()
-        ]
-        hint = f": it lacks {absent[0]!r}" + (
-            f" (is that {(folded or close)[0]!r}?)" if folded or close else ""
-        )
-        if len(absent) < len(names) or folded:
-            raise ModelError(
-                f"{where} takes {several(len(names), 'feature')} by name, but of the data's columns only "
-                f"{len(names) - len(absent)} have such names{hint}; name the columns as in training."
-            )
+        close = nearest(absent[0].strip(), table.schema.names) or ""
+        hint = f": it lacks {absent[0]!r}" + (f" (is that {close!r}?)" if close else "")
+        is_spelling = close.strip().casefold() == absent[0].strip().casefold()
+        if len(absent) < len(names) or is_spelling:
+            known = several(len(names), "feature")
+            found = len(names) - len(absent)
+            raise ModelError.of("model_columns.names", model=where, features=known, found=found, hint=hint)
     expected = len(names) if names else count
     if expected is None or expected == table.num_columns:
         if names and expected:
@@ -250,11 +236,8 @@ def select(
                 f"taken by their positions: {table.schema.names[0]!r} as {names[0]!r}, and so on."
             )
         return table
-    raise ModelError(
-        f"{where} takes {several(expected, 'feature')}, but the data has "
-        f"{several(table.num_columns, 'column')}{hint if names else ''}; give exactly the columns the model "
-        "was trained on (excluded_columns leaves out others)."
-    )
+    counts = {"features": several(expected, "feature"), "columns": several(table.num_columns, "column")}
+    raise ModelError.of("model_columns.count", model=where, **counts, hint=hint if names else "")
 
 
 _said: set[str] = set()
@@ -300,10 +283,7 @@ def category_codes(
         name = table.schema.names[number]
         codes = {category_key(value): code for code, value in enumerate(known)}
         if len(codes) < len(known):
-            raise ModelError(
-                f"{where} holds categories of {name!r} that differ only in their type, such as 3 and '3'; "
-                "make them one in training."
-            )
+            raise ModelError.of("model_columns.twin_categories", model=where, field=name)
         column = pc.dictionary_encode(table.column(number))
         values = [category_key(value) for value in column.dictionary.to_pylist()]
         if unseen := [value for value in values if value not in codes]:
@@ -312,9 +292,7 @@ def category_codes(
                 f"({listing(list(codes))})"
             )
             if refuse_unseen:
-                raise ModelError(
-                    f"{text}, and its library refuses such; leave these rows out, or train anew."
-                )
+                raise ModelError.of("model_columns.unseen_category", problem=text)
             _say_once(f"{text}; its library takes such as missing values.", f"{where} {name}")
         found = pa.array([codes.get(value) for value in values], pa.float64())
         table = table.set_column(number, name, found.take(column.indices))
@@ -335,19 +313,35 @@ def numeric_matrix(table: pa.RecordBatch, dtype: DTypeLike, where: str) -> NDArr
             column = column.cast(pa.int8())
         if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
             if column.null_count < len(column):
-                raise ModelError(
-                    f"column {name!r} is text, but {where} takes numbers only; encode it as in training, or "
-                    "give the whole pipeline as an endpoint, an ONNX file or an inference.py."
-                )
+                raise ModelError.of("model_columns.text", field=name, model=where)
             column = pa.nulls(len(column), pa.float64())
         with np.errstate(over="ignore"):
             matrix[:, number] = column.to_numpy(zero_copy_only=False)
         if matrix.itemsize < 8 and np.isinf(matrix[:, number]).any():
-            raise ModelError(
-                f"column {name!r} holds numbers beyond {np.finfo(matrix.dtype).max:.2g}, the largest that "
-                f"{where} takes; mend them, or scale them as in training."
+            raise ModelError.of(
+                "model_columns.too_large", field=name, most=np.finfo(matrix.dtype).max, model=where
             )
     return matrix
+
+
+def tensor_values(table: pa.RecordBatch, kind: type[Any], where: str) -> NDArray[Any]:
+    """Return the rows as an array of one type, shape (rows, columns), missing texts as empty ones.
+
+    Raises
+    ------
+    ModelError
+        As `numeric_matrix`, and when values are missing that are neither texts nor floats.
+    """
+    if kind is np.str_:
+        texts = [column.cast(pa.string()).fill_null("").to_numpy(False) for column in table.columns]
+        return np.stack(texts, axis=1)
+    if np.issubdtype(kind, np.floating):
+        return numeric_matrix(table, kind, where)
+    matrix = numeric_matrix(table, np.float64, where)
+    if np.isnan(matrix).any():
+        name = table.schema.names[np.isnan(matrix).any(axis=0).argmax()]
+        raise ModelError.of("model_columns.missing", field=name, model=where, kind=kind.__name__)
+    return matrix.astype(kind)
 
 
 # Libraries that only some kinds of models need, loaded when such a model is opened.
@@ -373,8 +367,6 @@ def require(module: str, distribution: str, purpose: str) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise ModelError(
-            f"{purpose} needs {distribution}, which cannot be loaded here ({error}); use the "
-            "feature-attribution "
-            "image, or install model-monitor-containers[feature-attribution]."
+        raise ModelError.of(
+            "model_file.no_library", purpose=purpose, distribution=distribution, problem=error
         ) from error

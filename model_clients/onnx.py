@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from contract.analysis_config import Locator, PredictorConfig
 from contract.errors import ConfigurationError, ModelError
 from model_clients.local import LocalModel, crash_of, first_line, varied_rows
-from model_clients.model import numeric_matrix, require
+from model_clients.model import require, tensor_values
 
 _TYPES: dict[str, type[Any]] = {
     "tensor(float)": np.float32,
@@ -64,25 +64,26 @@ def open_onnx(source: str | bytes, where: str, predictor: PredictorConfig, threa
     size = len(source) if isinstance(source, bytes) else Path(source).stat().st_size
     require("onnxruntime", "onnxruntime", where)
     if reason := crash_of(attempt, size):
-        raise ModelError(
-            f"{where} is not a usable ONNX model ({reason}); export it again, without endless loops."
-        )
+        raise ModelError.of("onnx.harmful", file=where, reason=reason)
     session = _session(source, where, threads)
     inputs = session.get_inputs()
     outputs = session.get_outputs()
     floats = [output.name for output in outputs if output.type.startswith(_SCORES)]
     score_output = str(floats[-1] if floats else outputs[-1].name)
     if predictor.probability is not None:
-        score_output = _named(outputs, predictor.probability, "probability", where)
+        score_output = _named(outputs, predictor.probability, "predictor.probability", where)
     others = [one.name for one in outputs if one.type in _LABELS and one.name != score_output]
     label_output = str(others[0]) if others else None
     if predictor.label is not None:
-        label_output = _named(outputs, predictor.label, "label", where)
+        label_output = _named(outputs, predictor.label, "predictor.label", where)
     is_matrix = len(inputs) == 1 and len(inputs[0].shape) == 2 and inputs[0].shape[1] != 1
     width = inputs[0].shape[1] if is_matrix else len(inputs)
 
     def run(table: pa.RecordBatch, output: str) -> Any:
-        feeds = _matrix_feed(inputs[0], table, where) if is_matrix else _feeds(inputs, table, where)
+        if is_matrix:
+            feeds = {inputs[0].name: tensor_values(table, _TYPES[inputs[0].type], where)}
+        else:
+            feeds = _feeds(inputs, table, where)
         return _run_batches(session, feeds, output, inputs[0].shape[0], table.num_rows)
 
     model = LocalModel(where, "onnx", session, lambda table: run(table, score_output))
@@ -102,27 +103,20 @@ def _session(source: str | bytes, where: str, threads: int) -> Any:
     try:
         session = runtime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime has a class of its own for every status
-        raise ModelError(
-            f"{where} is not a whole ONNX model ({first_line(error)}); export it again, and check it with "
-            "onnx.checker."
-        ) from error
+        raise ModelError.of("onnx.damaged", file=where, reason=first_line(error)) from error
     if odd := [tensor for tensor in session.get_inputs() if tensor.type not in _TYPES]:
-        raise ModelError(
-            f"{where} has the input {odd[0].name!r} of type {odd[0].type}, which columns cannot fill; give "
-            "a model whose inputs are tensors of numbers or texts."
-        )
+        raise ModelError.of("onnx.input_type", file=where, input=odd[0].name, type=odd[0].type)
     return session
 
 
-def _named(outputs: Sequence[Any], locator: Locator, member: str, where: str) -> str:
+def _named(outputs: Sequence[Any], locator: Locator, field: str, where: str) -> str:
     names = [str(output.name) for output in outputs]
     if isinstance(locator, int) and 0 <= locator < len(names):
         return names[locator]
     if locator in names:
         return str(locator)
-    raise ConfigurationError(
-        f"predictor.{member} is {locator!r}, but the outputs of {where} are {', '.join(names)}; give one of "
-        "them, or leave it out."
+    raise ConfigurationError.of(
+        "onnx.output", file=where, field=field, locator=locator, outputs=", ".join(names)
     )
 
 
@@ -137,32 +131,12 @@ def _trial_values(tensor: Any) -> NDArray[Any]:
     return values.astype(kind) if issubclass(kind, np.floating) else np.nan_to_num(values).astype(kind)
 
 
-def _matrix_feed(tensor: Any, table: pa.RecordBatch, where: str) -> dict[str, NDArray[Any]]:
-    if tensor.type == "tensor(string)":
-        columns = [column.cast(pa.string()).fill_null("").to_numpy(False) for column in table.columns]
-        return {tensor.name: np.stack(columns, axis=1)}
-    kind = _TYPES[tensor.type]
-    if np.issubdtype(kind, np.floating):
-        return {tensor.name: numeric_matrix(table, kind, where)}
-    _require_present(table, where)
-    return {tensor.name: numeric_matrix(table, np.float64, where).astype(kind)}
-
-
 def _feeds(inputs: Sequence[Any], table: pa.RecordBatch, where: str) -> dict[str, NDArray[Any]]:
     feeds = {}
     for tensor, name in zip(inputs, table.schema.names, strict=True):
-        values = _matrix_feed(tensor, table.select([name]), where)[tensor.name]
+        values = tensor_values(table.select([name]), _TYPES[tensor.type], where)
         feeds[tensor.name] = values if len(tensor.shape) == 2 else values[:, 0]
     return feeds
-
-
-def _require_present(table: pa.RecordBatch, where: str) -> None:
-    for name, column in zip(table.schema.names, table.columns, strict=True):
-        if column.null_count:
-            raise ModelError(
-                f"column {name!r} has missing values, but {where} takes integers there, which cannot be "
-                "missing; fill them in before, or export the model with float inputs."
-            )
 
 
 def _run_batches(
@@ -173,13 +147,10 @@ def _run_batches(
         return _run(session, feeds, output)
     parts = []
     for start in range(0, rows, fixed):
-        part = {name: values[start : start + fixed] for name, values in feeds.items()}
-        count = min(fixed, rows - start)
-        if count < fixed:
-            part = {
-                name: np.concatenate([v, np.repeat(v[-1:], fixed - count, 0)]) for name, v in part.items()
-            }
-        parts.append(_run(session, part, output)[:count])
+        # Copies of the last row fill the last batch.
+        places = np.minimum(np.arange(start, start + fixed), rows - 1)
+        part = _run(session, {name: values[places] for name, values in feeds.items()}, output)
+        parts.append(part[: rows - start])
     return np.concatenate(parts)
 
 

@@ -6,7 +6,7 @@ from contract.analysis_config import PredictorConfig
 from contract.errors import ConfigurationError
 from file_storage.transport import require_url
 from model_clients.batching import Progress
-from model_clients.model import Model, Policy
+from model_clients.model import Model, Policy, require
 
 
 def open_model(
@@ -52,14 +52,12 @@ def open_model(
 
         return open_sagemaker(predictor, policy, progress)
     if location is None and predictor.model_name:
+        require("boto3", "boto3", f"the endpoint for predictor.model_name {predictor.model_name!r}")
         from model_clients.temporary_endpoint import open_shadow
 
         return open_shadow(predictor, policy, progress, start=start)
     if location is None:
-        raise ConfigurationError(
-            "nothing says which model to ask; give model (the address of a model server or a model file), "
-            "predictor.endpoint_name or predictor.model_name."
-        )
+        raise ConfigurationError.of("model_address.none", field="model")
     if location.startswith(("http://", "https://")):
         from model_clients.endpoints import INVOCATIONS, open_http, open_inference
 
@@ -70,9 +68,7 @@ def open_model(
             location = parts._replace(path=INVOCATIONS).geturl()
         return open_http(location, predictor, policy, progress)
     if "://" in location and not location.startswith("s3://"):
-        raise ConfigurationError(
-            f"model {location!r} cannot be opened; give a file, s3://, http:// or https://."
-        )
+        raise ConfigurationError.of("model_address.scheme", location=location)
     from model_clients.files import open_file
 
     return open_file(location, predictor, policy, allow_pickled_model)

@@ -7,7 +7,6 @@ cell in CSV.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from pyarrow import csv
 
 from contract.analysis_config import PredictorConfig
 from contract.errors import ConfigurationError
+from contract.schema import nearest
 
 # The shape of JSON requests: ``content_template`` and ``record_template``.
 #
@@ -64,37 +64,37 @@ def json_templates(predictor: PredictorConfig, is_lines: bool) -> tuple[Template
     """
     content = predictor.content_template
     if isinstance(content, dict):
-        raise ConfigurationError(
-            "predictor.content_template is an object, which only time series have; give it as one text, such "
-            f"as {_example(is_lines)}."
+        raise ConfigurationError.of(
+            "request_template.object", example=_example(is_lines), field="predictor.content_template"
         )
     if content is None:
         kind = "application/jsonlines" if is_lines else "application/json"
-        raise ConfigurationError(
-            f"predictor.content_template is missing, which requests of type {kind} need; "
-            f"an example is {_example(is_lines)}."
+        raise ConfigurationError.of(
+            "request_template.no_content",
+            kind=kind,
+            example=_example(is_lines),
+            field="predictor.content_template",
         )
     if is_lines:
-        return None, _parse(content, "content_template", ("features",))
-    outer = _parse(content, "content_template", ("records", "record", "feature_names"))
+        return None, _parse(content, "predictor.content_template", ("features",))
+    outer = _parse(content, "predictor.content_template", ("records", "record", "feature_names"))
     if ("records" in outer.placeholders) == ("record" in outer.placeholders):
-        raise ConfigurationError(
-            f"predictor.content_template {content!r} must hold either $records (a list of records) or "
-            f"$record (one record per request); an example is {_example(False)}."
+        raise ConfigurationError.of(
+            "request_template.records",
+            text=content,
+            example=_example(False),
+            field="predictor.content_template",
         )
     if predictor.record_template is None:
-        raise ConfigurationError(
-            "predictor.record_template is missing, which requests of type application/json need: $features "
-            'for a list of values, $features_kvp for an object, or JSON with "${Name}" for each feature.'
-        )
-    return outer, _parse(predictor.record_template, "record_template", ())
+        raise ConfigurationError.of("request_template.no_record", field="predictor.record_template")
+    return outer, _parse(predictor.record_template, "predictor.record_template", ())
 
 
 def _example(is_lines: bool) -> str:
     return "'{\"features\":$features}'" if is_lines else "'{\"instances\":$records}'"
 
 
-def _parse(text: str, member: str, allowed: tuple[str, ...]) -> Template:
+def _parse(text: str, field: str, allowed: tuple[str, ...]) -> Template:
     """Cut a template; an empty `allowed` stands for those of a record."""
     texts, placeholders, end = [], [], 0
     for match in _PLACEHOLDER.finditer(text):
@@ -106,26 +106,29 @@ def _parse(text: str, member: str, allowed: tuple[str, ...]) -> Template:
     known = allowed or ("features", "features_kvp", "feature_names")
     for placeholder in placeholders:
         if placeholder not in known and not (not allowed and placeholder.startswith("{")):
-            close = difflib.get_close_matches(placeholder.strip("{}"), known, 1)
+            close = nearest(placeholder.strip("{}"), known)
             hint = (
-                f"did you mean ${close[0]}?"
-                if close
-                else f"it takes {', '.join('$' + name for name in known)}."
+                f"did you mean ${close}?" if close else f"it takes {', '.join('$' + name for name in known)}."
             )
-            raise ConfigurationError(
-                f"predictor.{member} holds ${placeholder}, which has no meaning there; {hint}"
+            raise ConfigurationError.of(
+                "request_template.placeholder",
+                field=field,
+                placeholder=placeholder,
+                hint=hint,
             )
     if set(placeholders) <= {"feature_names"} or (allowed == ("features",) and placeholders != ["features"]):
-        raise ConfigurationError(
-            f"predictor.{member} {text!r} must hold {' or '.join('$' + name for name in known[:2])}"
-            f"{' once' if len(known) == 1 else ''}; requests would carry no data otherwise."
+        raise ConfigurationError.of(
+            "request_template.no_data",
+            field=field,
+            text=text,
+            wanted=" or ".join("$" + name for name in known[:2]),
+            once=" once" if len(known) == 1 else "",
         )
     try:
         orjson.loads(template.fill(dict.fromkeys(placeholders, b"0")))
     except orjson.JSONDecodeError as error:
-        raise ConfigurationError(
-            f"predictor.{member} {text!r} is not JSON once its placeholders are filled in ({error}); "
-            "check its quotes and brackets."
+        raise ConfigurationError.of(
+            "request_template.no_json", field=field, text=text, problem=error
         ) from error
     return template
 
@@ -189,9 +192,11 @@ def _filled_records(table: pa.RecordBatch, template: Template, separator: bytes)
         else:
             pattern.append(b"%b")
             if (name := placeholder[1:-1]) not in rendered:
-                raise ConfigurationError(
-                    f"predictor.record_template holds ${placeholder}, but the features are "
-                    f"{', '.join(rendered)}; name them as in headers."
+                raise ConfigurationError.of(
+                    "request_template.feature",
+                    placeholder=placeholder,
+                    features=", ".join(rendered),
+                    field="predictor.record_template",
                 )
             columns.append(rendered[name])
         pattern.append(_escaped(text.encode()))

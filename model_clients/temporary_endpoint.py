@@ -6,7 +6,6 @@ asks the endpoint by its name, and deletes nothing.
 
 from __future__ import annotations
 
-import difflib
 import functools
 import itertools
 import logging
@@ -18,22 +17,23 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
 
 import pyarrow as pa
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.exceptions import ConnectionError as NotConnected
 
 import contract
 from contract.analysis_config import PredictorConfig
 from contract.checklist import NotTriedError
 from contract.errors import ConfigurationError, ModelError
+from contract.schema import nearest
 from contract.wording import one_line
 from file_storage.cleanup import IsUrged, at_end, signals_held_back
 from file_storage.transport import aws_client
 from model_clients.batching import Progress
-from model_clients.endpoints import open_sagemaker
-from model_clients.model import Model, Policy, require
+from model_clients.endpoints import make_codec, open_sagemaker
+from model_clients.model import Model, Policy
 
 # Why SageMaker starts no endpoint, in one sentence with the fix.
 
-
-CHEAPER = "set model to a model file or the address of a model server, which starts nothing"
 
 _DENIED = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "NotAuthorized")
 _LIMITED = ("ResourceLimitExceeded", "LimitExceededException", "ServiceQuotaExceededException")
@@ -53,49 +53,33 @@ def refusal(error: Exception, client: Any, predictor: PredictorConfig) -> ModelE
     predictor
         Names the model and the instances.
     """
-    what = f"no endpoint can be started for predictor.model_name {predictor.model_name!r}"
+    model, kind = predictor.model_name or "", predictor.instance_type or ""
     code, text = answer_of(error)
     if not code:
-        problem = (
-            f"{what}: {one_line(error)}; give the job a region (AWS_REGION), credentials and a network that "
-            "reaches SageMaker"
-        )
-    elif code in _DENIED:
+        return ModelError.of("temporary_endpoint.no_service", model=model, problem=one_line(error))
+    if code in _DENIED:
         found = re.search(r"perform: (\w+:\w+)", text)
         lacking = found[1] if found else "permissions"
-        problem = f"{what}: the role of this job lacks {lacking}; allow it what docs/models.md lists"
-    elif code in _LIMITED:
-        problem = f"{what}: {text}; ask for a larger quota, choose another predictor.instance_type"
-    elif "could not find model" in text.lower():
-        name = predictor.model_name or ""
-        problem = (
-            f"predictor.model_name {name!r} is none of this account's SageMaker models in "
-            f"{client.meta.region_name}{_meant(name, _names_of_models(client))}; name one of them (aws "
-            "sagemaker list-models)"
-        )
-    elif "instancetype" in text.lower():
-        kind = predictor.instance_type or ""
+        return ModelError.of("temporary_endpoint.denied", model=model, lacking=lacking)
+    if code in _LIMITED:
+        return ModelError.of("temporary_endpoint.quota", model=model, problem=text)
+    region = client.meta.region_name
+    if "could not find model" in text.lower():
+        hint = _meant(model, _names_of_models(client))
+        return ModelError.of("temporary_endpoint.no_model", model=model, region=region, hint=hint)
+    if "instancetype" in text.lower():
         hint = _meant(kind, client.meta.service_model.shape_for("ProductionVariantInstanceType").enum)
-        problem = (
-            f"predictor.instance_type {kind!r} is refused by SageMaker in {client.meta.region_name}{hint}; "
-            "name an instance type for endpoints such as ml.m5.large"
-        )
-    else:
-        problem = f"{what}: {code}: {text}; mend the predictor"
-    return ModelError(f"{problem}, or {CHEAPER}.")
+        return ModelError.of("temporary_endpoint.instance_type", kind=kind, region=region, hint=hint)
+    return ModelError.of("temporary_endpoint.refused", model=model, problem=f"{code}: {text}")
 
 
 def is_passing(error: Exception) -> bool:
     """Return whether another attempt may go through: out of reach, or the service is busy or broken."""
-    from botocore.exceptions import ConnectionError as NotConnected
-
     return isinstance(error, NotConnected) or answer_of(error)[0] in _BUSY or may_have_worked(error)
 
 
 def may_have_worked(error: Exception) -> bool:
     """Return whether a request may have been served although its answer does not say so."""
-    from botocore.exceptions import ClientError, HTTPClientError
-
     if isinstance(error, ClientError):
         return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 400)) >= 500
     return isinstance(error, HTTPClientError)
@@ -103,15 +87,11 @@ def may_have_worked(error: Exception) -> bool:
 
 def answer_of(error: Exception) -> tuple[str, str]:
     """Return the service's code for a refusal and what it says, both empty when there was no answer."""
-    from botocore.exceptions import ClientError
-
     told = error.response.get("Error", {}) if isinstance(error, ClientError) else {}
     return str(told.get("Code") or ""), one_line(told.get("Message", ""))
 
 
 def _names_of_models(client: Any) -> list[str]:
-    from botocore.exceptions import BotoCoreError, ClientError
-
     pages = client.get_paginator("list_models").paginate(PaginationConfig={"PageSize": 100})
     try:
         return [
@@ -124,8 +104,8 @@ def _names_of_models(client: Any) -> list[str]:
 
 
 def _meant(name: str, names: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, list(names), 1)
-    return f" (did you mean {close[0]}?)" if close else ""
+    close = nearest(name, names)
+    return f" (did you mean {close}?)" if close else ""
 
 
 PREFIX = "sm-clarify"
@@ -169,25 +149,21 @@ def open_shadow(
         When the endpoint cannot be started or does not come into service; what was started is deleted.
     """
     if predictor.instance_type is None:
-        raise ConfigurationError(
-            f"predictor.model_name {predictor.model_name!r} needs an endpoint of its own, and nothing says "
-            "on which instances; give predictor.instance_type, such as ml.m5.large, or "
-            f"{CHEAPER}."
+        raise ConfigurationError.of(
+            "temporary_endpoint.no_instance_type", name=predictor.model_name, field="predictor.instance_type"
         )
     name, config_name = _names(predictor)
     asked = replace(predictor, endpoint_name=name, model_name=None)
-    # Mistakes in the shape of requests show before anything is started.
-    model = open_sagemaker(asked, policy, progress)
+    make_codec(asked)  # mistakes in the shape of requests show before anything is started
     if not start:
-        model.close()
         return ModelToStart(predictor)
     shadow = _Shadow(connect(predictor), predictor, name, config_name)
     delete = at_end(shadow.delete)
     try:
         shadow.create()
         shadow.wait(policy.start_limit)
+        model = open_sagemaker(asked, policy, progress)
     except BaseException:
-        model.close()
         delete()
         raise
     model.at_close = delete
@@ -213,8 +189,6 @@ class ModelToStart:
     @functools.cached_property
     def _found(self) -> str | None:
         """Return a line on the model that was found, None when nobody may tell."""
-        from botocore.exceptions import BotoCoreError, ClientError
-
         client = connect(self._predictor)
         try:
             client.describe_model(ModelName=self._predictor.model_name)
@@ -235,10 +209,6 @@ def connect(predictor: PredictorConfig) -> Any:
     ModelError
         When boto3 is missing, or there is no region.
     """
-    what = f"the endpoint for predictor.model_name {predictor.model_name!r}"
-    require("boto3", "boto3", what)
-    from botocore.exceptions import BotoCoreError
-
     retries = {"mode": "standard", "total_max_attempts": 4}
     try:
         return aws_client("sagemaker", 60.0, retries=retries, connect_timeout=5.0, read_timeout=30.0)
@@ -270,8 +240,6 @@ class _Shadow:
             self._create("create_endpoint", "endpoint", EndpointName=self.name, **config)
 
     def _create(self, operation: str, part: str, **arguments: Any) -> None:
-        from botocore.exceptions import BotoCoreError, ClientError
-
         call = getattr(self.client, operation)
         self.left.add(part)
         try:
@@ -306,28 +274,21 @@ class _Shadow:
             if status == "InService":
                 _log.info("%s is in service after %.0f s", self.where, waited)
                 return
-            started_for = f"{self.where}, started for predictor.model_name {self.predictor.model_name!r}"
+            told = {"endpoint": self.where, "model": self.predictor.model_name, "status": status}
             if status not in _PASSING:
-                raise ModelError(
-                    f"{started_for}, ended as {status} after {waited:.0f} s: {reason}; mend the model (the "
-                    f"endpoint's log group is /aws/sagemaker/Endpoints/{self.name}), or {CHEAPER}."
+                raise ModelError.of(
+                    "temporary_endpoint.failed", **told, seconds=waited, reason=reason, name=self.name
                 )
             if time.monotonic() - reported >= _REPORT_SECONDS:
                 reported = time.monotonic()
                 _log.info("%s is %s after %.0f s", self.where, status, waited)
             if waited >= limit:
-                raise ModelError(
-                    f"{started_for}, is still {status} after {waited:.0f} s, and there is no more time (an "
-                    "hour, or what is left of max_runtime); raise max_runtime, look into the endpoint's log, "
-                    f"or {CHEAPER}."
-                )
+                raise ModelError.of("temporary_endpoint.too_slow", **told, seconds=waited)
             time.sleep(min(pause, max(0.0, limit - waited)))
             pause = min(1.5 * pause, _LONGEST_PAUSE)
 
     def _status(self) -> tuple[str, str]:
         """Return the endpoint's status, and the reason for it where there is one."""
-        from botocore.exceptions import BotoCoreError, ClientError
-
         try:
             found = self.client.describe_endpoint(EndpointName=self.name)
         except (BotoCoreError, ClientError) as error:
@@ -382,8 +343,6 @@ class _Shadow:
 
     def _attempt(self, operation: str, **arguments: str) -> Exception | None:
         """Return what stands in the way of deleting something, None when it is gone."""
-        from botocore.exceptions import BotoCoreError, ClientError
-
         try:
             getattr(self.client, operation)(**arguments)
         except (BotoCoreError, ClientError) as error:

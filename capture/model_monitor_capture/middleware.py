@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, MutableMapping
 from typing import Any
@@ -16,21 +17,6 @@ _AsgiApp = Callable[[MutableMapping[str, Any], _Receive, _Send], Awaitable[None]
 _PLAIN = ("", "identity")
 
 
-class _Body:
-    """The bytes of one side, until they are too many."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._kept = bytearray()
-
-    def add(self, data: bytes) -> None:
-        # One byte more than allowed is enough for the writer to count it as too large.
-        self._kept += data[: self._most + 1 - len(self._kept)]
-
-    def content(self) -> bytes:
-        return bytes(self._kept)
-
-
 class _Call:
     """A call under way that is to be captured: what is known of it so far."""
 
@@ -43,8 +29,12 @@ class _Call:
         self._event_id = new_id()
         self._given = headers.get(id_header.lower()) or None
         self.known_as = self._given or self._event_id
-        most = writer.selection.max_payload
-        self.request, self.response = _Body(most), _Body(most)
+        self.request, self.response = bytearray(), bytearray()
+
+    def keep(self, side: bytearray, data: bytes) -> bytes:
+        """Keep what passes of one side, until one byte more than the writer takes; return it."""
+        side += data[: self._writer.selection.max_payload + 1 - len(side)]
+        return data
 
     def answered(self, status: int, headers: Mapping[str, str]) -> None:
         """Note the beginning of the answer."""
@@ -54,8 +44,8 @@ class _Call:
         """Capture the call, unless it failed or an encoding hides the answer."""
         if 200 <= self._status < 300 and self._answer.get("content-encoding", "") in _PLAIN:
             self._writer.capture(
-                self.request.content(),
-                self.response.content(),
+                bytes(self.request),
+                bytes(self.response),
                 request_type=self._headers.get("content-type"),
                 response_type=self._answer.get("content-type"),
                 inference_id=self._given,
@@ -118,7 +108,7 @@ class AsgiCapture:
         async def receiving() -> _Message:
             message = await receive()
             if message["type"] == "http.request":
-                call.request.add(message.get("body", b""))
+                call.keep(call.request, message.get("body", b""))
             return message
 
         async def sending(message: _Message) -> None:
@@ -128,7 +118,7 @@ class AsgiCapture:
                 own = (self._id_header.lower().encode(), call.known_as.encode("latin-1"))
                 message = {**message, "headers": [*given, own]}
             elif message["type"] == "http.response.body":
-                call.response.add(message.get("body", b""))
+                call.keep(call.response, message.get("body", b""))
             await send(message)
 
         await self._app(scope, receiving, sending)
@@ -163,7 +153,7 @@ class WsgiCapture:
     def _captured(
         self, call: _Call, environ: dict[str, Any], start_response: Callable[..., Any]
     ) -> Iterator[bytes]:
-        environ["wsgi.input"] = _Tee(environ["wsgi.input"], call.request)
+        environ["wsgi.input"] = _Tee(environ["wsgi.input"], functools.partial(call.keep, call.request))
 
         def starting(text: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
             call.answered(int(text.split()[0]), {name.lower(): value for name, value in headers})
@@ -172,8 +162,7 @@ class WsgiCapture:
         parts = self._app(environ, starting)
         try:
             for part in parts:
-                call.response.add(part)
-                yield part
+                yield call.keep(call.response, part)
         finally:
             close = getattr(parts, "close", None)
             if close is not None:
@@ -184,9 +173,9 @@ class WsgiCapture:
 class _Tee:
     """A request's stream that keeps what is read of it."""
 
-    def __init__(self, stream: Any, body: _Body) -> None:
+    def __init__(self, stream: Any, keep: Callable[[bytes], bytes]) -> None:
         self._stream = stream
-        self._body = body
+        self._kept = keep
 
     def read(self, *size: int) -> bytes:
         return self._kept(self._stream.read(*size))
@@ -200,7 +189,3 @@ class _Tee:
     def __iter__(self) -> Iterator[bytes]:
         for line in self._stream:
             yield self._kept(line)
-
-    def _kept(self, data: bytes) -> bytes:
-        self._body.add(data)
-        return data

@@ -51,11 +51,8 @@ class Selection:
 
     def takes_type(self, content_type: str | None) -> bool:
         """Return whether payloads of this content type are captured."""
-        return (
-            not (content_type or "")
-            .lower()
-            .startswith(tuple(kind.lower() for kind in self.skip_content_types))
-        )
+        skipped = tuple(kind.lower() for kind in self.skip_content_types)
+        return not (content_type or "").lower().startswith(skipped)
 
     def takes_path(self, path: str) -> bool:
         """Return whether calls of this path are captured."""

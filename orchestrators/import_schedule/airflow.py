@@ -15,15 +15,8 @@ HOW = ("Copy this file into Airflow's folder of DAGs. Airflow 3; the provider is
 
 def manifest(jobs: Jobs, operator: Literal["docker", "kubernetes"] = "docker") -> str:
     """Return the DAG's text, with DockerOperator or KubernetesPodOperator."""
-    steps = {
-        step.name: {
-            "image": step.image,
-            "command": list(step.command),
-            "arguments": list(step.arguments),
-            "variables": dict(step.variables),
-        }
-        for step in jobs.steps
-    }
+    parts = ("image", "command", "arguments", "variables")
+    steps = {step.name: {part: getattr(step, part) for part in parts} for step in jobs.steps}
     environment = jinja2.Environment(  # noqa: S701 - it writes Python, not HTML
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
         keep_trailing_newline=True,

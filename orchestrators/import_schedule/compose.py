@@ -80,10 +80,7 @@ def _unless_in(field: str, values: list[str]) -> str:
 
 def _call(step: Step, seconds: int) -> str:
     if not step.command:
-        raise ConfigurationError(
-            f"The definition has no ContainerEntrypoint, and what the image {step.image} starts by itself "
-            "Compose cannot start again every time; add the entry point, or choose another orchestrator."
-        )
+        raise ConfigurationError.of("job_definition.no_entrypoint", image=step.image)
     words: list[Any] = ["env", *(f"{name}={text}" for name, text in step.variables.items())]
     words += ["timeout", str(seconds), *step.command, *step.arguments]
     text = "  " + " \\\n    ".join(shlex.quote(str(word)) for word in words)

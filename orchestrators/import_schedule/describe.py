@@ -98,14 +98,15 @@ def parse_documents(text: str, name: str) -> list[dict[str, Any]]:
         try:
             document, at = decoder.raw_decode(text, at)
         except RecursionError:
-            raise ConfigurationError(f"{name} is nested deeper than what the service describes.") from None
+            raise ConfigurationError.of("schedule_description.nested", file=name) from None
         except json.JSONDecodeError as error:
-            raise ConfigurationError(
-                f"{name} is not JSON ({error.msg} in line {error.lineno}); give what aws sagemaker "
-                "describe-... prints with --output json."
+            raise ConfigurationError.of(
+                "schedule_description.no_json", file=name, problem=error.msg, line=error.lineno
             ) from None
         if not isinstance(document, dict):
-            raise ConfigurationError(f"{name} holds {type(document).__name__}, not an object as described.")
+            raise ConfigurationError.of(
+                "schedule_description.no_object", file=name, kind=type(document).__name__
+            )
         documents.append(document)
     return documents
 
@@ -125,27 +126,22 @@ def combine(documents: Sequence[dict[str, Any]]) -> Description:
             kind for kind, marks in _MARKS.items() if any(document.get(mark) is not None for mark in marks)
         ]
         if len(kinds) != 1:
-            raise ConfigurationError(
-                f"A description with the members {', '.join(list(document)[:5]) or '(none)'} is none of a "
-                "schedule (MonitoringScheduleConfig), a job definition (...AppSpecification), an endpoint "
-                "(DataCaptureConfig) or a baselining job (ProcessingOutputConfig); leave it out."
+            raise ConfigurationError.of(
+                "schedule_description.unknown", members=", ".join(list(document)[:5]) or "(none)"
             )
         if kinds[0] in given:
-            raise ConfigurationError(
-                f"Two of the descriptions have {_MARKS[kinds[0]][0]}; give one schedule at a time."
-            )
+            raise ConfigurationError.of("schedule_description.twice", mark=_MARKS[kinds[0]][0])
         given[kinds[0]] = checked(document, kinds[0])
     schedule = given.get("schedule")
     if schedule is None:
-        raise ConfigurationError(
-            "No schedule was given (MonitoringScheduleConfig): add what aws sagemaker "
-            "describe-monitoring-schedule prints."
-        )
+        raise ConfigurationError.of("schedule_description.no_schedule")
     configuration = schedule["MonitoringScheduleConfig"]
     named = configuration.get("MonitoringJobDefinitionName")
     kind = configuration.get("MonitoringType") or schedule.get("MonitoringType") or "DataQuality"
     if kind not in TYPES:
-        raise ConfigurationError(f"MonitoringType is {kind!r}; it should be one of {', '.join(TYPES)}.")
+        raise ConfigurationError.of(
+            "schedule_description.monitoring_type", kind=kind, types=", ".join(TYPES), field="MonitoringType"
+        )
     if inline := configuration.get("MonitoringJobDefinition"):
         analysis = (inline.get("Environment") or {}).get("analysis_type", "").replace("_", "").casefold()
         kind = next((name for name in TYPES if name.casefold() == analysis), kind)
@@ -153,10 +149,8 @@ def combine(documents: Sequence[dict[str, Any]]) -> Description:
     else:
         definition = given.get("definition", {})
         if not definition.get(f"{kind}AppSpecification"):
-            raise ConfigurationError(
-                f"The job definition {named} that MonitoringScheduleConfig names was not given (it has "
-                f"{kind}AppSpecification, as MonitoringType says): add what aws sagemaker {_call(kind)} "
-                f"--job-definition-name {named} prints."
+            raise ConfigurationError.of(
+                "schedule_description.no_job_definition", name=named, kind=kind, call=_call(kind)
             )
     job = _defined_job(definition, kind)
     timing = configuration.get("ScheduleConfig") or {"ScheduleExpression": DAILY}
@@ -177,10 +171,7 @@ def combine(documents: Sequence[dict[str, Any]]) -> Description:
             **job,
         )
     except KeyError as missing:
-        raise ConfigurationError(
-            f"The description of the schedule lacks {missing}; give all that "
-            "describe-monitoring-schedule prints."
-        ) from None
+        raise ConfigurationError.of("schedule_description.schedule_lacks", field=missing) from None
 
 
 def ask_service(name: str) -> Iterator[dict[str, Any]]:
@@ -195,10 +186,7 @@ def ask_service(name: str) -> Iterator[dict[str, Any]]:
         import boto3
         from botocore.exceptions import BotoCoreError, ClientError
     except ImportError:
-        raise ConfigurationError(
-            "--schedule-name needs boto3, which is not installed: pip install boto3, or give files that "
-            "aws sagemaker describe-monitoring-schedule and describe-...-job-definition printed."
-        ) from None
+        raise ConfigurationError.of("schedule_description.no_boto3") from None
     try:
         client = boto3.client("sagemaker")
         schedule = client.describe_monitoring_schedule(MonitoringScheduleName=name)
@@ -215,9 +203,8 @@ def ask_service(name: str) -> Iterator[dict[str, Any]]:
         if endpoint := schedule.get("EndpointName"):
             yield client.describe_endpoint(EndpointName=endpoint)
     except (BotoCoreError, ClientError) as error:
-        raise ConfigurationError(
-            f"Schedule {name} could not be described ({' '.join(str(error).split())}); check the name, the "
-            "region and the right to describe it."
+        raise ConfigurationError.of(
+            "schedule_description.refused", name=name, problem=" ".join(str(error).split())
         ) from None
 
 
@@ -247,7 +234,9 @@ def _inline_definition(inline: dict[str, Any], kind: str) -> dict[str, Any]:
     """Return a definition that is written into its schedule, as the first were, in the shape of all."""
     inputs = _member(inline, "MonitoringInputs")
     if len(inputs) != 1:
-        raise ConfigurationError(f"MonitoringInputs has {len(inputs)} inputs; a schedule has one.")
+        raise ConfigurationError.of(
+            "schedule_description.inputs", count=len(inputs), field="MonitoringInputs"
+        )
     application = {
         **_member(inline, "MonitoringAppSpecification"),
         "Environment": inline.get("Environment") or {},
@@ -264,7 +253,5 @@ def _inline_definition(inline: dict[str, Any], kind: str) -> dict[str, Any]:
 
 def _member(definition: Mapping[str, Any], name: str) -> Any:
     if not definition.get(name):
-        raise ConfigurationError(
-            f"The job definition lacks {name}; give all that the describe command prints."
-        )
+        raise ConfigurationError.of("job_definition.lacks", field=name)
     return definition[name]

@@ -103,8 +103,8 @@ def checked(value: Any, path: str) -> Any:
 
 def _expect(holds: object, path: str, value: Any, words: str) -> None:
     if not holds:
-        raise ConfigurationError(
-            f"{_plain(path)} is {json.dumps(value)[:80]}; it should be {words}, as described."
+        raise ConfigurationError.of(
+            "schedule_description.value", field=_plain(path), value=json.dumps(value)[:80], expected=words
         )
 
 

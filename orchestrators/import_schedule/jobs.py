@@ -59,22 +59,20 @@ def translate(expression: str) -> Cron | None:
     fields = match[1].upper().split() if match else []
     what = f"ScheduleExpression is {json.dumps(expression)}"
     if len(fields) not in (5, 6):
-        raise ConfigurationError(f"{what}; it should be NOW or six fields such as cron(0 * ? * * *).")
+        raise ConfigurationError.of("cron.malformed", what=what)
     minute, hour, day, month, weekday = fields[:5]
     if fields[5:] not in ([], ["*"]):
-        raise ConfigurationError(f"{what}: it names years, which five fields cannot; write * there.")
+        raise ConfigurationError.of("cron.years", what=what)
     if not {day, weekday} & {"*", "?"}:
-        raise ConfigurationError(
-            f"{what}: it names days of the month and of the week; write ? for one of them."
-        )
+        raise ConfigurationError.of("cron.two_days", what=what)
     minutes = _values(what, minute, 0, 59)
     if len(minutes) != 1:
-        raise ConfigurationError(f"{what}: more than one run an hour; write one minute, for example 0.")
+        raise ConfigurationError.of("cron.minutes", what=what)
     # Steps of hours go round the clock: 17/12 is 17:00 and 05:00.
     step = re.fullmatch(r"(\d{1,2})/(\d{1,2})", hour)
     hours = _values(what, step[1] if step else hour, 0, 23)
     if step and not 1 <= int(step[2]) <= 24:
-        raise ConfigurationError(f"{what}: steps of hours are 1 to 24, not {step[2]}.")
+        raise ConfigurationError.of("cron.hours", what=what, step=step[2])
     if step:
         hours = {(int(step[1]) + past) % 24 for past in range(0, 24, int(step[2]))}
     return Cron(
@@ -99,7 +97,7 @@ def hours_between(cron: Cron) -> tuple[int, bool]:
     ]
     gaps = {later - earlier for earlier, later in pairwise(runs)}
     if not gaps:
-        raise ConfigurationError(f"ScheduleExpression never runs ({cron}); correct it.")
+        raise ConfigurationError.of("cron.never", expression=cron, field="ScheduleExpression")
     return max(gaps), len(gaps) == 1
 
 
@@ -122,10 +120,7 @@ def _values(what: str, field: str, first: int, last: int, names: tuple[str, ...]
             for text in (low, high if dash else str(last) if slash else low)
         ]
         if not found or not first <= found[0] <= found[1] <= last or not int(step or 1):
-            raise ConfigurationError(
-                f"{what}: the five fields of cron cannot say {field!r}; write numbers {first} to {last}, "
-                "for example 1 or 1-5."
-            )
+            raise ConfigurationError.of("cron.characters", what=what, part=field, first=first, last=last)
         values.update(range(found[0], found[1] + 1, int(step or 1)))
     return values
 
@@ -309,9 +304,11 @@ def _steps(
     if monitor not in _LABELLED:
         return (analysis,)
     if not description.ground_truth:
-        raise ConfigurationError(
-            f"The definition of schedule {description.name} has no GroundTruthS3Input with an S3Uri, "
-            f"without which {monitor} has no labels; give all that the describe command prints."
+        raise ConfigurationError.of(
+            "job_definition.no_ground_truth",
+            name=description.name,
+            monitor=monitor,
+            field="GroundTruthS3Input",
         )
     labels = {"ground_truth_source": description.ground_truth}
     if not endpoint:
@@ -354,10 +351,8 @@ def _baseline(description: Description, options: Options, said: dict[str, str]) 
     made = options.baseline or description.made
     if not constraints and baseline.get("BaseliningJobName"):
         if not made:
-            raise ConfigurationError(
-                f"The baseline is named by BaseliningJobName {baseline['BaseliningJobName']}, without a "
-                "ConstraintsResource with an S3Uri: add what aws sagemaker describe-processing-job prints "
-                "for it, or --baseline s3://FOLDER."
+            raise ConfigurationError.of(
+                "job_definition.no_baseline", name=baseline["BaseliningJobName"], field="ConstraintsResource"
             )
         said["BaseliningJobName"] = f"changed: baseline_constraints, baseline_statistics: {made}"
         constraints = made.rstrip("/")
@@ -395,15 +390,9 @@ def _captures(description: Description, options: Options, said: dict[str, str]) 
     if endpoint and description.destination:
         return f"{description.destination.rstrip('/')}/{endpoint}"
     if endpoint:
-        raise ConfigurationError(
-            f"Nothing says where captures of endpoint {endpoint} are (DestinationS3Uri of "
-            f"DataCaptureConfig): add what aws sagemaker describe-endpoint --endpoint-name {endpoint} "
-            f"prints, or --captures s3://BUCKET/PREFIX/{endpoint}."
-        )
-    raise ConfigurationError(
-        "The job definition has no EndpointInput, and captures of a BatchTransformInput are lists of files "
-        f"(in DataCapturedDestinationS3Uri, {description.source.get('DataCapturedDestinationS3Uri')}); "
-        "say where the files themselves are: --captures s3://BUCKET/PREFIX."
+        raise ConfigurationError.of("job_definition.no_captures", endpoint=endpoint)
+    raise ConfigurationError.of(
+        "job_definition.batch_captures", where=description.source.get("DataCapturedDestinationS3Uri")
     )
 
 
@@ -411,10 +400,7 @@ def _output(description: Description, said: dict[str, str]) -> str:
     outputs = description.output.get("MonitoringOutputs") or []
     address = outputs[0].get("S3Output", {}).get("S3Uri") if outputs else None
     if not address:
-        raise ConfigurationError(
-            "The job definition has no MonitoringOutputs with an S3Output and its S3Uri; give all that the "
-            "command prints."
-        )
+        raise ConfigurationError.of("job_definition.no_output", field="MonitoringOutputs")
     for path, _ in description.members:
         if re.search(r"MonitoringOutputs\[[1-9]", path):
             said[path] = "left out: all that a job writes goes to the first output"
@@ -433,9 +419,11 @@ def _timing(description: Description, cron: Cron | None, said: dict[str, str]) -
     first = _hours("DataAnalysisStartTime", start) if start else -period
     last = _hours("DataAnalysisEndTime", end) if end else 0
     if not first < last <= 0:
-        raise ConfigurationError(
-            f"DataAnalysisStartTime {start or f'-PT{period}H'} and DataAnalysisEndTime {end or '-PT0H'} "
-            "should be an hour or more apart, and not after the run from which they count."
+        raise ConfigurationError.of(
+            "job_definition.analysis_window",
+            start=start or f"-PT{period}H",
+            end=end or "-PT0H",
+            field="DataAnalysisStartTime",
         )
     text = f"changed: the window begins {-first} and ends {-last} hours before the full hour of the run"
     said |= {"DataAnalysisStartTime": text, "DataAnalysisEndTime": text}
@@ -457,18 +445,14 @@ def _timing(description: Description, cron: Cron | None, said: dict[str, str]) -
         elif description.source.get(member) and not (start and end):
             timing[name] = written
     if bounds[0] >= bounds[1]:
-        raise ConfigurationError(
-            "StartTimeOffset moves the window's start to or behind its end, EndTimeOffset."
-        )
+        raise ConfigurationError.of("job_definition.offsets", field="StartTimeOffset")
     return timing
 
 
 def _hours(member: str, text: str) -> int:
     hours, rest = divmod(parse_duration(member, text, "-PT1H"), timedelta(hours=1))
     if rest:
-        raise ConfigurationError(
-            f"{member} is {text!r}; it should be full hours, as captures lie in folders of them."
-        )
+        raise ConfigurationError.of("job_definition.offset", field=member, text=text)
     return hours
 
 

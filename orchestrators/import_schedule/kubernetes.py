@@ -32,28 +32,20 @@ ARGO_HOW = (
 
 def manifest(jobs: Jobs) -> str:
     """Return the manifest's text for Kubernetes."""
-    common = _common()
-    spec = _job(jobs, common)
-    if jobs.cron is None:
-        document = _document(jobs, "Job", {**spec, **_suspended(jobs)})
-    else:
-        times = {"schedule": str(jobs.cron), "timeZone": "Etc/UTC", **_suspended(jobs)}
-        template = {"metadata": {"labels": _labels(jobs)}, "spec": spec}
-        document = _document(jobs, "CronJob", {**times, **common["schedule"], "jobTemplate": template})
-    return dump({"apiVersion": "batch/v1", **document}, jobs.header("kubernetes", HOW))
+    spec = _job(jobs, _common())
+    template = {"metadata": {"labels": _labels(jobs)}, "spec": spec}
+    times = {"schedule": str(jobs.cron), "timeZone": "Etc/UTC"}
+    document = _document(jobs, "batch/v1", "Job", spec, times, {"jobTemplate": template})
+    return dump(document, jobs.header("kubernetes", HOW))
 
 
 def argo_manifest(jobs: Jobs) -> str:
     """Return the manifest's text for Argo."""
-    common = _common()
-    spec = _workflow(jobs, common)
-    if jobs.cron is None:
-        document = _document(jobs, "Workflow", {**spec, **_suspended(jobs)})
-    else:
-        times = {"schedules": [str(jobs.cron)], "timezone": "Etc/UTC", **_suspended(jobs)}
-        flow = {"workflowMetadata": {"labels": _labels(jobs)}, "workflowSpec": spec}
-        document = _document(jobs, "CronWorkflow", {**times, **common["schedule"], **flow})
-    return dump({"apiVersion": "argoproj.io/v1alpha1", **document}, jobs.header("argo", ARGO_HOW))
+    spec = _workflow(jobs, _common())
+    flow = {"workflowMetadata": {"labels": _labels(jobs)}, "workflowSpec": spec}
+    times = {"schedules": [str(jobs.cron)], "timezone": "Etc/UTC"}
+    document = _document(jobs, "argoproj.io/v1alpha1", "Workflow", spec, times, flow)
+    return dump(document, jobs.header("argo", ARGO_HOW))
 
 
 def _common() -> Any:
@@ -61,12 +53,17 @@ def _common() -> Any:
     return yaml.safe_load(path.read_text(encoding="utf-8"))
 
 
-def _document(jobs: Jobs, kind: str, spec: dict[str, Any]) -> dict[str, Any]:
-    return {"kind": kind, "metadata": {"name": jobs.name, "labels": _labels(jobs)}, "spec": spec}
-
-
-def _suspended(jobs: Jobs) -> dict[str, bool]:
-    return {"suspend": True} if jobs.description.stopped else {}
+def _document(
+    jobs: Jobs, api: str, kind: str, spec: dict[str, Any], times: dict[str, Any], template: dict[str, Any]
+) -> dict[str, Any]:
+    """Return what runs once, or at all `times` from a template."""
+    suspended = {"suspend": True} if jobs.description.stopped else {}
+    if jobs.cron is None:
+        spec = {**spec, **suspended}
+    else:
+        kind, spec = f"Cron{kind}", {**times, **suspended, **_common()["schedule"], **template}
+    metadata = {"name": jobs.name, "labels": _labels(jobs)}
+    return {"apiVersion": api, "kind": kind, "metadata": metadata, "spec": spec}
 
 
 def _labels(jobs: Jobs) -> dict[str, str]:
@@ -117,10 +114,7 @@ def _job(jobs: Jobs, common: Any) -> dict[str, Any]:
 def _workflow(jobs: Jobs, common: Any) -> dict[str, Any]:
     for name, text in ((name, text) for step in jobs.steps for name, text in step.variables.items()):
         if "{{" in text:
-            raise ConfigurationError(
-                f"Argo would replace what stands in braces in {name}, {json.dumps(text)}; choose another "
-                "orchestrator, for example --to kubernetes."
-            )
+            raise ConfigurationError.of("argo.braces", field=name, text=json.dumps(text))
     # One list of one step each: a step starts when the one before it has succeeded.
     order = [[{"name": step.name, "template": step.name}] for step in jobs.steps]
     templates = [

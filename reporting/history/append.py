@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 import contract
-from contract.api import Metric, Violation
+from contract.api import Metric
 from contract.errors import DatasetError, OutputError
 from contract.masking import mask
 from contract.outcome import shorten
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 
 _DIGEST_DIGITS = 32
+_OF_SUMMARY = ("dataset_source", "output_path", "rows", "decided", "undecided")
 
 _log = logging.getLogger(__name__)
 
@@ -72,27 +73,24 @@ def keep_run(
         report.monitor,
         report.finished,
         report.seconds,
-        dataset_source=report.dataset_source,
-        output_path=report.output_path,
+        **{name: getattr(report, name) for name in _OF_SUMMARY},
         exit_code=exit_code,
         message=shorten(message),
-        rows=report.rows,
         labelled=facts.item_count,
         unlabelled=facts.unlabelled_count,
         notes=notes,
-        violations=None if report.violations is None else tuple(map(_shortened, report.violations)),
-        decided=report.decided,
-        undecided=report.undecided,
+        violations=None
+        if report.violations is None
+        else tuple(
+            replace(one, description=shorten(one.description, MOST_DESCRIPTION)) for one in report.violations
+        ),
         why_undecided=(shorten(decision.why_undecided, MOST_DESCRIPTION) or None) if decision else None,
         metrics=tuple(map(_measured, report.metrics)),
         findings=tuple(
-            RunFinding(finding.subject, finding.distance, finding.violated)
-            for finding in (decision.findings if decision else ())
+            RunFinding(one.subject, one.distance, one.violated)
+            for one in (decision.findings if decision else ())
         ),
-        compared=Compared(
-            constraints_path=settings.baseline_constraints,
-            statistics_path=settings.baseline_statistics,
-        ),
+        compared=Compared(None, None, settings.baseline_constraints, settings.baseline_statistics),
         checking=_checking(settings, facts),
         statistics_digest=digest(statistics_file),
     )
@@ -174,13 +172,6 @@ def _measured(metric: Metric) -> Metric:
     # JSON cannot hold an interval without end.
     has_ends = metric.interval is None or all(map(math.isfinite, metric.interval))
     return metric if has_ends else replace(metric, interval=None)
-
-
-def _shortened(violation: Violation) -> Violation:
-    text = violation.description
-    if len(text) <= MOST_DESCRIPTION:
-        return violation
-    return replace(violation, description=text[: MOST_DESCRIPTION - 3] + "...")
 
 
 def _checking(settings: Settings, facts: Facts) -> dict[str, Any]:

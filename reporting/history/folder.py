@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import gzip
-import io
-import zlib
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 
@@ -19,8 +16,6 @@ BASELINES = "baselines"
 # In the names of files that many runs share.
 COMPACTED = "-runs-"
 
-_GZIP = b"\x1f\x8b"
-_ZSTANDARD = b"\x28\xb5\x2f\xfd"
 # What is decompressed lies in memory.
 _MOST_BYTES = 1 << 30
 
@@ -88,22 +83,15 @@ def read_if_there(path: str) -> bytes | None:
         return None  # it went between being found and being opened
     if content is None:
         return None
-    try:
-        if content.startswith(_GZIP):
-            return _within(gzip.GzipFile(fileobj=io.BytesIO(content)), path)
-        if content.startswith(_ZSTANDARD):
-            return _within(pa.CompressedInputStream(pa.BufferReader(content), "zstd"), path)
+    codec = storage.compression(path, content)
+    if codec is None:
         return content
-    except (OSError, EOFError, zlib.error) as error:
-        raise DocumentError(
-            f"{path} is not whole ({error}); remove it, or put it back from a copy."
-        ) from error
-
-
-def _within(stream: Any, path: str) -> bytes:
-    unpacked: bytes = stream.read(_MOST_BYTES + 1)
+    try:
+        unpacked: bytes = pa.CompressedInputStream(pa.BufferReader(content), codec).read(_MOST_BYTES + 1)
+    except OSError as error:
+        raise DocumentError.of("history_file.damaged", file=path, problem=error) from error
     if len(unpacked) > _MOST_BYTES:
-        raise DocumentError(f"{path} holds more than {_MOST_BYTES >> 30} GB; no run writes such: remove it.")
+        raise DocumentError.of("history_file.too_large", file=path, gigabytes=_MOST_BYTES >> 30)
     return unpacked
 
 

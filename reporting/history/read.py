@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
 import re
 import secrets
@@ -14,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 import orjson
 
 from contract.errors import ConfigurationError, DatasetError, DocumentError
+from contract.schema import nearest
 from file_storage import storage
 from reporting.history import folder
 from reporting.history.record import SCHEMA, Run, read_run
@@ -64,12 +64,10 @@ def run_named(history: str, name: str) -> Run:
     if len(found) == 1:
         return found[0]
     if found:
-        raise ConfigurationError(
-            f"{len(found)} runs in {history} begin with {name!r}; give more of the name."
-        )
-    close = difflib.get_close_matches(name, list(runs), n=1, cutoff=0.4)
-    hint = f"did you mean {close[0]}?" if close else "monitor-history list shows those there are."
-    raise ConfigurationError(f"{history} has no run {name!r}; {hint}")
+        raise ConfigurationError.of("history_run.several", file=history, count=len(found), name=name)
+    close = nearest(name, runs, 0.4)
+    hint = f"did you mean {close}?" if close else "monitor-history list shows those there are."
+    raise ConfigurationError.of("history_run.none", file=history, name=name, hint=hint)
 
 
 def parse_records(content: bytes, where: str) -> list[Run]:
@@ -88,9 +86,7 @@ def parse_records(content: bytes, where: str) -> list[Run]:
         try:
             value = orjson.loads(line)
         except orjson.JSONDecodeError as error:
-            raise DocumentError(
-                f"{place}, is not valid JSON ({error}); remove the line, or put the file back from a copy."
-            ) from None
+            raise DocumentError.of("history_file.no_json", place=place, problem=error) from None
         if isinstance(value, dict) and isinstance(value.get("schema"), int) and value["schema"] > SCHEMA:
             _log.debug(
                 "%s was written by a newer version; what this one does not know is left as it is", place
@@ -111,9 +107,7 @@ def _read_all(history: str, since: datetime | None) -> dict[str, Run]:
         runs = None if paths is None else _read_files(paths)
         if runs is not None:
             return runs
-    raise DatasetError(
-        f"{history} keeps changing while it is read; wait until monitor-history compact is done with it."
-    )
+    raise DatasetError.of("history_file.changing", file=history)
 
 
 def _list_steadily(history: str) -> list[str] | None:

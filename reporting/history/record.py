@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import MISSING, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -91,10 +91,10 @@ class Run:
     started: datetime
     finished: datetime
     seconds: float
-    dataset_source: str
-    output_path: str
+    dataset_source: str = ""
+    output_path: str = ""
     exit_code: int
-    message: str
+    message: str = ""
     rows: int | None = None
     labelled: int | None = None
     unlabelled: int | None = None
@@ -172,59 +172,48 @@ def read_run(value: dict[str, Any], where: str) -> Run:
     DocumentError
         Naming file and member, when one is missing or of the wrong type.
     """
-    fields = JsonObject.of_file(_upgraded(value, where), where)
-    fields.count("schema")
-    window = fields.child("window")
+    members = JsonObject.of_file(_upgraded(value, where), where)
+    members.count("schema")
+    window = members.child("window")
     violations = None
-    if fields.get("violations", list, None) is not None:
-        document = {"violations": fields.get("violations", list)}
+    if members.get("violations", list, None) is not None:
+        document = {"violations": members.get("violations", list)}
         violations = tuple(read_violations(document, where).violations)
-    baseline = fields.child("baseline")
-    needed = {name: fields.get(name, str) for name in ("run", "monitor", "version", "rules")}
-    texts = {name: fields.get(name, str, None) for name in _TEXTS}
-    numbers = {name: fields.get(name, int, None) for name in _NUMBERS}
+    baseline = members.child("baseline")
+    plain: dict[str, Any] = {}
+    for one in fields(Run):
+        if kind := _PLAIN.get(str(one.type)):
+            default = () if one.default is MISSING else (one.default,)
+            plain[one.name] = members.get(one.name, kind, *default)
     run = Run(
-        **needed,
-        **texts,
-        **numbers,
+        **plain,
         window=None if window is None else (_instant(window, "start"), _instant(window, "end")),
-        started=_instant(fields, "started"),
-        finished=_instant(fields, "finished"),
-        seconds=fields.number("seconds", 0.0),
-        dataset_source=fields.get("dataset_source", str, ""),
-        output_path=fields.get("output_path", str, ""),
-        exit_code=fields.count("exit_code"),
-        message=fields.get("message", str, ""),
-        notes=fields.count("notes", 0),
+        started=_instant(members, "started"),
+        finished=_instant(members, "finished"),
+        seconds=members.number("seconds", 0.0),
         violations=violations,
-        metrics=tuple(_read_metric(member) for member in fields.children("metrics", [])),
+        metrics=tuple(_read_metric(member) for member in members.children("metrics", [])),
         findings=tuple(
             RunFinding(
-                subject=finding.get("subject", str),
-                distance=finding.number("distance", None),
-                violated=finding.get("violated", bool, False),
+                one.get("subject", str), one.number("distance", None), one.get("violated", bool, False)
             )
-            for finding in fields.children("findings", [])
+            for one in members.children("findings", [])
         ),
-        compared=Compared(**{name: baseline.get(name, str, None) for name in vars(Compared())})
-        if baseline
-        else Compared(),
-        checking=fields.get("check", dict, {}),
+        compared=Compared(*(baseline.get(one.name, str, None) for one in fields(Compared) if baseline)),
+        checking=members.get("check", dict, {}),
     )
-    return replace(run, extra=fields.extra())
+    return replace(run, extra=members.extra())
 
 
-_TEXTS = ("endpoint", "schedule", "why_undecided", "statistics", "statistics_digest")
-_NUMBERS = ("rows", "labelled", "unlabelled", "decided", "undecided")
+# Members that are read as they stand, by what says their type.
+_PLAIN = {"str": str, "str | None": str, "int": int, "int | None": int}
 
 
 def _upgraded(value: dict[str, Any], where: str) -> dict[str, Any]:
     """Return a record of an older schema as one of this schema."""
     schema = JsonObject.of_file(value, where).count("schema")
     if schema < min(_UPGRADES):
-        raise DocumentError(
-            f"{where}.schema is {schema}, which no version has written; is it a record of a run?"
-        )
+        raise DocumentError.of("history_record.schema", place=where, schema=schema)
     for older in range(schema, SCHEMA):
         value = _UPGRADES[older](value)
     return value

@@ -109,15 +109,15 @@ def run_rows(runs: Sequence[Run]) -> Rows:
     ]
 
 
+_OF_VIOLATION = ("constraint_check_type", "feature_name", "metric_name", "description")
+
+
 def violation_rows(runs: Sequence[Run]) -> Rows:
     """Return one row per violation."""
     return [
         {
             **_identity(run),
-            "constraint_check_type": violation.constraint_check_type,
-            "feature_name": violation.feature_name,
-            "metric_name": violation.metric_name,
-            "description": violation.description,
+            **{name: getattr(violation, name) for name in _OF_VIOLATION},
             "about": _text(violation.extra),
         }
         for run in runs
@@ -202,14 +202,8 @@ def describe_run(run: Run) -> str:
 
 def _identity(run: Run) -> dict[str, Any]:
     start, end = run.window or (None, None)
-    return {
-        "run": run.run,
-        "monitor": run.monitor,
-        "endpoint": run.endpoint,
-        "schedule": run.schedule,
-        "window_start": start,
-        "window_end": end,
-    }
+    names = ("run", "monitor", "endpoint", "schedule")
+    return {**{name: getattr(run, name) for name in names}, "window_start": start, "window_end": end}
 
 
 def _text(members: Mapping[str, Any]) -> str | None:

@@ -28,11 +28,7 @@ def require_boto3(shown: str) -> None:
         Naming the sink that needs it, and ways to do without.
     """
     if importlib.util.find_spec("boto3") is None:
-        raise ConfigurationError(
-            f"{shown} needs boto3, which is not installed here; use the feature-attribution image or install "
-            "model-monitor-containers[aws], or take a sink that needs none (publish_cloudwatch_metrics "
-            "writes files, events+https:// goes to any HTTP server)."
-        )
+        raise ConfigurationError.of("sink_library.no_boto3", sink=shown)
 
 
 def call(service: str, operation: str, arguments: dict[str, Any], timeout: float) -> dict[str, Any]:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import base64
-import difflib
 import os
 import re
 from collections.abc import Iterable, Mapping
-from urllib.parse import urlsplit
 
 import orjson
 
 from contract.errors import ConfigurationError
 from contract.masking import learn, mask
+from contract.schema import nearest
 from contract.sink_addresses import SinkAddress
 from file_storage import storage
-from file_storage.transport import USER_AGENT, ChannelError, HttpChannel
+from file_storage.transport import USER_AGENT, ChannelError, HttpChannel, basic_authorization
 from reporting.sinks.delivery import NotDeliveredError
 
 # The server may do better next time: too slow, too many, or broken behind a gateway.
@@ -41,7 +39,7 @@ def send(
     """
     channel = HttpChannel(url, {"User-Agent": USER_AGENT, **headers}, timeout)
     try:
-        reply = channel.request(method, urlsplit(url), body)
+        reply = channel.request(method, body)
     except ChannelError as error:
         raise NotDeliveredError(str(error), again=error.kind != "large") from error
     finally:
@@ -65,8 +63,7 @@ def headers_for(address: SinkAddress, given: Headers, content_type: str) -> dict
     """Return the headers of requests to a sink: its host's from the file, and credentials of its address."""
     headers = {"Content-Type": content_type}
     if address.user is not None:
-        pair = f"{address.user}:{address.password or ''}".encode()
-        headers["Authorization"] = "Basic " + base64.b64encode(pair).decode()
+        headers["Authorization"] = basic_authorization(address.user, address.password or "")
     return {**headers, **given.get(address.host or "", {})}
 
 
@@ -92,13 +89,12 @@ def read_headers(path: str | None, addresses: Iterable[SinkAddress]) -> Headers:
     try:
         value = orjson.loads(content)
     except orjson.JSONDecodeError as error:
-        raise ConfigurationError(
-            f"sink_headers_file {path} is no JSON (line {error.lineno}); write it as "
-            '{"host": {"Authorization": "Bearer ${TOKEN}"}}.'
+        raise ConfigurationError.of(
+            "sink_headers.no_json", file=path, line=error.lineno, field="sink_headers_file"
         ) from None
     hosts = sorted({address.host for address in addresses if address.host})
     if not isinstance(value, dict):
-        raise ConfigurationError(f"sink_headers_file {path} is no JSON object of hosts and their headers.")
+        raise ConfigurationError.of("sink_headers.no_object", file=path, field="sink_headers_file")
     headers = {host: _headers_of(host, members, path, hosts) for host, members in value.items()}
     learn((), (text for members in headers.values() for text in members.values()), anew=False)
     return headers
@@ -106,14 +102,14 @@ def read_headers(path: str | None, addresses: Iterable[SinkAddress]) -> Headers:
 
 def _headers_of(host: str, members: object, path: str, hosts: list[str]) -> dict[str, str]:
     if host not in hosts:
-        close = difflib.get_close_matches(host, hosts, n=1, cutoff=0.5)
-        hint = (
-            f": did you mean {close[0]}" if close else f"; the sinks are at {', '.join(hosts) or 'no host'}"
+        close = nearest(host, hosts, 0.5)
+        hint = f": did you mean {close}" if close else f"; the sinks are at {', '.join(hosts) or 'no host'}"
+        raise ConfigurationError.of(
+            "sink_headers.no_sink", file=path, host=host, hint=hint, field="sink_headers_file"
         )
-        raise ConfigurationError(f"sink_headers_file {path} names {host}, which no sink has{hint}.")
     if not isinstance(members, dict) or not all(isinstance(text, str) for text in members.values()):
-        raise ConfigurationError(
-            f"sink_headers_file {path} holds for {host} something else than header names and their texts."
+        raise ConfigurationError.of(
+            "sink_headers.other_members", file=path, host=host, field="sink_headers_file"
         )
     return {
         name: _header(name, text, f"sink_headers_file {path}, {host}, {name}")
@@ -124,11 +120,11 @@ def _headers_of(host: str, members: object, path: str, hosts: list[str]) -> dict
 def _header(name: str, text: str, where: str) -> str:
     for variable in _VARIABLE.findall(text):
         if variable not in os.environ:
-            raise ConfigurationError(f"{where}: the environment variable {variable!r} is not set; set it.")
+            raise ConfigurationError.of(
+                "sink_headers.variable", place=where, variable=variable, field="sink_headers_file"
+            )
     # Files and variables with secrets often end in a line break.
     text = _VARIABLE.sub(lambda match: os.environ[match[1]].strip(), text).strip()
     if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name) or not re.fullmatch(r"[\t -~]*", text):
-        raise ConfigurationError(
-            f"{where}: a header is one line of ASCII, and its name has no spaces; mend it."
-        )
+        raise ConfigurationError.of("sink_headers.characters", place=where, field="sink_headers_file")
     return text

@@ -48,7 +48,7 @@ def uses() -> Iterator[tuple[str, str, set[str], bool]]:
                 of = isinstance(node.func, ast.Attribute) and node.func.attr == "of"
                 if not (of or (isinstance(node.func, ast.Name) and node.func.id == "wording")):
                     continue
-                if of and not ast.unparse(node.func).endswith("Error.of"):
+                if of and not ast.unparse(node.func).lower().endswith("error.of"):
                     continue
                 given = {keyword.arg for keyword in node.keywords if keyword.arg}
                 for code in codes_of(node.args[0]):

@@ -83,6 +83,7 @@ class Service:
 
 @pytest.fixture
 def scripted(monkeypatch: pytest.MonkeyPatch) -> Service:
+    monkeypatch.setenv("AWS_REGION", "eu-central-1")
     return Service(monkeypatch)
 
 
