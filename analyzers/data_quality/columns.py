@@ -201,7 +201,9 @@ _TYPED = ("Integral", "Fractional", "String")
 
 def counts_text(statistics: Statistics, constraints: Constraints) -> str:
     """Return the ending that the originals give every column violation."""
-    return wording("columns.counts", current=len(statistics.features), expected=len(constraints.features))
+    return wording(
+        "expected_columns.counts", current=len(statistics.features), expected=len(constraints.features)
+    )
 
 
 def compare_counts(statistics: Statistics, constraints: Constraints, *, explain: bool) -> list[Violation]:
@@ -215,7 +217,7 @@ def compare_counts(statistics: Statistics, constraints: Constraints, *, explain:
     text = f"There are {name.lower()} in current dataset."
     if explain:
         surplus = f"{difference} {'more' if is_more else 'fewer'} column{'s' * (difference > 1)}"
-        text = wording("columns.more" if is_more else "columns.fewer", surplus=surplus)
+        text = wording("expected_columns.more" if is_more else "expected_columns.fewer", surplus=surplus)
     return [Violation(kind, f"{text} {counts_text(statistics, constraints)}", name)]
 
 
