@@ -127,8 +127,11 @@ class JsonObject:
 
     def get(self, key: str, kind: type, default: Any = REQUIRED) -> Any:
         """Return a member of one of the kinds of JSON; without a default it must be there."""
-        value = self.checked(key, lambda value: type(value) is kind, _NAMES[kind])
-        return self._default(key, default) if value is None else value
+        value = self.raw(key)
+        if value is None or type(value) is kind:
+            return self._default(key, default) if value is None else value
+        self.wrong(key, _NAMES[kind])
+        return default
 
     def number(self, key: str, default: Any = REQUIRED) -> Any:
         """Return a numeric member as float, also one that the originals write as ``"NaN"`` or ``"Infinity"``.
@@ -136,13 +139,13 @@ class JsonObject:
         One that is not a number is the default where that is None.
         """
         value = self.raw(key)
+        if type(value) in (int, float) or value in ("NaN", "Infinity", "-Infinity"):
+            number = float(value)
+            return default if default is None and math.isnan(number) else number
         if value is None:
             return self._default(key, default)
-        if value not in ("NaN", "Infinity", "-Infinity") and type(value) not in (int, float):
-            self.wrong(key, "a number")
-            return default
-        number = float(value)
-        return default if default is None and math.isnan(number) else number
+        self.wrong(key, "a number")
+        return default
 
     def count(self, key: str, default: Any = REQUIRED) -> int:
         """Return a member that counts something; files of the originals may write it with a point."""
@@ -280,7 +283,7 @@ def _members(kind: Any) -> tuple[tuple[str, str, bool, Member], ...]:
 def _read(kind: Any, members: JsonObject) -> dict[str, Any]:
     found = {}
     for name, key, must_be_there, how in _members(kind):
-        holder = members.within(*how.inside)
+        holder = members.within(*how.inside) if how.inside else members
         value = how.read(holder, key)
         if value is not None:
             found[name] = value
@@ -314,9 +317,12 @@ def read_members[T](
 def read_document[T](kind: Callable[..., T], members: JsonObject, **others: Any) -> T:
     """Return a dataclass made of an object of a document; what is unknown is kept in its ``extra``."""
     found = _read(kind, members) | others
-    names = {one.name for one in fields(kind)}  # type: ignore[arg-type]  # a dataclass, which no type says
-    kept = {"extra": members.extra(), "order": tuple(members.members)}
-    return kind(**found, **{name: value for name, value in kept.items() if name in names})
+    names: dict[str, Any] = kind.__dataclass_fields__  # type: ignore[attr-defined]  # a dataclass, which no type says
+    if "extra" in names:
+        found["extra"] = members.extra()
+    if "order" in names:
+        found["order"] = tuple(members.members)
+    return kind(**found)
 
 
 def write_document(document: Any, *, with_ours: bool = True, **head: Any) -> dict[str, Any]:
