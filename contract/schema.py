@@ -189,13 +189,10 @@ class JsonObject:
         for key in self.extra():
             self.note(key, f"is unknown{suggestion(key, self._known)}")
 
-    def is_misspelt(self, key: str) -> bool:
-        """Return whether an unknown member looks like `key`."""
-        return any(suggestion(name, self._known) == suggestion(key, [key]) for name in self.extra())
-
     def require(self, key: str, example: str) -> None:
         """Note a member that is missing or empty; one that is wrong or misspelt has been noted already."""
-        if self.members.get(key) in (None, []) and not self.is_misspelt(key):
+        misspelt = any(suggestion(name, self._known) == suggestion(key, [key]) for name in self.extra())
+        if self.members.get(key) in (None, []) and not misspelt:
             self.note(key, f"is missing; add for example {example}")
 
 
@@ -408,12 +405,7 @@ def values(fits: Callable[[Any], bool], expected: str, example: str = "") -> Rea
 
 def child(kind: Callable[..., Any], refused: Mapping[str, str] | None = None) -> Reader:
     """Return what reads an object of a configuration as a dataclass; see `read_members`."""
-
-    def read(members: JsonObject, key: str) -> Any:
-        found = members.child(key)
-        return None if found is None else read_members(kind, found, refused)
-
-    return read
+    return nested(functools.partial(read_members, kind, refused=refused))
 
 
 def nested(read: Callable[[JsonObject], Any]) -> Reader:

@@ -12,14 +12,7 @@ from collections.abc import Iterator
 from analyzers.data_quality.columns import FeaturePair, compare_columns, comparisons, pair_features
 from analyzers.data_quality.documents import Constraints, Statistics
 from analyzers.data_quality.drift import changed_correlations, compares_drift, measure_drift
-from analyzers.data_quality.limits import (
-    CLASSES,
-    check_categories,
-    check_completeness,
-    check_range,
-    check_type,
-    smallest_completeness_p_value,
-)
+from analyzers.data_quality.limits import CLASSES, LIMITS, smallest_completeness_p_value
 from analyzers.shared.rules import nothing_checked
 from analyzers.shared.significance import rows_to_tell
 from contract.api import CheckType, Comparison, Decision, Finding, State, Violation, Violations
@@ -67,13 +60,9 @@ def check_sound(
     pairs = pair_features(statistics, constraints, baseline)
     alphas = _share_budget(pairs, error_share)
     violations = compare_columns(statistics, constraints) if constraints.config().evaluate_constraints else []
-    for check, family in (
-        (check_type, "values"),
-        (check_completeness, "completeness"),
-        (check_categories, "values"),
-        (check_range, "ranges"),
-    ):
-        violations += [found for pair in pairs if (found := check(pair, alphas[family])) is not None]
+    for code, check, family in LIMITS:
+        texts = ((check(pair, alphas[family]), pair.name) for pair in pairs)
+        violations += [Violation(code, text, name) for text, name in texts if text is not None]
     drifts = [drift for pair in pairs if (drift := measure_drift(pair, alphas["drift"])) is not None]
     drifts.sort(key=lambda drift: (not drift.violated, -drift.excess))
     correlations = changed_correlations(pairs, baseline, statistics, alphas["correlations"])

@@ -8,17 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 
-from analyzers.feature_attribution.check_sound import (
-    CHECK_TYPE,
-    DRIFT_THRESHOLD,
-    MAGNITUDE_THRESHOLD,
-    check_sagemaker,
-    check_sound,
-    counterparts,
-    document,
-    pair_labels,
-    unpaired,
-)
+from analyzers.feature_attribution import check_sound as checks
 from analyzers.feature_attribution.documents import (
     AttributionBaseline,
     AttributionConstraints,
@@ -65,7 +55,7 @@ def _other_reference(
         return []
     expected = [
         (name, former.expected_value, statistics.labels[name].expected_value)
-        for name, former in counterparts(before.labels, statistics.labels).items()
+        for name, former in checks.counterparts(before.labels, statistics.labels).items()
     ]
     return [
         wording("attributions.other_reference", label=name, now=number(now), then=number(then))
@@ -100,7 +90,7 @@ class AttributionChecker(Checker[AttributionStatistics, AttributionConstraints])
         Thresholds are those of the settings, else those of the baseline, else the defaults.
         """
         before = None if baseline is None else baseline.constraints
-        formers = {} if before is None else counterparts(before.labels, statistics.labels)
+        formers = {} if before is None else checks.counterparts(before.labels, statistics.labels)
         labels = {}
         for name, label in statistics.labels.items():
             former = formers.get(name) or LabelAttributions({}, None)
@@ -108,8 +98,8 @@ class AttributionChecker(Checker[AttributionStatistics, AttributionConstraints])
             drift = drift if self.drift_limit is None else self.drift_limit
             labels[name] = replace(
                 label,
-                drift_threshold=DRIFT_THRESHOLD if drift is None else drift,
-                magnitude_threshold=MAGNITUDE_THRESHOLD if magnitude is None else magnitude,
+                drift_threshold=checks.DRIFT_THRESHOLD if drift is None else drift,
+                magnitude_threshold=checks.MAGNITUDE_THRESHOLD if magnitude is None else magnitude,
                 sampling_errors={},
                 extra=dict(former.extra),
             )
@@ -128,23 +118,23 @@ class AttributionChecker(Checker[AttributionStatistics, AttributionConstraints])
         if before is None or not statistics.labels:
             reason = reason or ("there is no baseline" if before is None else "no row was explained")
         if before is None or reason:
-            return nothing_checked(reason, statistics.notes, document([]))
+            return nothing_checked(reason, statistics.notes, checks.document([]))
         _require_comparable(before, statistics)
-        pairs = list(pair_labels(before, statistics))
-        is_sound = self.rules == "sound"
-        decision = (
-            check_sound(pairs, self.drift_limit, seed=self.seed) if is_sound else check_sagemaker(pairs)
-        )
+        pairs = list(checks.pair_labels(before, statistics))
+        if self.rules == "sound":
+            decision = checks.check_sound(pairs, self.drift_limit, seed=self.seed)
+        else:
+            decision = checks.check_sagemaker(pairs)
         notes = (
             *statistics.notes,
-            *unpaired(before.labels, statistics.labels),
+            *checks.unpaired(before.labels, statistics.labels),
             *(note for pair in pairs for note in pair.notes),
             *_other_reference(before, statistics),
             *decision.notes,
         )
         alone = len(before.labels) == len(statistics.labels) == 1
         lost = [
-            Comparison(label, CHECK_TYPE, State.UNDECIDED, reason="the window lacks labels", lost=True)
+            Comparison(label, checks.CHECK_TYPE, State.UNDECIDED, reason="the window lacks labels", lost=True)
             for label in before.labels
             if label not in statistics.labels and not alone
         ]
