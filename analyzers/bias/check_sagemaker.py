@@ -15,7 +15,6 @@ from analyzers.bias.documents import (
     FacetMetrics,
     FacetStatistics,
     MetricValue,
-    paired,
 )
 from analyzers.bias.explain import group_text, requirement_text
 from contract.api import Comparison, Decision, Finding, State, Violation, Violations
@@ -121,12 +120,9 @@ def _groups(
     statistics: BiasStatistics, constraints: BiasConstraints
 ) -> Iterator[tuple[FacetStatistics, list[MetricValue], FacetMetrics | None]]:
     """Yield the groups of each stage, their metrics, and what the constraints say of them."""
-    for stage, known in (("post", constraints.post), ("pre", constraints.pre)):
-        for facet in statistics.facets:
-            metrics = facet.post if stage == "post" else facet.pre
-            if metrics is not None:
-                members = [] if known is None else known.facets.get(facet.facet, [])
-                yield facet, metrics, paired(members, facet.value_or_threshold)
+    every = [(stage, facet, metrics) for facet in statistics.facets for stage, metrics in facet.stages()]
+    for stage, facet, metrics in sorted(every, key=lambda one: one[0] != "post"):
+        yield facet, metrics, constraints.group(stage, facet.facet, facet.value_or_threshold)
 
 
 def pairs(

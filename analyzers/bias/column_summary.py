@@ -94,15 +94,11 @@ class Extent:
         self.least, self.greatest = min(self.least, least), max(self.greatest, greatest)
         self.is_integral = self.is_integral and is_integral
 
-    def joined(self, other: Extent) -> Extent:
-        """Return what the values of both have in common."""
-        return Extent(
-            min(self.least, other.least),
-            max(self.greatest, other.greatest),
-            self.is_integral and other.is_integral,
-            self.has_words or other.has_words,
-            self.is_castable and other.is_castable,
-        )
+    def join(self, other: Extent) -> None:
+        """Take the values of another in."""
+        self.add_numbers(other.least, other.greatest, other.is_integral)
+        self.has_words |= other.has_words
+        self.is_castable &= other.is_castable
 
 
 def _is_whole(value: Value) -> bool:
@@ -436,7 +432,7 @@ def merge(left: ColumnSummary, right: ColumnSummary, plan: ColumnPlan) -> tuple[
     merged.unusable += later.unusable
     merged.kinds |= later.kinds
     if merged.collapsed_extent is not None and later.collapsed_extent is not None:
-        merged.collapsed_extent = merged.collapsed_extent.joined(later.collapsed_extent)
+        merged.collapsed_extent.join(later.collapsed_extent)
     if merged.missing_after is None and later.missing_after is not None:
         known = int(later_places[: later.missing_after + 1].max())
         merged.missing_after = max(len(left.values), known)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import pyarrow as pa
 
 from analyzers.model_quality.check_sagemaker import check_sagemaker, suggest
 from analyzers.model_quality.check_sound import check_sound
-from analyzers.model_quality.columns import Attributes
+from analyzers.model_quality.columns import Task
 from analyzers.model_quality.describe import Evidence, describe
 from analyzers.model_quality.documents import (
     ModelQualityBaseline,
@@ -22,7 +23,7 @@ from analyzers.model_quality.documents import (
 )
 from analyzers.model_quality.probabilities import probabilities
 from analyzers.model_quality.scores import ScoreHistogram
-from analyzers.model_quality.summary import ModelQualitySummary, Task, merge, summarize
+from analyzers.model_quality.summary import ModelQualitySummary, merge, summarize
 from analyzers.shared.cells import Floats, label_of
 from analyzers.shared.presence import with_presence
 from analyzers.shared.rules import (
@@ -201,7 +202,7 @@ class ModelQualityAnalyzer(Analyzer[ModelQualitySummary, ModelQualityStatistics,
 
     def summarize(self, batches: Iterable[pa.RecordBatch]) -> ModelQualitySummary:
         """Summarize the record batches of one split, in order, in bounded memory."""
-        return summarize(batches, self._task())
+        return summarize(batches, self._task)
 
     def merge(self, left: ModelQualitySummary, right: ModelQualitySummary) -> ModelQualitySummary:
         """Combine two summaries; associative."""
@@ -213,7 +214,7 @@ class ModelQualityAnalyzer(Analyzer[ModelQualitySummary, ModelQualityStatistics,
 
     def describe(self, summary: ModelQualitySummary) -> ModelQualityStatistics:
         """Turn a summary into the statistics document."""
-        return describe(summary, self._task(), rules=self.rules, seed=self.seed)
+        return describe(summary, self._task, rules=self.rules, seed=self.seed)
 
     def estimate(
         self, statistics: ModelQualityStatistics, baseline: ModelQualityBaseline
@@ -263,7 +264,7 @@ class ModelQualityAnalyzer(Analyzer[ModelQualitySummary, ModelQualityStatistics,
         if self.rules == "sagemaker":
             decision = check_sagemaker(statistics, constraints)
         else:
-            before, positive = baseline.statistics, self._task().positive
+            before, positive = baseline.statistics, self._task.positive
             decision = check_sound(
                 statistics,
                 constraints,
@@ -294,36 +295,32 @@ class ModelQualityAnalyzer(Analyzer[ModelQualitySummary, ModelQualityStatistics,
         decision: Decision | None,
     ) -> list[Metric]:
         """Return the values to publish: every metric by its name, estimated ones as ``estimated_<name>``."""
-        measured = {
-            name: (metric.value, metric.interval)
-            for name, metric in statistics.metrics.items()
-            if metric.value is not None
-        }
-        estimated = {
-            name: (metric["value"], None)
-            for name, metric in (statistics.estimated or {}).get("metrics", {}).items()
-        }
-        return [
+        measured = [
             Metric(
-                f"{prefix}{name}",
-                value,
-                interval=interval,
-                gauge=f"model_monitor_quality{suffix}",
+                name,
+                metric.value,
+                interval=metric.interval,
+                gauge="model_monitor_quality",
                 labels={"metric": name},
             )
-            for prefix, suffix, metrics in (("", "", measured), ("estimated_", "_estimated", estimated))
-            for name, (value, interval) in metrics.items()
+            for name, metric in statistics.metrics.items()
+            if metric.value is not None
+        ]
+        gauge, estimated = "model_monitor_quality_estimated", (statistics.estimated or {}).get("metrics", {})
+        return measured + [
+            Metric(f"estimated_{name}", metric["value"], gauge=gauge, labels={"metric": name})
+            for name, metric in estimated.items()
         ]
 
+    @cached_property
     def _task(self) -> Task:
         assert self.problem_type is not None  # noqa: S101 - for mypy: refused when made
-        threshold = self.probability_threshold
-        is_binary = self.problem_type == "BinaryClassification"
+        is_binary, threshold = self.problem_type == "BinaryClassification", self.probability_threshold
         return Task(
-            problem_type=self.problem_type,
-            attributes=Attributes(
-                self.inference_attribute, self.probability_attribute, self.ground_truth_attribute
-            ),
+            self.problem_type,
+            self.inference_attribute,
+            self.probability_attribute,
+            self.ground_truth_attribute,
             threshold=DEFAULT_THRESHOLD if threshold is None else threshold,
             positive=label_of(self.positive_label or "1", binary=is_binary),
         )

@@ -12,6 +12,7 @@ import numpy as np
 
 from analyzers.model_quality import confusion, intervals, scores
 from analyzers.model_quality.check_sound import widened
+from analyzers.model_quality.columns import Task
 from analyzers.model_quality.documents import (
     CONFUSION_MATRIX,
     PR_CURVE,
@@ -22,7 +23,7 @@ from analyzers.model_quality.documents import (
 from analyzers.model_quality.intervals import Spread, deviation
 from analyzers.model_quality.probabilities import calibrate, expected_calibration_error
 from analyzers.model_quality.residuals import BUCKETS, regression_metrics, regression_spreads
-from analyzers.model_quality.summary import NEGATIVE, ModelQualitySummary, Task
+from analyzers.model_quality.summary import NEGATIVE, ModelQualitySummary
 from analyzers.shared.cells import Codes, Floats
 from analyzers.shared.dependence import design_effect, is_dependent, quantile_groups, student_ratio
 from analyzers.shared.row_sample import RowSample
@@ -493,11 +494,12 @@ def _widen(statistics: ModelQualityStatistics, sample: RowSample) -> None:
 
 def _problem(summary: ModelQualitySummary, task: Task) -> DatasetError | None:
     """Return what is wrong with the data, if anything: cells that cannot be what the settings say."""
-    for setting, cells in summary.unusable.items():
-        if cells.count + summary.unlabelled >= summary.rows:
+    for setting, count in summary.unusable.items():
+        if count + summary.unlabelled >= summary.rows:
             kind, names = _SETTING_OF_COLUMN[setting], listing(list(summary.column_names), 20)
+            example = summary.unusable_examples[setting]
             return DatasetError.of(
-                "quality_rows.no_numbers", field=setting, kind=kind, example=cells.example, names=names
+                "quality_rows.no_numbers", field=setting, kind=kind, example=example, names=names
             )
     if task.problem_type == "BinaryClassification":
         return label_problem(summary.confusion, task) or _scale_problem(summary.scores, task)
@@ -506,7 +508,7 @@ def _problem(summary: ModelQualitySummary, task: Task) -> DatasetError | None:
 
 def _scale_problem(histogram: scores.ScoreHistogram, task: Task) -> DatasetError | None:
     """Return why scores and threshold cannot be on one scale: scores in percent, for example."""
-    is_threshold_used = task.attributes.inference is None and 0.0 < task.threshold < 1.0
+    is_threshold_used = task.inference is None and 0.0 < task.threshold < 1.0
     if not is_threshold_used or not histogram.total_positives or not histogram.total_negatives:
         return None
     low, high = histogram.scores[[0, -1]].tolist()
@@ -545,9 +547,9 @@ def _row_notes(summary: ModelQualitySummary) -> list[str]:
         notes.append(f"{summary.not_predicted} labelled rows have no prediction and are not in the metrics.")
     if summary.not_scored:
         notes.append(f"{summary.not_scored} rows have no score and are not in the metrics of scores.")
-    for setting, cells in summary.unusable.items():
-        kind = _SETTING_OF_COLUMN[setting]
-        notes.append(wording("quality_notes.unusable", count=cells.count, kind=kind, example=cells.example))
+    for setting, count in summary.unusable.items():
+        kind, example = _SETTING_OF_COLUMN[setting], summary.unusable_examples[setting]
+        notes.append(wording("quality_notes.unusable", count=count, kind=kind, example=example))
     for setting, count in summary.infinite.items():
         notes.append(f"{count} {_SETTING_OF_COLUMN[setting]} are infinite, and count as missing.")
     return notes

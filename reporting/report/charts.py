@@ -256,11 +256,6 @@ def _thinned(points: tuple[Sequence[float], Sequence[float]] | None) -> list[lis
     return [[round(float(side[place]), 4) for side in (across, up)] for place in places]
 
 
-def magnitudes(title: str, items: Sequence[Mapping[str, Any]]) -> Chart:
-    """Return bars from zero, then and now, with whiskers: ``label``, ``now`` and ``then`` as estimates."""
-    return {"kind": "magnitudes", "title": title, "items": list(items)}
-
-
 # Segments on the page: who is affected most.
 
 
