@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 
 from analyzers.bias.documents import (
     BiasConstraints,
@@ -46,18 +47,15 @@ def check_sagemaker(statistics: BiasStatistics, constraints: BiasConstraints) ->
         # In their last digits the same rows may differ (GE, by their order).
         is_same = math.isclose(size, limit, rel_tol=_SAME_RELATIVE, abs_tol=_SAME_ABSOLUTE)
         is_violated = size > limit and not is_same
-        finite = math.isfinite(metric.value) and math.isfinite(before.value)
-        comparisons.append(
-            Comparison(
-                violation(facet, metric.name, "").subject,
-                CHECK_TYPE,
-                State.VIOLATED if is_violated else State.HOLDS,
-                value=metric.value if finite else None,
-                expected=before.value if finite else None,
-                effect=size - limit if finite else None,
-                limit=0.0,
-            )
+        found = Comparison(
+            violation(facet, metric.name, "").subject,
+            CHECK_TYPE,
+            State.VIOLATED if is_violated else State.HOLDS,
+            limit=0.0,
         )
+        if math.isfinite(size) and math.isfinite(limit):
+            found = replace(found, value=metric.value, expected=before.value, effect=size - limit)
+        comparisons.append(found)
         if is_violated:
             text = requirement_text(metric.value, before.value)
             violations.append(violation(facet, metric.name, text))
