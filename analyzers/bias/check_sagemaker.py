@@ -67,8 +67,10 @@ def check_sagemaker(statistics: BiasStatistics, constraints: BiasConstraints) ->
             wording("bias_notes.without", group=group, names=", ".join(names))
             for group, names in without.items()
         ),
-        *_ignored(constraints),
     ]
+    given = (metric for _, member in constraints.groups() for metric in member.metrics)
+    if ignored := [one.name for one in given if one.allowed is not None or one.threshold is not None]:
+        notes.append(wording("bias_notes.ignored", names=", ".join(dict.fromkeys(ignored))))
     return Decision(
         Violations(violations, {"version": "1.0"}),
         tuple(findings),
@@ -159,13 +161,3 @@ def violation(facet: FacetStatistics, name: str, description: str) -> Violation:
     """Return a violation with the members of the original file."""
     group = {"facet": facet.facet, "facet_value": facet.value_or_threshold}
     return Violation(CHECK_TYPE, description, metric_name=name, extra=group)
-
-
-def _ignored(constraints: BiasConstraints) -> list[str]:
-    given = [
-        metric.name
-        for _, member in constraints.groups()
-        for metric in member.metrics
-        if metric.allowed is not None or metric.threshold is not None
-    ]
-    return [wording("bias_notes.ignored", names=", ".join(dict.fromkeys(given)))] if given else []

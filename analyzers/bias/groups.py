@@ -11,13 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from analyzers.bias.column_summary import (
-    MOST_COUNTED,
-    Beyond,
-    ColumnPlan,
-    ColumnSummary,
-    Kept,
-)
+from analyzers.bias.column_summary import MOST_COUNTED, Beyond, ColumnPlan, ColumnSummary, Kept
 from analyzers.bias.resampling import Tables
 from analyzers.bias.summary import BiasSummary, SummaryPlan
 from analyzers.shared.cells import Codes, Flags, Floats, Value, as_number, label_of

@@ -300,9 +300,7 @@ def merge(left: BiasSummary, right: BiasSummary, plan: SummaryPlan) -> BiasSumma
         for name, moved in _shrink(columns, axes, plan):
             moves[name] = [moved[places] for places in moves[name]]
     merged = BiasSummary(
-        rows=left.rows + right.rows,
-        names=tuple(dict.fromkeys((*left.names, *right.names))),
-        columns=columns,
+        rows=left.rows + right.rows, names=tuple(dict.fromkeys((*left.names, *right.names))), columns=columns
     )
     for index, axes in enumerate(plan.axes):
         tables = [left.tables[index], right.tables[index]]

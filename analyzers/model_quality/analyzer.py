@@ -26,12 +26,7 @@ from analyzers.model_quality.scores import ScoreHistogram
 from analyzers.model_quality.summary import ModelQualitySummary, merge, summarize
 from analyzers.shared.cells import Floats, label_of
 from analyzers.shared.presence import with_presence
-from analyzers.shared.rules import (
-    Rules,
-    constraints_to_check,
-    nothing_checked,
-    why_unchecked,
-)
+from analyzers.shared.rules import Rules, constraints_to_check, nothing_checked, why_unchecked
 from analyzers.shared.significance import sum_of_products
 from contract.api import PRESENCE_CHECK, Analyzer, Comparison, Decision, Facts, Metric, State, Violation
 from contract.errors import ConfigurationError, DatasetError, DocumentError

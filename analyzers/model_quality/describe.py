@@ -24,7 +24,7 @@ from analyzers.model_quality.intervals import Spread, deviation
 from analyzers.model_quality.probabilities import calibrate, expected_calibration_error
 from analyzers.model_quality.residuals import BUCKETS, regression_metrics, regression_spreads
 from analyzers.model_quality.summary import NEGATIVE, ModelQualitySummary
-from analyzers.shared.cells import Codes, Floats
+from analyzers.shared.cells import Codes, Floats, as_number
 from analyzers.shared.dependence import design_effect, is_dependent, quantile_groups, student_ratio
 from analyzers.shared.row_sample import RowSample
 from analyzers.shared.rules import Rules
@@ -228,23 +228,16 @@ def vocabulary_problem(actual: set[str], predicted: set[str], most: int | None =
             return DatasetError.of("quality_labels.letter_case", label=label, prediction=prediction)
     if not actual or not predicted or actual & predicted:
         return None
-    kinds = [{_is_number(text) for text in labels} for labels in (actual, predicted)]
+    kinds = [{as_number(text) is None for text in labels} for labels in (actual, predicted)]
     if kinds[0] & kinds[1] and (most is None or len(actual | predicted) <= most):
         return None
     labels, predictions = (listing(confusion.label_order(texts)) for texts in (actual, predicted))
     return DatasetError.of("quality_labels.vocabulary", labels=labels, predictions=predictions)
 
 
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
 def _is_fraction(text: str) -> bool:
-    return _is_number(text) and 0.0 < float(text) < 1.0
+    number = as_number(text)
+    return number is not None and 0.0 < number < 1.0
 
 
 def _vocabularies(counts: confusion.Confusion) -> tuple[set[str], set[str]]:
