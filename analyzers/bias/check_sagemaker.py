@@ -140,12 +140,8 @@ def unmatched(statistics: BiasStatistics, constraints: BiasConstraints) -> list[
     """Return notes on groups that only one side has."""
     every = list(_groups(statistics, constraints))
     known = {group_text(facet) for facet, _, before in every if before is not None}
-    asked = {group_text(facet) for facet, _, _ in every}
-    notes = [
-        f"The baseline does not know the group {group}, so it was not checked."
-        for group in map(group_text, statistics.facets)
-        if group in asked - known
-    ]
+    unknown = dict.fromkeys(text for facet, _, _ in every if (text := group_text(facet)) not in known)
+    notes = [f"The baseline does not know the group {text}, so it was not checked." for text in unknown]
     seen = {(facet.facet, before.value_or_threshold) for facet, _, before in every if before is not None}
     absent = [
         f"{name} = {member.value_or_threshold}"

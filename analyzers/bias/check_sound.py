@@ -573,22 +573,17 @@ def check_sound(
     entropies = [one for one in comparisons if one.metric.name == "GE"]
     comparisons = [one for one in comparisons if one not in entropies[1:]]
     violated = _violated(groups, comparisons, FALSE_ALARM_RATE * error_share, seed)
-    findings = [
-        *sorted(
-            (_finding(one, one in violated) for one in comparisons),
-            key=lambda finding: (not finding.violated, -(finding.distance or 0.0)),
-        ),
-        *(Finding(f"DI of {group}", text) for group, text in impact_findings(statistics.facets).items()),
+    found = {one: _finding(one, one in violated) for one in comparisons}
+    findings = sorted(found.values(), key=lambda finding: (not finding.violated, -(finding.distance or 0.0)))
+    findings += [
+        Finding(f"DI of {group}", text) for group, text in impact_findings(statistics.facets).items()
     ]
     limits = [limit for group in groups for limit in group.limits.values() if not limit.decided]
     if limits and not any(limit.own or limit.error for limit in limits):
         notes.append(wording("bias_notes.exact"))
-    violations = [
-        violation(one.group.facet, one.metric.name, _violation_text(one))
-        for one in comparisons
-        if one in violated
-    ]
-    answers = [_comparison(one, one in violated) for one in comparisons]
+    shown = [one for one in comparisons if one in violated]
+    violations = [violation(one.group.facet, one.metric.name, _violation_text(one)) for one in shown]
+    answers = [_comparison(one, finding) for one, finding in found.items()]
     return Decision(
         Violations(violations, {"version": "1.0"}),
         tuple(findings),
@@ -597,13 +592,13 @@ def check_sound(
     )
 
 
-def _comparison(one: MetricTest, violated: bool) -> Comparison:
+def _comparison(one: MetricTest, finding: Finding) -> Comparison:
     requirement, facet = one.limit.requirement, one.group.facet
     return Comparison(
         violation(facet, one.metric.name, "").subject,
         CHECK_TYPE,
-        State.VIOLATED if violated else State.HOLDS,
-        _finding(one, violated).text,
+        State.VIOLATED if finding.violated else State.HOLDS,
+        finding.text,
         value=one.value if math.isfinite(one.value) else None,
         expected=None if isinstance(requirement, tuple) else requirement,
         effect=one.growth if math.isfinite(one.growth) else None,

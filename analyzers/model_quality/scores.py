@@ -187,7 +187,7 @@ def precision_recall_curve(points: Cumulative) -> dict[str, list[float]]:
     return {"precisions": [float(precisions[0]), *precisions.tolist()], "recalls": [0.0, *recalls.tolist()]}
 
 
-def average_precision(positives: Floats, negatives: Floats) -> Floats:
+def average_precision(positives: Codes | Floats, negatives: Codes | Floats) -> Floats:
     """Return the average precision: precision at each score, weighted by the recall it adds.
 
     Parameters
