@@ -679,14 +679,10 @@ def _violation_text(one: MetricTest) -> str:
 
 def _finding(comparison: MetricTest, violated: bool) -> Finding:
     metric, requirement = comparison.metric, comparison.limit.requirement
-    interval = ""
-    if metric.confidence_interval is not None:
-        low, high = metric.confidence_interval
-        interval = f" (95 % interval {_text(low)} to {_text(high)})"
-    if isinstance(requirement, tuple):
-        limit = f"allowed {_text(requirement[0])} to {_text(requirement[1])}"
-    else:
-        limit = f"{'allowed' if comparison.limit.decided else 'baseline'} {_text(requirement)}"
+    between = metric.confidence_interval
+    interval = f" (95 % interval {' to '.join(map(_text, between))})" if between else ""
+    ends = requirement if isinstance(requirement, tuple) else (requirement,)
+    limit = f"{'allowed' if comparison.limit.decided else 'baseline'} {' to '.join(map(_text, ends))}"
     verdict = "holds"
     if violated:
         verdict = "is beyond that by more than chance explains"
