@@ -229,10 +229,7 @@ def unpack(path: str, folder: Path) -> None:
                 size += max(0, member.size)
                 if number >= MOST_MEMBERS or size > MOST_BYTES:
                     raise ModelError.of(
-                        "model_archive.too_large",
-                        file=path,
-                        gigabytes=MOST_BYTES // 10**9,
-                        members=MOST_MEMBERS,
+                        "model_archive.too_large", file=path, size=MOST_BYTES, files=MOST_MEMBERS
                     )
                 if member.isfile() or member.isdir():
                     archive.extract(member, folder, filter="data")

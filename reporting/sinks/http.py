@@ -23,13 +23,7 @@ _VARIABLE = re.compile(r"\$\{(\w*)\}")
 Headers = Mapping[str, Mapping[str, str]]
 
 
-def send(
-    method: str,
-    url: str,
-    body: bytes,
-    headers: Mapping[str, str],
-    timeout: float,
-) -> bytes:
+def send(method: str, url: str, body: bytes, headers: Mapping[str, str], timeout: float) -> bytes:
     """Send one request and return the body of an answer between 200 and 299.
 
     Raises
