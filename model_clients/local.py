@@ -27,7 +27,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from contract.errors import ModelError
-from contract.wording import listing, several
+from contract.wording import listing
 from model_clients.model import (
     Scores,
     category_codes,
@@ -317,12 +317,10 @@ def _lightgbm_model(booster: Any, where: str, threads: int) -> LocalModel:
         len(lists) != len(seen)
         or any(max(seen[number], default=0) >= len(values) for number, values in categories.items())
     ):
-        counts = {
-            "lists": several(len(lists), "column"),
-            "features": several(len(seen), "categorical feature"),
-        }
         shown = listing([names[number] for number in sorted(seen)])
-        raise ModelError.of("lightgbm.categories", file=where, **counts, names=shown)
+        raise ModelError.of(
+            "lightgbm.categories", file=where, lists=len(lists), features=len(seen), names=shown
+        )
 
     def score(table: pa.RecordBatch) -> Any:
         table = category_codes(table, categories, where, refuse_unseen=False)
