@@ -30,8 +30,6 @@ _PART_SIZE = 16 << 20
 
 _unclosed: list[pa.NativeFile] = []
 _encryption: dict[str, str] = {}
-# boto3 makes clients one at a time.
-_making = threading.Lock()
 
 
 @functools.cache
@@ -185,10 +183,8 @@ def _write_by_boto(path: str, content: io.BufferedReader) -> None:
     limits = {"multipart_threshold": _ONE_REQUEST + 1, "multipart_chunksize": _PART_SIZE}
     bucket_name, _, name = key(path).partition("/")
     try:
-        with _making:
-            boto = client()
         transfer = TransferConfig(**limits, use_threads=False)
-        boto.upload_fileobj(content, bucket_name, name, ExtraArgs=_encryption, Config=transfer)
+        client().upload_fileobj(content, bucket_name, name, ExtraArgs=_encryption, Config=transfer)
     except ClientError as error:
         raise OSError(errno.EIO, error.response.get("Error", {}).get("Message") or str(error)) from error
     except BotoCoreError as error:
@@ -198,15 +194,11 @@ def _write_by_boto(path: str, content: io.BufferedReader) -> None:
 @functools.cache
 def client() -> Any:
     """Return boto3's connection, made once."""
-    import boto3
-    from botocore.config import Config
+    from file_storage.transport import aws_client
 
     server = _server()
-    return boto3.session.Session(region_name=_region()).client(
-        "s3",
-        endpoint_url=f"{server[0]}://{server[1]}" if server else None,
-        config=Config(retries={"mode": "standard", "total_max_attempts": 5}),
-    )
+    endpoint = f"{server[0]}://{server[1]}" if server else None
+    return aws_client("s3", 60.0, endpoint, retries={"mode": "standard", "total_max_attempts": 5})
 
 
 def remove(path: str) -> None:

@@ -257,10 +257,8 @@ def compression(path: str, first_bytes: bytes) -> str | None:
     gzip shows in the first bytes whatever the name says; bz2 and zstd must have both the first bytes
     and the ending (``.bz2``, ``.zst``), since text may start like them.
     """
-    for magic, codec, ending in _MAGIC:
-        if first_bytes.startswith(magic) and path.endswith(ending):
-            return codec
-    return None
+    found = (codec for magic, codec, end in _MAGIC if first_bytes.startswith(magic) and path.endswith(end))
+    return next(found, None)
 
 
 def is_compressed(path: str) -> bool:

@@ -206,7 +206,7 @@ def read_bounded(read: Callable[[int], bytes], seconds: float) -> bytes:
 _making = threading.Lock()
 
 
-def aws_client(service: str, whole: float, **config: Any) -> Any:
+def aws_client(service: str, whole: float, endpoint: str | None = None, **config: Any) -> Any:
     """Return boto3's client of a service, by its standard chain of credentials.
 
     Its answers are read as `read_bounded` does, those it would stream included; what that raises is the cause
@@ -218,6 +218,8 @@ def aws_client(service: str, whole: float, **config: Any) -> Any:
         As boto3 names it; the region is ``AWS_REGION``'s, which boto3 leaves to other libraries.
     whole
         Seconds until an answer must be whole.
+    endpoint
+        Its address, where it is not for boto3 to find.
     config
         Of ``botocore.config.Config``.
     """
@@ -229,7 +231,7 @@ def aws_client(service: str, whole: float, **config: Any) -> Any:
 
     with _making:
         session = boto3.session.Session(region_name=os.environ.get("AWS_REGION"))
-        client = session.client(service, config=Config(**config))
+        client = session.client(service, endpoint_url=endpoint, config=Config(**config))
 
     def send(request: Any, **_: Any) -> Any:
         request.stream_output = True

@@ -422,10 +422,10 @@ class SageMakerChannel:
         require("boto3", "boto3", self.where)
         from botocore.exceptions import BotoCoreError
 
-        limits = {"connect_timeout": policy.timeout, "read_timeout": policy.timeout}
-        connections = {"max_pool_connections": policy.concurrency, "retries": {"total_max_attempts": 1}}
+        limits: dict[str, Any] = {"connect_timeout": policy.timeout, "read_timeout": policy.timeout}
+        limits |= {"max_pool_connections": policy.concurrency, "retries": {"total_max_attempts": 1}}
         try:
-            self._client = aws_client("sagemaker-runtime", policy.timeout, **limits, **connections)
+            self._client = aws_client("sagemaker-runtime", policy.timeout, **limits)
         except BotoCoreError as error:
             raise self._unusable(error) from error
 

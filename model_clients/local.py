@@ -26,7 +26,7 @@ import orjson
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from contract.errors import ModelError
+from contract.errors import ModelError, wording
 from contract.wording import listing
 from model_clients.model import (
     Scores,
@@ -260,12 +260,7 @@ def _xgboost_model(booster: Any, where: str) -> LocalModel:
     names = booster.feature_names or [str(number) for number in range(booster.num_features())]
     coded = [name for name, kind in zip(names, booster.feature_types or (), strict=False) if kind == "c"]
     if coded and not categories:
-        _log.warning(
-            "%s holds no categories (XGBoost before 3.1 wrote none, and a matrix has none), so the values "
-            "of %s are taken as codes, counted from zero",
-            where,
-            listing(coded),
-        )
+        _log.warning("%s", wording("model_file.no_categories", file=where, columns=listing(coded)))
 
     def score(table: pa.RecordBatch) -> Any:
         table = category_codes(table, categories, where, refuse_unseen=True)

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import DTypeLike, NDArray
 
-from contract.errors import ModelError
+from contract.errors import ModelError, wording
 from contract.schema import nearest
 from contract.wording import listing, several
 
@@ -231,10 +231,8 @@ def select(
     expected = len(names) if names else count
     if expected is None or expected == table.num_columns:
         if names and expected:
-            _say_once(
-                f"No column has the name of a feature of {where} (such as {names[0]!r}), so columns are "
-                f"taken by their positions: {table.schema.names[0]!r} as {names[0]!r}, and so on."
-            )
+            name, column = names[0], table.schema.names[0]
+            _say_once(wording("model_columns.by_position", model=where, name=name, column=column))
         return table
     counts = {"features": several(expected, "feature"), "columns": several(table.num_columns, "column")}
     raise ModelError.of("model_columns.count", model=where, **counts, hint=hint if names else "")

@@ -217,7 +217,7 @@ class Jobs:
         """Return the comment above a manifest: how to apply it, and what became of each member."""
         notes = [
             f"Was the monitoring schedule {self.description.name}.",
-            *([_WITHOUT_BASELINE] if not self.description.baseline else []),
+            *([] if self.description.baseline else [_WITHOUT_BASELINE]),
             *how,
             "",
             *table(self.description.members, target, self.said),

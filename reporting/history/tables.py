@@ -132,23 +132,18 @@ def finding_rows(runs: Sequence[Run]) -> Rows:
 
 def metric_rows(runs: Sequence[Run]) -> Rows:
     """Return one row per metric and run."""
-    rows = []
-    for run in runs:
-        for metric in run.metrics:
-            low, high = metric.interval or (None, None)
-            values = metric.statistic_values or {}
-            rows.append(
-                {
-                    **_identity(run),
-                    "metric": metric.name,
-                    "dimensions": _text(metric.dimensions),
-                    "value": metric.value,
-                    "low": low,
-                    "high": high,
-                    **{column: values.get(key) for column, key in _SEVERAL.items()},
-                }
-            )
-    return rows
+    return [
+        {
+            **_identity(run),
+            "metric": metric.name,
+            "dimensions": _text(metric.dimensions),
+            "value": metric.value,
+            **dict(zip(("low", "high"), metric.interval or (None, None), strict=True)),
+            **{column: (metric.statistic_values or {}).get(key) for column, key in _SEVERAL.items()},
+        }
+        for run in runs
+        for metric in run.metrics
+    ]
 
 
 _SEVERAL = {"count": "SampleCount", "sum": "Sum", "minimum": "Minimum", "maximum": "Maximum"}

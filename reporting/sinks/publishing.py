@@ -62,13 +62,8 @@ class Sinks:
                 parcels.append(Delivery(address.shown, content, once))
         undelivered = deliver(parcels, self.timeout)
         for parcel in undelivered:
-            _log.warning(
-                "Not delivered: %s to %s: %s. The files are in %s.",
-                parcel.content,
-                parcel.address,
-                parcel.reason,
-                report.output_path,
-            )
+            told = (parcel.content, parcel.address, parcel.reason, report.output_path)
+            _log.warning("Not delivered: %s to %s: %s. The files are in %s.", *told)
         return undelivered
 
     def _metrics_of(self, address: SinkAddress, report: RunSummary) -> Delivery:
