@@ -30,6 +30,8 @@ _PART_SIZE = 16 << 20
 
 _unclosed: list[pa.NativeFile] = []
 _encryption: dict[str, str] = {}
+# boto3 makes clients one at a time.
+_making = threading.Lock()
 
 
 @functools.cache
@@ -183,8 +185,10 @@ def _write_by_boto(path: str, content: io.BufferedReader) -> None:
     limits = {"multipart_threshold": _ONE_REQUEST + 1, "multipart_chunksize": _PART_SIZE}
     bucket_name, _, name = key(path).partition("/")
     try:
+        with _making:
+            boto = client()
         transfer = TransferConfig(**limits, use_threads=False)
-        client().upload_fileobj(content, bucket_name, name, ExtraArgs=_encryption, Config=transfer)
+        boto.upload_fileobj(content, bucket_name, name, ExtraArgs=_encryption, Config=transfer)
     except ClientError as error:
         raise OSError(errno.EIO, error.response.get("Error", {}).get("Message") or str(error)) from error
     except BotoCoreError as error:
@@ -194,11 +198,15 @@ def _write_by_boto(path: str, content: io.BufferedReader) -> None:
 @functools.cache
 def client() -> Any:
     """Return boto3's connection, made once."""
-    from file_storage.transport import aws_client
+    import boto3
+    from botocore.config import Config
 
     server = _server()
-    endpoint = f"{server[0]}://{server[1]}" if server else None
-    return aws_client("s3", 60.0, endpoint, retries={"mode": "standard", "total_max_attempts": 5})
+    return boto3.session.Session(region_name=_region()).client(
+        "s3",
+        endpoint_url=f"{server[0]}://{server[1]}" if server else None,
+        config=Config(retries={"mode": "standard", "total_max_attempts": 5}),
+    )
 
 
 def remove(path: str) -> None:

@@ -244,6 +244,17 @@ def _digest(source: bytes) -> str:
     return hashlib.sha256(source).hexdigest()[:16]
 
 
+def load_module(path: str) -> types.ModuleType:
+    """Run a user's file, once for each content, and return it as a module.
+
+    Raises
+    ------
+    ScriptError
+        When the file cannot be read or executed.
+    """
+    return _module(path, _digest(storage.read_bytes(path, ScriptError)))
+
+
 @functools.cache
 def _module(path: str, digest: str) -> types.ModuleType:
     source = storage.read_bytes(path, ScriptError)

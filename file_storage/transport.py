@@ -52,9 +52,8 @@ class Reply:
 class Channel(Protocol):
     """A way to an endpoint; used by several threads at once."""
 
-    @property
-    def where(self) -> str:
-        """Return the address, for messages."""
+    # The address, for messages.
+    where: str
 
     def send(self, body: bytes) -> Reply:
         """Send one request.
@@ -206,7 +205,7 @@ def read_bounded(read: Callable[[int], bytes], seconds: float) -> bytes:
 _making = threading.Lock()
 
 
-def aws_client(service: str, whole: float, endpoint: str | None = None, **config: Any) -> Any:
+def aws_client(service: str, whole: float, **config: Any) -> Any:
     """Return boto3's client of a service, by its standard chain of credentials.
 
     Its answers are read as `read_bounded` does, those it would stream included; what that raises is the cause
@@ -218,8 +217,6 @@ def aws_client(service: str, whole: float, endpoint: str | None = None, **config
         As boto3 names it; the region is ``AWS_REGION``'s, which boto3 leaves to other libraries.
     whole
         Seconds until an answer must be whole.
-    endpoint
-        Its address, where it is not for boto3 to find.
     config
         Of ``botocore.config.Config``.
     """
@@ -231,7 +228,7 @@ def aws_client(service: str, whole: float, endpoint: str | None = None, **config
 
     with _making:
         session = boto3.session.Session(region_name=os.environ.get("AWS_REGION"))
-        client = session.client(service, endpoint_url=endpoint, config=Config(**config))
+        client = session.client(service, config=Config(**config))
 
     def send(request: Any, **_: Any) -> Any:
         request.stream_output = True

@@ -206,8 +206,11 @@ class _Call:
                 reply = asker.channel.send(body)
                 if 200 <= reply.status < 300:
                     self.failing_since = None
-                    return [(piece.start, self._understand(reply.body, piece))]
+                    return [(piece.start, self.read(reply.body, len(piece)))]
                 failure = _Failure(reply.status, reply.body, reply.retry_after)
+            except AnswerError as error:
+                told = {"model": asker.channel.where, "piece": _rows(piece), "begin": quoted(reply.body)}
+                raise ModelError.of("model_answer.unusable", **told, problem=error) from error
             except ChannelError as error:
                 failure = _Failure(error.kind, str(error).encode())
             if self.failing_since is None:
@@ -220,18 +223,6 @@ class _Call:
     def _run_halves(self, piece: range) -> list[tuple[int, Any]]:
         middle = len(piece) // 2
         return self.run(piece[:middle]) + self.run(piece[middle:])
-
-    def _understand(self, body: bytes, piece: range) -> Any:
-        try:
-            return self.read(body, len(piece))
-        except AnswerError as error:
-            raise ModelError.of(
-                "model_answer.unusable",
-                model=self.asker.channel.where,
-                piece=_rows(piece),
-                problem=error,
-                begin=quoted(body),
-            ) from error
 
     def _divides(self, failure: _Failure, piece: range, size: int, attempt: int) -> bool:
         """Return whether smaller requests are worth a try, and remember the size that failed."""

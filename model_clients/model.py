@@ -80,9 +80,8 @@ class Model(Protocol):
     several threads at once.
     """
 
-    @property
-    def where(self) -> str:
-        """Return what it is as a user would write it: the address of an endpoint, the path of a file."""
+    # What it is as a user would write it: the address of an endpoint, the path of a file.
+    where: str
 
     def predict(self, table: pa.RecordBatch) -> Scores:
         """Return the scores, shape (rows, outputs), in the order of the rows, all of them finite.
@@ -173,19 +172,17 @@ def largest_labels(scores: Scores, label_headers: Sequence[str | int], where: st
 
 def plain(table: pa.RecordBatch) -> pa.RecordBatch:
     """Return the batch as it is sent: dictionaries as text, floats as float64, NaN and infinity as null."""
-    columns = [_plain_column(column) for column in table.columns]
+    columns = []
+    for column in table.columns:
+        if pa.types.is_dictionary(column.type):
+            column = column.dictionary_decode()
+        elif pa.types.is_floating(column.type):
+            column = pc.cast(column, pa.float64())
+            finite = pc.is_finite(column)
+            if not pc.all(finite).as_py():
+                column = pc.if_else(finite, column, pa.scalar(None, pa.float64()))
+        columns.append(column)
     return pa.RecordBatch.from_arrays(columns, names=table.schema.names)
-
-
-def _plain_column(column: pa.Array) -> pa.Array:
-    if pa.types.is_dictionary(column.type):
-        return column.dictionary_decode()
-    if pa.types.is_floating(column.type):
-        column = pc.cast(column, pa.float64())
-        finite = pc.is_finite(column)
-        if not pc.all(finite).as_py():
-            return pc.if_else(finite, column, pa.scalar(None, pa.float64()))
-    return column
 
 
 def select(

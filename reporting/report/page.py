@@ -94,11 +94,8 @@ def _key(violation: Violation) -> Key:
 def since(card: Card, runs: Sequence[Run]) -> str:
     """Say since when a card's violations are there, by the runs before, the earliest first."""
     keys = {_key(violation) for violation in card.violations}
-    streak = 0
-    for run in reversed(runs):
-        if not any(_key(violation) in keys for violation in run.violations or ()):
-            break
-        streak += 1
+    finds = [any(_key(violation) in keys for violation in run.violations or ()) for run in reversed(runs)]
+    streak = [*finds, False].index(False)
     if not streak:
         return f"New: the run before, {_name(runs[-1].at)}, did not find it."
     return f"Since {_name(runs[-streak].at)}: this is the {_ordinal(streak + 1)} run in a row that finds it."

@@ -114,9 +114,7 @@ def _headers_of(host: str, members: object, path: str, hosts: list[str]) -> dict
 def _header(name: str, text: str, where: str) -> str:
     for variable in _VARIABLE.findall(text):
         if variable not in os.environ:
-            raise ConfigurationError.of(
-                "sink_headers.variable", place=where, variable=variable, field="sink_headers_file"
-            )
+            raise ConfigurationError.of("sink_headers.variable", place=where, variable=variable)
     # Files and variables with secrets often end in a line break.
     text = _VARIABLE.sub(lambda match: os.environ[match[1]].strip(), text).strip()
     if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name) or not re.fullmatch(r"[\t -~]*", text):

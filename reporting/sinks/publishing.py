@@ -117,7 +117,12 @@ def publish(report: RunSummary, settings: Settings, sinks: Sinks | None) -> tupl
     undelivered: tuple[Undelivered, ...] = ()
     try:
         if settings.publish_cloudwatch_metrics:
-            _write_metric_file(report, settings.cloudwatch_metrics_directory)
+            timestamp = report.instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+            entries = [metric_entry(metric, report, timestamp) for metric in report.metrics]
+            directory = settings.cloudwatch_metrics_directory
+            content = b"".join(orjson.dumps(entry) + b"\n" for entry in entries)
+            write_files_atomically(directory, {FILE_NAME: content})
+            _log.info("Published %s in %s/%s", several(len(entries), "metric"), directory, FILE_NAME)
     except OutputError as error:
         if "cloudwatch_metrics_directory" in settings.given:
             raise
@@ -126,13 +131,6 @@ def publish(report: RunSummary, settings: Settings, sinks: Sinks | None) -> tupl
         if sinks is not None:
             undelivered = sinks.deliver(report)
     return undelivered
-
-
-def _write_metric_file(report: RunSummary, directory: str) -> None:
-    timestamp = report.instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    lines = [orjson.dumps(metric_entry(metric, report, timestamp)) + b"\n" for metric in report.metrics]
-    write_files_atomically(directory, {FILE_NAME: b"".join(lines)})
-    _log.info("Published %s in %s/%s", several(len(lines), "metric"), directory, FILE_NAME)
 
 
 def _content(names: list[str]) -> str:
