@@ -163,15 +163,19 @@ def crash_of(attempt: Callable[[], Any], size: int) -> str | None:
             os.dup2(nowhere, 1)
             os.dup2(nowhere, 2)
             faulthandler.disable()  # its file may be another than the standard error
-            _limit_memory()
+            used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+            limit = used + int(_SHARE_OF_MEMORY * _free_memory())
+            _, most = resource.getrlimit(resource.RLIMIT_AS)
+            if most == resource.RLIM_INFINITY or limit < most:
+                resource.setrlimit(resource.RLIMIT_AS, (limit, most))
             attempt()
         except BaseException as error:  # no harm: this process gets the same error
             if isinstance(error, MemoryError) or _NO_MEMORY.search(str(error)):
                 code = _TOO_LARGE
         finally:
             os._exit(code)
-    limit = LEAST_SECONDS + _SECONDS_PER_BYTE * size
-    end, pause = time.monotonic() + limit, 0.0005
+    seconds = LEAST_SECONDS + _SECONDS_PER_BYTE * size
+    end, pause = time.monotonic() + seconds, 0.0005
     while True:
         done, status = os.waitpid(process, os.WNOHANG)
         if done:
@@ -179,21 +183,13 @@ def crash_of(attempt: Callable[[], Any], size: int) -> str | None:
         if time.monotonic() > end:
             os.kill(process, signal.SIGKILL)
             os.waitpid(process, 0)
-            return f"it is not loaded after {limit:.0f} s"
+            return f"it is not loaded after {seconds:.0f} s"
         time.sleep(pause)
         pause = min(2 * pause, _LONGEST_PAUSE)
     code = os.waitstatus_to_exitcode(status)
     if code == _TOO_LARGE:
         return f"it needs more than the {_free_memory() / 1e9:.1f} GB of memory that are free"
     return f"it makes its library end with {signal.Signals(-code).name}" if code < 0 else None
-
-
-def _limit_memory() -> None:
-    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    limit = used + int(_SHARE_OF_MEMORY * _free_memory())
-    _, most = resource.getrlimit(resource.RLIMIT_AS)
-    if most == resource.RLIM_INFINITY or limit < most:
-        resource.setrlimit(resource.RLIMIT_AS, (limit, most))
 
 
 def _free_memory() -> int:

@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from contract.wording import several
+from contract.wording import several, some_of
 from reporting.history.record import Run, run_to_json
 
 _MOST_SUBJECTS = 3
@@ -84,8 +84,7 @@ def _subjects(run: Run) -> str:
     if not run.violations and run.decided == 0 and run.why_undecided:
         return run.why_undecided[:60]
     names = list(dict.fromkeys(one.feature_name or one.metric_name or "" for one in run.violations or ()))
-    more = f" and {len(names) - _MOST_SUBJECTS} more" if len(names) > _MOST_SUBJECTS else ""
-    return (", ".join(names[:_MOST_SUBJECTS]) + more) or "-"
+    return some_of(names, _MOST_SUBJECTS) or "-"
 
 
 _OF_RUN = (

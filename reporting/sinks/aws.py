@@ -83,15 +83,15 @@ def metric_data(report: RunSummary) -> list[dict[str, Any]]:
     """
     instant = report.instant.astimezone(UTC)
     of_run = {"Monitor": report.monitor}
+    counts = {} if report.violations is None else {"violations": len(report.violations)}
     metrics = [
-        Metric("rows", float(report.rows), unit="Count", dimensions=of_run),
+        *(
+            Metric(name, float(number), unit="Count", dimensions=of_run)
+            for name, number in {**counts, "rows": report.rows}.items()
+        ),
         Metric("duration", report.seconds, unit="Seconds", dimensions=of_run),
         *report.metrics,
     ]
-    if report.violations is not None:
-        metrics.insert(
-            0, Metric("violations", float(len(report.violations)), unit="Count", dimensions=of_run)
-        )
     entries = [metric_entry(metric, report, instant) for metric in metrics if _is_number(metric)]
     for entry in entries:
         entry["MetricName"] = _ascii(entry["MetricName"], _LONGEST_NAME)

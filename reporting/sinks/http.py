@@ -9,11 +9,11 @@ from collections.abc import Iterable, Mapping
 import orjson
 
 from contract.errors import ConfigurationError
-from contract.masking import learn, mask
+from contract.masking import learn
 from contract.schema import nearest
 from contract.sink_addresses import SinkAddress
 from file_storage import storage
-from file_storage.transport import USER_AGENT, ChannelError, HttpChannel, basic_authorization
+from file_storage.transport import ChannelError, HttpChannel, basic_authorization, readable
 from reporting.sinks.delivery import NotDeliveredError
 
 # The server may do better next time: too slow, too many, or broken behind a gateway.
@@ -31,7 +31,7 @@ def send(method: str, url: str, body: bytes, headers: Mapping[str, str], timeout
     NotDeliveredError
         When no such answer comes.
     """
-    channel = HttpChannel(url, {"User-Agent": USER_AGENT, **headers}, timeout)
+    channel = HttpChannel(url, headers, timeout)
     try:
         reply = channel.request(method, body)
     except ChannelError as error:
@@ -43,9 +43,7 @@ def send(method: str, url: str, body: bytes, headers: Mapping[str, str], timeout
     if 300 <= reply.status < 400:
         text = f"it answered {reply.status}, a redirect, which is not followed; name where it leads"
         raise NotDeliveredError(text, again=False)
-    # Masked before it is cut: it may repeat what was sent, and half a secret is not found.
-    said = mask(" ".join(reply.body[:10_000].decode(errors="replace").split()))[:300]
-    said = "".join(character for character in said if character.isprintable())
+    said = "".join(character for character in readable(reply.body, 300) if character.isprintable())
     raise NotDeliveredError(
         f"it answered {reply.status}{f': {said}' if said else ''}",
         again=reply.status in _AGAIN,
@@ -80,31 +78,27 @@ def read_headers(path: str | None, addresses: Iterable[SinkAddress]) -> Headers:
     if path is None:
         return {}
     content = storage.read_bytes(path, ConfigurationError)
+    told = {"file": path, "field": "sink_headers_file"}
     try:
         value = orjson.loads(content)
     except orjson.JSONDecodeError as error:
-        raise ConfigurationError.of(
-            "sink_headers.no_json", file=path, line=error.lineno, field="sink_headers_file"
-        ) from None
-    hosts = sorted({address.host for address in addresses if address.host})
+        raise ConfigurationError.of("sink_headers.no_json", **told, line=error.lineno) from None
     if not isinstance(value, dict):
-        raise ConfigurationError.of("sink_headers.no_object", file=path, field="sink_headers_file")
+        raise ConfigurationError.of("sink_headers.no_object", **told)
+    hosts = sorted({address.host for address in addresses if address.host})
     headers = {host: _headers_of(host, members, path, hosts) for host, members in value.items()}
     learn((), (text for members in headers.values() for text in members.values()), anew=False)
     return headers
 
 
 def _headers_of(host: str, members: object, path: str, hosts: list[str]) -> dict[str, str]:
+    told = {"file": path, "host": host, "field": "sink_headers_file"}
     if host not in hosts:
         close = nearest(host, hosts, 0.5)
         hint = f": did you mean {close}" if close else f"; the sinks are at {', '.join(hosts) or 'no host'}"
-        raise ConfigurationError.of(
-            "sink_headers.no_sink", file=path, host=host, hint=hint, field="sink_headers_file"
-        )
+        raise ConfigurationError.of("sink_headers.no_sink", **told, hint=hint)
     if not isinstance(members, dict) or not all(isinstance(text, str) for text in members.values()):
-        raise ConfigurationError.of(
-            "sink_headers.other_members", file=path, host=host, field="sink_headers_file"
-        )
+        raise ConfigurationError.of("sink_headers.other_members", **told)
     return {
         name: _header(name, text, f"sink_headers_file {path}, {host}, {name}")
         for name, text in members.items()

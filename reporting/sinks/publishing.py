@@ -17,12 +17,12 @@ import orjson
 from contract.errors import OutputError
 from contract.settings import Settings
 from contract.sink_addresses import SinkAddress
-from contract.wording import several
+from contract.wording import several, some_of
 from file_storage.storage import write_files_atomically
 from reporting.sinks.run_summary import RunSummary, metric_entry
 
 if TYPE_CHECKING:
-    from reporting.sinks.delivery import Delivery, Undelivered
+    from reporting.sinks.delivery import Undelivered
     from reporting.sinks.http import Headers
 
 FILE_NAME = "cloudwatch_metrics.jsonl"
@@ -49,34 +49,32 @@ class Sinks:
 
         Metrics are told of every completed run, events of runs that found violations.
         """
-        from reporting.sinks import events
+        from reporting.sinks import aws, events
         from reporting.sinks.delivery import Delivery, deliver
+        from reporting.sinks.values import SENDERS, values_of
 
-        parcels = [self._metrics_of(address, report) for address in self.metrics]
+        parcels = []
+        for address in self.metrics:
+            if address.kind == "cloudwatch":
+                names = [entry["MetricName"] for entry in aws.metric_data(report)]
+                send = aws.put(address, report)
+            else:
+                values = values_of(report)
+                names = [value.name for value in values]
+                send = functools.partial(SENDERS[address.kind], address, values, report, self.headers)
+            parcels.append(Delivery(address.shown, _content(names), send))
         if report.violations:
             event = events.cloud_event(report)
             content = f"event {event['id']} with {several(event['data']['violation_count'], 'violation')}"
             for address in self.events:
-                send = events.put if address.kind == "eventbridge" else events.post
-                once = functools.partial(send, address, event, self.headers)
-                parcels.append(Delivery(address.shown, content, once))
+                put = events.put if address.kind == "eventbridge" else events.post
+                send = functools.partial(put, address, event, self.headers)
+                parcels.append(Delivery(address.shown, content, send))
         undelivered = deliver(parcels, self.timeout)
         for parcel in undelivered:
             told = (parcel.content, parcel.address, parcel.reason, report.output_path)
             _log.warning("Not delivered: %s to %s: %s. The files are in %s.", *told)
         return undelivered
-
-    def _metrics_of(self, address: SinkAddress, report: RunSummary) -> Delivery:
-        from reporting.sinks import aws
-        from reporting.sinks.delivery import Delivery
-        from reporting.sinks.values import SENDERS, values_of
-
-        if address.kind == "cloudwatch":
-            names = [entry["MetricName"] for entry in aws.metric_data(report)]
-            return Delivery(address.shown, _content(names), aws.put(address, report))
-        values = values_of(report)
-        send = functools.partial(SENDERS[address.kind], address, values, report, self.headers)
-        return Delivery(address.shown, _content([value.name for value in values]), send)
 
 
 def open_sinks(settings: Settings) -> Sinks | None:
@@ -135,7 +133,4 @@ def publish(report: RunSummary, settings: Settings, sinks: Sinks | None) -> tupl
 
 def _content(names: list[str]) -> str:
     """Return how many values there are, and their names, each once."""
-    distinct = list(dict.fromkeys(names))
-    more = len(distinct) - _NAMES_SHOWN
-    shown = ", ".join(distinct[:_NAMES_SHOWN]) + (f" and {more} more names" if more > 0 else "")
-    return f"{several(len(names), 'metric')} ({shown})"
+    return f"{several(len(names), 'metric')} ({some_of(list(dict.fromkeys(names)), _NAMES_SHOWN)})"
