@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -31,24 +32,19 @@ def send(method: str, url: str, body: bytes, headers: Mapping[str, str], timeout
     NotDeliveredError
         When no such answer comes.
     """
-    channel = HttpChannel(url, headers, timeout)
-    try:
-        reply = channel.request(method, body)
-    except ChannelError as error:
-        raise NotDeliveredError(str(error), again=error.kind != "large") from error
-    finally:
-        channel.close()
+    with contextlib.closing(HttpChannel(url, headers, timeout)) as channel:
+        try:
+            reply = channel.request(method, body)
+        except ChannelError as error:
+            raise NotDeliveredError(str(error), again=error.kind != "large") from error
     if 200 <= reply.status < 300:
         return reply.body
     if 300 <= reply.status < 400:
         text = f"it answered {reply.status}, a redirect, which is not followed; name where it leads"
         raise NotDeliveredError(text, again=False)
     said = "".join(character for character in readable(reply.body, 300) if character.isprintable())
-    raise NotDeliveredError(
-        f"it answered {reply.status}{f': {said}' if said else ''}",
-        again=reply.status in _AGAIN,
-        pause=reply.retry_after,
-    )
+    text = f"it answered {reply.status}{f': {said}' if said else ''}"
+    raise NotDeliveredError(text, again=reply.status in _AGAIN, pause=reply.retry_after)
 
 
 def headers_for(address: SinkAddress, given: Headers, content_type: str) -> dict[str, str]:

@@ -168,14 +168,12 @@ def _attribute(name: str, text: str) -> dict[str, Any]:
     return {"key": name, "value": {"stringValue": text.encode(errors="replace").decode()}}
 
 
-def _by_name(values: Sequence[Value]) -> Iterator[tuple[str, str, list[Value]]]:
-    """Yield each name that has values, what it means, and its values; names in the order of `HELP`."""
-    groups: dict[str, list[Value]] = {name: [] for name in (*HELP, *(one.name for one in values))}
+def _by_name(values: Sequence[Value]) -> list[tuple[str, str, list[Value]]]:
+    """Return each name that has values, what it means, and its values; names in the order of `HELP`."""
+    groups: dict[str, list[Value]] = {name: [] for name in HELP}
     for value in values:
-        groups[value.name].append(value)
-    for name, of_name in groups.items():
-        if of_name:
-            yield name, HELP.get(name, HELP[OTHER]), of_name
+        groups.setdefault(value.name, []).append(value)
+    return [(name, HELP.get(name, HELP[OTHER]), of_name) for name, of_name in groups.items() if of_name]
 
 
 def _number(value: float, infinity: str) -> float | str:
