@@ -82,8 +82,7 @@ def _metrics(known: tuple[str, ...]) -> Callable[[JsonObject, str], Any]:
         for name in names.keys() - set(known):
             alias = _ALIASES.get(name)
             hint = f": did you mean {alias}?" if alias in known else suggestion(name, known)
-            place = members.place("methods")
-            members.mistakes.add(f"{place} asks for {names[name]!r}, which is no such metric{hint}")
+            members.note("methods", f"asks for {names[name]!r}, which is no such metric{hint}")
         return tuple(name for name in known if name in names)
 
     return read
@@ -117,49 +116,49 @@ def _names(members: JsonObject, key: str) -> tuple[str, ...]:
     names: tuple[str, ...] = values(is_text, "texts")(members, key)
     repeated = next((name for name in names if names.count(name) > 1), None)
     if repeated is not None:
-        members.mistakes.add(f"{members.place(key)} names {repeated!r} twice; rename one")
+        members.note(key, f"names {repeated!r} twice; rename one")
     return names
 
 
-def _entries(members: JsonObject, key: str, example: str) -> list[tuple[Any, str]]:
-    """Return the elements of a list of objects, each with its path."""
-    entries = members.checked(key, lambda value: isinstance(value, list), "a list of objects", example)
-    return [(entry, f"{members.place(key)}[{at}]") for at, entry in enumerate(entries or [])]
+def _entries(members: JsonObject, key: str, example: str) -> JsonObject:
+    """Return the elements of a list of objects as members, such as ``facet[0]``."""
+    entries = members.checked(key, lambda value: isinstance(value, list), "a list of objects", example) or []
+    return JsonObject(
+        {f"{key}[{at}]": entry for at, entry in enumerate(entries)}, members.path, members.mistakes
+    )
 
 
 def _facets(members: JsonObject, key: str) -> tuple[Facet, ...]:
     example = '[{"name_or_index":"sex","value_or_threshold":["female"]}]'
-    entries = [*_entries(members, key, example), *_entries(members, "facets", example)]
-    facets = (_facet(entry, path, members.mistakes) for entry, path in entries)
+    lists = _entries(members, key, example), _entries(members, "facets", example)
+    facets = (_facet(entries, place) for entries in lists for place in entries.members)
     return tuple(facet for facet in facets if facet is not None)
 
 
-def _facet(entry: Any, path: str, mistakes: Mistakes) -> Facet | None:
-    if not isinstance(entry, dict):
-        names = _facet_columns(entry, path, mistakes)
+def _facet(entries: JsonObject, place: str) -> Facet | None:
+    if not isinstance(entries.raw(place), dict):
+        names = _facet_columns(entries, place)
         return None if names is None else Facet(names)
-    members = JsonObject(entry, path, mistakes)
-    columns = members.raw("name_or_index")
-    names = _facet_columns(columns, f"{path}.name_or_index", mistakes)
+    members = entries.within(place)
+    names = _facet_columns(members, "name_or_index")
     found = _facet_values(members, 1 if names is None else len(names))
-    if columns is None and not members.is_misspelt("name_or_index"):
-        mistakes.add(f'{path}.name_or_index is missing; add for example "name_or_index":"sex"')
+    if members.raw("name_or_index") is None:
+        members.require("name_or_index", '"name_or_index":"sex"')
     members.finish()
     return None if names is None else Facet(names, found)
 
 
-def _facet_columns(value: Any, path: str, mistakes: Mistakes) -> tuple[str | int, ...] | None:
+def _facet_columns(members: JsonObject, key: str) -> tuple[str | int, ...] | None:
+    value = members.raw(key)
     columns = value if isinstance(value, list) else [value]
     if value is None:
         return None
     if not columns:
-        mistakes.add(f"{path} names no column; write a name")
+        members.note(key, "names no column; write a name")
     elif not all(is_locator(column) for column in columns):
-        mistakes.add(
-            f"{path} must be a name, a zero-based position, or a list of these, but is {shown(value)}"
-        )
+        members.wrong(key, "a name, a zero-based position, or a list of these")
     elif len(set(columns)) < len(columns):
-        mistakes.add(f"{path} names a column twice: {shown(value)}; name each once")
+        members.note(key, f"names a column twice: {shown(value)}; name each once")
     else:
         return tuple(columns)
     return None
@@ -179,22 +178,19 @@ def _facet_values(members: JsonObject, count: int) -> tuple[Any, ...]:
 
 def _all_segments(members: JsonObject, key: str) -> tuple[Segments, ...]:
     entries = _entries(members, key, '[{"name_or_index":"age","segments":[["[18, 30]"]]}]')
-    return tuple(_segments(JsonObject(entry, path, members.mistakes)) for entry, path in entries)
+    return tuple(_segments(entry) for entry in entries.objects().values())
 
 
 def _segments(members: JsonObject) -> Segments:
     found = read_members(Segments, members)
-    if members.members and members.members.get("name_or_index") is None:
-        members.mistakes.add(f"{members.place('name_or_index')} is missing; name the column")
-    if members.members and members.members.get("segments") in (None, []):
-        members.mistakes.add(
-            f'{members.place("segments")} is missing; add for example "segments":[["[18, 30]"]]'
-        )
+    if members.members:
+        members.require("name_or_index", '"name_or_index":"age"')
+        members.require("segments", '"segments":[["[18, 30]"]]')
     aliases, count = len(found.display_aliases), len(found.segments)
     if aliases and aliases not in (count, count + 1):
-        members.mistakes.add(
-            f"{members.place('display_aliases')} has {aliases} names for {count} segments; "
-            "give one for each, and at most one more for the rest"
+        members.note(
+            "display_aliases",
+            f"has {aliases} names for {count} segments; give one for each, and at most one more for the rest",
         )
     return found
 
@@ -455,30 +451,20 @@ def _contradictions(config: AnalysisConfig, mistakes: Mistakes) -> None:
 
 def _require(config: AnalysisConfig, members: JsonObject, kind: Kind) -> None:
     """Note what an analysis of this kind cannot do without."""
-
-    def missing(key: str, example: str) -> None:
-        # A member that is there but wrong or misspelt has been noted already.
-        if members.members.get(key) in (None, []) and not members.is_misspelt(key):
-            members.mistakes.add(f"{key} is missing; add for example {example}")
-
-    methods = config.methods
+    methods, given = config.methods, members.members.get("methods")
+    asked = given if isinstance(given, dict) else {}
     if kind == "attribution":
-        if methods is None or (methods.shap is None and "shap" not in _methods(members)):
-            members.mistakes.add('methods.shap is missing; add for example "methods":{"shap":{}}')
+        if methods is None or (methods.shap is None and "shap" not in asked):
+            members.note("methods.shap", 'is missing; add for example "methods":{"shap":{}}')
         return
-    if methods is not None and methods.pre_training_bias is None and methods.post_training_bias is None:
-        named = [key for key in ("pre_training_bias", "post_training_bias") if key in _methods(members)]
-        if not named:
-            members.mistakes.add(
-                "methods asks for no bias metric; add "
-                '"pre_training_bias":{"methods":"all"} or "post_training_bias":{"methods":"all"}'
-            )
-    missing("label", '"label":"approved"')
-    missing("label_values_or_threshold", '"label_values_or_threshold":[1]')
+    bias = ("pre_training_bias", "post_training_bias")
+    if methods is not None and not any(getattr(methods, key) or key in asked for key in bias):
+        members.note(
+            "methods",
+            'asks for no bias metric; add "pre_training_bias":{"methods":"all"} or '
+            '"post_training_bias":{"methods":"all"}',
+        )
+    members.require("label", '"label":"approved"')
+    members.require("label_values_or_threshold", '"label_values_or_threshold":[1]')
     if not members.members.get("facets"):
-        missing("facet", '"facet":[{"name_or_index":"sex","value_or_threshold":["female"]}]')
-
-
-def _methods(members: JsonObject) -> dict[str, Any]:
-    methods = members.members.get("methods")
-    return methods if isinstance(methods, dict) else {}
+        members.require("facet", '"facet":[{"name_or_index":"sex","value_or_threshold":["female"]}]')

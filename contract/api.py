@@ -283,9 +283,7 @@ class Monitor(Program):
             When they cannot be.
         """
         if self.load_replay is None:
-            raise ConfigurationError(
-                f"Past windows of {self.name} cannot be checked again: its Monitor has no load_replay."
-            )
+            raise ConfigurationError.of("monitor.no_replay", monitor=self.name)
         return self.load_replay()
 
     def adjusted(self, settings: Settings) -> Settings:

@@ -208,9 +208,7 @@ class Prediction:
         """
         absent = [name for name in self.features if name not in batch.schema.names]
         if absent:
-            raise DatasetError(
-                f"the data lacks {absent[0]!r} in some rows, which the model takes; add the column."
-            )
+            raise DatasetError.of("model.lacks_feature", field=absent[0])
         return self.ask(batch.select(list(self.features)))
 
     def append(self, batch: pa.RecordBatch) -> pa.RecordBatch:

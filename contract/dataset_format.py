@@ -28,7 +28,6 @@ _KINDS |= {"jsonl": "json", "jsonlines": "json", "inferencelog": "sagemakerCaptu
 _LOG = "inferenceLog"
 SERVERS = ("auto", "kserve", "mlserver", "bentoml", "databricks", "azureml", "triton")
 _SEPARATORS = {**{one: one for one in (",", ";", "\t", "|")}, "tab": "\t", "\\t": "\t"}
-_EXAMPLE = '{"csv":{"header":true}}'
 
 
 @dataclass(frozen=True)
@@ -74,23 +73,16 @@ def parse_dataset_format(text: str) -> DatasetFormat:
     if isinstance(value, str):
         value = {value: {}}
     if not isinstance(value, dict) or len(value) != 1:
-        raise ConfigurationError(
-            f"dataset_format must be a JSON object with exactly one key, but is {text!r}; "
-            f"write for example {_EXAMPLE}."
-        )
+        raise ConfigurationError.of("dataset_format.not_one_key", field="dataset_format", text=text)
     [(name, given)] = value.items()
     kind = _KINDS.get(_normalized(name))
     if kind is None:
-        known = (*get_args(Kind), _LOG)
-        raise ConfigurationError(
-            f"dataset_format names the kind {name!r}, which is unknown{suggestion(name, known)}"
-        )
+        hint = suggestion(name, (*get_args(Kind), _LOG))
+        raise ConfigurationError.of("dataset_format.kind", field="dataset_format", kind=name, hint=hint)
     given = {} if given is None else given
     if not isinstance(given, dict):
-        raise ConfigurationError(
-            f"dataset_format must hold an object of options for {kind!r}, but holds {json.dumps(given)}; "
-            f'write {{"{kind}":{{}}}}.'
-        )
+        held = json.dumps(given)
+        raise ConfigurationError.of("dataset_format.options", field="dataset_format", kind=kind, held=held)
     options = _OPTIONS[kind]
     if _normalized(name) == _normalized(_LOG):
         options = {**options, "server": choice(SERVERS)}
@@ -127,7 +119,7 @@ def _indices(members: JsonObject, key: str) -> tuple[str, ...]:
     for name in names:
         if _normalized(name) not in known:
             hint = suggestion(name, CAPTURE_INDICES)
-            members.mistakes.add(f"{members.place(key)} holds {name!r}, which is no capture index{hint}")
+            members.note(key, f"holds {name!r}, which is no capture index{hint}")
     return tuple(dict.fromkeys(known.get(_normalized(name), "") for name in names))
 
 
@@ -176,10 +168,7 @@ def parse_rows(text: str | None) -> dict[str, Shape] | None:
         side, _, word = (part.strip() for part in entry.rpartition("="))
         shape = next((shape for shape in SHAPES if shape == word), None)
         if shape is None or side not in sides:
-            raise ConfigurationError(
-                f"rows is {text!r}; use auto, {', '.join(SHAPES)}, or one for each side as in "
-                "request=columns,response=list."
-            )
+            raise ConfigurationError.of("setting.rows", field="rows", text=text)
         found |= {index: shape for index in CAPTURE_INDICES if index.endswith(sides[side])}
     return found
 
@@ -191,11 +180,9 @@ def _parse(text: str) -> Any:
     try:
         return json.loads(stripped)
     except ValueError as error:
-        balance = stripped.count("{") - stripped.count("}")
-        hint = " (its braces are unbalanced)" if balance else ""
-        raise ConfigurationError(
-            f"dataset_format is not valid JSON{hint}: {stripped!r}, {error}; write for example {_EXAMPLE}."
-        ) from None
+        hint = " (its braces are unbalanced)" if stripped.count("{") != stripped.count("}") else ""
+        members = {"text": stripped, "cause": str(error), "hint": hint}
+        raise ConfigurationError.of("dataset_format.not_json", field="dataset_format", **members) from None
 
 
 def _normalized(name: str) -> str:

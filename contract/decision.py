@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from contract.schema import Fields
+from contract.schema import JsonObject
 
 # ``constraint_violations.json``: what is no longer as it was.
 
@@ -67,18 +67,18 @@ class Violations:
 
 def read_violations(value: dict[str, Any], where: str) -> Violations:
     """Build the document from parsed JSON."""
-    fields = Fields(value, where)
+    members = JsonObject.of_file(value, where)
     violations = [
         Violation(
-            constraint_check_type=member.get("constraint_check_type", str),
-            description=member.get("description", str),
-            feature_name=member.get("feature_name", str, None),
-            metric_name=member.get("metric_name", str, None),
-            extra=member.extra(),
+            constraint_check_type=each.get("constraint_check_type", str),
+            description=each.get("description", str),
+            feature_name=each.get("feature_name", str, None),
+            metric_name=each.get("metric_name", str, None),
+            extra=each.extra(),
         )
-        for member in fields.children("violations")
+        for each in members.children("violations")
     ]
-    return Violations(violations, fields.extra())
+    return Violations(violations, members.extra())
 
 
 def violations_to_json(document: Violations) -> dict[str, Any]:

@@ -115,14 +115,10 @@ def loads(data: bytes, where: str) -> dict[str, Any]:
         value = orjson.loads(data)
     except orjson.JSONDecodeError as error:
         if found := _not_finite(data):
-            raise DocumentError(
-                f"{where}: {found}, which is no JSON; write a number, or leave it out."
-            ) from None
-        raise DocumentError(
-            f"{where} is not valid JSON ({error}); give the file a baseline job wrote, or mend that place."
-        ) from None
+            raise DocumentError.of("json.not_finite", file=where, found=found) from None
+        raise DocumentError.of("json.unreadable", file=where, cause=error) from None
     if not isinstance(value, dict):
-        raise DocumentError(f"{where} holds a JSON {type(value).__name__} where an object was expected.")
+        raise DocumentError.of("json.no_object", file=where, kind=type(value).__name__)
     return value
 
 

@@ -1,143 +1,55 @@
-"""Reading the members of a JSON object strictly, gathering every mistake instead of stopping at the first."""
+"""JSON objects: members declared once, to read and to write.
+
+A dataclass is the schema of an object: each of its fields says by `member` how it is read and written.
+Mistakes name the path of the member. Those of a configuration are gathered and told together; the first of a
+document of ours ends the job.
+"""
 
 from __future__ import annotations
 
 import difflib
+import functools
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import field, fields
-from typing import Any
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from typing import Any, Literal
 
 from contract.errors import ConfigurationError, DocumentError, InputError
 
-# Reading members of a JSON object with errors that name the place, and keeping what is unknown.
-
-
-_MISSING = object()
 # Beyond this, floats no longer hold every integer.
 _MOST = 2**53
-
-
-class Fields:
-    """A JSON object being read: typed access by key, errors that name file and path, unknown keys kept.
-
-    Parameters
-    ----------
-    value
-        The parsed JSON value, expected to be an object.
-    where
-        File and path inside it, such as ``constraints.json: features[3]``.
-    """
-
-    def __init__(self, value: Any, where: str) -> None:
-        if not isinstance(value, dict):
-            raise DocumentError(f"{where} must be an object, but is {_kind(value)}.")
-        self.value: dict[str, Any] = value
-        self.where = where
-        self._known: set[str] = set()
-
-    def get(self, key: str, kinds: type | tuple[type, ...], default: Any = _MISSING) -> Any:
-        """Return ``value[key]``, which must be of one of `kinds`; `default` when absent or null."""
-        self._known.add(key)
-        member = self.value.get(key)
-        if member is None:
-            if default is _MISSING:
-                raise DocumentError(f"{self.where} has no {key!r}; is it a file of this monitor?")
-            return default
-        if not isinstance(member, kinds) or (isinstance(member, bool) and kinds is not bool):
-            expected = " or ".join(_NAMES.get(kind, kind.__name__) for kind in _as_tuple(kinds))
-            raise DocumentError(f"{self.where}.{key} must be {expected}, but is {_kind(member)}.")
-        return member
-
-    def number(self, key: str, default: Any = _MISSING) -> float:
-        """Return a numeric member as float, also one that the originals write as ``"NaN"`` or ``"Infinity"``.
-
-        One that is not a number is the default where that is None.
-        """
-        if self.value.get(key) in ("NaN", "Infinity", "-Infinity"):
-            member = float(self.get(key, str))
-        else:
-            member = self.get(key, (int, float), default)
-        if not isinstance(member, int | float):
-            return member
-        unknown = default is None and math.isnan(member)
-        return default if unknown else float(member)
-
-    def count(self, key: str, default: Any = _MISSING) -> int:
-        """Return a member that counts something; files of the originals may write it with a point."""
-        member = self.number(key, default)
-        if not 0 <= member <= _MOST:
-            raise DocumentError(f"{self.where}.{key} must be a count of 0 or more, but is {member:g}.")
-        return int(member)
-
-    def child(self, key: str) -> Fields | None:
-        """Return the object at `key`, or None when absent."""
-        member = self.get(key, dict, None)
-        return None if member is None else Fields(member, f"{self.where}.{key}")
-
-    def children(self, key: str, default: Any = _MISSING) -> list[Fields]:
-        """Return the list of objects at `key`."""
-        members = self.get(key, list, default)
-        return [Fields(member, f"{self.where}.{key}[{i}]") for i, member in enumerate(members)]
-
-    def extra(self) -> dict[str, Any]:
-        """Return the members nobody asked for."""
-        return {key: member for key, member in self.value.items() if key not in self._known}
-
-    def order(self) -> tuple[str, ...]:
-        """Return the keys in file order."""
-        return tuple(self.value)
-
-
-def features_have(value: dict[str, Any], *keys: str) -> bool:
-    """Return whether any of the features of a document has one of `keys`."""
-    features = value.get("features")
-    return isinstance(features, list) and any(
-        isinstance(feature, dict) and not feature.keys().isdisjoint(keys) for feature in features
-    )
-
-
-def in_order(members: dict[str, Any], extra: dict[str, Any], order: Iterable[str]) -> dict[str, Any]:
-    """Return `members` and `extra` together, keys of the file read first and in their order there."""
-    everything = {**members, **extra}
-    ordered = {key: everything[key] for key in order if key in everything}
-    return {**ordered, **everything}
-
-
-_NAMES = {
-    str: "text",
-    int: "a number",
-    float: "a number",
-    dict: "an object",
-    list: "a list",
-    bool: "true or false",
-}
-
-
-def _as_tuple(kinds: type | tuple[type, ...]) -> tuple[type, ...]:
-    unique = dict.fromkeys(kinds if isinstance(kinds, tuple) else (kinds,))
-    return tuple(kind for kind in unique if not (kind is int and float in unique))
-
-
-def _kind(value: Any) -> str:
-    return "null" if value is None else _NAMES.get(type(value), type(value).__name__)
-
-
 _SHOWN = 60
+# The default of a member that must be there.
+REQUIRED: Any = MISSING
 
 
 class Mistakes:
-    """What is wrong with a file, gathered while reading it."""
+    """What is wrong with a file, gathered while reading it.
 
-    def __init__(self, where: str, what: str = "members") -> None:
+    Parameters
+    ----------
+    where
+        The file, empty for none.
+    what
+        What it is that is wrong, in the plural.
+    at_once
+        The error that the first mistake is; None to gather them.
+    """
+
+    def __init__(self, where: str, what: str = "members", at_once: type[InputError] | None = None) -> None:
         self.where = where
         self.what = what
+        self.at_once = at_once
         self.texts: list[str] = []
+        self.field = ""
 
-    def add(self, *texts: str) -> None:
+    def add(self, *texts: str, field: str = "") -> None:
         """Note mistakes: each a clause that names the member and the fix."""
         self.texts += [text.rstrip(".") for text in texts]
+        self.field = self.field or field
+        if self.at_once is not None:
+            self.stop_if_any(self.at_once)
 
     def attempt[**P, T](self, read: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T | None:
         """Return what `read` gives; None where it raises InputError, which is noted."""
@@ -158,7 +70,7 @@ class Mistakes:
             said = f"{len(texts)} {self.what} are wrong: {'; '.join(numbered)}"
         where = f"{self.where}: " if self.where else ""
         text = f"{where}{said}{'' if said.endswith('?') else '.'}"
-        raise error(text, file=self.where, mistakes=tuple(texts))
+        raise error(text, file=self.where, field=self.field, mistakes=tuple(texts))
 
 
 class JsonObject:
@@ -177,23 +89,32 @@ class JsonObject:
     def __init__(self, value: Any, path: str, mistakes: Mistakes) -> None:
         self.path = path
         self.mistakes = mistakes
-        self.members: Mapping[str, Any] = value if isinstance(value, dict) else {}
-        self._known: list[str] = []
+        self.members: dict[str, Any] = value if isinstance(value, dict) else {}
+        self._known: dict[str, None] = {}
         if not isinstance(value, dict):
-            mistakes.add(f"{path or 'the file'} must be an object, but is {shown(value)}")
+            mistakes.add(f"{path or 'the file'} must be an object, but is {shown(value)}", field=path)
+
+    @classmethod
+    def of_file(cls, value: Any, where: str) -> JsonObject:
+        """Return the object that a document holds, whose first mistake is a DocumentError."""
+        return cls(value, "", Mistakes(where, at_once=DocumentError))
 
     def place(self, key: str) -> str:
         """Return the path of a member."""
         return f"{self.path}.{key}" if self.path else key
 
+    def note(self, key: str, clause: str) -> None:
+        """Note what is wrong with a member."""
+        self.mistakes.add(f"{self.place(key)} {clause}", field=self.place(key))
+
     def wrong(self, key: str, expected: str, example: str = "") -> None:
         """Note that a member is not what was expected."""
         hint = f"; write {example}" if example else ""
-        self.mistakes.add(f"{self.place(key)} must be {expected}, but is {shown(self.members[key])}{hint}")
+        self.note(key, f"must be {expected}, but is {shown(self.members[key])}{hint}")
 
     def raw(self, key: str) -> Any:
         """Return a member as it is, None when absent."""
-        self._known.append(key)
+        self._known[key] = None
         return self.members.get(key)
 
     def checked(self, key: str, fits: Callable[[Any], bool], expected: str, example: str = "") -> Any:
@@ -204,38 +125,174 @@ class JsonObject:
         self.wrong(key, expected, example)
         return None
 
+    def get(self, key: str, kind: type, default: Any = REQUIRED) -> Any:
+        """Return a member of one of the kinds of JSON; without a default it must be there."""
+        value = self.checked(key, lambda value: type(value) is kind, _NAMES[kind])
+        return self._default(key, default) if value is None else value
+
+    def number(self, key: str, default: Any = REQUIRED) -> Any:
+        """Return a numeric member as float, also one that the originals write as ``"NaN"`` or ``"Infinity"``.
+
+        One that is not a number is the default where that is None.
+        """
+        value = self.raw(key)
+        if value is None:
+            return self._default(key, default)
+        if value not in ("NaN", "Infinity", "-Infinity") and type(value) not in (int, float):
+            self.wrong(key, "a number")
+            return default
+        number = float(value)
+        return default if default is None and math.isnan(number) else number
+
+    def count(self, key: str, default: Any = REQUIRED) -> int:
+        """Return a member that counts something; files of the originals may write it with a point."""
+        number = self.number(key, default)
+        if not 0 <= number <= _MOST:
+            self.wrong(key, "a count of 0 or more")
+        return int(number)
+
+    def _default(self, key: str, default: Any) -> Any:
+        if default is REQUIRED:
+            self.note(key, "is missing; is it a file of this monitor?")
+        return default
+
     def child(self, key: str) -> JsonObject | None:
         """Return the object at `key`, None when absent."""
         value = self.raw(key)
         return None if value is None else JsonObject(value, self.place(key), self.mistakes)
 
+    def within(self, *path: str) -> JsonObject:
+        """Return an object inside of others, an empty one where it is absent."""
+        inner = self
+        for key in path:
+            inner = inner.child(key) or JsonObject({}, inner.place(key), self.mistakes)
+        return inner
+
+    def children(self, key: str, default: Any = REQUIRED) -> list[JsonObject]:
+        """Return the list of objects at `key`."""
+        values, place = self.get(key, list, default), self.place(key)
+        return [JsonObject(value, f"{place}[{at}]", self.mistakes) for at, value in enumerate(values)]
+
+    def objects(self) -> dict[str, JsonObject]:
+        """Return all members, each of which must be an object."""
+        return {key: JsonObject(self.raw(key), self.place(key), self.mistakes) for key in self.members}
+
+    def extra(self) -> dict[str, Any]:
+        """Return the members nobody asked for."""
+        return {key: member for key, member in self.members.items() if key not in self._known}
+
     def finish(self) -> None:
         """Note the members that nobody asked for."""
-        for key in self.unknown():
-            self.mistakes.add(f"{self.place(key)} is unknown{suggestion(key, self._known)}")
-
-    def unknown(self) -> list[str]:
-        """Return the members that nobody asked for."""
-        return [key for key in self.members if key not in self._known]
+        for key in self.extra():
+            self.note(key, f"is unknown{suggestion(key, self._known)}")
 
     def is_misspelt(self, key: str) -> bool:
         """Return whether an unknown member looks like `key`."""
-        return any(suggestion(name, self._known) == suggestion(key, [key]) for name in self.unknown())
+        return any(suggestion(name, self._known) == suggestion(key, [key]) for name in self.extra())
+
+    def require(self, key: str, example: str) -> None:
+        """Note a member that is missing or empty; one that is wrong or misspelt has been noted already."""
+        if self.members.get(key) in (None, []) and not self.is_misspelt(key):
+            self.note(key, f"is missing; add for example {example}")
+
+
+_NAMES = {
+    str: "text",
+    int: "a whole number",
+    float: "a number",
+    dict: "an object",
+    list: "a list",
+    bool: "true or false",
+}
+
+
+def features_have(value: dict[str, Any], *keys: str) -> bool:
+    """Return whether any of the features of a document has one of `keys`."""
+    features = value.get("features")
+    return isinstance(features, list) and any(
+        isinstance(feature, dict) and not feature.keys().isdisjoint(keys) for feature in features
+    )
 
 
 # How one member of an object is read: by its key; None when it is absent or wrong.
 Reader = Callable[[JsonObject, str], Any]
+Written = Literal["always", "if known", "if any"]
 
 
-def member(read: Reader, default: Any = None) -> Any:
-    """Return a field of a dataclass that is read from the JSON member of its name."""
-    return field(default=default, metadata={"read": read})
+@dataclass(frozen=True)
+class Member:
+    """How a field of a dataclass stands in a file; see `member`."""
+
+    read: Reader
+    key: str
+    inside: tuple[str, ...]
+    write: Callable[[Any], Any] | None
+    written: Written
+    ours: bool
+
+
+def member(
+    read: Reader,
+    default: Any = None,
+    *,
+    key: str = "",
+    inside: str = "",
+    write: Callable[[Any], Any] | None = None,
+    written: Written = "if known",
+    ours: bool = False,
+) -> Any:
+    """Return a field of a dataclass that is a member of a JSON object.
+
+    Parameters
+    ----------
+    read
+        From the file to the field.
+    default
+        What the field is when the member is absent or wrong; REQUIRED where it must be there.
+    key
+        In the file, where it is not the field's name.
+    inside
+        The object in the object that has it; several joined by points.
+    write
+        Back to the file; None for dataclasses, lists of them, and what is as it was read.
+    written
+        ``if known``: unless it is None. ``if any``: unless it is empty or zero.
+    ours
+        Whether the originals' files do not have it.
+    """
+    path = tuple(inside.split(".")) if inside else ()
+    how = {"member": Member(read, key, path, write, written, ours)}
+    if isinstance(default, list | dict):
+        return field(default_factory=type(default), metadata=how)
+    return field(default=default, metadata=how)
+
+
+@functools.cache
+def _members(kind: Any) -> tuple[tuple[str, str, bool, Member], ...]:
+    """Return name, key, whether it must be there, and the member, of each field that is one."""
+    return tuple(
+        (one.name, how.key or one.name, one.default is REQUIRED and one.default_factory is REQUIRED, how)
+        for one in fields(kind)
+        if (how := one.metadata.get("member")) is not None
+    )
+
+
+def _read(kind: Any, members: JsonObject) -> dict[str, Any]:
+    found = {}
+    for name, key, must_be_there, how in _members(kind):
+        holder = members.within(*how.inside)
+        value = how.read(holder, key)
+        if value is not None:
+            found[name] = value
+        elif must_be_there:
+            holder.note(key, "is missing; is it a file of this monitor?")
+    return found
 
 
 def read_members[T](
     kind: Callable[..., T], members: JsonObject, refused: Mapping[str, str] | None = None, **others: Any
 ) -> T:
-    """Return a dataclass whose fields say how they are read; unknown members are noted.
+    """Return a dataclass made of an object of a configuration; unknown members are noted.
 
     Parameters
     ----------
@@ -248,13 +305,50 @@ def read_members[T](
     """
     for key, subject in (refused or {}).items():
         if members.raw(key) is not None:
-            members.mistakes.add(
-                f"{members.place(key)} is for {subject}, but only tabular data is analysed; leave it out"
-            )
-    readers = {one.name: one.metadata["read"] for one in fields(kind) if "read" in one.metadata}  # type: ignore[arg-type]  # a dataclass, which no type says
-    values = {name: read(members, name) for name, read in readers.items()}
+            members.note(key, f"is for {subject}, but only tabular data is analysed; leave it out")
+    found = _read(kind, members)
     members.finish()
-    return kind(**{name: value for name, value in values.items() if value is not None}, **others)
+    return kind(**found, **others)
+
+
+def read_document[T](kind: Callable[..., T], members: JsonObject, **others: Any) -> T:
+    """Return a dataclass made of an object of a document; what is unknown is kept in its ``extra``."""
+    found = _read(kind, members) | others
+    names = {one.name for one in fields(kind)}  # type: ignore[arg-type]  # a dataclass, which no type says
+    kept = {"extra": members.extra(), "order": tuple(members.members)}
+    return kind(**found, **{name: value for name, value in kept.items() if name in names})
+
+
+def write_document(document: Any, *, with_ours: bool = True, **head: Any) -> dict[str, Any]:
+    """Return a dataclass as a JSON object, with what was unknown, in the order of the file it came from.
+
+    `head` are members before all others.
+    """
+    written = head
+    kind: Any = type(document)
+    for name, key, _, how in _members(kind):
+        value = getattr(document, name)
+        known = how.written == "always" or (value is not None and (value or how.written == "if known"))
+        if not known or (how.ours and not with_ours):
+            continue
+        holder = written
+        for step in how.inside:
+            holder = holder.setdefault(step, {})
+        holder[key] = _to_json(value, with_ours) if how.write is None else how.write(value)
+    return in_order(written, getattr(document, "extra", {}), getattr(document, "order", ()))
+
+
+def _to_json(value: Any, with_ours: bool) -> Any:
+    if isinstance(value, list) and value and is_dataclass(value[0]):
+        return [write_document(one, with_ours=with_ours) for one in value]
+    return write_document(value, with_ours=with_ours) if is_dataclass(value) else value
+
+
+def in_order(members: dict[str, Any], extra: dict[str, Any], order: Iterable[str]) -> dict[str, Any]:
+    """Return `members` and `extra` together, keys of the file read first and in their order there."""
+    everything = {**members, **extra}
+    ordered = {key: everything[key] for key in order if key in everything}
+    return {**ordered, **everything}
 
 
 def checked(fits: Callable[[Any], bool], expected: str, example: str = "") -> Reader:
@@ -279,12 +373,10 @@ def choice(choices: Iterable[str], refused: Mapping[str, str] | None = None) -> 
         folded = (value or "").strip().casefold()
         if value is None or folded in known:
             return known.get(folded)
-        place = members.place(key)
         if refused and folded in refused:
-            members.mistakes.add(f"{place} is {value!r}, which is for {refused[folded]}")
+            members.note(key, f"is {value!r}, which is for {refused[folded]}")
         else:
-            hint = suggestion(folded, known.values())
-            members.mistakes.add(f"{place} is {value!r}, which is unknown{hint}")
+            members.note(key, f"is {value!r}, which is unknown{suggestion(folded, known.values())}")
         return None
 
     return read
@@ -301,8 +393,7 @@ def values(fits: Callable[[Any], bool], expected: str, example: str = "") -> Rea
             return ()
         for position, element in enumerate(found or ()):
             if not fits(element):
-                place = f"{members.place(key)}[{position}]"
-                members.mistakes.add(f"{place} must be one of {expected}, but is {shown(element)}")
+                members.note(f"{key}[{position}]", f"must be one of {expected}, but is {shown(element)}")
                 return ()
         return tuple(found or ())
 
@@ -310,13 +401,68 @@ def values(fits: Callable[[Any], bool], expected: str, example: str = "") -> Rea
 
 
 def child(kind: Callable[..., Any], refused: Mapping[str, str] | None = None) -> Reader:
-    """Return what reads an object as a dataclass; see `read_members`."""
+    """Return what reads an object of a configuration as a dataclass; see `read_members`."""
 
     def read(members: JsonObject, key: str) -> Any:
         found = members.child(key)
         return None if found is None else read_members(kind, found, refused)
 
     return read
+
+
+def nested(read: Callable[[JsonObject], Any]) -> Reader:
+    """Return what reads an object by `read`."""
+    return lambda members, key: None if (found := members.child(key)) is None else read(found)
+
+
+def object_of(kind: Callable[..., Any]) -> Reader:
+    """Return what reads an object of a document as a dataclass; see `read_document`."""
+    return nested(functools.partial(read_document, kind))
+
+
+def objects_of(kind: Callable[..., Any]) -> Reader:
+    """Return what reads a list of such objects, None when absent."""
+
+    def read(members: JsonObject, key: str) -> list[Any] | None:
+        if members.raw(key) is None:
+            return None
+        return [read_document(kind, each) for each in members.children(key)]
+
+    return read
+
+
+def of_kind(kind: type, default: Any = None) -> Reader:
+    """Return what reads a member of one of the kinds of JSON."""
+    return lambda members, key: members.get(key, kind, default)
+
+
+def number(members: JsonObject, key: str) -> Any:
+    """Read a number, None for NaN."""
+    return members.number(key, None)
+
+
+def count(members: JsonObject, key: str) -> int | None:
+    """Read a number of things."""
+    return None if members.raw(key) is None else members.count(key)
+
+
+def effect(members: JsonObject, key: str) -> float:
+    """Read a design effect, which is 1 or more."""
+    return max(1.0, float(members.number(key, 1.0)))
+
+
+def numbers(members: JsonObject, key: str) -> list[float] | None:
+    """Read a list of numbers."""
+    found: list[float] | None = members.get(key, list, None)
+    if not all(type(number) in (int, float) for number in found or ()):
+        members.note(key, "must be a list of numbers")
+    return found
+
+
+def texts(members: JsonObject, key: str) -> list[str] | None:
+    """Read a list of texts."""
+    found = members.get(key, list, None)
+    return None if found is None else [str(text) for text in found]
 
 
 def is_locator(value: Any) -> bool:

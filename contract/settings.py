@@ -16,7 +16,7 @@ from typing import Any, Literal, NoReturn, get_args, get_origin, get_type_hints
 
 import contract
 from contract.dataset_format import DatasetFormat, Shape
-from contract.errors import ConfigurationError
+from contract.errors import ConfigurationError, wording
 from contract.masking import learn, mask
 from contract.schema import Mistakes, nearest
 from contract.sink_addresses import SinkAddress
@@ -101,8 +101,7 @@ class Settings:
         needs="attributions",
     )
     max_runtime: float | None = setting(
-        "Time after which no further row is explained, as an ISO 8601 duration or in seconds; the result is"
-        " then marked partial.",
+        "Time after which no further row is explained; the result is then marked partial.",
         "seconds",
         example="PT30M",
         needs="attributions",
@@ -261,9 +260,7 @@ class Settings:
         "Key of AWS KMS that encrypts what is written to S3: id, alias or ARN; default: the bucket's.",
         example="alias/reports",
     )
-    sink_timeout: float = setting(
-        "Time a sink has for all attempts, as an ISO 8601 duration or in seconds.", "seconds", "PT30S"
-    )
+    sink_timeout: float = setting("Time a sink has for all attempts.", "seconds", "PT30S")
     sink_headers_file: str | None = setting(
         "JSON file with HTTP headers by the host of a sink, ${NAME} standing for an environment variable; "
         "local or s3://.",
@@ -319,16 +316,9 @@ class Settings:
         "Number of pods of an Indexed Job, its completions; the leader waits for them before it ends.",
         "count",
     )
-    cluster_wait: float = setting(
-        "How long hosts of a job wait for each other, as an ISO 8601 duration or in seconds.",
-        "seconds",
-        "PT1M",
-    )
+    cluster_wait: float = setting("How long hosts of a job wait for each other.", "seconds", "PT1M")
     script_timeout: float = setting(
-        "Longest time of one call of a function of a script or inference.py, as an ISO 8601 duration or in "
-        "seconds.",
-        "seconds",
-        "PT1H",
+        "Longest time of one call of a function of a script or inference.py.", "seconds", "PT1H"
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = of_all(
         "Least severity that is logged.", default="INFO"
@@ -433,7 +423,8 @@ class _Parser(argparse.ArgumentParser):
     """An argument parser whose mistakes join the others instead of ending the process."""
 
     def error(self, message: str) -> NoReturn:
-        raise ConfigurationError(f"{message[0].upper()}{message[1:]}; see {self.prog} --help.")
+        said = message[0].upper() + message[1:]
+        raise ConfigurationError.of("flags.wrong", said=said, program=self.prog)
 
 
 def _parser(program: Program) -> _Parser:
@@ -460,12 +451,15 @@ def _parser(program: Program) -> _Parser:
     return parser
 
 
+_WRITTEN: dict[Kind, str] = {"switch": "Enabled or Disabled.", "seconds": "An ISO 8601 duration, or seconds."}
+
+
 def _help(variable: Variable, program: Program) -> str:
     parts = [variable.help]
     if variable.choices:
         parts.append(f"One of {', '.join(variable.choices)}.")
-    elif variable.kind == "switch":
-        parts.append("Enabled or Disabled.")
+    elif written := _WRITTEN.get(variable.kind):
+        parts.append(written)
     if default := program.default_of(variable):
         parts.append(f"Default: {default}.")
     served = program.analysis_types if variable.name == "analysis_type" else ()
@@ -505,7 +499,10 @@ def read_settings(
     given = _collect(vars(flags), environment, program)
     endpoints = (text for name, text in environment.items() if name.startswith("AWS_ENDPOINT_URL"))
     learn((*given.values(), *endpoints), (environment.get(name, "") for name in _SECRET))
-    _require_text(given)
+    for name, text in given.items():
+        # What the environment holds beyond UTF-8 reaches Python as halves of surrogate pairs.
+        if text.encode(errors="ignore").decode() != text:
+            raise ConfigurationError.of("setting.not_utf8", field=name, text=text)
 
     def read(variable: Variable) -> Any:
         text = given.get(variable.name, program.default_of(variable))
@@ -515,9 +512,9 @@ def read_settings(
     own = {variable.name: read(variable) for variable in program.own_variables}
     mistakes.add(*_missing(given, environment, program))
     mistakes.add(*_contradictions(values, program))
-    times = ("start_time", "end_time", "window", "start_time_offset", "end_time_offset")
-    read_window = functools.partial(resolve_window, now=now or datetime.now(UTC))
-    values["window"] = mistakes.attempt(read_window, **{name: values[name] for name in times})
+    names = ("start_time", "end_time", "window", "start_time_offset", "end_time_offset")
+    times = {name: values[name] for name in names}
+    values["window"] = mistakes.attempt(resolve_window, **times, now=now or datetime.now(UTC))
     # Commands without the setting read captures.
     values["dataset_format"] = values["dataset_format"] or DatasetFormat("sagemakerCaptureJson")
     if values["fail_on_undecided"] is None:
@@ -543,60 +540,40 @@ def message_file(arguments: Sequence[str], environment: Mapping[str, str]) -> st
 def _collect(flags: Mapping[str, Any], environment: Mapping[str, str], program: Program) -> dict[str, str]:
     given: dict[str, str] = {}
     for variable in program.variables:  # others are meant for another command of the same job definition
-        texts = [
-            flags.get(variable.name),
-            *(environment.get(name) for name in (variable.name, *variable.aliases)),
-        ]
+        texts = [flags[variable.name], *map(environment.get, (variable.name, *variable.aliases))]
         # An empty variable is how many orchestrators say "not set".
-        text = next((text for text in texts if text is not None and text.strip()), None)
-        if text is not None:
-            given[variable.name] = text.strip()
+        if text := next(filter(None, ((text or "").strip() for text in texts)), ""):
+            given[variable.name] = text
     return given
-
-
-def _require_text(given: Mapping[str, str]) -> None:
-    for name, text in given.items():
-        try:
-            text.encode()
-        except UnicodeEncodeError:
-            # What the environment holds beyond UTF-8 reaches Python as halves of surrogate pairs.
-            raise ConfigurationError(
-                f"{name} is {text!r}, which is not UTF-8 text; write it in UTF-8."
-            ) from None
 
 
 def _missing(given: Mapping[str, str], environment: Mapping[str, str], program: Program) -> Iterator[str]:
     for variable in program.variables:
         if not program.requires(variable) or variable.name in given:
             continue
-        hint = f"set it (or {variable.flag}), for example to {variable.example}"
         if (upper := variable.name.upper()) in environment:
-            hint = f"{upper} is set, but the name is lower-case: rename it to {variable.name}"
-        yield f"{variable.name} is not set: {hint}"
+            yield wording("setting.upper_case", field=variable.name, upper=upper)
+        else:
+            example = variable.example
+            yield wording("setting.missing", field=variable.name, flag=variable.flag, example=example)
 
 
 def _contradictions(values: Mapping[str, Any], program: Program) -> Iterator[str]:
     """Yield which settings do not go together, or not with the command."""
     asked, served = values["analysis_type"], program.analysis_types
     if asked and served and asked.upper() not in served:
-        yield f"analysis_type is {asked!r}, which this image does not serve; use the image made for it"
+        yield wording("settings.other_image", asked=asked)
     if values["segment_by"] and values["rules"] == "sagemaker":
-        yield "segment_by needs rules=sound, because the originals have no segments"
+        yield wording("settings.no_segments")
     folder = values["register_new_baseline"]
     if folder is None:
         return
     if folder.endswith(".json"):
-        yield f"register_new_baseline is {folder!r}, a file; name the folder that is to hold the baseline"
+        yield wording("new_baseline.is_file", folder=folder)
     elif folder.rstrip("/") == (values["output_path"] or "").rstrip("/"):
-        yield (
-            "register_new_baseline and output_path are one folder, so a failing check would already have "
-            "replaced the baseline; keep them apart"
-        )
+        yield wording("new_baseline.is_output")
     elif not (values["baseline_constraints"] or values["baseline_statistics"] or values["skip_check"]):
-        yield (
-            "register_new_baseline needs baseline_constraints or baseline_statistics to check against; set "
-            "skip_check=Enabled for the first baseline"
-        )
+        yield wording("new_baseline.nothing_before")
 
 
 def _near_misses(environment: Mapping[str, str], program: Program) -> Iterator[str]:

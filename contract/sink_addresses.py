@@ -84,19 +84,16 @@ def _parse(variable: str, text: str) -> SinkAddress:
     if name not in written:
         # Without a scheme it may be anything, a piece of a password with a comma even.
         shown = text if "://" in text else re.sub("[/?#].*", "/***", f"***@{text}".rpartition("@")[2])
-        raise ConfigurationError(f"{variable} holds {shown!r}; {_advice(variable, name)}.")
+        raise ConfigurationError.of("sinks.kind", field=variable, text=shown, hint=_advice(variable, name))
     kind: Kind = next(kind for kind in written if kind == name)
     if kind in _HTTP:
         return _http(variable, kind, text, scheme.partition("+")[2].casefold(), rest)
     if kind == "cloudwatch":
         return _cloudwatch(variable, text, rest)
     if not rest or "+" in scheme:
-        raise ConfigurationError(f"{variable} holds {text!r}; write it as {written[kind]}.")
+        raise ConfigurationError.of("sinks.form", field=variable, text=text, form=written[kind])
     if kind == "prometheus-textfile" and ("://" in rest or not rest.endswith(("/", ".prom"))):
-        raise ConfigurationError(
-            f"{variable} holds {text!r}, but node exporter only reads local files that end in .prom; "
-            "name such a file, or a folder with / at its end."
-        )
+        raise ConfigurationError.of("sinks.no_textfile", field=variable, text=text)
     return SinkAddress(kind, rest.replace("%2C", ","), text)
 
 
@@ -117,9 +114,8 @@ def _http(variable: str, kind: Kind, text: str, protocol: str, rest: str) -> Sin
     except ValueError:
         usable = False
     if not usable or any(character.isspace() or not 32 < ord(character) < 127 for character in text):
-        raise ConfigurationError(
-            f"{variable} holds {text!r}, which is no address; write it as {WRITTEN[variable][kind]}."
-        )
+        form = WRITTEN[variable][kind]
+        raise ConfigurationError.of("sinks.no_address", field=variable, text=text, form=form)
     netloc = parts.netloc.rpartition("@")[2]
     bare = SplitResult(parts.scheme, netloc, parts.path, parts.query, "")
     return SinkAddress(
@@ -134,8 +130,5 @@ def _http(variable: str, kind: Kind, text: str, protocol: str, rest: str) -> Sin
 def _cloudwatch(variable: str, text: str, namespace: str) -> SinkAddress:
     namespace = namespace or DEFAULT_NAMESPACE
     if not re.fullmatch(r"[A-Za-z0-9._\-/#: ]{1,255}", namespace) or namespace.upper().startswith("AWS/"):
-        raise ConfigurationError(
-            f"{variable} holds {text!r}; after cloudwatch: stands a namespace of at most 255 letters, digits "
-            "and ._-/# that does not start with AWS/, or nothing."
-        )
+        raise ConfigurationError.of("sinks.namespace", field=variable, text=text)
     return SinkAddress("cloudwatch", namespace, f"cloudwatch:{namespace}")

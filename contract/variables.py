@@ -84,29 +84,26 @@ class Variable:
         """
         return None if text is None else _READERS[self.kind](self, text)
 
-    def wrong(self, text: str, fix: str) -> ConfigurationError:
-        """Return the error for a text that cannot be read."""
-        return ConfigurationError(f"{self.name} is {text!r}; {fix}.")
-
 
 def _switch(variable: Variable, text: str) -> bool:
     words = {"enabled": True, "true": True, "1": True, "yes": True}
     words |= {"disabled": False, "false": False, "0": False, "no": False}
     if text.casefold() not in words:
-        raise variable.wrong(text, "use Enabled or Disabled")
+        raise ConfigurationError.of("setting.switch", field=variable.name, text=text)
     return words[text.casefold()]
 
 
 def _choice(variable: Variable, text: str) -> str:
     choices = {choice.casefold(): choice for choice in variable.choices}
     if text.casefold() not in choices:
-        raise variable.wrong(text, f"use {' or '.join(variable.choices)}")
+        known = " or ".join(variable.choices)
+        raise ConfigurationError.of("setting.choice", field=variable.name, text=text, known=known)
     return choices[text.casefold()]
 
 
 def _count(variable: Variable, text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
-        raise variable.wrong(text, "use a whole number from 1")
+        raise ConfigurationError.of("setting.count", field=variable.name, text=text)
     return int(text)
 
 
@@ -116,7 +113,7 @@ def _share(variable: Variable, text: str) -> float:
     except ValueError:
         number = math.nan
     if not 0.0 <= number <= 1.0:
-        raise variable.wrong(text, f"use a number from 0 to 1, such as {variable.example}")
+        raise ConfigurationError.of("setting.share", field=variable.name, text=text, example=variable.example)
     return number
 
 
@@ -127,7 +124,7 @@ def _seconds(variable: Variable, text: str) -> float:
     except ValueError:
         seconds = parse_duration(variable.name, text, example).total_seconds()
     if not 0.0 < seconds < math.inf:
-        raise variable.wrong(text, f"use a positive ISO 8601 duration such as {example}, or seconds")
+        raise ConfigurationError.of("setting.seconds", field=variable.name, text=text, example=example)
     return seconds
 
 
@@ -143,7 +140,7 @@ def _texts(variable: Variable, text: str) -> tuple[str, ...]:
     except ValueError:
         parts = None
     if not isinstance(parts, list) or not all(isinstance(part, str) for part in parts):
-        raise variable.wrong(text, 'write texts between commas, or a list such as ["NA","?"]')
+        raise ConfigurationError.of("setting.texts", field=variable.name, text=text)
     return tuple(parts)
 
 

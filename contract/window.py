@@ -76,26 +76,18 @@ def resolve_window(
     end = read_instant("end_time", end_time)
     length = None if window is None else parse_duration("window", window, "PT1H")
     if length is not None and length <= timedelta(0):
-        raise ConfigurationError(
-            f"window is {window!r}, but its length must be positive; write for example PT1H, "
-            "and move the window with start_time_offset and end_time_offset."
-        )
+        raise ConfigurationError.of("window.length", field="window", text=window)
     start_offset = parse_duration("start_time_offset", start_time_offset or "PT0S", "-P3D")
     end_offset = parse_duration("end_time_offset", end_time_offset or "PT0S", "-P1D")
     start, end = _complete(start, end, window, length, now)
     if start is None or end is None:
         if start_time_offset or end_time_offset:
             name = "start_time_offset" if start_time_offset else "end_time_offset"
-            raise ConfigurationError(
-                f"{name} is set, but there is no window to move; set window, or start_time and end_time."
-            )
+            raise ConfigurationError.of("window.nothing_to_move", field=name)
         return None
     resolved = Window(start + start_offset, end + end_offset)
     if resolved.start >= resolved.end:
-        raise ConfigurationError(
-            f"the window ends at {resolved.end:%Y-%m-%dT%H:%M:%SZ}, not after its start "
-            f"{resolved.start:%Y-%m-%dT%H:%M:%SZ}; check start_time, end_time and their offsets."
-        )
+        raise ConfigurationError.of("window.backwards", start=resolved.start, end=resolved.end)
     return resolved
 
 
@@ -114,9 +106,7 @@ def read_instant(name: str, text: str | None) -> datetime | None:
     try:
         instant = datetime.fromisoformat(text.strip())
     except ValueError:
-        raise ConfigurationError(
-            f"{name} is {text!r}, which is no ISO 8601 time; write for example 2026-05-06T22:00:00Z."
-        ) from None
+        raise ConfigurationError.of("setting.instant", field=name, text=text) from None
     return instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)
 
 
@@ -132,9 +122,8 @@ def parse_duration(name: str, text: str, example: str) -> timedelta:
     match = _DURATION.fullmatch(stripped)
     parts = {unit: int(n) for unit, n in match.groupdict().items() if unit != "sign" and n} if match else {}
     if match is None or not parts:
-        raise ConfigurationError(
-            f"{name} is {text!r}, which is no ISO 8601 duration; {_fix(stripped, example)}"
-        )
+        hint = _fix(stripped, example)
+        raise ConfigurationError.of("setting.duration", field=name, text=text, hint=hint)
     duration = timedelta(**parts)
     return -duration if match["sign"] == "-" else duration
 
@@ -153,10 +142,7 @@ def fill_in_start(path: str, window: Window | None) -> str:
     if found is None:
         return path
     if window is None:
-        raise ConfigurationError(
-            f"output_path is {path!r}, where {found[0]} stands for the start of the window, but there is no "
-            "window; set window, or start_time and end_time."
-        )
+        raise ConfigurationError.of("window.no_start", field="output_path", path=path, sign=found[0])
     start = window.start
     return _DATE_FIELD.sub(lambda field: start.strftime(field[0]).rjust(2, "0"), path)
 
@@ -210,10 +196,7 @@ def in_window_by_folder(path: str, window: Window, what: str = "rows") -> bool:
         When the file lies in no such folder: all of it would count, whatever its time.
     """
     if folder_hour(path) is None:
-        raise DatasetError(
-            f"start_time, end_time or window is set, but the {what} of {path} have no time; "
-            "put the file into a folder yyyy/mm/dd/hh, or leave the window out to read all of it."
-        )
+        raise DatasetError.of("window.untimed", file=path, what=what)
     return folder_overlaps(path, window)
 
 
@@ -224,15 +207,11 @@ def _complete(
     if length is None:
         if (start is None) != (end is None):
             given, missing = ("start_time", "end_time") if start else ("end_time", "start_time")
-            raise ConfigurationError(
-                f"{given} is set, but {missing} is not; set both, or {given} and window."
-            )
+            raise ConfigurationError.of("window.half", field=missing, given=given)
         return start, end
     if start and end:
         if end - start != length:
-            raise ConfigurationError(
-                f"window is {text!r}, but start_time and end_time are {end - start} apart; leave window out."
-            )
+            raise ConfigurationError.of("window.other_length", field="window", text=text, length=end - start)
         return start, end
     if start:
         return start, start + length

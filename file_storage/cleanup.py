@@ -1,4 +1,4 @@
-"""What a job has started elsewhere, and ends with itself, whatever its own end is.
+"""Cleanup that runs when a job ends, however it ends.
 
 Success and failure come to the end of `all_undone`; SIGTERM and SIGINT too, as both are raised as exceptions.
 A program without it undoes what is left when its process exits. Nothing helps against SIGKILL.
@@ -10,7 +10,7 @@ import atexit
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 
 IsUrged = Callable[[], bool]
@@ -54,19 +54,21 @@ def at_end(undo: Undo) -> Callable[[], None]:
     return settle
 
 
-def undo_all() -> None:
-    """Undo what is left, the latest first."""
+def undo_all(before: Collection[Callable[[], None]] = ()) -> None:
+    """Undo what is left, the latest first, but for what was begun `before`."""
     for settle in reversed(_owed.copy()):
-        settle()
+        if settle not in before:
+            settle()
 
 
 @contextmanager
 def all_undone() -> Iterator[None]:
-    """Undo everything that is left when the block ends, whatever its end."""
+    """Undo what was begun in the block and is left when it ends, whatever its end."""
+    before = _owed.copy()
     try:
         yield
     finally:
-        undo_all()
+        undo_all(before)
 
 
 @contextmanager

@@ -81,8 +81,17 @@ _held = threading.local()
 @contextlib.contextmanager
 def unfinished(directory: str, name: str, *, is_folder: bool = False) -> Iterator[Path]:
     """Yield a new hidden file or folder in `directory` for what is to be `name`; what is left of it goes."""
-    path, descriptor = None, None
-    try:  # from the start: a signal may end this job at any line
+    path: Path | None = None
+    descriptor: int | None = None
+
+    def undo(_: cleanup.IsUrged) -> None:
+        if path is not None:
+            _remove(path)
+        if descriptor is not None:
+            os.close(descriptor)
+
+    remove = cleanup.at_end(undo)  # before there is anything: a signal may end this job at any line
+    try:
         while path is None or not path.exists():  # another job may remove it before it is held
             if descriptor is not None:
                 os.close(descriptor)
@@ -99,10 +108,7 @@ def unfinished(directory: str, name: str, *, is_folder: bool = False) -> Iterato
                     fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield path
     finally:
-        if path is not None:
-            _remove(path)
-        if descriptor is not None:
-            os.close(descriptor)
+        remove()
 
 
 def remove_abandoned(directory: str) -> None:
@@ -369,7 +375,7 @@ def prepare_output(directory: str, variable: str = "output_path") -> None:
             return
         Path(directory).mkdir(parents=True, exist_ok=True)
         remove_abandoned(directory)
-        with cleanup.signals_held_back(), unfinished(directory, "probe"):
+        with unfinished(directory, "probe"):
             pass
 
 

@@ -33,12 +33,6 @@ if TYPE_CHECKING:
 # What a console command arranges in a process of its own, before anything heavy is loaded.
 
 
-def limit_threads() -> None:
-    """Keep numerical libraries to one thread each: the splits are the one level of parallelism."""
-    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ.setdefault(variable, "1")
-
-
 class _WithoutPandas:
     """A finder that says pandas is not installed."""
 
@@ -129,7 +123,8 @@ def run_program(
             return print_checklist(validate(settings), sys.stdout)
         if own_process:
             _arrange_process(settings, message_path)
-        exit_code, message = run(settings)
+        with all_undone():
+            exit_code, message = run(settings)
     except MonitorError as error:
         exit_code, message = error.exit_code, error.message
         if error.details:
@@ -212,8 +207,7 @@ def _run_here(settings: Settings, monitor: Monitor, cluster: Cluster | None = No
     _log.info("Performing analysis with %s", settings.describe())
     started = datetime.now(UTC)
     try:
-        with all_undone():
-            outcome = run(settings, monitor, cluster)
+        outcome = run(settings, monitor, cluster)
     except (MonitorError, Overtime) as stop:
         error = ScriptError(str(stop)) if isinstance(stop, Overtime) else stop
         if settings.history_path is not None:
@@ -235,7 +229,9 @@ def _run_here(settings: Settings, monitor: Monitor, cluster: Cluster | None = No
 
 
 def _arrange_process(settings: Settings, message_path: str) -> None:
-    limit_threads()
+    # Numerical libraries have one thread each: the splits are the one level of parallelism.
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(variable, "1")
     # Code of the user's may want pandas: scripts, a model's own inference.py, whatever is pickled.
     users_code = (
         settings.record_preprocessor_script

@@ -137,6 +137,4 @@ def summarize_split(analyzer: AnyAnalyzer, split: Split) -> tuple[Any, Tally]:
     except UnicodeDecodeError as error:
         # Formats with a type for text, such as Parquet, only claim that it is UTF-8.
         excerpt = error.object[:80].decode(errors="replace")
-        raise DatasetError(
-            f"{split.label} holds text that is not UTF-8: {excerpt!r}; write it again as UTF-8."
-        ) from error
+        raise DatasetError.of("split.not_utf8", file=split.label, excerpt=excerpt) from error

@@ -29,7 +29,7 @@ from contract.api import (
 )
 from contract.dataset import MARKERS, CellRules, Dataset, LabelPlaces, Plan, Preprocessor, RowKeys
 from contract.decision import dump_comparisons
-from contract.errors import DatasetError, DocumentError, MonitorError, OutputError
+from contract.errors import DatasetError, DocumentError, MonitorError, OutputError, wording
 from contract.outcome import completed_message, exit_code
 from contract.reading import Said, Tally
 from contract.settings import Settings
@@ -239,10 +239,8 @@ def _with_label_coverage(settings: Settings, monitor: Monitor, facts: Facts, dec
         return decision
     rows, lowest = labelled + unlabelled, min(usual.values())
     p_value = binomial_tail(unlabelled, rows, 1.0 - lowest)
-    text = (
-        f"{labelled:,} of {rows:,} rows have a label ({percent(labelled / rows)}); by that age "
-        f"at least {percent(lowest)} had one in {len(usual)} earlier windows; {chance(p_value)}."
-    )
+    shares = {"share": percent(labelled / rows), "lowest": percent(lowest), "chance": chance(p_value)}
+    text = wording("labels.fewer", labelled=labelled, rows=rows, windows=len(usual), **shares)
     comparison = Comparison(
         "labels",
         PRESENCE_CHECK,
@@ -293,13 +291,12 @@ def _page(
     from contract import page as view
     from reporting.report import page
 
-    statistics = found.compared.statistics if found.compared else None
-    constraints = found.compared.constraints if found.compared else None
+    before = found.compared or Baseline()
     source = view.Source(
         statistics=documents[STATISTICS],
         constraints=documents[CONSTRAINTS],
-        baseline_statistics=files.write_statistics(statistics, True) if statistics else {},
-        baseline_constraints=files.write_constraints(constraints) if constraints else {},
+        baseline_statistics=files.write_statistics(before.statistics, True) if before.statistics else {},
+        baseline_constraints=files.write_constraints(before.constraints) if before.constraints else {},
         decision=found.decision,
     )
     notes = (*(found.decision.notes if found.decision else ()), *said)
@@ -345,22 +342,24 @@ def read_baseline(settings: Settings, documents: DocumentSet[Any, Any]) -> AnyBa
         Naming the file and the place in it.
     """
 
-    def read(given: str | None, names: tuple[str, ...], variable: str, parse: Callable[..., Any]) -> Any:
+    def read(variable: str, names: tuple[str, ...], parse: Callable[..., Any]) -> Any:
+        given: str | None = getattr(settings, variable)
+        if given is None:
+            return None
         try:
-            path = storage.resolve_document(given, names, variable) if given else None
+            path = storage.resolve_document(given, names, variable)
         except DocumentError as error:
-            if not settings.skip_check:
-                hint = "; skip_check=Enabled makes the first baseline."
-                said = error.message.rstrip(".") + (hint if settings.register_new_baseline else ".")
-                raise DocumentError(said) from error
-            _log.info("Going on without it, since the check is skipped: %s", error.message)
-            path = None
-        return path and parse(json_layout.loads(storage.read_bytes(path, DocumentError), path), path)
+            if settings.skip_check:
+                _log.info("Going on without it, since the check is skipped: %s", error.message)
+                return None
+            if not settings.register_new_baseline:
+                raise
+            cause = error.message.rstrip(".")
+            raise DocumentError.of("baseline.first", file=given, field=variable, cause=cause) from error
+        return parse(json_layout.loads(storage.read_bytes(path, DocumentError), path), path)
 
-    names, parse = documents.constraints_names, documents.read_constraints
-    constraints = read(settings.baseline_constraints, names, "baseline_constraints", parse)
-    names, parse = (STATISTICS,), documents.read_statistics
-    statistics = read(settings.baseline_statistics, names, "baseline_statistics", parse)
+    constraints = read("baseline_constraints", documents.constraints_names, documents.read_constraints)
+    statistics = read("baseline_statistics", (STATISTICS,), documents.read_statistics)
     return Baseline(statistics, constraints) if constraints or statistics else None
 
 
@@ -445,11 +444,8 @@ def _tell_rows(settings: Settings, plan: Plan, rows: int, seconds: float) -> Non
     if settings.is_monitoring:
         _log.warning("No rows in %s%s", settings.dataset_source, between(settings.window))
         return
-    found = "no file" if not plan.splits else "no row"
-    raise DatasetError(
-        f"dataset_source {settings.dataset_source} holds {found}{between(settings.window)}, but a baseline "
-        "needs data; point it at the training data."
-    )
+    found = f"{'row' if plan.splits else 'file'}{between(settings.window)}"
+    raise DatasetError.of("rows.none_for_baseline", file=settings.dataset_source, found=found)
 
 
 def _outcome(
@@ -464,16 +460,14 @@ def _outcome(
     is_empty = decision is not None and decision.is_empty
     said = [kept] if kept else []
     if decision and decision.undecided and not is_empty:
-        undecided, asked = len(decision.undecided), len(decision.comparisons)
-        text = f"Decided were {asked - undecided:,} of {asked:,} comparisons; {undecided:,} were not"
-        said.insert(0, f"{text}, because {decision.why_undecided}.")
+        asked, open_ = len(decision.comparisons), len(decision.undecided)
+        members = {"asked": asked, "decided": asked - open_, "open": open_, "why": decision.why_undecided}
+        said.insert(0, wording("outcome.undecided", **members))
     if undelivered:
         missed = "; ".join(f"{parcel.address}: {parcel.reason}" for parcel in undelivered)
         said.append(f"Not delivered to {missed}.")
     if decision is None and settings.rules == "sound":
-        message = " ".join(
-            [f"Completed: Baseline made of {several(found.rows, 'row')}, nothing compared.", *said]
-        )
+        message = " ".join([wording("outcome.baseline", rows=several(found.rows, "row")), *said])
     else:
         why = decision.why_undecided or "nothing was asked for" if decision else ""
         message = completed_message(violations, tuple(said), undecided=why if is_empty else "")
@@ -491,9 +485,6 @@ def _outcome(
 
 
 # The on-demand gate: what passed its check becomes the baseline, and the one before is kept.
-
-
-KEPT = "previous"
 
 
 def register_baseline_if_decided(
@@ -516,18 +507,17 @@ def register_baseline_if_decided(
     folder = settings.register_new_baseline
     if folder is None:
         return None
-    reason = f"The baseline in {folder} stays as it was, because "
     if decision is not None and decision.violations.violations:
-        return reason + "the check found violations."
+        return wording("baseline_kept.violated", file=folder)
     if decision is not None and decision.is_empty:
-        return reason + "nothing could be decided."
+        return wording("baseline_kept.nothing_decided", file=folder)
     if decision is not None and decision.fails_gate:
-        return reason + "this window lacks figures that it has."
+        return wording("baseline_kept.figures_lost", file=folder)
     register_baseline(folder, documents, datetime.now(UTC))
     return None
 
 
-def register_baseline(folder: str, documents: Mapping[str, bytes], now: datetime) -> str | None:
+def register_baseline(folder: str, documents: Mapping[str, bytes], now: datetime) -> None:
     """Put documents into the folder of the baseline, and keep those that they replace.
 
     What is replaced is copied first, to ``previous/<time>/`` within the folder. Each file then appears whole;
@@ -542,17 +532,13 @@ def register_baseline(folder: str, documents: Mapping[str, bytes], now: datetime
     now
         Timezone-aware; the name of the kept copy.
 
-    Returns
-    -------
-    Where the baseline before is kept, None when there was none.
-
     Raises
     ------
     OutputError
         When the folder cannot be written; the baseline is as it was.
     """
     folder = folder.rstrip("/") or "/"
-    kept = None
+    kept = f"{folder}/previous/{now.astimezone(UTC):%Y-%m-%dT%H%M%S.%fZ}"
     with storage.alone(folder):
         before = {
             name: content
@@ -560,7 +546,6 @@ def register_baseline(folder: str, documents: Mapping[str, bytes], now: datetime
             if (content := storage.read_if_there(f"{folder}/{name}", OutputError)) is not None
         }
         if before:
-            kept = f"{folder}/{KEPT}/{now.astimezone(UTC).strftime('%Y-%m-%dT%H%M%S.%fZ')}"
             storage.write_files_atomically(kept, before)
         try:
             storage.write_files_atomically(folder, documents)
@@ -568,5 +553,4 @@ def register_baseline(folder: str, documents: Mapping[str, bytes], now: datetime
             with contextlib.suppress(OutputError):
                 storage.write_files_atomically(folder, before)
             raise
-    _log.info("The new baseline is in %s%s", folder, f"; the one before is kept in {kept}" if kept else "")
-    return kept
+    _log.info("The new baseline is in %s%s", folder, f"; the one before is kept in {kept}" if before else "")

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -29,46 +29,25 @@ from file_storage.storage import SourceFile
 from file_storage.temporary import join_parts, staging_folder
 from job_runner.engine import available_processors
 from readers.arrow_json import text_buffer
-from readers.captures.envelope import (
-    LABEL,
-    label_ids,
-    parse_instant,
-    read_records,
-    record_id,
-    record_of_line,
-    times_in_window,
-)
-from readers.captures.envelope import sources as sources_ground_truth_merge
-from readers.captures.split import may_cut
+from readers.captures.envelope import LABEL, Envelope, parse_instant
+from readers.captures.split import envelopes
 from readers.labels.index import LabelIndex, Positions, index_labels
 from readers.labels.lines import UNKNOWN_HOUR, Hours, hour_number, hour_text
 from readers.plan import CAPTURE_SLACK
 from readers.python_rows import loads
-from readers.splitting import FileRange, Line, LineBlock, blocks_of_lines, divide
+from readers.splitting import FileRange, LineBlock, divide, has_lines
 
 # Captures and their labels as merged records: the captured line with its label, byte for byte otherwise.
 
 
 _BLOCK_SIZE = 8 << 20
-_SCHEMA = pa.schema(
-    [
-        ("captureData", pa.struct([])),
-        (
-            "eventMetadata",
-            pa.struct([(name, pa.string()) for name in ("inferenceId", "eventId", "inferenceTime")]),
-        ),
-    ]
-)
 _NEEDS_ESCAPE = re.compile(rb'[\x00-\x1f"\\]')
 _ENDPOINT_FOLDERS = re.compile(r"(?:^|/)([^/]+/[^/]+)/\d{4}/\d{2}/\d{2}/\d{2}/")
 _ENDINGS = re.compile(r"(\.jsonl?)?(\.(gz|bz2|zst))?$")
 
 
-class Target(NamedTuple):
-    """Where merged records go: beside others of the same capture file, by hour."""
-
-    path: str
-    hour: int
+# Where merged records go: beside others of the same capture file, by hour.
+Target = tuple[str, int]
 
 
 @dataclass
@@ -99,48 +78,6 @@ class Merged:
         self.without_id += other.without_id
 
 
-@dataclass(frozen=True)
-class _Records:
-    """Capture records: whole lines that end with a brace and a newline, and what belongs to each."""
-
-    lines: pa.BinaryArray
-    ids: pa.StringArray
-    hours: Hours
-    sources: npt.NDArray[np.int64]
-    paths: tuple[str, ...]
-
-    def filter(self, mask: npt.NDArray[np.bool_]) -> _Records:
-        kept = pa.array(mask)
-        return _Records(
-            self.lines.filter(kept), self.ids.filter(kept), self.hours[mask], self.sources[mask], self.paths
-        )
-
-
-def _records(block: LineBlock, window: Window | None) -> _Records:
-    batch, numbers = read_records(block, _SCHEMA, _fields, lambda batch: not batch.column(0).null_count)
-    inference_ids, event_ids, times = batch.column("eventMetadata").flatten()
-    places = sources_ground_truth_merge(block, numbers)
-    paths = tuple(segment.path for segment in block.segments)
-    lines = _lines(block).take(pa.array(numbers))
-    records = _Records(
-        _replaced(lines), label_ids(inference_ids, event_ids), _hours(times, places, paths), places, paths
-    )
-    return records if window is None else records.filter(times_in_window(times, window, block, numbers))
-
-
-def _fields(line: Line) -> dict[str, Any]:
-    record = record_of_line(line)
-    metadata = record.get("eventMetadata")
-    time = metadata.get("inferenceTime") if isinstance(metadata, dict) else None
-    return {
-        "captureData": {},
-        "eventMetadata": {
-            "eventId": record_id(record),
-            "inferenceTime": time if isinstance(time, str) else None,
-        },
-    }
-
-
 def _lines(block: LineBlock) -> pa.BinaryArray:
     """Return the lines of a block, those too that are blank."""
     ends = np.flatnonzero(np.frombuffer(block.data, np.uint8) == ord("\n"))
@@ -165,13 +102,13 @@ def _replaced(lines: pa.BinaryArray) -> pa.BinaryArray:
     return pc.replace_with_mask(lines, odd, pa.array(mended, pa.binary()))
 
 
-def _hours(times: pa.StringArray, sources: npt.NDArray[np.int64], paths: Sequence[str]) -> Hours:
+def _hours(envelope: Envelope) -> Hours:
     """Return the hour of each record: that of its file's folder, else that of its inference."""
-    by_path = np.array([hour_number(folder_hour(path)) for path in paths], np.int32)
-    hours = by_path[sources]
+    by_path = [hour_number(folder_hour(segment.path)) for segment in envelope.block.segments]
+    hours = np.array(by_path, np.int32)[envelope.block.sources(envelope.numbers)]
     if (hours != UNKNOWN_HOUR).all():
         return hours
-    encoded = times.dictionary_encode()
+    encoded = envelope.times.dictionary_encode()
     distinct = [hour_number(parse_instant(text)) for text in encoded.dictionary.to_pylist()]
     codes = encoded.indices.fill_null(len(distinct)).to_numpy(zero_copy_only=False)
     by_time = np.array([*distinct, UNKNOWN_HOUR], np.int32)[codes]
@@ -183,9 +120,12 @@ def _counts(hours: Hours) -> Counter[int]:
     return Counter(dict(zip(values.tolist(), counts.tolist(), strict=True)))
 
 
-def _write(records: _Records, positions: Positions, index: LabelIndex, folder: Path, merged: Merged) -> None:
-    lines = _with_labels(records.lines, *index.take(positions))
-    targets = np.stack([records.sources, records.hours.astype(np.int64)], axis=1)
+def _write(
+    envelope: Envelope, hours: Hours, positions: Positions, index: LabelIndex, folder: Path, merged: Merged
+) -> None:
+    lines = _replaced(_lines(envelope.block).take(pa.array(envelope.numbers)))
+    lines = _with_labels(lines, *index.take(positions))
+    targets = np.stack([envelope.block.sources(envelope.numbers), hours.astype(np.int64)], axis=1)
     order = np.lexsort((targets[:, 1], targets[:, 0]))
     if (order[1:] < order[:-1]).any():
         lines, targets = lines.take(pa.array(order)), targets[order]
@@ -194,7 +134,7 @@ def _write(records: _Records, positions: Positions, index: LabelIndex, folder: P
     content = lines.buffers()[2]
     for start, end in zip([0, *edges.tolist()], [*edges.tolist(), len(lines)], strict=True):
         source, hour = targets[start].tolist()
-        target = Target(records.paths[source], hour)
+        target = (envelope.block.segments[source].path, hour)
         [part] = merged.parts.setdefault(target, [folder / str(len(merged.parts))])
         with part.open("ab") as file:
             file.write(content.slice(int(offsets[start]), int(offsets[end] - offsets[start])))
@@ -282,7 +222,19 @@ def merge(settings: Settings) -> str:
     files = _captures(settings)
     index = index_labels(labels_source, LabelPlaces.of(settings))
     _log.info("Read %s in %.1f s", several(index.records, "label"), time.monotonic() - started)
-    report = _merge_files(files, index, settings)
+    used = np.zeros(len(index.keys), np.bool_)
+    merged = Merged()
+    with staging_folder(settings.output_path) as folder:
+        for more in _merged_in_order(files, index, used, settings.window, folder):
+            merged.add(more)
+        labels, orphans = _counts(index.hours), _counts(index.hours[~used])
+        report = coverage_report(merged, labels, orphans, index.records, index.duplicates)
+        # Together, so that the report is that of the files beside it.
+        contents: dict[str, Path | bytes] = {
+            **_joined_parts(merged.parts, settings),
+            REPORT: json_layout.dumps(report),
+        }
+        storage.write_files_atomically(settings.output_path, contents)
     _log_report(report)
     _log.info("Merged %s in %.1f s", several(report["joined"], "record"), time.monotonic() - started)
     return _message(report, settings, labels_source)
@@ -292,21 +244,6 @@ def _captures(settings: Settings) -> list[SourceFile]:
     """Return the capture files that can hold records of the window."""
     files = storage.list_files(settings.dataset_source)
     return [file for file in files if folder_overlaps(file.path, settings.window, CAPTURE_SLACK)]
-
-
-def _merge_files(files: Sequence[SourceFile], index: LabelIndex, settings: Settings) -> dict[str, Any]:
-    used = np.zeros(len(index.keys), np.bool_)
-    merged = Merged()
-    with staging_folder(settings.output_path) as folder:
-        for more in _merged_in_order(files, index, used, settings.window, folder):
-            merged.add(more)
-        labels, orphans = _counts(index.hours), _counts(index.hours[~used])
-        report = coverage_report(merged, labels, orphans, index.records, index.duplicates)
-        merged_files: dict[str, Path | bytes] = {**_joined_parts(merged.parts, settings)}
-        # Together, so that the report is that of the files beside it.
-        merged_files[REPORT] = json_layout.dumps(report)
-        storage.write_files_atomically(settings.output_path, merged_files)
-    return report
 
 
 def _merged_in_order(
@@ -323,24 +260,23 @@ def _merged_in_order(
         number, pieces = numbered
         merged, own = Merged(), folder / str(number)
         own.mkdir()
-        for block in blocks_of_lines(pieces, size=_BLOCK_SIZE):
+        for envelope in envelopes(pieces, (), window, index, labels=False, times=True, size=_BLOCK_SIZE):
             if stop.is_set():
                 break
-            records = _records(block, window)
-            positions = index.find(records.ids)
+            positions, hours = index.find(envelope.ids), _hours(envelope)
             found = positions >= 0
             used[positions[found]] = True
-            merged.captures.update(_counts(records.hours))
-            merged.joined.update(_counts(records.hours[found]))
-            merged.without_id += records.ids.null_count
+            merged.captures.update(_counts(hours))
+            merged.joined.update(_counts(hours[found]))
+            merged.without_id += envelope.ids.null_count
             if found.any():
-                _write(records.filter(found), positions[found], index, own, merged)
+                _write(envelope.filter(found), hours[found], positions[found], index, own, merged)
         return merged
 
     workers = min(available_processors(), _MOST_WORKERS)
     with ThreadPoolExecutor(workers, thread_name_prefix="merge") as executor:
         try:
-            yield from executor.map(work, enumerate(divide(files, may_cut=may_cut)))
+            yield from executor.map(work, enumerate(divide(files, may_cut=has_lines)))
         finally:
             # After a failure nobody wants the rest; the folder can go when all have stopped.
             stop.set()

@@ -10,8 +10,8 @@ from typing import Any
 
 from contract import json_layout
 from contract.api import Baseline, Monitor, Violation, Violations, read_violations, violations_to_json
-from contract.errors import ConfigurationError, DatasetError, DocumentError, InputError
-from contract.wording import several
+from contract.errors import ConfigurationError, DatasetError, DocumentError, InputError, wording
+from contract.wording import several, some_of
 from file_storage import storage
 from job_runner.segment_checks import check_segments, segmented_documents
 from reporting.history import folder
@@ -134,22 +134,25 @@ def _load(history: str, run: Run) -> Material:
 
 def _kept(path: str) -> Document | None:
     content = folder.read_if_there(path)
-    return None if content is None else Document(json_layout.loads(content, path), path)
+    return None if content is None else _parsed(content, path)
+
+
+def _parsed(content: bytes, path: str) -> Document:
+    return Document(json_layout.loads(content, path), path)
 
 
 def _from_output(run: Run) -> Document:
     """Return the statistics from where the run wrote them, if nobody has written over them."""
     path = folder.join(run.output_path, STATISTICS)
-    why = "the history has not kept its statistics (history_statistics)"
     try:
         content = folder.read_if_there(path)
     except (DatasetError, DocumentError) as error:
-        raise DatasetError(f"{why}, and {error.message}") from error
+        raise DatasetError.of("replay.unreadable", file=path, cause=error.message) from error
     if content is None:
-        raise DatasetError(f"{why}, and {path} is no longer there.")
+        raise DatasetError.of("replay.gone", file=path)
     if digest(content) != run.statistics_digest:
-        raise DatasetError(f"{why}, and {path} is of another run by now; give each window its output_path.")
-    return Document(json_layout.loads(content, path), path)
+        raise DatasetError.of("replay.overwritten", file=path)
+    return _parsed(content, path)
 
 
 def _baseline(history: str, name: str | None, path: str | None, notes: list[str]) -> Document | None:
@@ -158,13 +161,11 @@ def _baseline(history: str, name: str | None, path: str | None, notes: list[str]
     # Of a folder it is not recorded which of its files it was.
     if kept is not None or path is None or not path.endswith(".json"):
         return kept
-    content = None
     with contextlib.suppress(DatasetError, DocumentError):
-        content = folder.read_if_there(path)
-    if content is None:
-        return None
-    notes.append(f"The history has not kept the baseline; {path} is taken as it is now.")
-    return Document(json_layout.loads(content, path), path)
+        if (content := folder.read_if_there(path)) is not None:
+            notes.append(wording("replay.baseline_of_now", file=path))
+            return _parsed(content, path)
+    return None
 
 
 def read_document(path: str) -> Document:
@@ -175,7 +176,7 @@ def read_document(path: str) -> Document:
     DocumentError
         Naming the path and the cause.
     """
-    return Document(json_layout.loads(storage.read_bytes(path, DocumentError), path), path)
+    return _parsed(storage.read_bytes(path, DocumentError), path)
 
 
 @dataclass(frozen=True)
@@ -187,11 +188,6 @@ class Edit:
     rules: str | None = None
     attribution_drift_threshold: float | None = None
 
-    @property
-    def changes_anything(self) -> bool:
-        """Return whether anything is tried."""
-        return any(member is not None for member in vars(self).values())
-
 
 @dataclass(frozen=True)
 class Replayed:
@@ -201,8 +197,8 @@ class Replayed:
     ----------
     monitor
         Its kind.
-    recorded
-        Whether `before` is what the run reported; else it was checked again without the edit.
+    before
+        What the run reported; where that is not known, what is found without the edit.
     notes
         What a reader should know of this window.
     """
@@ -211,7 +207,6 @@ class Replayed:
     monitor: str
     before: tuple[Violation, ...]
     after: tuple[Violation, ...]
-    recorded: bool
     notes: tuple[str, ...] = ()
 
     @property
@@ -244,25 +239,17 @@ def replay(window: PastWindow, edit: Edit, monitors: Mapping[str, Monitor]) -> R
     after = _check(window, material, edit, monitor)
     unedited = None
     if material.constraints is not None or material.baseline_statistics is not None:
-        unedited = after if not edit.changes_anything else _check(window, material, Edit(), monitor)
-    before = window.violations if window.violations is not None else unedited
+        unedited = after if edit == Edit() else _check(window, material, Edit(), monitor)
+    before = unedited if window.violations is None else window.violations
     if before is None:
-        raise ConfigurationError(
-            f"{window.name} does not tell what was found at the time: there is no constraint_violations.json."
-        )
-    reported = before if unedited is None or window.violations is None else unedited
-    if _without(reported, before) or _without(before, reported):
+        raise ConfigurationError.of("replay.no_violations", file=window.name)
+    if unedited is not None and (_without(unedited, before) or _without(before, unedited)):
         then = f" of version {window.run.version}" if window.run else ""
-        notes.append(
-            f"Without the edit this program finds {several(len(reported), 'violation')} where the run{then} "
-            f"reported {len(before)}, so not every difference is the edit's."
-        )
+        now = several(len(unedited), "violation")
+        notes.append(wording("replay.differs_unedited", now=now, then=then, reported=len(before)))
     if edit.rules not in (None, window.rules):
-        notes.append(
-            f"The data was read by rules={window.rules}; a run by rules={edit.rules} may read types and "
-            "missing values otherwise."
-        )
-    return Replayed(window, monitor.name, before, after, window.violations is not None, tuple(notes))
+        notes.append(wording("replay.other_rules", then=window.rules, now=edit.rules))
+    return Replayed(window, monitor.name, before, after, tuple(notes))
 
 
 def kind_of(window: PastWindow, material: Material, monitors: Mapping[str, Monitor]) -> Monitor:
@@ -278,27 +265,21 @@ def kind_of(window: PastWindow, material: Material, monitors: Mapping[str, Monit
     for monitor in monitors.values():
         if monitor.replay().has_written(material.statistics.value):
             return monitor
-    raise DocumentError(
-        f"{material.statistics.where} is no statistics.json of {' or '.join(monitors)}; give the output "
-        "folder of a monitoring job."
-    )
+    known = " or ".join(monitors)
+    raise DocumentError.of("replay.no_statistics", file=material.statistics.where, monitors=known)
 
 
 def _check(window: PastWindow, material: Material, edit: Edit, monitor: Monitor) -> tuple[Violation, ...]:
     if window.rows == 0:
         return ()  # a window without data is not checked
     segmented = "segment_by" in window.checking or "segments" in material.statistics.value
-    documents, replay = monitor.load_documents(), monitor.replay()
-    if segmented:
-        documents = segmented_documents(documents)
+    replay, documents = monitor.replay(), monitor.load_documents()
+    documents = segmented_documents(documents) if segmented else documents
     statistics = documents.read_statistics(material.statistics.value, material.statistics.where)
     constraints = edit.constraints or material.constraints
     before = edit.baseline_statistics or material.baseline_statistics
     if constraints is None and before is None:
-        raise ConfigurationError(
-            f"{window.name} is nothing to compare with: its files do not hold the baseline of the time; give "
-            "baseline_constraints and baseline_statistics."
-        )
+        raise ConfigurationError.of("replay.no_baseline", file=window.name)
     baseline = Baseline(
         before and documents.read_statistics(before.value, before.where),
         constraints and documents.read_constraints(constraints.value, constraints.where),
@@ -306,15 +287,15 @@ def _check(window: PastWindow, material: Material, edit: Edit, monitor: Monitor)
     checking = dict(window.checking)
     if edit.attribution_drift_threshold is not None:
         checking["attribution_drift_threshold"] = edit.attribution_drift_threshold
-    whole = statistics.whole if segmented else statistics
+    parts = [statistics]
+    if segmented:
+        parts = [statistics.whole, *(segment.statistics for segment in statistics.segments)]
     rules: Any = edit.rules or window.rules
-    checker = replay.make_checker(rules, checking, whole)
-    if not segmented:
-        replay.recall(statistics, checking)
-        return tuple(checker.check(statistics, baseline).violations.violations)
-    for one in (whole, *(segment.statistics for segment in statistics.segments)):
-        replay.recall(one, checking)
-    return tuple(check_segments(checker, statistics, baseline).violations.violations)
+    checker = replay.make_checker(rules, checking, parts[0])
+    for part in parts:
+        replay.recall(part, checking)
+    check = functools.partial(check_segments, checker) if segmented else checker.check
+    return tuple(check(statistics, baseline).violations.violations)
 
 
 def key_of(violation: Violation) -> tuple[object, ...]:
@@ -348,24 +329,20 @@ def monitors_of(edit: Edit, monitors: Mapping[str, Monitor]) -> tuple[str, ...]:
         When its documents are of no monitor, or of different ones.
     """
     fitting = tuple(monitors)
-    for document, role in ((edit.constraints, "constraints"), (edit.baseline_statistics, "statistics")):
+    replays = {name: monitor.replay() for name, monitor in monitors.items()}
+    constraints, statistics = edit.constraints, edit.baseline_statistics
+    for document, role, knows in (
+        (constraints, "constraints", {name: one.takes for name, one in replays.items()}),
+        (statistics, "statistics", {name: one.has_written for name, one in replays.items()}),
+    ):
         if document is None:
             continue
-        replays = {name: monitor.replay() for name, monitor in monitors.items()}
-        knows = {
-            name: one.takes if role == "constraints" else one.has_written for name, one in replays.items()
-        }
-        own = [name for name in monitors if knows[name](document.value)]
+        own = [name for name, known in knows.items() if known(document.value)]
         if not own:
-            raise ConfigurationError(
-                f"{document.where} is a {role} file of no monitor; give the one that a baseline job wrote, "
-                "edited or not."
-            )
+            raise ConfigurationError.of("replay.no_monitor", file=document.where, role=role)
         fitting = tuple(name for name in fitting if name in own)
     if not fitting:
-        raise ConfigurationError(
-            "baseline_constraints and baseline_statistics are of different monitors; give those of one."
-        )
+        raise ConfigurationError.of("replay.two_monitors")
     if edit.attribution_drift_threshold is not None:
         fitting = tuple(name for name in fitting if "attributions" in monitors[name].offers) or fitting
     return fitting
@@ -387,12 +364,8 @@ def require_one_schedule(windows: Sequence[PastWindow], edit: Edit) -> None:
         if (run := window.run) is not None
     }
     if len(found) > 1:
-        several = [f"{monitor} of endpoint {of} schedule {by}" for monitor, of, by, _ in sorted(found)]
-        more = ", ..." if len(several) > _LISTED else ""
-        raise ConfigurationError(
-            f"The runs asked for are of several jobs ({', '.join(several[:_LISTED])}{more}), but the "
-            "baseline given is of one; name it with --monitor, --endpoint or --schedule."
-        )
+        jobs = [f"{monitor} of endpoint {of} schedule {by}" for monitor, of, by, _ in sorted(found)]
+        raise ConfigurationError.of("replay.several_jobs", jobs=some_of(jobs, _LISTED))
 
 
 def windows_of_folders(
@@ -433,10 +406,7 @@ def windows_of_folders(
                 if path.endswith(f"/{STATISTICS}") and f"{path.removesuffix(STATISTICS)}{VIOLATIONS}" in known
             ]
         if not found:
-            raise DatasetError(
-                f"{given} holds no {STATISTICS} with a {VIOLATIONS} beside it; give the output_path of "
-                "monitoring jobs."
-            )
+            raise DatasetError.of("replay.no_windows", file=given)
         for path in found:
             place = path.rpartition("/")[0]
             violations = None
@@ -501,28 +471,24 @@ def to_text(backtest: Backtest) -> str:
     lines = [head, *(_line(window) for window in backtest.windows)]
     table = aligned(lines).splitlines()
     text = table[:1]
-    common = _common_notes(backtest)
+    # What all windows have in common is said once.
+    notes = backtest.windows[0].notes if len(backtest.windows) > 1 else ()
+    common = [note for note in notes if all(note in window.notes for window in backtest.windows)]
     for line, window in zip(table[1:], backtest.windows, strict=True):
         own = (note for note in window.notes if note not in common)
         text += [line, *_changes(window), *(f"    {note}" for note in own)]
     text += [f"{one.name}  not replayed: {one.reason}" for one in backtest.not_replayed]
-    return "\n".join([*text, "", *common, _sum(backtest)]) + "\n"
-
-
-def _common_notes(backtest: Backtest) -> list[str]:
-    """Return the notes that all windows share, to be said once."""
-    if len(backtest.windows) < 2:
-        return []
-    first, *others = backtest.windows
-    return [note for note in first.notes if all(note in window.notes for window in others)]
+    windows = several(len(backtest.windows), "window")
+    counted = wording("replay.sum", **backtest.summary | {"windows": windows})
+    if missing := len(backtest.not_replayed):
+        counted += f" {missing} could not be replayed."
+    return "\n".join([*text, "", *common, counted]) + "\n"
 
 
 def _line(window: Replayed) -> tuple[str, ...]:
     run = window.window.run
     of = " ".join(filter(None, (run.endpoint, run.schedule))) if run else ""
-    verdict = ""
-    if window.changes_verdict:
-        verdict = "falls silent" if window.before else "would alarm"
+    verdict = ("falls silent" if window.before else "would alarm") if window.changes_verdict else ""
     before, after = (str(len(violations) or "ok") for violations in (window.before, window.after))
     return window.window.name, window.monitor, of or "-", before, after, verdict
 
@@ -545,18 +511,6 @@ def describe(violation: Violation) -> str:
     return f"{violation.constraint_check_type} {violation.subject}: {short}"
 
 
-def _sum(backtest: Backtest) -> str:
-    counts = backtest.summary
-    text = (
-        f"{several(counts['windows'], 'window')}: {counts['alarms_before']} alarmed, "
-        f"{counts['alarms_after']} would have; {counts['silenced']} fall silent, "
-        f"{counts['alarming']} start to alarm."
-    )
-    if backtest.not_replayed:
-        text += f" {len(backtest.not_replayed)} could not be replayed."
-    return text
-
-
 def to_json(backtest: Backtest) -> dict[str, Any]:
     """Return everything as JSON values."""
     return {
@@ -569,11 +523,14 @@ def to_json(backtest: Backtest) -> dict[str, Any]:
 
 def _window_to_json(window: Replayed) -> dict[str, Any]:
     about = vars(window.window.run) if window.window.run else {}
-    members: dict[str, Any] = {
+    members = {
         "name": window.window.name,
         "monitor": window.monitor,
         **{key: about.get(key) for key in ("run", "endpoint", "schedule")},
-        "before": {"recorded": window.recorded, "violations": _violations(window.before)},
+        "before": {
+            "recorded": window.window.violations is not None,
+            "violations": _violations(window.before),
+        },
         "after": {"violations": _violations(window.after)},
         "gone": _violations(window.gone),
         "new": _violations(window.new),

@@ -18,8 +18,8 @@ from contract.api import (
     Violation,
     Violations,
 )
-from contract.errors import DocumentError
-from contract.schema import Fields
+from contract.errors import wording
+from contract.schema import JsonObject
 from contract.wording import several, some_of
 
 # Segments in ``statistics.json``: the member ``segments``, beside any monitor's statistics.
@@ -67,14 +67,17 @@ class SegmentedStatistics[Statistics]:
     rows_left_out: int = 0
 
 
-def whole_baseline(baseline: Baseline[SegmentedStatistics[Any], Any] | None) -> Baseline[Any, Any] | None:
+SegmentedBaseline = Baseline[SegmentedStatistics[Any], Any]
+
+
+def whole_baseline(baseline: SegmentedBaseline | None) -> Baseline[Any, Any] | None:
     """Return the baseline without its segments, as the inner analyzer knows it."""
     if baseline is None or baseline.statistics is None:
         return baseline
     return replace(baseline, statistics=baseline.statistics.whole)
 
 
-def expected_segments(baseline: Baseline[SegmentedStatistics[Any], Any]) -> Sequence[Segment[Any]]:
+def expected_segments(baseline: SegmentedBaseline) -> Sequence[Segment[Any]]:
     """Return the baseline's segments."""
     return baseline.statistics.segments if baseline.statistics else ()
 
@@ -90,7 +93,7 @@ def segmented_documents(documents: DocumentSet[Any, Any]) -> DocumentSet[Segment
 
     def read(value: dict[str, Any], where: str) -> SegmentedStatistics[Any]:
         whole = {key: member for key, member in value.items() if key not in (_SEGMENTS, _LEFT_OUT)}
-        members = Fields(value, where).children(_SEGMENTS, [])
+        members = JsonObject.of_file(value, where).children(_SEGMENTS, [])
         segments = [_read_segment(member, documents) for member in members]
         return SegmentedStatistics(documents.read_statistics(whole, where), segments)
 
@@ -118,13 +121,13 @@ def segmented_documents(documents: DocumentSet[Any, Any]) -> DocumentSet[Segment
     )
 
 
-def _read_segment(fields: Fields, documents: DocumentSet[Any, Any]) -> Segment[Any]:
-    values = fields.get("segment", dict)
+def _read_segment(members: JsonObject, documents: DocumentSet[Any, Any]) -> Segment[Any]:
+    values = members.get("segment", dict)
     if not all(value is None or isinstance(value, str) for value in values.values()):
-        raise DocumentError(f"{fields.where}.segment must hold texts, or null for missing values.")
-    own = {key: member for key, member in fields.value.items() if key not in ("segment", "item_count")}
-    count = fields.get("item_count", int)
-    return Segment(values, count, documents.read_statistics(own, fields.where))
+        members.wrong("segment", "an object of texts, or null for missing values")
+    count = members.get("item_count", int)
+    own = documents.read_statistics(members.extra(), f"{members.mistakes.where}: {members.path}")
+    return Segment(values, count, own)
 
 
 # Half of the false alarms a job may raise are the whole's, as the whole is what a job is about.
@@ -134,10 +137,6 @@ FEWEST_ROWS = 30
 SEGMENT_CHECK = "segment_check"
 _MOST_LISTED = 8
 _NUMBER = re.compile(r"\d[\d.,]*")
-_NO_BASELINE = (
-    "The baseline has no segments, so they were measured and not checked; run the baseline job with the same "
-    "segment_by, and give its statistics.json as baseline_statistics."
-)
 
 
 @dataclass(frozen=True)
@@ -189,9 +188,7 @@ def named_alike(segments: Sequence[Segment[Any]], expected: Sequence[Segment[Any
 
 
 def check_segments(
-    analyzer: Checker[Any, Any],
-    statistics: SegmentedStatistics[Any],
-    segmented: Baseline[SegmentedStatistics[Any], Any],
+    analyzer: Checker[Any, Any], statistics: SegmentedStatistics[Any], segmented: SegmentedBaseline
 ) -> Decision:
     """Compare the whole with its baseline and each segment with the same segment of the baseline.
 
@@ -250,11 +247,9 @@ def check_segments(
         lost = before.item_count >= FEWEST_ROWS and not statistics.rows_left_out
         comparisons.append(_undecided(before, f"the window has no rows of the segment {before.text}", lost))
     if statistics.segments and not expected:
-        notes = [_NO_BASELINE]
+        notes = [wording("segments.no_baseline")]
     elif statistics.segments and not pairs:
-        by = ", ".join(expected[0].values)
-        head = f"No segment is in the baseline, whose segments are by {by}"
-        notes = [f"{head}, so they were measured and not checked."]
+        notes = [wording("segments.other_baseline", by=", ".join(expected[0].values))]
     else:
         notes = _notes(statistics, checked, new, gone, small)
     return Decision(
@@ -304,10 +299,8 @@ def _notes(
     notes = [f"{title}: {some_of(texts, _MOST_LISTED)}." for title, texts in listed.items() if texts]
     notes += _notes_of_segments(checked)
     if statistics.rows_left_out:
-        notes.append(
-            f"{several(statistics.rows_left_out, 'row')} of segments beyond the {len(statistics.segments)} "
-            "largest, counted in the whole only."
-        )
+        rows, kept = several(statistics.rows_left_out, "row"), len(statistics.segments)
+        notes.append(wording("segments.left_out", rows=rows, kept=kept))
     return notes
 
 

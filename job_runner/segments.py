@@ -25,6 +25,7 @@ from contract.errors import DatasetError
 from contract.schema import nearest
 from job_runner.segment_checks import (
     Segment,
+    SegmentedBaseline,
     SegmentedStatistics,
     check_segments,
     expected_segments,
@@ -155,15 +156,9 @@ def sort_rows(
 
 def positions_of(names: Sequence[str], columns: Sequence[str]) -> list[int | None]:
     """Return where the columns are; a name that exists wins over a zero-based position."""
-    places = {name: place for place, name in enumerate(names)}
-    return [
-        places[column]
-        if column in places
-        else int(column)
-        if column.isdecimal() and int(column) < len(names)
-        else None
-        for column in columns
-    ]
+    places = {str(place): place for place in range(len(names))}
+    places |= {name: place for place, name in enumerate(names)}
+    return [places.get(column) for column in columns]
 
 
 def _encode(array: pa.Array | None, rows: int) -> tuple[list[str | None], pa.Array]:
@@ -219,8 +214,8 @@ def _combine(
 def _compact(batch: pa.RecordBatch) -> pa.RecordBatch:
     """Return the batch without dictionaries larger than itself: each segment would walk all of them."""
     arrays = [_compacted(array) for array in batch.columns]
-    fields = [pa.field(name, array.type) for name, array in zip(batch.schema.names, arrays, strict=True)]
-    return pa.RecordBatch.from_arrays(arrays, schema=pa.schema(fields, metadata=batch.schema.metadata))
+    bare = pa.RecordBatch.from_arrays(arrays, batch.schema.names)
+    return bare.replace_schema_metadata(batch.schema.metadata)
 
 
 def _compacted(array: pa.Array) -> pa.Array:
@@ -229,6 +224,7 @@ def _compacted(array: pa.Array) -> pa.Array:
     return array
 
 
+Statistics = SegmentedStatistics[Any]
 MOST_SEGMENTS = 50
 _MOST_REMEMBERED = 100_000
 _NAMES_SHOWN = 20
@@ -275,7 +271,7 @@ class SegmentedSummary:
 
 
 @dataclass(frozen=True)
-class SegmentedAnalyzer(Analyzer[SegmentedSummary, SegmentedStatistics[Any], Any]):
+class SegmentedAnalyzer(Analyzer[SegmentedSummary, Statistics, Any]):
     """An analyzer that repeats another one's work per segment.
 
     Parameters
@@ -333,7 +329,7 @@ class SegmentedAnalyzer(Analyzer[SegmentedSummary, SegmentedStatistics[Any], Any
         """Return how many rows were summarized."""
         return self.inner.row_count(summary.whole)
 
-    def describe(self, summary: SegmentedSummary) -> SegmentedStatistics[Any]:
+    def describe(self, summary: SegmentedSummary) -> Statistics:
         """Describe the whole and the segments, the largest first.
 
         Raises
@@ -343,9 +339,8 @@ class SegmentedAnalyzer(Analyzer[SegmentedSummary, SegmentedStatistics[Any], Any
         """
         absent = [column for column in self.columns if column not in summary.found]
         if absent and self.row_count(summary):
-            raise DatasetError(
-                f"segment_by names {absent[0]!r}, which is not in the data; {self._hint(absent[0], summary)}"
-            )
+            hint = self._hint(absent[0], summary)
+            raise DatasetError.of("segments.absent", field=absent[0], hint=hint)
         largest = sorted(summary.segments.items(), key=lambda item: (-item[1].rows, _sorted_key(item[0])))
         # By name where the data has one, as they were given where two are the same.
         titles = tuple(summary.titles.get(column, column) for column in self.columns)
@@ -357,9 +352,7 @@ class SegmentedAnalyzer(Analyzer[SegmentedSummary, SegmentedStatistics[Any], Any
         left_out = self.row_count(summary) - sum(segment.item_count for segment in segments)
         return SegmentedStatistics(self.inner.describe(summary.whole), segments, left_out)
 
-    def estimate(
-        self, statistics: SegmentedStatistics[Any], baseline: Baseline[SegmentedStatistics[Any], Any]
-    ) -> SegmentedStatistics[Any]:
+    def estimate(self, statistics: Statistics, baseline: SegmentedBaseline) -> Statistics:
         """Add what the inner analyzer can estimate from the whole baseline, to the whole and its segments.
 
         Columns that the data has no names for take those of the baseline's segments.
@@ -371,31 +364,24 @@ class SegmentedAnalyzer(Analyzer[SegmentedSummary, SegmentedStatistics[Any], Any
         ]
         return replace(statistics, whole=self.inner.estimate(statistics.whole, before), segments=segments)
 
-    def suggest(
-        self, statistics: SegmentedStatistics[Any], baseline: Baseline[SegmentedStatistics[Any], Any] | None
-    ) -> Any:
+    def suggest(self, statistics: Statistics, baseline: SegmentedBaseline | None) -> Any:
         """Suggest constraints of the whole; those of a segment follow from the baseline's statistics."""
         return self.inner.suggest(statistics.whole, whole_baseline(baseline))
 
-    def check(
-        self, statistics: SegmentedStatistics[Any], baseline: Baseline[SegmentedStatistics[Any], Any]
-    ) -> Decision:
+    def check(self, statistics: Statistics, baseline: SegmentedBaseline) -> Decision:
         """Compare the whole and every segment with the baseline's."""
         return check_segments(self.inner, statistics, baseline)
 
-    def facts(self, statistics: SegmentedStatistics[Any]) -> Facts:
+    def facts(self, statistics: Statistics) -> Facts:
         """Return those of the whole."""
         return self.inner.facts(statistics.whole)
 
-    def tried(self, statistics: SegmentedStatistics[Any]) -> tuple[str, ...]:
+    def tried(self, statistics: Statistics) -> tuple[str, ...]:
         """Return what a dry run of the whole found."""
         return self.inner.tried(statistics.whole)
 
     def metrics(
-        self,
-        statistics: SegmentedStatistics[Any],
-        baseline: Baseline[SegmentedStatistics[Any], Any] | None,
-        decision: Decision | None,
+        self, statistics: Statistics, baseline: SegmentedBaseline | None, decision: Decision | None
     ) -> list[Metric]:
         """Return the values of the whole: metrics are published without a dimension for segments."""
         return self.inner.metrics(statistics.whole, whole_baseline(baseline), decision)
@@ -457,10 +443,8 @@ class SegmentedAnalyzer(Analyzer[SegmentedSummary, SegmentedStatistics[Any], Any
 
     def _require_few(self, given_up: int) -> None:
         if given_up > _MOST_REMEMBERED:
-            raise DatasetError(
-                f"segment_by {','.join(self.columns)} divides the data into more than {_MOST_REMEMBERED} "
-                "segments; choose columns with fewer values, or let a preprocessing script group them."
-            )
+            columns = ",".join(self.columns)
+            raise DatasetError.of("segments.too_many", columns=columns, most=_MOST_REMEMBERED)
 
     def _hint(self, column: str, summary: SegmentedSummary) -> str:
         close = nearest(column, summary.names)

@@ -10,24 +10,22 @@ import os
 import socket
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from contract.api import AnyAnalyzer, Baseline, DocumentSet, MakeAnalyzer, Monitor
+from contract.api import Baseline, DocumentSet, MakeAnalyzer, Monitor
 from contract.checklist import Line, attempt, obtain
 from contract.dataset import Dataset, Preprocessor
-from contract.errors import ConfigurationError, DatasetError, InputError, ModelError, OutputError
+from contract.errors import ConfigurationError, DatasetError, ModelError, OutputError, wording
 from contract.reading import Tally, counting
 from contract.schema import nearest
 from contract.settings import DEFAULT_MESSAGE_FILE, Settings
 from contract.sink_addresses import SinkAddress
-from contract.window import path_span
+from contract.window import Window, path_span
 from contract.wording import several, some_of
 from file_storage import storage
 from file_storage.scripts import load_postprocessor, load_preprocessor
@@ -66,36 +64,24 @@ def unlike_baseline(
     names = list(batch.schema.names)
     positional = (batch.schema.metadata or {}).get(b"positional") == b"true"
     if positional and len(names) != len(expected):
-        yield (
-            f"the data has {several(len(names), 'column')} without names, but the baseline has "
-            f"{len(expected)}; give the window the baseline's columns, or leave further ones out with "
-            "exclude_features_attribute."
-        )
+        columns = several(len(names), "column")
+        yield wording("columns.unnamed", columns=columns, expected=len(expected))
         return
     missing = [name for name in expected if name not in names]
     extra = [name for name in names if name not in expected]
     if missing:
         close = ((name, nearest(name, extra)) for name in missing[:_SHOWN])
-        instead = next((f" (is {name} there called {other}?)" for name, other in close if other), "")
-        yield (
-            f"the baseline has {some_of(missing, _SHOWN)}, which the data lacks{instead}; "
-            "mend the data's columns, or run the baseline job again."
-        )
+        hint = next((f" (is {name} there called {other}?)" for name, other in close if other), "")
+        yield wording("columns.missing", columns=some_of(missing, _SHOWN), hint=hint)
     if extra and column_types is not None:
-        yield (
-            f"the data has {some_of(extra, _SHOWN)}, which the baseline lacks; leave them out with "
-            "exclude_features_attribute, or run the baseline job again."
-        )
+        yield wording("columns.further", columns=some_of(extra, _SHOWN))
     for name, kind in (column_types or {}).items():
         if kind not in _NUMERIC or name not in names:
             continue
         column = batch.column(names.index(name)).drop_null()
         if len(column) and _share_of_numbers(column) < _MOSTLY:
-            yield (
-                f"column {name} holds values such as {str(column[0].as_py())[:40]!r}, but is "
-                f"{kind} in the baseline; check the order of the columns and what writes "
-                "them, or run the baseline job again."
-            )
+            value = str(column[0].as_py())[:40]
+            yield wording("columns.type", field=name, value=value, kind=kind)
 
 
 def _share_of_numbers(cells: pa.Array) -> float:
@@ -134,10 +120,14 @@ def require_labels(request: Dataset) -> Iterator[str]:
         When no row has one, with the likely causes.
     """
     rows = labelled = 0
-    for split in plan_dataset(replace(request, prediction=None, segments=())).splits:
-        for batch in split.batches():
-            rows += batch.num_rows
-            labelled += _labelled(batch)
+    for batch in batches_of(replace(request, prediction=None, segments=())):
+        valid = [
+            column.is_valid()
+            for name, column in zip(batch.schema.names, batch.columns, strict=True)
+            if name in (_LOCATED, LABEL) or name.startswith(f"{LABEL}.")
+        ]
+        rows += batch.num_rows
+        labelled += functools.reduce(pc.or_, valid).true_count if valid else 0
         if rows >= _MOST_ROWS:
             break
     if not rows:
@@ -147,25 +137,8 @@ def require_labels(request: Dataset) -> Iterator[str]:
         yield f"{labelled / rows:.0%} of {seen} captured rows have a label ({labelled})"
         return
     if request.ground_truth_source is None:
-        raise DatasetError(
-            f"none of {seen} captured rows has a label, and ground_truth_source is not set; set it to the "
-            "folder with the labels, or run merge-ground-truth before and read what it writes."
-        )
-    raise DatasetError(
-        f"none of {seen} captured rows has a label in {request.ground_truth_source}; either ids differ "
-        "(eventMetadata.eventId of a label must be the inferenceId that was sent with the call, else the "
-        "capture's eventId), or labels of this window have not arrived yet (look further back with "
-        "start_time_offset and end_time_offset, such as -P1D), or they are of another endpoint."
-    )
-
-
-def _labelled(batch: pa.RecordBatch) -> int:
-    present = [
-        column.is_valid().to_numpy(zero_copy_only=False)
-        for name, column in zip(batch.schema.names, batch.columns, strict=True)
-        if name in (_LOCATED, LABEL) or name.startswith(f"{LABEL}.")
-    ]
-    return int(np.logical_or.reduce(present).sum()) if present else 0
+        raise DatasetError.of("labels.no_source", field="ground_truth_source", rows=seen)
+    raise DatasetError.of("labels.none", file=request.ground_truth_source, rows=seen)
 
 
 _COLUMNS_SHOWN = 8
@@ -173,9 +146,6 @@ _COLUMNS_SHOWN = 8
 _MOST_SPLITS = 16
 # Rows a model is asked about in a dry run.
 _ROWS_ASKED = 100
-
-
-_Documents = DocumentSet[Any, Any]
 
 
 def validate(settings: Settings, monitor: Monitor) -> Iterator[Line]:
@@ -220,7 +190,7 @@ def validate(settings: Settings, monitor: Monitor) -> Iterator[Line]:
         yield Line("skip", "rows, columns and model are not looked at before there are files to read")
 
 
-def _baseline(settings: Settings, files: _Documents) -> Generator[Line, None, AnyBaseline | None]:
+def _baseline(settings: Settings, files: DocumentSet[Any, Any]) -> Generator[Line, None, AnyBaseline | None]:
     """Read both documents of the baseline, each whatever is wrong with the other."""
 
     def read(name: str, alone: Settings) -> Generator[Line, None, AnyBaseline | None]:
@@ -264,27 +234,19 @@ def _files(settings: Settings, request: Dataset, *, format_known: bool) -> Gener
 def _files_in_window(request: Dataset, source: str, *, format_known: bool) -> list[storage.SourceFile]:
     files = storage.list_files(request.source)
     if not files:
-        raise DatasetError(f"{source} holds no files; check the path, and that what writes the data has run.")
+        raise DatasetError.of("files.none", file=source)
     inside = files_of(request)[0] if format_known else files
     if inside or request.window is None:
         return inside
-    hours = sorted(span.start for file in files if (span := path_span(file.path)) is not None)
-    raise DatasetError(
-        f"{source} holds {several(len(files), 'file')}, but none of the window "
-        f"{_time(request.window.start)} to {_time(request.window.end)}: "
-        f"their folders are of {_time(hours[0])} to {_time(hours[-1])} (UTC); "
-        "mend start_time and end_time, or window, and mind the time zone."
-    )
-
-
-def _time(instant: datetime) -> str:
-    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%MZ")
+    starts = sorted(span.start for file in files if (span := path_span(file.path)) is not None)
+    has, window, hours = several(len(files), "file"), request.window, Window(starts[0], starts[-1])
+    raise DatasetError.of("files.of_other_hours", file=source, files=has, window=window, hours=hours)
 
 
 def _rows(
     settings: Settings,
     monitor: Monitor,
-    files: _Documents,
+    files: DocumentSet[Any, Any],
     baseline: AnyBaseline | None,
     arranged: tuple[Dataset, MakeAnalyzer],
 ) -> Iterator[Line]:
@@ -332,9 +294,9 @@ def _first_rows(request: Dataset, source: str) -> pa.RecordBatch:
                 request.said.add(tally, batch.num_rows)
                 return batch
     in_window = " in the window; mend start_time and end_time, or window" if request.window else ""
-    script = request.preprocessor
-    cause = "check what writes the data" if script is None else f"see whether {script.path} leaves all out"
-    raise DatasetError(f"{source} has files, but no row{in_window}; {cause}.")
+    if (script := request.preprocessor) is not None:
+        raise DatasetError.of("rows.all_left_out", file=source, window=in_window, script=script.path)
+    raise DatasetError.of("rows.none", file=source, window=in_window)
 
 
 def _trial(settings: Settings, request: Dataset, make: MakeAnalyzer, first: pa.RecordBatch) -> Iterator[str]:
@@ -347,14 +309,15 @@ def _trial(settings: Settings, request: Dataset, make: MakeAnalyzer, first: pa.R
         yield f"the model {prediction.where} answers {rows} with {prediction.name}"
     for division in request.segments:
         first = first.append_column(division.name, segments_of(first, division))
-    analyzer: AnyAnalyzer = make_analyzer(settings, make, plan_dataset(request))
-    statistics = analyzer.describe(analyzer.summarize([first]))
-    yield from analyzer.tried(statistics)
+    analyzer = make_analyzer(settings, make, plan_dataset(request))
+    yield from analyzer.tried(analyzer.describe(analyzer.summarize([first])))
     yield "the first rows can be analysed"
 
 
 def _columns_line(first: pa.RecordBatch) -> str:
-    columns = [f"{one.name} ({_kind(one.type)})" for one in first.schema]
+    types = first.schema.types
+    kinds = ["text" if pa.types.is_dictionary(one) else str(one).replace("string", "text") for one in types]
+    columns = [f"{name} ({kind})" for name, kind in zip(first.schema.names, kinds, strict=True)]
     rows = "the first row has" if first.num_rows == 1 else f"the first {first.num_rows} rows have"
     return f"{rows} columns {some_of(columns, _COLUMNS_SHOWN)}"
 
@@ -363,13 +326,6 @@ def _source(request: Dataset, settings: Settings) -> str:
     if request.source == settings.dataset_source:
         return "dataset_source"
     return f"dataset_uri {request.source}"
-
-
-def _kind(type_: pa.DataType) -> str:
-    return "text" if pa.types.is_dictionary(type_) else str(type_).replace("string", "text")
-
-
-# Whether places can be written, and sinks and model be reached, without sending them anything.
 
 
 # Whether the places a job writes to can be written, without writing to them.
@@ -412,25 +368,16 @@ def require_writable(path: str, role: str, *, is_file: bool = False) -> None:
         return
     target = Path(path)
     if is_file and target.is_dir():
-        raise OutputError(f"{role} {path} is a folder, but the job writes a file there; name a file in it.")
+        raise OutputError.of("place.folder", field=role, file=path)
     if is_file and target.exists():
         if not os.access(target, os.W_OK):
-            raise OutputError(
-                f"{role} {path} may not be overwritten; let this user write it, or name another file."
-            )
+            raise OutputError.of("place.read_only", field=role, file=path)
         return
-    above = target.parent if is_file else target
-    while not above.exists() and above != above.parent:
-        above = above.parent
+    above = next(one for one in (target, *target.parents) if one.exists())
     if not above.is_dir():
-        raise OutputError(
-            f"{role} {path} cannot be written: {above} is a file; name a folder, or remove that file."
-        )
+        raise OutputError.of("place.below_a_file", field=role, file=path, above=above)
     if not os.access(above, os.W_OK | os.X_OK):
-        raise OutputError(
-            f"{role} {path} cannot be written: this user may not write to {above}; change that, or name "
-            "another folder."
-        )
+        raise OutputError.of("place.forbidden", field=role, file=path, above=above)
 
 
 def _writable(variable: str, path: str) -> Iterator[str]:
@@ -465,7 +412,7 @@ def _reach(settings: Settings, address: SinkAddress) -> Iterator[str]:
         return
     variable = "metrics_sinks" if address in settings.metrics_sinks else "event_sinks"
     wait = min(settings.sink_timeout, _LONGEST_WAIT)
-    _connect(address.target, f"{variable} holds {address.shown}", wait, ConfigurationError)
+    _connect(address.target, f"{variable} holds {address.shown}", wait)
     yield f"{address.shown} can be reached"
 
 
@@ -488,20 +435,19 @@ def _find_model(model: str) -> str:
     """
     if model.startswith(tuple(f"{scheme}://" for scheme in _PORTS)):
         require_url(model)
-        _connect(model, f"model is {model}", _LONGEST_WAIT, ModelError)
+        _connect(model, f"model is {model}", _LONGEST_WAIT)
         return f"the model's server {urlsplit(model).netloc.rpartition('@')[2]} can be reached"
     if "://" not in model and not Path(model).is_file():
-        raise ModelError(f"model {model} is no file{nearby(model)}; give the path of the model's file.")
+        raise ModelError.of("model.no_file", file=model, hint=nearby(model))
     return f"the model is at {model}"
 
 
-def _connect(url: str, what: str, wait: float, error: type[InputError]) -> None:
+def _connect(url: str, what: str, wait: float) -> None:
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or _PORTS[parts.scheme]
     try:
         socket.create_connection((host, port), wait).close()
     except OSError as problem:
-        raise error(
-            f"{what}, but nothing answers at {host} port {port} ({problem.strerror or problem}); check host "
-            "and port, and that this network reaches them."
-        ) from None
+        cause = problem.strerror or problem
+        where = f"{host} port {port}"
+        raise ConfigurationError.of("connection.refused", what=what, where=where, cause=cause) from None

@@ -38,6 +38,13 @@ MOSTLY = 0.9
 
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$|^(?i:[+-]?(inf|infinity|nan))$"
 _CODE = r"^[+-]?0\d"
+_CURRENCY = r"[$€£¥₹]|USD|EUR|GBP|JPY|CHF|INR|CNY|kr"
+# Numbers as people write them: with a currency, a sign of percent, or separators of thousands and decimals.
+_AMOUNT = (
+    rf"^[-+(]?\s*(?:{_CURRENCY})?\s*[-+]?\d{{1,3}}(?:[ ,.'’\x{{a0}}\x{{202f}}]?\d{{3}})*(?:[.,]\d+)?"
+    rf"\s*(?:%|{_CURRENCY})?\)?$"
+)
+_OTHER_DATES = r"^(\d{1,2}[./-]\d{1,2}[./-](\d{4}|\d{2})|\d{4}[./]\d{1,2}[./]\d{1,2})([ T].*)?$"
 _DATE = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?P<zone>Z|[+-]\d\d:?\d\d)?)?")
 _DATES = f"^(?:{_DATE.pattern.replace('?P<zone>', '?:')})$"
 _BOOLEAN = r"^(?i:true|false)$"
@@ -88,10 +95,7 @@ def _require_dates(name: str, column: pa.Array, rules: CellRules) -> None:
     texts = _present(column, rules.markers) if _is_text(column.type) else column.drop_null().cast(pa.string())
     if _share(texts, _DATES) < MOSTLY:
         other = texts.filter(pc.invert(pc.match_substring_regex(texts, _DATES)))[0].as_py()
-        raise DatasetError(
-            f"{name} is dates as ISO 8601 writes them in the baseline, such as 2026-03-02, but holds "
-            f"{other[:40]!r}; write its dates as before, or run the baseline job again."
-        )
+        raise DatasetError.of("cells.dates", field=name, other=other[:40])
 
 
 def _require_order(batch: pa.RecordBatch, kinds: Mapping[str, ColumnKind], rules: CellRules) -> None:
@@ -107,22 +111,15 @@ def _require_order(batch: pa.RecordBatch, kinds: Mapping[str, ColumnKind], rules
     names = [name for name in batch.schema.names if name in rules.declared]
     text = next((n for n in names if rules.declared[n].kind == "number" and kinds.get(n) == "text"), None)
     number = next((n for n in names if rules.declared[n].kind == "text" and kinds.get(n) == "number"), None)
-    fix = "give the data a header, or its columns in the order of the baseline."
     if text is not None and number is not None:
-        raise DatasetError(
-            f"columns without names are matched with the baseline's by position, but {text} is numbers there "
-            f"and holds text, and {number} is text there and holds numbers; {fix}"
-        )
+        raise DatasetError.of("cells.kinds_swapped", text=text, number=number)
     if len(names) < len(batch.schema.names) or len(names) < _FEWEST_TO_TURN:
         return
     spans = [rules.declared[name].span for name in names]
     if sum(not _within(column, span) for column, span in zip(batch.columns, spans, strict=True)) > 1 and all(
         _within(column, span) for column, span in zip(batch.columns, [spans[-1], *spans[:-1]], strict=True)
     ):
-        raise DatasetError(
-            f"columns without names are matched with the baseline's by position, but their values fit "
-            f"only with the baseline's last column, {names[-1]}, first; {fix}"
-        )
+        raise DatasetError.of("cells.turned", field=names[-1])
 
 
 def _within(column: pa.Array, span: tuple[float, float] | None) -> bool:
@@ -172,13 +169,28 @@ def said_of_kinds(
         textual = [
             b.column(name) for b in batches if name in b.schema.names and _is_text(b.column(name).type)
         ]
-        if kind == "text" and textual and any(_any(_distinct(c), _CODE) for c in textual):
-            if all(_share(_distinct(column), _NUMBER) == 1.0 for column in textual):
-                yield f"{name} is text, because digits with leading zeros are codes"
+        cells = [_present(column, rules.markers) for column in textual]
+        cells = [texts for texts in cells if len(texts)]
+        if kind == "text" and cells:
+            if all(_share(texts, _NUMBER) == 1.0 for texts in cells):
+                if any(_any(texts, _CODE) for texts in cells):
+                    yield f"{name} is text, because digits with leading zeros are codes"
+            elif name in rules.declared:
+                continue
+            elif all(_share(texts, _AMOUNT) >= MOSTLY for texts in cells):
+                yield (
+                    f"{name} is text, as its numbers have signs or separators; write them as 1234.5 to have "
+                    "numbers"
+                )
+            elif all(_share(texts, _OTHER_DATES) >= MOSTLY for texts in cells):
+                yield (
+                    f"{name} is text, as its dates can be read in two ways; write them as 2026-03-02 to have "
+                    "dates"
+                )
         elif kind == "date" and textual:
             yield f"{name} is dates"
         elif kind == "number" and name not in rules.declared:
-            share = min((_share(_present(c, rules.markers), _NUMBER) for c in textual), default=1.0)
+            share = min((_share(texts, _NUMBER) for texts in cells), default=1.0)
             if share < 1.0:
                 yield f"{name} is numbers, as {share:.1%} of its first cells are"
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from contract.dataset import Dataset, Dialect
 from contract.errors import DatasetError
-from file_storage.storage import SourceFile, is_compressed, open_input, reading
+from file_storage.storage import SourceFile, open_input, reading
 from readers.csv_dialect import NAMES, decide_dialect, fold, header_evidence, plain, restore, restored_text
 from readers.csv_records import (
     LONGEST_FIELD,
@@ -44,6 +44,7 @@ from readers.splitting import (
     Pieces,
     balanced_rows,
     divide,
+    has_lines,
     joined,
     line_blocks,
     lines_before,
@@ -110,12 +111,9 @@ def csv_splits(
     """
     request = replace(request, dialect=_dialect(files, request))
 
-    def may_cut(file: SourceFile) -> bool:
-        return not whole_files and not is_compressed(file.path)
-
     splits: list[FileSplit] = []
     head: CsvHead | None = None
-    for pieces in divide(files, may_cut=may_cut):
+    for pieces in divide(files, may_cut=None if whole_files else has_lines):
         if pieces[0].is_whole_file:
             head = None
         elif pieces[0].start == 0:
@@ -209,7 +207,7 @@ def read_head(
             names, excluded = positional_names(len(cells), request)
     require_excluded(path, names, request.exclude)
     if len(excluded) == len(names):
-        raise DatasetError(f"{path} has no column left after exclude_features_attribute; exclude fewer.")
+        raise DatasetError.of("tables.none_left", file=path)
     columns = CsvColumns(names, excluded, request.text_only, (learnt or {}).get(tuple(names), {}))
     if request.cells is not None:
         kinds = {name: known.kind for name, known in request.cells.declared.items()}
@@ -247,10 +245,7 @@ def _given_names(path: str, cells: list[str], request: Dataset) -> list[str] | N
             if (len(names) < len(cells))
             else next(name for name in known.values() if name not in names)
         )
-        raise DatasetError(
-            f"the first line of {path} reads {', '.join(cells[:6])}, which has only some of the names that "
-            f"headers gives ({unknown!r} is not in both); name the columns of the file in headers."
-        )
+        raise DatasetError.of("csv.some_headers", file=path, cells=", ".join(cells[:6]), field=unknown)
     return None
 
 
@@ -272,15 +267,9 @@ def _require_header_as_said(path: str, cells: list[str], below: bytes, request: 
     evidence = header_evidence(cells, rows, known)
     shown = ", ".join(cells[:6])
     if request.format.header and evidence == "values":
-        raise DatasetError(
-            f"the header of {path} reads {shown}, which look like values of a first row; "
-            'give dataset_format {"csv":{"header":false}}, or add a line with the names.'
-        )
+        raise DatasetError.of("csv.no_header", file=path, cells=shown)
     if not request.format.header and evidence == "names":
-        raise DatasetError(
-            f"the first row of {path} reads {shown}, which look like names of the columns; "
-            'give dataset_format {"csv":{"header":true}}, or remove the line.'
-        )
+        raise DatasetError.of("csv.header", file=path, cells=shown)
 
 
 def csv_sample(path: str, request: Dataset, size: int) -> pa.RecordBatch | None:
@@ -340,11 +329,11 @@ def _beginning(
         data = plain(dialect, data) if dialect else data
         complete = len(data) < size
         if data.startswith(_UTF16_MARKS):
-            raise DatasetError(f"{path} is UTF-16 text; save it as UTF-8.")
+            raise DatasetError.of("csv.utf16", file=path)
         begin = len(data) - len(data.removeprefix(UTF8_MARK).lstrip(b"\r\n"))
         while not (end := first_record_end(data[begin:])) and not complete:
             if len(data) > LONGEST_FIELD:
-                raise DatasetError(f"{path} is not CSV: its first row has no end; check dataset_format.")
+                raise DatasetError.of("csv.endless_row", file=path)
             more = stream.read(len(data))
             complete = not more
             data += plain(dialect, more) if dialect else more
@@ -357,7 +346,7 @@ def _cells(path: str, record: bytes, dialect: Dialect) -> list[str]:
         text = record.decode().rstrip("\r\n")
     except UnicodeDecodeError:
         excerpt = record[:80].decode(errors="replace")
-        raise DatasetError(f"{path} line 1 is not UTF-8 text: {excerpt!r}; save the file as UTF-8.") from None
+        raise DatasetError.of("data_files.utf8", file=path, line=1, excerpt=excerpt) from None
     cells = next(csv.reader(io.StringIO(text, newline="")))
     return cells if dialect == Dialect() else [restored_text(dialect, cell) for cell in cells]
 
@@ -367,10 +356,7 @@ def _header_names(path: str, cells: list[str]) -> list[str]:
     names = [cell or f"_c{position}" for position, cell in enumerate(cells)]
     repeated = [name for name, count in Counter(names).items() if count > 1]
     if repeated:
-        raise DatasetError(
-            f"{path} has two columns called {repeated[0]!r} in its header; rename one, "
-            'or set "header":false in dataset_format if the first row is data.'
-        )
+        raise DatasetError.of("csv.repeated_name", file=path, field=repeated[0])
     return names
 
 
@@ -392,16 +378,10 @@ def _piece_batches(
             raise NotSplittable(f"{piece.path} has line breaks inside quoted fields")
         if (zero := block.data.find(b"\0")) >= 0:
             line, _ = _line_at(piece, block, zero)
-            raise DatasetError(
-                f"{piece.path} line {line} holds a zero byte, so the file is not CSV text; "
-                "check dataset_format, or save the file as UTF-8."
-            )
+            raise DatasetError.of("csv.zero_byte", file=piece.path, line=line)
         if (opening := unclosed_field(block.data)) is not None:
             line, excerpt = _line_at(piece, block, opening)
-            raise DatasetError(
-                f"{piece.path} line {line} has a quote that is not closed: {excerpt!r}; close it, "
-                "or write it twice in a quoted cell if it is text."
-            )
+            raise DatasetError.of("csv.unclosed_quote", file=piece.path, line=line, excerpt=excerpt)
         try:
             table = _parsed(block.data, columns, request)
         except pa.ArrowInvalid as error:
@@ -427,12 +407,10 @@ def _explained(error: pa.ArrowInvalid, piece: FileRange, block: Block, request: 
         text = block.data.decode()
     except UnicodeDecodeError as problem:
         line, excerpt = _line_at(piece, block, problem.start)
-        return DatasetError(
-            f"{piece.path} line {line} is not UTF-8 text: {excerpt!r}; save the file as UTF-8."
-        )
+        return DatasetError.of("data_files.utf8", file=piece.path, line=line, excerpt=excerpt)
     cells = re.search(r"Expected (\d+) columns, got (\d+)", str(error))
     if cells is None:
-        return DatasetError(f"{piece.path} cannot be read as CSV: {error}.")
+        return DatasetError.of("csv.unreadable", file=piece.path, error=error)
     if not piece.is_whole_file and _has_quotes(piece.path):
         return NotSplittable(f"{piece.path} may have line breaks inside quoted fields")
     expected, place, row = int(cells[1]), 1, str(error)
@@ -444,10 +422,14 @@ def _explained(error: pa.ArrowInvalid, piece: FileRange, block: Block, request: 
                 break
             place = reader.line_num + 1
     line = lines_before(piece.path, block.offset) + place
-    return DatasetError(
-        f"{piece.path} line {line} has {cells[2]} cells, but the "
-        f"{'header' if request.format.header else 'first row'} has {expected}: {row[:80]!r}; "
-        "quote cells that hold commas or line breaks."
+    return DatasetError.of(
+        "csv.cells",
+        file=piece.path,
+        line=line,
+        found=cells[2],
+        model="header" if request.format.header else "first row",
+        expected=expected,
+        row=row[:80],
     )
 
 

@@ -118,16 +118,9 @@ def decide_dialect(path: str, beginning: bytes, separator: str | None, *, comple
         return chosen
     others = [dialect for dialect in even if dialect.separator != ","]
     if chosen.separator == "," and any(_decimal_commas(even[other]) for other in others):
-        raise DatasetError(
-            f"{path} can be read with {NAMES[others[0].separator]} between cells that hold decimal commas, "
-            'or with commas between cells; say which with dataset_format {"csv":{"separator":","}}, and '
-            "write numbers with a point."
-        )
+        raise DatasetError.of("csv.decimal_commas_or_cells", file=path, separator=NAMES[others[0].separator])
     if chosen.separator != "," and (cell := _decimal_commas(even[chosen])):
-        raise DatasetError(
-            f"{path} has {NAMES[chosen.separator]} between its cells, and commas within numbers ({cell}); "
-            "write the numbers with a point."
-        )
+        raise DatasetError.of("csv.decimal_commas", file=path, separator=NAMES[chosen.separator], cell=cell)
     return chosen
 
 

@@ -75,10 +75,7 @@ def last_record_end(data: bytes, path: str = "The data") -> int:
     end, unclosed = _scan(data)
     if unclosed is not None and len(data) - unclosed > LONGEST_FIELD:
         excerpt = data[unclosed : unclosed + 80].decode(errors="replace")
-        raise DatasetError(
-            f"{path} has a quote that is not closed within {LONGEST_FIELD >> 20} MB: {excerpt!r}; close it, "
-            "or write it twice in a quoted cell if it is text."
-        )
+        raise DatasetError.of("csv.endless_quote", file=path, size=LONGEST_FIELD >> 20, excerpt=excerpt)
     return end
 
 

@@ -49,9 +49,8 @@ def require_excluded(path: str, names: list[str], exclude: tuple[str, ...]) -> N
     """
     for entry in exclude:
         if entry not in names and entry.isdecimal() and int(entry) >= len(names):
-            raise DatasetError(
-                f"exclude_features_attribute names the column {entry}, but {path} has "
-                f"{several(len(names), 'column')}, counted from 0; name one of them."
+            raise DatasetError.of(
+                "tables.no_position", file=path, field=entry, columns=several(len(names), "column")
             )
 
 

@@ -84,9 +84,8 @@ def require_kind(path: str, kind: str) -> None:
     if found == "csv" and b"," not in beginning.partition(b"\n")[0]:
         return  # any text; reading in earnest names what is wrong with it
     if found is not None and not _fits(found, kind):
-        raise DatasetError(
-            f"{path} looks like {_SAID[found]}, but dataset_format is {kind}; "
-            f"give dataset_format {_WRITTEN[found]}."
+        raise DatasetError.of(
+            "data_files.kind", file=path, found=_SAID[found], kind=kind, written=_WRITTEN[found]
         )
 
 

@@ -73,27 +73,18 @@ def flatten_batch(batch: pa.RecordBatch) -> pa.RecordBatch:
 def name_clash(name: str, first: str, second: str) -> DatasetError:
     """Return the error for two fields that would become one column."""
     if first == second:
-        return DatasetError(f"column {name!r} appears twice; rename one of the two.")
-    return DatasetError(
-        f"fields {first!r} and {second!r} both become the column {name!r} when nested values are flattened; "
-        "rename one of the two."
-    )
+        return DatasetError.of("tables.twice", field=name)
+    return DatasetError.of("tables.clash", field=name, first=first, second=second)
 
 
 def too_deep(name: str) -> DatasetError:
     """Return the error for a field whose values are nested deeper than `DEEPEST`."""
-    return DatasetError(
-        f"field {name[:40]!r} nests values more than {DEEPEST} levels deep; store them as text, "
-        "or leave them out."
-    )
+    return DatasetError.of("tables.too_deep", field=name[:40], deepest=DEEPEST)
 
 
 def too_long(name: str, length: int) -> DatasetError:
     """Return the error for a field whose lists are longer than `LONGEST_LIST`."""
-    return DatasetError(
-        f"field {name[:40]!r} holds a list of {length} values, and each would become a column; at most "
-        f"{LONGEST_LIST} may. Leave the field out, or store it as text."
-    )
+    return DatasetError.of("tables.too_long", field=name[:40], length=length, longest=LONGEST_LIST)
 
 
 def batch_of(

@@ -25,7 +25,7 @@ from contract.errors import DatasetError
 from contract.reading import notice
 from file_storage.storage import SourceFile, open_input, open_random, read_bytes, reading
 from readers.captures.envelope import LABEL, parse_instant
-from readers.python_rows import loads, scalar_text
+from readers.python_rows import json_text, loads, scalar_text
 from readers.splitting import FileRange, LineBlock, LogFiles, Segment, gathered, line_blocks, text_of
 
 SERVERS = {
@@ -104,9 +104,9 @@ def log_of(files: Sequence[SourceFile], request: Dataset) -> LogFiles | None:
         if asked is None:
             return None
         what = "no log of a server that is known" if server is None else f"the log of {SERVERS[server]}"
-        raise DatasetError(
-            f"{files[0].path} looks like {what}, but dataset_format is inferenceLog of the server {asked}; "
-            f"known are {', '.join(SERVERS)}."
+        known = ", ".join(SERVERS)
+        raise DatasetError.of(
+            "inference_logs.other_server", file=files[0].path, what=what, server=asked, known=known
         )
     said = request.said
     kept = list(files)
@@ -135,10 +135,8 @@ def refuse_log(files: Sequence[SourceFile], kind: str) -> None:
     """
     server = _find_server(files)
     if server is not None:
-        raise DatasetError(
-            f"{files[0].path} holds calls from {SERVERS[server]}, but dataset_format is {kind}, which "
-            "would read their envelopes as columns; give dataset_format "
-            f'{{"inferenceLog":{{"server":"{server}"}}}}.'
+        raise DatasetError.of(
+            "inference_logs.as_table", file=files[0].path, title=SERVERS[server], kind=kind, server=server
         )
 
 
@@ -199,13 +197,13 @@ def _capture(call: Half) -> bytes:
     }
     if call.label is not None:
         record[LABEL] = {"data": scalar_text(LABEL, call.label) or "", "encoding": "CSV"}
-    return json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode(errors="replace") + b"\n"
+    return json_text(record).encode(errors="replace") + b"\n"
 
 
 def _part(payload: Any) -> dict[str, str]:
     """Return a payload as captures write it; text is what was on the wire, anything else a JSON value."""
     if not isinstance(payload, str):
-        text, encoding = json.dumps(payload, ensure_ascii=False, separators=(",", ":")), "JSON"
+        text, encoding = json_text(payload), "JSON"
     else:
         text, encoding = payload, "JSON" if payload.lstrip()[:1] in ("{", "[") else "CSV"
     return {"data": text, "encoding": encoding, "mode": "INPUT"}
@@ -233,7 +231,7 @@ def _items(path: str) -> Iterator[tuple[int, Any]]:
         try:
             yield from enumerate(loads(read_bytes(path)), 1)
         except ValueError:
-            raise DatasetError(f"{path} is not one whole JSON array; mend or remove the file.") from None
+            raise DatasetError.of("inference_logs.array", file=path) from None
         return
     blocks = (text_of(block).removesuffix(b"\n") for block in line_blocks(FileRange(path)))
     for number, line in enumerate((line for block in blocks for line in block.split(b"\n")), 1):
@@ -257,9 +255,7 @@ def _in_turn(paths: Sequence[str]) -> Iterator[tuple[Record, Place]]:
 
 
 def _no_call(place: Place, reason: str) -> DatasetError:
-    return DatasetError(
-        f"{place.path} line {place.line} is no call that a server logged, since {reason}; mend or remove it."
-    )
+    return DatasetError.of("inference_logs.no_call", file=place.path, line=place.line, reason=reason)
 
 
 def _beginning(path: str) -> bytes:

@@ -19,11 +19,11 @@ from contract.reading import notice
 from file_storage import storage
 from file_storage.storage import SourceFile
 from readers.arrow_json import JsonFields, NotBulkError, parse_json
-from readers.captures.shapes import column_rows, is_columns, table_rows
+from readers.captures.shapes import JSON, Payload, column_rows, is_columns, table_rows
 from readers.dataset import excluded_positions
 from readers.flatten import flatten_batch
 from readers.lanes import Counts, Table, of_kinds
-from readers.paths import RECORD, Finder, RecordPart
+from readers.paths import RECORD, Finder
 from readers.python_rows import loads, rows_to_batch
 from readers.splitting import (
     UTF8_MARK,
@@ -34,6 +34,7 @@ from readers.splitting import (
     balanced,
     balanced_rows,
     divide,
+    has_lines,
     joined,
     line_blocks,
     lines_before,
@@ -74,7 +75,7 @@ def read_json_files(pieces: Pieces, request: Dataset) -> Iterator[pa.RecordBatch
             except DatasetError as error:
                 if error.message.startswith(piece.path):
                     raise
-                raise DatasetError(f"{piece.path}: {error.message}") from error
+                raise DatasetError.of("data_files.in_file", file=piece.path, error=error) from error
 
     return joined(batches())
 
@@ -103,7 +104,7 @@ class _LineReader:
                 (lines[at][1], _Place(piece.path, block.offset, lines[at][0])) for at in some.tolist()
             )
 
-        return of_kinds(np.zeros(len(lines), np.int64), bulk if is_bulk else None, one_by_one).batch
+        return of_kinds([np.zeros(len(lines))], bulk if is_bulk else None, one_by_one).batch
 
     def document(self, path: str) -> Iterator[pa.RecordBatch]:
         """Yield the rows of a document whose paths lead to lists."""
@@ -114,20 +115,20 @@ class _LineReader:
             document = loads(data)
         except ValueError as error:
             lines = data.strip(_BLANK).split(b"\n")
-            hint = "check that the file is complete"
+            fix = "check that the file is complete"
             if len(lines) > 1 and all(line.strip(_BLANK).startswith(b"{") for line in lines[:2]):
-                hint = "if it holds one record per line, set dataset_type to application/jsonlines"
-            raise DatasetError(f"{path} is not JSON ({error}); {hint}.") from None
-        yield self._finder.one_by_one([({RECORD: RecordPart([document])}, lambda: path)]).batch
+                fix = "if it holds one record per line, set dataset_type to application/jsonlines"
+            raise DatasetError.of("json_files.no_document", file=path, error=error, fix=fix) from None
+        yield self._finder.one_by_one([({RECORD: Payload(JSON, [document])}, lambda: path)]).batch
 
     def _together(self, data: bytes) -> Table:
         finder = self._finder
         try:
-            if finder is not None and finder.needs_kinds:
+            if finder is not None and finder.kinds is None:
                 first = [
                     line for line in data.split(b"\n", _LEARNT_LINES)[:_LEARNT_LINES] if line.strip(_BLANK)
                 ]
-                finder.learn(({RECORD: RecordPart([_record(line, str)])}, str) for line in first)
+                finder.learn(({RECORD: Payload(JSON, [_record(line, str)])}, str) for line in first)
             if b"null" in data and _NULL_LINE.search(data):
                 raise NotBulkError("a line is null")
             if not data.isascii():
@@ -150,7 +151,7 @@ class _LineReader:
         finder = self._finder
         if finder is not None:
             return finder.one_by_one(
-                (({RECORD: RecordPart([_record(line, place)])}, place) for line, place in lines)
+                (({RECORD: Payload(JSON, [_record(line, place)])}, place) for line, place in lines)
             )
         rows = []
         for line, place in lines:
@@ -161,7 +162,7 @@ class _LineReader:
                 if not found:
                     raise
             if not all(isinstance(row, dict) for row in found):
-                raise DatasetError(_bad_line(place, line, "is not a JSON object"))
+                raise _bad_line(place, line, "is not a JSON object")
             notice("glued", count=len(found) - 1)
             rows += found
         ones = np.ones(len(rows), np.int64)
@@ -200,7 +201,7 @@ def json_splits(
 
     def may_cut(file: SourceFile) -> bool:
         document = located.document if located is not None else is_document(file.path)
-        return not (whole_files or document or storage.is_compressed(file.path))
+        return not (whole_files or document) and has_lines(file)
 
     read = functools.partial(read_json_files, request=request)
     return tuple(FileSplit(pieces, read) for pieces in divide(files, may_cut=may_cut))
@@ -253,7 +254,7 @@ def _record(line: bytes, place: Callable[[], str]) -> Any:
     try:
         return loads(line)
     except ValueError as error:
-        raise DatasetError(_bad_line(place, line, f"is not JSON ({error})")) from None
+        raise _bad_line(place, line, f"is not JSON ({error})") from None
 
 
 def _glued(text: bytes) -> list[Any]:
@@ -270,12 +271,9 @@ def _glued(text: bytes) -> list[Any]:
     return [] if rest else found
 
 
-def _bad_line(place: Callable[[], str], line: bytes, what: str) -> str:
+def _bad_line(place: Callable[[], str], line: bytes, what: str) -> DatasetError:
     excerpt = line[:80].decode(errors="replace")
-    return (
-        f"{place()} {what}: {excerpt!r}; each line must hold one JSON object, and a file that is one JSON "
-        "document has the dataset_type application/json."
-    )
+    return DatasetError.of("json_files.line", place=place(), what=what, excerpt=excerpt)
 
 
 def _document_batches(path: str, request: Dataset) -> Iterator[pa.RecordBatch]:
@@ -291,7 +289,7 @@ def _document_batches(path: str, request: Dataset) -> Iterator[pa.RecordBatch]:
             for number, line in enumerate(data.split(b"\n")):
                 if line.strip(_BLANK):
                     _record(line, _Place(path, 0, number))
-        raise DatasetError(f"{path} is not JSON: {error}; check that the file is complete.") from None
+        raise DatasetError.of("json_files.incomplete", file=path, error=error) from None
     if isinstance(document, dict):
         lists = [member for member in document.values() if _is_rows(member)]
         known = request.column_names or ()
@@ -305,16 +303,10 @@ def _document_batches(path: str, request: Dataset) -> Iterator[pa.RecordBatch]:
             notice("member", file, member, count=len(document[member]))
         elif _is_ragged(document) and not is_row:
             lengths = ", ".join(f"{name} {len(values)}" for name, values in document.items())
-            raise DatasetError(
-                f"{path} holds lists of different lengths ({lengths[:200]}), which are no columns of one "
-                "table; make them as long as each other, or write one object for each row."
-            )
+            raise DatasetError.of("json_files.ragged", file=path, lengths=lengths)
         document = table or (lists[0] if len(lists) == 1 and not is_row else [document])
     if not _is_rows(document) and document != []:
-        raise DatasetError(
-            f"{path} is a JSON document without rows; it must be an array of objects, as "
-            'to_json(orient="records", lines=True) of pandas writes it.'
-        )
+        raise DatasetError.of("json_files.no_rows", file=path)
     size = balanced_rows(len(document))
     for start in range(0, len(document), size):
         yield rows_to_batch(document[start : start + size])

@@ -7,8 +7,10 @@ by one. What comes out is put together again in the order of the records.
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -85,16 +87,24 @@ def in_lanes[T](
 
 
 def of_kinds(
-    kinds: Counts, bulk: Callable[[Counts], Table] | None, one_by_one: Callable[[Counts], Table]
+    kinds: Sequence[npt.NDArray[Any]],
+    bulk: Callable[[Counts], Table] | None,
+    one_by_one: Callable[[Counts], Table],
 ) -> Table:
-    """Return the rows of records: those of one kind are read together, or all one by one without `bulk`."""
-    groups = [np.flatnonzero(kinds == kind) for kind in np.flatnonzero(np.bincount(kinds))]
+    """Return the rows of records: those of one kind are read together, or all one by one without `bulk`.
+
+    Records are of one kind that are alike in each of `kinds`, small numbers.
+    """
+    codes = functools.reduce(
+        lambda code, kind: 3 * code + kind.astype(np.int64), kinds, np.zeros(len(kinds[0]), np.int64)
+    )
+    groups = [np.flatnonzero(codes == code) for code in np.flatnonzero(np.bincount(codes))]
     if bulk is not None:
         # The text of numbers is lost in lanes that have no text.
         with contextlib.suppress(MixedTypesError):
             lanes = [lane for records in groups for lane in in_lanes(records, bulk, one_by_one)]
-            return together(lanes, len(kinds))
-    return together([(records, one_by_one(records)) for records in groups], len(kinds), as_text=True)
+            return together(lanes, len(codes))
+    return together([(records, one_by_one(records)) for records in groups], len(codes), as_text=True)
 
 
 def rows_of(counts: Counts) -> tuple[Counts, Counts]:
@@ -152,6 +162,14 @@ def merged(lanes: Sequence[tuple[Counts, pa.RecordBatch]], *, as_text: bool = Fa
             pa.chunked_array([_cast(part, kind) for part in parts], kind).combine_chunks().take(order)
         )
     return pa.RecordBatch.from_arrays(columns, list(names))
+
+
+def like_first(column: pa.Array, kind: pa.DataType | None) -> pa.Array:
+    """Return floats as the integers that the first records have, where none has a fraction."""
+    if types.is_floating(column.type) and kind is not None and types.is_integer(kind):
+        with contextlib.suppress(pa.ArrowInvalid):
+            return column.cast(kind)
+    return column
 
 
 def common_type(kinds: set[pa.DataType], *, as_text: bool = False) -> pa.DataType:

@@ -90,7 +90,7 @@ def _piece_batches(piece: FileRange, request: Dataset) -> Iterator[pa.RecordBatc
         excluded = excluded_positions(names, request.exclude)
         kept = [name for position, name in enumerate(names) if position not in excluded]
         if names and not kept:
-            raise DatasetError(f"{path} has no column left after exclude_features_attribute; exclude fewer.")
+            raise DatasetError.of("tables.none_left", file=path)
         if metadata.num_rows == 0:
             empty = pa.RecordBatch.from_pylist([], schema=file.schema_arrow)
             yield _flat(empty, kept, path, request)
@@ -128,7 +128,7 @@ def _flat(batch: pa.RecordBatch, kept: list[str], path: str, request: Dataset) -
     try:
         flat = flatten_batch(batch.replace_schema_metadata(None))
     except DatasetError as error:
-        raise DatasetError(f"{path}: {error.message}") from error
+        raise DatasetError.of("data_files.in_file", file=path, error=error) from error
     nested = [name for name in flat.schema.names if name in request.exclude]
     return flat.drop_columns(nested) if nested else flat
 
@@ -166,9 +166,6 @@ def _parquet(path: str) -> Iterator[None]:
         try:
             yield
         except pa.ArrowNotImplementedError as error:
-            raise DatasetError(f"{path} uses Parquet in a way that cannot be read: {error}.") from error
+            raise DatasetError.of("parquet.unsupported", file=path, error=error) from error
         except pa.ArrowInvalid as error:
-            raise DatasetError(
-                f"{path} is truncated or not Parquet ({str(error).rstrip('.')}); "
-                "write it again, or check dataset_format."
-            ) from error
+            raise DatasetError.of("parquet.damaged", file=path, error=str(error).rstrip(".")) from error

@@ -8,12 +8,11 @@ rows.
 from __future__ import annotations
 
 import contextlib
-import functools
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import chain
+from dataclasses import dataclass
+from itertools import chain, zip_longest
 from typing import Any
 
 import numpy as np
@@ -26,9 +25,9 @@ from contract.dataset_format import Shape
 from contract.errors import ConfigurationError, DatasetError
 from contract.wording import several
 from readers.arrow_json import NotBulkError
-from readers.captures.shapes import rows_of_values
+from readers.captures.shapes import CSV, NOTHING, Payload, rows_of_values
 from readers.flatten import batch_of, flatten_batch
-from readers.lanes import Counts, Table
+from readers.lanes import Counts, Table, like_first
 from readers.python_rows import column_of, rows_to_batch
 
 PREFIX = "column_"
@@ -47,72 +46,52 @@ _ENOUGH_LABELS = 10
 Find = Callable[[Any], Any]
 # One row of features: cells without names, or values by name.
 FeatureRow = list[Any] | dict[str, Any]
-
-
-@dataclass
-class RecordPart:
-    """One part of a record, decoded: JSON values, or the lines of CSV, whose cells have no paths."""
-
-    values: list[Any] = field(default_factory=list)
-    cells: list[list[str | None]] | None = None
-
-    @property
-    def is_there(self) -> bool:
-        """Return whether anything was captured."""
-        return bool(self.values) or self.cells is not None
+# The parts of a record, and what names the record.
+Record = tuple[Mapping[str, Payload], Callable[[], str]]
 
 
 class Finder:
-    """The compiled paths of `ColumnPaths`; `shape` says what rows a whole request has."""
+    """The compiled paths of `ColumnPaths`; `shape` says what rows a whole request has.
+
+    `is_bulk` says whether many records can be read at once, `kinds` what types the first features have.
+    """
 
     def __init__(self, locations: ColumnPaths, shape: Shape = "row") -> None:
         self._locations, self._shape = locations, shape
         self._features = _compiled(locations.features, locations.variable)
-        self._others = [_compiled(other.path, other.variable) for other in locations.others]
-        self._plain_features = None if locations.features is None else plain_path(locations.features)
-        self._plain = [None if other.path is None else plain_path(other.path) for other in locations.others]
-        self._kinds: dict[str, pa.DataType] | None = None
-        self._text: set[str] = set()
+        self._others = [(other, _compiled(other.path, other.variable)) for other in locations.others]
         self._labels = self._labelled = 0
-
-    @property
-    def is_bulk(self) -> bool:
-        """Return whether all paths are plain, so that many records can be read at once."""
-        others = zip(self._locations.others, self._plain, strict=True)
-        return self._plain_features is not None and not any(
-            other.classes or (path is None and other.path is not None and other.side != GROUND_TRUTH)
-            for other, path in others
+        self.kinds: dict[str, pa.DataType] | None = None
+        self.is_bulk = isinstance(self._features, PlainPath) and not any(
+            other.classes
+            or not (other.path is None or other.side == GROUND_TRUTH or isinstance(find, PlainPath))
+            for other, find in self._others
         )
 
-    @property
-    def needs_kinds(self) -> bool:
-        """Return whether the types of features are not known yet."""
-        return self._kinds is None
-
-    def learn(self, records: Iterable[tuple[Mapping[str, RecordPart], Callable[[], str]]]) -> None:
+    def learn(self, records: Iterable[Record]) -> None:
         """Learn types from the first records: in a list of integers and floats, Arrow makes all floats."""
-        first = Finder(self._locations, self._shape).one_by_one(records).batch.schema
-        self._kinds = dict(zip(first.names, first.types, strict=True))
+        first = self.one_by_one(records).batch.schema
+        self.kinds = dict(zip(first.names, first.types, strict=True))
 
     def count_labels(self, batch: pa.RecordBatch, labels: int) -> None:
         """Count the rows of some records that have a label, and the records with labels."""
-        names = [other.name for other in self._locations.others if other.side == GROUND_TRUTH]
+        names = [other.name for other, _ in self._others if other.side == GROUND_TRUTH]
         self._labels += labels
         self._labelled += sum(batch.num_rows - batch.column(name).null_count for name in names)
 
     def require_labels(self, where: str) -> None:
         """Raise DatasetError when there were labels, and the path of the label led to none of them."""
-        for other in self._locations.others:
+        for other, _ in self._others:
             if other.side == GROUND_TRUTH and self._labels >= _ENOUGH_LABELS and not self._labelled:
-                raise DatasetError(
-                    f"{where} has {self._labels} records with {GROUND_TRUTH}, but none has a label at "
-                    f"{other.path!r}; set {other.variable} to where the label is, as JMESPath."
+                count, variable = self._labels, other.variable
+                raise DatasetError.of(
+                    "column_paths.no_labels", file=where, count=count, location=other, field=variable
                 )
 
     def together(
         self,
         parts: Mapping[str, pa.Array],
-        labels: Callable[[PlainPath | None, Counts], pa.Array] | None = None,
+        labels: Callable[[Find | None, Counts], pa.Array] | None = None,
     ) -> Table:
         """Return the rows of many records.
 
@@ -128,15 +107,11 @@ class Finder:
         NotBulkError
             When they have to be read one by one.
         """
-        if self._plain_features is None:
-            raise NotBulkError("paths of more than names")
-        features, counts = values_at(parts.get(REQUEST, parts.get(RECORD)), self._plain_features)
-        columns = _bulk_features(features, self._locations.headers, self._kinds or {})
-        for other, path in zip(self._locations.others, self._plain, strict=True):
+        features, counts = values_at(parts.get(REQUEST, parts.get(RECORD)), self._features)
+        columns = _bulk_features(features, self._locations.headers, self.kinds or {})
+        for other, path in self._others:
             if other.side == GROUND_TRUTH and labels is not None:
                 values = labels(path, counts)
-            elif path is None:
-                raise NotBulkError("a part without a path")
             else:
                 values, found = values_at(parts.get(other.side), path)
                 if not np.array_equal(found, counts):
@@ -146,8 +121,8 @@ class Finder:
             columns[other.name] = values
         return Table(batch_of(columns, int(counts.sum())), counts, counts[:0])
 
-    def one_by_one(self, records: Iterable[tuple[Mapping[str, RecordPart], Callable[[], str]]]) -> Table:
-        """Return the rows of records: their parts, and a function that names each.
+    def one_by_one(self, records: Iterable[Record]) -> Table:
+        """Return the rows of records.
 
         Raises
         ------
@@ -155,97 +130,60 @@ class Finder:
             When a record has no features, or another number of values than rows.
         """
         features: list[FeatureRow] = []
-        others: list[list[Any]] = [[] for _ in self._locations.others]
+        gathered: list[list[Any]] = [[] for _ in self._others]
         counts = []
+        text: set[str] = set()
         for parts, place in records:
             rows = self._rows(parts, place)
             found = [
-                _found(parts.get(other.side, RecordPart()), find, other)
-                for other, find in zip(self._locations.others, self._others, strict=True)
+                _found(parts.get(other.side, NOTHING), find, other, place) for other, find in self._others
             ]
-            if GROUND_TRUTH in parts:
-                self._labels += parts[GROUND_TRUTH].is_there
-                self._labelled += sum(
-                    value is not None
-                    for other, value in zip(self._locations.others, found, strict=True)
-                    if other.side == GROUND_TRUTH
-                )
             if self._locations.document and None in found:
-                other = self._locations.others[found.index(None)]
-                raise DatasetError(
-                    f"{place()} has nothing at {other.path!r}{_keys(parts)}; correct {other.variable}."
-                )
-            self._text |= {side for side, part in parts.items() if part.cells is not None}
-            counts.append(self._add(features, others, rows, found, place))
+                other, _ = self._others[found.index(None)]
+                raise _nothing(other.path, other.variable, _keys(parts), place)
+            lists = [value if isinstance(value, list) else [value] for value in found]
+            # Where a record has no features, the other columns say how many rows there are.
+            count = max(map(len, lists), default=1) if rows is None else len(rows)
+            counts.append(count)
+            features += [{}] * count if rows is None else rows
+            for (location, _), values, column in zip(self._others, lists, gathered, strict=True):
+                column += _of_rows(values, count, location, place)
+            text |= {side for side, part in parts.items() if part.kind == CSV}
         columns = _feature_columns(features, self._locations.headers) if features else {}
-        sides = {other.name: other.side for other in self._locations.others}
-        for location, values in zip(self._locations.others, others, strict=True):
-            columns[location.name] = _column(location.name, values)
+        sides = {other.name: other.side for other, _ in self._others}
+        columns |= {name: _column(name, values) for name, values in zip(sides, gathered, strict=True)}
         # What came as CSV gets the types that its text allows.
         columns = {
-            name: typed_text(column) if sides.get(name, REQUEST) in self._text else column
+            name: typed_text(column) if sides.get(name, REQUEST) in text else column
             for name, column in columns.items()
         }
         return Table(batch_of(columns, len(features)), np.array(counts, np.int64), np.zeros(0, np.int64))
 
-    def _rows(self, parts: Mapping[str, RecordPart], place: Callable[[], str]) -> list[FeatureRow] | None:
-        part = parts.get(REQUEST, parts.get(RECORD, RecordPart()))
-        if part.cells is not None:
+    def _rows(self, parts: Mapping[str, Payload], place: Callable[[], str]) -> list[FeatureRow] | None:
+        part = parts[RECORD] if RECORD in parts else parts[REQUEST]
+        if part.kind == CSV:
             beside = {
                 int(other.path)
-                for other in self._locations.others
+                for other, _ in self._others
                 # Predictions share the line with the features, as batch output does.
                 if other.side == RESPONSE
                 and other.path
                 and other.path.isdecimal()
                 and parts[RESPONSE] is part
             }
-            return [[cell for at, cell in enumerate(row) if at not in beside] for row in part.cells]
+            return [[cell for at, cell in enumerate(row) if at not in beside] for row in part.values]
+        if not part.values or (self._features is None and RECORD in parts):
+            return None
         if self._features is None:
-            is_whole = part.is_there and RECORD not in parts
-            return list(rows_of_values(part.values, self._shape)) if is_whole else None
+            return list(rows_of_values(part.values, self._shape))
         rows: list[FeatureRow] = []
         for value in part.values:
             found = feature_rows(self._features(value), document=self._locations.document)
             if found is None:
-                where = " in its request" if REQUEST in parts else _keys(parts)
-                raise DatasetError(
-                    f"{place()} has nothing at {self._locations.features!r}{where}; "
-                    f"correct {self._locations.variable}."
-                )
+                there = " in its request" if REQUEST in parts else _keys(parts)
+                raise _nothing(self._locations.features, self._locations.variable, there, place)
             rows += found
-        return rows if part.values else None
-
-    def _add(
-        self,
-        features: list[FeatureRow],
-        others: list[list[Any]],
-        rows: list[FeatureRow] | None,
-        found: Sequence[Any],
-        place: Callable[[], str],
-    ) -> int:
-        """Add the rows of one record; where it has no features, the other columns say how many there are."""
-        chosen = [
-            _largest(value, location, place) if location.classes else value
-            for value, location in zip(found, self._locations.others, strict=True)
-        ]
-        lists = [value if isinstance(value, list) else [value] for value in chosen]
-        count = max(map(len, lists), default=1) if rows is None else len(rows)
-        features += [{}] * count if rows is None else rows
-        for location, values, gathered in zip(self._locations.others, lists, others, strict=True):
-            if len(values) == count:
-                gathered += values
-            elif values == [None] or (
-                len(values) == 1 and location.variable in ("id_attribute", "time_attribute")
-            ):
-                gathered += values * count
-            else:
-                raise DatasetError(
-                    f"{place()} has {several(count, 'row')} of features, but "
-                    f"{several(len(values), 'value')} of {location.name!r} at "
-                    f"{location.path!r}; check {location.variable or 'the path'} and the record."
-                )
-        return count
+        return rows
 
 
 def feature_rows(value: Any, *, document: bool = False) -> list[FeatureRow] | None:
@@ -282,23 +220,40 @@ def _compiled(path: str | None, variable: str) -> Find | None:
     return None if path is None or path.isdecimal() else compile_path(path, variable)
 
 
-def _found(part: RecordPart, find: Find | None, location: Location) -> Any:
+def _nothing(path: str | None, variable: str, there: str, place: Callable[[], str]) -> DatasetError:
+    return DatasetError.of("column_paths.nothing", place=place(), path=path, there=there, field=variable)
+
+
+def _found(part: Payload, find: Find | None, location: Location, place: Callable[[], str]) -> Any:
     """Return what a part holds at a location: None, one value, or one for each row."""
-    if not part.is_there:
-        return None
-    if part.cells is not None:
-        position = int(location.path) if location.path and location.path.isdecimal() else 0
-        if location.side == GROUND_TRUTH and all(len(row) == 1 for row in part.cells):
-            position = 0  # of a label alone, the position may be that of its column in the dataset
-        cells = [_at(row, position) for row in part.cells]
-        return cells[0] if len(cells) == 1 else cells
-    if find is not None:
+    position = int(location.path) if location.path and location.path.isdecimal() else 0
+    if location.side == GROUND_TRUTH and part.kind == CSV and all(len(row) == 1 for row in part.values):
+        position = 0  # of a label alone, the position may be that of its column in the dataset
+    if part.kind != CSV and find is not None:
         found = [find(value) for value in part.values]
-    elif location.path is None:
+    elif part.kind != CSV and location.path is None:
         found = list(part.values)
     else:
-        found = [_at(value, int(location.path)) for value in part.values]
-    return found[0] if len(found) == 1 else found
+        found = [_at(value, position) for value in part.values]
+    value = found[0] if len(found) == 1 else found or None
+    return _largest(value, location, place) if location.classes else value
+
+
+def _of_rows(values: list[Any], count: int, location: Location, place: Callable[[], str]) -> list[Any]:
+    """Return values of a record, one for each of its rows."""
+    if len(values) == count:
+        return values
+    of_all_rows = len(values) == 1 and location.variable in ("id_attribute", "time_attribute")
+    if values == [None] or of_all_rows:
+        return values * count
+    raise DatasetError.of(
+        "column_paths.uneven",
+        place=place(),
+        rows=several(count, "row"),
+        values=several(len(values), "value"),
+        location=location,
+        field=location.variable or "the path",
+    )
 
 
 def _at(value: Any, position: int) -> Any:
@@ -317,14 +272,14 @@ def _largest(value: Any, location: Location, place: Callable[[], str]) -> Any:
         or len(value) != len(classes)
         or not all(isinstance(score, int | float) for score in value)
     ):
-        raise DatasetError(
-            f"{place()} has {json.dumps(value)[:60]} at {location.path!r}, but predictor.label_headers names "
-            f"{len(classes)} classes; there must be a list of as many scores for each row."
+        scores, count = json.dumps(value), len(classes)
+        raise DatasetError.of(
+            "column_paths.scores", place=place(), scores=scores, location=location, count=count
         )
     return classes[value.index(max(value))]
 
 
-def _keys(parts: Mapping[str, RecordPart]) -> str:
+def _keys(parts: Mapping[str, Payload]) -> str:
     """Return what a record has instead, for a message."""
     [record] = parts[RECORD].values
     if isinstance(record, dict) and record:
@@ -333,10 +288,10 @@ def _keys(parts: Mapping[str, RecordPart]) -> str:
     return ""
 
 
-def values_at(records: pa.Array | None, path: PlainPath) -> tuple[pa.Array, Counts]:
+def values_at(records: pa.Array | None, path: Find | None) -> tuple[pa.Array, Counts]:
     """Return what a plain path finds in objects, or in lists of them, and how many values in each record."""
-    if records is None:
-        raise NotBulkError("a part that not all records have")
+    if records is None or not isinstance(path, PlainPath):
+        raise NotBulkError("a part that not all records have, or that has no plain path")
     found = _members(records, path.before)
     if not path.projects:
         if types.is_list(found.type) and types.is_struct(found.type.value_type):
@@ -401,25 +356,16 @@ def _cell_column(column: pa.Array, kind: pa.DataType | None) -> pa.Array:
         return pa.nulls(len(column))
     if types.is_floating(column.type) and kind is None:
         raise NotBulkError("whether these are integers is not known")
-    if types.is_floating(column.type) and types.is_integer(kind):
-        with contextlib.suppress(pa.ArrowInvalid):  # some have a fraction
-            return column.cast(kind)
-    return column
+    return like_first(column, kind)
 
 
 def _feature_columns(rows: list[FeatureRow], headers: tuple[str, ...]) -> dict[str, pa.Array]:
     if all(isinstance(row, dict) for row in rows):
         batch = rows_to_batch(rows)  # type: ignore[arg-type]  # all are mappings here
         return dict(zip(batch.schema.names, batch.columns, strict=True))
-    width = max(len(row) for row in rows)
-    cells = [list(row.values()) if isinstance(row, dict) else row for row in rows]
-    if any(len(row) < width for row in cells):
-        cells = [row + [None] * (width - len(row)) for row in cells]
-    names = _names(headers, width)
-    return {
-        name: _column(name, list(values))
-        for name, values in zip(names, zip(*cells, strict=True), strict=True)
-    }
+    columns = list(zip_longest(*(row.values() if isinstance(row, dict) else row for row in rows)))
+    names = _names(headers, len(columns))
+    return {name: _column(name, list(values)) for name, values in zip(names, columns, strict=True)}
 
 
 def _column(name: str, values: list[Any]) -> pa.Array:
@@ -436,10 +382,7 @@ def _column(name: str, values: list[Any]) -> pa.Array:
     nested = next((value for value in values if isinstance(value, list | dict)), None)
     if nested is not None:
         kind = "a list" if isinstance(nested, list) else "an object"
-        raise DatasetError(
-            f"column {name!r} holds {kind} where one value was expected: {json.dumps(nested)[:60]}; "
-            "correct its path, or leave out such records."
-        )
+        raise DatasetError.of("column_paths.nested", field=name, kind=kind, value=json.dumps(nested))
     return column_of(name, values)
 
 
@@ -457,7 +400,7 @@ _STEP = re.compile(_NAME)
 
 @dataclass(frozen=True)
 class PlainPath:
-    """An expression of member names only, or such a projection over one list.
+    """An expression of member names only, or such a projection over one list; finds what it leads to.
 
     Parameters
     ----------
@@ -470,15 +413,12 @@ class PlainPath:
     projects: bool = False
     after: tuple[str, ...] = ()
 
-
-def plain_path(expression: str) -> PlainPath | None:
-    """Return an expression as the names it consists of, None when it is more than that."""
-    text = expression.strip()
-    if _NAMES.fullmatch(text):
-        return PlainPath(_steps(text))
-    if match := _PROJECTION.fullmatch(text):
-        return PlainPath(_steps(match[1] or ""), True, _steps(match[2] or ""))
-    return None
+    def __call__(self, value: Any) -> Any:
+        """Return what the path finds in a value: None for nothing, and a list when it projects."""
+        found = _member(value, self.before)
+        if not self.projects:
+            return found
+        return [_member(element, self.after) for element in found] if isinstance(found, list) else None
 
 
 def compile_path(expression: str, variable: str) -> Find:
@@ -487,7 +427,7 @@ def compile_path(expression: str, variable: str) -> Find:
     Parameters
     ----------
     expression
-        JMESPath.
+        JMESPath; of a plain one the function is a `PlainPath`.
     variable
         The setting or member that holds it, for messages.
 
@@ -497,10 +437,10 @@ def compile_path(expression: str, variable: str) -> Find:
         When it is no JMESPath.
     """
     text = expression.strip()
-    if path := plain_path(text):
-        if path.projects:
-            return functools.partial(_projected, path=path)
-        return functools.partial(_member, names=path.before)
+    if _NAMES.fullmatch(text):
+        return PlainPath(_steps(text))
+    if match := _PROJECTION.fullmatch(text):
+        return PlainPath(_steps(match[1] or ""), True, _steps(match[2] or ""))
     # Imported late: few jobs need more than the plain paths.
     import jmespath
     from jmespath.exceptions import JMESPathError
@@ -509,9 +449,8 @@ def compile_path(expression: str, variable: str) -> Find:
         compiled = jmespath.compile(text)
     except JMESPathError as error:
         reason = str(error).partition("\n")[0].rstrip(".:")
-        raise ConfigurationError(
-            f"{variable} is {expression!r}, which is no JMESPath ({reason}); "
-            "write for example features, or instances[*].features."
+        raise ConfigurationError.of(
+            "column_paths.no_jmespath", field=variable, path=expression, reason=reason
         ) from None
 
     def find(value: Any) -> Any:
@@ -533,8 +472,3 @@ def _member(value: Any, names: Sequence[str]) -> Any:
             return None
         value = value.get(name)
     return value
-
-
-def _projected(value: Any, path: PlainPath) -> list[Any] | None:
-    elements = _member(value, path.before)
-    return [_member(element, path.after) for element in elements] if isinstance(elements, list) else None

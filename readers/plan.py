@@ -112,18 +112,12 @@ def _of_window(files: list[SourceFile], request: Dataset) -> tuple[list[SourceFi
     inside = []
     for file, span in spans.items():
         if span is None:
-            raise DatasetError(
-                f"the window cannot be applied: {file.path} has no date in its path, and nothing says "
-                "where rows hold their time; set time_attribute, keep files in folders such as 2026/03/02, "
-                "or leave start_time, end_time and window out."
-            )
+            raise DatasetError.of("windowed_rows.no_date", file=file.path)
         if span.start >= window.end or span.end <= window.start:
             continue
         if span.start < window.start or span.end > window.end:
-            raise DatasetError(
-                f"the window cannot be applied: {file.path} holds rows of a whole "
-                f"{_LENGTHS[span.end - span.start]}, only a part of which is in the window; set "
-                "time_attribute, or choose a window of whole ones."
+            raise DatasetError.of(
+                "windowed_rows.part_of_file", file=file.path, length=_LENGTHS[span.end - span.start]
             )
         inside.append(file)
     request.said.say("window", "files are selected by the dates in their paths")
@@ -224,9 +218,12 @@ def side_by_side(_: Pieces, sides: Sequence[tuple[str, Sequence[Split]]]) -> Ite
     ]
     for source, number in zip([source for source, _ in sides[1:]], others, strict=True):
         if number != first:
-            raise DatasetError(
-                f"{sides[0][0]} has {several(first, 'row')}, but {source} has {number}; rows are matched by "
-                "their order, so both need as many."
+            raise DatasetError.of(
+                "data_files.rows_beside",
+                first=sides[0][0],
+                rows=several(first, "row"),
+                file=source,
+                count=number,
             )
 
 
@@ -292,10 +289,7 @@ def _index(request: Dataset) -> LabelIndex | None:
     if source is None:
         return None
     if request.format.kind not in CAPTURES and (keys is None or keys.identifier is None):
-        raise ConfigurationError(
-            f"ground_truth_source is set, but nothing says where the rows of {request.source} hold their id; "
-            "set id_attribute, or name the label's column with ground_truth_attribute."
-        )
+        raise ConfigurationError.of("label_files.no_ids", file=request.source)
     from readers.labels.index import index_labels
 
     index = index_labels(source, request.label_places)
@@ -316,10 +310,9 @@ def _splits(
         return record_splits(files, request, preprocessor, index if captures else None)
     splits: Splits
     if captures:
-        from readers.captures.split import capture_splits, located_capture_splits
+        from readers.captures.split import capture_splits
 
-        divide = capture_splits if request.locations is None else located_capture_splits
-        splits = divide(files, request, index)
+        splits = capture_splits(files, request, index)
     elif kind == "csv":
         from readers.csv import csv_splits
 

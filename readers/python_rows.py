@@ -40,6 +40,11 @@ def loads(text: str | bytes) -> Any:
             raise ValueError("nested too deeply") from None
 
 
+def json_text(value: Any) -> str:
+    """Return a JSON value as compact text."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
 def rows_to_batch(
     rows: Sequence[Mapping[str, Any]],
     *,
@@ -222,10 +227,7 @@ def scalar_text(name: str, value: Any) -> str | None:
         return int.__repr__(value)
     if isinstance(value, float):
         return None if math.isnan(value) else float.__repr__(value)
-    raise DatasetError(
-        f"column {name!r} holds a value of type {type(value).__name__}; "
-        "use text, numbers, booleans, None, or lists and mappings of these."
-    )
+    raise DatasetError.of("tables.value", field=name, kind=type(value).__name__)
 
 
 def _repaired(value: Any) -> Any:

@@ -72,10 +72,7 @@ def keyed_rows(
         yield found if index is None or ids is None else _labelled(found, ids, index)
     notice("untimed", keys.time or "", count=without)
     if without > _MOST_WITHOUT * rows:
-        raise DatasetError(
-            f"{label} has {without} of {rows} rows without a time in {keys.time!r}, so that "
-            "the window cannot be applied; fill the times in, or name another column in time_attribute."
-        )
+        raise DatasetError.of("windowed_rows.untimed", file=label, count=without, rows=rows, field=keys.time)
 
 
 def _labelled(batch: pa.RecordBatch, ids: pa.StringArray, index: LabelIndex) -> pa.RecordBatch:
@@ -121,9 +118,7 @@ def _place(batch: pa.RecordBatch, attribute: str | None, setting: str) -> int | 
         return int(attribute)
     more = len(names) - _SHOWN
     shown = ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
-    raise DatasetError(
-        f"{setting} is {attribute!r}, but the data has no such column; its columns are {shown}."
-    )
+    raise DatasetError.of("tables.no_attribute", field=setting, attribute=attribute, columns=shown)
 
 
 def _instants(column: pa.Array, attribute: str, label: str) -> pa.Array:
@@ -138,10 +133,7 @@ def _instants(column: pa.Array, attribute: str, label: str) -> pa.Array:
     found = instants_of(column)
     if found is None:
         example = next((text for text in column.to_pylist() if text), None)
-        raise DatasetError(
-            f"{label} holds {str(example)[:40]!r} in {attribute!r}, which time_attribute names; write times "
-            "as ISO 8601, such as 2026-03-02T10:00:00Z, or as numbers since 1970."
-        )
+        raise DatasetError.of("windowed_rows.no_time", file=label, example=str(example)[:40], field=attribute)
     return found.cast(pa.int64())
 
 

@@ -15,7 +15,7 @@ import orjson
 import pyarrow as pa
 
 from contract.dataset import Dataset, Preprocessor
-from contract.errors import DatasetError, ScriptError
+from contract.errors import DatasetError, ScriptError, wording
 from file_storage.scripts import (
     STOPS,
     change_dataframe,
@@ -28,13 +28,23 @@ from file_storage.storage import SourceFile, is_s3, open_random, read_bytes, rea
 from readers.captures.columns import Decoder
 from readers.captures.envelope import LABEL, Envelope, open_envelope, record_of_line
 from readers.captures.shapes import csv_rows
-from readers.captures.split import Notes, envelopes, may_cut, survey, table_of
+from readers.captures.split import Notes, envelopes, survey, table_of
 from readers.csv_records import CellsError
 from readers.dataset import POSITIONAL, excluded_positions, positional_names
 from readers.flatten import flatten_batch
 from readers.labels.index import LabelIndex
 from readers.python_rows import column_of, loads, rows_to_batch
-from readers.splitting import FileSplit, Line, LineBlock, Pieces, Segment, blocks_of_lines, divide, label
+from readers.splitting import (
+    FileSplit,
+    Line,
+    LineBlock,
+    Pieces,
+    Segment,
+    blocks_of_lines,
+    divide,
+    has_lines,
+    label,
+)
 
 # The record object that a user's ``preprocess_handler`` is given for captures.
 #
@@ -202,22 +212,13 @@ class Gathered:
         elif isinstance(result, list | tuple):
             for row in result:
                 if not isinstance(row, Mapping | InferenceRecord):
-                    raise UnusableResultError(
-                        f"returned a list of {_type_name(row)}; return a list of dicts, a dict, "
-                        "or [] to drop the record"
-                    )
+                    raise UnusableResultError(wording("script_rows.list", kind=type(row).__name__))
                 self.add(row)
         elif isinstance(result, str) and self._request.format.kind in ("csv", "json"):
             self._add_text(result)
-        elif result is None:
-            raise UnusableResultError(
-                "returned None; return a dict, a list of dicts, [] to drop the record, or the record itself"
-            )
         else:
-            raise UnusableResultError(
-                f"returned a value of type {_type_name(result)}; return a dict, a list of dicts, "
-                "[] to drop the record, or the record itself"
-            )
+            kind = "None" if result is None else f"a value of type {type(result).__name__}"
+            raise UnusableResultError(wording("script_rows.value", kind=kind))
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Yield the rows gathered so far, and forget them."""
@@ -278,10 +279,6 @@ class Gathered:
         return pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns), metadata=metadata)
 
 
-def _type_name(value: Any) -> str:
-    return "None" if value is None else type(value).__name__
-
-
 # Between record batches and pandas data frames, for scripts that work on whole columns.
 #
 # pandas is imported here and nowhere else, and only when a script asks for it.
@@ -308,19 +305,16 @@ def apply_dataframe(preprocessor: Preprocessor, batch: pa.RecordBatch) -> pa.Rec
     try:
         import pandas as pd
     except ImportError:
-        raise ScriptError(
-            f"{preprocessor.path} defines preprocess_dataframe, which needs pandas; "
-            "install model-monitor-containers[dataframe]."
-        ) from None
+        raise ScriptError.of("script_rows.no_pandas", file=preprocessor.path) from None
     script = preprocessor.path
     result = change_dataframe(preprocessor, _plain_text(batch).to_pandas())
     if not isinstance(result, pd.DataFrame):
         kind = "None" if result is None else f"a {type(result).__name__}"
-        raise ScriptError(f"preprocess_dataframe in {script} returned {kind}; return a pandas DataFrame.")
+        raise ScriptError.of("script_rows.no_frame", file=script, kind=kind)
     try:
         flat = _flat(result, batch, script)
     except DatasetError as error:
-        raise ScriptError(f"preprocess_dataframe in {script} returned an unusable value: {error}") from error
+        raise ScriptError.of("script_rows.frame_value", file=script, error=error) from error
     return (
         flat.replace_schema_metadata(batch.schema.metadata)
         if flat.schema.names == batch.schema.names
@@ -333,9 +327,7 @@ def _flat(result: Any, before: pa.RecordBatch, script: str) -> pa.RecordBatch:
     names = [str(name) for name in result.columns]
     repeated = next((name for name in names if names.count(name) > 1), None)
     if repeated is not None:
-        raise ScriptError(
-            f"preprocess_dataframe in {script} returned the column {repeated!r} twice; rename or drop one."
-        )
+        raise ScriptError.of("script_rows.frame_twice", file=script, field=repeated)
     if not names:
         return rows_to_batch([{}] * len(result))
     columns = [_frame_column(name, result.iloc[:, position], before) for position, name in enumerate(names)]
@@ -479,7 +471,7 @@ def _handle(preprocessor: Preprocessor, record: Any, place: Line | Place, gather
     except UnusableResultError as problem:
         raise reject_result(path, function, str(problem), place.where()) from None
     except DatasetError as problem:
-        raise DatasetError(f"{problem.message}: {place.where()}.") from None
+        raise DatasetError.of("script_rows.record", error=problem, place=place.where()) from None
 
 
 def record_splits(
@@ -499,7 +491,7 @@ def record_splits(
         Labels to join with captures, before the script sees them.
     """
     if request.format.kind in _CAPTURES:
-        decoder, divided = survey(files, request)[0], divide(files, may_cut=may_cut)
+        decoder, divided = survey(files, request), divide(files, may_cut=has_lines)
         request.said.call_rows = decoder.call_rows
     else:
         # Header rows, arrays and Parquet's footer belong to the whole file.
@@ -514,9 +506,8 @@ def _text(line: Line) -> str:
     try:
         return line.data.decode().rstrip("\r\n")
     except UnicodeDecodeError:
-        raise DatasetError(
-            f"{line.path} line {line.line_number()} is not UTF-8 text: {line.excerpt()!r}; "
-            "save the file as UTF-8."
+        raise DatasetError.of(
+            "data_files.utf8", file=line.path, line=line.line_number(), excerpt=line.excerpt()
         ) from None
 
 
@@ -524,9 +515,7 @@ def _array_records(path: str) -> Iterator[tuple[Any, Place]]:
     try:
         items = orjson.loads(read_bytes(path))
     except orjson.JSONDecodeError as error:
-        raise DatasetError(
-            f"{path} begins like a JSON array, but is not one: {error}; mend the file."
-        ) from None
+        raise DatasetError.of("json_files.no_array", file=path, error=error) from None
     for number, item in enumerate(items, 1):
         text = orjson.dumps(item).decode()
         yield text, Place(path, number, text)
@@ -540,7 +529,7 @@ def _parquet_chunks(path: str) -> Iterator[list[tuple[Any, Place]]]:
         try:
             table = parquet.ParquetFile(file)
         except pa.ArrowInvalid as error:
-            raise DatasetError(f"{path} is truncated or not Parquet: {error}.") from None
+            raise DatasetError.of("parquet.damaged", file=path, error=str(error).rstrip(".")) from None
         number = 0
         for batch in table.iter_batches(batch_size=_PARQUET_ROWS, use_threads=False):
             yield [(row, Place(path, at, row)) for at, row in enumerate(batch.to_pylist(), number + 1)]

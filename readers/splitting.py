@@ -7,10 +7,12 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from contract.errors import DatasetError
-from file_storage.storage import SourceFile, is_s3, open_input, open_random, reading
+from file_storage.storage import SourceFile, is_compressed, is_s3, open_input, open_random, reading
 
 # The originals' engine reads less than this as one partition.
 SMALL = 4 << 20
@@ -165,6 +167,11 @@ def divide(
     return groups + ([tuple(together)] if together else [])
 
 
+def has_lines(file: SourceFile) -> bool:
+    """Return whether a file of lines can be read in byte ranges, which a compressed one cannot."""
+    return not is_compressed(file.path)
+
+
 def line_blocks(
     piece: FileRange,
     *,
@@ -311,10 +318,7 @@ def _range_blocks(piece: FileRange, begin: int, size: int) -> Iterator[Block]:
 
 
 def _too_long(path: str, offset: int) -> DatasetError:
-    return DatasetError(
-        f"{path} has a line of more than {LONGEST_LINE >> 20} MB, which begins at byte {offset}; divide it, "
-        "leave it out, or check dataset_format."
-    )
+    return DatasetError.of("data_files.long_line", file=path, size=LONGEST_LINE >> 20, offset=offset)
 
 
 def _next_line(file: pa.NativeFile, start: int) -> int:
@@ -394,6 +398,11 @@ class LineBlock:
             if data and not data.isspace():
                 yield Line(path, data + b"\n", number, self)
 
+    def sources(self, numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Return in which segment each of some lines is."""
+        lines = [segment.data.count(b"\n") for segment in self.segments]
+        return np.searchsorted(np.cumsum(lines), numbers, side="right")
+
     @functools.cached_property
     def first_number(self) -> int:
         """Return the number of the first line that is not blank."""
@@ -426,13 +435,19 @@ def blocks_of_lines(parts: Sequence[FileRange], size: int = LINES_BLOCK_SIZE) ->
     """
     for log in (piece.log for piece in parts if piece.log is not None):
         yield from log.blocks(log, size)
-    segments = (
-        Segment(piece.path, block.offset, data if data.endswith(b"\n") else data + b"\n")
-        for piece in parts
-        if piece.log is None
-        for block in line_blocks(piece, size=size)
-        for data in [text_of(block)]
-    )
+    yield from joined_segments(segments_of([piece for piece in parts if piece.log is None], size), size)
+
+
+def segments_of(parts: Sequence[FileRange], size: int) -> Iterator[Segment]:
+    """Yield the lines of pieces, about `size` bytes of a piece together."""
+    for piece in parts:
+        for block in line_blocks(piece, size=size):
+            data = text_of(block)
+            yield Segment(piece.path, block.offset, data if data.endswith(b"\n") else data + b"\n")
+
+
+def joined_segments(segments: Iterable[Segment], size: int) -> Iterator[LineBlock]:
+    """Yield segments in blocks of about `size` bytes."""
     for together in gathered(segments, lambda segment: len(segment.data), size // 2):
         data = together[0].data if len(together) == 1 else b"".join(segment.data for segment in together)
         yield LineBlock(tuple(together), data)
@@ -440,7 +455,6 @@ def blocks_of_lines(parts: Sequence[FileRange], size: int = LINES_BLOCK_SIZE) ->
 
 def not_a_record(line: Line, reason: str) -> DatasetError:
     """Return the error for a line that is no capture record; `reason` says why."""
-    return DatasetError(
-        f"{line.path} line {line.line_number()} is not a capture record, since {reason}: {line.excerpt()!r}; "
-        "mend or remove the line, or set dataset_format to what the file holds."
+    return DatasetError.of(
+        "captures.no_record", file=line.path, line=line.line_number(), reason=reason, excerpt=line.excerpt()
     )

@@ -10,11 +10,11 @@ from functools import cached_property
 import numpy as np
 import pyarrow as pa
 
+from analyzers.bias import groups
 from analyzers.bias import summary as summaries
 from analyzers.bias.check_sagemaker import check_sagemaker
 from analyzers.bias.check_sound import check_sound
-from analyzers.bias.column_summary import as_number, normalise
-from analyzers.bias.describe import describe
+from analyzers.bias.describe import Evidence, describe
 from analyzers.bias.documents import (
     BiasBaseline,
     BiasConstraints,
@@ -25,18 +25,10 @@ from analyzers.bias.documents import (
     paired,
 )
 from analyzers.bias.explain import impact_findings
-from analyzers.bias.groups import (
-    absent_text,
-    cells_of,
-    read_thresholds,
-    select_groups,
-    select_labels,
-    unselected_group,
-    unselected_outcomes,
-)
 from analyzers.bias.metrics import METRICS
 from analyzers.bias.request import BiasRequest
 from analyzers.bias.summary import BiasSummary, SummaryPlan
+from analyzers.shared.cells import as_number, label_of
 from analyzers.shared.presence import with_presence
 from analyzers.shared.rules import Rules, constraints_to_check, nothing_checked, why_unchecked
 from contract.api import PRESENCE_CHECK, Analyzer, Decision, Facts, Metric, Violation, Violations
@@ -112,7 +104,7 @@ def _stage(
         facets.setdefault(facet.facet, []).append(FacetMetrics(facet.value_or_threshold, kept))
     if not facets:
         return None
-    return StageMetrics(statistics.label, statistics.label_value_or_threshold, facets)
+    return StageMetrics(statistics.label, facets, statistics.label_value_or_threshold)
 
 
 def _with_additions(metric: MetricValue, known: MetricValue | None) -> MetricValue:
@@ -235,10 +227,7 @@ class BiasAnalyzer(Analyzer[BiasSummary, BiasStatistics, BiasConstraints]):
         self._refuse_unknown(self.request.pre_training, "pre")
         self._refuse_unknown(self.request.post_training, "post")
         if self.request.post_training is not None and self._plan.prediction is None:
-            raise ConfigurationError(
-                "post_training_bias needs predictions; set predicted_label to their column, or probability "
-                "to that of scores."
-            )
+            raise ConfigurationError.of("bias_request.predictions", field="predicted_label")
 
     def with_error_share(self, share: float) -> BiasAnalyzer:
         """Return a copy whose check spends only `share` of the false-alarm rate."""
@@ -268,7 +257,7 @@ class BiasAnalyzer(Analyzer[BiasSummary, BiasStatistics, BiasConstraints]):
         DatasetError
             When labels are words and the positive ones are named by numbers, or the other way round.
         """
-        named = {as_number(normalise(value)) is not None for value in self.request.label_values}
+        named = {as_number(label_of(value)) is not None for value in self.request.label_values}
         column = summary.columns[self.request.label]
         extent = column.extent()
         # The labels of a window may all be negative, but not of another kind than those that are named.
@@ -283,13 +272,13 @@ class BiasAnalyzer(Analyzer[BiasSummary, BiasStatistics, BiasConstraints]):
         Under sound rules only: one number in the configuration then means in every window what it meant in
         the baseline, however few values a window has.
         """
-        summary = statistics.evidence
-        if self.rules != "sound" or not isinstance(summary, BiasSummary) or not summary.rows:
+        evidence = statistics.evidence
+        if self.rules != "sound" or not isinstance(evidence, Evidence) or not evidence.summary.rows:
             return statistics
-        known = read_thresholds(self._plan, *_printed(baseline))
-        if known.items() <= read_thresholds(self._plan, *_groups_of(statistics)).items():
+        known = groups.read_thresholds(self._plan, *_printed(baseline))
+        if known.items() <= groups.read_thresholds(self._plan, *_groups_of(statistics)).items():
             return statistics  # read alike; describing anew would repeat the flip test for nothing
-        return describe(summary, replace(self._plan, known_thresholds=known))
+        return describe(evidence.summary, replace(self._plan, known_thresholds=known))
 
     def suggest(self, statistics: BiasStatistics, baseline: BiasBaseline | None) -> BiasConstraints:
         """Suggest constraints; under sound rules a user's additions to the baseline's are carried over.
@@ -326,62 +315,58 @@ class BiasAnalyzer(Analyzer[BiasSummary, BiasStatistics, BiasConstraints]):
             if name in known:
                 continue
             if self.rules == "sagemaker":
-                raise ConfigurationError(
-                    f"Invalid metric_name: metrics should be one of the registered metrics{known}"
-                )
+                raise ConfigurationError.of("bias_request.clarify_metric", known=known)
             close = difflib.get_close_matches(name.upper(), known, n=1)
             hint = f"; did you mean {close[0]!r}?" if close else "."
-            raise ConfigurationError(
-                f"methods.{stage}_training_bias names the metric {name!r}, but there are only "
-                f"{', '.join(known)}{hint}"
+            field = f"methods.{stage}_training_bias"
+            raise ConfigurationError.of(
+                "bias_request.metric", field=field, name=name, known=", ".join(known), hint=hint
             )
 
     def _refuse(self, statistics: BiasStatistics, *, is_baseline: bool) -> None:
+        evidence, label = statistics.evidence, self.request.label
+        if not isinstance(evidence, Evidence):
+            return
         for what, why in statistics.problems.items():
             if self.rules == "sound":
-                raise DatasetError(_sentence(why))
-            raise DatasetError(f"{what}: {why}; rules=sagemaker stops here as Clarify does, try rules=sound.")
-        summary, label = statistics.evidence, self.request.label
-        if not is_baseline or not statistics.item_count or not isinstance(summary, BiasSummary):
+                raise evidence.errors[what]
+            raise DatasetError.of("bias_request.stopped", field=what, why=why)
+        if not is_baseline or not statistics.item_count:
             return
+        summary = evidence.summary
         columns = [("label", label, statistics.has_labels)]
         if self._plan.prediction is not None and self.request.post_training is not None:
             columns.append(("predicted_label", self._plan.prediction, statistics.has_predictions))
         for role, column, has_any in columns:
             if not summary.columns[column].seen:
-                raise DatasetError(_sentence(absent_text(role, column, summary.names)))
+                raise groups.absent(role, column, summary.names)
             if not has_any:
-                raise DatasetError(
-                    f"{role} {column!r} holds no value in any row, but a baseline needs it; point {role} at "
-                    "the column that has them."
-                )
+                raise DatasetError.of("bias_request.empty", field=role, column=column)
         if self.rules == "sound":
             self._refuse_without_positives(summary)
             self._refuse_without_groups(summary)
 
     def _refuse_without_positives(self, summary: BiasSummary) -> None:
         """Stop where no label is positive: every metric of labels would be 0 or undefined."""
-        labels, name = select_labels(summary, self._plan), self.request.label
+        labels, name = groups.select_labels(summary, self._plan), self.request.label
         if labels is not None:
-            text = unselected_outcomes("label", self._plan.columns[name], summary.columns[name], labels)
-            if text is not None:
-                raise DatasetError(text)
+            error = groups.unselected_outcomes(
+                "label", self._plan.columns[name], summary.columns[name], labels
+            )
+            if error is not None:
+                raise error
 
     def _refuse_without_groups(self, summary: BiasSummary) -> None:
         """Stop where no facet has a row in any group: there would be nothing to compare."""
         empty = []
         for place in range(len(self.request.facets)):
-            cells = cells_of(summary, self._plan, place)
-            for group in select_groups(summary, self._plan, place):
+            cells = groups.cells_of(summary, self._plan, place)
+            for group in groups.select_groups(summary, self._plan, place):
                 if group.contains(cells.places).any():
                     return
-                empty.append(unselected_group(group, cells, summary.columns))
+                empty.append(groups.unselected_group(group, cells, summary.columns))
         if empty:
-            raise DatasetError(" ".join(filter(None, empty)))
-
-
-def _sentence(text: str) -> str:
-    return text if text.endswith("?") else f"{text}."
+            raise DatasetError.of("bias_groups.nobody", field="facet", texts=" ".join(filter(None, empty)))
 
 
 def _printed(baseline: BiasBaseline) -> tuple[str, list[tuple[str, str]]]:

@@ -19,6 +19,7 @@ from analyzers.bias.documents import (
 )
 from analyzers.bias.explain import group_text, requirement_text
 from contract.api import Comparison, Decision, Finding, State, Violation, Violations
+from contract.errors import wording
 
 CHECK_TYPE = "bias_drift_check"
 # Metrics are sums over rows or strata; other orders of addition change the last digits by less than this.
@@ -66,7 +67,7 @@ def check_sagemaker(statistics: BiasStatistics, constraints: BiasConstraints) ->
     notes = [
         *unmatched(statistics, constraints),
         *(
-            f"{group}: without a value in the window or the baseline, so not checked: {', '.join(names)}."
+            wording("bias_notes.without", group=group, names=", ".join(names))
             for group, names in without.items()
         ),
         *_ignored(constraints),
@@ -156,10 +157,7 @@ def unmatched(statistics: BiasStatistics, constraints: BiasConstraints) -> list[
         if (name, member.value_or_threshold) not in seen
     ]
     if absent:
-        groups = ", ".join(dict.fromkeys(absent))
-        notes.append(
-            f"The window does not have these groups of the baseline, or no metrics of them: {groups}."
-        )
+        notes.append(wording("bias_notes.absent", groups=", ".join(dict.fromkeys(absent))))
     return notes
 
 
@@ -176,9 +174,4 @@ def _ignored(constraints: BiasConstraints) -> list[str]:
         for metric in member.metrics
         if metric.allowed is not None or metric.threshold is not None
     ]
-    if not given:
-        return []
-    names = ", ".join(dict.fromkeys(given))
-    return [
-        f"rules=sagemaker compares with the baseline's values; allowed and threshold are not used: {names}."
-    ]
+    return [wording("bias_notes.ignored", names=", ".join(dict.fromkeys(given)))] if given else []

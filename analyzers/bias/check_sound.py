@@ -36,9 +36,11 @@ from analyzers.bias.check_sagemaker import (
 )
 from analyzers.bias.documents import BiasConstraints, BiasStatistics, FacetStatistics, MetricValue, paired
 from analyzers.bias.explain import explain, group_text, impact_findings, requirement_text
-from analyzers.bias.metrics import RATES, WITHOUT_LABELS, Floats
+from analyzers.bias.metrics import RATES, WITHOUT_LABELS
 from analyzers.bias.resampling import DISTANCES, Draws, Tables, draw, draw_together, scale_of, to_scale
+from analyzers.shared.cells import Floats
 from contract.api import Comparison, Decision, Finding, State, Violations
+from contract.errors import wording
 from contract.wording import chance, number
 
 # Groups smaller than this are not decided, nor are rates of fewer rows than the second number.
@@ -331,10 +333,8 @@ def hold(
             group.limits[metric.name] = limit
     if not statistics.has_labels:
         notes.append("No row has a label, so only metrics that need none were checked.")
-    notes += [
-        f"{text}: not checked, as the window has no value or the baseline no finite one: {', '.join(names)}."
-        for text, names in undefined.items()
-    ]
+    for text, names in undefined.items():
+        notes.append(wording("bias_notes.undefined", group=text, names=", ".join(names)))
     if any("FT" in group.limits and not group.limits["FT"].decided for group in groups.values()):
         notes.append("FT has no interval, so it is only held to an allowed range or threshold that you set.")
     left_out = []
@@ -373,18 +373,16 @@ def _leave_out(group: Held) -> list[str]:
         else:
             continue
         del group.limits[name]
-    texts = []
+    text, notes = group_text(group.facet), []
     if small:
         rows = int(group.window.confusion.sum())
         needs = "; ".join(f"{', '.join(names)} (about {rows:,})" for rows, names in sorted(small.items()))
-        texts.append(f"of {rows:,} rows too few are of the group to decide metrics that need more: {needs}.")
+        notes.append(wording("bias_notes.small", group=text, rows=rows, needs=needs))
     if small_before:
-        texts.append(f"the baseline has too few rows of the group to decide {', '.join(small_before)}.")
+        notes.append(wording("bias_notes.small_before", group=text, names=", ".join(small_before)))
     if strata:
-        texts.append(
-            f"too many groups of the group variable have only one outcome to decide {', '.join(strata)}."
-        )
-    return [f"{group_text(group.facet)}: {text}" for text in texts]
+        notes.append(wording("bias_notes.strata", group=text, names=", ".join(strata)))
+    return notes
 
 
 # How many separate tests the metrics of a group amount to: they are functions of the same few counts.
@@ -595,11 +593,8 @@ def check_sound(
         *(Finding(f"DI of {group}", text) for group, text in impact_findings(statistics.facets).items()),
     ]
     limits = [limit for group in groups for limit in group.limits.values() if not limit.decided]
-    exact = []
     if limits and not any(limit.own or limit.error for limit in limits):
-        exact.append(
-            "The baseline's values are taken as exact; give its statistics to count their own uncertainty."
-        )
+        notes.append(wording("bias_notes.exact"))
     violations = [
         violation(one.group.facet, one.metric.name, _violation_text(one))
         for one in comparisons
@@ -609,7 +604,7 @@ def check_sound(
     return Decision(
         Violations(violations, {"version": "1.0"}),
         tuple(findings),
-        (*unmatched(statistics, constraints), *notes, *exact),
+        (*unmatched(statistics, constraints), *notes),
         (*answers, *undecided, *absent_groups(statistics, constraints)),
     )
 

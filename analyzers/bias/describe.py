@@ -3,36 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from analyzers.bias.column_summary import Beyond, ColumnSummary, normalise
+from analyzers.bias import groups
+from analyzers.bias.column_summary import Beyond, ColumnSummary
 from analyzers.bias.documents import BiasStatistics, FacetStatistics, MetricValue
 from analyzers.bias.explain import impact_findings
 from analyzers.bias.flip_test import Flip, flip_of
-from analyzers.bias.groups import (
-    Cells,
-    Group,
-    Problem,
-    Reading,
-    absent_text,
-    cells_of,
-    count_in_words,
-    counts_of,
-    every_value_sound,
-    rows_lacking,
-    select_groups,
-    select_labels,
-    select_predictions,
-    unselected_group,
-    unselected_outcomes,
-    values_text,
-)
-from analyzers.bias.metrics import METRICS, NO_GROUP_VARIABLE, WITHOUT_LABELS, Floats, quotient
+from analyzers.bias.groups import Cells, ColumnError, Group, Reading
+from analyzers.bias.metrics import METRICS, NO_GROUP_VARIABLE, WITHOUT_LABELS, quotient
 from analyzers.bias.resampling import Tables, spreads
 from analyzers.bias.summary import MOST_STRATA, BiasSummary, SummaryPlan
+from analyzers.shared.cells import Floats, label_of
 from contract.wording import shorten
 
 # How good the whole model is, and how labels are distributed: what Clarify's report says besides.
@@ -133,7 +118,7 @@ def label_confusion(
     if label[1].collapsed:
         return None
     observed, predicted = (
-        ["", *("" if isinstance(value, Beyond) else normalise(value) for value in column.values)]
+        ["", *("" if isinstance(value, Beyond) else label_of(value) for value in column.values)]
         for _, column in (label, prediction)
     )
     names = {text: str(label[1].values[observed.index(text) - 1]) for text in sorted(filter(None, observed))}
@@ -148,6 +133,14 @@ def label_confusion(
 NO_LABELS = "No row has a label"
 
 
+@dataclass(frozen=True)
+class Evidence:
+    """What the later steps need of a window beyond its file; `errors` are those of its problems."""
+
+    summary: BiasSummary
+    errors: dict[str, ColumnError] = field(default_factory=dict)
+
+
 @dataclass
 class _Analysis:
     """What is known while statistics are made."""
@@ -155,12 +148,18 @@ class _Analysis:
     summary: BiasSummary
     plan: SummaryPlan
     statistics: BiasStatistics
+    evidence: Evidence
     reading: Reading
 
-    def note(self, *notes: str | None) -> None:
+    def note(self, *notes: str | ColumnError | None) -> None:
         """Add notes, each once."""
         known = self.statistics.notes
-        known += [note for note in dict.fromkeys(notes) if note is not None and note not in known]
+        known += [note for note in dict.fromkeys(map(str, filter(None, notes))) if note not in known]
+
+    def fail(self, what: str, error: ColumnError) -> None:
+        """Keep why a stage, or a facet, has no metrics."""
+        self.statistics.problems[what] = error.message.rstrip(".")
+        self.evidence.errors[what] = error
 
 
 def describe(summary: BiasSummary, plan: SummaryPlan) -> BiasStatistics:
@@ -171,18 +170,18 @@ def describe(summary: BiasSummary, plan: SummaryPlan) -> BiasStatistics:
     summary, plan
         What was kept, why, and how columns are read.
     """
-    request, sound = plan.request, plan.rules == "sound"
+    request, sound, evidence = plan.request, plan.rules == "sound", Evidence(summary)
     statistics = BiasStatistics(
         item_count=summary.rows,
         label=request.label_name or request.label,
-        label_value_or_threshold=values_text(request.label_values),
+        label_value_or_threshold=groups.values_text(request.label_values),
         facets=[],
         has_labels=False,
-        evidence=summary,
+        evidence=evidence,
     )
     if not summary.rows:
         return statistics
-    analysis = _Analysis(summary, plan, statistics, Reading(None, None, leave_out=sound))
+    analysis = _Analysis(summary, plan, statistics, evidence, Reading(None, None, leave_out=sound))
     reading = analysis.reading = _read_outcomes(analysis)
     statistics.has_labels = reading.labels is not None
     statistics.has_predictions = reading.predictions is not None
@@ -197,7 +196,7 @@ def describe(summary: BiasSummary, plan: SummaryPlan) -> BiasStatistics:
         )
         analysis.note(
             *(
-                unselected_outcomes(role, plan.columns[name], summary.columns[name], selection)
+                groups.unselected_outcomes(role, plan.columns[name], summary.columns[name], selection)
                 for role, name, selection in outcomes
                 if name is not None and selection is not None
             )
@@ -213,21 +212,20 @@ def describe(summary: BiasSummary, plan: SummaryPlan) -> BiasStatistics:
 
 def _read_outcomes(analysis: _Analysis) -> Reading:
     summary, plan = analysis.summary, analysis.plan
-    problems = analysis.statistics.problems
     predictions = None
     try:
-        labels = select_labels(summary, plan)
-    except Problem as problem:
-        problems["label"] = str(problem)
+        labels = groups.select_labels(summary, plan)
+    except ColumnError as error:
+        analysis.fail("label", error)
         return analysis.reading
     if plan.prediction is not None and plan.request.post_training is not None:
         try:
-            predictions = select_predictions(summary, plan, labels)
-        except Problem as problem:
-            problems["post_training_bias"] = str(problem)
+            predictions = groups.select_predictions(summary, plan, labels)
+        except ColumnError as error:
+            analysis.fail("post_training_bias", error)
         unusable = summary.columns[plan.prediction].unusable
         if unusable:
-            analysis.note(f"Not a number in {plan.prediction!r}: {count_in_words(unusable)}.")
+            analysis.note(f"Not a number in {plan.prediction!r}: {groups.count_in_words(unusable)}.")
     return Reading(labels, predictions, analysis.reading.leave_out)
 
 
@@ -235,24 +233,24 @@ def _describe_facet(analysis: _Analysis, index: int) -> list[FacetStatistics]:
     summary, plan, reading = analysis.summary, analysis.plan, analysis.reading
     name = " & ".join(plan.request.facets[index].columns)
     try:
-        groups = select_groups(summary, plan, index)
-    except Problem as problem:
-        analysis.statistics.problems[f"facet {name}"] = str(problem)
+        members = groups.select_groups(summary, plan, index)
+    except ColumnError as error:
+        analysis.fail(f"facet {name}", error)
         return []
-    cells = cells_of(summary, plan, index)
+    cells = groups.cells_of(summary, plan, index)
     described = []
-    for number, group in enumerate(groups):
-        counts = counts_of(cells, group, reading, plan)
+    for number, group in enumerate(members):
+        counts = groups.counts_of(cells, group, reading, plan)
         described.append(_describe_group(analysis, group, counts, [index, number]))
     if described and reading.leave_out:
-        analysis.note(*(unselected_group(group, cells, summary.columns) for group in groups))
-        counts = counts_of(cells, groups[0], reading, plan)
+        analysis.note(*(groups.unselected_group(group, cells, summary.columns) for group in members))
+        counts = groups.counts_of(cells, members[0], reading, plan)
         if counts.missing:
-            analysis.note(f"{rows_lacking(counts.missing, f'facet {name!r}')}.")
+            analysis.note(f"{groups.rows_lacking(counts.missing, f'facet {name!r}')}.")
         if counts.incomplete:
-            analysis.note(f"{rows_lacking(counts.incomplete, 'a label or a prediction')}.")
-        best = _best_of(analysis, index, groups, cells)
-        for group, facet in zip(groups, described, strict=True):
+            analysis.note(f"{groups.rows_lacking(counts.incomplete, 'a label or a prediction')}.")
+        best = _best_of(analysis, index, members, cells)
+        for group, facet in zip(members, described, strict=True):
             if best is not None:
                 _compare_with_best(analysis, group, facet, best, cells)
     return described
@@ -324,7 +322,7 @@ def _strata_problem(analysis: _Analysis) -> str | None:
         return NO_GROUP_VARIABLE
     summary = analysis.summary.columns[column]
     if not summary.seen and analysis.reading.leave_out:
-        return absent_text("group_variable", column, analysis.summary.names)
+        return groups.absent("group_variable", column, analysis.summary.names).message.rstrip(".")
     if summary.collapsed:
         return f"Group variable {shorten(column)!r} has more than {MOST_STRATA:,} distinct values"
     return None
@@ -343,7 +341,7 @@ def _flip(analysis: _Analysis, group: Group, counts: Tables) -> Flip | None:
 FEWEST_ROWS = 30
 
 
-def _best_of(analysis: _Analysis, facet: int, groups: list[Group], cells: Cells) -> Group | None:
+def _best_of(analysis: _Analysis, facet: int, members: list[Group], cells: Cells) -> Group | None:
     """Return the group with the highest share of positive predictions, of labels where there are none.
 
     None for facets with a threshold, which have but two groups, and where fewer than three groups have
@@ -353,22 +351,22 @@ def _best_of(analysis: _Analysis, facet: int, groups: list[Group], cells: Cells)
     request = plan.request.facets[facet]
     selection = reading.predictions or reading.labels
     column = plan.prediction if reading.predictions is not None else plan.request.label
-    if selection is None or column is None or any(group.threshold is not None for group in groups):
+    if selection is None or column is None or any(group.threshold is not None for group in members):
         return None
     if len(request.columns) == 1 and request.values:
         try:
-            values = every_value_sound(request.columns[0], summary.columns[request.columns[0]])
-        except Problem:
+            values = groups.every_value_sound(request.columns[0], summary.columns[request.columns[0]])
+        except ColumnError:
             return None
-        groups = [Group(groups[0].name, each.text, request.columns, ((each,),)) for each in values]
+        members = [Group(members[0].name, each.text, request.columns, ((each,),)) for each in values]
     known = cells.where(cells.places[column] > 0)
     positive = selection.chosen[known.places[column]]
     shares = []
-    for group in groups:
+    for group in members:
         inside = group.contains(known.places)
         rows = known.rows[inside].sum()
         shares.append(float(known.rows[inside & positive].sum() / rows) if rows >= FEWEST_ROWS else -1.0)
-    return groups[int(np.argmax(shares))] if sum(share >= 0.0 for share in shares) >= 3 else None
+    return members[int(np.argmax(shares))] if sum(share >= 0.0 for share in shares) >= 3 else None
 
 
 def _compare_with_best(
@@ -378,7 +376,9 @@ def _compare_with_best(
     inside, other = group.contains(cells.places), best.contains(cells.places)
     if (inside & other).any():
         return
-    counts = Tables(counts_of(cells.where(inside | other), group, analysis.reading, analysis.plan).confusion)
+    counts = Tables(
+        groups.counts_of(cells.where(inside | other), group, analysis.reading, analysis.plan).confusion
+    )
     facet.against_best = (
         best.text,
         [
@@ -392,9 +392,9 @@ def _compare_with_best(
 
 def _describe_model(analysis: _Analysis) -> None:
     plan, summary, reading = analysis.plan, analysis.summary, analysis.reading
-    cells = cells_of(summary, plan, 0)
+    cells = groups.cells_of(summary, plan, 0)
     everyone = Group("", "", (plan.request.label,), ())
-    counts = counts_of(cells, everyone, reading, plan)
+    counts = groups.counts_of(cells, everyone, reading, plan)
     analysis.statistics.model_metrics = model_metrics(counts.confusion.sum(axis=0))
     is_category = reading.labels is not None and reading.labels.threshold is None
     if plan.request.predicted_label is not None and is_category:

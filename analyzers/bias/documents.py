@@ -10,31 +10,44 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from analyzers.shared import analysis_json
-from analyzers.shared.analysis_json import (
-    VERSION,
-    Member,
-    Read,
-    member,
-    number_to_json,
-    read_document,
-    read_list,
-    read_members,
-    read_number,
-    write_document,
-    write_list,
-    write_members,
-)
+from analyzers.shared.analysis_json import VERSION, figure, number_to_json, read_number
 from analyzers.shared.rules import SWITCH
 from contract.api import Baseline, DocumentSet
 from contract.errors import DocumentError
-from contract.schema import Fields, in_order
+from contract.schema import (
+    REQUIRED,
+    JsonObject,
+    Reader,
+    count,
+    member,
+    object_of,
+    objects_of,
+    of_kind,
+    read_document,
+    texts,
+    write_document,
+)
 
 # One metric of bias as the documents hold it.
+
+
+def _range(members: JsonObject, key: str) -> tuple[float, float] | None:
+    if (found := members.get(key, list, None)) is None:
+        return None
+    place = JsonObject(dict(enumerate(found)), members.place(key), members.mistakes)
+    ends = [read_number(place, end) for end in place.members]
+    if len(ends) != 2 or ends[0] is None or ends[1] is None or ends[0] > ends[1]:
+        members.wrong(key, "two numbers, the lower end first")
+        return None
+    return ends[0], ends[1]
+
+
+def _range_to_json(ends: tuple[float, float]) -> list[Any]:
+    return [number_to_json(end) for end in ends]
 
 
 @dataclass
@@ -53,57 +66,54 @@ class MetricValue:
         What a user allows: a range that the value must not leave, the size it must not exceed.
     """
 
-    name: str
-    description: str
-    value: float | None
-    error: str | None = None
-    confidence_interval: tuple[float, float] | None = None
-    standard_error: float | None = None
-    allowed: tuple[float, float] | None = None
-    threshold: float | None = None
+    name: str = member(of_kind(str), REQUIRED)
+    description: str = member(of_kind(str), "")
+    value: float | None = figure(written="always")
+    error: str | None = member(of_kind(str))
+    confidence_interval: tuple[float, float] | None = member(_range, write=_range_to_json)
+    allowed: tuple[float, float] | None = member(_range, write=_range_to_json)
+    standard_error: float | None = figure()
+    threshold: float | None = figure()
     extra: dict[str, Any] = field(default_factory=dict)
     order: tuple[str, ...] = ()
 
 
-def _read_range(fields: Fields, key: str) -> tuple[float, float] | None:
-    member = fields.get(key, list, None)
-    if member is None:
-        return None
-    where = f"{fields.where}.{key}"
-    ends = [read_number(Fields({"end": end}, where), "end") for end in member]
-    if len(ends) != 2 or ends[0] is None or ends[1] is None or ends[0] > ends[1]:
-        raise DocumentError(f"{where} must be two numbers, the lower end first, but is {member}.")
-    return ends[0], ends[1]
-
-
-def _range_to_json(ends: tuple[float, float]) -> list[Any]:
-    return [number_to_json(end) for end in ends]
-
-
-# The members that Clarify writes, and ours.
-_CLARIFYS_METRIC = (
-    Member("name", member(str)),
-    Member("description", member(str, "")),
-    Member("value", read_number, number_to_json, written="always"),
-    Member("error", member(str, None)),
-)
-_METRIC = (
-    *_CLARIFYS_METRIC,
-    Member("confidence_interval", _read_range, _range_to_json),
-    Member("allowed", _read_range, _range_to_json),
-    Member("standard_error", read_number, number_to_json),
-    Member("threshold", read_number, number_to_json),
-)
-
-
-_read_metrics, _metrics_to_json = read_list(MetricValue, _METRIC), write_list(_METRIC)
-
-
-def _read_any_metrics(fields: Fields, key: str) -> list[MetricValue] | None:
-    return None if fields.get(key, list, None) is None else _read_metrics(fields, key)
-
-
 # ``statistics.json`` of bias jobs: for every facet value, the counts that all metrics follow from.
+
+
+def _is_table(value: Any, shape: tuple[int, ...]) -> bool:
+    if not shape:
+        return type(value) is int and value >= 0
+    return (
+        isinstance(value, list)
+        and len(value) == shape[0]
+        and all(_is_table(member, shape[1:]) for member in value)
+    )
+
+
+def _counts(axes: str, number: int | None = None) -> Reader:
+    """Return what reads tables of two by two counts: so many, any number where that is None."""
+
+    def read(members: JsonObject, key: str) -> Any:
+        tables = members.get(key, list, None)
+        if tables is not None and not _is_table(tables, (number or len(tables), 2, 2)):
+            members.note(key, f"must be counts by {axes}; give the file as a bias job wrote it")
+        return tables
+
+    return read
+
+
+_strata = _counts("stratum, facet and outcome, two of each of the latter")
+
+
+def _best(members: JsonObject, key: str) -> tuple[str, list[MetricValue]] | None:
+    if (best := members.child(key)) is None:
+        return None
+    return best.get("value_or_threshold", str), objects_of(MetricValue)(best, "metrics") or []
+
+
+def _best_to_json(best: tuple[str, list[MetricValue]]) -> dict[str, Any]:
+    return {"value_or_threshold": best[0], "metrics": [write_document(metric) for metric in best[1]]}
 
 
 @dataclass
@@ -134,17 +144,19 @@ class FacetStatistics:
         Size, labels and outcomes of the group, as JSON values.
     """
 
-    facet: str
-    value_or_threshold: str
-    counts: list[list[list[int]]]
-    strata_observed: list[list[list[int]]] | None = None
-    strata_predicted: list[list[list[int]]] | None = None
-    threshold: float | None = None
-    pre: list[MetricValue] | None = None
-    post: list[MetricValue] | None = None
-    against_best: tuple[str, list[MetricValue]] | None = None
-    missing: int = 0
-    basic_statistics: list[dict[str, Any]] = field(default_factory=list)
+    facet: str = member(of_kind(str), REQUIRED)
+    value_or_threshold: str = member(of_kind(str), REQUIRED)
+    counts: list[list[list[int]]] = member(
+        _counts("facet, observed and predicted outcome, two of each", 2), REQUIRED
+    )
+    strata_observed: list[list[list[int]]] | None = member(_strata)
+    strata_predicted: list[list[list[int]]] | None = member(_strata)
+    threshold: float | None = figure()
+    missing: int = member(count, 0, written="if any")
+    basic_statistics: list[dict[str, Any]] = member(of_kind(list), [], written="if any")
+    pre: list[MetricValue] | None = member(objects_of(MetricValue), key="pre_training")
+    post: list[MetricValue] | None = member(objects_of(MetricValue), key="post_training")
+    against_best: tuple[str, list[MetricValue]] | None = member(_best, write=_best_to_json)
     extra: dict[str, Any] = field(default_factory=dict)
     order: tuple[str, ...] = ()
 
@@ -181,89 +193,21 @@ class BiasStatistics:
         What the analyzer keeps in memory; not written.
     """
 
-    item_count: int
-    label: str
-    label_value_or_threshold: str
-    facets: list[FacetStatistics]
-    has_labels: bool = True
-    has_predictions: bool = False
-    predicted_label_value_or_threshold: str | None = None
-    model_metrics: list[MetricValue] = field(default_factory=list)
-    confusion_matrix: dict[str, dict[str, int]] | None = None
-    problems: dict[str, str] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
+    item_count: int = member(count, REQUIRED, inside="dataset")
+    label: str = member(of_kind(str), REQUIRED, inside="dataset")
+    label_value_or_threshold: str = member(of_kind(str), "", inside="dataset")
+    facets: list[FacetStatistics] = member(objects_of(FacetStatistics), [])
+    has_labels: bool = member(of_kind(bool), True, inside="dataset")
+    has_predictions: bool = member(of_kind(bool), False, inside="dataset")
+    predicted_label_value_or_threshold: str | None = member(of_kind(str), inside="dataset")
+    model_metrics: list[MetricValue] = member(objects_of(MetricValue), [], written="if any")
+    confusion_matrix: dict[str, dict[str, int]] | None = member(of_kind(dict), written="if any")
+    problems: dict[str, str] = member(of_kind(dict), {}, written="if any")
+    notes: list[str] = member(texts, [], written="if any")
     evidence: Any = None
     extra: dict[str, Any] = field(default_factory=dict)
     order: tuple[str, ...] = ()
     where: str = "statistics.json"
-
-
-def _is_table(value: Any, shape: tuple[int, ...]) -> bool:
-    if not shape:
-        return isinstance(value, int) and not isinstance(value, bool) and value >= 0
-    return (
-        isinstance(value, list)
-        and len(value) == shape[0]
-        and all(_is_table(member, shape[1:]) for member in value)
-    )
-
-
-def _read_counts(axes: str, *default: None) -> Read:
-    """Return a reader of tables of two by two counts: two tables, or with a default any number."""
-
-    def read(fields: Fields, key: str) -> Any:
-        tables = fields.get(key, list, *default)
-        if tables is not None and not _is_table(tables, (len(tables) if default else 2, 2, 2)):
-            raise DocumentError(
-                f"{fields.where}.{key} must be counts by {axes}; give the file as a bias job wrote it."
-            )
-        return tables
-
-    return read
-
-
-_read_strata = _read_counts("stratum, facet and outcome, two of each of the latter", None)
-
-
-def _read_best(fields: Fields, key: str) -> tuple[str, list[MetricValue]] | None:
-    best = fields.child(key)
-    if best is None:
-        return None
-    return best.get("value_or_threshold", str), _read_any_metrics(best, "metrics") or []
-
-
-def _best_to_json(best: tuple[str, list[MetricValue]]) -> dict[str, Any]:
-    return {"value_or_threshold": best[0], "metrics": _metrics_to_json(best[1])}
-
-
-_FACET = (
-    Member("facet", member(str)),
-    Member("value_or_threshold", member(str)),
-    Member("counts", _read_counts("facet, observed and predicted outcome, two of each")),
-    Member("strata_observed", _read_strata),
-    Member("strata_predicted", _read_strata),
-    Member("threshold", read_number, number_to_json),
-    Member("missing", lambda fields, key: fields.count(key, 0), written="if any"),
-    Member("basic_statistics", member(list, []), written="if any"),
-    Member("pre_training", _read_any_metrics, _metrics_to_json, "pre"),
-    Member("post_training", _read_any_metrics, _metrics_to_json, "post"),
-    Member("against_best", _read_best, _best_to_json),
-)
-_DATASET = (
-    Member("item_count", Fields.count),
-    Member("label", member(str)),
-    Member("label_value_or_threshold", member(str, "")),
-    Member("has_labels", member(bool, True)),
-    Member("has_predictions", member(bool, False)),
-    Member("predicted_label_value_or_threshold", member(str, None)),
-)
-_STATISTICS = (
-    Member("facets", read_list(FacetStatistics, _FACET), write_list(_FACET)),
-    Member("model_metrics", read_list(MetricValue, _METRIC, []), _metrics_to_json, written="if any"),
-    Member("confusion_matrix", member(dict, None), written="if any"),
-    Member("problems", member(dict, {}), written="if any"),
-    Member("notes", lambda fields, key: [str(note) for note in fields.get(key, list, [])], written="if any"),
-)
 
 
 def read_statistics(value: dict[str, Any], where: str) -> BiasStatistics:
@@ -274,22 +218,16 @@ def read_statistics(value: dict[str, Any], where: str) -> BiasStatistics:
     DocumentError
         Naming file and path, when a member is missing or of the wrong type.
     """
-    fields = Fields(value, where)
-    fields.get("version", (str, int, float), None)
-    dataset = fields.child("dataset")
-    if dataset is None or "facets" not in value:
-        raise DocumentError(
-            f"{where} has no 'dataset' with 'facets' beside it, so it is not a file of a bias job; give "
-            "baseline_statistics the statistics.json of a bias baseline job."
-        )
-    about = read_members(_DATASET, dataset)
-    return read_document(BiasStatistics, _STATISTICS, fields, where=where, **about)
+    members = JsonObject.of_file(value, where)
+    members.raw("version")
+    if members.child("dataset") is None or "facets" not in value:
+        raise DocumentError.of("bias_documents.statistics", file=where, field="baseline_statistics")
+    return read_document(BiasStatistics, members, where=where)
 
 
 def statistics_to_json(document: BiasStatistics, with_extensions: bool = True) -> dict[str, Any]:
     """Return the statistics as JSON values; Clarify has no such file, so there is nothing to leave out."""
-    head = {"version": VERSION, "dataset": write_members(_DATASET, document)}
-    return in_order(head | write_members(_STATISTICS, document), document.extra, document.order)
+    return write_document(document, version=VERSION)
 
 
 Stage = Literal["pre", "post"]
@@ -300,12 +238,27 @@ POST = "post_training_bias_metrics"
 PRE = "pre_training_bias_metrics"
 
 
+def _group(members: JsonObject, key: str) -> str:
+    found = members.checked(key, lambda value: type(value) in (str, int, float), "text or a number")
+    return "" if found is None else str(found)
+
+
+def _groups(members: JsonObject, key: str) -> dict[str, list[FacetMetrics]] | None:
+    facets, read = members.within(key), objects_of(FacetMetrics)
+    found = {name: read(facets, name) or [] for name in facets.members}
+    return None if members.raw(key) is None else found
+
+
+def _groups_to_json(facets: dict[str, list[FacetMetrics]]) -> dict[str, Any]:
+    return {name: [write_document(group) for group in groups] for name, groups in facets.items()}
+
+
 @dataclass
 class FacetMetrics:
     """The metrics of one facet value against all other rows."""
 
-    value_or_threshold: str
-    metrics: list[MetricValue]
+    value_or_threshold: str = member(_group, REQUIRED)
+    metrics: list[MetricValue] = member(objects_of(MetricValue), REQUIRED)
     extra: dict[str, Any] = field(default_factory=dict)
     order: tuple[str, ...] = ()
 
@@ -318,9 +271,9 @@ class FacetMetrics:
 class StageMetrics:
     """Pre-training or post-training metrics, by facet."""
 
-    label: str
-    label_value_or_threshold: str
-    facets: dict[str, list[FacetMetrics]]
+    label: str = member(of_kind(str, ""), REQUIRED)
+    facets: dict[str, list[FacetMetrics]] = member(_groups, REQUIRED, write=_groups_to_json)
+    label_value_or_threshold: str = member(of_kind(str), "")
     extra: dict[str, Any] = field(default_factory=dict)
     order: tuple[str, ...] = ()
 
@@ -329,8 +282,8 @@ class StageMetrics:
 class BiasConstraints:
     """``constraints.json`` or ``analysis.json``; other analyses in the file are kept in `extra`."""
 
-    pre: StageMetrics | None = None
-    post: StageMetrics | None = None
+    post: StageMetrics | None = member(object_of(StageMetrics), key=POST)
+    pre: StageMetrics | None = member(object_of(StageMetrics), key=PRE)
     extra: dict[str, Any] = field(default_factory=dict)
     order: tuple[str, ...] = ()
     where: str = "constraints.json"
@@ -396,46 +349,6 @@ def paired[Member: (FacetMetrics, FacetStatistics)](members: Iterable[Member], g
 # --- analysis.json and constraints.json -------------------------------------------------------------------
 
 
-_FACET_METRICS = (
-    Member(
-        "value_or_threshold",
-        lambda fields, key: str(fields.get(key, (str, int, float), "")),
-        written="always",
-    ),
-    Member("metrics", _read_metrics, _metrics_to_json),
-)
-
-
-def _read_groups(fields: Fields, key: str) -> dict[str, list[FacetMetrics]]:
-    facets = Fields(fields.get(key, dict), f"{fields.where}.{key}")
-    read = read_list(FacetMetrics, _FACET_METRICS)
-    return {name: read(facets, name) for name in facets.value}
-
-
-def _groups_to_json(facets: dict[str, list[FacetMetrics]]) -> dict[str, Any]:
-    write = write_list(_FACET_METRICS)
-    return {name: write(groups) for name, groups in facets.items()}
-
-
-_STAGE = (
-    Member("label", member(str, "")),
-    Member("facets", _read_groups, _groups_to_json),
-    Member("label_value_or_threshold", member(str, "")),
-)
-
-
-def _read_stage(fields: Fields, key: str) -> StageMetrics | None:
-    stage = fields.child(key)
-    return None if stage is None else read_document(StageMetrics, _STAGE, stage)
-
-
-_stage_to_json = partial(write_document, _STAGE)
-_CONSTRAINTS = (
-    Member(POST, _read_stage, _stage_to_json, "post"),
-    Member(PRE, _read_stage, _stage_to_json, "pre"),
-)
-
-
 def read_constraints(value: dict[str, Any], where: str) -> BiasConstraints:
     """Build the constraints from ``constraints.json`` or a Clarify ``analysis.json``.
 
@@ -444,34 +357,35 @@ def read_constraints(value: dict[str, Any], where: str) -> BiasConstraints:
     DocumentError
         Naming file and path, when a member is missing or of the wrong type, or there are no metrics of bias.
     """
-    fields = Fields(value, where)
-    fields.get("version", (str, int, float), None)
-    document = read_document(BiasConstraints, _CONSTRAINTS, fields, where=where)
+    members = JsonObject.of_file(value, where)
+    members.raw("version")
+    document = read_document(BiasConstraints, members, where=where)
     if not list(document.stages()):
-        raise DocumentError(
-            f"{where} has neither {PRE!r} nor {POST!r}, so it is not a file of a bias job; give "
-            "baseline_constraints the constraints.json or the analysis.json of a bias baseline job."
-        )
+        raise DocumentError.of("bias_documents.constraints", file=where, field="baseline_constraints")
     return document
 
 
 def constraints_to_json(document: BiasConstraints) -> dict[str, Any]:
     """Return the constraints as JSON values."""
-    members = {"version": VERSION} | write_members(_CONSTRAINTS, document)
-    return in_order(members, document.extra if document.order else SWITCH | document.extra, document.order)
+    shown = document if document.order else replace(document, extra=SWITCH | document.extra)
+    return write_document(shown, version=VERSION)
+
+
+# The members of a metric that Clarify writes.
+_CLARIFYS = ("name", "description", "value", "error")
 
 
 def analysis_to_json(document: BiasConstraints) -> dict[str, Any]:
     """Return what ``analysis.json`` holds of bias: the constraints without members that Clarify lacks."""
-    members = {"version": VERSION} | write_members(_CONSTRAINTS, document)
-    known = {each.key for each in _CLARIFYS_METRIC}
+    members = write_document(document, version=VERSION)
     for key in (POST, PRE):
         for groups in members.get(key, {"facets": {}})["facets"].values():
             for group in groups:
                 group["metrics"] = [
-                    {name: metric[name] for name in metric if name in known} for metric in group["metrics"]
+                    {name: metric[name] for name in metric if name in _CLARIFYS}
+                    for metric in group["metrics"]
                 ]
-    return in_order(members, document.extra, document.order)
+    return members
 
 
 def _further_files(statistics: BiasStatistics, constraints: BiasConstraints) -> dict[str, Any]:

@@ -11,8 +11,10 @@ from collections.abc import Iterable
 import numpy as np
 
 from analyzers.bias.documents import FacetStatistics, MetricValue
-from analyzers.bias.metrics import RATES, Floats
+from analyzers.bias.metrics import RATES
 from analyzers.bias.resampling import disparity
+from analyzers.shared.cells import Floats
+from contract.errors import wording
 from contract.wording import number, percent
 
 FOUR_FIFTHS = 0.8
@@ -63,12 +65,10 @@ def explain(facet: FacetStatistics, metric: MetricValue) -> str:
             return _strata_text(facet, facet.strata_predicted, "predictions")
         case "GE":
             rows = counts.sum(axis=0)
-            return (
-                f"Of {_count(rows.sum())} predictions {_count(rows[0, 1])} are wrongly positive and "
-                f"{_count(rows[1, 0])} wrongly negative; groups play no part in this metric."
-                if rows.any()
-                else ""
-            )
+            if not rows.any():
+                return ""
+            members = {"rows": rows.sum(), "positive": rows[0, 1], "negative": rows[1, 0]}
+            return wording("bias_meaning.entropy", **members)
         case _:
             return _flip_text(facet, metric, counts[1].sum())
 
@@ -87,10 +87,9 @@ def impact_findings(facets: Iterable[FacetStatistics]) -> dict[str, str]:
         low, high = metric.confidence_interval
         if high < FOUR_FIFTHS or low > 1.0 / FOUR_FIFTHS:
             beyond = "below 0.8" if high < FOUR_FIFTHS else "above 1.25"
-            found[group_text(facet)] = (
-                f"The 95 % interval of DI of {group_text(facet)} is {low:.3g} to {high:.3g}"
-                f", {beyond}, the four-fifths line. {explain(facet, metric)}"
-            )
+            text, meaning = group_text(facet), explain(facet, metric)
+            said = {"group": text, "low": low, "high": high, "beyond": beyond, "meaning": meaning}
+            found[text] = wording("bias_notes.four_fifths", **said)
     return found
 
 
@@ -105,11 +104,16 @@ def _share_text(group: str, hits: Floats, of: Floats, who: str, outcome: str) ->
     more = round(abs(of[1] * rate - hits[1]))
     direction = "more" if of[1] * rate > hits[1] else "fewer"
     own, others = (percent(round(share, 4)) for share in (hits[1] / of[1], rate))
-    counted = _count(of[1]) if who == "rows" else f"{_count(of[1])} {who}"
-    return (
-        f"{_count(hits[1])} of {counted} with {group} {outcome} ({own}), against {_count(hits[0])} of "
-        f"{_count(of[0])} others ({others}); at the others' rate it would be "
-        f"{f'{_count(more)} {direction}' if more else 'as many'}."
+    return wording(
+        "bias_meaning.share",
+        hits=hits,
+        of=_count(of[1]) if who == "rows" else f"{_count(of[1])} {who}",
+        others=of[0],
+        group=group,
+        outcome=outcome,
+        own=own,
+        share=others,
+        expected=f"{_count(more)} {direction}" if more else "as many",
     )
 
 
@@ -118,10 +122,8 @@ def _ratio_text(group: str, first: Floats, second: Floats, these: str, those: st
         f"{number(round(a / b, 3))} to 1" if b else "none of the latter"
         for a, b in zip(first, second, strict=True)
     ]
-    return (
-        f"With {group} there are {_count(first[1])} {these} to {_count(second[1])} {those} ({per[1]}), among "
-        f"all others {_count(first[0])} to {_count(second[0])} ({per[0]})."
-    )
+    members = {"first": first, "second": second, "these": these, "those": those, "per": per}
+    return wording("bias_meaning.ratio", group=group, **members)
 
 
 def _strata_text(facet: FacetStatistics, strata: list[list[list[int]]] | None, what: str) -> str:
@@ -129,10 +131,8 @@ def _strata_text(facet: FacetStatistics, strata: list[list[list[int]]] | None, w
     if estimate is None:
         return ""
     rejected, accepted = (percent(round(share, 4)) for share in estimate.shares)
-    return (
-        f"Of negative {what} {rejected} concern {group_text(facet)}, of positive {what} "
-        f"{accepted}, averaged over the groups compared."
-    )
+    shares = {"rejected": rejected, "accepted": accepted}
+    return wording("bias_meaning.strata", what=what, group=group_text(facet), **shares)
 
 
 def _flip_text(facet: FacetStatistics, metric: MetricValue, size: float) -> str:
@@ -140,10 +140,8 @@ def _flip_text(facet: FacetStatistics, metric: MetricValue, size: float) -> str:
         return ""
     flips = round(abs(metric.value) * size)
     better = "positive" if metric.value > 0 else "negative"
-    return (
-        f"Of {_count(size)} with {group_text(facet)}, {_count(flips)} more are predicted {better} "
-        "than if each got what most of its nearest others get."
-    )
+    members = {"rows": size, "group": group_text(facet), "flips": flips, "better": better}
+    return wording("bias_meaning.flips", **members)
 
 
 def _count(value: float) -> str:

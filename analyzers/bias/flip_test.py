@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from analyzers.bias.column_summary import Floats
-from analyzers.bias.groups import Flags, Group, Reading, count_in_words, rows_lacking
-from analyzers.bias.row_sample import RowSample, thin
+from analyzers.bias.groups import Group, Reading, count_in_words, rows_lacking
+from analyzers.bias.row_sample import RowSample
+from analyzers.shared.cells import Flags, Floats
+from contract.errors import wording
 from contract.wording import listing
 
 # Exact nearest neighbours among many rows, by whichever search suits the data.
@@ -240,21 +241,6 @@ def _votes(voters: _Voters, places: Indices, k: int) -> Flags:
 # The flip test of one group, from the rows that were kept.
 
 
-_NOT_NUMERIC = "FlipTest does not support non-numeric columns"
-# What scikit-learn says of it, with whose neighbours Clarify votes.
-_GUIDE = "https://scikit-learn.org/stable/modules/impute.html"
-_MISSING_VALUES = (
-    "Input X contains NaN.\nKNeighborsClassifier does not accept missing values encoded as NaN natively. "
-    "For supervised learning, you might want to consider sklearn.ensemble.HistGradientBoostingClassifier and "
-    "Regressor which accept missing values encoded as NaNs natively. Alternatively, it is possible to "
-    "preprocess the data, for instance by using an imputer transformer in a pipeline or drop samples with "
-    f"missing values. See {_GUIDE} You can find a list of all estimators that handle NaN values at the "
-    f"following page: {_GUIDE}#estimators-that-handle-nan-values"
-)
-_INFINITE = "Input X contains infinity or a value too large for dtype('float64')."
-_NO_ROWS = "The flip test needs rows without missing values in the group and outside it"
-
-
 @dataclass(frozen=True)
 class Flip:
     """The value of FT, or why there is none."""
@@ -284,8 +270,7 @@ def flip_of(sample: RowSample, group: Group, prediction: str, reading: Reading, 
     text = [name for name in names if name in sample.not_numeric and name not in group.columns]
     if text:
         named = f": {listing(text)}" if reading.leave_out else ""
-        return Flip(None, f"{_NOT_NUMERIC}{named}")
-    thin(sample)
+        return Flip(None, wording("flip_test.not_numeric", named=named))
     features = sample.matrix(np.array([name not in group.columns for name in names], dtype=np.bool_))
     kept = {column: sample.places_of(column) for column in (*group.columns, prediction)}
     with np.errstate(invalid="ignore"):
@@ -299,15 +284,14 @@ def flip_of(sample: RowSample, group: Group, prediction: str, reading: Reading, 
             kept = {column: places[usable] for column, places in kept.items()}
             notes.append(f"{rows_lacking(int((~usable).sum()), 'a value')} of the flip test (FT).")
     elif not usable.all():
-        return Flip(None, _MISSING_VALUES if np.isnan(features).any() else _INFINITE)
-    inside = group.contains({column: places.astype(np.int64) for column, places in kept.items()})
+        # What scikit-learn says of it, with whose neighbours Clarify votes.
+        return Flip(None, wording("flip_test.missing" if np.isnan(features).any() else "flip_test.infinite"))
+    inside = group.contains(kept)
     if reading.predictions is None or not inside.any() or inside.all():
-        return Flip(None, _NO_ROWS, notes)
+        return Flip(None, wording("flip_test.no_rows"), notes)
     flips = flip_test(features, inside, reading.predictions.chosen[kept[prediction]], seed=seed)
     if sample.rows_seen > sample.rows:
         notes.append(f"The flip test (FT) looks at {sample.rows:,} of {count_in_words(sample.rows_seen)}.")
-    if flips.rows < int(inside.sum()):
-        notes.append(
-            f"The flip test (FT) asks about {flips.rows:,} of {int(inside.sum()):,} rows of a group."
-        )
+    if flips.rows < (size := int(inside.sum())):
+        notes.append(f"The flip test (FT) asks about {flips.rows:,} of {size:,} rows of a group.")
     return Flip(flips.value, None, notes)

@@ -10,28 +10,23 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from analyzers.bias.column_summary import (
     MOST_COUNTED,
     Beyond,
     ColumnPlan,
     ColumnSummary,
-    Floats,
     Kept,
-    as_number,
-    normalise,
 )
-from analyzers.bias.request import Value
 from analyzers.bias.resampling import Tables
 from analyzers.bias.summary import BiasSummary, SummaryPlan
+from analyzers.shared.cells import Codes, Flags, Floats, Value, as_number, label_of
+from contract.errors import DatasetError
 from contract.wording import listing, number, shorten
 
-Flags = npt.NDArray[np.bool_]
 
-
-class Problem(Exception):  # noqa: N818 - a reason why a stage has no metrics, not an error a user sees
-    """Raised when a column cannot be read as the request asks; the message says why."""
+class ColumnError(DatasetError):
+    """A column cannot be read as the request asks, so that a stage has no metrics."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +108,7 @@ def is_threshold(column: ColumnSummary, values: tuple[Value, ...]) -> bool:
     """Return whether the listed values are a threshold for the column."""
     if len(values) != 1 or isinstance(values[0], bool) or "bool" in column.kinds:
         return False
-    number = as_number(normalise(values[0]))
+    number = as_number(label_of(values[0]))
     extent = column.extent()
     if number is None or extent.has_words or not math.isfinite(extent.least):
         return False
@@ -121,7 +116,7 @@ def is_threshold(column: ColumnSummary, values: tuple[Value, ...]) -> bool:
         return True
     if column.collapsed or len(column.values) > MOST_CODES:
         return True
-    occurs = normalise(values[0]) in _texts(column)
+    occurs = label_of(values[0]) in _texts(column)
     return not occurs and extent.least < number < extent.greatest
 
 
@@ -145,7 +140,7 @@ def select_sound(
         whole = extent.is_integral and number.is_integer() and not isinstance(values[0], float)
         text = interval_text(number, extent.greatest, whole=whole)
         return Selection(text, above(column, plan.thresholds, number, cut=False), number)
-    wanted = {normalise(value) for value in values}
+    wanted = {label_of(value) for value in values}
     chosen = np.array([False, *(text in wanted for text in _texts(column))])
     return Selection(values_text(values), chosen)
 
@@ -155,17 +150,14 @@ def every_value_sound(name: str, column: ColumnSummary) -> list[Selection]:
 
     Raises
     ------
-    Problem
+    ColumnError
         When there are more than `MOST_GROUPS`.
     """
     texts = _texts(column)
     groups = dict.fromkeys(text for text in texts if text is not None)
     if column.collapsed or len(groups) > MOST_GROUPS:
         count = max(column.distinct_count(), len(groups))
-        raise Problem(
-            f"facet {shorten(name)!r} has {count:,} distinct values, more than the {MOST_GROUPS} that are "
-            "compared in turn; list the values or give the threshold to compare in value_or_threshold"
-        )
+        raise ColumnError.of("bias_groups.values", field=shorten(name), count=count, most=MOST_GROUPS)
     first = {group: str(column.values[texts.index(group)]) for group in groups}
     return [
         Selection(first[group], np.array([False, *(text == group for text in texts)])) for group in groups
@@ -173,7 +165,7 @@ def every_value_sound(name: str, column: ColumnSummary) -> list[Selection]:
 
 
 def _texts(column: ColumnSummary) -> list[str | None]:
-    return [None if isinstance(value, Beyond) else normalise(value) for value in column.values]
+    return [None if isinstance(value, Beyond) else label_of(value) for value in column.values]
 
 
 # Which rows a request selects by Clarify's rules.
@@ -188,14 +180,6 @@ DataType = Literal["int64", "float64", "bool", "object", "category"]
 Kind = Literal["categorical", "continuous"]
 
 _DISTINCT_SHARE = 0.05
-NO_THRESHOLD = "Threshold values must be provided for continuous features"
-_NOT_ONE_NUMBER = "Facet/label value provided must be a single numeric threshold for continuous data"
-NO_LABEL_VALUES = "Positive label values or thresholds are empty for Label column"
-NO_POSITIVE_PREDICTION = (
-    "No Label values are present in the predicted Label Column,"
-    "Positive Predicted Index Series contains all False values"
-)
-TYPES_DIFFER = "Predicted Label Column series datatype is not the same as Label Column series"
 
 
 def data_type(column: ColumnSummary) -> DataType:
@@ -253,14 +237,14 @@ def select_sagemaker(
 
     Raises
     ------
-    Problem
+    ColumnError
         When the values do not fit the column.
     """
     if kind_of_column(column, len(values)) == "categorical":
         return Selection(values_text(values), _equal(column, values))
     threshold = as_number(values[0])
     if threshold is None:
-        raise Problem(_NOT_ONE_NUMBER)
+        raise ColumnError.of("bias_groups.not_one_number")
     whole = not isinstance(values[0], (float, str)) and _is_whole(column)
     greatest = column.extent().greatest
     cut = False
@@ -282,16 +266,13 @@ def every_value_sagemaker(name: str, column: ColumnSummary) -> list[Selection]:
 
     Raises
     ------
-    Problem
+    ColumnError
         For continuous columns, and for those with more values than are kept.
     """
     if kind_of_column(column, 0) == "continuous":
-        raise Problem(NO_THRESHOLD)
+        raise ColumnError.of("bias_groups.no_threshold")
     if column.collapsed:
-        raise Problem(
-            f"{name!r} has {column.distinct_count():,} distinct values, too many to compare in turn; list "
-            "those to compare in value_or_threshold"
-        )
+        raise ColumnError.of("bias_groups.too_many", field=name, count=column.distinct_count())
     places = np.arange(len(column.values) + 1)
     selections = [Selection(str(value), places == n) for n, value in enumerate(column.values, start=1)]
     if column.missing_after is not None:
@@ -333,10 +314,10 @@ def _cast(values: tuple[Value, ...], to: Callable[[Value], Value] | None) -> tup
     numbers = [as_number(value) for value in values]
     if to is int and None not in numbers:
         return tuple(number for number in numbers if number is not None)
-    raise Problem(f"The values {values_text(values)} cannot be compared with those of the column")
+    raise ColumnError.of("bias_groups.types", values=values_text(values))
 
 
-Places = dict[str, npt.NDArray[np.int64]]
+Places = dict[str, Codes]
 
 
 @dataclass(frozen=True)
@@ -379,7 +360,7 @@ class Cells:
 
     places: Places
     rows: Floats
-    strata: npt.NDArray[np.int64]
+    strata: Codes
 
     def where(self, kept: Flags) -> Cells:
         """Return only some of the cells."""
@@ -428,7 +409,7 @@ def cells_of(summary: BiasSummary, plan: SummaryPlan, facet: int) -> Cells:
     return Cells(places, table[occupied], strata)
 
 
-def _ranks(values: Sequence[Kept]) -> npt.NDArray[np.int64]:
+def _ranks(values: Sequence[Kept]) -> Codes:
     """Return for each place the rank of its value, numbers before text; -1 for missing cells."""
     ordered = sorted(range(len(values)), key=lambda index: _sort_key(values[index]))
     return np.array([-1, *np.argsort(ordered)], dtype=np.int64)
@@ -479,7 +460,7 @@ def _any_missing(cells: Cells, columns: Iterable[str]) -> Flags:
     return missing
 
 
-def _strata(cells: Cells, inside: Flags, outcome: npt.NDArray[np.int64]) -> Floats:
+def _strata(cells: Cells, inside: Flags, outcome: Codes) -> Floats:
     """Return ``counts[stratum, facet, outcome]`` of strata that have rows, without rows of no stratum."""
     known = cells.strata >= 0
     key = (cells.strata[known] * 2 + inside[known]) * 2 + outcome[known]
@@ -492,12 +473,11 @@ def _strata(cells: Cells, inside: Flags, outcome: npt.NDArray[np.int64]) -> Floa
 
 
 _MOST_NAMED = 10
-_MEMBER = "label_values_or_threshold"
 
 
 def unselected_outcomes(
     role: str, plan: ColumnPlan, column: ColumnSummary, selection: Selection
-) -> str | None:
+) -> ColumnError | None:
     """Return that no label, or no prediction, is positive and which values occur; None when some is.
 
     Parameters
@@ -512,11 +492,11 @@ def unselected_outcomes(
     if selection.chosen[1:].any():
         return None
     if plan.cut is not None:
-        return f"No prediction is positive: no {plan.name!r} is above probability_threshold {plan.cut:g}."
+        return ColumnError.of("bias_groups.no_score", field=plan.name, cut=plan.cut)
     asked = f"greater than {selection.threshold:g}" if selection.threshold is not None else selection.text
-    return (
-        f"No {role} is positive: {_MEMBER} asks for {role}s that are {shorten(asked)}, but "
-        f"{plan.name!r} {_occurring(column, selection)}"
+    found = _occurring(column, selection)
+    return ColumnError.of(
+        "bias_groups.no_outcome", field=plan.name, role=role, asked=shorten(asked), found=found
     )
 
 
@@ -551,11 +531,11 @@ def _occurring(column: ColumnSummary, selection: Selection) -> str:
     if column.collapsed or (selection.threshold is not None and not extent.has_words):
         return f"goes from {number(extent.least)} to {number(extent.greatest)}."
     values = [str(value) for value in column.values if not isinstance(value, Beyond)]
-    close = {normalise(value).lower(): value for value in values}
+    close = {label_of(value).lower(): value for value in values}
     hints = [
         close[hint]
         for asked in selection.text.split(",")
-        for hint in difflib.get_close_matches(normalise(asked).lower(), list(close), n=1)
+        for hint in difflib.get_close_matches(label_of(asked).lower(), list(close), n=1)
     ]
     suggested = f"; did you mean {hints[0]!r}?" if hints else "."
     return f"holds {listing(values, _MOST_NAMED)}{suggested}"
@@ -570,16 +550,16 @@ def select_labels(summary: BiasSummary, plan: SummaryPlan) -> Selection | None:
 
     Raises
     ------
-    Problem
+    ColumnError
         When the label values do not fit the column.
     """
     request = plan.request
     if not request.label_values:
-        raise Problem(NO_LABEL_VALUES)
+        raise ColumnError.of("bias_groups.no_label_values")
     column = summary.columns[request.label]
     if plan.rules == "sagemaker":
         if not column.seen:
-            raise Problem(f"Label column {request.label} is not present in the dataset")
+            raise ColumnError.of("bias_groups.absent", role="Label", field=request.label)
         return select_sagemaker(column, plan.columns[request.label], request.label_values)
     if column.rows == column.missing:
         return None
@@ -592,7 +572,7 @@ def select_predictions(summary: BiasSummary, plan: SummaryPlan, labels: Selectio
 
     Raises
     ------
-    Problem
+    ColumnError
         When predictions cannot be compared with labels.
     """
     request, name = plan.request, plan.prediction
@@ -601,12 +581,12 @@ def select_predictions(summary: BiasSummary, plan: SummaryPlan, labels: Selectio
     column, observed, values = summary.columns[name], summary.columns[request.label], request.label_values
     if plan.rules == "sagemaker":
         if not column.seen:
-            raise Problem(f"Predicted label column {name} is not present in the dataset")
+            raise ColumnError.of("bias_groups.absent", role="Predicted label", field=name)
         if len({kind_of_column(each, len(values)) for each in (observed, column)}) > 1:
-            raise Problem(TYPES_DIFFER)
+            raise ColumnError.of("bias_groups.types_differ")
         selection = select_sagemaker(column, plan.columns[name], values, with_labels=observed)
         if not selection.chosen[1:].any():
-            raise Problem(NO_POSITIVE_PREDICTION)
+            raise ColumnError.of("bias_groups.no_positive_prediction")
         return selection
     if column.rows == column.missing:
         return None
@@ -618,10 +598,7 @@ def select_predictions(summary: BiasSummary, plan: SummaryPlan, labels: Selectio
     extent, is_many = column.extent(), column.collapsed or len(column.values) > MOST_CODES
     if selection.threshold is None and is_many and not extent.has_words and not extent.is_integral:
         low, high = number(extent.least), number(extent.greatest)
-        raise Problem(
-            f"predicted_label {name!r} holds scores from {low} to {high}, but {_MEMBER} names values; give "
-            "the column as probability with probability_threshold"
-        )
+        raise ColumnError.of("bias_groups.scores", field="predicted_label", name=name, low=low, high=high)
     return selection
 
 
@@ -630,16 +607,16 @@ def select_groups(summary: BiasSummary, plan: SummaryPlan, facet: int) -> list[G
 
     Raises
     ------
-    Problem
+    ColumnError
         When a column is not there, or its values do not fit.
     """
     request = plan.request.facets[facet]
     columns, name = request.columns, INTERSECTION.join(request.columns)
     for column in columns:
         if not summary.columns[column].seen and plan.rules == "sagemaker":
-            raise Problem(f"Facet column {column} is not present in the dataset")
+            raise ColumnError.of("bias_groups.absent", role="Facet", field=column)
         if not summary.columns[column].seen:
-            raise Problem(absent_text("facet", column, summary.names))
+            raise absent("facet", column, summary.names)
     if len(columns) == 1:
         listed = tuple(value for value in request.values if not isinstance(value, tuple))
         return [
@@ -689,19 +666,17 @@ def _combinations(summary: BiasSummary, plan: SummaryPlan, facet: int, name: str
     ]
     occurring = [group for group in groups if group.contains(cells.places).any()]
     if len(occurring) > MOST_GROUPS:
-        raise Problem(
-            f"facet {shorten(name)!r} has {len(occurring):,} combinations of values, more than the "
-            f"{MOST_GROUPS} that are compared in turn; list the combinations to compare in "
-            "value_or_threshold"
-        )
+        count = len(occurring)
+        raise ColumnError.of("bias_groups.combinations", field=shorten(name), count=count, most=MOST_GROUPS)
     return occurring
 
 
-def absent_text(role: str, column: str, names: tuple[str, ...]) -> str:
-    """Return why a column is missed, with the name that may be meant."""
+def absent(role: str, column: str, names: tuple[str, ...]) -> ColumnError:
+    """Return the error of a column that is missed, with the name that may be meant."""
     close = difflib.get_close_matches(column, names, n=1)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
-    return f"{role} {column!r} is not in the data, whose columns are {listing(list(names), 20)}{hint}"
+    hint = f"; did you mean {close[0]!r}?" if close else "."
+    known = listing(list(names), 20)
+    return ColumnError.of("bias_groups.unknown", role=role, field=column, names=known, hint=hint)
 
 
 def read_thresholds(plan: SummaryPlan, label: str, facets: list[tuple[str, str]]) -> dict[str, bool]:

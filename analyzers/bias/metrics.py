@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
+
+from analyzers.shared.cells import Flags, Floats
 
 # The metrics of bias as functions of counts.
 #
@@ -29,9 +30,6 @@ import numpy.typing as npt
 #
 # A quotient by zero is 0 when its numerator is 0, else infinite. Where a metric is undefined its function
 # gives NaN. The definitions are those of Clarify; docs/bias.md lists them with ranges and directions.
-
-
-Floats = npt.NDArray[np.float64]
 
 
 def quotient(numerator: Floats | np.float64, denominator: Floats | np.float64) -> Floats:
@@ -69,18 +67,18 @@ def _where_both(counts: Floats, values: Floats) -> Floats:
     return np.where((facet_sizes(counts) > 0).all(axis=-1), values, np.nan)
 
 
-def _distributions(outcomes: Floats) -> tuple[Floats, Floats, npt.NDArray[np.bool_]]:
+def _distributions(outcomes: Floats) -> tuple[Floats, Floats, Flags]:
     shares = quotient(outcomes, outcomes.sum(axis=-1, keepdims=True))
     first, second = shares[..., 0, :], shares[..., 1, :]
     return first, second, (first > 0) & (second > 0)
 
 
-def _entropy(shares: Floats, common: npt.NDArray[np.bool_]) -> Floats:
+def _entropy(shares: Floats, common: Flags) -> Floats:
     logarithms = np.log(shares, out=np.zeros_like(shares), where=common)
     return np.asarray(-np.where(common, shares * logarithms, 0.0).sum(axis=-1))
 
 
-def _over_common(values: Floats, common: npt.NDArray[np.bool_]) -> Floats:
+def _over_common(values: Floats, common: Flags) -> Floats:
     return np.where(common.any(axis=-1), values, np.nan)
 
 

@@ -22,12 +22,12 @@ import numpy as np
 from analyzers.bias.metrics import (
     METRICS,
     RATES,
-    Floats,
     facet_sizes,
     observed_counts,
     predicted_counts,
     rightly_predicted,
 )
+from analyzers.shared.cells import Floats
 
 RESAMPLES = 1_000
 # Half a row per cell: Jeffreys' prior.

@@ -13,26 +13,18 @@ from functools import cached_property
 import numpy as np
 import pyarrow as pa
 
-from analyzers.bias import column_summary, row_sample
-from analyzers.bias.column_summary import (
-    Buffers,
-    Cells,
-    Codes,
-    ColumnPlan,
-    ColumnSummary,
-    Floats,
-    as_number,
-    normalise,
-)
-from analyzers.bias.request import BiasRequest, Value
+from analyzers.bias import column_summary
+from analyzers.bias.column_summary import Buffers, ColumnPlan, ColumnSummary
+from analyzers.bias.request import BiasRequest
 from analyzers.bias.row_sample import RowSample, SamplePlan
+from analyzers.shared.cells import Coded, Codes, Floats, Value, as_number, label_of
 from analyzers.shared.rules import Rules
 
 # Distinct values kept of a label or prediction, of a facet, of a group variable.
 MOST_LABELS = 64
 MOST_FACET_VALUES = 1_000
 MOST_STRATA = 5_000
-# Cells of one table: 32 MB.
+# Coded of one table: 32 MB.
 MOST_TABLE_CELLS = 1 << 22
 
 # Metadata of a field whose column was a category in pandas.
@@ -95,7 +87,7 @@ class SummaryPlan:
         return ColumnPlan(
             name=name,
             most_values=most_values,
-            listed=frozenset((*(normalise(value) for value in listed), *casts)),
+            listed=frozenset((*(label_of(value) for value in listed), *casts)),
             thresholds=tuple(dict.fromkeys(numbers)),
             count_distinct=self.rules == "sagemaker" or unlisted,
             cut=self.request.probability_threshold if is_score else None,
@@ -171,7 +163,7 @@ def empty(plan: SummaryPlan) -> BiasSummary:
 def _add(summary: BiasSummary, batch: pa.RecordBatch, plan: SummaryPlan, buffers: Buffers) -> None:
     summary.names = tuple(dict.fromkeys((*summary.names, *batch.schema.names)))
 
-    def read(name: str) -> Cells:
+    def read(name: str) -> Coded:
         array = batch.column(name) if name in batch.schema.names else None
         out = buffers.array((name,), batch.num_rows)
         return column_summary.read(summary.columns[name], array, out, plan.columns[name])
@@ -199,14 +191,14 @@ def _add(summary: BiasSummary, batch: pa.RecordBatch, plan: SummaryPlan, buffers
     summary.rows += batch.num_rows
     if summary.sample is not None and plan.sample is not None:
         places = {name: lookups[name][coded[name].codes] for name in plan.sample.places}
-        row_sample.add(summary.sample, batch, places, plan.sample)
+        summary.sample.take_in(batch, places, plan.sample)
 
 
 # Occupied cells of a batch: for each axis its codes, and the rows.
 type _Counted = tuple[tuple[Codes, ...], Codes]
 
 
-def _count(coded: dict[str, Cells], plan: SummaryPlan, buffers: Buffers) -> list[_Counted]:
+def _count(coded: dict[str, Coded], plan: SummaryPlan, buffers: Buffers) -> list[_Counted]:
     """Return the occupied cells of every table; keys over the same columns are computed once."""
     known: dict[tuple[str, ...], Codes] = {}
     tables = []
@@ -229,7 +221,7 @@ def _count(coded: dict[str, Cells], plan: SummaryPlan, buffers: Buffers) -> list
     return tables
 
 
-def _rows_by_code(name: str, coded: Cells, tables: list[_Counted], plan: SummaryPlan) -> Codes:
+def _rows_by_code(name: str, coded: Coded, tables: list[_Counted], plan: SummaryPlan) -> Codes:
     """Return how many rows have each code of a column."""
     for axes, (codes, rows) in zip(plan.axes, tables, strict=True):
         if name in axes:
@@ -320,8 +312,6 @@ def merge(left: BiasSummary, right: BiasSummary, plan: SummaryPlan) -> BiasSumma
                 tables[side] = _moved(tables[side], axis, moves[name][side], size)
         merged.tables.append(tables[0] + tables[1])
     if left.sample is not None and right.sample is not None:
-        merged.sample = row_sample.merge(
-            left.sample.moved({name: moved for name, (moved, _) in moves.items()}),
-            right.sample.moved({name: moved for name, (_, moved) in moves.items()}),
-        )
+        merged.sample = left.sample.moved({name: moved for name, (moved, _) in moves.items()})
+        merged.sample.merge(right.sample.moved({name: moved for name, (_, moved) in moves.items()}))
     return merged

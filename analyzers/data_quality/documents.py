@@ -2,33 +2,39 @@
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
 import functools
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from analyzers.shared.analysis_json import (
-    Member,
-    Read,
-    member,
-    nested,
-    read_document,
-    read_list,
-    read_members,
-    read_numbers,
-    write_list,
-    write_members,
-)
 from contract.api import Baseline, Declared, DocumentSet
 from contract.errors import DocumentError
-from contract.schema import Fields, Mistakes, features_have, in_order
+from contract.schema import (
+    REQUIRED,
+    JsonObject,
+    Mistakes,
+    choice,
+    count,
+    effect,
+    features_have,
+    in_order,
+    member,
+    nested,
+    number,
+    numbers,
+    object_of,
+    objects_of,
+    of_kind,
+    read_document,
+    share,
+    write_document,
+)
 
 # ``statistics.json``: what the data looked like.
 #
@@ -42,13 +48,100 @@ InferredType = Literal["Integral", "Fractional", "String", "Unknown"]
 INFERRED_TYPES: tuple[InferredType, ...] = ("Integral", "Fractional", "String", "Unknown")
 
 
+# How members are read and written that are not just of one kind.
+
+
+def _whole(members: JsonObject, key: str) -> int | None:
+    value = members.number(key, None)
+    return None if value is None else int(value)
+
+
+def _integers(members: JsonObject, key: str) -> list[int]:
+    return [int(number) for number in numbers(members, key) or ()]
+
+
+def _name(members: JsonObject, key: str) -> str:
+    name: str = members.get(key, str)
+    members.path = f"{members.path} ({name})"
+    return name
+
+
+def _type(members: JsonObject, key: str) -> Any:
+    return members.checked(key, lambda value: value in INFERRED_TYPES, f"one of {', '.join(INFERRED_TYPES)}")
+
+
+def _write_buckets(buckets: list[Any]) -> list[dict[str, Any]]:
+    return [dict(vars(bucket)) for bucket in buckets]
+
+
+def _sketch(members: JsonObject) -> QuantileSketch:
+    parameters, arrays = members.within("parameters"), []
+    try:
+        arrays = [np.asarray(level, dtype=np.float64).reshape(-1) for level in members.get("data", list)]
+    except (TypeError, ValueError):
+        members.note("data", "must be lists of numbers, one per level")
+    return QuantileSketch(parameters.number("c", 0.64), parameters.number("k", 2048.0), arrays)
+
+
+def _sketch_to_json(sketch: QuantileSketch) -> dict[str, Any]:
+    return {"parameters": {"c": sketch.c, "k": sketch.k}, "data": list(sketch.levels)}
+
+
+def _repeated(members: JsonObject, key: str) -> list[tuple[Any, int]]:
+    repeated = members.get(key, list, [])
+    if not all(isinstance(pair, list) and len(pair) == 2 for pair in repeated):
+        members.note(key, "must be a list of pairs: a value and its rows")
+    return [(value, int(rows)) for value, rows in repeated]
+
+
+def _sample(members: JsonObject) -> SampleStatistics:
+    sample = read_document(SampleStatistics, members)
+    kept = tail_ranks(sample.rows).size
+    if (sample.low or sample.high) and {len(sample.low), len(sample.high)} != {kept}:
+        members.note(
+            "low",
+            f"and .high must each have the {kept} numbers kept of {sample.rows} rows, but have "
+            f"{len(sample.low)} and {len(sample.high)}; give the file a baseline job wrote, or remove that "
+            "sample",
+        )
+    return sample
+
+
+def _correlations(members: JsonObject) -> Correlations:
+    found = read_document(Correlations, members)
+    if len(found.pairs) != len(found.features) * (len(found.features) - 1) // 2:
+        members.note("pairs", "must have one number for each pair of its features")
+    return found
+
+
+def _counts(members: JsonObject) -> dict[str, int]:
+    return {name: members.count(name, 0) for name in members.members}
+
+
+def _domains(members: JsonObject, key: str) -> list[str] | None:
+    domains: list[str] | None = members.get(key, list, None)
+    if not all(isinstance(text, str) for text in domains or ()):
+        members.wrong(key, 'a list of texts, such as ["a", "b"]')
+    return domains
+
+
+@functools.lru_cache(maxsize=1024)
+def tail_ranks(rows: int) -> npt.NDArray[np.int64]:
+    """Return the ranks, from either end, at which values are kept: 1 to 10, then in steps of a tenth."""
+    ranks, rank = [], 1
+    while rank <= max(1, rows // 4):
+        ranks.append(rank)
+        rank = max(rank + 1, int(rank * 1.1))
+    return np.array(ranks, dtype=np.int64)
+
+
 @dataclass
 class NumericBucket:
     """One of ten equal-width buckets; `count` is sketch weight in ``[lower, upper)``, the last closed."""
 
-    lower_bound: float
-    upper_bound: float
-    count: float
+    lower_bound: float = member(JsonObject.number, REQUIRED)
+    upper_bound: float = member(JsonObject.number, REQUIRED)
+    count: float = member(JsonObject.number, REQUIRED)
 
 
 @dataclass
@@ -64,25 +157,27 @@ class QuantileSketch:
 class CategoryBucket:
     """How often a category occurs."""
 
-    value: str
-    count: int
+    value: str = member(of_kind(str), REQUIRED)
+    count: int = member(count, REQUIRED)
 
 
 @dataclass
 class NumericalStatistics:
     """Statistics of an Integral or Fractional feature. `std_dev` is the population standard deviation."""
 
-    num_present: int
-    num_missing: int
-    mean: float | None
-    sum: float | None
-    std_dev: float | None
-    min: float | None
-    max: float | None
-    approximate_num_distinct_values: int | None
-    completeness: float | None
-    buckets: list[NumericBucket] | None
-    sketch: QuantileSketch | None
+    num_present: int = member(count, 0, inside="common")
+    num_missing: int = member(count, 0, inside="common")
+    mean: float | None = member(number)
+    sum: float | None = member(number)
+    std_dev: float | None = member(number)
+    min: float | None = member(number)
+    max: float | None = member(number)
+    approximate_num_distinct_values: int | None = member(_whole)
+    completeness: float | None = member(number)
+    buckets: list[NumericBucket] | None = member(
+        objects_of(NumericBucket), inside="distribution.kll", write=_write_buckets
+    )
+    sketch: QuantileSketch | None = member(nested(_sketch), inside="distribution.kll", write=_sketch_to_json)
     extra: dict[str, Any] = field(default_factory=dict)
     order: tuple[str, ...] = ()
 
@@ -91,11 +186,13 @@ class NumericalStatistics:
 class StringStatistics:
     """Statistics of a String or Unknown feature; `categories` is None above the cardinality limit."""
 
-    num_present: int
-    num_missing: int
-    distinct_count: float | None
-    completeness: float | None
-    categories: list[CategoryBucket] | None
+    num_present: int = member(count, 0, inside="common")
+    num_missing: int = member(count, 0, inside="common")
+    distinct_count: float | None = member(number)
+    completeness: float | None = member(number)
+    categories: list[CategoryBucket] | None = member(
+        objects_of(CategoryBucket), key="buckets", inside="distribution.categorical", write=_write_buckets
+    )
     extra: dict[str, Any] = field(default_factory=dict)
     order: tuple[str, ...] = ()
 
@@ -122,26 +219,26 @@ class SampleStatistics:
         Hashes of some values and their rows, of text.
     """
 
-    rows: int
-    design_effect: float = 1.0
-    missing_design_effect: float = 1.0
-    blocks: int = 0
-    low: list[float] = field(default_factory=list)
-    high: list[float] = field(default_factory=list)
-    repeated: list[tuple[Any, int]] = field(default_factory=list)
-    next_repeated: int = 0
-    fresh: int | None = None
-    known: list[int] = field(default_factory=list)
-    known_rows: list[int] = field(default_factory=list)
+    rows: int = member(count, 0)
+    design_effect: float = member(effect, 1.0)
+    missing_design_effect: float = member(effect, 1.0)
+    blocks: int = member(count, 0)
+    low: list[float] = member(numbers, [], written="if any")
+    high: list[float] = member(numbers, [], written="if any")
+    repeated: list[tuple[Any, int]] = member(_repeated, [], written="if any")
+    next_repeated: int = member(count, 0)
+    fresh: int | None = member(of_kind(int))
+    known: list[int] = member(_integers, [], written="if any")
+    known_rows: list[int] = member(_integers, [], written="if any")
 
 
 @dataclass
 class Correlations:
     """Rank correlations of all pairs of numeric `features`: (0, 1), (0, 2), ..., (1, 2), ..."""
 
-    features: list[str]
-    rows: int
-    pairs: list[float]
+    features: list[str] = member(of_kind(list), REQUIRED)
+    rows: int = member(count, REQUIRED)
+    pairs: list[float] = member(numbers, [])
 
 
 @dataclass
@@ -152,12 +249,12 @@ class FeatureStatistics:
     as 3.0 in a fractional column, ``Fractional``, ``Boolean``, ``String``).
     """
 
-    name: str
-    inferred_type: InferredType
-    numerical: NumericalStatistics | None = None
-    string: StringStatistics | None = None
-    data_types: dict[str, int] | None = None
-    sample: SampleStatistics | None = None
+    name: str = member(_name, REQUIRED)
+    inferred_type: InferredType = member(_type, REQUIRED)
+    numerical: NumericalStatistics | None = member(object_of(NumericalStatistics), key="numerical_statistics")
+    string: StringStatistics | None = member(object_of(StringStatistics), key="string_statistics")
+    data_types: dict[str, int] | None = member(nested(_counts), ours=True)
+    sample: SampleStatistics | None = member(nested(_sample), ours=True)
     extra: dict[str, Any] = field(default_factory=dict)
     order: tuple[str, ...] = ()
 
@@ -192,195 +289,13 @@ class Statistics:
     by position. It is not written.
     """
 
-    item_count: int
-    features: list[FeatureStatistics]
+    item_count: int = member(count, 0, inside="dataset")
+    features: list[FeatureStatistics] = member(objects_of(FeatureStatistics), [])
     positional: bool = False
-    correlations: Correlations | None = None
+    correlations: Correlations | None = member(nested(_correlations), ours=True)
     extra: dict[str, Any] = field(default_factory=dict)
     order: tuple[str, ...] = ()
     where: str = "statistics.json"
-
-
-def _count(fields: Fields, key: str) -> int:
-    return fields.count(key, 0)
-
-
-def _number(fields: Fields, key: str) -> float | None:
-    return fields.number(key, None)
-
-
-def _read_whole(fields: Fields, key: str) -> int | None:
-    value = fields.get(key, (int, float), None)
-    return None if value is None else int(value)
-
-
-def _effect(fields: Fields, key: str) -> float:
-    return max(1.0, fields.number(key, 1.0))
-
-
-def _integers(fields: Fields, key: str) -> list[int]:
-    return [int(number) for number in read_numbers(fields, key)]
-
-
-def _within(fields: Fields, *path: str) -> Fields:
-    """Return an object inside of others, an empty one where it is absent."""
-    for key in path:
-        fields = fields.child(key) or Fields({}, fields.where)
-    return fields
-
-
-def _read_name(fields: Fields, key: str) -> str:
-    name: str = fields.get(key, str)
-    fields.where = f"{fields.where} ({name})"
-    return name
-
-
-def _read_type(fields: Fields, key: str) -> InferredType:
-    inferred: InferredType = fields.get(key, str)
-    if inferred not in INFERRED_TYPES:
-        raise DocumentError(f"{fields.where}.{key} is {inferred!r}; known are {', '.join(INFERRED_TYPES)}.")
-    return inferred
-
-
-def _read_buckets(kind: Callable[..., Any], members: tuple[Member, ...]) -> Read:
-    def read(fields: Fields, key: str) -> list[Any] | None:
-        if fields.get(key, list, None) is None:
-            return None
-        return [kind(**read_members(members, bucket)) for bucket in fields.children(key)]
-
-    return read
-
-
-def _write_buckets(buckets: list[Any]) -> list[dict[str, Any]]:
-    return [dict(vars(bucket)) for bucket in buckets]
-
-
-def _read_sketch(sketch: Fields) -> QuantileSketch:
-    parameters = _within(sketch, "parameters")
-    levels = sketch.get("data", list)
-    try:
-        arrays = [np.asarray(level, dtype=np.float64).reshape(-1) for level in levels]
-    except (TypeError, ValueError):
-        raise DocumentError(f"{sketch.where}.data must be lists of numbers, one per level.") from None
-    return QuantileSketch(parameters.number("c", 0.64), parameters.number("k", 2048.0), arrays)
-
-
-def _sketch_to_json(sketch: QuantileSketch) -> dict[str, Any]:
-    return {"parameters": {"c": sketch.c, "k": sketch.k}, "data": list(sketch.levels)}
-
-
-@functools.lru_cache(maxsize=1024)
-def tail_ranks(rows: int) -> npt.NDArray[np.int64]:
-    """Return the ranks, from either end, at which values are kept: 1 to 10, then in steps of a tenth."""
-    ranks, rank = [], 1
-    while rank <= max(1, rows // 4):
-        ranks.append(rank)
-        rank = max(rank + 1, int(rank * 1.1))
-    return np.array(ranks, dtype=np.int64)
-
-
-def _read_repeated(fields: Fields, key: str) -> list[tuple[Any, int]]:
-    repeated = fields.get(key, list, [])
-    if not all(isinstance(pair, list) and len(pair) == 2 for pair in repeated):
-        raise DocumentError(f"{fields.where}.{key} must be a list of pairs: a value and its rows.")
-    return [(value, int(rows)) for value, rows in repeated]
-
-
-def _read_sample(members: Fields) -> SampleStatistics:
-    sample = SampleStatistics(**read_members(_SAMPLE, members))
-    kept = tail_ranks(sample.rows).size
-    if (sample.low or sample.high) and {len(sample.low), len(sample.high)} != {kept}:
-        raise DocumentError(
-            f"{members.where}.low and .high must each have the {kept} numbers kept of {sample.rows} rows, "
-            f"but have {len(sample.low)} and {len(sample.high)}; give the file a baseline job wrote, or "
-            "remove that sample."
-        )
-    return sample
-
-
-def _read_correlations(members: Fields) -> Correlations:
-    found = Correlations(**read_members(_CORRELATIONS, members))
-    if len(found.pairs) != len(found.features) * (len(found.features) - 1) // 2:
-        raise DocumentError(f"{members.where}.pairs must have one number for each pair of its features.")
-    return found
-
-
-def _read_data_types(counts: Fields) -> dict[str, int]:
-    return {name: counts.count(name, 0) for name in counts.order()}
-
-
-# The members of each object of the file, in the order in which they are written.
-_COMMON = (Member("num_present", _count), Member("num_missing", _count))
-_NUMERICAL = (
-    *(Member(key, _number) for key in ("mean", "sum", "std_dev", "min", "max")),
-    Member("approximate_num_distinct_values", _read_whole),
-    Member("completeness", _number),
-)
-_NUMERIC_BUCKET = tuple(Member(key, Fields.number) for key in ("lower_bound", "upper_bound", "count"))
-_KLL = (
-    Member("buckets", _read_buckets(NumericBucket, _NUMERIC_BUCKET), _write_buckets),
-    Member("sketch", nested(_read_sketch), _sketch_to_json),
-)
-_STRING = (Member("distinct_count", _number), Member("completeness", _number))
-_CATEGORY = (Member("value", member(str)), Member("count", Fields.count))
-_CATEGORICAL = (Member("buckets", _read_buckets(CategoryBucket, _CATEGORY), _write_buckets, "categories"),)
-_SAMPLE = (
-    Member("rows", _count),
-    Member("design_effect", _effect),
-    Member("missing_design_effect", _effect),
-    Member("blocks", _count),
-    Member("low", read_numbers, written="if any"),
-    Member("high", read_numbers, written="if any"),
-    Member("repeated", _read_repeated, written="if any"),
-    Member("next_repeated", _count),
-    Member("fresh", member(int, None)),
-    Member("known", _integers, written="if any"),
-    Member("known_rows", _integers, written="if any"),
-)
-_CORRELATIONS = (
-    Member("features", member(list)),
-    Member("rows", Fields.count),
-    Member("pairs", read_numbers, written="always"),
-)
-
-
-def _values(
-    key: str, kind: Callable[..., Any], attribute: str, members: tuple[Member, ...], sketch: str, kept: Any
-) -> Member:
-    """Return the member with the statistics of one kind, whose distribution holds the members `kept`."""
-
-    def read(values: Fields) -> Any:
-        further = read_members(_COMMON, _within(values, "common"))
-        further |= read_members(kept, _within(values, "distribution", sketch))
-        return read_document(kind, members, values, **further)
-
-    def write(values: Any) -> dict[str, Any]:
-        written = {"common": write_members(_COMMON, values), **write_members(members, values)}
-        if distribution := write_members(kept, values):
-            written["distribution"] = {sketch: distribution}
-        return in_order(written, values.extra, values.order)
-
-    return Member(key, nested(read), write, attribute)
-
-
-_ORIGINAL_FEATURE = (
-    Member("name", _read_name),
-    Member("inferred_type", _read_type),
-    _values("numerical_statistics", NumericalStatistics, "numerical", _NUMERICAL, "kll", _KLL),
-    _values("string_statistics", StringStatistics, "string", _STRING, "categorical", _CATEGORICAL),
-)
-_FEATURE = (
-    *_ORIGINAL_FEATURE,
-    Member("data_types", nested(_read_data_types)),
-    Member("sample", nested(_read_sample), functools.partial(write_members, _SAMPLE)),
-)
-_ORIGINAL_STATISTICS = (
-    Member("features", read_list(FeatureStatistics, _FEATURE), write_list(_ORIGINAL_FEATURE)),
-)
-_STATISTICS = (
-    Member("features", read_list(FeatureStatistics, _FEATURE), write_list(_FEATURE)),
-    Member("correlations", nested(_read_correlations), functools.partial(write_members, _CORRELATIONS)),
-)
 
 
 def read_statistics(value: dict[str, Any], where: str) -> Statistics:
@@ -391,20 +306,13 @@ def read_statistics(value: dict[str, Any], where: str) -> Statistics:
     DocumentError
         Naming file and path, when a member is missing or of the wrong type.
     """
-    fields = Fields(value, where)
-    if "features" not in value:
-        raise DocumentError(
-            f"{where} has no 'features' list, so it is not a data-quality statistics file; "
-            "give baseline_statistics the statistics.json of a data-quality baseline job."
-        )
+    if not isinstance(value.get("features"), list):
+        raise DocumentError.of("data_quality_documents.no_statistics", file=where)
     if features_have(value, "num_constraints", "string_constraints"):
-        raise DocumentError(
-            f"{where} is a constraints file; give it to baseline_constraints, and baseline_statistics the "
-            "statistics.json beside it."
-        )
-    fields.number("version", 0.0)
-    rows = _count(_within(fields, "dataset"), "item_count")
-    return read_document(Statistics, _STATISTICS, fields, item_count=rows, where=where)
+        raise DocumentError.of("data_quality_documents.constraints_for_statistics", file=where)
+    members = JsonObject.of_file(value, where)
+    members.number("version", 0.0)
+    return read_document(Statistics, members, where=where)
 
 
 def statistics_to_json(document: Statistics, with_extensions: bool = True) -> dict[str, Any]:
@@ -417,9 +325,7 @@ def statistics_to_json(document: Statistics, with_extensions: bool = True) -> di
     with_extensions
         Whether to write members the originals do not have (``data_types``, ``sample``, ``correlations``).
     """
-    members = write_members(_STATISTICS if with_extensions else _ORIGINAL_STATISTICS, document)
-    head = {"version": 0.0, "dataset": {"item_count": document.item_count}}
-    return in_order(head | members, document.extra, document.order)
+    return write_document(document, with_ours=with_extensions, version=0.0)
 
 
 # ``constraints.json``: what is expected of later data, written by a baseline job, edited by people.
@@ -437,53 +343,45 @@ _STRING_OVERRIDES = "monitoring_config_overrides"
 _BOTH = (OVERRIDES, _STRING_OVERRIDES)
 
 
-def _switch(value: Any) -> bool:
-    return value if isinstance(value, bool) else _one_of("Enabled", "Disabled")(value) == "Enabled"
+_enabled = choice(("Enabled", "Disabled"))
+_drift_method = choice(("LInfinity", "ChiSquared"))
+_any_method = choice(("Robust", "Simple", "linf_Robust", "linf_Simple"))
 
 
-def _one_of(*allowed: str) -> Callable[[Any], str]:
-    def read(value: Any) -> str:
-        text = value.removeprefix("linf_").casefold() if isinstance(value, str) else None
-        for name in allowed:
-            if text == name.casefold():
-                return name
-        raise ValueError(" or ".join(allowed))
-
-    return read
+def _switch(members: JsonObject, key: str) -> bool | None:
+    if isinstance(value := members.raw(key), bool):
+        return value
+    said = _enabled(members, key)
+    return None if said is None else said == "Enabled"
 
 
-def _up_to(most: float, expected: str) -> Callable[[Any], float]:
-    def read(value: Any) -> float:
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 <= value <= most:
-            raise ValueError(expected)
-        return float(value)
-
-    return read
+def _comparison_method(members: JsonObject, key: str) -> str:
+    return (_any_method(members, key) or "Robust").removeprefix("linf_")
 
 
-_share = _up_to(1.0, "a number from 0 to 1, such as 0.95")
-_distance = _up_to(math.inf, "a number such as 0.1")
+def _distance(members: JsonObject, key: str) -> float | None:
+    found = members.checked(key, lambda value: type(value) in (int, float) and value >= 0.0, _A_DISTANCE)
+    return None if found is None else float(found)
 
 
-def _setting(default: Any, read: Callable[[Any], Any]) -> Any:
-    return field(default=default, metadata={"read": read})
+_A_DISTANCE = "a number such as 0.1"
 
 
 @dataclass(frozen=True)
 class MonitoringConfig:
-    """The thresholds and switches that apply to one feature, after its overrides, and how each is read."""
+    """The thresholds and switches that apply to one feature, after its overrides."""
 
-    evaluate_constraints: bool = _setting(True, _switch)
-    emit_metrics: bool = _setting(True, _switch)
-    datatype_check_threshold: float = _setting(1.0, _share)
-    domain_content_threshold: float = _setting(1.0, _share)
-    perform_comparison: bool = _setting(True, _switch)
-    comparison_threshold: float = _setting(0.1, _distance)
-    comparison_method: str = _setting("Robust", _one_of("Robust", "Simple"))
-    categorical_comparison_threshold: float | None = _setting(None, _distance)
-    categorical_drift_method: str = _setting("LInfinity", _one_of("LInfinity", "ChiSquared"))
-    share_comparison_threshold: float = _setting(0.1, _distance)
-    correlation_comparison_threshold: float = _setting(0.2, _distance)
+    evaluate_constraints: bool = member(_switch, True)
+    emit_metrics: bool = member(_switch, True)
+    datatype_check_threshold: float = member(share, 1.0)
+    domain_content_threshold: float = member(share, 1.0)
+    perform_comparison: bool = member(_switch, True)
+    comparison_threshold: float = member(_distance, 0.1)
+    comparison_method: str = member(_comparison_method, "Robust")
+    categorical_comparison_threshold: float | None = member(_distance, None)
+    categorical_drift_method: str = member(_drift_method, "LInfinity")
+    share_comparison_threshold: float = member(_distance, 0.1)
+    correlation_comparison_threshold: float = member(_distance, 0.2)
 
     def share_threshold(self, *, text: bool) -> float:
         """Return by how much any share of rows may change, as Cohen's h.
@@ -510,16 +408,18 @@ class FeatureConstraints:
     hold what is kept as it was written, overrides in another spelling or place among it.
     """
 
-    name: str
-    inferred_type: InferredType
-    completeness: float | None = None
-    is_non_negative: bool | None = None
-    domains: list[str] | None = None
-    overrides: dict[str, Any] = field(default_factory=dict)
+    name: str = member(_name, REQUIRED)
+    inferred_type: InferredType = member(_type, REQUIRED)
+    completeness: float | None = member(number)
+    is_non_negative: bool | None = member(of_kind(bool), inside="num_constraints")
+    domains: list[str] | None = member(_domains, inside="string_constraints")
+    string_overrides: dict[str, Any] = member(
+        of_kind(dict), {}, key=_STRING_OVERRIDES, inside="string_constraints", written="if any"
+    )
+    overrides: dict[str, Any] = member(of_kind(dict), {}, key=OVERRIDES, written="if any")
     extra: dict[str, Any] = field(default_factory=dict)
     numeric_extra: dict[str, Any] = field(default_factory=dict)
     string_extra: dict[str, Any] = field(default_factory=dict)
-    string_overrides: dict[str, Any] = field(default_factory=dict)
     order: tuple[str, ...] = ()
 
     @property
@@ -558,7 +458,7 @@ class Constraints:
     """
 
     features: list[FeatureConstraints]
-    monitoring_config: dict[str, Any] = field(default_factory=dict)
+    monitoring_config: dict[str, Any] = member(of_kind(dict), {}, written="if any")
     extra: dict[str, Any] = field(default_factory=dict)
     unused: list[str] = field(default_factory=list, compare=False)
     order: tuple[str, ...] = ()
@@ -581,27 +481,17 @@ class Constraints:
         """Return the configuration in force, and note what is unusable in it."""
         where, overrides = "monitoring_config", {} if feature is None else feature.all_overrides
         if overrides and feature is not None:
-            where = f"{OVERRIDES} of feature {feature.name!r} over monitoring_config"
+            where = f"feature {feature.name!r}.{OVERRIDES}"
             if "comparison_threshold" in overrides and "categorical_comparison_threshold" not in overrides:
                 # One threshold given for one feature means that feature, text or number.
                 overrides["categorical_comparison_threshold"] = overrides["comparison_threshold"]
-        given: dict[str, Any] = {}
-        for name, value in (_flatten(self.monitoring_config) | overrides).items():
-            if name in _MEMBERS and value is not None:
-                try:
-                    given[name] = _MEMBERS[name](value)
-                except ValueError as error:
-                    mistakes.add(f"{where}: {name} is {value!r}; use {error}")
+        members = JsonObject(_flatten(self.monitoring_config) | overrides, where, mistakes)
+        config = read_document(MonitoringConfig, members)
         # The statistic of chi-squared has no upper end; distances and p-values have.
-        if given.get("categorical_drift_method") != "ChiSquared":
-            mistakes.add(
-                *(
-                    f"{where}: {name} is {given[name]:g}; use a number from 0 to 1, such as 0.1"
-                    for name in ("comparison_threshold", "categorical_comparison_threshold")
-                    if given.get(name, 0.0) > 1.0
-                )
-            )
-        return MonitoringConfig(**given)
+        for name in ("comparison_threshold", "categorical_comparison_threshold"):
+            if config.categorical_drift_method != "ChiSquared" and (getattr(config, name) or 0.0) > 1.0:
+                members.wrong(name, "a number from 0 to 1, such as 0.1")
+        return config
 
 
 def _flatten(config: dict[str, Any]) -> dict[str, Any]:
@@ -612,10 +502,6 @@ def _flatten(config: dict[str, Any]) -> dict[str, Any]:
     return {_ALIASES.get(key, key): value for key, value in members.items()}
 
 
-# Members of monitoring_config and of overrides, flat or within distribution_constraints.
-_MEMBERS: dict[str, Callable[[Any], Any]] = {
-    each.name: each.metadata["read"] for each in dataclasses.fields(MonitoringConfig)
-}
 _ALIASES = {
     "enable_comparisons": "perform_comparison",
     "min_domain_mass": "domain_content_threshold",
@@ -630,7 +516,7 @@ _LEVELS: dict[str, tuple[str, ...]] = {
     _ONE: ("name", "inferred_type", "completeness", "num_constraints", "string_constraints", *_BOTH),
     _NUMBERS: ("is_non_negative", "minimum", "maximum", *_BOTH),
     _TEXTS: ("domains", *_BOTH),
-    _CONFIG: (*_MEMBERS, *_ALIASES, "distribution_constraints"),
+    _CONFIG: (*vars(MonitoringConfig()), *_ALIASES, "distribution_constraints"),
 }
 _NEAR = 0.8
 # Names that begin so are the user's own.
@@ -671,22 +557,14 @@ def read_constraints(value: dict[str, Any], where: str) -> Constraints:
         Naming file and path, when a member is missing or of the wrong type.
     """
     if not isinstance(value.get("features"), list):
-        raise DocumentError(
-            f"{where} has no 'features' list, so it is not a data-quality constraints file; "
-            "give baseline_constraints the constraints.json of a data-quality baseline job."
-        )
+        raise DocumentError.of("data_quality_documents.no_constraints", file=where)
     if features_have(value, "numerical_statistics", "string_statistics"):
-        raise DocumentError(
-            f"{where} is a statistics file; give it to baseline_statistics, and baseline_constraints the "
-            "constraints.json beside it."
-        )
-    mistakes = Mistakes(where)
+        raise DocumentError.of("data_quality_documents.statistics_for_constraints", file=where)
+    mistakes, members = Mistakes(where), JsonObject.of_file(value, where)
     unused: list[str] = []
-    fields = Fields(value, where)
-    fields.number("version", 0.0)
-    features = [_read_constraints_of(member, mistakes, unused) for member in fields.children("features")]
-    further = {"features": features, "unused": unused, "where": where}
-    document = read_document(Constraints, _CONSTRAINTS, fields, **further)
+    members.number("version", 0.0)
+    features = [_read_constraints_of(each, mistakes, unused) for each in members.children("features")]
+    document = read_document(Constraints, members, features=features, unused=unused, where=where)
     names = Counter(feature.name for feature in features)
     mistakes.add(
         *(f"feature {name!r} is there {count} times; keep one" for name, count in names.items() if count > 1)
@@ -710,44 +588,28 @@ def _look_in_config(value: Any, where: str, mistakes: Mistakes, unused: list[str
         mistakes.add(*(f"{where}.{name} is in distribution_constraints too, which wins" for name in twice))
 
 
-def _read_domains(fields: Fields, key: str) -> list[str] | None:
-    domains: list[str] | None = fields.get(key, list, None)
-    if not all(isinstance(text, str) for text in domains or ()):
-        raise DocumentError(f'{fields.where}.{key} must be a list of texts, such as ["a", "b"].')
-    return domains
-
-
-_CONSTRAINTS = (Member("monitoring_config", member(dict, {}), written="if any"),)
-_EXPECTED = (Member("name", _read_name), Member("inferred_type", _read_type), Member("completeness", _number))
-_OVERRIDES = (Member(OVERRIDES, member(dict, {}), attribute="overrides", written="if any"),)
-_SIGN = (Member("is_non_negative", member(bool, None)),)
-_DOMAINS = (
-    Member("domains", _read_domains),
-    Member(_STRING_OVERRIDES, member(dict, {}), attribute="string_overrides", written="if any"),
-)
-
-
-def _read_constraints_of(fields: Fields, mistakes: Mistakes, unused: list[str]) -> FeatureConstraints:
+def _read_constraints_of(members: JsonObject, mistakes: Mistakes, unused: list[str]) -> FeatureConstraints:
     """Return the constraints of one feature, and note what is wrong or without effect in them."""
-    known = read_members((*_EXPECTED, *_OVERRIDES), fields)
-    numeric, string = (_within(fields, name) for name in (_NUMBERS, _TEXTS))
-    known |= read_members(_SIGN, numeric) | read_members(_DOMAINS, string)
-    known |= {"numeric_extra": numeric.extra(), "string_extra": string.extra()}
-    feature = read_document(FeatureConstraints, (), fields, **known)
+    feature = read_document(FeatureConstraints, members)
+    numeric, string = members.within(_NUMBERS), members.within(_TEXTS)
+    feature.numeric_extra = {key: each for key, each in numeric.members.items() if key != "is_non_negative"}
+    feature.string_extra = {
+        key: each for key, each in string.members.items() if key not in ("domains", _STRING_OVERRIDES)
+    }
     here = f"feature {feature.name!r}"
     # A text NaN is no number; it would switch the check off.
-    share = math.nan if fields.value.get("completeness") == "NaN" else feature.completeness
+    share = math.nan if members.raw("completeness") == "NaN" else feature.completeness
     if share is not None and not 0.0 <= share <= 1.0:
         mistakes.add(f"{here}: completeness is {share:g}; use a share from 0 to 1, such as 0.95")
     least, most = (numeric.number(bound, None) for bound in ("minimum", "maximum"))
     if least is not None and most is not None and least > most:
         mistakes.add(f"{here}: minimum {least:g} is above maximum {most:g}; exchange them")
-    if feature.inferred_type == "String" and numeric.value:
+    if feature.inferred_type == "String" and numeric.members:
         unused.append(f"{here}.{_NUMBERS}")
-    _look_for_unknown(numeric.value, _NUMBERS, f"{here}.{_NUMBERS}", mistakes, unused)
-    _look_for_unknown(string.value, _TEXTS, f"{here}.{_TEXTS}", mistakes, unused)
-    _look_for_unknown(fields.value, _ONE, here, mistakes, unused)
-    for holder in (fields, numeric, string):
+    _look_for_unknown(numeric.members, _NUMBERS, f"{here}.{_NUMBERS}", mistakes, unused)
+    _look_for_unknown(string.members, _TEXTS, f"{here}.{_TEXTS}", mistakes, unused)
+    _look_for_unknown(members.members, _ONE, here, mistakes, unused)
+    for holder in (members, numeric, string):
         for spelling in _BOTH:
             _look_in_config(holder.get(spelling, dict, {}), f"{here}.{spelling}", mistakes, unused)
     return feature
@@ -755,25 +617,17 @@ def _read_constraints_of(fields: Fields, mistakes: Mistakes, unused: list[str]) 
 
 def constraints_to_json(document: Constraints) -> dict[str, Any]:
     """Return the document as JSON values, in the key order of the original files."""
-    members = {
-        "version": 0.0,
-        "features": [_constraints_of_to_json(feature) for feature in document.features],
-        **write_members(_CONSTRAINTS, document),
-    }
-    return in_order(members, document.extra, document.order)
+    features = [_constraints_of_to_json(feature) for feature in document.features]
+    return write_document(document, version=0.0, features=features)
 
 
 def _constraints_of_to_json(feature: FeatureConstraints) -> dict[str, Any]:
-    inner = {
-        _NUMBERS: write_members(_SIGN, feature) | feature.numeric_extra,
-        _TEXTS: write_members(_DOMAINS, feature) | feature.string_extra,
-    }
-    members = {
-        **write_members(_EXPECTED, feature),
-        **{name: value for name, value in inner.items() if value or name in feature.order},
-        **write_members(_OVERRIDES, feature),
-    }
-    return in_order(members, feature.extra, feature.order)
+    written = write_document(feature)
+    for name, extra in ((_NUMBERS, feature.numeric_extra), (_TEXTS, feature.string_extra)):
+        if extra or name in feature.order:
+            written[name] = written.get(name, {}) | extra
+    own = {key: written[key] for key in _LEVELS[_ONE] if key in written}
+    return in_order(own, written, feature.order)
 
 
 DataQualityBaseline = Baseline[Statistics, Constraints]

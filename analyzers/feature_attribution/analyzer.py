@@ -39,7 +39,7 @@ from analyzers.feature_attribution.summary import (
 )
 from analyzers.shared.rules import Rules, nothing_checked, why_unchecked
 from contract.api import Analyzer, Checker, Comparison, Decision, Facts, Metric, State
-from contract.errors import DocumentError
+from contract.errors import DocumentError, wording
 from contract.wording import number
 
 # The values a feature-attribution job publishes, in CloudWatch's terms.
@@ -91,9 +91,8 @@ def _require_comparable(
         then, now = getattr(before.design, member), getattr(statistics.design, member)
         if then is not None and now is not None and then != now:
             then, now = (str(one).lower() if isinstance(one, bool) else one for one in (then, now))
-            raise DocumentError(
-                f"{before.where} was computed with {member} {then}, but methods.shap.{member} is "
-                f"{now}; give the same, or a baseline computed with it."
+            raise DocumentError.of(
+                "attributions.other_design", file=before.where, field=member, then=then, now=now
             )
 
 
@@ -108,8 +107,7 @@ def _other_reference(
         for name, former in counterparts(before.labels, statistics.labels).items()
     ]
     return [
-        f"The expected value of {name} is {number(now)}, but {number(then)} at the baseline: the model, or "
-        "the rows that stand for absent features, are others, and sizes can change for that alone."
+        wording("attributions.other_reference", label=name, now=number(now), then=number(then))
         for name, then, now in expected
         if then is not None and now is not None and not math.isclose(then, now, rel_tol=_SAME, abs_tol=1e-9)
     ]

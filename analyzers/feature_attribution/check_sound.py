@@ -280,10 +280,8 @@ def pair_labels(
     """
     formers = counterparts(before.labels, statistics.labels)
     if not formers:
-        raise DocumentError(
-            f"{before.where} explains the labels {listing(list(before.labels))}, but the window has "
-            f"{listing(list(statistics.labels))}; give the same predictor.label_headers as at the baseline."
-        )
+        then, now = listing(list(before.labels)), listing(list(statistics.labels))
+        raise DocumentError.of("attributions.other_labels", file=before.where, then=then, now=now)
     rows = before.design.rows, statistics.explained.rows
     for name, former in formers.items():
         yield _pair(name, former, statistics.labels[name], rows, before.where)
@@ -309,10 +307,8 @@ def _pair(
     where: str,
 ) -> Pair:
     if not baseline.values.keys() & live.values.keys():
-        raise DocumentError(
-            f"{where} explains the features {listing(list(baseline.values))}, but the window has "
-            f"{listing(list(live.values))}; give the same headers as at the baseline."
-        )
+        then, now = listing(list(baseline.values)), listing(list(live.values))
+        raise DocumentError.of("attributions.other_features", file=where, then=then, now=now)
     everything = list(dict.fromkeys((*baseline.values, *live.values)))
     undefined = [
         feature

@@ -12,29 +12,30 @@ files of their own.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from analyzers.shared import analysis_json
-from analyzers.shared.analysis_json import (
-    VERSION,
-    Member,
-    Read,
-    member,
-    number_to_json,
-    read_document,
-    read_members,
-    read_number,
-    write_document,
-    write_members,
-)
+from analyzers.shared.analysis_json import VERSION, figure, number_to_json, read_number
 from analyzers.shared.rules import SWITCH
 from contract.api import Baseline, DocumentSet
 from contract.errors import DocumentError
-from contract.schema import Fields, in_order
+from contract.schema import (
+    REQUIRED,
+    JsonObject,
+    Reader,
+    count,
+    in_order,
+    member,
+    number,
+    of_kind,
+    read_document,
+    texts,
+    write_document,
+)
 
 # The tables of feature-attribution jobs: CSV with a header, as Clarify writes it.
 
@@ -81,10 +82,34 @@ BASELINE_ROWS = "explanations_shap/baseline.csv"
 EXPLANATIONS = "explanations"
 KERNEL_SHAP = "kernel_shap"
 
-_WRONG_FILE = (
-    "so it is not a file of a feature-attribution job; give baseline_constraints the constraints.json or the "
-    "analysis.json of a feature-attribution baseline job."
-)
+
+def _numbers(members: JsonObject, key: str) -> dict[str, float]:
+    found = members.within(key)
+    numbers = {name: read_number(found, name) for name in found.members}
+    return {name: number for name, number in numbers.items() if number is not None}
+
+
+def _values(members: JsonObject, key: str) -> dict[str, float | None] | None:
+    values = members.within(key)
+    if members.raw(key) == {}:
+        members.note(key, "names no feature; give the file of a job that has explained")
+    return {name: read_number(values, name) for name in values.members} or None
+
+
+def _to_json(numbers: dict[str, float | None]) -> dict[str, Any]:
+    return {name: number_to_json(number) for name, number in numbers.items()}
+
+
+def _limit(meant: str, least: float, most: float) -> Reader:
+    """Return what reads a limit of a user's: 0, or a number in a range."""
+
+    def read(members: JsonObject, key: str) -> float | None:
+        number = read_number(members, key)
+        if number and not least <= number <= most:
+            members.wrong(key, meant)
+        return number
+
+    return read
 
 
 @dataclass
@@ -111,15 +136,17 @@ class LabelAttributions:
         By feature, what it would show without any influence, for the noise of coalitions alone.
     """
 
-    values: dict[str, float | None]
-    expected_value: float | None
-    standard_errors: dict[str, float] = field(default_factory=dict)
-    total: float | None = None
-    total_standard_error: float | None = None
-    drift_threshold: float | None = None
-    magnitude_threshold: float | None = None
-    sampling_errors: dict[str, float] = field(default_factory=dict)
-    noise_floors: dict[str, float] = field(default_factory=dict)
+    values: dict[str, float | None] = member(_values, REQUIRED, key="global_shap_values", write=_to_json)
+    expected_value: float | None = figure(written="always")
+    standard_errors: dict[str, float] = member(_numbers, {}, write=_to_json, written="if any", ours=True)
+    sampling_errors: dict[str, float] = member(_numbers, {}, write=_to_json, written="if any", ours=True)
+    noise_floors: dict[str, float] = member(_numbers, {}, write=_to_json, written="if any", ours=True)
+    total: float | None = figure(ours=True)
+    total_standard_error: float | None = figure(ours=True)
+    drift_threshold: float | None = member(_limit("a number from 0 to 1", 0.0, 1.0), ours=True)
+    magnitude_threshold: float | None = member(
+        _limit("a factor of 1 or more, or 0 for any", 1.0, math.inf), write=number_to_json, ours=True
+    )
     extra: dict[str, Any] = field(default_factory=dict)
     order: tuple[str, ...] = ()
 
@@ -144,12 +171,12 @@ class SamplingDesign:
         Explained.
     """
 
-    agg_method: str | None = None
-    use_logit: bool | None = None
-    num_samples: int | None = None
-    seed: int | None = None
-    baseline_rows: int | None = None
-    rows: int | None = None
+    agg_method: str | None = member(of_kind(str))
+    use_logit: bool | None = member(of_kind(bool))
+    num_samples: int | None = member(of_kind(int))
+    seed: int | None = member(of_kind(int))
+    baseline_rows: int | None = member(of_kind(int))
+    rows: int | None = member(of_kind(int))
 
 
 @dataclass
@@ -185,11 +212,11 @@ class Explained:
         Whether the time ran out before all rows were explained.
     """
 
-    rows: int = 0
-    rows_read: int = 0
-    model_rows: int = 0
-    seconds: float = 0.0
-    partial: bool = False
+    rows: int = member(count, 0)
+    rows_read: int = member(count, 0)
+    model_rows: int = member(count, 0)
+    seconds: float = member(number, 0.0)
+    partial: bool = member(of_kind(bool), False)
 
 
 @dataclass
@@ -211,61 +238,6 @@ AttributionBaseline = Baseline[AttributionStatistics, AttributionConstraints]
 # --- analysis.json and constraints.json -------------------------------------------------------------------
 
 
-def _read_numbers(fields: Fields, key: str) -> dict[str, float]:
-    members = fields.child(key)
-    if members is None:
-        return {}
-    numbers = {name: read_number(members, name) for name in members.value}
-    return {name: number for name, number in numbers.items() if number is not None}
-
-
-def _read_values(fields: Fields, key: str) -> dict[str, float | None]:
-    values = Fields(fields.get(key, dict), f"{fields.where}.{key}")
-    if not values.value:
-        raise DocumentError(f"{values.where} names no feature; give the file of a job that has explained.")
-    return {name: read_number(values, name) for name in values.value}
-
-
-def _numbers_to_json(numbers: dict[str, float | None]) -> dict[str, Any]:
-    return {name: number_to_json(number) for name, number in numbers.items()}
-
-
-def _limit(meant: str, least: float, most: float) -> Read:
-    """Return a reader of what a user allows: 0, or a number in a range."""
-
-    def read(fields: Fields, key: str) -> float | None:
-        number = read_number(fields, key)
-        if number and not least <= number <= most:
-            raise DocumentError(f"{fields.where}.{key} must be {meant}, but is {number}.")
-        return number
-
-    return read
-
-
-# The members that Clarify writes, and ours.
-_CLARIFYS_LABEL = (
-    Member("global_shap_values", _read_values, _numbers_to_json, "values"),
-    Member("expected_value", read_number, number_to_json, written="always"),
-)
-_LABEL = (
-    *_CLARIFYS_LABEL,
-    Member("standard_errors", _read_numbers, _numbers_to_json, written="if any"),
-    Member("sampling_errors", _read_numbers, _numbers_to_json, written="if any"),
-    Member("noise_floors", _read_numbers, _numbers_to_json, written="if any"),
-    Member("total", read_number, number_to_json),
-    Member("total_standard_error", read_number, number_to_json),
-    Member("drift_threshold", _limit("a number from 0 to 1", 0.0, 1.0), number_to_json),
-    Member(
-        "magnitude_threshold", _limit("a factor of 1 or more, or 0 for any", 1.0, math.inf), number_to_json
-    ),
-)
-_DESIGN = (
-    Member("agg_method", member(str, None)),
-    Member("use_logit", member(bool, None)),
-    *(Member(key, member(int, None)) for key in ("num_samples", "seed", "baseline_rows", "rows")),
-)
-
-
 def read_constraints(value: dict[str, Any], where: str) -> AttributionConstraints:
     """Build the constraints from ``constraints.json`` or a Clarify ``analysis.json``.
 
@@ -274,46 +246,44 @@ def read_constraints(value: dict[str, Any], where: str) -> AttributionConstraint
     DocumentError
         Naming file and path, when a member is missing or of the wrong type, or there are no values.
     """
-    fields = Fields(value, where)
-    fields.get("version", (str, int, float), None)
-    labels, design, further = _read_explanations(fields, where)
-    return AttributionConstraints(labels, design, further, fields.extra(), fields.order(), where)
+    members = JsonObject.of_file(value, where)
+    members.raw("version")
+    labels, design, further = _read_explanations(members, where)
+    return AttributionConstraints(labels, design, further, members.extra(), tuple(value), where)
 
 
 def _read_explanations(
-    fields: Fields, where: str
+    members: JsonObject, where: str
 ) -> tuple[dict[str, LabelAttributions], SamplingDesign, dict[str, Any]]:
-    explanations = fields.child(EXPLANATIONS)
-    if explanations is None:
-        raise DocumentError(f"{where} has no {EXPLANATIONS!r}, {_WRONG_FILE}")
-    values = explanations.child(KERNEL_SHAP)
-    if values is None or not values.value:
-        raise DocumentError(f"{explanations.where} has no {KERNEL_SHAP!r} with values, {_WRONG_FILE}")
-    labels = {}
-    for name in values.value:
-        label = values.child(name)
-        if label is None:
-            raise DocumentError(f"{values.where}.{name} must be an object, but is null.")
-        labels[name] = read_document(LabelAttributions, _LABEL, label)
-    design = explanations.child("sampling_design")
-    known = {} if design is None else read_members(_DESIGN, design)
-    return labels, SamplingDesign(**known), explanations.extra()
+    if (explanations := members.child(EXPLANATIONS)) is None:
+        raise DocumentError.of("attributions.wrong_file", file=where, field=EXPLANATIONS)
+    values = explanations.within(KERNEL_SHAP)
+    if not values.members:
+        raise DocumentError.of("attributions.wrong_file", file=where, field=values.path)
+    labels = {name: read_document(LabelAttributions, each) for name, each in values.objects().items()}
+    design = read_document(SamplingDesign, explanations.within("sampling_design"))
+    return labels, design, explanations.extra()
 
 
 def constraints_to_json(document: AttributionConstraints) -> dict[str, Any]:
     """Return the constraints as JSON values."""
-    labels = {name: write_document(_LABEL, label) for name, label in document.labels.items()}
-    explanations: dict[str, Any] = {KERNEL_SHAP: labels}
-    if design := write_members(_DESIGN, document.design):
+    explanations: dict[str, Any] = {KERNEL_SHAP: _labels_to_json(document.labels)}
+    if design := write_document(document.design):
         explanations["sampling_design"] = design
-    explanations |= document.further_explanations
-    members = {"version": VERSION, EXPLANATIONS: explanations}
+    members = {"version": VERSION, EXPLANATIONS: explanations | document.further_explanations}
     return in_order(members, document.extra if document.order else SWITCH | document.extra, document.order)
+
+
+def _labels_to_json(labels: dict[str, LabelAttributions]) -> dict[str, Any]:
+    return {name: write_document(label) for name, label in labels.items()}
 
 
 def analysis_to_json(document: AttributionConstraints) -> dict[str, Any]:
     """Return what ``analysis.json`` holds: the constraints without members that Clarify lacks."""
-    labels = {name: write_members(_CLARIFYS_LABEL, label) for name, label in document.labels.items()}
+    labels = {
+        name: write_document(replace(label, extra={}, order=()), with_ours=False)
+        for name, label in document.labels.items()
+    }
     members = {"version": VERSION, EXPLANATIONS: {KERNEL_SHAP: labels, **document.further_explanations}}
     return in_order(members, document.extra, document.order)
 
@@ -329,15 +299,10 @@ def read_statistics(value: dict[str, Any], where: str) -> AttributionStatistics:
     DocumentError
         Naming file and path, when a member is missing or of the wrong type.
     """
-    fields = Fields(value, where)
-    labels, design, _ = _read_explanations(fields, where)
-    explained = Explained()
-    if (members := fields.child("explained")) is not None:
-        rows, rows_read, model_rows = (members.count(key, 0) for key in ("rows", "rows_read", "model_rows"))
-        seconds, partial = members.number("seconds", 0.0), members.get("partial", bool, False)
-        explained = Explained(rows, rows_read, model_rows, seconds, partial)
-    notes = tuple(str(note) for note in fields.get("notes", list, []))
-    return AttributionStatistics(labels, explained, design, notes, where)
+    members = JsonObject.of_file(value, where)
+    labels, design, _ = _read_explanations(members, where)
+    explained = read_document(Explained, members.within("explained"))
+    return AttributionStatistics(labels, explained, design, tuple(texts(members, "notes") or ()), where)
 
 
 def statistics_to_json(document: AttributionStatistics, with_extensions: bool = True) -> dict[str, Any]:
@@ -355,8 +320,8 @@ def statistics_to_json(document: AttributionStatistics, with_extensions: bool = 
             "partial": explained.partial,
         },
         EXPLANATIONS: {
-            KERNEL_SHAP: {name: write_document(_LABEL, label) for name, label in document.labels.items()},
-            "sampling_design": write_members(_DESIGN, document.design),
+            KERNEL_SHAP: _labels_to_json(document.labels),
+            "sampling_design": write_document(document.design),
         },
         "notes": list(document.notes),
     }

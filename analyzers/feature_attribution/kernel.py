@@ -497,9 +497,11 @@ class Sampling:
 
     def __post_init__(self) -> None:
         if self.num_samples is not None and not 2 <= self.num_samples <= MOST_SAMPLES:
-            raise ConfigurationError(
-                f"methods.shap.num_samples is {self.num_samples}; coalitions are asked in pairs, give from "
-                f"2 to {MOST_SAMPLES}, or leave it out."
+            raise ConfigurationError.of(
+                "shapley.num_samples",
+                field="methods.shap.num_samples",
+                given=self.num_samples,
+                most=MOST_SAMPLES,
             )
 
     def pairs(self, features: int, players: int) -> int:
@@ -625,7 +627,7 @@ def explain_windows(
     asked = _Asked(predict, sampling.use_logit)
     reference = Rows(instances[:0], baselines).baselines
     if not len(reference):
-        raise ConfigurationError("The SHAP baseline has no rows; give at least one, or leave it out.")
+        raise ConfigurationError.of("shapley.no_baseline", field="methods.shap.baseline")
     expected = asked.link(asked.answers(reference).mean(axis=0))
     for start in range(0, max(1, len(instances)), WINDOW_ROWS):
         window = Rows(instances[start : start + WINDOW_ROWS], baselines)
@@ -647,21 +649,16 @@ class _Asked:
         if scores.ndim == 1:
             scores = scores[:, None]
         if scores.ndim != 2 or len(scores) != rows:
-            raise ModelError(
-                f"The model answered scores of shape {scores.shape} when asked for {several(rows, 'row')}; "
-                "it must answer one score, or one list of scores, per row."
-            )
+            raise ModelError.of("shapley.shape", shape=scores.shape, rows=several(rows, "row"))
         if not np.isfinite(scores).all():
             row = int(np.flatnonzero(~np.isfinite(scores).all(axis=1))[0])
-            raise ModelError(
-                f"The model answered {scores[row].tolist()} for row {row} of {rows} while features were "
-                "replaced by the baseline's; it must give finite scores for every mixture of a row and the "
-                "baseline."
-            )
+            raise ModelError.of("shapley.not_finite", scores=scores[row].tolist(), row=row, rows=rows)
         if self._use_logit and (scores.min(initial=0.5) < -1e-6 or scores.max(initial=0.5) > 1 + 1e-6):
-            raise ConfigurationError(
-                "methods.shap.use_logit needs probabilities, but the model answered scores from "
-                f"{scores.min():g} to {scores.max():g}; leave use_logit out."
+            raise ConfigurationError.of(
+                "shapley.no_probabilities",
+                field="methods.shap.use_logit",
+                low=scores.min(),
+                high=scores.max(),
             )
         self._rows += rows
         return scores

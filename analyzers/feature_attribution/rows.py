@@ -94,22 +94,27 @@ class Rows:
         return mixed if numbers is not None else self._pools[column].take(mixed)
 
 
+_BASELINE = "methods.shap.baseline"
+
+
 def _fitting(baselines: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     """Return the baseline rows in the schema of the instances."""
     if baselines.num_columns != len(schema):
-        raise ConfigurationError(
-            f"The SHAP baseline has {baselines.num_columns} columns, the rows to explain have {len(schema)}; "
-            "give one value per feature, in their order."
-        )
+        found, expected = baselines.num_columns, len(schema)
+        raise ConfigurationError.of("shap_baseline.width", field=_BASELINE, found=found, expected=expected)
     arrays = []
     for array, field in zip(baselines.columns, schema, strict=True):
         try:
             arrays.append(plain_values(array).cast(field.type))
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             # Invalid is text that is no number, or 1.5 for a whole one; not implemented, a list for either.
-            raise ConfigurationError(
-                f"methods.shap.baseline: the value for feature {field.name!r} is {array.type}, which does "
-                f"not fit the rows' {field.type} ({error}); give a value of the feature's own type."
+            raise ConfigurationError.of(
+                "shap_baseline.type",
+                field=_BASELINE,
+                feature=field.name,
+                found=array.type,
+                expected=field.type,
+                why=error,
             ) from None
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
@@ -282,9 +287,7 @@ def cluster_baselines(
         When there are fewer distinct rows than clusters asked for.
     """
     if not rows.num_rows:
-        raise DatasetError(
-            "No rows to make a SHAP baseline from; give methods.shap.baseline or a dataset that has rows."
-        )
+        raise DatasetError.of("shap_baseline.no_rows", field=_BASELINE)
     generator = np.random.default_rng([seed, rows.num_rows])
     if rows.num_rows > _FITTED_ROWS:
         rows = rows.take(pa.array(np.sort(generator.choice(rows.num_rows, _FITTED_ROWS, replace=False))))
@@ -293,10 +296,8 @@ def cluster_baselines(
     if num_clusters is None:
         members = _best(cells, min(MOST_CLUSTERS, distinct), generator)
     elif not 1 <= num_clusters <= distinct:
-        raise ConfigurationError(
-            f"methods.shap.num_clusters is {num_clusters}, but the dataset has {distinct} distinct rows; "
-            f"give a number from 1 to {distinct}, or give methods.shap.baseline."
-        )
+        field = "methods.shap.num_clusters"
+        raise ConfigurationError.of("shap_baseline.clusters", field=field, given=num_clusters, rows=distinct)
     else:
         members, _ = _clusters(cells, num_clusters, generator)
     return _centres(rows, members)

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from analyzers.model_quality.cells import Attributes, Floats
 from analyzers.model_quality.check_sagemaker import check_sagemaker, suggest
 from analyzers.model_quality.check_sound import check_sound
+from analyzers.model_quality.columns import Attributes
 from analyzers.model_quality.describe import Evidence, describe
 from analyzers.model_quality.documents import (
     ModelQualityBaseline,
@@ -23,11 +23,11 @@ from analyzers.model_quality.documents import (
 from analyzers.model_quality.probabilities import probabilities
 from analyzers.model_quality.scores import ScoreHistogram
 from analyzers.model_quality.summary import ModelQualitySummary, Task, merge, summarize
+from analyzers.shared.cells import Floats, label_of
 from analyzers.shared.presence import with_presence
 from analyzers.shared.rules import (
     Rules,
     constraints_to_check,
-    normalise_label,
     nothing_checked,
     why_unchecked,
 )
@@ -47,9 +47,11 @@ def _why_no_rows(statistics: ModelQualityStatistics) -> str:
 def _require_same_type(statistics: ModelQualityStatistics, baseline: ModelQualityBaseline) -> None:
     for document in (baseline.constraints, baseline.statistics):
         if document is not None and document.problem_type != statistics.problem_type:
-            raise DocumentError(
-                f"{document.where} is of problem_type {document.problem_type}, but the window is "
-                f"{statistics.problem_type}; give the baseline of this model."
+            raise DocumentError.of(
+                "quality_documents.problem_type",
+                file=document.where,
+                found=document.problem_type,
+                expected=statistics.problem_type,
             )
 
 
@@ -137,7 +139,6 @@ def _area(chances: Floats, rows: Floats) -> float | None:
 
 
 DEFAULT_THRESHOLD = 0.5
-_PROBLEM_TYPES = ("Regression", "BinaryClassification", "MulticlassClassification")
 
 
 @dataclass(frozen=True)
@@ -181,22 +182,14 @@ class ModelQualityAnalyzer(Analyzer[ModelQualitySummary, ModelQualityStatistics,
 
     def __post_init__(self) -> None:
         if self.problem_type is None:
-            raise ConfigurationError(
-                "problem_type is missing, but model quality needs it; use one of "
-                f"{', '.join(_PROBLEM_TYPES)}."
-            )
+            raise ConfigurationError.of("quality_settings.problem_type", field="problem_type")
         if self.inference_attribute is not None:
             return
         if self.problem_type != "BinaryClassification":
-            raise ConfigurationError(
-                f"inference_attribute is missing, but {self.problem_type} needs it; give the name or the "
-                "zero-based index of the column of predictions."
-            )
+            field = "inference_attribute"
+            raise ConfigurationError.of("quality_settings.inference", field=field, problem=self.problem_type)
         if self.probability_attribute is None:
-            raise ConfigurationError(
-                "BinaryClassification needs inference_attribute (the column of predicted labels), "
-                "probability_attribute (the column of scores), or both; give names or zero-based indices."
-            )
+            raise ConfigurationError.of("quality_settings.probability", field="probability_attribute")
 
     def with_error_share(self, share: float) -> ModelQualityAnalyzer:
         """Return a copy whose check spends only `share` of the false-alarm rate."""
@@ -325,16 +318,14 @@ class ModelQualityAnalyzer(Analyzer[ModelQualitySummary, ModelQualityStatistics,
     def _task(self) -> Task:
         assert self.problem_type is not None  # noqa: S101 - for mypy: refused when made
         threshold = self.probability_threshold
-        positive = normalise_label(self.positive_label or "1")
-        if self.problem_type == "BinaryClassification":
-            positive = {"true": "1", "false": "0"}.get(positive, positive)
+        is_binary = self.problem_type == "BinaryClassification"
         return Task(
             problem_type=self.problem_type,
             attributes=Attributes(
                 self.inference_attribute, self.probability_attribute, self.ground_truth_attribute
             ),
             threshold=DEFAULT_THRESHOLD if threshold is None else threshold,
-            positive=positive,
+            positive=label_of(self.positive_label or "1", binary=is_binary),
         )
 
     def _refuse(self, statistics: ModelQualityStatistics, *, is_baseline: bool) -> None:
@@ -342,15 +333,9 @@ class ModelQualityAnalyzer(Analyzer[ModelQualitySummary, ModelQualityStatistics,
         if not isinstance(evidence, Evidence):
             return
         if evidence.problem is not None:
-            raise DatasetError(evidence.problem)
+            raise evidence.problem
         if is_baseline and evidence.column_names and not statistics.item_count:
-            columns = f"The columns are {listing(list(evidence.column_names), 20)}."
+            names = listing(list(evidence.column_names), 20)
             if statistics.unpredicted_count:
-                raise DatasetError(
-                    "No row with a label has a prediction, but a baseline needs it; set inference_attribute "
-                    f"to the column of predictions. {columns}"
-                )
-            raise DatasetError(
-                "No row has a label, but a baseline needs them; set ground_truth_attribute to the column of "
-                f"labels, or see whether the ids in ground_truth_source are those of the data. {columns}"
-            )
+                raise DatasetError.of("quality_rows.unpredicted", field="inference_attribute", names=names)
+            raise DatasetError.of("quality_rows.unlabelled", field="ground_truth_attribute", names=names)

@@ -14,7 +14,6 @@ from statistics import NormalDist
 
 import numpy as np
 
-from analyzers.model_quality.cells import Floats
 from analyzers.model_quality.check_sagemaker import (
     CONSTRAINED,
     compared,
@@ -33,9 +32,10 @@ from analyzers.model_quality.documents import (
     ModelQualityStatistics,
 )
 from analyzers.model_quality.intervals import TABLE_RESAMPLES, Z_95, table_draws
+from analyzers.shared.cells import Floats
 from analyzers.shared.dependence import student_ratio
 from contract.api import Comparison, Decision, Finding, State, Violation, Violations
-from contract.errors import DocumentError
+from contract.errors import DocumentError, wording
 from contract.wording import chance, number
 
 _LOSSES = frozenset(("mae", "mse", "rmse", "mape", "log_loss", "brier_score", "expected_calibration_error"))
@@ -360,9 +360,7 @@ def check_sound(
     findings = sorted(found.values(), key=lambda finding: (not finding.violated, -(finding.distance or 0.0)))
     notes = []
     if absent := [name for name in constraints.metrics if name not in tested]:
-        notes.append(
-            f"Not checked, as the window does not define them or has too few rows: {', '.join(absent)}."
-        )
+        notes.append(wording("quality_notes.unchecked", names=", ".join(absent)))
     notes += _small_window(statistics, tests)
     if baseline is None:
         notes.append("There is no baseline_statistics, so thresholds are taken as exact.")
@@ -455,8 +453,8 @@ def _least_changes(constraints: ModelQualityConstraints) -> list[float]:
     for name, usual in _LEAST_CHANGES.items():
         value = given[name]
         if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0.0:
-            raise DocumentError(
-                f"{constraints.where}: monitoring_config.{name} is {value!r}; use a number such as {usual}."
+            raise DocumentError.of(
+                "quality_documents.change", file=constraints.where, field=name, value=value, usual=usual
             )
     return [given[name] for name in _LEAST_CHANGES]
 
@@ -467,7 +465,7 @@ def _refuse_unknown(statistics: ModelQualityStatistics, constraints: ModelQualit
         if name not in known:
             close = difflib.get_close_matches(name, sorted(known), n=1)
             hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(sorted(known))}."
-            raise DocumentError(f"{constraints.where} constrains {name!r}, which is no metric; {hint}")
+            raise DocumentError.of("quality_documents.metric", file=constraints.where, field=name, hint=hint)
 
 
 def _violation_text(
@@ -521,13 +519,8 @@ def _small_window(statistics: ModelQualityStatistics, tests: list[MetricTest]) -
     change = "an error 10 % larger" if statistics.problem_type == "Regression" else "a change of 5 points"
     notes = []
     if undecided:
-        notes.append(
-            f"The window has {rows:,} labelled rows; to tell {change} from chance, these metrics need more: "
-            f"{', '.join(undecided)}."
-        )
+        names = ", ".join(undecided)
+        notes.append(wording("quality_notes.small_window", rows=rows, change=change, names=names))
     if hopeless:
-        notes.append(
-            f"The baseline is too small to tell {change} from chance in a window of any size for: "
-            f"{', '.join(hopeless)}."
-        )
+        notes.append(wording("quality_notes.small_baseline", change=change, names=", ".join(hopeless)))
     return notes

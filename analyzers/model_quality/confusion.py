@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analyzers.model_quality.cells import Codes, Floats, LabelCells
+from analyzers.shared.cells import Coded, Codes, Floats
 from contract.errors import DatasetError
 from contract.wording import listing
 
@@ -22,7 +22,7 @@ def add_counts[Key](counts: dict[Key, int], more: Mapping[Key, int]) -> None:
         counts[key] = counts.get(key, 0) + count
 
 
-def count_pairs(confusion: Confusion, actual: LabelCells, predicted: LabelCells, rows: Codes) -> None:
+def count_pairs(confusion: Confusion, actual: Coded, predicted: Coded, rows: Codes) -> None:
     """Add rows to `confusion`.
 
     Raises
@@ -30,11 +30,11 @@ def count_pairs(confusion: Confusion, actual: LabelCells, predicted: LabelCells,
     DatasetError
         When there are more than 1000 classes.
     """
-    width = max(1, len(predicted.texts))
+    width = predicted.size
     pairs = actual.codes[rows] * width + predicted.codes[rows]
     places, counts = np.unique(pairs, return_counts=True)
     for place, count in zip(places.tolist(), counts.tolist(), strict=True):
-        pair = actual.texts[place // width], predicted.texts[place % width]
+        pair = str(actual.values[place // width - 1]), str(predicted.values[place % width - 1])
         confusion[pair] = confusion.get(pair, 0) + count
     check_classes(confusion)
 
@@ -46,11 +46,8 @@ def check_classes(confusion: Confusion) -> None:
     for side, kind in ((0, "labels"), (1, "predictions")):
         texts = {pair[side] for pair in confusion}
         if len(texts) > MOST_CLASSES:
-            raise DatasetError(
-                f"The {kind} have more than {MOST_CLASSES} different values, such as "
-                f"{listing(sorted(texts)[:3])}; for numbers set problem_type to Regression, and for scores "
-                "give the column as probability_attribute."
-            )
+            some = listing(sorted(texts)[:3])
+            raise DatasetError.of("quality_labels.classes", kind=kind, most=MOST_CLASSES, some=some)
 
 
 @dataclass(frozen=True)

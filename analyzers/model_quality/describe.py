@@ -11,7 +11,6 @@ from functools import partial
 import numpy as np
 
 from analyzers.model_quality import confusion, intervals, scores
-from analyzers.model_quality.cells import Codes, Floats
 from analyzers.model_quality.check_sound import widened
 from analyzers.model_quality.documents import (
     CONFUSION_MATRIX,
@@ -24,9 +23,11 @@ from analyzers.model_quality.intervals import Spread, deviation
 from analyzers.model_quality.probabilities import calibrate, expected_calibration_error
 from analyzers.model_quality.residuals import BUCKETS, regression_metrics, regression_spreads
 from analyzers.model_quality.summary import NEGATIVE, ModelQualitySummary, Task
+from analyzers.shared.cells import Codes, Floats
 from analyzers.shared.dependence import design_effect, is_dependent, quantile_groups, student_ratio
 from analyzers.shared.row_sample import RowSample
 from analyzers.shared.rules import Rules
+from contract.errors import DatasetError, wording
 from contract.wording import listing, number
 
 CONSTANT = "_best_constant_classifier"
@@ -161,9 +162,7 @@ def _describe_binary(run: _Run) -> None:
         if run.sound:
             _put_probabilities(run)
     elif statistics.item_count:
-        statistics.notes.append(
-            "There are no scores (probability_attribute), so there are no curves and no auc."
-        )
+        statistics.notes.append(wording("quality_notes.no_scores"))
 
 
 def _binary_matrix(
@@ -190,7 +189,7 @@ def _binary_matrix(
     )
 
 
-def label_problem(counts: confusion.Confusion, task: Task) -> str | None:
+def label_problem(counts: confusion.Confusion, task: Task) -> DatasetError | None:
     """Return why the positive label cannot be told, None when it can."""
     actual, predicted = _vocabularies(counts)
     if problem := vocabulary_problem(actual, predicted, most=2):
@@ -201,51 +200,38 @@ def label_problem(counts: confusion.Confusion, task: Task) -> str | None:
     # A prediction made from a score is always one of two, so it tells only when the labels agree with it.
     seen = not others or task.positive in actual or (len(others) == 1 and task.positive in predicted)
     if not seen and (len(others) > 1 or (default and others != ["0"])):
-        return (
-            f"The labels are {listing(others)}, and none of them is the positive label {task.positive!r}; "
-            "set positive_label to the one that counts as positive."
+        return DatasetError.of(
+            "quality_labels.positive", field="positive_label", labels=listing(others), positive=task.positive
         )
     if len(others) > 1 and default:
-        return (
-            f"problem_type is BinaryClassification, but there are {len(labels)} labels: "
-            f"{listing(confusion.label_order(labels))}; use MulticlassClassification, or set positive_label "
-            "to count all others as negative."
-        )
+        texts = listing(confusion.label_order(labels))
+        return DatasetError.of("quality_labels.binary", field="problem_type", count=len(labels), labels=texts)
     return None
 
 
-def vocabulary_problem(actual: set[str], predicted: set[str], most: int | None = None) -> str | None:
+def vocabulary_problem(actual: set[str], predicted: set[str], most: int | None = None) -> DatasetError | None:
     """Return why labels and predictions cannot be of one vocabulary, None when they can.
 
     `most` is how many labels there can be; None where nobody knows.
     """
     fractions = {text for text in predicted if _is_fraction(text)}
     if len(fractions) > (most or 2) and not any(map(_is_fraction, actual)):
-        return (
-            f"inference_attribute holds scores, such as {listing(confusion.label_order(fractions), 3)}, not "
-            "labels; give their column as probability_attribute."
-        )
+        some = listing(confusion.label_order(fractions), 3)
+        return DatasetError.of("quality_labels.scores", field="inference_attribute", some=some)
     folded = [{text.casefold(): text for text in labels} for labels in (actual, predicted)]
     # Where two labels of one side differ in letter case only, letter case tells labels apart.
     is_told = len(folded[0]) < len(actual) or len(folded[1]) < len(predicted)
     for key in () if is_told else sorted(folded[0].keys() & folded[1].keys()):
         if folded[0][key] != folded[1][key]:
-            return (
-                f"The label {folded[0][key]!r} and the prediction {folded[1][key]!r} differ in letter case "
-                "only, so they count as two; write both alike, in a preprocessing script for example, and "
-                "positive_label, where it is set, as the labels are."
-            )
+            label, prediction = folded[0][key], folded[1][key]
+            return DatasetError.of("quality_labels.letter_case", label=label, prediction=prediction)
     if not actual or not predicted or actual & predicted:
         return None
     kinds = [{_is_number(text) for text in labels} for labels in (actual, predicted)]
     if kinds[0] & kinds[1] and (most is None or len(actual | predicted) <= most):
         return None
-    return (
-        f"The labels are {listing(confusion.label_order(actual))}, but the predictions "
-        f"{listing(confusion.label_order(predicted))}; none is of both; choose other columns as "
-        "ground_truth_attribute and inference_attribute, or write both in the same words, in a "
-        "preprocessing script for example."
-    )
+    labels, predictions = (listing(confusion.label_order(texts)) for texts in (actual, predicted))
+    return DatasetError.of("quality_labels.vocabulary", labels=labels, predictions=predictions)
 
 
 def _is_number(text: str) -> bool:
@@ -305,9 +291,7 @@ def _put_scores(run: _Run) -> None:
     positives, negatives = histogram.total_positives, histogram.total_negatives
     if not positives or not negatives:
         absent = "positive" if not positives else "negative"
-        statistics.notes.append(
-            f"No row with a score has a {absent} label, so there are no curves and no auc."
-        )
+        statistics.notes.append(wording("quality_notes.one_class", absent=absent))
         statistics.metrics["auc"] = MetricValue(None)
         return
     points = scores.cumulative(histogram, thinned=True)
@@ -347,10 +331,7 @@ def _subsampled_area(run: _Run) -> float | None:
 def _put_probabilities(run: _Run) -> None:
     sums = run.summary.probabilities
     if sums.outside:
-        run.statistics.notes.append(
-            f"{sums.outside} scores lie outside 0 to 1, so they are no probabilities: log loss, Brier score "
-            "and calibration error are left out."
-        )
+        run.statistics.notes.append(wording("quality_notes.outside", count=sums.outside))
         return
     for name, powers in (("log_loss", sums.log_loss), ("brier_score", sums.brier)) if sums.count else ():
         spread = intervals.spread_of_powers(sums.count, powers)
@@ -401,10 +382,7 @@ def _describe_multiclass(run: _Run) -> None:
     _put_probabilities(run)
     sums = run.summary.probabilities
     if sums.unknown_class:
-        statistics.notes.append(
-            f"{sums.unknown_class} rows have a label without a column of probabilities and are not in "
-            "log_loss, brier_score and top_k_accuracy."
-        )
+        statistics.notes.append(wording("quality_notes.unknown_class", count=sums.unknown_class))
     for k, hits in sorted(sums.top_k.items()) if sums.count else ():
         share, total = hits / sums.count, float(sums.count)
         spread = math.sqrt(max(share * (1.0 - share), 0.25 / total) / total)
@@ -449,7 +427,7 @@ class Evidence:
 
     unlabelled_scores: scores.ScoreHistogram
     column_names: tuple[str, ...]
-    problem: str | None
+    problem: DatasetError | None
 
 
 def describe(summary: ModelQualitySummary, task: Task, *, rules: Rules, seed: int) -> ModelQualityStatistics:
@@ -501,10 +479,9 @@ def _widen(statistics: ModelQualityStatistics, sample: RowSample) -> None:
     if not is_dependent(effect, blocks):
         return
     statistics.design_effect, statistics.blocks = effect, blocks
-    statistics.notes.append(
-        f"Rows depend on those before them: {statistics.item_count} rows tell as much as "
-        f"{max(1, round(statistics.item_count / effect))} independent ones, and intervals are as wide."
-    )
+    rows = statistics.item_count
+    enough = max(1, round(rows / effect))
+    statistics.notes.append(wording("quality_notes.dependent", rows=rows, enough=enough))
     factor = math.sqrt(effect) * student_ratio(intervals.Z_95, blocks)
     for name, metric in statistics.metrics.items():
         if metric.standard_deviation is not None:
@@ -514,21 +491,20 @@ def _widen(statistics: ModelQualityStatistics, sample: RowSample) -> None:
             metric.interval = (low, high)
 
 
-def _problem(summary: ModelQualitySummary, task: Task) -> str | None:
+def _problem(summary: ModelQualitySummary, task: Task) -> DatasetError | None:
     """Return what is wrong with the data, if anything: cells that cannot be what the settings say."""
     for setting, cells in summary.unusable.items():
         if cells.count + summary.unlabelled >= summary.rows:
-            return (
-                f"The {_SETTING_OF_COLUMN[setting]} ({setting}) hold no number, but for example "
-                f"{cells.example!r}; choose another column or another problem_type. "
-                f"The columns are {listing(list(summary.column_names), 20)}."
+            kind, names = _SETTING_OF_COLUMN[setting], listing(list(summary.column_names), 20)
+            return DatasetError.of(
+                "quality_rows.no_numbers", field=setting, kind=kind, example=cells.example, names=names
             )
     if task.problem_type == "BinaryClassification":
         return label_problem(summary.confusion, task) or _scale_problem(summary.scores, task)
     return vocabulary_problem(*_vocabularies(summary.confusion))
 
 
-def _scale_problem(histogram: scores.ScoreHistogram, task: Task) -> str | None:
+def _scale_problem(histogram: scores.ScoreHistogram, task: Task) -> DatasetError | None:
     """Return why scores and threshold cannot be on one scale: scores in percent, for example."""
     is_threshold_used = task.attributes.inference is None and 0.0 < task.threshold < 1.0
     if not is_threshold_used or not histogram.total_positives or not histogram.total_negatives:
@@ -536,12 +512,13 @@ def _scale_problem(histogram: scores.ScoreHistogram, task: Task) -> str | None:
     low, high = histogram.scores[[0, -1]].tolist()
     if (low >= -_ROUNDING and high <= 1.0 + _ROUNDING) or low < task.threshold <= high:
         return None
-    return (
-        f"The scores (probability_attribute) go from {number(low)} to {number(high)}, but the threshold is "
-        f"{number(task.threshold)}, so every row would count as predicted "
-        f"{'positive' if low >= task.threshold else 'negative'}; divide percent by 100 in a preprocessing "
-        "script, set probability_threshold_attribute to 0 for log-odds, or give the column of predicted "
-        "labels as inference_attribute."
+    return DatasetError.of(
+        "quality_rows.scale",
+        field="probability_attribute",
+        low=number(low),
+        high=number(high),
+        threshold=number(task.threshold),
+        side="positive" if low >= task.threshold else "negative",
     )
 
 
@@ -557,11 +534,7 @@ def _backwards(
     _, high = area.interval or intervals.area_interval(area.value, spread, *sizes)
     if high >= _NO_RANKING:
         return None
-    return (
-        f"The scores rank the labels backwards: auc is {number(area.value)}, so rows labelled {positive!r} "
-        "have the lower scores. If that is not the model's fault, set positive_label to the label that the "
-        "scores are of, or give the probability of the other class as probability_attribute."
-    )
+    return wording("quality_notes.backwards", auc=number(area.value), positive=positive)
 
 
 def _row_notes(summary: ModelQualitySummary) -> list[str]:
@@ -573,10 +546,8 @@ def _row_notes(summary: ModelQualitySummary) -> list[str]:
     if summary.not_scored:
         notes.append(f"{summary.not_scored} rows have no score and are not in the metrics of scores.")
     for setting, cells in summary.unusable.items():
-        notes.append(
-            f"{cells.count} {_SETTING_OF_COLUMN[setting]} are no numbers, such as {cells.example!r}, and "
-            "count as missing."
-        )
+        kind = _SETTING_OF_COLUMN[setting]
+        notes.append(wording("quality_notes.unusable", count=cells.count, kind=kind, example=cells.example))
     for setting, count in summary.infinite.items():
         notes.append(f"{count} {_SETTING_OF_COLUMN[setting]} are infinite, and count as missing.")
     return notes

@@ -7,23 +7,27 @@ translate into probabilities (``score_calibration``), and ``notes``.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, Literal
 
-from analyzers.shared.analysis_json import (
-    Member,
-    member,
-    nested,
-    read_document,
-    read_members,
-    read_numbers,
-    write_members,
-)
 from analyzers.shared.rules import SWITCH
 from contract.api import Baseline, DocumentSet
 from contract.errors import DocumentError
-from contract.schema import Fields, in_order
+from contract.schema import (
+    REQUIRED,
+    JsonObject,
+    count,
+    effect,
+    in_order,
+    member,
+    nested,
+    numbers,
+    of_kind,
+    read_document,
+    texts,
+    write_document,
+)
 
 ProblemType = Literal["Regression", "BinaryClassification", "MulticlassClassification"]
 Operator = Literal["LessThanThreshold", "GreaterThanThreshold"]
@@ -44,6 +48,31 @@ _METRICS: dict[ProblemType, str] = {
 _CONSTRAINTS = {kind: name.replace("_metrics", "_constraints") for kind, name in _METRICS.items()}
 
 
+def _number(members: JsonObject, key: str) -> float | None:
+    # The originals write the text "NaN" where they have no number.
+    number = members.number(key, None)
+    return number if number is None or math.isfinite(number) else None
+
+
+def _number_to_json(value: float | None) -> float | str:
+    return "NaN" if value is None else value
+
+
+def _interval(members: JsonObject, key: str) -> tuple[float, float] | None:
+    if (bounds := numbers(members, key)) is None:
+        return None
+    if len(bounds) != 2:
+        members.wrong(key, "a list of two numbers")
+    return float(bounds[0]), float(bounds[1])
+
+
+def _calibration(members: JsonObject) -> ScoreCalibration:
+    calibration = read_document(ScoreCalibration, members)
+    if not calibration.scores or len(calibration.scores) != len(calibration.positive_rates):
+        members.note("scores", "and .positive_rates must be of the same length")
+    return calibration
+
+
 @dataclass
 class MetricValue:
     """One metric; a value of None is one that the rows leave undefined, written as ``"NaN"``.
@@ -51,9 +80,9 @@ class MetricValue:
     `interval` is the 95 % confidence interval, which the originals do not have.
     """
 
-    value: float | None
-    standard_deviation: float | None = None
-    interval: tuple[float, float] | None = None
+    value: float | None = member(_number, write=_number_to_json, written="always")
+    standard_deviation: float | None = member(_number, write=_number_to_json, written="always")
+    interval: tuple[float, float] | None = member(_interval, key="confidence_interval", write=list, ours=True)
     extra: dict[str, Any] = field(default_factory=dict)
 
 
@@ -64,10 +93,10 @@ class ScoreCalibration:
     `of` says what a positive is: the positive label, or a right prediction (multiclass).
     """
 
-    scores: list[float]
-    positive_rates: list[float]
-    item_count: int
-    of: str
+    of: str = member(of_kind(str), "")
+    item_count: int = member(count, 0)
+    scores: list[float] = member(numbers, [])
+    positive_rates: list[float] = member(numbers, [])
 
 
 @dataclass
@@ -106,18 +135,18 @@ class ModelQualityStatistics:
     """
 
     problem_type: ProblemType
-    item_count: int
     metrics: dict[str, MetricValue]
+    item_count: int = member(count, 0, inside="dataset")
+    evaluation_time: str | None = member(of_kind(str), inside="dataset")
     confusion_matrix: dict[str, dict[str, int]] | None = None
     curves: dict[str, dict[str, list[float]]] = field(default_factory=dict)
-    evaluation_time: str | None = None
-    unlabelled_count: int = 0
-    unpredicted_count: int = 0
-    estimated: dict[str, Any] | None = None
-    calibration: ScoreCalibration | None = None
-    design_effect: float = 1.0
-    blocks: int = 0
-    notes: list[str] = field(default_factory=list)
+    unlabelled_count: int = member(count, 0, inside="dataset", written="if any", ours=True)
+    unpredicted_count: int = member(count, 0, inside="dataset", written="if any", ours=True)
+    estimated: dict[str, Any] | None = member(of_kind(dict), ours=True)
+    calibration: ScoreCalibration | None = member(nested(_calibration), key="score_calibration", ours=True)
+    design_effect: float = member(effect, 1.0, ours=True)
+    blocks: int = member(count, 0, ours=True)
+    notes: list[str] = member(texts, [], written="if any", ours=True)
     evidence: Any = None
     other_metrics: dict[str, Any] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)
@@ -131,12 +160,16 @@ class ModelQualityStatistics:
         return None if metric is None else metric.value
 
 
+def _operator(members: JsonObject, key: str) -> Any:
+    return members.checked(key, lambda value: value in (LESS, GREATER), f"{LESS} or {GREATER}")
+
+
 @dataclass
 class MetricConstraint:
     """What is expected of one metric: a violation when it lies beyond `threshold`, as `operator` says."""
 
-    threshold: float
-    operator: Operator
+    threshold: float = member(JsonObject.number, REQUIRED)
+    operator: Operator = member(_operator, REQUIRED, key="comparison_operator")
     extra: dict[str, Any] = field(default_factory=dict)
 
 
@@ -154,84 +187,16 @@ class ModelQualityConstraints:
 ModelQualityBaseline = Baseline[ModelQualityStatistics, ModelQualityConstraints]
 
 
-def _read_number(fields: Fields, key: str) -> float | None:
-    # The originals write the text "NaN" where they have no number.
-    member = fields.get(key, (int, float, str), None)
-    if isinstance(member, str) and member not in ("NaN", "Infinity", "-Infinity"):
-        raise DocumentError(f'{fields.where}.{key} is {member!r}; use a number or "NaN".')
-    return None if member is None or isinstance(member, str) else float(member)
-
-
-def _number_to_json(value: float | None) -> float | str:
-    return "NaN" if value is None else value
-
-
-def _read_interval(fields: Fields, key: str) -> tuple[float, float] | None:
-    if fields.get(key, list, None) is None:
-        return None
-    bounds = read_numbers(fields, key)
-    if len(bounds) != 2:
-        raise DocumentError(f"{fields.where}.{key} must be a list of two numbers.")
-    return float(bounds[0]), float(bounds[1])
-
-
-def _read_calibration(members: Fields) -> ScoreCalibration:
-    calibration = ScoreCalibration(**read_members(_CALIBRATION, members))
-    if not calibration.scores or len(calibration.scores) != len(calibration.positive_rates):
-        raise DocumentError(f"{members.where}: scores and positive_rates must be of the same length.")
-    return calibration
-
-
-def _read_operator(fields: Fields, key: str) -> str:
-    operator: str = fields.get(key, str)
-    if operator not in (LESS, GREATER):
-        raise DocumentError(f"{fields.where}.{key} is {operator!r}; use {LESS} or {GREATER}.")
-    return operator
-
-
-# The members of each object of the files, in the order in which they are written; the originals' first.
-_ORIGINAL_METRIC = (
-    Member("value", _read_number, _number_to_json, written="always"),
-    Member("standard_deviation", _read_number, _number_to_json, written="always"),
-)
-_METRIC = (*_ORIGINAL_METRIC, Member("confidence_interval", _read_interval, list, "interval"))
-_ORIGINAL_DATASET = (Member("item_count", member(int, 0)), Member("evaluation_time", member(str, None)))
-_DATASET = (
-    *_ORIGINAL_DATASET,
-    Member("unlabelled_count", member(int, 0), written="if any"),
-    Member("unpredicted_count", member(int, 0), written="if any"),
-)
-_CALIBRATION = (
-    Member("of", member(str, "")),
-    Member("item_count", member(int, 0)),
-    Member("scores", read_numbers),
-    Member("positive_rates", read_numbers),
-)
-_STATISTICS = (
-    Member("estimated", member(dict, None)),
-    Member(
-        "score_calibration", nested(_read_calibration), partial(write_members, _CALIBRATION), "calibration"
-    ),
-    Member("design_effect", lambda fields, key: max(1.0, fields.number(key, 1.0))),
-    Member("blocks", lambda fields, key: fields.count(key, 0)),
-    Member("notes", lambda fields, key: [str(note) for note in fields.get(key, list, [])], written="if any"),
-)
-_CONSTRAINT = (
-    Member("threshold", Fields.number),
-    Member("comparison_operator", _read_operator, attribute="operator"),
-)
-
-
 def _problem_type(
-    fields: Fields, members: dict[ProblemType, str], setting: str, file: str
-) -> tuple[ProblemType, Fields]:
+    file: JsonObject, members: dict[ProblemType, str], setting: str, document: str
+) -> tuple[ProblemType, JsonObject]:
     """Return what the file is about, and the object with its metrics, empty where that is null."""
     for problem_type, name in members.items():
-        if name in fields.value:
-            return problem_type, fields.child(name) or Fields({}, fields.where)
-    raise DocumentError(
-        f"{fields.where} has none of {', '.join(repr(name) for name in members.values())}, so it is not a "
-        f"model-quality file; give {setting} the {file} of a model-quality baseline job."
+        if name in file.members:
+            return problem_type, file.within(name)
+    names = ", ".join(map(repr, members.values()))
+    raise DocumentError.of(
+        "quality_documents.other", file=file.mistakes.where, field=setting, names=names, name=document
     )
 
 
@@ -243,39 +208,32 @@ def read_statistics(value: dict[str, Any], where: str) -> ModelQualityStatistics
     DocumentError
         Naming file and path, when a member is missing or of the wrong type.
     """
-    fields = Fields(value, where)
-    problem_type, members = _problem_type(fields, _METRICS, "baseline_statistics", "statistics.json")
-    fields.number("version", 0.0)
-    further = read_members(_DATASET, fields.child("dataset") or Fields({}, where))
+    file = JsonObject.of_file(value, where)
+    problem_type, members = _problem_type(file, _METRICS, "baseline_statistics", "statistics.json")
+    file.number("version", 0.0)
     document = read_document(
         ModelQualityStatistics,
-        _STATISTICS,
-        fields,
+        file,
         problem_type=problem_type,
         metrics={},
-        metric_order=members.order(),
+        metric_order=tuple(members.members),
         where=where,
-        **further,
     )
-    for name, found in members.value.items():
-        place = f"{members.where}.{name}"
+    for name, found in members.members.items():
         if name == CONFUSION_MATRIX:
-            rows = Fields(found, place)
-            counts = {actual: rows.child(actual) or Fields({}, place) for actual in rows.value}
             document.confusion_matrix = {
-                actual: {predicted: row.count(predicted) for predicted in row.value}
-                for actual, row in counts.items()
+                actual: {predicted: row.count(predicted) for predicted in row.members}
+                for actual, row in members.within(name).objects().items()
             }
         elif name in (ROC_CURVE, PR_CURVE):
-            lists = Fields(found, place)
+            lists = members.within(name)
             document.curves[name] = {
-                points: [float(number) for number in read_numbers(lists, points)] for points in lists.value
+                points: [float(number) for number in numbers(lists, points) or ()] for points in lists.members
             }
             if len({len(points) for points in document.curves[name].values()}) > 1:
-                raise DocumentError(f"{place} must have lists of one length.")
+                members.note(name, "must have lists of one length")
         elif isinstance(found, dict) and "value" in found:
-            metric = Fields(found, place)
-            document.metrics[name] = MetricValue(**read_members(_METRIC, metric), extra=metric.extra())
+            document.metrics[name] = read_document(MetricValue, members.within(name))
         else:
             document.other_metrics[name] = found
     return document
@@ -292,20 +250,13 @@ def statistics_to_json(document: ModelQualityStatistics, with_extensions: bool =
         Whether to write members the originals do not have.
     """
     metrics: dict[str, Any] = {
-        name: {**write_members(_METRIC if with_extensions else _ORIGINAL_METRIC, metric), **metric.extra}
-        for name, metric in document.metrics.items()
+        name: write_document(metric, with_ours=with_extensions) for name, metric in document.metrics.items()
     }
     if document.confusion_matrix is not None:
         metrics[CONFUSION_MATRIX] = document.confusion_matrix
-    members: dict[str, Any] = {
-        "version": 0.0,
-        "dataset": write_members(_DATASET if with_extensions else _ORIGINAL_DATASET, document),
-        _METRICS[document.problem_type]: in_order(
-            metrics | document.curves, document.other_metrics, document.metric_order
-        ),
-    }
-    if with_extensions:
-        members |= write_members(_STATISTICS, document)
+    metrics = in_order(metrics | document.curves, document.other_metrics, document.metric_order)
+    head = {"version": 0.0, "dataset": {}, _METRICS[document.problem_type]: metrics}
+    members = write_document(document, with_ours=with_extensions, **head)
     if document.design_effect <= 1.0:
         members = {key: value for key, value in members.items() if key not in ("design_effect", "blocks")}
     return _as_in_the_file(members, document)
@@ -328,23 +279,17 @@ def read_constraints(value: dict[str, Any], where: str) -> ModelQualityConstrain
     DocumentError
         Naming file, metric and key, when a member is missing or unusable.
     """
-    fields = Fields(value, where)
-    problem_type, members = _problem_type(fields, _CONSTRAINTS, "baseline_constraints", "constraints.json")
-    fields.number("version", 0.0)
-    entries = {name: entry for name in members.value if (entry := members.child(name)) is not None}
-    metrics = {
-        name: MetricConstraint(**read_members(_CONSTRAINT, entry), extra=entry.extra())
-        for name, entry in entries.items()
-    }
-    return ModelQualityConstraints(problem_type, metrics, fields.extra(), fields.order(), where)
+    file = JsonObject.of_file(value, where)
+    problem_type, members = _problem_type(file, _CONSTRAINTS, "baseline_constraints", "constraints.json")
+    file.number("version", 0.0)
+    present = [name for name in members.members if members.raw(name) is not None]
+    metrics = {name: read_document(MetricConstraint, members.within(name)) for name in present}
+    return ModelQualityConstraints(problem_type, metrics, file.extra(), tuple(value), where)
 
 
 def constraints_to_json(document: ModelQualityConstraints) -> dict[str, Any]:
     """Return the constraints as JSON values, in the key order of the original files."""
-    metrics = {
-        name: {**write_members(_CONSTRAINT, constraint), **constraint.extra}
-        for name, constraint in document.metrics.items()
-    }
+    metrics = {name: write_document(constraint) for name, constraint in document.metrics.items()}
     members = {"version": 0.0, _CONSTRAINTS[document.problem_type]: metrics}
     return _as_in_the_file(members, document) if document.order else members | SWITCH | document.extra
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analyzers.model_quality.cells import Codes, Floats
+from analyzers.shared.cells import Codes, Floats
 from analyzers.shared.significance import student_quantile, sum_of_products
 
 Z_95 = 1.959963984540054

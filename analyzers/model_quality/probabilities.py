@@ -6,12 +6,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from analyzers.model_quality.cells import Codes, Floats
 from analyzers.model_quality.confusion import add_counts
 from analyzers.model_quality.documents import ScoreCalibration
 from analyzers.model_quality.scores import ScoreHistogram
+from analyzers.shared.cells import Codes, Flags, Floats
 from analyzers.shared.significance import sum_of_products
 
 # Bins of equal width on 0..1, the last closed, for the expected calibration error.
@@ -50,7 +49,7 @@ class ProbabilitySums:
     top_k: dict[int, int] = field(default_factory=dict)
     unknown_class: int = 0
 
-    def add_scores(self, scores: Floats, hits: npt.NDArray[np.bool_]) -> None:
+    def add_scores(self, scores: Floats, hits: Flags) -> None:
         """Add scores and whether each came true, for the calibration error."""
         inside = (scores >= 0.0) & (scores <= 1.0)
         self.outside += int(scores.size - inside.sum())
@@ -60,7 +59,7 @@ class ProbabilitySums:
         self.bin_scores += np.bincount(bins, weights=scores, minlength=CALIBRATION_BINS)
         self.bin_hits += np.bincount(bins, weights=hits.astype(np.float64), minlength=CALIBRATION_BINS)
 
-    def add_binary(self, scores: Floats, is_positive: npt.NDArray[np.bool_]) -> None:
+    def add_binary(self, scores: Floats, is_positive: Flags) -> None:
         """Add probabilities of the positive class."""
         self.add_scores(scores, is_positive)
         inside = (scores >= 0.0) & (scores <= 1.0)
@@ -155,7 +154,7 @@ def calibrate(histogram: ScoreHistogram, kind: str) -> ScoreCalibration | None:
     coarse = histogram.compressed(entries)
     weights = (coarse.positives + coarse.negatives).astype(np.float64)
     rates = isotonic(coarse.positives / weights, weights)
-    return ScoreCalibration(coarse.scores.tolist(), rates.tolist(), rows, kind)
+    return ScoreCalibration(kind, rows, coarse.scores.tolist(), rates.tolist())
 
 
 def isotonic(rates: Floats, weights: Floats) -> Floats:

@@ -12,9 +12,9 @@ from functools import partial
 
 import numpy as np
 
-from analyzers.model_quality.cells import Floats
 from analyzers.model_quality.intervals import Spread, spread_of_total
 from analyzers.model_quality.probabilities import add_up
+from analyzers.shared.cells import Floats
 
 BUCKETS = 2000
 

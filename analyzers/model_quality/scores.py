@@ -14,10 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from analyzers.model_quality.intervals import Spread, spread_of_moments
+from analyzers.shared.cells import Codes, Flags, Floats
 from analyzers.shared.significance import sum_of_products
-
-Floats = npt.NDArray[np.float64]
-Counts = npt.NDArray[np.int64]
 
 MOST_DISTINCT = 1 << 20
 _KEPT_DISTINCT = 1 << 19
@@ -35,12 +33,12 @@ class ScoreHistogram:
     """
 
     scores: Floats = field(default_factory=lambda: np.empty(0))
-    positives: Counts = field(default_factory=lambda: np.empty(0, dtype=np.int64))
-    negatives: Counts = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    positives: Codes = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    negatives: Codes = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     pending: tuple[list[Floats], list[Floats]] = field(default_factory=lambda: ([], []))
     pending_rows: int = 0
 
-    def add(self, scores: Floats, is_positive: npt.NDArray[np.bool_]) -> None:
+    def add(self, scores: Floats, is_positive: Flags) -> None:
         """Add rows: their scores, none of them NaN, and whether each is a positive."""
         self.pending[0].append(scores[is_positive])
         self.pending[1].append(scores[~is_positive])
@@ -125,7 +123,7 @@ def area_deviation(histogram: ScoreHistogram) -> float | None:
     return math.sqrt(variance)
 
 
-def _variance(values: Floats, counts: Counts) -> float:
+def _variance(values: Floats, counts: Codes) -> float:
     total = counts.sum()
     mean = sum_of_products(values, counts) / total
     return sum_of_products((values - mean) ** 2, counts) / (total - 1)
@@ -135,8 +133,8 @@ def _variance(values: Floats, counts: Counts) -> float:
 class Cumulative:
     """True and false positives when the rows of the highest scores are taken as positive, point by point."""
 
-    true_positives: Counts
-    false_positives: Counts
+    true_positives: Codes
+    false_positives: Codes
 
     @property
     def area(self) -> float:

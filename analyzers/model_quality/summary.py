@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,25 +10,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from analyzers.model_quality.cells import (
-    MISSING,
-    Attributes,
-    Columns,
-    Floats,
-    LabelCells,
-    find_columns,
-    read_labels,
-    read_numbers,
-)
+from analyzers.model_quality.columns import Attributes, Columns, find_columns
 from analyzers.model_quality.confusion import Confusion, add_counts, check_classes, count_pairs
 from analyzers.model_quality.documents import ProblemType
 from analyzers.model_quality.probabilities import ProbabilitySums, add_up
 from analyzers.model_quality.residuals import Residuals
 from analyzers.model_quality.scores import ScoreHistogram
+from analyzers.shared.cells import Coded, Codes, Flags, Floats, Value, label_of, read_labels, read_numbers
 from analyzers.shared.row_sample import RowSample, seed_of
-from analyzers.shared.rules import normalise_label
-
-Flags = npt.NDArray[np.bool_]
 
 # Stands for the negative label in predictions made from scores, until all labels are known.
 NEGATIVE = "\0negative"
@@ -173,16 +162,15 @@ def _numbers(summary: ModelQualitySummary, batch: pa.RecordBatch, place: int, se
     cells = read_numbers(batch.column(place))
     if cells.unusable:
         summary.unusable.setdefault(setting, Unusable()).add(cells.unusable, cells.example)
-    if cells.infinite:
-        add_counts(summary.infinite, {setting: cells.infinite})
-    return cells.values
+    infinite = np.isinf(cells.values)
+    if infinite.any():
+        add_counts(summary.infinite, {setting: int(infinite.sum())})
+    return np.where(infinite, np.nan, cells.values)
 
 
-def _pair(
-    summary: ModelQualitySummary, actual: LabelCells, predicted: LabelCells
-) -> tuple[Flags, Flags, Flags]:
+def _pair(summary: ModelQualitySummary, actual: Coded, predicted: Coded) -> tuple[Flags, Flags, Flags]:
     """Count labels against predictions; return which rows have a label, a prediction, and both."""
-    labelled, has_prediction = actual.codes != MISSING, predicted.codes != MISSING
+    labelled, has_prediction = actual.codes > 0, predicted.codes > 0
     summary.unlabelled += int((~labelled).sum())
     summary.not_predicted += int((labelled & ~has_prediction).sum())
     used = labelled & has_prediction
@@ -207,15 +195,15 @@ def _add_regression(
     _keep(summary, wrong=np.abs(labels - predictions)[used], label=labels[used])
 
 
-def _labels(batch: pa.RecordBatch, place: int | None, *, binary: bool) -> LabelCells:
+def _labels(batch: pa.RecordBatch, place: int | None, *, binary: bool) -> Coded:
     if place is None:
-        return LabelCells(np.full(batch.num_rows, MISSING, dtype=np.int64), [])
+        return Coded(np.zeros(batch.num_rows, dtype=np.int64), [])
     return read_labels(batch.column(place), binary=binary)
 
 
-def _is(cells: LabelCells, text: str) -> Flags:
+def _is(cells: Coded, text: str) -> Flags:
     """Return which cells hold that label."""
-    return np.array([*(known == text for known in cells.texts), False])[cells.codes]
+    return np.array([False, *(known == text for known in cells.values)])[cells.codes]
 
 
 def _add_binary(summary: ModelQualitySummary, batch: pa.RecordBatch, columns: Columns, task: Task) -> None:
@@ -223,15 +211,15 @@ def _add_binary(summary: ModelQualitySummary, batch: pa.RecordBatch, columns: Co
     scores = None
     if columns.probabilities:
         # The column of the positive class, the last one when no name tells.
-        classes = [normalise_label(name) for name in columns.classes]
+        classes = [label_of(name) for name in columns.classes]
         at = classes.index(task.positive) if task.positive in classes else -1
         scores = _numbers(summary, batch, columns.probabilities[at], "probability_attribute")
     if columns.inference is not None:
         predicted = read_labels(batch.column(columns.inference), binary=True)
     else:
         assert scores is not None  # noqa: S101 - for mypy: the analyzer demands one of the two settings
-        codes = np.where(np.isnan(scores), MISSING, scores >= task.threshold)
-        predicted = LabelCells(codes.astype(np.int64), [NEGATIVE, task.positive])
+        codes = np.where(np.isnan(scores), 0, 1 + (scores >= task.threshold))
+        predicted = Coded(codes.astype(np.int64), [NEGATIVE, task.positive])
     labelled, has_prediction, used = _pair(summary, actual, predicted)
     positive = _is(actual, task.positive)
     wrong = positive != _is(predicted, task.positive)
@@ -253,7 +241,7 @@ def _add_multiclass(
     actual = _labels(batch, columns.label, binary=False)
     predicted = read_labels(batch.column(columns.inference), binary=False)
     labelled, has_prediction, used = _pair(summary, actual, predicted)
-    right = _same_label(actual, predicted)
+    right = _places(predicted, actual.values) == actual.codes - 1
     _keep(summary, wrong=(~right)[used].astype(np.float64))
     if not columns.probabilities:
         return
@@ -268,13 +256,11 @@ def _add_multiclass(
     blank = ~labelled & has_prediction & ~np.isnan(confidence)
     summary.unlabelled_scores.add(confidence[blank], np.ones(int(blank.sum()), dtype=np.bool_))
     if columns.classes:
-        classes = {normalise_label(name): place for place, name in enumerate(columns.classes)}
-        places = np.array([*(classes.get(text, MISSING) for text in actual.texts), MISSING])
-        summary.probabilities.add_classes(table[scored], places[actual.codes[scored]])
+        names = [label_of(name, binary=False) for name in columns.classes]
+        summary.probabilities.add_classes(table[scored], _places(actual, names)[scored])
 
 
-def _same_label(actual: LabelCells, predicted: LabelCells) -> Flags:
-    places = {text: place for place, text in enumerate(actual.texts)}
-    translated = np.array([*(places.get(text, -2) for text in predicted.texts), -2])
-    same: Flags = translated[predicted.codes] == actual.codes
-    return same
+def _places(cells: Coded, labels: Sequence[Value]) -> Codes:
+    """Return where in a list the label of each cell stands, -1 where it does not; each is in it once."""
+    known = {label: place for place, label in enumerate(labels)}
+    return np.array([-1, *(known.get(label, -1) for label in cells.values)])[cells.codes]

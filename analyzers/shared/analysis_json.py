@@ -1,20 +1,17 @@
-"""The JSON documents of all monitors: members declared once, to read and to write.
+"""Layout and numbers of the JSON documents of bias and explanations.
 
-Those of bias and explanations have a layout and numbers of their own: the originals are written by Python's
-``json`` with an indent of four spaces and no newline at the end. Infinities are the texts ``"Infinity"`` and
-``"-Infinity"``, which strict JSON can hold.
+The originals write them by Python's ``json`` with an indent of four spaces and no newline at the end.
+Infinities are the texts ``"Infinity"`` and ``"-Infinity"``, which strict JSON can hold.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Any, Literal
+from functools import partial
+from typing import Any
 
-from contract.errors import DocumentError
-from contract.schema import Fields, in_order
+from contract.schema import JsonObject, member
 
 VERSION = "1.0"
 
@@ -35,114 +32,17 @@ def number_to_json(value: float | None) -> float | str | None:
     return value
 
 
-def read_number(fields: Fields, key: str) -> float | None:
-    """Return a number, an infinity given as text, or None for null and NaN.
-
-    Raises
-    ------
-    DocumentError
-        Naming file and path, for any other text.
-    """
-    member: float | str | None = fields.get(key, (int, float, str), None)
-    if not isinstance(member, str):
-        return member  # integers stay integers, so that they are written as they were read
-    if member not in _SPECIAL:
-        raise DocumentError(
-            f'{fields.where}.{key} must be a number, "Infinity" or "-Infinity", but is {member!r}.'
-        )
-    value = _SPECIAL[member]
-    return None if math.isnan(value) else value
+def read_number(members: JsonObject, key: str) -> float | None:
+    """Read a number, an infinity given as text, or None for null and NaN."""
+    value: float | str | None = members.checked(
+        key,
+        lambda value: type(value) in (int, float) or (isinstance(value, str) and value in _SPECIAL),
+        'a number, "Infinity" or "-Infinity"',
+    )
+    # Integers stay integers, so that they are written as they were read.
+    number = _SPECIAL[value] if isinstance(value, str) else value
+    return None if number is None or math.isnan(number) else number
 
 
-# Members of a JSON object and the attributes of the dataclass that hold them.
-
-Read = Callable[[Fields, str], Any]
-
-
-def _as_it_is(value: Any) -> Any:
-    return value
-
-
-def member(kinds: type | tuple[type, ...], *default: Any) -> Read:
-    """Return a reader of members of these kinds; without a default they must be there."""
-    return lambda fields, key: fields.get(key, kinds, *default)
-
-
-def nested(read: Callable[[Fields], Any]) -> Read:
-    """Return a reader of an object, None where it is absent."""
-    return lambda fields, key: None if (members := fields.child(key)) is None else read(members)
-
-
-def read_numbers(fields: Fields, key: str) -> list[float]:
-    """Return a list of numbers, empty where it is absent.
-
-    Raises
-    ------
-    DocumentError
-        Naming file and path, for anything else in it.
-    """
-    numbers: list[float] = fields.get(key, list, [])
-    if not all(isinstance(number, int | float) and not isinstance(number, bool) for number in numbers):
-        raise DocumentError(f"{fields.where}.{key} must be a list of numbers.")
-    return numbers
-
-
-@dataclass(frozen=True)
-class Member:
-    """One member of a JSON object.
-
-    Parameters
-    ----------
-    key
-        In the file.
-    read, write
-        From the file to the attribute, and back.
-    attribute
-        The attribute; of the same name as `key` when empty.
-    written
-        ``if known``: unless it is None. ``if any``: unless it is empty or zero.
-    """
-
-    key: str
-    read: Read
-    write: Callable[[Any], Any] = _as_it_is
-    attribute: str = ""
-    written: Literal["always", "if known", "if any"] = "if known"
-
-
-def read_members(members: Iterable[Member], fields: Fields) -> dict[str, Any]:
-    """Return the attributes that the members of an object are."""
-    return {each.attribute or each.key: each.read(fields, each.key) for each in members}
-
-
-def read_document[Document](
-    kind: Callable[..., Document], members: Iterable[Member], fields: Fields, **further: Any
-) -> Document:
-    """Return a dataclass made of an object; what is unknown is kept in its ``extra``."""
-    known = read_members(members, fields) | further
-    return kind(**known, extra=fields.extra(), order=fields.order())
-
-
-def write_members(members: Iterable[Member], document: Any) -> dict[str, Any]:
-    """Return the JSON members that attributes are."""
-    written = {}
-    for each in members:
-        value = getattr(document, each.attribute or each.key)
-        if each.written == "always" or (value is not None and (value or each.written == "if known")):
-            written[each.key] = each.write(value)
-    return written
-
-
-def write_document(members: Iterable[Member], document: Any) -> dict[str, Any]:
-    """Return a dataclass as a JSON object, with what was unknown, in the order of the file it came from."""
-    return in_order(write_members(members, document), document.extra, document.order)
-
-
-def read_list(kind: Callable[..., Any], members: Iterable[Member], *default: list[Any]) -> Read:
-    """Return a reader of a list of objects."""
-    return lambda fields, key: [read_document(kind, members, each) for each in fields.children(key, *default)]
-
-
-def write_list(members: Iterable[Member]) -> Callable[[Iterable[Any]], list[Any]]:
-    """Return a writer of a list of objects."""
-    return lambda documents: [write_document(members, each) for each in documents]
+# A field of a dataclass that is such a number.
+figure = partial(member, read_number, write=number_to_json)

@@ -9,6 +9,7 @@ dataset and not on who reads them or when, and merging is associative.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -55,12 +56,13 @@ class RowSample:
     width: int = 1
     cutoff: int = (1 << 64) - 1
 
-    def add(self, batch: pa.RecordBatch, seed: int, first_row: int) -> None:
+    def add(self, batch: pa.RecordBatch, seed: int, first_row: int, run: int | None = None) -> None:
         """Take in the next rows of a split, of which `first_row` is the number of the first."""
+        run = run or RUN
         self.rows_seen += batch.num_rows
         self.width = max(self.width, batch.num_columns)
-        places = np.arange(first_row // RUN, (first_row + batch.num_rows + RUN - 1) // RUN)
-        bounds = np.clip(np.append(places * RUN, first_row + batch.num_rows), first_row, None)
+        places = np.arange(first_row // run, (first_row + batch.num_rows + run - 1) // run)
+        bounds = np.clip(np.append(places * run, first_row + batch.num_rows), first_row, None)
         chunk = _Chunk(batch, _priorities(seed, places), np.diff(bounds))
         cutoff = min(self.cutoff, _cutoff(chunk.priorities, chunk.lengths, self._most_rows()))
         kept = chunk.up_to(cutoff)
@@ -72,7 +74,7 @@ class RowSample:
             self.rows += kept.rows.num_rows
             self._thin(2)
 
-    def merge(self, other: RowSample) -> None:
+    def merge(self, other: Self) -> None:
         """Append the rows of the splits that follow."""
         self.chunks += other.chunks
         self.rows += other.rows

@@ -228,7 +228,8 @@ class CaptureWriter:
             disk = os.statvfs(self.folder)
         except OSError:
             return
-        used = 1 - disk.f_bavail / max(disk.f_blocks, 1)
+        used_blocks = disk.f_blocks - disk.f_bfree
+        used = used_blocks / max(used_blocks + disk.f_bavail, 1)  # as `df` says it, without what is reserved
         paused = used > self._limits[3]
         if paused != self._paused:
             state = "pauses" if paused else "goes on"

@@ -10,6 +10,7 @@ from analyzers.bias.request import ALL_POST, ALL_PRE, BiasRequest, FacetRequest
 from contract.analysis_config import AnalysisConfig
 from contract.api import AnyAnalyzer, MakeAnalyzer, Plan
 from contract.dataset import Dataset
+from contract.errors import wording
 from contract.schema import Mistakes
 from contract.settings import Settings
 from job_runner.clarify.columns import (
@@ -122,17 +123,9 @@ def _stages(
     if methods is None and columns.has_predictions:
         return ALL_PRE, ALL_POST
     if methods is None:
-        _log.warning(
-            "Only pre-training metrics are computed: nothing says where predictions are; "
-            "set inference_attribute or probability_attribute"
-        )
+        _log.warning(wording("bias_configuration.only_data"))
         return ALL_PRE, None
     if methods.post_training_bias is not None and not columns.has_predictions:
-        mistakes.add(
-            "methods.post_training_bias needs predictions; name their column or JMESPath in "
-            "predicted_label, give their file in predicted_label_dataset_uri, say which model to ask in "
-            "predictor.endpoint_name, predictor.model_name or the setting model, or leave "
-            "post_training_bias out"
-        )
+        mistakes.add(wording("bias_configuration.predictions"))
     log_other_methods(config, ("shap", "pdp", "report"), _log)
     return methods.pre_training_bias, methods.post_training_bias

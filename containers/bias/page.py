@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from containers.metrics import Metrics, Scope
 from contract.api import Violation
 from contract.page import (
     Body,
@@ -16,7 +17,6 @@ from contract.page import (
     Section,
     Source,
     Table,
-    as_number,
     count,
     number,
     percent,
@@ -24,14 +24,7 @@ from contract.page import (
     several,
     short,
 )
-from reporting.report.charts import (
-    estimate,
-    interval_text,
-    intervals,
-    segment_section,
-    segment_text,
-    value_cells,
-)
+from reporting.report import charts
 
 _STAGES = (("pre_training", "The data"), ("post_training", "The model's answers"))
 _REQUIREMENT = re.compile(
@@ -52,7 +45,6 @@ _ADVICE = (
 )
 
 Key = tuple[str, str]
-Metrics = Mapping[str, Mapping[str, Any]]
 
 
 def body(source: Source) -> Body:
@@ -61,7 +53,7 @@ def body(source: Source) -> Body:
     then = then or _groups_of_constraints(source.baseline_constraints)
     violated: dict[Key, set[str]] = {}
     for violation in source.violations:
-        if not segment_text(violation):
+        if not charts.segment_text(violation):
             violated.setdefault(_key(violation), set()).add(violation.metric_name or "")
     sections = [
         *(
@@ -69,7 +61,7 @@ def body(source: Source) -> Body:
             for key, group in now.items()
         ),
         *_model_section(source),
-        *segment_section(source),
+        *charts.segment_section(source),
     ]
     dataset = source.statistics.get("dataset", {})
     facts = [("Groups", count(len(now))), ("Label", short(str(dataset.get("label", "–"))))]
@@ -104,55 +96,46 @@ def _group_text(key: Key) -> str:
     return f"{short(key[0], 60)} = {short(key[1], 60)}"
 
 
-def _metrics(group: Mapping[str, Any], *stages: str) -> Metrics:
-    return {metric["name"]: metric for stage in stages for metric in group.get(stage) or ()}
+def _scope(now: Mapping[str, Any], then: Mapping[str, Any], *members: str) -> Scope:
+    def metrics(side: Mapping[str, Any]) -> Metrics:
+        return {one["name"]: one for name in members for one in side.get(name) or ()}
 
-
-def _estimate(metrics: Metrics, name: str) -> list[float | None] | None:
-    metric = metrics.get(name)
-    return estimate(metric.get("value"), metric.get("confidence_interval")) if metric else None
+    return Scope(metrics(now), metrics(then))
 
 
 def _group_section(
     key: Key, group: Mapping[str, Any], before: Mapping[str, Any], violated: set[str], source: Source
 ) -> Section:
-    charts, tables = [], []
+    drawn, tables = [], []
     for stage, title in _STAGES:
-        now, then = _metrics(group, stage), _metrics(before, stage)
-        if not now:
+        scope = _scope(group, before, stage)
+        if not scope.now:
             continue
-        bounded = [name for name in now if name not in _UNBOUNDED]
-        if chart := _chart(f"{title}, {_group_text(key)}", bounded, now, then):
-            charts.append(chart)
+        bounded = [name for name in scope.now if name not in _UNBOUNDED]
+        if chart := _chart(f"{title}, {_group_text(key)}", bounded, scope):
+            drawn.append(chart)
         tables.append(
             Table(
                 f"{title}, {_group_text(key)}: one row per metric; its name opens a chart.",
                 ["metric", "meaning", "baseline", "now", "95 % interval", "verdict"],
                 [
-                    Row(
-                        [*_cells(name, now, then), source.verdict(f"{name} of {key[0]} {key[1]}")],
-                        _chart(name, [name], now, then),
+                    scope.row(
+                        name,
+                        [name, short(_meaning(name, scope), 240)],
+                        [source.verdict(f"{name} of {key[0]} {key[1]}")],
+                        _chart(name, [name], scope),
                         name in violated,
                     )
-                    for name in now
+                    for name in scope.now
                 ],
                 frozenset({2, 3}),
             )
         )
-    return Section(_group_text(key), _counts_text(key, group), charts=charts, tables=tables)
+    return Section(_group_text(key), _counts_text(key, group), charts=drawn, tables=tables)
 
 
-def _cells(name: str, now: Metrics, then: Metrics) -> list[Cell]:
-    found, meaning = _estimate(now, name), _meaning(name, now)
-    if found is None and now[name].get("error"):
-        # In a column of numbers, a sentence would push the columns behind it off the page.
-        meaning = f"{meaning}: {now[name]['error']}"
-    cells = value_cells(_estimate(then, name), found)
-    return [Cell(name), Cell(short(meaning, 240)), *cells, Cell(interval_text(found))]
-
-
-def _chart(title: str, names: list[str], now: Metrics, then: Metrics) -> Chart | None:
-    chart = intervals(title, ((name, _estimate(then, name), _estimate(now, name), None) for name in names))
+def _chart(title: str, names: list[str], scope: Scope) -> Chart | None:
+    chart = scope.chart(title, names)
     return chart | {"zero": True} if chart else None
 
 
@@ -172,16 +155,8 @@ def _counts_text(key: Key, group: Mapping[str, Any]) -> str:
 
 
 def _model_section(source: Source) -> list[Section]:
-    then, now = (_metrics(side, "model_metrics") for side in (source.baseline_statistics, source.statistics))
-    rows = [
-        Row(
-            [
-                Cell(name),
-                *value_cells(*([as_number(side.get(name, {}).get("value"))] for side in (then, now))),
-            ]
-        )
-        for name in now
-    ]
+    scope = _scope(source.statistics, source.baseline_statistics, "model_metrics")
+    rows = [Row([Cell(name), *charts.value_cells(*scope.estimates(name))]) for name in scope.now]
     if not rows:
         return []
     table = Table("The whole model.", ["metric", "baseline", "now"], rows, frozenset({1, 2}))
@@ -194,51 +169,53 @@ def _cards(
     """Return one card per group: the same gap shows in many metrics."""
     groups: dict[tuple[Key, str], list[Violation]] = {}
     for violation in source.violations:
-        groups.setdefault((_key(violation), segment_text(violation)), []).append(violation)
-    stages = [stage for stage, _ in _STAGES]
+        groups.setdefault((_key(violation), charts.segment_text(violation)), []).append(violation)
     cards = []
     for (key, where), found in groups.items():
         # The documents are of all rows, so that they say nothing of a segment.
-        sides = [{} if where else _metrics(side.get(key, {}), *stages) for side in (now, then)]
-        cards.append(_card(key, where, found, *sides))
+        current, before = ({}, {}) if where else (now.get(key, {}), then.get(key, {}))
+        scope = _scope(current, before, *(stage for stage, _ in _STAGES))
+        cards.append(_card(key, where, found, scope))
     return sorted(cards, key=lambda card: -card.weight)
 
 
-def _card(key: Key, where: str, found: list[Violation], now: Metrics, then: Metrics) -> Card:
+def _card(key: Key, where: str, found: list[Violation], scope: Scope) -> Card:
     rank = {name: place for place, name in enumerate(_FIRST)}
     by_name = {violation.metric_name or "": violation for violation in found}
     names = sorted(
         (violation.metric_name or "" for violation in found),
-        key=lambda name: (rank.get(name, len(rank)), -_growth(name, now, then)),
+        key=lambda name: (rank.get(name, len(rank)), -_growth(name, scope)),
     )
     bounded = [name for name in names if name not in _UNBOUNDED] or names
     title = _group_text(key) + (f" in {where}" if where else "")
-    meaning = _meaning(names[0], now)
+    meaning = _meaning(names[0], scope, with_error=False)
     meaning = names[0] if meaning == "" else f"{short(meaning)} ({names[0]})"
     others = f" and {several(len(names) - 1, 'more metric')}" if len(names) > 1 else ""
-    growth = max((_growth(name, now, then) for name in names), default=0.0)
+    growth = max((_growth(name, scope) for name in names), default=0.0)
     return Card(
         title=f"{title}: {meaning}{others}",
-        sentences=list(_sentences([by_name[name] for name in names], then)),
+        sentences=list(_sentences([by_name[name] for name in names], scope)),
         advice=_ADVICE,
         weight=growth * (0.5 if where else 1.0),
         violations=found,
-        chart=_chart(f"Metrics that violate, {title}", bounded, now, then),
+        chart=_chart(f"Metrics that violate, {title}", bounded, scope),
     )
 
 
-def _growth(name: str, now: Metrics, then: Metrics) -> float:
-    found, was = _estimate(now, name), _estimate(then, name)
-    if name in _UNBOUNDED or not found or not was or found[0] is None or was[0] is None:
-        return 0.0
-    return abs(found[0]) - abs(was[0])
+def _growth(name: str, scope: Scope) -> float:
+    then, now = scope.values(name)
+    return 0.0 if name in _UNBOUNDED or then is None or now is None else abs(now) - abs(then)
 
 
-def _meaning(name: str, metrics: Metrics) -> str:
-    return str(metrics.get(name, {}).get("description", "")).removesuffix(f"({name})").strip()
+def _meaning(name: str, scope: Scope, *, with_error: bool = True) -> str:
+    metric = scope.now.get(name, {})
+    meaning = str(metric.get("description", "")).removesuffix(f"({name})").strip()
+    # In a column of numbers, a sentence would push the columns behind it off the page.
+    is_undefined = with_error and scope.values(name)[1] is None and metric.get("error")
+    return f"{meaning}: {metric['error']}" if is_undefined else meaning
 
 
-def _sentences(found: list[Violation], then: Metrics) -> Iterator[str]:
+def _sentences(found: list[Violation], scope: Scope) -> Iterator[str]:
     """Yield what is said of the metrics, each fact once: several metrics are of the same counts."""
     said: set[str] = set()
     for violation in found:
@@ -253,8 +230,10 @@ def _sentences(found: list[Violation], then: Metrics) -> Iterator[str]:
         numbers = ""
         if match:
             name = violation.metric_name or ""
-            was = _estimate(then, name)
-            before = f"was {number(was[0])} and is" if was else f"allowed {_number(match['limit'])}, is"
+            was, _ = scope.values(name)
+            before = (
+                f"was {number(was)} and is" if was is not None else f"allowed {_number(match['limit'])}, is"
+            )
             numbers = f" {name} {before} {_number(match['value'])}."
         yield (sentence(short(text, 600)) + numbers).strip()
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import orjson
@@ -147,47 +147,29 @@ def _edit(given: argparse.Namespace) -> Edit:
 
 
 def _windows(given: argparse.Namespace, edit: Edit, monitors: Mapping[str, Monitor]) -> list[PastWindow]:
-    from job_runner.replay import monitors_of, require_one_schedule
+    from job_runner.replay import monitors_of, require_one_schedule, windows_of_folders, windows_of_history
+    from reporting.history.read import read_runs
 
     fitting = monitors_of(edit, monitors)
     if given.monitor is not None and given.monitor not in fitting:
-        raise ConfigurationError(
-            f"--monitor is {given.monitor}, but what is tried is of {' or '.join(fitting)}; give what "
-            "belongs together."
-        )
+        others = " or ".join(fitting)
+        raise ConfigurationError.of("flags.other_monitor", monitor=given.monitor, others=others)
     wanted = (given.monitor,) if given.monitor else fitting
-    windows = list(_found(given, wanted, monitors))
+    if given.folders:
+        if asked := [flag for flag in _OF_HISTORY if getattr(given, flag) is not None]:
+            raise ConfigurationError.of("flags.of_history", field=f"--{asked[0]}")
+        checking = {"positive_label": given.positive_label} if given.positive_label else {}
+        windows = windows_of_folders(given.folders, given.checked_by, checking, wanted, monitors)
+    elif given.history_path:
+        runs = read_runs(given.history_path, selection_of(given))
+        windows = windows_of_history(given.history_path, (run for run in runs if run.monitor in wanted))
+    else:
+        raise ConfigurationError.of("flags.nothing_to_replay")
     if not windows:
         of = f" of {' or '.join(wanted)}" if len(wanted) < len(monitors) else ""
-        raise ConfigurationError(
-            f"No window{of} that was checked is as asked for; monitor-history list shows the runs there are."
-        )
+        raise ConfigurationError.of("flags.no_window", of=of)
     require_one_schedule(windows, edit)
     return windows
-
-
-def _found(
-    given: argparse.Namespace, wanted: tuple[str, ...], monitors: Mapping[str, Monitor]
-) -> Iterator[PastWindow]:
-    from job_runner.replay import windows_of_folders, windows_of_history
-    from reporting.history.read import read_runs
-
-    if given.folders:
-        asked = [flag for flag in _OF_HISTORY if getattr(given, flag) is not None]
-        if asked:
-            raise ConfigurationError(
-                f"--{asked[0]} selects from a history, but output folders are given; name just those wanted."
-            )
-        checking = {"positive_label": given.positive_label} if given.positive_label else {}
-        yield from windows_of_folders(given.folders, given.checked_by, checking, wanted, monitors)
-        return
-    if not given.history_path:
-        raise ConfigurationError(
-            "There is nothing to replay: give --history-path the folder that jobs were given as "
-            "history_path, or the output folders of jobs."
-        )
-    runs = read_runs(given.history_path, selection_of(given))
-    yield from windows_of_history(given.history_path, (run for run in runs if run.monitor in wanted))
 
 
 if __name__ == "__main__":

@@ -45,22 +45,20 @@ def find_monitor(name: str) -> Monitor:
         When there is none.
     """
     known = {one.name: one for one in entry_points(group=GROUP)} | _OURS
-    module, _, attribute = name.partition(":")
-    if name not in known and not attribute:
-        raise ConfigurationError(f"--monitor is {name}; use {', '.join(known)}, or package.module:NAME.")
-    if name in known:
-        module, attribute = known[name].module, known[name].attr
-    else:
+    entry = known.get(name) or EntryPoint(name, name, GROUP)
+    if name not in known and not all(name.partition(":")):
+        raise ConfigurationError.of("flags.monitor", name=name, known=", ".join(known))
+    if name not in known:
         # As `python -m` does: a module beside the job.
         sys.path.append(os.getcwd())  # noqa: PTH109 - sys.path holds texts
     try:
-        monitor = vars(importlib.import_module(module)).get(attribute)
+        monitor = vars(importlib.import_module(entry.module)).get(entry.attr)
     except ImportError as error:
-        raise ConfigurationError(f"--monitor {name} cannot be imported: {error}.") from error
+        raise ConfigurationError.of("flags.no_import", name=name, cause=error) from error
     from contract.api import Monitor
 
     if not isinstance(monitor, Monitor):
-        raise ConfigurationError(f"--monitor {name} names no contract.api.Monitor; name the one in {module}.")
+        raise ConfigurationError.of("flags.no_monitor", name=name, module=entry.module)
     return monitor
 
 
@@ -135,7 +133,7 @@ def selection_of(given: argparse.Namespace) -> Selection:
         When a time or a number is none.
     """
     if given.last is not None and given.last < 1:
-        raise ConfigurationError(f"--last is {given.last}; use a whole number from 1.")
+        raise ConfigurationError.of("setting.count", field="--last", text=given.last)
     return Selection(
         monitor=find_monitor(given.monitor).name if ":" in (given.monitor or "") else given.monitor,
         endpoint=given.endpoint,
@@ -162,6 +160,4 @@ def write_output(content: bytes, path: str | None) -> None:
     try:
         Path(path).write_bytes(content)
     except OSError as error:
-        raise OutputError(
-            f"--output {path} cannot be written ({error.strerror}); name a file in a folder that exists."
-        ) from None
+        raise OutputError.of("flags.output", file=path, cause=error.strerror) from None

@@ -90,9 +90,7 @@ def _history_of(given: argparse.Namespace) -> str:
     """
     history: str | None = given.history_path
     if not history:
-        raise ConfigurationError(
-            "history_path is not set: give --history-path the folder that jobs were given as history_path."
-        )
+        raise ConfigurationError.of("flags.no_history", field="history_path")
     return history
 
 

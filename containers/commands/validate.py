@@ -21,6 +21,7 @@ from containers.commands.command_line import (
     new_parser,
 )
 from contract.checklist import Line, print_checklist
+from contract.errors import wording
 from job_runner.console import run_command
 
 
@@ -48,10 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     analysis = os.environ.get("analysis_type", "")  # noqa: SIM112 - the contract's variables are lower-case
     name = given.monitor or _monitor_of(analysis)
     if name is None:
-        line = Line(
-            "FAIL", f"nothing says what to check; give --monitor, one of {', '.join(monitor_names())}."
-        )
-        return print_checklist([line], sys.stdout)
+        text = wording("flags.no_monitor_named", monitors=", ".join(monitor_names()))
+        return print_checklist([Line("FAIL", text)], sys.stdout)
     return run_command(find_monitor(name), ["--validate", *others])
 
 

@@ -80,7 +80,7 @@ def given_rows(config: AnalysisConfig, shape: Shape) -> pa.RecordBatch | None:
         return None
     if isinstance(shap.baseline, str):
         return rows_of_files(shap.baseline, shape)
-    return _table(_found(shap.baseline, shape), shape, f"{config.where}: {_MEMBER}")
+    return _table(_found(shap.baseline, shape), shape, config.where)
 
 
 def rows_of_baseline_job(settings: Settings, shape: Shape) -> pa.RecordBatch | None:
@@ -121,7 +121,7 @@ def rows_of_files(uri: str, shape: Shape, *, has_header: bool = False) -> pa.Rec
     """
     tables = [_read(file.path, shape, has_header) for file in storage.list_files(uri, _MEMBER)]
     if not any(table.num_rows for table in tables):
-        raise ConfigurationError(f"{_MEMBER} {uri} holds no row; give one row at least.")
+        raise ConfigurationError.of("shap_rows.none", field=_MEMBER, file=uri)
     whole = [pa.Table.from_batches([table]) for table in tables]
     return pa.concat_tables(whole, promote_options="permissive").combine_chunks().to_batches()[0]
 
@@ -134,14 +134,11 @@ def _read(path: str, shape: Shape, has_header: bool) -> pa.RecordBatch:
         try:
             return _table(parquet.read_table(io.BytesIO(data)).to_pylist(), shape, path)
         except (pa.ArrowInvalid, OSError) as error:
-            text = f"{_MEMBER} {path} is damaged Parquet ({error}); write it again."
-            raise ConfigurationError(text) from None
+            raise ConfigurationError.of("shap_rows.parquet", field=_MEMBER, file=path, why=error) from None
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise ConfigurationError(
-            f"{_MEMBER} {path} is neither UTF-8 text nor Parquet; write it as CSV with one value per feature."
-        ) from None
+        raise ConfigurationError.of("shap_rows.encoding", field=_MEMBER, file=path) from None
     if text.lstrip()[:1] in ("{", "["):
         return _table(_json_rows(text, path, shape), shape, path)
     return _csv(text, path, shape, has_header)
@@ -159,8 +156,8 @@ def _json_rows(text: str, path: str, shape: Shape) -> list[Any]:
         try:
             records.append(orjson.loads(line))
         except orjson.JSONDecodeError as error:
-            raise ConfigurationError(
-                f"{_MEMBER} {path} line {number} is not JSON ({error}); write one JSON record per line."
+            raise ConfigurationError.of(
+                "shap_rows.json", field=_MEMBER, file=path, line=number, why=error
             ) from None
     return _found(records, shape)
 
@@ -201,7 +198,7 @@ def _found(value: Any, shape: Shape) -> list[Any]:
 def _table(rows: Sequence[Any], shape: Shape, where: str) -> pa.RecordBatch:
     cells = [_cells(row, number, shape, where) for number, row in enumerate(rows)]
     if not cells:
-        raise ConfigurationError(f"{where} holds no row; give one row at least, with one value per feature.")
+        raise ConfigurationError.of("shap_rows.none", field=_MEMBER, file=where)
     columns = [_column(list(values)) for values in zip(*cells, strict=True)]
     return pa.RecordBatch.from_arrays(columns, names=list(shape.features))
 
@@ -211,9 +208,8 @@ def _cells(row: Any, number: int, shape: Shape, where: str) -> list[Any]:
     if isinstance(row, dict):
         absent = [name for name in features if name not in row]
         if absent:
-            raise ConfigurationError(
-                f"{where} row {number} lacks the features {listing(absent)}; give one value per feature, or "
-                'a record in the shape of a request, such as {"features":[...]}.'
+            raise ConfigurationError.of(
+                "shap_rows.features", field=_MEMBER, file=where, row=number, absent=listing(absent)
             )
         return [row[name] for name in features]
     cells = row if isinstance(row, list) else [row]
@@ -221,10 +217,9 @@ def _cells(row: Any, number: int, shape: Shape, where: str) -> list[Any]:
         return cells
     if shape.columns and len(cells) == len(shape.columns):
         return [cells[shape.columns.index(name)] for name in features]
-    raise ConfigurationError(
-        f"{where} row {number} has {len(cells)} values, but the model takes {len(features)} features "
-        f"({', '.join(features[:12])}{', ...' if len(features) > 12 else ''}); give one value "
-        "per feature, in this order."
+    names, found, wanted = listing(list(features), 12), len(cells), len(features)
+    raise ConfigurationError.of(
+        "shap_rows.width", field=_MEMBER, file=where, row=number, found=found, wanted=wanted, names=names
     )
 
 

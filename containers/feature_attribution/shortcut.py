@@ -123,10 +123,8 @@ def linear_shapley(weights: Any, intercept: Any, instances: Any, baselines: Any)
     matrix = np.atleast_2d(np.asarray(weights, dtype=np.float64))
     rows, reference = np.asarray(instances, dtype=np.float64), np.asarray(baselines, dtype=np.float64)
     if matrix.shape[1] != rows.shape[1] or reference.shape[1] != rows.shape[1]:
-        raise ConfigurationError(
-            f"The linear model has {matrix.shape[1]} weights and the SHAP baseline {reference.shape[1]} "
-            f"columns, but the rows to explain have {rows.shape[1]}; give one per feature, in their order."
-        )
+        weights, columns, features = (each.shape[1] for each in (matrix, reference, rows))
+        raise ConfigurationError.of("shap_rows.linear", weights=weights, columns=columns, features=features)
     mean = reference.mean(axis=0)
     local = matrix[None] * (rows - mean)[:, None, :]
     return exact_explanation(local, matrix @ mean + np.broadcast_to(intercept, len(matrix)))

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from contract.analysis_config import AnalysisConfig, Kind, Locator, Segments, read_analysis_config
 from contract.dataset import Dataset, SegmentColumn
-from contract.errors import ConfigurationError
+from contract.errors import ConfigurationError, wording
 from contract.schema import Mistakes, nearest
 from contract.settings import Settings
 from contract.wording import several, some_of
@@ -107,22 +107,16 @@ def find_column(
         if locator in headers and len(headers) == len(names):
             return names[headers.index(locator)]
         if not locator.isdecimal():
-            mistakes.add(f"{place} is {locator!r}, which is not in the data{_hint(locator, names)}")
+            close = nearest(locator, names)
+            hint = f": did you mean {close}?" if close else f"; its columns are {some_of(names, _SHOWN)}"
+            mistakes.add(wording("column.absent", field=place, column=locator, hint=hint))
             return None
         locator = int(locator)
     if locator < len(names):
         return names[locator]
-    mistakes.add(
-        f"{place} is {locator}, but the data has {several(len(names), 'column')}, so the last position is "
-        f"{len(names) - 1}"
-    )
+    columns, last = several(len(names), "column"), len(names) - 1
+    mistakes.add(wording("column.beyond", field=place, position=locator, columns=columns, last=last))
     return None
-
-
-def _hint(name: str, names: Sequence[str]) -> str:
-    if close := nearest(name, names):
-        return f": did you mean {close}?"
-    return f"; its columns are {some_of(names, _SHOWN)}"
 
 
 # What a configuration asks for that is another job's.
@@ -163,10 +157,8 @@ def segment_columns(
         source = find_column(segments.name_or_index, columns.names, place, mistakes, config.headers)
         for member in (member for members in segments.segments for member in members):
             if isinstance(member, str) and member[:1] in "[(" and not is_interval(member):
-                mistakes.add(
-                    f"segment_config[{number}].segments holds {member!r}, which is no interval; "
-                    'write for example "[18, 30]" or "(30, inf)"'
-                )
+                place = f"segment_config[{number}].segments"
+                mistakes.add(wording("column.no_interval", field=place, text=member))
         found.append(SegmentColumn(_name(segments), source or "", segments.segments, _labels(segments)))
     return tuple(found)
 
@@ -202,7 +194,7 @@ def load_analysis_config(settings: Settings, kind: Kind) -> AnalysisConfig:
     try:
         value = orjson.loads(data.removeprefix(b"\xef\xbb\xbf"))
     except orjson.JSONDecodeError as error:
-        raise ConfigurationError(f"{path} is not valid JSON ({error}); mend that place.") from None
+        raise ConfigurationError.of("json.broken", file=path, cause=error) from None
     return read_analysis_config(value, path, kind)
 
 

@@ -10,12 +10,14 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 
 from contract.analysis_config import AnalysisConfig, Locator, PredictorConfig
 from contract.checklist import NotTriedError
 from contract.dataset import CellRules, ColumnPaths, Dataset, LabelPlaces, Location, Prediction
 from contract.dataset_format import DatasetFormat, Kind
+from contract.errors import wording
 from contract.schema import Mistakes
 from contract.settings import Settings
 from contract.wording import several
@@ -32,8 +34,6 @@ from readers.paths import GROUND_TRUTH, PREFIX, RESPONSE
 from readers.plan import files_of, plan_dataset
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from model_clients.model import Model
 
 # What stands where, by what settings and configuration say.
@@ -130,7 +130,7 @@ def add_separate_files(
         other = _separate(uri, request, headers, wanted, "facet_headers", "facet_", mistakes)
         names = column_names(other)
         request = replace(request, beside=(*request.beside, other))
-        columns = replace(columns, names=_together(columns.names, names), facets=names)
+        columns = replace(columns, names=tuple(dict.fromkeys((*columns.names, *names))), facets=names)
     if config.predicted_label_dataset_uri:
         uri, headers = config.predicted_label_dataset_uri, config.predicted_label_headers
         asked = config.predicted_label
@@ -145,7 +145,8 @@ def add_separate_files(
         # One column needs no name.
         found = find_column(0 if asked is None else asked, names, _PREDICTED, mistakes)
         request = replace(request, beside=(*request.beside, other))
-        columns = replace(columns, names=_together(columns.names, names), predicted_label=found)
+        names = tuple(dict.fromkeys((*columns.names, *names)))
+        columns = replace(columns, names=names, predicted_label=found)
     return request, columns
 
 
@@ -198,10 +199,8 @@ def _named_csv(
         request = replace(request, column_names=headers, repeated_names=True)
     names = column_names(request)
     if headers and names and len(names) != len(headers):
-        mistakes.add(
-            f"{member} names {several(len(headers), 'column')}, but {request.source} has {len(names)}; "
-            "name every column, in order"
-        )
+        members = {"file": request.source, "field": member, "width": len(names)}
+        mistakes.add(wording("headers.other_width", given=several(len(headers), "column"), **members))
     if not headers and names:
         request = replace(request, column_names=tuple(f"{PREFIX}{at}" for at in range(len(names))))
     return request
@@ -236,10 +235,6 @@ def _is_number(cell: str) -> bool:
     except ValueError:
         return not cell.strip()
     return True
-
-
-def _together(names: tuple[str, ...], others: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys((*names, *others)))
 
 
 # Datasets of nested JSON records, whose columns are found by JMESPath.
@@ -297,10 +292,8 @@ def name_columns(
     if batch is not None and batch.num_rows >= _ENOUGH_ROWS:
         for other in locations.others:
             if other.side != GROUND_TRUTH and batch.column(other.name).null_count == batch.num_rows:
-                mistakes.add(
-                    f"{other.variable} is {other.path!r}, which leads to nothing in the first "
-                    f"{batch.num_rows} rows; correct the path"
-                )
+                members = {"field": other.variable, "path": other.path, "rows": batch.num_rows}
+                mistakes.add(wording("column.empty_path", **members))
     beside = [other.name for other in locations.others]
     features = tuple(name for name in found if name not in beside)
     names = _names(features, beside, config, mistakes)
@@ -332,11 +325,8 @@ def _names(
     least, most = len(features), len(features) + len(listed)
     if not least <= len(config.headers) <= most:
         further = "".join(f" and the {name.replace('_', ' ')}" for name in listed)
-        expected = several(least, "feature") + further
-        mistakes.add(
-            f"headers names {several(len(config.headers), 'column')}, but the data has {expected}; "
-            "name the features, then the label, then the predicted label"
-        )
+        given, expected = several(len(config.headers), "column"), several(least, "feature") + further
+        mistakes.add(wording("headers.other_columns", given=given, expected=expected))
         mistakes.stop_if_any()  # of columns with other names, more would be said that is beside the point
     return dict(zip([*features, *listed], config.headers, strict=False))
 
@@ -357,7 +347,7 @@ def arrange_captures(
     """Return what to read and its columns, for captures."""
     for member in ("facet_dataset_uri", "predicted_label_dataset_uri"):
         if getattr(config, member):
-            mistakes.add(f"{member} is for datasets, but captures carry their own columns; leave it out")
+            mistakes.add(wording("column.not_of_captures", field=member))
     sides = first_sides(files_of(request)[0])
     labels_are_csv = sides.pop(GROUND_TRUTH, True) and _single_labels(request)
     inputs = [side for side in sides if side.endswith("Input")]
@@ -387,7 +377,7 @@ def _csv_captures(
         labels=True,
         typed_labels=True,
     )
-    decoder, _ = survey(files_of(request)[0], request)
+    decoder = survey(files_of(request)[0], request)
     widths = decoder.layout.widths
     answers = sum(widths) - widths[-1]
     features = _feature_names(config, widths[-1], mistakes)
@@ -398,10 +388,7 @@ def _csv_captures(
         if str(path).isdecimal() and int(path) < answers:
             found[role] = response[int(path)]
         else:
-            mistakes.add(
-                f"{place} is {str(path)!r}, but responses are CSV of {answers} columns; give a zero-based "
-                "position"
-            )
+            mistakes.add(wording("column.no_position", field=place, text=str(path), columns=answers))
     columns = Columns(
         names=(*features, LABEL),
         label=LABEL,
@@ -431,10 +418,8 @@ def _feature_names(config: AnalysisConfig, width: int, mistakes: Mistakes) -> tu
         label = headers[label]
     names = tuple(name for name in headers if name != label)
     if len(names) != width:
-        mistakes.add(
-            f"headers names {several(len(names), 'feature')}, but requests have {width}; name every "
-            "feature, in order"
-        )
+        given = several(len(names), "feature")
+        mistakes.add(wording("headers.other_requests", given=given, width=width))
         return tuple(f"{PREFIX}{at}" for at in range(width))
     return names
 
@@ -521,12 +506,9 @@ def ask_model(
     features = model_features(config, columns, mistakes)
     mistakes.stop_if_any()
     predictor = config.predictor or PredictorConfig()
-    if predictor.content_type is None and config.dataset_type in (
-        "text/csv",
-        "application/json",
-        "application/jsonlines",
-    ):
-        predictor = replace(predictor, content_type=config.dataset_type)
+    kind = config.dataset_type
+    if predictor.content_type is None and kind in ("text/csv", "application/json", "application/jsonlines"):
+        predictor = replace(predictor, content_type=kind)
     first = first_batch(request)
     is_given = settings.model is not None or predictor.endpoint_name is not None
     model = open_model(
@@ -538,31 +520,21 @@ def ask_model(
     )
     as_label = predictor.probability is None and predictor.label is not None
     if not as_label and first is not None:
-        as_label = _answers_labels(model, predictor, first.slice(0, 1).select(list(features)))
+        try:  # more than one column is the class, and not the score of one
+            as_label = model.predict(first.slice(0, 1).select(list(features))).shape[1] > 1
+        except NotTriedError:
+            as_label = len(predictor.label_headers) > 1
     name = _PREDICTED if as_label else _PROBABILITY
     while name in columns.names:
         name += "_"
     ask = model.predict_labels if as_label else functools.partial(_scores, model)
     prediction = Prediction(name, features, ask, model.where, model.close)
-    request = replace(request, prediction=prediction)
-    if as_label:
-        return request, replace(columns, predicted_label=name)
-    return request, replace(columns, probability=name)
+    columns = replace(columns, predicted_label=name) if as_label else replace(columns, probability=name)
+    return replace(request, prediction=prediction), columns
 
 
 def _scores(model: Model, rows: pa.RecordBatch) -> pa.Array:
-    import numpy as np
-    import pyarrow as pa
-
     return pa.array(np.ascontiguousarray(model.predict(rows)[:, 0]))
-
-
-def _answers_labels(model: Model, predictor: PredictorConfig, row: pa.RecordBatch) -> bool:
-    """Return whether the model's answers tell the predicted class, rather than the score of one."""
-    try:
-        return bool(model.predict(row).shape[1] > 1)
-    except NotTriedError:
-        return len(predictor.label_headers) > 1
 
 
 def model_features(config: AnalysisConfig, columns: Columns, mistakes: Mistakes) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from typing import Any
 
 from contract.api import AnyAnalyzer
 from contract.dataset import Split
-from contract.errors import ConfigurationError, MonitorError
+from contract.errors import ConfigurationError, MonitorError, wording
 from contract.reading import Tally
 from contract.wording import several
 from job_runner import engine
@@ -120,15 +120,10 @@ class Cluster:
         try:
             return engine.merged(analyzer, engine.in_order(splits, submit, self._ahead), noticed)
         except distributed.KilledWorker as error:
-            raise MonitorError(
-                f"Several workers were lost one after the other over the same of {len(splits)} splits "
-                f"({error}); give the workers more memory, or fewer splits at once (workers=1)."
-            ) from error
+            raise MonitorError.of("cluster.killed", splits=len(splits), cause=error) from error
         except (distributed.CancelledError, distributed.comm.CommClosedError, OSError) as error:
-            raise MonitorError(
-                f"The Dask scheduler at {self.role.address} was lost while the data was read "
-                f"({type(error).__name__}: {error}); run the job again."
-            ) from error
+            cause = f"{type(error).__name__}: {error}"
+            raise MonitorError.of("cluster.scheduler_lost", where=self.role.address, cause=cause) from error
 
     def _ahead(self) -> int:
         """Return how many summaries may wait; log who came and who went."""
@@ -149,10 +144,7 @@ class Cluster:
         deadline = time.monotonic() + self.role.seconds_to_wait
         while not self.client.nthreads():
             if time.monotonic() > deadline:
-                raise ConfigurationError(
-                    f"The Dask cluster at {self.role.address} had no worker for "
-                    f"{self.role.seconds_to_wait:g} seconds; start workers, or raise cluster_wait."
-                )
+                raise ConfigurationError.of("cluster.no_worker", role=self.role)
             time.sleep(_POLLING_SECONDS)
 
     def _wait_for_hosts(self) -> None:
@@ -162,11 +154,7 @@ class Cluster:
         while absent:
             absent -= set(library.names_of(self.client).values())
             if absent and time.monotonic() > deadline:
-                _log.warning(
-                    "Did without %s: not there within %g seconds (cluster_wait)",
-                    ", ".join(sorted(absent)),
-                    self.role.seconds_to_wait,
-                )
+                _log.warning(wording("cluster.did_without", hosts=", ".join(sorted(absent)), role=self.role))
                 return
             time.sleep(_POLLING_SECONDS if absent else 0.0)
         if len(self.role.hosts) > 1:
@@ -231,10 +219,7 @@ def open_cluster(role: Role) -> Iterator[Cluster]:
             try:
                 client = distributed.Client(address, timeout=wait, set_as_default=False, security=security)
             except (OSError, TimeoutError, ValueError) as error:
-                raise ConfigurationError(
-                    f"No Dask scheduler answers at {address} (dask_scheduler_address) within {wait:g} "
-                    f"seconds: {error}; start it, or correct the address."
-                ) from error
+                raise ConfigurationError.of("cluster.silent", url=address, role=role, cause=error) from error
         else:
             local = _start(distributed, role, security)
             # Tells the workers that they are no longer needed.
@@ -253,10 +238,8 @@ def _start(distributed: Any, role: Role, security: Any) -> Any:
         # Dask would take another port, or leave a socket behind.
         socket.create_server((address, port)).close()
     except OSError as error:
-        raise ConfigurationError(
-            f"The leader cannot listen on port {port} ({(error.strerror or str(error)).lower()}); free the "
-            "port, or name another one in cluster_leader_address."
-        ) from error
+        cause = (error.strerror or str(error)).lower()
+        raise ConfigurationError.of("cluster.port", port=port, cause=cause) from error
     return distributed.LocalCluster(
         n_workers=1,
         processes=False,

@@ -42,10 +42,7 @@ def load() -> Any:
         When it is not installed, or there is no folder that it could write to.
     """
     if not is_installed():
-        raise ConfigurationError(
-            "Dask is not installed, which dask_scheduler_address asks for; use an image that has it, or "
-            "install model-monitor-containers[cluster]."
-        )
+        raise ConfigurationError.of("cluster.no_dask")
     import dask
     import distributed
 

@@ -30,11 +30,6 @@ from job_runner import engine
 _MOST_FILES = 1_000
 _MOST_BYTES_COMPARED = 1 << 20
 
-_FIX = (
-    "give every host the same files (SageMaker: S3DataDistributionType FullyReplicated; Kubernetes: a volume "
-    "that all pods mount), or name them by s3://"
-)
-
 
 @dataclass(frozen=True)
 class Evidence:
@@ -89,29 +84,27 @@ def verify(evidence: Evidence, host: str) -> None:
     InputError
         Naming the host, the path and what to do.
     """
+
+    def other(file: str, found: str) -> DatasetError:
+        return DatasetError.of("cluster.other_files", file=file, host=host, found=found)
+
     if evidence.version != contract.__version__:
-        raise ConfigurationError(
-            f"Host {host} runs version {contract.__version__} of model-monitor-containers and the leader "
-            f"{evidence.version}; give all hosts the same image."
-        )
+        members = {"host": host, "version": contract.__version__, "leaders": evidence.version}
+        raise ConfigurationError.of("cluster.other_version", **members)
     for path, size in evidence.sizes:
         try:
             found = Path(path).stat().st_size
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
-            raise DatasetError(
-                f"Host {host} cannot read {path}, which the leader has: {reason}; {_FIX}."
-            ) from error
+            raise other(path, f"cannot read {path}, which the leader has: {reason}") from error
         if found < size:
-            raise DatasetError(
-                f"Host {host} holds {found} bytes in {path}, where the leader holds {size}; {_FIX}."
-            )
+            raise other(path, f"holds {found} bytes in {path}, where the leader holds {size}")
     for path, digest in evidence.digests:
         if _digest(path) != digest:
-            raise DatasetError(f"Host {host} holds another {path} than the leader; {_FIX}.")
+            raise other(path, f"holds another {path} than the leader")
     for source in evidence.without_files:
         if Path(source).exists() and storage.list_files(source):
-            raise DatasetError(f"Host {host} holds files in {source}, where the leader has none; {_FIX}.")
+            raise other(source, f"holds files in {source}, where the leader has none")
 
 
 def _digest(path: str) -> str:

@@ -79,11 +79,7 @@ def find_role(
         _require_port("cluster_leader_address", address)
         index = environment.get(COMPLETION_INDEX, "")
         if not index.isdecimal():
-            raise ConfigurationError(
-                f"cluster_leader_address is set, but {COMPLETION_INDEX} is {index!r}, so this pod does not "
-                "know whether it leads; use a Job with completionMode: Indexed, or set it: 0 leads, others "
-                "work."
-            )
+            raise ConfigurationError.of("cluster.no_index", field=COMPLETION_INDEX, text=index)
         hosts = tuple(f"pod {number}" for number in range(settings.cluster_size or 0))
         kind = "leader" if int(index) == 0 else "worker"
         return Role(kind, f"pod {int(index)}", address, hosts, wait, threads)
@@ -104,9 +100,7 @@ def split_address(address: str) -> tuple[str, int]:
 def _require_port(variable: str, address: str) -> None:
     host, _, port = address.rpartition("://")[2].rpartition(":")
     if not host or "@" in host or not port.isdecimal() or not 0 < int(port) < 65_536:
-        raise ConfigurationError(
-            f"{variable} is {address!r}; use host and port, such as scheduler.example:{PORT}."
-        )
+        raise ConfigurationError.of("setting.host_and_port", field=variable, text=address, port=PORT)
 
 
 def _instances(path: Path) -> tuple[str, tuple[str, ...]] | None:
@@ -116,16 +110,15 @@ def _instances(path: Path) -> tuple[str, tuple[str, ...]] | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        raise ConfigurationError(
-            f"{path} cannot be read as JSON ({error}); SageMaker lists the instances of a job there."
-        ) from error
+        raise ConfigurationError.of("cluster.instances_unreadable", file=path, cause=error) from error
     hosts = config.get("hosts") if isinstance(config, dict) else None
     if not isinstance(hosts, list) or not all(isinstance(host, str) for host in hosts):
-        raise ConfigurationError(f"{path} has no list of hosts; SageMaker lists a job's instances there.")
+        raise ConfigurationError.of("cluster.no_instances", file=path)
     current = config.get("current_host")
     if len(hosts) < 2:
         return None
     if current not in hosts:
-        raise ConfigurationError(f"{path}: current_host {current!r} is none of its hosts {', '.join(hosts)}.")
+        listed = ", ".join(hosts)
+        raise ConfigurationError.of("cluster.no_instance", file=path, instance=current, instances=listed)
     # Every instance must name the same leader, whatever the order of the list.
     return str(current), tuple(sorted(hosts))

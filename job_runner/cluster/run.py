@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from contract.errors import MonitorError
+from contract.errors import MonitorError, wording
 from contract.outcome import EXIT_COMPLETED
 from job_runner import engine
 from job_runner.cluster import library
@@ -22,7 +22,6 @@ from job_runner.cluster.role import Role, split_address
 
 if TYPE_CHECKING:
     from job_runner.cluster.leader import Cluster
-
 
 # Working for a leader: connect, summarize what is sent, leave when the leader is done.
 
@@ -53,16 +52,10 @@ def work(role: Role) -> str:
     importlib.import_module("job_runner.cluster.remote")
     if not _reached(role):
         # The leader decides and writes: its job is whole without this host.
-        return (
-            f"Not needed: {role.name} found no leader at {role.address} within {role.seconds_to_wait:g} "
-            "seconds (cluster_wait)."
-        )
+        return wording("cluster.no_leader", role=role)
     ended = _serve(role)
     if ended != _SCHEDULER_CLOSED:
-        raise MonitorError(
-            f"{role.name} lost the leader at {role.address} before the job was complete ({ended}); see the "
-            "leader's log."
-        )
+        raise MonitorError.of("cluster.leader_lost", role=role, cause=ended)
     time.sleep(_SECONDS_AFTER_THE_LEADER)
     return f"Completed: {role.name} worked for the leader at {role.address}, which has the results."
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import io
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, groupby, islice
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -22,10 +22,20 @@ from contract.reading import CallRows
 from readers.arrow_json import JsonFields, NotBulkError, parse_json, text_buffer
 from readers.captures.envelope import LABEL, Envelope
 from readers.captures.layout import Layout, cell_name, merge_named
-from readers.captures.shapes import CSV, JSON, NONE, Row, UndecodableError, contradiction, decode, parsed
+from readers.captures.shapes import (
+    CSV,
+    FRAMES,
+    JSON,
+    NONE,
+    Row,
+    UndecodableError,
+    contradiction,
+    decode,
+    parsed,
+)
 from readers.csv_records import CellParser, CellsError
 from readers.flatten import LONGEST_LIST, batch_of, flatten_batch
-from readers.lanes import Counts, Table, of_kinds, rows_of
+from readers.lanes import Counts, Table, like_first, of_kinds, rows_of
 from readers.python_rows import rows_to_batch
 
 UNDECODABLE = "payloads that could not be decoded count as missing"
@@ -67,14 +77,11 @@ class Rows:
 
     def take(self, positions: Counts) -> Rows:
         """Return the rows at `positions`, missing where negative."""
-        held = self.lines if self.lines is not None else self.batch
-        if held is None:
-            return self
-        size = held.num_rows if isinstance(held, pa.RecordBatch) else len(held)
-        if np.array_equal(positions, np.arange(size)):
+        if np.array_equal(positions, np.arange(self.counts.sum())):
             return self
         index = pa.array(positions, mask=positions < 0)
-        return replace(self, **{"batch" if self.lines is None else "lines": held.take(index)})
+        lines, batch = (held if held is None else held.take(index) for held in (self.lines, self.batch))
+        return replace(self, lines=lines, batch=batch)
 
 
 @dataclass(frozen=True)
@@ -105,10 +112,10 @@ class Decoder:
         """Return how many columns one payload may have: damage in one record must not cost the others."""
         return len(self.layout.names) + _UNEXPECTED if self.layout.names else LONGEST_LIST
 
-    def parser(self, known: Mapping[str, pa.DataType] | None = None) -> CellParser:
+    def parser(self) -> CellParser:
         """Return a parser for cells that skips the columns to leave out."""
-        dropped: Collection[str] = [raw for raw, name in self.layout.names.items() if name is None]
-        return CellParser(self.text_only, dropped, dict(known or {}))
+        dropped = [raw for raw, name in self.layout.names.items() if name is None]
+        return CellParser(self.text_only, dropped, dict(self.kinds))
 
     def table(self, envelope: Envelope, parser: CellParser, note: Note) -> Table:
         """Return the rows of records, columns under their raw names.
@@ -122,38 +129,38 @@ class Decoder:
         if self.text_only:
             self._require_one_encoding(envelope)
             texts = self._joined(texts)
-        kinds = np.zeros(len(envelope), np.int64)
-        for text in texts:
-            kinds = 3 * kinds + text.kinds
 
         def one_by_one(records: Counts) -> Table:
-            rows = self._rows(texts, records, note)
-            return self.of_rows(rows, parser, lambda text, odd: note(text, records[list(odd)].tolist()))
+            sides = self._rows(texts, records, note)
+            return self.of_rows(sides, parser, lambda text, odd: note(text, records[list(odd)].tolist()))
 
         def bulk(records: Counts) -> Table:
             return self._together([text.take(records) for text in texts], parser)
 
         exact = self.text_only and any((text.kinds == JSON).any() for text in texts)
-        return of_kinds(kinds, None if exact else bulk, one_by_one)
+        return of_kinds([text.kinds for text in texts], None if exact else bulk, one_by_one)
 
     def of_rows(
         self,
-        records: Sequence[Sequence[list[Row] | None]],
+        sides: Sequence[list[list[Row] | None]],
         parser: CellParser,
         note: Note = lambda text, records: None,
     ) -> Table:
-        """Return parsed rows as columns: for each record those of each side, None where it is missing."""
-        kinds = np.zeros(len(records), np.int64)
-        sides = [[record[side] for record in records] for side in range(len(self.sides))]
-        for side, found in enumerate(sides):
+        """Return parsed rows as columns: for each side those of each record, None where it is missing."""
+        kinds = []
+        for side, records in enumerate(sides):
+            forms = [NONE if rows is None else CSV if isinstance(rows[0], list) else JSON for rows in records]
+            kinds.append(np.array(forms))
             if not self.text_only and side < len(sides) - 1 and any(self.layout.widths):
-                note(TOO_MANY, _to_width(found, self.layout.widths[side]))
-            forms = [NONE if rows is None else CSV if isinstance(rows[0], list) else JSON for rows in found]
-            kinds = 3 * kinds + np.array(forms, np.int64)
+                width = self.layout.widths[side]
+                cells = {at: rows for at, rows in enumerate(records) if rows and forms[at] == CSV}
+                note(TOO_MANY, [at for at, rows in cells.items() if max(map(len, rows)) > width])
+                for at, rows in cells.items():
+                    records[at] = [[*list(row)[:width], *[None] * (width - len(row))] for row in rows]
 
         def of_kind(numbers: Counts) -> Table:
-            some = [[found[number] for number in numbers.tolist()] for found in sides]
-            return self._beside([_gathered(rows, text_only=self.text_only) for rows in some], parser)
+            some = [[records[number] for number in numbers.tolist()] for records in sides]
+            return self._beside([_gathered(records, text_only=self.text_only) for records in some], parser)
 
         return of_kinds(kinds, None, of_kind)
 
@@ -167,7 +174,8 @@ class Decoder:
             elif kind == CSV:
                 rows.append(_csv_rows(some.text, "row" if self.text_only else self.call_rows.shape(side)))
             else:
-                rows.append(_json_rows(some.text, self.call_rows.shape(side), self.most_columns))
+                found = _json_rows(some.text, self.call_rows.shape(side))
+                rows.append(replace(found, batch=_flat(found.batch, self.most_columns)))
         return self._beside(rows, parser)
 
     def _rows(self, texts: Sequence[Texts], records: Counts, note: Note) -> list[list[list[Row] | None]]:
@@ -180,17 +188,17 @@ class Decoder:
                 records.tolist(), some.text.to_pylist(), some.kinds, strict=True
             ):
                 try:
-                    found = None if kind == NONE else parsed(content, kind).rows(shape) or None
-                    if found is not None and len(content) > 2 * self.most_columns:
-                        bounded = [_bounded(row, self.most_columns) for row in found]
-                        note(TOO_MANY, [number] if bounded != found else [])
-                        found = bounded
-                    rows.append(found)
+                    found = parsed(content, kind).rows(shape)
                 except UndecodableError:
                     note(UNDECODABLE, [number])
-                    rows.append(None)
+                    found = []
+                if len(content or "") > 2 * self.most_columns:
+                    bounded = [_bounded(row, self.most_columns) for row in found]
+                    note(TOO_MANY, [number] if bounded != found else [])
+                    found = bounded
+                rows.append(found or None)
             sides.append(rows)
-        return [list(record) for record in zip(*sides, strict=True)]
+        return sides
 
     def _beside(self, sides: list[Rows], parser: CellParser) -> Table:
         """Put the rows of all payloads beside each other: one row is repeated, rows that lack are missing."""
@@ -209,7 +217,8 @@ class Decoder:
                 for at in places if not self.text_only else ():
                     if at < last:
                         _require_width(rows[at].lines, widths[at])
-                texts = [_padded(rows[at].lines, widths[at]) for at in places]
+                # Where a record has none of them, its cells are empty.
+                texts = [pc.fill_null(rows[at].lines, "," * (widths[at] - 1)) for at in places]
                 found[places[0]] = _parse_lines(texts, position, parser, 2 * self.most_columns)
                 continue
             for at in places:
@@ -219,20 +228,15 @@ class Decoder:
                         raise NotBulkError("more cells than expected")
                     start = sum(widths[:at])
                     found[at] = {cell_name(start + cell): each for cell, each in enumerate(batch.columns)}
-                found[at] = {name: self._typed(name, column) for name, column in found[at].items()}
+                found[at] = {
+                    name: like_first(column, self.kinds.get(name)) for name, column in found[at].items()
+                }
         columns = dict(chain.from_iterable(each.items() for each in found))
         total = int(counts.sum())
         batch = batch_of(columns, total)
         if batch.num_rows != total:
             raise NotBulkError("cells hold line ends")
         return Table(batch, counts, uneven)
-
-    def _typed(self, name: str, column: pa.Array) -> pa.Array:
-        """Return numbers as the integers that the first records have, where they have no fraction."""
-        if types.is_floating(column.type) and self.kinds.get(name) == pa.int64():
-            with contextlib.suppress(pa.ArrowInvalid):
-                return column.cast(pa.int64())
-        return column
 
     def _require_one_encoding(self, envelope: Envelope) -> None:
         """Raise DatasetError where the originals would not read a record."""
@@ -243,18 +247,14 @@ class Decoder:
         }
         for side, encodings in present.items():
             if (at := pc.index(encodings, "BASE64").as_py()) >= 0:
-                raise DatasetError(
-                    f"{side} has the encoding BASE64, which the rules of sagemaker do not read; set "
-                    f"rules=sound to have it decoded: {envelope.place(at)}."
-                )
+                raise DatasetError.of("captures.base64", field=side, place=envelope.place(at))
         # The originals name the request first.
         [first, *others] = present or [""]
         for other in others:
             if (at := pc.index(pc.not_equal(present[first], present[other]), True).as_py()) >= 0:
                 one, two = (present[side][at].as_py()[:40] for side in (first, other))
-                raise DatasetError(
-                    f"Encoding mismatch: Encoding is {one} for {first}, but Encoding is {two} for {other}; "
-                    f"set rules=sound to read both: {envelope.place(at)}."
+                raise DatasetError.of(
+                    "captures.encodings", one=one, first=first, two=two, other=other, place=envelope.place(at)
                 )
 
     def _joined(self, texts: Sequence[Texts]) -> list[Texts]:
@@ -281,10 +281,6 @@ class Decoder:
 def texts_of(envelope: Envelope, side: str, note: Note) -> Texts:
     """Return a payload of records, or their label, as text: decoded from BASE64 and unknown encodings."""
     part = envelope.labels if side == LABEL and envelope.labels is not None else envelope.parts[side]
-    if not part.data.null_count and not part.encodings.null_count:
-        first = _ENCODINGS.get(part.encodings[0].as_py().upper()) if len(part.data) else CSV
-        if first is not None and pc.all(pc.equal(part.encodings, part.encodings[0])).as_py():
-            return Texts(part.data, np.full(len(part.data), first, np.int8))
     encoded = part.encodings.dictionary_encode()
     codes = [_ENCODINGS.get(name.upper(), _ODD) for name in encoded.dictionary.to_pylist()] + [_ODD]
     indices = encoded.indices.fill_null(len(codes) - 1).to_numpy(zero_copy_only=False)
@@ -347,41 +343,38 @@ def _csv_rows(data: pa.StringArray, shape: Shape) -> Rows:
     return Rows(counts, lines=lines)
 
 
-def _json_rows(data: pa.StringArray, shape: Shape, most: int) -> Rows:
+def _json_rows(data: pa.StringArray, shape: Shape) -> Rows:
     values = json_array(data)
     if values.null_count:
         raise NotBulkError("a payload is null")
     if types.is_struct(values.type):
-        return _object_rows(values, shape, most)
-    ones = np.ones(len(values), np.int64)
-    if not types.is_list(values.type):
-        return Rows(ones, batch=_numbers(values, most), is_cells=True)
+        return _object_rows(values, shape)
+    element = values.type.value_type if types.is_list(values.type) else None
+    if element is None or (shape == "row" and not types.is_nested(element)):
+        return Rows(np.ones(len(values), np.int64), batch=_numbers(values), is_cells=True)
     counts, elements = _filled(values), pc.list_flatten(values)
-    if types.is_struct(elements.type):
-        return Rows(counts, batch=_named(elements, most))
-    if types.is_list(elements.type) or shape != "row":
-        return Rows(counts, batch=_numbers(elements, most), is_cells=True)
-    return Rows(ones, batch=_numbers(values, most), is_cells=True)
+    if types.is_struct(element):
+        return Rows(counts, batch=_named(elements))
+    return Rows(counts, batch=_numbers(elements), is_cells=True)
 
 
-def _object_rows(objects: pa.StructArray, shape: Shape, most: int) -> Rows:
+def _object_rows(objects: pa.StructArray, shape: Shape) -> Rows:
     members = [member.type for member in objects.type]
     if _may_be_table(objects.type):
         raise NotBulkError("a payload may be a table")
     if shape == "columns" and len(members) > 1 and all(map(types.is_list, members)):
-        return _column_rows(objects, most)
+        return _column_rows(objects)
     if shape == "row" or not any(map(types.is_list, members)):
-        return Rows(np.ones(len(objects), np.int64), batch=_named(objects, most))
+        return Rows(np.ones(len(objects), np.int64), batch=_named(objects))
     if len(members) > 1:
         raise NotBulkError("an object may be one list by itself")
     lists = objects.flatten()[0]
     counts, elements = _filled(lists), pc.list_flatten(lists)
     if types.is_struct(elements.type):
-        return Rows(counts, batch=_named(elements, most))
+        return Rows(counts, batch=_named(elements))
     if elements.null_count and types.is_list(elements.type):
         raise NotBulkError("a row is null")
-    name = objects.type[0].name
-    return Rows(counts, batch=_flat(pa.RecordBatch.from_arrays([elements], names=[name]), most))
+    return Rows(counts, batch=pa.RecordBatch.from_arrays([elements], names=[objects.type[0].name]))
 
 
 def _may_be_table(kind: pa.StructType) -> bool:
@@ -389,9 +382,8 @@ def _may_be_table(kind: pa.StructType) -> bool:
     names = {member.name: member.type for member in kind}
     tensors = [names[name] for name in ("inputs", "outputs") if name in names]
     return (
-        {"columns", "data"} <= names.keys()
-        or {"schema", "data"} <= names.keys()
-        or not names.keys().isdisjoint(("dataframe_split", "dataframe_records"))
+        ("data" in names and not names.keys().isdisjoint(("columns", "schema")))
+        or not names.keys().isdisjoint(FRAMES)
         or any(
             types.is_struct(each) or (types.is_list(each) and types.is_struct(each.value_type))
             for each in tensors
@@ -400,31 +392,30 @@ def _may_be_table(kind: pa.StructType) -> bool:
     )
 
 
-def _column_rows(objects: pa.StructArray, most: int) -> Rows:
+def _column_rows(objects: pa.StructArray) -> Rows:
     members = objects.flatten()
     counts = _filled(members[0])
     for member in members:
         if not np.array_equal(_filled(member), counts) or types.is_nested(member.type.value_type):
             raise NotBulkError("columns differ in length")
     names = [member.name for member in objects.type]
-    batch = pa.RecordBatch.from_arrays([pc.list_flatten(each) for each in members], names)
-    return Rows(counts, batch=_flat(batch, most))
+    return Rows(counts, batch=pa.RecordBatch.from_arrays([pc.list_flatten(each) for each in members], names))
 
 
-def _named(objects: pa.StructArray, most: int) -> pa.RecordBatch:
+def _named(objects: pa.StructArray) -> pa.RecordBatch:
     if objects.null_count or objects.type.num_fields == 0:
         raise NotBulkError("objects without members")
-    return _flat(pa.RecordBatch.from_struct_array(objects), most)
+    return pa.RecordBatch.from_struct_array(objects)
 
 
-def _numbers(values: pa.Array, most: int) -> pa.RecordBatch:
+def _numbers(values: pa.Array) -> pa.RecordBatch:
     """Return numbers, or lists of numbers that are all of one length, as columns without names."""
     kind = values.type.value_type if types.is_list(values.type) else values.type
     if values.null_count or not (types.is_integer(kind) or types.is_floating(kind)):
         raise NotBulkError("cells are more than numbers")
     if types.is_list(values.type) and len(pc.unique(pc.list_value_length(values))) != 1:
         raise NotBulkError("arrays differ in length")
-    return _flat(pa.RecordBatch.from_arrays([values], names=[""]), most)
+    return pa.RecordBatch.from_arrays([values], names=[""])
 
 
 def _flat(batch: pa.RecordBatch, most: int) -> pa.RecordBatch:
@@ -467,17 +458,6 @@ def _filled(lists: pa.ListArray) -> Counts:
     return counts
 
 
-def _to_width(records: list[list[Row] | None], width: int) -> list[int]:
-    """Make rows of cells as wide as they should be, in place, and return which were too wide."""
-    cut = []
-    for number, rows in enumerate(records):
-        if rows is not None and isinstance(rows[0], list) and any(len(row) != width for row in rows):
-            if any(len(row) > width for row in rows):
-                cut.append(number)
-            records[number] = [[*list(row)[:width], *[None] * (width - len(row))] for row in rows]
-    return cut
-
-
 def _gathered(records: Sequence[list[Row] | None], *, text_only: bool) -> Rows:
     """Return parsed rows of one kind."""
     counts = np.array([0 if rows is None else len(rows) for rows in records], np.int64)
@@ -491,15 +471,9 @@ def _gathered(records: Sequence[list[Row] | None], *, text_only: bool) -> Rows:
             raise CellsError(error.message) from error
         # The originals' JSON reader sorts the keys.
         return Rows(counts, batch=batch.select(sorted(batch.schema.names)) if text_only else batch)
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    lines = []
-    for row in rows:
-        writer.writerow(row)
-        lines.append(text.getvalue()[:-1])
-        text.seek(0)
-        text.truncate()
-    return Rows(counts, lines=pa.array(lines, pa.string()))
+    lines: list[str] = []
+    csv.writer(SimpleNamespace(write=lines.append), lineterminator="\n").writerows(rows)
+    return Rows(counts, lines=pa.array([line[:-1] for line in lines], pa.string()))
 
 
 def _zip_rows(counts: list[Counts]) -> tuple[list[Counts], Counts, Counts]:
@@ -526,17 +500,17 @@ def _zip_rows(counts: list[Counts]) -> tuple[list[Counts], Counts, Counts]:
     return index, longest, uneven
 
 
-def _padded(lines: pa.StringArray, width: int) -> pa.StringArray:
-    """Return the lines, with empty cells where a record lacks one."""
-    return pc.fill_null(lines, "," * (width - 1)) if lines.null_count else lines
-
-
 def _require_width(lines: pa.StringArray, width: int) -> None:
     """Make sure that what follows these cells stands where it should."""
+    if width and pc.any(pc.not_equal(_commas(lines), width - 1)).as_py():
+        raise NotBulkError("another number of cells than expected")
+
+
+def _commas(lines: pa.StringArray) -> pa.IntegerArray:
+    """Return how many commas stand between the cells of each line."""
     if pc.any(pc.match_substring(lines, '"')).as_py():
         lines = pc.replace_substring_regex(lines, _QUOTED_CELL, "")
-    if width and pc.any(pc.not_equal(pc.count_substring(lines, ","), width - 1)).as_py():
-        raise NotBulkError("another number of cells than expected")
+    return pc.count_substring(lines, ",")
 
 
 def _parse_lines(
@@ -550,19 +524,11 @@ def _parse_lines(
             return _parse_width(lines, width, position, parser)
     except CellsError:
         pass
-    commas = pc.count_substring(lines, ",").to_numpy()
-    quoted = np.flatnonzero(pc.match_substring(lines, '"').to_numpy(zero_copy_only=False))
-    if len(quoted):
-        commas = commas.copy()
-        for at in quoted.tolist():
-            records = list(csv.reader(io.StringIO(lines[at].as_py(), newline="")))
-            if len(records) != 1:
-                raise NotBulkError("a quoted cell holds a line end")
-            commas[at] = len(records[0]) - 1
-    most = int(commas.max(initial=0))
+    commas = _commas(lines)
+    most = pc.max(commas).as_py()
     if most >= limit:
         raise NotBulkError("more cells than expected")
-    lines = pc.binary_join_element_wise(lines, pc.binary_repeat(",", pa.array(most - commas)), "")
+    lines = pc.binary_join_element_wise(lines, pc.binary_repeat(",", pc.subtract(most, commas)), "")
     try:
         return _parse_width(lines, most + 1, position, parser)
     except CellsError as error:

@@ -6,7 +6,6 @@ the same arrays.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,9 +21,9 @@ from contract.window import Window, in_window_by_folder
 from readers.arrow_json import NotBulkError, read_json, text_buffer
 from readers.captures.shapes import Row, UndecodableError, decode, parsed
 from readers.flatten import batch_of
-from readers.lanes import Counts, Table, in_lanes, merged, rows_of, together
+from readers.lanes import Counts, Table, in_lanes, merged, of_kinds, rows_of
 from readers.paths import typed_text
-from readers.python_rows import loads, rows_to_batch, scalar_text
+from readers.python_rows import json_text, loads, rows_to_batch, scalar_text
 from readers.splitting import Line, LineBlock, not_a_record
 
 LABEL = "groundTruthData"
@@ -43,6 +42,12 @@ class Part:
 
     def __len__(self) -> int:
         return len(self.data)
+
+    def take(self, records: Counts) -> Part:
+        """Return those of some records."""
+        if len(records) == len(self):
+            return self
+        return Part(self.data.take(pa.array(records)), self.encodings.take(pa.array(records)))
 
     def filter(self, mask: pa.BooleanArray) -> Part:
         """Return those of the records where `mask` is true."""
@@ -70,8 +75,8 @@ class Envelope:
     numbers: Counts
     parts: Mapping[str, Part]
     labels: Part | None = None
-    ids: pa.StringArray | None = None
-    times: pa.StringArray | None = None
+    ids: pa.StringArray = None
+    times: pa.StringArray = None
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -85,14 +90,23 @@ class Envelope:
         if mask.all():
             return self
         kept = pa.array(mask)
-        return Envelope(
-            self.block,
-            self.numbers[mask],
-            {side: part.filter(kept) for side, part in self.parts.items()},
-            self.labels and self.labels.filter(kept),
-            None if self.ids is None else self.ids.filter(kept),
-            None if self.times is None else self.times.filter(kept),
-        )
+        parts = {side: part.filter(kept) for side, part in self.parts.items()}
+        others = (None if part is None else part.filter(kept) for part in (self.labels, self.ids, self.times))
+        return Envelope(self.block, self.numbers[mask], parts, *others)
+
+    def in_window(self, window: Window) -> Envelope:
+        """Return the records in a window: by their time, or else by the folder of their file."""
+        encoded = self.times.dictionary_encode()
+        instants = [parse_instant(text) for text in encoded.dictionary.to_pylist()]
+        # -1 for no, 1 for yes, 0 for no readable time.
+        verdicts = [0 if instant is None else 1 if window.contains(instant) else -1 for instant in instants]
+        codes = encoded.indices.fill_null(len(instants)).to_numpy(zero_copy_only=False)
+        verdict = np.array([*verdicts, 0], np.int8)[codes]
+        origins = self.block.sources(self.numbers)
+        for origin in np.unique(origins[verdict == 0]):
+            inside = in_window_by_folder(self.block.segments[origin].path, window, "records")
+            verdict[(verdict == 0) & (origins == origin)] = 1 if inside else -1
+        return self.filter(verdict > 0)
 
     def content_types(self, side: str) -> list[str | None]:
         """Return the content type of each record's payload; it is read only where a payload is odd."""
@@ -234,27 +248,31 @@ def record_of_line(line: Line) -> dict[str, Any]:
         raise not_a_record(line, str(reason)) from None
 
 
-def payload_part(part: Any) -> tuple[str, str | None] | None:
-    """Return text and encoding of one payload of a parsed record, None where nothing was captured.
+def payload_part(part: Any) -> tuple[str, str | None, str | None] | None:
+    """Return text, encoding and content type of one payload of a parsed record, None where there is none.
 
     Data that is no text, but a JSON value, is written as JSON.
     """
     data = part.get("data") if isinstance(part, dict) else None
     if data is None:
         return None
-    if isinstance(data, str):
-        encoding = part.get("encoding")
-        return data, None if encoding is None else str(encoding)
-    return json.dumps(data, ensure_ascii=False, separators=(",", ":")), "JSON"
+    encoding, content_type = (
+        None if (value := part.get(name)) is None else str(value)
+        for name in ("encoding", "observedContentType")
+    )
+    if not isinstance(data, str):
+        data, encoding = json_text(data), "JSON"
+    return data, encoding, content_type
 
 
 def label_part(part: Any) -> tuple[str, str] | None:
     """Return text and encoding of a ``groundTruthData`` object, None when it holds no label."""
-    data = part.get("data") if isinstance(part, dict) else None
-    if data is not None and not isinstance(data, str | dict | list):
-        return scalar_text(LABEL, data) or "", "CSV"
     found = payload_part(part)
-    return found and (found[0], (found[1] or "CSV").upper())
+    if found is None:
+        return None
+    if not isinstance(part["data"], str | dict | list):
+        return scalar_text(LABEL, part["data"]) or "", "CSV"
+    return found[0], (found[1] or "CSV").upper()
 
 
 def record_id(record: Mapping[str, Any]) -> str | None:
@@ -279,48 +297,13 @@ def parse_instant(text: Any) -> datetime | None:
     return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
 
 
-def times_in_window(
-    times: pa.StringArray, window: Window, block: LineBlock, numbers: Counts
-) -> npt.NDArray[np.bool_]:
-    """Return which records are in the window: by their time, or else by the folder of their file.
-
-    `numbers` are those of their lines in the block.
-    """
-    encoded = times.dictionary_encode()
-    instants = [parse_instant(text) for text in encoded.dictionary.to_pylist()]
-    # -1 for no, 1 for yes, 0 for no readable time.
-    verdicts = np.array(
-        [0 if instant is None else 1 if window.contains(instant) else -1 for instant in instants] + [0],
-        np.int8,
-    )
-    codes = encoded.indices.fill_null(len(instants)).to_numpy(zero_copy_only=False)
-    verdict: npt.NDArray[np.int8] = verdicts[codes]
-    if (verdict == 0).any():
-        origins = sources(block, numbers)
-        for place in np.unique(origins[verdict == 0]):
-            inside = in_window_by_folder(block.segments[place].path, window, "records")
-            verdict[(verdict == 0) & (origins == place)] = 1 if inside else -1
-    return np.asarray(verdict > 0)
-
-
-def sources(block: LineBlock, numbers: Counts) -> Counts:
-    """Return in which segment of the block each line is."""
-    lines = [segment.data.count(b"\n") for segment in block.segments]
-    return np.searchsorted(np.cumsum(lines), numbers, side="right")
-
-
 def _exact(line: Line, schema: pa.Schema) -> dict[str, Any]:
     record = record_of_line(line)
-    found: dict[str, Any] = {"captureData": {}}
-    for side in schema.field("captureData").type:
-        part = record["captureData"].get(side.name)
-        if payload := payload_part(part):
-            content_type = part.get("observedContentType")
-            found["captureData"][side.name] = {
-                "data": payload[0],
-                "encoding": payload[1],
-                "observedContentType": None if content_type is None else str(content_type),
-            }
+    parts = {side.name: payload_part(record["captureData"].get(side.name)) for side in schema[0].type}
+    names = ("data", "encoding", "observedContentType")
+    found: dict[str, Any] = {
+        "captureData": {side: dict(zip(names, part, strict=True)) for side, part in parts.items() if part}
+    }
     if label := label_part(record.get(LABEL)):
         found[LABEL] = {"data": label[0], "encoding": label[1]}
     metadata = record.get("eventMetadata")
@@ -379,28 +362,22 @@ def label_columns(labels: Part, counts: Counts) -> tuple[dict[str, pa.Array], Co
     if any(mark in bytes(text_buffer(text)) for mark in (b'"', b",", b"\r")):
         simple = pc.and_(simple, pc.fill_null(pc.invert(pc.match_substring_regex(text, '[",\r]')), True))
     simple = pc.or_(simple, labels.data.is_null()).to_numpy(zero_copy_only=False)
-    if simple.all():
-        return _single_cells(text, counts)
-    plain, others = np.flatnonzero(simple), np.flatnonzero(~simple)
-    odd = Part(labels.data.take(pa.array(others)), labels.encodings.take(pa.array(others)))
-    lanes = []
-    for numbers, (columns, few) in (
-        (plain, _single_cells(text.take(pa.array(plain)), counts[plain])),
-        (others, _any_cells(odd, counts[others])),
-    ):
-        if len(numbers):
-            is_held = any(column.null_count < len(column) for column in columns.values())
-            batch = batch_of(columns if is_held else {}, int(counts[numbers].sum()))
-            lanes.append((numbers, Table(batch, counts[numbers], few)))
-    table = together(lanes, len(counts))
-    names = dict.fromkeys(name for _, lane in lanes for name in lane.batch.schema.names)
-    if not names:
-        return {LABEL: pa.nulls(table.batch.num_rows, pa.string())}, table.uneven
-    return {name: table.batch.column(name) for name in names}, table.uneven
+
+    def read(records: Counts) -> Table:
+        some = Part(text, labels.encodings).take(records)
+        columns, unlike = (_single_cells if simple[records].all() else _any_cells)(some, counts[records])
+        is_held = any(column.null_count < len(column) for column in columns.values())
+        batch = batch_of(columns if is_held else {}, int(counts[records].sum()))
+        return Table(batch, counts[records], unlike)
+
+    table = of_kinds([simple], None, read)
+    columns = dict(zip(table.batch.schema.names, table.batch.columns, strict=True))
+    return columns or {LABEL: pa.nulls(table.batch.num_rows, pa.string())}, table.uneven
 
 
-def _single_cells(text: pa.StringArray, counts: Counts) -> tuple[dict[str, pa.Array], Counts]:
+def _single_cells(labels: Part, counts: Counts) -> tuple[dict[str, pa.Array], Counts]:
     """Place lines of one cell each."""
+    text = labels.data
     present = text.is_valid().to_numpy(zero_copy_only=False)
     breaks = pc.fill_null(pc.count_substring(text, "\n"), 0).to_numpy(zero_copy_only=False)
     lines = np.where(present, breaks + 1, 0).astype(np.int64)

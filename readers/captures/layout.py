@@ -62,7 +62,7 @@ def cell_name(position: int) -> str:
 
 
 def find_layout(
-    sides: Sequence[str], records: Sequence[Sequence[Sequence[Row] | None]], request: Dataset
+    sides: Sequence[str], rows_of: Sequence[Sequence[Sequence[Row] | None]], request: Dataset
 ) -> Layout:
     """Decide the layout from the first records.
 
@@ -70,16 +70,16 @@ def find_layout(
     ----------
     sides
         The wanted payloads in column order, such as ``("endpointOutput", "endpointInput")``.
-    records
-        For each record the rows of each of them, None where there is none.
+    rows_of
+        For each of them the rows of each record, None where there is none.
     request
         With the baseline's names and the columns to leave out.
     """
     widths: list[int] = []
     columns: list[str] = []
     names_of_sides: list[list[str]] = []
-    for number in range(len(sides)):
-        rows = [row for record in records for row in record[number] or ()]
+    for records in rows_of:
+        rows = [row for record in records for row in record or ()]
         cells = Counter(len(row) for row in rows if isinstance(row, list))
         named = rows_to_batch([row for row in rows if isinstance(row, dict)]).schema.names
         if request.text_only:

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
+from operator import itemgetter
 from typing import Any
 
 from contract.dataset_format import SHAPES, Shape
@@ -28,7 +29,7 @@ NONE, CSV, JSON = 0, 1, 2
 
 # Members under which servers take and give batches.
 BATCH_MEMBERS = ("instances", "predictions", "inputs", "outputs")
-_FRAMES = ("dataframe_split", "dataframe_records", "input_data")
+FRAMES = ("dataframe_split", "dataframe_records", "input_data")
 _LEAST_DIGITS = 2
 
 PEERS = {
@@ -116,7 +117,10 @@ class Payload:
         return list(self.values)
 
 
-def parsed(text: str, kind: int) -> Payload:
+NOTHING = Payload(NONE, [])
+
+
+def parsed(text: str | None, kind: int) -> Payload:
     """Return the payload of a text.
 
     Raises
@@ -124,6 +128,8 @@ def parsed(text: str, kind: int) -> Payload:
     UndecodableError
         When it is no JSON.
     """
+    if text is None or kind == NONE:
+        return NOTHING
     if kind == CSV:
         return Payload(kind, csv_rows(text))
     return Payload(kind, [value for value in json_values(text) if value is not None])
@@ -192,7 +198,7 @@ def table_rows(value: Any) -> list[Row] | None:
     """
     if not isinstance(value, dict) or not value:
         return None
-    for name in _FRAMES:
+    for name in FRAMES:
         if isinstance(value.get(name), list | dict):
             return value_rows(value[name], "row")
     names, data = value.get("columns"), value.get("data")
@@ -332,11 +338,7 @@ def contradiction(counts: Sequence[int]) -> bool:
 
 def too_many(contradicting: int, calls: int, place: str) -> DatasetError:
     """Return the error for calls whose sides do not have the same number of rows."""
-    return DatasetError(
-        f"{contradicting} of {several(calls, 'call')} have another number of rows in the request than in the "
-        f"response, the first at {place}; correct what writes them, or say with rows how they are read "
-        f"({', '.join(SHAPES)}, or request=columns,response=list)."
-    )
+    return DatasetError.of("captures.uneven", count=contradicting, calls=several(calls, "call"), place=place)
 
 
 def _call_rows(shapes: Mapping[str, Shape], calls: Sequence[Call], why: str) -> CallRows:
@@ -363,45 +365,34 @@ def _choose(
         side: {shape: [len(call.payloads[side].rows(shape)) for call in both] for shape in SHAPES}
         for side in pair
     }
-    candidates: list[tuple[float, int, dict[str, Shape]]] = []
     # Of CSV, answers alone are written as cells of one line.
-    tried = [
-        ("row",)
-        if side.endswith("Input") and all(call.payloads[side].kind == CSV for call in both)
-        else SHAPES
-        for side in pair
+    is_text = [
+        side.endswith("Input") and all(call.payloads[side].kind == CSV for call in both) for side in pair
     ]
-    for shapes in product(*tried):
+    readings: list[tuple[float, int, dict[str, Shape]]] = []
+    for shapes in product(*(("row",) if only_rows else SHAPES for only_rows in is_text)):
         chosen = dict(zip(pair, shapes, strict=True))
-        if both:
-            counts = zip(*(rows[side][shape] for side, shape in chosen.items()), strict=True)
-            wrong = sum(len(set(count)) > 1 for count in counts) / len(both)
-        else:
-            wrong = 0.0 if chosen == natural else 1.0
+        counts = zip(*(rows[side][shape] for side, shape in chosen.items()), strict=True)
+        wrong = sum(len(set(count)) > 1 for count in counts) / max(1, len(both))
         # The request's own shape decides where those of both sides contradict each other.
         liked = sum((2 if side.endswith("Input") else 1) * (chosen[side] == natural[side]) for side in pair)
-        candidates.append((wrong, -liked, chosen))
-    agreeing = sorted(
-        (liked, place) for place, (wrong, liked, _) in enumerate(candidates) if wrong <= MOST_CONTRADICTIONS
-    )
+        readings.append((wrong if both else float(chosen != natural), -liked, chosen))
+    agreeing = sorted((one for one in readings if one[0] <= MOST_CONTRADICTIONS), key=itemgetter(1))
     if not agreeing:
         # Where most calls agree on a reading, the others are mistakes, which are counted under it.
-        wrong, _, chosen = min(candidates, key=lambda candidate: candidate[:2])
-        own = next((share for share, _, shapes in candidates if shapes == natural), 1.0)
+        wrong, _, chosen = min(readings, key=itemgetter(0, 1))
+        own = next((share for share, _, shapes_of in readings if shapes_of == natural), 1.0)
         if wrong <= _MOST_MISTAKEN and wrong < own:
             return chosen, "the numbers of rows on both sides"
         return natural, "the shape of the payloads, whose numbers of rows differ"
-    # Shapes that make no difference to any call are one reading.
-    fitting = [place for _, place in agreeing if _differs(candidates[place][2], natural, calls)]
-    verdicts = {place: fits_baseline(candidates[place][2]) for place in {agreeing[0][1], *fitting}}
-    if True in verdicts.values() and not verdicts[agreeing[0][1]]:
-        best = next(place for _, place in agreeing if verdicts.get(place))
-        return candidates[best][2], "the baseline's columns"
-    [_, best] = agreeing[0]
-    chosen = candidates[best][2]
-    if chosen == natural:
-        return chosen, "the shape of the payloads"
-    return chosen, "the numbers of rows on both sides"
+    best, *others = (chosen for _, _, chosen in agreeing)
+    if not fits_baseline(best):
+        for other in others:
+            # Shapes that make no difference to any call are one reading.
+            if _differs(other, natural, calls) and fits_baseline(other):
+                return other, "the baseline's columns"
+    why = "the shape of the payloads" if best == natural else "the numbers of rows on both sides"
+    return best, why
 
 
 def _differs(shapes: Mapping[str, Shape], natural: Mapping[str, Shape], calls: Sequence[Call]) -> bool:

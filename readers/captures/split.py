@@ -22,7 +22,7 @@ from contract.dataset import ColumnPaths, Dataset
 from contract.dataset_format import Shape
 from contract.errors import DatasetError
 from contract.window import Window
-from file_storage.storage import SourceFile, is_compressed
+from file_storage.storage import SourceFile
 from readers.arrow_json import NotBulkError
 from readers.captures.columns import UNDECODABLE, Decoder, Note, Texts, json_array, texts_of
 from readers.captures.envelope import (
@@ -34,7 +34,6 @@ from readers.captures.envelope import (
     open_envelope,
     parse_record,
     payload_part,
-    times_in_window,
     with_label_columns,
 )
 from readers.captures.layout import find_layout
@@ -43,12 +42,12 @@ from readers.captures.shapes import (
     JSON,
     MOST_CONTRADICTIONS,
     NONE,
+    NOTHING,
     PEERS,
     Call,
     Payload,
     Row,
     UndecodableError,
-    csv_rows,
     decide,
     decode,
     parsed,
@@ -61,9 +60,9 @@ from readers.paths import (
     GROUND_TRUTH,
     REQUEST,
     RESPONSE,
+    Find,
     Finder,
-    PlainPath,
-    RecordPart,
+    Record,
     typed_text,
     values_at,
 )
@@ -74,6 +73,7 @@ from readers.splitting import (
     balanced,
     blocks_of_lines,
     divide,
+    has_lines,
     label,
     whole_of,
 )
@@ -93,7 +93,6 @@ _log = logging.getLogger(__name__)
 def read_captures(
     pieces: Pieces,
     decoder: Decoder,
-    types: Mapping[str, pa.DataType],
     window: Window | None,
     index: LabelIndex | None,
     *,
@@ -106,7 +105,7 @@ def read_captures(
     DatasetError
         Naming file and line of what is no capture record.
     """
-    notes, parser = Notes(label(pieces)), decoder.parser(types)
+    notes, parser = Notes(label(pieces)), decoder.parser()
     for envelope in envelopes(pieces, decoder.sides, window, index, labels=labels):
         yield table_of(envelope, decoder, parser, notes)
     notes.report()
@@ -119,15 +118,16 @@ def envelopes(
     index: LabelIndex | None,
     *,
     labels: bool,
+    times: bool = False,
     size: int = LINES_BLOCK_SIZE,
 ) -> Iterator[Envelope]:
     """Yield the envelopes of the records in a window, with the labels that an index has for them."""
+    ids, times = index is not None, times or window is not None
     for block in blocks_of_lines(pieces, size):
-        envelope = open_envelope(block, sides, labels=labels, ids=index is not None, times=window is not None)
-        if window is not None and envelope.times is not None:
-            inside = times_in_window(envelope.times, window, block, envelope.numbers)
-            envelope = envelope.filter(inside)
-        if index is not None and envelope.labels is not None and envelope.ids is not None:
+        envelope = open_envelope(block, sides, labels=labels, ids=ids, times=times)
+        if window is not None:
+            envelope = envelope.in_window(window)
+        if index is not None and envelope.labels is not None:
             data, encodings = index.take(index.find(envelope.ids))
             encodings = pc.if_else(data.is_valid(), encodings, envelope.labels.encodings)
             envelope = replace(envelope, labels=Part(pc.coalesce(data, envelope.labels.data), encodings))
@@ -182,14 +182,14 @@ def table_of(envelope: Envelope, decoder: Decoder, parser: CellParser, notes: No
         try:
             table = decoder.table(envelope, parser, note)
         except CellsError as error:
-            raise DatasetError(f"{path} holds payloads that do not fit into columns: {error}") from error
+            raise DatasetError.of("captures.payloads", file=path, error=error) from error
         note(UNEVEN, table.uneven.tolist())
         batch = decoder.layout.finish(table.batch)
         if envelope.labels is not None:
             try:
                 batch, unlike = with_label_columns(batch, envelope.labels, table.counts)
             except DatasetError as error:
-                raise DatasetError(f"labels of {path}: {error.message}") from error
+                raise DatasetError.of("captures.labels", file=path, error=error) from error
             note(UNLIKE_ROWS, unlike.tolist())
     return batch
 
@@ -204,30 +204,33 @@ def capture_splits(
     files
         In path order.
     request
-        With the format's `capture_indices`, the window, and the baseline's names.
+        With the format's `capture_indices` or locations, the window, and the baseline's names.
     index
         Labels to join with the records.
     """
-    decoder, types = survey(files, request)
-    read = functools.partial(
-        read_captures,
-        decoder=decoder,
-        types=types,
-        window=request.window,
-        index=index,
-        labels=request.labels or index is not None,
-    )
-    request.said.call_rows = decoder.call_rows
-    return tuple(FileSplit(pieces, read) for pieces in divide(files, may_cut=may_cut))
+    read: Callable[[Pieces], Iterator[pa.RecordBatch]]
+    if (locations := request.locations) is not None:
+        Finder(locations)  # its mistakes show before the work
+        whole = locations.features is None
+        shape = survey(files, request).call_rows.shape("endpointInput") if whole else "row"
+        read = functools.partial(
+            read_located_captures, locations=locations, shape=shape, window=request.window, index=index
+        )
+    else:
+        decoder = survey(files, request)
+        request.said.call_rows = decoder.call_rows
+        read = functools.partial(
+            read_captures,
+            decoder=decoder,
+            window=request.window,
+            index=index,
+            labels=request.labels or index is not None,
+        )
+    return tuple(FileSplit(pieces, read) for pieces in divide(files, may_cut=has_lines))
 
 
-def may_cut(file: SourceFile) -> bool:
-    """Return whether a file can be read in byte ranges."""
-    return not is_compressed(file.path)
-
-
-def survey(files: Sequence[SourceFile], request: Dataset) -> tuple[Decoder, dict[str, pa.DataType]]:
-    """Decide from the first calls how rows are read, what columns are called, and likely types of CSV cells.
+def survey(files: Sequence[SourceFile], request: Dataset) -> Decoder:
+    """Decide from the first calls how rows are read, what columns are called, and their likely types.
 
     Raises
     ------
@@ -241,11 +244,8 @@ def survey(files: Sequence[SourceFile], request: Dataset) -> tuple[Decoder, dict
 
     def rows(shapes: Mapping[str, Shape]) -> list[list[list[Row] | None]]:
         return [
-            [
-                call.payloads[side].rows(shapes.get(side, "row")) or None if side in call.payloads else None
-                for side in sides
-            ]
-            for call in calls
+            [call.payloads.get(side, NOTHING).rows(shapes.get(side, "row")) or None for call in calls]
+            for side in sides
         ]
 
     def fits_baseline(shapes: Mapping[str, Shape]) -> bool | None:
@@ -256,27 +256,20 @@ def survey(files: Sequence[SourceFile], request: Dataset) -> tuple[Decoder, dict
 
     call_rows = decide(calls, request.rows, fits_baseline)
     for side in sides if request.text_only else ():
-        if call_rows.shape(side) != "row" and any(
-            call.payloads[side].kind == CSV for call in calls if side in call.payloads
-        ):
-            raise DatasetError(
-                f"{request.source}: {side} is one line of CSV for several rows, which the originals joined "
-                "with the first of them; set rules=sound to have its cells read as rows."
-            )
+        has_text = any(call.payloads.get(side, NOTHING).kind == CSV for call in calls)
+        if has_text and call_rows.shape(side) != "row":
+            raise DatasetError.of("captures.cells_of_rows", file=request.source, field=side)
     try:
-        records = rows(call_rows.shapes)
-        layout = find_layout(sides, records, request)
+        found = rows(call_rows.shapes)
+        layout = find_layout(sides, found, request)
         decoder = replace(decoder, call_rows=call_rows, layout=layout)
-        parser = CellParser(request.text_only)
-        if records:
-            first = decoder.of_rows(records, parser).batch.schema
+        if calls:
+            first = decoder.of_rows(found, CellParser(request.text_only)).batch.schema
             decoder = replace(decoder, kinds=dict(zip(first.names, first.types, strict=True)))
     except (DatasetError, CellsError) as error:
-        raise DatasetError(
-            f"{request.source} holds payloads that do not fit into columns: {error}"
-        ) from error
+        raise DatasetError.of("captures.payloads", file=request.source, error=error) from error
     _log.info("%s: %s", request.source, call_rows.text())
-    return decoder, parser.types
+    return decoder
 
 
 def first_calls(files: Sequence[SourceFile], sides: Sequence[str]) -> list[Call]:
@@ -295,7 +288,7 @@ def first_calls(files: Sequence[SourceFile], sides: Sequence[str]) -> list[Call]
             except ValueError:
                 continue  # reading the file in earnest reports it
             parts = {**record["captureData"], LABEL: record.get(LABEL)}
-            payloads = {side: found for side in wanted if (found := _payload(parts.get(side))) is not None}
+            payloads = {side: found for side in wanted if (found := _payload(parts.get(side))).values}
             call = Call(payloads, functools.partial(block.place, line.number))
             calls.append((len(line.data), call))
     # What is many times as long as the others is damage, and decides nothing.
@@ -303,16 +296,12 @@ def first_calls(files: Sequence[SourceFile], sides: Sequence[str]) -> list[Call]
     return [call for size, call in calls if size <= _ODD_LENGTH * usual + _SHORT]
 
 
-def _payload(part: object) -> Payload | None:
+def _payload(part: object) -> Payload:
     found = payload_part(part)
-    if found is None or not isinstance(part, dict):
-        return None
     try:
-        content_type = part.get("observedContentType")
-        payload = parsed(*decode(*found, None if content_type is None else str(content_type)))
+        return parsed(*decode(*found)) if found else NOTHING
     except UndecodableError:
-        return None
-    return payload if payload.values else None
+        return NOTHING
 
 
 # Captures, merged ones too, whose columns are found by JMESPath in their payloads.
@@ -362,7 +351,7 @@ def _table(envelope: Envelope, finder: Finder, note: Note) -> Table:
         return finder.one_by_one(_parts(envelope, texts, alone, records, note))
 
     def bulk(records: Counts) -> Table:
-        if finder.needs_kinds:
+        if finder.kinds is None:
             finder.learn(_parts(envelope, texts, alone, np.arange(min(len(envelope), _LEARNT_RECORDS)), note))
         values = {
             part: json_array(texts[part].take(records).text)
@@ -370,28 +359,12 @@ def _table(envelope: Envelope, finder: Finder, note: Note) -> Table:
             if (texts[part].kinds[records] == JSON).all()
         }
         truth = texts[GROUND_TRUTH].take(records)
-        table = finder.together(values, functools.partial(_labels_at, truth))
-        finder.count_labels(table.batch, int((truth.kinds != NONE).sum()))
-        return table
+        return finder.together(values, functools.partial(_labels_at, truth))
 
-    kinds = 3 * texts[REQUEST].kinds.astype(np.int64) + texts[RESPONSE].kinds
-    return of_kinds(kinds, bulk if finder.is_bulk else None, one_by_one)
-
-
-def located_capture_splits(
-    files: Sequence[SourceFile], request: Dataset, index: LabelIndex | None
-) -> tuple[FileSplit, ...]:
-    """Divide capture files into splits; `index` has labels to join with the records."""
-    locations = request.locations or ColumnPaths(None)
-    shape: Shape = "row"
-    Finder(locations)  # its mistakes show before the work
-    if locations.features is None:
-        decoder, _ = survey(files, request)
-        shape = decoder.call_rows.shape("endpointInput")
-    read = functools.partial(
-        read_located_captures, locations=locations, shape=shape, window=request.window, index=index
-    )
-    return tuple(FileSplit(pieces, read) for pieces in divide(files, may_cut=may_cut))
+    kinds = [texts[part].kinds for part in SIDES]
+    table = of_kinds(kinds, bulk if finder.is_bulk else None, one_by_one)
+    finder.count_labels(table.batch, int((texts[GROUND_TRUTH].kinds != NONE).sum()))
+    return table
 
 
 def first_sides(files: Sequence[SourceFile]) -> dict[str, bool]:
@@ -421,27 +394,24 @@ def _first_of(envelope: Envelope, names: Sequence[str], note: Note) -> Texts:
 
 def _parts(
     envelope: Envelope, texts: Mapping[str, Texts], alone: Sequence[bool], records: Counts, note: Note
-) -> Iterator[tuple[Mapping[str, RecordPart], Callable[[], str]]]:
+) -> Iterator[Record]:
     """Yield the parts of records, parsed, and what names each record."""
     some = {part: text.take(records) for part, text in texts.items()}
     columns = [zip(part.text.to_pylist(), part.kinds.tolist(), strict=True) for part in some.values()]
     for number, *found in zip(records.tolist(), *columns, strict=True):
-        parts: dict[str, RecordPart] = {}
+        parts: dict[str, Payload] = {}
         for name, (text, kind) in zip(some, found, strict=True):
-            parts[name] = RecordPart()
-            if kind == CSV:
-                parts[name] = RecordPart(cells=csv_rows(text))
-            elif kind == JSON:
-                try:
-                    parts[name] = RecordPart(parsed(text, kind).values)
-                except UndecodableError:
-                    note(UNDECODABLE, [number])
+            try:
+                parts[name] = parsed(text, kind)
+            except UndecodableError:
+                parts[name] = NOTHING
+                note(UNDECODABLE, [number])
         if alone[number]:
             parts[REQUEST] = parts[RESPONSE]
         yield parts, functools.partial(envelope.place, number)
 
 
-def _labels_at(truth: Texts, path: PlainPath | None, counts: Counts) -> pa.Array:
+def _labels_at(truth: Texts, path: Find | None, counts: Counts) -> pa.Array:
     """Return one label for each row; missing where a record has none."""
     present = truth.kinds != NONE
     if not present.any():
@@ -452,7 +422,7 @@ def _labels_at(truth: Texts, path: PlainPath | None, counts: Counts) -> pa.Array
         if len(unlike) or list(columns) != [LABEL]:
             raise NotBulkError("labels of several cells, or of another number than rows")
         return typed_text(columns[LABEL])
-    if (truth.kinds == CSV).any() or path is None:
+    if (truth.kinds == CSV).any():
         raise NotBulkError("labels of several encodings, or without a path")
     values, found = values_at(json_array(truth.text.drop_null()), path)
     if not np.array_equal(found, counts[present]):

@@ -7,14 +7,12 @@ human reviewers and tables are accepted beside them.
 
 from __future__ import annotations
 
-import difflib
-import json
 import logging
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import batched, groupby
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -25,14 +23,15 @@ import pyarrow.compute as pc
 from contract.dataset import Dataset, LabelPlaces
 from contract.dataset_format import DatasetFormat
 from contract.errors import DatasetError
+from contract.schema import nearest, suggestion
 from contract.window import folder_hour
 from contract.wording import several
 from file_storage.storage import SourceFile, read_bytes
-from readers.captures.envelope import label_part, read_records, sources
+from readers.captures.envelope import label_part, read_records
 from readers.csv import csv_splits
 from readers.parquet import parquet_splits
-from readers.python_rows import loads, scalar_text
-from readers.splitting import FileRange, Line, blocks_of_lines
+from readers.python_rows import json_text, loads, scalar_text
+from readers.splitting import FileRange, Line, Segment, joined_segments, segments_of
 
 # In the order in which they are looked for, since a capture's inferenceId comes before its eventId.
 ID_COLUMNS = ("inferenceId", "eventId", "inference_id", "event_id")
@@ -45,14 +44,12 @@ _LARGEST_ANSWER = 16 << 20
 UNKNOWN_HOUR = -1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _BLOCK_SIZE = 8 << 20
-_ANSWERS_TOGETHER = 10_000
 _SCHEMA = pa.schema(
     [
         ("groundTruthData", pa.struct([("data", pa.string()), ("encoding", pa.string())])),
         ("eventMetadata", pa.struct([("eventId", pa.string())])),
     ]
 )
-_EXAMPLE = '{"groundTruthData":{"data":"1","encoding":"CSV"},"eventMetadata":{"eventId":"..."}}'
 
 Hours = npt.NDArray[np.int32]
 
@@ -95,26 +92,21 @@ def read_labels(files: Sequence[SourceFile], places: LabelPlaces) -> Iterator[La
         Naming file and line of what is no label.
     """
     ordered = sorted(files, key=lambda file: (_hour(file.path), file.path))
-    parts = (part for file in ordered for part in _parts(file, places))
-    for kind, group in groupby(parts, key=type):
-        if kind is FileRange:
-            yield from _lines_as_labels(list(group))
-        elif kind is SourceFile:
+    for is_table, group in groupby(ordered, key=lambda file: file.path.lower().endswith((*_CSV, *_PARQUET))):
+        if is_table:
             for file in group:
                 yield from read_table(file, places)
         else:
-            for answers in batched(group, _ANSWERS_TOGETHER):
-                *texts, hours = zip(*answers, strict=True)
-                ids, data, encodings = [pa.array(each, pa.string()) for each in texts]
-                yield Labels(ids, data, encodings, np.array(hours, np.int32))
+            yield from _lines_as_labels(segment for file in group for segment in _segments(file, places))
 
 
-def _parts(file: SourceFile, places: LabelPlaces) -> Sequence[Any]:
-    """Return what a file is read as: itself for a table, what reviewers answered, or lines."""
-    if file.path.lower().endswith((*_CSV, *_PARQUET)):
-        return [file]
-    answers = read_answers(file, places)
-    return [FileRange(file.path)] if answers is None else answers
+def _segments(file: SourceFile, places: LabelPlaces) -> Iterator[Segment]:
+    """Yield the lines of a file; what reviewers answered becomes a line."""
+    answer = read_answers(file, places)
+    if answer is None:
+        yield from segments_of([FileRange(file.path)], _BLOCK_SIZE)
+    elif answer:
+        yield Segment(file.path, 0, answer)
 
 
 def _hour(path: str) -> int:
@@ -133,8 +125,8 @@ def hour_text(number: int) -> str:
     return (_EPOCH + timedelta(hours=number)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _lines_as_labels(parts: Sequence[FileRange]) -> Iterator[Labels]:
-    for block in blocks_of_lines(parts, size=_BLOCK_SIZE):
+def _lines_as_labels(segments: Iterable[Segment]) -> Iterator[Labels]:
+    for block in joined_segments(segments, _BLOCK_SIZE):
         batch, numbers = read_records(block, _SCHEMA, _label, _is_whole)
         has_value = batch.column("groundTruthData").flatten()[0].is_valid()
         batch, numbers = batch.filter(has_value), numbers[has_value.to_numpy(zero_copy_only=False)]
@@ -144,7 +136,7 @@ def _lines_as_labels(parts: Sequence[FileRange]) -> Iterator[Labels]:
             batch.column("eventMetadata").flatten()[0],
             data,
             pc.utf8_upper(pc.fill_null(encodings, "CSV")),
-            hours[sources(block, numbers)],
+            hours[block.sources(numbers)],
         )
 
 
@@ -176,9 +168,8 @@ def _label(line: Line) -> dict[str, Any]:
 
 
 def _no_label(line: Line, reason: str) -> DatasetError:
-    return DatasetError(
-        f"{line.path} line {line.line_number()} is not a label, since {reason}: {line.excerpt()!r}; "
-        f"mend or remove the line, labels look like {_EXAMPLE}."
+    return DatasetError.of(
+        "label_files.no_label", file=line.path, line=line.line_number(), reason=reason, excerpt=line.excerpt()
     )
 
 
@@ -212,16 +203,13 @@ def read_table(file: SourceFile, places: LabelPlaces) -> Iterator[Labels]:
         lost = pc.and_(ids.is_null(), data.is_valid())
         if pc.any(lost).as_py():
             row = before + pc.index(lost, True).as_py() + 1
-            raise DatasetError(
-                f"{file.path} row {row} (the header apart) has a label and no id of an inference; fill the "
-                "id in, or remove the row."
-            )
+            raise DatasetError.of("label_files.no_id", file=file.path, row=row)
         before += batch.num_rows
         unlabelled += data.null_count
         ids, data = ids.filter(data.is_valid()), data.drop_null()
         marked = pc.match_substring_regex(data, _MARKS)
         if pc.any(marked).as_py():
-            quoted = [_json(text) for text in data.filter(marked).to_pylist()]
+            quoted = [json_text(text) for text in data.filter(marked).to_pylist()]
             data = pc.replace_with_mask(data, marked, pa.array(quoted, pa.string()))
         hours = np.full(len(ids), _hour(file.path), np.int32)
         yield Labels(ids, data, pc.if_else(marked, "JSON", "CSV"), hours)
@@ -231,27 +219,23 @@ def read_table(file: SourceFile, places: LabelPlaces) -> Iterator[Labels]:
 
 def _chosen(path: str, names: list[str], places: LabelPlaces) -> tuple[str, str]:
     """Return the names of the columns with ids and labels."""
-    there = f"its columns are {', '.join(names)[:200] or 'none'}"
+    columns = ", ".join(names) or "none"
     for variable, name in (
         ("ground_truth_id_column", places.id_column),
         ("ground_truth_label_column", places.label_column),
     ):
         if name is not None and name not in names:
-            close = difflib.get_close_matches(name, names, 1)
-            hint = f"; did you mean {close[0]}?" if close else "."
-            raise DatasetError(f"{path} has no column {name!r}, which {variable} names; {there}{hint}")
+            meant = suggestion(name, names)
+            raise DatasetError.of("label_files.no_column", file=path, name=name, field=variable, meant=meant)
     usual = (places.id_column, places.usual_id, *ID_COLUMNS)
     identifier = next((name for name in usual if name is not None and name in names), None)
     if identifier is None:
-        raise DatasetError(
-            f"{path} has no column {' or '.join(ID_COLUMNS[:2])}; {there}; set ground_truth_id_column to the "
-            "one with the id of the inference."
-        )
+        raise DatasetError.of("label_files.no_id_column", file=path, columns=columns)
     others = [name for name in names if name != identifier]
     if places.label_column is None and len(others) != 1:
-        raise DatasetError(
-            f"{path} has {several(len(others), 'column')} beside the id {identifier!r}; {there}; set "
-            "ground_truth_label_column to the one with the label."
+        others_there = several(len(others), "column")
+        raise DatasetError.of(
+            "label_files.no_label_column", file=path, others=others_there, id=identifier, columns=columns
         )
     return identifier, places.label_column or others[0]
 
@@ -262,10 +246,6 @@ def _texts(column: pa.Array) -> pa.StringArray:
         column = pc.if_else(pc.is_nan(column), None, column)
     texts = column.cast(pa.string())
     return pc.if_else(pc.equal(texts, ""), None, texts)
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 # Answers of human reviewers (Amazon Augmented AI) as labels.
@@ -281,16 +261,13 @@ def _json(value: Any) -> str:
 # A file counts as such when its name ends with ``.json`` and its content is one object with
 # ``humanAnswers``.
 
-# Id, label, encoding and hour.
-Answer = tuple[str, str, str, int]
 
-
-def read_answers(file: SourceFile, places: LabelPlaces) -> list[Answer] | None:
-    """Return the label of a human loop's output, none when nobody has answered.
+def read_answers(file: SourceFile, places: LabelPlaces) -> bytes | None:
+    """Return the label of a human loop's output as a line, an empty one when nobody has answered.
 
     Returns
     -------
-    At most one label; None when the file is no such output.
+    None when the file is no such output.
 
     Raises
     ------
@@ -310,13 +287,18 @@ def read_answers(file: SourceFile, places: LabelPlaces) -> list[Answer] | None:
         return None
     answers = [answer for answer in loop["humanAnswers"] if isinstance(answer, dict)]
     if not answers:
-        return []
+        return b""
     # ISO 8601 in UTC, as the service writes it, sorts as text.
     answers.sort(key=lambda answer: str(answer.get("submissionTime") or ""))
     labels = [_label_of(answer, places, file.path) for answer in answers]
     latest = {label: position for position, label in enumerate(labels)}
     label, encoding = max(latest, key=lambda each: (labels.count(each), latest[each]))
-    return [(_identifier(loop, places, file.path), label, encoding, _hour(file.path))]
+    identifier = _identifier(loop, places, file.path)
+    line = {
+        "groundTruthData": {"data": label, "encoding": encoding},
+        "eventMetadata": {"eventId": identifier},
+    }
+    return json_text(line).encode() + b"\n"
 
 
 def _identifier(loop: dict[str, Any], places: LabelPlaces, path: str) -> str:
@@ -328,10 +310,7 @@ def _identifier(loop: dict[str, Any], places: LabelPlaces, path: str) -> str:
     name = loop.get("humanLoopName")
     if isinstance(name, str) and name:
         return name
-    raise DatasetError(
-        f"{path} names no inference: inputContent has none of {', '.join(places.id_attributes)}, and there "
-        "is no humanLoopName; start human loops with the inferenceId in their input."
-    )
+    raise DatasetError.of("label_files.no_inference", file=path, attributes=", ".join(places.id_attributes))
 
 
 def _label_of(answer: dict[str, Any], places: LabelPlaces, path: str) -> tuple[str, str]:
@@ -344,22 +323,19 @@ def _label_of(answer: dict[str, Any], places: LabelPlaces, path: str) -> tuple[s
         found = _at(content, places.label_attribute)
         if found is not None:
             return _as_label(found)
-    wanted = "no single value" if places.label_attribute is None else f"no {places.label_attribute!r}"
+    wanted = "single value" if places.label_attribute is None else repr(places.label_attribute)
     there = ", ".join(leaves) or "nothing"
-    close = difflib.get_close_matches(places.label_attribute or "", leaves, 1)
-    fix = "set human_review_label_attribute to the one that is the label"
-    raise DatasetError(
-        f"{path} has {wanted} in humanAnswers.answerContent, which holds {there[:200]}; {fix}"
-        + (f": did you mean {close[0]}?" if close else ".")
-    )
+    close = nearest(places.label_attribute or "", leaves)
+    meant = f": did you mean {close}?" if close else "."
+    raise DatasetError.of("label_files.no_answer", file=path, wanted=wanted, there=there, meant=meant)
 
 
 def _as_label(value: Any) -> tuple[str, str]:
     if isinstance(value, dict | list):
-        return _json(value), "JSON"
+        return json_text(value), "JSON"
     text = scalar_text("answerContent", value) or ""
     # A text with commas is one label, not several cells.
-    return (_json(text), "JSON") if re.search(_MARKS, text) else (text, "CSV")
+    return (json_text(text), "JSON") if re.search(_MARKS, text) else (text, "CSV")
 
 
 def _at(value: Any, attribute: str) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 
 from contract.api import Metric, Violation, Violations, read_violations, violations_to_json
 from contract.errors import DocumentError
-from contract.schema import Fields
+from contract.schema import JsonObject
 
 # 1: metrics were an object of values by name. 2: a list, as bias has one name for many groups. 3: with how
 # many comparisons were decided.
@@ -172,7 +172,7 @@ def read_run(value: dict[str, Any], where: str) -> Run:
     DocumentError
         Naming file and member, when one is missing or of the wrong type.
     """
-    members = Fields(_upgraded(value, where), where)
+    members = JsonObject.of_file(_upgraded(value, where), where)
     members.count("schema")
     window = members.child("window")
     violations = None
@@ -211,7 +211,7 @@ _PLAIN = {"str": str, "str | None": str, "int": int, "int | None": int}
 
 def _upgraded(value: dict[str, Any], where: str) -> dict[str, Any]:
     """Return a record of an older schema as one of this schema."""
-    schema = Fields(value, where).count("schema")
+    schema = JsonObject.of_file(value, where).count("schema")
     if schema < min(_UPGRADES):
         raise DocumentError.of("history_record.schema", place=where, schema=schema)
     for older in range(schema, SCHEMA):
@@ -219,7 +219,7 @@ def _upgraded(value: dict[str, Any], where: str) -> dict[str, Any]:
     return value
 
 
-def _read_metric(fields: Fields) -> Metric:
+def _read_metric(fields: JsonObject) -> Metric:
     interval = fields.get("interval", list, None)
     return Metric(
         name=fields.get("name", str),
@@ -230,12 +230,12 @@ def _read_metric(fields: Fields) -> Metric:
     )
 
 
-def _instant(fields: Fields, key: str) -> datetime:
-    text = fields.get(key, str)
+def _instant(fields: JsonObject, key: str) -> datetime:
+    instant = datetime.min
     try:
-        instant = datetime.fromisoformat(text)
+        instant = datetime.fromisoformat(fields.get(key, str))
     except ValueError:
-        raise DocumentError.of("history_record.time", place=fields.where, key=key, text=text) from None
+        fields.wrong(key, "an ISO 8601 time")
     return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
 
 

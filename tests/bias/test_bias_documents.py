@@ -116,21 +116,15 @@ def test_what_a_user_allows_is_kept() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "part"),
-    [
-        ({"value": "much"}, 'metrics[0].value must be a number, "Infinity" or "-Infinity", but is \'much\''),
-        ({"allowed": [0.2, -0.2]}, "metrics[0].allowed must be two numbers, the lower end first"),
-        ({"allowed": [0.2]}, "metrics[0].allowed must be two numbers"),
-        ({"name": 3}, "metrics[0].name must be text"),
-    ],
+    "change", [{"value": "much"}, {"allowed": [0.2, -0.2]}, {"allowed": [0.2]}, {"name": 3}]
 )
-def test_mistakes_in_constraints_are_named(change: dict[str, Any], part: str) -> None:
+def test_mistakes_in_constraints_are_named(change: dict[str, Any]) -> None:
     metric = {"name": "DPL", "description": "", "value": 0.1, **change}
     stage = {"label": "y", "facets": {"g": [{"value_or_threshold": "0", "metrics": [metric]}]}}
     with pytest.raises(DocumentError) as error:
         read_constraints({"pre_training_bias_metrics": stage}, "constraints.json")
-    assert part in error.value.message
-    assert error.value.message.startswith("constraints.json.pre_training_bias_metrics.facets.g[0]")
+    assert error.value.file == "constraints.json"
+    assert error.value.field == f"pre_training_bias_metrics.facets.g[0].metrics[0].{next(iter(change))}"
 
 
 def test_files_of_other_monitors_are_told_apart() -> None:

@@ -10,7 +10,7 @@ from model_monitor_capture import CaptureWriter
 
 def main() -> None:
     folder, threads = sys.argv[1], int(sys.argv[2])
-    writer = CaptureWriter(folder, "churn", file_bytes=20_000)
+    writer = CaptureWriter(folder, "churn", file_bytes=20_000, disk_share=1.0)
     ending = time.monotonic() + 30
 
     def calls(number: int) -> None:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from unittest import mock
 
@@ -19,6 +20,14 @@ from model_monitor_capture import CaptureWriter, Masking, Selection
 from model_monitor_capture import writer as writing
 
 PROCESS = Path(__file__).with_name("capturing_process.py")
+
+
+def wait_until(happened: Callable[[], object]) -> None:
+    """Wait for what another thread does; a test that waits for ever says nothing."""
+    end = time.monotonic() + 60
+    while not happened():
+        assert time.monotonic() < end, "it did not happen within a minute"
+        time.sleep(0.001)
 
 
 def lines_of(folder: Path) -> list[bytes]:
@@ -127,8 +136,7 @@ def test_the_queue_is_bounded_and_what_finds_no_place_is_counted(tmp_path):
     release = threading.Event()
     with mock.patch.object(writing._OpenFile, "append", side_effect=lambda data: release.wait()):
         writer.capture("1", "1")
-        while writer._waiting:
-            time.sleep(0.001)
+        wait_until(lambda: not writer._waiting)
         results = [writer.capture("1", "1") for _ in range(50)]
         release.set()
         writer.close()
@@ -142,7 +150,10 @@ def test_capture_pauses_on_a_full_disk_and_goes_on(tmp_path):
     with mock.patch.object(os, "statvfs", return_value=full):
         writer._look_at_disk()
         assert writer.capture("1", "1") is None
-    writer._look_at_disk()
+    # What is reserved for root is neither used nor free: `df` says 50 %, though 80 % are not to be had.
+    reserved = os.statvfs_result((4096, 4096, 100, 80, 20, 0, 0, 0, 0, 255))
+    with mock.patch.object(os, "statvfs", return_value=reserved):
+        writer._look_at_disk()
     assert writer.capture("1", "1") is not None
     writer.close()
     assert writer.counts["paused"] == 1
@@ -157,12 +168,10 @@ def test_a_disk_that_refuses_leaves_no_half_line(tmp_path):
 
     writer = CaptureWriter(tmp_path, "churn")
     writer.capture("1", "1")
-    while not writer.counts["captured"]:
-        time.sleep(0.001)
+    wait_until(lambda: writer.counts["captured"])
     with mock.patch.object(writing.os, "write", side_effect=half):
         writer.capture("2", "2")
-        while not writer.counts["failed"]:
-            time.sleep(0.001)
+        wait_until(lambda: writer.counts["failed"])
     writer.capture("3", "3")
     writer.close()
     assert [record["captureData"]["endpointInput"]["data"] for record in records_of(tmp_path)] == ["1", "3"]
@@ -215,7 +224,7 @@ def test_a_file_in_use_is_left_alone(tmp_path):
 def test_workers_forked_from_one_service_write_files_of_their_own(tmp_path):
     script = (
         "import os, sys\nfrom model_monitor_capture import CaptureWriter\n"
-        f"writer = CaptureWriter({str(tmp_path)!r}, 'churn')\n"
+        f"writer = CaptureWriter({str(tmp_path)!r}, 'churn', disk_share=1)\n"
         "writer.capture('parent', '1')\nimport time\n"
         "while not writer.counts['captured']: time.sleep(0.001)\n"
         "children = []\n"

@@ -98,6 +98,9 @@ class Shown:
     def __getattr__(self, name: str) -> "Shown":
         return Shown(f"{self.name}.{name}")
 
+    def __getitem__(self, key: object) -> "Shown":
+        return Shown(f"{self.name}[{key}]")
+
 
 def test_sentences_are_the_golden_ones() -> None:
     shown = "".join(

@@ -166,7 +166,7 @@ def test_the_shared_case_is_refused(baseline: Result) -> None:
         ({"features": [{"name": "age", "completeness": 95}]}, "completeness is 95; use a share from 0 to 1"),
         (
             {"monitoring_config": {"distribution_constraints": {"comparison_threshold": 30}}},
-            "comparison_threshold is 30; use a number from 0 to 1",
+            "comparison_threshold must be a number from 0 to 1",
         ),
         (
             {"comparison_threshold": 0.2},

@@ -113,14 +113,14 @@ def test_overrides_apply_to_any_feature_flat_or_nested() -> None:
     ("value", "says"),
     [
         ({}, "no 'features' list"),
-        ({"features": [{"inferred_type": "Integral"}]}, r"features\[0\] has no 'name'"),
-        ({"features": [{"name": "a", "inferred_type": "Int"}]}, "known are Integral"),
+        ({"features": [{"inferred_type": "Integral"}]}, r"features\[0\]\.name is missing"),
+        ({"features": [{"name": "a", "inferred_type": "Int"}]}, "must be one of Integral"),
         (
             {"features": [{"name": "a", "inferred_type": "String", "string_constraints": {"domains": [1]}}]},
             "domains must be a list of texts",
         ),
-        ({"features": [], "monitoring_config": {"datatype_check_threshold": "1"}}, "use a number"),
-        ({"features": [], "monitoring_config": {"evaluate_constraints": "On"}}, "use Enabled or Disabled"),
+        ({"features": [], "monitoring_config": {"datatype_check_threshold": "1"}}, r"monitoring_config\.datatype_check_threshold must be a number"),
+        ({"features": [], "monitoring_config": {"evaluate_constraints": "On"}}, "known are Enabled, Disabled"),
         ({"features": [{"name": "a", "inferred_type": "String", "completeness": "1"}]}, "must be a number"),
     ],
 )

@@ -114,7 +114,7 @@ def test_compressed_csv(joined: Joined) -> None:
         (
             "inferenceId,label\na,1\n",
             {"ground_truth_label_column": "labels"},
-            "which ground_truth_label_column names; its columns are inferenceId, label; did you mean label?",
+            "which ground_truth_label_column names: did you mean label?",
         ),
         (
             "inferenceId,label\na,1\n,0\n",

@@ -101,10 +101,10 @@ def test_members_of_a_newer_schema_are_left_as_they_are() -> None:
     ("line", "says"),
     [
         ("{", "runs.jsonl, line 1, is not valid JSON"),
-        ("[]", "runs.jsonl, line 1 must be an object"),
-        ("{}", "runs.jsonl, line 1 has no 'schema'"),
+        ("[]", "runs.jsonl, line 1: the file must be an object"),
+        ("{}", "runs.jsonl, line 1: schema is missing"),
         ('{"schema": 0}', "schema is 0, which no version has written"),
-        ('{"schema": 2, "run": 7}', "runs.jsonl, line 1.run must be text"),
+        ('{"schema": 2, "run": 7}', "runs.jsonl, line 1: run must be text"),
     ],
 )
 def test_mistakes_name_their_place(line: str, says: str) -> None:
@@ -114,8 +114,9 @@ def test_mistakes_name_their_place(line: str, says: str) -> None:
 
 def test_a_time_that_is_none_is_named() -> None:
     members = run_to_json(replace(parse_records(OLDER.read_bytes(), "")[0], extra={"started": "noon"}))
-    with pytest.raises(DocumentError, match=r"record\.started is 'noon', which is no ISO 8601 time"):
+    with pytest.raises(DocumentError) as error:
         read_run(members, "record")
+    assert (error.value.file, error.value.field) == ("record", "started")
 
 
 def test_label_coverage() -> None:

@@ -227,14 +227,14 @@ def test_no_model_at_all(tmp_path: Path, data: Path) -> None:
         (
             [[1, 2]],
             (
-                "{config}: methods.shap.baseline row 0 has 2 values, but the model takes 3 features (age, "
-                "colour, income); give one value per feature, in this order."
+                "{config}: row 0 of methods.shap.baseline has 2 values, but the model takes 3 features "
+                "('age', 'colour', 'income'); give one value per feature, in this order."
             ),
         ),
         (
             [{"age": 1}],
             (
-                "{config}: methods.shap.baseline row 0 lacks the features 'colour', 'income'; give one "
+                "{config}: row 0 of methods.shap.baseline lacks the features 'colour', 'income'; give one "
                 "value per "
                 'feature, or a record in the shape of a request, such as {{"features":[...]}}.'
             ),
@@ -261,13 +261,13 @@ def test_baseline_files_that_do_not_fit(tmp_path: Path, data: Path, endpoint: st
     file = write_csv(tmp_path / "rows" / "b.csv", [[1, 2]], ["x", "y"])
     assert_sentence(
         run(tmp_path, data, table_config(baseline=str(file)), endpoint),
-        f"{file} row 0 has 2 values, but the model takes 3 features (age, colour, income); give one value "
-        "per feature, in this order.",
+        f"{file}: row 0 of methods.shap.baseline has 2 values, but the model takes 3 features ('age', "
+        "'colour', 'income'); give one value per feature, in this order.",
     )
     write_csv(file, [])
     assert_sentence(
         run(tmp_path, data, table_config(baseline=str(file)), endpoint),
-        f"{file} holds no row; give one row at least, with one value per feature.",
+        f"{file}: methods.shap.baseline holds no row; give one row at least, with one value per feature.",
     )
     file.write_bytes(b"PAR1 and nothing more")
     result = run(tmp_path, data, table_config(baseline=str(file)), endpoint)
@@ -383,7 +383,7 @@ def test_the_baseline_of_another_monitor(tmp_path: Path, data: Path, endpoint: s
     result = run(tmp_path, data, table_config(), endpoint, baseline_constraints=other)
     assert_sentence(
         result,
-        f"{other} has no 'explanations', so it is not a file of a feature-attribution job; give "
+        f"{other} has no 'explanations' with values, so it is not a file of a feature-attribution job; give "
         "baseline_constraints the constraints.json or the analysis.json of a feature-attribution baseline "
         "job.",
     )

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from contract.errors import DocumentError
 
 COMMON = ("features", 0, "numerical_statistics", "common")
 DOTTED = "features[0] (a).numerical_statistics"
+SECOND = "features[1] (b)"
 
 
 @pytest.fixture
@@ -137,35 +139,27 @@ def test_a_document_that_is_a_list(tmp_path: Path, table: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "value", "problem"),
+    ("path", "value", "place"),
     [
-        (("features", 0, "name"), None, "features[0] has no 'name'; is it a file of this monitor?"),
-        (("features", 0, "name"), 7, "features[0].name must be text, but is a number."),
-        (
-            ("features", 0, "inferred_type"),
-            "Integer",
-            "features[0] (a).inferred_type is 'Integer'; known are Integral, Fractional, String, Unknown.",
-        ),
-        (("features", 1), "b", "features[1] must be an object, but is text."),
-        (
-            ("features", 1, "string_constraints", "domains"),
-            ["x", 1],
-            'features[1] (b).string_constraints.domains must be a list of texts, such as ["a", "b"].',
-        ),
+        (("features", 0, "name"), None, "features[0].name"),
+        (("features", 0, "name"), 7, "features[0].name"),
+        (("features", 0, "inferred_type"), "Integer", "features[0] (a).inferred_type"),
+        (("features", 1), "b", "features[1]"),
+        (("features", 1, "string_constraints", "domains"), ["x", 1], f"{SECOND}.string_constraints.domains"),
         (
             ("features", 0, "num_constraints", "is_non_negative"),
             "yes",
-            "features[0] (a).num_constraints.is_non_negative must be true or false, but is text.",
+            "features[0] (a).num_constraints.is_non_negative",
         ),
     ],
 )
 def test_constraints_with_a_wrong_member(
-    tmp_path: Path, table: Path, baseline: Result, path: tuple[Any, ...], value: Any, problem: str
+    tmp_path: Path, table: Path, baseline: Result, path: tuple[Any, ...], value: Any, place: str
 ) -> None:
     document = edited(baseline, "constraints.json", *path, value=value)
     result = run_job(tmp_path, table, baseline_constraints=document)
     assert result.exit_code == 2
-    assert result.message == f"{document}.{problem}"
+    assert re.match(rf"{re.escape(f'{document}: {place}')} (must be|is missing)", result.message)
 
 
 def test_a_threshold_that_is_text(tmp_path: Path, table: Path, baseline: Result) -> None:
@@ -174,10 +168,7 @@ def test_a_threshold_that_is_text(tmp_path: Path, table: Path, baseline: Result)
     )
     result = run_job(tmp_path, table, baseline_constraints=document)
     assert result.exit_code == 2
-    assert result.message == (
-        f"{document}: monitoring_config: datatype_check_threshold is 'high'; "
-        "use a number from 0 to 1, such as 0.95."
-    )
+    assert result.message.startswith(f"{document}: monitoring_config.datatype_check_threshold must be ")
 
 
 def test_a_huge_threshold_is_refused(tmp_path: Path, table: Path, baseline: Result) -> None:
@@ -188,42 +179,30 @@ def test_a_huge_threshold_is_refused(tmp_path: Path, table: Path, baseline: Resu
     variables = {**baseline_of(baseline), "baseline_constraints": document}
     result = run_job(tmp_path, table, **variables)
     assert result.exit_code == 2
-    assert "comparison_threshold is 1e+300; use a number from 0 to 1, such as 0.1" in result.message
+    assert "comparison_threshold must be a number from 0 to 1, such as 0.1" in result.message
 
 
 @pytest.mark.parametrize(
-    ("path", "value", "problem"),
+    ("path", "value", "place"),
     [
-        (
-            (*COMMON, "num_present"),
-            -5,
-            f"{DOTTED}.common.num_present must be a count of 0 or more, but is -5.",
-        ),
-        (
-            (*COMMON, "num_missing"),
-            1e300,
-            f"{DOTTED}.common.num_missing must be a count of 0 or more, but is 1e+300.",
-        ),
+        ((*COMMON, "num_present"), -5, f"{DOTTED}.common.num_present"),
+        ((*COMMON, "num_missing"), 1e300, f"{DOTTED}.common.num_missing"),
         (
             ("features", 0, "numerical_statistics", "distribution", "kll", "sketch", "data"),
             [["x"]],
-            f"{DOTTED}.distribution.kll.sketch.data must be lists of numbers, one per level.",
+            f"{DOTTED}.distribution.kll.sketch.data",
         ),
-        (
-            ("features", 1, "data_types", "String"),
-            [],
-            "features[1] (b).data_types.String must be a number, but is a list.",
-        ),
-        (("dataset", "item_count"), "many", "dataset.item_count must be a number, but is text."),
+        (("features", 1, "data_types", "String"), [], f"{SECOND}.data_types.String"),
+        (("dataset", "item_count"), "many", "dataset.item_count"),
     ],
 )
 def test_statistics_with_a_wrong_member(
-    tmp_path: Path, table: Path, baseline: Result, path: tuple[Any, ...], value: Any, problem: str
+    tmp_path: Path, table: Path, baseline: Result, path: tuple[Any, ...], value: Any, place: str
 ) -> None:
     document = edited(baseline, "statistics.json", *path, value=value)
     result = run_job(tmp_path, table, baseline_statistics=document)
     assert result.exit_code == 2
-    assert result.message == f"{document}.{problem}"
+    assert re.match(rf"{re.escape(f'{document}: {place}')} (must be|is missing)", result.message)
 
 
 def test_documents_that_expand(tmp_path: Path, table: Path, baseline: Result) -> None:
@@ -238,6 +217,6 @@ def test_curves_of_unequal_length() -> None:
     curve = {"false_positive_rates": [0.0, 1.0], "true_positive_rates": [0.0, 0.5, 1.0]}
     metrics = {"receiver_operating_characteristic_curve": curve}
     document = {"version": 0.0, "dataset": {"item_count": 2}, "binary_classification_metrics": metrics}
-    where = "statistics.json.binary_classification_metrics.receiver_operating_characteristic_curve"
+    where = "statistics.json: binary_classification_metrics.receiver_operating_characteristic_curve"
     with pytest.raises(DocumentError, match=f"^{where} must have lists of one length"):
         documents.read_statistics(document, "statistics.json")

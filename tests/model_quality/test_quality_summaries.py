@@ -20,9 +20,8 @@ from quality_tables import (
 )
 
 from analyzers.model_quality.analyzer import ModelQualityAnalyzer
-from analyzers.model_quality.cells import read_labels, read_numbers
 from analyzers.model_quality.documents import MODEL_QUALITY
-from analyzers.shared.rules import normalise_label
+from analyzers.shared.cells import label_of, read_labels, read_numbers
 from contract.errors import ConfigurationError, DatasetError
 
 
@@ -90,8 +89,8 @@ def test_the_same_rows_give_the_same_spread_every_time() -> None:
     ],
 )  # fmt: skip
 def test_labels_are_normalised(text: str, label: str) -> None:
-    assert normalise_label(text) == label
-    assert normalise_label(label) == label
+    assert label_of(text, binary=False) == label
+    assert label_of(label, binary=False) == label
 
 
 @pytest.mark.parametrize(
@@ -111,17 +110,19 @@ def test_labels_are_normalised(text: str, label: str) -> None:
 )
 def test_labels_mean_the_same_in_every_type(array: pa.Array) -> None:
     cells = read_labels(array, binary=True)
-    assert [cells.texts[code] if code >= 0 else None for code in cells.codes] == ["1", "0", None, "1"]
+    assert [[None, *cells.values][code] for code in cells.codes] == ["1", "0", None, "1"]
     numbers = read_numbers(array)
     assert numbers.values == pytest.approx(np.array([1.0, 0.0, np.nan, 1.0]), nan_ok=True)
     assert numbers.unusable == 0
 
 
 def test_what_is_no_number_is_counted() -> None:
-    cells = read_numbers(pa.array(["0.5", "high", None, "high", "inf", "1e-3"]))
-    assert cells.unusable == 2
+    cells = read_numbers(pa.array(["0.5", "high", None, "high", "-inf", "1e-3", "NA", "1_000", "True"]))
+    assert cells.unusable == 3
     assert cells.example == "high"
-    assert cells.values == pytest.approx(np.array([0.5, np.nan, np.nan, np.nan, np.nan, 1e-3]), nan_ok=True)
+    numbers = [0.5, np.nan, None, np.nan, -np.inf, 1e-3, np.nan, np.nan, 1.0]
+    assert cells.values == pytest.approx(np.array(numbers, dtype=np.float64), nan_ok=True)
+    assert read_numbers(pa.array([1, 0, None]).dictionary_encode()).values[0] == 1.0
 
 
 def test_missing_cells_are_kept_apart_and_said() -> None:

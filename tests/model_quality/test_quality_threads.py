@@ -14,7 +14,7 @@ hits = rng.random(90_000) < scores
 sums, unlabelled = ProbabilitySums(), ScoreHistogram()
 sums.add_binary(scores, hits)
 unlabelled.add(scores, scores >= 0.5)
-calibration = ScoreCalibration([0.0, 0.4, 1.0], [0.1, 0.3, 0.9], 1000, "positive label")
+calibration = ScoreCalibration("positive label", 1000, [0.0, 0.4, 1.0], [0.1, 0.3, 0.9])
 print(sums.log_loss.tolist(), sums.brier.tolist())
 for problem in ("BinaryClassification", "MulticlassClassification"):
     statistics = ModelQualityStatistics(problem_type=problem, item_count=0, metrics={})

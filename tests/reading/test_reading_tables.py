@@ -179,6 +179,44 @@ def test_codes_with_leading_zeros_are_text(tmp_path: Path) -> None:
     assert reading(result)["types"] == ["zip is text, because digits with leading zeros are codes"]
 
 
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "{:.1f}%",
+        "${:.2f}",
+        "1,{:03.0f}.50",
+        "1.{:03.0f},50",
+        "{:.0f},5",
+        "1 {:03.0f}",
+        "EUR {:.0f}",
+        "({:.2f})",
+    ],
+)
+def test_numbers_with_signs_are_text_and_said_to_be(tmp_path: Path, pattern: str) -> None:
+    rows = [[json.dumps(pattern.format(i * 37 % 800 + 100)), i] for i in range(500)]
+    source = write(tmp_path / "a.csv", "price,n\n" + "".join(f"{price},{n}\n" for price, n in rows))
+    (said,) = reading(run_job(tmp_path, source))["types"]
+    assert said.startswith("price is text, as its numbers have signs or separators")
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["{day:02}/{month:02}/2026", "{month}-{day}-26", "2026/{month}/{day}", "{day}.{month}.2026 10:00"],
+)
+def test_dates_of_other_forms_are_text_and_said_to_be(tmp_path: Path, pattern: str) -> None:
+    rows = [[pattern.format(day=i % 28 + 1, month=i % 12 + 1), i] for i in range(500)]
+    (said,) = reading(run_job(tmp_path, csv_table(tmp_path / "a.csv", "day,n", rows)))["types"]
+    assert said.startswith("day is text, as its dates can be read in two ways")
+
+
+@pytest.mark.parametrize(
+    "pattern", ["id {}", "10.0.{}.1", "+49 30 {}", "{}-{}", "A{}", "{}:30", "{} kg of 3"]
+)
+def test_other_texts_with_digits_say_nothing(tmp_path: Path, pattern: str) -> None:
+    rows = [[pattern.format(i * 37 % 800 + 100, i), i] for i in range(500)]
+    assert "types" not in reading(run_job(tmp_path, csv_table(tmp_path / "a.csv", "t,n", rows)))
+
+
 def test_nine_numbers_in_ten_make_a_column_of_numbers(tmp_path: Path) -> None:
     numbers = np.random.default_rng(4).permutation(2000)
     rows = [["broken" if number % 20 == 0 else number] for number in numbers]

@@ -1,121 +1,16 @@
-"""Cells of record batches as labels and as numbers, whatever type the reader gave them."""
+"""Which column an attribute means: a name, a zero-based index, or a path in JSON."""
 
 from __future__ import annotations
 
 import difflib
 import re
 from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from analyzers.shared.rules import normalise_label, number_label
 from contract.errors import DatasetError
 from contract.wording import listing
-
-Floats = npt.NDArray[np.float64]
-Codes = npt.NDArray[np.int64]
-
-MISSING = -1
-
-_MISSING_TEXTS = frozenset(("", "nan", "null", "none"))
-
-
-@dataclass(frozen=True)
-class LabelCells:
-    """A column of labels: `codes` index `texts`, ``MISSING`` where there is none."""
-
-    codes: Codes
-    texts: list[str]
-
-
-@dataclass(frozen=True)
-class NumberCells:
-    """A column of numbers, NaN where there is none.
-
-    `unusable` counts the cells that hold something else, of which `example` is one, and `infinite` those that
-    hold an infinity, which counts as missing.
-    """
-
-    values: Floats
-    unusable: int = 0
-    example: str = ""
-    infinite: int = 0
-
-
-def read_labels(array: pa.Array, *, binary: bool) -> LabelCells:
-    """Return the normalised labels of a column.
-
-    Parameters
-    ----------
-    array
-        Any type a reader yields.
-    binary
-        Whether true and false stand for 1 and 0, as they do where a label is positive or not.
-    """
-    if pa.types.is_null(array.type):
-        return LabelCells(np.full(len(array), MISSING, dtype=np.int64), [])
-    encoded = array if pa.types.is_dictionary(array.type) else array.dictionary_encode()
-    places: dict[str, int] = {}
-    new_codes = []
-    for value in encoded.dictionary.to_pylist():
-        text = number_label(value) if isinstance(value, float) else normalise_label(str(value))
-        if binary:
-            text = {"true": "1", "false": "0"}.get(text, text)
-        is_missing = value is None or text.lower() in _MISSING_TEXTS
-        new_codes.append(MISSING if is_missing else places.setdefault(text, len(places)))
-    codes = encoded.indices.cast(pa.int64()).fill_null(len(new_codes)).to_numpy()
-    return LabelCells(np.array([*new_codes, MISSING], dtype=np.int64)[codes], list(places))
-
-
-def read_numbers(array: pa.Array) -> NumberCells:
-    """Return the numbers of a column; text is read as a number where it is one."""
-    if pa.types.is_null(array.type):
-        return NumberCells(np.full(len(array), np.nan))
-    if pa.types.is_dictionary(array.type):
-        return _decode(array)
-    if pa.types.is_string(array.type) or pa.types.is_large_string(array.type):
-        try:
-            trimmed = pc.utf8_trim_whitespace(array)
-            array = pc.if_else(pc.equal(trimmed, ""), None, trimmed).cast(pa.float64())
-        except pa.ArrowInvalid:
-            # Something in it is no number: look at each distinct text by itself.
-            return _decode(array.dictionary_encode())
-    values = array.cast(pa.float64(), safe=False).fill_null(np.nan).to_numpy(zero_copy_only=False)
-    infinite = int(np.isinf(values).sum())
-    return NumberCells(np.where(np.isfinite(values), values, np.nan), infinite=infinite)
-
-
-def _decode(array: pa.Array) -> NumberCells:
-    texts = array.dictionary.to_pylist()
-    numbers = [_number(text) for text in texts]
-    table = np.array([np.nan if number is None else number for number in numbers] + [np.nan])
-    finite = np.where(np.isinf(table), np.nan, table)
-    codes = array.indices.cast(pa.int64()).fill_null(len(texts)).to_numpy()
-    unusable = np.flatnonzero(np.array([*(number is None for number in numbers), False])[codes])
-    example = str(texts[codes[unusable[0]]]) if unusable.size else ""
-    infinite = int(np.isinf(table)[codes].sum())
-    return NumberCells(finite[codes], unusable.size, example, infinite)
-
-
-def _number(text: object) -> float | None:
-    """Return a number, NaN for a missing one, None for something else; it may be infinite."""
-    stripped = str(text).strip() if text is not None else ""
-    lower = stripped.lower()
-    if lower in _MISSING_TEXTS:
-        return np.nan
-    if lower in ("true", "false"):
-        return float(lower == "true")
-    try:
-        return float(stripped)
-    except ValueError:
-        return None
-
-
-# Which column an attribute means: a name, a zero-based index, or a path in JSON.
-
 
 # The column of labels in captures joined with ground truth.
 GROUND_TRUTH = "groundTruthData"
@@ -214,22 +109,19 @@ def find_column(schema: pa.Schema, attribute: str, setting: str) -> int:
     if place is not None:
         return place
     names = list(schema.names)
-    if _is_positional(schema) and not _INDEX.fullmatch(attribute):
-        raise DatasetError(
-            f"{setting} is {attribute!r}, but the data has no column names; give the zero-based index of "
-            f"one of its {len(names)} columns, such as 0."
-        )
+    said: dict[str, Any] = {
+        "field": setting,
+        "name": attribute,
+        "count": len(names),
+        "names": listing(names, 20),
+    }
     if _INDEX.fullmatch(attribute):
-        raise DatasetError(
-            f"{setting} is {attribute}, but the data has {len(names)} columns, so the last index is "
-            f"{len(names) - 1}; the columns are {listing(names, 20)}."
-        )
+        raise DatasetError.of("quality_columns.index", last=len(names) - 1, **said)
+    if _is_positional(schema):
+        raise DatasetError.of("quality_columns.unnamed", **said)
     close = difflib.get_close_matches(attribute, names, n=1)
     hint = f"; did you mean {close[0]!r}?" if close else "."
-    raise DatasetError(
-        f"{setting} is {attribute!r}, but the data has no such column; its columns are "
-        f"{listing(names, 20)}{hint}"
-    )
+    raise DatasetError.of("quality_columns.unknown", hint=hint, **said)
 
 
 def _look_up(schema: pa.Schema, attribute: str) -> int | None:

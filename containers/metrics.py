@@ -1,0 +1,60 @@
+"""Metrics on the page, now and at the baseline: what the pages of bias and model quality share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from contract.page import Cell, Chart, Row, number
+from reporting.report import charts
+
+# As the documents have them, by name: ``value`` and ``confidence_interval``.
+Metrics = Mapping[str, Mapping[str, Any]]
+Text = Callable[[Any], str]
+
+
+@dataclass(frozen=True)
+class Scope:
+    """All rows, a segment or a group: its metrics now and then, and what is expected of them.
+
+    `limits` are thresholds, and on which side of them to be.
+    """
+
+    now: Metrics
+    then: Metrics
+    limits: dict[str, tuple[float, str]] = field(default_factory=dict)
+    title_of: Callable[[str], str] = str
+
+    def estimates(self, name: str) -> tuple[charts.Estimate | None, charts.Estimate | None]:
+        """Return a metric then and now, None where it is absent or undefined."""
+        then, now = self.then.get(name, {}), self.now.get(name, {})
+        was = charts.estimate(then.get("value"), then.get("confidence_interval"))
+        return was, charts.estimate(now.get("value"), now.get("confidence_interval"))
+
+    def values(self, name: str) -> tuple[float | None, float | None]:
+        """Return a metric's values then and now, None where it is absent or undefined."""
+        was, found = self.estimates(name)
+        return was[0] if was else None, found[0] if found else None
+
+    def chart(self, title: str, names: Iterable[str], *, shares: bool = False) -> Chart | None:
+        """Return metrics then and now with what is expected of them; None where neither side has one."""
+        limits = {name: limit for name, (limit, _) in self.limits.items()}
+        items = ((self.title_of(name), *self.estimates(name), limits.get(name)) for name in names)
+        return charts.intervals(title, items, shares=shares)
+
+    def row(
+        self,
+        name: str,
+        texts: Iterable[str],
+        last: Iterable[Cell],
+        chart: Chart | None,
+        violated: bool,
+        text: Text = number,
+    ) -> Row:
+        """Return the row of a metric: texts, its values then and now with their interval, and last cells."""
+        then, now = self.estimates(name)
+        interval = Cell(charts.interval_text(now, text))
+        return Row(
+            [*map(Cell, texts), *charts.value_cells(then, now, text=text), interval, *last], chart, violated
+        )
