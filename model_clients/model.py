@@ -38,7 +38,7 @@ class Policy:
     concurrency
         Requests under way at once.
     timeout
-        Seconds until connected, and from then until the answer is whole.
+        Seconds until the answer is whole.
     attempts
         How often one request is sent before it is given up.
     first_pause, longest_pause
