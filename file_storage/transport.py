@@ -83,12 +83,8 @@ class HttpChannel:
     def __init__(self, url: str, headers: Mapping[str, str], timeout: float) -> None:
         import urllib3
 
-        self.url, self.where, self._headers, self._timeout = (
-            url,
-            mask(url),
-            {"User-Agent": "model-monitor", **headers},
-            timeout,
-        )
+        self.url, self.where, self._timeout = url, mask(url), timeout
+        self._headers = {"User-Agent": "model-monitor", **headers}
         parts = urlsplit(url)
         if parts.username is not None:
             user, password = unquote(parts.username), unquote(parts.password or "")
