@@ -165,7 +165,7 @@ def merged(lanes: Sequence[tuple[Counts, pa.RecordBatch]], *, as_text: bool = Fa
 
 
 def like_first(column: pa.Array, kind: pa.DataType | None) -> pa.Array:
-    """Return floats as the integers that the first records have, where none has a fraction."""
+    """Return floats as the integers that they are by `kind`, where none has a fraction."""
     if types.is_floating(column.type) and kind is not None and types.is_integer(kind):
         with contextlib.suppress(pa.ArrowInvalid):
             return column.cast(kind)

@@ -167,6 +167,12 @@ def divide(
     return groups + ([tuple(together)] if together else [])
 
 
+def first_bytes(path: str, size: int) -> bytes:
+    """Return the beginning of a file, decompressed."""
+    with reading(path), open_input(path) as stream:
+        return bytes(stream.read(size))
+
+
 def has_lines(file: SourceFile) -> bool:
     """Return whether a file of lines can be read in byte ranges, which a compressed one cannot."""
     return not is_compressed(file.path)
@@ -451,10 +457,3 @@ def joined_segments(segments: Iterable[Segment], size: int) -> Iterator[LineBloc
     for together in gathered(segments, lambda segment: len(segment.data), size // 2):
         data = together[0].data if len(together) == 1 else b"".join(segment.data for segment in together)
         yield LineBlock(tuple(together), data)
-
-
-def not_a_record(line: Line, reason: str) -> DatasetError:
-    """Return the error for a line that is no capture record; `reason` says why."""
-    return DatasetError.of(
-        "captures.no_record", file=line.path, line=line.line_number(), reason=reason, excerpt=line.excerpt()
-    )
