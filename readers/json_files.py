@@ -18,6 +18,7 @@ from contract.errors import DatasetError
 from contract.reading import notice
 from file_storage import storage
 from file_storage.storage import SourceFile
+from readers import splitting
 from readers.arrow_json import JsonFields, NotBulkError, parse_json
 from readers.captures.shapes import JSON, Payload, column_rows, is_columns, table_rows
 from readers.dataset import excluded_positions
@@ -25,22 +26,7 @@ from readers.flatten import flatten_batch
 from readers.lanes import Counts, Table, of_kinds
 from readers.paths import RECORD, Finder
 from readers.python_rows import loads, rows_to_batch
-from readers.splitting import (
-    UTF8_MARK,
-    Block,
-    FileRange,
-    FileSplit,
-    Pieces,
-    balanced,
-    balanced_rows,
-    divide,
-    has_lines,
-    joined,
-    line_blocks,
-    lines_before,
-    text_of,
-    without_marks,
-)
+from readers.splitting import Block, FileRange, FileSplit, Pieces
 
 _SAMPLE = 1 << 20
 _BLANK = b" \t\r\n"
@@ -68,16 +54,16 @@ def read_json_files(pieces: Pieces, request: Dataset) -> Iterator[pa.RecordBatch
             elif located is None and piece.is_whole_file and is_document(piece.path):
                 found = _document_batches(piece.path, request)
             else:
-                found = (reader.read(piece, block) for block in line_blocks(piece))
+                found = (reader.read(piece, block) for block in splitting.line_blocks(piece))
             try:
                 for batch in found:
-                    yield from balanced(batch if located is not None else _arranged(batch, request))
+                    yield from splitting.balanced(batch if located is not None else _arranged(batch, request))
             except DatasetError as error:
                 if error.message.startswith(piece.path):
                     raise
                 raise DatasetError.of("data_files.in_file", file=piece.path, error=error) from error
 
-    return joined(batches())
+    return splitting.joined(batches())
 
 
 class _LineReader:
@@ -89,7 +75,7 @@ class _LineReader:
 
     def read(self, piece: FileRange, block: Block) -> pa.RecordBatch:
         """Return the rows of a block."""
-        data = without_marks(text_of(block))
+        data = splitting.without_marks(splitting.text_of(block))
         is_bulk = self._finder is None or self._finder.is_bulk
         if is_bulk and data.strip(_BLANK):
             with contextlib.suppress(NotBulkError):
@@ -108,7 +94,7 @@ class _LineReader:
 
     def document(self, path: str) -> Iterator[pa.RecordBatch]:
         """Yield the rows of a document whose paths lead to lists."""
-        data = storage.read_bytes(path).removeprefix(UTF8_MARK)
+        data = storage.read_bytes(path).removeprefix(splitting.UTF8_MARK)
         if not data.strip(_BLANK) or self._finder is None:
             return
         try:
@@ -178,7 +164,7 @@ class _Place:
     number: int
 
     def __call__(self) -> str:
-        return f"{self.path} line {lines_before(self.path, self.offset) + self.number + 1}"
+        return f"{self.path} line {splitting.lines_before(self.path, self.offset) + self.number + 1}"
 
 
 def json_splits(
@@ -201,10 +187,10 @@ def json_splits(
 
     def may_cut(file: SourceFile) -> bool:
         document = located.document if located is not None else is_document(file.path)
-        return not (whole_files or document) and has_lines(file)
+        return not (whole_files or document) and splitting.has_lines(file)
 
     read = functools.partial(read_json_files, request=request)
-    return tuple(FileSplit(pieces, read) for pieces in divide(files, may_cut=may_cut))
+    return tuple(FileSplit(pieces, read) for pieces in splitting.divide(files, may_cut=may_cut))
 
 
 def is_document(path: str) -> bool:
@@ -218,7 +204,7 @@ def is_document(path: str) -> bool:
         while chunk and b"\n" not in chunk:
             chunk = stream.read(len(data))
             data += chunk
-        data = data.removeprefix(UTF8_MARK).lstrip(_BLANK)
+        data = data.removeprefix(splitting.UTF8_MARK).lstrip(_BLANK)
         is_one_line = not data.partition(b"\n")[2].strip(_BLANK) and not stream.read(1)
     if not data.startswith(b"{"):
         return bool(data.startswith(b"["))
@@ -278,7 +264,7 @@ def _bad_line(place: Callable[[], str], line: bytes, what: str) -> DatasetError:
 
 def _document_batches(path: str, request: Dataset) -> Iterator[pa.RecordBatch]:
     """Read a file that is an array of objects, an object with one such array, or a single object."""
-    data = storage.read_bytes(path).removeprefix(UTF8_MARK)
+    data = storage.read_bytes(path).removeprefix(splitting.UTF8_MARK)
     try:
         document = loads(data)
     except ValueError as error:
@@ -307,7 +293,7 @@ def _document_batches(path: str, request: Dataset) -> Iterator[pa.RecordBatch]:
         document = table or (lists[0] if len(lists) == 1 and not is_row else [document])
     if not _is_rows(document) and document != []:
         raise DatasetError.of("json_files.no_rows", file=path)
-    size = balanced_rows(len(document))
+    size = splitting.balanced_rows(len(document))
     for start in range(0, len(document), size):
         yield rows_to_batch(document[start : start + size])
 
