@@ -156,7 +156,9 @@ def divide(
         is_log = isinstance(file, LogFiles)
         if file.size > target + target // 2 and may_cut is not None and not is_log and may_cut(file):
             groups += [tuple(together)] if together else []
-            groups += [(piece,) for piece in _cut(file, target)]
+            count = -(-file.size // target)
+            edges = [file.size * at // count for at in range(count + 1)]
+            groups += [(FileRange(file.path, *edge),) for edge in itertools.pairwise(edges)]
             together, gathered = [], 0
             continue
         together.append(whole_of(file))
@@ -208,7 +210,7 @@ def line_blocks(
     size = size or (2 * BLOCK_SIZE if is_s3(piece.path) else BLOCK_SIZE)
     with reading(piece.path):
         if piece.is_whole_file:
-            yield from _stream_blocks(piece.path, begin, size, find_cut or _after_last_newline)
+            yield from _stream_blocks(piece.path, begin, size, find_cut)
         else:
             yield from _range_blocks(piece, begin, size)
 
@@ -283,14 +285,9 @@ def _one_batch(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
     return batches[0] if len(batches) == 1 else pa.concat_batches(batches)
 
 
-def _cut(file: SourceFile, target: int) -> Iterator[FileRange]:
-    count = -(-file.size // target)
-    edges = [file.size * i // count for i in range(count + 1)]
-    for start, end in itertools.pairwise(edges):
-        yield FileRange(file.path, start, end)
-
-
-def _stream_blocks(path: str, begin: int, size: int, find_cut: Callable[[bytes], int]) -> Iterator[Block]:
+def _stream_blocks(
+    path: str, begin: int, size: int, find_cut: Callable[[bytes], int] | None
+) -> Iterator[Block]:
     with open_input(path) as stream:
         stream.read(begin)
         offset, rest = begin, b""
@@ -300,7 +297,7 @@ def _stream_blocks(path: str, begin: int, size: int, find_cut: Callable[[bytes],
             if not chunk:
                 break
             data = rest + chunk
-            cut = find_cut(data)
+            cut = find_cut(data) if find_cut else data.rfind(b"\n") + 1
             if not cut and len(data) > LONGEST_LINE:
                 raise _too_long(path, offset)
             if cut:
@@ -337,10 +334,6 @@ def _next_line(file: pa.NativeFile, start: int) -> int:
         position += len(data)
         reach = min(2 * reach, 1 << 20)
     return int(file.size())
-
-
-def _after_last_newline(data: bytes) -> int:
-    return data.rfind(b"\n") + 1
 
 
 # Lines of many files together: few large blocks for the parsers, and the way back to file and line.
