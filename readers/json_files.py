@@ -78,7 +78,7 @@ class _LineReader:
         data = splitting.without_marks(splitting.text_of(block))
         is_bulk = self._finder is None or self._finder.is_bulk
         if is_bulk and data.strip(_BLANK):
-            with contextlib.suppress(NotBulkError):
+            with contextlib.suppress(NotBulkError, DatasetError):
                 return self._together(data).batch
         lines = [(number, line) for number, line in enumerate(data.split(b"\n")) if line.strip(_BLANK)]
 
@@ -94,18 +94,9 @@ class _LineReader:
 
     def document(self, path: str) -> Iterator[pa.RecordBatch]:
         """Yield the rows of a document whose paths lead to lists."""
-        data = storage.read_bytes(path).removeprefix(splitting.UTF8_MARK)
-        if not data.strip(_BLANK) or self._finder is None:
-            return
-        try:
-            document = loads(data)
-        except ValueError as error:
-            lines = data.strip(_BLANK).split(b"\n")
-            fix = "check that the file is complete"
-            if len(lines) > 1 and all(line.strip(_BLANK).startswith(b"{") for line in lines[:2]):
-                fix = "if it holds one record per line, set dataset_type to application/jsonlines"
-            raise DatasetError.of("json_files.no_document", file=path, error=error, fix=fix) from None
-        yield self._finder.one_by_one([({RECORD: Payload(JSON, [document])}, lambda: path)]).batch
+        found = _document(path)
+        if found and self._finder is not None:
+            yield self._finder.one_by_one([({RECORD: Payload(JSON, found)}, lambda: path)]).batch
 
     def _together(self, data: bytes) -> Table:
         finder = self._finder
@@ -129,7 +120,7 @@ class _LineReader:
             lines = data.count(b"\n") + (not data.endswith(b"\n"))
             notice("glued", count=max(0, batch.num_rows - lines))
             return Table(flatten_batch(batch), ones, ones[:0])
-        except (DatasetError, pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
             # Reading line by line names the place of what is wrong.
             raise NotBulkError(str(error)) from error
 
@@ -262,20 +253,28 @@ def _bad_line(place: Callable[[], str], line: bytes, what: str) -> DatasetError:
     return DatasetError.of("json_files.line", place=place(), what=what, excerpt=excerpt)
 
 
+def _document(path: str, *, may_be_lines: bool = False) -> list[Any]:
+    """Return the JSON value of a file, none of a blank one; of possible lines, the first bad one is named."""
+    data = storage.read_bytes(path).removeprefix(splitting.UTF8_MARK)
+    if not data.strip(_BLANK):
+        return []
+    try:
+        return [loads(data)]
+    except ValueError as error:
+        numbered = [(number, line) for number, line in enumerate(data.split(b"\n")) if line.strip(_BLANK)]
+        (_, first), *others = numbered
+        fix = "check that the file is complete"
+        if others and first.lstrip(_BLANK).startswith(b"{") and first.strip(_BLANK) != b"{":
+            if others[0][1].lstrip(_BLANK).startswith(b"{"):
+                fix = "if it holds one record per line, set dataset_type to application/jsonlines"
+            for number, line in numbered if may_be_lines else ():
+                _record(line, _Place(path, 0, number))
+        raise DatasetError.of("json_files.no_document", file=path, error=error, fix=fix) from None
+
+
 def _document_batches(path: str, request: Dataset) -> Iterator[pa.RecordBatch]:
     """Read a file that is an array of objects, an object with one such array, or a single object."""
-    data = storage.read_bytes(path).removeprefix(splitting.UTF8_MARK)
-    try:
-        document = loads(data)
-    except ValueError as error:
-        lines = data.splitlines()
-        first = next((line for line in lines if line.strip(_BLANK)), b"")
-        if first.lstrip(_BLANK).startswith(b"{") and len(lines) > 1 and first.strip(_BLANK) != b"{":
-            # Rather JSON Lines with a mistake; the line by line reading names it.
-            for number, line in enumerate(data.split(b"\n")):
-                if line.strip(_BLANK):
-                    _record(line, _Place(path, 0, number))
-        raise DatasetError.of("json_files.incomplete", file=path, error=error) from None
+    [document] = _document(path, may_be_lines=True)
     if isinstance(document, dict):
         lists = [member for member in document.values() if _is_rows(member)]
         known = request.column_names or ()

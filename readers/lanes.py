@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import types
 
+from contract.errors import DatasetError
 from readers.arrow_json import NotBulkError
 from readers.flatten import without_columns
 
@@ -52,7 +53,7 @@ def in_lanes[T](
     records
         Their numbers.
     together
-        Reads some of them in bulk, or raises `NotBulkError`.
+        Reads some of them in bulk, or raises an error; reading one by one then says what is wrong.
     one_by_one
         Reads any of them.
 
@@ -71,7 +72,7 @@ def in_lanes[T](
             return
         try:
             lanes.append((some, together(some)))
-        except NotBulkError:
+        except (NotBulkError, DatasetError):
             left -= len(some)
             if len(some) <= _LEAST:
                 odd.append(some)

@@ -322,10 +322,7 @@ def _bulk_features(
         if not rows.type.num_fields:
             raise NotBulkError("features without members")
         batch = pa.RecordBatch.from_arrays(rows.flatten(), [member.name for member in rows.type])
-        try:
-            batch = flatten_batch(batch)
-        except DatasetError as error:
-            raise NotBulkError(error.message) from error
+        batch = flatten_batch(batch)
         return dict(zip(batch.schema.names, batch.columns, strict=True))
     if not types.is_list(rows.type) or rows.type.value_type not in _PLAIN:
         raise NotBulkError("features are neither cells nor members")

@@ -175,7 +175,9 @@ class Decoder:
                 rows.append(_csv_rows(some.text, "row" if self.text_only else self.call_rows.shape(side)))
             else:
                 found = _json_rows(some.text, self.call_rows.shape(side))
-                rows.append(replace(found, batch=_flat(found.batch, self.most_columns)))
+                if _widest(found.batch) > self.most_columns:
+                    raise NotBulkError("more columns than expected")
+                rows.append(replace(found, batch=flatten_batch(found.batch)))
         return self._beside(rows, parser)
 
     def _rows(self, texts: Sequence[Texts], records: Counts, note: Note) -> list[list[list[Row] | None]]:
@@ -416,15 +418,6 @@ def _numbers(values: pa.Array) -> pa.RecordBatch:
     if types.is_list(values.type) and len(pc.unique(pc.list_value_length(values))) != 1:
         raise NotBulkError("arrays differ in length")
     return pa.RecordBatch.from_arrays([values], names=[""])
-
-
-def _flat(batch: pa.RecordBatch, most: int) -> pa.RecordBatch:
-    if _widest(batch) > most:
-        raise NotBulkError("more columns than expected")
-    try:
-        return flatten_batch(batch)
-    except DatasetError as error:
-        raise NotBulkError(error.message) from error
 
 
 def _widest(batch: pa.RecordBatch) -> int:
