@@ -130,10 +130,7 @@ def _dialect(files: Sequence[SourceFile], request: Dataset) -> Dialect:
 
 
 def read_head(
-    path: str,
-    request: Dataset,
-    learnt: dict[tuple[str, ...], _Types] | None = None,
-    size: int = _SAMPLE,
+    path: str, request: Dataset, learnt: dict[tuple[str, ...], _Types] | None = None, size: int = _SAMPLE
 ) -> CsvHead | None:
     """Read the beginning of a CSV file.
 

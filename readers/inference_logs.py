@@ -56,10 +56,7 @@ _BENTOML = ("timestamp", "request_id", "trace_id")
 _DATABRICKS = {"databricks_request_id", "request", "response"}
 _KSERVE_TABLE = {"bytes", "reqType", "id"}
 _REQUEST, _RESPONSE = "endpointInput", "endpointOutput"
-_TENSORS = {
-    "TENSOR_QUEUE_INPUT": (_REQUEST, "inputs"),
-    "TENSOR_BACKEND_OUTPUT": (_RESPONSE, "outputs"),
-}
+_TENSORS = {"TENSOR_QUEUE_INPUT": (_REQUEST, "inputs"), "TENSOR_BACKEND_OUTPUT": (_RESPONSE, "outputs")}
 
 Record = dict[str, Any]
 

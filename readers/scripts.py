@@ -380,11 +380,7 @@ class Place:
 
 
 def read_records(
-    pieces: Pieces,
-    request: Dataset,
-    preprocessor: Preprocessor,
-    decoder: Decoder,
-    index: LabelIndex | None,
+    pieces: Pieces, request: Dataset, preprocessor: Preprocessor, decoder: Decoder, index: LabelIndex | None
 ) -> Iterator[pa.RecordBatch]:
     """Yield the rows that ``preprocess_handler`` makes of some files, or of a byte range of one.
 

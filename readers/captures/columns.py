@@ -21,7 +21,7 @@ from contract.errors import DatasetError
 from contract.reading import CallRows
 from readers.arrow_json import JsonFields, NotBulkError, parse_json, text_buffer
 from readers.captures.envelope import LABEL, Envelope
-from readers.captures.layout import Layout, cell_name, merge_named
+from readers.captures.layout import Layout, cell_name, shared_names
 from readers.captures.shapes import (
     CSV,
     FRAMES,
@@ -50,6 +50,7 @@ _QUOTED_LINE = rf'^(?:{_QUOTED_CELL}|[^",]*)(?:,(?:{_QUOTED_CELL}|[^",]*))*$'
 Note = Callable[[str, Sequence[int]], None]
 _ENCODINGS = {"CSV": CSV, "JSON": JSON}
 _ODD = -1
+_NO_COLUMNS = pa.RecordBatch.from_pylist([])
 
 
 @dataclass(frozen=True)
@@ -206,8 +207,7 @@ class Decoder:
         """Put the rows of all payloads beside each other: one row is repeated, rows that lack are missing."""
         index, counts, uneven = _zip_rows([side.counts for side in sides])
         rows = [side.take(where) for side, where in zip(sides, index, strict=True)]
-        named = [None if side.is_cells else side.batch for side in rows]
-        found = merge_named(self.sides, named, self.layout)
+        found = self._named(rows)
         # Columns without names are named by their position in the row.
         widths = self.layout.widths or (0,) * len(rows)
         last = len(rows) - 1
@@ -239,6 +239,23 @@ class Decoder:
         if batch.num_rows != total:
             raise NotBulkError("cells hold line ends")
         return Table(batch, counts, uneven)
+
+    def _named(self, rows: Sequence[Rows]) -> list[dict[str, pa.Array]]:
+        """Return the columns of each payload that have names, under distinct ones.
+
+        A name that request and response have in common belongs to the request, whose names are the
+        baseline's; the response's column is called ``endpointOutput.<name>``.
+        """
+        batches = [
+            side.batch if side.batch is not None and not side.is_cells else _NO_COLUMNS for side in rows
+        ]
+        shared = shared_names([batch.schema.names for batch in batches])
+        # The last payload keeps its names.
+        apart = [*(names | self.layout.shared for names in shared[:-1]), *shared[-1:]]
+        return [
+            {f"{side}.{name}" if name in names else name: batch.column(name) for name in batch.schema.names}
+            for side, batch, names in zip(self.sides, batches, apart, strict=True)
+        ]
 
     def _require_one_encoding(self, envelope: Envelope) -> None:
         """Raise DatasetError where the originals would not read a record."""

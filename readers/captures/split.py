@@ -57,12 +57,7 @@ _log = logging.getLogger(__name__)
 
 
 def read_captures(
-    pieces: Pieces,
-    decoder: Decoder,
-    window: Window | None,
-    index: LabelIndex | None,
-    *,
-    labels: bool,
+    pieces: Pieces, request: Dataset, decoder: Decoder, index: LabelIndex | None
 ) -> Iterator[pa.RecordBatch]:
     """Yield the rows of some capture files, or of a byte range of one.
 
@@ -72,7 +67,8 @@ def read_captures(
         Naming file and line of what is no capture record.
     """
     notes, parser = Notes(splitting.label(pieces)), decoder.parser()
-    for envelope in envelopes(pieces, decoder.sides, window, index, labels=labels):
+    labels = request.labels or index is not None
+    for envelope in envelopes(pieces, decoder.sides, request.window, index, labels=labels):
         yield table_of(envelope, decoder, parser, notes)
     notes.report()
 
@@ -175,23 +171,15 @@ def capture_splits(
         Labels to join with the records.
     """
     read: Callable[[Pieces], Iterator[pa.RecordBatch]]
-    if (locations := request.locations) is not None:
-        paths.Finder(locations)  # its mistakes show before the work
-        whole = locations.features is None
-        shape = survey(files, request).call_rows.shape("endpointInput") if whole else "row"
-        read = functools.partial(
-            read_located_captures, locations=locations, shape=shape, window=request.window, index=index
-        )
-    else:
+    if request.locations is None:
         decoder = survey(files, request)
         request.said.call_rows = decoder.call_rows
-        read = functools.partial(
-            read_captures,
-            decoder=decoder,
-            window=request.window,
-            index=index,
-            labels=request.labels or index is not None,
-        )
+        read = functools.partial(read_captures, request=request, decoder=decoder, index=index)
+    else:
+        paths.Finder(request.locations)  # its mistakes show before the work
+        is_whole = request.locations.features is None
+        shape = survey(files, request).call_rows.shape("endpointInput") if is_whole else "row"
+        read = functools.partial(read_located_captures, request=request, shape=shape, index=index)
     return tuple(FileSplit(pieces, read) for pieces in splitting.divide(files, may_cut=splitting.has_lines))
 
 
@@ -288,7 +276,7 @@ _RECORDS_LOOKED_AT = 100
 
 
 def read_located_captures(
-    pieces: Pieces, locations: ColumnPaths, shape: Shape, window: Window | None, index: LabelIndex | None
+    pieces: Pieces, request: Dataset, shape: Shape, index: LabelIndex | None
 ) -> Iterator[pa.RecordBatch]:
     """Yield the rows of some capture files, or of a byte range of one.
 
@@ -298,8 +286,9 @@ def read_located_captures(
         Naming file and line of what is no capture record, or holds another number of labels or
         predictions than rows.
     """
-    finder, notes = paths.Finder(locations, shape), Notes(splitting.label(pieces))
-    for envelope in envelopes(pieces, _ALL_SIDES, window, index, labels=True):
+    notes = Notes(splitting.label(pieces))
+    finder = paths.Finder(request.locations or ColumnPaths(None), shape)
+    for envelope in envelopes(pieces, _ALL_SIDES, request.window, index, labels=True):
         with notes.of(envelope) as note:
             table = _table(envelope, finder, note)
         yield from splitting.balanced(table.batch)
