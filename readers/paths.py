@@ -326,7 +326,14 @@ def _bulk_features(
     widths = pc.unique(pc.list_value_length(rows)).to_pylist()
     if len(widths) != 1 or not widths[0]:
         raise NotBulkError("rows differ in their number of features")
-    columns = {name: pc.list_element(rows, at) for at, name in enumerate(_names(headers, widths[0]))}
+    cells = pc.list_flatten(rows)
+    is_dense = not cells.null_count and (types.is_integer(cells.type) or types.is_floating(cells.type))
+    # Much faster than element by element.
+    table = np.ascontiguousarray(cells.to_numpy().reshape(-1, widths[0]).T) if is_dense else None
+    columns = {
+        name: pc.list_element(rows, at) if table is None else pa.array(table[at])
+        for at, name in enumerate(_names(headers, widths[0]))
+    }
     return {name: _cell_column(column, kinds.get(name)) for name, column in columns.items()}
 
 

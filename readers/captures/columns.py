@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, groupby, islice
@@ -528,27 +527,18 @@ def _parse_lines(
 ) -> dict[str, pa.Array]:
     """Parse lines of cells, the shorter ones filled up with empty cells."""
     lines = pc.binary_join_element_wise(*texts, ",") if len(texts) > 1 else texts[0]
-    width = len(next(csv.reader(io.StringIO(lines[0].as_py(), newline="")), [])) or 1
-    try:
-        if width <= limit:
-            return _parse_width(lines, width, position, parser)
-    except CellsError:
-        pass
     commas = _commas(lines)
-    most = pc.max(commas).as_py()
+    least, most = pc.min_max(commas).as_py().values()
     if most >= limit:
         raise NotBulkError("more cells than expected")
-    lines = pc.binary_join_element_wise(lines, pc.binary_repeat(",", pc.subtract(most, commas)), "")
-    try:
-        return _parse_width(lines, most + 1, position, parser)
-    except CellsError as error:
-        raise NotBulkError(str(error)) from error
-
-
-def _parse_width(lines: pa.StringArray, width: int, position: int, parser: CellParser) -> dict[str, pa.Array]:
-    if width == 1:
+    if least < most:
+        lines = pc.binary_join_element_wise(lines, pc.binary_repeat(",", pc.subtract(most, commas)), "")
+    if most == 0:
         # A blank line would be skipped, an empty cell is not.
         lines = pc.if_else(pc.equal(lines, ""), '""', lines)
-    names = [cell_name(position + at) for at in range(width)]
+    names = [cell_name(position + at) for at in range(most + 1)]
     text = bytes(text_buffer(pc.binary_join_element_wise(lines, "", "\n")))
-    return parser(text, names, len(lines))
+    try:
+        return parser(text, names, len(lines))
+    except CellsError as error:
+        raise NotBulkError(str(error)) from error
