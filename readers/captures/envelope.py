@@ -154,14 +154,16 @@ def open_envelope(
     if labels:
         data, encodings = batch.column(LABEL).flatten()
         found = Part(data, pc.fill_null(encodings, "CSV"))
-    none = pa.scalar(None, pa.string())
-    given = [pc.if_else(pc.equal(metadata[name], ""), none, metadata[name]) for name in _IDS if ids]
+    found_by = None
+    if ids:
+        first, second = (metadata[name] for name in _IDS)
+        found_by = pc.coalesce(pc.if_else(pc.equal(first, ""), pa.scalar(None, pa.string()), first), second)
     return Envelope(
         block,
         numbers,
         {field.name: Part(*payload.flatten()) for field, payload in payloads},
         found,
-        pc.coalesce(*given) if ids else None,
+        found_by,
         metadata.get("inferenceTime"),
     )
 
