@@ -27,7 +27,7 @@ from readers.dataset import (
     require_excluded,
     say_unexcluded,
 )
-from readers.splitting import Block, FileRange, FileSplit, Pieces
+from readers.splitting import FileRange, FileSplit, Pieces, Segment
 
 _SAMPLE = 1 << 20
 # What follows a first line, to tell whether that is a header.
@@ -346,16 +346,16 @@ def _piece_batches(
         return csv_records.last_record_end(plain(dialect, data), piece.path)
 
     for block in splitting.line_blocks(piece, begin=head.begin, find_cut=find_cut):
-        block = Block(block.offset, plain(dialect, splitting.without_marks(block.data)))
+        block = replace(block, data=plain(dialect, splitting.without_marks(block.data)))
         if not block.data.strip(b"\r\n"):
             continue
         if not piece.is_whole_file and not csv_records.lines_are_records(block.data):
             raise NotSplittable(f"{piece.path} has line breaks inside quoted fields")
         if (zero := block.data.find(b"\0")) >= 0:
-            line, _ = _line_at(piece, block, zero)
+            line, _ = _line_at(block, zero)
             raise DatasetError.of("csv.zero_byte", file=piece.path, line=line)
         if (opening := csv_records.unclosed_field(block.data)) is not None:
-            line, excerpt = _line_at(piece, block, opening)
+            line, excerpt = _line_at(block, opening)
             raise DatasetError.of("csv.unclosed_quote", file=piece.path, line=line, excerpt=excerpt)
         try:
             table = _parsed(block.data, columns, request)
@@ -370,18 +370,18 @@ def _piece_batches(
         yield pa.RecordBatch.from_pylist([], schema=schema)
 
 
-def _line_at(piece: FileRange, block: Block, at: int) -> tuple[int, str]:
+def _line_at(block: Segment, at: int) -> tuple[int, str]:
     """Return number and beginning of the line that holds a byte of a block."""
     start = block.data.rfind(b"\n", 0, at) + 1
-    line = splitting.lines_before(piece.path, block.offset) + block.data.count(b"\n", 0, at) + 1
+    line = splitting.lines_before(block.path, block.offset) + block.data.count(b"\n", 0, at) + 1
     return line, block.data[start : start + 80].partition(b"\n")[0].decode(errors="replace")
 
 
-def _explained(error: pa.ArrowInvalid, piece: FileRange, block: Block, request: Dataset) -> Exception:
+def _explained(error: pa.ArrowInvalid, piece: FileRange, block: Segment, request: Dataset) -> Exception:
     try:
         text = block.data.decode()
     except UnicodeDecodeError as problem:
-        line, excerpt = _line_at(piece, block, problem.start)
+        line, excerpt = _line_at(block, problem.start)
         return DatasetError.of("data_files.utf8", file=piece.path, line=line, excerpt=excerpt)
     cells = re.search(r"Expected (\d+) columns, got (\d+)", str(error))
     if cells is None:

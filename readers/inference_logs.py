@@ -35,7 +35,6 @@ from readers.splitting import (
     first_bytes,
     gathered,
     line_blocks,
-    text_of,
 )
 
 SERVERS = {
@@ -239,7 +238,7 @@ def _items(path: str) -> Iterator[tuple[int, Any]]:
         except ValueError:
             raise DatasetError.of("inference_logs.array", file=path) from None
         return
-    blocks = (text_of(block).removesuffix(b"\n") for block in line_blocks(FileRange(path)))
+    blocks = (block.data.removesuffix(b"\n") for block in line_blocks(FileRange(path)))
     for number, line in enumerate((line for block in blocks for line in block.split(b"\n")), 1):
         if line and not line.isspace():
             item = None

@@ -26,7 +26,7 @@ from readers.flatten import flatten_batch
 from readers.lanes import Counts, Table, of_kinds
 from readers.paths import RECORD, Finder
 from readers.python_rows import loads, rows_to_batch
-from readers.splitting import Block, FileRange, FileSplit, Pieces
+from readers.splitting import FileSplit, Pieces, Segment
 
 _SAMPLE = 1 << 20
 _BLANK = b" \t\r\n"
@@ -54,7 +54,7 @@ def read_json_files(pieces: Pieces, request: Dataset) -> Iterator[pa.RecordBatch
             elif located is None and piece.is_whole_file and is_document(piece.path):
                 found = _document_batches(piece.path, request)
             else:
-                found = (reader.read(piece, block) for block in splitting.line_blocks(piece))
+                found = (reader.read(block) for block in splitting.line_blocks(piece))
             try:
                 for batch in found:
                     yield from splitting.balanced(batch if located is not None else _arranged(batch, request))
@@ -73,9 +73,9 @@ class _LineReader:
         self._finder = None if request.locations is None else Finder(request.locations)
         self._fields = JsonFields()
 
-    def read(self, piece: FileRange, block: Block) -> pa.RecordBatch:
+    def read(self, block: Segment) -> pa.RecordBatch:
         """Return the rows of a block."""
-        data = splitting.without_marks(splitting.text_of(block))
+        data = splitting.without_marks(block.data)
         is_bulk = self._finder is None or self._finder.is_bulk
         if is_bulk and data.strip(_BLANK):
             with contextlib.suppress(NotBulkError, DatasetError):
@@ -87,7 +87,7 @@ class _LineReader:
 
         def one_by_one(some: Counts) -> Table:
             return self._one_by_one(
-                (lines[at][1], _Place(piece.path, block.offset, lines[at][0])) for at in some.tolist()
+                (lines[at][1], _Place(block.path, block.offset, lines[at][0])) for at in some.tolist()
             )
 
         return of_kinds([np.zeros(len(lines))], bulk if is_bulk else None, one_by_one).batch

@@ -103,11 +103,16 @@ def _changed(
 
 
 @dataclass(frozen=True)
-class Block:
-    """Whole lines of a file: their text, and where it starts in the (decompressed) file."""
+class Segment:
+    """Whole lines of one file, and where they start in the (decompressed) file.
 
+    Of lines made from something else, `numbers` says in which lines of the file that is.
+    """
+
+    path: str
     offset: int
     data: bytes
+    numbers: tuple[int, ...] = ()
 
 
 def whole_of(file: SourceFile) -> FileRange:
@@ -186,8 +191,8 @@ def line_blocks(
     begin: int = 0,
     size: int | None = None,
     find_cut: Callable[[bytes], int] | None = None,
-) -> Iterator[Block]:
-    """Yield the lines of a piece in blocks that end after a newline (or at the end of the file).
+) -> Iterator[Segment]:
+    """Yield the lines of a piece in segments that end after a newline (or at the end of the file).
 
     Parameters
     ----------
@@ -209,15 +214,14 @@ def line_blocks(
     # Over the network, fewer and larger requests.
     size = size or (2 * BLOCK_SIZE if is_s3(piece.path) else BLOCK_SIZE)
     with reading(piece.path):
-        if piece.is_whole_file:
-            yield from _stream_blocks(piece.path, begin, size, find_cut)
-        else:
-            yield from _range_blocks(piece, begin, size)
-
-
-def text_of(block: Block) -> bytes:
-    """Return the lines of a block without the mark that some programs put before UTF-8."""
-    return block.data.removeprefix(UTF8_MARK) if block.offset == 0 else block.data
+        whole = piece.is_whole_file
+        blocks = (
+            _stream_blocks(piece.path, begin, size, find_cut) if whole else _range_blocks(piece, begin, size)
+        )
+        for block in blocks:
+            # Some programs put a mark before UTF-8.
+            has_mark = block.offset == 0 and block.data.startswith(UTF8_MARK)
+            yield replace(block, data=block.data.removeprefix(UTF8_MARK)) if has_mark else block
 
 
 def without_marks(data: bytes) -> bytes:
@@ -287,7 +291,7 @@ def _one_batch(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
 
 def _stream_blocks(
     path: str, begin: int, size: int, find_cut: Callable[[bytes], int] | None
-) -> Iterator[Block]:
+) -> Iterator[Segment]:
     with open_input(path) as stream:
         stream.read(begin)
         offset, rest = begin, b""
@@ -301,13 +305,13 @@ def _stream_blocks(
             if not cut and len(data) > LONGEST_LINE:
                 raise _too_long(path, offset)
             if cut:
-                yield Block(offset, data[:cut])
+                yield Segment(path, offset, data[:cut])
             offset, rest = offset + cut, data[cut:]
         if rest:
-            yield Block(offset, rest)
+            yield Segment(path, offset, rest)
 
 
-def _range_blocks(piece: FileRange, begin: int, size: int) -> Iterator[Block]:
+def _range_blocks(piece: FileRange, begin: int, size: int) -> Iterator[Segment]:
     with open_random(piece.path) as file:
         end = min(file.size(), piece.end or file.size())
         offset = begin if piece.start <= begin else _next_line(file, piece.start)
@@ -316,7 +320,7 @@ def _range_blocks(piece: FileRange, begin: int, size: int) -> Iterator[Block]:
             stop = _next_line(file, min(offset + size, end))
             if stop - offset > size + LONGEST_LINE:
                 raise _too_long(piece.path, offset)
-            yield Block(offset, file.read_at(stop - offset, offset))
+            yield Segment(piece.path, offset, file.read_at(stop - offset, offset))
             offset = stop
 
 
@@ -341,19 +345,6 @@ def _next_line(file: pa.NativeFile, start: int) -> int:
 
 # Some 30,000 capture records.
 LINES_BLOCK_SIZE = 24 << 20
-
-
-@dataclass(frozen=True)
-class Segment:
-    """Whole lines of one file, each with its newline, and where they start in the (decompressed) file.
-
-    Of lines made from something else, `numbers` says in which lines of the file that is.
-    """
-
-    path: str
-    offset: int
-    data: bytes
-    numbers: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -441,8 +432,7 @@ def segments_of(parts: Sequence[FileRange], size: int) -> Iterator[Segment]:
     """Yield the lines of pieces, about `size` bytes of a piece together."""
     for piece in parts:
         for block in line_blocks(piece, size=size):
-            data = text_of(block)
-            yield Segment(piece.path, block.offset, data if data.endswith(b"\n") else data + b"\n")
+            yield block if block.data.endswith(b"\n") else replace(block, data=block.data + b"\n")
 
 
 def joined_segments(segments: Iterable[Segment], size: int) -> Iterator[LineBlock]:
