@@ -117,16 +117,18 @@ def _dialect(files: Sequence[SourceFile], request: Dataset) -> Dialect:
     chosen = next(iter(found.values()), Dialect())
     for path, dialect in found.items():
         if dialect.separator != chosen.separator:
-            wrong, right = NAMES[dialect.separator], NAMES[chosen.separator]
-            raise DatasetError.of(
-                "csv.separators", file=path, separator=wrong, other=next(iter(found)), expected=right
-            )
+            raise _other_separator(path, dialect, next(iter(found)), chosen)
     chosen = Dialect(chosen.separator, any(dialect.escaped for dialect in found.values()))
     if chosen.separator != ",":
         request.said.say("separator", f"{NAMES[chosen.separator]} stand between cells")
     if chosen.escaped:
         request.said.say("quotes", "quotes within cells are written with a backslash")
     return chosen
+
+
+def _other_separator(path: str, dialect: Dialect, other: str, expected: Dialect) -> DatasetError:
+    found, wanted = NAMES[dialect.separator], NAMES[expected.separator]
+    return DatasetError.of("csv.separators", file=path, separator=found, other=other, expected=wanted)
 
 
 def read_head(
@@ -162,12 +164,9 @@ def read_head(
     cells = _cells(path, data[begin:end], dialect)
     if len(cells) == 1 and request.dialect is not None:
         written = plain(Dialect(dialect.separator), data)
-        other = decide_dialect(path, written, request.format.separator, complete=complete).separator
-        if other != dialect.separator:
-            wrong, right = NAMES[other], NAMES[dialect.separator]
-            raise DatasetError.of(
-                "csv.separators", file=path, separator=wrong, other="the first file", expected=right
-            )
+        found = decide_dialect(path, written, request.format.separator, complete=complete)
+        if found.separator != dialect.separator:
+            raise _other_separator(path, found, "the first file", dialect)
     given = _given_names(path, cells, request) if request.repeated_names else None
     if given is not None:
         names, begin = given, end
@@ -215,12 +214,11 @@ def _given_names(path: str, cells: list[str], request: Dataset) -> list[str] | N
         request.said.say("header", f"the first line has the names that are given{order}")
         return names
     if 2 * len(names) > len(cells):
-        unknown = (
-            next(cell for cell, name in zip(cells, found, strict=True) if name is None)
-            if (len(names) < len(cells))
-            else next(name for name in known.values() if name not in names)
+        unknown = [cell for cell, name in zip(cells, found, strict=True) if name is None]
+        unknown += [name for name in known.values() if name not in names]
+        raise DatasetError.of(
+            "csv.some_headers", file=path, cells=", ".join(cells[:6]), field=(unknown or cells)[0]
         )
-        raise DatasetError.of("csv.some_headers", file=path, cells=", ".join(cells[:6]), field=unknown)
     return None
 
 
