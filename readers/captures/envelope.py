@@ -105,10 +105,11 @@ class Envelope:
         verdicts = [0 if instant is None else 1 if window.contains(instant) else -1 for instant in instants]
         codes = encoded.indices.fill_null(len(instants)).to_numpy(zero_copy_only=False)
         verdict = np.array([*verdicts, 0], np.int8)[codes]
-        origins = self.block.sources(self.numbers)
-        for origin in np.unique(origins[verdict == 0]):
-            inside = in_window_by_folder(self.block.segments[origin].path, window, "records")
-            verdict[(verdict == 0) & (origins == origin)] = 1 if inside else -1
+        if (verdict == 0).any():
+            origins = self.block.sources(self.numbers)
+            for origin in np.unique(origins[verdict == 0]):
+                inside = in_window_by_folder(self.block.segments[origin].path, window, "records")
+                verdict[(verdict == 0) & (origins == origin)] = 1 if inside else -1
         return self.filter(verdict > 0)
 
     def content_types(self, side: str) -> list[str | None]:

@@ -29,7 +29,7 @@ class Layout:
     widths
         Columns of each wanted payload, in column order; what a record without it is padded with.
     shared
-        Names that several payloads have in common; see `merge_named`.
+        Names that several payloads have in common, told apart by the name of the payload.
     names
         Final name by raw name, None for columns to leave out. Other columns keep their raw name.
     exclude
