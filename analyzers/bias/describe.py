@@ -191,6 +191,13 @@ def describe(summary: BiasSummary, plan: SummaryPlan) -> BiasStatistics:
         if selection is not None:
             column = summary.columns[name]
             analysis.note(groups.unselected_outcomes(role, plan.columns[name], column, selection))
+    if sound:
+        named = [*(name for _, name, _ in outcomes), *(n for facet in request.facets for n in facet.columns)]
+        analysis.note(*(groups.spelt_alike(name, summary.columns[name]) for name in named))
+        if (predicted := plan.prediction) and plan.columns[predicted].cut is None and reading.labels:
+            label, prediction = summary.columns[request.label], (predicted, summary.columns[predicted])
+            if reading.labels.threshold is None:
+                analysis.note(groups.unlabelled_predictions(prediction, label, reading.predictions))
     for index in range(len(request.facets)):
         statistics.facets += _describe_facet(analysis, index)
     if request.facets and reading.labels is not None and reading.predictions is not None:

@@ -15,7 +15,7 @@ from analyzers.bias.column_summary import MOST_COUNTED, Beyond, ColumnPlan, Colu
 from analyzers.bias.resampling import Tables
 from analyzers.bias.summary import BiasSummary, SummaryPlan
 from analyzers.shared.cells import Codes, Flags, Floats, Value, as_number, label_of
-from contract.errors import DatasetError
+from contract.errors import DatasetError, wording
 from contract.wording import listing, number, shorten
 
 
@@ -492,6 +492,28 @@ def unselected_outcomes(
     return ColumnError.of(
         "bias_groups.no_outcome", field=plan.name, role=role, asked=shorten(asked), found=found
     )
+
+
+def spelt_alike(name: str, column: ColumnSummary) -> str | None:
+    """Return which values of a column differ in letter case only, though they count as several."""
+    spellings: dict[str, dict[str, str]] = {}
+    for text, value in zip(_texts(column), column.values, strict=True):
+        if text is not None and len(column.values) <= MOST_CODES:
+            spellings.setdefault(" ".join(text.casefold().split()), {})[text] = str(value)
+    alike = next((list(each.values()) for each in spellings.values() if len(each) > 1), None)
+    return wording("bias_groups.alike", name=name, values=listing(alike)) if alike else None
+
+
+def unlabelled_predictions(
+    prediction: tuple[str, ColumnSummary], label: ColumnSummary, selection: Selection | None
+) -> str | None:
+    """Return which predictions are values that no label has; None where these are numbers on a scale."""
+    name, column = prediction
+    if selection is None or selection.threshold is not None or column.collapsed or label.collapsed:
+        return None
+    known = set(_texts(label))
+    other = [str(v) for t, v in zip(_texts(column), column.values, strict=True) if t and t not in known]
+    return wording("bias_groups.no_label", name=name, values=listing(other, _MOST_NAMED)) if other else None
 
 
 def unselected_group(group: Group, cells: Cells, columns: dict[str, ColumnSummary]) -> str | None:

@@ -253,3 +253,22 @@ def test_clarify_takes_numbers_beside_text_for_text() -> None:
     batches = [pa.RecordBatch.from_pydict({"g": g, "y": [0, 1] * 50}) for g in ([1] * 100, ["1", "x"] * 50)]
     statistics = analyzer.describe(analyzer.summarize(batches))
     assert np.sum(statistics.facets[0].counts[1]) == 150
+
+
+@pytest.mark.parametrize("other", ["female", "FEMALE ", "Female  "])
+def test_values_told_apart_by_letter_case_only_are_named(other: str) -> None:
+    groups = ["Female", other, "Male", "Male"] * 10
+    found = _statistics({"g": groups, "y": _LABELS}, _request())
+    alike = [note for note in found.notes if "letter case" in note]
+    assert len(alike) == (other.strip() != "Female")
+    plain = _statistics({"g": ["Female", "Male"] * 20, "y": _LABELS}, _request())
+    assert not any("letter case" in note for note in plain.notes)
+
+
+def test_labels_and_predictions_in_other_words_are_named() -> None:
+    request = _request(post_training=("DI",), predicted_label="p")
+    table = {"g": ["a", "b"] * 20, "y": _LABELS}
+    same = _statistics({**table, "p": ["1", "0"] * 20}, request)
+    assert not any("no label" in note for note in same.notes)
+    other = _statistics({**table, "p": ["1", "maybe"] * 20}, request)
+    assert any("'p' predicts maybe, which no label of these rows is" in note for note in other.notes)
