@@ -271,4 +271,4 @@ def test_labels_and_predictions_in_other_words_are_named() -> None:
     same = _statistics({**table, "p": ["1", "0"] * 20}, request)
     assert not any("no label" in note for note in same.notes)
     other = _statistics({**table, "p": ["1", "maybe"] * 20}, request)
-    assert any("'p' predicts maybe, which no label of these rows is" in note for note in other.notes)
+    assert any("'p' predicts 'maybe', which no label of these rows is" in note for note in other.notes)
