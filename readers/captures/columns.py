@@ -99,6 +99,8 @@ class Decoder:
         joined before lines are told apart.
     kinds
         Types of columns as the first records have them: of a list of integers and floats, Arrow makes floats.
+    headers
+        By payload, the line of names that CSV begins with, which is no row.
     """
 
     sides: tuple[str, ...]
@@ -106,6 +108,7 @@ class Decoder:
     layout: Layout = field(default_factory=lambda: Layout(()))
     text_only: bool = False
     kinds: Mapping[str, pa.DataType] = field(default_factory=dict, hash=False)
+    headers: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @property
     def most_columns(self) -> int:
@@ -125,7 +128,7 @@ class Decoder:
         DatasetError
             When payloads do not fit into columns, or the originals would not read them.
         """
-        texts = [texts_of(envelope, side, note) for side in self.sides]
+        texts = [texts_of(envelope, side, note, self.headers.get(side)) for side in self.sides]
         if self.text_only:
             self._require_one_encoding(envelope)
             texts = self._joined(texts)
@@ -296,8 +299,18 @@ class Decoder:
         ]
 
 
-def texts_of(envelope: Envelope, side: str, note: Note) -> Texts:
-    """Return a payload of records, or their label, as text: decoded from BASE64 and unknown encodings."""
+def texts_of(envelope: Envelope, side: str, note: Note, header: str | None = None) -> Texts:
+    """Return a payload of records, or their label, as text: decoded, and without its header."""
+    texts = _decoded(envelope, side, note)
+    if header is None:
+        return texts
+    begins = pc.and_(pc.starts_with(texts.text, f"{header}\n"), pa.array(texts.kinds == CSV))
+    rest = pc.utf8_slice_codeunits(texts.text, len(header) + 1)
+    return replace(texts, text=pc.if_else(begins, rest, texts.text))
+
+
+def _decoded(envelope: Envelope, side: str, note: Note) -> Texts:
+    """Return a payload of records as text: decoded from BASE64 and unknown encodings."""
     part = envelope.labels if side == LABEL and envelope.labels is not None else envelope.parts[side]
     encoded = part.encodings.dictionary_encode()
     codes = [_ENCODINGS.get(name.upper(), _ODD) for name in encoded.dictionary.to_pylist()] + [_ODD]

@@ -10,6 +10,7 @@ import base64
 import csv
 import io
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -40,6 +41,9 @@ PEERS = {
 }
 # Of more calls than this share, no reading may contradict itself.
 MOST_CONTRADICTIONS = 0.01
+# A first line of names is a header where so many calls, and nearly all, begin with it. Where no column
+# below is numbers, it takes more of them.
+_LEAST_HEADERS, _SURE_HEADERS, _SHARE_OF_HEADERS = 2, 10, 0.9
 # On a reading that so many contradict, no evidence can be built.
 _MOST_MISTAKEN = 0.5
 
@@ -103,10 +107,11 @@ def csv_rows(text: str) -> list[list[str | None]]:
 
 @dataclass(frozen=True)
 class Payload:
-    """A payload, parsed: the values of JSON, or the lines of CSV."""
+    """A payload, parsed: the values of JSON, or the lines of CSV, of which the text of the first is kept."""
 
     kind: int
     values: list[Any]
+    first_line: str = ""
 
     def rows(self, shape: Shape) -> list[Row]:
         """Return its rows: where rows are elements of a list, a line of CSV alone has one in each cell."""
@@ -131,7 +136,7 @@ def parsed(text: str | None, kind: int) -> Payload:
     if text is None or kind == NONE:
         return NOTHING
     if kind == CSV:
-        return Payload(kind, csv_rows(text))
+        return Payload(kind, csv_rows(text), text.partition("\n")[0])
     return Payload(kind, [value for value in json_values(text) if value is not None])
 
 
@@ -293,6 +298,30 @@ class Call:
 
     payloads: Mapping[str, Payload]
     place: Callable[[], str]
+
+
+def repeated_header(side: str, calls: Sequence[Call]) -> str | None:
+    """Return the line of names that the CSV payloads of a side begin with, None where they have none."""
+    payloads = [call.payloads[side] for call in calls if side in call.payloads]
+    texts = [payload for payload in payloads if payload.kind == CSV and len(payload.values) > 1]
+    lines = Counter(payload.first_line for payload in texts)
+    line, count = lines.most_common(1)[0] if lines else ("", 0)
+    if count < max(_LEAST_HEADERS, _SHARE_OF_HEADERS * len(payloads)):
+        return None
+    with_it = [payload.values for payload in texts if payload.first_line == line]
+    names, cells = with_it[0][0], [row for rows in with_it for row in rows[1:]]
+    if len(set(names)) < len(names) or not all(names) or any(map(_is_number, names)):
+        return None
+    has_numbers = any(all(map(_is_number, column)) for column in zip(*cells, strict=False))
+    return line if has_numbers or count >= _SURE_HEADERS else None
+
+
+def _is_number(cell: str | None) -> bool:
+    try:
+        float(cell or "")
+    except ValueError:
+        return False
+    return True
 
 
 def decide(

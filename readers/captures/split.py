@@ -22,6 +22,7 @@ from contract.dataset import ColumnPaths, Dataset
 from contract.dataset_format import Shape
 from contract.errors import DatasetError
 from contract.window import Window
+from contract.wording import shorten
 from file_storage.storage import SourceFile
 from readers import paths, splitting
 from readers.arrow_json import NotBulkError
@@ -177,9 +178,12 @@ def capture_splits(
         read = functools.partial(read_captures, request=request, decoder=decoder, index=index)
     else:
         paths.Finder(request.locations)  # its mistakes show before the work
-        is_whole = request.locations.features is None
-        shape = survey(files, request).call_rows.shape("endpointInput") if is_whole else "row"
-        read = functools.partial(read_located_captures, request=request, shape=shape, index=index)
+        if request.locations.features is None:
+            decoder = survey(files, request)
+        else:
+            headers = leave_out_headers(first_calls(files, _ALL_SIDES), request)
+            decoder = Decoder(_ALL_SIDES, headers=headers)
+        read = functools.partial(read_located_captures, request=request, decoder=decoder, index=index)
     return tuple(FileSplit(pieces, read) for pieces in splitting.divide(files, may_cut=splitting.has_lines))
 
 
@@ -194,7 +198,7 @@ def survey(files: Sequence[SourceFile], request: Dataset) -> Decoder:
     # The response first, then the request.
     sides = tuple(sorted(request.format.capture_indices, key=lambda side: not side.endswith("Output")))
     calls = first_calls(files, sides)
-    decoder = Decoder(sides, text_only=request.text_only)
+    decoder = Decoder(sides, text_only=request.text_only, headers=leave_out_headers(calls, request))
 
     def rows(chosen: Mapping[str, Shape]) -> list[list[list[shapes.Row] | None]]:
         return [
@@ -224,6 +228,22 @@ def survey(files: Sequence[SourceFile], request: Dataset) -> Decoder:
         raise DatasetError.of("captures.payloads", file=request.source, error=error) from error
     _log.info("%s: %s", request.source, call_rows.text())
     return decoder
+
+
+def leave_out_headers(calls: Sequence[shapes.Call], request: Dataset) -> dict[str, str]:
+    """Return by payload the line of names that its CSV begins with, and take it away from the calls."""
+    sides = dict.fromkeys(side for call in calls for side in call.payloads if side != LABEL)
+    headers: dict[str, str] = {}
+    # The originals know no headers in payloads.
+    for side in () if request.text_only else sides:
+        if (header := shapes.repeated_header(side, calls)) is not None:
+            headers[side] = header
+            text = f"the first line of each {side} holds names ({shorten(header)}) and is no row"
+            request.said.say("header", text)
+            for call in calls:
+                if side in call.payloads and call.payloads[side].first_line == header:
+                    del call.payloads[side].values[0]
+    return headers
 
 
 def first_calls(files: Sequence[SourceFile], sides: Sequence[str]) -> list[shapes.Call]:
@@ -276,7 +296,7 @@ _RECORDS_LOOKED_AT = 100
 
 
 def read_located_captures(
-    pieces: Pieces, request: Dataset, shape: Shape, index: LabelIndex | None
+    pieces: Pieces, request: Dataset, decoder: Decoder, index: LabelIndex | None
 ) -> Iterator[pa.RecordBatch]:
     """Yield the rows of some capture files, or of a byte range of one.
 
@@ -287,17 +307,17 @@ def read_located_captures(
         predictions than rows.
     """
     notes = Notes(splitting.label(pieces))
-    finder = paths.Finder(request.locations or ColumnPaths(None), shape)
+    finder = paths.Finder(request.locations or ColumnPaths(None), decoder.call_rows.shape("endpointInput"))
     for envelope in envelopes(pieces, _ALL_SIDES, request.window, index, labels=True):
         with notes.of(envelope) as note:
-            table = _table(envelope, finder, note)
+            table = _table(envelope, finder, decoder.headers, note)
         yield from splitting.balanced(table.batch)
     finder.require_labels(notes.label)
     notes.report()
 
 
-def _table(envelope: Envelope, finder: paths.Finder, note: Note) -> Table:
-    texts = {part: _first_of(envelope, names, note) for part, names in SIDES.items()}
+def _table(envelope: Envelope, finder: paths.Finder, headers: Mapping[str, str], note: Note) -> Table:
+    texts = {part: _first_of(envelope, names, headers, note) for part, names in SIDES.items()}
     texts[paths.GROUND_TRUTH] = texts_of(envelope, LABEL, note)
     # What has no request holds features and predictions together, as the output of batch transform may.
     alone = pc.and_(*(envelope.parts[name].data.is_null() for name in SIDES[paths.REQUEST][:2])).to_pylist()
@@ -338,9 +358,9 @@ def first_sides(files: Sequence[SourceFile]) -> dict[str, bool]:
     return sides
 
 
-def _first_of(envelope: Envelope, names: Sequence[str], note: Note) -> Texts:
+def _first_of(envelope: Envelope, names: Sequence[str], headers: Mapping[str, str], note: Note) -> Texts:
     """Return the first of some payloads that each record has."""
-    texts = [texts_of(envelope, name, note) for name in names]
+    texts = [texts_of(envelope, name, note, headers.get(name)) for name in names]
     kinds = texts[-1].kinds
     for text in reversed(texts[:-1]):
         kinds = np.where(text.kinds == shapes.NONE, kinds, text.kinds)

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 from capture_data import part, read_columns, record, write
 
+from contract.dataset import ColumnPaths, Location
 from contract.dataset_format import DatasetFormat, parse_rows
 from contract.errors import ConfigurationError, DatasetError
 from readers.dataset import Dataset
@@ -234,3 +235,53 @@ def test_answers_that_are_one_short_are_refused_or_counted(tmp_path, caplog, sho
     assert found.call_rows.shape("endpointOutput") == "list"
     assert table.num_rows == sum(3 + number % 4 for number in range(1000))
     assert "padded with missing values: 5, the first at" in caplog.text
+
+
+@pytest.mark.parametrize("encoded", [False, True])
+@pytest.mark.parametrize("rows_of_call", [1, 3])
+@pytest.mark.parametrize("header", ["age,income", '"age","in,come"', "age,income\r"])
+def test_a_header_in_each_payload_is_no_row(tmp_path, header, rows_of_call, encoded):
+    calls = [[[20 + call + row, 1000 * row] for row in range(rows_of_call)] for call in range(40)]
+    answers = [[call + row / 8 for row in range(rows_of_call)] for call in range(40)]
+    source = write(
+        tmp_path / "c.jsonl",
+        (
+            # One call in forty has none.
+            record(
+                _payload(_lines([[value] for value in values]), encoded),
+                _payload(_lines(rows) if call == 7 else f"{header}\n{_lines(rows)}", encoded),
+            )
+            for call, (rows, values) in enumerate(zip(calls, answers, strict=True))
+        ),
+    )
+    table, said = _table(source)
+    columns = table.to_pydict()
+    assert columns["_c0"] == [value for values in answers for value in values]
+    assert columns["_c1"] == [row[0] for rows in calls for row in rows]
+    assert columns["_c2"] == [row[1] for rows in calls for row in rows]
+    assert "is no row" in str(said.document(with_sentences=True))
+    located, _ = _table(source, locations=ColumnPaths(None, (Location("p", "response", "0"),)))
+    assert located.to_pydict()["column_0"] == columns["_c1"]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["1,2", "3,4"],  # numbers are no names
+        ["a,a", "3,4"],  # neither is one text twice
+        ["{n}x,b", "3,4"],  # nor what differs from call to call
+    ],
+)
+def test_other_first_lines_are_rows(tmp_path, lines):
+    text = "\n".join(lines)
+    source = write(tmp_path / "c.jsonl", (record("1\n2", text.replace("{n}", str(n))) for n in range(40)))
+    table, said = _table(source)
+    assert table.num_rows == 80
+    assert "is no row" not in str(said.document(with_sentences=True))
+
+
+def test_few_calls_of_text_have_no_header(tmp_path):
+    source = write(tmp_path / "c.jsonl", (record("1\n2", f"red,round\nblue,flat{n}") for n in range(3)))
+    assert _table(source)[0].num_rows == 6
+    source = write(tmp_path / "d.jsonl", (record("1", f"colour,shape\nblue,flat{n}") for n in range(30)))
+    assert _table(source)[0].num_rows == 30
