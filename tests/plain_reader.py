@@ -25,6 +25,9 @@ def captures(
     records: list[dict[str, Any]], sides: tuple[str, ...], shapes: dict[str, str]
 ) -> dict[str, list[Any]]:
     """Return the columns of capture records."""
+    records = [{"captureData": dict(record["captureData"])} for record in records]
+    for side in sides:
+        _leave_out_header([record["captureData"] for record in records], side)
     calls = [
         [payload_rows(record["captureData"].get(side), shapes.get(side, "row")) for side in sides]
         for record in records
@@ -64,6 +67,36 @@ def captures(
     return _named(table, cells, sides, widths, names)
 
 
+def _leave_out_header(calls: list[dict[str, Any]], side: str) -> None:
+    """Cut off the line of names that nearly all CSV payloads begin with, two at least."""
+    texts = {number: text_and_encoding(call[side]) for number, call in enumerate(calls) if call.get(side)}
+    texts = {number: text for number, text in texts.items() if text is not None and text != ("null", "JSON")}
+    tables = {}
+    for number, (text, encoding) in texts.items():
+        if (
+            encoding == "CSV"
+            and len(rows := list(csv.reader(io.StringIO(text.rstrip("\r\n"), newline="")))) > 1
+        ):
+            tables[number] = (text.split("\n")[0], rows)
+    for line, count in Counter(first for first, _ in tables.values()).most_common(1):
+        rows = [rows for first, rows in tables.values() if first == line]
+        names, below = rows[0][0], [row for table in rows for row in table[1:]]
+        named = len(set(names)) == len(names) and all(names) and not any(map(_is_number, names))
+        numeric = any(all(map(_is_number, column)) for column in zip(*below, strict=False))
+        if count >= max(2, 0.9 * len(texts)) and named and (numeric or count >= 10):
+            for number, (first, _) in tables.items():
+                if first == line:
+                    text = texts[number][0].removeprefix(f"{line}\n")
+                    calls[number][side] = {"data": text, "encoding": "CSV"}
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        return float(cell) is not None
+    except ValueError:
+        return False
+
+
 def _named(table, cells, sides, widths, names):
     """Return columns in order: each side's names, or its positions; whatever else comes last."""
     found: dict[str, list[Any]] = {}
@@ -89,14 +122,21 @@ def json_lines(records: list[dict[str, Any]]) -> dict[str, list[Any]]:
     return columns_of(records)
 
 
+def text_and_encoding(part: dict[str, Any]) -> tuple[str, str] | None:
+    """Return a payload as text, CSV or JSON; None where there is none."""
+    if part.get("data") is None:
+        return None
+    if part["encoding"] != "BASE64":
+        return part["data"], part["encoding"]
+    text = base64.b64decode(part["data"]).decode()
+    return text, "JSON" if text.lstrip()[:1] in ("{", "[") else "CSV"
+
+
 def payload_rows(part: dict[str, Any] | None, shape: str) -> list[Any] | None:
     """Return the rows of one payload, None where there is none or it cannot be decoded."""
-    if part is None or part.get("data") is None:
+    if part is None or (found := text_and_encoding(part)) is None:
         return None
-    text, encoding = part["data"], part["encoding"]
-    if encoding == "BASE64":
-        text = base64.b64decode(text).decode()
-        encoding = "JSON" if text.lstrip()[:1] in ("{", "[") else "CSV"
+    text, encoding = found
     if encoding == "CSV":
         rows = [
             [cell or None for cell in row] or [None]
