@@ -1,4 +1,4 @@
-"""Metrics on the page, now and at the baseline: what the pages of bias and model quality share."""
+"""Metrics on the page, now and at the baseline: what the pages of several monitors share."""
 
 from __future__ import annotations
 

@@ -127,8 +127,11 @@ class JsonObject:
 
     def get(self, key: str, kind: type, default: Any = REQUIRED) -> Any:
         """Return a member of one of the kinds of JSON; without a default it must be there."""
-        value = self.checked(key, lambda value: type(value) is kind, _NAMES[kind])
-        return self._default(key, default) if value is None else value
+        value = self.raw(key)
+        if value is None or type(value) is kind:
+            return self._default(key, default) if value is None else value
+        self.wrong(key, _NAMES[kind])
+        return default
 
     def number(self, key: str, default: Any = REQUIRED) -> Any:
         """Return a numeric member as float, also one that the originals write as ``"NaN"`` or ``"Infinity"``.
@@ -136,13 +139,13 @@ class JsonObject:
         One that is not a number is the default where that is None.
         """
         value = self.raw(key)
+        if type(value) in (int, float) or value in ("NaN", "Infinity", "-Infinity"):
+            number = float(value)
+            return default if default is None and math.isnan(number) else number
         if value is None:
             return self._default(key, default)
-        if value not in ("NaN", "Infinity", "-Infinity") and type(value) not in (int, float):
-            self.wrong(key, "a number")
-            return default
-        number = float(value)
-        return default if default is None and math.isnan(number) else number
+        self.wrong(key, "a number")
+        return default
 
     def count(self, key: str, default: Any = REQUIRED) -> int:
         """Return a member that counts something; files of the originals may write it with a point."""
@@ -186,13 +189,10 @@ class JsonObject:
         for key in self.extra():
             self.note(key, f"is unknown{suggestion(key, self._known)}")
 
-    def is_misspelt(self, key: str) -> bool:
-        """Return whether an unknown member looks like `key`."""
-        return any(suggestion(name, self._known) == suggestion(key, [key]) for name in self.extra())
-
     def require(self, key: str, example: str) -> None:
         """Note a member that is missing or empty; one that is wrong or misspelt has been noted already."""
-        if self.members.get(key) in (None, []) and not self.is_misspelt(key):
+        misspelt = any(suggestion(name, self._known) == suggestion(key, [key]) for name in self.extra())
+        if self.members.get(key) in (None, []) and not misspelt:
             self.note(key, f"is missing; add for example {example}")
 
 
@@ -280,7 +280,7 @@ def _members(kind: Any) -> tuple[tuple[str, str, bool, Member], ...]:
 def _read(kind: Any, members: JsonObject) -> dict[str, Any]:
     found = {}
     for name, key, must_be_there, how in _members(kind):
-        holder = members.within(*how.inside)
+        holder = members.within(*how.inside) if how.inside else members
         value = how.read(holder, key)
         if value is not None:
             found[name] = value
@@ -314,9 +314,12 @@ def read_members[T](
 def read_document[T](kind: Callable[..., T], members: JsonObject, **others: Any) -> T:
     """Return a dataclass made of an object of a document; what is unknown is kept in its ``extra``."""
     found = _read(kind, members) | others
-    names = {one.name for one in fields(kind)}  # type: ignore[arg-type]  # a dataclass, which no type says
-    kept = {"extra": members.extra(), "order": tuple(members.members)}
-    return kind(**found, **{name: value for name, value in kept.items() if name in names})
+    names: dict[str, Any] = kind.__dataclass_fields__  # type: ignore[attr-defined]  # a dataclass, which no type says
+    if "extra" in names:
+        found["extra"] = members.extra()
+    if "order" in names:
+        found["order"] = tuple(members.members)
+    return kind(**found)
 
 
 def write_document(document: Any, *, with_ours: bool = True, **head: Any) -> dict[str, Any]:
@@ -402,12 +405,7 @@ def values(fits: Callable[[Any], bool], expected: str, example: str = "") -> Rea
 
 def child(kind: Callable[..., Any], refused: Mapping[str, str] | None = None) -> Reader:
     """Return what reads an object of a configuration as a dataclass; see `read_members`."""
-
-    def read(members: JsonObject, key: str) -> Any:
-        found = members.child(key)
-        return None if found is None else read_members(kind, found, refused)
-
-    return read
+    return nested(functools.partial(read_members, kind, refused=refused))
 
 
 def nested(read: Callable[[JsonObject], Any]) -> Reader:

@@ -21,8 +21,8 @@ from analyzers.bias.documents import (
     BiasStatistics,
     FacetMetrics,
     MetricValue,
+    Stage,
     StageMetrics,
-    paired,
 )
 from analyzers.bias.explain import impact_findings
 from analyzers.bias.metrics import METRICS
@@ -34,33 +34,8 @@ from analyzers.shared.rules import Rules, constraints_to_check, nothing_checked,
 from contract.api import PRESENCE_CHECK, Analyzer, Decision, Facts, Metric, Violation, Violations
 from contract.errors import ConfigurationError, DatasetError
 
-# The values of bias that CloudWatch shows, by the names and dimensions that Clarify gives them.
-
-
 # CloudWatch holds no infinity; Clarify publishes this in its place.
 _INFINITY = 2.348543e108
-
-
-def published(statistics: BiasStatistics) -> list[Metric]:
-    """Return every metric that has a value, ``bias_metric_<NAME>``."""
-    metrics = []
-    for facet in statistics.facets:
-        group = {"Facet": facet.facet, "FacetValue": facet.value_or_threshold}
-        label = {"Label": statistics.label, "LabelValue": statistics.label_value_or_threshold}
-        for stage, values in (("Pre-training", facet.pre), ("Post-Training", facet.post)):
-            metrics += [
-                Metric(
-                    name=f"bias_metric_{metric.name}",
-                    value=max(-_INFINITY, min(_INFINITY, metric.value)),
-                    dimensions={"BiasStage": stage, **label, **group},
-                    interval=metric.confidence_interval,
-                    gauge="model_monitor_bias",
-                    labels={"metric": metric.name},
-                )
-                for metric in values or ()
-                if metric.value is not None
-            ]
-    return metrics
 
 
 # Constraints: the metrics of the baseline, each the largest size that a later window may have.
@@ -84,27 +59,17 @@ def suggest(
         Whether sound rules apply.
     """
     known = (baseline.constraints if baseline is not None and sound else None) or BiasConstraints()
-    pre = _stage(statistics, [facet.pre for facet in statistics.facets], known.pre)
-    post = _stage(statistics, [facet.post for facet in statistics.facets], known.post)
-    return BiasConstraints(pre=pre, post=post)
-
-
-def _stage(
-    statistics: BiasStatistics, metrics: list[list[MetricValue] | None], known: StageMetrics | None
-) -> StageMetrics | None:
-    facets: dict[str, list[FacetMetrics]] = {}
-    for facet, values in zip(statistics.facets, metrics, strict=True):
-        if values is None:
-            continue
-        members = [] if known is None else known.facets.get(facet.facet, [])
-        before = paired(members, facet.value_or_threshold)
-        kept = [
-            _with_additions(value, None if before is None else before.metric(value.name)) for value in values
-        ]
-        facets.setdefault(facet.facet, []).append(FacetMetrics(facet.value_or_threshold, kept))
-    if not facets:
-        return None
-    return StageMetrics(statistics.label, facets, statistics.label_value_or_threshold)
+    stages: dict[Stage, StageMetrics] = {}
+    for facet in statistics.facets:
+        for name, metrics in facet.stages():
+            label, value = statistics.label, statistics.label_value_or_threshold
+            stage = stages.setdefault(name, StageMetrics(label, {}, value))
+            before = known.group(name, facet.facet, facet.value_or_threshold)
+            kept = [
+                _with_additions(one, None if before is None else before.metric(one.name)) for one in metrics
+            ]
+            stage.facets.setdefault(facet.facet, []).append(FacetMetrics(facet.value_or_threshold, kept))
+    return BiasConstraints(stages.get("post"), stages.get("pre"))
 
 
 def _with_additions(metric: MetricValue, known: MetricValue | None) -> MetricValue:
@@ -160,10 +125,10 @@ def _with_presence(
     decision: Decision, statistics: BiasStatistics, before: BiasStatistics | None, error_share: float
 ) -> Decision:
     """Add, for every facet, whether more rows lack a group, a label or a prediction than at the baseline."""
-    if before is None or (before.has_labels, before.has_predictions) != (
-        statistics.has_labels,
-        statistics.has_predictions,
-    ):
+    if before is None:
+        return decision
+    # With labels or predictions on one side only, complete rows mean two things.
+    if (before.has_labels, before.has_predictions) != (statistics.has_labels, statistics.has_predictions):
         return decision
     known = {facet.facet: int(np.sum(facet.counts)) for facet in before.facets}
     used = {facet.facet: int(np.sum(facet.counts)) for facet in statistics.facets}
@@ -171,18 +136,14 @@ def _with_presence(
         # Where nothing is left, nothing is decided, which says more.
         if not rows or not known.get(name):
             continue
-        decision = with_presence(
-            decision,
-            Violation(
-                PRESENCE_CHECK,
-                f"rows lack a group of {name}, a label or a prediction",
-                metric_name="complete_rows",
-                extra={"facet": name, "facet_value": "*"},
-            ),
-            (statistics.item_count - rows, statistics.item_count),
-            (before.item_count - known[name], before.item_count),
-            error_share / len(used),
+        text, extra = (
+            f"rows lack a group of {name}, a label or a prediction",
+            {"facet": name, "facet_value": "*"},
         )
+        of = Violation(PRESENCE_CHECK, text, metric_name="complete_rows", extra=extra)
+        lacking = statistics.item_count - rows, statistics.item_count
+        usual = before.item_count - known[name], before.item_count
+        decision = with_presence(decision, of, lacking, usual, error_share / len(used))
     return decision
 
 
@@ -302,8 +263,27 @@ class BiasAnalyzer(Analyzer[BiasSummary, BiasStatistics, BiasConstraints]):
     def metrics(
         self, statistics: BiasStatistics, baseline: BiasBaseline | None, decision: Decision | None
     ) -> list[Metric]:
-        """Return the values to publish."""
-        return published(statistics)
+        """Return every metric that has a value, ``bias_metric_<NAME>``, by Clarify's names and dimensions."""
+        label = {"Label": statistics.label, "LabelValue": statistics.label_value_or_threshold}
+        return [
+            Metric(
+                f"bias_metric_{metric.name}",
+                max(-_INFINITY, min(_INFINITY, metric.value)),
+                dimensions={
+                    "BiasStage": stage,
+                    **label,
+                    "Facet": facet.facet,
+                    "FacetValue": facet.value_or_threshold,
+                },
+                interval=metric.confidence_interval,
+                gauge="model_monitor_bias",
+                labels={"metric": metric.name},
+            )
+            for facet in statistics.facets
+            for stage, values in (("Pre-training", facet.pre), ("Post-Training", facet.post))
+            for metric in values or ()
+            if metric.value is not None
+        ]
 
     @cached_property
     def _plan(self) -> SummaryPlan:

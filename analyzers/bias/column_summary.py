@@ -94,15 +94,11 @@ class Extent:
         self.least, self.greatest = min(self.least, least), max(self.greatest, greatest)
         self.is_integral = self.is_integral and is_integral
 
-    def joined(self, other: Extent) -> Extent:
-        """Return what the values of both have in common."""
-        return Extent(
-            min(self.least, other.least),
-            max(self.greatest, other.greatest),
-            self.is_integral and other.is_integral,
-            self.has_words or other.has_words,
-            self.is_castable and other.is_castable,
-        )
+    def join(self, other: Extent) -> None:
+        """Take the values of another in."""
+        self.add_numbers(other.least, other.greatest, other.is_integral)
+        self.has_words |= other.has_words
+        self.is_castable &= other.is_castable
 
 
 def _is_whole(value: Value) -> bool:
@@ -154,11 +150,6 @@ class Distinct:
 def hash_numbers(numbers: npt.NDArray[np.float64]) -> Hashes:
     """Return the bits of numbers, so that equal numbers are one value whatever type they had."""
     return np.unique(numbers + 0.0).view(np.uint64)  # adding zero makes -0.0 and 0.0 the same
-
-
-def hash_texts(texts: Iterable[str]) -> Hashes:
-    """Return 64-bit hashes of texts."""
-    return np.array([xxhash.xxh3_64_intdigest(text.encode()) for text in texts], dtype=np.uint64)
 
 
 # Up to so many new values in a batch, looking for the first cell of each is quicker than sorting.
@@ -399,7 +390,8 @@ def _measure(summary: ColumnSummary, values: Sequence[Value]) -> None:
     extent = summary.collapsed_extent = summary.collapsed_extent or Extent()
     extent.add(values)
     if summary.distinct is not None:
-        summary.distinct.add(hash_texts(value for value in values if isinstance(value, str)))
+        texts = [xxhash.xxh3_64_intdigest(value.encode()) for value in values if isinstance(value, str)]
+        summary.distinct.add(np.array(texts, dtype=np.uint64))
         numbers = [float(value) for value in values if not isinstance(value, str)]
         summary.distinct.add(hash_numbers(np.array(numbers, dtype=np.float64)))
 
@@ -436,7 +428,7 @@ def merge(left: ColumnSummary, right: ColumnSummary, plan: ColumnPlan) -> tuple[
     merged.unusable += later.unusable
     merged.kinds |= later.kinds
     if merged.collapsed_extent is not None and later.collapsed_extent is not None:
-        merged.collapsed_extent = merged.collapsed_extent.joined(later.collapsed_extent)
+        merged.collapsed_extent.join(later.collapsed_extent)
     if merged.missing_after is None and later.missing_after is not None:
         known = int(later_places[: later.missing_after + 1].max())
         merged.missing_after = max(len(left.values), known)

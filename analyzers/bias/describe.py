@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -60,18 +60,9 @@ def model_metrics(counts: Floats) -> list[MetricValue]:
     (tn, fp), (fn, tp) = counts.tolist()
     total = tn + fp + fn + tp
     precision, recall = _ratio(tp, tp + fp), _ratio(tp, tp + fn)
-    values = (
-        _ratio(tp + tn, total),
-        _ratio(tp + fp, total),
-        _ratio(tn + fn, total),
-        recall,
-        _ratio(tn, tn + fp),
-        precision,
-        _ratio(tn, tn + fn),
-        _ratio(tp + fn, tp + fp),
-        _ratio(tn + fp, tn + fn),
-        _ratio(2.0 * precision * recall, precision + recall),
-    )
+    counted = (tp + tn, tp + fp, tn + fn, tp, tn, tp, tn, tp + fn, tn + fp, 2.0 * precision * recall)
+    of = (total, total, total, tp + fn, tn + fp, tp + fp, tn + fn, tp + fp, tn + fn, precision + recall)
+    values = quotient(np.array(counted), np.array(of)).tolist()
     return [MetricValue(*text, value) for text, value in zip(_MODEL_METRICS, values, strict=True)]
 
 
@@ -156,10 +147,14 @@ class _Analysis:
         known = self.statistics.notes
         known += [note for note in dict.fromkeys(map(str, filter(None, notes))) if note not in known]
 
-    def fail(self, what: str, error: ColumnError) -> None:
-        """Keep why a stage, or a facet, has no metrics."""
-        self.statistics.problems[what] = error.message.rstrip(".")
-        self.evidence.errors[what] = error
+    def attempt[T](self, what: str, select: Callable[..., T], *more: object) -> T | None:
+        """Return what is selected; where it cannot be, keep why the stage or facet has no metrics."""
+        try:
+            return select(self.summary, self.plan, *more)
+        except ColumnError as error:
+            self.statistics.problems[what] = error.message.rstrip(".")
+            self.evidence.errors[what] = error
+            return None
 
 
 def describe(summary: BiasSummary, plan: SummaryPlan) -> BiasStatistics:
@@ -189,18 +184,13 @@ def describe(summary: BiasSummary, plan: SummaryPlan) -> BiasStatistics:
         statistics.label_value_or_threshold = reading.labels.text
     if reading.predictions is not None and plan.columns[plan.prediction or ""].cut is None:
         statistics.predicted_label_value_or_threshold = reading.predictions.text
-    if sound:
-        outcomes = (
-            ("label", request.label, reading.labels),
-            ("prediction", plan.prediction, reading.predictions),
-        )
-        analysis.note(
-            *(
-                groups.unselected_outcomes(role, plan.columns[name], summary.columns[name], selection)
-                for role, name, selection in outcomes
-                if name is not None and selection is not None
-            )
-        )
+    outcomes = [("label", request.label, reading.labels)]
+    if plan.prediction is not None:
+        outcomes.append(("prediction", plan.prediction, reading.predictions))
+    for role, name, selection in outcomes if sound else ():
+        if selection is not None:
+            column = summary.columns[name]
+            analysis.note(groups.unselected_outcomes(role, plan.columns[name], column, selection))
     for index in range(len(request.facets)):
         statistics.facets += _describe_facet(analysis, index)
     if request.facets and reading.labels is not None and reading.predictions is not None:
@@ -213,16 +203,11 @@ def describe(summary: BiasSummary, plan: SummaryPlan) -> BiasStatistics:
 def _read_outcomes(analysis: _Analysis) -> Reading:
     summary, plan = analysis.summary, analysis.plan
     predictions = None
-    try:
-        labels = groups.select_labels(summary, plan)
-    except ColumnError as error:
-        analysis.fail("label", error)
+    labels = analysis.attempt("label", groups.select_labels)
+    if "label" in analysis.statistics.problems:
         return analysis.reading
     if plan.prediction is not None and plan.request.post_training is not None:
-        try:
-            predictions = groups.select_predictions(summary, plan, labels)
-        except ColumnError as error:
-            analysis.fail("post_training_bias", error)
+        predictions = analysis.attempt("post_training_bias", groups.select_predictions, labels)
         unusable = summary.columns[plan.prediction].unusable
         if unusable:
             analysis.note(f"Not a number in {plan.prediction!r}: {groups.count_in_words(unusable)}.")
@@ -232,11 +217,7 @@ def _read_outcomes(analysis: _Analysis) -> Reading:
 def _describe_facet(analysis: _Analysis, index: int) -> list[FacetStatistics]:
     summary, plan, reading = analysis.summary, analysis.plan, analysis.reading
     name = " & ".join(plan.request.facets[index].columns)
-    try:
-        members = groups.select_groups(summary, plan, index)
-    except ColumnError as error:
-        analysis.fail(f"facet {name}", error)
-        return []
+    members = analysis.attempt(f"facet {name}", groups.select_groups, index) or []
     cells = groups.cells_of(summary, plan, index)
     described = []
     for number, group in enumerate(members):
@@ -249,9 +230,8 @@ def _describe_facet(analysis: _Analysis, index: int) -> list[FacetStatistics]:
             analysis.note(f"{groups.rows_lacking(counts.missing, f'facet {name!r}')}.")
         if counts.incomplete:
             analysis.note(f"{groups.rows_lacking(counts.incomplete, 'a label or a prediction')}.")
-        best = _best_of(analysis, index, members, cells)
-        for group, facet in zip(members, described, strict=True):
-            if best is not None:
+        if (best := _best_of(analysis, index, members, cells)) is not None:
+            for group, facet in zip(members, described, strict=True):
                 _compare_with_best(analysis, group, facet, best, cells)
     return described
 
@@ -263,21 +243,19 @@ def _describe_group(analysis: _Analysis, group: Group, counts: Tables, number: l
         facet=group.name,
         value_or_threshold=group.text,
         counts=counts.confusion.astype(np.int64).tolist(),
+        strata_observed=_listed(counts.strata.get("CDDL")),
+        strata_predicted=_listed(counts.strata.get("CDDPL")),
         threshold=group.threshold,
         missing=counts.missing,
         basic_statistics=basic_statistics(counts.confusion, with_predictions=has_predictions),
     )
-    if "CDDL" in counts.strata:
-        facet.strata_observed = counts.strata["CDDL"].astype(np.int64).tolist()
-    if "CDDPL" in counts.strata:
-        facet.strata_predicted = counts.strata["CDDPL"].astype(np.int64).tolist()
     if request.pre_training is not None and "label" not in analysis.statistics.problems:
-        facet.pre = _measured(analysis, request.pre_training, counts, None)
+        facet.pre = _measured(analysis, sorted(request.pre_training), counts, None)
     if request.post_training is not None and has_predictions:
         flip = _flip(analysis, group, counts)
-        facet.post = _measured(analysis, request.post_training, counts, flip)
+        facet.post = _measured(analysis, sorted(request.post_training), counts, flip)
     if reading.leave_out:
-        metrics = [*(facet.pre or []), *(facet.post or [])]
+        metrics = [metric for _, stage in facet.stages() for metric in stage]
         values = {metric.name: float(metric.value) for metric in metrics if metric.value is not None}
         found = spreads(counts, values, np.random.default_rng([analysis.plan.seed, *number]))
         for metric in metrics:
@@ -287,12 +265,16 @@ def _describe_group(analysis: _Analysis, group: Group, counts: Tables, number: l
     return facet
 
 
+def _listed(counts: Floats | None) -> list[list[list[int]]] | None:
+    return None if counts is None else counts.astype(np.int64).tolist()
+
+
 def _measured(
     analysis: _Analysis, names: Iterable[str], counts: Tables, flip: Flip | None
 ) -> list[MetricValue]:
     return [
         MetricValue(name, METRICS[name].description, *_measure(analysis, name, counts, flip))
-        for name in sorted(names)
+        for name in names
     ]
 
 
@@ -379,15 +361,9 @@ def _compare_with_best(
     counts = Tables(
         groups.counts_of(cells.where(inside | other), group, analysis.reading, analysis.plan).confusion
     )
-    facet.against_best = (
-        best.text,
-        [
-            found
-            for metrics in (facet.pre, facet.post)
-            for found in _measured(analysis, [metric.name for metric in metrics or ()], counts, None)
-            if METRICS[found.name].table == "confusion" and found.name != "GE"
-        ],
-    )
+    names = [one.name for metrics in (facet.pre, facet.post) for one in metrics or ()]
+    asked = [name for name in names if METRICS[name].table == "confusion" and name != "GE"]
+    facet.against_best = best.text, _measured(analysis, asked, counts, None)
 
 
 def _describe_model(analysis: _Analysis) -> None:

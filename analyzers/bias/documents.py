@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from analyzers.shared import analysis_json
-from analyzers.shared.analysis_json import VERSION, figure, number_to_json, read_number
+from analyzers.shared.analysis_json import VERSION, figure, range_to_json, read_range
 from analyzers.shared.rules import SWITCH
 from contract.api import Baseline, DocumentSet
 from contract.errors import DocumentError
@@ -32,22 +32,10 @@ from contract.schema import (
     write_document,
 )
 
+Stage = Literal["pre", "post"]
+Table = list[list[list[int]]]
+
 # One metric of bias as the documents hold it.
-
-
-def _range(members: JsonObject, key: str) -> tuple[float, float] | None:
-    if (found := members.get(key, list, None)) is None:
-        return None
-    place = JsonObject(dict(enumerate(found)), members.place(key), members.mistakes)
-    ends = [read_number(place, end) for end in place.members]
-    if len(ends) != 2 or ends[0] is None or ends[1] is None or ends[0] > ends[1]:
-        members.wrong(key, "two numbers, the lower end first")
-        return None
-    return ends[0], ends[1]
-
-
-def _range_to_json(ends: tuple[float, float]) -> list[Any]:
-    return [number_to_json(end) for end in ends]
 
 
 @dataclass
@@ -70,8 +58,8 @@ class MetricValue:
     description: str = member(of_kind(str), "")
     value: float | None = figure(written="always")
     error: str | None = member(of_kind(str))
-    confidence_interval: tuple[float, float] | None = member(_range, write=_range_to_json)
-    allowed: tuple[float, float] | None = member(_range, write=_range_to_json)
+    confidence_interval: tuple[float, float] | None = member(read_range, write=range_to_json)
+    allowed: tuple[float, float] | None = member(read_range, write=range_to_json)
     standard_error: float | None = figure()
     threshold: float | None = figure()
     extra: dict[str, Any] = field(default_factory=dict)
@@ -146,11 +134,9 @@ class FacetStatistics:
 
     facet: str = member(of_kind(str), REQUIRED)
     value_or_threshold: str = member(of_kind(str), REQUIRED)
-    counts: list[list[list[int]]] = member(
-        _counts("facet, observed and predicted outcome, two of each", 2), REQUIRED
-    )
-    strata_observed: list[list[list[int]]] | None = member(_strata)
-    strata_predicted: list[list[list[int]]] | None = member(_strata)
+    counts: Table = member(_counts("facet, observed and predicted outcome, two of each", 2), REQUIRED)
+    strata_observed: Table | None = member(_strata)
+    strata_predicted: Table | None = member(_strata)
     threshold: float | None = figure()
     missing: int = member(count, 0, written="if any")
     basic_statistics: list[dict[str, Any]] = member(of_kind(list), [], written="if any")
@@ -160,9 +146,16 @@ class FacetStatistics:
     extra: dict[str, Any] = field(default_factory=dict)
     order: tuple[str, ...] = ()
 
+    def stages(self) -> Iterator[tuple[Stage, list[MetricValue]]]:
+        """Yield the metrics of each stage there is, post-training first as Clarify writes them."""
+        if self.post is not None:
+            yield "post", self.post
+        if self.pre is not None:
+            yield "pre", self.pre
+
     def metric(self, name: str) -> MetricValue | None:
         """Return the metric called `name`, None when it is not there."""
-        return next((m for m in [*(self.pre or []), *(self.post or [])] if m.name == name), None)
+        return next((one for _, metrics in self.stages() for one in metrics if one.name == name), None)
 
 
 @dataclass
@@ -230,9 +223,6 @@ def statistics_to_json(document: BiasStatistics, with_extensions: bool = True) -
     return write_document(document, version=VERSION)
 
 
-Stage = Literal["pre", "post"]
-
-
 ANALYSIS = "analysis.json"
 POST = "post_training_bias_metrics"
 PRE = "pre_training_bias_metrics"
@@ -294,6 +284,11 @@ class BiasConstraints:
             yield "post", self.post
         if self.pre is not None:
             yield "pre", self.pre
+
+    def group(self, stage: Stage, facet: str, text: str) -> FacetMetrics | None:
+        """Return what is said of a group in a stage, None when nothing is."""
+        known = self.post if stage == "post" else self.pre
+        return None if known is None else paired(known.facets.get(facet, []), text)
 
     def groups(self) -> Iterator[tuple[str, FacetMetrics]]:
         """Yield every group of every stage with the name of its facet."""

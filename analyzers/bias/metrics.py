@@ -67,21 +67,6 @@ def _where_both(counts: Floats, values: Floats) -> Floats:
     return np.where((facet_sizes(counts) > 0).all(axis=-1), values, np.nan)
 
 
-def _distributions(outcomes: Floats) -> tuple[Floats, Floats, Flags]:
-    shares = quotient(outcomes, outcomes.sum(axis=-1, keepdims=True))
-    first, second = shares[..., 0, :], shares[..., 1, :]
-    return first, second, (first > 0) & (second > 0)
-
-
-def _entropy(shares: Floats, common: Flags) -> Floats:
-    logarithms = np.log(shares, out=np.zeros_like(shares), where=common)
-    return np.asarray(-np.where(common, shares * logarithms, 0.0).sum(axis=-1))
-
-
-def _over_common(values: Floats, common: Flags) -> Floats:
-    return np.where(common.any(axis=-1), values, np.nan)
-
-
 # --- rates: so many of so many, or so many for one ---------------------------------------------------------
 
 Count = Callable[[Floats], Floats]
@@ -173,45 +158,56 @@ def disparate_impact(counts: Floats) -> Floats:
     return _where_both(counts, quotient(shares[..., 1], shares[..., 0]))
 
 
-def kullback_leibler(outcomes: Floats) -> Floats:
-    """KL: sum of Pa ln(Pa / Pd) over the categories that occur in both facets.
+def _of_shares(metric: Callable[[Floats, Floats, Flags], Floats]) -> Callable[[Floats], Floats]:
+    """Return a metric of shares in a, in d, and which categories both have, as one of outcomes.
 
-    Parameters
-    ----------
-    outcomes
-        ``counts[..., facet, category]``.
+    Outcomes are ``counts[..., facet, category]``; without a category that both facets have it is NaN.
     """
-    first, second, common = _distributions(outcomes)
+
+    def of_outcomes(outcomes: Floats) -> Floats:
+        shares = quotient(outcomes, outcomes.sum(axis=-1, keepdims=True))
+        first, second = shares[..., 0, :], shares[..., 1, :]
+        common = (first > 0) & (second > 0)
+        return np.where(common.any(axis=-1), metric(first, second, common), np.nan)
+
+    return of_outcomes
+
+
+@_of_shares
+def kullback_leibler(first: Floats, second: Floats, common: Flags) -> Floats:
+    """KL: sum of Pa ln(Pa / Pd) over the categories that occur in both facets."""
     ratio = np.divide(first, second, out=np.ones_like(first), where=common)
-    return _over_common(np.where(common, first * np.log(ratio), 0.0).sum(axis=-1), common)
+    return np.asarray(np.where(common, first * np.log(ratio), 0.0).sum(axis=-1))
 
 
-def jensen_shannon(outcomes: Floats) -> Floats:
+@_of_shares
+def jensen_shannon(first: Floats, second: Floats, common: Flags) -> Floats:
     """JS: half of KL(Pa, P) + KL(Pd, P), P the mean of Pa and Pd, over the categories in both facets."""
-    first, second, common = _distributions(outcomes)
+
+    def entropy(shares: Floats) -> Floats:
+        logarithms = np.log(shares, out=np.zeros_like(shares), where=common)
+        return np.asarray(-np.where(common, shares * logarithms, 0.0).sum(axis=-1))
+
     # As a difference of entropies, which is the same and gives Clarify's digits.
-    middle = _entropy(0.5 * (first + second), common)
-    each = _entropy(first, common) + _entropy(second, common)
-    return _over_common(middle - 0.5 * each, common)
+    return entropy(0.5 * (first + second)) - 0.5 * (entropy(first) + entropy(second))
 
 
-def lp_norm(outcomes: Floats) -> Floats:
+@_of_shares
+def lp_norm(first: Floats, second: Floats, common: Flags) -> Floats:
     """LP: Euclidean norm of Pa - Pd over the categories in both facets."""
-    first, second, common = _distributions(outcomes)
-    squares = np.where(common, (first - second) ** 2, 0.0)
-    return _over_common(np.sqrt(squares.sum(axis=-1)), common)
+    return np.sqrt(np.where(common, (first - second) ** 2, 0.0).sum(axis=-1))
 
 
-def total_variation(outcomes: Floats) -> Floats:
+@_of_shares
+def total_variation(first: Floats, second: Floats, common: Flags) -> Floats:
     """TVD: half the sum of the absolute values of Pa - Pd over the categories in both facets."""
-    first, second, common = _distributions(outcomes)
-    return _over_common(0.5 * np.where(common, np.abs(first - second), 0.0).sum(axis=-1), common)
+    return np.asarray(0.5 * np.where(common, np.abs(first - second), 0.0).sum(axis=-1))
 
 
-def kolmogorov_smirnov(outcomes: Floats) -> Floats:
+@_of_shares
+def kolmogorov_smirnov(first: Floats, second: Floats, common: Flags) -> Floats:
     """KS: largest difference of a category in both facets, not of the cumulative distributions."""
-    first, second, common = _distributions(outcomes)
-    return _over_common(np.where(common, np.abs(first - second), 0.0).max(axis=-1, initial=0.0), common)
+    return np.asarray(np.where(common, np.abs(first - second), 0.0).max(axis=-1, initial=0.0))
 
 
 def conditional_disparity(strata: Floats) -> Floats:

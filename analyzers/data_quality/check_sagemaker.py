@@ -56,14 +56,12 @@ def check_sagemaker(
             Violations(mismatch),
             notes=("The numbers of columns differ, so no feature was checked, as in the originals.",),
         )
-    pairs = [
-        pair for pair in pair_features(statistics, constraints, baseline) if pair.config.evaluate_constraints
-    ]
+    pairs = pair_features(statistics, constraints, baseline)
     violations = [
-        found
-        for check in (_check_type, _check_completeness, _check_categories)
+        Violation(code, text, pair.name)
+        for code, check in _CHECKS
         for pair in pairs
-        if (found := check(pair)) is not None
+        if (text := check(pair)) is not None
     ]
     findings = [finding for pair in pairs if (finding := _measure_drift(pair)) is not None]
     findings.sort(key=lambda finding: -(finding.distance or 0.0))
@@ -81,11 +79,11 @@ def check_sagemaker(
         Violations(violations),
         tuple(findings),
         (f"{unmatched}: {listing(absent, 20)}.",) if absent else (),
-        comparisons(statistics, constraints, baseline, violations, measured),
+        comparisons(constraints, pairs, violations, measured),
     )
 
 
-def _check_type(pair: FeaturePair) -> Violation | None:
+def _check_type(pair: FeaturePair) -> str | None:
     expected = pair.expected.inferred_type
     present = pair.current.num_present
     if expected not in _CLASSES or not present:
@@ -95,50 +93,54 @@ def _check_type(pair: FeaturePair) -> Violation | None:
     threshold = pair.config.datatype_check_threshold
     if ratio >= threshold:
         return None
-    description = (
+    return (
         f"Data type match requirement is not met. Expected data type: {expected}, "
         f"Expected match: {java_double(threshold * 100)}%. "
         f"Observed: Only {java_double(ratio * 100)}% of data is {expected}."
     )
-    return Violation(CheckType.DATA_TYPE, description, pair.name)
 
 
-def _check_completeness(pair: FeaturePair) -> Violation | None:
+def _check_completeness(pair: FeaturePair) -> str | None:
     expected = pair.expected.completeness
     observed = pair.current.completeness
     if expected is None or observed >= expected:
         return None
-    description = (
+    return (
         f"Completeness requirement is not met. Expected completeness: {java_double(expected * 100)}%. "
         f"Observed: Only {java_double(observed * 100)}% of data is present."
     )
-    return Violation(CheckType.COMPLETENESS, description, pair.name)
 
 
-def _check_categories(pair: FeaturePair) -> Violation | None:
+def _check_categories(pair: FeaturePair) -> str | None:
     domains = pair.expected.domains
     if domains is None or pair.current.string is None or not pair.current.num_present:
         return None
     threshold = pair.config.domain_content_threshold
-    head = f"Categorical values requirement is not met. Expected match: {java_double(threshold * 100)}%. "
+    expected = f"Expected match: {java_double(threshold * 100)}%"
+    head = f"Categorical values requirement is not met. {expected}. Observed:"
     counts = category_counts(pair.current)
     if counts is None:
         # Too many distinct values to be listed: some are outside, but not how many.
         if threshold < 1.0:
             return None
         distinct = int(pair.current.string.distinct_count or 0)
-        tail = f"Observed: About {distinct} distinct values, of which the baseline knows {len(domains)}."
-        return Violation(CheckType.CATEGORICAL_VALUES, head + tail, pair.name)
+        return f"{head} About {distinct} distinct values, of which the baseline knows {len(domains)}."
     known = set(domains)
     unseen = {value: count for value, count in counts.items() if value not in known}
     ratio = 1.0 - sum(unseen.values()) / max(1, sum(counts.values()))
     if not unseen or ratio >= threshold:
         return None
-    description = (
-        f"{head}Observed: Only {java_double(ratio * 100)}% of data is in the baseline's domain, "
+    return (
+        f"{head} Only {java_double(ratio * 100)}% of data is in the baseline's domain, "
         f"which lacks {counted(unseen.items())}."
     )
-    return Violation(CheckType.CATEGORICAL_VALUES, description, pair.name)
+
+
+_CHECKS = (
+    (CheckType.DATA_TYPE, _check_type),
+    (CheckType.COMPLETENESS, _check_completeness),
+    (CheckType.CATEGORICAL_VALUES, _check_categories),
+)
 
 
 def _measure_drift(pair: FeaturePair) -> Finding | None:

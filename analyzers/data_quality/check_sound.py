@@ -11,23 +11,12 @@ from collections.abc import Iterator
 
 from analyzers.data_quality.columns import FeaturePair, compare_columns, comparisons, pair_features
 from analyzers.data_quality.documents import Constraints, Statistics
-from analyzers.data_quality.drift import (
-    CorrelationChange,
-    changed_correlations,
-    compares_drift,
-    measure_drift,
-)
-from analyzers.data_quality.limits import (
-    CLASSES,
-    check_categories,
-    check_completeness,
-    check_range,
-    check_type,
-    smallest_completeness_p_value,
-)
+from analyzers.data_quality.drift import changed_correlations, compares_drift, measure_drift
+from analyzers.data_quality.limits import CLASSES, LIMITS, smallest_completeness_p_value
 from analyzers.shared.rules import nothing_checked
 from analyzers.shared.significance import rows_to_tell
 from contract.api import CheckType, Comparison, Decision, Finding, State, Violation, Violations
+from contract.errors import wording
 from contract.wording import listing, number
 
 # Probability that a window without any change raises a violation, by family of comparisons.
@@ -68,22 +57,16 @@ def check_sound(
     """
     if not statistics.item_count:
         return nothing_checked("the window has no rows")
-    pairs = [
-        pair for pair in pair_features(statistics, constraints, baseline) if pair.config.evaluate_constraints
-    ]
+    pairs = pair_features(statistics, constraints, baseline)
     alphas = _share_budget(pairs, error_share)
     violations = compare_columns(statistics, constraints) if constraints.config().evaluate_constraints else []
-    for check, family in (
-        (check_type, "values"),
-        (check_completeness, "completeness"),
-        (check_categories, "values"),
-        (check_range, "ranges"),
-    ):
-        violations += [found for pair in pairs if (found := check(pair, alphas[family])) is not None]
+    for code, check, family in LIMITS:
+        texts = ((check(pair, alphas[family]), pair.name) for pair in pairs)
+        violations += [Violation(code, text, name) for text, name in texts if text is not None]
     drifts = [drift for pair in pairs if (drift := measure_drift(pair, alphas["drift"])) is not None]
     drifts.sort(key=lambda drift: (not drift.violated, -drift.excess))
     correlations = changed_correlations(pairs, baseline, statistics, alphas["correlations"])
-    moved = [change for change in correlations or () if change.violated][:_MOST_CORRELATIONS]
+    moved = [pair for pair in correlations or () if pair[1].state is State.VIOLATED][:_MOST_CORRELATIONS]
     violated = {violation.feature_name for violation in violations}
     measured = {
         drift.name: Finding(
@@ -104,25 +87,23 @@ def check_sound(
     findings = (
         *(Finding(name, text, violated=True) for name, text in reversed(others.items())),
         *(
-            Finding(change.pair, change.text, change.effect, violated=True, limit=change.limit)
-            for change in moved
+            Finding(change.subject, change.text, change.effect, violated=True, limit=change.limit)
+            for _, change in moved
         ),
         *measured.values(),
     )
     violations += [
         Violation(CheckType.BASELINE_DRIFT, drift.text, drift.name) for drift in drifts if drift.violated
     ]
-    violations += [Violation(CheckType.BASELINE_DRIFT, change.text, change.first) for change in moved]
+    violations += [Violation(CheckType.BASELINE_DRIFT, change.text, first) for first, change in moved]
     changed = {drift.name for drift in drifts if drift.is_beyond_chance}
     return Decision(
         Violations(violations),
         findings,
         tuple(_notes(statistics, constraints, baseline, pairs, alphas["drift"])),
         (
-            *comparisons(
-                statistics, constraints, baseline, violations, measured, changed=changed, with_ranges=True
-            ),
-            *_comparisons_of_rows(statistics, baseline, pairs, correlations),
+            *comparisons(constraints, pairs, violations, measured, changed=changed, with_ranges=True),
+            *_comparisons_of_rows(baseline, pairs, correlations),
         ),
     )
 
@@ -139,11 +120,8 @@ def _notes(
     if not config.evaluate_constraints and not pairs:
         yield "evaluate_constraints is Disabled, so nothing was checked."
     elif not pairs:
-        yield (
-            "No column could be matched with the baseline, so no feature was checked: the data has "
-            f"{listing([one.name for one in statistics.features])}, the baseline "
-            f"{listing([one.name for one in constraints.features])}."
-        )
+        data, known = (listing([one.name for one in side.features]) for side in (statistics, constraints))
+        yield wording("drift.unmatched", data=data, baseline=known)
     if baseline is None:
         yield "There is no baseline_statistics, so drift was not measured."
         return
@@ -152,15 +130,9 @@ def _notes(
     if is_tested and baseline.item_count and any(pair.baseline and pair.baseline.numerical for pair in pairs):
         needed = rows_to_tell(threshold, baseline.item_count, alpha)
         if needed is None:
-            yield (
-                f"The baseline has {baseline.item_count} rows, too few to tell a drift of "
-                f"{number(threshold)} from chance in a window of any size; only larger ones are reported."
-            )
+            yield wording("drift.small_baseline", rows=baseline.item_count, threshold=number(threshold))
         elif rows < needed:
-            yield (
-                f"The window has {rows} rows; a drift of {number(threshold)} can be told from "
-                f"chance from {needed} rows on, so only larger ones are reported."
-            )
+            yield wording("drift.small_window", rows=rows, threshold=number(threshold), needed=needed)
     names = [
         pair.name
         for pair in pairs
@@ -177,35 +149,18 @@ def _notes(
 
 
 def _comparisons_of_rows(
-    statistics: Statistics,
     baseline: Statistics | None,
     pairs: list[FeaturePair],
-    correlations: list[CorrelationChange] | None,
+    correlations: list[tuple[str, Comparison]] | None,
 ) -> tuple[Comparison, ...]:
     """Return what needs rows side by side: the pairs of features that moved most, or why there are none."""
     compared = [pair for pair in pairs if pair.config.perform_comparison and pair.baseline is not None]
     if baseline is None or not compared:
         return ()
     if correlations is not None:
-        return tuple(
-            Comparison(
-                change.pair,
-                CheckType.BASELINE_DRIFT,
-                State.VIOLATED if change.violated else State.HOLDS,
-                change.text,
-                value=change.now,
-                effect=change.effect,
-                limit=change.limit,
-                rows=statistics.item_count,
-                baseline_rows=baseline.item_count,
-            )
-            for change in correlations
-        )
+        return tuple(comparison for _, comparison in correlations)
     if all(pair.baseline and pair.baseline.sample is None for pair in compared):
-        reason = (
-            "the baseline was made before tails, single values, dependence of rows and correlations were "
-            "kept; make it anew to have them compared"
-        )
+        reason = wording("drift.old_baseline")
     elif sum(pair.baseline is not None and pair.baseline.numerical is not None for pair in compared) < _PAIR:
         return ()
     else:

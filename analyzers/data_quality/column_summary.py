@@ -216,7 +216,12 @@ class ColumnSummary:
         if other.values.overflowed:
             self.stop_counting()
         elif not self.values.overflowed:
-            self._merge_values(other.values)
+            self.values.limit = min(self.values.limit, other.values.limit)
+            _add(self.values.integers, other.values.integers.items())
+            _add(self.values.floats, other.values.floats.items())
+            _add(self.values.texts, other.values.texts.items())
+            if len(self.values) > self.values.limit:
+                self.stop_counting()
 
     def all_numbers(self) -> KllSketch:
         """Return a sketch of every finite number, counted or not."""
@@ -224,14 +229,6 @@ class ColumnSummary:
         if not self.in_order and not self.values.overflowed:
             sketch.update_weighted(*self.values.numbers())
         return sketch
-
-    def _merge_values(self, other: ValueCounts) -> None:
-        self.values.limit = min(self.values.limit, other.limit)
-        _add(self.values.integers, other.integers.items())
-        _add(self.values.floats, other.floats.items())
-        _add(self.values.texts, other.texts.items())
-        if len(self.values) > self.values.limit:
-            self.stop_counting()
 
 
 def _add[Value: (int, float, str)](table: dict[Value, int], counts: Iterable[tuple[Value, int]]) -> None:

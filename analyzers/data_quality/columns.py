@@ -14,6 +14,7 @@ from analyzers.data_quality.documents import (
     Statistics,
 )
 from contract.api import CheckType, Comparison, Finding, State, Violation
+from contract.errors import wording
 from contract.wording import listing
 
 # What the statistics of one feature say about its cells: their classes and their categories.
@@ -51,15 +52,6 @@ def category_counts(feature: FeatureStatistics) -> dict[str, int] | None:
 MISSING_COLUMNS = "Missing columns"
 EXTRA_COLUMNS = "Extra columns"
 
-_LEAVE_OUT = (
-    "leave the others out with exclude_features_attribute, or select only the captured data that the "
-    "baseline holds."
-)
-_CAPTURE_MORE = (
-    "select all the captured data that the baseline holds, or make the baseline without the other columns "
-    "(exclude_features_attribute)."
-)
-
 _MOST_LISTED = 20
 # A column that a window lacks with a smaller chance than this is missing.
 _LEAST_CHANCE = 0.001
@@ -84,7 +76,7 @@ class FeaturePair:
 def pair_features(
     statistics: Statistics, constraints: Constraints, baseline: Statistics | None
 ) -> list[FeaturePair]:
-    """Match columns with features: by position when the columns came without names, else by name.
+    """Match columns with the features to check: by position when the columns have no names, else by name.
 
     Features without a column are left out; so is every feature when there are no names and the numbers of
     columns differ.
@@ -105,16 +97,15 @@ def pair_features(
         current = [by_name.get(feature.name) for feature in expected]
     known = {feature.name: feature for feature in baseline.features} if baseline else {}
     return [
-        FeaturePair(feature, constraints.config(feature), column, known.get(feature.name))
+        FeaturePair(feature, config, column, known.get(feature.name))
         for feature, column in zip(expected, current, strict=True)
-        if column is not None
+        if column is not None and (config := constraints.config(feature)).evaluate_constraints
     ]
 
 
 def comparisons(
-    statistics: Statistics,
     constraints: Constraints,
-    baseline: Statistics | None,
+    pairs: Iterable[FeaturePair],
     violations: Iterable[Violation],
     drifts: Mapping[str, Finding],
     *,
@@ -125,8 +116,8 @@ def comparisons(
 
     Parameters
     ----------
-    statistics, constraints, baseline
-        The documents compared.
+    constraints, pairs
+        What is asked for, and the features that were compared.
     violations
         What was found.
     drifts
@@ -137,13 +128,13 @@ def comparisons(
         Whether ranges were looked at, which the originals never do.
     """
     violated = {(one.feature_name, one.constraint_check_type): one for one in violations}
-    pairs = {pair.name: pair for pair in pair_features(statistics, constraints, baseline)}
+    by_name = {pair.name: pair for pair in pairs}
     found = []
     for feature in constraints.features:
         config = constraints.config(feature)
         if not config.evaluate_constraints:
             continue
-        pair = pairs.get(feature.name)
+        pair = by_name.get(feature.name)
         asked = {
             CheckType.DATA_TYPE: feature.inferred_type in _TYPED,
             CheckType.COMPLETENESS: feature.completeness is not None,
@@ -210,9 +201,8 @@ _TYPED = ("Integral", "Fractional", "String")
 
 def counts_text(statistics: Statistics, constraints: Constraints) -> str:
     """Return the ending that the originals give every column violation."""
-    return (
-        f"Number of columns in current dataset: {len(statistics.features)}, "
-        f"Number of columns in baseline constraints: {len(constraints.features)}"
+    return wording(
+        "expected_columns.counts", current=len(statistics.features), expected=len(constraints.features)
     )
 
 
@@ -227,10 +217,7 @@ def compare_counts(statistics: Statistics, constraints: Constraints, *, explain:
     text = f"There are {name.lower()} in current dataset."
     if explain:
         surplus = f"{difference} {'more' if is_more else 'fewer'} column{'s' * (difference > 1)}"
-        text = (
-            f"The data has {surplus} than the baseline and no column names, so they cannot be matched; "
-            f"{_LEAVE_OUT if is_more else _CAPTURE_MORE}"
-        )
+        text = wording("expected_columns.more" if is_more else "expected_columns.fewer", surplus=surplus)
     return [Violation(kind, f"{text} {counts_text(statistics, constraints)}", name)]
 
 

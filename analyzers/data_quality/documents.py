@@ -51,11 +51,6 @@ INFERRED_TYPES: tuple[InferredType, ...] = ("Integral", "Fractional", "String", 
 # How members are read and written that are not just of one kind.
 
 
-def _whole(members: JsonObject, key: str) -> int | None:
-    value = members.number(key, None)
-    return None if value is None else int(value)
-
-
 def _integers(members: JsonObject, key: str) -> list[int]:
     return [int(number) for number in numbers(members, key) or ()]
 
@@ -74,17 +69,12 @@ def _write_buckets(buckets: list[Any]) -> list[dict[str, Any]]:
     return [dict(vars(bucket)) for bucket in buckets]
 
 
-def _sketch(members: JsonObject) -> QuantileSketch:
-    parameters, arrays = members.within("parameters"), []
+def _levels(members: JsonObject, key: str) -> list[npt.NDArray[np.float64]]:
     try:
-        arrays = [np.asarray(level, dtype=np.float64).reshape(-1) for level in members.get("data", list)]
+        return [np.asarray(level, dtype=np.float64).reshape(-1) for level in members.get(key, list)]
     except (TypeError, ValueError):
-        members.note("data", "must be lists of numbers, one per level")
-    return QuantileSketch(parameters.number("c", 0.64), parameters.number("k", 2048.0), arrays)
-
-
-def _sketch_to_json(sketch: QuantileSketch) -> dict[str, Any]:
-    return {"parameters": {"c": sketch.c, "k": sketch.k}, "data": list(sketch.levels)}
+        members.note(key, "must be lists of numbers, one per level")
+        return []
 
 
 def _repeated(members: JsonObject, key: str) -> list[tuple[Any, int]]:
@@ -148,9 +138,9 @@ class NumericBucket:
 class QuantileSketch:
     """A KLL sketch as stored: item weight at level h is ``2**h``."""
 
-    c: float
-    k: float
-    levels: list[npt.NDArray[np.float64]]
+    c: float = member(number, 0.64, inside="parameters")
+    k: float = member(number, 2048.0, inside="parameters")
+    levels: list[npt.NDArray[np.float64]] = member(_levels, [], key="data")
 
 
 @dataclass
@@ -172,12 +162,12 @@ class NumericalStatistics:
     std_dev: float | None = member(number)
     min: float | None = member(number)
     max: float | None = member(number)
-    approximate_num_distinct_values: int | None = member(_whole)
+    approximate_num_distinct_values: int | None = member(count)
     completeness: float | None = member(number)
     buckets: list[NumericBucket] | None = member(
         objects_of(NumericBucket), inside="distribution.kll", write=_write_buckets
     )
-    sketch: QuantileSketch | None = member(nested(_sketch), inside="distribution.kll", write=_sketch_to_json)
+    sketch: QuantileSketch | None = member(object_of(QuantileSketch), inside="distribution.kll")
     extra: dict[str, Any] = field(default_factory=dict)
     order: tuple[str, ...] = ()
 

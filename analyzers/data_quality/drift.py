@@ -38,6 +38,7 @@ from analyzers.data_quality.documents import NumericalStatistics, SampleStatisti
 from analyzers.data_quality.sample_statistics import CORRELATION_BLOCK, KNOWN_VALUES
 from analyzers.shared.dependence import student_ratio
 from analyzers.shared.significance import kolmogorov_band
+from contract.api import CheckType, Comparison, State
 from contract.json_layout import java_double
 from contract.wording import number, percent, shorten
 
@@ -520,42 +521,10 @@ _LARGEST = 0.999
 _MOST_LISTED = 20
 
 
-@dataclass(frozen=True)
-class CorrelationChange:
-    """The change of one pair."""
-
-    first: str
-    second: str
-    before: float
-    now: float
-    limit: float
-    violated: bool
-
-    @property
-    def pair(self) -> str:
-        """Return the names of both."""
-        return f"{self.first}, {self.second}"
-
-    @property
-    def effect(self) -> float:
-        """Return by how much the correlation changed."""
-        return abs(self.now - self.before)
-
-    @property
-    def text(self) -> str:
-        """Return a sentence."""
-        verb = "exceeds" if self.violated else "does not violate"
-        return (
-            f"Rank correlation of {self.first!r} and {self.second!r} {number(self.before)} -> "
-            f"{number(self.now)} (columns swapped, or one no longer follows the other?). Baseline drift "
-            f"distance: {java_double(round(self.effect, 3))} {verb} threshold: {java_double(self.limit)}"
-        )
-
-
 def changed_correlations(
     pairs: list[FeaturePair], baseline: Statistics | None, statistics: Statistics, alpha: float
-) -> list[CorrelationChange] | None:
-    """Return the change of each pair of numeric features, the largest excess first.
+) -> list[tuple[str, Comparison]] | None:
+    """Return the comparison of each pair of numeric features after the first one's name, violated ones first.
 
     Fisher's z of the correlations, with the rows of each side divided by the larger design effect of the two
     features, at `alpha` over all pairs together. None where a side has no correlations.
@@ -598,15 +567,26 @@ def changed_correlations(
     limit = np.maximum(limits[first], limits[second])
     violated = (change > limit) & (deviation**2 / 2.0 > least)
     order = np.lexsort((-change, ~violated))
-    names = [compared[place].name for place in both]
-    return [
-        CorrelationChange(
-            names[first[place]],
-            names[second[place]],
-            float(values[0][place]),
-            float(values[1][place]),
-            float(limit[place]),
-            bool(violated[place]),
+    decided = []
+    for place in order[: max(_MOST_LISTED, int(violated.sum()))].tolist():
+        one, other = (compared[both[side[place]]].name for side in (first, second))
+        then, now = (float(side[place]) for side in values)
+        verb = "exceeds" if violated[place] else "does not violate"
+        text = (
+            f"Rank correlation of {one!r} and {other!r} {number(then)} -> {number(now)} (columns swapped, or "
+            "one no longer follows the other?). Baseline drift distance: "
+            f"{java_double(round(abs(now - then), 3))} {verb} threshold: {java_double(float(limit[place]))}"
         )
-        for place in order[: max(_MOST_LISTED, int(violated.sum()))]
-    ]
+        comparison = Comparison(
+            f"{one}, {other}",
+            CheckType.BASELINE_DRIFT,
+            State.VIOLATED if violated[place] else State.HOLDS,
+            text,
+            value=now,
+            effect=abs(now - then),
+            limit=float(limit[place]),
+            rows=statistics.item_count,
+            baseline_rows=baseline.item_count,
+        )
+        decided.append((one, comparison))
+    return decided

@@ -1,6 +1,7 @@
 """The limits a constraints file sets, under sound rules: types, completeness, known values.
 
-Each check reports a share that lies below its limit by more than chance explains.
+Each check returns a sentence on a share that lies below its limit by more than chance explains, None
+otherwise.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from analyzers.data_quality.kll import weighted_values
 from analyzers.data_quality.suggest import DOMAIN_THRESHOLD, domain_threshold
 from analyzers.data_quality.text import read_texts
 from analyzers.shared.significance import binomial_tail
-from contract.api import CheckType, Violation
+from contract.api import CheckType
 from contract.json_layout import java_double
 from contract.wording import chance, counted, number, percent
 
@@ -34,7 +35,7 @@ _CLOSED_DOMAIN = 0.9
 _ALL_NUMBERS, _FEW_NUMBERS = 0.9, 0.5
 
 
-def check_type(pair: FeaturePair, alpha: float) -> Violation | None:
+def check_type(pair: FeaturePair, alpha: float) -> str | None:
     """Report a share of cells of the expected type significantly below the threshold."""
     expected = pair.expected.inferred_type
     present = pair.current.num_present
@@ -56,16 +57,15 @@ def check_type(pair: FeaturePair, alpha: float) -> Violation | None:
     counts = class_counts(pair.current)
     wrong = [(name, count) for name, count in counts.items() if count and name not in CLASSES[expected]]
     found = ", ".join(f"{count} {name}" for name, count in wrong)
-    description = (
+    return (
         f"Data type match requirement is not met. Expected data type: {expected}, "
         f"Expected match: {java_double(threshold * 100)}%. "
         f"Observed: Only {java_double(ratio * 100)}% of data is {expected}. "
         f"Of {present} values there are {found}."
     )
-    return Violation(CheckType.DATA_TYPE, description, pair.name)
 
 
-def _check_no_numbers(pair: FeaturePair, alpha: float) -> Violation | None:
+def _check_no_numbers(pair: FeaturePair, alpha: float) -> str | None:
     """Report a column of text that has become numbers."""
     present, numbers = pair.current.num_present, _numbers(pair.current)
     known = pair.baseline
@@ -76,11 +76,10 @@ def _check_no_numbers(pair: FeaturePair, alpha: float) -> Violation | None:
         return None
     if binomial_tail(numbers, present, max(usual, 1.0 / known.num_present)) >= alpha:
         return None
-    description = (
+    return (
         "Data type match requirement is not met. Expected data type: String. "
         f"Of {present} values there are {numbers} numbers, where {percent(usual)} were in the baseline."
     )
-    return Violation(CheckType.DATA_TYPE, description, pair.name)
 
 
 def _usual_numbers(known: FeatureStatistics) -> float | None:
@@ -103,7 +102,7 @@ def _mismatches(feature: FeatureStatistics, expected: str) -> int:
     return sum(count for name, count in class_counts(feature).items() if name not in CLASSES[expected])
 
 
-def check_completeness(pair: FeaturePair, alpha: float) -> Violation | None:
+def check_completeness(pair: FeaturePair, alpha: float) -> str | None:
     """Report a share of values significantly below the expected one."""
     expected = pair.expected.completeness
     observed = pair.current.completeness
@@ -119,11 +118,10 @@ def check_completeness(pair: FeaturePair, alpha: float) -> Violation | None:
     elif _tail(missing, rows, 1.0 - expected, found) >= alpha:
         return None
     usual = number(round(rows * (1.0 - expected), 1))
-    description = (
+    return (
         f"Only {percent(observed)} of values are present, {percent(expected)} are expected: "
         f"{missing} of {rows} are missing, where about {usual} were to be expected."
     )
-    return Violation(CheckType.COMPLETENESS, description, pair.name)
 
 
 def smallest_completeness_p_value(pair: FeaturePair) -> float:
@@ -171,7 +169,7 @@ def _sampled_completeness(pair: FeaturePair) -> FeatureStatistics | None:
     return known if abs(known.completeness - pair.expected.completeness) <= _SAME else None
 
 
-def check_categories(pair: FeaturePair, alpha: float) -> Violation | None:
+def check_categories(pair: FeaturePair, alpha: float) -> str | None:
     """Report a share of known values significantly below the threshold."""
     domains = pair.expected.domains
     if domains is None or not pair.current.num_present:
@@ -187,12 +185,11 @@ def check_categories(pair: FeaturePair, alpha: float) -> Violation | None:
         return None
     if is_sampled and effect_size(1.0 - threshold, 1.0 - ratio) <= pair.config.share_threshold(text=True):
         return None
-    description = (
+    return (
         f"Only {percent(ratio)} of values are known, {percent(threshold)} are expected: "
         f"{outside} of {present} are not among the {len(domains)} values of the baseline, such as "
         f"{counted(unseen.items())}."
     )
-    return Violation(CheckType.CATEGORICAL_VALUES, description, pair.name)
 
 
 def _known_share(pair: FeaturePair, domains: list[str]) -> tuple[float, bool]:
@@ -240,19 +237,18 @@ def _parse(text: str) -> float | None:
         return None
 
 
-def _check_number_of_categories(pair: FeaturePair, domains: list[str], threshold: float) -> Violation | None:
+def _check_number_of_categories(pair: FeaturePair, domains: list[str], threshold: float) -> str | None:
     text = pair.current.string
     distinct = (text.distinct_count or 0.0) if text is not None else 0.0
     if threshold < _CLOSED_DOMAIN or distinct * _DISTINCT_COUNT_MARGIN <= len(domains):
         return None
-    description = (
+    return (
         f"About {number(round(distinct))} distinct values were seen, too many to list, where the baseline "
         f"has {len(domains)} and {percent(threshold)} of values are expected to be among those."
     )
-    return Violation(CheckType.CATEGORICAL_VALUES, description, pair.name)
 
 
-def check_range(pair: FeaturePair, alpha: float) -> Violation | None:
+def check_range(pair: FeaturePair, alpha: float) -> str | None:
     """Report values outside of the range: any, where an expert set it; else more than chance explains.
 
     ``is_non_negative`` is suggested from a sample, which may have missed what is rare. A minimum or maximum
@@ -266,8 +262,7 @@ def check_range(pair: FeaturePair, alpha: float) -> Violation | None:
         (1.0, expected.maximum, "largest", "maximum", numbers.max),
     ):
         if bound is not None and sign * value > sign * bound:
-            text = f"The {side} value is {number(value)}, beyond the {limit} of {number(bound)}."
-            return Violation(CheckType.RANGE, text, pair.name)
+            return f"The {side} value is {number(value)}, beyond the {limit} of {number(bound)}."
     if not expected.is_non_negative or numbers.min >= 0.0:
         return None
     known = pair.baseline.numerical if pair.baseline else None
@@ -283,4 +278,13 @@ def check_range(pair: FeaturePair, alpha: float) -> Violation | None:
         if p_value >= alpha:
             return None
         sentence += f"; none of {before} were at the baseline ({chance(p_value)})"
-    return Violation(CheckType.RANGE, f"{sentence}.", pair.name)
+    return f"{sentence}."
+
+
+# Every check, with the code of its violations and the family of comparisons whose false alarms it shares.
+LIMITS = (
+    (CheckType.DATA_TYPE, check_type, "values"),
+    (CheckType.COMPLETENESS, check_completeness, "completeness"),
+    (CheckType.CATEGORICAL_VALUES, check_categories, "values"),
+    (CheckType.RANGE, check_range, "ranges"),
+)

@@ -8,18 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 
-from analyzers.feature_attribution.check_sound import (
-    CHECK_TYPE,
-    DRIFT_THRESHOLD,
-    MAGNITUDE_THRESHOLD,
-    Limits,
-    check_sagemaker,
-    check_sound,
-    counterparts,
-    document,
-    pair_labels,
-    unpaired,
-)
+from analyzers.feature_attribution import check_sound as checks
 from analyzers.feature_attribution.documents import (
     AttributionBaseline,
     AttributionConstraints,
@@ -35,52 +24,14 @@ from analyzers.feature_attribution.summary import (
     describe,
     merge,
     summarize,
-    tried,
 )
 from analyzers.shared.rules import Rules, nothing_checked, why_unchecked
 from contract.api import Analyzer, Checker, Comparison, Decision, Facts, Metric, State
 from contract.errors import DocumentError, wording
-from contract.wording import number
-
-# The values a feature-attribution job publishes, in CloudWatch's terms.
-
+from contract.wording import listing, number, several
 
 _METHOD = "KernelShap"
 _Z_95 = 1.959964
-
-
-def attribution_metrics(statistics: AttributionStatistics) -> list[Metric]:
-    """Return ``feature_<name>`` and ``ExpectedValue`` of every label, those that are defined."""
-    published = []
-    for label, attributions in statistics.labels.items():
-        dimensions = {"ExplainabilityMethod": _METHOD, "Label": label}
-        for name, value in attributions.values.items():
-            if value is None:
-                continue
-            error = attributions.standard_errors.get(name)
-            published.append(
-                Metric(
-                    f"feature_{name}",
-                    value,
-                    dimensions={**dimensions, "ValueType": "GlobalShapValues"},
-                    interval=None if error is None else (value - _Z_95 * error, value + _Z_95 * error),
-                    gauge="model_monitor_attribution",
-                    labels={"feature": name},
-                )
-            )
-        if attributions.expected_value is not None:
-            published.append(
-                Metric(
-                    "ExpectedValue",
-                    attributions.expected_value,
-                    dimensions={**dimensions, "ValueType": "ExpectedValue"},
-                    gauge="model_monitor_expected_value",
-                    labels={},
-                )
-            )
-    return published
-
-
 _SAME = 1e-4
 
 
@@ -104,7 +55,7 @@ def _other_reference(
         return []
     expected = [
         (name, former.expected_value, statistics.labels[name].expected_value)
-        for name, former in counterparts(before.labels, statistics.labels).items()
+        for name, former in checks.counterparts(before.labels, statistics.labels).items()
     ]
     return [
         wording("attributions.other_reference", label=name, now=number(now), then=number(then))
@@ -121,14 +72,14 @@ class AttributionChecker(Checker[AttributionStatistics, AttributionConstraints])
     ----------
     rules
         ``sound`` or ``sagemaker``.
-    limits
-        What the settings allow, under sound rules.
+    drift_limit
+        The NDCG that the settings allow, under sound rules.
     seed
         Of the draws that give the standard error of NDCG.
     """
 
     rules: Rules
-    limits: Limits = field(default_factory=Limits)
+    drift_limit: float | None = None
     seed: int = 0
 
     def suggest(
@@ -139,17 +90,16 @@ class AttributionChecker(Checker[AttributionStatistics, AttributionConstraints])
         Thresholds are those of the settings, else those of the baseline, else the defaults.
         """
         before = None if baseline is None else baseline.constraints
-        formers = {} if before is None else counterparts(before.labels, statistics.labels)
+        formers = {} if before is None else checks.counterparts(before.labels, statistics.labels)
         labels = {}
         for name, label in statistics.labels.items():
             former = formers.get(name) or LabelAttributions({}, None)
             drift, magnitude = former.drift_threshold, former.magnitude_threshold
-            if self.limits.drift is not None:
-                drift = self.limits.drift
+            drift = drift if self.drift_limit is None else self.drift_limit
             labels[name] = replace(
                 label,
-                drift_threshold=DRIFT_THRESHOLD if drift is None else drift,
-                magnitude_threshold=MAGNITUDE_THRESHOLD if magnitude is None else magnitude,
+                drift_threshold=checks.DRIFT_THRESHOLD if drift is None else drift,
+                magnitude_threshold=checks.MAGNITUDE_THRESHOLD if magnitude is None else magnitude,
                 sampling_errors={},
                 extra=dict(former.extra),
             )
@@ -168,21 +118,23 @@ class AttributionChecker(Checker[AttributionStatistics, AttributionConstraints])
         if before is None or not statistics.labels:
             reason = reason or ("there is no baseline" if before is None else "no row was explained")
         if before is None or reason:
-            return nothing_checked(reason, statistics.notes, document([]))
+            return nothing_checked(reason, statistics.notes, checks.document([]))
         _require_comparable(before, statistics)
-        pairs = list(pair_labels(before, statistics))
-        is_sound = self.rules == "sound"
-        decision = check_sound(pairs, self.limits, seed=self.seed) if is_sound else check_sagemaker(pairs)
+        pairs = list(checks.pair_labels(before, statistics))
+        if self.rules == "sound":
+            decision = checks.check_sound(pairs, self.drift_limit, seed=self.seed)
+        else:
+            decision = checks.check_sagemaker(pairs)
         notes = (
             *statistics.notes,
-            *unpaired(before.labels, statistics.labels),
+            *checks.unpaired(before.labels, statistics.labels),
             *(note for pair in pairs for note in pair.notes),
             *_other_reference(before, statistics),
             *decision.notes,
         )
         alone = len(before.labels) == len(statistics.labels) == 1
         lost = [
-            Comparison(label, CHECK_TYPE, State.UNDECIDED, reason="the window lacks labels", lost=True)
+            Comparison(label, checks.CHECK_TYPE, State.UNDECIDED, reason="the window lacks labels", lost=True)
             for label in before.labels
             if label not in statistics.labels and not alone
         ]
@@ -248,9 +200,51 @@ class FeatureAttributionAnalyzer(
         baseline: AttributionBaseline | None,
         decision: Decision | None,
     ) -> list[Metric]:
-        """Return every global value and the expected value of every label."""
-        return attribution_metrics(statistics)
+        """Return ``feature_<name>`` and ``ExpectedValue`` of every label, those that are defined."""
+        published = []
+        for label, found in statistics.labels.items():
+            about = {"ExplainabilityMethod": _METHOD, "Label": label}
+            for name, value in found.values.items():
+                if value is None:
+                    continue
+                error = found.standard_errors.get(name)
+                published.append(
+                    Metric(
+                        f"feature_{name}",
+                        value,
+                        dimensions=about | {"ValueType": "GlobalShapValues"},
+                        interval=None if error is None else (value - _Z_95 * error, value + _Z_95 * error),
+                        gauge="model_monitor_attribution",
+                        labels={"feature": name},
+                    )
+                )
+            if found.expected_value is not None:
+                about["ValueType"] = "ExpectedValue"
+                gauge = "model_monitor_expected_value"
+                published.append(
+                    Metric("ExpectedValue", found.expected_value, dimensions=about, gauge=gauge, labels={})
+                )
+        return published
 
     def tried(self, statistics: AttributionStatistics) -> tuple[str, ...]:
-        """Return what the model did with the row explained in a trial."""
-        return tried(statistics, self.request.model)
+        """Return a line on what the model did with the rows of a trial; none where no row was explained."""
+        if not statistics.labels:
+            return ()
+        name, first = next(iter(statistics.labels.items()))
+        feature, value = max(first.values.items(), key=lambda item: abs(item[1] or 0.0))
+        expected, largest = (
+            "unknown" if one is None else f"{one:.4g}" for one in (first.expected_value, value)
+        )
+        line = wording(
+            "attributions.tried",
+            model=self.request.model,
+            scores=several(len(statistics.labels), "score"),
+            labels=listing(list(statistics.labels)),
+            rows=several(statistics.explained.model_rows, "row"),
+            seconds=statistics.explained.seconds,
+            label=name,
+            expected=expected,
+            feature=feature,
+            value=largest,
+        )
+        return (line,)

@@ -23,7 +23,7 @@ from analyzers.feature_attribution.documents import (
 )
 from analyzers.feature_attribution.rows import Floats
 from contract.api import Comparison, Decision, Finding, State, Violation, Violations
-from contract.errors import DocumentError
+from contract.errors import DocumentError, wording
 from contract.wording import listing, number, percent
 
 # How far live attributions are from the baseline's: their order by NDCG, their size by ratios.
@@ -420,23 +420,15 @@ _NAMED = 3
 _ALIKE = 1.0 - 1e-9
 
 
-@dataclass(frozen=True)
-class Limits:
-    """What somebody allows beside the baseline's constraints; None leaves it to those."""
-
-    drift: float | None = None
-    magnitude: float | None = None
-
-
-def check_sound(pairs: Sequence[Pair], limits: Limits, *, seed: int) -> Decision:
+def check_sound(pairs: Sequence[Pair], drift_limit: float | None, *, seed: int) -> Decision:
     """Compare a window with the baseline.
 
     Parameters
     ----------
     pairs
         The labels that both have.
-    limits
-        From the settings; they beat those in the baseline's constraints.
+    drift_limit
+        The NDCG that the settings allow; it beats that in the baseline's constraints.
     seed
         Of the draws that give the standard error of NDCG.
     """
@@ -449,16 +441,16 @@ def check_sound(pairs: Sequence[Pair], limits: Limits, *, seed: int) -> Decision
                 yield (
                     f"The baseline has no standard errors for {pair.label}, so its values are taken as exact."
                 )
-            yield from _order(pair, limits, alpha, np.random.default_rng([seed, place]))
-            yield from _sizes(pair, limits, alpha)
+            yield from _order(pair, drift_limit, alpha, np.random.default_rng([seed, place]))
+            yield from _sizes(pair, alpha)
 
     decision = _decision(outcomes())
     ordered = sorted(decision.findings, key=lambda one: (not one.violated, -(one.distance or 0.0)))
     return replace(decision, findings=tuple(ordered))
 
 
-def _order(pair: Pair, limits: Limits, alpha: float, generator: np.random.Generator) -> Outcomes:
-    threshold = _first(limits.drift, pair.before.drift_threshold, DRIFT_THRESHOLD)
+def _order(pair: Pair, drift_limit: float | None, alpha: float, generator: np.random.Generator) -> Outcomes:
+    threshold = _first(drift_limit, pair.before.drift_threshold, DRIFT_THRESHOLD)
     score = ndcg(pair.baseline.values, pair.live.values)
     if math.isnan(score):
         yield from _no_order(pair)
@@ -483,15 +475,11 @@ def _order(pair: Pair, limits: Limits, alpha: float, generator: np.random.Genera
         baseline_rows=pair.baseline.rows,
     )
     if violated:
-        because = (
-            f": {_moved(pair)}; the standard error is {known}, and without rank changes that chance "
-            f"explains the score is {granted:.4f}."
-        )
+        because = wording("attributions.moved", moved=_moved(pair), error=known, granted=granted)
         yield _order_violation(pair.label, score, threshold, because)
     elif score < threshold:
-        yield (
-            f"NDCG of {pair.label} is {score:.4f}, below the threshold {threshold}, but without rank changes "
-            f"that chance explains it is {granted:.4f}; explain more rows, or give more num_samples, to tell."
+        yield wording(
+            "attributions.within_chance", label=pair.label, score=score, threshold=threshold, granted=granted
         )
 
 
@@ -508,8 +496,8 @@ def _moved(pair: Pair) -> str:
     )
 
 
-def _sizes(pair: Pair, limits: Limits, alpha: float) -> Outcomes:
-    factor = _first(limits.magnitude, pair.before.magnitude_threshold, MAGNITUDE_THRESHOLD)
+def _sizes(pair: Pair, alpha: float) -> Outcomes:
+    factor = _first(pair.before.magnitude_threshold, MAGNITUDE_THRESHOLD)
     if factor == 0.0:
         return
     baseline, live = in_common(pair.baseline, pair.live, 1.0)

@@ -46,7 +46,7 @@ class Rows:
             for baseline, instance in zip(baselines.columns, instances.columns, strict=True)
         ]
         self._numbers = [
-            pool.to_numpy(zero_copy_only=False) if pool.null_count == 0 and _is_number(pool.type) else None
+            pool.to_numpy(zero_copy_only=False) if pool.null_count == 0 and is_number(pool.type) else None
             for pool in self._pools
         ]
         self._codes = np.stack([value_codes(pool) for pool in self._pools], axis=1)
@@ -208,15 +208,21 @@ def common_type(kinds: Sequence[pa.DataType], baseline: pa.DataType | None = Non
     found = dict.fromkeys(kind for kind in plain if not pa.types.is_null(kind))
     if not found:
         return baseline if baseline is not None else pa.null()
-    if all(_is_number(kind) for kind in found):
-        if baseline is not None and _is_number(baseline):
+    if all(is_number(kind) for kind in found):
+        if baseline is not None and is_number(baseline):
             found[baseline] = None
         return pa.int64() if all(pa.types.is_signed_integer(kind) for kind in found) else pa.float64()
     return next(iter(found)) if len(found) == 1 else pa.string()
 
 
-def _is_number(kind: pa.DataType) -> bool:
+def is_number(kind: pa.DataType) -> bool:
+    """Return whether an Arrow type is numbers; values of all others are compared by equality alone."""
     return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
+
+
+def floats(column: pa.Array) -> Floats:
+    """Return a column of numbers as float64, missing values as NaN."""
+    return np.array(column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False))
 
 
 # Baseline rows where the user gives none: centres of clusters of the data.
@@ -303,18 +309,13 @@ def cluster_baselines(
     return _centres(rows, members)
 
 
-def _is_categorical(field: pa.Field) -> bool:
-    """Return whether a column's values are compared by equality alone."""
-    return not (pa.types.is_integer(field.type) or pa.types.is_floating(field.type))
-
-
 def _cells(rows: pa.RecordBatch) -> _Cells:
     numbers, categories = [], []
     for field, column in zip(rows.schema, rows.columns, strict=True):
-        if _is_categorical(field):
+        if not is_number(field.type):
             categories.append(value_codes(column))
             continue
-        values = np.array(column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False))
+        values = floats(column)
         present = np.isfinite(values)
         mean = values[present].mean() if present.any() else 0.0
         deviation = values[present].std() if present.any() else 0.0
@@ -407,7 +408,7 @@ def _centres(rows: pa.RecordBatch, members: NDArray[np.int64]) -> pa.RecordBatch
     sizes = np.bincount(members)
     arrays = []
     for field, column in zip(rows.schema, rows.columns, strict=True):
-        centre = _mode if _is_categorical(field) else _mean
+        centre = _mean if is_number(field.type) else _mode
         values = [centre(column.filter(pa.array(members == cluster))) for cluster in np.argsort(-sizes)]
         kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
         arrays.append(pa.array(values, kind).cast(field.type))
@@ -415,7 +416,7 @@ def _centres(rows: pa.RecordBatch, members: NDArray[np.int64]) -> pa.RecordBatch
 
 
 def _mean(column: pa.Array) -> float | int | None:
-    values = np.asarray(column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False))
+    values = floats(column)
     values = values[np.isfinite(values)]
     if not len(values):
         return None

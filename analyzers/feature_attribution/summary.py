@@ -21,7 +21,8 @@ from analyzers.feature_attribution.documents import (
 )
 from analyzers.feature_attribution.kernel import WINDOW_ROWS, Explanation, Sampling, explain_windows
 from analyzers.feature_attribution.rows import FeatureStream, Floats
-from contract.wording import listing, several
+from contract.errors import wording
+from contract.wording import several
 
 Ask = Callable[[pa.RecordBatch], Floats]
 # Rows and baseline rows in; exact values out, or None where coalitions have to be asked.
@@ -72,6 +73,11 @@ class AttributionRequest:
     most_rows: int | None = None
     notes: tuple[str, ...] = ()
     model: str = "the model"
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """Return the features whose values are reported, in order."""
+        return self.reported or self.features
 
     def label_names(self, outputs: int) -> tuple[str, ...]:
         """Return the names of the model's outputs."""
@@ -288,15 +294,12 @@ def describe(
         values = aggregate.describe(summary.totals)
         names = request.label_names(len(summary.expected))
         labels = {
-            name: _label(values, number, float(summary.expected[number]), _features(request))
+            name: _label(values, number, float(summary.expected[number]), request.shown)
             for number, name in enumerate(names)
         }
         notes += _notes(values, request, len(names))
     if summary.partial:
-        notes.append(
-            f"max_runtime was over after {summary.rows} of {summary.rows_read} rows; the values are those "
-            "of the first rows."
-        )
+        notes.append(wording("attributions.out_of_time", rows=summary.rows, all_rows=summary.rows_read))
     return AttributionStatistics(
         labels=labels,
         explained=Explained(summary.rows, summary.rows_read, summary.model_rows, seconds, summary.partial),
@@ -312,40 +315,6 @@ def describe(
         local_values=_local_table(summary, request) if request.keep_local and labels else None,
         baseline_rows=request.baseline,
     )
-
-
-def tried(statistics: AttributionStatistics, model: str) -> tuple[str, ...]:
-    """Return a line on what the model did with the rows of a trial; none where no row was explained.
-
-    Parameters
-    ----------
-    statistics
-        Of the trial.
-    model
-        Its address or file.
-    """
-    explained = statistics.explained
-    if not statistics.labels:
-        return ()
-    labels = listing(list(statistics.labels))
-    name, first = next(iter(statistics.labels.items()))
-    feature, value = max(first.values.items(), key=lambda item: abs(item[1] or 0.0))
-    scores = several(len(statistics.labels), "score")
-    text = (
-        f"the model {model} answers {scores} per row ({labels}); asked about "
-        f"{several(explained.model_rows, 'row')} in {explained.seconds:.1f} s, it gives {name} "
-        f"{_shown(first.expected_value)} at the baseline, and the first row's "
-        f"largest value to {feature}: {_shown(value)}"
-    )
-    return (text,)
-
-
-def _shown(value: float | None) -> str:
-    return "unknown" if value is None else f"{value:.4g}"
-
-
-def _features(request: AttributionRequest) -> tuple[str, ...]:
-    return request.reported or request.features
 
 
 def _label(
@@ -371,15 +340,10 @@ def _label(
 def _notes(values: GlobalValues, request: AttributionRequest, outputs: int) -> list[str]:
     notes = []
     if request.label_headers and len(request.label_headers) != outputs:
-        notes.append(
-            f"predictor.label_headers names {several(len(request.label_headers), 'label')}, but the model "
-            f"gives {several(outputs, 'score')} per row, so they are called label0 and so on."
-        )
+        names, scores = several(len(request.label_headers), "label"), several(outputs, "score")
+        notes.append(wording("attributions.label_headers", names=names, scores=scores))
     if not np.isfinite(values.coalition_error).all():
-        notes.append(
-            "methods.shap.num_samples is too small for the error from the choice of coalitions to be told, "
-            "so no change can be told from noise; give at least four times the number of features."
-        )
+        notes.append(wording("attributions.few_samples"))
     if not np.any(values.total):
         notes.append("Every feature has the value 0: all rows equal the baseline, or the model ignores them.")
     return notes
@@ -388,7 +352,7 @@ def _notes(values: GlobalValues, request: AttributionRequest, outputs: int) -> l
 def _local_table(summary: AttributionSummary, request: AttributionRequest) -> pa.Table:
     """Return the values of single rows: features fastest, then labels, then the column copied beside them."""
     local = np.concatenate(summary.local)
-    features = _features(request)
+    features = request.shown
     names: list[str] = []
     columns: list[pa.Array] = []
     for number, label in enumerate(request.label_names(local.shape[1])):

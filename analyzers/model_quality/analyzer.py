@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import pyarrow as pa
 
 from analyzers.model_quality.check_sagemaker import check_sagemaker, suggest
 from analyzers.model_quality.check_sound import check_sound
-from analyzers.model_quality.columns import Attributes
+from analyzers.model_quality.columns import Task
 from analyzers.model_quality.describe import Evidence, describe
 from analyzers.model_quality.documents import (
     ModelQualityBaseline,
@@ -22,15 +23,10 @@ from analyzers.model_quality.documents import (
 )
 from analyzers.model_quality.probabilities import probabilities
 from analyzers.model_quality.scores import ScoreHistogram
-from analyzers.model_quality.summary import ModelQualitySummary, Task, merge, summarize
+from analyzers.model_quality.summary import ModelQualitySummary, merge, summarize
 from analyzers.shared.cells import Floats, label_of
 from analyzers.shared.presence import with_presence
-from analyzers.shared.rules import (
-    Rules,
-    constraints_to_check,
-    nothing_checked,
-    why_unchecked,
-)
+from analyzers.shared.rules import Rules, constraints_to_check, nothing_checked, why_unchecked
 from analyzers.shared.significance import sum_of_products
 from contract.api import PRESENCE_CHECK, Analyzer, Comparison, Decision, Facts, Metric, State, Violation
 from contract.errors import ConfigurationError, DatasetError, DocumentError
@@ -44,25 +40,10 @@ def _why_no_rows(statistics: ModelQualityStatistics) -> str:
     return f"no row with a label has a {finite}prediction"
 
 
-def _require_same_type(statistics: ModelQualityStatistics, baseline: ModelQualityBaseline) -> None:
-    for document in (baseline.constraints, baseline.statistics):
-        if document is not None and document.problem_type != statistics.problem_type:
-            raise DocumentError.of(
-                "quality_documents.problem_type",
-                file=document.where,
-                found=document.problem_type,
-                expected=statistics.problem_type,
-            )
-
-
-def _estimated(statistics: ModelQualityStatistics) -> list[str]:
-    estimated: dict[str, Any] = statistics.estimated or {}
-    if not estimated:
-        return []
-    values = ", ".join(
-        f"{name} {number(round(metric['value'], 4))}" for name, metric in estimated["metrics"].items()
-    )
-    return [f"Of {estimated['item_count']} rows without label: {values}. {estimated['assumption']}"]
+def _estimated(estimated: Mapping[str, Any]) -> str:
+    found = estimated["metrics"].items()
+    values = ", ".join(f"{name} {number(round(metric['value'], 4))}" for name, metric in found)
+    return f"Of {estimated['item_count']} rows without label: {values}. {estimated['assumption']}"
 
 
 # Metrics of rows without labels, expected from what their scores meant at the baseline.
@@ -201,7 +182,7 @@ class ModelQualityAnalyzer(Analyzer[ModelQualitySummary, ModelQualityStatistics,
 
     def summarize(self, batches: Iterable[pa.RecordBatch]) -> ModelQualitySummary:
         """Summarize the record batches of one split, in order, in bounded memory."""
-        return summarize(batches, self._task())
+        return summarize(batches, self._task)
 
     def merge(self, left: ModelQualitySummary, right: ModelQualitySummary) -> ModelQualitySummary:
         """Combine two summaries; associative."""
@@ -213,7 +194,7 @@ class ModelQualityAnalyzer(Analyzer[ModelQualitySummary, ModelQualityStatistics,
 
     def describe(self, summary: ModelQualitySummary) -> ModelQualityStatistics:
         """Turn a summary into the statistics document."""
-        return describe(summary, self._task(), rules=self.rules, seed=self.seed)
+        return describe(summary, self._task, rules=self.rules, seed=self.seed)
 
     def estimate(
         self, statistics: ModelQualityStatistics, baseline: ModelQualityBaseline
@@ -247,8 +228,16 @@ class ModelQualityAnalyzer(Analyzer[ModelQualitySummary, ModelQualityStatistics,
         DocumentError
             When the baseline is of another problem type, or constrains what is no metric.
         """
-        _require_same_type(statistics, baseline)
-        notes = [*statistics.notes, *_estimated(statistics)]
+        expected = statistics.problem_type
+        for document in (baseline.constraints, baseline.statistics):
+            if document is not None and (found := document.problem_type) != expected:
+                file = document.where
+                raise DocumentError.of(
+                    "quality_documents.problem_type", file=file, found=found, expected=expected
+                )
+        notes = list(statistics.notes)
+        if statistics.estimated:
+            notes.append(_estimated(statistics.estimated))
         constraints = constraints_to_check(baseline, self.rules, suggest)
         why = why_unchecked(constraints, bool(constraints and constraints.metrics))
         if constraints is None or why:
@@ -263,7 +252,7 @@ class ModelQualityAnalyzer(Analyzer[ModelQualitySummary, ModelQualityStatistics,
         if self.rules == "sagemaker":
             decision = check_sagemaker(statistics, constraints)
         else:
-            before, positive = baseline.statistics, self._task().positive
+            before, positive = baseline.statistics, self._task.positive
             decision = check_sound(
                 statistics,
                 constraints,
@@ -294,36 +283,32 @@ class ModelQualityAnalyzer(Analyzer[ModelQualitySummary, ModelQualityStatistics,
         decision: Decision | None,
     ) -> list[Metric]:
         """Return the values to publish: every metric by its name, estimated ones as ``estimated_<name>``."""
-        measured = {
-            name: (metric.value, metric.interval)
-            for name, metric in statistics.metrics.items()
-            if metric.value is not None
-        }
-        estimated = {
-            name: (metric["value"], None)
-            for name, metric in (statistics.estimated or {}).get("metrics", {}).items()
-        }
-        return [
+        measured = [
             Metric(
-                f"{prefix}{name}",
-                value,
-                interval=interval,
-                gauge=f"model_monitor_quality{suffix}",
+                name,
+                metric.value,
+                interval=metric.interval,
+                gauge="model_monitor_quality",
                 labels={"metric": name},
             )
-            for prefix, suffix, metrics in (("", "", measured), ("estimated_", "_estimated", estimated))
-            for name, (value, interval) in metrics.items()
+            for name, metric in statistics.metrics.items()
+            if metric.value is not None
+        ]
+        gauge, estimated = "model_monitor_quality_estimated", (statistics.estimated or {}).get("metrics", {})
+        return measured + [
+            Metric(f"estimated_{name}", metric["value"], gauge=gauge, labels={"metric": name})
+            for name, metric in estimated.items()
         ]
 
+    @cached_property
     def _task(self) -> Task:
         assert self.problem_type is not None  # noqa: S101 - for mypy: refused when made
-        threshold = self.probability_threshold
-        is_binary = self.problem_type == "BinaryClassification"
+        is_binary, threshold = self.problem_type == "BinaryClassification", self.probability_threshold
         return Task(
-            problem_type=self.problem_type,
-            attributes=Attributes(
-                self.inference_attribute, self.probability_attribute, self.ground_truth_attribute
-            ),
+            self.problem_type,
+            self.inference_attribute,
+            self.probability_attribute,
+            self.ground_truth_attribute,
             threshold=DEFAULT_THRESHOLD if threshold is None else threshold,
             positive=label_of(self.positive_label or "1", binary=is_binary),
         )

@@ -34,7 +34,7 @@ from analyzers.model_quality.documents import (
 from analyzers.model_quality.intervals import TABLE_RESAMPLES, Z_95, table_draws
 from analyzers.shared.cells import Floats
 from analyzers.shared.dependence import student_ratio
-from contract.api import Comparison, Decision, Finding, State, Violation, Violations
+from contract.api import Decision, Finding, State, Violation, Violations
 from contract.errors import DocumentError, wording
 from contract.wording import chance, number
 
@@ -367,7 +367,10 @@ def check_sound(
     why_open, comparisons = _why_open(tests, statistics), []
     for name, constraint in constraints.metrics.items():
         if name not in tested:
-            comparisons.append(_unanswered(name, constraint, statistics))
+            unanswered = undefined(name, constraint)
+            if statistics.value(name) is not None:
+                unanswered = replace(unanswered, reason=wording("quality_notes.few_rows"), lost=False)
+            comparisons.append(unanswered)
             continue
         test, comparison = tested[name], compared(found[name], constraint, statistics)
         state = State.CHANGED if test.is_certain else State.UNDECIDED if test.is_open else comparison.state
@@ -393,13 +396,6 @@ def _why_open(tests: list[MetricTest], statistics: ModelQualityStatistics) -> st
         f"about {max(rows + 1, *enough):,} would" if enough else "the baseline is too small for any to do so"
     )
     return f"{rows:,} rows{alike} do not tell so large a change from chance; {tell}"
-
-
-def _unanswered(name: str, constraint: MetricConstraint, statistics: ModelQualityStatistics) -> Comparison:
-    if statistics.value(name) is None:
-        return undefined(name, constraint)
-    reason = "the window has too few rows to say how far its metrics would move by chance"
-    return Comparison(name, constraint.operator, State.UNDECIDED, reason=reason)
 
 
 def _tests(
@@ -484,10 +480,8 @@ def _violation_text(
 
 
 def _interval_text(test: MetricTest) -> str:
-    if test.metric.interval is None:
-        return ""
-    low, high = test.metric.interval
-    return f" (95 % interval {number(low)} to {number(high)})"
+    ends = test.metric.interval
+    return f" (95 % interval {' to '.join(map(number, ends))})" if ends else ""
 
 
 def _finding(test: MetricTest) -> Finding:

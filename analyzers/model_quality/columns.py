@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from analyzers.model_quality.documents import ProblemType
 from contract.errors import DatasetError
 from contract.wording import listing
 
@@ -20,12 +21,27 @@ _INDEX = re.compile(r"\d+")
 
 
 @dataclass(frozen=True)
-class Attributes:
-    """What the settings say of the columns; `probability` may list several, separated by commas."""
+class Task:
+    """What is predicted, and which columns hold it.
 
-    inference: str | None = None
-    probability: str | None = None
-    ground_truth: str | None = None
+    Parameters
+    ----------
+    problem_type
+        Regression, binary or multiclass classification.
+    inference, probability, ground_truth
+        What the settings say of the columns; `probability` may list several, separated by commas.
+    threshold
+        Score from which, inclusive, a row without predicted label counts as predicted positive.
+    positive
+        The positive label, normalised.
+    """
+
+    problem_type: ProblemType
+    inference: str | None
+    probability: str | None
+    ground_truth: str | None
+    threshold: float
+    positive: str
 
 
 @dataclass(frozen=True)
@@ -41,25 +57,24 @@ class Columns:
     classes: tuple[str, ...] = ()
 
 
-def find_columns(schema: pa.Schema, attributes: Attributes) -> Columns:
+def find_columns(schema: pa.Schema, task: Task) -> Columns:
     """Return where the columns are.
 
     Parameters
     ----------
     schema
         Of the record batch; its metadata say whether the names came with the data.
-    attributes
-        The settings.
+    task
+        With the settings.
 
     Raises
     ------
     DatasetError
         Naming the setting, the value and the columns there are.
     """
-    inference = attributes.inference
-    place = None if inference is None else find_column(schema, inference, "inference_attribute")
-    probabilities, classes = _find_probabilities(schema, attributes.probability)
-    return Columns(_find_label(schema, attributes.ground_truth), place, probabilities, classes)
+    place = None if task.inference is None else find_column(schema, task.inference, "inference_attribute")
+    probabilities, classes = _find_probabilities(schema, task.probability)
+    return Columns(_find_label(schema, task.ground_truth), place, probabilities, classes)
 
 
 def _find_label(schema: pa.Schema, attribute: str | None) -> int | None:

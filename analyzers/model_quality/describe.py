@@ -12,6 +12,7 @@ import numpy as np
 
 from analyzers.model_quality import confusion, intervals, scores
 from analyzers.model_quality.check_sound import widened
+from analyzers.model_quality.columns import Task
 from analyzers.model_quality.documents import (
     CONFUSION_MATRIX,
     PR_CURVE,
@@ -19,11 +20,11 @@ from analyzers.model_quality.documents import (
     MetricValue,
     ModelQualityStatistics,
 )
-from analyzers.model_quality.intervals import Spread, deviation
+from analyzers.model_quality.intervals import Interval, Spread, deviation
 from analyzers.model_quality.probabilities import calibrate, expected_calibration_error
 from analyzers.model_quality.residuals import BUCKETS, regression_metrics, regression_spreads
-from analyzers.model_quality.summary import NEGATIVE, ModelQualitySummary, Task
-from analyzers.shared.cells import Codes, Floats
+from analyzers.model_quality.summary import NEGATIVE, ModelQualitySummary
+from analyzers.shared.cells import Codes, Floats, as_number
 from analyzers.shared.dependence import design_effect, is_dependent, quantile_groups, student_ratio
 from analyzers.shared.row_sample import RowSample
 from analyzers.shared.rules import Rules
@@ -54,17 +55,17 @@ class _Run:
     generator: np.random.Generator
     statistics: ModelQualityStatistics
 
-    def put(self, values: Mapping[str, float], draws: Mapping[str, Floats]) -> None:
+    def put(self, values: Mapping[str, float], draws: Mapping[str, Floats], suffix: str = "") -> None:
         """Add metrics, NaN for undefined, and how they vary under resampling."""
-        undefined = [name for name, value in values.items() if not math.isfinite(value)]
+        undefined = [f"{name}{suffix}" for name, value in values.items() if not math.isfinite(value)]
         enough = self.sound or self.statistics.item_count >= FEWEST_ROWS_OF_SPREAD
         for name, value in values.items():
-            metric = self.statistics.metrics[name] = MetricValue(None if name in undefined else value)
+            metric = MetricValue(value if math.isfinite(value) else None)
+            self.statistics.metrics[f"{name}{suffix}"] = metric
             if metric.value is None or name not in draws:
                 continue
             metric.standard_deviation = deviation(draws[name]) if enough else None
-            is_shown = self.sound and not name.endswith(CONSTANT)
-            interval = intervals.quantile_interval(draws[name]) if is_shown else None
+            interval = intervals.quantile_interval(draws[name]) if self.sound and not suffix else None
             if interval:
                 # Widened to hold the value itself: 1.0 when no row was wrong.
                 metric.interval = min(value, interval[0]), max(value, interval[1])
@@ -72,11 +73,7 @@ class _Run:
             self.statistics.notes.append(f"Undefined for these rows: {', '.join(undefined)}.")
 
     def put_mean(
-        self,
-        name: str,
-        value: float,
-        spread: Spread | None,
-        interval: Callable[[float, Spread], intervals.Interval],
+        self, name: str, value: float, spread: Spread | None, interval: Callable[[float, Spread], Interval]
     ) -> None:
         """Add a mean with what its spread says."""
         metric = self.statistics.metrics[name] = MetricValue(value)
@@ -227,23 +224,16 @@ def vocabulary_problem(actual: set[str], predicted: set[str], most: int | None =
             return DatasetError.of("quality_labels.letter_case", label=label, prediction=prediction)
     if not actual or not predicted or actual & predicted:
         return None
-    kinds = [{_is_number(text) for text in labels} for labels in (actual, predicted)]
+    kinds = [{as_number(text) is None for text in labels} for labels in (actual, predicted)]
     if kinds[0] & kinds[1] and (most is None or len(actual | predicted) <= most):
         return None
     labels, predictions = (listing(confusion.label_order(texts)) for texts in (actual, predicted))
     return DatasetError.of("quality_labels.vocabulary", labels=labels, predictions=predictions)
 
 
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
 def _is_fraction(text: str) -> bool:
-    return _is_number(text) and 0.0 < float(text) < 1.0
+    number = as_number(text)
+    return number is not None and 0.0 < number < 1.0
 
 
 def _vocabularies(counts: confusion.Confusion) -> tuple[set[str], set[str]]:
@@ -280,10 +270,7 @@ def _put_binary(run: _Run, cells: Codes) -> None:
     # The cells that a constant prediction leaves empty stay empty in every draw.
     kept = np.isin(np.arange(4), (0, 2) if constant[0] else (1, 3)).astype(np.float64)
     spread = confusion.binary_metrics(tables(constant, intervals.RESAMPLES) * kept)
-    run.put(
-        {f"{name}{CONSTANT}": constants[name] for name in _CONSTANT_BINARY},
-        {f"{name}{CONSTANT}": spread[name] for name in _CONSTANT_BINARY},
-    )
+    run.put({name: constants[name] for name in _CONSTANT_BINARY}, spread, CONSTANT)
 
 
 def _put_scores(run: _Run) -> None:
@@ -304,16 +291,9 @@ def _put_scores(run: _Run) -> None:
     area, spread = scores.cumulative(histogram, thinned=False).area, scores.area_deviation(histogram)
     interval = intervals.area_interval(area, spread, positives, negatives)
     statistics.metrics["auc"] = MetricValue(area, spread, interval)
-    run.put_mean(
-        "average_precision",
-        float(
-            scores.average_precision(
-                *(counts.astype(np.float64) for counts in (histogram.positives, histogram.negatives))
-            )
-        ),
-        scores.average_precision_spread(histogram),
-        partial(intervals.precision_interval, positives=positives),
-    )
+    average = float(scores.average_precision(histogram.positives, histogram.negatives))
+    precision_interval = partial(intervals.precision_interval, positives=positives)
+    run.put_mean("average_precision", average, scores.average_precision_spread(histogram), precision_interval)
 
 
 def _subsampled_area(run: _Run) -> float | None:
@@ -397,10 +377,7 @@ def _put_classes(run: _Run, cells: confusion.Cells, suffix: str) -> None:
     else:
         parts = [run.subsampled(cells.counts)]
     drawn = [confusion.multiclass_metrics(cells, part) for part in parts]
-    run.put(
-        {f"{name}{suffix}": value for name, value in values.items()},
-        {f"{name}{suffix}": np.concatenate([part[name] for part in drawn]) for name in values},
-    )
+    run.put(values, {name: np.concatenate([part[name] for part in drawn]) for name in values}, suffix)
     for name in values if run.sound and not suffix else ():
         metric = run.statistics.metrics[name]
         if metric.value is None or metric.standard_deviation is None:
@@ -493,11 +470,12 @@ def _widen(statistics: ModelQualityStatistics, sample: RowSample) -> None:
 
 def _problem(summary: ModelQualitySummary, task: Task) -> DatasetError | None:
     """Return what is wrong with the data, if anything: cells that cannot be what the settings say."""
-    for setting, cells in summary.unusable.items():
-        if cells.count + summary.unlabelled >= summary.rows:
+    for setting, count in summary.unusable.items():
+        if count + summary.unlabelled >= summary.rows:
             kind, names = _SETTING_OF_COLUMN[setting], listing(list(summary.column_names), 20)
+            example = summary.unusable_examples[setting]
             return DatasetError.of(
-                "quality_rows.no_numbers", field=setting, kind=kind, example=cells.example, names=names
+                "quality_rows.no_numbers", field=setting, kind=kind, example=example, names=names
             )
     if task.problem_type == "BinaryClassification":
         return label_problem(summary.confusion, task) or _scale_problem(summary.scores, task)
@@ -506,7 +484,7 @@ def _problem(summary: ModelQualitySummary, task: Task) -> DatasetError | None:
 
 def _scale_problem(histogram: scores.ScoreHistogram, task: Task) -> DatasetError | None:
     """Return why scores and threshold cannot be on one scale: scores in percent, for example."""
-    is_threshold_used = task.attributes.inference is None and 0.0 < task.threshold < 1.0
+    is_threshold_used = task.inference is None and 0.0 < task.threshold < 1.0
     if not is_threshold_used or not histogram.total_positives or not histogram.total_negatives:
         return None
     low, high = histogram.scores[[0, -1]].tolist()
@@ -545,9 +523,9 @@ def _row_notes(summary: ModelQualitySummary) -> list[str]:
         notes.append(f"{summary.not_predicted} labelled rows have no prediction and are not in the metrics.")
     if summary.not_scored:
         notes.append(f"{summary.not_scored} rows have no score and are not in the metrics of scores.")
-    for setting, cells in summary.unusable.items():
-        kind = _SETTING_OF_COLUMN[setting]
-        notes.append(wording("quality_notes.unusable", count=cells.count, kind=kind, example=cells.example))
+    for setting, count in summary.unusable.items():
+        kind, example = _SETTING_OF_COLUMN[setting], summary.unusable_examples[setting]
+        notes.append(wording("quality_notes.unusable", count=count, kind=kind, example=example))
     for setting, count in summary.infinite.items():
         notes.append(f"{count} {_SETTING_OF_COLUMN[setting]} are infinite, and count as missing.")
     return notes

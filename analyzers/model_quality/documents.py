@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from analyzers.shared.analysis_json import range_to_json, read_range
 from analyzers.shared.rules import SWITCH
 from contract.api import Baseline, DocumentSet
 from contract.errors import DocumentError
@@ -58,14 +59,6 @@ def _number_to_json(value: float | None) -> float | str:
     return "NaN" if value is None else value
 
 
-def _interval(members: JsonObject, key: str) -> tuple[float, float] | None:
-    if (bounds := numbers(members, key)) is None:
-        return None
-    if len(bounds) != 2:
-        members.wrong(key, "a list of two numbers")
-    return float(bounds[0]), float(bounds[1])
-
-
 def _calibration(members: JsonObject) -> ScoreCalibration:
     calibration = read_document(ScoreCalibration, members)
     if not calibration.scores or len(calibration.scores) != len(calibration.positive_rates):
@@ -82,7 +75,9 @@ class MetricValue:
 
     value: float | None = member(_number, write=_number_to_json, written="always")
     standard_deviation: float | None = member(_number, write=_number_to_json, written="always")
-    interval: tuple[float, float] | None = member(_interval, key="confidence_interval", write=list, ours=True)
+    interval: tuple[float, float] | None = member(
+        read_range, key="confidence_interval", write=range_to_json, ours=True
+    )
     extra: dict[str, Any] = field(default_factory=dict)
 
 

@@ -10,9 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from analyzers.model_quality.columns import Attributes, Columns, find_columns
+from analyzers.model_quality.columns import Columns, Task, find_columns
 from analyzers.model_quality.confusion import Confusion, add_counts, check_classes, count_pairs
-from analyzers.model_quality.documents import ProblemType
 from analyzers.model_quality.probabilities import ProbabilitySums, add_up
 from analyzers.model_quality.residuals import Residuals
 from analyzers.model_quality.scores import ScoreHistogram
@@ -21,41 +20,6 @@ from analyzers.shared.row_sample import RowSample, seed_of
 
 # Stands for the negative label in predictions made from scores, until all labels are known.
 NEGATIVE = "\0negative"
-
-
-@dataclass(frozen=True)
-class Task:
-    """What is predicted, and which columns hold it.
-
-    Parameters
-    ----------
-    problem_type
-        Regression, binary or multiclass classification.
-    attributes
-        The columns.
-    threshold
-        Score from which, inclusive, a row without predicted label counts as predicted positive.
-    positive
-        The positive label, normalised.
-    """
-
-    problem_type: ProblemType
-    attributes: Attributes
-    threshold: float
-    positive: str
-
-
-@dataclass
-class Unusable:
-    """Cells of a column that hold no number where one is needed."""
-
-    count: int = 0
-    example: str = ""
-
-    def add(self, count: int, example: str) -> None:
-        """Count more of them."""
-        self.count += count
-        self.example = self.example or example
 
 
 @dataclass
@@ -72,8 +36,8 @@ class ModelQualitySummary:
         Those with a label, but neither prediction nor score.
     not_scored
         Those with label and prediction, but no score where one is expected.
-    unusable
-        Cells without a number, by setting.
+    unusable, unusable_examples
+        Cells without a number, and one of them, by setting.
     infinite
         Cells that hold an infinity, by setting.
     confusion
@@ -96,7 +60,8 @@ class ModelQualitySummary:
     unlabelled: int = 0
     not_predicted: int = 0
     not_scored: int = 0
-    unusable: dict[str, Unusable] = field(default_factory=dict)
+    unusable: dict[str, int] = field(default_factory=dict)
+    unusable_examples: dict[str, str] = field(default_factory=dict)
     infinite: dict[str, int] = field(default_factory=dict)
     confusion: Confusion = field(default_factory=dict)
     scores: ScoreHistogram = field(default_factory=ScoreHistogram)
@@ -111,8 +76,8 @@ class ModelQualitySummary:
 def merge(left: ModelQualitySummary, right: ModelQualitySummary) -> ModelQualitySummary:
     """Return the summary of the rows of both; may reuse the memory of `left`."""
     add_up(left, right, "rows", "unlabelled", "not_predicted", "not_scored")
-    for setting, cells in right.unusable.items():
-        left.unusable.setdefault(setting, Unusable()).add(cells.count, cells.example)
+    add_counts(left.unusable, right.unusable)
+    left.unusable_examples = right.unusable_examples | left.unusable_examples
     add_counts(left.infinite, right.infinite)
     add_counts(left.confusion, right.confusion)
     check_classes(left.confusion)
@@ -144,7 +109,7 @@ def summarize(batches: Iterable[pa.RecordBatch], task: Task) -> ModelQualitySumm
             continue
         summary.rows += batch.num_rows
         summary.column_names = summary.column_names or tuple(batch.schema.names)
-        add(summary, batch, find_columns(batch.schema, task.attributes), task)
+        add(summary, batch, find_columns(batch.schema, task), task)
     summary.scores.settle()
     summary.unlabelled_scores.settle()
     return summary
@@ -161,7 +126,8 @@ def _keep(summary: ModelQualitySummary, **columns: npt.NDArray[Any]) -> None:
 def _numbers(summary: ModelQualitySummary, batch: pa.RecordBatch, place: int, setting: str) -> Floats:
     cells = read_numbers(batch.column(place))
     if cells.unusable:
-        summary.unusable.setdefault(setting, Unusable()).add(cells.unusable, cells.example)
+        add_counts(summary.unusable, {setting: cells.unusable})
+        summary.unusable_examples.setdefault(setting, cells.example)
     infinite = np.isinf(cells.values)
     if infinite.any():
         add_counts(summary.infinite, {setting: int(infinite.sum())})

@@ -44,5 +44,22 @@ def read_number(members: JsonObject, key: str) -> float | None:
     return None if number is None or math.isnan(number) else number
 
 
+def read_range(members: JsonObject, key: str) -> tuple[float, float] | None:
+    """Read two numbers, the lower end first."""
+    if (found := members.get(key, list, None)) is None:
+        return None
+    places = {f"{key}[{place}]": end for place, end in enumerate(found)}
+    ends = [read_number(JsonObject(places, members.path, members.mistakes), place) for place in places]
+    if len(ends) != 2 or ends[0] is None or ends[1] is None or ends[0] > ends[1]:
+        members.wrong(key, "two numbers, the lower end first")
+        return None
+    return ends[0], ends[1]
+
+
+def range_to_json(ends: tuple[float, float]) -> list[float | str | None]:
+    """Return two numbers as JSON holds them."""
+    return [number_to_json(end) for end in ends]
+
+
 # A field of a dataclass that is such a number.
 figure = partial(member, read_number, write=number_to_json)

@@ -57,9 +57,7 @@ def is_switched_off(extra: Mapping[str, Any], where: str) -> bool:
         return False
     if str(said).casefold() in ("disabled", "false"):
         return True
-    raise DocumentError(
-        f"{where}: monitoring_config.evaluate_constraints is {said!r}; use Enabled or Disabled."
-    )
+    raise DocumentError.of("members.switch", file=where, field="evaluate_constraints", value=said)
 
 
 class Switchable(Protocol):

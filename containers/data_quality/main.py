@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from functools import partial
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
 from contract.api import Monitor
@@ -12,9 +13,9 @@ from contract.settings import Settings
 from job_runner.console import run_command
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
-    from contract.api import AnyAnalyzer, Body, DocumentSet, Plan, Replay, Source
+    from contract.api import AnyAnalyzer, Plan, Replay
 
 
 def _make_analyzer(settings: Settings, plan: Plan) -> AnyAnalyzer:
@@ -27,18 +28,6 @@ def _make_analyzer(settings: Settings, plan: Plan) -> AnyAnalyzer:
         as_of=settings.window.end if settings.window else None,
         arrival_order=plan.small or settings.rules == "sagemaker",
     )
-
-
-def _documents() -> DocumentSet[Any, Any]:
-    from analyzers.data_quality.documents import DATA_QUALITY
-
-    return DATA_QUALITY
-
-
-def _body() -> Callable[[Source], Body]:
-    from containers.data_quality.page import body
-
-    return body
 
 
 def _replay() -> Replay:
@@ -69,9 +58,9 @@ MONITOR = Monitor(
     title="Data quality",
     lead="What the model is given is no longer what it was trained on.",
     offers=frozenset({"analysis", "table", "script", "segments", "distributions"}),
-    load_documents=_documents,
+    load_documents=partial(resolve_name, "analyzers.data_quality.documents:DATA_QUALITY"),
     make_analyzer=_make_analyzer,
-    load_body=_body,
+    load_body=partial(resolve_name, "containers.data_quality.page:body"),
     load_replay=_replay,
 )
 main = partial(run_command, MONITOR)

@@ -26,7 +26,7 @@ from contract.page import (
 from reporting.report.charts import distribution, segment_section, segment_text
 
 # How much a violation of each check matters, and what to do.
-_CHECKS = {
+_CHECKS: dict[str, tuple[float, str]] = {
     CheckType.MISSING_COLUMN: (
         100.0,
         "find out why the column no longer arrives; the model does without it.",
@@ -191,10 +191,9 @@ def _cards(source: Source, chart: Callable[[str], Chart | None]) -> list[Card]:
 
 def _advised(violation: Violation, finding: Finding | None) -> tuple[float, str]:
     """Return how much a violation matters, and what to do."""
-    known = {str(check): said for check, said in _CHECKS.items()}
-    drift = CheckType.BASELINE_DRIFT
-    weight, advice = known.get(violation.constraint_check_type, _CHECKS[drift])
-    if finding and (violation.constraint_check_type == drift or violation.constraint_check_type not in known):
+    drift, code = CheckType.BASELINE_DRIFT, violation.constraint_check_type
+    weight, advice = _CHECKS.get(code, _CHECKS[drift])
+    if finding and (code == drift or code not in _CHECKS):
         weight += _WEIGHT_OF_DISTANCE * (finding.distance or 0.0)
     return weight, advice
 

@@ -7,13 +7,13 @@ import io
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import orjson
 import pyarrow as pa
 
 from analyzers.feature_attribution.analyzer import FeatureAttributionAnalyzer
-from analyzers.feature_attribution.check_sound import Limits
 from analyzers.feature_attribution.documents import BASELINE_ROWS
 from analyzers.feature_attribution.kernel import Sampling
 from analyzers.feature_attribution.rows import cluster_baselines
@@ -24,7 +24,7 @@ from contract.analysis_config import AnalysisConfig, Locator, PredictorConfig, S
 from contract.api import AnyAnalyzer, MakeAnalyzer, Plan
 from contract.dataset import Dataset
 from contract.dataset_format import DatasetFormat
-from contract.errors import ConfigurationError, DocumentError
+from contract.errors import ConfigurationError, DocumentError, wording
 from contract.schema import Mistakes
 from contract.settings import Settings
 from contract.wording import listing, several
@@ -372,26 +372,15 @@ def _wanted(config: AnalysisConfig, columns: Columns, mistakes: Mistakes) -> Wan
     return Wanted(names, features, reported_in_order, join_column, shap, predictor)
 
 
-_OWN_ROWS = (
-    "Neither methods.shap.baseline nor the baseline job's explanations_shap/baseline.csv gives the rows that "
-    "stand for absent features, so they are clusters of this window's data, and sizes can change for that "
-    "alone."
-)
-
-
 def arrange(settings: Settings, request: Dataset) -> tuple[Dataset, MakeAnalyzer]:
     """Return what ``analysis_config.json`` says to read, and how to make the analyzer it asks for."""
     config = load_analysis_config(settings, "attribution")
     request, wanted = arrange_attribution(settings, config, request)
-
-    def make(settings: Settings, plan: Plan) -> AnyAnalyzer:
-        return _make_analyzer(settings, config, request, wanted, plan)
-
-    return request, make
+    return request, partial(_make_analyzer, config=config, request=request, wanted=wanted)
 
 
 def _make_analyzer(
-    settings: Settings, config: AnalysisConfig, request: Dataset, wanted: Wanted, plan: Plan
+    settings: Settings, plan: Plan, *, config: AnalysisConfig, request: Dataset, wanted: Wanted
 ) -> AnyAnalyzer:
     shap = wanted.shap
     baseline, notes = _baseline_rows(settings, config, request, wanted, plan)
@@ -433,7 +422,7 @@ def _make_analyzer(
             model=model.where,
         ),
         ask=asked[0],
-        limits=Limits(drift=settings.attribution_drift_threshold),
+        drift_limit=settings.attribution_drift_threshold,
         budget=budget,
         shortcut=open_shortcut(model, asked[0], sampling, wanted.features, rows),
         finish=asked[0].close,
@@ -453,7 +442,7 @@ def _baseline_rows(
         rows = rows_of_baseline_job(settings, shape)
     if rows is not None:
         return rows, ()
-    notes = (_OWN_ROWS,) if settings.is_monitoring else ()
+    notes = (wording("shap_rows.own"),) if settings.is_monitoring else ()
     seed = wanted.shap.seed or 0
     sample = sample_rows(plan, request, wanted.features, seed)
     if not sample.num_rows:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from functools import partial
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
 from contract.api import MakeAnalyzer, Monitor
@@ -11,9 +12,9 @@ from contract.settings import Rules, Settings
 from job_runner.console import run_command
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
-    from contract.api import Body, Dataset, DocumentSet, Replay, Source
+    from contract.api import Dataset, Replay
 
 
 def _arrange(settings: Settings, request: Dataset) -> tuple[Dataset, MakeAnalyzer]:
@@ -22,26 +23,13 @@ def _arrange(settings: Settings, request: Dataset) -> tuple[Dataset, MakeAnalyze
     return arrange(settings, request)
 
 
-def _documents() -> DocumentSet[Any, Any]:
-    from analyzers.feature_attribution.documents import ATTRIBUTION
-
-    return ATTRIBUTION
-
-
-def _body() -> Callable[[Source], Body]:
-    from containers.feature_attribution.page import body
-
-    return body
-
-
 def _replay() -> Replay:
     from analyzers.feature_attribution.analyzer import AttributionChecker
-    from analyzers.feature_attribution.check_sound import Limits
     from contract.api import Replay
 
     def make_checker(rules: Rules, checking: Mapping[str, Any], statistics: Any) -> AttributionChecker:
-        limits = Limits(drift=checking.get("attribution_drift_threshold"))
-        return AttributionChecker(rules, limits, statistics.design.seed or 0)
+        drift_limit = checking.get("attribution_drift_threshold")
+        return AttributionChecker(rules, drift_limit, statistics.design.seed or 0)
 
     def explains(document: Mapping[str, Any]) -> bool:
         return "kernel_shap" in (document.get("explanations") or {})
@@ -56,9 +44,9 @@ MONITOR = Monitor(
     title="Feature attribution",
     lead="The model's answers come from other features than they did.",
     offers=frozenset({"analysis", "configuration", "script", "attributions"}),
-    load_documents=_documents,
+    load_documents=partial(resolve_name, "analyzers.feature_attribution.documents:ATTRIBUTION"),
     arrange=_arrange,
-    load_body=_body,
+    load_body=partial(resolve_name, "containers.feature_attribution.page:body"),
     load_replay=_replay,
 )
 main = partial(run_command, MONITOR)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from containers.metrics import Metrics, Scope
 from contract.page import (
     Body,
     Card,
@@ -21,7 +22,6 @@ from contract.page import (
     sentence,
     short,
 )
-from reporting.report.charts import estimate, magnitudes
 
 _MOST_BARS = 15
 # Half the width of a 95 % interval, in standard errors.
@@ -36,15 +36,14 @@ def body(source: Source) -> Body:
     """Return what the page shows of a feature-attribution run."""
     now = _labels(source.statistics)
     then = _labels(source.baseline_constraints) or _labels(source.baseline_statistics)
-    charts = {label: _label_chart(label, values, then.get(label, {})) for label, values in now.items()}
+    scopes = {label: Scope(_metrics(now[label]), _metrics(then.get(label, {}))) for label in now}
+    charts = {label: _label_chart(label, scope) for label, scope in scopes.items()}
     violated = {
         (str(violation.extra.get("label", "")), violation.feature_name)
         for violation in source.violations
         if violation.feature_name
     }
-    sections = [
-        _section(label, now[label], then.get(label, {}), charts[label], violated, source) for label in now
-    ]
+    sections = [_section(label, scope, charts[label], violated, source) for label, scope in scopes.items()]
     return Body(_cards(source, charts), sections, _facts(source.statistics))
 
 
@@ -63,36 +62,32 @@ def _facts(statistics: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [("Rows explained", text)]
 
 
-def _values(label: Mapping[str, Any]) -> dict[str, float]:
-    values = label.get("global_shap_values") or {}
-    return {name: value for name, entry in values.items() if (value := as_number(entry)) is not None}
+def _metrics(label: Mapping[str, Any]) -> Metrics:
+    """Return the values of a label with their intervals, by feature."""
+    errors = label.get("standard_errors") or {}
+    found = {}
+    for name, entry in (label.get("global_shap_values") or {}).items():
+        value, error = as_number(entry), as_number(errors.get(name))
+        if value is not None:
+            width = None if error is None else _TWO_SIDED * error
+            interval = None if width is None else (value - width, value + width)
+            found[name] = {"value": value, "confidence_interval": interval}
+    return found
 
 
-def _estimate(label: Mapping[str, Any], name: str) -> list[float | None] | None:
-    value = _values(label).get(name)
-    if value is None:
-        return None
-    error = as_number((label.get("standard_errors") or {}).get(name))
-    if error is None:
-        return estimate(value)
-    return estimate(value, (value - _TWO_SIDED * error, value + _TWO_SIDED * error))
+def _chart(title: str, names: Sequence[str], scope: Scope) -> Chart:
+    """Return bars from zero, then and now, with whiskers."""
+    pairs = [(short(name, 48), *scope.estimates(name)) for name in names]
+    items = [{"label": label, "now": now, "then": then} for label, then, now in pairs]
+    return {"kind": "magnitudes", "title": title, "items": items}
 
 
-def _chart(title: str, names: Sequence[str], now: Mapping[str, Any], then: Mapping[str, Any]) -> Chart:
-    items = [
-        {"label": short(name, 48), "now": _estimate(now, name), "then": _estimate(then, name)}
-        for name in names
-    ]
-    return magnitudes(title, items)
-
-
-def _label_chart(label: str, now: Mapping[str, Any], then: Mapping[str, Any]) -> Chart:
-    current, before = _values(now), _values(then)
+def _label_chart(label: str, scope: Scope) -> Chart:
     names = sorted(
-        {**current, **before}, key=lambda name: -max(current.get(name, 0.0), before.get(name, 0.0))
+        {**scope.now, **scope.then}, key=lambda name: -max(value or 0.0 for value in scope.values(name))
     )
     more = f", the {_MOST_BARS} largest of {count(len(names))}" if len(names) > _MOST_BARS else ""
-    return _chart(f"Attribution for {short(label, 60)}{more}", names[:_MOST_BARS], now, then)
+    return _chart(f"Attribution for {short(label, 60)}{more}", names[:_MOST_BARS], scope)
 
 
 def _ranks(values: Mapping[str, float]) -> dict[str, int]:
@@ -100,14 +95,9 @@ def _ranks(values: Mapping[str, float]) -> dict[str, int]:
 
 
 def _section(
-    label: str,
-    now: Mapping[str, Any],
-    then: Mapping[str, Any],
-    chart: Chart,
-    violated: set[tuple[str, str]],
-    source: Source,
+    label: str, scope: Scope, chart: Chart, violated: set[tuple[str, str]], source: Source
 ) -> Section:
-    current, before = _values(now), _values(then)
+    before, current = ({name: side[name]["value"] for name in side} for side in (scope.then, scope.now))
     ranks, ranks_before = _ranks(current), _ranks(before)
     total = sum(current.values())
     rows = []
@@ -124,7 +114,7 @@ def _section(
             Cell(f"{number(value / was, 3)} ×", value / was) if was else Cell("–"),
             Cell("violates", state="violated") if is_violated else Cell("–"),
         ]
-        rows.append(Row(cells, _chart(short(name), [name], now, then), is_violated))
+        rows.append(Row(cells, _chart(short(name), [name], scope), is_violated))
     table = Table(
         f"One row per feature, for {short(label, 60)}; its name opens a chart.",
         ["feature", "rank, baseline", "rank, now", "baseline", "now", "share, now", "change", "verdict"],

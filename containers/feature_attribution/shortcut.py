@@ -17,7 +17,7 @@ from analyzers.feature_attribution.kernel import (
     Sampling,
     exact_explanation,
 )
-from analyzers.feature_attribution.rows import Floats
+from analyzers.feature_attribution.rows import Floats, floats, is_number
 from analyzers.feature_attribution.summary import Ask, Shortcut
 from contract.errors import ConfigurationError
 from model_clients.local import LinearModel
@@ -226,12 +226,10 @@ class _Linear:
 
 
 def _is_numeric(rows: pa.RecordBatch) -> bool:
-    return all(pa.types.is_integer(kind) or pa.types.is_floating(kind) for kind in rows.schema.types)
+    return all(map(is_number, rows.schema.types))
 
 
 def _matrix(rows: pa.RecordBatch) -> Floats:
     """Return the rows as numbers, missing values as NaN."""
-    columns = [
-        np.asarray(column.cast(pa.float64()).to_numpy(zero_copy_only=False)) for column in rows.columns
-    ]
+    columns = [*map(floats, rows.columns)]
     return np.stack(columns, axis=1) if columns else np.zeros((rows.num_rows, 0))

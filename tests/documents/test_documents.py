@@ -119,8 +119,8 @@ def test_overrides_apply_to_any_feature_flat_or_nested() -> None:
             {"features": [{"name": "a", "inferred_type": "String", "string_constraints": {"domains": [1]}}]},
             "domains must be a list of texts",
         ),
-        ({"features": [], "monitoring_config": {"datatype_check_threshold": "1"}}, r"monitoring_config\.datatype_check_threshold must be a number"),
-        ({"features": [], "monitoring_config": {"evaluate_constraints": "On"}}, "known are Enabled, Disabled"),
+        ({"features": [], "monitoring_config": {"datatype_check_threshold": "1"}}, "threshold must be"),
+        ({"features": [], "monitoring_config": {"evaluate_constraints": "On"}}, "known are Enabled"),
         ({"features": [{"name": "a", "inferred_type": "String", "completeness": "1"}]}, "must be a number"),
     ],
 )

@@ -12,7 +12,6 @@ import pytest
 from fixtures import fixture
 
 from analyzers.feature_attribution.analyzer import AttributionChecker
-from analyzers.feature_attribution.check_sound import Limits
 from analyzers.feature_attribution.documents import (
     ATTRIBUTION,
     AttributionConstraints,
@@ -112,8 +111,7 @@ def test_thresholds_are_carried_over() -> None:
     label = AttributionChecker("sound").suggest(statistics(), baseline).labels["yes"]
     assert (label.drift_threshold, label.magnitude_threshold) == (0.8, 5.0)
     assert (
-        AttributionChecker("sound", Limits(0.7)).suggest(statistics(), baseline).labels["yes"].drift_threshold
-        == 0.7
+        AttributionChecker("sound", 0.7).suggest(statistics(), baseline).labels["yes"].drift_threshold == 0.7
     )
 
 

@@ -16,7 +16,6 @@ from sklearn.metrics import ndcg_score
 from analyzers.feature_attribution.analyzer import AttributionChecker
 from analyzers.feature_attribution.check_sound import (
     Attributions,
-    Limits,
     half_widths,
     ndcg,
     ndcg_beyond_noise,
@@ -45,10 +44,10 @@ def decide(
     baseline: dict[str, LabelAttributions],
     live: dict[str, LabelAttributions],
     rules: Any = "sound",
-    limits: Limits | None = None,
+    drift_limit: float | None = None,
     **design: Any,
 ) -> Decision:
-    return AttributionChecker(rules, limits or Limits()).check(
+    return AttributionChecker(rules, drift_limit).check(
         AttributionStatistics(live, Explained(rows=500, rows_read=500), SamplingDesign(**design)),
         Baseline(None, AttributionConstraints(baseline)),
     )
@@ -209,7 +208,7 @@ def test_thresholds_come_from_the_settings_then_the_baseline() -> None:
     assert kinds(decide({"x": label({**baseline})}, live)) == []
     strict = {"x": label({**baseline}, drift_threshold=0.99)}
     assert kinds(decide(strict, live)) == ["feature_attribution_drift_check"]
-    assert kinds(decide(strict, live, limits=Limits(drift=0.5))) == []
+    assert kinds(decide(strict, live, drift_limit=0.5)) == []
     # The originals know one threshold.
     assert kinds(decide(strict, live, "sagemaker")) == []
 
