@@ -200,8 +200,8 @@ class Prediction:
         # By its constructor: a host that drops a job closes the model that it has opened for it.
         return Prediction, (self.name, self.features, self.ask, self.where, self.close)
 
-    def column(self, batch: pa.RecordBatch) -> pa.Array:
-        """Return the prediction for each row.
+    def append(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Return rows with the column of predictions.
 
         Raises
         ------
@@ -213,11 +213,7 @@ class Prediction:
         absent = [name for name in self.features if name not in batch.schema.names]
         if absent:
             raise DatasetError.of("model.lacks_feature", field=absent[0])
-        return self.ask(batch.select(list(self.features)))
-
-    def append(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """Return rows with the column of predictions."""
-        return batch.append_column(self.name, self.column(batch))
+        return batch.append_column(self.name, self.ask(batch.select(list(self.features))))
 
 
 @dataclass(frozen=True)

@@ -141,7 +141,6 @@ def require_labels(request: Dataset) -> Iterator[str]:
     raise DatasetError.of("labels.none", file=request.ground_truth_source, rows=seen)
 
 
-_COLUMNS_SHOWN = 8
 # Splits that are looked through for a first row.
 _MOST_SPLITS = 16
 # Rows a model is asked about in a dry run.
@@ -170,13 +169,9 @@ def validate(settings: Settings, monitor: Monitor) -> Iterator[Line]:
     model_is_there = yield from check_model(settings)
     arranged = None
     if adjusted is not None and scripts_load and model_is_there:
+        usable = f"the analysis configuration at {settings.analysis_config} can be used"
         arranged = yield from obtain(
-            lambda: monitor.arranged(settings, request),
-            lambda _: (
-                f"the analysis configuration at {settings.analysis_config} can be used"
-                if monitor.arrange
-                else None
-            ),
+            lambda: monitor.arranged(settings, request), lambda _: usable if monitor.arrange else None
         )
     if arranged is None:
         # Where the data is may be told by the configuration, else the settings say it.
@@ -257,11 +252,11 @@ def _rows(
     if "predictions" in monitor.offers and expects_labels(settings, request):
         yield from attempt(lambda: require_labels(request))
     first = yield from obtain(lambda: _first_rows(request, source), _columns_line)
-    if first is not None and request.said.call_rows.shapes:
-        yield Line("ok", request.said.call_rows.text())
     if first is None:
         yield Line("skip", "columns and model are not looked at before rows can be read")
         return
+    if request.said.call_rows.shapes:
+        yield Line("ok", request.said.call_rows.text())
     for sentence in request.said.lines():
         yield Line("ok", f"reading {sentence}")
     expected = (files.column_names(baseline) if baseline else None) or ()
@@ -303,8 +298,7 @@ def _trial(settings: Settings, request: Dataset, make: MakeAnalyzer, first: pa.R
     """Analyse the first rows, and ask the model about some of them where one is asked."""
     prediction = request.prediction
     if prediction is not None:
-        first = first.slice(0, _ROWS_ASKED)
-        first = first.append_column(prediction.name, prediction.column(first))
+        first = prediction.append(first.slice(0, _ROWS_ASKED))
         rows = several(first.num_rows, "row")
         yield f"the model {prediction.where} answers {rows} with {prediction.name}"
     for division in request.segments:
@@ -319,13 +313,12 @@ def _columns_line(first: pa.RecordBatch) -> str:
     kinds = ["text" if pa.types.is_dictionary(one) else str(one).replace("string", "text") for one in types]
     columns = [f"{name} ({kind})" for name, kind in zip(first.schema.names, kinds, strict=True)]
     rows = "the first row has" if first.num_rows == 1 else f"the first {first.num_rows} rows have"
-    return f"{rows} columns {some_of(columns, _COLUMNS_SHOWN)}"
+    return f"{rows} columns {some_of(columns, _SHOWN)}"
 
 
 def _source(request: Dataset, settings: Settings) -> str:
-    if request.source == settings.dataset_source:
-        return "dataset_source"
-    return f"dataset_uri {request.source}"
+    same = request.source == settings.dataset_source
+    return "dataset_source" if same else f"dataset_uri {request.source}"
 
 
 # Whether the places a job writes to can be written, without writing to them.

@@ -69,7 +69,6 @@ def find_role(
     ConfigurationError
         When an address, the index or SageMaker's file cannot be understood.
     """
-    kind: Literal["leader", "worker"]
     wait, threads = settings.cluster_wait, settings.workers
     if address := settings.dask_scheduler_address:
         _require_port("dask_scheduler_address", address)
@@ -81,14 +80,14 @@ def find_role(
         if not index.isdecimal():
             raise ConfigurationError.of("cluster.no_index", field=COMPLETION_INDEX, text=index)
         hosts = tuple(f"pod {number}" for number in range(settings.cluster_size or 0))
-        kind = "leader" if int(index) == 0 else "worker"
-        return Role(kind, f"pod {int(index)}", address, hosts, wait, threads)
-    config = _instances(resource_config)
-    if config is None:
+        leads = int(index) == 0
+        name = f"pod {int(index)}"
+        return Role("leader" if leads else "worker", name, address, hosts, wait, threads)
+    if (instances := _instances(resource_config)) is None:
         return None
-    current, hosts = config
-    kind = "leader" if current == hosts[0] else "worker"
-    return Role(kind, current, f"{hosts[0]}:{PORT}", hosts, wait, threads)
+    name, hosts = instances
+    leads = name == hosts[0]
+    return Role("leader" if leads else "worker", name, f"{hosts[0]}:{PORT}", hosts, wait, threads)
 
 
 def split_address(address: str) -> tuple[str, int]:
