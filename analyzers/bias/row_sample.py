@@ -66,10 +66,10 @@ class RowSample(row_sample.RowSample):
             # Splits differ in their first rows, so that their rows get different priorities.
             head = repr((plan.seed, batch.num_rows, batch.slice(0, 64).to_pylist())).encode()
             self.seed = xxhash.xxh3_64_intdigest(head)
-        columns = {name: pa.array(self._feature(batch, name, plan)) for name in self.names}
+        columns = {name: pa.array(self._feature(batch, name, plan).copy()) for name in self.names}
         for name in plan.places:
             columns[f"{_PLACE}{name}"] = pa.array(places[name].astype(np.int32))
-        self.add(pa.RecordBatch.from_pydict(columns), self.seed, self.rows_seen, run=1)
+        self.add(pa.RecordBatch.from_pydict(columns), self.seed, self.rows_seen, run=1, is_new=True)
 
     def _feature(self, batch: pa.RecordBatch, name: str, plan: SamplePlan) -> Floats:
         if name in batch.schema.names and name not in self.not_numeric:

@@ -56,8 +56,20 @@ class RowSample:
     width: int = 1
     cutoff: int = (1 << 64) - 1
 
-    def add(self, batch: pa.RecordBatch, seed: int, first_row: int, run: int | None = None) -> None:
-        """Take in the next rows of a split, of which `first_row` is the number of the first."""
+    def add(
+        self,
+        batch: pa.RecordBatch,
+        seed: int,
+        first_row: int,
+        *,
+        run: int | None = None,
+        is_new: bool = False,
+    ) -> None:
+        """Take in the next rows of a split, of which `first_row` is the number of the first.
+
+        Rows whose memory belongs to the reader are copied, so that it is free for the next batch; those of a
+        batch that is new are not.
+        """
         run = run or RUN
         self.rows_seen += batch.num_rows
         self.width = max(self.width, batch.num_columns)
@@ -67,8 +79,8 @@ class RowSample:
         cutoff = min(self.cutoff, _cutoff(chunk.priorities, chunk.lengths, self._most_rows()))
         kept = chunk.up_to(cutoff)
         if kept.rows.num_rows:
-            # Copied, so that the memory of the batch is free for the next one.
-            columns = [_short(_copy(column, is_new=kept is not chunk)) for column in kept.rows.columns]
+            is_new = is_new or kept is not chunk
+            columns = [_short(_copy(column, is_new=is_new)) for column in kept.rows.columns]
             kept.rows = pa.RecordBatch.from_arrays(columns, kept.rows.schema.names)
             self.chunks.append(kept)
             self.rows += kept.rows.num_rows
