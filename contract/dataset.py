@@ -196,6 +196,10 @@ class Prediction:
         if self.close is not None:
             weakref.finalize(self, self.close)
 
+    def __reduce__(self) -> tuple[object, ...]:
+        # By its constructor: a host that drops a job closes the model that it has opened for it.
+        return Prediction, (self.name, self.features, self.ask, self.where, self.close)
+
     def column(self, batch: pa.RecordBatch) -> pa.Array:
         """Return the prediction for each row.
 

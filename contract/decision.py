@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -299,20 +298,10 @@ def dump_comparisons(decision: Decision) -> bytes:
         "not_decided": len(decision.undecided),
         "because": decision.why_undecided or None,
         "comparisons": [
-            _members(comparison)
+            {name: member for name, member in vars(comparison).items() if member not in ("", None, False, {})}
             for comparison in decision.comparisons
             if not (comparison.segment and comparison.state is State.HOLDS)
         ],
     }
-    return orjson.dumps(document, option=orjson.OPT_INDENT_2) + b"\n"
-
-
-def _members(comparison: Comparison) -> dict[str, Any]:
-    members = {
-        name: member for name, member in vars(comparison).items() if member not in ("", None, False, {})
-    }
-    # JSON has no infinity.
-    return {
-        name: None if isinstance(member, float) and not math.isfinite(member) else member
-        for name, member in members.items()
-    }
+    # Which writes null for infinity.
+    return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY) + b"\n"

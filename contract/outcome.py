@@ -1,8 +1,4 @@
-"""How a job ends: the message file and the exit code.
-
-The message texts of completed jobs are those of the originals, because services and dashboards match
-their beginning.
-"""
+"""How a job ends: the message file and the exit code."""
 
 from __future__ import annotations
 
@@ -19,29 +15,6 @@ EXIT_UNDECIDED = 5
 MESSAGE_BYTES = 1024
 
 _log = logging.getLogger(__name__)
-
-
-def exit_code(*, violations: bool, undecided: bool, undelivered: bool) -> int:
-    """Return how a completed job ends, given which of these are there and are to fail it."""
-    if violations:
-        return EXIT_VIOLATIONS
-    if undecided:
-        return EXIT_UNDECIDED
-    return EXIT_NOT_DELIVERED if undelivered else EXIT_COMPLETED
-
-
-def completed_message(violations: int, notes: tuple[str, ...] = (), *, undecided: str = "") -> str:
-    """Return the text of a completed job: the originals' sentence, then our notes.
-
-    `undecided` says why nothing at all was decided, empty where something was.
-    """
-    if violations:
-        text = f"CompletedWithViolations: Job completed successfully with {violations} violations."
-    elif undecided:
-        text = f"Completed: Job completed, but nothing could be decided, because {undecided}."
-    else:
-        text = "Completed: Job completed successfully with no violations."
-    return " ".join([text, *notes])
 
 
 def shorten(text: str, limit: int = MESSAGE_BYTES) -> str:

@@ -329,14 +329,10 @@ class Settings:
     own: Mapping[str, Any]
 
     @property
-    def has_baseline(self) -> bool:
-        """Return whether a baseline was given."""
-        return self.baseline_constraints is not None or self.baseline_statistics is not None
-
-    @property
     def is_monitoring(self) -> bool:
         """Return whether the data is compared with a baseline."""
-        return self.has_baseline and not self.skip_check
+        has_baseline = self.baseline_constraints is not None or self.baseline_statistics is not None
+        return has_baseline and not self.skip_check
 
     def describe(self) -> str:
         """Return the settings that were given, as text without anything secret, for the log."""

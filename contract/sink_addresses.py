@@ -28,6 +28,7 @@ WRITTEN: dict[str, dict[Kind, str]] = {
 }
 _HTTP: tuple[Kind, ...] = ("pushgateway", "otlp", "events")
 DEFAULT_NAMESPACE = "ModelMonitor"
+_NAMESPACE = re.compile(r"[A-Za-z0-9._\-/#: ]{1,255}")
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,10 @@ def _parse(variable: str, text: str) -> SinkAddress:
     if kind in _HTTP:
         return _http(variable, kind, text, scheme.partition("+")[2].casefold(), rest)
     if kind == "cloudwatch":
-        return _cloudwatch(variable, text, rest)
+        namespace = rest or DEFAULT_NAMESPACE
+        if not _NAMESPACE.fullmatch(namespace) or namespace.upper().startswith("AWS/"):
+            raise ConfigurationError.of("sinks.namespace", field=variable, text=text)
+        return SinkAddress("cloudwatch", namespace, f"cloudwatch:{namespace}")
     if not rest or "+" in scheme:
         raise ConfigurationError.of("sinks.form", field=variable, text=text, form=written[kind])
     if kind == "prometheus-textfile" and ("://" in rest or not rest.endswith(("/", ".prom"))):
@@ -125,10 +129,3 @@ def _http(variable: str, kind: Kind, text: str, protocol: str, rest: str) -> Sin
         unquote(parts.username) if parts.username is not None else None,
         unquote(parts.password) if parts.password is not None else None,
     )
-
-
-def _cloudwatch(variable: str, text: str, namespace: str) -> SinkAddress:
-    namespace = namespace or DEFAULT_NAMESPACE
-    if not re.fullmatch(r"[A-Za-z0-9._\-/#: ]{1,255}", namespace) or namespace.upper().startswith("AWS/"):
-        raise ConfigurationError.of("sinks.namespace", field=variable, text=text)
-    return SinkAddress("cloudwatch", namespace, f"cloudwatch:{namespace}")

@@ -14,14 +14,14 @@ _DURATION = re.compile(
 )
 _CALENDAR = re.compile(r"[+-]?P[^T]*\d[YM]")
 _DATE_FIELD = re.compile("%[YmdHM]")
-# The folders that data capture writes: yyyy/mm/dd/hh in UTC.
-# Other ways to say in a path when its rows are from, each with an hour or without.
+# Ways to say in a path when its rows are from, each with an hour or without.
 _DAY_PATHS = (
     re.compile(r"(?:^|/)(\d{4})/(\d{2})/(\d{2})(?:/(\d{2}))?(?=/)"),
     re.compile(r"(?:^|/)year=(\d{4})/month=(\d{1,2})/day=(\d{1,2})(?:/(?:hour|hr)=(\d{1,2}))?(?=/)", re.I),
     re.compile(r"(?:^|/)\w+=(\d{4})-?(\d{2})-?(\d{2})(?:(?:[T_-]|/(?:hour|hr)=)(\d{2}))?(?=/)", re.I),
     re.compile(r"(?<!\d)(\d{4})-?(\d{2})-?(\d{2})(?:[T_-](\d{2}))?(?!\d)(?=[^/]*$)"),
 )
+# The folders that data capture writes: yyyy/mm/dd/hh in UTC.
 _HOUR_FOLDER = re.compile(r"(?:^|/)(\d{4})/(\d{2})/(\d{2})/(\d{2})(?=/)")
 
 
@@ -79,7 +79,14 @@ def resolve_window(
         raise ConfigurationError.of("window.length", field="window", text=window)
     start_offset = parse_duration("start_time_offset", start_time_offset or "PT0S", "-P3D")
     end_offset = parse_duration("end_time_offset", end_time_offset or "PT0S", "-P1D")
-    start, end = _complete(start, end, window, length, now)
+    if length is not None:
+        if start and end and end - start != length:
+            raise ConfigurationError.of("window.apart", field="window", text=window, length=end - start)
+        end = end or (start + length if start else _aligned(now.astimezone(UTC), window or ""))
+        start = start or end - length
+    elif (start is None) != (end is None):
+        given, missing = ("start_time", "end_time") if start else ("end_time", "start_time")
+        raise ConfigurationError.of("window.half", field=missing, given=given)
     if start is None or end is None:
         if start_time_offset or end_time_offset:
             name = "start_time_offset" if start_time_offset else "end_time_offset"
@@ -200,29 +207,9 @@ def in_window_by_folder(path: str, window: Window, what: str = "rows") -> bool:
     return folder_overlaps(path, window)
 
 
-def _complete(
-    start: datetime | None, end: datetime | None, text: str | None, length: timedelta | None, now: datetime
-) -> tuple[datetime | None, datetime | None]:
-    """Fill in what the duration says about a missing start or end."""
-    if length is None:
-        if (start is None) != (end is None):
-            given, missing = ("start_time", "end_time") if start else ("end_time", "start_time")
-            raise ConfigurationError.of("window.half", field=missing, given=given)
-        return start, end
-    if start and end:
-        if end - start != length:
-            raise ConfigurationError.of("window.other_length", field="window", text=text, length=end - start)
-        return start, end
-    if start:
-        return start, start + length
-    if end is None:
-        end = _aligned(now.astimezone(UTC), (text or "").upper())
-    return end - length, end
-
-
 def _aligned(now: datetime, duration: str) -> datetime:
     """Round down to the smallest unit that the duration names."""
-    _, _, time = duration.partition("T")
+    _, _, time = duration.upper().partition("T")
     if not time:
         return now.replace(hour=0, minute=0, second=0, microsecond=0)
     if time.endswith("H"):

@@ -198,17 +198,8 @@ def script_failure(path: str, function: str, error: BaseException, where: str = 
     where
         What it was called with, such as ``"data/a.jsonl line 3: {...}"``.
     """
-    at, problem = _problem_in(path, error)
     occasion = f", for {where}" if where else ""
-    return ScriptError.of(
-        "script_file.failed",
-        file=path,
-        function=function,
-        line=at,
-        problem=problem,
-        occasion=occasion,
-        details=_trimmed_traceback(path, error),
-    )
+    return ScriptError.of("script_file.failed", **_told(path, error), function=function, occasion=occasion)
 
 
 def reject_result(path: str, function: str, problem: str, where: str) -> ScriptError:
@@ -244,6 +235,17 @@ def _digest(source: bytes) -> str:
     return hashlib.sha256(source).hexdigest()[:16]
 
 
+def load_module(path: str) -> types.ModuleType:
+    """Run a user's file, once for each content, and return it as a module.
+
+    Raises
+    ------
+    ScriptError
+        When the file cannot be read or executed.
+    """
+    return _module(path, _digest(storage.read_bytes(path, ScriptError)))
+
+
 @functools.cache
 def _module(path: str, digest: str) -> types.ModuleType:
     source = storage.read_bytes(path, ScriptError)
@@ -277,15 +279,7 @@ def _module(path: str, digest: str) -> types.ModuleType:
         hint = ""
         if isinstance(error, ModuleNotFoundError) and error.name:
             hint = f"; install {error.name.partition('.')[0]} in the image, or do without it"
-        at, problem = _problem_in(path, error)
-        raise ScriptError.of(
-            "script_file.not_loaded",
-            file=path,
-            line=at,
-            problem=problem,
-            hint=hint,
-            details=_trimmed_traceback(path, error),
-        ) from error
+        raise ScriptError.of("script_file.not_loaded", **_told(path, error), hint=hint) from error
     return module
 
 
@@ -314,17 +308,16 @@ def _defined(path: str, variable: str, wanted: tuple[str, ...]) -> tuple[str, li
     )
 
 
-def _problem_in(path: str, error: BaseException) -> tuple[str, str]:
-    """Return the last line of the script that an error came through, if any, and what it says."""
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path]
-    text = " ".join(str(error).split())[:300]
-    at = f" line {lines[-1]}" if lines else ""
-    return at, f"{type(error).__name__}{': ' if text else ''}{text}"
-
-
-def _trimmed_traceback(path: str, error: BaseException) -> str:
-    """Return the traceback from the script's first frame on."""
+def _told(path: str, error: BaseException) -> dict[str, str]:
+    """Return where in a script an error came from, what it says, and its traceback from the script on."""
     frames = traceback.extract_tb(error.__traceback__)
-    first = next((number for number, frame in enumerate(frames) if frame.filename == path), 0)
-    lines = ["Traceback (most recent call last):\n", *traceback.format_list(frames[first:])]
-    return "".join([*lines, *traceback.format_exception_only(error)])
+    places = [number for number, frame in enumerate(frames) if frame.filename == path]
+    text = " ".join(str(error).split())[:300]
+    listed = traceback.format_list(frames[places[0] if places else 0 :])
+    details = ["Traceback (most recent call last):\n", *listed, *traceback.format_exception_only(error)]
+    return {
+        "file": path,
+        "line": f" line {frames[places[-1]].lineno}" if places else "",
+        "problem": f"{type(error).__name__}{': ' if text else ''}{text}",
+        "details": "".join(details),
+    }

@@ -7,7 +7,6 @@ streamed, never copied to disk.
 from __future__ import annotations
 
 import contextlib
-import difflib
 import errno
 import fcntl
 import functools
@@ -28,6 +27,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from contract.errors import DatasetError, DocumentError, InputError, OutputError
+from contract.schema import nearest
 from contract.wording import several
 from file_storage import cleanup, s3
 
@@ -42,9 +42,8 @@ def nearby(path: str) -> str:
     if not missing.parent.is_dir():
         return ""
     with contextlib.suppress(OSError):
-        close = difflib.get_close_matches(missing.name, [entry.name for entry in missing.parent.iterdir()], 1)
-        if close:
-            return f" (did you mean {missing.parent / close[0]}?)"
+        if close := nearest(missing.name, (entry.name for entry in missing.parent.iterdir())):
+            return f" (did you mean {missing.parent / close}?)"
     return f", there is only {missing.parent}"
 
 
@@ -263,10 +262,8 @@ def compression(path: str, first_bytes: bytes) -> str | None:
     gzip shows in the first bytes whatever the name says; bz2 and zstd must have both the first bytes
     and the ending (``.bz2``, ``.zst``), since text may start like them.
     """
-    for magic, codec, ending in _MAGIC:
-        if first_bytes.startswith(magic) and path.endswith(ending):
-            return codec
-    return None
+    found = (codec for magic, codec, end in _MAGIC if first_bytes.startswith(magic) and path.endswith(end))
+    return next(found, None)
 
 
 def is_compressed(path: str) -> bool:
@@ -576,7 +573,8 @@ def reading(path: str, role: str = "", error: type[InputError] = DatasetError) -
     try:
         yield
     except OSError as problem:
-        _require_memory(problem)
+        if problem.errno == errno.ENOMEM:
+            raise MemoryError from problem
         raise error.of(
             "stored_file.unreadable", file=path, role=role, cause=cause_of(problem, path), field=role.strip()
         ) from problem
@@ -588,15 +586,11 @@ def writing(path: str, role: str = "") -> Iterator[None]:
     try:
         yield
     except OSError as problem:
-        _require_memory(problem)
+        if problem.errno == errno.ENOMEM:
+            raise MemoryError from problem
         raise OutputError.of(
             "stored_file.unwritable", file=path, role=role, cause=cause_of(problem, path), field=role.strip()
         ) from problem
-
-
-def _require_memory(problem: OSError) -> None:
-    if problem.errno == errno.ENOMEM:
-        raise MemoryError from problem
 
 
 def _list_local(source: str, variable: str) -> list[SourceFile]:

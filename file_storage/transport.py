@@ -23,7 +23,6 @@ from contract.errors import ConfigurationError
 from contract.masking import mask
 from contract.wording import one_line
 
-USER_AGENT = "model-monitor"
 # Eight requests are under way at once, and what is answered lies in memory.
 MOST_ANSWER_BYTES = 16 << 20
 
@@ -52,9 +51,8 @@ class Reply:
 class Channel(Protocol):
     """A way to an endpoint; used by several threads at once."""
 
-    @property
-    def where(self) -> str:
-        """Return the address, for messages."""
+    # The address, for messages.
+    where: str
 
     def send(self, body: bytes) -> Reply:
         """Send one request.
@@ -85,7 +83,8 @@ class HttpChannel:
     def __init__(self, url: str, headers: Mapping[str, str], timeout: float) -> None:
         import urllib3
 
-        self.url, self.where, self._headers, self._timeout = url, mask(url), dict(headers), timeout
+        self.url, self.where, self._timeout = url, mask(url), timeout
+        self._headers = {"User-Agent": "model-monitor", **headers}
         parts = urlsplit(url)
         if parts.username is not None:
             user, password = unquote(parts.username), unquote(parts.password or "")
@@ -176,6 +175,13 @@ class _TimedReader(io.RawIOBase):
     def close(self) -> None:
         self._raw.close()
         super().close()
+
+
+def readable(body: bytes, most: int) -> str:
+    """Return the beginning of an answer on one line, for messages."""
+    # Masked before it is cut: it may repeat what was sent, and half a secret is not found.
+    text = mask(" ".join(body[:10_000].decode(errors="replace").split()))
+    return text if len(text) <= most else f"{text[:most]}…"
 
 
 def basic_authorization(user: str, password: str) -> str:

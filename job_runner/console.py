@@ -18,7 +18,7 @@ from types import FrameType, ModuleType
 from typing import TYPE_CHECKING, NoReturn
 
 from contract.checklist import Line, print_checklist
-from contract.errors import MonitorError, Overtime, ScriptError, Stopped
+from contract.errors import MonitorError, Overtime, ScriptError, Stopped, wording
 from contract.masking import mask
 from contract.outcome import write_message
 from contract.settings import Program, Settings, message_file, read_settings
@@ -135,7 +135,7 @@ def run_program(
             raise
         _leave(stop, message_path)
     except MemoryError:
-        exit_code, message = 1, "Out of memory; give the job more, or fewer workers (--workers 1)."
+        exit_code, message = 1, wording("process.memory")
         _log.error("%s", message)
     except Exception as error:  # the last resort: whatever it is must reach the message file
         exit_code, message = _failure(error)
@@ -146,14 +146,11 @@ def run_program(
 
 def _failure(error: Exception) -> tuple[int, str]:
     """Return exit code and message for what nobody has named more closely."""
-    number = error.errno if isinstance(error, OSError) else None
-    lacking = _LACKING.get(number or 0)
-    if number and lacking:
-        name = f" at {filename}" if (filename := getattr(error, "filename", None)) else ""
-        return 2, f"{os.strerror(number)}{name}: the job needs {lacking}."
+    if isinstance(error, OSError) and (lacking := _LACKING.get(error.errno or 0)):
+        name = f" at {error.filename}" if error.filename else ""
+        return 2, f"{os.strerror(error.errno or 0)}{name}: the job needs {lacking}."
     if str(error) == "can't start new thread":
-        lacking = "allow the job more, or give it fewer workers (--workers 1)"
-        return 2, f"No further thread can be started; {lacking}."
+        return 2, wording("process.threads")
     return 1, f"Internal error, please report it: {type(error).__name__}: {error}"
 
 
@@ -164,9 +161,7 @@ def _leave_threads(exit_code: int) -> int:
         if thread is not threading.current_thread() and not thread.daemon:
             thread.join(max(0.0, until - time.monotonic()))
             if thread.is_alive():
-                _log.warning(
-                    "The thread %s is still running; the job is over and ends without it.", thread.name
-                )
+                _log.warning(wording("process.thread", thread=thread.name))
                 sys.stdout.flush()
                 _exit(exit_code)
     return exit_code

@@ -36,10 +36,7 @@ def available_processors() -> int:
 
 
 def summarize_splits(
-    analyzer: AnyAnalyzer,
-    splits: tuple[Split, ...],
-    workers: int | None = None,
-    noticed: Tally | None = None,
+    analyzer: AnyAnalyzer, splits: tuple[Split, ...], workers: int | None = None, noticed: Tally | None = None
 ) -> Any:
     """Summarize every split and merge the summaries in split order.
 

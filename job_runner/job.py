@@ -30,7 +30,7 @@ from contract.api import (
 from contract.dataset import MARKERS, CellRules, Dataset, LabelPlaces, Plan, Preprocessor, RowKeys
 from contract.decision import dump_comparisons
 from contract.errors import DatasetError, DocumentError, MonitorError, OutputError, wording
-from contract.outcome import completed_message, exit_code
+from contract.outcome import EXIT_COMPLETED, EXIT_NOT_DELIVERED, EXIT_UNDECIDED, EXIT_VIOLATIONS
 from contract.reading import Said, Tally
 from contract.settings import Settings
 from contract.window import between
@@ -178,7 +178,7 @@ def _require_excluded(settings: Settings, request: Dataset) -> None:
     names = column_names(replace(request, exclude=(), prediction=None, segments=()))
     for text in missing_columns(replace(settings, segment_by=(), problem_type=None), names, names):
         if text.endswith("?"):
-            raise DatasetError(text)
+            raise DatasetError(text, field="exclude_features_attribute")
         request.said.say("columns", text)
 
 
@@ -316,7 +316,7 @@ def load_documents(settings: Settings, monitor: Monitor) -> DocumentSet[Any, Any
     documents = monitor.load_documents()
     if not settings.segment_by:
         return documents
-    from job_runner.segment_checks import segmented_documents
+    from job_runner.segments import segmented_documents
 
     return segmented_documents(documents)
 
@@ -466,22 +466,22 @@ def _outcome(
     if undelivered:
         missed = "; ".join(f"{parcel.address}: {parcel.reason}" for parcel in undelivered)
         said.append(f"Not delivered to {missed}.")
+    # The originals' sentence comes first, because services and dashboards match its beginning.
     if decision is None and settings.rules == "sound":
-        message = " ".join([wording("outcome.baseline", rows=several(found.rows, "row")), *said])
+        text = wording("outcome.baseline", rows=several(found.rows, "row"))
+    elif decision is not None and is_empty:
+        text = wording("outcome.empty", why=decision.why_undecided or "nothing was asked for")
+    elif violations:
+        text = wording("outcome.violated", violations=violations)
     else:
-        why = decision.why_undecided or "nothing was asked for" if decision else ""
-        message = completed_message(violations, tuple(said), undecided=why if is_empty else "")
-    return Outcome(
-        exit_code=exit_code(
-            violations=violations > 0 and settings.fail_on_violations,
-            undecided=decision is not None and decision.fails_gate and settings.fail_on_undecided,
-            undelivered=bool(undelivered) and settings.fail_on_sink_error,
-        ),
-        message=message,
-        decision=decision,
-        files=files,
-        notes=found.notes,
-    )
+        text = wording("outcome.holds")
+    ends = {
+        EXIT_VIOLATIONS: settings.fail_on_violations and violations > 0,
+        EXIT_UNDECIDED: settings.fail_on_undecided and decision is not None and decision.fails_gate,
+        EXIT_NOT_DELIVERED: settings.fail_on_sink_error and len(undelivered) > 0,
+    }
+    exit_code = next((code for code, is_so in ends.items() if is_so), EXIT_COMPLETED)
+    return Outcome(exit_code, " ".join([text, *said]), decision, files, found.notes)
 
 
 # The on-demand gate: what passed its check becomes the baseline, and the one before is kept.

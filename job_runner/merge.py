@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 
 from contract import json_layout
 from contract.dataset import LabelPlaces
+from contract.errors import wording
 from contract.settings import Settings
 from contract.window import Window, between, folder_hour, folder_overlaps
 from contract.wording import several
@@ -338,15 +339,11 @@ def _message(report: dict[str, Any], settings: Settings, labels_source: str) -> 
     if report["joined"]:
         return ""  # as the originals
     if not report["captures"]:
-        where = f"{settings.dataset_source} holds no captures{between(settings.window)}"
-        return f"Completed: nothing was merged, since {where}."
+        window = between(settings.window)
+        return wording("merge.no_captures", source=settings.dataset_source, window=window)
     if not report["labels"]:
-        return f"Completed: nothing was merged, since {labels_source} holds no labels."
-    return (
-        f"Completed: nothing was merged, since no capture (of {report['captures']}) has the inferenceId "
-        f"or eventId of any label (of {report['labels']}); check that labels "
-        "name the eventId of their capture."
-    )
+        return wording("merge.no_labels", source=labels_source)
+    return wording("merge.no_common_id", captures=report["captures"], labels=report["labels"])
 
 
 def validate(settings: Settings) -> Iterator[str]:

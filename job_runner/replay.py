@@ -13,7 +13,7 @@ from contract.api import Baseline, Monitor, Violation, Violations, read_violatio
 from contract.errors import ConfigurationError, DatasetError, DocumentError, InputError, wording
 from contract.wording import several, some_of
 from file_storage import storage
-from job_runner.segment_checks import check_segments, segmented_documents
+from job_runner.segments import check_segments, segmented_documents
 from reporting.history import folder
 from reporting.history.append import baseline_file, digest
 from reporting.history.record import Run
@@ -396,16 +396,11 @@ def windows_of_folders(
     """
     windows = []
     for given in folders:
-        paths = [file.path for file in storage.list_files(given, "folder")]
-        known = set(paths)
-        found = [folder.join(given, STATISTICS)]
-        if found[0] not in known:
-            found = [
-                path
-                for path in paths
-                if path.endswith(f"/{STATISTICS}") and f"{path.removesuffix(STATISTICS)}{VIOLATIONS}" in known
-            ]
-        if not found:
+        known = {file.path for file in storage.list_files(given, "folder")}
+        own = folder.join(given, STATISTICS)
+        places = {path.rpartition("/")[0] for path in known if path.endswith(f"/{VIOLATIONS}")}
+        below = sorted({f"{place}/{STATISTICS}" for place in places} & known)
+        if not (found := [own] if own in known else below):
             raise DatasetError.of("replay.no_windows", file=given)
         for path in found:
             place = path.rpartition("/")[0]

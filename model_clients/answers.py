@@ -152,10 +152,7 @@ def _compile(expression: str, field: str) -> Callable[[Any], Any]:
         search: Callable[[Any], Any] = jmespath.compile(expression).search
     except JMESPathError as error:
         raise ConfigurationError.of(
-            "model_answer.no_jmespath",
-            field=field,
-            expression=expression,
-            reason=one_line(error, 200),
+            "model_answer.no_jmespath", field=field, expression=expression, reason=one_line(error, 200)
         ) from error
 
     def find(document: Any) -> Any:

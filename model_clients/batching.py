@@ -22,8 +22,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from contract.errors import ModelError
-from contract.masking import mask
-from file_storage.transport import Channel, ChannelError
+from file_storage.transport import Channel, ChannelError, readable
 from model_clients.answers import AnswerError
 from model_clients.model import Policy
 from model_clients.rendering import Render
@@ -118,7 +117,7 @@ class RequestBatcher:
     def __post_init__(self) -> None:
         """Begin with what the policy says; what is learned about sizes holds for all later calls."""
         self.most_rows, self.most_bytes = self.policy.most_rows or 1 << 62, self.policy.most_bytes
-        self._lock = threading.Lock()
+        self.lock = threading.Lock()
         self._pool = ThreadPoolExecutor(self.policy.concurrency, thread_name_prefix="asking")
 
     def ask(self, table: pa.RecordBatch, read: Read) -> list[Any]:
@@ -158,16 +157,6 @@ class RequestBatcher:
         self._pool.shutdown(wait=False, cancel_futures=True)
         self.channel.close()
 
-    def shrink(self, rows: int, size: int | None = None) -> None:
-        """Remember that a request of `rows` rows, or of `size` bytes, was too large."""
-        _log.info("%s takes no request of %d rows; making them smaller", self.channel.where, rows)
-        with self._lock:
-            if size is None:
-                self.most_rows = min(self.most_rows, max(1, -(-rows // 2)))
-            else:
-                # A little more than a half, so that halves of uneven rows pass too.
-                self.most_bytes = min(self.most_bytes, max(1, size * 6 // 10))
-
     def _divide(self, table: pa.RecordBatch) -> list[range]:
         """Divide rows evenly into requests of the usual size, or as many as can run at once."""
         rows = table.num_rows
@@ -206,8 +195,11 @@ class _Call:
                 reply = asker.channel.send(body)
                 if 200 <= reply.status < 300:
                     self.failing_since = None
-                    return [(piece.start, self._understand(reply.body, piece))]
+                    return [(piece.start, self.read(reply.body, len(piece)))]
                 failure = _Failure(reply.status, reply.body, reply.retry_after)
+            except AnswerError as error:
+                told = {"model": asker.channel.where, "piece": _rows(piece), "begin": quoted(reply.body)}
+                raise ModelError.of("model_answer.unusable", **told, problem=error) from error
             except ChannelError as error:
                 failure = _Failure(error.kind, str(error).encode())
             if self.failing_since is None:
@@ -220,18 +212,6 @@ class _Call:
     def _run_halves(self, piece: range) -> list[tuple[int, Any]]:
         middle = len(piece) // 2
         return self.run(piece[:middle]) + self.run(piece[middle:])
-
-    def _understand(self, body: bytes, piece: range) -> Any:
-        try:
-            return self.read(body, len(piece))
-        except AnswerError as error:
-            raise ModelError.of(
-                "model_answer.unusable",
-                model=self.asker.channel.where,
-                piece=_rows(piece),
-                problem=error,
-                begin=quoted(body),
-            ) from error
 
     def _divides(self, failure: _Failure, piece: range, size: int, attempt: int) -> bool:
         """Return whether smaller requests are worth a try, and remember the size that failed."""
@@ -247,7 +227,13 @@ class _Call:
             or (status == "broken" and attempt > 1 and size > _SUSPICIOUS_BYTES)
         )
         if divides:
-            self.asker.shrink(len(piece), size if is_size else None)
+            asker = self.asker
+            _log.info("%s takes no request of %d rows; making them smaller", asker.channel.where, len(piece))
+            with asker.lock:
+                if is_size:  # a little more than a half, so that halves of uneven rows pass too
+                    asker.most_bytes = min(asker.most_bytes, max(1, size * 6 // 10))
+                else:
+                    asker.most_rows = min(asker.most_rows, max(1, -(-len(piece) // 2)))
         return bool(divides)
 
     def _wait_or_raise(self, failure: _Failure, piece: range, attempt: int) -> None:
@@ -255,7 +241,12 @@ class _Call:
         pause = policy.pause(attempt) if asked is None else asked
         is_over = attempt == policy.attempts or self._failing_seconds() + pause > policy.patience
         if is_over or failure.status not in _BUSY | _FAILED:
-            raise self._give_up(failure, piece, attempt)
+            tries = f" after {attempt} attempts in {self._failing_seconds():.0f} s" if attempt > 1 else ""
+            told = {"model": self.asker.channel.where, "piece": _rows(piece), "tries": tries}
+            if isinstance(failure.status, str):
+                raise ModelError.of("model_endpoint.no_answer", **told, problem=failure.said.decode())
+            told |= {"answer": quoted(failure.said), "advice": _ADVICE.get(failure.status, _ADVICE[0])}
+            raise ModelError.of("model_endpoint.refused", **told, status=failure.status)
         problem = f"status {failure.status}" if isinstance(failure.status, int) else failure.said.decode()
         _log.info("%s: %s; asking again in %.1f s", self.asker.channel.where, problem, pause)
         if asked is not None:
@@ -270,15 +261,6 @@ class _Call:
     def _pause(self, seconds: float) -> None:
         if self.stopped.wait(seconds) if seconds > 0 else self.stopped.is_set():
             raise ModelError.of("model_endpoint.stopped", model=self.asker.channel.where)
-
-    def _give_up(self, failure: _Failure, piece: range, attempt: int) -> ModelError:
-        tries = f" after {attempt} attempts in {self._failing_seconds():.0f} s" if attempt > 1 else ""
-        asked = {"model": self.asker.channel.where, "piece": _rows(piece), "tries": tries}
-        if isinstance(failure.status, str):
-            return ModelError.of("model_endpoint.no_answer", **asked, problem=failure.said.decode())
-        status, advice = failure.status, _ADVICE.get(failure.status, _ADVICE[0])
-        answer = quoted(failure.said)
-        return ModelError.of("model_endpoint.refused", **asked, status=status, answer=answer, advice=advice)
 
 
 _ADVICE = {
@@ -299,6 +281,4 @@ def _rows(piece: range) -> str:
 
 def quoted(body: bytes) -> str:
     """Return the beginning of an answer in quotes."""
-    # Masked before it is cut: it may repeat what was sent, and half a secret is not found.
-    text = mask(" ".join(body[:10_000].decode("utf-8", errors="replace").split()))
-    return repr(text[:_QUOTED] + ("…" if len(text) > _QUOTED else "")) if text else "with no content"
+    return repr(readable(body, _QUOTED)) if body.strip() else "with no content"

@@ -21,7 +21,6 @@ from contract.analysis_config import Locator, PredictorConfig
 from contract.errors import ConfigurationError, ModelError
 from contract.wording import one_line, several
 from file_storage.transport import (
-    USER_AGENT,
     Channel,
     ChannelError,
     HttpChannel,
@@ -173,11 +172,8 @@ class EndpointModel:
 
     def _ask(self, table: pa.RecordBatch, read: Callable[[bytes, int], Any]) -> tuple[list[Any], Any]:
         table = plain(table)
-        same = identical_rows(table)
-        if same is None:
-            return self._asker.ask(table, read), None
-        first, kinds = same
-        return self._asker.ask(table.take(pa.array(first)), read), kinds
+        first, kinds = identical_rows(table) or (None, None)
+        return self._asker.ask(table if first is None else table.take(pa.array(first)), read), kinds
 
 
 def open_http(
@@ -204,7 +200,7 @@ def open_http(
         When the predictor's templates or locations are at fault.
     """
     codec = make_codec(predictor)
-    headers = {"Content-Type": codec.content_type, "Accept": codec.accept_type, "User-Agent": USER_AGENT}
+    headers = {"Content-Type": codec.content_type, "Accept": codec.accept_type}
     headers |= {f"X-Amzn-SageMaker-{name}": text for name, text in _passed_on(predictor).items()}
     channel = HttpChannel(url, headers, policy.timeout)
     path = urlsplit(url).path
@@ -273,7 +269,7 @@ def open_inference(
     """
     path = urlsplit(url).path.rstrip("/").removesuffix(_INFER)
     model_url = urlsplit(url)._replace(path=path).geturl()
-    headers = {"Content-Type": _JSON, "Accept": _JSON, "User-Agent": USER_AGENT}
+    headers = {"Content-Type": _JSON, "Accept": _JSON}
     channel = HttpChannel(model_url + _INFER, headers, policy.timeout)
     check_health(channel, f"{path}/ready", policy)
     try:
@@ -422,10 +418,10 @@ class SageMakerChannel:
         require("boto3", "boto3", self.where)
         from botocore.exceptions import BotoCoreError
 
-        limits = {"connect_timeout": policy.timeout, "read_timeout": policy.timeout}
-        connections = {"max_pool_connections": policy.concurrency, "retries": {"total_max_attempts": 1}}
+        limits: dict[str, Any] = {"connect_timeout": policy.timeout, "read_timeout": policy.timeout}
+        limits |= {"max_pool_connections": policy.concurrency, "retries": {"total_max_attempts": 1}}
         try:
-            self._client = aws_client("sagemaker-runtime", policy.timeout, **limits, **connections)
+            self._client = aws_client("sagemaker-runtime", policy.timeout, **limits)
         except BotoCoreError as error:
             raise self._unusable(error) from error
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import inspect
 import io
 import json
-import sys
 import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -22,7 +20,7 @@ from contract.analysis_config import PredictorConfig
 from contract.errors import ModelError
 from contract.wording import one_line
 from file_storage import storage
-from file_storage.scripts import call_script
+from file_storage.scripts import call_script, load_module
 from file_storage.temporary import scratch_folder
 from file_storage.transport import Reply
 from model_clients import local
@@ -69,7 +67,7 @@ def open_script(
     """
     codec = make_codec(predictor)
     name = f"{where}:{script.relative_to(folder)}"
-    module = _load(script, name)
+    module = load_module(str(script))
     answer = _handler(module, name, folder, codec.content_type, codec.accept_type)
     channel = _ScriptChannel(name, answer)
     # Its functions were written for one request at a time.
@@ -88,19 +86,6 @@ class _ScriptChannel:
 
     def close(self) -> None:
         """Do nothing."""
-
-
-def _load(script: Path, name: str) -> ModuleType:
-    folder = str(script.parent)
-    if folder not in sys.path:
-        sys.path.append(folder)
-    spec = importlib.util.spec_from_file_location(f"inference_{abs(hash(name))}", script)
-    if spec is None or spec.loader is None:
-        raise ModelError.of("inference_script.no_module", file=name)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    call_script(str(script), "loading", spec.loader.exec_module, module)
-    return module
 
 
 def _handler(
@@ -229,10 +214,7 @@ def unpack(path: str, folder: Path) -> None:
                 size += max(0, member.size)
                 if number >= MOST_MEMBERS or size > MOST_BYTES:
                     raise ModelError.of(
-                        "model_archive.too_large",
-                        file=path,
-                        gigabytes=MOST_BYTES // 10**9,
-                        members=MOST_MEMBERS,
+                        "model_archive.too_large", file=path, size=MOST_BYTES, files=MOST_MEMBERS
                     )
                 if member.isfile() or member.isdir():
                     archive.extract(member, folder, filter="data")

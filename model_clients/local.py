@@ -26,8 +26,8 @@ import orjson
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from contract.errors import ModelError
-from contract.wording import listing, several
+from contract.errors import ModelError, wording
+from contract.wording import listing
 from model_clients.model import (
     Scores,
     category_codes,
@@ -138,10 +138,7 @@ _LONGEST_PAUSE = 0.05
 _TOO_LARGE = 77  # an exit code
 _SHARE_OF_MEMORY = 0.8
 # Limit and use of the control group, in the second and the first version of such.
-_LIMITS = (
-    ("memory.max", "memory.current"),
-    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
-)
+_LIMITS = (("memory.max", "memory.current"), ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"))
 _NO_MEMORY = re.compile("bad_?alloc|failed to allocate|out of memory|cannot allocate", re.IGNORECASE)
 
 
@@ -166,15 +163,19 @@ def crash_of(attempt: Callable[[], Any], size: int) -> str | None:
             os.dup2(nowhere, 1)
             os.dup2(nowhere, 2)
             faulthandler.disable()  # its file may be another than the standard error
-            _limit_memory()
+            used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+            limit = used + int(_SHARE_OF_MEMORY * _free_memory())
+            _, most = resource.getrlimit(resource.RLIMIT_AS)
+            if most == resource.RLIM_INFINITY or limit < most:
+                resource.setrlimit(resource.RLIMIT_AS, (limit, most))
             attempt()
         except BaseException as error:  # no harm: this process gets the same error
             if isinstance(error, MemoryError) or _NO_MEMORY.search(str(error)):
                 code = _TOO_LARGE
         finally:
             os._exit(code)
-    limit = LEAST_SECONDS + _SECONDS_PER_BYTE * size
-    end, pause = time.monotonic() + limit, 0.0005
+    seconds = LEAST_SECONDS + _SECONDS_PER_BYTE * size
+    end, pause = time.monotonic() + seconds, 0.0005
     while True:
         done, status = os.waitpid(process, os.WNOHANG)
         if done:
@@ -182,21 +183,13 @@ def crash_of(attempt: Callable[[], Any], size: int) -> str | None:
         if time.monotonic() > end:
             os.kill(process, signal.SIGKILL)
             os.waitpid(process, 0)
-            return f"it is not loaded after {limit:.0f} s"
+            return f"it is not loaded after {seconds:.0f} s"
         time.sleep(pause)
         pause = min(2 * pause, _LONGEST_PAUSE)
     code = os.waitstatus_to_exitcode(status)
     if code == _TOO_LARGE:
         return f"it needs more than the {_free_memory() / 1e9:.1f} GB of memory that are free"
     return f"it makes its library end with {signal.Signals(-code).name}" if code < 0 else None
-
-
-def _limit_memory() -> None:
-    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    limit = used + int(_SHARE_OF_MEMORY * _free_memory())
-    _, most = resource.getrlimit(resource.RLIMIT_AS)
-    if most == resource.RLIM_INFINITY or limit < most:
-        resource.setrlimit(resource.RLIMIT_AS, (limit, most))
 
 
 def _free_memory() -> int:
@@ -246,9 +239,7 @@ def open_xgboost(content: bytes, where: str, threads: int) -> LocalModel:
         booster.num_features()
         return booster
 
-    with _whole(
-        f"{where} is not a whole XGBoost model", attempt, content, xgboost.core.XGBoostError, "model.json"
-    ):
+    with _whole(where, "XGBoost", attempt, content, xgboost.core.XGBoostError, "model.json"):
         booster = load(threads)
     return _xgboost_model(booster, where)
 
@@ -262,16 +253,10 @@ def _xgboost_model(booster: Any, where: str) -> LocalModel:
     categories = {
         number: values.to_pylist() for number, (_, values) in enumerate(stored) if values is not None
     }
-    coded = [number for number, kind in enumerate(booster.feature_types or ()) if kind == "c"]
+    names = booster.feature_names or [str(number) for number in range(booster.num_features())]
+    coded = [name for name, kind in zip(names, booster.feature_types or (), strict=False) if kind == "c"]
     if coded and not categories:
-        _log.warning(
-            "%s holds no categories (XGBoost before 3.1 wrote none, and a matrix has none), so the values "
-            "of %s are taken as codes, counted from zero",
-            where,
-            listing(
-                [booster.feature_names[number] if booster.feature_names else str(number) for number in coded]
-            ),
-        )
+        _log.warning("%s", wording("model_file.no_categories", file=where, columns=listing(coded)))
 
     def score(table: pa.RecordBatch) -> Any:
         table = category_codes(table, categories, where, refuse_unseen=True)
@@ -301,9 +286,7 @@ def open_lightgbm(content: bytes, where: str, threads: int) -> LocalModel:
         copy = lightgbm.Booster(model_str=content.decode())
         copy.predict(varied_rows(copy.num_feature()), num_threads=1)
 
-    with _whole(
-        f"{where} is not a whole LightGBM model", attempt, content, lightgbm.basic.LightGBMError, "model.txt"
-    ):
+    with _whole(where, "LightGBM", attempt, content, lightgbm.basic.LightGBMError, "model.txt"):
         booster = lightgbm.Booster(model_str=content.decode())
     return _lightgbm_model(booster, where, threads)
 
@@ -325,12 +308,9 @@ def _lightgbm_model(booster: Any, where: str, threads: int) -> LocalModel:
         len(lists) != len(seen)
         or any(max(seen[number], default=0) >= len(values) for number, values in categories.items())
     ):
+        shown = listing([names[number] for number in sorted(seen)])
         raise ModelError.of(
-            "lightgbm.categories",
-            file=where,
-            lists=several(len(lists), "column"),
-            features=several(len(seen), "categorical feature"),
-            names=listing([names[number] for number in sorted(seen)]),
+            "lightgbm.categories", file=where, lists=len(lists), features=len(seen), names=shown
         )
 
     def score(table: pa.RecordBatch) -> Any:
@@ -344,17 +324,16 @@ def _lightgbm_model(booster: Any, where: str, threads: int) -> LocalModel:
 
 @contextlib.contextmanager
 def _whole(
-    problem: str, attempt: Callable[[], None], content: bytes, failure: type[Exception], name: str
+    where: str, library: str, attempt: Callable[[], None], content: bytes, failure: type[Exception], name: str
 ) -> Iterator[None]:
     """Load a booster inside the block once an attempt elsewhere did no harm; `name` is what to save it as."""
     if reason := crash_of(attempt, len(content)):
-        raise ModelError.of("model_file.harmful", problem=problem, reason=reason)
+        raise ModelError.of("model_file.harmful", file=where, library=library, reason=reason)
     try:
         yield
     except (failure, ValueError, TypeError) as error:
-        raise ModelError.of(
-            "model_file.damaged", problem=problem, reason=first_line(error), name=name
-        ) from error
+        told = {"library": library, "reason": first_line(error), "name": name}
+        raise ModelError.of("model_file.damaged", file=where, **told) from error
 
 
 # Pickled models, which run whatever code their maker put in: only when the user says so.

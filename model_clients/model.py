@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import DTypeLike, NDArray
 
-from contract.errors import ModelError
+from contract.errors import ModelError, wording
 from contract.schema import nearest
 from contract.wording import listing, several
 
@@ -38,7 +38,7 @@ class Policy:
     concurrency
         Requests under way at once.
     timeout
-        Seconds until connected, and from then until the answer is whole.
+        Seconds until the answer is whole.
     attempts
         How often one request is sent before it is given up.
     first_pause, longest_pause
@@ -80,9 +80,8 @@ class Model(Protocol):
     several threads at once.
     """
 
-    @property
-    def where(self) -> str:
-        """Return what it is as a user would write it: the address of an endpoint, the path of a file."""
+    # What it is as a user would write it: the address of an endpoint, the path of a file.
+    where: str
 
     def predict(self, table: pa.RecordBatch) -> Scores:
         """Return the scores, shape (rows, outputs), in the order of the rows, all of them finite.
@@ -173,19 +172,17 @@ def largest_labels(scores: Scores, label_headers: Sequence[str | int], where: st
 
 def plain(table: pa.RecordBatch) -> pa.RecordBatch:
     """Return the batch as it is sent: dictionaries as text, floats as float64, NaN and infinity as null."""
-    columns = [_plain_column(column) for column in table.columns]
+    columns = []
+    for column in table.columns:
+        if pa.types.is_dictionary(column.type):
+            column = column.dictionary_decode()
+        elif pa.types.is_floating(column.type):
+            column = pc.cast(column, pa.float64())
+            finite = pc.is_finite(column)
+            if not pc.all(finite).as_py():
+                column = pc.if_else(finite, column, pa.scalar(None, pa.float64()))
+        columns.append(column)
     return pa.RecordBatch.from_arrays(columns, names=table.schema.names)
-
-
-def _plain_column(column: pa.Array) -> pa.Array:
-    if pa.types.is_dictionary(column.type):
-        return column.dictionary_decode()
-    if pa.types.is_floating(column.type):
-        column = pc.cast(column, pa.float64())
-        finite = pc.is_finite(column)
-        if not pc.all(finite).as_py():
-            return pc.if_else(finite, column, pa.scalar(None, pa.float64()))
-    return column
 
 
 def select(
@@ -231,10 +228,8 @@ def select(
     expected = len(names) if names else count
     if expected is None or expected == table.num_columns:
         if names and expected:
-            _say_once(
-                f"No column has the name of a feature of {where} (such as {names[0]!r}), so columns are "
-                f"taken by their positions: {table.schema.names[0]!r} as {names[0]!r}, and so on."
-            )
+            name, column = names[0], table.schema.names[0]
+            _say_once(wording("model_columns.by_position", model=where, name=name, column=column))
         return table
     counts = {"features": several(expected, "feature"), "columns": several(table.num_columns, "column")}
     raise ModelError.of("model_columns.count", model=where, **counts, hint=hint if names else "")

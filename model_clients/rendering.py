@@ -63,35 +63,21 @@ def json_templates(predictor: PredictorConfig, is_lines: bool) -> tuple[Template
         When a template is missing, is no JSON, or holds other placeholders than it may.
     """
     content = predictor.content_template
+    example = "'{\"features\":$features}'" if is_lines else "'{\"instances\":$records}'"
+    told = {"field": "predictor.content_template", "example": example}
     if isinstance(content, dict):
-        raise ConfigurationError.of(
-            "request_template.object", example=_example(is_lines), field="predictor.content_template"
-        )
+        raise ConfigurationError.of("request_template.object", **told)
     if content is None:
         kind = "application/jsonlines" if is_lines else "application/json"
-        raise ConfigurationError.of(
-            "request_template.no_content",
-            kind=kind,
-            example=_example(is_lines),
-            field="predictor.content_template",
-        )
+        raise ConfigurationError.of("request_template.no_content", **told, kind=kind)
     if is_lines:
         return None, _parse(content, "predictor.content_template", ("features",))
     outer = _parse(content, "predictor.content_template", ("records", "record", "feature_names"))
     if ("records" in outer.placeholders) == ("record" in outer.placeholders):
-        raise ConfigurationError.of(
-            "request_template.records",
-            text=content,
-            example=_example(False),
-            field="predictor.content_template",
-        )
+        raise ConfigurationError.of("request_template.records", **told, text=content)
     if predictor.record_template is None:
         raise ConfigurationError.of("request_template.no_record", field="predictor.record_template")
     return outer, _parse(predictor.record_template, "predictor.record_template", ())
-
-
-def _example(is_lines: bool) -> str:
-    return "'{\"features\":$features}'" if is_lines else "'{\"instances\":$records}'"
 
 
 def _parse(text: str, field: str, allowed: tuple[str, ...]) -> Template:
@@ -107,23 +93,12 @@ def _parse(text: str, field: str, allowed: tuple[str, ...]) -> Template:
     for placeholder in placeholders:
         if placeholder not in known and not (not allowed and placeholder.startswith("{")):
             close = nearest(placeholder.strip("{}"), known)
-            hint = (
-                f"did you mean ${close}?" if close else f"it takes {', '.join('$' + name for name in known)}."
-            )
-            raise ConfigurationError.of(
-                "request_template.placeholder",
-                field=field,
-                placeholder=placeholder,
-                hint=hint,
-            )
+            hint = f"did you mean ${close}?" if close else f"it takes ${', $'.join(known)}."
+            told = {"field": field, "placeholder": placeholder, "hint": hint}
+            raise ConfigurationError.of("request_template.placeholder", **told)
     if set(placeholders) <= {"feature_names"} or (allowed == ("features",) and placeholders != ["features"]):
-        raise ConfigurationError.of(
-            "request_template.no_data",
-            field=field,
-            text=text,
-            wanted=" or ".join("$" + name for name in known[:2]),
-            once=" once" if len(known) == 1 else "",
-        )
+        wanted = f"${' or $'.join(known[:2])}{' once' if len(known) == 1 else ''}"
+        raise ConfigurationError.of("request_template.no_data", field=field, text=text, wanted=wanted)
     try:
         orjson.loads(template.fill(dict.fromkeys(placeholders, b"0")))
     except orjson.JSONDecodeError as error:
@@ -192,12 +167,8 @@ def _filled_records(table: pa.RecordBatch, template: Template, separator: bytes)
         else:
             pattern.append(b"%b")
             if (name := placeholder[1:-1]) not in rendered:
-                raise ConfigurationError.of(
-                    "request_template.feature",
-                    placeholder=placeholder,
-                    features=", ".join(rendered),
-                    field="predictor.record_template",
-                )
+                told = {"placeholder": placeholder, "features": ", ".join(rendered)}
+                raise ConfigurationError.of("request_template.feature", **told)
             columns.append(rendered[name])
         pattern.append(_escaped(text.encode()))
     whole = b"".join(pattern)

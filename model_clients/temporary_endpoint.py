@@ -23,7 +23,7 @@ from botocore.exceptions import ConnectionError as NotConnected
 import contract
 from contract.analysis_config import PredictorConfig
 from contract.checklist import NotTriedError
-from contract.errors import ConfigurationError, ModelError
+from contract.errors import ConfigurationError, ModelError, wording
 from contract.schema import nearest
 from contract.wording import one_line
 from file_storage.cleanup import IsUrged, at_end, signals_held_back
@@ -235,8 +235,16 @@ class _Shadow:
         _log.info("Starting %s: %s", self.where, _to_come(self.predictor))
         with signals_held_back():
             config = {"EndpointConfigName": self.config_name}
-            variants = [_variant(self.predictor)]
-            self._create("create_endpoint_config", "configuration", **config, ProductionVariants=variants)
+            variant = {
+                "VariantName": VARIANT,
+                "ModelName": self.predictor.model_name,
+                "InstanceType": self.predictor.instance_type,
+                "InitialInstanceCount": self.predictor.initial_instance_count or 1,
+                "InitialVariantWeight": 1.0,
+            }
+            if self.predictor.accelerator_type:
+                variant["AcceleratorType"] = self.predictor.accelerator_type
+            self._create("create_endpoint_config", "configuration", **config, ProductionVariants=[variant])
             self._create("create_endpoint", "endpoint", EndpointName=self.name, **config)
 
     def _create(self, operation: str, part: str, **arguments: Any) -> None:
@@ -316,26 +324,21 @@ class _Shadow:
 
     def _delete_endpoint(self, is_urged: IsUrged) -> bool:
         started, is_told = time.monotonic(), False
+        region = self.client.meta.region_name
+        command = (
+            f"aws sagemaker delete-endpoint --region {region} --endpoint-name {self.name}; aws sagemaker "
+            f"delete-endpoint-config --region {region} --endpoint-config-name {self.config_name}"
+        )
+        told = {"endpoint": self.where, "command": command}
         while (error := self._attempt("delete_endpoint", EndpointName=self.name)) is not None:
             is_created = "in-progress" in str(error)
             if is_created and not is_told:
                 is_told = True
-                _log.warning(
-                    "%s is still being created, and SageMaker deletes none before that is done; trying again "
-                    "every %g s. Should this job be killed meanwhile, run: %s",
-                    self.where,
-                    _DELETION_PAUSE,
-                    self._by_hand(),
-                )
+                _log.warning("%s", wording("temporary_endpoint.still_created", **told, pause=_DELETION_PAUSE))
             patience = _DELETION_SECONDS if is_created else _OUTAGE_SECONDS
             is_over = time.monotonic() - started >= patience
             if is_urged() or is_over or not (is_created or is_passing(error)):
-                _log.warning(
-                    "%s could not be deleted (%s) and goes on costing money; run: %s",
-                    self.where,
-                    one_line(error),
-                    self._by_hand(),
-                )
+                _log.warning("%s", wording("temporary_endpoint.left", **told, problem=one_line(error)))
                 return False
             time.sleep(_DELETION_PAUSE)
         _log.info("Deleted %s", self.where)
@@ -349,13 +352,6 @@ class _Shadow:
             return None if "could not find" in str(error).lower() else error
         return None
 
-    def _by_hand(self) -> str:
-        region = self.client.meta.region_name
-        return (
-            f"aws sagemaker delete-endpoint --region {region} --endpoint-name {self.name}; aws sagemaker "
-            f"delete-endpoint-config --region {region} --endpoint-config-name {self.config_name}"
-        )
-
 
 def _names(predictor: PredictorConfig) -> tuple[str, str]:
     """Return unique names of endpoint and configuration, which begin with the prefix as Clarify's do."""
@@ -364,17 +360,6 @@ def _names(predictor: PredictorConfig) -> tuple[str, str]:
     room = _LONGEST_NAME - len(prefix) - len(end) - 2
     model = re.sub(r"[^a-zA-Z0-9-]", "-", predictor.model_name or "")[:room].strip("-")
     return f"{prefix}-{model}-{end}", f"{prefix}-config-{end}"
-
-
-def _variant(predictor: PredictorConfig) -> dict[str, Any]:
-    variant = {
-        "VariantName": VARIANT,
-        "ModelName": predictor.model_name,
-        "InstanceType": predictor.instance_type,
-        "InitialInstanceCount": predictor.initial_instance_count or 1,
-        "InitialVariantWeight": 1.0,
-    }
-    return variant | ({"AcceleratorType": predictor.accelerator_type} if predictor.accelerator_type else {})
 
 
 def _tags(predictor: PredictorConfig) -> list[dict[str, str]]:

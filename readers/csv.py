@@ -17,17 +17,8 @@ import pyarrow as pa
 from contract.dataset import Dataset, Dialect
 from contract.errors import DatasetError
 from file_storage.storage import SourceFile, open_input, reading
+from readers import csv_records, splitting
 from readers.csv_dialect import NAMES, decide_dialect, fold, header_evidence, plain, restore, restored_text
-from readers.csv_records import (
-    LONGEST_FIELD,
-    CsvColumns,
-    first_record_end,
-    last_record_end,
-    learn_types,
-    lines_are_records,
-    parse_csv_block,
-    unclosed_field,
-)
 from readers.dataset import (
     POSITIONAL,
     NotSplittable,
@@ -36,20 +27,7 @@ from readers.dataset import (
     require_excluded,
     say_unexcluded,
 )
-from readers.splitting import (
-    UTF8_MARK,
-    Block,
-    FileRange,
-    FileSplit,
-    Pieces,
-    balanced_rows,
-    divide,
-    has_lines,
-    joined,
-    line_blocks,
-    lines_before,
-    without_marks,
-)
+from readers.splitting import FileRange, FileSplit, Pieces, Segment
 
 _SAMPLE = 1 << 20
 # What follows a first line, to tell whether that is a header.
@@ -66,7 +44,7 @@ class CsvHead:
     `named` when the columns have the names that are given.
     """
 
-    columns: CsvColumns
+    columns: csv_records.CsvColumns
     begin: int
     named: bool = False
 
@@ -92,7 +70,7 @@ def read_csv(pieces: Pieces, request: Dataset, head: CsvHead | None = None) -> I
                 yield from _piece_batches(piece, found, columns, request)
                 learnt[tuple(columns.names)] = columns.types
 
-    return joined(batches())
+    return splitting.joined(batches())
 
 
 def csv_splits(
@@ -113,7 +91,7 @@ def csv_splits(
 
     splits: list[FileSplit] = []
     head: CsvHead | None = None
-    for pieces in divide(files, may_cut=None if whole_files else has_lines):
+    for pieces in splitting.divide(files, may_cut=None if whole_files else splitting.has_lines):
         if pieces[0].is_whole_file:
             head = None
         elif pieces[0].start == 0:
@@ -139,10 +117,7 @@ def _dialect(files: Sequence[SourceFile], request: Dataset) -> Dialect:
     chosen = next(iter(found.values()), Dialect())
     for path, dialect in found.items():
         if dialect.separator != chosen.separator:
-            wrong, right = NAMES[dialect.separator], NAMES[chosen.separator]
-            raise DatasetError.of(
-                "csv.separators", file=path, separator=wrong, other=next(iter(found)), expected=right
-            )
+            raise _other_separator(path, dialect, next(iter(found)), chosen)
     chosen = Dialect(chosen.separator, any(dialect.escaped for dialect in found.values()))
     if chosen.separator != ",":
         request.said.say("separator", f"{NAMES[chosen.separator]} stand between cells")
@@ -151,11 +126,13 @@ def _dialect(files: Sequence[SourceFile], request: Dataset) -> Dialect:
     return chosen
 
 
+def _other_separator(path: str, dialect: Dialect, other: str, expected: Dialect) -> DatasetError:
+    found, wanted = NAMES[dialect.separator], NAMES[expected.separator]
+    return DatasetError.of("csv.separators", file=path, separator=found, other=other, expected=wanted)
+
+
 def read_head(
-    path: str,
-    request: Dataset,
-    learnt: dict[tuple[str, ...], _Types] | None = None,
-    size: int = _SAMPLE,
+    path: str, request: Dataset, learnt: dict[tuple[str, ...], _Types] | None = None, size: int = _SAMPLE
 ) -> CsvHead | None:
     """Read the beginning of a CSV file.
 
@@ -187,12 +164,9 @@ def read_head(
     cells = _cells(path, data[begin:end], dialect)
     if len(cells) == 1 and request.dialect is not None:
         written = plain(Dialect(dialect.separator), data)
-        other = decide_dialect(path, written, request.format.separator, complete=complete).separator
-        if other != dialect.separator:
-            wrong, right = NAMES[other], NAMES[dialect.separator]
-            raise DatasetError.of(
-                "csv.separators", file=path, separator=wrong, other="the first file", expected=right
-            )
+        found = decide_dialect(path, written, request.format.separator, complete=complete)
+        if found.separator != dialect.separator:
+            raise _other_separator(path, found, "the first file", dialect)
     given = _given_names(path, cells, request) if request.repeated_names else None
     if given is not None:
         names, begin = given, end
@@ -208,16 +182,16 @@ def read_head(
     require_excluded(path, names, request.exclude)
     if len(excluded) == len(names):
         raise DatasetError.of("tables.none_left", file=path)
-    columns = CsvColumns(names, excluded, request.text_only, (learnt or {}).get(tuple(names), {}))
+    columns = csv_records.CsvColumns(names, excluded, request.text_only, (learnt or {}).get(tuple(names), {}))
     if request.cells is not None:
         kinds = {name: known.kind for name, known in request.cells.declared.items()}
         columns.text = frozenset(name for name, kind in kinds.items() if kind == "text")
         numbers = frozenset(name for name, kind in kinds.items() if kind == "number")
         columns.numbers = None if request.cells.like_pandas else numbers
-    rows = data[begin:] if complete else data[begin : begin + last_record_end(data[begin:])]
+    rows = data[begin:] if complete else data[begin : begin + csv_records.last_record_end(data[begin:])]
     if not columns.types and rows.strip(b"\r\n"):
         try:
-            learn_types(rows, columns)
+            csv_records.learn_types(rows, columns)
         except pa.ArrowInvalid:
             # Reading the rows in earnest meets the same error, and knows the line.
             columns.types = dict.fromkeys(columns.kept, pa.string() if columns.text_only else pa.null())
@@ -240,12 +214,11 @@ def _given_names(path: str, cells: list[str], request: Dataset) -> list[str] | N
         request.said.say("header", f"the first line has the names that are given{order}")
         return names
     if 2 * len(names) > len(cells):
-        unknown = (
-            next(cell for cell, name in zip(cells, found, strict=True) if name is None)
-            if (len(names) < len(cells))
-            else next(name for name in known.values() if name not in names)
+        unknown = [cell for cell, name in zip(cells, found, strict=True) if name is None]
+        unknown += [name for name in known.values() if name not in names]
+        raise DatasetError.of(
+            "csv.some_headers", file=path, cells=", ".join(cells[:6]), field=(unknown or cells)[0]
         )
-        raise DatasetError.of("csv.some_headers", file=path, cells=", ".join(cells[:6]), field=unknown)
     return None
 
 
@@ -279,9 +252,9 @@ def csv_sample(path: str, request: Dataset, size: int) -> pa.RecordBatch | None:
     if head is None or beginning is None:
         return None
     data, _, _, complete = beginning
-    rows = data[head.begin :] if complete else data[head.begin : last_record_end(data)]
+    rows = data[head.begin :] if complete else data[head.begin : csv_records.last_record_end(data)]
     if len(rows) > size:
-        rows = rows[: last_record_end(rows[:size])] or rows
+        rows = rows[: csv_records.last_record_end(rows[:size])] or rows
     if not rows.strip(b"\r\n"):
         return None
     try:
@@ -312,8 +285,8 @@ def first_records(path: str) -> list[list[str]]:
     return records
 
 
-def _parsed(data: bytes, columns: CsvColumns, request: Dataset) -> pa.Table:
-    table = parse_csv_block(data, columns)
+def _parsed(data: bytes, columns: csv_records.CsvColumns, request: Dataset) -> pa.Table:
+    table = csv_records.parse_csv_block(data, columns)
     return restore(request.dialect, table) if request.dialect else table
 
 
@@ -330,9 +303,9 @@ def _beginning(
         complete = len(data) < size
         if data.startswith(_UTF16_MARKS):
             raise DatasetError.of("csv.utf16", file=path)
-        begin = len(data) - len(data.removeprefix(UTF8_MARK).lstrip(b"\r\n"))
-        while not (end := first_record_end(data[begin:])) and not complete:
-            if len(data) > LONGEST_FIELD:
+        begin = len(data) - len(data.removeprefix(splitting.UTF8_MARK).lstrip(b"\r\n"))
+        while not (end := csv_records.first_record_end(data[begin:])) and not complete:
+            if len(data) > csv_records.LONGEST_FIELD:
                 raise DatasetError.of("csv.endless_row", file=path)
             more = stream.read(len(data))
             complete = not more
@@ -361,33 +334,33 @@ def _header_names(path: str, cells: list[str]) -> list[str]:
 
 
 def _piece_batches(
-    piece: FileRange, head: CsvHead, columns: CsvColumns, request: Dataset
+    piece: FileRange, head: CsvHead, columns: csv_records.CsvColumns, request: Dataset
 ) -> Iterator[pa.RecordBatch]:
     metadata = None if request.format.header or head.named else POSITIONAL
     dialect = request.dialect or Dialect()
     empty = True
 
     def find_cut(data: bytes) -> int:
-        return last_record_end(plain(dialect, data), piece.path)
+        return csv_records.last_record_end(plain(dialect, data), piece.path)
 
-    for block in line_blocks(piece, begin=head.begin, find_cut=find_cut):
-        block = Block(block.offset, plain(dialect, without_marks(block.data)))
+    for block in splitting.line_blocks(piece, begin=head.begin, find_cut=find_cut):
+        block = replace(block, data=plain(dialect, splitting.without_marks(block.data)))
         if not block.data.strip(b"\r\n"):
             continue
-        if not piece.is_whole_file and not lines_are_records(block.data):
+        if not piece.is_whole_file and not csv_records.lines_are_records(block.data):
             raise NotSplittable(f"{piece.path} has line breaks inside quoted fields")
         if (zero := block.data.find(b"\0")) >= 0:
-            line, _ = _line_at(piece, block, zero)
+            line, _ = _line_at(block, zero)
             raise DatasetError.of("csv.zero_byte", file=piece.path, line=line)
-        if (opening := unclosed_field(block.data)) is not None:
-            line, excerpt = _line_at(piece, block, opening)
+        if (opening := csv_records.unclosed_field(block.data)) is not None:
+            line, excerpt = _line_at(block, opening)
             raise DatasetError.of("csv.unclosed_quote", file=piece.path, line=line, excerpt=excerpt)
         try:
             table = _parsed(block.data, columns, request)
         except pa.ArrowInvalid as error:
             raise _explained(error, piece, block, request) from error
         table = table.replace_schema_metadata(metadata)
-        yield from table.to_batches(max_chunksize=balanced_rows(table.num_rows))
+        yield from table.to_batches(max_chunksize=splitting.balanced_rows(table.num_rows))
         empty = False
     if empty and piece.start == 0:
         kind = pa.string() if request.text_only else pa.null()
@@ -395,18 +368,18 @@ def _piece_batches(
         yield pa.RecordBatch.from_pylist([], schema=schema)
 
 
-def _line_at(piece: FileRange, block: Block, at: int) -> tuple[int, str]:
+def _line_at(block: Segment, at: int) -> tuple[int, str]:
     """Return number and beginning of the line that holds a byte of a block."""
     start = block.data.rfind(b"\n", 0, at) + 1
-    line = lines_before(piece.path, block.offset) + block.data.count(b"\n", 0, at) + 1
+    line = splitting.lines_before(block.path, block.offset) + block.data.count(b"\n", 0, at) + 1
     return line, block.data[start : start + 80].partition(b"\n")[0].decode(errors="replace")
 
 
-def _explained(error: pa.ArrowInvalid, piece: FileRange, block: Block, request: Dataset) -> Exception:
+def _explained(error: pa.ArrowInvalid, piece: FileRange, block: Segment, request: Dataset) -> Exception:
     try:
         text = block.data.decode()
     except UnicodeDecodeError as problem:
-        line, excerpt = _line_at(piece, block, problem.start)
+        line, excerpt = _line_at(block, problem.start)
         return DatasetError.of("data_files.utf8", file=piece.path, line=line, excerpt=excerpt)
     cells = re.search(r"Expected (\d+) columns, got (\d+)", str(error))
     if cells is None:
@@ -421,7 +394,7 @@ def _explained(error: pa.ArrowInvalid, piece: FileRange, block: Block, request: 
                 row = ",".join(found)
                 break
             place = reader.line_num + 1
-    line = lines_before(piece.path, block.offset) + place
+    line = splitting.lines_before(piece.path, block.offset) + place
     return DatasetError.of(
         "csv.cells",
         file=piece.path,

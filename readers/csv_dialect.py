@@ -38,7 +38,8 @@ def plain(dialect: Dialect, data: bytes) -> bytes:
     """Return as many bytes with commas between cells and quotes written twice."""
     if dialect.escaped and b"\\" in data:
         data = _ESCAPE.sub(lambda found: b'""' if found[1] == b'"' else found[0], data)
-    return data if dialect.separator == "," else data.translate(_swap(dialect))
+    separator = dialect.separator.encode()
+    return data.translate(bytes.maketrans(b"," + separator, separator + b","))
 
 
 def restore(dialect: Dialect, table: pa.Table) -> pa.Table:
@@ -67,13 +68,6 @@ def _restored(dialect: Dialect, texts: pa.Array) -> pa.Array:
 def restored_text(dialect: Dialect, text: str) -> str:
     """Return one cell as it was written."""
     return str(_restored(dialect, pa.array([text], pa.string()))[0].as_py())
-
-
-def _swap(dialect: Dialect) -> bytes:
-    other = ord(dialect.separator)
-    table = bytearray(range(256))
-    table[ord(",")], table[other] = other, ord(",")
-    return bytes(table)
 
 
 def decide_dialect(path: str, beginning: bytes, separator: str | None, *, complete: bool) -> Dialect:

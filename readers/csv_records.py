@@ -211,7 +211,7 @@ def parse_csv_block(data: bytes, columns: CsvColumns) -> pa.Table:
         if columns.text_only or "conversion error" not in str(error) or "UTF8" in str(error):
             raise
         found = _infer(data, columns)
-        columns.types = {name: _wider(kind, found[name]) for name, kind in columns.types.items()}
+        columns.types = {name: max(kind, found[name], key=_width) for name, kind in columns.types.items()}
         _keep_codes_text(data, columns)
         table = _read(data, columns.names, columns.types)
     return table.combine_chunks()
@@ -243,12 +243,8 @@ def _text_type(column: pa.ChunkedArray) -> pa.DataType:
     return pa.string() if distinct > _MOSTLY_DISTINCT * present else _DICTIONARY
 
 
-def _wider(known: pa.DataType, found: pa.DataType) -> pa.DataType:
-    if known not in _LADDER:
-        return known
-    if found not in _LADDER:
-        return found
-    return max(known, found, key=_LADDER.index)
+def _width(kind: pa.DataType) -> int:
+    return _LADDER.index(kind) if kind in _LADDER else len(_LADDER)
 
 
 def _read(

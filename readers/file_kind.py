@@ -12,6 +12,7 @@ from contract.errors import DatasetError
 from contract.reading import Said
 from file_storage import storage
 from file_storage.storage import SourceFile
+from readers.splitting import UTF8_MARK, first_bytes
 
 _BYTES = 4096
 _LARGEST_MANIFEST = 64 << 20
@@ -49,7 +50,7 @@ def data_files(files: list[SourceFile], kind: str, said: Said) -> list[SourceFil
     endings = Counter(_ending(file) for file in kept)
     usual = endings.most_common(1)[0][0] if endings else ""
     odd = [file for file in kept if _ending(file) != usual][:_MOST_LOOKED_AT]
-    others = {file for file in odd if not _fits(kind_of(_beginning(file.path)), kind)}
+    others = {file for file in odd if not _fits(kind_of(first_bytes(file.path, _BYTES)), kind)}
     if len(others) < len(kept):
         kept = [file for file in kept if file not in others]
     passed_over = [file for file in files if file not in kept]
@@ -79,7 +80,7 @@ def require_kind(path: str, kind: str) -> None:
     DatasetError
         Naming the file, what it looks like, and the format to give.
     """
-    beginning = _beginning(path)
+    beginning = first_bytes(path, _BYTES)
     found = kind_of(beginning)
     if found == "csv" and b"," not in beginning.partition(b"\n")[0]:
         return  # any text; reading in earnest names what is wrong with it
@@ -91,7 +92,7 @@ def require_kind(path: str, kind: str) -> None:
 
 def kind_of(beginning: bytes) -> str | None:
     """Return the kind of format that a file's first bytes show, None for an empty file."""
-    text = beginning.removeprefix(b"\xef\xbb\xbf").lstrip()
+    text = beginning.removeprefix(UTF8_MARK).lstrip()
     if not text:
         return None
     if text.startswith(b"PAR1"):
@@ -105,11 +106,6 @@ def _fits(found: str | None, kind: str) -> bool:
     expected = "sagemakerCaptureJson" if kind == "sagemakerMergeJson" else kind
     # Where a long record holds its captureData, the first bytes need not show it.
     return found in (None, expected) or (found == "json" and expected == "sagemakerCaptureJson")
-
-
-def _beginning(path: str) -> bytes:
-    with storage.reading(path), storage.open_input(path) as stream:
-        return bytes(stream.read(_BYTES))
 
 
 def _listed_in_manifests(files: list[SourceFile], said: Said) -> list[SourceFile]:

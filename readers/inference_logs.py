@@ -23,10 +23,19 @@ import pyarrow.parquet as pq
 from contract.dataset import Dataset
 from contract.errors import DatasetError
 from contract.reading import notice
-from file_storage.storage import SourceFile, open_input, open_random, read_bytes, reading
+from file_storage.storage import SourceFile, open_random, read_bytes
 from readers.captures.envelope import LABEL, parse_instant
+from readers.parquet import parquet_rows
 from readers.python_rows import json_text, loads, scalar_text
-from readers.splitting import FileRange, LineBlock, LogFiles, Segment, gathered, line_blocks, text_of
+from readers.splitting import (
+    FileRange,
+    LineBlock,
+    LogFiles,
+    Segment,
+    first_bytes,
+    gathered,
+    line_blocks,
+)
 
 SERVERS = {
     "kserve": "KServe's logger",
@@ -46,10 +55,7 @@ _BENTOML = ("timestamp", "request_id", "trace_id")
 _DATABRICKS = {"databricks_request_id", "request", "response"}
 _KSERVE_TABLE = {"bytes", "reqType", "id"}
 _REQUEST, _RESPONSE = "endpointInput", "endpointOutput"
-_TENSORS = {
-    "TENSOR_QUEUE_INPUT": (_REQUEST, "inputs"),
-    "TENSOR_BACKEND_OUTPUT": (_RESPONSE, "outputs"),
-}
+_TENSORS = {"TENSOR_QUEUE_INPUT": (_REQUEST, "inputs"), "TENSOR_BACKEND_OUTPUT": (_RESPONSE, "outputs")}
 
 Record = dict[str, Any]
 
@@ -222,18 +228,17 @@ def _records(path: str) -> Iterator[tuple[Record, Place]]:
 
 def _items(path: str) -> Iterator[tuple[int, Any]]:
     """Yield rows, elements of an array, or what is on each line, with their numbers from 1."""
-    with reading(path), open_random(path) as source:
-        if source.read_at(4, 0) == b"PAR1":
-            batches = pq.ParquetFile(source).iter_batches(batch_size=_BATCH)
-            yield from enumerate((row for batch in batches for row in batch.to_pylist()), 1)
-            return
-    if _beginning(path).lstrip().startswith(b"["):
+    beginning = first_bytes(path, _BEGINNING)
+    if beginning.startswith(b"PAR1"):
+        yield from enumerate(itertools.chain.from_iterable(parquet_rows(path, _BATCH)), 1)
+        return
+    if beginning.lstrip().startswith(b"["):
         try:
             yield from enumerate(loads(read_bytes(path)), 1)
         except ValueError:
             raise DatasetError.of("inference_logs.array", file=path) from None
         return
-    blocks = (text_of(block).removesuffix(b"\n") for block in line_blocks(FileRange(path)))
+    blocks = (block.data.removesuffix(b"\n") for block in line_blocks(FileRange(path)))
     for number, line in enumerate((line for block in blocks for line in block.split(b"\n")), 1):
         if line and not line.isspace():
             item = None
@@ -258,19 +263,12 @@ def _no_call(place: Place, reason: str) -> DatasetError:
     return DatasetError.of("inference_logs.no_call", file=place.path, line=place.line, reason=reason)
 
 
-def _beginning(path: str) -> bytes:
-    with reading(path), open_input(path) as stream:
-        return bytes(stream.read(_BEGINNING))
-
-
 def _first_record(path: str) -> Record | None:
-    with reading(path), open_random(path) as source:
-        if source.read_at(4, 0) == b"PAR1":
-            try:
-                return dict.fromkeys(pq.ParquetFile(source).schema_arrow.names)
-            except (OSError, ValueError):
-                return None  # reading in earnest reports it
-    text = _beginning(path)
+    text = first_bytes(path, _BEGINNING)
+    if text.startswith(b"PAR1"):
+        with contextlib.suppress(OSError, ValueError), open_random(path) as source:
+            return dict.fromkeys(pq.ParquetFile(source).schema_arrow.names)
+        return None  # reading in earnest reports it
     if text.startswith(b"{") and b"\n" not in text:
         with contextlib.suppress(DatasetError):  # a line too long; reading in earnest reports it
             text = next(line_blocks(FileRange(path), size=_BEGINNING)).data

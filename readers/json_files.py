@@ -18,6 +18,7 @@ from contract.errors import DatasetError
 from contract.reading import notice
 from file_storage import storage
 from file_storage.storage import SourceFile
+from readers import splitting
 from readers.arrow_json import JsonFields, NotBulkError, parse_json
 from readers.captures.shapes import JSON, Payload, column_rows, is_columns, table_rows
 from readers.dataset import excluded_positions
@@ -25,22 +26,7 @@ from readers.flatten import flatten_batch
 from readers.lanes import Counts, Table, of_kinds
 from readers.paths import RECORD, Finder
 from readers.python_rows import loads, rows_to_batch
-from readers.splitting import (
-    UTF8_MARK,
-    Block,
-    FileRange,
-    FileSplit,
-    Pieces,
-    balanced,
-    balanced_rows,
-    divide,
-    has_lines,
-    joined,
-    line_blocks,
-    lines_before,
-    text_of,
-    without_marks,
-)
+from readers.splitting import FileSplit, Pieces, Segment
 
 _SAMPLE = 1 << 20
 _BLANK = b" \t\r\n"
@@ -68,16 +54,16 @@ def read_json_files(pieces: Pieces, request: Dataset) -> Iterator[pa.RecordBatch
             elif located is None and piece.is_whole_file and is_document(piece.path):
                 found = _document_batches(piece.path, request)
             else:
-                found = (reader.read(piece, block) for block in line_blocks(piece))
+                found = (reader.read(block) for block in splitting.line_blocks(piece))
             try:
                 for batch in found:
-                    yield from balanced(batch if located is not None else _arranged(batch, request))
+                    yield from splitting.balanced(batch if located is not None else _arranged(batch, request))
             except DatasetError as error:
                 if error.message.startswith(piece.path):
                     raise
                 raise DatasetError.of("data_files.in_file", file=piece.path, error=error) from error
 
-    return joined(batches())
+    return splitting.joined(batches())
 
 
 class _LineReader:
@@ -87,12 +73,12 @@ class _LineReader:
         self._finder = None if request.locations is None else Finder(request.locations)
         self._fields = JsonFields()
 
-    def read(self, piece: FileRange, block: Block) -> pa.RecordBatch:
+    def read(self, block: Segment) -> pa.RecordBatch:
         """Return the rows of a block."""
-        data = without_marks(text_of(block))
+        data = splitting.without_marks(block.data)
         is_bulk = self._finder is None or self._finder.is_bulk
         if is_bulk and data.strip(_BLANK):
-            with contextlib.suppress(NotBulkError):
+            with contextlib.suppress(NotBulkError, DatasetError):
                 return self._together(data).batch
         lines = [(number, line) for number, line in enumerate(data.split(b"\n")) if line.strip(_BLANK)]
 
@@ -101,25 +87,16 @@ class _LineReader:
 
         def one_by_one(some: Counts) -> Table:
             return self._one_by_one(
-                (lines[at][1], _Place(piece.path, block.offset, lines[at][0])) for at in some.tolist()
+                (lines[at][1], _Place(block.path, block.offset, lines[at][0])) for at in some.tolist()
             )
 
         return of_kinds([np.zeros(len(lines))], bulk if is_bulk else None, one_by_one).batch
 
     def document(self, path: str) -> Iterator[pa.RecordBatch]:
         """Yield the rows of a document whose paths lead to lists."""
-        data = storage.read_bytes(path).removeprefix(UTF8_MARK)
-        if not data.strip(_BLANK) or self._finder is None:
-            return
-        try:
-            document = loads(data)
-        except ValueError as error:
-            lines = data.strip(_BLANK).split(b"\n")
-            fix = "check that the file is complete"
-            if len(lines) > 1 and all(line.strip(_BLANK).startswith(b"{") for line in lines[:2]):
-                fix = "if it holds one record per line, set dataset_type to application/jsonlines"
-            raise DatasetError.of("json_files.no_document", file=path, error=error, fix=fix) from None
-        yield self._finder.one_by_one([({RECORD: Payload(JSON, [document])}, lambda: path)]).batch
+        found = _document(path)
+        if found and self._finder is not None:
+            yield self._finder.one_by_one([({RECORD: Payload(JSON, found)}, lambda: path)]).batch
 
     def _together(self, data: bytes) -> Table:
         finder = self._finder
@@ -143,7 +120,7 @@ class _LineReader:
             lines = data.count(b"\n") + (not data.endswith(b"\n"))
             notice("glued", count=max(0, batch.num_rows - lines))
             return Table(flatten_batch(batch), ones, ones[:0])
-        except (DatasetError, pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
             # Reading line by line names the place of what is wrong.
             raise NotBulkError(str(error)) from error
 
@@ -178,7 +155,7 @@ class _Place:
     number: int
 
     def __call__(self) -> str:
-        return f"{self.path} line {lines_before(self.path, self.offset) + self.number + 1}"
+        return f"{self.path} line {splitting.lines_before(self.path, self.offset) + self.number + 1}"
 
 
 def json_splits(
@@ -201,10 +178,10 @@ def json_splits(
 
     def may_cut(file: SourceFile) -> bool:
         document = located.document if located is not None else is_document(file.path)
-        return not (whole_files or document) and has_lines(file)
+        return not (whole_files or document) and splitting.has_lines(file)
 
     read = functools.partial(read_json_files, request=request)
-    return tuple(FileSplit(pieces, read) for pieces in divide(files, may_cut=may_cut))
+    return tuple(FileSplit(pieces, read) for pieces in splitting.divide(files, may_cut=may_cut))
 
 
 def is_document(path: str) -> bool:
@@ -218,7 +195,7 @@ def is_document(path: str) -> bool:
         while chunk and b"\n" not in chunk:
             chunk = stream.read(len(data))
             data += chunk
-        data = data.removeprefix(UTF8_MARK).lstrip(_BLANK)
+        data = data.removeprefix(splitting.UTF8_MARK).lstrip(_BLANK)
         is_one_line = not data.partition(b"\n")[2].strip(_BLANK) and not stream.read(1)
     if not data.startswith(b"{"):
         return bool(data.startswith(b"["))
@@ -276,20 +253,28 @@ def _bad_line(place: Callable[[], str], line: bytes, what: str) -> DatasetError:
     return DatasetError.of("json_files.line", place=place(), what=what, excerpt=excerpt)
 
 
+def _document(path: str, *, may_be_lines: bool = False) -> list[Any]:
+    """Return the JSON value of a file, none of a blank one; of possible lines, the first bad one is named."""
+    data = storage.read_bytes(path).removeprefix(splitting.UTF8_MARK)
+    if not data.strip(_BLANK):
+        return []
+    try:
+        return [loads(data)]
+    except ValueError as error:
+        numbered = [(number, line) for number, line in enumerate(data.split(b"\n")) if line.strip(_BLANK)]
+        (_, first), *others = numbered
+        fix = "check that the file is complete"
+        if others and first.lstrip(_BLANK).startswith(b"{") and first.strip(_BLANK) != b"{":
+            if others[0][1].lstrip(_BLANK).startswith(b"{"):
+                fix = "if it holds one record per line, set dataset_type to application/jsonlines"
+            for number, line in numbered if may_be_lines else ():
+                _record(line, _Place(path, 0, number))
+        raise DatasetError.of("json_files.no_document", file=path, error=error, fix=fix) from None
+
+
 def _document_batches(path: str, request: Dataset) -> Iterator[pa.RecordBatch]:
     """Read a file that is an array of objects, an object with one such array, or a single object."""
-    data = storage.read_bytes(path).removeprefix(UTF8_MARK)
-    try:
-        document = loads(data)
-    except ValueError as error:
-        lines = data.splitlines()
-        first = next((line for line in lines if line.strip(_BLANK)), b"")
-        if first.lstrip(_BLANK).startswith(b"{") and len(lines) > 1 and first.strip(_BLANK) != b"{":
-            # Rather JSON Lines with a mistake; the line by line reading names it.
-            for number, line in enumerate(data.split(b"\n")):
-                if line.strip(_BLANK):
-                    _record(line, _Place(path, 0, number))
-        raise DatasetError.of("json_files.incomplete", file=path, error=error) from None
+    [document] = _document(path, may_be_lines=True)
     if isinstance(document, dict):
         lists = [member for member in document.values() if _is_rows(member)]
         known = request.column_names or ()
@@ -307,7 +292,7 @@ def _document_batches(path: str, request: Dataset) -> Iterator[pa.RecordBatch]:
         document = table or (lists[0] if len(lists) == 1 and not is_row else [document])
     if not _is_rows(document) and document != []:
         raise DatasetError.of("json_files.no_rows", file=path)
-    size = balanced_rows(len(document))
+    size = splitting.balanced_rows(len(document))
     for start in range(0, len(document), size):
         yield rows_to_batch(document[start : start + size])
 

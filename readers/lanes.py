@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import types
 
+from contract.errors import DatasetError
 from readers.arrow_json import NotBulkError
 from readers.flatten import without_columns
 
@@ -52,7 +53,7 @@ def in_lanes[T](
     records
         Their numbers.
     together
-        Reads some of them in bulk, or raises `NotBulkError`.
+        Reads some of them in bulk, or raises an error; reading one by one then says what is wrong.
     one_by_one
         Reads any of them.
 
@@ -71,7 +72,7 @@ def in_lanes[T](
             return
         try:
             lanes.append((some, together(some)))
-        except NotBulkError:
+        except (NotBulkError, DatasetError):
             left -= len(some)
             if len(some) <= _LEAST:
                 odd.append(some)
@@ -165,7 +166,7 @@ def merged(lanes: Sequence[tuple[Counts, pa.RecordBatch]], *, as_text: bool = Fa
 
 
 def like_first(column: pa.Array, kind: pa.DataType | None) -> pa.Array:
-    """Return floats as the integers that the first records have, where none has a fraction."""
+    """Return floats as the integers that they are by `kind`, where none has a fraction."""
     if types.is_floating(column.type) and kind is not None and types.is_integer(kind):
         with contextlib.suppress(pa.ArrowInvalid):
             return column.cast(kind)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -157,6 +158,13 @@ def _encoded_text(source: pa.NativeFile, metadata: pq.FileMetaData) -> list[str]
         for path, chunk in chunks.items()
         if chunk.has_dictionary_page and chunk.total_uncompressed_size <= _ENCODED * max(1, chunk.num_values)
     ]
+
+
+def parquet_rows(path: str, rows: int) -> Iterator[list[dict[str, Any]]]:
+    """Yield the rows of a file as Python values, `rows` of them together."""
+    with _parquet(path), open_random(path) as source:
+        for batch in _open(path, source).iter_batches(rows, use_threads=False):
+            yield batch.to_pylist()
 
 
 @contextlib.contextmanager

@@ -89,9 +89,7 @@ class Finder:
                 )
 
     def together(
-        self,
-        parts: Mapping[str, pa.Array],
-        labels: Callable[[Find | None, Counts], pa.Array] | None = None,
+        self, parts: Mapping[str, pa.Array], labels: Callable[[Find | None, Counts], pa.Array] | None = None
     ) -> Table:
         """Return the rows of many records.
 
@@ -321,29 +319,22 @@ def _bulk_features(
     if types.is_struct(rows.type):
         if not rows.type.num_fields:
             raise NotBulkError("features without members")
-        batch = pa.RecordBatch.from_arrays(rows.flatten(), [member.name for member in rows.type])
-        try:
-            batch = flatten_batch(batch)
-        except DatasetError as error:
-            raise NotBulkError(error.message) from error
+        batch = flatten_batch(pa.RecordBatch.from_struct_array(rows))
         return dict(zip(batch.schema.names, batch.columns, strict=True))
     if not types.is_list(rows.type) or rows.type.value_type not in _PLAIN:
         raise NotBulkError("features are neither cells nor members")
     widths = pc.unique(pc.list_value_length(rows)).to_pylist()
     if len(widths) != 1 or not widths[0]:
         raise NotBulkError("rows differ in their number of features")
-    width, cells = widths[0], pc.list_flatten(rows)
-    dense = not cells.null_count and (types.is_integer(cells.type) or types.is_floating(cells.type))
-    table = cells.to_numpy(zero_copy_only=False).reshape(-1, width) if dense else None
-    return {
-        name: _cell_column(
-            pa.array(np.ascontiguousarray(table[:, at]))
-            if table is not None
-            else cells.take(pa.array(np.arange(at, len(cells), width))),
-            kinds.get(name),
-        )
-        for at, name in enumerate(_names(headers, width))
+    cells = pc.list_flatten(rows)
+    is_dense = not cells.null_count and (types.is_integer(cells.type) or types.is_floating(cells.type))
+    # Much faster than element by element.
+    table = np.ascontiguousarray(cells.to_numpy().reshape(-1, widths[0]).T) if is_dense else None
+    columns = {
+        name: pc.list_element(rows, at) if table is None else pa.array(table[at])
+        for at, name in enumerate(_names(headers, widths[0]))
     }
+    return {name: _cell_column(column, kinds.get(name)) for name, column in columns.items()}
 
 
 def _names(headers: tuple[str, ...], width: int) -> tuple[str, ...]:

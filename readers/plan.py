@@ -25,7 +25,7 @@ from file_storage.storage import SourceFile
 from readers.dataset import with_segments
 from readers.file_kind import data_files, require_kind, say_endpoints
 from readers.inference_logs import log_of, refuse_log
-from readers.splitting import SMALL, FileRange, FileSplit, Pieces, Transform, each
+from readers.splitting import SMALL, FileRange, FileSplit, Pieces, Transform, each, first_bytes
 
 if TYPE_CHECKING:
     from readers.labels.index import LabelIndex
@@ -139,8 +139,7 @@ def _with_keys(files: Sequence[SourceFile], request: Dataset) -> Dataset:
             has_names = request.format.header and bool(records)
             keys = transform_keys(records[0] if has_names else (), () if has_names else records)
         else:
-            with storage.reading(first.path), storage.open_input(first.path) as stream:
-                beginning = stream.read(_SAMPLE).partition(b"\n")[0]
+            beginning = first_bytes(first.path, _SAMPLE).partition(b"\n")[0]
             names = [name for name in (TRANSFORM_ID, TRANSFORM_TIME) if f'"{name}"'.encode() in beginning]
             keys = transform_keys(names, ())
         if keys is not None:

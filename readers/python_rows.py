@@ -46,10 +46,7 @@ def json_text(value: Any) -> str:
 
 
 def rows_to_batch(
-    rows: Sequence[Mapping[str, Any]],
-    *,
-    text_only: bool = False,
-    metadata: dict[bytes, bytes] | None = None,
+    rows: Sequence[Mapping[str, Any]], *, text_only: bool = False, metadata: dict[bytes, bytes] | None = None
 ) -> pa.RecordBatch:
     """Return rows as columns, in the order in which names are first seen.
 

@@ -24,7 +24,7 @@ from file_storage.scripts import (
     script_failure,
     script_lock,
 )
-from file_storage.storage import SourceFile, is_s3, open_random, read_bytes, reading
+from file_storage.storage import SourceFile, read_bytes
 from readers.captures.columns import Decoder
 from readers.captures.envelope import LABEL, Envelope, open_envelope, record_of_line
 from readers.captures.shapes import csv_rows
@@ -33,6 +33,7 @@ from readers.csv_records import CellsError
 from readers.dataset import POSITIONAL, excluded_positions, positional_names
 from readers.flatten import flatten_batch
 from readers.labels.index import LabelIndex
+from readers.lanes import like_first
 from readers.python_rows import column_of, loads, rows_to_batch
 from readers.splitting import (
     FileSplit,
@@ -315,11 +316,8 @@ def apply_dataframe(preprocessor: Preprocessor, batch: pa.RecordBatch) -> pa.Rec
         flat = _flat(result, batch, script)
     except DatasetError as error:
         raise ScriptError.of("script_rows.frame_value", file=script, error=error) from error
-    return (
-        flat.replace_schema_metadata(batch.schema.metadata)
-        if flat.schema.names == batch.schema.names
-        else flat
-    )
+    same_names = flat.schema.names == batch.schema.names
+    return flat.replace_schema_metadata(batch.schema.metadata) if same_names else flat
 
 
 def _flat(result: Any, before: pa.RecordBatch, script: str) -> pa.RecordBatch:
@@ -352,12 +350,7 @@ def _frame_column(name: str, values: Any, before: pa.RecordBatch) -> pa.Array:
     if isinstance(array, pa.ChunkedArray):
         array = array.combine_chunks()
     known = before.schema.get_field_index(name)
-    if known >= 0 and pa.types.is_floating(array.type) and pa.types.is_integer(before.schema.types[known]):
-        try:
-            return array.cast(before.schema.types[known])
-        except pa.ArrowInvalid:
-            return array  # the script made fractions of it
-    return array
+    return like_first(array, None if known < 0 else before.schema.types[known])
 
 
 def _mixed(name: str, values: list[Any]) -> pa.Array:
@@ -387,11 +380,7 @@ class Place:
 
 
 def read_records(
-    pieces: Pieces,
-    request: Dataset,
-    preprocessor: Preprocessor,
-    decoder: Decoder,
-    index: LabelIndex | None,
+    pieces: Pieces, request: Dataset, preprocessor: Preprocessor, decoder: Decoder, index: LabelIndex | None
 ) -> Iterator[pa.RecordBatch]:
     """Yield the rows that ``preprocess_handler`` makes of some files, or of a byte range of one.
 
@@ -427,7 +416,12 @@ def _chunks(
     """Yield what the script is called with, and where each is from."""
     kind = request.format.kind
     if kind == "parquet":
-        yield from _parquet_chunks(pieces[0].path)
+        from readers.parquet import parquet_rows
+
+        path, number = pieces[0].path, 1
+        for rows in parquet_rows(path, _PARQUET_ROWS):
+            yield [(row, Place(path, at, row)) for at, row in enumerate(rows, number)]
+            number += len(rows)
         return
     if kind in _CAPTURES:
         for envelope in envelopes(pieces, (), request.window, index, labels=False, size=_BLOCK_SIZE):
@@ -519,18 +513,3 @@ def _array_records(path: str) -> Iterator[tuple[Any, Place]]:
     for number, item in enumerate(items, 1):
         text = orjson.dumps(item).decode()
         yield text, Place(path, number, text)
-
-
-def _parquet_chunks(path: str) -> Iterator[list[tuple[Any, Place]]]:
-    from pyarrow import parquet
-
-    with reading(path):
-        file = open_random(path) if is_s3(path) else path
-        try:
-            table = parquet.ParquetFile(file)
-        except pa.ArrowInvalid as error:
-            raise DatasetError.of("parquet.damaged", file=path, error=str(error).rstrip(".")) from None
-        number = 0
-        for batch in table.iter_batches(batch_size=_PARQUET_ROWS, use_threads=False):
-            yield [(row, Place(path, at, row)) for at, row in enumerate(batch.to_pylist(), number + 1)]
-            number += batch.num_rows

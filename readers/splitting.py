@@ -103,11 +103,16 @@ def _changed(
 
 
 @dataclass(frozen=True)
-class Block:
-    """Whole lines of a file: their text, and where it starts in the (decompressed) file."""
+class Segment:
+    """Whole lines of one file, and where they start in the (decompressed) file.
 
+    Of lines made from something else, `numbers` says in which lines of the file that is.
+    """
+
+    path: str
     offset: int
     data: bytes
+    numbers: tuple[int, ...] = ()
 
 
 def whole_of(file: SourceFile) -> FileRange:
@@ -156,7 +161,9 @@ def divide(
         is_log = isinstance(file, LogFiles)
         if file.size > target + target // 2 and may_cut is not None and not is_log and may_cut(file):
             groups += [tuple(together)] if together else []
-            groups += [(piece,) for piece in _cut(file, target)]
+            count = -(-file.size // target)
+            edges = [file.size * at // count for at in range(count + 1)]
+            groups += [(FileRange(file.path, *edge),) for edge in itertools.pairwise(edges)]
             together, gathered = [], 0
             continue
         together.append(whole_of(file))
@@ -165,6 +172,12 @@ def divide(
             groups.append(tuple(together))
             together, gathered = [], 0
     return groups + ([tuple(together)] if together else [])
+
+
+def first_bytes(path: str, size: int) -> bytes:
+    """Return the beginning of a file, decompressed."""
+    with reading(path), open_input(path) as stream:
+        return bytes(stream.read(size))
 
 
 def has_lines(file: SourceFile) -> bool:
@@ -178,8 +191,8 @@ def line_blocks(
     begin: int = 0,
     size: int | None = None,
     find_cut: Callable[[bytes], int] | None = None,
-) -> Iterator[Block]:
-    """Yield the lines of a piece in blocks that end after a newline (or at the end of the file).
+) -> Iterator[Segment]:
+    """Yield the lines of a piece in segments that end after a newline (or at the end of the file).
 
     Parameters
     ----------
@@ -201,15 +214,14 @@ def line_blocks(
     # Over the network, fewer and larger requests.
     size = size or (2 * BLOCK_SIZE if is_s3(piece.path) else BLOCK_SIZE)
     with reading(piece.path):
-        if piece.is_whole_file:
-            yield from _stream_blocks(piece.path, begin, size, find_cut or _after_last_newline)
-        else:
-            yield from _range_blocks(piece, begin, size)
-
-
-def text_of(block: Block) -> bytes:
-    """Return the lines of a block without the mark that some programs put before UTF-8."""
-    return block.data.removeprefix(UTF8_MARK) if block.offset == 0 else block.data
+        whole = piece.is_whole_file
+        blocks = (
+            _stream_blocks(piece.path, begin, size, find_cut) if whole else _range_blocks(piece, begin, size)
+        )
+        for block in blocks:
+            # Some programs put a mark before UTF-8.
+            has_mark = block.offset == 0 and block.data.startswith(UTF8_MARK)
+            yield replace(block, data=block.data.removeprefix(UTF8_MARK)) if has_mark else block
 
 
 def without_marks(data: bytes) -> bytes:
@@ -277,14 +289,9 @@ def _one_batch(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
     return batches[0] if len(batches) == 1 else pa.concat_batches(batches)
 
 
-def _cut(file: SourceFile, target: int) -> Iterator[FileRange]:
-    count = -(-file.size // target)
-    edges = [file.size * i // count for i in range(count + 1)]
-    for start, end in itertools.pairwise(edges):
-        yield FileRange(file.path, start, end)
-
-
-def _stream_blocks(path: str, begin: int, size: int, find_cut: Callable[[bytes], int]) -> Iterator[Block]:
+def _stream_blocks(
+    path: str, begin: int, size: int, find_cut: Callable[[bytes], int] | None
+) -> Iterator[Segment]:
     with open_input(path) as stream:
         stream.read(begin)
         offset, rest = begin, b""
@@ -294,17 +301,17 @@ def _stream_blocks(path: str, begin: int, size: int, find_cut: Callable[[bytes],
             if not chunk:
                 break
             data = rest + chunk
-            cut = find_cut(data)
+            cut = find_cut(data) if find_cut else data.rfind(b"\n") + 1
             if not cut and len(data) > LONGEST_LINE:
                 raise _too_long(path, offset)
             if cut:
-                yield Block(offset, data[:cut])
+                yield Segment(path, offset, data[:cut])
             offset, rest = offset + cut, data[cut:]
         if rest:
-            yield Block(offset, rest)
+            yield Segment(path, offset, rest)
 
 
-def _range_blocks(piece: FileRange, begin: int, size: int) -> Iterator[Block]:
+def _range_blocks(piece: FileRange, begin: int, size: int) -> Iterator[Segment]:
     with open_random(piece.path) as file:
         end = min(file.size(), piece.end or file.size())
         offset = begin if piece.start <= begin else _next_line(file, piece.start)
@@ -313,7 +320,7 @@ def _range_blocks(piece: FileRange, begin: int, size: int) -> Iterator[Block]:
             stop = _next_line(file, min(offset + size, end))
             if stop - offset > size + LONGEST_LINE:
                 raise _too_long(piece.path, offset)
-            yield Block(offset, file.read_at(stop - offset, offset))
+            yield Segment(piece.path, offset, file.read_at(stop - offset, offset))
             offset = stop
 
 
@@ -333,28 +340,11 @@ def _next_line(file: pa.NativeFile, start: int) -> int:
     return int(file.size())
 
 
-def _after_last_newline(data: bytes) -> int:
-    return data.rfind(b"\n") + 1
-
-
 # Lines of many files together: few large blocks for the parsers, and the way back to file and line.
 
 
 # Some 30,000 capture records.
 LINES_BLOCK_SIZE = 24 << 20
-
-
-@dataclass(frozen=True)
-class Segment:
-    """Whole lines of one file, each with its newline, and where they start in the (decompressed) file.
-
-    Of lines made from something else, `numbers` says in which lines of the file that is.
-    """
-
-    path: str
-    offset: int
-    data: bytes
-    numbers: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -442,8 +432,7 @@ def segments_of(parts: Sequence[FileRange], size: int) -> Iterator[Segment]:
     """Yield the lines of pieces, about `size` bytes of a piece together."""
     for piece in parts:
         for block in line_blocks(piece, size=size):
-            data = text_of(block)
-            yield Segment(piece.path, block.offset, data if data.endswith(b"\n") else data + b"\n")
+            yield block if block.data.endswith(b"\n") else replace(block, data=block.data + b"\n")
 
 
 def joined_segments(segments: Iterable[Segment], size: int) -> Iterator[LineBlock]:
@@ -451,10 +440,3 @@ def joined_segments(segments: Iterable[Segment], size: int) -> Iterator[LineBloc
     for together in gathered(segments, lambda segment: len(segment.data), size // 2):
         data = together[0].data if len(together) == 1 else b"".join(segment.data for segment in together)
         yield LineBlock(tuple(together), data)
-
-
-def not_a_record(line: Line, reason: str) -> DatasetError:
-    """Return the error for a line that is no capture record; `reason` says why."""
-    return DatasetError.of(
-        "captures.no_record", file=line.path, line=line.line_number(), reason=reason, excerpt=line.excerpt()
-    )

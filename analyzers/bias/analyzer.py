@@ -125,10 +125,10 @@ def _with_presence(
     decision: Decision, statistics: BiasStatistics, before: BiasStatistics | None, error_share: float
 ) -> Decision:
     """Add, for every facet, whether more rows lack a group, a label or a prediction than at the baseline."""
-    if before is None or (before.has_labels, before.has_predictions) != (
-        statistics.has_labels,
-        statistics.has_predictions,
-    ):
+    if before is None:
+        return decision
+    # With labels or predictions on one side only, complete rows mean two things.
+    if (before.has_labels, before.has_predictions) != (statistics.has_labels, statistics.has_predictions):
         return decision
     known = {facet.facet: int(np.sum(facet.counts)) for facet in before.facets}
     used = {facet.facet: int(np.sum(facet.counts)) for facet in statistics.facets}
@@ -136,18 +136,14 @@ def _with_presence(
         # Where nothing is left, nothing is decided, which says more.
         if not rows or not known.get(name):
             continue
-        decision = with_presence(
-            decision,
-            Violation(
-                PRESENCE_CHECK,
-                f"rows lack a group of {name}, a label or a prediction",
-                metric_name="complete_rows",
-                extra={"facet": name, "facet_value": "*"},
-            ),
-            (statistics.item_count - rows, statistics.item_count),
-            (before.item_count - known[name], before.item_count),
-            error_share / len(used),
+        text, extra = (
+            f"rows lack a group of {name}, a label or a prediction",
+            {"facet": name, "facet_value": "*"},
         )
+        of = Violation(PRESENCE_CHECK, text, metric_name="complete_rows", extra=extra)
+        lacking = statistics.item_count - rows, statistics.item_count
+        usual = before.item_count - known[name], before.item_count
+        decision = with_presence(decision, of, lacking, usual, error_share / len(used))
     return decision
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 
 from analyzers.bias.documents import (
     BiasConstraints,
@@ -46,18 +47,15 @@ def check_sagemaker(statistics: BiasStatistics, constraints: BiasConstraints) ->
         # In their last digits the same rows may differ (GE, by their order).
         is_same = math.isclose(size, limit, rel_tol=_SAME_RELATIVE, abs_tol=_SAME_ABSOLUTE)
         is_violated = size > limit and not is_same
-        finite = math.isfinite(metric.value) and math.isfinite(before.value)
-        comparisons.append(
-            Comparison(
-                violation(facet, metric.name, "").subject,
-                CHECK_TYPE,
-                State.VIOLATED if is_violated else State.HOLDS,
-                value=metric.value if finite else None,
-                expected=before.value if finite else None,
-                effect=size - limit if finite else None,
-                limit=0.0,
-            )
+        found = Comparison(
+            violation(facet, metric.name, "").subject,
+            CHECK_TYPE,
+            State.VIOLATED if is_violated else State.HOLDS,
+            limit=0.0,
         )
+        if math.isfinite(size) and math.isfinite(limit):
+            found = replace(found, value=metric.value, expected=before.value, effect=size - limit)
+        comparisons.append(found)
         if is_violated:
             text = requirement_text(metric.value, before.value)
             violations.append(violation(facet, metric.name, text))
@@ -69,8 +67,10 @@ def check_sagemaker(statistics: BiasStatistics, constraints: BiasConstraints) ->
             wording("bias_notes.without", group=group, names=", ".join(names))
             for group, names in without.items()
         ),
-        *_ignored(constraints),
     ]
+    given = (metric for _, member in constraints.groups() for metric in member.metrics)
+    if ignored := [one.name for one in given if one.allowed is not None or one.threshold is not None]:
+        notes.append(wording("bias_notes.ignored", names=", ".join(dict.fromkeys(ignored))))
     return Decision(
         Violations(violations, {"version": "1.0"}),
         tuple(findings),
@@ -140,12 +140,8 @@ def unmatched(statistics: BiasStatistics, constraints: BiasConstraints) -> list[
     """Return notes on groups that only one side has."""
     every = list(_groups(statistics, constraints))
     known = {group_text(facet) for facet, _, before in every if before is not None}
-    asked = {group_text(facet) for facet, _, _ in every}
-    notes = [
-        f"The baseline does not know the group {group}, so it was not checked."
-        for group in map(group_text, statistics.facets)
-        if group in asked - known
-    ]
+    unknown = dict.fromkeys(text for facet, _, _ in every if (text := group_text(facet)) not in known)
+    notes = [f"The baseline does not know the group {text}, so it was not checked." for text in unknown]
     seen = {(facet.facet, before.value_or_threshold) for facet, _, before in every if before is not None}
     absent = [
         f"{name} = {member.value_or_threshold}"
@@ -161,13 +157,3 @@ def violation(facet: FacetStatistics, name: str, description: str) -> Violation:
     """Return a violation with the members of the original file."""
     group = {"facet": facet.facet, "facet_value": facet.value_or_threshold}
     return Violation(CHECK_TYPE, description, metric_name=name, extra=group)
-
-
-def _ignored(constraints: BiasConstraints) -> list[str]:
-    given = [
-        metric.name
-        for _, member in constraints.groups()
-        for metric in member.metrics
-        if metric.allowed is not None or metric.threshold is not None
-    ]
-    return [wording("bias_notes.ignored", names=", ".join(dict.fromkeys(given)))] if given else []

@@ -411,25 +411,6 @@ _JOINT_DRAWS = 2_000
 _LARGEST_LEVEL = 0.5
 
 
-@dataclass(frozen=True)
-class _Moves:
-    """How metrics move together by chance alone.
-
-    Parameters
-    ----------
-    scores
-        Moves with the ranks of a normal distribution, shape (draws, metrics).
-    correlation
-        Of the scores.
-    positions
-        The baseline's values in standard errors of a move.
-    """
-
-    scores: Floats
-    correlation: Floats
-    positions: Floats
-
-
 def effective_weight(group: Held, weights: Mapping[str, float], level: float, seed: int) -> float:
     """Return the weight that a group's tests cost together, at most the sum of theirs.
 
@@ -456,13 +437,20 @@ def effective_weight(group: Held, weights: Mapping[str, float], level: float, se
     if len(joint) < 2:
         return total
     levels = np.array([min(_LARGEST_LEVEL, level * weights[name]) for name in joint])
-    moves = _moves(np.stack([now[name] for name in joint]), np.stack([then[name] for name in joint]))
+    before = np.stack([then[name] for name in joint])
+    scores, positions = _moves(np.stack([now[name] for name in joint]), before)
     apart = total - sum(weights[name] for name in joint)
-    return apart + (total - apart) * _share_alarming_first(moves, levels, generators[2])
+    return apart + (total - apart) * _share_alarming_first(scores, positions, levels, generators[2])
 
 
-def _moves(now: Floats, then: Floats) -> _Moves:
-    """Return the moves of ``[metric, draw]``."""
+def _moves(now: Floats, then: Floats) -> tuple[Floats, Floats]:
+    """Return how metrics move together by chance alone, from values ``[metric, draw]``.
+
+    Returns
+    -------
+    The moves with the ranks of a normal distribution, shape (metrics, draws), and the baseline's values in
+    standard errors of a move.
+    """
     with np.errstate(invalid="ignore"):
         raw = now - then
     order = raw.argsort(axis=1, kind="stable")
@@ -473,8 +461,7 @@ def _moves(now: Floats, then: Floats) -> _Moves:
     with np.errstate(divide="ignore", invalid="ignore"):
         positions = 2.0 * np.asarray(np.median(then, axis=1)) / (ordered[:, 1] - ordered[:, 0])
     # Without a spread a metric may grow on either side, as from 0.
-    positions = np.asarray(np.where(np.isfinite(positions), positions, 0.0))
-    return _Moves(scores.T, np.asarray(np.corrcoef(scores)), positions)
+    return scores, np.where(np.isfinite(positions), positions, 0.0)
 
 
 @functools.cache
@@ -482,22 +469,23 @@ def _normal_scores() -> Floats:
     return np.array([_NORMAL.inv_cdf((rank + 0.5) / _JOINT_DRAWS) for rank in range(_JOINT_DRAWS)])
 
 
-def _share_alarming_first(moves: _Moves, levels: Floats, generator: np.random.Generator) -> float:
+def _share_alarming_first(
+    scores: Floats, positions: Floats, levels: Floats, generator: np.random.Generator
+) -> float:
     """Return E[1 / S] for S tests that alarm, over draws in which one does, chosen by the levels."""
     # Distances from no move at which a test alarms: with the baseline's sign, and against it.
-    sides = [
-        _thresholds(float(level), abs(float(z))) for level, z in zip(levels, moves.positions, strict=True)
-    ]
+    sides = [_thresholds(level, abs(z)) for level, z in zip(levels.tolist(), positions.tolist(), strict=True)]
     along, against = np.array(sides).T
-    towards = np.copysign(1.0, moves.positions)
+    towards = np.copysign(1.0, positions)
     chances = np.array([[_NORMAL.cdf(-along), _NORMAL.cdf(-against)] for along, against in sides]).ravel()
-    chosen = generator.choice(chances.size, len(moves.scores), p=chances / chances.sum())
+    moves = scores.T
+    chosen = generator.choice(chances.size, len(moves), p=chances / chances.sum())
     test, is_against = np.divmod(chosen, 2)
     tails = chances[chosen] * (1.0 - generator.random(len(chosen)))
     far = np.array([-_NORMAL.inv_cdf(tail) for tail in tails.tolist()])
     far *= np.where(is_against, -towards[test], towards[test])
     rows = np.arange(len(chosen))
-    moved = moves.scores + (far - moves.scores[rows, test])[:, None] * moves.correlation[test]
+    moved = moves + (far - moves[rows, test])[:, None] * np.asarray(np.corrcoef(scores))[test]
     moved *= towards
     alarms = (moved >= along) | (moved <= -against)
     alarms[rows, test] = True
@@ -585,22 +573,17 @@ def check_sound(
     entropies = [one for one in comparisons if one.metric.name == "GE"]
     comparisons = [one for one in comparisons if one not in entropies[1:]]
     violated = _violated(groups, comparisons, FALSE_ALARM_RATE * error_share, seed)
-    findings = [
-        *sorted(
-            (_finding(one, one in violated) for one in comparisons),
-            key=lambda finding: (not finding.violated, -(finding.distance or 0.0)),
-        ),
-        *(Finding(f"DI of {group}", text) for group, text in impact_findings(statistics.facets).items()),
+    found = {one: _finding(one, one in violated) for one in comparisons}
+    findings = sorted(found.values(), key=lambda finding: (not finding.violated, -(finding.distance or 0.0)))
+    findings += [
+        Finding(f"DI of {group}", text) for group, text in impact_findings(statistics.facets).items()
     ]
     limits = [limit for group in groups for limit in group.limits.values() if not limit.decided]
     if limits and not any(limit.own or limit.error for limit in limits):
         notes.append(wording("bias_notes.exact"))
-    violations = [
-        violation(one.group.facet, one.metric.name, _violation_text(one))
-        for one in comparisons
-        if one in violated
-    ]
-    answers = [_comparison(one, one in violated) for one in comparisons]
+    shown = [one for one in comparisons if one in violated]
+    violations = [violation(one.group.facet, one.metric.name, _violation_text(one)) for one in shown]
+    answers = [_comparison(one, finding) for one, finding in found.items()]
     return Decision(
         Violations(violations, {"version": "1.0"}),
         tuple(findings),
@@ -609,13 +592,13 @@ def check_sound(
     )
 
 
-def _comparison(one: MetricTest, violated: bool) -> Comparison:
+def _comparison(one: MetricTest, finding: Finding) -> Comparison:
     requirement, facet = one.limit.requirement, one.group.facet
     return Comparison(
         violation(facet, one.metric.name, "").subject,
         CHECK_TYPE,
-        State.VIOLATED if violated else State.HOLDS,
-        _finding(one, violated).text,
+        State.VIOLATED if finding.violated else State.HOLDS,
+        finding.text,
         value=one.value if math.isfinite(one.value) else None,
         expected=None if isinstance(requirement, tuple) else requirement,
         effect=one.growth if math.isfinite(one.growth) else None,
@@ -696,14 +679,10 @@ def _violation_text(one: MetricTest) -> str:
 
 def _finding(comparison: MetricTest, violated: bool) -> Finding:
     metric, requirement = comparison.metric, comparison.limit.requirement
-    interval = ""
-    if metric.confidence_interval is not None:
-        low, high = metric.confidence_interval
-        interval = f" (95 % interval {_text(low)} to {_text(high)})"
-    if isinstance(requirement, tuple):
-        limit = f"allowed {_text(requirement[0])} to {_text(requirement[1])}"
-    else:
-        limit = f"{'allowed' if comparison.limit.decided else 'baseline'} {_text(requirement)}"
+    between = metric.confidence_interval
+    interval = f" (95 % interval {' to '.join(map(_text, between))})" if between else ""
+    ends = requirement if isinstance(requirement, tuple) else (requirement,)
+    limit = f"{'allowed' if comparison.limit.decided else 'baseline'} {' to '.join(map(_text, ends))}"
     verdict = "holds"
     if violated:
         verdict = "is beyond that by more than chance explains"

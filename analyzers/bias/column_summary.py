@@ -152,11 +152,6 @@ def hash_numbers(numbers: npt.NDArray[np.float64]) -> Hashes:
     return np.unique(numbers + 0.0).view(np.uint64)  # adding zero makes -0.0 and 0.0 the same
 
 
-def hash_texts(texts: Iterable[str]) -> Hashes:
-    """Return 64-bit hashes of texts."""
-    return np.array([xxhash.xxh3_64_intdigest(text.encode()) for text in texts], dtype=np.uint64)
-
-
 # Up to so many new values in a batch, looking for the first cell of each is quicker than sorting.
 _MOST_FIRSTS = 32
 
@@ -395,7 +390,8 @@ def _measure(summary: ColumnSummary, values: Sequence[Value]) -> None:
     extent = summary.collapsed_extent = summary.collapsed_extent or Extent()
     extent.add(values)
     if summary.distinct is not None:
-        summary.distinct.add(hash_texts(value for value in values if isinstance(value, str)))
+        texts = [xxhash.xxh3_64_intdigest(value.encode()) for value in values if isinstance(value, str)]
+        summary.distinct.add(np.array(texts, dtype=np.uint64))
         numbers = [float(value) for value in values if not isinstance(value, str)]
         summary.distinct.add(hash_numbers(np.array(numbers, dtype=np.float64)))
 

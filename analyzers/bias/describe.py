@@ -60,18 +60,9 @@ def model_metrics(counts: Floats) -> list[MetricValue]:
     (tn, fp), (fn, tp) = counts.tolist()
     total = tn + fp + fn + tp
     precision, recall = _ratio(tp, tp + fp), _ratio(tp, tp + fn)
-    values = (
-        _ratio(tp + tn, total),
-        _ratio(tp + fp, total),
-        _ratio(tn + fn, total),
-        recall,
-        _ratio(tn, tn + fp),
-        precision,
-        _ratio(tn, tn + fn),
-        _ratio(tp + fn, tp + fp),
-        _ratio(tn + fp, tn + fn),
-        _ratio(2.0 * precision * recall, precision + recall),
-    )
+    counted = (tp + tn, tp + fp, tn + fn, tp, tn, tp, tn, tp + fn, tn + fp, 2.0 * precision * recall)
+    of = (total, total, total, tp + fn, tn + fp, tp + fp, tn + fn, tp + fp, tn + fn, precision + recall)
+    values = quotient(np.array(counted), np.array(of)).tolist()
     return [MetricValue(*text, value) for text, value in zip(_MODEL_METRICS, values, strict=True)]
 
 

@@ -28,10 +28,8 @@ def group_text(facet: FacetStatistics) -> str:
 
 def requirement_text(value: float, requirement: float | tuple[float, float]) -> str:
     """Return Clarify's sentence on a violation, numbers as Python prints them."""
-    if isinstance(requirement, tuple):
-        required = f"[{_exact(requirement[0])}, {_exact(requirement[1])}]"
-    else:
-        required = _exact(requirement)
+    ends = requirement if isinstance(requirement, tuple) else (requirement,)
+    required = f"[{', '.join(map(_exact, ends))}]" if len(ends) > 1 else _exact(ends[0])
     return f"Metric value {_exact(value)} doesn't meet the baseline constraint requirement {required}"
 
 

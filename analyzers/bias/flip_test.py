@@ -188,7 +188,7 @@ def flip_test(
     others, group = features[~in_group], features[in_group]
     answers, own = predicted[~in_group], predicted[in_group]
     k = _VOTERS if len(others) >= _FEWEST_FOR_VOTERS else 1
-    points, voters = _without_copies(others, answers, k)
+    points, counts, positives = _without_copies(others, answers, k)
     queries, copies = distinct_rows(group)
     if len(points) * len(queries) > most_pairs and compares_all(points, k):
         size = max(1, most_pairs // len(points))
@@ -196,25 +196,17 @@ def flip_test(
         kept = np.isin(copies, asked)
         queries, copies = queries[asked], np.searchsorted(asked, copies[kept])
         own = own[kept]
-    votes = _votes(voters, nearest(points, queries, min(k, len(points))), k)
+    votes = _votes(counts, positives, nearest(points, queries, min(k, len(points))), k)
     vote = votes[copies]
     return Flips(int((own & ~vote).sum()), int((~own & vote).sum()), len(own))
 
 
-@dataclass(frozen=True)
-class _Voters:
-    """For each distinct point: the rows it stands for, at most k, and the positives among its first r."""
-
-    counts: Indices
-    positives: Indices
-
-
-def _without_copies(others: Floats, answers: Flags, k: int) -> tuple[Floats, _Voters]:
-    """Return distinct points, and the first k rows of each as voters."""
+def _without_copies(others: Floats, answers: Flags, k: int) -> tuple[Floats, Indices, Indices]:
+    """Return distinct points; of each the rows it stands for, at most k, and the positives in its first r."""
     points, inverse = distinct_rows(others)
     if len(points) == len(others):
         own = np.column_stack((np.zeros_like(inverse), np.tile(answers[:, None], k)))
-        return points, _Voters(np.ones_like(inverse), own.astype(np.int64))
+        return points, np.ones_like(inverse), own.astype(np.int64)
     order = np.argsort(inverse, kind="stable")
     point_of = inverse[order]
     starts = np.searchsorted(point_of, np.arange(len(points)))
@@ -223,17 +215,17 @@ def _without_copies(others: Floats, answers: Flags, k: int) -> tuple[Floats, _Vo
     positives = np.zeros((len(points), k + 1), dtype=np.int64)
     positives[point_of[first], rank[first] + 1] = answers[order][first]
     counts = np.minimum(np.bincount(point_of, minlength=len(points)), k)
-    return points, _Voters(counts, np.cumsum(positives, axis=1))
+    return points, counts, np.cumsum(positives, axis=1)
 
 
-def _votes(voters: _Voters, places: Indices, k: int) -> Flags:
+def _votes(counts: Indices, positives_of: Indices, places: Indices, k: int) -> Flags:
     """Return whether most of the k nearest rows are positive; copies of a point are as many rows."""
     left = np.full(len(places), k)
     positives = np.zeros(len(places), dtype=np.int64)
     for column in range(places.shape[1]):
         point = places[:, column]
-        taken = np.minimum(voters.counts[point], left)
-        positives += voters.positives[point, taken]
+        taken = np.minimum(counts[point], left)
+        positives += positives_of[point, taken]
         left -= taken
     return 2 * positives > k
 

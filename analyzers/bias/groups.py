@@ -11,13 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from analyzers.bias.column_summary import (
-    MOST_COUNTED,
-    Beyond,
-    ColumnPlan,
-    ColumnSummary,
-    Kept,
-)
+from analyzers.bias.column_summary import MOST_COUNTED, Beyond, ColumnPlan, ColumnSummary, Kept
 from analyzers.bias.resampling import Tables
 from analyzers.bias.summary import BiasSummary, SummaryPlan
 from analyzers.shared.cells import Codes, Flags, Floats, Value, as_number, label_of
@@ -646,12 +640,11 @@ def _of_column(
     summary: BiasSummary, plan: SummaryPlan, name: str, values: tuple[Value, ...]
 ) -> list[Selection]:
     column = summary.columns[name]
-    if plan.rules == "sagemaker":
-        if not values:
-            return every_value_sagemaker(name, column)
-        return [select_sagemaker(column, plan.columns[name], values)]
     if not values:
-        return every_value_sound(name, column)
+        every_value = every_value_sagemaker if plan.rules == "sagemaker" else every_value_sound
+        return every_value(name, column)
+    if plan.rules == "sagemaker":
+        return [select_sagemaker(column, plan.columns[name], values)]
     return [select_sound(column, plan.columns[name], values, threshold=plan.known_thresholds.get(name))]
 
 

@@ -30,8 +30,6 @@ MOST_TABLE_CELLS = 1 << 22
 # Metadata of a field whose column was a category in pandas.
 CATEGORICAL = b"categorical"
 
-Table = Floats
-
 
 @dataclass(frozen=True)
 class SummaryPlan:
@@ -138,7 +136,7 @@ class BiasSummary:
     rows: int = 0
     names: tuple[str, ...] = ()
     columns: dict[str, ColumnSummary] = field(default_factory=dict)
-    tables: list[Table] = field(default_factory=list)
+    tables: list[Floats] = field(default_factory=list)
     sample: RowSample | None = None
 
 
@@ -279,7 +277,7 @@ def _move(summary: BiasSummary, name: str, moved: Codes, plan: SummaryPlan) -> N
         summary.sample = summary.sample.moved({name: moved})
 
 
-def _moved(table: Table, axis: int, moved: Codes, size: int) -> Table:
+def _moved(table: Floats, axis: int, moved: Codes, size: int) -> Floats:
     before = np.moveaxis(table, axis, 0)
     after = np.zeros((size, *before.shape[1:]))
     np.add.at(after, moved[: before.shape[0]], before)
@@ -300,9 +298,7 @@ def merge(left: BiasSummary, right: BiasSummary, plan: SummaryPlan) -> BiasSumma
         for name, moved in _shrink(columns, axes, plan):
             moves[name] = [moved[places] for places in moves[name]]
     merged = BiasSummary(
-        rows=left.rows + right.rows,
-        names=tuple(dict.fromkeys((*left.names, *right.names))),
-        columns=columns,
+        rows=left.rows + right.rows, names=tuple(dict.fromkeys((*left.names, *right.names))), columns=columns
     )
     for index, axes in enumerate(plan.axes):
         tables = [left.tables[index], right.tables[index]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -26,12 +26,7 @@ from analyzers.model_quality.scores import ScoreHistogram
 from analyzers.model_quality.summary import ModelQualitySummary, merge, summarize
 from analyzers.shared.cells import Floats, label_of
 from analyzers.shared.presence import with_presence
-from analyzers.shared.rules import (
-    Rules,
-    constraints_to_check,
-    nothing_checked,
-    why_unchecked,
-)
+from analyzers.shared.rules import Rules, constraints_to_check, nothing_checked, why_unchecked
 from analyzers.shared.significance import sum_of_products
 from contract.api import PRESENCE_CHECK, Analyzer, Comparison, Decision, Facts, Metric, State, Violation
 from contract.errors import ConfigurationError, DatasetError, DocumentError
@@ -45,25 +40,10 @@ def _why_no_rows(statistics: ModelQualityStatistics) -> str:
     return f"no row with a label has a {finite}prediction"
 
 
-def _require_same_type(statistics: ModelQualityStatistics, baseline: ModelQualityBaseline) -> None:
-    for document in (baseline.constraints, baseline.statistics):
-        if document is not None and document.problem_type != statistics.problem_type:
-            raise DocumentError.of(
-                "quality_documents.problem_type",
-                file=document.where,
-                found=document.problem_type,
-                expected=statistics.problem_type,
-            )
-
-
-def _estimated(statistics: ModelQualityStatistics) -> list[str]:
-    estimated: dict[str, Any] = statistics.estimated or {}
-    if not estimated:
-        return []
-    values = ", ".join(
-        f"{name} {number(round(metric['value'], 4))}" for name, metric in estimated["metrics"].items()
-    )
-    return [f"Of {estimated['item_count']} rows without label: {values}. {estimated['assumption']}"]
+def _estimated(estimated: Mapping[str, Any]) -> str:
+    found = estimated["metrics"].items()
+    values = ", ".join(f"{name} {number(round(metric['value'], 4))}" for name, metric in found)
+    return f"Of {estimated['item_count']} rows without label: {values}. {estimated['assumption']}"
 
 
 # Metrics of rows without labels, expected from what their scores meant at the baseline.
@@ -248,8 +228,16 @@ class ModelQualityAnalyzer(Analyzer[ModelQualitySummary, ModelQualityStatistics,
         DocumentError
             When the baseline is of another problem type, or constrains what is no metric.
         """
-        _require_same_type(statistics, baseline)
-        notes = [*statistics.notes, *_estimated(statistics)]
+        expected = statistics.problem_type
+        for document in (baseline.constraints, baseline.statistics):
+            if document is not None and (found := document.problem_type) != expected:
+                file = document.where
+                raise DocumentError.of(
+                    "quality_documents.problem_type", file=file, found=found, expected=expected
+                )
+        notes = list(statistics.notes)
+        if statistics.estimated:
+            notes.append(_estimated(statistics.estimated))
         constraints = constraints_to_check(baseline, self.rules, suggest)
         why = why_unchecked(constraints, bool(constraints and constraints.metrics))
         if constraints is None or why:

@@ -480,10 +480,8 @@ def _violation_text(
 
 
 def _interval_text(test: MetricTest) -> str:
-    if test.metric.interval is None:
-        return ""
-    low, high = test.metric.interval
-    return f" (95 % interval {number(low)} to {number(high)})"
+    ends = test.metric.interval
+    return f" (95 % interval {' to '.join(map(number, ends))})" if ends else ""
 
 
 def _finding(test: MetricTest) -> Finding:

@@ -20,11 +20,11 @@ from analyzers.model_quality.documents import (
     MetricValue,
     ModelQualityStatistics,
 )
-from analyzers.model_quality.intervals import Spread, deviation
+from analyzers.model_quality.intervals import Interval, Spread, deviation
 from analyzers.model_quality.probabilities import calibrate, expected_calibration_error
 from analyzers.model_quality.residuals import BUCKETS, regression_metrics, regression_spreads
 from analyzers.model_quality.summary import NEGATIVE, ModelQualitySummary
-from analyzers.shared.cells import Codes, Floats
+from analyzers.shared.cells import Codes, Floats, as_number
 from analyzers.shared.dependence import design_effect, is_dependent, quantile_groups, student_ratio
 from analyzers.shared.row_sample import RowSample
 from analyzers.shared.rules import Rules
@@ -55,17 +55,17 @@ class _Run:
     generator: np.random.Generator
     statistics: ModelQualityStatistics
 
-    def put(self, values: Mapping[str, float], draws: Mapping[str, Floats]) -> None:
+    def put(self, values: Mapping[str, float], draws: Mapping[str, Floats], suffix: str = "") -> None:
         """Add metrics, NaN for undefined, and how they vary under resampling."""
-        undefined = [name for name, value in values.items() if not math.isfinite(value)]
+        undefined = [f"{name}{suffix}" for name, value in values.items() if not math.isfinite(value)]
         enough = self.sound or self.statistics.item_count >= FEWEST_ROWS_OF_SPREAD
         for name, value in values.items():
-            metric = self.statistics.metrics[name] = MetricValue(None if name in undefined else value)
+            metric = MetricValue(value if math.isfinite(value) else None)
+            self.statistics.metrics[f"{name}{suffix}"] = metric
             if metric.value is None or name not in draws:
                 continue
             metric.standard_deviation = deviation(draws[name]) if enough else None
-            is_shown = self.sound and not name.endswith(CONSTANT)
-            interval = intervals.quantile_interval(draws[name]) if is_shown else None
+            interval = intervals.quantile_interval(draws[name]) if self.sound and not suffix else None
             if interval:
                 # Widened to hold the value itself: 1.0 when no row was wrong.
                 metric.interval = min(value, interval[0]), max(value, interval[1])
@@ -73,11 +73,7 @@ class _Run:
             self.statistics.notes.append(f"Undefined for these rows: {', '.join(undefined)}.")
 
     def put_mean(
-        self,
-        name: str,
-        value: float,
-        spread: Spread | None,
-        interval: Callable[[float, Spread], intervals.Interval],
+        self, name: str, value: float, spread: Spread | None, interval: Callable[[float, Spread], Interval]
     ) -> None:
         """Add a mean with what its spread says."""
         metric = self.statistics.metrics[name] = MetricValue(value)
@@ -228,23 +224,16 @@ def vocabulary_problem(actual: set[str], predicted: set[str], most: int | None =
             return DatasetError.of("quality_labels.letter_case", label=label, prediction=prediction)
     if not actual or not predicted or actual & predicted:
         return None
-    kinds = [{_is_number(text) for text in labels} for labels in (actual, predicted)]
+    kinds = [{as_number(text) is None for text in labels} for labels in (actual, predicted)]
     if kinds[0] & kinds[1] and (most is None or len(actual | predicted) <= most):
         return None
     labels, predictions = (listing(confusion.label_order(texts)) for texts in (actual, predicted))
     return DatasetError.of("quality_labels.vocabulary", labels=labels, predictions=predictions)
 
 
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
 def _is_fraction(text: str) -> bool:
-    return _is_number(text) and 0.0 < float(text) < 1.0
+    number = as_number(text)
+    return number is not None and 0.0 < number < 1.0
 
 
 def _vocabularies(counts: confusion.Confusion) -> tuple[set[str], set[str]]:
@@ -281,10 +270,7 @@ def _put_binary(run: _Run, cells: Codes) -> None:
     # The cells that a constant prediction leaves empty stay empty in every draw.
     kept = np.isin(np.arange(4), (0, 2) if constant[0] else (1, 3)).astype(np.float64)
     spread = confusion.binary_metrics(tables(constant, intervals.RESAMPLES) * kept)
-    run.put(
-        {f"{name}{CONSTANT}": constants[name] for name in _CONSTANT_BINARY},
-        {f"{name}{CONSTANT}": spread[name] for name in _CONSTANT_BINARY},
-    )
+    run.put({name: constants[name] for name in _CONSTANT_BINARY}, spread, CONSTANT)
 
 
 def _put_scores(run: _Run) -> None:
@@ -305,16 +291,9 @@ def _put_scores(run: _Run) -> None:
     area, spread = scores.cumulative(histogram, thinned=False).area, scores.area_deviation(histogram)
     interval = intervals.area_interval(area, spread, positives, negatives)
     statistics.metrics["auc"] = MetricValue(area, spread, interval)
-    run.put_mean(
-        "average_precision",
-        float(
-            scores.average_precision(
-                *(counts.astype(np.float64) for counts in (histogram.positives, histogram.negatives))
-            )
-        ),
-        scores.average_precision_spread(histogram),
-        partial(intervals.precision_interval, positives=positives),
-    )
+    average = float(scores.average_precision(histogram.positives, histogram.negatives))
+    precision_interval = partial(intervals.precision_interval, positives=positives)
+    run.put_mean("average_precision", average, scores.average_precision_spread(histogram), precision_interval)
 
 
 def _subsampled_area(run: _Run) -> float | None:
@@ -398,10 +377,7 @@ def _put_classes(run: _Run, cells: confusion.Cells, suffix: str) -> None:
     else:
         parts = [run.subsampled(cells.counts)]
     drawn = [confusion.multiclass_metrics(cells, part) for part in parts]
-    run.put(
-        {f"{name}{suffix}": value for name, value in values.items()},
-        {f"{name}{suffix}": np.concatenate([part[name] for part in drawn]) for name in values},
-    )
+    run.put(values, {name: np.concatenate([part[name] for part in drawn]) for name in values}, suffix)
     for name in values if run.sound and not suffix else ():
         metric = run.statistics.metrics[name]
         if metric.value is None or metric.standard_deviation is None:

@@ -184,13 +184,10 @@ def precision_recall_curve(points: Cumulative) -> dict[str, list[float]]:
     """Return the precision-recall curve, starting at recall 0 with the precision of the highest score."""
     precisions = points.true_positives / (points.true_positives + points.false_positives)
     recalls = points.true_positives / points.true_positives[-1]
-    return {
-        "precisions": [float(precisions[0]), *precisions.tolist()],
-        "recalls": [0.0, *recalls.tolist()],
-    }
+    return {"precisions": [float(precisions[0]), *precisions.tolist()], "recalls": [0.0, *recalls.tolist()]}
 
 
-def average_precision(positives: Floats, negatives: Floats) -> Floats:
+def average_precision(positives: Codes | Floats, negatives: Codes | Floats) -> Floats:
     """Return the average precision: precision at each score, weighted by the recall it adds.
 
     Parameters

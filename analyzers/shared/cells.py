@@ -165,14 +165,11 @@ def _encode_integers(array: pa.Array, out: Codes | None) -> Coded:
     low, high = bounds["min"].as_py(), bounds["max"].as_py()
     if low is None or high - low >= _SPAN:
         return _hashed(array, out)
-    if high >= 2**63:
-        # Taking off the least first keeps unsigned 64-bit integers exact.
-        array = pc.subtract(array, pa.scalar(low, array.type))
-        return Coded(_plus_one(array.cast(pa.int64()), out), range(low, high + 1))
-    whole = array.cast(pa.int64())
-    if whole.null_count:
-        return Coded(_plus_one(pc.subtract(whole, low), out), range(low, high + 1))
-    return Coded(np.subtract(whole.to_numpy(), low - 1, out=out), range(low, high + 1))
+    if high < 2**63:
+        array = array.cast(pa.int64())
+    # Taking off the least first keeps unsigned 64-bit integers exact.
+    steps = pc.subtract(array, pa.scalar(low, array.type)).cast(pa.int64())
+    return Coded(_plus_one(steps, out), range(low, high + 1))
 
 
 def _encode_floats(array: pa.Array) -> Coded:

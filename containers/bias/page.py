@@ -7,23 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from containers.metrics import Metrics, Scope
+from contract import page
 from contract.api import Violation
-from contract.page import (
-    Body,
-    Card,
-    Cell,
-    Chart,
-    Row,
-    Section,
-    Source,
-    Table,
-    count,
-    number,
-    percent,
-    sentence,
-    several,
-    short,
-)
 from reporting.report import charts
 
 _STAGES = (("pre_training", "The data"), ("post_training", "The model's answers"))
@@ -47,7 +32,7 @@ _ADVICE = (
 Key = tuple[str, str]
 
 
-def body(source: Source) -> Body:
+def body(source: page.Source) -> page.Body:
     """Return what the page shows of a bias run."""
     now, then = _groups(source.statistics), _groups(source.baseline_statistics)
     then = then or _groups_of_constraints(source.baseline_constraints)
@@ -64,8 +49,8 @@ def body(source: Source) -> Body:
         *charts.segment_section(source),
     ]
     dataset = source.statistics.get("dataset", {})
-    facts = [("Groups", count(len(now))), ("Label", short(str(dataset.get("label", "–"))))]
-    return Body(
+    facts = [("Groups", page.count(len(now))), ("Label", page.short(str(dataset.get("label", "–"))))]
+    return page.Body(
         _cards(source, now, then), sections, facts, [str(note) for note in source.statistics.get("notes", ())]
     )
 
@@ -93,7 +78,7 @@ def _key(violation: Violation) -> Key:
 
 
 def _group_text(key: Key) -> str:
-    return f"{short(key[0], 60)} = {short(key[1], 60)}"
+    return f"{page.short(key[0], 60)} = {page.short(key[1], 60)}"
 
 
 def _scope(now: Mapping[str, Any], then: Mapping[str, Any], *members: str) -> Scope:
@@ -104,8 +89,8 @@ def _scope(now: Mapping[str, Any], then: Mapping[str, Any], *members: str) -> Sc
 
 
 def _group_section(
-    key: Key, group: Mapping[str, Any], before: Mapping[str, Any], violated: set[str], source: Source
-) -> Section:
+    key: Key, group: Mapping[str, Any], before: Mapping[str, Any], violated: set[str], source: page.Source
+) -> page.Section:
     drawn, tables = [], []
     for stage, title in _STAGES:
         scope = _scope(group, before, stage)
@@ -115,13 +100,13 @@ def _group_section(
         if chart := _chart(f"{title}, {_group_text(key)}", bounded, scope):
             drawn.append(chart)
         tables.append(
-            Table(
+            page.Table(
                 f"{title}, {_group_text(key)}: one row per metric; its name opens a chart.",
                 ["metric", "meaning", "baseline", "now", "95 % interval", "verdict"],
                 [
                     scope.row(
                         name,
-                        [name, short(_meaning(name, scope), 240)],
+                        [name, page.short(_meaning(name, scope), 240)],
                         [source.verdict(f"{name} of {key[0]} {key[1]}")],
                         _chart(name, [name], scope),
                         name in violated,
@@ -131,10 +116,10 @@ def _group_section(
                 frozenset({2, 3}),
             )
         )
-    return Section(_group_text(key), _counts_text(key, group), charts=drawn, tables=tables)
+    return page.Section(_group_text(key), _counts_text(key, group), charts=drawn, tables=tables)
 
 
-def _chart(title: str, names: list[str], scope: Scope) -> Chart | None:
+def _chart(title: str, names: list[str], scope: Scope) -> page.Chart | None:
     chart = scope.chart(title, names)
     return chart | {"zero": True} if chart else None
 
@@ -144,28 +129,28 @@ def _counts_text(key: Key, group: Mapping[str, Any]) -> str:
     if not counts:
         return ""
     rows = [sum(sum(observed) for observed in side) for side in counts]
-    text = f"{count(rows[1])} rows are in the group {_group_text(key)}, {count(rows[0])} are not."
+    text = f"{page.count(rows[1])} rows are in the group {_group_text(key)}, {page.count(rows[0])} are not."
     positives = [sum(side[1]) for side in counts]
     predicted = [side[0][1] + side[1][1] for side in counts]
     for name, found in (("Positive labels", positives), ("Positive predictions", predicted)):
         if any(found) and all(rows):
-            shares = [percent(found[side] / rows[side]) for side in (1, 0)]
+            shares = [page.percent(found[side] / rows[side]) for side in (1, 0)]
             text += f" {name}: {shares[0]} of the group, {shares[1]} of the others."
     return text
 
 
-def _model_section(source: Source) -> list[Section]:
+def _model_section(source: page.Source) -> list[page.Section]:
     scope = _scope(source.statistics, source.baseline_statistics, "model_metrics")
-    rows = [Row([Cell(name), *charts.value_cells(*scope.estimates(name))]) for name in scope.now]
+    rows = [page.Row([page.Cell(name), *charts.value_cells(*scope.estimates(name))]) for name in scope.now]
     if not rows:
         return []
-    table = Table("The whole model.", ["metric", "baseline", "now"], rows, frozenset({1, 2}))
-    return [Section("All rows", tables=[table])]
+    table = page.Table("The whole model.", ["metric", "baseline", "now"], rows, frozenset({1, 2}))
+    return [page.Section("All rows", tables=[table])]
 
 
 def _cards(
-    source: Source, now: Mapping[Key, Mapping[str, Any]], then: Mapping[Key, Mapping[str, Any]]
-) -> list[Card]:
+    source: page.Source, now: Mapping[Key, Mapping[str, Any]], then: Mapping[Key, Mapping[str, Any]]
+) -> list[page.Card]:
     """Return one card per group: the same gap shows in many metrics."""
     groups: dict[tuple[Key, str], list[Violation]] = {}
     for violation in source.violations:
@@ -179,7 +164,7 @@ def _cards(
     return sorted(cards, key=lambda card: -card.weight)
 
 
-def _card(key: Key, where: str, found: list[Violation], scope: Scope) -> Card:
+def _card(key: Key, where: str, found: list[Violation], scope: Scope) -> page.Card:
     rank = {name: place for place, name in enumerate(_FIRST)}
     by_name = {violation.metric_name or "": violation for violation in found}
     names = sorted(
@@ -189,10 +174,10 @@ def _card(key: Key, where: str, found: list[Violation], scope: Scope) -> Card:
     bounded = [name for name in names if name not in _UNBOUNDED] or names
     title = _group_text(key) + (f" in {where}" if where else "")
     meaning = _meaning(names[0], scope, with_error=False)
-    meaning = names[0] if meaning == "" else f"{short(meaning)} ({names[0]})"
-    others = f" and {several(len(names) - 1, 'more metric')}" if len(names) > 1 else ""
+    meaning = names[0] if meaning == "" else f"{page.short(meaning)} ({names[0]})"
+    others = f" and {page.several(len(names) - 1, 'more metric')}" if len(names) > 1 else ""
     growth = max((_growth(name, scope) for name in names), default=0.0)
-    return Card(
+    return page.Card(
         title=f"{title}: {meaning}{others}",
         sentences=list(_sentences([by_name[name] for name in names], scope)),
         advice=_ADVICE,
@@ -232,14 +217,16 @@ def _sentences(found: list[Violation], scope: Scope) -> Iterator[str]:
             name = violation.metric_name or ""
             was, _ = scope.values(name)
             before = (
-                f"was {number(was)} and is" if was is not None else f"allowed {_number(match['limit'])}, is"
+                f"was {page.number(was)} and is"
+                if was is not None
+                else f"allowed {_number(match['limit'])}, is"
             )
             numbers = f" {name} {before} {_number(match['value'])}."
-        yield (sentence(short(text, 600)) + numbers).strip()
+        yield (page.sentence(page.short(text, 600)) + numbers).strip()
 
 
 def _number(text: str) -> str:
     try:
-        return number(float(text))
+        return page.number(float(text))
     except ValueError:
-        return short(text)
+        return page.short(text)

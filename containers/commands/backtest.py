@@ -153,21 +153,21 @@ def _windows(given: argparse.Namespace, edit: Edit, monitors: Mapping[str, Monit
     fitting = monitors_of(edit, monitors)
     if given.monitor is not None and given.monitor not in fitting:
         others = " or ".join(fitting)
-        raise ConfigurationError.of("flags.other_monitor", monitor=given.monitor, others=others)
+        raise ConfigurationError.of("command.other_monitor", monitor=given.monitor, others=others)
     wanted = (given.monitor,) if given.monitor else fitting
     if given.folders:
         if asked := [flag for flag in _OF_HISTORY if getattr(given, flag) is not None]:
-            raise ConfigurationError.of("flags.of_history", field=f"--{asked[0]}")
+            raise ConfigurationError.of("command.of_history", field=f"--{asked[0]}")
         checking = {"positive_label": given.positive_label} if given.positive_label else {}
         windows = windows_of_folders(given.folders, given.checked_by, checking, wanted, monitors)
     elif given.history_path:
         runs = read_runs(given.history_path, selection_of(given))
         windows = windows_of_history(given.history_path, (run for run in runs if run.monitor in wanted))
     else:
-        raise ConfigurationError.of("flags.nothing_to_replay")
+        raise ConfigurationError.of("command.nothing_to_replay")
     if not windows:
         of = f" of {' or '.join(wanted)}" if len(wanted) < len(monitors) else ""
-        raise ConfigurationError.of("flags.no_window", of=of)
+        raise ConfigurationError.of("command.no_window", of=of)
     require_one_schedule(windows, edit)
     return windows
 

@@ -47,18 +47,18 @@ def find_monitor(name: str) -> Monitor:
     known = {one.name: one for one in entry_points(group=GROUP)} | _OURS
     entry = known.get(name) or EntryPoint(name, name, GROUP)
     if name not in known and not all(name.partition(":")):
-        raise ConfigurationError.of("flags.monitor", name=name, known=", ".join(known))
+        raise ConfigurationError.of("command.monitor", name=name, known=", ".join(known))
     if name not in known:
         # As `python -m` does: a module beside the job.
         sys.path.append(os.getcwd())  # noqa: PTH109 - sys.path holds texts
     try:
         monitor = vars(importlib.import_module(entry.module)).get(entry.attr)
     except ImportError as error:
-        raise ConfigurationError.of("flags.no_import", name=name, cause=error) from error
+        raise ConfigurationError.of("command.no_import", name=name, cause=error) from error
     from contract.api import Monitor
 
     if not isinstance(monitor, Monitor):
-        raise ConfigurationError.of("flags.no_monitor", name=name, module=entry.module)
+        raise ConfigurationError.of("command.no_monitor", name=name, module=entry.module)
     return monitor
 
 
@@ -160,4 +160,4 @@ def write_output(content: bytes, path: str | None) -> None:
     try:
         Path(path).write_bytes(content)
     except OSError as error:
-        raise OutputError.of("flags.output", file=path, cause=error.strerror) from None
+        raise OutputError.of("command.output", file=path, cause=error.strerror) from None

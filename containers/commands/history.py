@@ -35,9 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = new_parser(
-        "monitor-history",
-        "Look at the runs that jobs with history_path have left behind.",
-        __doc__,
+        "monitor-history", "Look at the runs that jobs with history_path have left behind.", __doc__
     )
     actions = parser.add_subparsers(required=True, metavar="ACTION")
     for name, action, help_text in (
@@ -90,7 +88,7 @@ def _history_of(given: argparse.Namespace) -> str:
     """
     history: str | None = given.history_path
     if not history:
-        raise ConfigurationError.of("flags.no_history", field="history_path")
+        raise ConfigurationError.of("command.no_history", field="history_path")
     return history
 
 

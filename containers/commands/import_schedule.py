@@ -75,7 +75,7 @@ def _parser() -> argparse.ArgumentParser:
 def _documents(given: argparse.Namespace) -> list[dict[str, Any]]:
     if given.schedule_name:
         if given.files:
-            raise ConfigurationError.of("flags.two_sources", field="--schedule-name")
+            raise ConfigurationError.of("command.two_sources", field="--schedule-name")
         return list(ask_service(given.schedule_name))
     documents = []
     for name in given.files or ["-"]:
@@ -90,7 +90,7 @@ def _text(name: str) -> str:
         return Path(name).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         cause = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise ConfigurationError.of("flags.file", file=name, cause=cause) from None
+        raise ConfigurationError.of("command.file", file=name, cause=cause) from None
 
 
 def _write(given: argparse.Namespace) -> None:

@@ -47,17 +47,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     given, others = parser.parse_known_args(arguments)
     analysis = os.environ.get("analysis_type", "")  # noqa: SIM112 - the contract's variables are lower-case
-    name = given.monitor or _monitor_of(analysis)
+    served = (name for name in monitor_names() if analysis.upper() in find_monitor(name).analysis_types)
+    name = given.monitor or next(served, None)
     if name is None:
-        text = wording("flags.no_monitor_named", monitors=", ".join(monitor_names()))
+        text = wording("command.no_monitor_named", monitors=", ".join(monitor_names()))
         return print_checklist([Line("FAIL", text)], sys.stdout)
     return run_command(find_monitor(name), ["--validate", *others])
-
-
-def _monitor_of(analysis_type: str) -> str | None:
-    """Return the monitor that serves a kind of analysis, None where none does."""
-    names = monitor_names()
-    return next((name for name in names if analysis_type.upper() in find_monitor(name).analysis_types), None)
 
 
 if __name__ == "__main__":

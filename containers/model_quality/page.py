@@ -9,22 +9,8 @@ from itertools import islice
 from typing import Any
 
 from containers.metrics import Metrics, Scope
+from contract import page
 from contract.api import State, Violation
-from contract.page import (
-    Body,
-    Card,
-    Cell,
-    Chart,
-    Row,
-    Section,
-    Source,
-    Table,
-    count,
-    number,
-    percent,
-    several,
-    short,
-)
 from reporting.report import charts
 
 MATRIX = "confusion_matrix"
@@ -85,12 +71,12 @@ def scope_of(
     return Scope(metrics_of(now), metrics_of(then), limits or {}, title_of)
 
 
-def _chart(scope: Scope, names: Sequence[str]) -> Chart | None:
+def _chart(scope: Scope, names: Sequence[str]) -> page.Chart | None:
     title = title_of(names[0]) if len(names) == 1 else "Metrics"
     return scope.chart(title, names, shares=all(SHARES.match(name) for name in names))
 
 
-def _cells(scope: Scope, name: str) -> list[Cell]:
+def _cells(scope: Scope, name: str) -> list[page.Cell]:
     return charts.value_cells(*scope.estimates(name), text=partial(text_of, name))
 
 
@@ -101,7 +87,7 @@ def title_of(name: str) -> str:
 
 def text_of(name: str, value: float | None) -> str:
     """Return a metric's value as people read it: shares as percent."""
-    return percent(value) if SHARES.match(name) else number(value)
+    return page.percent(value) if SHARES.match(name) else page.number(value)
 
 
 def ordered(names: Mapping[str, Any]) -> list[str]:
@@ -126,7 +112,7 @@ _ADVICE = (
 )
 
 
-def cards(source: Source, whole: Scope) -> list[Card]:
+def cards(source: page.Source, whole: Scope) -> list[page.Card]:
     """Return one card for all rows and one per segment: the same fall shows in many metrics."""
     groups: dict[str, list[Violation]] = {}
     for violation in source.violations:
@@ -148,7 +134,7 @@ def cards(source: Source, whole: Scope) -> list[Card]:
     return sorted(found, key=lambda card: -card.weight)
 
 
-def _card(where: str, group: list[Violation], scope: Scope, share: float, sure: str) -> Card:
+def _card(where: str, group: list[Violation], scope: Scope, share: float, sure: str) -> page.Card:
     by_name = {violation.metric_name or "": violation for violation in group}
     names = ordered(by_name)
     if "recall" in names:
@@ -156,7 +142,7 @@ def _card(where: str, group: list[Violation], scope: Scope, share: float, sure: 
     sentences = [_sentence(name, by_name[name], scope) for name in names[:4]]
     if len(names) > 4:
         others = ", ".join(title_of(name) for name in names[4:])
-        sentences.append(f"{several(len(names) - 4, 'more metric')} worse: {others}.")
+        sentences.append(f"{page.several(len(names) - 4, 'more metric')} worse: {others}.")
     if sure:
         sentences.append(sure)
     title, changes = f"{where or 'All rows'}: {title_of(names[0])}", []
@@ -168,7 +154,7 @@ def _card(where: str, group: list[Violation], scope: Scope, share: float, sure: 
         if name == names[0]:
             title += f" {text_of(name, before)} → {text_of(name, after)}"
         changes.append(min(10.0, abs(after - before) / max(abs(before), 1e-9)))
-    return Card(
+    return page.Card(
         title=title,
         sentences=sentences,
         advice=_ADVICE,
@@ -181,7 +167,7 @@ def _card(where: str, group: list[Violation], scope: Scope, share: float, sure: 
 def _sentence(name: str, violation: Violation, scope: Scope) -> str:
     (_, found), (before, _), limit = scope.estimates(name), scope.values(name), scope.limits.get(name)
     if found is None or limit is None:
-        return short(violation.description, 600)
+        return page.short(violation.description, 600)
     title = title_of(name)
     text = f"{title[0].upper()}{title[1:]} is {text_of(name, found[0])}"
     if found[1] is not None:
@@ -193,7 +179,7 @@ def _sentence(name: str, violation: Violation, scope: Scope) -> str:
     return f"{text}."
 
 
-def _sure(source: Source, where: str) -> str:
+def _sure(source: page.Source, where: str) -> str:
     """Say how sure a scope's violations are, by the least certain of them."""
     probabilities = [
         one.p_value
@@ -206,7 +192,7 @@ def _sure(source: Source, where: str) -> str:
         return ""
     if max(probabilities) <= 1e-6:
         return "Chance does not explain this: less than one in a million."
-    return f"Chance would do this at most once in {count(round(1.0 / max(probabilities)))} windows."
+    return f"Chance would do this at most once in {page.count(round(1.0 / max(probabilities)))} windows."
 
 
 Points = tuple[list[float], list[float]]
@@ -216,7 +202,7 @@ _SEGMENT_METRICS = 3
 _MOST_IN_CHART = 15
 
 
-def body(source: Source) -> Body:
+def body(source: page.Source) -> page.Body:
     """Return what the page shows of a model-quality run."""
     sides = source.statistics, source.baseline_statistics
     whole = scope_of(*sides, limits_of(source.baseline_constraints))
@@ -231,12 +217,12 @@ def body(source: Source) -> Body:
     labelled, unlabelled = dataset.get("item_count", 0), dataset.get("unlabelled_count", 0)
     facts = []
     if total := labelled + unlabelled:
-        said = f"{count(labelled)} of {count(total)} ({percent(labelled / total)})"
+        said = f"{page.count(labelled)} of {page.count(total)} ({page.percent(labelled / total)})"
         facts.append(("Rows with a label", said))
-    return Body(cards(source, whole), sections, facts)
+    return page.Body(cards(source, whole), sections, facts)
 
 
-def _metric_section(whole: Scope, source: Source) -> list[Section]:
+def _metric_section(whole: Scope, source: page.Source) -> list[page.Section]:
     found = {**whole.now, **whole.then}
     names = ordered({name: None for name in found if not name.endswith(BEST_CONSTANT)})
     if not names:
@@ -247,10 +233,10 @@ def _metric_section(whole: Scope, source: Source) -> list[Section]:
     rows = []
     for name in names:
         limit, side = whole.limits.get(name, (None, ""))
-        last = [Cell(f"{side} {text_of(name, limit)}" if side else "–"), source.verdict(name)]
+        last = [page.Cell(f"{side} {text_of(name, limit)}" if side else "–"), source.verdict(name)]
         read = partial(text_of, name)
         rows.append(whole.row(name, [title_of(name)], last, _chart(whole, [name]), name in violated, read))
-    table = Table(
+    table = page.Table(
         "One row per metric; its name opens a chart.",
         ["metric", "baseline", "now", "95 % interval", "expected", "verdict"],
         rows,
@@ -259,11 +245,11 @@ def _metric_section(whole: Scope, source: Source) -> list[Section]:
     shares = [name for name in names if SHARES.match(name) or name == "auc"]
     chart = _chart(whole, shares) if shares else None
     text = "Points with their 95 % intervals; the red line is what the constraints allow."
-    return [Section("Metrics", text, charts=[chart] if chart else [], tables=[table])]
+    return [page.Section("Metrics", text, charts=[chart] if chart else [], tables=[table])]
 
 
-def _curve_section(now: Mapping[str, Any], then: Mapping[str, Any]) -> list[Section]:
-    def drawn(name: str, across: str, up: str, title: str, diagonal: bool) -> Chart | None:
+def _curve_section(now: Mapping[str, Any], then: Mapping[str, Any]) -> list[page.Section]:
+    def drawn(name: str, across: str, up: str, title: str, diagonal: bool) -> page.Chart | None:
         curves = [_of_problem(side, "_metrics").get(name) for side in (now, then)]
         points = [(found[across], found[up]) if found else None for found in curves]
         axes = (across.rstrip("s").replace("_", " "), up.rstrip("s").replace("_", " "))
@@ -280,7 +266,7 @@ def _curve_section(now: Mapping[str, Any], then: Mapping[str, Any]) -> list[Sect
         calibration,
     )
     shown = [chart for chart in curves if chart]
-    return [Section("Curves", charts=shown)] if shown else []
+    return [page.Section("Curves", charts=shown)] if shown else []
 
 
 def _calibration(document: Mapping[str, Any]) -> Points | None:
@@ -291,7 +277,7 @@ def _calibration(document: Mapping[str, Any]) -> Points | None:
     return list(scores), list(rates)
 
 
-def _matrix_section(now: Mapping[str, Any], then: Mapping[str, Any]) -> list[Section]:
+def _matrix_section(now: Mapping[str, Any], then: Mapping[str, Any]) -> list[page.Section]:
     matrices = [
         (name, _of_problem(side, "_metrics").get(MATRIX)) for name, side in (("Now", now), ("Baseline", then))
     ]
@@ -299,26 +285,30 @@ def _matrix_section(now: Mapping[str, Any], then: Mapping[str, Any]) -> list[Sec
     if not tables:
         return []
     text = "Rows by actual label (down) and predicted label (across); shares are of the actual label."
-    return [Section("Confusion matrix", text, tables=tables)]
+    return [page.Section("Confusion matrix", text, tables=tables)]
 
 
-def _matrix(name: str, matrix: Mapping[str, Mapping[str, int]]) -> Table:
+def _matrix(name: str, matrix: Mapping[str, Mapping[str, int]]) -> page.Table:
     labels = list(dict.fromkeys([*matrix, *(label for row in matrix.values() for label in row)]))
     rows = []
     for actual in labels:
         counts = matrix.get(actual, {})
         total = sum(counts.values())
-        cells = [Cell(f"actual {short(actual, 40)}")]
+        cells = [page.Cell(f"actual {page.short(actual, 40)}")]
         for label in labels:
             rows_of = counts.get(label, 0)
             share = rows_of / total if total else 0.0
-            cells.append(Cell(f"{count(rows_of)} ({percent(share)})", rows_of, {"value": round(share, 3)}))
-        rows.append(Row(cells))
-    columns = ["label", *(f"predicted {short(label, 40)}" for label in labels)]
-    return Table(name, columns, rows, frozenset(range(1, len(columns))))
+            cells.append(
+                page.Cell(
+                    f"{page.count(rows_of)} ({page.percent(share)})", rows_of, {"value": round(share, 3)}
+                )
+            )
+        rows.append(page.Row(cells))
+    columns = ["label", *(f"predicted {page.short(label, 40)}" for label in labels)]
+    return page.Table(name, columns, rows, frozenset(range(1, len(columns))))
 
 
-def _estimated_section(statistics: Mapping[str, Any], whole: Scope) -> list[Section]:
+def _estimated_section(statistics: Mapping[str, Any], whole: Scope) -> list[page.Section]:
     estimated = statistics.get("estimated")
     if not isinstance(estimated, Mapping):
         return []
@@ -327,17 +317,17 @@ def _estimated_section(statistics: Mapping[str, Any], whole: Scope) -> list[Sect
     chart = scope.chart("Estimated before labels", names)
     if chart is None:
         return []
-    table = Table(
-        f"Estimates for {count(estimated.get('item_count', 0))} rows without a label.",
+    table = page.Table(
+        f"Estimates for {page.count(estimated.get('item_count', 0))} rows without a label.",
         ["metric", "baseline, measured", "now, estimated"],
-        [Row([Cell(title_of(name)), *_cells(scope, name)]) for name in names],
+        [page.Row([page.Cell(title_of(name)), *_cells(scope, name)]) for name in names],
         frozenset({1, 2}),
     )
     chart["nowName"] = "this window, estimated"
-    return [Section("Estimated", str(estimated.get("assumption", "")), charts=[chart], tables=[table])]
+    return [page.Section("Estimated", str(estimated.get("assumption", "")), charts=[chart], tables=[table])]
 
 
-def _segment_section(source: Source) -> list[Section]:
+def _segment_section(source: page.Source) -> list[page.Section]:
     now, then = segments_of(source.statistics), segments_of(source.baseline_statistics)
     if not now:
         return []
@@ -349,20 +339,22 @@ def _segment_section(source: Source) -> list[Section]:
     for text, scope in scopes.items():
         size = now[text]["item_count"]
         cells = [
-            Cell(text),
-            Cell(count(size), size),
+            page.Cell(text),
+            page.Cell(page.count(size), size),
             *(cell for name in names for cell in _cells(scope, name)),
         ]
         cells.append(charts.violations_cell(found[text], text in decided))
-        rows.append(Row(cells, violated=found[text] > 0))
+        rows.append(page.Row(cells, violated=found[text] > 0))
     sides = [f"{title_of(name)}, {side}" for name in names for side in ("baseline", "now")]
     columns = ["segment", "rows", *sides, "violations"]
     numeric = frozenset(range(1, len(columns)))
-    table = Table("One row per segment.", columns, rows, numeric, searchable=len(rows) > 10)
-    return [Section("Segments", "The same metrics for each part of the rows.", charts=drawn, tables=[table])]
+    table = page.Table("One row per segment.", columns, rows, numeric, searchable=len(rows) > 10)
+    return [
+        page.Section("Segments", "The same metrics for each part of the rows.", charts=drawn, tables=[table])
+    ]
 
 
-def _segment_chart(name: str, scopes: Mapping[str, Scope]) -> Chart | None:
+def _segment_chart(name: str, scopes: Mapping[str, Scope]) -> page.Chart | None:
     shown = islice(scopes.items(), _MOST_IN_CHART)
     items = ((text, *scope.estimates(name), None) for text, scope in shown)
     title = f"{title_of(name)[0].upper()}{title_of(name)[1:]} by segment"

@@ -74,12 +74,7 @@ _BY_SUFFIX: dict[str, Kind] = {"csv": "csv", "json": "json", "jsonl": "json", "p
 
 
 def arrange_table(
-    settings: Settings,
-    config: AnalysisConfig,
-    request: Dataset,
-    mistakes: Mistakes,
-    *,
-    header_told: bool,
+    settings: Settings, config: AnalysisConfig, request: Dataset, mistakes: Mistakes, *, header_told: bool
 ) -> tuple[Dataset, Columns]:
     """Return what to read and its columns, for data whose columns need no JMESPath.
 
@@ -364,18 +359,11 @@ def arrange_captures(
 
 
 def _csv_captures(
-    settings: Settings,
-    config: AnalysisConfig,
-    request: Dataset,
-    sides: tuple[str, ...],
-    mistakes: Mistakes,
+    settings: Settings, config: AnalysisConfig, request: Dataset, sides: tuple[str, ...], mistakes: Mistakes
 ) -> tuple[Dataset, Columns]:
     """Arrange captures whose payloads are all CSV, which are read in bulk."""
     request = replace(
-        request,
-        format=replace(request.format, capture_indices=sides),
-        labels=True,
-        typed_labels=True,
+        request, format=replace(request.format, capture_indices=sides), labels=True, typed_labels=True
     )
     decoder = survey(files_of(request)[0], request)
     widths = decoder.layout.widths
@@ -412,16 +400,15 @@ def _single_labels(request: Dataset) -> bool:
 
 def _feature_names(config: AnalysisConfig, width: int, mistakes: Mistakes) -> tuple[str, ...]:
     headers, label = config.headers, config.label
-    if not headers:
-        return tuple(f"{PREFIX}{at}" for at in range(width))
+    unnamed = tuple(f"{PREFIX}{at}" for at in range(width))
     if isinstance(label, int) and len(headers) == width + 1 and label < len(headers):
         label = headers[label]
-    names = tuple(name for name in headers if name != label)
-    if len(names) != width:
-        given = several(len(names), "feature")
-        mistakes.add(wording("headers.other_requests", given=given, width=width))
-        return tuple(f"{PREFIX}{at}" for at in range(width))
-    return names
+    names = tuple(name for name in headers if name != label) if headers else unnamed
+    if len(names) == width:
+        return names
+    given = several(len(names), "feature")
+    mistakes.add(wording("headers.other_requests", given=given, width=width))
+    return unnamed
 
 
 _KINDS: dict[str, Kind] = {

@@ -159,7 +159,7 @@ def summarize_piece(token: str, parcel: bytes, number: int) -> bytes:
             verify(opened.evidence, socket.gethostname())
             _opened[token] = opened
             while len(_opened) > _MOST_PARCELS:
-                _opened.popitem(last=False)
+                _opened.popitem(last=False)  # which closes the models that it asked
         opened = _opened[token]
     return pack(engine.summarize_split(opened.analyzer, opened.splits[number]))
 

@@ -62,20 +62,13 @@ def _script(jobs: Jobs) -> str:
     order = " &&\n".join(_call(step, jobs.description.seconds) for step in jobs.steps)
     if jobs.cron is None:
         return order
-    _, hours, days, months, weekdays = jobs.cron.fields()
-    listed = (("%H", hours, jobs.cron.hours), ("%d", days, jobs.cron.days), ("%m", months, jobs.cron.months))
-    conditions = [
-        _unless_in(field, [f"{value:02}" for value in values])
-        for field, text, values in listed
-        if text != "*"
-    ]
-    if weekdays != "*":
-        conditions.append(_unless_in("%w", [str(day) for day in jobs.cron.weekdays]))
-    return _LOOP.format(offset=jobs.cron.minute * 60, conditions="\n  ".join(conditions) or ":", work=order)
-
-
-def _unless_in(field: str, values: list[str]) -> str:
-    return f"case $$(date -u +{field}) in {'|'.join(values)}) ;; *) continue ;; esac"
+    cron, conditions = jobs.cron, []
+    due = (("%H", cron.hours), ("%d", cron.days), ("%m", cron.months), ("%w", cron.weekdays))
+    for (field, values), text in zip(due, cron.fields()[1:], strict=True):
+        if text != "*":
+            listed = "|".join(str(value) if field == "%w" else f"{value:02}" for value in values)
+            conditions.append(f"case $$(date -u +{field}) in {listed}) ;; *) continue ;; esac")
+    return _LOOP.format(offset=cron.minute * 60, conditions="\n  ".join(conditions) or ":", work=order)
 
 
 def _call(step: Step, seconds: int) -> str:

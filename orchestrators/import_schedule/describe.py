@@ -122,9 +122,8 @@ def combine(documents: Sequence[dict[str, Any]]) -> Description:
     given: dict[str, dict[str, Any]] = {}
     for document in documents:
         document = json.loads(json.dumps(document, default=str))  # boto3 has read times
-        kinds = [
-            kind for kind, marks in _MARKS.items() if any(document.get(mark) is not None for mark in marks)
-        ]
+        present = {name for name, value in document.items() if value is not None}
+        kinds = [kind for kind, marks in _MARKS.items() if not present.isdisjoint(marks)]
         if len(kinds) != 1:
             raise ConfigurationError.of(
                 "schedule_description.unknown", members=", ".join(list(document)[:5]) or "(none)"

@@ -217,7 +217,7 @@ class Jobs:
         """Return the comment above a manifest: how to apply it, and what became of each member."""
         notes = [
             f"Was the monitoring schedule {self.description.name}.",
-            *([_WITHOUT_BASELINE] if not self.description.baseline else []),
+            *([] if self.description.baseline else [_WITHOUT_BASELINE]),
             *how,
             "",
             *table(self.description.members, target, self.said),
@@ -367,12 +367,10 @@ def _baseline(description: Description, options: Options, said: dict[str, str]) 
 def _dataset_format(description: Description) -> str:
     shape, monitor = description.source.get("DatasetFormat"), description.monitor
     found: dict[str, Any]
-    if not shape and monitor in _LABELLED:
-        parts = _CAPTURES[1:] if monitor == "model-quality" else _CAPTURES[::-1]
-        found = {"sagemakerMergeJson": {"captureIndexNames": parts}}
-    elif not shape:
-        parts = _CAPTURES if monitor == "data-quality" else _CAPTURES[:1]
-        found = {"sagemakerCaptureJson": {"captureIndexNames": parts}}
+    if not shape:
+        kind = "sagemakerMergeJson" if monitor in _LABELLED else "sagemakerCaptureJson"
+        sides = {"data-quality": _CAPTURES, "model-quality": _CAPTURES[1:], "bias": _CAPTURES[::-1]}
+        found = {kind: {"captureIndexNames": sides.get(monitor, _CAPTURES[:1])}}
     elif "Parquet" in shape:
         found = {"parquet": {}}
     elif "Json" in shape:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, groupby, islice
@@ -21,7 +20,7 @@ from contract.errors import DatasetError
 from contract.reading import CallRows
 from readers.arrow_json import JsonFields, NotBulkError, parse_json, text_buffer
 from readers.captures.envelope import LABEL, Envelope
-from readers.captures.layout import Layout, cell_name, merge_named
+from readers.captures.layout import Layout, cell_name, shared_names
 from readers.captures.shapes import (
     CSV,
     FRAMES,
@@ -50,6 +49,7 @@ _QUOTED_LINE = rf'^(?:{_QUOTED_CELL}|[^",]*)(?:,(?:{_QUOTED_CELL}|[^",]*))*$'
 Note = Callable[[str, Sequence[int]], None]
 _ENCODINGS = {"CSV": CSV, "JSON": JSON}
 _ODD = -1
+_NO_COLUMNS = pa.RecordBatch.from_pylist([])
 
 
 @dataclass(frozen=True)
@@ -175,7 +175,9 @@ class Decoder:
                 rows.append(_csv_rows(some.text, "row" if self.text_only else self.call_rows.shape(side)))
             else:
                 found = _json_rows(some.text, self.call_rows.shape(side))
-                rows.append(replace(found, batch=_flat(found.batch, self.most_columns)))
+                if _widest(found.batch) > self.most_columns:
+                    raise NotBulkError("more columns than expected")
+                rows.append(replace(found, batch=flatten_batch(found.batch)))
         return self._beside(rows, parser)
 
     def _rows(self, texts: Sequence[Texts], records: Counts, note: Note) -> list[list[list[Row] | None]]:
@@ -204,8 +206,7 @@ class Decoder:
         """Put the rows of all payloads beside each other: one row is repeated, rows that lack are missing."""
         index, counts, uneven = _zip_rows([side.counts for side in sides])
         rows = [side.take(where) for side, where in zip(sides, index, strict=True)]
-        named = [None if side.is_cells else side.batch for side in rows]
-        found = merge_named(self.sides, named, self.layout)
+        found = self._named(rows)
         # Columns without names are named by their position in the row.
         widths = self.layout.widths or (0,) * len(rows)
         last = len(rows) - 1
@@ -237,6 +238,23 @@ class Decoder:
         if batch.num_rows != total:
             raise NotBulkError("cells hold line ends")
         return Table(batch, counts, uneven)
+
+    def _named(self, rows: Sequence[Rows]) -> list[dict[str, pa.Array]]:
+        """Return the columns of each payload that have names, under distinct ones.
+
+        A name that request and response have in common belongs to the request, whose names are the
+        baseline's; the response's column is called ``endpointOutput.<name>``.
+        """
+        batches = [
+            side.batch if side.batch is not None and not side.is_cells else _NO_COLUMNS for side in rows
+        ]
+        shared = shared_names([batch.schema.names for batch in batches])
+        # The last payload keeps its names.
+        apart = [*(names | self.layout.shared for names in shared[:-1]), *shared[-1:]]
+        return [
+            {f"{side}.{name}" if name in names else name: batch.column(name) for name in batch.schema.names}
+            for side, batch, names in zip(self.sides, batches, apart, strict=True)
+        ]
 
     def _require_one_encoding(self, envelope: Envelope) -> None:
         """Raise DatasetError where the originals would not read a record."""
@@ -418,15 +436,6 @@ def _numbers(values: pa.Array) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays([values], names=[""])
 
 
-def _flat(batch: pa.RecordBatch, most: int) -> pa.RecordBatch:
-    if _widest(batch) > most:
-        raise NotBulkError("more columns than expected")
-    try:
-        return flatten_batch(batch)
-    except DatasetError as error:
-        raise NotBulkError(error.message) from error
-
-
 def _widest(batch: pa.RecordBatch) -> int:
     """Return the most members of an object, or elements of a list, at any depth."""
     widest = int(batch.num_columns)
@@ -518,27 +527,18 @@ def _parse_lines(
 ) -> dict[str, pa.Array]:
     """Parse lines of cells, the shorter ones filled up with empty cells."""
     lines = pc.binary_join_element_wise(*texts, ",") if len(texts) > 1 else texts[0]
-    width = len(next(csv.reader(io.StringIO(lines[0].as_py(), newline="")), [])) or 1
-    try:
-        if width <= limit:
-            return _parse_width(lines, width, position, parser)
-    except CellsError:
-        pass
     commas = _commas(lines)
-    most = pc.max(commas).as_py()
+    least, most = pc.min_max(commas).as_py().values()
     if most >= limit:
         raise NotBulkError("more cells than expected")
-    lines = pc.binary_join_element_wise(lines, pc.binary_repeat(",", pc.subtract(most, commas)), "")
-    try:
-        return _parse_width(lines, most + 1, position, parser)
-    except CellsError as error:
-        raise NotBulkError(str(error)) from error
-
-
-def _parse_width(lines: pa.StringArray, width: int, position: int, parser: CellParser) -> dict[str, pa.Array]:
-    if width == 1:
+    if least < most:
+        lines = pc.binary_join_element_wise(lines, pc.binary_repeat(",", pc.subtract(most, commas)), "")
+    if most == 0:
         # A blank line would be skipped, an empty cell is not.
         lines = pc.if_else(pc.equal(lines, ""), '""', lines)
-    names = [cell_name(position + at) for at in range(width)]
+    names = [cell_name(position + at) for at in range(most + 1)]
     text = bytes(text_buffer(pc.binary_join_element_wise(lines, "", "\n")))
-    return parser(text, names, len(lines))
+    try:
+        return parser(text, names, len(lines))
+    except CellsError as error:
+        raise NotBulkError(str(error)) from error

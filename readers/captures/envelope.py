@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from contract.dataset_format import Shape
+from contract.errors import DatasetError
 from contract.window import Window, in_window_by_folder
 from readers.arrow_json import NotBulkError, read_json, text_buffer
 from readers.captures.shapes import Row, UndecodableError, decode, parsed
@@ -24,12 +25,14 @@ from readers.flatten import batch_of
 from readers.lanes import Counts, Table, in_lanes, merged, of_kinds, rows_of
 from readers.paths import typed_text
 from readers.python_rows import json_text, loads, rows_to_batch, scalar_text
-from readers.splitting import Line, LineBlock, not_a_record
+from readers.splitting import Line, LineBlock
 
 LABEL = "groundTruthData"
 UNLIKE_ROWS = "records with another number of labels than rows count as unlabelled"
 
 _PAYLOAD = pa.struct([("data", pa.string()), ("encoding", pa.string())])
+# What labels are found by: the first that there is.
+_IDS = ("inferenceId", "eventId")
 _CONTENT_TYPE = pa.struct([("observedContentType", pa.string())])
 
 
@@ -102,10 +105,11 @@ class Envelope:
         verdicts = [0 if instant is None else 1 if window.contains(instant) else -1 for instant in instants]
         codes = encoded.indices.fill_null(len(instants)).to_numpy(zero_copy_only=False)
         verdict = np.array([*verdicts, 0], np.int8)[codes]
-        origins = self.block.sources(self.numbers)
-        for origin in np.unique(origins[verdict == 0]):
-            inside = in_window_by_folder(self.block.segments[origin].path, window, "records")
-            verdict[(verdict == 0) & (origins == origin)] = 1 if inside else -1
+        if (verdict == 0).any():
+            origins = self.block.sources(self.numbers)
+            for origin in np.unique(origins[verdict == 0]):
+                inside = in_window_by_folder(self.block.segments[origin].path, window, "records")
+                verdict[(verdict == 0) & (origins == origin)] = 1 if inside else -1
         return self.filter(verdict > 0)
 
     def content_types(self, side: str) -> list[str | None]:
@@ -135,7 +139,7 @@ def open_envelope(
     DatasetError
         Naming file and line of what is no capture record.
     """
-    wanted = ("inferenceTime",) * times + ("inferenceId", "eventId") * ids
+    wanted = ("inferenceTime",) * times + _IDS * ids
     fields = [pa.field("captureData", pa.struct([(side, _PAYLOAD) for side in sides]))]
     fields += [pa.field(LABEL, _PAYLOAD)] * labels
     fields += [pa.field("eventMetadata", pa.struct([(name, pa.string()) for name in wanted]))] * bool(wanted)
@@ -151,12 +155,16 @@ def open_envelope(
     if labels:
         data, encodings = batch.column(LABEL).flatten()
         found = Part(data, pc.fill_null(encodings, "CSV"))
+    found_by = None
+    if ids:
+        first, second = (metadata[name] for name in _IDS)
+        found_by = pc.coalesce(pc.if_else(pc.equal(first, ""), pa.scalar(None, pa.string()), first), second)
     return Envelope(
         block,
         numbers,
         {field.name: Part(*payload.flatten()) for field, payload in payloads},
         found,
-        label_ids(metadata["inferenceId"], metadata["eventId"]) if ids else None,
+        found_by,
         metadata.get("inferenceTime"),
     )
 
@@ -213,8 +221,8 @@ def read_records(
     return merged(lanes), numbers
 
 
-def parse_record(data: bytes) -> dict[str, Any]:
-    """Return one capture record.
+def json_object(data: bytes) -> dict[str, Any]:
+    """Return the JSON object of a line.
 
     Raises
     ------
@@ -229,6 +237,18 @@ def parse_record(data: bytes) -> dict[str, Any]:
         raise ValueError("it is not one whole JSON object") from None
     if not isinstance(record, dict):
         raise ValueError("it is no JSON object")
+    return record
+
+
+def parse_record(data: bytes) -> dict[str, Any]:
+    """Return one capture record.
+
+    Raises
+    ------
+    ValueError
+        Saying why the line is none.
+    """
+    record = json_object(data)
     if not isinstance(record.get("captureData"), dict):
         raise ValueError("it has no captureData")
     return record
@@ -245,7 +265,13 @@ def record_of_line(line: Line) -> dict[str, Any]:
     try:
         return parse_record(line.data)
     except ValueError as reason:
-        raise not_a_record(line, str(reason)) from None
+        raise DatasetError.of(
+            "captures.no_record",
+            file=line.path,
+            line=line.line_number(),
+            reason=reason,
+            excerpt=line.excerpt(),
+        ) from None
 
 
 def payload_part(part: Any) -> tuple[str, str | None, str | None] | None:
@@ -275,19 +301,6 @@ def label_part(part: Any) -> tuple[str, str] | None:
     return found[0], (found[1] or "CSV").upper()
 
 
-def record_id(record: Mapping[str, Any]) -> str | None:
-    """Return what the label of a parsed record is found by."""
-    metadata = record.get("eventMetadata")
-    found = (metadata.get("inferenceId") or metadata.get("eventId")) if isinstance(metadata, dict) else None
-    return None if found is None or isinstance(found, dict | list) else str(found)
-
-
-def label_ids(inference_ids: pa.StringArray, event_ids: pa.StringArray) -> pa.StringArray:
-    """Return what labels are found by: the inferenceId where there is one, else the eventId."""
-    none = pa.scalar(None, pa.string())
-    return pc.coalesce(pc.if_else(pc.equal(inference_ids, ""), none, inference_ids), event_ids)
-
-
 def parse_instant(text: Any) -> datetime | None:
     """Return an ISO 8601 time, UTC when it says nothing else; None when it is none."""
     try:
@@ -307,10 +320,11 @@ def _exact(line: Line, schema: pa.Schema) -> dict[str, Any]:
     if label := label_part(record.get(LABEL)):
         found[LABEL] = {"data": label[0], "encoding": label[1]}
     metadata = record.get("eventMetadata")
-    time = metadata.get("inferenceTime") if isinstance(metadata, dict) else None
+    metadata = metadata if isinstance(metadata, dict) else {}
+    time = metadata.get("inferenceTime")
     found["eventMetadata"] = {
         "inferenceTime": time if isinstance(time, str) else None,
-        "eventId": record_id(record),
+        **{name: str(metadata[name]) for name in _IDS if isinstance(metadata.get(name), str | int | float)},
     }
     return found
 
@@ -383,13 +397,9 @@ def _single_cells(labels: Part, counts: Counts) -> tuple[dict[str, pa.Array], Co
     lines = np.where(present, breaks + 1, 0).astype(np.int64)
     fits = present & (lines == counts)
     unlike = np.flatnonzero(present & ~fits)
-    cells = text
-    if (lines > 1).any():
-        cells = pc.list_flatten(pc.split_pattern(text, "\n"))
-    elif (counts == 1).all():
-        return {LABEL: _missing_if_empty(cells)}, unlike
-    else:
-        cells = text.drop_null()
+    if (counts == 1).all() and not breaks.any():
+        return {LABEL: _missing_if_empty(text)}, unlike
+    cells = pc.list_flatten(pc.split_pattern(text, "\n"))
     record, within = rows_of(counts)
     position = (np.cumsum(lines) - lines)[record] + within
     labelled = fits[record]
@@ -404,17 +414,15 @@ def _missing_if_empty(cells: pa.StringArray) -> pa.StringArray:
 def _any_cells(labels: Part, counts: Counts) -> tuple[dict[str, pa.Array], Counts]:
     rows: list[dict[str, Any]] = []
     unlike: list[int] = []
-    texts, encodings = labels.data.to_pylist(), labels.encodings.to_pylist()
-    for number, (text, encoding, count) in enumerate(zip(texts, encodings, counts.tolist(), strict=True)):
+    texts = zip(labels.data.to_pylist(), labels.encodings.to_pylist(), counts.tolist(), strict=True)
+    for number, (text, encoding, count) in enumerate(texts):
         found = _rows_of_label(text, encoding, count)
         if found is None:
             unlike.append(number)
         rows += [{}] * count if found is None else map(_named, found)
     batch = rows_to_batch(rows, text_only=True)
-    columns = {
-        name: column.cast(pa.string()) for name, column in zip(batch.schema.names, batch.columns, strict=True)
-    }
-    return columns, np.array(unlike, np.int64)
+    columns = zip(batch.schema.names, batch.columns, strict=True)
+    return {name: column.cast(pa.string()) for name, column in columns}, np.array(unlike, np.int64)
 
 
 def _rows_of_label(text: str, encoding: str | None, count: int) -> list[Row] | None:
@@ -429,9 +437,8 @@ def _rows_of_label(text: str, encoding: str | None, count: int) -> list[Row] | N
     return next((rows for shape in shapes if len(rows := payload.rows(shape)) == count), None)
 
 
-def _named(row: list[str | None] | dict[str, Any]) -> dict[str, Any]:
-    if isinstance(row, dict):
-        return {f"{LABEL}.{name}": value for name, value in row.items()}
-    if len(row) == 1:
+def _named(row: Row) -> dict[str, Any]:
+    if isinstance(row, list) and len(row) == 1:
         return {LABEL: row[0]}
-    return {f"{LABEL}.{position}": cell for position, cell in enumerate(row)}
+    cells = row if isinstance(row, dict) else dict(enumerate(row))
+    return {f"{LABEL}.{name}": value for name, value in cells.items()}

@@ -29,7 +29,7 @@ class Layout:
     widths
         Columns of each wanted payload, in column order; what a record without it is padded with.
     shared
-        Names that several payloads have in common; see `merge_named`.
+        Names that several payloads have in common, told apart by the name of the payload.
     names
         Final name by raw name, None for columns to leave out. Other columns keep their raw name.
     exclude
@@ -91,7 +91,7 @@ def find_layout(
         names_of_sides.append(named)
     shared = shared_names(names_of_sides)
     for number, named in enumerate(names_of_sides):
-        own = [side_name(sides[number], name) if name in shared[number] else name for name in named]
+        own = [f"{sides[number]}.{name}" if name in shared[number] else name for name in named]
         columns[sum(widths[:number]) : sum(widths[:number])] = own
     return name_columns(Layout(tuple(widths), frozenset().union(*shared)), columns, request)
 
@@ -139,11 +139,6 @@ def _is_of_batch(name: str) -> bool:
     return member in BATCH_MEMBERS and (not position or position.isdecimal())
 
 
-def side_name(side: str, name: str) -> str:
-    """Return the name of a column whose name a later payload has too."""
-    return f"{side}.{name}"
-
-
 def shared_names(names_of_sides: Sequence[Sequence[str]]) -> list[frozenset[str]]:
     """Return for each payload those of its names that a later payload has too."""
     later: set[str] = set()
@@ -152,24 +147,6 @@ def shared_names(names_of_sides: Sequence[Sequence[str]]) -> list[frozenset[str]
         shared.append(frozenset(later.intersection(names)))
         later.update(names)
     return shared[::-1]
-
-
-def merge_named(
-    sides: Sequence[str], named: Sequence[pa.RecordBatch | None], layout: Layout
-) -> list[dict[str, pa.Array]]:
-    """Return the columns of each payload under distinct names.
-
-    A name that request and response have in common belongs to the request, whose names are the
-    baseline's; the response's column is called ``endpointOutput.<name>``.
-    """
-    shared = shared_names([[] if batch is None else batch.schema.names for batch in named])
-    merged: list[dict[str, pa.Array]] = []
-    for side, batch, apart in zip(sides, named, shared, strict=True):
-        # The last payload keeps its names.
-        apart |= layout.shared if len(merged) < len(named) - 1 else frozenset()
-        columns = () if batch is None else zip(batch.schema.names, batch.columns, strict=True)
-        merged.append({side_name(side, name) if name in apart else name: each for name, each in columns})
-    return merged
 
 
 def _mixed_names(columns: list[str], unnamed: list[str], request: Dataset) -> list[str]:

@@ -354,9 +354,7 @@ def _call_rows(shapes: Mapping[str, Shape], calls: Sequence[Call], why: str) -> 
 
 
 def _choose(
-    pair: Sequence[str],
-    calls: Sequence[Call],
-    fits_baseline: Callable[[Mapping[str, Shape]], bool | None],
+    pair: Sequence[str], calls: Sequence[Call], fits_baseline: Callable[[Mapping[str, Shape]], bool | None]
 ) -> tuple[dict[str, Shape], str]:
     """Return the shapes of request and response on which most calls agree, and why."""
     both = [call for call in calls if all(side in call.payloads for side in pair)] if len(pair) > 1 else []

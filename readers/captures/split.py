@@ -23,7 +23,9 @@ from contract.dataset_format import Shape
 from contract.errors import DatasetError
 from contract.window import Window
 from file_storage.storage import SourceFile
+from readers import paths, splitting
 from readers.arrow_json import NotBulkError
+from readers.captures import shapes
 from readers.captures.columns import UNDECODABLE, Decoder, Note, Texts, json_array, texts_of
 from readers.captures.envelope import (
     LABEL,
@@ -37,46 +39,10 @@ from readers.captures.envelope import (
     with_label_columns,
 )
 from readers.captures.layout import find_layout
-from readers.captures.shapes import (
-    CSV,
-    JSON,
-    MOST_CONTRADICTIONS,
-    NONE,
-    NOTHING,
-    PEERS,
-    Call,
-    Payload,
-    Row,
-    UndecodableError,
-    decide,
-    decode,
-    parsed,
-    too_many,
-)
 from readers.csv_records import CellParser, CellsError
 from readers.labels.index import LabelIndex
 from readers.lanes import Counts, Table, of_kinds
-from readers.paths import (
-    GROUND_TRUTH,
-    REQUEST,
-    RESPONSE,
-    Find,
-    Finder,
-    Record,
-    typed_text,
-    values_at,
-)
-from readers.splitting import (
-    LINES_BLOCK_SIZE,
-    FileSplit,
-    Pieces,
-    balanced,
-    blocks_of_lines,
-    divide,
-    has_lines,
-    label,
-    whole_of,
-)
+from readers.splitting import FileSplit, Pieces
 
 # Calls from which the rows of a call, names and types are decided, and files they are taken from.
 _CALLS = 1000
@@ -91,12 +57,7 @@ _log = logging.getLogger(__name__)
 
 
 def read_captures(
-    pieces: Pieces,
-    decoder: Decoder,
-    window: Window | None,
-    index: LabelIndex | None,
-    *,
-    labels: bool,
+    pieces: Pieces, request: Dataset, decoder: Decoder, index: LabelIndex | None
 ) -> Iterator[pa.RecordBatch]:
     """Yield the rows of some capture files, or of a byte range of one.
 
@@ -105,8 +66,9 @@ def read_captures(
     DatasetError
         Naming file and line of what is no capture record.
     """
-    notes, parser = Notes(label(pieces)), decoder.parser()
-    for envelope in envelopes(pieces, decoder.sides, window, index, labels=labels):
+    notes, parser = Notes(splitting.label(pieces)), decoder.parser()
+    labels = request.labels or index is not None
+    for envelope in envelopes(pieces, decoder.sides, request.window, index, labels=labels):
         yield table_of(envelope, decoder, parser, notes)
     notes.report()
 
@@ -119,11 +81,11 @@ def envelopes(
     *,
     labels: bool,
     times: bool = False,
-    size: int = LINES_BLOCK_SIZE,
+    size: int = splitting.LINES_BLOCK_SIZE,
 ) -> Iterator[Envelope]:
     """Yield the envelopes of the records in a window, with the labels that an index has for them."""
     ids, times = index is not None, times or window is not None
-    for block in blocks_of_lines(pieces, size):
+    for block in splitting.blocks_of_lines(pieces, size):
         envelope = open_envelope(block, sides, labels=labels, ids=ids, times=times)
         if window is not None:
             envelope = envelope.in_window(window)
@@ -171,8 +133,8 @@ class Notes:
         for text, count in self.counts.items():
             _log.warning("%s: %s: %d, the first at %s", self.label, text, count, self.places[text])
         uneven = self.counts.get(UNEVEN, 0)
-        if self.records >= _CALLS and uneven > MOST_CONTRADICTIONS * self.records:
-            raise too_many(uneven, self.records, self.places[UNEVEN])
+        if self.records >= _CALLS and uneven > shapes.MOST_CONTRADICTIONS * self.records:
+            raise shapes.too_many(uneven, self.records, self.places[UNEVEN])
 
 
 def table_of(envelope: Envelope, decoder: Decoder, parser: CellParser, notes: Notes) -> pa.RecordBatch:
@@ -209,24 +171,16 @@ def capture_splits(
         Labels to join with the records.
     """
     read: Callable[[Pieces], Iterator[pa.RecordBatch]]
-    if (locations := request.locations) is not None:
-        Finder(locations)  # its mistakes show before the work
-        whole = locations.features is None
-        shape = survey(files, request).call_rows.shape("endpointInput") if whole else "row"
-        read = functools.partial(
-            read_located_captures, locations=locations, shape=shape, window=request.window, index=index
-        )
-    else:
+    if request.locations is None:
         decoder = survey(files, request)
         request.said.call_rows = decoder.call_rows
-        read = functools.partial(
-            read_captures,
-            decoder=decoder,
-            window=request.window,
-            index=index,
-            labels=request.labels or index is not None,
-        )
-    return tuple(FileSplit(pieces, read) for pieces in divide(files, may_cut=has_lines))
+        read = functools.partial(read_captures, request=request, decoder=decoder, index=index)
+    else:
+        paths.Finder(request.locations)  # its mistakes show before the work
+        is_whole = request.locations.features is None
+        shape = survey(files, request).call_rows.shape("endpointInput") if is_whole else "row"
+        read = functools.partial(read_located_captures, request=request, shape=shape, index=index)
+    return tuple(FileSplit(pieces, read) for pieces in splitting.divide(files, may_cut=splitting.has_lines))
 
 
 def survey(files: Sequence[SourceFile], request: Dataset) -> Decoder:
@@ -242,21 +196,21 @@ def survey(files: Sequence[SourceFile], request: Dataset) -> Decoder:
     calls = first_calls(files, sides)
     decoder = Decoder(sides, text_only=request.text_only)
 
-    def rows(shapes: Mapping[str, Shape]) -> list[list[list[Row] | None]]:
+    def rows(chosen: Mapping[str, Shape]) -> list[list[list[shapes.Row] | None]]:
         return [
-            [call.payloads.get(side, NOTHING).rows(shapes.get(side, "row")) or None for call in calls]
+            [call.payloads.get(side, shapes.NOTHING).rows(chosen.get(side, "row")) or None for call in calls]
             for side in sides
         ]
 
-    def fits_baseline(shapes: Mapping[str, Shape]) -> bool | None:
+    def fits_baseline(chosen: Mapping[str, Shape]) -> bool | None:
         if not request.column_names:
             return None
-        names = set(find_layout(sides, rows(shapes), request).names.values())
+        names = set(find_layout(sides, rows(chosen), request).names.values())
         return set(request.column_names) <= names
 
-    call_rows = decide(calls, request.rows, fits_baseline)
+    call_rows = shapes.decide(calls, request.rows, fits_baseline)
     for side in sides if request.text_only else ():
-        has_text = any(call.payloads.get(side, NOTHING).kind == CSV for call in calls)
+        has_text = any(call.payloads.get(side, shapes.NOTHING).kind == shapes.CSV for call in calls)
         if has_text and call_rows.shape(side) != "row":
             raise DatasetError.of("captures.cells_of_rows", file=request.source, field=side)
     try:
@@ -272,13 +226,13 @@ def survey(files: Sequence[SourceFile], request: Dataset) -> Decoder:
     return decoder
 
 
-def first_calls(files: Sequence[SourceFile], sides: Sequence[str]) -> list[Call]:
+def first_calls(files: Sequence[SourceFile], sides: Sequence[str]) -> list[shapes.Call]:
     """Return the first calls of several files, with those payloads that belong to the wanted ones."""
-    wanted = dict.fromkeys([*sides, *(PEERS[side] for side in sides if side in PEERS)])
+    wanted = dict.fromkeys([*sides, *(shapes.PEERS[side] for side in sides if side in shapes.PEERS)])
     looked_at = files[:_FILES]
-    calls: list[tuple[int, Call]] = []
+    calls: list[tuple[int, shapes.Call]] = []
     for number, file in enumerate(looked_at):
-        block = next(iter(blocks_of_lines([whole_of(file)], size=1 << 18)), None)
+        block = next(iter(splitting.blocks_of_lines([splitting.whole_of(file)], size=1 << 18)), None)
         share = (_CALLS - len(calls)) // (len(looked_at) - number)
         if block is None:
             continue
@@ -289,19 +243,19 @@ def first_calls(files: Sequence[SourceFile], sides: Sequence[str]) -> list[Call]
                 continue  # reading the file in earnest reports it
             parts = {**record["captureData"], LABEL: record.get(LABEL)}
             payloads = {side: found for side in wanted if (found := _payload(parts.get(side))).values}
-            call = Call(payloads, functools.partial(block.place, line.number))
+            call = shapes.Call(payloads, functools.partial(block.place, line.number))
             calls.append((len(line.data), call))
     # What is many times as long as the others is damage, and decides nothing.
     usual = sorted(size for size, _ in calls)[len(calls) // 2] if calls else 0
     return [call for size, call in calls if size <= _ODD_LENGTH * usual + _SHORT]
 
 
-def _payload(part: object) -> Payload:
+def _payload(part: object) -> shapes.Payload:
     found = payload_part(part)
     try:
-        return parsed(*decode(*found)) if found else NOTHING
-    except UndecodableError:
-        return NOTHING
+        return shapes.parsed(*shapes.decode(*found)) if found else shapes.NOTHING
+    except shapes.UndecodableError:
+        return shapes.NOTHING
 
 
 # Captures, merged ones too, whose columns are found by JMESPath in their payloads.
@@ -312,8 +266,8 @@ def _payload(part: object) -> Payload:
 
 # What a part is called in captures: the first of these that a record has.
 SIDES = {
-    REQUEST: ("endpointInput", "batchTransformInput", "batchTransformOutput"),
-    RESPONSE: ("endpointOutput", "batchTransformOutput"),
+    paths.REQUEST: ("endpointInput", "batchTransformInput", "batchTransformOutput"),
+    paths.RESPONSE: ("endpointOutput", "batchTransformOutput"),
 }
 _ALL_SIDES = tuple(dict.fromkeys(side for names in SIDES.values() for side in names))
 # Of so many records the types of features are learnt.
@@ -322,7 +276,7 @@ _RECORDS_LOOKED_AT = 100
 
 
 def read_located_captures(
-    pieces: Pieces, locations: ColumnPaths, shape: Shape, window: Window | None, index: LabelIndex | None
+    pieces: Pieces, request: Dataset, shape: Shape, index: LabelIndex | None
 ) -> Iterator[pa.RecordBatch]:
     """Yield the rows of some capture files, or of a byte range of one.
 
@@ -332,20 +286,21 @@ def read_located_captures(
         Naming file and line of what is no capture record, or holds another number of labels or
         predictions than rows.
     """
-    finder, notes = Finder(locations, shape), Notes(label(pieces))
-    for envelope in envelopes(pieces, _ALL_SIDES, window, index, labels=True):
+    notes = Notes(splitting.label(pieces))
+    finder = paths.Finder(request.locations or ColumnPaths(None), shape)
+    for envelope in envelopes(pieces, _ALL_SIDES, request.window, index, labels=True):
         with notes.of(envelope) as note:
             table = _table(envelope, finder, note)
-        yield from balanced(table.batch)
+        yield from splitting.balanced(table.batch)
     finder.require_labels(notes.label)
     notes.report()
 
 
-def _table(envelope: Envelope, finder: Finder, note: Note) -> Table:
+def _table(envelope: Envelope, finder: paths.Finder, note: Note) -> Table:
     texts = {part: _first_of(envelope, names, note) for part, names in SIDES.items()}
-    texts[GROUND_TRUTH] = texts_of(envelope, LABEL, note)
+    texts[paths.GROUND_TRUTH] = texts_of(envelope, LABEL, note)
     # What has no request holds features and predictions together, as the output of batch transform may.
-    alone = pc.and_(*(envelope.parts[name].data.is_null() for name in SIDES[REQUEST][:2])).to_pylist()
+    alone = pc.and_(*(envelope.parts[name].data.is_null() for name in SIDES[paths.REQUEST][:2])).to_pylist()
 
     def one_by_one(records: Counts) -> Table:
         return finder.one_by_one(_parts(envelope, texts, alone, records, note))
@@ -356,14 +311,14 @@ def _table(envelope: Envelope, finder: Finder, note: Note) -> Table:
         values = {
             part: json_array(texts[part].take(records).text)
             for part in SIDES
-            if (texts[part].kinds[records] == JSON).all()
+            if (texts[part].kinds[records] == shapes.JSON).all()
         }
-        truth = texts[GROUND_TRUTH].take(records)
+        truth = texts[paths.GROUND_TRUTH].take(records)
         return finder.together(values, functools.partial(_labels_at, truth))
 
     kinds = [texts[part].kinds for part in SIDES]
     table = of_kinds(kinds, bulk if finder.is_bulk else None, one_by_one)
-    finder.count_labels(table.batch, int((texts[GROUND_TRUTH].kinds != NONE).sum()))
+    finder.count_labels(table.batch, int((texts[paths.GROUND_TRUTH].kinds != shapes.NONE).sum()))
     return table
 
 
@@ -379,7 +334,7 @@ def first_sides(files: Sequence[SourceFile]) -> dict[str, bool]:
     for call in first_calls(files, (*_ALL_SIDES, LABEL))[:_RECORDS_LOOKED_AT]:
         for side, payload in call.payloads.items():
             single = side != LABEL or all(len(row) == 1 for row in payload.values)
-            sides[side] = sides.get(side, True) and payload.kind == CSV and single
+            sides[side] = sides.get(side, True) and payload.kind == shapes.CSV and single
     return sides
 
 
@@ -388,43 +343,43 @@ def _first_of(envelope: Envelope, names: Sequence[str], note: Note) -> Texts:
     texts = [texts_of(envelope, name, note) for name in names]
     kinds = texts[-1].kinds
     for text in reversed(texts[:-1]):
-        kinds = np.where(text.kinds == NONE, kinds, text.kinds)
+        kinds = np.where(text.kinds == shapes.NONE, kinds, text.kinds)
     return Texts(pc.coalesce(*(text.text for text in texts)), kinds)
 
 
 def _parts(
     envelope: Envelope, texts: Mapping[str, Texts], alone: Sequence[bool], records: Counts, note: Note
-) -> Iterator[Record]:
+) -> Iterator[paths.Record]:
     """Yield the parts of records, parsed, and what names each record."""
     some = {part: text.take(records) for part, text in texts.items()}
     columns = [zip(part.text.to_pylist(), part.kinds.tolist(), strict=True) for part in some.values()]
     for number, *found in zip(records.tolist(), *columns, strict=True):
-        parts: dict[str, Payload] = {}
+        parts: dict[str, shapes.Payload] = {}
         for name, (text, kind) in zip(some, found, strict=True):
             try:
-                parts[name] = parsed(text, kind)
-            except UndecodableError:
-                parts[name] = NOTHING
+                parts[name] = shapes.parsed(text, kind)
+            except shapes.UndecodableError:
+                parts[name] = shapes.NOTHING
                 note(UNDECODABLE, [number])
         if alone[number]:
-            parts[REQUEST] = parts[RESPONSE]
+            parts[paths.REQUEST] = parts[paths.RESPONSE]
         yield parts, functools.partial(envelope.place, number)
 
 
-def _labels_at(truth: Texts, path: Find | None, counts: Counts) -> pa.Array:
+def _labels_at(truth: Texts, path: paths.Find | None, counts: Counts) -> pa.Array:
     """Return one label for each row; missing where a record has none."""
-    present = truth.kinds != NONE
+    present = truth.kinds != shapes.NONE
     if not present.any():
         return pa.nulls(int(counts.sum()))
-    if not (truth.kinds == JSON).any():
+    if not (truth.kinds == shapes.JSON).any():
         encodings = pa.array(["CSV"] * len(counts), pa.string())
         columns, unlike = label_columns(Part(truth.text, encodings), counts)
         if len(unlike) or list(columns) != [LABEL]:
             raise NotBulkError("labels of several cells, or of another number than rows")
-        return typed_text(columns[LABEL])
-    if (truth.kinds == CSV).any():
+        return paths.typed_text(columns[LABEL])
+    if (truth.kinds == shapes.CSV).any():
         raise NotBulkError("labels of several encodings, or without a path")
-    values, found = values_at(json_array(truth.text.drop_null()), path)
+    values, found = paths.values_at(json_array(truth.text.drop_null()), path)
     if not np.array_equal(found, counts[present]):
         raise NotBulkError("another number of labels than rows")
     if present.all():

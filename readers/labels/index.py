@@ -9,11 +9,11 @@ mapped: however the process ends, nothing is left behind.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 import xxhash
 
 from contract.dataset import LabelPlaces
-from file_storage.storage import SourceFile, list_files
+from file_storage.storage import list_files
 from file_storage.temporary import scratch_folder
 from readers.labels.lines import Hours, Labels, read_labels
 
@@ -135,16 +135,13 @@ def index_labels(source: str, places: LabelPlaces | None = None, *, memory: int 
         When there is nothing at `source`, or naming file and line of what is no label.
     """
     files = list_files(source, "ground_truth_source")
-    total = sum(_size(file) for file in files)
+    plain = (".jsonl", ".json", ".csv")
+    total = sum(file.size * (1 if file.path.endswith(plain) else _COMPRESSION) for file in files)
     labels = read_labels(files, places or LabelPlaces())
     if total <= (MEMORY if memory is None else memory):
         return _sorted_index([_hashed(part) for part in labels])
     partitions = min(_MOST_PARTITIONS, 1 << max(1, (total // _PARTITION).bit_length()))
     return _index_on_disk(labels, partitions)
-
-
-def _size(file: SourceFile) -> int:
-    return file.size * (1 if file.path.endswith((".jsonl", ".json", ".csv")) else _COMPRESSION)
 
 
 def _hashed(labels: Labels) -> pa.RecordBatch:
@@ -178,13 +175,30 @@ def latest_of_each(keys: Words, checks: Words) -> Positions:
 def _index_on_disk(labels: Iterable[Labels], partitions: int) -> LabelIndex:
     with scratch_folder("ground-truth-", "sorting labels that outnumber the memory") as folder:
         records = _partition(labels, folder, partitions)
-        rows = 0
+        rows, end = 0, np.int64(0)
         with ExitStack() as stack:
-            columns = {column: stack.enter_context((folder / column).open("wb")) for column in _COLUMNS}
+            files = {name: stack.enter_context((folder / name).open("wb")) for name in _COLUMNS}
+            files["edges"].write(end.tobytes())
             for number in range(partitions):
                 path = folder / str(number)
-                rows += _append(path, columns)
+                with pa.ipc.open_stream(str(path)) as reader:
+                    index = _sorted_index(list(reader))
                 path.unlink()
+                if not len(index.keys):
+                    continue
+                numbers: tuple[npt.NDArray[Any], ...] = (
+                    index.keys,
+                    index.checks,
+                    index.hours,
+                    index.encodings,
+                )
+                for name, column in zip(_COLUMNS, numbers, strict=False):
+                    files[name].write(column.tobytes())
+                _, buffer, content = index.data.buffers()
+                edges = np.frombuffer(buffer, np.int64)[index.data.offset :][: len(index.keys) + 1]
+                files["data"].write(content.slice(int(edges[0]), int(edges[-1] - edges[0])))
+                files["edges"].write((edges[1:] - edges[0] + end).tobytes())
+                rows, end = rows + len(index.keys), end + edges[-1] - edges[0]
         return _mapped(folder, rows, records)
 
 
@@ -212,24 +226,6 @@ def _partition(labels: Iterable[Labels], folder: Path, partitions: int) -> int:
 
 # Files of the finished index; texts are their bytes, and where each begins and ends.
 _COLUMNS = ("key", "check", "hour", "encoding", "data", "edges")
-
-
-def _append(path: Path, columns: Mapping[str, IO[bytes]]) -> int:
-    """Sort the labels of one partition and append them to the files of the index; return their number."""
-    with pa.ipc.open_stream(str(path)) as reader:
-        index = _sorted_index(list(reader))
-    before = columns["data"].tell()
-    if before == 0 and columns["edges"].tell() == 0:
-        columns["edges"].write(np.zeros(1, np.int64).tobytes())
-    parts: tuple[npt.NDArray[Any], ...] = (index.keys, index.checks, index.hours, index.encodings)
-    for name, numbers in zip(_COLUMNS, parts, strict=False):
-        columns[name].write(numbers.tobytes())
-    if len(index.keys):
-        _, edges, content = index.data.buffers()
-        edges = np.frombuffer(edges, np.int64)[index.data.offset :][: len(index.keys) + 1]
-        columns["data"].write(content.slice(int(edges[0]), int(edges[-1] - edges[0])))
-        columns["edges"].write((edges[1:] - edges[0] + before).tobytes())
-    return len(index.keys)
 
 
 def _mapped(folder: Path, rows: int, records: int) -> LabelIndex:

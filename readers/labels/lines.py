@@ -27,7 +27,7 @@ from contract.schema import nearest, suggestion
 from contract.window import folder_hour
 from contract.wording import several
 from file_storage.storage import SourceFile, read_bytes
-from readers.captures.envelope import label_part, read_records
+from readers.captures.envelope import json_object, label_part, read_records
 from readers.csv import csv_splits
 from readers.parquet import parquet_splits
 from readers.python_rows import json_text, loads, scalar_text
@@ -148,11 +148,9 @@ def _is_whole(batch: pa.RecordBatch) -> bool:
 def _label(line: Line) -> dict[str, Any]:
     """Return the line's members; the data is None where a label has no value yet."""
     try:
-        record = loads(line.data)
-    except ValueError:
-        raise _no_label(line, "it is not one whole JSON object") from None
-    if not isinstance(record, dict):
-        raise _no_label(line, "it is no JSON object")
+        record = json_object(line.data)
+    except ValueError as reason:
+        raise _no_label(line, str(reason)) from None
     part = label_part(record.get("groundTruthData"))
     metadata = record.get("eventMetadata")
     identifier = metadata.get("eventId") if isinstance(metadata, dict) else None

@@ -91,7 +91,14 @@ def keep_run(
             for one in (decision.findings if decision else ())
         ),
         compared=Compared(None, None, settings.baseline_constraints, settings.baseline_statistics),
-        checking=_checking(settings, facts),
+        checking=told(
+            {
+                "positional": facts.positional or None,
+                "segment_by": list(settings.segment_by) or None,
+                "positive_label": settings.positive_label,
+                "attribution_drift_threshold": settings.attribution_drift_threshold,
+            }
+        ),
         statistics_digest=digest(statistics_file),
     )
     material: dict[str, bytes] = {}
@@ -172,18 +179,6 @@ def _measured(metric: Metric) -> Metric:
     # JSON cannot hold an interval without end.
     has_ends = metric.interval is None or all(map(math.isfinite, metric.interval))
     return metric if has_ends else replace(metric, interval=None)
-
-
-def _checking(settings: Settings, facts: Facts) -> dict[str, Any]:
-    """Return what a check depends on beyond the documents."""
-    return told(
-        {
-            "positional": facts.positional or None,
-            "segment_by": list(settings.segment_by) or None,
-            "positive_label": settings.positive_label,
-            "attribution_drift_threshold": settings.attribution_drift_threshold,
-        }
-    )
 
 
 def _documents_of(baseline: Baseline[Any, Any], files: DocumentSet[Any, Any]) -> dict[str, bytes]:

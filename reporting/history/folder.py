@@ -60,11 +60,6 @@ def list_runs(history: str) -> list[str]:
     return [join(runs, name) for name in names if not name.startswith(".")]
 
 
-def is_compacted(path: str) -> bool:
-    """Return whether a file of records was put together from others."""
-    return COMPACTED in path.rpartition("/")[2]
-
-
 def read_if_there(path: str) -> bytes | None:
     """Return the content of a file, decompressed; None when it is not, or no longer, there.
 

@@ -118,7 +118,7 @@ def _list_steadily(history: str) -> list[str] | None:
     first = set(folder.list_runs(history))
     second = folder.list_runs(history)
     come = [path for path in second if path not in first]
-    if first <= set(second) and not any(map(folder.is_compacted, come)):
+    if first <= set(second) and not any(folder.COMPACTED in path.rpartition("/")[2] for path in come):
         return second
     return None
 

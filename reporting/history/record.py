@@ -2,39 +2,119 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, field, fields, replace
+import functools
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from contract.api import Metric, Violation, Violations, read_violations, violations_to_json
 from contract.errors import DocumentError
-from contract.schema import JsonObject
+from contract.schema import (
+    REQUIRED,
+    JsonObject,
+    count,
+    member,
+    number,
+    object_of,
+    objects_of,
+    of_kind,
+    read_document,
+    write_document,
+)
 
 # 1: metrics were an object of values by name. 2: a list, as bias has one name for many groups. 3: with how
 # many comparisons were decided.
 SCHEMA = 3
 # Descriptions may list hundreds of values; the run's own files have them whole.
 MOST_DESCRIPTION = 800
+_OF_METRIC = ("name", "value", "statistic_values", "dimensions", "interval")
+
+
+def told(members: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the members that have something to say."""
+    return {name: member for name, member in members.items() if member not in (None, {})}
+
+
+def _read_time(members: JsonObject, key: str) -> datetime:
+    instant = datetime.min
+    try:
+        instant = datetime.fromisoformat(members.get(key, str))
+    except ValueError:
+        members.wrong(key, "an ISO 8601 time")
+    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
+
+
+def _write_time(instant: datetime) -> str:
+    return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def _read_window(members: JsonObject, key: str) -> tuple[datetime, datetime] | None:
+    window = members.child(key)
+    return None if window is None else (_read_time(window, "start"), _read_time(window, "end"))
+
+
+def _write_window(window: tuple[datetime, datetime]) -> dict[str, str]:
+    return dict(zip(("start", "end"), map(_write_time, window), strict=True))
+
+
+def _read_violations(members: JsonObject, key: str) -> tuple[Violation, ...] | None:
+    found = members.get(key, list, None)
+    where = members.mistakes.where
+    return None if found is None else tuple(read_violations({"violations": found}, where).violations)
+
+
+def _write_violations(violations: Iterable[Violation]) -> Any:
+    return violations_to_json(Violations(list(violations)))["violations"]
+
+
+def _read_metrics(members: JsonObject, key: str) -> tuple[Metric, ...]:
+    return tuple(
+        Metric(
+            name=each.get("name", str),
+            value=each.number("value", None),
+            statistic_values=each.get("statistic_values", dict, None),
+            dimensions=each.get("dimensions", dict, {}),
+            interval=(float(ends[0]), float(ends[1])) if len(ends) == 2 else None,
+        )
+        for each in members.children(key, [])
+        for ends in [each.get("interval", list, [])]
+    )
+
+
+def _write_metrics(metrics: Iterable[Metric]) -> list[dict[str, Any]]:
+    whole = ({name: vars(one)[name] for name in _OF_METRIC} for one in metrics)
+    return [told(members | {"dimensions": dict(members["dimensions"])}) for members in whole]
+
+
+def _read_findings(members: JsonObject, key: str) -> tuple[RunFinding, ...]:
+    return tuple(objects_of(RunFinding)(members, key) or ())
+
+
+def _write_findings(findings: Iterable[RunFinding]) -> list[dict[str, Any]]:
+    return [write_document(one) for one in findings]
+
+
+_text = of_kind(str)
 
 
 @dataclass(frozen=True)
 class RunFinding:
     """How far one feature or metric moved, whether or not it violates."""
 
-    subject: str
-    distance: float | None = None
-    violated: bool = False
+    subject: str = member(_text, REQUIRED)
+    distance: float | None = member(number)
+    violated: bool = member(of_kind(bool), False, written="if any")
 
 
 @dataclass(frozen=True)
 class Compared:
     """What a run was compared with: digests of both documents, and where they were read."""
 
-    constraints: str | None = None
-    statistics: str | None = None
-    constraints_path: str | None = None
-    statistics_path: str | None = None
+    constraints: str | None = member(_text)
+    statistics: str | None = member(_text)
+    constraints_path: str | None = member(_text)
+    statistics_path: str | None = member(_text)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,34 +161,34 @@ class Run:
         Of ``statistics.json`` as the run wrote it.
     """
 
-    run: str
-    monitor: str
-    version: str
-    rules: str
-    endpoint: str | None = None
-    schedule: str | None = None
-    window: tuple[datetime, datetime] | None = None
-    started: datetime
-    finished: datetime
-    seconds: float
-    dataset_source: str = ""
-    output_path: str = ""
-    exit_code: int
-    message: str = ""
-    rows: int | None = None
-    labelled: int | None = None
-    unlabelled: int | None = None
-    notes: int = 0
-    violations: tuple[Violation, ...] | None = None
-    decided: int | None = None
-    undecided: int | None = None
-    why_undecided: str | None = None
-    metrics: tuple[Metric, ...] = ()
-    findings: tuple[RunFinding, ...] = ()
-    compared: Compared = field(default_factory=Compared)
-    checking: Mapping[str, Any] = field(default_factory=dict)
-    statistics: str | None = None
-    statistics_digest: str | None = None
+    run: str = member(_text, REQUIRED)
+    monitor: str = member(_text, REQUIRED)
+    version: str = member(_text, REQUIRED)
+    rules: str = member(_text, REQUIRED)
+    endpoint: str | None = member(_text)
+    schedule: str | None = member(_text)
+    window: tuple[datetime, datetime] | None = member(_read_window, write=_write_window)
+    started: datetime = member(_read_time, REQUIRED, write=_write_time)
+    finished: datetime = member(_read_time, REQUIRED, write=_write_time)
+    seconds: float = member(number, 0.0, write=functools.partial(round, ndigits=3))
+    dataset_source: str = member(_text, "")
+    output_path: str = member(_text, "")
+    exit_code: int = member(count, REQUIRED)
+    message: str = member(_text, "")
+    rows: int | None = member(count)
+    labelled: int | None = member(count)
+    unlabelled: int | None = member(count)
+    notes: int = member(count, 0)
+    violations: tuple[Violation, ...] | None = member(_read_violations, write=_write_violations)
+    decided: int | None = member(count)
+    undecided: int | None = member(count)
+    why_undecided: str | None = member(_text)
+    metrics: tuple[Metric, ...] = member(_read_metrics, (), write=_write_metrics)
+    findings: tuple[RunFinding, ...] = member(_read_findings, (), write=_write_findings)
+    compared: Compared = member(object_of(Compared), Compared(), key="baseline")
+    checking: Mapping[str, Any] = member(of_kind(dict), {}, key="check", write=dict)
+    statistics: str | None = member(_text)
+    statistics_digest: str | None = member(_text)
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -130,36 +210,9 @@ class Run:
         return self.exit_code not in (0, 3, 4, 5)
 
 
-_WRITTEN_AS = {"compared": "baseline", "checking": "check"}
-_WINDOW = ("start", "end")
-_OF_METRIC = ("name", "value", "statistic_values", "dimensions", "interval")
-
-
 def run_to_json(run: Run) -> dict[str, Any]:
     """Return the record as JSON values, without members that have nothing to say."""
-    members = {_WRITTEN_AS.get(name, name): member for name, member in vars(run).items() if name != "extra"}
-    if run.window is not None:
-        members["window"] = dict(zip(_WINDOW, map(_text, run.window), strict=True))
-    if run.violations is not None:
-        members["violations"] = violations_to_json(Violations(list(run.violations)))["violations"]
-    members |= {
-        "started": _text(run.started),
-        "finished": _text(run.finished),
-        "seconds": round(run.seconds, 3),
-        "metrics": [
-            told({name: vars(one)[name] for name in _OF_METRIC} | {"dimensions": dict(one.dimensions)})
-            for one in run.metrics
-        ],
-        "findings": [told({**vars(one), "violated": one.violated or None}) for one in run.findings],
-        "baseline": told(vars(run.compared)),
-        "check": dict(run.checking),
-    }
-    return {"schema": SCHEMA, **told(members), **run.extra}
-
-
-def told(members: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the members that have something to say."""
-    return {name: member for name, member in members.items() if member not in (None, {})}
+    return told(write_document(run, schema=SCHEMA))
 
 
 def read_run(value: dict[str, Any], where: str) -> Run:
@@ -173,40 +226,8 @@ def read_run(value: dict[str, Any], where: str) -> Run:
         Naming file and member, when one is missing or of the wrong type.
     """
     members = JsonObject.of_file(_upgraded(value, where), where)
-    members.count("schema")
-    window = members.child("window")
-    violations = None
-    if members.get("violations", list, None) is not None:
-        document = {"violations": members.get("violations", list)}
-        violations = tuple(read_violations(document, where).violations)
-    baseline = members.child("baseline")
-    plain: dict[str, Any] = {}
-    for one in fields(Run):
-        if kind := _PLAIN.get(str(one.type)):
-            default = () if one.default is MISSING else (one.default,)
-            plain[one.name] = members.get(one.name, kind, *default)
-    run = Run(
-        **plain,
-        window=None if window is None else (_instant(window, "start"), _instant(window, "end")),
-        started=_instant(members, "started"),
-        finished=_instant(members, "finished"),
-        seconds=members.number("seconds", 0.0),
-        violations=violations,
-        metrics=tuple(_read_metric(member) for member in members.children("metrics", [])),
-        findings=tuple(
-            RunFinding(
-                one.get("subject", str), one.number("distance", None), one.get("violated", bool, False)
-            )
-            for one in members.children("findings", [])
-        ),
-        compared=Compared(*(baseline.get(one.name, str, None) for one in fields(Compared) if baseline)),
-        checking=members.get("check", dict, {}),
-    )
-    return replace(run, extra=members.extra())
-
-
-# Members that are read as they stand, by what says their type.
-_PLAIN = {"str": str, "str | None": str, "int": int, "int | None": int}
+    members.raw("schema")
+    return read_document(Run, members)
 
 
 def _upgraded(value: dict[str, Any], where: str) -> dict[str, Any]:
@@ -217,30 +238,6 @@ def _upgraded(value: dict[str, Any], where: str) -> dict[str, Any]:
     for older in range(schema, SCHEMA):
         value = _UPGRADES[older](value)
     return value
-
-
-def _read_metric(fields: JsonObject) -> Metric:
-    interval = fields.get("interval", list, None)
-    return Metric(
-        name=fields.get("name", str),
-        value=fields.number("value", None),
-        statistic_values=fields.get("statistic_values", dict, None),
-        dimensions=fields.get("dimensions", dict, {}),
-        interval=None if interval is None or len(interval) != 2 else (float(interval[0]), float(interval[1])),
-    )
-
-
-def _instant(fields: JsonObject, key: str) -> datetime:
-    instant = datetime.min
-    try:
-        instant = datetime.fromisoformat(fields.get(key, str))
-    except ValueError:
-        fields.wrong(key, "an ISO 8601 time")
-    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
-
-
-def _text(instant: datetime) -> str:
-    return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def _metrics_as_list(value: dict[str, Any]) -> dict[str, Any]:

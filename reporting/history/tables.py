@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from contract.wording import several
+from contract.wording import several, some_of
 from reporting.history.record import Run, run_to_json
 
 _MOST_SUBJECTS = 3
@@ -84,8 +84,7 @@ def _subjects(run: Run) -> str:
     if not run.violations and run.decided == 0 and run.why_undecided:
         return run.why_undecided[:60]
     names = list(dict.fromkeys(one.feature_name or one.metric_name or "" for one in run.violations or ()))
-    more = f" and {len(names) - _MOST_SUBJECTS} more" if len(names) > _MOST_SUBJECTS else ""
-    return (", ".join(names[:_MOST_SUBJECTS]) + more) or "-"
+    return some_of(names, _MOST_SUBJECTS) or "-"
 
 
 _OF_RUN = (
@@ -132,23 +131,18 @@ def finding_rows(runs: Sequence[Run]) -> Rows:
 
 def metric_rows(runs: Sequence[Run]) -> Rows:
     """Return one row per metric and run."""
-    rows = []
-    for run in runs:
-        for metric in run.metrics:
-            low, high = metric.interval or (None, None)
-            values = metric.statistic_values or {}
-            rows.append(
-                {
-                    **_identity(run),
-                    "metric": metric.name,
-                    "dimensions": _text(metric.dimensions),
-                    "value": metric.value,
-                    "low": low,
-                    "high": high,
-                    **{column: values.get(key) for column, key in _SEVERAL.items()},
-                }
-            )
-    return rows
+    return [
+        {
+            **_identity(run),
+            "metric": metric.name,
+            "dimensions": _text(metric.dimensions),
+            "value": metric.value,
+            **dict(zip(("low", "high"), metric.interval or (None, None), strict=True)),
+            **{column: (metric.statistic_values or {}).get(key) for column, key in _SEVERAL.items()},
+        }
+        for run in runs
+        for metric in run.metrics
+    ]
 
 
 _SEVERAL = {"count": "SampleCount", "sum": "Sum", "minimum": "Minimum", "maximum": "Maximum"}

@@ -99,19 +99,15 @@ def _edges(sides: Sequence[Weighted], distinct: FloatArray) -> FloatArray:
     """Return bins over the bulk of both sides; a long tail counts in the outermost ones."""
     # Half of what a float holds, so that the distance between both ends is a number as well.
     low, high = np.clip(distinct[[0, -1]], -_FARTHEST, _FARTHEST)
-    inner = [_quantile(side, share) for side in sides for share in (0.005, 0.995)]
+    inner = np.concatenate(
+        [np.quantile(one[0], (0.005, 0.995), weights=one[1], method="inverted_cdf") for one in sides]
+    )
     if max(inner) - min(inner) < (high - low) / 3.0 and max(inner) > min(inner):
         low, high = np.clip([min(inner), max(inner)], -_FARTHEST, _FARTHEST)
     integral = bool(np.all(distinct == np.round(distinct)))
     if integral and high - low < BINS:
         return np.arange(math.floor(low) - 0.5, math.ceil(high) + 1.0)
     return np.linspace(low, high, BINS + 1)
-
-
-def _quantile(side: Weighted, share: float) -> float:
-    values, weights = side
-    cumulative = np.cumsum(weights)
-    return float(values[min(values.size - 1, np.searchsorted(cumulative, share * cumulative[-1]))])
 
 
 def _binned(side: Weighted, edges: FloatArray) -> FloatArray:

@@ -15,7 +15,7 @@ import markupsafe
 import orjson
 
 import contract
-from contract.api import State, Violation
+from contract.api import Comparison, State, Violation
 from contract.errors import DocumentError, MonitorError
 from contract.masking import mask
 from contract.page import (
@@ -68,7 +68,7 @@ def add_trends(said: Body, settings: Settings, monitor: Monitor, rows: int, sour
         until=at,
     )
     try:
-        runs = _latest_of_each_window(read_runs(settings.history_path, selection))
+        found = read_runs(settings.history_path, selection)
     except DocumentError as error:
         _log.warning("The report has no trends: %s", error.message)
         said.sections.append(Section("Trends", f"There are none: {error.message}"))
@@ -76,17 +76,13 @@ def add_trends(said: Body, settings: Settings, monitor: Monitor, rows: int, sour
     except MonitorError as error:
         _log.info("The report has no trends: %s", error.message)
         return
+    compared = [run for run in found if run.violations is not None and run.decided != 0]
+    runs = list({run.at: run for run in compared}.values())  # of a window that ran again, the last
     if not runs:
         return
     for card in said.cards:
         card.sentences.append(since(card, runs))
     said.sections.append(_section(runs[-MOST_RUNS:], at, rows, source))
-
-
-def _latest_of_each_window(runs: Sequence[Run]) -> list[Run]:
-    """Return the runs that decided something; of a window that ran again, the last."""
-    compared = [run for run in runs if run.violations is not None and run.decided != 0]
-    return list({run.at: run for run in compared}.values())
 
 
 def _key(violation: Violation) -> Key:
@@ -98,11 +94,8 @@ def _key(violation: Violation) -> Key:
 def since(card: Card, runs: Sequence[Run]) -> str:
     """Say since when a card's violations are there, by the runs before, the earliest first."""
     keys = {_key(violation) for violation in card.violations}
-    streak = 0
-    for run in reversed(runs):
-        if not any(_key(violation) in keys for violation in run.violations or ()):
-            break
-        streak += 1
+    finds = [any(_key(violation) in keys for violation in run.violations or ()) for run in reversed(runs)]
+    streak = [*finds, False].index(False)
     if not streak:
         return f"New: the run before, {_name(runs[-1].at)}, did not find it."
     return f"Since {_name(runs[-streak].at)}: this is the {_ordinal(streak + 1)} run in a row that finds it."
@@ -249,7 +242,7 @@ def plain_body(source: Source) -> Body:
     rows = [
         Row(
             [
-                Cell(short(f"{one.subject} in {values_text(one.segment)}" if one.segment else one.subject)),
+                Cell(_about(one)),
                 Cell(one.check),
                 Cell(one.state.replace("_", " "), state="violated" if one.state is State.VIOLATED else ""),
                 Cell(number(one.value), one.value),
@@ -264,6 +257,10 @@ def plain_body(source: Source) -> Body:
     numeric = frozenset((3, 4))
     table = Table("One row per comparison.", columns, rows, numeric, searchable=len(rows) > 10)
     return Body(cards, [Section("Comparisons", tables=[table])] if rows else [])
+
+
+def _about(one: Comparison) -> str:
+    return short(f"{one.subject} in {values_text(one.segment)}" if one.segment else one.subject)
 
 
 def _template() -> jinja2.Template:
@@ -313,9 +310,8 @@ def _undecided_section(source: Source) -> list[Section]:
     if not undecided:
         return []
     rows = [
-        Row([Cell(short(name)), Cell(one.check), Cell(short(sentence(one.reason), 300))])
+        Row([Cell(_about(one)), Cell(one.check), Cell(short(sentence(one.reason), 300))])
         for one in undecided[:MOST_UNDECIDED]
-        for name in [f"{one.subject} in {values_text(one.segment)}" if one.segment else one.subject]
     ]
     more = len(undecided) - len(rows)
     caption = "One row per comparison" + (f", and {count(more)} more." if more else ".")

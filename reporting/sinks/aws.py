@@ -55,20 +55,16 @@ def call(service: str, operation: str, arguments: dict[str, Any], timeout: float
         finally:
             client.close()
     except ClientError as error:
-        raise _refusal(error.response) from error
+        refused = error.response.get("Error", {})
+        code = str(refused.get("Code") or "")
+        status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500))
+        again = status >= 500 or status == 429 or code.startswith(_BUSY)
+        raise NotDeliveredError(f"{code}: {one_line(refused.get('Message', ''))}", again=again) from error
     except HTTPClientError as error:
         raise NotDeliveredError(one_line(error), again=True) from error
     except BotoCoreError as error:  # no region, no credentials, or arguments that the service does not know
         raise NotDeliveredError(one_line(error), again=False) from error
     return answer
-
-
-def _refusal(response: dict[str, Any]) -> NotDeliveredError:
-    error = response.get("Error", {})
-    code = str(error.get("Code") or "")
-    status = int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500))
-    again = status >= 500 or status == 429 or code.startswith(_BUSY)
-    return NotDeliveredError(f"{code}: {one_line(error.get('Message', ''))}", again=again)
 
 
 # CloudWatch by PutMetricData: the names and dimensions of the metric files, in a namespace of one's own.
@@ -87,15 +83,15 @@ def metric_data(report: RunSummary) -> list[dict[str, Any]]:
     """
     instant = report.instant.astimezone(UTC)
     of_run = {"Monitor": report.monitor}
+    counts = {} if report.violations is None else {"violations": len(report.violations)}
     metrics = [
-        Metric("rows", float(report.rows), unit="Count", dimensions=of_run),
+        *(
+            Metric(name, float(number), unit="Count", dimensions=of_run)
+            for name, number in {**counts, "rows": report.rows}.items()
+        ),
         Metric("duration", report.seconds, unit="Seconds", dimensions=of_run),
         *report.metrics,
     ]
-    if report.violations is not None:
-        metrics.insert(
-            0, Metric("violations", float(len(report.violations)), unit="Count", dimensions=of_run)
-        )
     entries = [metric_entry(metric, report, instant) for metric in metrics if _is_number(metric)]
     for entry in entries:
         entry["MetricName"] = _ascii(entry["MetricName"], _LONGEST_NAME)

@@ -103,10 +103,8 @@ def put(address: SinkAddress, event: dict[str, Any], headers: http.Headers, time
     if answer.get("FailedEntryCount"):
         failed = answer["Entries"][0]
         code = str(failed.get("ErrorCode", ""))
-        text = f"{code}: {failed.get('ErrorMessage', '')}"
-        raise NotDeliveredError(
-            text, again=code in ("InternalFailure", "InternalException", "ThrottlingException")
-        )
+        again = code in ("InternalFailure", "InternalException", "ThrottlingException")
+        raise NotDeliveredError(f"{code}: {failed.get('ErrorMessage', '')}", again=again)
 
 
 def _text(instant: datetime) -> str:

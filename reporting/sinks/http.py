@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -9,11 +10,11 @@ from collections.abc import Iterable, Mapping
 import orjson
 
 from contract.errors import ConfigurationError
-from contract.masking import learn, mask
+from contract.masking import learn
 from contract.schema import nearest
 from contract.sink_addresses import SinkAddress
 from file_storage import storage
-from file_storage.transport import USER_AGENT, ChannelError, HttpChannel, basic_authorization
+from file_storage.transport import ChannelError, HttpChannel, basic_authorization, readable
 from reporting.sinks.delivery import NotDeliveredError
 
 # The server may do better next time: too slow, too many, or broken behind a gateway.
@@ -23,13 +24,7 @@ _VARIABLE = re.compile(r"\$\{(\w*)\}")
 Headers = Mapping[str, Mapping[str, str]]
 
 
-def send(
-    method: str,
-    url: str,
-    body: bytes,
-    headers: Mapping[str, str],
-    timeout: float,
-) -> bytes:
+def send(method: str, url: str, body: bytes, headers: Mapping[str, str], timeout: float) -> bytes:
     """Send one request and return the body of an answer between 200 and 299.
 
     Raises
@@ -37,26 +32,19 @@ def send(
     NotDeliveredError
         When no such answer comes.
     """
-    channel = HttpChannel(url, {"User-Agent": USER_AGENT, **headers}, timeout)
-    try:
-        reply = channel.request(method, body)
-    except ChannelError as error:
-        raise NotDeliveredError(str(error), again=error.kind != "large") from error
-    finally:
-        channel.close()
+    with contextlib.closing(HttpChannel(url, headers, timeout)) as channel:
+        try:
+            reply = channel.request(method, body)
+        except ChannelError as error:
+            raise NotDeliveredError(str(error), again=error.kind != "large") from error
     if 200 <= reply.status < 300:
         return reply.body
     if 300 <= reply.status < 400:
         text = f"it answered {reply.status}, a redirect, which is not followed; name where it leads"
         raise NotDeliveredError(text, again=False)
-    # Masked before it is cut: it may repeat what was sent, and half a secret is not found.
-    said = mask(" ".join(reply.body[:10_000].decode(errors="replace").split()))[:300]
-    said = "".join(character for character in said if character.isprintable())
-    raise NotDeliveredError(
-        f"it answered {reply.status}{f': {said}' if said else ''}",
-        again=reply.status in _AGAIN,
-        pause=reply.retry_after,
-    )
+    said = "".join(character for character in readable(reply.body, 300) if character.isprintable())
+    text = f"it answered {reply.status}{f': {said}' if said else ''}"
+    raise NotDeliveredError(text, again=reply.status in _AGAIN, pause=reply.retry_after)
 
 
 def headers_for(address: SinkAddress, given: Headers, content_type: str) -> dict[str, str]:
@@ -86,31 +74,27 @@ def read_headers(path: str | None, addresses: Iterable[SinkAddress]) -> Headers:
     if path is None:
         return {}
     content = storage.read_bytes(path, ConfigurationError)
+    told = {"file": path, "field": "sink_headers_file"}
     try:
         value = orjson.loads(content)
     except orjson.JSONDecodeError as error:
-        raise ConfigurationError.of(
-            "sink_headers.no_json", file=path, line=error.lineno, field="sink_headers_file"
-        ) from None
-    hosts = sorted({address.host for address in addresses if address.host})
+        raise ConfigurationError.of("sink_headers.no_json", **told, line=error.lineno) from None
     if not isinstance(value, dict):
-        raise ConfigurationError.of("sink_headers.no_object", file=path, field="sink_headers_file")
+        raise ConfigurationError.of("sink_headers.no_object", **told)
+    hosts = sorted({address.host for address in addresses if address.host})
     headers = {host: _headers_of(host, members, path, hosts) for host, members in value.items()}
     learn((), (text for members in headers.values() for text in members.values()), anew=False)
     return headers
 
 
 def _headers_of(host: str, members: object, path: str, hosts: list[str]) -> dict[str, str]:
+    told = {"file": path, "host": host, "field": "sink_headers_file"}
     if host not in hosts:
         close = nearest(host, hosts, 0.5)
         hint = f": did you mean {close}" if close else f"; the sinks are at {', '.join(hosts) or 'no host'}"
-        raise ConfigurationError.of(
-            "sink_headers.no_sink", file=path, host=host, hint=hint, field="sink_headers_file"
-        )
+        raise ConfigurationError.of("sink_headers.no_sink", **told, hint=hint)
     if not isinstance(members, dict) or not all(isinstance(text, str) for text in members.values()):
-        raise ConfigurationError.of(
-            "sink_headers.other_members", file=path, host=host, field="sink_headers_file"
-        )
+        raise ConfigurationError.of("sink_headers.other_members", **told)
     return {
         name: _header(name, text, f"sink_headers_file {path}, {host}, {name}")
         for name, text in members.items()
@@ -120,9 +104,7 @@ def _headers_of(host: str, members: object, path: str, hosts: list[str]) -> dict
 def _header(name: str, text: str, where: str) -> str:
     for variable in _VARIABLE.findall(text):
         if variable not in os.environ:
-            raise ConfigurationError.of(
-                "sink_headers.variable", place=where, variable=variable, field="sink_headers_file"
-            )
+            raise ConfigurationError.of("sink_headers.variable", place=where, variable=variable)
     # Files and variables with secrets often end in a line break.
     text = _VARIABLE.sub(lambda match: os.environ[match[1]].strip(), text).strip()
     if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name) or not re.fullmatch(r"[\t -~]*", text):

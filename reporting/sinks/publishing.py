@@ -17,12 +17,12 @@ import orjson
 from contract.errors import OutputError
 from contract.settings import Settings
 from contract.sink_addresses import SinkAddress
-from contract.wording import several
+from contract.wording import several, some_of
 from file_storage.storage import write_files_atomically
 from reporting.sinks.run_summary import RunSummary, metric_entry
 
 if TYPE_CHECKING:
-    from reporting.sinks.delivery import Delivery, Undelivered
+    from reporting.sinks.delivery import Undelivered
     from reporting.sinks.http import Headers
 
 FILE_NAME = "cloudwatch_metrics.jsonl"
@@ -49,39 +49,32 @@ class Sinks:
 
         Metrics are told of every completed run, events of runs that found violations.
         """
-        from reporting.sinks import events
+        from reporting.sinks import aws, events
         from reporting.sinks.delivery import Delivery, deliver
+        from reporting.sinks.values import SENDERS, values_of
 
-        parcels = [self._metrics_of(address, report) for address in self.metrics]
+        parcels = []
+        for address in self.metrics:
+            if address.kind == "cloudwatch":
+                names = [entry["MetricName"] for entry in aws.metric_data(report)]
+                send = aws.put(address, report)
+            else:
+                values = values_of(report)
+                names = [value.name for value in values]
+                send = functools.partial(SENDERS[address.kind], address, values, report, self.headers)
+            parcels.append(Delivery(address.shown, _content(names), send))
         if report.violations:
             event = events.cloud_event(report)
             content = f"event {event['id']} with {several(event['data']['violation_count'], 'violation')}"
             for address in self.events:
-                send = events.put if address.kind == "eventbridge" else events.post
-                once = functools.partial(send, address, event, self.headers)
-                parcels.append(Delivery(address.shown, content, once))
+                put = events.put if address.kind == "eventbridge" else events.post
+                send = functools.partial(put, address, event, self.headers)
+                parcels.append(Delivery(address.shown, content, send))
         undelivered = deliver(parcels, self.timeout)
         for parcel in undelivered:
-            _log.warning(
-                "Not delivered: %s to %s: %s. The files are in %s.",
-                parcel.content,
-                parcel.address,
-                parcel.reason,
-                report.output_path,
-            )
+            told = (parcel.content, parcel.address, parcel.reason, report.output_path)
+            _log.warning("Not delivered: %s to %s: %s. The files are in %s.", *told)
         return undelivered
-
-    def _metrics_of(self, address: SinkAddress, report: RunSummary) -> Delivery:
-        from reporting.sinks import aws
-        from reporting.sinks.delivery import Delivery
-        from reporting.sinks.values import SENDERS, values_of
-
-        if address.kind == "cloudwatch":
-            names = [entry["MetricName"] for entry in aws.metric_data(report)]
-            return Delivery(address.shown, _content(names), aws.put(address, report))
-        values = values_of(report)
-        send = functools.partial(SENDERS[address.kind], address, values, report, self.headers)
-        return Delivery(address.shown, _content([value.name for value in values]), send)
 
 
 def open_sinks(settings: Settings) -> Sinks | None:
@@ -122,7 +115,12 @@ def publish(report: RunSummary, settings: Settings, sinks: Sinks | None) -> tupl
     undelivered: tuple[Undelivered, ...] = ()
     try:
         if settings.publish_cloudwatch_metrics:
-            _write_metric_file(report, settings.cloudwatch_metrics_directory)
+            timestamp = report.instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+            entries = [metric_entry(metric, report, timestamp) for metric in report.metrics]
+            directory = settings.cloudwatch_metrics_directory
+            content = b"".join(orjson.dumps(entry) + b"\n" for entry in entries)
+            write_files_atomically(directory, {FILE_NAME: content})
+            _log.info("Published %s in %s/%s", several(len(entries), "metric"), directory, FILE_NAME)
     except OutputError as error:
         if "cloudwatch_metrics_directory" in settings.given:
             raise
@@ -133,16 +131,6 @@ def publish(report: RunSummary, settings: Settings, sinks: Sinks | None) -> tupl
     return undelivered
 
 
-def _write_metric_file(report: RunSummary, directory: str) -> None:
-    timestamp = report.instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    lines = [orjson.dumps(metric_entry(metric, report, timestamp)) + b"\n" for metric in report.metrics]
-    write_files_atomically(directory, {FILE_NAME: b"".join(lines)})
-    _log.info("Published %s in %s/%s", several(len(lines), "metric"), directory, FILE_NAME)
-
-
 def _content(names: list[str]) -> str:
     """Return how many values there are, and their names, each once."""
-    distinct = list(dict.fromkeys(names))
-    more = len(distinct) - _NAMES_SHOWN
-    shown = ", ".join(distinct[:_NAMES_SHOWN]) + (f" and {more} more names" if more > 0 else "")
-    return f"{several(len(names), 'metric')} ({shown})"
+    return f"{several(len(names), 'metric')} ({some_of(list(dict.fromkeys(names)), _NAMES_SHOWN)})"

@@ -76,20 +76,23 @@ def values_of(report: RunSummary) -> list[Value]:
 
 
 def _run_values(report: RunSummary) -> Iterator[Value]:
-    if report.violations is not None:
-        yield Value("model_monitor_violations", {}, float(len(report.violations)))
-        checks = Counter(violation.constraint_check_type for violation in report.violations)
-        for check in sorted(checks):
-            yield Value("model_monitor_violations_by_check", {"check": check}, float(checks[check]))
-    if report.decided is not None and report.undecided is not None:
-        yield Value("model_monitor_comparisons_decided", {}, float(report.decided))
-        yield Value("model_monitor_comparisons_undecided", {}, float(report.undecided))
-    yield Value("model_monitor_rows", {}, float(report.rows))
-    yield Value("model_monitor_duration_seconds", {}, report.seconds)
-    yield Value("model_monitor_last_success_timestamp_seconds", {}, report.finished.timestamp())
-    if report.window is not None:
-        yield Value("model_monitor_window_start_timestamp_seconds", {}, report.window.start.timestamp())
-        yield Value("model_monitor_window_end_timestamp_seconds", {}, report.window.end.timestamp())
+    window, violations = report.window, report.violations
+    found = {
+        "violations": None if violations is None else len(violations),
+        "comparisons_decided": report.decided,
+        "comparisons_undecided": report.undecided,
+        "rows": report.rows,
+        "duration_seconds": report.seconds,
+        "last_success_timestamp_seconds": report.finished.timestamp(),
+        "window_start_timestamp_seconds": window.start.timestamp() if window else None,
+        "window_end_timestamp_seconds": window.end.timestamp() if window else None,
+    }
+    for name, number in found.items():
+        if number is not None:
+            yield Value(f"model_monitor_{name}", {}, float(number))
+    checks = Counter(violation.constraint_check_type for violation in violations or ())
+    for check in sorted(checks):
+        yield Value("model_monitor_violations_by_check", {"check": check}, float(checks[check]))
 
 
 def _translated(metric: Metric) -> Iterator[Value]:
@@ -120,9 +123,7 @@ def request_body(values: Sequence[Value], instant: datetime) -> bytes:
                 "attributes": [_attribute(label, text) for label, text in value.labels.items()],
                 "timeUnixNano": nanoseconds,
                 # JSON has no such numbers; the JSON mapping of Protocol Buffers writes them as text.
-                "asDouble": value.value
-                if math.isfinite(value.value)
-                else _not_finite(value.value, "Infinity"),
+                "asDouble": _number(value.value, "Infinity"),
             }
             for value in of_name
         ]
@@ -167,17 +168,17 @@ def _attribute(name: str, text: str) -> dict[str, Any]:
     return {"key": name, "value": {"stringValue": text.encode(errors="replace").decode()}}
 
 
-def _by_name(values: Sequence[Value]) -> Iterator[tuple[str, str, list[Value]]]:
-    """Yield each name that has values, what it means, and its values; names in the order of `HELP`."""
-    groups: dict[str, list[Value]] = {name: [] for name in (*HELP, *(one.name for one in values))}
+def _by_name(values: Sequence[Value]) -> list[tuple[str, str, list[Value]]]:
+    """Return each name that has values, what it means, and its values; names in the order of `HELP`."""
+    groups: dict[str, list[Value]] = {name: [] for name in HELP}
     for value in values:
-        groups[value.name].append(value)
-    for name, of_name in groups.items():
-        if of_name:
-            yield name, HELP.get(name, HELP[OTHER]), of_name
+        groups.setdefault(value.name, []).append(value)
+    return [(name, HELP.get(name, HELP[OTHER]), of_name) for name, of_name in groups.items() if of_name]
 
 
-def _not_finite(value: float, infinity: str) -> str:
+def _number(value: float, infinity: str) -> float | str:
+    if math.isfinite(value):
+        return value
     return "NaN" if math.isnan(value) else infinity if value > 0 else f"-{infinity.lstrip('+')}"
 
 
@@ -197,9 +198,7 @@ def exposition(values: Sequence[Value]) -> bytes:
         lines += [f"# HELP {name} {description}", f"# TYPE {name} gauge"]
         for value in of_name:
             labels = ",".join(f'{label}="{_escape(text)}"' for label, text in value.labels.items())
-            number = value.value
-            shown = repr(number) if math.isfinite(number) else _not_finite(number, "+Inf")
-            lines.append(f"{name}{{{labels}}} {shown}")
+            lines.append(f"{name}{{{labels}}} {_number(value.value, '+Inf')}")
     return "".join(line + "\n" for line in lines).encode(errors="replace")
 
 

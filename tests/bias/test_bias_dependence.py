@@ -48,8 +48,8 @@ def test_the_union_is_as_probable_as_in_plain_draws(correlation: float, position
     # The second metric's baseline is away from no bias, so that it grows in one direction.
     positions = np.array([0.0, position, 0.0])
     few = generator.multivariate_normal(np.zeros(3), covariance, _JOINT_DRAWS).T
-    moves = replace(_moves(few, np.zeros_like(few)), positions=positions)
-    found = levels.sum() * _share_alarming_first(moves, levels, generator)
+    scores, _ = _moves(few, np.zeros_like(few))
+    found = levels.sum() * _share_alarming_first(scores, positions, levels, generator)
 
     many = generator.multivariate_normal(np.zeros(3), covariance, 400_000)
     toward = many * np.where(positions < 0.0, -1.0, 1.0)

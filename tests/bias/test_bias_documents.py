@@ -128,10 +128,12 @@ def test_mistakes_in_constraints_are_named(change: dict[str, Any]) -> None:
 
 
 def test_files_of_other_monitors_are_told_apart() -> None:
-    with pytest.raises(DocumentError, match=r"analysis.json of a bias baseline job"):
+    with pytest.raises(DocumentError) as refused:
         read_constraints({"features": []}, "constraints.json")
-    with pytest.raises(DocumentError, match=r"statistics.json of a bias baseline job"):
+    assert (refused.value.code, refused.value.file) == ("bias_documents.constraints", "constraints.json")
+    with pytest.raises(DocumentError) as refused:
         read_statistics({"dataset": {"item_count": 1}}, "statistics.json")
+    assert (refused.value.code, refused.value.file) == ("bias_documents.statistics", "statistics.json")
     _, statistics = _statistics([(0, 1, 1), (1, 0, 0)])
     written = statistics_to_json(statistics)
     for counts in ([[1]], [[[1, 2], [3, -4]], [[0, 0], [0, 0]]], [[[True, 0], [0, 0]], [[0, 0], [0, 0]]]):

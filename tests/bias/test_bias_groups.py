@@ -145,47 +145,46 @@ def test_two_groups_need_no_best() -> None:
 # --- sentences --------------------------------------------------------------------------------------------
 
 
-def _refusal(columns: dict[str, Any], request: BiasRequest, rules: Any = "sound") -> str:
+def _refusal(columns: dict[str, Any], request: BiasRequest, rules: Any = "sound") -> DatasetError:
     statistics = _statistics(columns, request, rules)
     with pytest.raises(DatasetError) as refused:
         BiasAnalyzer(rules, request).suggest(statistics, None)
-    return refused.value.message
+    return refused.value
 
 
 def test_a_facet_that_is_not_there() -> None:
     columns = {"gender": ["a", "b"], "y": [0, 1]}
-    assert _refusal(columns, _request("gendr", "a")) == (
-        "facet 'gendr' is not in the data, whose columns are 'gender', 'y'; did you mean 'gender'?"
-    )
+    error = _refusal(columns, _request("gendr", "a"))
+    assert (error.code, error.field, error.fix) == ("bias_groups.unknown", "gendr", "did you mean 'gender'?")
     request = _request("z", "a")
-    assert "Facet column z is not present in the dataset" in _refusal(columns, request, "sagemaker")
+    assert "Facet column z is not present in the dataset" in str(_refusal(columns, request, "sagemaker"))
 
 
 def test_too_many_values_to_compare_in_turn() -> None:
     columns = {"city": [f"city {number}" for number in range(10_000)], "y": [0, 1] * 5_000}
-    assert _refusal(columns, _request("city")) == (
-        "facet 'city' has 10,000 distinct values, more than the 100 that are compared in turn; list the "
-        "values or give the threshold to compare in value_or_threshold."
-    )
+    error = _refusal(columns, _request("city"))
+    assert (error.code, error.field) == ("bias_groups.values", "city")
+    assert "10,000 distinct values, more than the 100" in error.message
     pairs = {"a": list(range(30)) * 20, "b": list(range(20)) * 30, "y": [0, 1] * 300}
     request = _request("a", facets=(FacetRequest(("a", "b")),))
     assert "has 60 combinations" not in str(_statistics(pairs, request).problems)
     pairs["b"] = [number % 19 for number in range(600)]
-    assert _refusal(pairs, request).startswith(
-        "facet 'a & b' has 570 combinations of values, more than the 100"
-    )
+    error = _refusal(pairs, request)
+    assert (error.code, error.field) == ("bias_groups.combinations", "a & b")
+    assert "570 combinations of values, more than the 100" in error.message
 
 
 def test_no_row_is_of_any_group() -> None:
     columns = {"sex": ["f", "m"] * 10, "age": list(range(20, 40)), "y": [0, 1] * 10}
     nobody = FacetRequest(("sex",), ("w",))
     both = FacetRequest(("sex", "age"), (("w", 30),))
-    assert _refusal(columns, _request("sex", facets=(nobody, both))) == (
+    assert str(_refusal(columns, _request("sex", facets=(nobody, both)))) == (
         "No row is of the group sex = w: 'sex' holds 'f', 'm'. "
         "No row is of the group sex & age = w & 30: 'sex' holds 'f', 'm'."
     )
     apart = FacetRequest(("sex", "age"), (("f", 21),))
-    assert _refusal(columns, _request("sex", facets=(apart,))).endswith("these values never occur together.")
+    error = _refusal(columns, _request("sex", facets=(apart,)))
+    assert error.message.endswith("these values never occur together.")
     for facet in (FacetRequest(("sex",), ("f",)), FacetRequest(("sex",))):
         request = _request("sex", facets=(nobody, facet))
         assert BiasAnalyzer("sound", request).suggest(_statistics(columns, request), None).pre
@@ -194,24 +193,20 @@ def test_no_row_is_of_any_group() -> None:
 def test_predictions_that_are_scores() -> None:
     request = BiasRequest("y", (1,), (FacetRequest(("g",), (0,)),), predicted_label="p")
     columns = {"g": [0, 1, 1, 0] * 50, "y": _LABELS * 5, "p": [number / 199 for number in range(200)]}
-    assert _refusal(columns, request) == (
-        "predicted_label 'p' holds scores from 0 to 1, but label_values_or_threshold names values; give the "
-        "column as probability with probability_threshold."
-    )
+    error = _refusal(columns, request)
+    assert (error.code, error.field) == ("bias_groups.scores", "predicted_label")
+    assert "'p' holds scores from 0 to 1" in error.message
     columns["y"] = [0.5, 1.5] * 100  # a threshold for both
     assert BiasAnalyzer("sound", request).suggest(_statistics(columns, request), None).post
 
 
 def test_labels_that_are_not_there() -> None:
     columns = {"g": ["a", "b"], "label": [0, 1]}
-    message = _refusal(columns, _request("g", "a", label="lable"))
-    assert (
-        message == "label 'lable' is not in the data, whose columns are 'g', 'label'; did you mean 'label'?"
-    )
+    error = _refusal(columns, _request("g", "a", label="lable"))
+    assert (error.code, error.field, error.fix) == ("bias_groups.unknown", "lable", "did you mean 'label'?")
     columns["label"] = [None, None]
-    assert _refusal(columns, _request("g", "a", label="label")).startswith(
-        "label 'label' holds no value in any row, but a baseline needs it"
-    )
+    error = _refusal(columns, _request("g", "a", label="label"))
+    assert (error.code, error.field) == ("bias_request.empty", "label")
 
 
 def test_a_window_without_labels_keeps_what_needs_none() -> None:
@@ -229,8 +224,9 @@ def test_unknown_metrics() -> None:
         BiasAnalyzer("sound", _request("g", "a", pre_training=("DPLL",)))
     with pytest.raises(ConfigurationError, match=r"Invalid metric_name: .*\['CI', 'DPL'"):
         BiasAnalyzer("sagemaker", _request("g", "a", pre_training=("DPLL",)))
-    with pytest.raises(ConfigurationError, match="post_training_bias needs predictions"):
+    with pytest.raises(ConfigurationError) as refused:
         BiasAnalyzer("sound", _request("g", "a", post_training=("DI",)))
+    assert refused.value.code == "bias_request.predictions"
 
 
 def test_a_model_that_never_says_yes() -> None:
@@ -239,7 +235,7 @@ def test_a_model_that_never_says_yes() -> None:
     impact = _statistics(columns, request).facets[0].metric("DI")
     assert impact is not None
     assert impact.value == 0.0
-    assert "No Label values are present" in _refusal(columns, request, "sagemaker")
+    assert "No Label values are present" in str(_refusal(columns, request, "sagemaker"))
 
 
 def test_clarify_reads_columns_as_pandas_types_them() -> None:

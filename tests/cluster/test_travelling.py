@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from attributed_people import csv_endpoint, people, table_config, write_csv
 from captured_predictions import predict, write_captures, write_labels
@@ -18,7 +19,7 @@ from containers.bias.main import main as monitor_bias
 from containers.feature_attribution.main import main as monitor_feature_attribution
 from containers.model_quality.main import main as monitor_model_quality
 from contract.api import AnyAnalyzer
-from contract.dataset import Split
+from contract.dataset import Prediction, Split
 from contract.reading import Tally
 from job_runner import engine
 from job_runner.cluster.remote import Evidence, Parcel, pack, summarize_piece, unpack
@@ -132,3 +133,22 @@ def without_time(path: Path) -> str:
     return "\n".join(
         line for line in lines if not any(word in line for word in ("second", "time", "127.0.0.1"))
     )
+
+
+closed: list[str] = []
+
+
+def answer(batch: pa.RecordBatch) -> pa.Array:
+    return pa.nulls(batch.num_rows)
+
+
+def close() -> None:
+    closed.append("closed")
+
+
+def test_a_host_that_drops_a_job_closes_its_model() -> None:
+    here = Prediction("score", ("age",), answer, "the model", close)
+    elsewhere = unpack(pack(here))
+    assert (elsewhere, elsewhere.ask) == (here, answer)
+    del elsewhere
+    assert closed == ["closed"]

@@ -6,12 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contract.outcome import MESSAGE_BYTES, completed_message, shorten, write_message
+from contract.errors import wording
+from contract.outcome import MESSAGE_BYTES, shorten, write_message
 
 
 def test_the_originals_sentences() -> None:
-    assert completed_message(0) == "Completed: Job completed successfully with no violations."
-    assert completed_message(1) == "CompletedWithViolations: Job completed successfully with 1 violations."
+    assert wording("outcome.holds") == "Completed: Job completed successfully with no violations."
+    violated = "CompletedWithViolations: Job completed successfully with 1 violations."
+    assert wording("outcome.violated", violations=1) == violated
 
 
 @given(st.text())

@@ -183,7 +183,7 @@ def test_nothing_to_merge_is_a_completed_job(tmp_path):
         ('{"groundTruthData":"1","eventMetadata":{"eventId":"a"}}', "has no groundTruthData.data"),
         ('{"groundTruthData":{"data":"1"},"eventMetadata":{}}', "has no eventMetadata.eventId"),
         ('{"groundTruthData":{"data":"1"},"eventMetadata":{"eventId":[]}}', "has no eventMetadata.eventId"),
-        ("\udcff", "is not one whole JSON object"),
+        ("\udcff", "is not UTF-8 text"),
     ],
 )
 def test_lines_that_are_no_labels(tmp_path, text, reason):

@@ -116,8 +116,9 @@ def test_a_constraint_on_no_metric_is_refused() -> None:
 def test_a_baseline_of_another_problem_is_refused() -> None:
     baseline = baseline_of(binary_analyzer(), binary_batch(np.random.default_rng(4), 500))
     analyzer = regression_analyzer()
-    with pytest.raises(DocumentError, match="BinaryClassification, but the window is Regression"):
+    with pytest.raises(DocumentError) as refused:
         analyzer.check(measure(analyzer, batch(label=[1.0, 2.0], prediction=[1.0, 2.5])), baseline)
+    assert refused.value.code == "quality_documents.problem_type"
 
 
 def test_a_small_window_says_how_many_rows_it_would_need() -> None:

@@ -171,8 +171,9 @@ def test_other_labels_than_zero_and_one_want_a_positive_label() -> None:
     table = batch(label=["yes", "no", "no"], prediction=["yes", "no", "yes"], score=[0.9, 0.2, 0.6])
     analyzer = binary_analyzer()
     statistics = measure(analyzer, table)
-    with pytest.raises(DatasetError, match="set positive_label"):
+    with pytest.raises(DatasetError) as refused:
         analyzer.suggest(statistics, None)
+    assert (refused.value.code, refused.value.field) == ("quality_labels.positive", "positive_label")
     analyzer = binary_analyzer(positive_label="yes")
     statistics = measure(analyzer, table)
     analyzer.suggest(statistics, None)
@@ -183,21 +184,24 @@ def test_other_labels_than_zero_and_one_want_a_positive_label() -> None:
 def test_three_labels_are_not_binary() -> None:
     table = batch(label=[0, 1, 2], prediction=[0, 1, 1], score=[0.1, 0.9, 0.8])
     analyzer = binary_analyzer()
-    with pytest.raises(DatasetError, match="MulticlassClassification"):
+    with pytest.raises(DatasetError) as refused:
         analyzer.suggest(measure(analyzer, table), None)
+    assert (refused.value.code, refused.value.field) == ("quality_labels.binary", "problem_type")
 
 
 def test_numbers_that_are_no_classes_are_refused() -> None:
     table = batch(label=np.linspace(0, 1, 1500).tolist(), prediction=np.linspace(0, 1, 1500).tolist())
-    with pytest.raises(DatasetError, match="set problem_type to Regression"):
+    with pytest.raises(DatasetError) as refused:
         measure(multiclass_analyzer(), table)
+    assert refused.value.code == "quality_labels.classes"
 
 
 def test_text_where_numbers_are_predicted_is_refused() -> None:
     analyzer = regression_analyzer()
     statistics = measure(analyzer, batch(label=["a", "b"], prediction=[1.0, 2.0]))
-    with pytest.raises(DatasetError, match="hold no number, but for example 'a'"):
+    with pytest.raises(DatasetError, match="'a'") as refused:
         analyzer.suggest(statistics, None)
+    assert (refused.value.code, refused.value.field) == ("quality_rows.no_numbers", "ground_truth_attribute")
 
 
 @pytest.mark.parametrize(
@@ -227,8 +231,9 @@ def test_columns_by_index_path_and_default() -> None:
 
 def test_names_for_data_without_names_are_refused() -> None:
     table = batch(_c0=[1.0], groundTruthData=[1.0]).replace_schema_metadata({b"positional": b"true"})
-    with pytest.raises(DatasetError, match="has no column names"):
+    with pytest.raises(DatasetError) as refused:
         measure(regression_analyzer(), table)
+    assert refused.value.code == "quality_columns.unnamed"
 
 
 def test_no_labels_yet_is_a_window_and_no_baseline() -> None:
@@ -237,8 +242,9 @@ def test_no_labels_yet_is_a_window_and_no_baseline() -> None:
     assert statistics.item_count == 0
     assert statistics.unlabelled_count == 2
     assert statistics.metrics == {}
-    with pytest.raises(DatasetError, match="set ground_truth_attribute"):
+    with pytest.raises(DatasetError) as refused:
         analyzer.suggest(statistics, None)
+    assert (refused.value.code, refused.value.field) == ("quality_rows.unlabelled", "ground_truth_attribute")
 
 
 @pytest.mark.parametrize(

@@ -222,7 +222,7 @@ def test_categories_whose_column_cannot_be_told(tmp_path: Path) -> None:
     frame = pd.DataFrame({"size": pd.Categorical(["s", "l"] * 50, ["s", "l"], ordered=True), "x": range(100)})
     booster = lightgbm.train({"verbosity": -1}, lightgbm.Dataset(frame, [0, 1] * 50), 2)
     booster.save_model(tmp_path / "model.txt")
-    with pytest.raises(ModelError, match=r"holds the categories of 1 column, but has 0 categorical features"):
+    with pytest.raises(ModelError, match=r"holds categories of 1 columns, but has 0 categorical features"):
         open_model(str(tmp_path / "model.txt"))
 
 
