@@ -287,16 +287,16 @@ def pair_labels(
         yield _pair(name, former, statistics.labels[name], rows, before.where)
 
 
-def unpaired(baseline: Labels, live: Labels) -> list[str]:
-    """Return notes on labels that only one side has."""
+def unpaired(baseline: Labels, live: Labels) -> Outcomes:
+    """Yield what there is to say of labels that only one side has."""
     if len(baseline) == len(live) == 1:
-        return []
-    notes = []
+        return
     if gone := [name for name in baseline if name not in live]:
-        notes.append(f"The labels {listing(gone)} of the baseline are not in the window, so are not checked.")
+        yield f"The labels {listing(gone)} of the baseline are not in the window, so are not checked."
     if new := [name for name in live if name not in baseline]:
-        notes.append(f"The labels {listing(new)} are not in the baseline, so are not checked.")
-    return notes
+        yield f"The labels {listing(new)} are not in the baseline, so are not checked."
+    for name in gone:
+        yield Comparison(name, CHECK_TYPE, State.UNDECIDED, reason="the window lacks labels", lost=True)
 
 
 def _pair(
@@ -360,7 +360,8 @@ METRIC = "shap"
 Outcomes = Iterator[Violation | Finding | Comparison | str]
 
 
-def _decision(outcomes: Iterable[Violation | Finding | Comparison | str]) -> Decision:
+def decision_of(outcomes: Iterable[Violation | Finding | Comparison | str]) -> Decision:
+    """Return the outcomes by their kinds."""
     every = list(outcomes)
     return Decision(
         document([one for one in every if isinstance(one, Violation)]),
@@ -372,7 +373,7 @@ def _decision(outcomes: Iterable[Violation | Finding | Comparison | str]) -> Dec
 
 def check_sagemaker(pairs: Sequence[Pair]) -> Decision:
     """Compare the order of features with the baseline's, without regard to chance."""
-    return _decision(outcome for pair in pairs for outcome in _order_alone(pair))
+    return decision_of(outcome for pair in pairs for outcome in _order_alone(pair))
 
 
 def _order_alone(pair: Pair) -> Outcomes:
@@ -444,7 +445,7 @@ def check_sound(pairs: Sequence[Pair], drift_limit: float | None, *, seed: int) 
             yield from _order(pair, drift_limit, alpha, np.random.default_rng([seed, place]))
             yield from _sizes(pair, alpha)
 
-    decision = _decision(outcomes())
+    decision = decision_of(outcomes())
     ordered = sorted(decision.findings, key=lambda one: (not one.violated, -(one.distance or 0.0)))
     return replace(decision, findings=tuple(ordered))
 
