@@ -147,22 +147,17 @@ def comparisons(
         for check in (check for check, is_asked in asked.items() if is_asked):
             drift = drifts.get(feature.name) if check is CheckType.BASELINE_DRIFT else None
             violation = violated.get((feature.name, check))
-            reason, lost = _obstacle(pair, check, drift)
-            state = State.HOLDS
-            if violation:
-                state = State.VIOLATED
-            elif reason:
-                state = State.UNDECIDED
-            elif drift and feature.name in changed:
-                state = State.CHANGED
+            reason, lost = ("", False) if violation else _obstacle(pair, check, drift)
+            moved = State.CHANGED if drift and feature.name in changed else State.HOLDS
+            state = State.VIOLATED if violation else State.UNDECIDED if reason else moved
             found.append(
                 Comparison(
                     feature.name,
                     check,
                     state,
                     violation.description if violation else drift.text if drift else "",
-                    reason=reason if state is State.UNDECIDED else "",
-                    lost=lost and state is State.UNDECIDED,
+                    reason=reason,
+                    lost=lost,
                     effect=drift.distance if drift else None,
                     limit=drift.limit if drift else None,
                     noise=drift.noise if drift else None,

@@ -26,7 +26,7 @@ from analyzers.feature_attribution.summary import (
     summarize,
 )
 from analyzers.shared.rules import Rules, nothing_checked, why_unchecked
-from contract.api import Analyzer, Checker, Comparison, Decision, Facts, Metric, State
+from contract.api import Analyzer, Checker, Decision, Facts, Metric
 from contract.errors import DocumentError, wording
 from contract.wording import listing, number, several
 
@@ -125,20 +125,15 @@ class AttributionChecker(Checker[AttributionStatistics, AttributionConstraints])
             decision = checks.check_sound(pairs, self.drift_limit, seed=self.seed)
         else:
             decision = checks.check_sagemaker(pairs)
+        others = checks.decision_of(checks.unpaired(before.labels, statistics.labels))
         notes = (
             *statistics.notes,
-            *checks.unpaired(before.labels, statistics.labels),
+            *others.notes,
             *(note for pair in pairs for note in pair.notes),
             *_other_reference(before, statistics),
             *decision.notes,
         )
-        alone = len(before.labels) == len(statistics.labels) == 1
-        lost = [
-            Comparison(label, checks.CHECK_TYPE, State.UNDECIDED, reason="the window lacks labels", lost=True)
-            for label in before.labels
-            if label not in statistics.labels and not alone
-        ]
-        return replace(decision, notes=notes, comparisons=(*decision.comparisons, *lost))
+        return replace(decision, notes=notes, comparisons=(*decision.comparisons, *others.comparisons))
 
 
 @dataclass(frozen=True, kw_only=True)

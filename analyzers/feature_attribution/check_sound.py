@@ -287,16 +287,16 @@ def pair_labels(
         yield _pair(name, former, statistics.labels[name], rows, before.where)
 
 
-def unpaired(baseline: Labels, live: Labels) -> list[str]:
-    """Return notes on labels that only one side has."""
+def unpaired(baseline: Labels, live: Labels) -> Outcomes:
+    """Yield what there is to say of labels that only one side has."""
     if len(baseline) == len(live) == 1:
-        return []
-    notes = []
+        return
     if gone := [name for name in baseline if name not in live]:
-        notes.append(f"The labels {listing(gone)} of the baseline are not in the window, so are not checked.")
+        yield f"The labels {listing(gone)} of the baseline are not in the window, so are not checked."
     if new := [name for name in live if name not in baseline]:
-        notes.append(f"The labels {listing(new)} are not in the baseline, so are not checked.")
-    return notes
+        yield f"The labels {listing(new)} are not in the baseline, so are not checked."
+    for name in gone:
+        yield Comparison(name, CHECK_TYPE, State.UNDECIDED, reason="the window lacks labels", lost=True)
 
 
 def _pair(
@@ -360,7 +360,8 @@ METRIC = "shap"
 Outcomes = Iterator[Violation | Finding | Comparison | str]
 
 
-def _decision(outcomes: Iterable[Violation | Finding | Comparison | str]) -> Decision:
+def decision_of(outcomes: Iterable[Violation | Finding | Comparison | str]) -> Decision:
+    """Return the outcomes by their kinds."""
     every = list(outcomes)
     return Decision(
         document([one for one in every if isinstance(one, Violation)]),
@@ -372,7 +373,7 @@ def _decision(outcomes: Iterable[Violation | Finding | Comparison | str]) -> Dec
 
 def check_sagemaker(pairs: Sequence[Pair]) -> Decision:
     """Compare the order of features with the baseline's, without regard to chance."""
-    return _decision(outcome for pair in pairs for outcome in _order_alone(pair))
+    return decision_of(outcome for pair in pairs for outcome in _order_alone(pair))
 
 
 def _order_alone(pair: Pair) -> Outcomes:
@@ -444,7 +445,7 @@ def check_sound(pairs: Sequence[Pair], drift_limit: float | None, *, seed: int) 
             yield from _order(pair, drift_limit, alpha, np.random.default_rng([seed, place]))
             yield from _sizes(pair, alpha)
 
-    decision = _decision(outcomes())
+    decision = decision_of(outcomes())
     ordered = sorted(decision.findings, key=lambda one: (not one.violated, -(one.distance or 0.0)))
     return replace(decision, findings=tuple(ordered))
 
@@ -512,53 +513,45 @@ def _sizes(pair: Pair, alpha: float) -> Outcomes:
         reason = "there is no attribution whose size could be compared"
         yield Comparison(f"{pair.label} total", MAGNITUDE_CHECK, State.UNDECIDED, reason=reason)
         return
-    violated = _is_beyond(total, factor)
-    yield _size_finding(f"{pair.label} total", total, violated)
-    yield _size_comparison(f"{pair.label} total", total, factor, violated, pair)
-    if violated:
-        text = f"The attribution of all features together {_ratio_text(total)}{_allowed(total, factor)}."
-        yield Violation(MAGNITUDE_CHECK, text, metric_name=METRIC, extra={"label": pair.label})
+    all_moved = _is_beyond(total, factor)
+    yield from _size(pair, total, factor, violated=all_moved)
     for place in watched:
         before, after = ((float(side.values[place]), float(side.errors[place])) for side in (baseline, live))
         change = size_change(before, after, quantile)
         if change is None:
             continue
-        name = pair.features[place]
         # What moved as all features did has been said of them together.
         is_new = _is_beyond(change, factor) and not (
-            violated and not _is_beyond(_relative(change, total), factor)
+            all_moved and not _is_beyond(_relative(change, total), factor)
         )
-        yield _size_comparison(name, change, factor, is_new, pair)
-        if not is_new:
-            continue
         then, now = (percent(round(float(share[place]), 4)) for share in shares)
-        text = (
-            f"The attribution of {name} {_ratio_text(change)}{_allowed(change, factor)}; its share went from "
-            f"{then} to {now}."
-        )
-        yield _size_finding(name, change, True)
-        yield Violation(
-            MAGNITUDE_CHECK, text, feature_name=name, metric_name=METRIC, extra={"label": pair.label}
-        )
+        its_share = f"; its share went from {then} to {now}"
+        yield from _size(pair, change, factor, pair.features[place], its_share, violated=is_new)
 
 
-def _size_finding(subject: str, change: SizeChange, violated: bool) -> Finding:
-    return Finding(subject, _ratio_text(change), abs(math.log(max(change.nearest, 1e-9))), violated)
-
-
-def _size_comparison(
-    subject: str, change: SizeChange, factor: float, violated: bool, pair: Pair
-) -> Comparison:
-    return Comparison(
+def _size(
+    pair: Pair, change: SizeChange, factor: float, feature: str = "", more: str = "", *, violated: bool
+) -> Outcomes:
+    """Yield what there is to say of the size of one feature, or of all together."""
+    subject, ratio = feature or f"{pair.label} total", _ratio_text(change)
+    moved = abs(math.log(max(change.nearest, 1e-9)))
+    yield Comparison(
         subject,
         MAGNITUDE_CHECK,
         State.VIOLATED if violated else State.CHANGED if change.nearest != 1.0 else State.HOLDS,
-        f"The attribution {_ratio_text(change)}.",
-        effect=abs(math.log(max(change.nearest, 1e-9))),
+        f"The attribution {ratio}.",
+        effect=moved,
         limit=math.log(factor),
         rows=pair.live.rows,
         baseline_rows=pair.baseline.rows,
     )
+    if violated or not feature:
+        yield Finding(subject, ratio, moved, violated)
+    if violated:
+        whose = feature or "all features together"
+        text = f"The attribution of {whose} {ratio}{_allowed(change, factor)}{more}."
+        about = {"label": pair.label}
+        yield Violation(MAGNITUDE_CHECK, text, feature or None, metric_name=METRIC, extra=about)
 
 
 def _relative(change: SizeChange, total: SizeChange) -> SizeChange:

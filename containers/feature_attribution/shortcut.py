@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field, replace
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -163,7 +164,7 @@ def open_shortcut(
     native, names = getattr(model, "native", None), getattr(model, "names", None)
     if isinstance(native, LinearModel):
         linear = native.link == ("logistic" if sampling.use_logit else "identity")
-        return _Linear(native, ask, sampling.use_logit) if linear else None
+        return partial(_linear, native, ask, sampling.use_logit) if linear else None
     if native is None or not getattr(model, "numeric_trees", False):
         return None
     if names and set(names) <= set(features) and list(names) != list(features):
@@ -199,30 +200,27 @@ class _Trees:
         return replace(found, model_rows=found.model_rows + len(answers))
 
 
-@dataclass(frozen=True)
-class _Linear:
-    """A model whose answers, or their log-odds, are weighted sums."""
+def _linear(
+    model: LinearModel, ask: Ask, use_logit: bool, rows: pa.RecordBatch, baseline: pa.RecordBatch
+) -> Explanation | None:
+    """Return the values of some rows of a model whose answers, or their log-odds, are weighted sums.
 
-    model: LinearModel
-    ask: Ask
-    use_logit: bool
-
-    def __call__(self, rows: pa.RecordBatch, baseline: pa.RecordBatch) -> Explanation | None:
-        """Return the values of some rows, None where they are not to be had in closed form."""
-        if not (_is_numeric(rows) and _is_numeric(baseline)):
-            return None
-        if self.use_logit and baseline.num_rows > 1:
-            return None  # log-odds of a mean are no mean of log-odds
-        answers = np.concatenate((self.ask(baseline), self.ask(rows)))
-        found = linear_shapley(self.model.weights.T, self.model.bias, _matrix(rows), _matrix(baseline))
-        # How far from zero the sums of coalitions get.
-        highest = found.expected + np.maximum(found.local, 0.0).sum(axis=2)
-        lowest = found.expected + np.minimum(found.local, 0.0).sum(axis=2)
-        if self.use_logit and max(highest.max(initial=0.0), -lowest.min(initial=0.0)) >= _LARGEST_LOGIT:
-            return None
-        if not _same(found.predictions, answers[baseline.num_rows :], self.use_logit, _TOLERANCE):
-            return None
-        return replace(found, model_rows=len(answers))
+    None where they are not to be had in closed form.
+    """
+    if not (_is_numeric(rows) and _is_numeric(baseline)):
+        return None
+    if use_logit and baseline.num_rows > 1:
+        return None  # log-odds of a mean are no mean of log-odds
+    answers = np.concatenate((ask(baseline), ask(rows)))
+    found = linear_shapley(model.weights.T, model.bias, _matrix(rows), _matrix(baseline))
+    # How far from zero the sums of coalitions get.
+    highest = found.expected + np.maximum(found.local, 0.0).sum(axis=2)
+    lowest = found.expected + np.minimum(found.local, 0.0).sum(axis=2)
+    if use_logit and max(highest.max(initial=0.0), -lowest.min(initial=0.0)) >= _LARGEST_LOGIT:
+        return None
+    if not _same(found.predictions, answers[baseline.num_rows :], use_logit, _TOLERANCE):
+        return None
+    return replace(found, model_rows=len(answers))
 
 
 def _is_numeric(rows: pa.RecordBatch) -> bool:
