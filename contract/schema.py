@@ -322,15 +322,15 @@ def read_document[T](kind: Callable[..., T], members: JsonObject, **others: Any)
     return kind(**found)
 
 
-def write_document(document: Any, *, with_ours: bool = True, **head: Any) -> dict[str, Any]:
+def write_document(instance: Any, *, with_ours: bool = True, **head: Any) -> dict[str, Any]:
     """Return a dataclass as a JSON object, with what was unknown, in the order of the file it came from.
 
     `head` are members before all others.
     """
     written = head
-    kind: Any = type(document)
+    kind: Any = type(instance)
     for name, key, _, how in _members(kind):
-        value = getattr(document, name)
+        value = getattr(instance, name)
         known = how.written == "always" or (value is not None and (value or how.written == "if known"))
         if not known or (how.ours and not with_ours):
             continue
@@ -338,7 +338,7 @@ def write_document(document: Any, *, with_ours: bool = True, **head: Any) -> dic
         for step in how.inside:
             holder = holder.setdefault(step, {})
         holder[key] = _to_json(value, with_ours) if how.write is None else how.write(value)
-    return in_order(written, getattr(document, "extra", {}), getattr(document, "order", ()))
+    return in_order(written, getattr(instance, "extra", {}), getattr(instance, "order", ()))
 
 
 def _to_json(value: Any, with_ours: bool) -> Any:
