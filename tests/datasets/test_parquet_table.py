@@ -85,8 +85,9 @@ def test_columns_are_left_out(tmp_path):
     assert read(path, "parquet", exclude=("a.b",)) == [{"a": 1, "c.d": 3, "c.e": 4}]
     assert read(path, "parquet", exclude=("0", "c.d")) == [{"a.b": 2, "c.e": 4}]
     assert read(path, "parquet", exclude=("c",)) == [{"a": 1, "a.b": 2}]
-    with pytest.raises(DatasetError, match="no column left"):
+    with pytest.raises(DatasetError) as caught:
         read(path, "parquet", exclude=("0", "1", "2"))
+    assert caught.value.code == "tables.none_left"
 
 
 def test_a_table_without_rows_still_has_columns(tmp_path):

@@ -265,8 +265,9 @@ def test_parquet_rows_are_dicts(tmp_path):
     with pytest.raises(ScriptError, match=r"a\.parquet row 1: .*'a': 1"):
         run(tmp_path, handler("1 / 0"), path, "parquet")
     path.write_bytes(b"PAR1 but not really")
-    with pytest.raises(DatasetError, match="truncated or not Parquet"):
+    with pytest.raises(DatasetError) as caught:
         run(tmp_path, handler("return record"), path, "parquet")
+    assert caught.value.code == "parquet.damaged"
 
 
 def test_data_frames_see_every_format(tmp_path):
