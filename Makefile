@@ -54,8 +54,8 @@ test: $(INSTALLED) ## run the tests (everything that needs no image, no browser 
 # A new seed each time; SEED=... repeats a run.
 test-long: $(INSTALLED) ## run the tests that take long, and those of properties with 2,000 examples
 	@seed=$${SEED:-$$RANDOM$$RANDOM} && echo "examples are drawn with SEED=$$seed" && \
-	  $(PYTHON) -m pytest $(PARALLEL) -m "(property or long) and not image and not browser" \
-	  --hypothesis-profile=long --hypothesis-seed=$$seed $(PYTEST_FLAGS)
+	  $(PYTHON) -m pytest $(PARALLEL) -o faulthandler_timeout=2400 \
+	  -m "(property or long) and not image and not browser" --hypothesis-profile=long --hypothesis-seed=$$seed $(PYTEST_FLAGS)
 
 test-report: $(INSTALLED) $(AXE) ## look at reports in a real browser (Chromium, its driver and npm)
 	REPORT_BROWSER=required $(PYTHON) -m pytest -m browser tests/report $(PYTEST_FLAGS)
