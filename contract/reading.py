@@ -36,6 +36,7 @@ SAID_OF: dict[str, tuple[str, str]] = {
     "services": ("calls", "calls of several services or components are read together: {0}"),
     "event": ("calls", "{count} events of the type {0} are no calls and are left out"),
     "roles": ("calls", "no schema says which columns are predictions, so all belong to the request"),
+    "zoneless": ("window", "times in {0} name no time zone and are taken as UTC"),
     "untimed": ("window", "{count} of {rows} rows have no readable time in {0} and are left out"),
 }
 

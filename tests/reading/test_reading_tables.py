@@ -529,6 +529,46 @@ def test_windows_select_by_dates_in_paths(tmp_path: Path, paths: list[str]) -> N
         assert "time_attribute" in run_job(tmp_path, tmp_path / "d", **hour).message
 
 
+def test_numbers_of_two_units_in_one_column_of_times(tmp_path: Path) -> None:
+    rows = [[(1772323200 + 3600 * hour) * (1_000 if hour % 2 else 1), hour] for hour in range(72)]
+    table = csv_table(tmp_path / "a.csv", "ts,x", rows)
+    result = run_job(tmp_path, table, time_attribute="ts", **DAY)
+    assert common(features(result)["x"])["num_present"] == 24
+
+
+@pytest.mark.parametrize("written", ["20260302", "20260302100000", "202603021000", "46083.5"])
+def test_numbers_that_count_no_time_since_1970_end_the_job(tmp_path: Path, written: str) -> None:
+    table = csv_table(tmp_path / "a.csv", "when,x", [[written, i] for i in range(9)])
+    result = run_job(tmp_path, table, time_attribute="when", **DAY)
+    assert result.exit_code == 2
+    assert f"holds '{written}' in 'when'" in result.message
+
+
+@pytest.mark.parametrize("form", ["text", "date", "timestamp"])
+def test_dates_without_a_time_are_not_asked_for_an_hour(tmp_path: Path, form: str) -> None:
+    dates = [f"2026-03-{1 + i // 24:02d}" for i in range(72)]
+    column = pa.array(dates)
+    if form != "text":
+        column = column.cast(pa.date32() if form == "date" else pa.timestamp("us"))
+    pq.write_table(pa.table({"when": column, "x": list(range(72))}), tmp_path / "a.parquet")
+    keys = {"time_attribute": "when", "dataset_format": "parquet"}
+    day = run_job(tmp_path / "1", tmp_path / "a.parquet", **keys, **DAY)
+    assert common(features(day)["x"])["num_present"] == 24
+    hour = {"start_time": "2026-03-02T00:00:00Z", "end_time": "2026-03-02T01:00:00Z"}
+    result = run_job(tmp_path / "2", tmp_path / "a.parquet", **keys, **hour)
+    assert result.exit_code == 2
+    assert "window of whole days" in result.message
+
+
+@pytest.mark.parametrize(("zone", "says"), [("", True), ("Z", False), ("+01:00", False)])
+def test_times_without_a_zone_are_said_to_be_utc(tmp_path: Path, zone: str, says: bool) -> None:
+    rows = [[f"2026-03-02T{hour:02d}:30:00{zone}", hour] for hour in range(24)]
+    table = csv_table(tmp_path / "a.csv", "when,x", rows)
+    result = run_job(tmp_path, table, time_attribute="when", **DAY)
+    said = "times in when name no time zone and are taken as UTC"
+    assert (said in reading(result)["window"]) is says
+
+
 def test_times_that_cannot_be_read_end_the_job(tmp_path: Path) -> None:
     table = csv_table(tmp_path / "a.csv", "when,x", [["03/02/2026 10:00", i] for i in range(9)])
     result = run_job(tmp_path, table, time_attribute="when", **DAY)
