@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -574,6 +575,32 @@ def test_times_that_cannot_be_read_end_the_job(tmp_path: Path) -> None:
     result = run_job(tmp_path, table, time_attribute="when", **DAY)
     assert result.exit_code == 2
     assert "ISO 8601" in result.message
+
+
+@pytest.mark.parametrize("names", [["a.csv", "a copy.csv"], ["a.csv", "a.csv.gz"], ["a.csv", "b.csv"]])
+def test_files_that_are_there_twice_are_said(tmp_path: Path, names: list[str]) -> None:
+    text = "x,y\n" + "".join(f"{i},{i % 7}\n" for i in range(1000))
+    others = text.replace("999,5\n", "999,6\n").replace("1,1\n", "1,2\n", 1)
+    write(tmp_path / "d" / names[0], text)
+    if names[1].endswith(".gz"):
+        (tmp_path / "d" / names[1]).write_bytes(gzip.compress(text.encode()))
+    else:
+        write(tmp_path / "d" / names[1], others if names[1] == "b.csv" else text)
+    result = run_job(tmp_path, tmp_path / "d")
+    said = reading(result).get("files", [])
+    assert len(said) == (names[1] != "b.csv")
+    assert all(sentence.endswith("both are read") for sentence in said)
+    assert result.document("statistics.json")["dataset"]["item_count"] == 2000
+
+
+def test_folders_that_tell_values_of_a_column_are_said(tmp_path: Path) -> None:
+    for region in ("eu", "us"):
+        for day in (1, 2):
+            folder = tmp_path / "d" / f"dt=2026-03-0{day}" / f"region={region}"
+            csv_table(folder / "a.csv", "x,y", [[i, i % 7] for i in range(20)])
+    result = run_job(tmp_path, tmp_path / "d")
+    said = ["folders give region the values eu, us, which are not read as a column"]
+    assert reading(result)["columns"] == said
 
 
 # --- batch transform
