@@ -26,6 +26,11 @@ SAID_OF: dict[str, tuple[str, str]] = {
     "marker": ("missing", "{count} of {rows} cells of {0} hold {1!r} and count as missing"),
     "undated": ("types", "{count} of {rows} cells of {0} are no dates, so it counts as text there"),
     "unexcluded": ("columns", "exclude_features_attribute names {0}, which is no column in {count} files"),
+    "lacking": ("columns", "files without a column {0}, where it counts as missing: {count}"),
+    "index": (
+        "columns",
+        "{0} has no name of its own, like a data frame's index; exclude_features_attribute leaves it out",
+    ),
     "member": ("rows", "the {count} rows of {0} are its member {1}"),
     "glued": ("lines", "{count} records follow another one on the same line"),
     "table": ("rows", "{0} is a table of {count} rows as pandas writes it"),

@@ -290,6 +290,29 @@ def test_a_header_in_the_first_file_only(tmp_path: Path) -> None:
     assert "part-0.csv" in headerless.message
 
 
+def test_a_line_for_excel_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", "sep=;\na;b\n" + "".join(f"{i};{i % 7}\n" for i in range(50)))
+    result = run_job(tmp_path, path)
+    assert result.exit_code == 2
+    assert f"{path} begins with a line for Excel" in result.message
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_columns_of_some_files_and_indexes_are_said(tmp_path: Path, form: str) -> None:
+    index = "" if form == "csv" else "__index_level_0__"
+    (tmp_path / "d").mkdir()
+    for number, names in enumerate([["a", "b", index], ["b", "a", index], ["a", index]]):
+        rows = {name: [i % 9 for i in range(50)] for name in names}
+        if form == "csv":
+            csv_table(tmp_path / f"d/{number}.csv", ",".join(names), list(zip(*rows.values(), strict=True)))
+        else:
+            pq.write_table(pa.table(rows), tmp_path / f"d/{number}.parquet")
+    result = run_job(tmp_path, tmp_path / "d", dataset_format=HEADER if form == "csv" else "parquet")
+    said = reading(result)["columns"]
+    assert "files without a column b, where it counts as missing: 1" in said
+    assert any(sentence.startswith(f"{index or '_c2'} has no name of its own") for sentence in said)
+
+
 def test_digits_are_a_header_where_they_count_up(tmp_path: Path) -> None:
     rows = [[i % 9, f"{i / 7:.3f}", i] for i in range(100)]
     counted = csv_table(tmp_path / "a.csv", "0,1,2", rows)
