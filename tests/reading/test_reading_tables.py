@@ -762,6 +762,22 @@ def test_a_name_that_is_no_column_is_said(tmp_path):
     assert list(features(result)) == ["a"]
 
 
+@pytest.mark.parametrize("indent", [None, 1])
+def test_lists_of_objects_in_one_document(tmp_path: Path, indent: int | None) -> None:
+    rows = [{"x": i, "y": i % 7} for i in range(50)]
+    page = write(tmp_path / "page.json", json.dumps({"items": rows, "next": None}, indent=indent))
+    result = run_job(tmp_path / "1", page, dataset_format=LINES)
+    assert list(features(result)) == ["x", "y"]
+    assert reading(result)["rows"] == ["the 50 rows of page.json are its member items"]
+    both = write(tmp_path / "both.json", json.dumps({"train": rows, "test": rows}, indent=indent))
+    refused = run_job(tmp_path / "2", both, dataset_format=LINES)
+    assert refused.exit_code == 2
+    assert "several lists of objects (train, test)" in refused.message
+    # A few objects in a list may be part of a row.
+    order = write(tmp_path / "order.json", json.dumps({"items": rows[:2], "total": 3}))
+    assert "items.0.x" in features(run_job(tmp_path / "3", order, dataset_format=LINES))
+
+
 ROWS = [{"a": row, "b": f"x{row % 3}"} for row in range(50)]
 
 
