@@ -8,8 +8,11 @@ means that `diff` against an old baseline shows real differences only.
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import json
 import math
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,6 +24,8 @@ from contract.errors import DocumentError
 # Java prints numbers as Python does from the first of these up to the second, others with an exponent.
 _LEAST_PLAIN, _LEAST_LARGE = 1e-3, 1e7
 _MANY = 32
+# Bytes of a document that people edit by hand.
+_EDITED = 1 << 20
 
 
 def java_double(value: float) -> str:
@@ -119,7 +124,17 @@ def loads(data: bytes, where: str) -> dict[str, Any]:
         raise DocumentError.of("json.unreadable", file=where, cause=error) from None
     if not isinstance(value, dict):
         raise DocumentError.of("json.no_object", file=where, kind=type(value).__name__)
+    if len(data) <= _EDITED:
+        with contextlib.suppress(RecursionError, ValueError):
+            json.loads(data, object_pairs_hook=functools.partial(_require_once, where))
     return value
+
+
+def _require_once(where: str, members: list[tuple[str, Any]]) -> None:
+    """Make sure that an object has no member twice, of which readers of JSON take the last in silence."""
+    names = Counter(name for name, _ in members)
+    if twice := [name for name, count in names.items() if count > 1]:
+        raise DocumentError.of("json.twice", file=where, field=twice[0])
 
 
 def _not_finite(data: bytes) -> str | None:

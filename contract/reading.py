@@ -26,6 +26,11 @@ SAID_OF: dict[str, tuple[str, str]] = {
     "marker": ("missing", "{count} of {rows} cells of {0} hold {1!r} and count as missing"),
     "undated": ("types", "{count} of {rows} cells of {0} are no dates, so it counts as text there"),
     "unexcluded": ("columns", "exclude_features_attribute names {0}, which is no column in {count} files"),
+    "lacking": ("columns", "files without a column {0}, where it counts as missing: {count}"),
+    "index": (
+        "columns",
+        "{0} has no name of its own, like a data frame's index; exclude_features_attribute leaves it out",
+    ),
     "member": ("rows", "the {count} rows of {0} are its member {1}"),
     "glued": ("lines", "{count} records follow another one on the same line"),
     "table": ("rows", "{0} is a table of {count} rows as pandas writes it"),
@@ -36,6 +41,7 @@ SAID_OF: dict[str, tuple[str, str]] = {
     "services": ("calls", "calls of several services or components are read together: {0}"),
     "event": ("calls", "{count} events of the type {0} are no calls and are left out"),
     "roles": ("calls", "no schema says which columns are predictions, so all belong to the request"),
+    "zoneless": ("window", "times in {0} name no time zone and are taken as UTC"),
     "untimed": ("window", "{count} of {rows} rows have no readable time in {0} and are left out"),
 }
 

@@ -25,6 +25,7 @@ from readers.dataset import (
     excluded_positions,
     positional_names,
     require_excluded,
+    say_odd_columns,
     say_unexcluded,
 )
 from readers.splitting import FileRange, FileSplit, Pieces, Segment
@@ -62,13 +63,16 @@ def read_csv(pieces: Pieces, request: Dataset, head: CsvHead | None = None) -> I
 
     def batches() -> Iterator[pa.RecordBatch]:
         learnt: dict[tuple[str, ...], _Types] = {}
+        files: list[list[str]] = []
         for piece in pieces:
             found = head or read_head(piece.path, request, learnt)
             if found is not None:
                 say_unexcluded(found.columns.names, request.exclude)
+                files.append(found.columns.kept)
                 columns = replace(found.columns, types=dict(found.columns.types))
                 yield from _piece_batches(piece, found, columns, request)
                 learnt[tuple(columns.names)] = columns.types
+        say_odd_columns(files, has_names=request.format.header)
 
     return splitting.joined(batches())
 

@@ -31,6 +31,7 @@ _FEW, _SOME = 3, 20
 _REPEATING = 0.2
 _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*")
 _DECIMAL_COMMA = re.compile(r"\s*[+-]?\d+(\.\d{3})*,\d+\s*")
+_EXCEL_LINE = re.compile(rb'"?sep=[,;|\t]"?\r?\n', re.IGNORECASE)
 _ESCAPE = re.compile(rb"\\(.)", re.DOTALL)
 
 
@@ -86,6 +87,8 @@ def decide_dialect(path: str, beginning: bytes, separator: str | None, *, comple
         When it can be read in two ways, or has commas within numbers.
     """
     beginning = beginning[:_BYTES_LOOKED_AT].removeprefix(UTF8_MARK)
+    if _EXCEL_LINE.match(beginning):
+        raise DatasetError.of("csv.excel_line", file=path)
     complete = complete and len(beginning) < _BYTES_LOOKED_AT
     if (
         separator is None

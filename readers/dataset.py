@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -16,6 +18,9 @@ from contract.wording import several
 
 # Schema metadata of batches whose column names did not come with the data.
 POSITIONAL = {b"positional": b"true"}
+_INDEX = re.compile(r"__index_level_\d+__|Unnamed: \d+")
+_UNNAMED = re.compile(r"_c\d+")
+_MOST_SAID = 20
 
 
 class NotSplittable(Exception):  # noqa: N818 - a request to plan anew, not an error a user sees
@@ -59,6 +64,25 @@ def say_unexcluded(names: list[str], exclude: tuple[str, ...]) -> None:
     for entry in exclude:
         if entry not in names and not re.fullmatch(r"(_c)?\d+", entry):
             notice("unexcluded", entry)
+
+
+def say_odd_columns(files: Sequence[Sequence[str]], *, has_names: bool = False) -> None:
+    """Count columns that only some files have, and those that look like the index of a data frame.
+
+    Parameters
+    ----------
+    files
+        The names of the columns of each.
+    has_names
+        Whether a name such as ``_c0`` stands for an empty one in a header.
+    """
+    counts = Counter(name for names in files for name in names)
+    lacking = [name for name, count in counts.items() if count < len(files)]
+    for name in lacking[:_MOST_SAID]:
+        notice("lacking", name, count=len(files) - counts[name])
+    for name in counts:
+        if _INDEX.fullmatch(name) or (has_names and _UNNAMED.fullmatch(name)):
+            notice("index", name)
 
 
 def positional_names(count: int, request: Dataset) -> tuple[list[str], set[int]]:

@@ -23,6 +23,12 @@ _NO_DATA = re.compile(
     r"(?i)(read[-_ ]?me|licen[cs]e|notice|changelog|authors|thumbs\.db)(\..*)?$"
     r"|.*\.(md|rst|html?|pdf|png|jpe?g|svg|ya?ml|toml|ini|py|ipynb|sql|sh|xsd|md5|sha\d+|pyc)$"
 )
+_COMPRESSED = (".gz", ".bz2", ".zst")
+# Bytes that tell whether two files of one size are copies.
+_COPIED = 1 << 16
+_PARTITION = re.compile(r"(?<=/)(\w+)=([^/]*)(?=/)")
+_OF_DATES = ("year", "month", "day", "hour", "hr")
+_DATE = re.compile(r"\d{4}-?\d\d-?\d\d([T_-]\d\d)?")
 _DATED = re.compile(r"/\d{4}/\d{2}/\d{2}/\d{2}/")
 _WRITTEN = {
     "csv": '{"csv":{"header":true}}',
@@ -54,11 +60,43 @@ def data_files(files: list[SourceFile], kind: str, said: Said) -> list[SourceFil
     if len(others) < len(kept):
         kept = [file for file in kept if file not in others]
     passed_over = [file for file in files if file not in kept]
+    _say_folders(kept, said)
+    _say_copies(kept, said)
     if passed_over:
         names = ", ".join(_name(file) for file in passed_over[:_SHOWN])
         more = f" and {len(passed_over) - _SHOWN} more" if len(passed_over) > _SHOWN else ""
         said.say("files", f"passed over what is no data: {names}{more}")
     return kept
+
+
+def _say_folders(files: Sequence[SourceFile], said: Said) -> None:
+    """Say which folders tell values of a column, as Spark writes them."""
+    values: dict[str, set[str]] = {}
+    for file in files:
+        for name, value in _PARTITION.findall(file.path):
+            values.setdefault(name, set()).add(value)
+    for name, found in values.items():
+        # One value may be a folder above the dataset; dates and hours select files of a window.
+        if len(found) > 1 and name not in _OF_DATES and not all(map(_DATE.fullmatch, found)):
+            shown = ", ".join(sorted(found)[:_SHOWN])
+            said.say("columns", f"folders give {name} the values {shown}, which are not read as a column")
+
+
+def _say_copies(files: Sequence[SourceFile], said: Said) -> None:
+    """Say which files seem to be there twice: all are read."""
+    paths = {file.path for file in files}
+    twice = [f for f in files if f.path.endswith(_COMPRESSED) and f.path.rpartition(".")[0] in paths]
+    sizes = Counter(file.size for file in files if file.size >= _BYTES)
+    same = [file for file in files if sizes[file.size] > 1][:_MOST_LOOKED_AT]
+    beginnings: dict[tuple[int, bytes], SourceFile] = {}
+    for file in same:
+        first = beginnings.setdefault((file.size, first_bytes(file.path, _COPIED)), file)
+        if first is not file:
+            said.say("files", f"{_name(file)} begins as {_name(first)} and is as long; both are read")
+    for file in twice:
+        said.say(
+            "files", f"{_name(file)} lies beside a file of that name that is not compressed; both are read"
+        )
 
 
 def say_endpoints(files: Sequence[SourceFile], said: Said) -> None:
@@ -148,5 +186,5 @@ def _folder(file: SourceFile) -> str:
 
 
 def _ending(file: SourceFile) -> str:
-    suffixes = [part for part in PurePosixPath(_name(file)).suffixes if part not in (".gz", ".bz2", ".zst")]
+    suffixes = [part for part in PurePosixPath(_name(file)).suffixes if part not in _COMPRESSED]
     return suffixes[-1].casefold() if suffixes else ""

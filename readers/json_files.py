@@ -32,6 +32,8 @@ _SAMPLE = 1 << 20
 _BLANK = b" \t\r\n"
 # Literals at the beginning let the search skip from line to line.
 _NULL_LINE = re.compile(rb"\n[ \t\r]*+null|\r[ \t\n]*+null")
+# From so many objects on, a list by itself is rows, whatever it is called.
+_MANY = 20
 _MEMBERS_WITH_ROWS = ("rows", "data", "records")
 # Of so many lines the types of features are learnt.
 _LEARNT_LINES = 100
@@ -211,7 +213,12 @@ def is_document(path: str) -> bool:
     is_table = table_rows(value) is not None or (
         by_column is not None and (not is_columns(value) or min(len(value), len(by_column)) > 1)
     )
-    return is_table or _member_with_rows(value) is not None or _is_ragged(value)
+    return is_table or _member_with_rows(value) is not None or _is_ragged(value) or bool(_long_lists(value))
+
+
+def _long_lists(value: dict[str, Any]) -> list[str]:
+    """Return the members that hold so many objects that they are hardly part of a row."""
+    return [name for name, member in value.items() if _is_rows(member) and len(member) >= _MANY]
 
 
 def _member_with_rows(value: dict[str, Any]) -> str | None:
@@ -289,6 +296,12 @@ def _document_batches(path: str, request: Dataset) -> Iterator[pa.RecordBatch]:
         elif _is_ragged(document) and not is_row:
             lengths = ", ".join(f"{name} {len(values)}" for name, values in document.items())
             raise DatasetError.of("json_files.ragged", file=path, lengths=lengths)
+        elif len(lists) > 1 and (long := _long_lists(document)) and not is_row:
+            several = ", ".join(name for name, found in document.items() if _is_rows(found))
+            count = len(document[long[0]])
+            raise DatasetError.of("json_files.several_lists", file=path, field=several, count=count)
+        elif len(lists) == 1 and (long := _long_lists(document)) and len(document) > 1 and not is_row:
+            notice("member", file, long[0], count=len(lists[0]))
         document = table or (lists[0] if len(lists) == 1 and not is_row else [document])
     if not _is_rows(document) and document != []:
         raise DatasetError.of("json_files.no_rows", file=path)

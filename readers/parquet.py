@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from contract.dataset import Dataset
 from contract.errors import DatasetError
 from file_storage.storage import SourceFile, is_s3, open_random, reading
-from readers.dataset import excluded_positions, require_excluded
+from readers.dataset import excluded_positions, require_excluded, say_odd_columns
 from readers.flatten import flatten_batch
 from readers.splitting import BATCH_ROWS, FileRange, FileSplit, Pieces, divide, gathered, joined, split_size
 
@@ -33,7 +33,18 @@ def read_parquet(pieces: Pieces, request: Dataset) -> Iterator[pa.RecordBatch]:
     DatasetError
         Naming the file that is damaged or is not Parquet.
     """
-    return joined(batch for piece in pieces for batch in _piece_batches(piece, request))
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        files: list[list[str]] = []
+        for piece in pieces:
+            names: list[str] = []
+            for batch in _piece_batches(piece, request):
+                names = batch.schema.names
+                yield batch
+            files.append(names)
+        say_odd_columns(files)
+
+    return joined(batches())
 
 
 def parquet_splits(files: Sequence[SourceFile], request: Dataset) -> tuple[FileSplit, ...]:

@@ -32,6 +32,13 @@ _SHOWN = 12
 _MOST_WITHOUT = 0.01
 # Microseconds in what a number since 1970 counts: seconds, else milliseconds, and so on, by its size.
 _UNITS = ((1e11, 1e6), (1e14, 1e3), (1e17, 1.0), (np.inf, 1e-3))
+_DAY = 24 * 60 * 60 * 1_000_000
+# Beyond these years, numbers count something else than time since 1970, such as 20260302 or Excel's days.
+_FIRST, _LAST = 3_653 * _DAY, 120_530 * _DAY
+_ZONED = r"([zZ]|[+-]\d\d(:?\d\d)?)$"
+_DATE_LENGTH = len("2026-03-02")
+_LOOKED_AT = 1_000
+_SOME = 20
 
 
 def keyed_rows(
@@ -60,6 +67,7 @@ def keyed_rows(
         found = batch
         if window is not None and time is not None:
             instants = _instants(batch.column(time), keys.time or "", label)
+            _require_whole_days(batch.column(time), instants, window, keys.time or "", label)
             rows, without = rows + batch.num_rows, without + instants.null_count
             inside = pc.and_(
                 pc.greater_equal(instants, _microseconds(window.start)),
@@ -125,9 +133,16 @@ def _instants(column: pa.Array, attribute: str, label: str) -> pa.Array:
     """Return microseconds since 1970."""
     if types.is_integer(column.type) or types.is_floating(column.type):
         numbers = column.cast(pa.float64(), safe=False)
-        size = pc.max(pc.abs(numbers)).as_py() or 0.0
-        factor = next(factor for limit, factor in _UNITS if size < limit)
-        return pc.round(pc.multiply(numbers, factor)).cast(pa.int64(), safe=False)
+        values = numbers.to_numpy(zero_copy_only=False)
+        factors = np.select([np.abs(values) < limit for limit, _ in _UNITS], [unit for _, unit in _UNITS])
+        found = pc.round(pa.array(values * factors, from_pandas=True))
+        middle = pc.approximate_median(found).as_py()
+        if middle and not _FIRST <= middle < _LAST:
+            example = numbers.drop_null()[0].as_py()
+            raise DatasetError.of(
+                "windowed_rows.no_time", file=label, example=f"{example:.15g}", field=attribute
+            )
+        return found.cast(pa.int64(), safe=False)
     if types.is_null(column.type):
         return column.cast(pa.int64())
     found = instants_of(column)
@@ -135,6 +150,28 @@ def _instants(column: pa.Array, attribute: str, label: str) -> pa.Array:
         example = next((text for text in column.to_pylist() if text), None)
         raise DatasetError.of("windowed_rows.no_time", file=label, example=str(example)[:40], field=attribute)
     return found.cast(pa.int64())
+
+
+def _require_whole_days(
+    column: pa.Array, instants: pa.Array, window: Window, attribute: str, label: str
+) -> None:
+    """Make sure that dates without a time of day are not asked for part of a day; say what has no zone."""
+    first = column.slice(0, _LOOKED_AT)
+    if types.is_dictionary(first.type):
+        first = first.dictionary_decode()
+    is_text = types.is_string(first.type) or types.is_large_string(first.type)
+    is_short = is_text and (pc.max(pc.utf8_length(first)).as_py() or 0) <= _DATE_LENGTH
+    if types.is_timestamp(first.type):
+        is_zoned = first.type.tz is not None
+    else:
+        is_zoned = not is_text or is_short or pc.min(pc.match_substring_regex(first, _ZONED)).as_py()
+    if not is_zoned:
+        notice("zoneless", attribute)
+    times = instants.drop_null().to_numpy()
+    edges = [_microseconds(window.start), _microseconds(window.end)]
+    is_dates = len(times) >= (1 if is_short else _SOME) and not (times % _DAY).any()
+    if is_dates and any(edge % _DAY for edge in edges):
+        raise DatasetError.of("windowed_rows.part_of_day", file=label, field=attribute)
 
 
 def _microseconds(instant: datetime) -> int:

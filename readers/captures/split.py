@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -48,6 +49,17 @@ from readers.splitting import FileSplit, Pieces
 # Calls from which the rows of a call, names and types are decided, and files they are taken from.
 _CALLS = 1000
 _FILES = 8
+
+# What is called CSV, but looks like something else.
+_NOT_CSV = {
+    "JSON": re.compile(r"\[.*\]|\{.*\}", re.DOTALL),
+    "cells between semicolons": re.compile(r"[^,;]*(;[^,;]*)+"),
+    "cells between tabs": re.compile(r"[^,\t]*(\t[^,\t]*)+"),
+    "cells between vertical bars": re.compile(r"[^,|]*(\|[^,|]*)+"),
+    "LIBSVM": re.compile(r"(\S+ )?\d+:\S+( \d+:\S+)*\s*"),
+}
+_MOSTLY = 0.9
+_SHOWN = 40
 
 # A call so many times as long as most decides nothing, unless it is short.
 _ODD_LENGTH, _SHORT = 100, 10_000
@@ -219,6 +231,7 @@ def survey(files: Sequence[SourceFile], request: Dataset) -> Decoder:
             raise DatasetError.of("captures.cells_of_rows", file=request.source, field=side)
     try:
         found = rows(call_rows.shapes)
+        _say_other_than_csv(sides, calls, request)
         layout = find_layout(sides, found, request)
         decoder = replace(decoder, call_rows=call_rows, layout=layout)
         if calls:
@@ -228,6 +241,17 @@ def survey(files: Sequence[SourceFile], request: Dataset) -> Decoder:
         raise DatasetError.of("captures.payloads", file=request.source, error=error) from error
     _log.info("%s: %s", request.source, call_rows.text())
     return decoder
+
+
+def _say_other_than_csv(sides: Sequence[str], calls: Sequence[shapes.Call], request: Dataset) -> None:
+    """Say so when payloads are called CSV, but nearly all of them look like something else."""
+    for side in sides:
+        payloads = [call.payloads.get(side, shapes.NOTHING) for call in calls]
+        texts = [payload.first_line for payload in payloads if payload.kind == shapes.CSV]
+        for what, pattern in _NOT_CSV.items():
+            if texts and sum(bool(pattern.fullmatch(text)) for text in texts) >= _MOSTLY * len(texts):
+                said = f"{side} is read as CSV, but looks like {what}, such as {texts[0][:_SHOWN]!r}"
+                request.said.say("payloads", said)
 
 
 def leave_out_headers(calls: Sequence[shapes.Call], request: Dataset) -> dict[str, str]:

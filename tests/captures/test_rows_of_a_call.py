@@ -285,3 +285,22 @@ def test_few_calls_of_text_have_no_header(tmp_path):
     assert _table(source)[0].num_rows == 6
     source = write(tmp_path / "d.jsonl", (record("1", f"colour,shape\nblue,flat{n}") for n in range(30)))
     assert _table(source)[0].num_rows == 30
+
+
+@pytest.mark.parametrize(
+    ("row", "what"),
+    [
+        ("{n};2;red", "cells between semicolons"),
+        ("{n}\t2", "cells between tabs"),
+        ("1:{n} 2:0.5", "LIBSVM"),
+        ("[[{n}, 2]]", "JSON"),
+        ("{n},a;b", None),
+        ("{n}", None),
+    ],
+)
+def test_payloads_called_csv_that_look_like_something_else_are_said(tmp_path, row, what):
+    source = write(tmp_path / "c.jsonl", (record("0.5", row.replace("{n}", str(n))) for n in range(40)))
+    said = _table(source)[1].sentences.get("payloads")
+    shown = row.replace("{n}", "0")
+    expected = [f"endpointInput is read as CSV, but looks like {what}, such as {shown!r}"]
+    assert said == (expected if what else None)

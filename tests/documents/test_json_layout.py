@@ -100,6 +100,13 @@ def test_what_is_not_an_object_is_refused_by_name(data: bytes) -> None:
         json_layout.loads(data, "baseline.json")
 
 
+def test_a_member_that_is_there_twice_is_named() -> None:
+    with pytest.raises(DocumentError) as caught:
+        json_layout.loads(b'{"features": [{"name": "x", "a": 1, "a": 2}], "b": {"a": 1}}', "c.json")
+    assert caught.value.code == "json.twice"
+    assert "c.json has the member 'a' twice" in caught.value.message
+
+
 def test_halves_of_characters_are_no_json_beside_what_reads_as_infinity() -> None:
     with pytest.raises(DocumentError, match=r"^c\.json is not valid JSON .*surrogate"):
         json_layout.loads(b'{"method": "LInfinity", "\\ud800": 1.0}', "c.json")

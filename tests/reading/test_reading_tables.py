@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -289,6 +290,29 @@ def test_a_header_in_the_first_file_only(tmp_path: Path) -> None:
     assert "part-0.csv" in headerless.message
 
 
+def test_a_line_for_excel_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", "sep=;\na;b\n" + "".join(f"{i};{i % 7}\n" for i in range(50)))
+    result = run_job(tmp_path, path)
+    assert result.exit_code == 2
+    assert f"{path} begins with a line for Excel" in result.message
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_columns_of_some_files_and_indexes_are_said(tmp_path: Path, form: str) -> None:
+    index = "" if form == "csv" else "__index_level_0__"
+    (tmp_path / "d").mkdir()
+    for number, names in enumerate([["a", "b", index], ["b", "a", index], ["a", index]]):
+        rows = {name: [i % 9 for i in range(50)] for name in names}
+        if form == "csv":
+            csv_table(tmp_path / f"d/{number}.csv", ",".join(names), list(zip(*rows.values(), strict=True)))
+        else:
+            pq.write_table(pa.table(rows), tmp_path / f"d/{number}.parquet")
+    result = run_job(tmp_path, tmp_path / "d", dataset_format=HEADER if form == "csv" else "parquet")
+    said = reading(result)["columns"]
+    assert "files without a column b, where it counts as missing: 1" in said
+    assert any(sentence.startswith(f"{index or '_c2'} has no name of its own") for sentence in said)
+
+
 def test_digits_are_a_header_where_they_count_up(tmp_path: Path) -> None:
     rows = [[i % 9, f"{i / 7:.3f}", i] for i in range(100)]
     counted = csv_table(tmp_path / "a.csv", "0,1,2", rows)
@@ -529,11 +553,77 @@ def test_windows_select_by_dates_in_paths(tmp_path: Path, paths: list[str]) -> N
         assert "time_attribute" in run_job(tmp_path, tmp_path / "d", **hour).message
 
 
+def test_numbers_of_two_units_in_one_column_of_times(tmp_path: Path) -> None:
+    rows = [[(1772323200 + 3600 * hour) * (1_000 if hour % 2 else 1), hour] for hour in range(72)]
+    table = csv_table(tmp_path / "a.csv", "ts,x", rows)
+    result = run_job(tmp_path, table, time_attribute="ts", **DAY)
+    assert common(features(result)["x"])["num_present"] == 24
+
+
+@pytest.mark.parametrize("written", ["20260302", "20260302100000", "202603021000", "46083.5"])
+def test_numbers_that_count_no_time_since_1970_end_the_job(tmp_path: Path, written: str) -> None:
+    table = csv_table(tmp_path / "a.csv", "when,x", [[written, i] for i in range(9)])
+    result = run_job(tmp_path, table, time_attribute="when", **DAY)
+    assert result.exit_code == 2
+    assert f"holds '{written}' in 'when'" in result.message
+
+
+@pytest.mark.parametrize("form", ["text", "date", "timestamp"])
+def test_dates_without_a_time_are_not_asked_for_an_hour(tmp_path: Path, form: str) -> None:
+    dates = [f"2026-03-{1 + i // 24:02d}" for i in range(72)]
+    column = pa.array(dates)
+    if form != "text":
+        column = column.cast(pa.date32() if form == "date" else pa.timestamp("us"))
+    pq.write_table(pa.table({"when": column, "x": list(range(72))}), tmp_path / "a.parquet")
+    keys = {"time_attribute": "when", "dataset_format": "parquet"}
+    day = run_job(tmp_path / "1", tmp_path / "a.parquet", **keys, **DAY)
+    assert common(features(day)["x"])["num_present"] == 24
+    hour = {"start_time": "2026-03-02T00:00:00Z", "end_time": "2026-03-02T01:00:00Z"}
+    result = run_job(tmp_path / "2", tmp_path / "a.parquet", **keys, **hour)
+    assert result.exit_code == 2
+    assert "window of whole days" in result.message
+
+
+@pytest.mark.parametrize(("zone", "says"), [("", True), ("Z", False), ("+01:00", False)])
+def test_times_without_a_zone_are_said_to_be_utc(tmp_path: Path, zone: str, says: bool) -> None:
+    rows = [[f"2026-03-02T{hour:02d}:30:00{zone}", hour] for hour in range(24)]
+    table = csv_table(tmp_path / "a.csv", "when,x", rows)
+    result = run_job(tmp_path, table, time_attribute="when", **DAY)
+    said = "times in when name no time zone and are taken as UTC"
+    assert (said in reading(result)["window"]) is says
+
+
 def test_times_that_cannot_be_read_end_the_job(tmp_path: Path) -> None:
     table = csv_table(tmp_path / "a.csv", "when,x", [["03/02/2026 10:00", i] for i in range(9)])
     result = run_job(tmp_path, table, time_attribute="when", **DAY)
     assert result.exit_code == 2
     assert "ISO 8601" in result.message
+
+
+@pytest.mark.parametrize("names", [["a.csv", "a copy.csv"], ["a.csv", "a.csv.gz"], ["a.csv", "b.csv"]])
+def test_files_that_are_there_twice_are_said(tmp_path: Path, names: list[str]) -> None:
+    text = "x,y\n" + "".join(f"{i},{i % 7}\n" for i in range(1000))
+    others = text.replace("999,5\n", "999,6\n").replace("1,1\n", "1,2\n", 1)
+    write(tmp_path / "d" / names[0], text)
+    if names[1].endswith(".gz"):
+        (tmp_path / "d" / names[1]).write_bytes(gzip.compress(text.encode()))
+    else:
+        write(tmp_path / "d" / names[1], others if names[1] == "b.csv" else text)
+    result = run_job(tmp_path, tmp_path / "d")
+    said = reading(result).get("files", [])
+    assert len(said) == (names[1] != "b.csv")
+    assert all(sentence.endswith("both are read") for sentence in said)
+    assert result.document("statistics.json")["dataset"]["item_count"] == 2000
+
+
+def test_folders_that_tell_values_of_a_column_are_said(tmp_path: Path) -> None:
+    for region in ("eu", "us"):
+        for day in (1, 2):
+            folder = tmp_path / "d" / f"dt=2026-03-0{day}" / f"region={region}"
+            csv_table(folder / "a.csv", "x,y", [[i, i % 7] for i in range(20)])
+    result = run_job(tmp_path, tmp_path / "d")
+    said = ["folders give region the values eu, us, which are not read as a column"]
+    assert reading(result)["columns"] == said
 
 
 # --- batch transform
@@ -670,6 +760,22 @@ def test_a_name_that_is_no_column_is_said(tmp_path):
     result = run_job(tmp_path, source, dataset_format=HEADER, exclude_features_attribute="b,c")
     assert [sentence for sentence in reading(result)["columns"] if " c," in sentence]
     assert list(features(result)) == ["a"]
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+def test_lists_of_objects_in_one_document(tmp_path: Path, indent: int | None) -> None:
+    rows = [{"x": i, "y": i % 7} for i in range(50)]
+    page = write(tmp_path / "page.json", json.dumps({"items": rows, "next": None}, indent=indent))
+    result = run_job(tmp_path / "1", page, dataset_format=LINES)
+    assert list(features(result)) == ["x", "y"]
+    assert reading(result)["rows"] == ["the 50 rows of page.json are its member items"]
+    both = write(tmp_path / "both.json", json.dumps({"train": rows, "test": rows}, indent=indent))
+    refused = run_job(tmp_path / "2", both, dataset_format=LINES)
+    assert refused.exit_code == 2
+    assert "several lists of objects (train, test)" in refused.message
+    # A few objects in a list may be part of a row.
+    order = write(tmp_path / "order.json", json.dumps({"items": rows[:2], "total": 3}))
+    assert "items.0.x" in features(run_job(tmp_path / "3", order, dataset_format=LINES))
 
 
 ROWS = [{"a": row, "b": f"x{row % 3}"} for row in range(50)]
