@@ -272,3 +272,45 @@ def test_labels_and_predictions_in_other_words_are_named() -> None:
     assert not any("no label" in note for note in same.notes)
     other = _statistics({**table, "p": ["1", "maybe"] * 20}, request)
     assert any("'p' predicts 'maybe', which no label of these rows is" in note for note in other.notes)
+
+
+def test_scores_on_another_scale_than_their_threshold() -> None:
+    request = BiasRequest(
+        "y", (1,), (FacetRequest(("g",), (0,)),), probability="p", probability_threshold=0.5
+    )
+    columns: dict[str, Any] = {"g": [0, 1, 1, 0] * 50, "y": _LABELS * 5, "p": [20.0, 90.0] * 100}
+    error = _refusal(columns, request)
+    assert (error.code, error.field) == ("bias_groups.scale", "p")
+    for scores, noted in (([0.2, 90.0], True), ([-2.0, 3.0], True), ([0.2, 1.0], False)):
+        columns["p"] = scores * 100
+        assert any("outside 0 to 1" in note for note in _statistics(columns, request).notes) is noted
+    at_zero = replace(request, probability_threshold=0.0)
+    assert not any(
+        "outside" in note for note in _statistics({**columns, "p": [-2.0, 3.0] * 100}, at_zero).notes
+    )
+
+
+def test_predictions_of_the_other_label_are_noted() -> None:
+    request = BiasRequest("y", (1,), (FacetRequest(("g",), (0,)),), predicted_label="p")
+    table = {"g": [0, 1, 1, 0] * 10, "y": _LABELS}
+    for predictions, noted in (([1, 0] * 20, True), (_LABELS, False), ([0, 1, 1, 0] * 10, False)):
+        notes = _statistics({**table, "p": predictions}, request).notes
+        assert any("the opposite of labels" in note for note in notes) is noted
+
+
+def test_a_number_asked_of_numbers_and_text() -> None:
+    columns = {"age": [*map(str, range(30, 65)), "65+"], "y": [0, 1] * 18}
+    error = _refusal(columns, _request("age", 40))
+    assert (error.code, error.field) == ("bias_groups.mixed", "age")
+    assert "'65+'" in error.message
+    assert _statistics(columns, _request("age", "40", "65+")).facets
+
+
+def test_a_listed_value_that_no_row_has() -> None:
+    columns = {"g": ["north", "south"] * 20, "y": _LABELS}
+    found = _statistics(columns, _request("g", "north", "suoth"))
+    assert (
+        "No row has 'suoth' in 'g', though listed: it holds 'north', 'south'; did you mean 'south'?"
+        in found.notes
+    )
+    assert not any("though listed" in note for note in _statistics(columns, _request("g", "north")).notes)
