@@ -514,7 +514,9 @@ def absent_values(name: str, column: ColumnSummary, values: Sequence[Value]) -> 
         return None
     selection = Selection(values_text(tuple(nowhere)), np.zeros(0, dtype=np.bool_))
     found = _occurring(column, selection)
-    return wording("bias_groups.absent_values", name=name, values=listing(nowhere), found=found)
+    return wording(
+        "bias_groups.absent_values", name=name, values=listing([str(value) for value in nowhere]), found=found
+    )
 
 
 def spelt_alike(name: str, column: ColumnSummary) -> str | None:
