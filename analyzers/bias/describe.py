@@ -240,6 +240,10 @@ def _describe_facet(analysis: _Analysis, index: int) -> list[FacetStatistics]:
         described.append(_describe_group(analysis, group, counts, [index, number]))
     if described and reading.leave_out:
         analysis.note(*(groups.unselected_group(group, cells, summary.columns) for group in members))
+        for group in members:
+            if group.threshold is not None and len(group.columns) == 1:
+                column = summary.columns[group.columns[0]]
+                analysis.note(groups.words_beside(group.columns[0], column, group.threshold))
         counts = groups.counts_of(cells, members[0], reading, plan)
         if counts.missing:
             analysis.note(f"{groups.rows_lacking(counts.missing, f'facet {name!r}')}.")

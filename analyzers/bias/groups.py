@@ -519,6 +519,13 @@ def absent_values(name: str, column: ColumnSummary, values: Sequence[Value]) -> 
     )
 
 
+def words_beside(name: str, column: ColumnSummary, threshold: float) -> str | None:
+    """Return which values a threshold passes over, as they are text."""
+    words = [text for text in _texts(column) if text is not None and as_number(text) is None]
+    said = {"name": name, "some": listing(words, 3), "threshold": threshold}
+    return wording("bias_groups.words", count=len(words), **said) if words else None
+
+
 def spelt_alike(name: str, column: ColumnSummary) -> str | None:
     """Return which values of a column differ in letter case only, though they count as several."""
     spellings: dict[str, dict[str, str]] = {}
@@ -632,7 +639,9 @@ def select_predictions(summary: BiasSummary, plan: SummaryPlan, labels: Selectio
     if column.rows == column.missing:
         return None
     if plan.columns[name].cut is not None:
-        if list(column.values) == [1] and (problem := other_scale(plan.columns[name], column)):
+        # Nobody means a threshold for probabilities where most scores are none.
+        is_moot = list(column.values) == [1] or column.outside * 2 > column.rows - column.missing
+        if is_moot and (problem := other_scale(plan.columns[name], column)):
             raise problem
         return Selection("1", np.array([False, *(value == 1 for value in column.values)]))
     known = plan.known_thresholds.get(request.label)
