@@ -522,8 +522,9 @@ def absent_values(name: str, column: ColumnSummary, values: Sequence[Value]) -> 
 def words_beside(name: str, column: ColumnSummary, threshold: float) -> str | None:
     """Return which values a threshold passes over, as they are text."""
     words = [text for text in _texts(column) if text is not None and as_number(text) is None]
-    said = {"name": name, "some": listing(words, 3), "threshold": threshold}
-    return wording("bias_groups.words", count=len(words), **said) if words else None
+    if not words:
+        return None
+    return wording("bias_groups.words", name=name, some=listing(words, 3), threshold=threshold)
 
 
 def spelt_alike(name: str, column: ColumnSummary) -> str | None:
@@ -639,9 +640,7 @@ def select_predictions(summary: BiasSummary, plan: SummaryPlan, labels: Selectio
     if column.rows == column.missing:
         return None
     if plan.columns[name].cut is not None:
-        # Nobody means a threshold for probabilities where most scores are none.
-        is_moot = list(column.values) == [1] or column.outside * 2 > column.rows - column.missing
-        if is_moot and (problem := other_scale(plan.columns[name], column)):
+        if list(column.values) == [1] and (problem := other_scale(plan.columns[name], column)):
             raise problem
         return Selection("1", np.array([False, *(value == 1 for value in column.values)]))
     known = plan.known_thresholds.get(request.label)
