@@ -35,6 +35,10 @@ SAID_OF: dict[str, tuple[str, str]] = {
     "glued": ("lines", "{count} records follow another one on the same line"),
     "table": ("rows", "{0} is a table of {count} rows as pandas writes it"),
     "labelled": ("labels", "{count} of {rows} rows have a label"),
+    "shared": (
+        "labels",
+        "at least {count} times a label went to one more row or call of its id; give each an id of its own",
+    ),
     "unpaired": ("calls", "{count} calls have a {0} only and are left out"),
     "repeated": ("calls", "{count} events came twice and count once"),
     "failed": ("calls", "{count} calls failed, or were logged without payload, and are left out"),

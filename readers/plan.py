@@ -293,6 +293,9 @@ def _index(request: Dataset) -> LabelIndex | None:
 
     index = index_labels(source, request.label_places)
     _log.info("Read %s from %s, %d replaced later", several(index.records, "label"), source, index.duplicates)
+    if index.duplicates:
+        said = f"{index.duplicates} of {index.records} labels were replaced by a later one of the same id"
+        request.said.say("labels", said)
     return index
 
 

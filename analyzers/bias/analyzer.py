@@ -32,7 +32,7 @@ from analyzers.shared.cells import as_number, label_of
 from analyzers.shared.presence import with_presence
 from analyzers.shared.rules import Rules, constraints_to_check, nothing_checked, why_unchecked
 from contract.api import PRESENCE_CHECK, Analyzer, Decision, Facts, Metric, Violation, Violations
-from contract.errors import ConfigurationError, DatasetError
+from contract.errors import ConfigurationError, DatasetError, DocumentError
 
 # CloudWatch holds no infinity; Clarify publishes this in its place.
 _INFINITY = 2.348543e108
@@ -110,6 +110,8 @@ def check(
     reason = why_unchecked(constraints, constraints is not None and bool(list(constraints.stages())))
     if constraints is None or reason:
         return nothing_checked(reason, notes, Violations([], {"version": "1.0"}))
+    if rules == "sound":
+        _require_same_label(statistics, constraints)
     if rules == "sagemaker":
         decision = check_sagemaker(statistics, constraints)
     else:
@@ -119,6 +121,17 @@ def check(
         decision = _with_presence(decision, statistics, baseline.statistics, error_share)
     said = [note for note in notes if note not in _told_by_violations(statistics, decision)]
     return replace(decision, notes=(*said, *decision.notes))
+
+
+def _require_same_label(statistics: BiasStatistics, before: BiasConstraints) -> None:
+    """Refuse a baseline whose positive labels are others; thresholds are left alone."""
+    now = statistics.label_value_or_threshold
+    for then in {stage.label_value_or_threshold for _, stage in before.stages()}:
+        if not then or not now or "(" in then + now:
+            continue
+        known, wanted = ({label_of(one) for one in text.split(",")} for text in (then, now))
+        if known != wanted:
+            raise DocumentError.of("bias_documents.other_label", file=before.where, then=then, now=now)
 
 
 def _with_presence(

@@ -170,6 +170,8 @@ class Beyond(NamedTuple):
 
 Kept = Value | Beyond
 
+_ROUNDING = 1e-6  # by how much a probability may lie outside of 0 to 1
+
 
 @dataclass(frozen=True)
 class ColumnPlan:
@@ -204,7 +206,8 @@ class ColumnSummary:
     """What is kept of one column; place i + 1 stands for ``values[i]``, place 0 for missing cells.
 
     Values are in the order of their first cell. `first` is the first cell of all, None when it is missing;
-    `missing_after` says how many values come before the first missing cell.
+    `missing_after` says how many values come before the first missing cell. Of scores, `outside` counts those
+    that are no probabilities.
     """
 
     values: list[Kept] = field(default_factory=list)
@@ -213,6 +216,7 @@ class ColumnSummary:
     rows: int = 0
     missing: int = 0
     unusable: int = 0
+    outside: int = 0
     kinds: set[Kind] = field(default_factory=set)
     first: Value | None = None
     missing_after: int | None = None
@@ -263,6 +267,8 @@ def read(summary: ColumnSummary, array: pa.Array | None, out: Codes, plan: Colum
     if plan.cut is not None:
         numbers = read_numbers(array)
         summary.unusable += numbers.unusable
+        beyond = (numbers.values < -_ROUNDING) | (numbers.values > 1.0 + _ROUNDING)
+        summary.outside += int(np.count_nonzero(beyond))
         return Coded(np.where(np.isnan(numbers.values), 0, 1 + (numbers.values > plan.cut)), (0, 1))
     if not summary.collapsed:
         return encode(array, out)
@@ -426,6 +432,7 @@ def merge(left: ColumnSummary, right: ColumnSummary, plan: ColumnPlan) -> tuple[
     merged.rows += later.rows
     merged.missing += later.missing
     merged.unusable += later.unusable
+    merged.outside += later.outside
     merged.kinds |= later.kinds
     if merged.collapsed_extent is not None and later.collapsed_extent is not None:
         merged.collapsed_extent.join(later.collapsed_extent)

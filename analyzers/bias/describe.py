@@ -18,6 +18,7 @@ from analyzers.bias.metrics import METRICS, NO_GROUP_VARIABLE, WITHOUT_LABELS, q
 from analyzers.bias.resampling import Tables, spreads
 from analyzers.bias.summary import MOST_STRATA, BiasSummary, SummaryPlan
 from analyzers.shared.cells import Floats, label_of
+from contract.errors import wording
 from contract.wording import shorten
 
 # How good the whole model is, and how labels are distributed: what Clarify's report says besides.
@@ -194,6 +195,10 @@ def describe(summary: BiasSummary, plan: SummaryPlan) -> BiasStatistics:
     if sound:
         named = [*(name for _, name, _ in outcomes), *(n for facet in request.facets for n in facet.columns)]
         analysis.note(*(groups.spelt_alike(name, summary.columns[name]) for name in named))
+        listed = [(f.columns[0], f.values) for f in request.facets if len(f.columns) == 1]
+        for name, values in ((request.label, request.label_values), *listed):
+            single = [value for value in values if not isinstance(value, tuple)]
+            analysis.note(groups.absent_values(name, summary.columns[name], single))
         if (predicted := plan.prediction) and plan.columns[predicted].cut is None and reading.labels:
             label, prediction = summary.columns[request.label], (predicted, summary.columns[predicted])
             if reading.labels.threshold is None:
@@ -218,6 +223,9 @@ def _read_outcomes(analysis: _Analysis) -> Reading:
         unusable = summary.columns[plan.prediction].unusable
         if unusable:
             analysis.note(f"Not a number in {plan.prediction!r}: {groups.count_in_words(unusable)}.")
+        if predictions is not None and plan.rules == "sound":
+            column = plan.columns[plan.prediction]
+            analysis.note(groups.other_scale(column, summary.columns[plan.prediction]))
     return Reading(labels, predictions, analysis.reading.leave_out)
 
 
@@ -232,6 +240,10 @@ def _describe_facet(analysis: _Analysis, index: int) -> list[FacetStatistics]:
         described.append(_describe_group(analysis, group, counts, [index, number]))
     if described and reading.leave_out:
         analysis.note(*(groups.unselected_group(group, cells, summary.columns) for group in members))
+        for group in members:
+            if group.threshold is not None and len(group.columns) == 1:
+                column = summary.columns[group.columns[0]]
+                analysis.note(groups.words_beside(group.columns[0], column, group.threshold))
         counts = groups.counts_of(cells, members[0], reading, plan)
         if counts.missing:
             analysis.note(f"{groups.rows_lacking(counts.missing, f'facet {name!r}')}.")
@@ -326,6 +338,20 @@ def _flip(analysis: _Analysis, group: Group, counts: Tables) -> Flip | None:
     return flip
 
 
+_BEYOND_CHANCE = 3.0  # standard errors
+
+
+def _backwards(confusion: Floats, prediction: str) -> str | None:
+    """Say that positive predictions are rarer where labels are positive, where chance does not explain it."""
+    of = confusion.sum(axis=1) + 2.0
+    others, found = shares = (confusion[:, 1] + 1.0) / of  # one row more of each kind: never 0 or 1
+    error = float(np.sqrt((shares * (1.0 - shares) / of).sum()))
+    if found - others > -_BEYOND_CHANCE * error:
+        return None
+    rates = quotient(confusion[:, 1], confusion.sum(axis=1)).tolist()
+    return wording("bias_notes.backwards", name=prediction, found=rates[1], others=rates[0])
+
+
 # Smaller groups may have the highest share by chance.
 FEWEST_ROWS = 30
 
@@ -378,7 +404,10 @@ def _describe_model(analysis: _Analysis) -> None:
     cells = groups.cells_of(summary, plan, 0)
     everyone = Group("", "", (plan.request.label,), ())
     counts = groups.counts_of(cells, everyone, reading, plan)
-    analysis.statistics.model_metrics = model_metrics(counts.confusion.sum(axis=0))
+    confusion = counts.confusion.sum(axis=0)
+    analysis.statistics.model_metrics = model_metrics(confusion)
+    if reading.leave_out:
+        analysis.note(_backwards(confusion, plan.prediction or ""))
     is_category = reading.labels is not None and reading.labels.threshold is None
     if plan.request.predicted_label is not None and is_category:
         columns = (plan.request.label, plan.request.predicted_label)

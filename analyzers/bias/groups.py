@@ -134,9 +134,14 @@ def select_sound(
         whole = extent.is_integral and number.is_integer() and not isinstance(values[0], float)
         text = interval_text(number, extent.greatest, whole=whole)
         return Selection(text, above(column, plan.thresholds, number, cut=False), number)
+    texts = _texts(column)
+    if number is not None and threshold is None:
+        words = [text for text in texts if text is not None and as_number(text) is None]
+        if words and len(texts) - len(words) > MOST_CODES:
+            field, some = plan.name, listing(words, 3)
+            raise ColumnError.of("bias_groups.mixed", field=field, some=some, value=values_text(values))
     wanted = {label_of(value) for value in values}
-    chosen = np.array([False, *(text in wanted for text in _texts(column))])
-    return Selection(values_text(values), chosen)
+    return Selection(values_text(values), np.array([False, *(text in wanted for text in texts)]))
 
 
 def every_value_sound(name: str, column: ColumnSummary) -> list[Selection]:
@@ -494,6 +499,34 @@ def unselected_outcomes(
     )
 
 
+def other_scale(plan: ColumnPlan, column: ColumnSummary) -> ColumnError | None:
+    """Return that scores are no probabilities, but are cut as if they were; None when neither is so."""
+    if plan.cut is None or not 0.0 < plan.cut < 1.0 or not column.outside:
+        return None
+    return ColumnError.of("bias_groups.scale", field=plan.name, count=column.outside, cut=plan.cut)
+
+
+def absent_values(name: str, column: ColumnSummary, values: Sequence[Value]) -> str | None:
+    """Return which of several values that are listed no row has, where some row has another of them."""
+    texts = _texts(column)
+    nowhere = [value for value in values if label_of(value) not in texts]
+    if column.collapsed or not nowhere or len(nowhere) == len(values):
+        return None
+    selection = Selection(values_text(tuple(nowhere)), np.zeros(0, dtype=np.bool_))
+    found = _occurring(column, selection)
+    return wording(
+        "bias_groups.absent_values", name=name, values=listing([str(value) for value in nowhere]), found=found
+    )
+
+
+def words_beside(name: str, column: ColumnSummary, threshold: float) -> str | None:
+    """Return which values a threshold passes over, as they are text."""
+    words = [text for text in _texts(column) if text is not None and as_number(text) is None]
+    if not words:
+        return None
+    return wording("bias_groups.words", name=name, some=listing(words, 3), threshold=threshold)
+
+
 def spelt_alike(name: str, column: ColumnSummary) -> str | None:
     """Return which values of a column differ in letter case only, though they count as several."""
     spellings: dict[str, dict[str, str]] = {}
@@ -607,6 +640,8 @@ def select_predictions(summary: BiasSummary, plan: SummaryPlan, labels: Selectio
     if column.rows == column.missing:
         return None
     if plan.columns[name].cut is not None:
+        if list(column.values) == [1] and (problem := other_scale(plan.columns[name], column)):
+            raise problem
         return Selection("1", np.array([False, *(value == 1 for value in column.values)]))
     known = plan.known_thresholds.get(request.label)
     threshold = known if labels is None else labels.threshold is not None

@@ -326,6 +326,9 @@ def _pair(
         notes.append(f"The features {listing(gone)} of the baseline are gone, and count as used no more.")
     if new := [feature for feature in features if feature not in baseline.values]:
         notes.append(f"The features {listing(new)} are new, and count as unused at the baseline.")
+    order = [feature for feature in live.values if feature in baseline.values]
+    if order != (former := [feature for feature in baseline.values if feature in live.values]):
+        notes.append(wording("attributions.order", then=listing(former, 20), now=listing(order, 20)))
     return Pair(
         label=name,
         features=features,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import xxhash
 
 from analyzers.feature_attribution import aggregate
@@ -22,7 +23,7 @@ from analyzers.feature_attribution.documents import (
 from analyzers.feature_attribution.kernel import WINDOW_ROWS, Explanation, Sampling, explain_windows
 from analyzers.feature_attribution.rows import FeatureStream, Floats
 from contract.errors import wording
-from contract.wording import several
+from contract.wording import number, several
 
 Ask = Callable[[pa.RecordBatch], Floats]
 # Rows and baseline rows in; exact values out, or None where coalitions have to be asked.
@@ -125,6 +126,9 @@ _BLOCK_ROWS = 16 * WINDOW_ROWS
 _SHARE_OF_TIME = 0.05
 _FIRST_ROWS = 4
 
+_FEWEST_ROWS_OF_A_RANGE = 30
+_FAR = 0.25  # of the range of the rows, beyond it
+
 
 @dataclass
 class AttributionSummary:
@@ -146,6 +150,8 @@ class AttributionSummary:
         Values of single rows, each of shape (rows, outputs, features), when they are to be kept.
     joined
         The column that is copied beside them.
+    ranges
+        Least and greatest number of each feature, in the rows explained.
     """
 
     totals: aggregate.GlobalSummary | None = None
@@ -155,6 +161,7 @@ class AttributionSummary:
     partial: bool = False
     local: list[Floats] = field(default_factory=list)
     joined: list[pa.Array] = field(default_factory=list)
+    ranges: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
@@ -170,6 +177,12 @@ class AttributionSummary:
         if request.keep_local:
             self.local.append(explanation.local)
 
+    def widen(self, ranges: Mapping[str, tuple[float, float]]) -> None:
+        """Take in the ranges of other rows, in place."""
+        for name, (low, high) in ranges.items():
+            known = self.ranges.get(name, (low, high))
+            self.ranges[name] = min(low, known[0]), max(high, known[1])
+
 
 def merge(left: AttributionSummary, right: AttributionSummary) -> AttributionSummary:
     """Combine two summaries; associative."""
@@ -177,7 +190,7 @@ def merge(left: AttributionSummary, right: AttributionSummary) -> AttributionSum
         totals = left.totals or right.totals
     else:
         totals = aggregate.merge(left.totals, right.totals)
-    return AttributionSummary(
+    both = AttributionSummary(
         totals=totals,
         expected=right.expected if left.expected is None else left.expected,
         rows_read=left.rows_read + right.rows_read,
@@ -185,7 +198,10 @@ def merge(left: AttributionSummary, right: AttributionSummary) -> AttributionSum
         partial=left.partial or right.partial,
         local=left.local + right.local,
         joined=left.joined + right.joined,
+        ranges=dict(left.ranges),
     )
+    both.widen(right.ranges)
+    return both
 
 
 def summarize(
@@ -222,6 +238,7 @@ def summarize(
     baseline = _without(request.baseline, request.unused)
     for block in _blocks(stream, request, budget):
         features = _without(block.select(list(request.features)), request.unused)
+        summary.widen(_ranges(features))
         if position is None:
             # A multiple of the window's length that depends on the first row only.
             text = repr(features.slice(0, 1).to_pylist())
@@ -239,6 +256,28 @@ def summarize(
     summary.rows_read = stream.rows_read
     summary.partial = request.most_rows is None and summary.rows < stream.rows_read
     return summary
+
+
+def _ranges(rows: pa.RecordBatch) -> dict[str, tuple[float, float]]:
+    """Return the least and the greatest number of each column of numbers."""
+    numeric = {
+        name: column
+        for name, column in zip(rows.schema.names, rows.columns, strict=True)
+        if pa.types.is_integer(column.type) or pa.types.is_floating(column.type)
+    }
+    found = {name: pc.min_max(column).as_py() for name, column in numeric.items()}
+    return {name: (each["min"], each["max"]) for name, each in found.items() if each["min"] is not None}
+
+
+def _far_baseline(summary: AttributionSummary, baseline: pa.RecordBatch) -> Iterator[str]:
+    """Yield which features have no baseline value near the rows: another unit, scale or order."""
+    given = _ranges(baseline) if summary.rows >= _FEWEST_ROWS_OF_A_RANGE else {}
+    for name, (least, greatest) in given.items():
+        low, high = summary.ranges.get(name, (least, greatest))
+        if max(low - greatest, least - high) > _FAR * (high - low) > 0.0:
+            text = number(least) if least == greatest else f"{number(least)} to {number(greatest)}"
+            ends = {"low": number(low), "high": number(high)}
+            yield wording("attributions.far_baseline", feature=name, given=text, **ends)
 
 
 def _without(rows: pa.RecordBatch, unused: tuple[str, ...]) -> pa.RecordBatch:
@@ -297,7 +336,7 @@ def describe(
             name: _label(values, number, float(summary.expected[number]), request.shown)
             for number, name in enumerate(names)
         }
-        notes += _notes(values, request, len(names))
+        notes += [*_notes(values, request, len(names)), *_far_baseline(summary, request.baseline)]
     if summary.partial:
         notes.append(wording("attributions.out_of_time", rows=summary.rows, all_rows=summary.rows_read))
     return AttributionStatistics(
@@ -355,9 +394,9 @@ def _local_table(summary: AttributionSummary, request: AttributionRequest) -> pa
     features = request.shown
     names: list[str] = []
     columns: list[pa.Array] = []
-    for number, label in enumerate(request.label_names(local.shape[1])):
+    for output, label in enumerate(request.label_names(local.shape[1])):
         names += [f"{feature}_{label}" for feature in features]
-        columns += [pa.array(np.ascontiguousarray(local[:, number, place])) for place in range(len(features))]
+        columns += [pa.array(np.ascontiguousarray(local[:, output, place])) for place in range(len(features))]
     if request.join_column is not None:
         names.append(request.join_column)
         columns.append(_joined(summary.joined))

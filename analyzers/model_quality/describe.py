@@ -22,7 +22,7 @@ from analyzers.model_quality.documents import (
 )
 from analyzers.model_quality.intervals import Interval, Spread, deviation
 from analyzers.model_quality.probabilities import calibrate, expected_calibration_error
-from analyzers.model_quality.residuals import BUCKETS, regression_metrics, regression_spreads
+from analyzers.model_quality.residuals import BUCKETS, Residuals, regression_metrics, regression_spreads
 from analyzers.model_quality.summary import NEGATIVE, ModelQualitySummary
 from analyzers.shared.cells import Codes, Floats, as_number
 from analyzers.shared.dependence import design_effect, is_dependent, quantile_groups, student_ratio
@@ -38,6 +38,8 @@ _ROUNDING = 1e-6  # by how much a probability may lie outside of 0 to 1
 
 # Below, the originals write "NaN" for the standard deviation.
 FEWEST_ROWS_OF_SPREAD = 200
+
+_FEWEST_ROWS_OF_A_SCALE = 10  # a few values may be alike by chance
 
 
 def first_values(metrics: Mapping[str, Floats]) -> dict[str, float]:
@@ -120,9 +122,27 @@ def _describe_regression(run: _Run) -> None:
             metric.interval = min(value, math.sqrt(low)), max(value, math.sqrt(high))
         else:
             run.put_mean(name, value, spread, intervals.loss_interval)
+    if note := _other_unit(residuals, values["r2"]):
+        statistics.notes.append(note)
     zeros = residuals.rows - int(residuals.relative_count.sum())
     if zeros and "mape" in statistics.metrics:
         statistics.notes.append(f"mape leaves out {zeros} rows whose label is zero.")
+
+
+# Squared errors as many times the variance of the labels: predictions are elsewhere, or far wider spread.
+_ELSEWHERE = 10.0
+
+
+def _other_unit(residuals: Residuals, r2: float) -> str | None:
+    """Say that predictions and labels can hardly be in one unit; None where they can."""
+    if residuals.rows < _FEWEST_ROWS_OF_A_SCALE or not r2 < 1.0 - _ELSEWHERE:
+        return None
+    label = float(np.average(residuals.label_mean, weights=residuals.count))
+    predicted = label - float((residuals.over - residuals.under).sum()) / residuals.rows
+    error = math.sqrt(float(residuals.squares.sum()) / residuals.rows)
+    spread = error / math.sqrt(1.0 - r2)
+    texts = {"label": number(label), "predicted": number(predicted)}
+    return wording("quality_notes.unit", error=number(error), spread=number(spread), **texts)
 
 
 _BINARY_SHARES = ("recall", "precision", "accuracy")
@@ -158,6 +178,10 @@ def _describe_binary(run: _Run) -> None:
         _put_scores(run)
         if run.sound:
             _put_probabilities(run)
+        rejected = sum(n for (_, label), n in counts.items() if label not in (positive, NEGATIVE))
+        least = float(run.summary.scores.scores[0])
+        if 0.5 <= least <= 1.0 and rejected >= _FEWEST_ROWS_OF_A_SCALE and run.task.inference is not None:
+            statistics.notes.append(wording("quality_notes.confidence", count=rejected, least=number(least)))
     elif statistics.item_count:
         statistics.notes.append(wording("quality_notes.no_scores"))
 
@@ -312,6 +336,9 @@ def _put_probabilities(run: _Run) -> None:
     sums = run.summary.probabilities
     if sums.outside:
         run.statistics.notes.append(wording("quality_notes.outside", count=sums.outside))
+        threshold = run.task.threshold
+        if run.task.inference is None and 0.0 < threshold < 1.0:
+            run.statistics.notes.append(wording("quality_notes.threshold", threshold=number(threshold)))
         return
     for name, powers in (("log_loss", sums.log_loss), ("brier_score", sums.brier)) if sums.count else ():
         spread = intervals.spread_of_powers(sums.count, powers)
@@ -362,7 +389,12 @@ def _describe_multiclass(run: _Run) -> None:
     _put_probabilities(run)
     sums = run.summary.probabilities
     if sums.unknown_class:
-        statistics.notes.append(wording("quality_notes.unknown_class", count=sums.unknown_class))
+        names = listing(confusion.label_order(actual), 3)
+        note = wording("quality_notes.unknown_class", count=sums.unknown_class, names=names)
+        statistics.notes.append(note)
+    if sums.other_class * 2 > sums.count > 0:
+        of = {"count": sums.other_class, "rows": sums.count}
+        statistics.notes.append(wording("quality_notes.class_order", **of))
     for k, hits in sorted(sums.top_k.items()) if sums.count else ():
         share, total = hits / sums.count, float(sums.count)
         spread = math.sqrt(max(share * (1.0 - share), 0.25 / total) / total)

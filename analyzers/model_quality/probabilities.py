@@ -37,6 +37,10 @@ class ProbabilitySums:
         Per calibration bin: rows, sum of scores, positives (or right predictions).
     top_k
         Rows whose class has one of the k highest probabilities.
+    unknown_class
+        Rows with a label that no column of probabilities is of.
+    other_class
+        Rows whose predicted class has a column, but not one of the highest probability.
     """
 
     count: int = 0
@@ -48,6 +52,7 @@ class ProbabilitySums:
     bin_hits: Floats = field(default_factory=lambda: np.zeros(CALIBRATION_BINS))
     top_k: dict[int, int] = field(default_factory=dict)
     unknown_class: int = 0
+    other_class: int = 0
 
     def add_scores(self, scores: Floats, hits: Flags) -> None:
         """Add scores and whether each came true, for the calibration error."""
@@ -67,7 +72,7 @@ class ProbabilitySums:
         given = np.where(is_positive, scores, 1.0 - scores)
         self._add_losses(given, (1.0 - given) ** 2)
 
-    def add_classes(self, probabilities: Floats, actual: Codes) -> None:
+    def add_classes(self, probabilities: Floats, actual: Codes, predicted: Codes) -> None:
         """Add rows with a probability of each class.
 
         Parameters
@@ -76,12 +81,16 @@ class ProbabilitySums:
             Shape ``(rows, classes)``, none of them NaN.
         actual
             Column of the class that came true, -1 for a class without a column.
+        predicted
+            Column of the predicted class, likewise.
         """
         known = actual >= 0
         self.unknown_class += int(actual.size - known.sum())
         inside = ((probabilities >= 0.0) & (probabilities <= 1.0)).all(axis=1)
         self.outside += int(actual.size - inside.sum())
-        probabilities, actual = probabilities[known], actual[known]
+        probabilities, actual, predicted = probabilities[known], actual[known], predicted[known]
+        own = probabilities[np.arange(predicted.size), predicted]
+        self.other_class += int(((predicted >= 0) & (own < probabilities.max(axis=1, initial=-np.inf))).sum())
         given = probabilities[np.arange(actual.size), actual]
         rank = (probabilities > given[:, None]).sum(axis=1)
         for k in TOP_K:
@@ -99,7 +108,7 @@ class ProbabilitySums:
     def merge(self, other: ProbabilitySums) -> None:
         """Add the sums over other rows."""
         sums = ("log_loss", "brier", "bin_count", "bin_scores", "bin_hits")
-        add_up(self, other, "count", "outside", "unknown_class", *sums)
+        add_up(self, other, "count", "outside", "unknown_class", "other_class", *sums)
         add_counts(self.top_k, other.top_k)
 
 

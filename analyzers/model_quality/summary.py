@@ -223,7 +223,8 @@ def _add_multiclass(
     summary.unlabelled_scores.add(confidence[blank], np.ones(int(blank.sum()), dtype=np.bool_))
     if columns.classes:
         names = [label_of(name, binary=False) for name in columns.classes]
-        summary.probabilities.add_classes(table[scored], _places(actual, names)[scored])
+        places = _places(actual, names)[scored], _places(predicted, names)[scored]
+        summary.probabilities.add_classes(table[scored], *places)
 
 
 def _places(cells: Coded, labels: Sequence[Value]) -> Codes:

@@ -42,7 +42,7 @@ from readers.captures.envelope import (
 )
 from readers.captures.layout import find_layout
 from readers.csv_records import CellParser, CellsError
-from readers.labels.index import LabelIndex
+from readers.labels.index import LabelIndex, labels_of
 from readers.lanes import Counts, Table, of_kinds
 from readers.splitting import FileSplit, Pieces
 
@@ -103,7 +103,7 @@ def envelopes(
         if window is not None:
             envelope = envelope.in_window(window)
         if index is not None and envelope.labels is not None:
-            data, encodings = index.take(index.find(envelope.ids))
+            data, encodings = labels_of(index, envelope.ids)
             encodings = pc.if_else(data.is_valid(), encodings, envelope.labels.encodings)
             envelope = replace(envelope, labels=Part(pc.coalesce(data, envelope.labels.data), encodings))
         if len(envelope):

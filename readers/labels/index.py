@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 import xxhash
 
 from contract.dataset import LabelPlaces
+from contract.reading import notice
 from file_storage.storage import list_files
 from file_storage.temporary import scratch_folder
 from readers.labels.lines import Hours, Labels, read_labels
@@ -106,6 +107,14 @@ class LabelIndex:
         codes = np.zeros(len(positions), np.uint8)
         codes[~missing] = self.encodings[positions[~missing]]
         return data, pa.array(ENCODINGS).take(pa.array(codes, mask=missing))
+
+
+def labels_of(index: LabelIndex, ids: pa.StringArray) -> tuple[pa.StringArray, pa.StringArray]:
+    """Return data and encodings of the label of each id; say where rows of one block share a label."""
+    positions = index.find(ids)
+    found = positions[positions >= 0]
+    notice("shared", count=len(found) - len(np.unique(found)))
+    return index.take(positions)
 
 
 def hash_ids(ids: pa.StringArray) -> tuple[Words, Words]:

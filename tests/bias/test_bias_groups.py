@@ -10,10 +10,12 @@ import pyarrow as pa
 import pytest
 
 from analyzers.bias.analyzer import BiasAnalyzer
+from analyzers.bias.describe import describe
 from analyzers.bias.documents import BiasConstraints, BiasStatistics
 from analyzers.bias.request import BiasRequest, FacetRequest
+from analyzers.bias.summary import SummaryPlan, summarize
 from contract.api import Baseline
-from contract.errors import ConfigurationError, DatasetError
+from contract.errors import ConfigurationError, DatasetError, DocumentError
 
 _LABELS = [0, 1] * 20
 
@@ -272,3 +274,68 @@ def test_labels_and_predictions_in_other_words_are_named() -> None:
     assert not any("no label" in note for note in same.notes)
     other = _statistics({**table, "p": ["1", "maybe"] * 20}, request)
     assert any("'p' predicts 'maybe', which no label of these rows is" in note for note in other.notes)
+
+
+def test_scores_on_another_scale_than_their_threshold() -> None:
+    request = BiasRequest(
+        "y", (1,), (FacetRequest(("g",), (0,)),), probability="p", probability_threshold=0.5
+    )
+    columns: dict[str, Any] = {"g": [0, 1, 1, 0] * 50, "y": _LABELS * 5, "p": [20.0, 90.0] * 100}
+    error = _refusal(columns, request)
+    assert (error.code, error.field) == ("bias_groups.scale", "p")
+    for scores, noted in (([0.2, 90.0], True), ([-0.5, 0.7, 2.0, 0.9], True), ([0.2, 1.0], False)):
+        columns["p"] = (scores * 100)[:200]
+        assert any("outside 0 to 1" in note for note in _statistics(columns, request).notes) is noted
+    at_zero = replace(request, probability_threshold=0.0)
+    assert not any(
+        "outside" in note for note in _statistics({**columns, "p": [-2.0, 3.0] * 100}, at_zero).notes
+    )
+
+
+def test_predictions_of_the_other_label_are_noted() -> None:
+    request = BiasRequest("y", (1,), (FacetRequest(("g",), (0,)),), predicted_label="p")
+    table = {"g": [0, 1, 1, 0] * 10, "y": _LABELS}
+    for predictions, noted in (([1, 0] * 20, True), (_LABELS, False), ([0, 1, 1, 0] * 10, False)):
+        notes = _statistics({**table, "p": predictions}, request).notes
+        assert any("the opposite of labels" in note for note in notes) is noted
+
+
+def test_a_number_asked_of_numbers_and_text() -> None:
+    columns = {"age": [*map(str, range(30, 65)), "65+"], "y": [0, 1] * 18}
+    error = _refusal(columns, _request("age", 40))
+    assert (error.code, error.field) == ("bias_groups.mixed", "age")
+    assert "'65+'" in error.message
+    assert _statistics(columns, _request("age", "40", "65+")).facets
+
+
+def test_a_listed_value_that_no_row_has() -> None:
+    columns = {"g": ["north", "south"] * 20, "y": _LABELS}
+    found = _statistics(columns, _request("g", "north", "suoth"))
+    assert (
+        "No row has 'suoth' in 'g', though listed: it holds 'north', 'south'; did you mean 'south'?"
+        in found.notes
+    )
+    assert not any("though listed" in note for note in _statistics(columns, _request("g", "north")).notes)
+
+
+def test_a_baseline_of_other_positive_labels_is_refused() -> None:
+    columns = {"g": ["a", "b", "b", "a"] * 10, "y": _LABELS}
+    before = BiasAnalyzer("sound", _request("g", "a"))
+    statistics = before.describe(before.summarize([pa.RecordBatch.from_pydict(columns)]))
+    baseline = Baseline(statistics, before.suggest(statistics, None))
+    for listed, refused in ((0, True), ("1", False), (True, False)):
+        request = _request("g", "a", label_values=(listed,))
+        window, analyzer = _statistics(columns, request), BiasAnalyzer("sound", request)
+        if not refused:
+            analyzer.check(window, baseline)
+            continue
+        with pytest.raises(DocumentError) as error:
+            analyzer.check(window, baseline)
+        assert error.value.code == "bias_documents.other_label"
+
+
+def test_text_beside_a_threshold_is_noted() -> None:
+    columns = {"age": [*map(str, range(30, 65)), "65+"], "y": [0, 1] * 18}
+    plan = SummaryPlan(_request("age", 40), "sound", known_thresholds={"age": True})
+    notes = describe(summarize([pa.RecordBatch.from_pydict(columns)], plan), plan).notes
+    assert "'age' also holds text, such as '65+', which counts as not above 40." in notes

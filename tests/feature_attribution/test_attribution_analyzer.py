@@ -275,3 +275,15 @@ def test_windows_are_explained_one_by_one() -> None:
     summary = job.summarize([draw(3 * WINDOW_ROWS)])
     assert summary.rows == 3 * WINDOW_ROWS
     assert summary.model_rows >= sum(seen) - 3
+
+
+@pytest.mark.parametrize(("age", "told"), [(0.0, False), (45.0, True), (-45.0, True)])
+def test_a_baseline_far_from_the_rows_is_told(age: float, told: bool) -> None:
+    baseline = BASELINE.set_column(0, "age", pa.array([age]))
+    request = AttributionRequest(FEATURES, baseline)
+    one = FeatureAttributionAnalyzer("sound", request=request, ask=ask, budget=Budget())
+    halves = [one.summarize([rows]) for rows in (draw(40), draw(40, seed=1))]
+    for merged in (one.merge(*halves), one.merge(halves[1], halves[0])):
+        notes = [note for note in one.describe(merged).notes if "SHAP baseline gives" in note]
+        assert bool(notes) is told
+        assert all(f"gives 'age' {age:g}, but the rows" in note for note in notes)

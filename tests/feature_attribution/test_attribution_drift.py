@@ -277,3 +277,16 @@ def test_another_reference_is_told() -> None:
         "The expected value of x is 0.7, but 0.5" in note
         for note in decide({"x": label({"a": 1.0})}, live).notes
     )
+
+
+def test_features_in_another_order_are_told() -> None:
+    baseline = {"x": label({"age": 1.0, "gone": 0.1, "income": 0.5})}
+    for features, told in (
+        ({"income": 0.5, "age": 1.0}, True),
+        ({"age": 1.0, "income": 0.5, "new": 0.1}, False),
+    ):
+        notes = decide(baseline, {"x": label(dict(features))}).notes
+        assert (
+            any("in the order 'age', 'income', the window has 'income', 'age'" in note for note in notes)
+            is told
+        )

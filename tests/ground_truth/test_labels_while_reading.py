@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import pickle
 import tempfile
+from collections import Counter
 from datetime import UTC, datetime
 
 import numpy as np
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from label_data import HOUR, capture, label, run_merge, write
 
 from contract.errors import ConfigurationError, DatasetError
+from contract.reading import Tally, counting
 from contract.window import Window
 from file_storage.scripts import load_preprocessor
 from readers import arrow_json
@@ -66,6 +68,23 @@ def test_captures_without_a_label_stay(tmp_path):
         {"_c0": 0.3, "groundTruthData": "yes"},
         {"_c0": 0.5, "groundTruthData": None},
     ]
+
+
+@pytest.mark.usefixtures("path")
+@pytest.mark.parametrize(("ids", "shared"), [("aabab", 3), ("abcde", 0), ("xxyyz", 0)])
+def test_captures_that_share_the_label_of_one_id_are_counted(tmp_path, ids, shared):
+    tally: Tally = Counter()
+    with counting(tally):
+        joined(tmp_path, [capture(one, "0.1") for one in ids], [label(one) for one in "abcde"])
+    assert tally["shared",] == shared
+
+
+def test_replaced_labels_are_said(tmp_path):
+    source = write(tmp_path / "in" / HOUR / "a.jsonl", [capture("a", "0.1")])
+    truth = write(tmp_path / "labels" / "b.jsonl", [label("a", "0"), label("b", "1"), label("a", "1")])
+    dataset = request(source, OUTPUT, ground_truth_source=str(truth))
+    plan_dataset(dataset)
+    assert dataset.said.sentences["labels"] == ["1 of 3 labels were replaced by a later one of the same id"]
 
 
 @pytest.mark.usefixtures("path")

@@ -184,3 +184,62 @@ def test_the_end_of_a_violation_is_what_parsers_of_the_original_read() -> None:
         assert re.match(rf"{violation.metric_name} (fell below|rose above) \S+: it is ", head)
         assert "over 3,000 rows, and was" in head
         assert "over 5,000 at the baseline; chance would do this" in head
+
+
+def _said(statistics, words: str) -> bool:
+    return any(words in note for note in statistics.notes)
+
+
+def test_scores_beyond_probabilities_name_their_threshold() -> None:
+    analyzer = binary_analyzer(inference_attribute=None)
+    percent = batch(label=[1, 0, 1, 0], score=[98.0, 0.2, 60.0, 4.0])
+    assert _said(measure(analyzer, percent), "Scores of 0.5 or more count as predicted positive")
+    margins = batch(label=[1, 0], score=[3.0, -1.0])
+    assert not _said(
+        measure(binary_analyzer(inference_attribute=None, probability_threshold=0.0), margins), "or more"
+    )
+    labelled = batch(label=[1, 0], score=[98.0, 0.2], prediction=[1, 0])
+    assert not _said(measure(binary_analyzer(), labelled), "or more")
+
+
+def test_scores_of_whichever_label_is_predicted() -> None:
+    label = [0, 1] * 20
+    score = np.where(label, 0.9, 0.2)
+    for scores, said in ((np.maximum(score, 1.0 - score), True), (score, False)):
+        assert (
+            _said(
+                measure(binary_analyzer(), batch(label=label, prediction=label, score=scores)),
+                "the predicted label",
+            )
+            is said
+        )
+
+
+def test_columns_of_probabilities_called_by_other_classes() -> None:
+    label = ["cat", "dog", "eel"] * 10
+    table = np.where(np.eye(3, dtype=bool)[[0, 1, 2] * 10], 0.8, 0.1).T
+    for names, said in (
+        (("eel", "dog", "cat"), "another class"),
+        (("cat", "dog", "eel"), ""),
+        (("0", "1", "2"), "'cat'"),
+    ):
+        columns = {f"p.{name}": column for name, column in zip(names, table, strict=True)}
+        statistics = measure(
+            multiclass_analyzer(probability_attribute="p"), batch(label=label, prediction=label, **columns)
+        )
+        assert _said(statistics, said) is bool(said)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda v: v, False),
+        (lambda v: v / 1_000.0, True),
+        (lambda v: v * 1_000.0, True),
+        (lambda v: 0.0 * v + 100.0, False),
+    ],
+)
+def test_predictions_in_another_unit(change, said: bool) -> None:
+    label = np.random.default_rng(5).normal(100.0, 20.0, 50)
+    statistics = measure(regression_analyzer(), batch(label=label, prediction=change(label + 3.0)))
+    assert _said(statistics, "write both in one unit") is said
