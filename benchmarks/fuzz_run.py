@@ -67,7 +67,7 @@ def prepare(folder: Path, *, limit_memory: bool = True) -> None:
     if limit_memory:
         resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
     warnings.simplefilter("error")
-    local.LEAST_SECONDS = 3.0  # many damaged LightGBM files are never loaded
+    local.LEAST_SECONDS = 1.0  # many damaged LightGBM files are never loaded
     for name in [name for name in os.environ if name == name.lower()]:
         del os.environ[name]
     for name, file, data, dataset_format in (
