@@ -8,6 +8,7 @@ means that `diff` against an old baseline shows real differences only.
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import functools
 import json
@@ -116,6 +117,7 @@ def loads(data: bytes, where: str) -> dict[str, Any]:
     DocumentError
         When the bytes are not one JSON object.
     """
+    data = data.removeprefix(codecs.BOM_UTF8)  # as some editors write it
     try:
         value = orjson.loads(data)
     except orjson.JSONDecodeError as error:

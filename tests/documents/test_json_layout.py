@@ -117,3 +117,7 @@ def test_a_number_that_json_cannot_hold_is_named_by_its_path(number: str) -> Non
     with pytest.raises(DocumentError) as caught:
         json_layout.loads(f'{{"features":[{{"completeness":{number}}}]}}'.encode(), "constraints.json")
     assert "constraints.json: features[0].completeness is " in caught.value.message
+
+
+def test_a_byte_order_mark_is_no_mistake() -> None:
+    assert json_layout.loads(b'\xef\xbb\xbf{"features":[]}', "constraints.json") == {"features": []}
