@@ -37,6 +37,11 @@ def arrange(settings: Settings, request: Dataset) -> tuple[Dataset, MakeAnalyzer
         request, columns = ask_model(settings, config, request, columns, mistakes)
     segments = segment_columns(config, columns, mistakes)
     wanted = bias_request(settings, config, columns, mistakes)
+    if columns.predicted_label is not None and columns.probability is not None:
+        unused = (
+            f"predictions are {columns.predicted_label}, so the scores in {columns.probability} are not used"
+        )
+        request.said.say("columns", unused)
     if request.cells is not None:
         listed = texts_in([wanted.label_values, *(facet.values for facet in wanted.facets)])
         within = (member for segment in segments for values in segment.segments for member in values)

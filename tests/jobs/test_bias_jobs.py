@@ -434,3 +434,20 @@ def test_words_where_numbers_are_named_are_refused_with_the_words(
     flags = ["--validate", f"--dataset-source={source}", f"--analysis-config={tmp_path / 'window'}"]
     assert monitor_bias([*flags, "--dataset-format=csv", f"--output-path={tmp_path}"]) == 2
     assert "'yes', 'no'" in capsys.readouterr().out
+
+
+def test_scores_that_predicted_labels_make_needless_are_named(tmp_path: Path) -> None:
+    lines = [f"{n % 2},{n % 3 == 0:d},{n % 5 == 0:d},{n % 7 / 7:.3f}" for n in range(60)]
+    source = tmp_path / "data.csv"
+    source.write_text("sex,y,p,score\n" + "\n".join(lines) + "\n", encoding="utf-8")
+    config = {
+        "label": "y",
+        "label_values_or_threshold": [1],
+        "facet": [{"name_or_index": "sex", "value_or_threshold": [1]}],
+        "predicted_label": "p",
+        "methods": ALL,
+    }
+    csv = '{"csv":{"header":true}}'
+    result = bias(tmp_path, source, config, dataset_format=csv, probability_attribute="score")
+    reading = json.dumps(result.document("statistics.json")["reading"])
+    assert "predictions are p, so the scores in score are not used" in reading
