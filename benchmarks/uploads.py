@@ -41,11 +41,11 @@ if failing in ("read", "lack"):
     left = [float(sys.argv[3])]
 
     class Failing(io.FileIO):
-        def read(self, size=-1):
-            left[0] -= size
+        def readinto(self, buffer):
+            left[0] -= len(buffer)
             if left[0] < 0:
                 raise OSError(5, "Input/output error") if failing == "read" else MemoryError
-            return super().read(size)
+            return super().readinto(buffer)
 
     opened = Path.open
     Path.open = lambda path, mode="r", *more, **named: (
@@ -147,6 +147,8 @@ def stop_at_random_points(folder: Path, stops: int, size: int, how: str, *, seed
             is_there = (bucket / "out" / "large").exists()
             if number < 0 and not is_there:
                 result.problems.append("an upload that nobody stops fails")
+            if number >= 0 and is_there and how in ("read", "lack"):
+                result.problems.append(f"{how} {number}: the fault did not come")
             result.ends["whole" if is_there else "absent"] += number >= 0
             if how != "SIGKILL" and (left := _unfinished_uploads(variables)):
                 result.problems.append(f"{how} {number}: {left} unfinished uploads are left on the server")
