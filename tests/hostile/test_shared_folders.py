@@ -51,7 +51,10 @@ def test_without_boto3_an_upload_that_fails_leaves_no_object_either(
     with pytest.raises(OutputError, match="s3://bucket/half cannot be written: Input/output error"):
         storage.write_file("s3://bucket/half", b"x" * (24 << 20))
     assert not (bucket / "half").exists()
-    s3._unclosed.clear()  # while the server is still there: Arrow waits for it at the end of the process
+    # While the server is still there, and before the next test: Arrow waits for it at the end of the process.
+    for stream in s3._unclosed:
+        stream.close()
+    s3._unclosed.clear()
 
 
 def test_on_s3_a_job_that_was_disturbed_writes_its_set_again(
