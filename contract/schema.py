@@ -314,7 +314,8 @@ def read_members[T](
 def read_document[T](kind: Callable[..., T], members: JsonObject, **others: Any) -> T:
     """Return a dataclass made of an object of a document; what is unknown is kept in its ``extra``."""
     found = _read(kind, members) | others
-    names: dict[str, Any] = kind.__dataclass_fields__  # type: ignore[attr-defined]  # a dataclass, which no type says
+    schema: Any = kind
+    names = {one.name for one in fields(schema)}
     if "extra" in names:
         found["extra"] = members.extra()
     if "order" in names:

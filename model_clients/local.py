@@ -423,12 +423,12 @@ class LinearModel:
         """Return the scores of rows, shape (rows, outputs)."""
         from scipy.special import expit, softmax
 
-        sums: NDArray[np.float64] = matrix @ self.weights + self.bias
+        scores: NDArray[np.float64] = matrix @ self.weights + self.bias
         if self.link == "logistic":
-            return expit(sums)  # type: ignore[no-any-return] # SciPy has no types
-        if self.link == "softmax":
-            return softmax(sums, axis=1)  # type: ignore[no-any-return] # SciPy has no types
-        return sums
+            scores = expit(scores)
+        elif self.link == "softmax":
+            scores = softmax(scores, axis=1)
+        return scores
 
 
 def open_linear_learner(content: bytes, where: str) -> LocalModel:

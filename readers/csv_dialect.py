@@ -39,6 +39,8 @@ def plain(dialect: Dialect, data: bytes) -> bytes:
     """Return as many bytes with commas between cells and quotes written twice."""
     if dialect.escaped and b"\\" in data:
         data = _ESCAPE.sub(lambda found: b'""' if found[1] == b'"' else found[0], data)
+    if dialect.separator == ",":
+        return data
     separator = dialect.separator.encode()
     return data.translate(bytes.maketrans(b"," + separator, separator + b","))
 
