@@ -134,9 +134,9 @@ def loads(data: bytes, where: str) -> dict[str, Any]:
 
 def _require_once(where: str, members: list[tuple[str, Any]]) -> None:
     """Make sure that an object has no member twice, of which readers of JSON take the last in silence."""
-    names = Counter(name for name, _ in members)
-    if twice := [name for name, count in names.items() if count > 1]:
-        raise DocumentError.of("json.twice", file=where, field=twice[0])
+    if len({name for name, _ in members}) < len(members):
+        twice = Counter(name for name, _ in members).most_common(1)[0][0]
+        raise DocumentError.of("json.twice", file=where, field=twice)
 
 
 def _not_finite(data: bytes) -> str | None:
