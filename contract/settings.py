@@ -30,13 +30,14 @@ _log = logging.getLogger(__name__)
 _SECRET = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 
 
-def setting(text: str, kind: Kind = "text", default: str | None = None, **options: Any) -> Any:
+def setting(kind: Kind = "text", default: str | None = None, **options: Any) -> Any:
     """Return a member of `Settings`: the other parameters are those of `Variable`.
 
-    Unless `needs` says otherwise, every monitor has it; None gives it to every command.
+    Unless `needs` says otherwise, every monitor has it; None gives it to every command. What it is, and an
+    example, are in ``settings.toml``.
     """
     options = {"name": "", "needs": "analysis", **options}
-    return field(metadata={"variable": Variable(help=text, kind=kind, default=default, **options)})
+    return field(metadata={"variable": Variable(kind=kind, default=default, **options)})
 
 
 # Of every command, and of those that offer something.
@@ -57,272 +58,81 @@ class Settings:
 
     # What is read, how it is analysed, and what it is compared with.
     dataset_source: str = of_all(
-        "File or directory with the data, nested folders included; local or s3://.",
         aliases=("dataset_source_path",),
         required=True,
-        example="/opt/ml/processing/input/endpoint",
         defaults=(("configuration", "/opt/ml/processing/input/data"),),
     )
-    dataset_format: DatasetFormat = setting(
-        "How to read the data: csv, json, parquet or sagemakerCaptureJson, as JSON with options.",
-        "format",
-        required_with="table",
-        example='{"csv":{"header":true}}',
-    )
-    rows: Mapping[str, Shape] | None = setting(
-        "How the rows of a call stand in captured payloads: auto, row, list or columns, for both sides or "
-        "as request=columns,response=list; default: auto, decided from the first calls.",
-        "rows",
-        example="request=row,response=list",
-    )
-    output_path: str = of_all(
-        "Directory for statistics.json, constraints.json and constraint_violations.json.",
-        required=True,
-        example="/opt/ml/processing/output",
-        defaults=(("configuration", "/opt/ml/processing/output"),),
-    )
-    analysis_config: str | None = of_configured(
-        "analysis_config.json, or the folder that holds it; local or s3://.",
-        default="/opt/ml/processing/input/config",
-    )
-    model: str | None = of_configured(
-        "Model to ask: address of a model server, or a model file; local or s3://. Default: the endpoint "
-        "that analysis_config names.",
-        example="http://localhost:8080/invocations",
-    )
-    allow_pickled_model: bool = of_configured(
-        "Load a pickled model. Whoever made the file then runs code in this job: only for files you trust.",
-        default="Disabled",
-    )
-    attribution_drift_threshold: float | None = setting(
-        "NDCG below which the order of features has drifted, from 0 to 1; default: the baseline's, else 0.9.",
-        "share",
-        example="0.9",
-        needs="attributions",
-    )
-    max_runtime: float | None = setting(
-        "Time after which no further row is explained; the result is then marked partial.",
-        "seconds",
-        example="PT30M",
-        needs="attributions",
-    )
-    baseline_constraints: str | None = setting(
-        "constraints.json of a baseline job (bias: or Clarify's analysis.json). With it, the job monitors a"
-        " window."
-    )
-    baseline_statistics: str | None = setting(
-        "statistics.json of a baseline job. With it, drift is measured."
-    )
-    rules: Rules = setting(
-        "How to decide: sound (statistics) or sagemaker (as the original containers did).",
-        default="sound",
-    )
-    record_preprocessor_script: str | None = of_scripted(
-        "Python file with preprocess_handler(record) or preprocess_dataframe(df)."
-    )
-    post_analytics_processor_script: str | None = of_scripted(
-        "Python file with postprocess_handler(), run after the analysis."
-    )
-    start_time: str | None = of_all(
-        "Start of the window, ISO 8601, included.", example="2026-05-06T22:00:00Z"
-    )
-    end_time: str | None = of_all("End of the window, ISO 8601, excluded.", example="2026-05-06T23:00:00Z")
-    window: Window | None = setting(
-        "Length of the window as an ISO 8601 duration, when the orchestrator computes no times: PT1H is the"
-        " last full hour.",
-        example="PT1H",
-        needs=None,
-    )
-    start_time_offset: str | None = of_all(
-        "ISO 8601 duration added to the start of the window.", example="-P3D"
-    )
-    end_time_offset: str | None = of_all("ISO 8601 duration added to the end of the window.", example="-P1D")
-    exclude_features: tuple[str, ...] = of_scripted(
-        "Columns to leave out: names or zero-based positions, separated by commas.",
-        "names",
-        "",
-        name="exclude_features_attribute",
-        example="customer_id,0",
-    )
-    missing_values: tuple[str, ...] | None = setting(
-        "Texts that mean a missing value among numbers, dates, labels, groups and segments, separated by "
-        "commas or as a JSON list; default: NA, N/A, NULL, None, ? and the like (see reading.md).",
-        "texts",
-        example="NA,unknown,-999",
-    )
-    categorical_drift_method: Literal["LInfinity", "ChiSquared"] | None = setting(
-        "How drift of text features is measured; copied into the suggested constraints.",
-        needs="distributions",
-    )
-    segment_by: tuple[str, ...] = setting(
-        "Columns, separated by commas, whose values divide the rows into segments analysed each by itself.",
-        "names",
-        "",
-        example="carrier,origin",
-        needs="segments",
-    )
+    dataset_format: DatasetFormat = setting("format", required_with="table")
+    rows: Mapping[str, Shape] | None = setting("rows")
+    output_path: str = of_all(required=True, defaults=(("configuration", "/opt/ml/processing/output"),))
+    analysis_config: str | None = of_configured(default="/opt/ml/processing/input/config")
+    model: str | None = of_configured()
+    allow_pickled_model: bool = of_configured(default="Disabled")
+    attribution_drift_threshold: float | None = setting("share", needs="attributions")
+    max_runtime: float | None = setting("seconds", needs="attributions")
+    baseline_constraints: str | None = setting()
+    baseline_statistics: str | None = setting()
+    rules: Rules = setting(default="sound")
+    record_preprocessor_script: str | None = of_scripted()
+    post_analytics_processor_script: str | None = of_scripted()
+    start_time: str | None = of_all()
+    end_time: str | None = of_all()
+    window: Window | None = setting(needs=None)
+    start_time_offset: str | None = of_all()
+    end_time_offset: str | None = of_all()
+    exclude_features: tuple[str, ...] = of_scripted("names", "", name="exclude_features_attribute")
+    missing_values: tuple[str, ...] | None = setting("texts")
+    categorical_drift_method: Literal["LInfinity", "ChiSquared"] | None = setting(needs="distributions")
+    segment_by: tuple[str, ...] = setting("names", "", needs="segments")
 
     # Where predictions and labels are found.
     problem_type: Literal["Regression", "BinaryClassification", "MulticlassClassification"] | None = setting(
-        "What the model predicts.",
-        required=True,
-        example="BinaryClassification",
-        needs="problem",
+        required=True, needs="problem"
     )
-    features_attribute: str | None = of_configured(
-        "Where requests hold the features: JMESPath.", example="instances[*].features"
-    )
-    inference_attribute: str | None = of_predictions(
-        "Column of the predicted value or label: name, zero-based position or JSON path.",
-        example="prediction",
-    )
-    probability_attribute: str | None = of_predictions(
-        "Column of the predicted probability: name, zero-based position or JSON path.", example="probability"
-    )
-    probability_threshold: float | None = of_predictions(
-        "Probability from which a row counts as predicted positive; default 0.5.",
-        "share",
-        name="probability_threshold_attribute",
-        example="0.5",
-    )
-    ground_truth_attribute: str | None = of_predictions(
-        "Column of the label: name, zero-based position or JSON path; default: the merged ground truth.",
-        example="label",
-    )
-    positive_label: str | None = setting(
-        "Label that counts as positive in a binary problem; default 1.", example="1", needs="problem"
-    )
-    id_attribute: str | None = of_all(
-        "Where rows hold the id by which labels are joined: column name, zero-based position or path; also "
-        "the name of the id in tables of labels.",
-        example="request_id",
-    )
-    time_attribute: str | None = setting(
-        "Where rows hold the time by which a window selects them: column name, zero-based position or path;"
-        " ISO 8601, or seconds, milliseconds or microseconds since 1970.",
-        example="time",
-    )
-    ground_truth_source: str | None = of_labels(
-        "Directory with labels to join by id with the rows of dataset_source; local or s3://.",
-        required_with="joining",
-        example="/opt/ml/processing/groundtruth",
-    )
-    human_review_label_attribute: str | None = of_labels(
-        "Where the answers of human reviewers hold the label: dotted path within answerContent; default: "
-        "their only value.",
-        example="sentiment.label",
-    )
-    human_review_id_attribute: str | None = of_labels(
-        "Where the input of human reviewers holds the id of the inference: dotted path within inputContent;"
-        " default: inferenceId, else eventId, else the name of the human loop.",
-        example="inferenceId",
-    )
-    ground_truth_id_column: str | None = of_labels(
-        "Column with the id of the inference in labels that are CSV or Parquet; default: inferenceId, else "
-        "eventId.",
-        example="request_id",
-    )
-    ground_truth_label_column: str | None = of_labels(
-        "Column with the label in labels that are CSV or Parquet; default: the only column beside the id.",
-        example="was_late",
-    )
+    features_attribute: str | None = of_configured()
+    inference_attribute: str | None = of_predictions()
+    probability_attribute: str | None = of_predictions()
+    probability_threshold: float | None = of_predictions("share", name="probability_threshold_attribute")
+    ground_truth_attribute: str | None = of_predictions()
+    positive_label: str | None = setting(needs="problem")
+    id_attribute: str | None = of_all()
+    time_attribute: str | None = setting()
+    ground_truth_source: str | None = of_labels(required_with="joining")
+    human_review_label_attribute: str | None = of_labels()
+    human_review_id_attribute: str | None = of_labels()
+    ground_truth_id_column: str | None = of_labels()
+    ground_truth_label_column: str | None = of_labels()
 
     # What follows from what was found: exit codes, a new baseline, metrics, events, the page, the history.
-    fail_on_violations: bool = setting("Exit with code 3 when there are violations.", default="Disabled")
-    fail_on_undecided: bool = setting(
-        "Exit with code 5 when something that was asked for could not be decided. Enabled by default where "
-        "fail_on_violations or register_new_baseline is set.",
-    )
-    skip_check: bool = setting(
-        "Compute and write everything, but compare with no baseline: there are no violations then.",
-        default="Disabled",
-    )
-    register_new_baseline: str | None = setting(
-        "Folder that gets statistics and constraints as the new baseline when the check passes or is "
-        "skipped; local or s3://. The baseline before is kept in its folder previous.",
-        example="/opt/ml/processing/baseline",
-    )
-    metrics_sinks: tuple[SinkAddress, ...] = setting(
-        "Where metrics go besides CloudWatch files, separated by commas: prometheus-textfile:/folder/, "
-        "pushgateway+http://host:9091, otlp+http://host:4318, cloudwatch:.",
-        "sinks",
-        "",
-        example="pushgateway+http://pushgateway:9091",
-    )
-    event_sinks: tuple[SinkAddress, ...] = setting(
-        "Who gets an event when there are violations, separated by commas: events+https://host/path "
-        "(CloudEvents), eventbridge:bus-name.",
-        "sinks",
-        "",
-        example="events+http://retraining:8080/events",
-    )
-    output_kms_key: str | None = of_all(
-        "Key of AWS KMS that encrypts what is written to S3: id, alias or ARN; default: the bucket's.",
-        example="alias/reports",
-    )
-    sink_timeout: float = setting("Time a sink has for all attempts.", "seconds", "PT30S")
-    sink_headers_file: str | None = setting(
-        "JSON file with HTTP headers by the host of a sink, ${NAME} standing for an environment variable; "
-        "local or s3://.",
-        example="/run/secrets/sink-headers.json",
-    )
-    report: bool = setting(
-        "Write report.html, the page to look at, beside the JSON files; Disabled saves its time.",
-        default="Enabled",
-    )
-    history_path: str | None = setting(
-        "Folder that gets a small record of every run; any number of jobs may share it; local or s3://.",
-        example="s3://bucket/model-monitor/history",
-    )
-    history_statistics: bool = setting(
-        "Keep each run's statistics and baseline in the history too, so that monitor-backtest can check it "
-        "again.",
-        default="Enabled",
-    )
-    fail_on_sink_error: bool = setting(
-        "Exit with code 4 when a sink did not get what was meant for it; the files are written all the same.",
-        default="Disabled",
-    )
-    publish_cloudwatch_metrics: bool = setting("Write CloudWatch metric files.", default="Disabled")
-    cloudwatch_metrics_directory: str = setting(
-        "Directory for CloudWatch metric files.", default="/opt/ml/output/metrics/cloudwatch"
-    )
+    fail_on_violations: bool = setting(default="Disabled")
+    fail_on_undecided: bool = setting()
+    skip_check: bool = setting(default="Disabled")
+    register_new_baseline: str | None = setting()
+    metrics_sinks: tuple[SinkAddress, ...] = setting("sinks", "")
+    event_sinks: tuple[SinkAddress, ...] = setting("sinks", "")
+    output_kms_key: str | None = of_all()
+    sink_timeout: float = setting("seconds", "PT30S")
+    sink_headers_file: str | None = setting()
+    report: bool = setting(default="Enabled")
+    history_path: str | None = setting()
+    history_statistics: bool = setting(default="Enabled")
+    fail_on_sink_error: bool = setting(default="Disabled")
+    publish_cloudwatch_metrics: bool = setting(default="Disabled")
+    cloudwatch_metrics_directory: str = setting(default="/opt/ml/output/metrics/cloudwatch")
 
     # How the job runs and reports.
-    output_message_file: str = of_all(
-        "File that gets the outcome in one sentence.", default=DEFAULT_MESSAGE_FILE
-    )
-    metric_time: datetime | None = setting(
-        "Timestamp of published metrics, ISO 8601; default: start of the window.", "instant"
-    )
-    sagemaker_endpoint_name: str | None = of_all("Endpoint name, a dimension of published metrics.")
-    sagemaker_monitoring_schedule_name: str | None = of_all(
-        "Schedule name, a dimension of published metrics."
-    )
-    analysis_type: str | None = of_all("Only checked: an image refuses a job meant for another.")
-    workers: int | None = setting(
-        "Number of splits read at once; default: the processors available.", "count"
-    )
-    dask_scheduler_address: str | None = setting(
-        "Scheduler of a Dask cluster whose workers read the splits; they have this program, and see the "
-        "same files.",
-        example="scheduler.example:8786",
-    )
-    cluster_leader_address: str | None = setting(
-        "Where pods of an Indexed Job of Kubernetes find the one with index 0, which leads them.",
-        example="drift-0.drift:8786",
-    )
-    cluster_size: int | None = setting(
-        "Number of pods of an Indexed Job, its completions; the leader waits for them before it ends.",
-        "count",
-    )
-    cluster_wait: float = setting("How long hosts of a job wait for each other.", "seconds", "PT1M")
-    script_timeout: float = setting(
-        "Longest time of one call of a function of a script or inference.py.", "seconds", "PT1H"
-    )
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = of_all(
-        "Least severity that is logged.", default="INFO"
-    )
+    output_message_file: str = of_all(default=DEFAULT_MESSAGE_FILE)
+    metric_time: datetime | None = setting("instant")
+    sagemaker_endpoint_name: str | None = of_all()
+    sagemaker_monitoring_schedule_name: str | None = of_all()
+    analysis_type: str | None = of_all()
+    workers: int | None = setting("count")
+    dask_scheduler_address: str | None = setting()
+    cluster_leader_address: str | None = setting()
+    cluster_size: int | None = setting("count")
+    cluster_wait: float = setting("seconds", "PT1M")
+    script_timeout: float = setting("seconds", "PT1H")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = of_all(default="INFO")
 
     validate_only: bool
     given: Mapping[str, str]
@@ -367,7 +177,7 @@ def _members() -> Iterator[tuple[str, Variable]]:
 _MEMBERS: dict[str, Variable] = dict(_members())
 VARIABLES: tuple[Variable, ...] = (
     *_MEMBERS.values(),
-    *(Variable(name, "Accepted for compatibility; not used.", ignored=True) for name in _UNUSED),
+    *(Variable(name, ignored=True) for name in _UNUSED),
 )
 VARIABLE_BY_NAME: dict[str, Variable] = {
     name: variable for variable in VARIABLES for name in (variable.name, *variable.aliases)
@@ -423,7 +233,7 @@ class _Parser(argparse.ArgumentParser):
         raise ConfigurationError.of("flags.wrong", said=said, program=self.prog)
 
 
-def _parser(program: Program) -> _Parser:
+def _parser(program: Program, *, with_help: bool) -> _Parser:
     """Return the parser of a console command: one flag per variable, plus --validate and --version."""
     parser = _Parser(
         prog=program.program,
@@ -441,7 +251,7 @@ def _parser(program: Program) -> _Parser:
         help="Check the settings, the baseline, the scripts and the first rows; write nothing.",
     )
     for variable in program.variables:
-        text = argparse.SUPPRESS if variable.ignored else _help(variable, program)
+        text = argparse.SUPPRESS if variable.ignored or not with_help else _help(variable, program)
         flags = [variable.flag, *("--" + alias.replace("_", "-") for alias in variable.aliases)]
         parser.add_argument(*flags, dest=variable.name, metavar="VALUE", help=text.replace("%", "%%"))
     return parser
@@ -451,7 +261,8 @@ _WRITTEN: dict[Kind, str] = {"switch": "Enabled or Disabled.", "seconds": "An IS
 
 
 def _help(variable: Variable, program: Program) -> str:
-    parts = [variable.help]
+    text, example = variable.told
+    parts = [text]
     if variable.choices:
         parts.append(f"One of {', '.join(variable.choices)}.")
     elif written := _WRITTEN.get(variable.kind):
@@ -459,7 +270,7 @@ def _help(variable: Variable, program: Program) -> str:
     if default := program.default_of(variable):
         parts.append(f"Default: {default}.")
     served = program.analysis_types if variable.name == "analysis_type" else ()
-    if example := variable.example or next(iter(served), ""):
+    if example := example or next(iter(served), ""):
         parts.append(f"Example: {example}")
     return " ".join(parts)
 
@@ -490,7 +301,8 @@ def read_settings(
         With every mistake found, each naming the variable and the fix.
     """
     mistakes = Mistakes("", "settings")
-    flags, unknown = _parser(program).parse_known_args(list(arguments))
+    with_help = not {"-h", "--help"}.isdisjoint(arguments)
+    flags, unknown = _parser(program, with_help=with_help).parse_known_args(list(arguments))
     mistakes.add(*_unknown_arguments(unknown, program), *_near_misses(environment, program))
     given = _collect(vars(flags), environment, program)
     endpoints = (text for name, text in environment.items() if name.startswith("AWS_ENDPOINT_URL"))
@@ -550,7 +362,7 @@ def _missing(given: Mapping[str, str], environment: Mapping[str, str], program: 
         if (upper := variable.name.upper()) in environment:
             yield wording("setting.upper_case", field=variable.name, upper=upper)
         else:
-            example = variable.example
+            _, example = variable.told
             yield wording("setting.missing", field=variable.name, flag=variable.flag, example=example)
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
+import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import resources
 from typing import Any, Literal
 
 from contract.dataset_format import parse_dataset_format, parse_rows
@@ -42,7 +45,7 @@ class Variable:
     name, aliases
         Of the environment variable; the flag is the name with hyphens.
     help, example
-        For ``--help`` and messages.
+        For ``--help`` and messages; where they are empty, ``settings.toml`` has them.
     kind, choices
         How the text is read.
     needs
@@ -57,7 +60,7 @@ class Variable:
     """
 
     name: str
-    help: str
+    help: str = ""
     kind: Kind = "text"
     default: str | None = None
     choices: tuple[str, ...] = ()
@@ -74,6 +77,12 @@ class Variable:
         """Return the flag of the console command."""
         return "--" + self.name.replace("_", "-")
 
+    @property
+    def told(self) -> tuple[str, str]:
+        """Return what it is, and an example; empty where there is none."""
+        shared = _shared().get(self.name, {})
+        return self.help or shared.get("help", ""), self.example or shared.get("example", "")
+
     def read(self, text: str | None) -> Any:
         """Return the value that a text means; None for no text.
 
@@ -83,6 +92,11 @@ class Variable:
             Naming the variable and how to write it.
         """
         return None if text is None else _READERS[self.kind](self, text)
+
+
+@functools.cache
+def _shared() -> dict[str, dict[str, str]]:
+    return tomllib.loads(resources.files(__package__).joinpath("settings.toml").read_text("utf-8"))
 
 
 def _switch(variable: Variable, text: str) -> bool:
@@ -113,12 +127,12 @@ def _share(variable: Variable, text: str) -> float:
     except ValueError:
         number = math.nan
     if not 0.0 <= number <= 1.0:
-        raise ConfigurationError.of("setting.share", field=variable.name, text=text, example=variable.example)
+        raise ConfigurationError.of("setting.share", field=variable.name, text=text, example=variable.told[1])
     return number
 
 
 def _seconds(variable: Variable, text: str) -> float:
-    example = variable.example or variable.default or ""
+    example = variable.told[1] or variable.default or ""
     try:
         seconds = float(text)
     except ValueError:
