@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from typing import Any, Literal
 
-from contract.errors import ConfigurationError, DocumentError, InputError
+from contract.errors import ConfigurationError, DocumentError, InputError, Mistake, wording
 
 # Beyond this, floats no longer hold every integer.
 _MOST = 2**53
@@ -41,13 +41,16 @@ class Mistakes:
         self.where = where
         self.what = what
         self.at_once = at_once
-        self.texts: list[str] = []
-        self.field = ""
+        self.found: list[Mistake] = []
 
-    def add(self, *texts: str, field: str = "") -> None:
-        """Note mistakes: each a clause that names the member and the fix."""
-        self.texts += [text.rstrip(".") for text in texts]
-        self.field = self.field or field
+    def add(self, code: str, **members: Any) -> None:
+        """Note a mistake by the code of its clause, which names the member `field` and the fix."""
+        self._note(code, str(members.get("field", "")), wording(code, **members))
+
+    def _note(self, code: str, field: str, text: str) -> None:
+        mistake = Mistake(code, field, text.rstrip("."))
+        if mistake not in self.found:
+            self.found.append(mistake)
         if self.at_once is not None:
             self.stop_if_any(self.at_once)
 
@@ -56,21 +59,20 @@ class Mistakes:
         try:
             return read(*arguments, **named)
         except InputError as error:
-            self.add(error.message)
+            self._note(error.code, error.field, error.message)
             return None
 
     def stop_if_any(self, error: type[InputError] = ConfigurationError) -> None:
         """Raise an error with all of them, when there are any."""
-        texts = list(dict.fromkeys(self.texts))
-        if not texts:
+        if not self.found:
             return
-        said = texts[0]
-        if len(texts) > 1:
-            numbered = (f"({number}) {text}" for number, text in enumerate(texts, start=1))
-            said = f"{len(texts)} {self.what} are wrong: {'; '.join(numbered)}"
+        first, said = self.found[0], self.found[0].text
+        if len(self.found) > 1:
+            numbered = (f"({number}) {mistake.text}" for number, mistake in enumerate(self.found, start=1))
+            said = f"{len(self.found)} {self.what} are wrong: {'; '.join(numbered)}"
         where = f"{self.where}: " if self.where else ""
         text = f"{where}{said}{'' if said.endswith('?') else '.'}"
-        raise error(text, file=self.where, field=self.field, mistakes=tuple(texts))
+        raise error(text, file=self.where, field=first.field, code=first.code, mistakes=tuple(self.found))
 
 
 class JsonObject:
@@ -92,7 +94,8 @@ class JsonObject:
         self.members: dict[str, Any] = value if isinstance(value, dict) else {}
         self._known: dict[str, None] = {}
         if not isinstance(value, dict):
-            mistakes.add(f"{path or 'the file'} must be an object, but is {shown(value)}", field=path)
+            place = path or "the file"
+            mistakes.add("members.no_object", field=path, place=place, value=shown(value))
 
     @classmethod
     def of_file(cls, value: Any, where: str) -> JsonObject:
@@ -103,14 +106,14 @@ class JsonObject:
         """Return the path of a member."""
         return f"{self.path}.{key}" if self.path else key
 
-    def note(self, key: str, clause: str) -> None:
-        """Note what is wrong with a member."""
-        self.mistakes.add(f"{self.place(key)} {clause}", field=self.place(key))
+    def note(self, key: str, code: str, **members: Any) -> None:
+        """Note what is wrong with a member: the code of a clause, and what it needs besides `field`."""
+        self.mistakes.add(code, field=self.place(key), **members)
 
     def wrong(self, key: str, expected: str, example: str = "") -> None:
         """Note that a member is not what was expected."""
         hint = f"; write {example}" if example else ""
-        self.note(key, f"must be {expected}, but is {shown(self.members[key])}{hint}")
+        self.note(key, "members.wrong", expected=expected, value=shown(self.members[key]), hint=hint)
 
     def raw(self, key: str) -> Any:
         """Return a member as it is, None when absent."""
@@ -156,7 +159,7 @@ class JsonObject:
 
     def _default(self, key: str, default: Any) -> Any:
         if default is REQUIRED:
-            self.note(key, "is missing; is it a file of this monitor?")
+            self.note(key, "members.missing")
         return default
 
     def child(self, key: str) -> JsonObject | None:
@@ -187,13 +190,13 @@ class JsonObject:
     def finish(self) -> None:
         """Note the members that nobody asked for."""
         for key in self.extra():
-            self.note(key, f"is unknown{suggestion(key, self._known)}")
+            self.note(key, "members.unknown", hint=suggestion(key, self._known))
 
     def require(self, key: str, example: str) -> None:
         """Note a member that is missing or empty; one that is wrong or misspelt has been noted already."""
         misspelt = any(suggestion(name, self._known) == suggestion(key, [key]) for name in self.extra())
         if self.members.get(key) in (None, []) and not misspelt:
-            self.note(key, f"is missing; add for example {example}")
+            self.note(key, "members.required", example=example)
 
 
 _NAMES = {
@@ -285,7 +288,7 @@ def _read(kind: Any, members: JsonObject) -> dict[str, Any]:
         if value is not None:
             found[name] = value
         elif must_be_there:
-            holder.note(key, "is missing; is it a file of this monitor?")
+            holder.note(key, "members.missing")
     return found
 
 
@@ -305,7 +308,7 @@ def read_members[T](
     """
     for key, subject in (refused or {}).items():
         if members.raw(key) is not None:
-            members.note(key, f"is for {subject}, but only tabular data is analysed; leave it out")
+            members.note(key, "members.not_tabular", subject=subject)
     found = _read(kind, members)
     members.finish()
     return kind(**found, **others)
@@ -378,9 +381,9 @@ def choice(choices: Iterable[str], refused: Mapping[str, str] | None = None) -> 
         if value is None or folded in known:
             return known.get(folded)
         if refused and folded in refused:
-            members.note(key, f"is {value!r}, which is for {refused[folded]}")
+            members.note(key, "members.not_served", value=value, subject=refused[folded])
         else:
-            members.note(key, f"is {value!r}, which is unknown{suggestion(folded, known.values())}")
+            members.note(key, "members.choice", value=value, hint=suggestion(folded, known.values()))
         return None
 
     return read
@@ -397,7 +400,7 @@ def values(fits: Callable[[Any], bool], expected: str, example: str = "") -> Rea
             return ()
         for position, element in enumerate(found or ()):
             if not fits(element):
-                members.note(f"{key}[{position}]", f"must be one of {expected}, but is {shown(element)}")
+                members.note(f"{key}[{position}]", "members.element", expected=expected, value=shown(element))
                 return ()
         return tuple(found or ())
 
@@ -454,7 +457,7 @@ def numbers(members: JsonObject, key: str) -> list[float] | None:
     """Read a list of numbers."""
     found: list[float] | None = members.get(key, list, None)
     if not all(type(number) in (int, float) for number in found or ()):
-        members.note(key, "must be a list of numbers")
+        members.note(key, "members.numbers")
     return found
 
 

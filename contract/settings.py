@@ -16,7 +16,7 @@ from typing import Any, Literal, NoReturn, get_args, get_origin, get_type_hints
 
 import contract
 from contract.dataset_format import DatasetFormat, Shape
-from contract.errors import ConfigurationError, wording
+from contract.errors import ConfigurationError
 from contract.masking import learn, mask
 from contract.schema import Mistakes, nearest
 from contract.sink_addresses import SinkAddress
@@ -303,7 +303,8 @@ def read_settings(
     mistakes = Mistakes("", "settings")
     with_help = not {"-h", "--help"}.isdisjoint(arguments)
     flags, unknown = _parser(program, with_help=with_help).parse_known_args(list(arguments))
-    mistakes.add(*_unknown_arguments(unknown, program), *_near_misses(environment, program))
+    _note_unknown_arguments(unknown, program, mistakes)
+    _note_near_misses(environment, program, mistakes)
     given = _collect(vars(flags), environment, program)
     endpoints = (text for name, text in environment.items() if name.startswith("AWS_ENDPOINT_URL"))
     learn((*given.values(), *endpoints), (environment.get(name, "") for name in _SECRET))
@@ -318,8 +319,8 @@ def read_settings(
 
     values = {member: read(variable) for member, variable in _MEMBERS.items()}
     own = {variable.name: read(variable) for variable in program.own_variables}
-    mistakes.add(*_missing(given, environment, program))
-    mistakes.add(*_contradictions(values, program))
+    _note_missing(given, environment, program, mistakes)
+    _note_contradictions(values, program, mistakes)
     names = ("start_time", "end_time", "window", "start_time_offset", "end_time_offset")
     times = {name: values[name] for name in names}
     values["window"] = mistakes.attempt(resolve_window, **times, now=now or datetime.now(UTC))
@@ -329,7 +330,7 @@ def read_settings(
         is_gate = values["fail_on_violations"] or values["register_new_baseline"] is not None
         values["fail_on_undecided"] = is_gate
     # Without its window, which is among the mistakes already, a path has nothing to be filled in with.
-    if values["output_path"] and not mistakes.texts:
+    if values["output_path"] and not mistakes.found:
         values["output_path"] = mistakes.attempt(fill_in_start, values["output_path"], values["window"])
     mistakes.stop_if_any()
     return Settings(**values, validate_only=flags.validate, given=given, own=own)
@@ -355,54 +356,56 @@ def _collect(flags: Mapping[str, Any], environment: Mapping[str, str], program: 
     return given
 
 
-def _missing(given: Mapping[str, str], environment: Mapping[str, str], program: Program) -> Iterator[str]:
+def _note_missing(
+    given: Mapping[str, str], environment: Mapping[str, str], program: Program, mistakes: Mistakes
+) -> None:
     for variable in program.variables:
         if not program.requires(variable) or variable.name in given:
             continue
         if (upper := variable.name.upper()) in environment:
-            yield wording("setting.upper_case", field=variable.name, upper=upper)
+            mistakes.add("setting.upper_case", field=variable.name, upper=upper)
         else:
             _, example = variable.told
-            yield wording("setting.missing", field=variable.name, flag=variable.flag, example=example)
+            mistakes.add("setting.missing", field=variable.name, flag=variable.flag, example=example)
 
 
-def _contradictions(values: Mapping[str, Any], program: Program) -> Iterator[str]:
-    """Yield which settings do not go together, or not with the command."""
+def _note_contradictions(values: Mapping[str, Any], program: Program, mistakes: Mistakes) -> None:
+    """Note which settings do not go together, or not with the command."""
     asked, served = values["analysis_type"], program.analysis_types
     if asked and served and asked.upper() not in served:
-        yield wording("settings.other_image", asked=asked)
+        mistakes.add("settings.other_image", field="analysis_type", asked=asked)
     if values["segment_by"] and values["rules"] == "sagemaker":
-        yield wording("settings.no_segments")
-    folder = values["register_new_baseline"]
+        mistakes.add("settings.no_segments", field="segment_by")
+    folder, field = values["register_new_baseline"], "register_new_baseline"
     if folder is None:
         return
     if folder.endswith(".json"):
-        yield wording("new_baseline.is_file", folder=folder)
+        mistakes.add("new_baseline.is_file", field=field, folder=folder)
     elif folder.rstrip("/") == (values["output_path"] or "").rstrip("/"):
-        yield wording("new_baseline.is_output")
+        mistakes.add("new_baseline.is_output", field=field)
     elif not (values["baseline_constraints"] or values["baseline_statistics"] or values["skip_check"]):
-        yield wording("new_baseline.nothing_before")
+        mistakes.add("new_baseline.nothing_before", field=field)
 
 
-def _near_misses(environment: Mapping[str, str], program: Program) -> Iterator[str]:
-    """Yield what looks like a misspelt setting; log settings in upper case, which others may have set."""
+def _note_near_misses(environment: Mapping[str, str], program: Program, mistakes: Mistakes) -> None:
+    """Note what looks like a misspelt setting; log settings in upper case, which others may have set."""
     names = {*VARIABLE_BY_NAME, *(variable.name for variable in program.own_variables)}
     # One short word is too near to what other programs' variables are called, such as mode.
     known = sorted(names - {"model", "report"})
     for name in environment:
         meant = name.lower()
         if name == meant and name not in names and (close := nearest(name, known, cutoff=0.84)):
-            yield f"variable {name} is unknown: did you mean {close}?"
+            mistakes.add("setting.near_miss", field=name, meant=close)
         # A single word is too likely somebody else's.
         if name != meant and "_" in name and meant in names and meant not in environment:
             _log.warning("Variable %s is set, but the name is lower-case: rename it to %s", name, meant)
 
 
-def _unknown_arguments(arguments: list[str], program: Program) -> Iterator[str]:
+def _note_unknown_arguments(arguments: list[str], program: Program, mistakes: Mistakes) -> None:
     flags = [argument.partition("=")[0] for argument in arguments if argument.startswith("-")]
     known = [variable.flag for variable in program.variables if not variable.ignored]
     for flag in flags:
         close = nearest(flag, [*known, "--validate", "--version", "--help"])
-        yield f"flag {flag} is unknown" + (f": did you mean {close}?" if close else "")
+        mistakes.add("flags.unknown", field=flag, hint=f": did you mean {close}?" if close else "")
     if arguments and not flags:
-        yield f"{arguments[0]!r} is no flag; values belong to flags, as in --output-path VALUE"
+        mistakes.add("flags.no_flag", text=arguments[0])

@@ -85,7 +85,7 @@ def _counts(axes: str, number: int | None = None) -> Reader:
     def read(members: JsonObject, key: str) -> Any:
         tables = members.get(key, list, None)
         if tables is not None and not _is_table(tables, (number or len(tables), 2, 2)):
-            members.note(key, f"must be counts by {axes}; give the file as a bias job wrote it")
+            members.note(key, "bias_documents.counts", axes=axes)
         return tables
 
     return read

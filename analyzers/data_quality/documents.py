@@ -73,14 +73,14 @@ def _levels(members: JsonObject, key: str) -> list[npt.NDArray[np.float64]]:
     try:
         return [np.asarray(level, dtype=np.float64).reshape(-1) for level in members.get(key, list)]
     except (TypeError, ValueError):
-        members.note(key, "must be lists of numbers, one per level")
+        members.note(key, "data_quality_documents.levels")
         return []
 
 
 def _repeated(members: JsonObject, key: str) -> list[tuple[Any, int]]:
     repeated = members.get(key, list, [])
     if not all(isinstance(pair, list) and len(pair) == 2 for pair in repeated):
-        members.note(key, "must be a list of pairs: a value and its rows")
+        members.note(key, "data_quality_documents.pairs")
     return [(value, int(rows)) for value, rows in repeated]
 
 
@@ -88,19 +88,15 @@ def _sample(members: JsonObject) -> SampleStatistics:
     sample = read_document(SampleStatistics, members)
     kept = tail_ranks(sample.rows).size
     if (sample.low or sample.high) and {len(sample.low), len(sample.high)} != {kept}:
-        members.note(
-            "low",
-            f"and .high must each have the {kept} numbers kept of {sample.rows} rows, but have "
-            f"{len(sample.low)} and {len(sample.high)}; give the file a baseline job wrote, or remove that "
-            "sample",
-        )
+        lengths = {"low": len(sample.low), "high": len(sample.high)}
+        members.note("low", "data_quality_documents.tails", kept=kept, rows=sample.rows, **lengths)
     return sample
 
 
 def _correlations(members: JsonObject) -> Correlations:
     found = read_document(Correlations, members)
     if len(found.pairs) != len(found.features) * (len(found.features) - 1) // 2:
-        members.note("pairs", "must have one number for each pair of its features")
+        members.note("pairs", "data_quality_documents.correlations")
     return found
 
 
@@ -520,7 +516,7 @@ def _look_for_unknown(value: Any, level: str, where: str, mistakes: Mistakes, un
         if name in _LEVELS[level] or name.startswith(_OWN):
             continue
         if name in homes:
-            mistakes.add(f"{where}.{name} has no effect there; it belongs into {homes[name]}")
+            mistakes.add("members.misplaced", field=f"{where}.{name}", home=homes[name])
             continue
         # Of two spellings the first is shown, and what belongs here before what belongs elsewhere.
         plain = {_plain(known): known for known in reversed((*_LEVELS[level], *homes))}
@@ -531,7 +527,8 @@ def _look_for_unknown(value: Any, level: str, where: str, mistakes: Mistakes, un
             continue
         meant = plain[close[0]]
         place = "" if meant in _LEVELS[level] else f" in {homes[meant]}"
-        mistakes.add(f"{where}.{name} is unknown; did you mean {meant}{place}?".removeprefix("."))
+        field = f"{where}.{name}".removeprefix(".")
+        mistakes.add("members.near_miss", field=field, meant=meant, place=place)
 
 
 def _plain(name: str) -> str:
@@ -556,14 +553,14 @@ def read_constraints(value: dict[str, Any], where: str) -> Constraints:
     features = [_read_constraints_of(each, mistakes, unused) for each in members.children("features")]
     document = read_document(Constraints, members, features=features, unused=unused, where=where)
     names = Counter(feature.name for feature in features)
-    mistakes.add(
-        *(f"feature {name!r} is there {count} times; keep one" for name, count in names.items() if count > 1)
-    )
+    for name, times in names.items():
+        if times > 1:
+            mistakes.add("data_quality_documents.feature_twice", field=f"feature {name!r}", count=times)
     _look_for_unknown(value, _FILE, "", mistakes, unused)
     _look_in_config(document.monitoring_config, "monitoring_config", mistakes, unused)
     document.read_config(None, mistakes)
     # Of a feature only what its own overrides add, as the rest was said of the whole.
-    for feature in features if not mistakes.texts else ():
+    for feature in features if not mistakes.found else ():
         document.read_config(feature, mistakes)
     mistakes.stop_if_any(DocumentError)
     return document
@@ -574,8 +571,9 @@ def _look_in_config(value: Any, where: str, mistakes: Mistakes, unused: list[str
     if isinstance(value, dict):
         nested = value.get("distribution_constraints")
         _look_for_unknown(nested, _CONFIG, f"{where}.distribution_constraints", mistakes, unused)
-        twice = [name for name in value if isinstance(nested, dict) and name in nested]
-        mistakes.add(*(f"{where}.{name} is in distribution_constraints too, which wins" for name in twice))
+        for name in value:
+            if isinstance(nested, dict) and name in nested:
+                mistakes.add("data_quality_documents.said_twice", field=f"{where}.{name}")
 
 
 def _read_constraints_of(members: JsonObject, mistakes: Mistakes, unused: list[str]) -> FeatureConstraints:
@@ -590,10 +588,10 @@ def _read_constraints_of(members: JsonObject, mistakes: Mistakes, unused: list[s
     # A text NaN is no number; it would switch the check off.
     share = math.nan if members.raw("completeness") == "NaN" else feature.completeness
     if share is not None and not 0.0 <= share <= 1.0:
-        mistakes.add(f"{here}: completeness is {share:g}; use a share from 0 to 1, such as 0.95")
+        mistakes.add("data_quality_documents.completeness", field=here, share=share)
     least, most = (numeric.number(bound, None) for bound in ("minimum", "maximum"))
     if least is not None and most is not None and least > most:
-        mistakes.add(f"{here}: minimum {least:g} is above maximum {most:g}; exchange them")
+        mistakes.add("data_quality_documents.bounds", field=here, least=least, most=most)
     if feature.inferred_type == "String" and numeric.members:
         unused.append(f"{here}.{_NUMBERS}")
     _look_for_unknown(numeric.members, _NUMBERS, f"{here}.{_NUMBERS}", mistakes, unused)

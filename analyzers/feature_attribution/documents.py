@@ -92,7 +92,7 @@ def _numbers(members: JsonObject, key: str) -> dict[str, float]:
 def _values(members: JsonObject, key: str) -> dict[str, float | None] | None:
     values = members.within(key)
     if members.raw(key) == {}:
-        members.note(key, "names no feature; give the file of a job that has explained")
+        members.note(key, "attributions.no_feature")
     return {name: read_number(values, name) for name in values.members} or None
 
 

@@ -62,7 +62,7 @@ def _number_to_json(value: float | None) -> float | str:
 def _calibration(members: JsonObject) -> ScoreCalibration:
     calibration = read_document(ScoreCalibration, members)
     if not calibration.scores or len(calibration.scores) != len(calibration.positive_rates):
-        members.note("scores", "and .positive_rates must be of the same length")
+        members.note("scores", "quality_documents.lengths", other="positive_rates")
     return calibration
 
 
@@ -226,7 +226,7 @@ def read_statistics(value: dict[str, Any], where: str) -> ModelQualityStatistics
                 points: [float(number) for number in numbers(lists, points) or ()] for points in lists.members
             }
             if len({len(points) for points in document.curves[name].values()}) > 1:
-                members.note(name, "must have lists of one length")
+                members.note(name, "quality_documents.points")
         elif isinstance(found, dict) and "value" in found:
             document.metrics[name] = read_document(MetricValue, members.within(name))
         else:

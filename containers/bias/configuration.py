@@ -131,6 +131,6 @@ def _stages(
         _log.warning(wording("bias_configuration.only_data"))
         return ALL_PRE, None
     if methods.post_training_bias is not None and not columns.has_predictions:
-        mistakes.add(wording("bias_configuration.predictions"))
+        mistakes.add("bias_configuration.predictions", field="methods.post_training_bias")
     log_other_methods(config, ("shap", "pdp", "report"), _log)
     return methods.pre_training_bias, methods.post_training_bias

@@ -305,7 +305,7 @@ def _named_as_at_the_baseline(
         arranged = arrange_dataset(settings, replace(config, headers=names), request, mistakes)
     except ConfigurationError:
         return None
-    return None if mistakes.texts else arranged
+    return None if mistakes.found else arranged
 
 
 def _scripted(
@@ -362,9 +362,7 @@ def _wanted(config: AnalysisConfig, columns: Columns, mistakes: Mistakes) -> Wan
         for number, locator in enumerate(shap.features_to_explain)
     }
     if names and not features:
-        mistakes.add(
-            "no column is left to explain; leave some of label, predicted_label and excluded_columns out"
-        )
+        mistakes.add("shap_rows.no_column", field="excluded_columns")
     predictor = config.predictor or PredictorConfig()
     if predictor.content_type is None and config.dataset_type in _CONTENT_TYPES:
         predictor = replace(predictor, content_type=config.dataset_type)  # type: ignore[arg-type]  # one of the three

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from contract.analysis_config import AnalysisConfig, Kind, Locator, Segments, read_analysis_config
 from contract.dataset import Dataset, SegmentColumn
-from contract.errors import ConfigurationError, wording
+from contract.errors import ConfigurationError
 from contract.schema import Mistakes, nearest
 from contract.settings import Settings
 from contract.wording import several, some_of
@@ -109,13 +109,13 @@ def find_column(
         if not locator.isdecimal():
             close = nearest(locator, names)
             hint = f": did you mean {close}?" if close else f"; its columns are {some_of(names, _SHOWN)}"
-            mistakes.add(wording("column.absent", field=place, column=locator, hint=hint))
+            mistakes.add("column.absent", field=place, column=locator, hint=hint)
             return None
         locator = int(locator)
     if locator < len(names):
         return names[locator]
     columns, last = several(len(names), "column"), len(names) - 1
-    mistakes.add(wording("column.beyond", field=place, position=locator, columns=columns, last=last))
+    mistakes.add("column.beyond", field=place, position=locator, columns=columns, last=last)
     return None
 
 
@@ -158,7 +158,7 @@ def segment_columns(
         for member in (member for members in segments.segments for member in members):
             if isinstance(member, str) and member[:1] in "[(" and not is_interval(member):
                 place = f"segment_config[{number}].segments"
-                mistakes.add(wording("column.no_interval", field=place, text=member))
+                mistakes.add("column.no_interval", field=place, text=member)
         found.append(SegmentColumn(_name(segments), source or "", segments.segments, _labels(segments)))
     return tuple(found)
 
@@ -224,4 +224,5 @@ def missing_columns(settings: Settings, names: Sequence[str], kept: Sequence[str
             continue
         if not any(name.startswith(text) for name in kept):
             find_column(text, kept, variable, mistakes)
-    return [text if text.endswith("?") else f"{text}; name one that is there." for text in mistakes.texts]
+    texts = [mistake.text for mistake in mistakes.found]
+    return [text if text.endswith("?") else f"{text}; name one that is there." for text in texts]

@@ -17,7 +17,6 @@ from contract.analysis_config import AnalysisConfig, Locator, PredictorConfig
 from contract.checklist import NotTriedError
 from contract.dataset import CellRules, ColumnPaths, Dataset, LabelPlaces, Location, Prediction
 from contract.dataset_format import DatasetFormat, Kind
-from contract.errors import wording
 from contract.schema import Mistakes
 from contract.settings import Settings
 from contract.wording import several
@@ -195,7 +194,7 @@ def _named_csv(
     names = column_names(request)
     if headers and names and len(names) != len(headers):
         members = {"file": request.source, "field": member, "width": len(names)}
-        mistakes.add(wording("headers.other_width", given=several(len(headers), "column"), **members))
+        mistakes.add("headers.other_width", given=several(len(headers), "column"), **members)
     if not headers and names:
         request = replace(request, column_names=tuple(f"{PREFIX}{at}" for at in range(len(names))))
     return request
@@ -288,7 +287,7 @@ def name_columns(
         for other in locations.others:
             if other.side != GROUND_TRUTH and batch.column(other.name).null_count == batch.num_rows:
                 members = {"field": other.variable, "path": other.path, "rows": batch.num_rows}
-                mistakes.add(wording("column.empty_path", **members))
+                mistakes.add("column.empty_path", **members)
     beside = [other.name for other in locations.others]
     features = tuple(name for name in found if name not in beside)
     names = _names(features, beside, config, mistakes)
@@ -321,7 +320,7 @@ def _names(
     if not least <= len(config.headers) <= most:
         further = "".join(f" and the {name.replace('_', ' ')}" for name in listed)
         given, expected = several(len(config.headers), "column"), several(least, "feature") + further
-        mistakes.add(wording("headers.other_columns", given=given, expected=expected))
+        mistakes.add("headers.other_columns", given=given, expected=expected)
         mistakes.stop_if_any()  # of columns with other names, more would be said that is beside the point
     return dict(zip([*features, *listed], config.headers, strict=False))
 
@@ -342,7 +341,7 @@ def arrange_captures(
     """Return what to read and its columns, for captures."""
     for member in ("facet_dataset_uri", "predicted_label_dataset_uri"):
         if getattr(config, member):
-            mistakes.add(wording("column.not_of_captures", field=member))
+            mistakes.add("column.not_of_captures", field=member)
     sides = first_sides(files_of(request)[0])
     labels_are_csv = sides.pop(GROUND_TRUTH, True) and _single_labels(request)
     inputs = [side for side in sides if side.endswith("Input")]
@@ -376,7 +375,7 @@ def _csv_captures(
         if str(path).isdecimal() and int(path) < answers:
             found[role] = response[int(path)]
         else:
-            mistakes.add(wording("column.no_position", field=place, text=str(path), columns=answers))
+            mistakes.add("column.no_position", field=place, text=str(path), columns=answers)
     columns = Columns(
         names=(*features, LABEL),
         label=LABEL,
@@ -407,7 +406,7 @@ def _feature_names(config: AnalysisConfig, width: int, mistakes: Mistakes) -> tu
     if len(names) == width:
         return names
     given = several(len(names), "feature")
-    mistakes.add(wording("headers.other_requests", given=given, width=width))
+    mistakes.add("headers.other_requests", given=given, width=width)
     return unnamed
 
 
