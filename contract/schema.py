@@ -217,6 +217,14 @@ def features_have(value: dict[str, Any], *keys: str) -> bool:
     )
 
 
+@dataclass(kw_only=True)
+class Kept:
+    """Members of a document that nobody knows here, and the order of all; both are written back."""
+
+    extra: dict[str, Any] = field(default_factory=dict)
+    order: tuple[str, ...] = ()
+
+
 # How one member of an object is read: by its key; None when it is absent or wrong.
 Reader = Callable[[JsonObject, str], Any]
 Written = Literal["always", "if known", "if any"]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from analyzers.shared import analysis_json
@@ -21,6 +21,7 @@ from contract.errors import DocumentError
 from contract.schema import (
     REQUIRED,
     JsonObject,
+    Kept,
     Reader,
     count,
     member,
@@ -39,7 +40,7 @@ Table = list[list[list[int]]]
 
 
 @dataclass
-class MetricValue:
+class MetricValue(Kept):
     """One metric of one facet value.
 
     Parameters
@@ -62,8 +63,6 @@ class MetricValue:
     allowed: tuple[float, float] | None = member(read_range, write=range_to_json)
     standard_error: float | None = figure()
     threshold: float | None = figure()
-    extra: dict[str, Any] = field(default_factory=dict)
-    order: tuple[str, ...] = ()
 
 
 # ``statistics.json`` of bias jobs: for every facet value, the counts that all metrics follow from.
@@ -105,7 +104,7 @@ def _best_to_json(best: tuple[str, list[MetricValue]]) -> dict[str, Any]:
 
 
 @dataclass
-class FacetStatistics:
+class FacetStatistics(Kept):
     """One facet value: how many rows, and every metric.
 
     Parameters
@@ -143,8 +142,6 @@ class FacetStatistics:
     pre: list[MetricValue] | None = member(objects_of(MetricValue), key="pre_training")
     post: list[MetricValue] | None = member(objects_of(MetricValue), key="post_training")
     against_best: tuple[str, list[MetricValue]] | None = member(_best, write=_best_to_json)
-    extra: dict[str, Any] = field(default_factory=dict)
-    order: tuple[str, ...] = ()
 
     def stages(self) -> Iterator[tuple[Stage, list[MetricValue]]]:
         """Yield the metrics of each stage there is, post-training first as Clarify writes them."""
@@ -159,7 +156,7 @@ class FacetStatistics:
 
 
 @dataclass
-class BiasStatistics:
+class BiasStatistics(Kept):
     """The whole of ``statistics.json``.
 
     Parameters
@@ -198,8 +195,6 @@ class BiasStatistics:
     problems: dict[str, str] = member(of_kind(dict), {}, written="if any")
     notes: list[str] = member(texts, [], written="if any")
     evidence: Any = None
-    extra: dict[str, Any] = field(default_factory=dict)
-    order: tuple[str, ...] = ()
     where: str = "statistics.json"
 
 
@@ -244,13 +239,11 @@ def _groups_to_json(facets: dict[str, list[FacetMetrics]]) -> dict[str, Any]:
 
 
 @dataclass
-class FacetMetrics:
+class FacetMetrics(Kept):
     """The metrics of one facet value against all other rows."""
 
     value_or_threshold: str = member(_group, REQUIRED)
     metrics: list[MetricValue] = member(objects_of(MetricValue), REQUIRED)
-    extra: dict[str, Any] = field(default_factory=dict)
-    order: tuple[str, ...] = ()
 
     def metric(self, name: str) -> MetricValue | None:
         """Return the metric called `name`, None when it is not there."""
@@ -258,24 +251,20 @@ class FacetMetrics:
 
 
 @dataclass
-class StageMetrics:
+class StageMetrics(Kept):
     """Pre-training or post-training metrics, by facet."""
 
     label: str = member(of_kind(str, ""), REQUIRED)
     facets: dict[str, list[FacetMetrics]] = member(_groups, REQUIRED, write=_groups_to_json)
     label_value_or_threshold: str = member(of_kind(str), "")
-    extra: dict[str, Any] = field(default_factory=dict)
-    order: tuple[str, ...] = ()
 
 
 @dataclass
-class BiasConstraints:
+class BiasConstraints(Kept):
     """``constraints.json`` or ``analysis.json``; other analyses in the file are kept in `extra`."""
 
     post: StageMetrics | None = member(object_of(StageMetrics), key=POST)
     pre: StageMetrics | None = member(object_of(StageMetrics), key=PRE)
-    extra: dict[str, Any] = field(default_factory=dict)
-    order: tuple[str, ...] = ()
     where: str = "constraints.json"
 
     def stages(self) -> Iterator[tuple[Stage, StageMetrics]]:

@@ -18,6 +18,7 @@ from contract.errors import DocumentError
 from contract.schema import (
     REQUIRED,
     JsonObject,
+    Kept,
     Mistakes,
     choice,
     count,
@@ -148,7 +149,7 @@ class CategoryBucket:
 
 
 @dataclass
-class NumericalStatistics:
+class NumericalStatistics(Kept):
     """Statistics of an Integral or Fractional feature. `std_dev` is the population standard deviation."""
 
     num_present: int = member(count, 0, inside="common")
@@ -164,12 +165,10 @@ class NumericalStatistics:
         objects_of(NumericBucket), inside="distribution.kll", write=_write_buckets
     )
     sketch: QuantileSketch | None = member(object_of(QuantileSketch), inside="distribution.kll")
-    extra: dict[str, Any] = field(default_factory=dict)
-    order: tuple[str, ...] = ()
 
 
 @dataclass
-class StringStatistics:
+class StringStatistics(Kept):
     """Statistics of a String or Unknown feature; `categories` is None above the cardinality limit."""
 
     num_present: int = member(count, 0, inside="common")
@@ -179,8 +178,6 @@ class StringStatistics:
     categories: list[CategoryBucket] | None = member(
         objects_of(CategoryBucket), key="buckets", inside="distribution.categorical", write=_write_buckets
     )
-    extra: dict[str, Any] = field(default_factory=dict)
-    order: tuple[str, ...] = ()
 
 
 @dataclass
@@ -228,7 +225,7 @@ class Correlations:
 
 
 @dataclass
-class FeatureStatistics:
+class FeatureStatistics(Kept):
     """One feature; exactly one of `numerical` and `string` is set.
 
     `data_types` counts the non-missing cells by class (``Integral``, ``IntegralValued`` for numbers such
@@ -241,8 +238,6 @@ class FeatureStatistics:
     string: StringStatistics | None = member(object_of(StringStatistics), key="string_statistics")
     data_types: dict[str, int] | None = member(nested(_counts), ours=True)
     sample: SampleStatistics | None = member(nested(_sample), ours=True)
-    extra: dict[str, Any] = field(default_factory=dict)
-    order: tuple[str, ...] = ()
 
     @property
     def num_present(self) -> int:
@@ -268,7 +263,7 @@ class FeatureStatistics:
 
 
 @dataclass
-class Statistics:
+class Statistics(Kept):
     """The whole document.
 
     `positional` says that the columns came without names (a CSV without header), so a comparison goes
@@ -279,8 +274,6 @@ class Statistics:
     features: list[FeatureStatistics] = member(objects_of(FeatureStatistics), [])
     positional: bool = False
     correlations: Correlations | None = member(nested(_correlations), ours=True)
-    extra: dict[str, Any] = field(default_factory=dict)
-    order: tuple[str, ...] = ()
     where: str = "statistics.json"
 
 
@@ -387,7 +380,7 @@ class MonitoringConfig:
 
 
 @dataclass
-class FeatureConstraints:
+class FeatureConstraints(Kept):
     """What is expected of one feature. `domains` is None when any text is allowed.
 
     `overrides` replaces keys of ``monitoring_config`` for this feature, flat or nested as there. The extras
@@ -403,10 +396,8 @@ class FeatureConstraints:
         of_kind(dict), {}, key=_STRING_OVERRIDES, inside="string_constraints", written="if any"
     )
     overrides: dict[str, Any] = member(of_kind(dict), {}, key=OVERRIDES, written="if any")
-    extra: dict[str, Any] = field(default_factory=dict)
     numeric_extra: dict[str, Any] = field(default_factory=dict)
     string_extra: dict[str, Any] = field(default_factory=dict)
-    order: tuple[str, ...] = ()
 
     @property
     def minimum(self) -> float | None:
@@ -437,7 +428,7 @@ class FeatureConstraints:
 
 
 @dataclass
-class Constraints:
+class Constraints(Kept):
     """The whole document; `monitoring_config` holds the JSON as read or suggested.
 
     `unused` names the members that have no effect.
@@ -445,9 +436,7 @@ class Constraints:
 
     features: list[FeatureConstraints]
     monitoring_config: dict[str, Any] = member(of_kind(dict), {}, written="if any")
-    extra: dict[str, Any] = field(default_factory=dict)
     unused: list[str] = field(default_factory=list, compare=False)
-    order: tuple[str, ...] = ()
     where: str = "constraints.json"
 
     def config(self, feature: FeatureConstraints | None = None) -> MonitoringConfig:

@@ -26,6 +26,7 @@ from contract.errors import DocumentError
 from contract.schema import (
     REQUIRED,
     JsonObject,
+    Kept,
     Reader,
     count,
     in_order,
@@ -113,7 +114,7 @@ def _limit(meant: str, least: float, most: float) -> Reader:
 
 
 @dataclass
-class LabelAttributions:
+class LabelAttributions(Kept):
     """The global values of one label.
 
     Parameters
@@ -147,8 +148,6 @@ class LabelAttributions:
     magnitude_threshold: float | None = member(
         _limit("a factor of 1 or more, or 0 for any", 1.0, math.inf), write=number_to_json, ours=True
     )
-    extra: dict[str, Any] = field(default_factory=dict)
-    order: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -180,7 +179,7 @@ class SamplingDesign:
 
 
 @dataclass
-class AttributionConstraints:
+class AttributionConstraints(Kept):
     """``constraints.json`` or ``analysis.json``.
 
     Other explanations in the file are kept in `further_explanations`, other analyses in `extra`.
@@ -189,8 +188,6 @@ class AttributionConstraints:
     labels: dict[str, LabelAttributions]
     design: SamplingDesign = field(default_factory=SamplingDesign)
     further_explanations: dict[str, Any] = field(default_factory=dict)
-    extra: dict[str, Any] = field(default_factory=dict)
-    order: tuple[str, ...] = ()
     where: str = "constraints.json"
 
 
@@ -249,7 +246,7 @@ def read_constraints(value: dict[str, Any], where: str) -> AttributionConstraint
     members = JsonObject.of_file(value, where)
     members.raw("version")
     labels, design, further = _read_explanations(members, where)
-    return AttributionConstraints(labels, design, further, members.extra(), tuple(value), where)
+    return AttributionConstraints(labels, design, further, where, extra=members.extra(), order=tuple(value))
 
 
 def _read_explanations(

@@ -18,6 +18,7 @@ from contract.errors import DocumentError
 from contract.schema import (
     REQUIRED,
     JsonObject,
+    Kept,
     count,
     effect,
     in_order,
@@ -95,7 +96,7 @@ class ScoreCalibration:
 
 
 @dataclass
-class ModelQualityStatistics:
+class ModelQualityStatistics(Kept):
     """The whole of ``statistics.json``.
 
     Parameters
@@ -144,8 +145,6 @@ class ModelQualityStatistics:
     notes: list[str] = member(texts, [], written="if any", ours=True)
     evidence: Any = None
     other_metrics: dict[str, Any] = field(default_factory=dict)
-    extra: dict[str, Any] = field(default_factory=dict)
-    order: tuple[str, ...] = ()
     metric_order: tuple[str, ...] = ()
     where: str = "statistics.json"
 
@@ -169,13 +168,11 @@ class MetricConstraint:
 
 
 @dataclass
-class ModelQualityConstraints:
+class ModelQualityConstraints(Kept):
     """The whole of ``constraints.json``."""
 
     problem_type: ProblemType
     metrics: dict[str, MetricConstraint]
-    extra: dict[str, Any] = field(default_factory=dict)
-    order: tuple[str, ...] = ()
     where: str = "constraints.json"
 
 
@@ -279,7 +276,7 @@ def read_constraints(value: dict[str, Any], where: str) -> ModelQualityConstrain
     file.number("version", 0.0)
     present = [name for name in members.members if members.raw(name) is not None]
     metrics = {name: read_document(MetricConstraint, members.within(name)) for name in present}
-    return ModelQualityConstraints(problem_type, metrics, file.extra(), tuple(value), where)
+    return ModelQualityConstraints(problem_type, metrics, where, extra=file.extra(), order=tuple(value))
 
 
 def constraints_to_json(document: ModelQualityConstraints) -> dict[str, Any]:
