@@ -558,13 +558,15 @@ def remove_file(path: str) -> None:
 
 
 @contextlib.contextmanager
-def reading(path: str, role: str = "", error: type[InputError] = DatasetError) -> Iterator[None]:
+def reading(
+    path: str, role: str = "", error: type[InputError] = DatasetError, *, is_written: bool = False
+) -> Iterator[None]:
     """Turn what storage raises inside the block into an error that names the path and the cause.
 
     Parameters
     ----------
     path
-        What is being read.
+        What is being read, or written.
     role
         Stands before the path in messages, such as ``"dataset_source "``.
     error
@@ -575,22 +577,15 @@ def reading(path: str, role: str = "", error: type[InputError] = DatasetError) -
     except OSError as problem:
         if problem.errno == errno.ENOMEM:
             raise MemoryError from problem
+        told = {"role": role, "cause": cause_of(problem, path), "field": role.strip()}
         raise error.of(
-            "stored_file.unreadable", file=path, role=role, cause=cause_of(problem, path), field=role.strip()
+            "stored_file.unwritable" if is_written else "stored_file.unreadable", file=path, **told
         ) from problem
 
 
-@contextlib.contextmanager
-def writing(path: str, role: str = "") -> Iterator[None]:
+def writing(path: str, role: str = "") -> contextlib.AbstractContextManager[None]:
     """Turn what storage raises inside the block into an OutputError that names the path and the cause."""
-    try:
-        yield
-    except OSError as problem:
-        if problem.errno == errno.ENOMEM:
-            raise MemoryError from problem
-        raise OutputError.of(
-            "stored_file.unwritable", file=path, role=role, cause=cause_of(problem, path), field=role.strip()
-        ) from problem
+    return reading(path, role, OutputError, is_written=True)
 
 
 def _list_local(source: str, variable: str) -> list[SourceFile]:

@@ -36,7 +36,7 @@ from job_runner.clarify.columns import (
     load_analysis_config,
     log_other_methods,
 )
-from job_runner.clarify.resolve_columns import arrange_dataset
+from job_runner.clarify.resolve_columns import arrange_dataset, model_features, predictor_of
 from job_runner.engine import available_processors
 from model_clients.model import Policy
 from model_clients.opening import open_model
@@ -230,7 +230,6 @@ def _column(values: list[Any]) -> pa.Array:
         return pa.array([None if value is None else str(value) for value in values], pa.string())
 
 
-_CONTENT_TYPES = ("text/csv", "application/jsonlines", "application/json")
 _TABLES = ("text/csv", "application/x-parquet")
 _CAPTURES = ("sagemakerCaptureJson", "sagemakerMergeJson")
 
@@ -320,12 +319,11 @@ def _scripted(
     names = column_names(request)
 
     def find(locator: Locator | None, place: str) -> str | None:
-        return None if locator is None else find_column(locator, names, place, mistakes, config.headers)
+        return find_column(locator, names, place, mistakes, config.headers)
 
     label = None if form.kind in _CAPTURES else find(config.label, "label")
-    return request, Columns(
-        names, label=label, predicted_label=find(config.predicted_label, "predicted_label")
-    )
+    predicted = find(config.predicted_label, "predicted_label")
+    return request, Columns(names, label=label, predicted_label=predicted)
 
 
 def _format_of(config: AnalysisConfig) -> DatasetFormat:
@@ -342,32 +340,18 @@ def _format_of(config: AnalysisConfig) -> DatasetFormat:
 
 
 def _wanted(config: AnalysisConfig, columns: Columns, mistakes: Mistakes) -> Wanted:
-    def find(locator: Locator, place: str, names: Sequence[str]) -> str | None:
-        return find_column(locator, names, place, mistakes, config.headers)
-
-    def is_name(locator: Locator) -> bool:
-        return isinstance(locator, str) and not locator.isdecimal()
-
     names = columns.names
-    excluded = {
-        find(locator, f"excluded_columns[{number}]", names)
-        for number, locator in enumerate(config.excluded_columns)
-    }
-    join = config.joinsource_name_or_index
-    join_column = None if join is None else find(join, "joinsource_name_or_index", names)
-    features = tuple(name for name in columns.features if name not in (*excluded, join_column))
+    features, join_column = model_features(config, columns, mistakes)
     shap = (config.methods and config.methods.shap) or ShapConfig()
-    reported = {
-        find(locator, f"methods.shap.features_to_explain[{number}]", features if is_name(locator) else names)
-        for number, locator in enumerate(shap.features_to_explain)
-    }
+    reported = set()
+    for number, locator in enumerate(shap.features_to_explain):
+        is_name = isinstance(locator, str) and not locator.isdecimal()
+        place, known = f"methods.shap.features_to_explain[{number}]", features if is_name else names
+        reported.add(find_column(locator, known, place, mistakes, config.headers))
     if names and not features:
         mistakes.add("shap_rows.no_column", field="excluded_columns")
-    predictor = config.predictor or PredictorConfig()
-    if predictor.content_type is None and config.dataset_type in _CONTENT_TYPES:
-        predictor = replace(predictor, content_type=config.dataset_type)  # type: ignore[arg-type]  # one of the three
     reported_in_order = tuple(name for name in features if name in reported)
-    return Wanted(names, features, reported_in_order, join_column, shap, predictor)
+    return Wanted(names, features, reported_in_order, join_column, shap, predictor_of(config))
 
 
 def arrange(settings: Settings, request: Dataset) -> tuple[Dataset, MakeAnalyzer]:

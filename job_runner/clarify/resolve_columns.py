@@ -489,12 +489,9 @@ def ask_model(
     """
     from model_clients.opening import open_model
 
-    features = model_features(config, columns, mistakes)
+    features, _ = model_features(config, columns, mistakes)
     mistakes.stop_if_any()
-    predictor = config.predictor or PredictorConfig()
-    kind = config.dataset_type
-    if predictor.content_type is None and kind in ("text/csv", "application/json", "application/jsonlines"):
-        predictor = replace(predictor, content_type=kind)
+    predictor = predictor_of(config)
     first = first_batch(request)
     is_given = settings.model is not None or predictor.endpoint_name is not None
     model = open_model(
@@ -523,13 +520,26 @@ def _scores(model: Model, rows: pa.RecordBatch) -> pa.Array:
     return pa.array(np.ascontiguousarray(model.predict(rows)[:, 0]))
 
 
-def model_features(config: AnalysisConfig, columns: Columns, mistakes: Mistakes) -> tuple[str, ...]:
-    """Return the columns that the model takes: all but label, predictions, and those that are left out."""
+def predictor_of(config: AnalysisConfig) -> PredictorConfig:
+    """Return how the model is asked: in the type of the dataset, where nothing else is said."""
+    predictor, kind = config.predictor or PredictorConfig(), config.dataset_type
+    if predictor.content_type is None and kind in ("text/csv", "application/json", "application/jsonlines"):
+        predictor = replace(predictor, content_type=kind)
+    return predictor
+
+
+def model_features(
+    config: AnalysisConfig, columns: Columns, mistakes: Mistakes
+) -> tuple[tuple[str, ...], str | None]:
+    """Return the columns that the model takes, and the one that joins what is written with other data.
+
+    The model takes all but label, predictions, and those that are left out.
+    """
     excluded = {
         find_column(locator, columns.names, f"excluded_columns[{number}]", mistakes, config.headers)
         for number, locator in enumerate(config.excluded_columns)
     }
     join, place = config.joinsource_name_or_index, "joinsource_name_or_index"
-    excluded.add(find_column(join, columns.names, place, mistakes, config.headers))
-    excluded.update(columns.facets)
-    return tuple(name for name in columns.features if name not in excluded)
+    join = find_column(join, columns.names, place, mistakes, config.headers)
+    left_out = {*excluded, join, *columns.facets}
+    return tuple(name for name in columns.features if name not in left_out), join
