@@ -83,14 +83,6 @@ def test_distinct_rows_keep_the_order_of_the_first(rows: list[tuple[int, float]]
     np.testing.assert_array_equal(distinct[places], matrix)
 
 
-def test_rows_whose_hashes_meet_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(neighbours, "_hashes", lambda rows: np.zeros(len(rows), dtype=np.uint64))
-    matrix = np.array([[1.0, 2.0], [3.0, 4.0], [1.0, 2.0]])
-    distinct, places = neighbours.distinct_rows(matrix)
-    assert len(distinct) == 2
-    np.testing.assert_array_equal(distinct[places], matrix)
-
-
 def test_too_many_pairs_are_sampled_from_the_group() -> None:
     generator = np.random.default_rng(6)
     features = generator.normal(size=(4_000, 12))
