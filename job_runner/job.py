@@ -30,7 +30,7 @@ from reporting.sinks import publishing
 from reporting.sinks.run_summary import report_of
 
 if TYPE_CHECKING:
-    from job_runner.cluster.leader import Cluster
+    from job_runner.cluster.hosts import Cluster
     from reporting.sinks.delivery import Undelivered
 
 STATISTICS = "statistics.json"
