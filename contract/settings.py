@@ -8,20 +8,184 @@ from __future__ import annotations
 
 import argparse
 import functools
+import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+import math
+import tomllib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
+from importlib import resources
 from typing import Any, Literal, NoReturn, get_args, get_origin, get_type_hints
 
 import contract
-from contract.dataset_format import DatasetFormat, Shape
+from contract.dataset_format import DatasetFormat, Shape, parse_dataset_format, parse_rows
 from contract.errors import ConfigurationError
 from contract.masking import learn, mask
 from contract.schema import Mistakes, nearest
-from contract.sink_addresses import SinkAddress
-from contract.variables import Kind, Variable
-from contract.window import Window, fill_in_start, resolve_window
+from contract.sink_addresses import SinkAddress, parse_sinks
+from contract.window import Window, fill_in_start, parse_duration, read_instant, resolve_window
+
+# What a command offers. Shared variables say which of these they need, never which command.
+Offer = Literal[
+    "analysis",  # it is a monitor: every one offers this
+    "table",  # rows of a format that has to be named
+    "script",  # a user's script may change the rows
+    "segments",  # rows can be divided into segments
+    "predictions",  # columns of predictions and labels
+    "labels",  # labels can come from elsewhere
+    "configuration",  # analysis_config.json, and a model to ask
+    "problem",  # the kind of model is told by problem_type
+    "distributions",  # drift of single columns
+    "attributions",  # rows are explained
+    "joining",  # captures and labels are joined, and nothing else
+]
+Kind = (
+    Literal["text", "switch", "choice", "count", "share", "seconds"]
+    | Literal["instant", "names", "texts", "sinks", "format", "rows"]
+)
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One thing a user can set.
+
+    Parameters
+    ----------
+    name, aliases
+        Of the environment variable; the flag is the name with hyphens.
+    help, example
+        For ``--help`` and messages; where they are empty, ``settings.toml`` has them.
+    kind, choices
+        How the text is read.
+    needs
+        What a command must offer to have it; empty for every command.
+    default
+        What stands for a text that is not given. `defaults` has those of commands that offer something.
+    required
+        Whether it must be set where there is no default; `required_with` asks that only of commands that
+        offer something.
+    ignored
+        Accepted, because the originals' jobs carry it, and changes nothing.
+    """
+
+    name: str
+    help: str = ""
+    kind: Kind = "text"
+    default: str | None = None
+    choices: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+    required: bool = False
+    required_with: Offer | None = None
+    ignored: bool = False
+    example: str = ""
+    needs: Offer | None = None
+    defaults: tuple[tuple[Offer, str], ...] = ()
+
+    @property
+    def flag(self) -> str:
+        """Return the flag of the console command."""
+        return "--" + self.name.replace("_", "-")
+
+    @property
+    def told(self) -> tuple[str, str]:
+        """Return what it is, and an example; empty where there is none."""
+        shared = _shared().get(self.name, {})
+        return self.help or shared.get("help", ""), self.example or shared.get("example", "")
+
+    def read(self, text: str | None) -> Any:
+        """Return the value that a text means; None for no text.
+
+        Raises
+        ------
+        ConfigurationError
+            Naming the variable and how to write it.
+        """
+        return None if text is None else _READERS[self.kind](self, text)
+
+
+@functools.cache
+def _shared() -> dict[str, dict[str, str]]:
+    return tomllib.loads(resources.files(__package__).joinpath("settings.toml").read_text("utf-8"))
+
+
+def _switch(variable: Variable, text: str) -> bool:
+    words = {"enabled": True, "true": True, "1": True, "yes": True}
+    words |= {"disabled": False, "false": False, "0": False, "no": False}
+    if text.casefold() not in words:
+        raise ConfigurationError.of("setting.switch", field=variable.name, text=text)
+    return words[text.casefold()]
+
+
+def _choice(variable: Variable, text: str) -> str:
+    choices = {choice.casefold(): choice for choice in variable.choices}
+    if text.casefold() not in choices:
+        known = " or ".join(variable.choices)
+        raise ConfigurationError.of("setting.choice", field=variable.name, text=text, known=known)
+    return choices[text.casefold()]
+
+
+def _count(variable: Variable, text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise ConfigurationError.of("setting.count", field=variable.name, text=text)
+    return int(text)
+
+
+def _share(variable: Variable, text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0.0 <= number <= 1.0:
+        raise ConfigurationError.of("setting.share", field=variable.name, text=text, example=variable.told[1])
+    return number
+
+
+def _seconds(variable: Variable, text: str) -> float:
+    example = variable.told[1] or variable.default or ""
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = parse_duration(variable.name, text, example).total_seconds()
+    if not 0.0 < seconds < math.inf:
+        raise ConfigurationError.of("setting.seconds", field=variable.name, text=text, example=example)
+    return seconds
+
+
+def _names(variable: Variable, text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _texts(variable: Variable, text: str) -> tuple[str, ...]:
+    if not text.startswith("["):
+        return _names(variable, text)
+    try:
+        parts = json.loads(text)
+    except ValueError:
+        parts = None
+    if not isinstance(parts, list) or not all(isinstance(part, str) for part in parts):
+        raise ConfigurationError.of("setting.texts", field=variable.name, text=text)
+    return tuple(parts)
+
+
+_READERS: dict[Kind, Callable[[Variable, str], Any]] = {
+    "text": lambda _, text: text,
+    "switch": _switch,
+    "choice": _choice,
+    "count": _count,
+    "share": _share,
+    "seconds": _seconds,
+    "instant": lambda variable, text: read_instant(variable.name, text),
+    "names": _names,
+    "texts": _texts,
+    "sinks": lambda variable, text: parse_sinks(variable.name, text),
+    "format": lambda _, text: parse_dataset_format(text),
+    "rows": lambda _, text: parse_rows(text),
+}
+
+
+# The settings of a job.
+
 
 Rules = Literal["sound", "sagemaker"]
 DEFAULT_MESSAGE_FILE = "/opt/ml/output/message"
@@ -197,7 +361,7 @@ class Program:
     analysis_types
         Values of ``analysis_type`` it serves; empty for any.
     offers
-        What it offers: members of `contract.variables.Offer`.
+        What it offers: members of `contract.settings.Offer`.
     own_variables
         What can be set for this command only; `Settings.own` has their values.
     """

@@ -158,7 +158,7 @@ def _require_excluded(settings: Settings, request: Dataset) -> None:
     if not settings.exclude_features or request.preprocessor is not None:
         return
     # Imported late, as only jobs that leave something out need them.
-    from job_runner.clarify.columns import column_names, missing_columns
+    from job_runner.clarify import column_names, missing_columns
 
     names = column_names(replace(request, exclude=(), prediction=None, segments=()))
     for text in missing_columns(replace(settings, segment_by=(), problem_type=None), names, names):

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from analyzers.bias.groups import Group, Reading, count_in_words, rows_lacking
-from analyzers.bias.row_sample import RowSample
+from analyzers.bias.summary import RowSample
 from analyzers.shared.cells import Flags, Floats
 from contract.errors import wording
 from contract.wording import listing

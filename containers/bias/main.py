@@ -26,7 +26,7 @@ def _arrange(settings: Settings, request: Dataset) -> tuple[Dataset, MakeAnalyze
 
 def _adjust(settings: Settings) -> Settings:
     """Return the settings with the segments of ``analysis_config.json``."""
-    from job_runner.clarify.columns import load_analysis_config, segment_names
+    from job_runner.clarify import load_analysis_config, segment_names
 
     names = segment_names(load_analysis_config(settings, "groups"))
     return replace(settings, segment_by=(*settings.segment_by, *names))
@@ -34,7 +34,7 @@ def _adjust(settings: Settings) -> Settings:
 
 def _replay() -> Replay:
     from analyzers.bias.analyzer import BiasAnalyzer
-    from analyzers.bias.request import BiasRequest
+    from analyzers.bias.summary import BiasRequest
     from contract.api import Replay
 
     def make_checker(rules: Rules, checking: Mapping[str, Any], statistics: Any) -> AnyAnalyzer:

@@ -32,7 +32,7 @@ from contract.outcome import EXIT_COMPLETED
 from contract.reading import Tally
 from contract.wording import several
 from file_storage import storage
-from file_storage.temporary import find_scratch_folder
+from file_storage.storage import find_scratch_folder
 from job_runner import engine
 from job_runner.cluster.role import Role, split_address
 

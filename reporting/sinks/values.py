@@ -24,7 +24,7 @@ from contract.api import Metric
 from contract.errors import OutputError
 from contract.sink_addresses import SinkAddress
 from file_storage.storage import write_files_atomically
-from reporting.sinks import http
+from reporting.sinks import delivery
 from reporting.sinks.delivery import NotDeliveredError
 from reporting.sinks.run_summary import RunSummary
 
@@ -136,7 +136,7 @@ def request_body(values: Sequence[Value], instant: datetime) -> bytes:
 
 
 def export(
-    address: SinkAddress, values: list[Value], report: RunSummary, headers: http.Headers, timeout: float
+    address: SinkAddress, values: list[Value], report: RunSummary, headers: delivery.Headers, timeout: float
 ) -> None:
     """Send the values to a collector.
 
@@ -147,11 +147,11 @@ def export(
     """
     parts = urlsplit(address.target)
     path = parts.path if parts.path.endswith(_PATH) else parts.path.rstrip("/") + _PATH
-    answer = http.send(
+    answer = delivery.send(
         "POST",
         parts._replace(path=path).geturl(),
         request_body(values, report.metric_time or report.finished),
-        http.headers_for(address, headers, "application/json"),
+        delivery.headers_for(address, headers, "application/json"),
         timeout,
     )
     try:
@@ -211,7 +211,7 @@ def textfile_path(target: str, labels: dict[str, str]) -> Path:
 
 
 def write_textfile(
-    address: SinkAddress, values: list[Value], report: RunSummary, headers: http.Headers, timeout: float
+    address: SinkAddress, values: list[Value], report: RunSummary, headers: delivery.Headers, timeout: float
 ) -> None:
     """Write the file; it appears whole.
 
@@ -231,7 +231,7 @@ def write_textfile(
 
 
 def push(
-    address: SinkAddress, values: list[Value], report: RunSummary, headers: http.Headers, timeout: float
+    address: SinkAddress, values: list[Value], report: RunSummary, headers: delivery.Headers, timeout: float
 ) -> None:
     """Replace what the Pushgateway holds of this monitor, endpoint and schedule.
 
@@ -243,7 +243,9 @@ def push(
     group = "".join(_group_member(name, text) for name, text in report.labels.items())
     parts = urlsplit(address.target)
     url = parts._replace(path=f"{parts.path.rstrip('/')}/metrics/job/model_monitor{group}").geturl()
-    http.send("PUT", url, exposition(values), http.headers_for(address, headers, CONTENT_TYPE), timeout)
+    delivery.send(
+        "PUT", url, exposition(values), delivery.headers_for(address, headers, CONTENT_TYPE), timeout
+    )
 
 
 def _group_member(name: str, text: str) -> str:
@@ -258,7 +260,7 @@ def _escape(text: str) -> str:
 
 
 # How the values reach a sink, by its kind.
-SENDERS: dict[str, Callable[[SinkAddress, list[Value], RunSummary, http.Headers, float], None]] = {
+SENDERS: dict[str, Callable[[SinkAddress, list[Value], RunSummary, delivery.Headers, float], None]] = {
     "prometheus-textfile": write_textfile,
     "pushgateway": push,
     "otlp": export,

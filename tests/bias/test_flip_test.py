@@ -17,7 +17,7 @@ from analyzers.bias import flip_test as neighbours
 from analyzers.bias.analyzer import BiasAnalyzer
 from analyzers.bias.flip_test import flip_test
 from analyzers.bias.metrics import Floats
-from analyzers.bias.request import BiasRequest, FacetRequest
+from analyzers.bias.summary import BiasRequest, FacetRequest
 
 _HEADERS = (
     *("Age", "Workclass", "fnlwgt", "Education", "Education-Num", "Marital Status", "Occupation"),

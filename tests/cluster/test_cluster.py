@@ -130,7 +130,7 @@ def test_a_host_with_other_files_is_named(
     real = hosts.gather
     changed = [("/nowhere/else.csv", 10)]
     monkeypatch.setattr(
-        leader, "gather", lambda sources: dataclasses.replace(real(sources), sizes=tuple(changed))
+        hosts, "gather", lambda sources: dataclasses.replace(real(sources), sizes=tuple(changed))
     )
     with pytest.raises(DatasetError) as caught:
         cluster.summarize(Labels(), (Piece("a"),), (), Tally())
