@@ -144,6 +144,13 @@ def wording(code: str, **members: Any) -> str:
 
 
 @functools.cache
+def topic(name: str) -> dict[str, str]:
+    """Return all texts of a topic by their names, for tables of them."""
+    texts = {code.partition("."): "".join(text) for code, text in _sentences().items()}
+    return {code: text for (room, _, code), text in texts.items() if room == name}
+
+
+@functools.cache
 def _sentences() -> dict[str, tuple[str, str]]:
     """Return what is wrong and how to mend it, by code; the second may be empty."""
     topics = tomllib.loads(resources.files(__package__).joinpath("sentences.toml").read_text("utf-8"))

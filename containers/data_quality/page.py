@@ -9,42 +9,18 @@ from typing import Any
 
 from contract import page
 from contract.api import CheckType, Finding, Violation
+from contract.errors import topic
 from reporting.report.charts import distribution, segment_section, segment_text
 
-# How much a violation of each check matters, and what to do.
-_CHECKS: dict[str, tuple[float, str]] = {
-    CheckType.MISSING_COLUMN: (
-        100.0,
-        "find out why the column no longer arrives; the model does without it.",
-    ),
-    CheckType.DATA_TYPE: (
-        90.0,
-        "look at what writes the column: a format or unit may have changed upstream.",
-    ),
-    CheckType.BASELINE_DRIFT: (
-        20.0,
-        (
-            "decide whether the world changed or the pipeline did. If the world did, see whether the model "
-            "still holds (model quality) and retrain with newer data; if this is how it is now, make a new "
-            "baseline."
-        ),
-    ),
-    CheckType.RANGE: (
-        18.0,
-        "look at what writes the column: a sign, a unit or a code for missing values may have changed.",
-    ),
-    CheckType.CATEGORICAL_VALUES: (
-        15.0,
-        "check whether the new values are real or misspelt; the model never saw them in training.",
-    ),
-    CheckType.COMPLETENESS: (
-        12.0,
-        "look for the source that stopped delivering, and at what the model does with missing values.",
-    ),
-    CheckType.EXTRA_COLUMN: (
-        5.0,
-        "confirm that the column is meant to be there, and did not displace another.",
-    ),
+# How much a violation of each check matters.
+_WEIGHTS: dict[str, float] = {
+    CheckType.MISSING_COLUMN: 100.0,
+    CheckType.DATA_TYPE: 90.0,
+    CheckType.BASELINE_DRIFT: 20.0,
+    CheckType.RANGE: 18.0,
+    CheckType.CATEGORICAL_VALUES: 15.0,
+    CheckType.COMPLETENESS: 12.0,
+    CheckType.EXTRA_COLUMN: 5.0,
 }
 _WEIGHT_OF_DISTANCE = 50.0
 
@@ -178,8 +154,9 @@ def _cards(source: page.Source, chart: Callable[[str], page.Chart | None]) -> li
 def _advised(violation: Violation, finding: Finding | None) -> tuple[float, str]:
     """Return how much a violation matters, and what to do."""
     drift, code = CheckType.BASELINE_DRIFT, violation.constraint_check_type
-    weight, advice = _CHECKS.get(code, _CHECKS[drift])
-    if finding and (code == drift or code not in _CHECKS):
+    known = code if code in _WEIGHTS else drift
+    weight, advice = _WEIGHTS[known], topic("page_advice")[known]
+    if finding and known == drift:
         weight += _WEIGHT_OF_DISTANCE * (finding.distance or 0.0)
     return weight, advice
 

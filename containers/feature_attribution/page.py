@@ -7,14 +7,11 @@ from typing import Any
 
 from containers.metrics import Metrics, Scope
 from contract import page
+from contract.errors import wording
 
 _MOST_BARS = 15
 # Half the width of a 95 % interval, in standard errors.
 _TWO_SIDED = 1.96
-_ADVICE = (
-    "see whether the features that gained or lost have drifted (data quality), and whether the answers are "
-    "still right (model quality); if a feature broke, repair it before retraining."
-)
 
 
 def body(source: page.Source) -> page.Body:
@@ -127,7 +124,7 @@ def _cards(source: page.Source, charts: Mapping[str, page.Chart]) -> list[page.C
             page.Card(
                 title=page.short(feature) if feature else f"Attributions for {page.short(label, 60)}",
                 sentences=[page.sentence(page.short(violation.description, 800))],
-                advice=_ADVICE,
+                advice=wording("page_advice.attributions"),
                 # The order of all features says more than the size of one.
                 weight=1.0 if feature else 2.0,
                 violations=[violation],

@@ -57,30 +57,13 @@ def dump(value: Any, header: str = "") -> str:
 # A schedule for Kubernetes or Argo: a CronJob or CronWorkflow, a Job or Workflow where it runs once.
 
 
-KUBERNETES_HOW = (
-    "kubectl apply -f FILE",
-    (
-        "Credentials for S3: the service account's role, or: kubectl create secret generic model-monitor-s3 "
-        "--from-literal=AWS_ACCESS_KEY_ID=... --from-literal=AWS_SECRET_ACCESS_KEY=... (AWS_REGION and "
-        "AWS_ENDPOINT_URL too, where needed)."
-    ),
-)
-ARGO_HOW = (
-    "argo cron create FILE (a Workflow: argo submit FILE)",
-    (
-        "Credentials for S3: the service account's role, or a secret named model-monitor-s3 with "
-        "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, and AWS_REGION and AWS_ENDPOINT_URL where needed."
-    ),
-)
-
-
 def for_kubernetes(jobs: Jobs) -> str:
     """Return the manifest's text for Kubernetes."""
     spec = _job(jobs, _common())
     template = {"metadata": {"labels": _labels(jobs)}, "spec": spec}
     times = {"schedule": str(jobs.cron), "timeZone": "Etc/UTC"}
     document = _document(jobs, "batch/v1", "Job", spec, times, {"jobTemplate": template})
-    return dump(document, jobs.header("kubernetes", KUBERNETES_HOW))
+    return dump(document, jobs.header("kubernetes"))
 
 
 def for_argo(jobs: Jobs) -> str:
@@ -89,7 +72,7 @@ def for_argo(jobs: Jobs) -> str:
     flow = {"workflowMetadata": {"labels": _labels(jobs)}, "workflowSpec": spec}
     times = {"schedules": [str(jobs.cron)], "timezone": "Etc/UTC"}
     document = _document(jobs, "argoproj.io/v1alpha1", "Workflow", spec, times, flow)
-    return dump(document, jobs.header("argo", ARGO_HOW))
+    return dump(document, jobs.header("argo"))
 
 
 def _common() -> Any:
@@ -177,13 +160,6 @@ def _workflow(jobs: Jobs, common: Any) -> dict[str, Any]:
 # A schedule as a service of Docker Compose that waits for its hour, works, and waits again.
 
 
-COMPOSE_HOW = (
-    "docker-compose --file FILE up --detach",
-    (
-        "Credentials for S3: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT_URL of the "
-        "shell, or of a file .env beside this one, reach the service."
-    ),
-)
 _CREDENTIALS = (
     *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),
     *("AWS_REGION", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"),
@@ -223,7 +199,7 @@ def for_compose(jobs: Jobs) -> str:
         # Docker refuses more processors than the machine has, so only memory is limited.
         "mem_limit": f"{jobs.resources.memory}m",
     }
-    return dump({"version": "2.4", "services": {jobs.name: service}}, jobs.header("compose", COMPOSE_HOW))
+    return dump({"version": "2.4", "services": {jobs.name: service}}, jobs.header("compose"))
 
 
 def _script(jobs: Jobs) -> str:
@@ -251,15 +227,6 @@ def _call(step: Step, seconds: int) -> str:
 # A schedule as a CloudFormation stack: EventBridge Scheduler creates a Processing job again and again.
 
 
-SAGEMAKER_HOW = (
-    (
-        "Push the image to a repository of your account, then: aws cloudformation deploy --template-file "
-        "FILE --stack-name NAME --capabilities CAPABILITY_IAM --parameter-overrides Image=... (and "
-        "AlarmTopic=..., RetrainingPipeline=... if you have them)"
-    ),
-)
-
-
 def for_sagemaker(jobs: Jobs) -> str:
     """Return the template's text."""
     text = (Path(__file__).parent / "templates" / "sagemaker.yaml").read_text(encoding="utf-8")
@@ -282,7 +249,7 @@ def for_sagemaker(jobs: Jobs) -> str:
         schedule["State"] = "DISABLED"
     else:
         del schedule["State"]
-    return dump(document, jobs.header("sagemaker", SAGEMAKER_HOW))
+    return dump(document, jobs.header("sagemaker"))
 
 
 def processing_job(jobs: Jobs, image: str, role: str) -> dict[str, Any]:
@@ -346,11 +313,6 @@ def _expression(jobs: Jobs) -> str:
 # A schedule as a DAG of Airflow: containers of Docker, or pods of Kubernetes.
 
 
-AIRFLOW_HOW = (
-    "Copy this file into Airflow's folder of DAGs. Airflow 3; the provider is named in the imports.",
-)
-
-
 def for_airflow(jobs: Jobs, operator: Literal["docker", "kubernetes"] = "docker") -> str:
     """Return the DAG's text, with DockerOperator or KubernetesPodOperator."""
     parts = ("image", "command", "arguments", "variables")
@@ -371,4 +333,4 @@ def for_airflow(jobs: Jobs, operator: Literal["docker", "kubernetes"] = "docker"
         seconds=jobs.description.seconds,
         stopped=jobs.description.stopped,
     )
-    return jobs.header("airflow" if operator == "docker" else "airflow-kubernetes", AIRFLOW_HOW) + text
+    return jobs.header("airflow" if operator == "docker" else "airflow-kubernetes") + text

@@ -21,7 +21,7 @@ import orjson
 
 from contract import __version__
 from contract.api import Metric
-from contract.errors import OutputError
+from contract.errors import OutputError, topic
 from contract.sink_addresses import SinkAddress
 from file_storage.storage import write_files_atomically
 from reporting.sinks import delivery
@@ -30,29 +30,7 @@ from reporting.sinks.run_summary import RunSummary
 
 # What a metric is called that does not say how.
 OTHER = "model_monitor_value"
-HELP: dict[str, str] = {
-    "model_monitor_violations": "Violations the last completed run found.",
-    "model_monitor_violations_by_check": "Violations the last completed run found, by kind of check.",
-    "model_monitor_comparisons_decided": "Comparisons of the last completed run that have an answer.",
-    "model_monitor_comparisons_undecided": "Comparisons of the last completed run that have no answer.",
-    "model_monitor_rows": "Rows the last completed run read.",
-    "model_monitor_duration_seconds": "Seconds the last completed run took until its files were written.",
-    "model_monitor_last_success_timestamp_seconds": "When the last run completed, in seconds since 1970.",
-    "model_monitor_window_start_timestamp_seconds": "Start of the window of the last completed run.",
-    "model_monitor_window_end_timestamp_seconds": "End of the window of the last completed run.",
-    "model_monitor_feature_drift": "Distance of a feature from its baseline.",
-    "model_monitor_feature_completeness": "Share of rows in which a feature is present.",
-    "model_monitor_feature_count": "Numbers of a feature that are present.",
-    "model_monitor_feature_sum": "Sum of the numbers of a feature.",
-    "model_monitor_feature_min": "Smallest number of a feature.",
-    "model_monitor_feature_max": "Largest number of a feature.",
-    "model_monitor_quality": "A measure of how good predictions are, from labels.",
-    "model_monitor_quality_estimated": "A measure of how good predictions are, estimated without labels.",
-    "model_monitor_bias": "A measure of how differently a group is treated.",
-    "model_monitor_attribution": "Global SHAP value of a feature.",
-    "model_monitor_expected_value": "What the model predicts when all features are absent.",
-    OTHER: "A value that the monitor measures.",
-}
+HELP = topic("gauges")
 
 _STATISTICS = {"SampleCount": "count", "Sum": "sum", "Minimum": "min", "Maximum": "max"}
 

@@ -46,6 +46,11 @@ def uses() -> Iterator[tuple[str, str, set[str], bool]]:
                 if not isinstance(node, ast.Call):
                     continue
                 called = ast.unparse(node.func).lower()
+                if called == "topic":
+                    for code in SENTENCES:
+                        if code.startswith(f"{codes_of(node.args[0])[0]}."):
+                            yield str(path), code, set(), False
+                    continue
                 # Notes of a member have its key before the code, and name the field themselves.
                 is_note = called.endswith(("members.note", "self.note", "holder.note"))
                 if not is_note and not called.endswith(("error.of", "wording", "mistakes.add")):
