@@ -534,12 +534,7 @@ def _index_on_disk(labels: Iterable[Labels], partitions: int) -> LabelIndex:
                 path.unlink()
                 if not len(index.keys):
                     continue
-                numbers: tuple[npt.NDArray[Any], ...] = (
-                    index.keys,
-                    index.checks,
-                    index.hours,
-                    index.encodings,
-                )
+                numbers: list[npt.NDArray[Any]] = [index.keys, index.checks, index.hours, index.encodings]
                 for name, column in zip(_COLUMNS, numbers, strict=False):
                     files[name].write(column.tobytes())
                 _, buffer, content = index.data.buffers()

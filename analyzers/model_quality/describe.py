@@ -11,6 +11,7 @@ from functools import partial
 import numpy as np
 
 from analyzers.model_quality import confusion, intervals, scores
+from analyzers.model_quality.check_sagemaker import CONSTRAINED
 from analyzers.model_quality.check_sound import widened
 from analyzers.model_quality.documents import (
     CONFUSION_MATRIX,
@@ -353,14 +354,7 @@ def _put_probabilities(run: _Run) -> None:
         run.statistics.metrics["expected_calibration_error"] = MetricValue(error, deviation(errors))
 
 
-_CONSTANT_MULTICLASS = (
-    "accuracy",
-    "weighted_recall",
-    "weighted_precision",
-    "weighted_f0_5",
-    "weighted_f1",
-    "weighted_f2",
-)
+_CONSTANT_MULTICLASS = tuple(CONSTRAINED["MulticlassClassification"])
 _MULTICLASS_ORDER = (
     CONFUSION_MATRIX,
     *_CONSTANT_MULTICLASS,
