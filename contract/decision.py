@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from contract.schema import REQUIRED, JsonObject, member, of_kind, read_document
+from contract.schema import REQUIRED, gathered, member, of_kind, read_document
 
 # ``constraint_violations.json``: what is no longer as it was.
 
@@ -66,9 +66,9 @@ class Violations:
 
 def read_violations(value: dict[str, Any], where: str) -> Violations:
     """Build the document from parsed JSON."""
-    members = JsonObject.of_file(value, where)
-    violations = [read_document(Violation, each) for each in members.children("violations")]
-    return Violations(violations, members.extra())
+    with gathered(value, where) as members:
+        violations = [read_document(Violation, each) for each in members.children("violations")]
+        return Violations(violations, members.extra())
 
 
 def violations_to_json(document: Violations) -> dict[str, Any]:

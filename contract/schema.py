@@ -1,17 +1,18 @@
 """JSON objects: members declared once, to read and to write.
 
 A dataclass is the schema of an object: each of its fields says by `member` how it is read and written.
-Mistakes name the path of the member. Those of a configuration are gathered and told together; the first of a
-document of ours ends the job.
+Mistakes name the path of the member, and all of one file are told together. What nobody knows is a mistake in
+a configuration. In a document it is one where it is nearly a member's name; the rest is kept.
 """
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import functools
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from typing import Any, Literal
 
@@ -33,14 +34,11 @@ class Mistakes:
         The file, empty for none.
     what
         What it is that is wrong, in the plural.
-    at_once
-        The error that the first mistake is; None to gather them.
     """
 
-    def __init__(self, where: str, what: str = "members", at_once: type[InputError] | None = None) -> None:
+    def __init__(self, where: str, what: str = "members") -> None:
         self.where = where
         self.what = what
-        self.at_once = at_once
         self.found: list[Mistake] = []
 
     def add(self, code: str, **members: Any) -> None:
@@ -51,8 +49,6 @@ class Mistakes:
         mistake = Mistake(code, field, text.rstrip("."))
         if mistake not in self.found:
             self.found.append(mistake)
-        if self.at_once is not None:
-            self.stop_if_any(self.at_once)
 
     def attempt[**P, T](self, read: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T | None:
         """Return what `read` gives; None where it raises InputError, which is noted."""
@@ -91,16 +87,12 @@ class JsonObject:
     def __init__(self, value: Any, path: str, mistakes: Mistakes) -> None:
         self.path = path
         self.mistakes = mistakes
-        self.members: dict[str, Any] = value if isinstance(value, dict) else {}
+        self.is_object = isinstance(value, dict)
+        self.members: dict[str, Any] = value if self.is_object else {}
         self._known: dict[str, None] = {}
-        if not isinstance(value, dict):
+        if not self.is_object:
             place = path or "the file"
             mistakes.add("members.no_object", field=path, place=place, value=shown(value))
-
-    @classmethod
-    def of_file(cls, value: Any, where: str) -> JsonObject:
-        """Return the object that a document holds, whose first mistake is a DocumentError."""
-        return cls(value, "", Mistakes(where, at_once=DocumentError))
 
     def place(self, key: str) -> str:
         """Return the path of a member."""
@@ -114,6 +106,11 @@ class JsonObject:
         """Note that a member is not what was expected."""
         hint = f"; write {example}" if example else ""
         self.note(key, "members.wrong", expected=expected, value=shown(self.members[key]), hint=hint)
+
+    def note_missing(self, key: str) -> None:
+        """Note that a member is missing, unless there is no object that could have it."""
+        if self.is_object:
+            self.note(key, "members.missing")
 
     def raw(self, key: str) -> Any:
         """Return a member as it is, None when absent."""
@@ -131,10 +128,13 @@ class JsonObject:
     def get(self, key: str, kind: type, default: Any = REQUIRED) -> Any:
         """Return a member of one of the kinds of JSON; without a default it must be there."""
         value = self.raw(key)
-        if value is None or type(value) is kind:
-            return self._default(key, default) if value is None else value
-        self.wrong(key, _NAMES[kind])
-        return default
+        if type(value) is kind:
+            return value
+        if value is not None:
+            self.wrong(key, _NAMES[kind])
+        elif default is REQUIRED:
+            self.note_missing(key)
+        return kind() if default is REQUIRED else default
 
     def number(self, key: str, default: Any = REQUIRED) -> Any:
         """Return a numeric member as float, also one that the originals write as ``"NaN"`` or ``"Infinity"``.
@@ -145,10 +145,11 @@ class JsonObject:
         if type(value) in (int, float) or value in ("NaN", "Infinity", "-Infinity"):
             number = float(value)
             return default if default is None and math.isnan(number) else number
-        if value is None:
-            return self._default(key, default)
-        self.wrong(key, "a number")
-        return default
+        if value is not None:
+            self.wrong(key, "a number")
+        elif default is REQUIRED:
+            self.note_missing(key)
+        return 0.0 if default is REQUIRED else default
 
     def count(self, key: str, default: Any = REQUIRED) -> int:
         """Return a member that counts something; files of the originals may write it with a point."""
@@ -156,11 +157,6 @@ class JsonObject:
         if not 0 <= number <= _MOST:
             self.wrong(key, "a count of 0 or more")
         return int(number)
-
-    def _default(self, key: str, default: Any) -> Any:
-        if default is REQUIRED:
-            self.note(key, "members.missing")
-        return default
 
     def child(self, key: str) -> JsonObject | None:
         """Return the object at `key`, None when absent."""
@@ -187,6 +183,14 @@ class JsonObject:
         """Return the members nobody asked for."""
         return {key: member for key, member in self.members.items() if key not in self._known}
 
+    def note_near_misses(self, known: Iterable[str] = ()) -> None:
+        """Note unknown members whose names are nearly known, or in `known`; ``x-`` begins a user's."""
+        plain = {_plain(name): name for name in (*known, *self._known)}
+        for key in self.members.keys() - {*known, *self._known}:
+            close = difflib.get_close_matches(_plain(key), plain, n=1, cutoff=_NEAR)
+            if close and not key.startswith("x-"):
+                self.note(key, "members.near_miss", meant=plain[close[0]], place="")
+
     def finish(self) -> None:
         """Note the members that nobody asked for."""
         for key in self.extra():
@@ -197,6 +201,26 @@ class JsonObject:
         misspelt = any(suggestion(name, self._known) == suggestion(key, [key]) for name in self.extra())
         if self.members.get(key) in (None, []) and not misspelt:
             self.note(key, "members.required", example=example)
+
+
+_NEAR = 0.8
+
+
+def _plain(name: str) -> str:
+    return name.replace("_", "").replace("-", "").casefold()
+
+
+@contextlib.contextmanager
+def gathered(value: Any, where: str) -> Iterator[JsonObject]:
+    """Yield the object that a document holds; when the block ends, its mistakes are one DocumentError."""
+    mistakes = Mistakes(where)
+    members = JsonObject(value, "", mistakes)
+    mistakes.stop_if_any(DocumentError)
+    try:
+        yield members
+    finally:
+        # Whatever else has gone wrong then comes of them.
+        mistakes.stop_if_any(DocumentError)
 
 
 _NAMES = {
@@ -296,7 +320,9 @@ def _read(kind: Any, members: JsonObject) -> dict[str, Any]:
         if value is not None:
             found[name] = value
         elif must_be_there:
-            holder.note(key, "members.missing")
+            found[name] = None
+            if holder.members.get(key) is None:
+                holder.note_missing(key)
     return found
 
 
@@ -322,9 +348,26 @@ def read_members[T](
     return kind(**found, **others)
 
 
-def read_document[T](kind: Callable[..., T], members: JsonObject, **others: Any) -> T:
-    """Return a dataclass made of an object of a document; what is unknown is kept in its ``extra``."""
+def read_document[T](
+    kind: Callable[..., T], members: JsonObject, *, known: Iterable[str] | None = (), **others: Any
+) -> T:
+    """Return a dataclass made of an object of a document; what is unknown is kept in its ``extra``.
+
+    Parameters
+    ----------
+    known
+        Further names: unknown ones that are nearly known are noted. None leaves all of them alone.
+    others
+        Fields that are no members.
+    """
     found = _read(kind, members) | others
+    if known is not None:
+        members.note_near_misses(known)
+        inner = {how.inside for _, _, _, how in _members(kind) if how.inside}
+        for path in inner:
+            keys = [key for _, key, _, how in _members(kind) if how.inside[: len(path)] == path]
+            deeper = [one[len(path)] for one in inner if len(one) > len(path) and one[: len(path)] == path]
+            members.within(*path).note_near_misses([*keys, *deeper])
     schema: Any = kind
     names = {one.name for one in fields(schema)}
     if "extra" in names:

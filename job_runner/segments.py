@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 
 from contract import api
 from contract.errors import DatasetError, wording
-from contract.schema import JsonObject, nearest
+from contract.schema import JsonObject, gathered, nearest
 from contract.wording import several, some_of
 
 # Segments in ``statistics.json``: the member ``segments``, beside any monitor's statistics.
@@ -102,8 +102,8 @@ def segmented_documents(
 
     def read(value: dict[str, Any], where: str) -> SegmentedStatistics[Any]:
         whole = {key: member for key, member in value.items() if key not in (_SEGMENTS, _LEFT_OUT)}
-        members = JsonObject.of_file(value, where).children(_SEGMENTS, [])
-        segments = [_read_segment(member, documents) for member in members]
+        with gathered(value, where) as members:
+            segments = [_read_segment(member, documents) for member in members.children(_SEGMENTS, [])]
         return SegmentedStatistics(documents.read_statistics(whole, where), segments)
 
     def write(statistics: SegmentedStatistics[Any], with_extensions: bool) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from contract.schema import (
     Kept,
     Reader,
     count,
+    gathered,
     member,
     object_of,
     objects_of,
@@ -206,11 +207,11 @@ def read_statistics(value: dict[str, Any], where: str) -> BiasStatistics:
     DocumentError
         Naming file and path, when a member is missing or of the wrong type.
     """
-    members = JsonObject.of_file(value, where)
-    members.raw("version")
-    if members.child("dataset") is None or "facets" not in value:
-        raise DocumentError.of("bias_documents.statistics", file=where, field="baseline_statistics")
-    return read_document(BiasStatistics, members, where=where)
+    with gathered(value, where) as members:
+        members.raw("version")
+        if members.child("dataset") is None or "facets" not in value:
+            raise DocumentError.of("bias_documents.statistics", file=where, field="baseline_statistics")
+        return read_document(BiasStatistics, members, where=where)
 
 
 def statistics_to_json(document: BiasStatistics, with_extensions: bool = True) -> dict[str, Any]:
@@ -341,9 +342,9 @@ def read_constraints(value: dict[str, Any], where: str) -> BiasConstraints:
     DocumentError
         Naming file and path, when a member is missing or of the wrong type, or there are no metrics of bias.
     """
-    members = JsonObject.of_file(value, where)
-    members.raw("version")
-    document = read_document(BiasConstraints, members, where=where)
+    with gathered(value, where) as members:
+        members.raw("version")
+        document = read_document(BiasConstraints, members, known=SWITCH, where=where)
     if not list(document.stages()):
         raise DocumentError.of("bias_documents.constraints", file=where, field="baseline_constraints")
     return document

@@ -24,6 +24,7 @@ from contract.schema import (
     count,
     effect,
     features_have,
+    gathered,
     in_order,
     member,
     nested,
@@ -289,9 +290,9 @@ def read_statistics(value: dict[str, Any], where: str) -> Statistics:
         raise DocumentError.of("data_quality_documents.no_statistics", file=where)
     if features_have(value, "num_constraints", "string_constraints"):
         raise DocumentError.of("data_quality_documents.constraints_for_statistics", file=where)
-    members = JsonObject.of_file(value, where)
-    members.number("version", 0.0)
-    return read_document(Statistics, members, where=where)
+    with gathered(value, where) as members:
+        members.number("version", 0.0)
+        return read_document(Statistics, members, where=where)
 
 
 def statistics_to_json(document: Statistics, with_extensions: bool = True) -> dict[str, Any]:
@@ -461,7 +462,7 @@ class Constraints(Kept):
                 # One threshold given for one feature means that feature, text or number.
                 overrides["categorical_comparison_threshold"] = overrides["comparison_threshold"]
         members = JsonObject(_flatten(self.monitoring_config) | overrides, where, mistakes)
-        config = read_document(MonitoringConfig, members)
+        config = read_document(MonitoringConfig, members, known=None)
         # The statistic of chi-squared has no upper end; distances and p-values have.
         for name in ("comparison_threshold", "categorical_comparison_threshold"):
             if config.categorical_drift_method != "ChiSquared" and (getattr(config, name) or 0.0) > 1.0:
@@ -536,22 +537,24 @@ def read_constraints(value: dict[str, Any], where: str) -> Constraints:
         raise DocumentError.of("data_quality_documents.no_constraints", file=where)
     if features_have(value, "numerical_statistics", "string_statistics"):
         raise DocumentError.of("data_quality_documents.statistics_for_constraints", file=where)
-    mistakes, members = Mistakes(where), JsonObject.of_file(value, where)
     unused: list[str] = []
-    members.number("version", 0.0)
-    features = [_read_constraints_of(each, mistakes, unused) for each in members.children("features")]
-    document = read_document(Constraints, members, features=features, unused=unused, where=where)
-    names = Counter(feature.name for feature in features)
-    for name, times in names.items():
-        if times > 1:
-            mistakes.add("data_quality_documents.feature_twice", field=f"feature {name!r}", count=times)
-    _look_for_unknown(value, _FILE, "", mistakes, unused)
-    _look_in_config(document.monitoring_config, "monitoring_config", mistakes, unused)
-    document.read_config(None, mistakes)
-    # Of a feature only what its own overrides add, as the rest was said of the whole.
-    for feature in features if not mistakes.found else ():
-        document.read_config(feature, mistakes)
-    mistakes.stop_if_any(DocumentError)
+    with gathered(value, where) as members:
+        mistakes = members.mistakes
+        members.number("version", 0.0)
+        features = [_read_constraints_of(each, mistakes, unused) for each in members.children("features")]
+        document = read_document(
+            Constraints, members, known=None, features=features, unused=unused, where=where
+        )
+        names = Counter(feature.name for feature in features)
+        for name, times in names.items():
+            if times > 1:
+                mistakes.add("data_quality_documents.feature_twice", field=f"feature {name!r}", count=times)
+        _look_for_unknown(value, _FILE, "", mistakes, unused)
+        _look_in_config(document.monitoring_config, "monitoring_config", mistakes, unused)
+        document.read_config(None, mistakes)
+        # Of a feature only what its own overrides add, as the rest was said of the whole.
+        for feature in features if not mistakes.found else ():
+            document.read_config(feature, mistakes)
     return document
 
 
@@ -567,7 +570,7 @@ def _look_in_config(value: Any, where: str, mistakes: Mistakes, unused: list[str
 
 def _read_constraints_of(members: JsonObject, mistakes: Mistakes, unused: list[str]) -> FeatureConstraints:
     """Return the constraints of one feature, and note what is wrong or without effect in them."""
-    feature = read_document(FeatureConstraints, members)
+    feature = read_document(FeatureConstraints, members, known=None)
     numeric, string = members.within(_NUMBERS), members.within(_TEXTS)
     feature.numeric_extra = {key: each for key, each in numeric.members.items() if key != "is_non_negative"}
     feature.string_extra = {

@@ -29,6 +29,7 @@ from contract.schema import (
     Kept,
     Reader,
     count,
+    gathered,
     in_order,
     member,
     number,
@@ -243,10 +244,12 @@ def read_constraints(value: dict[str, Any], where: str) -> AttributionConstraint
     DocumentError
         Naming file and path, when a member is missing or of the wrong type, or there are no values.
     """
-    members = JsonObject.of_file(value, where)
-    members.raw("version")
-    labels, design, further = _read_explanations(members, where)
-    return AttributionConstraints(labels, design, further, where, extra=members.extra(), order=tuple(value))
+    with gathered(value, where) as members:
+        members.raw("version")
+        labels, design, further = _read_explanations(members, where)
+        members.note_near_misses(SWITCH)
+        extra = members.extra()
+    return AttributionConstraints(labels, design, further, where, extra=extra, order=tuple(value))
 
 
 def _read_explanations(
@@ -259,6 +262,7 @@ def _read_explanations(
         raise DocumentError.of("attributions.wrong_file", file=where, field=values.path)
     labels = {name: read_document(LabelAttributions, each) for name, each in values.objects().items()}
     design = read_document(SamplingDesign, explanations.within("sampling_design"))
+    explanations.note_near_misses()
     return labels, design, explanations.extra()
 
 
@@ -296,10 +300,14 @@ def read_statistics(value: dict[str, Any], where: str) -> AttributionStatistics:
     DocumentError
         Naming file and path, when a member is missing or of the wrong type.
     """
-    members = JsonObject.of_file(value, where)
-    labels, design, _ = _read_explanations(members, where)
-    explained = read_document(Explained, members.within("explained"))
-    return AttributionStatistics(labels, explained, design, tuple(texts(members, "notes") or ()), where)
+    with gathered(value, where) as members:
+        members.raw("version")
+        labels, design, _ = _read_explanations(members, where)
+        explained = members.within("explained")
+        explained.raw("rows_per_second")
+        found, notes = read_document(Explained, explained), tuple(texts(members, "notes") or ())
+        members.note_near_misses()
+    return AttributionStatistics(labels, found, design, notes, where)
 
 
 def statistics_to_json(document: AttributionStatistics, with_extensions: bool = True) -> dict[str, Any]:
