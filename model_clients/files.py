@@ -21,7 +21,7 @@ from contract.errors import ModelError
 from contract.wording import one_line
 from file_storage import storage
 from file_storage.scripts import call_script, load_module
-from file_storage.temporary import scratch_folder
+from file_storage.storage import scratch_folder
 from file_storage.transport import Reply
 from model_clients import local
 from model_clients.endpoints import EndpointModel, make_codec

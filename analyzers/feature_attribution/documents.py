@@ -26,8 +26,10 @@ from contract.errors import DocumentError
 from contract.schema import (
     REQUIRED,
     JsonObject,
+    Kept,
     Reader,
     count,
+    gathered,
     in_order,
     member,
     number,
@@ -92,7 +94,7 @@ def _numbers(members: JsonObject, key: str) -> dict[str, float]:
 def _values(members: JsonObject, key: str) -> dict[str, float | None] | None:
     values = members.within(key)
     if members.raw(key) == {}:
-        members.note(key, "names no feature; give the file of a job that has explained")
+        members.note(key, "attributions.no_feature")
     return {name: read_number(values, name) for name in values.members} or None
 
 
@@ -113,7 +115,7 @@ def _limit(meant: str, least: float, most: float) -> Reader:
 
 
 @dataclass
-class LabelAttributions:
+class LabelAttributions(Kept):
     """The global values of one label.
 
     Parameters
@@ -147,8 +149,6 @@ class LabelAttributions:
     magnitude_threshold: float | None = member(
         _limit("a factor of 1 or more, or 0 for any", 1.0, math.inf), write=number_to_json, ours=True
     )
-    extra: dict[str, Any] = field(default_factory=dict)
-    order: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -180,7 +180,7 @@ class SamplingDesign:
 
 
 @dataclass
-class AttributionConstraints:
+class AttributionConstraints(Kept):
     """``constraints.json`` or ``analysis.json``.
 
     Other explanations in the file are kept in `further_explanations`, other analyses in `extra`.
@@ -189,8 +189,6 @@ class AttributionConstraints:
     labels: dict[str, LabelAttributions]
     design: SamplingDesign = field(default_factory=SamplingDesign)
     further_explanations: dict[str, Any] = field(default_factory=dict)
-    extra: dict[str, Any] = field(default_factory=dict)
-    order: tuple[str, ...] = ()
     where: str = "constraints.json"
 
 
@@ -246,10 +244,12 @@ def read_constraints(value: dict[str, Any], where: str) -> AttributionConstraint
     DocumentError
         Naming file and path, when a member is missing or of the wrong type, or there are no values.
     """
-    members = JsonObject.of_file(value, where)
-    members.raw("version")
-    labels, design, further = _read_explanations(members, where)
-    return AttributionConstraints(labels, design, further, members.extra(), tuple(value), where)
+    with gathered(value, where) as members:
+        members.raw("version")
+        labels, design, further = _read_explanations(members, where)
+        members.note_near_misses(SWITCH)
+        extra = members.extra()
+    return AttributionConstraints(labels, design, further, where, extra=extra, order=tuple(value))
 
 
 def _read_explanations(
@@ -262,6 +262,7 @@ def _read_explanations(
         raise DocumentError.of("attributions.wrong_file", file=where, field=values.path)
     labels = {name: read_document(LabelAttributions, each) for name, each in values.objects().items()}
     design = read_document(SamplingDesign, explanations.within("sampling_design"))
+    explanations.note_near_misses()
     return labels, design, explanations.extra()
 
 
@@ -299,10 +300,14 @@ def read_statistics(value: dict[str, Any], where: str) -> AttributionStatistics:
     DocumentError
         Naming file and path, when a member is missing or of the wrong type.
     """
-    members = JsonObject.of_file(value, where)
-    labels, design, _ = _read_explanations(members, where)
-    explained = read_document(Explained, members.within("explained"))
-    return AttributionStatistics(labels, explained, design, tuple(texts(members, "notes") or ()), where)
+    with gathered(value, where) as members:
+        members.raw("version")
+        labels, design, _ = _read_explanations(members, where)
+        explained = members.within("explained")
+        explained.raw("rows_per_second")
+        found, notes = read_document(Explained, explained), tuple(texts(members, "notes") or ())
+        members.note_near_misses()
+    return AttributionStatistics(labels, found, design, notes, where)
 
 
 def statistics_to_json(document: AttributionStatistics, with_extensions: bool = True) -> dict[str, Any]:

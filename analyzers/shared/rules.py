@@ -1,4 +1,4 @@
-"""The two sets of rules, and which constraints each of them checks."""
+"""The two sets of rules, which constraints each of them checks, and what both decide alike."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from contract.api import Baseline, Comparison, Decision, Violations
+from analyzers.shared.significance import hypergeometric_tail
+from contract.api import PRESENCE_CHECK, Baseline, Comparison, Decision, State, Violation, Violations
 from contract.errors import DocumentError
+from contract.wording import chance, percent
 
 Rules = Literal["sound", "sagemaker"]
 
@@ -151,3 +153,57 @@ def _pair_hash(first: int, second: int) -> int:
 
 def _rotate(value: int, bits: int) -> int:
     return (value << bits | value >> (32 - bits)) & _WORD
+
+
+# Whether what an analysis needs is there as often as at the baseline: predictions, groups, labels.
+
+
+# Probability of a false alarm of one such check, and by how much the share of rows that lack it may grow.
+FALSE_ALARM_RATE = 0.0005
+LIMIT = 0.01
+
+
+def with_presence(
+    decision: Decision,
+    of: Violation,
+    lacking: tuple[int, int],
+    usual: tuple[int, int],
+    error_share: float,
+) -> Decision:
+    """Add to a decision whether the share of rows that lack something has grown.
+
+    A violation is a growth by more than one row in a hundred that chance does not explain (Fisher's exact
+    test).
+
+    Parameters
+    ----------
+    of
+        What a violation would be; its description says what the rows lack: ``rows lack a prediction``.
+    lacking, usual
+        Rows that lack it, and all rows, of the window and of the baseline. Without rows on both sides there
+        is nothing to compare.
+    error_share
+        Share of the false-alarm rate that this check may spend.
+    """
+    (missing, rows), (missing_before, rows_before) = lacking, usual
+    if not rows or not rows_before:
+        return decision
+    share, share_before = missing / rows, missing_before / rows_before
+    p_value = hypergeometric_tail(missing, rows, missing + missing_before, rows + rows_before)
+    text = (
+        f"{missing:,} of {rows:,} {of.description} ({percent(share)}), where {missing_before:,} of "
+        f"{rows_before:,} did at the baseline ({percent(share_before)}); {chance(p_value)}."
+    )
+    comparison = Comparison(
+        of.subject,
+        PRESENCE_CHECK,
+        State.HOLDS,
+        text,
+        value=share,
+        effect=share - share_before,
+        limit=LIMIT,
+        p_value=p_value,
+        rows=rows,
+        baseline_rows=rows_before,
+    )
+    return decision.with_tested(comparison, of, FALSE_ALARM_RATE * error_share)

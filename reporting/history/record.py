@@ -14,6 +14,7 @@ from contract.schema import (
     REQUIRED,
     JsonObject,
     count,
+    gathered,
     member,
     number,
     object_of,
@@ -225,14 +226,15 @@ def read_run(value: dict[str, Any], where: str) -> Run:
     DocumentError
         Naming file and member, when one is missing or of the wrong type.
     """
-    members = JsonObject.of_file(_upgraded(value, where), where)
-    members.raw("schema")
-    return read_document(Run, members)
+    with gathered(_upgraded(value, where), where) as members:
+        is_newer = members.count("schema") > SCHEMA
+        return read_document(Run, members, known=None if is_newer else ())
 
 
 def _upgraded(value: dict[str, Any], where: str) -> dict[str, Any]:
     """Return a record of an older schema as one of this schema."""
-    schema = JsonObject.of_file(value, where).count("schema")
+    with gathered(value, where) as members:
+        schema = members.count("schema")
     if schema < min(_UPGRADES):
         raise DocumentError.of("history_record.schema", place=where, schema=schema)
     for older in range(schema, SCHEMA):

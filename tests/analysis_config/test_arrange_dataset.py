@@ -14,8 +14,7 @@ from contract.api import DocumentSet
 from contract.errors import ConfigurationError, DatasetError
 from contract.schema import Mistakes
 from contract.settings import read_settings
-from job_runner.clarify.columns import Columns
-from job_runner.clarify.resolve_columns import arrange_dataset
+from job_runner.clarify import Columns, arrange_dataset
 from job_runner.job import dataset_request
 from readers.plan import plan_dataset
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from analyzers.bias import row_sample, summary
 from analyzers.bias.analyzer import BiasAnalyzer
 from analyzers.bias.documents import BiasStatistics, statistics_to_json
-from analyzers.bias.request import BiasRequest, FacetRequest
+from analyzers.bias.summary import BiasRequest, FacetRequest
 
 _FACET = st.one_of(st.none(), st.sampled_from(["a", "b", "c"]))
 _ROW = st.tuples(

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from contract.errors import ConfigurationError
-from file_storage.temporary import find_scratch_folder, scratch_folder
+from file_storage.storage import find_scratch_folder, scratch_folder
 
 
 def test_it_is_gone_afterwards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,7 +53,7 @@ def test_what_killed_jobs_have_left_is_removed(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     code = f"""if 1:
         import os, pathlib, signal, tempfile
-        from file_storage.temporary import scratch_folder
+        from file_storage.storage import scratch_folder
         tempfile.tempdir = {str(tmp_path)!r}
         held = scratch_folder("model-", "unpacking")
         (held.__enter__() / "file").touch()
@@ -70,7 +70,7 @@ def test_what_killed_jobs_have_left_is_removed(tmp_path: Path, monkeypatch: pyte
 def test_a_full_folder_is_called_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "absent"))
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    monkeypatch.setattr("file_storage.temporary._LEAST_BYTES", 1 << 62)
+    monkeypatch.setattr("file_storage.storage._LEAST_BYTES", 1 << 62)
     with (
         pytest.raises(
             ConfigurationError, match=f"^sorting needs room for temporary files, and {tmp_path} is full"

@@ -13,8 +13,15 @@ import pytest
 from analyzers.feature_attribution.summary import Budget
 from benchmarks import simulate_attribution
 from containers.feature_attribution import asking
-from containers.feature_attribution.asking import Asking, count_rows, progress, sample_rows
-from containers.feature_attribution.configuration import Shape, given_rows, rows_of_files
+from containers.feature_attribution.configuration import (
+    Asking,
+    Shape,
+    count_rows,
+    given_rows,
+    progress,
+    rows_of_files,
+    sample_rows,
+)
 from contract.analysis_config import AnalysisConfig, Methods, ShapConfig
 from contract.dataset import Dataset
 from contract.dataset_format import DatasetFormat

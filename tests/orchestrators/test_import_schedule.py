@@ -18,7 +18,7 @@ from containers.commands import import_schedule as command
 from contract.errors import ConfigurationError
 from orchestrators.import_schedule.describe import combine, parse_documents
 from orchestrators.import_schedule.jobs import hours_between, translate, unique_name
-from orchestrators.import_schedule.yaml_text import dump
+from orchestrators.import_schedule.manifests import dump
 
 CALLS = {
     "data-quality": "DescribeDataQualityJobDefinition",
