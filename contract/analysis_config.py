@@ -408,7 +408,7 @@ def read_analysis_config(value: Any, where: str, kind: Kind) -> AnalysisConfig:
         The file, for messages.
     kind
         What the configuration is for: ``groups`` needs a label, its positive values and a facet;
-        ``attribution`` needs ``methods.shap``.
+        ``attribution`` needs ``methods.shap`` or ``methods.pdp``.
 
     Raises
     ------
@@ -454,8 +454,11 @@ def _require(config: AnalysisConfig, members: JsonObject, kind: Kind) -> None:
     methods, given = config.methods, members.members.get("methods")
     asked = given if isinstance(given, dict) else {}
     if kind == "attribution":
-        if methods is None or (methods.shap is None and "shap" not in asked):
+        if methods is None or not (methods.shap or methods.pdp or asked.keys() & {"shap", "pdp"}):
             members.note("methods.shap", 'is missing; add for example "methods":{"shap":{}}')
+        elif methods.pdp and "shap" not in asked and not methods.pdp.features:
+            fix = '"features":["age"], or "shap":{} beside it for those with the largest attributions'
+            members.note("methods.pdp.features", f"is missing; add for example {fix}")
         return
     bias = ("pre_training_bias", "post_training_bias")
     if methods is not None and not any(getattr(methods, key) or key in asked for key in bias):

@@ -132,5 +132,5 @@ def _stages(
         return ALL_PRE, None
     if methods.post_training_bias is not None and not columns.has_predictions:
         mistakes.add(wording("bias_configuration.predictions"))
-    log_other_methods(config, ("shap", "pdp", "report"), _log)
+    log_other_methods(config, ("shap", "pdp"), _log)
     return methods.pre_training_bias, methods.post_training_bias

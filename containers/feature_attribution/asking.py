@@ -39,8 +39,10 @@ def count_rows(plan: Plan, request: Dataset) -> int | None:
     return rows
 
 
-def sample_rows(plan: Plan, request: Dataset, features: tuple[str, ...], seed: int) -> pa.RecordBatch:
-    """Return at most `SAMPLED_ROWS` rows, each with the same chance, in the order of the data.
+def sample_rows(
+    plan: Plan, request: Dataset, features: tuple[str, ...], seed: int, most: int | None = None
+) -> pa.RecordBatch:
+    """Return at most so many rows, `SAMPLED_ROWS` by default, each with the same chance, in their order.
 
     Parameters
     ----------
@@ -52,15 +54,20 @@ def sample_rows(plan: Plan, request: Dataset, features: tuple[str, ...], seed: i
         The columns to keep.
     seed
         Of the choice.
+    most
+        Rows.
     """
+    most = most or SAMPLED_ROWS
     try:
-        return _sample(_batches(plan), features, seed)
+        return _sample(_batches(plan), features, seed, most)
     except NotSplittable:
         whole = plan_dataset(request, whole_files=True)
-        return _sample(_batches(whole), features, seed)
+        return _sample(_batches(whole), features, seed, most)
 
 
-def _sample(batches: Iterator[pa.RecordBatch], features: tuple[str, ...], seed: int) -> pa.RecordBatch:
+def _sample(
+    batches: Iterator[pa.RecordBatch], features: tuple[str, ...], seed: int, most: int
+) -> pa.RecordBatch:
     generator = np.random.default_rng([seed, 1])
     empty = pa.RecordBatch.from_arrays([pa.nulls(0) for _ in features], names=list(features))
 
@@ -74,9 +81,9 @@ def _sample(batches: Iterator[pa.RecordBatch], features: tuple[str, ...], seed: 
     while (block := stream.take(_BLOCK_ROWS)) is not None:
         kept.append(block)
         keys = np.concatenate((keys, generator.random(block.num_rows)))
-        if len(keys) > SAMPLED_ROWS:
+        if len(keys) > most:
             # The rows with the smallest keys are a sample whatever comes later.
-            chosen = np.sort(np.argpartition(keys, SAMPLED_ROWS)[:SAMPLED_ROWS])
+            chosen = np.sort(np.argpartition(keys, most)[:most])
             kept = [joined(kept).take(pa.array(chosen))]
             keys = keys[chosen]
     return joined(kept)

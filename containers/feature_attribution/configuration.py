@@ -16,11 +16,20 @@ import pyarrow as pa
 from analyzers.feature_attribution.analyzer import FeatureAttributionAnalyzer
 from analyzers.feature_attribution.documents import BASELINE_ROWS
 from analyzers.feature_attribution.kernel import Sampling
+from analyzers.feature_attribution.partial_dependence import MOST_ROWS as MOST_DEPENDENCE_ROWS
+from analyzers.feature_attribution.partial_dependence import Dependence
 from analyzers.feature_attribution.rows import cluster_baselines
 from analyzers.feature_attribution.summary import AttributionRequest, Budget
 from containers.feature_attribution.asking import Asking, count_rows, sample_rows
 from containers.feature_attribution.shortcut import open_shortcut
-from contract.analysis_config import AnalysisConfig, Locator, PredictorConfig, ShapConfig
+from contract.analysis_config import (
+    AnalysisConfig,
+    Locator,
+    Methods,
+    PartialDependenceConfig,
+    PredictorConfig,
+    ShapConfig,
+)
 from contract.api import AnyAnalyzer, MakeAnalyzer, Plan
 from contract.dataset import Dataset
 from contract.dataset_format import DatasetFormat
@@ -255,6 +264,10 @@ class Wanted:
         How to explain.
     predictor
         How to ask the model.
+    explain
+        Whether Shapley values are asked for.
+    pdp, pdp_features
+        Partial dependence, and of which columns; of those that are most important when there are none.
     """
 
     columns: tuple[str, ...]
@@ -263,6 +276,9 @@ class Wanted:
     join_column: str | None
     shap: ShapConfig
     predictor: PredictorConfig
+    explain: bool = True
+    pdp: PartialDependenceConfig | None = None
+    pdp_features: tuple[str, ...] = ()
 
 
 def arrange_attribution(
@@ -288,7 +304,7 @@ def arrange_attribution(
         request, columns = named or arrange_dataset(settings, unasked, request, mistakes)
     wanted = _wanted(config, columns, mistakes)
     mistakes.stop_if_any()
-    log_other_methods(config, ("pre_training_bias", "post_training_bias", "pdp", "report"), _log)
+    log_other_methods(config, ("pre_training_bias", "post_training_bias"), _log)
     return request, wanted
 
 
@@ -356,11 +372,17 @@ def _wanted(config: AnalysisConfig, columns: Columns, mistakes: Mistakes) -> Wan
     join = config.joinsource_name_or_index
     join_column = None if join is None else find(join, "joinsource_name_or_index", names)
     features = tuple(name for name in columns.features if name not in (*excluded, join_column))
-    shap = (config.methods and config.methods.shap) or ShapConfig()
-    reported = {
-        find(locator, f"methods.shap.features_to_explain[{number}]", features if is_name(locator) else names)
-        for number, locator in enumerate(shap.features_to_explain)
-    }
+    methods = config.methods or Methods()
+    shap = methods.shap or ShapConfig()
+
+    def among_features(locators: Sequence[Locator], place: str) -> set[str | None]:
+        return {
+            find(locator, f"{place}[{number}]", features if is_name(locator) else names)
+            for number, locator in enumerate(locators)
+        }
+
+    reported = among_features(shap.features_to_explain, "methods.shap.features_to_explain")
+    asked = among_features(methods.pdp.features, "methods.pdp.features") if methods.pdp else ()
     if names and not features:
         mistakes.add(
             "no column is left to explain; leave some of label, predicted_label and excluded_columns out"
@@ -368,8 +390,12 @@ def _wanted(config: AnalysisConfig, columns: Columns, mistakes: Mistakes) -> Wan
     predictor = config.predictor or PredictorConfig()
     if predictor.content_type is None and config.dataset_type in _CONTENT_TYPES:
         predictor = replace(predictor, content_type=config.dataset_type)  # type: ignore[arg-type]  # one of the three
-    reported_in_order = tuple(name for name in features if name in reported)
-    return Wanted(names, features, reported_in_order, join_column, shap, predictor)
+    reported_in_order, asked_in_order = (
+        tuple(name for name in features if name in some) for some in (reported, asked)
+    )
+    explain = methods.shap is not None or methods.pdp is None
+    how = (shap, predictor, explain, methods.pdp, asked_in_order)
+    return Wanted(names, features, reported_in_order, join_column, *how)
 
 
 def arrange(settings: Settings, request: Dataset) -> tuple[Dataset, MakeAnalyzer]:
@@ -420,6 +446,7 @@ def _make_analyzer(
             most_rows=1 if settings.validate_only else None,
             notes=notes,
             model=model.where,
+            explain=wanted.explain,
         ),
         ask=asked[0],
         drift_limit=settings.attribution_drift_threshold,
@@ -427,14 +454,24 @@ def _make_analyzer(
         shortcut=open_shortcut(model, asked[0], sampling, wanted.features, rows),
         finish=asked[0].close,
         seed=sampling.seed,
+        dependence=_dependence(settings, request, wanted, plan),
     )
+
+
+def _dependence(settings: Settings, request: Dataset, wanted: Wanted, plan: Plan) -> Dependence | None:
+    """Return the partial dependence that is wanted; none for a trial, or where there is no data."""
+    if wanted.pdp is None or settings.validate_only or not wanted.columns:
+        return None
+    rows = sample_rows(plan, request, wanted.features, wanted.shap.seed or 0, MOST_DEPENDENCE_ROWS)
+    resolution, most = wanted.pdp.grid_resolution, wanted.pdp.top_k_features
+    return Dependence(rows, resolution, wanted.pdp_features, most)
 
 
 def _baseline_rows(
     settings: Settings, config: AnalysisConfig, request: Dataset, wanted: Wanted, plan: Plan
 ) -> tuple[pa.RecordBatch, tuple[str, ...]]:
     """Return the rows that stand for absent features, and notes on where they come from."""
-    if not wanted.columns:  # a window without data
+    if not (wanted.columns and wanted.explain):  # a window without data, or partial dependence alone
         return pa.RecordBatch.from_arrays([], names=[]), ()
     shape = Shape(wanted.features, wanted.columns, settings.features_attribute or config.features)
     rows = given_rows(config, shape)
