@@ -169,7 +169,7 @@ _HEADERS = (
 )
 _SCRIPTS = ("code/inference.py", "inference.py")
 _NAMES = ("xgboost-model", "model_algo-1")
-_ENDINGS = (".onnx", ".json", ".ubj", ".xgb", ".bst", ".txt", ".pkl", ".pickle", ".joblib")
+_ENDINGS = (".onnx", ".json", ".ubj", ".xgb", ".bst", ".txt", ".cbm", ".pkl", ".pickle", ".joblib")
 
 
 def open_archive(
@@ -308,7 +308,7 @@ def open_single(
     elif content.startswith(b"binf"):
         raise ModelError.of("model_file.old_xgboost", file=where)
     elif content.startswith(b"CBM1"):
-        raise ModelError.of("model_file.catboost", file=where)
+        model = local.open_catboost(content, where, policy.threads)
     else:
         begin = repr(content[:20]) if content else "nothing: it is empty"
         raise ModelError.of("model_file.unknown", file=where, begin=begin)

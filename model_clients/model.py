@@ -167,6 +167,33 @@ def largest_labels(scores: Scores, label_headers: Sequence[str | int], where: st
     return pa.array([str(header) for header in label_headers], pa.string()).take(largest)
 
 
+def order_of_classes(
+    classes: Sequence[str | int], label_headers: Sequence[str | int], where: str
+) -> list[int] | slice:
+    """Return which score stands where in the order of `label_headers`, which may be other names altogether.
+
+    Parameters
+    ----------
+    classes
+        In the order of the scores, as the model says.
+    label_headers
+        As the user says; none for the model's own order.
+
+    Raises
+    ------
+    ModelError
+        When some are classes of the model, and some are not.
+    """
+    known, given = [category_key(name) for name in classes], [category_key(name) for name in label_headers]
+    others = [name for name in given if name not in known]
+    if len(others) == len(given):
+        return slice(None)
+    if others or len(given) != len(known):
+        header = others[0] if others else next(name for name in known if name not in given)
+        raise ModelError.of("model_answer.classes", model=where, classes=listing(known), header=header)
+    return [known.index(name) for name in given]
+
+
 # Columns on their way to a model: by name or by position, with their types kept.
 
 
