@@ -95,6 +95,7 @@ def _batches(plan: Plan) -> Iterator[pa.RecordBatch]:
 
 
 INTERVAL = 10.0
+_FIRST = 1.0
 
 _log = logging.getLogger("monitor.feature_attribution")
 
@@ -110,20 +111,23 @@ class Asking:
         Knows how many rows have been explained.
     rows
         In the dataset; None where nobody knows.
+    most
+        Rows the model may be asked for in all; 0 where nobody knows.
     """
 
-    def __init__(self, model: Model, budget: Budget, rows: int | None) -> None:
+    def __init__(self, model: Model, budget: Budget, rows: int | None, most: int = 0) -> None:
         self._model = model
         self._budget = budget
         self._rows = rows
+        self._most = most
         self._answered = 0
-        self._logged = time.monotonic()
+        self._logged = time.monotonic() - INTERVAL + _FIRST
         # A job that fails forgets the model anywhere on its way; its connections are closed all the same.
         self._close = weakref.finalize(self, model.close)
 
     def __reduce__(self) -> tuple[object, ...]:
         # On another host it asks, and says how far it is, for itself.
-        return (Asking, (self._model, self._budget, self._rows))
+        return (Asking, (self._model, self._budget, self._rows, self._most))
 
     def __call__(self, table: pa.RecordBatch) -> NDArray[np.float64]:
         """Return the scores of some rows."""
@@ -148,10 +152,10 @@ class Asking:
         if now - self._logged < INTERVAL:
             return
         self._logged = now
-        _log.info("%s", progress(self._answered + underway, self._budget, self._rows))
+        _log.info("%s", progress(self._answered + underway, self._budget, self._rows, self._most))
 
 
-def progress(answered: int, budget: Budget, rows: int | None) -> str:
+def progress(answered: int, budget: Budget, rows: int | None, most: int = 0) -> str:
     """Return how far the job is as a sentence.
 
     Parameters
@@ -162,6 +166,8 @@ def progress(answered: int, budget: Budget, rows: int | None) -> str:
         Of the time and the rows.
     rows
         In the dataset; None where nobody knows.
+    most
+        As `Asking` has it.
     """
     explained = budget.explained
     rate = answered / max(budget.spent, 1e-9)
@@ -170,6 +176,8 @@ def progress(answered: int, budget: Budget, rows: int | None) -> str:
     left = budget.left
     if rows is not None and explained:
         left = min(left, budget.spent * (rows - explained) / explained)
+    elif most and answered:
+        left = min(left, budget.spent * max(0, most - answered) / answered)
     return text + (f", about {_duration(left)} left" if left < float("inf") else "")
 
 

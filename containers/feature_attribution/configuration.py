@@ -47,6 +47,7 @@ from job_runner.clarify.columns import (
 )
 from job_runner.clarify.resolve_columns import arrange_dataset
 from job_runner.engine import available_processors
+from model_clients.endpoints import EndpointModel
 from model_clients.model import Policy
 from model_clients.opening import open_model
 from readers.paths import compile_path, feature_rows, typed_text
@@ -423,14 +424,21 @@ def _make_analyzer(
         progress=lambda done, all_rows: asked[0].log(done) if asked else None,
         start=not settings.validate_only and rows != 0 and bool(plan.splits),
     )
-    asked.append(Asking(model, budget, rows))
+    sampling = Sampling(shap.num_samples, shap.use_logit, shap.seed or 0)
+    width = len(wanted.features)
+    most = (rows or 0) * (1 + 2 * sampling.pairs(width, width) * baseline.num_rows) if wanted.explain else 0
+    asked.append(Asking(model, budget, rows, most))
+    if most and isinstance(model, EndpointModel) and not settings.validate_only:
+        told = {"rows": several(rows or 0, "row"), "most": most, "requests": model.requests(baseline, most)}
+        _log.info("%s", wording("attributions.cost", model=model.where, **told))
+        if model.codec.is_single:
+            _log.warning("%s", wording("attributions.one_record"))
     names = getattr(model, "names", None) or wanted.features
     unused = tuple(name for name in wanted.features if not {name, name.replace(" ", "_")} & set(names))
     if len(wanted.features) - len(unused) != len(names):
         unused = ()  # columns go by position, or the model refuses them
     if unused:
         notes = (*notes, f"{model.where} has no feature called {listing(unused)}; the attribution is 0.")
-    sampling = Sampling(shap.num_samples, shap.use_logit, shap.seed or 0)
     return FeatureAttributionAnalyzer(
         rules=settings.rules,
         request=AttributionRequest(
