@@ -265,6 +265,15 @@ class ShapConfig:
 
 
 @dataclass(frozen=True)
+class PartialDependenceConfig:
+    """``methods.pdp``. The originals' schema requires `grid_resolution`, although their SDK has a default."""
+
+    grid_resolution: int = member(whole_number(1), 15)
+    features: tuple[Locator, ...] = member(_locators, ())
+    top_k_features: int = member(whole_number(1), 10)
+
+
+@dataclass(frozen=True)
 class Methods:
     """What to compute; None is not asked for.
 
@@ -272,8 +281,8 @@ class Methods:
     ----------
     pre_training_bias, post_training_bias
         Names of metrics; ``all`` has become all names.
-    pdp, report
-        For other jobs, and not looked into.
+    report
+        The page's, and not looked into.
     """
 
     pre_training_bias: tuple[str, ...] | None = member(_metrics(PRE_TRAINING_METRICS))
@@ -281,7 +290,7 @@ class Methods:
     shap: ShapConfig | None = member(
         child(ShapConfig, refused={"text_config": "text", "image_config": "images"})
     )
-    pdp: dict[str, Any] | None = member(of_kind(dict))
+    pdp: PartialDependenceConfig | None = member(child(PartialDependenceConfig))
     report: dict[str, Any] | None = member(of_kind(dict))
 
 
@@ -391,7 +400,7 @@ def read_analysis_config(value: Any, where: str, kind: Kind) -> AnalysisConfig:
         The file, for messages.
     kind
         What the configuration is for: ``groups`` needs a label, its positive values and a facet;
-        ``attribution`` needs ``methods.shap``.
+        ``attribution`` needs ``methods.shap`` or ``methods.pdp``.
 
     Raises
     ------
@@ -432,8 +441,11 @@ def _require(config: AnalysisConfig, members: JsonObject, kind: Kind) -> None:
     methods, given = config.methods, members.members.get("methods")
     asked = given if isinstance(given, dict) else {}
     if kind == "attribution":
-        if methods is None or (methods.shap is None and "shap" not in asked):
+        if methods is None or not (methods.shap or methods.pdp or asked.keys() & {"shap", "pdp"}):
             members.note("methods.shap", "members.required", example='"methods":{"shap":{}}')
+        elif methods.pdp and "shap" not in asked and not methods.pdp.features:
+            fix = '"features":["age"], or "shap":{} beside it for those with the largest attributions'
+            members.note("methods.pdp.features", "members.required", example=fix)
         return
     bias = ("pre_training_bias", "post_training_bias")
     if methods is not None and not any(getattr(methods, key) or key in asked for key in bias):

@@ -83,6 +83,7 @@ LOCAL_VALUES = "explanations_shap/out.csv"
 BASELINE_ROWS = "explanations_shap/baseline.csv"
 EXPLANATIONS = "explanations"
 KERNEL_SHAP = "kernel_shap"
+PARTIAL_DEPENDENCE = "pdp"
 
 
 def _numbers(members: JsonObject, key: str) -> dict[str, float]:
@@ -228,6 +229,7 @@ class AttributionStatistics:
     where: str = "statistics.json"
     local_values: pa.Table | None = None
     baseline_rows: pa.RecordBatch | None = None
+    dependence: list[dict[str, Any]] = field(default_factory=list)
 
 
 AttributionBaseline = Baseline[AttributionStatistics, AttributionConstraints]
@@ -268,11 +270,16 @@ def _read_explanations(
 
 def constraints_to_json(document: AttributionConstraints) -> dict[str, Any]:
     """Return the constraints as JSON values."""
-    explanations: dict[str, Any] = {KERNEL_SHAP: _labels_to_json(document.labels)}
+    explanations: dict[str, Any] = _values_to_json(document, _labels_to_json(document.labels))
     if design := write_document(document.design):
         explanations["sampling_design"] = design
     members = {"version": VERSION, EXPLANATIONS: explanations | document.further_explanations}
     return in_order(members, document.extra if document.order else SWITCH | document.extra, document.order)
+
+
+def _values_to_json(document: AttributionConstraints, labels: dict[str, Any]) -> dict[str, Any]:
+    # Of partial dependence alone there are no values.
+    return {} if document.further_explanations and not labels else {KERNEL_SHAP: labels}
 
 
 def _labels_to_json(labels: dict[str, LabelAttributions]) -> dict[str, Any]:
@@ -285,7 +292,8 @@ def analysis_to_json(document: AttributionConstraints) -> dict[str, Any]:
         name: write_document(replace(label, extra={}, order=()), with_ours=False)
         for name, label in document.labels.items()
     }
-    members = {"version": VERSION, EXPLANATIONS: {KERNEL_SHAP: labels, **document.further_explanations}}
+    explanations = _values_to_json(document, labels) | document.further_explanations
+    members = {"version": VERSION, EXPLANATIONS: explanations}
     return in_order(members, document.extra, document.order)
 
 

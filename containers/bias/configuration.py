@@ -134,5 +134,5 @@ def _stages(
         return ALL_PRE, None
     if methods.post_training_bias is not None and not columns.has_predictions:
         mistakes.add("bias_configuration.predictions", field="methods.post_training_bias")
-    log_other_methods(config, ("shap", "pdp", "report"), _log)
+    log_other_methods(config, ("shap", "pdp"), _log)
     return methods.pre_training_bias, methods.post_training_bias

@@ -20,10 +20,19 @@ from numpy.typing import NDArray
 from analyzers.feature_attribution.analyzer import FeatureAttributionAnalyzer
 from analyzers.feature_attribution.documents import BASELINE_ROWS
 from analyzers.feature_attribution.kernel import Sampling
+from analyzers.feature_attribution.partial_dependence import MOST_ROWS as MOST_DEPENDENCE_ROWS
+from analyzers.feature_attribution.partial_dependence import Dependence
 from analyzers.feature_attribution.rows import FeatureStream, cluster_baselines
 from analyzers.feature_attribution.summary import AttributionRequest, Budget
 from containers.feature_attribution.shortcut import open_shortcut
-from contract.analysis_config import AnalysisConfig, Locator, PredictorConfig, ShapConfig
+from contract.analysis_config import (
+    AnalysisConfig,
+    Locator,
+    Methods,
+    PartialDependenceConfig,
+    PredictorConfig,
+    ShapConfig,
+)
 from contract.api import AnyAnalyzer, MakeAnalyzer
 from contract.dataset import Dataset, Plan
 from contract.dataset_format import DatasetFormat
@@ -43,6 +52,7 @@ from job_runner.clarify import (
     predictor_of,
 )
 from job_runner.engine import available_processors
+from model_clients.endpoints import EndpointModel
 from model_clients.model import Model, Policy
 from model_clients.opening import open_model
 from readers.dataset import NotSplittable
@@ -70,8 +80,10 @@ def count_rows(plan: Plan, request: Dataset) -> int | None:
     return rows
 
 
-def sample_rows(plan: Plan, request: Dataset, features: tuple[str, ...], seed: int) -> pa.RecordBatch:
-    """Return at most `SAMPLED_ROWS` rows, each with the same chance, in the order of the data.
+def sample_rows(
+    plan: Plan, request: Dataset, features: tuple[str, ...], seed: int, most: int | None = None
+) -> pa.RecordBatch:
+    """Return at most so many rows, `SAMPLED_ROWS` by default, each with the same chance, in their order.
 
     Parameters
     ----------
@@ -83,15 +95,20 @@ def sample_rows(plan: Plan, request: Dataset, features: tuple[str, ...], seed: i
         The columns to keep.
     seed
         Of the choice.
+    most
+        Rows.
     """
+    most = most or SAMPLED_ROWS
     try:
-        return _sample(_batches(plan), features, seed)
+        return _sample(_batches(plan), features, seed, most)
     except NotSplittable:
         whole = plan_dataset(request, whole_files=True)
-        return _sample(_batches(whole), features, seed)
+        return _sample(_batches(whole), features, seed, most)
 
 
-def _sample(batches: Iterator[pa.RecordBatch], features: tuple[str, ...], seed: int) -> pa.RecordBatch:
+def _sample(
+    batches: Iterator[pa.RecordBatch], features: tuple[str, ...], seed: int, most: int
+) -> pa.RecordBatch:
     generator = np.random.default_rng([seed, 1])
     empty = pa.RecordBatch.from_arrays([pa.nulls(0) for _ in features], names=list(features))
 
@@ -105,9 +122,9 @@ def _sample(batches: Iterator[pa.RecordBatch], features: tuple[str, ...], seed: 
     while (block := stream.take(_BLOCK_ROWS)) is not None:
         kept.append(block)
         keys = np.concatenate((keys, generator.random(block.num_rows)))
-        if len(keys) > SAMPLED_ROWS:
+        if len(keys) > most:
             # The rows with the smallest keys are a sample whatever comes later.
-            chosen = np.sort(np.argpartition(keys, SAMPLED_ROWS)[:SAMPLED_ROWS])
+            chosen = np.sort(np.argpartition(keys, most)[:most])
             kept = [joined(kept).take(pa.array(chosen))]
             keys = keys[chosen]
     return joined(kept)
@@ -119,6 +136,7 @@ def _batches(plan: Plan) -> Iterator[pa.RecordBatch]:
 
 
 INTERVAL = 10.0
+_FIRST = 1.0
 
 _log = logging.getLogger("monitor.feature_attribution")
 
@@ -134,20 +152,23 @@ class Asking:
         Knows how many rows have been explained.
     rows
         In the dataset; None where nobody knows.
+    most
+        Rows the model may be asked for in all; 0 where nobody knows.
     """
 
-    def __init__(self, model: Model, budget: Budget, rows: int | None) -> None:
+    def __init__(self, model: Model, budget: Budget, rows: int | None, most: int = 0) -> None:
         self._model = model
         self._budget = budget
         self._rows = rows
+        self._most = most
         self._answered = 0
-        self._logged = time.monotonic()
+        self._logged = time.monotonic() - INTERVAL + _FIRST
         # A job that fails forgets the model anywhere on its way; its connections are closed all the same.
         self._close = weakref.finalize(self, model.close)
 
     def __reduce__(self) -> tuple[object, ...]:
         # On another host it asks, and says how far it is, for itself.
-        return (Asking, (self._model, self._budget, self._rows))
+        return (Asking, (self._model, self._budget, self._rows, self._most))
 
     def __call__(self, table: pa.RecordBatch) -> NDArray[np.float64]:
         """Return the scores of some rows."""
@@ -172,10 +193,10 @@ class Asking:
         if now - self._logged < INTERVAL:
             return
         self._logged = now
-        _log.info("%s", progress(self._answered + underway, self._budget, self._rows))
+        _log.info("%s", progress(self._answered + underway, self._budget, self._rows, self._most))
 
 
-def progress(answered: int, budget: Budget, rows: int | None) -> str:
+def progress(answered: int, budget: Budget, rows: int | None, most: int = 0) -> str:
     """Return how far the job is as a sentence.
 
     Parameters
@@ -186,6 +207,8 @@ def progress(answered: int, budget: Budget, rows: int | None) -> str:
         Of the time and the rows.
     rows
         In the dataset; None where nobody knows.
+    most
+        As `Asking` has it.
     """
     explained = budget.explained
     rate = answered / max(budget.spent, 1e-9)
@@ -194,6 +217,8 @@ def progress(answered: int, budget: Budget, rows: int | None) -> str:
     left = budget.left
     if rows is not None and explained:
         left = min(left, budget.spent * (rows - explained) / explained)
+    elif most and answered:
+        left = min(left, budget.spent * max(0, most - answered) / answered)
     return text + (f", about {_duration(left)} left" if left < float("inf") else "")
 
 
@@ -414,6 +439,10 @@ class Wanted:
         How to explain.
     predictor
         How to ask the model.
+    explain
+        Whether Shapley values are asked for.
+    pdp, pdp_features
+        Partial dependence, and of which columns; of those that are most important when there are none.
     """
 
     columns: tuple[str, ...]
@@ -422,6 +451,9 @@ class Wanted:
     join_column: str | None
     shap: ShapConfig
     predictor: PredictorConfig
+    explain: bool = True
+    pdp: PartialDependenceConfig | None = None
+    pdp_features: tuple[str, ...] = ()
 
 
 def arrange_attribution(
@@ -447,7 +479,7 @@ def arrange_attribution(
         request, columns = named or arrange_dataset(settings, unasked, request, mistakes)
     wanted = _wanted(config, columns, mistakes)
     mistakes.stop_if_any()
-    log_other_methods(config, ("pre_training_bias", "post_training_bias", "pdp", "report"), _log)
+    log_other_methods(config, ("pre_training_bias", "post_training_bias"), _log)
     return request, wanted
 
 
@@ -502,16 +534,24 @@ def _format_of(config: AnalysisConfig) -> DatasetFormat:
 def _wanted(config: AnalysisConfig, columns: Columns, mistakes: Mistakes) -> Wanted:
     names = columns.names
     features, join_column = model_features(config, columns, mistakes)
-    shap = (config.methods and config.methods.shap) or ShapConfig()
-    reported = set()
-    for number, locator in enumerate(shap.features_to_explain):
-        is_name = isinstance(locator, str) and not locator.isdecimal()
-        place, known = f"methods.shap.features_to_explain[{number}]", features if is_name else names
-        reported.add(find_column(locator, known, place, mistakes, config.headers))
+    methods = config.methods or Methods()
+    shap = methods.shap or ShapConfig()
+
+    def among_features(locators: Sequence[Locator], place: str) -> tuple[str, ...]:
+        found = set()
+        for number, locator in enumerate(locators):
+            is_name = isinstance(locator, str) and not locator.isdecimal()
+            known = features if is_name else names
+            found.add(find_column(locator, known, f"{place}[{number}]", mistakes, config.headers))
+        return tuple(name for name in features if name in found)
+
+    reported = among_features(shap.features_to_explain, "methods.shap.features_to_explain")
+    asked = among_features(methods.pdp.features, "methods.pdp.features") if methods.pdp else ()
     if names and not features:
         mistakes.add("shap_rows.no_column", field="excluded_columns")
-    reported_in_order = tuple(name for name in features if name in reported)
-    return Wanted(names, features, reported_in_order, join_column, shap, predictor_of(config))
+    explain = methods.shap is not None or methods.pdp is None
+    how = (shap, predictor_of(config), explain, methods.pdp, asked)
+    return Wanted(names, features, reported, join_column, *how)
 
 
 def arrange(settings: Settings, request: Dataset) -> tuple[Dataset, MakeAnalyzer]:
@@ -539,14 +579,21 @@ def _make_analyzer(
         progress=lambda done, all_rows: asked[0].log(done) if asked else None,
         start=not settings.validate_only and rows != 0 and bool(plan.splits),
     )
-    asked.append(Asking(model, budget, rows))
+    sampling = Sampling(shap.num_samples, shap.use_logit, shap.seed or 0)
+    width = len(wanted.features)
+    most = (rows or 0) * (1 + 2 * sampling.pairs(width, width) * baseline.num_rows) if wanted.explain else 0
+    asked.append(Asking(model, budget, rows, most))
+    if most and isinstance(model, EndpointModel) and not settings.validate_only:
+        told = {"rows": several(rows or 0, "row"), "most": most, "requests": model.requests(baseline, most)}
+        _log.info("%s", wording("attributions.cost", model=model.where, **told))
+        if model.codec.is_single:
+            _log.warning("%s", wording("attributions.one_record"))
     names = getattr(model, "names", None) or wanted.features
     unused = tuple(name for name in wanted.features if not {name, name.replace(" ", "_")} & set(names))
     if len(wanted.features) - len(unused) != len(names):
         unused = ()  # columns go by position, or the model refuses them
     if unused:
         notes = (*notes, f"{model.where} has no feature called {listing(unused)}; the attribution is 0.")
-    sampling = Sampling(shap.num_samples, shap.use_logit, shap.seed or 0)
     return FeatureAttributionAnalyzer(
         rules=settings.rules,
         request=AttributionRequest(
@@ -562,6 +609,7 @@ def _make_analyzer(
             most_rows=1 if settings.validate_only else None,
             notes=notes,
             model=model.where,
+            explain=wanted.explain,
         ),
         ask=asked[0],
         drift_limit=settings.attribution_drift_threshold,
@@ -569,14 +617,24 @@ def _make_analyzer(
         shortcut=open_shortcut(model, asked[0], sampling, wanted.features, rows),
         finish=asked[0].close,
         seed=sampling.seed,
+        dependence=_dependence(settings, request, wanted, plan),
     )
+
+
+def _dependence(settings: Settings, request: Dataset, wanted: Wanted, plan: Plan) -> Dependence | None:
+    """Return the partial dependence that is wanted; none for a trial, or where there is no data."""
+    if wanted.pdp is None or settings.validate_only or not wanted.columns:
+        return None
+    rows = sample_rows(plan, request, wanted.features, wanted.shap.seed or 0, MOST_DEPENDENCE_ROWS)
+    resolution, most = wanted.pdp.grid_resolution, wanted.pdp.top_k_features
+    return Dependence(rows, resolution, wanted.pdp_features, most)
 
 
 def _baseline_rows(
     settings: Settings, config: AnalysisConfig, request: Dataset, wanted: Wanted, plan: Plan
 ) -> tuple[pa.RecordBatch, tuple[str, ...]]:
     """Return the rows that stand for absent features, and notes on where they come from."""
-    if not wanted.columns:  # a window without data
+    if not (wanted.columns and wanted.explain):  # a window without data, or partial dependence alone
         return pa.RecordBatch.from_arrays([], names=[]), ()
     shape = Shape(wanted.features, wanted.columns, settings.features_attribute or config.features)
     rows = given_rows(config, shape)

@@ -10,6 +10,7 @@ from contract import page
 from contract.errors import wording
 
 _MOST_BARS = 15
+_MOST_CURVES = 30
 # Half the width of a 95 % interval, in standard errors.
 _TWO_SIDED = 1.96
 
@@ -26,7 +27,31 @@ def body(source: page.Source) -> page.Body:
         if violation.feature_name
     }
     sections = [_section(label, scope, charts[label], violated, source) for label, scope in scopes.items()]
+    sections += _dependence(source.constraints)
     return page.Body(_cards(source, charts), sections, _facts(source.statistics))
+
+
+def _dependence(constraints: Mapping[str, Any]) -> list[page.Section]:
+    """Return the section of partial dependence: one chart for each feature and label."""
+    drawn = []
+    for one in (constraints.get("explanations") or {}).get("pdp") or ():
+        for label, means in zip(one.get("label_headers", ()), one.get("model_predictions", ()), strict=True):
+            title = f"Mean answer by {page.short(one['feature_name'], 48)}, {page.short(label, 48)}"
+            pairs = zip(one["feature_values"], means, strict=True)
+            if one["data_type"] == "numerical":
+                points = [
+                    {"name": page.number(value), "value": mean, "violated": False} for value, mean in pairs
+                ]
+                drawn.append({"kind": "trend", "title": title, "axis": "value", "points": points})
+            else:
+                items = [
+                    {"label": page.short(str(value), 48), "now": [mean, None, None]} for value, mean in pairs
+                ]
+                drawn.append({"kind": "intervals", "title": title, "items": items[:_MOST_BARS]})
+    text = (
+        "The model's mean answer where all rows have the same value of one feature, and their own of others."
+    )
+    return [page.Section("Partial dependence", text, charts=drawn[:_MOST_CURVES])] if drawn else []
 
 
 def _labels(document: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:

@@ -138,6 +138,8 @@ class _Elapsed(Budget):
 def test_progress_tells_the_rate_and_the_time_left() -> None:
     budget = _Elapsed()
     assert progress(0, budget, None) == "Explained 0 rows, asked the model for 0 (0 a second)"
+    # Before a row is explained, what it may take at most.
+    assert progress(5_000, budget, 200, 20_000).endswith("(50 a second), about 5 min left")
     budget.explained = 50
     assert progress(5_000, budget, 200) == (
         "Explained 50 of 200 rows, asked the model for 5000 (50 a second), about 5 min left"
