@@ -23,7 +23,6 @@ from contract.schema import (
     is_value,
     locator,
     member,
-    of_kind,
     read_members,
     share,
     shown,
@@ -265,6 +264,23 @@ class ShapConfig:
 
 
 @dataclass(frozen=True)
+class PartialDependenceConfig:
+    """``methods.pdp``. The originals' schema requires `grid_resolution`, although their SDK has a default."""
+
+    grid_resolution: int = member(whole_number(1), 15)
+    features: tuple[Locator, ...] = member(_locators, ())
+    top_k_features: int = member(whole_number(1), 10)
+
+
+@dataclass(frozen=True)
+class ReportConfig:
+    """``methods.report``."""
+
+    name: str = member(text, "report")
+    title: str = member(text, "SageMaker Analysis Report")
+
+
+@dataclass(frozen=True)
 class Methods:
     """What to compute; None is not asked for.
 
@@ -272,8 +288,6 @@ class Methods:
     ----------
     pre_training_bias, post_training_bias
         Names of metrics; ``all`` has become all names.
-    pdp, report
-        For other jobs, and not looked into.
     """
 
     pre_training_bias: tuple[str, ...] | None = member(_metrics(PRE_TRAINING_METRICS))
@@ -281,8 +295,8 @@ class Methods:
     shap: ShapConfig | None = member(
         child(ShapConfig, refused={"text_config": "text", "image_config": "images"})
     )
-    pdp: dict[str, Any] | None = member(of_kind(dict))
-    report: dict[str, Any] | None = member(of_kind(dict))
+    pdp: PartialDependenceConfig | None = member(child(PartialDependenceConfig))
+    report: ReportConfig | None = member(child(ReportConfig))
 
 
 @dataclass(frozen=True)
