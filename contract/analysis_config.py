@@ -23,7 +23,6 @@ from contract.schema import (
     is_value,
     locator,
     member,
-    of_kind,
     read_members,
     share,
     shown,
@@ -274,6 +273,14 @@ class PartialDependenceConfig:
 
 
 @dataclass(frozen=True)
+class ReportConfig:
+    """``methods.report``."""
+
+    name: str = member(text, "report")
+    title: str = member(text, "SageMaker Analysis Report")
+
+
+@dataclass(frozen=True)
 class Methods:
     """What to compute; None is not asked for.
 
@@ -281,8 +288,6 @@ class Methods:
     ----------
     pre_training_bias, post_training_bias
         Names of metrics; ``all`` has become all names.
-    report
-        The page's, and not looked into.
     """
 
     pre_training_bias: tuple[str, ...] | None = member(_metrics(PRE_TRAINING_METRICS))
@@ -291,7 +296,7 @@ class Methods:
         child(ShapConfig, refused={"text_config": "text", "image_config": "images"})
     )
     pdp: PartialDependenceConfig | None = member(child(PartialDependenceConfig))
-    report: dict[str, Any] | None = member(of_kind(dict))
+    report: ReportConfig | None = member(child(ReportConfig))
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,10 @@ class Mistakes:
         if mistake not in self.found:
             self.found.append(mistake)
 
+    def forget(self, code: str, field: str) -> None:
+        """Take a mistake back that another one explains."""
+        self.found = [one for one in self.found if (one.code, one.field) != (code, field)]
+
     def attempt[**P, T](self, read: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T | None:
         """Return what `read` gives; None where it raises InputError, which is noted."""
         try:
@@ -186,9 +190,10 @@ class JsonObject:
     def note_near_misses(self, known: Iterable[str] = ()) -> None:
         """Note unknown members whose names are nearly known, or in `known`; ``x-`` begins a user's."""
         plain = {_plain(name): name for name in (*known, *self._known)}
-        for key in self.members.keys() - {*known, *self._known}:
+        for key in self.extra():
             close = difflib.get_close_matches(_plain(key), plain, n=1, cutoff=_NEAR)
-            if close and not key.startswith("x-"):
+            if close and key not in known and not key.startswith("x-"):
+                self.mistakes.forget("members.missing", self.place(plain[close[0]]))
                 self.note(key, "members.near_miss", meant=plain[close[0]], place="")
 
     def finish(self) -> None:
@@ -363,7 +368,7 @@ def read_document[T](
     found = _read(kind, members) | others
     if known is not None:
         members.note_near_misses(known)
-        inner = {how.inside for _, _, _, how in _members(kind) if how.inside}
+        inner = dict.fromkeys(how.inside for _, _, _, how in _members(kind) if how.inside)
         for path in inner:
             keys = [key for _, key, _, how in _members(kind) if how.inside[: len(path)] == path]
             deeper = [one[len(path)] for one in inner if len(one) > len(path) and one[: len(path)] == path]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from contract.api import Metric, Violation, Violations, read_violations, violations_to_json
+from contract.api import Metric, Violation, Violations, violations_to_json
 from contract.errors import DocumentError
 from contract.schema import (
     REQUIRED,
@@ -42,7 +42,8 @@ def _read_time(members: JsonObject, key: str) -> datetime:
     try:
         instant = datetime.fromisoformat(members.get(key, str))
     except ValueError:
-        members.wrong(key, "an ISO 8601 time")
+        if isinstance(members.raw(key), str):
+            members.wrong(key, "an ISO 8601 time")
     return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
 
 
@@ -60,9 +61,8 @@ def _write_window(window: tuple[datetime, datetime]) -> dict[str, str]:
 
 
 def _read_violations(members: JsonObject, key: str) -> tuple[Violation, ...] | None:
-    found = members.get(key, list, None)
-    where = members.mistakes.where
-    return None if found is None else tuple(read_violations({"violations": found}, where).violations)
+    found = objects_of(Violation)(members, key)
+    return None if found is None else tuple(found)
 
 
 def _write_violations(violations: Iterable[Violation]) -> Any:

@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from refusals import refused
 
 from contract.errors import ConfigurationError
 from file_storage.storage import find_scratch_folder, scratch_folder
@@ -45,7 +46,7 @@ def test_none_to_look_at_names_the_same_fix(tmp_path: Path, monkeypatch: pytest.
 
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     monkeypatch.setattr(tempfile, "gettempdir", nowhere)
-    with pytest.raises(ConfigurationError, match=r"^a cluster needs a folder .* name one in TMPDIR\.$"):
+    with refused(ConfigurationError, "temporary_folder.none"):
         find_scratch_folder("a cluster")
 
 
@@ -72,9 +73,7 @@ def test_a_full_folder_is_called_so(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("file_storage.storage._LEAST_BYTES", 1 << 62)
     with (
-        pytest.raises(
-            ConfigurationError, match=f"^sorting needs room for temporary files, and {tmp_path} is full"
-        ),
+        refused(ConfigurationError, "temporary_folder.full"),
         scratch_folder("sorting-", "sorting"),
     ):
         pass
