@@ -17,7 +17,6 @@ from analyzers.feature_attribution.analyzer import FeatureAttributionAnalyzer
 from analyzers.feature_attribution.documents import BASELINE_ROWS
 from analyzers.feature_attribution.kernel import Sampling
 from analyzers.feature_attribution.partial_dependence import MOST_ROWS as MOST_DEPENDENCE_ROWS
-from analyzers.feature_attribution.partial_dependence import Dependence
 from analyzers.feature_attribution.rows import cluster_baselines
 from analyzers.feature_attribution.summary import AttributionRequest, Budget
 from containers.feature_attribution.asking import Asking, count_rows, sample_rows
@@ -45,7 +44,7 @@ from job_runner.clarify.columns import (
     load_analysis_config,
     log_other_methods,
 )
-from job_runner.clarify.resolve_columns import arrange_dataset
+from job_runner.clarify.resolve_columns import KINDS, arrange_dataset, model_features, predictor_of
 from job_runner.engine import available_processors
 from model_clients.endpoints import EndpointModel
 from model_clients.model import Policy
@@ -240,7 +239,6 @@ def _column(values: list[Any]) -> pa.Array:
         return pa.array([None if value is None else str(value) for value in values], pa.string())
 
 
-_CONTENT_TYPES = ("text/csv", "application/jsonlines", "application/json")
 _TABLES = ("text/csv", "application/x-parquet")
 _CAPTURES = ("sagemakerCaptureJson", "sagemakerMergeJson")
 
@@ -267,7 +265,7 @@ class Wanted:
         How to ask the model.
     explain
         Whether Shapley values are asked for.
-    pdp, pdp_features
+    pdp
         Partial dependence, and of which columns; of those that are most important when there are none.
     """
 
@@ -279,7 +277,6 @@ class Wanted:
     predictor: PredictorConfig
     explain: bool = True
     pdp: PartialDependenceConfig | None = None
-    pdp_features: tuple[str, ...] = ()
 
 
 def arrange_attribution(
@@ -329,7 +326,11 @@ def _scripted(
     settings: Settings, config: AnalysisConfig, request: Dataset, mistakes: Mistakes
 ) -> tuple[Dataset, Columns]:
     """Arrange records whose columns a user's script names."""
-    form = settings.dataset_format if "dataset_format" in settings.given else _format_of(config)
+    form = settings.dataset_format
+    if "dataset_format" not in settings.given:
+        kind = KINDS.get(str(config.dataset_type), "sagemakerCaptureJson")
+        sides = ("endpointInput",) if kind in _CAPTURES else ()
+        form = DatasetFormat(kind, header=kind == "csv" and not config.headers, capture_indices=sides)
     source = config.dataset_uri or settings.dataset_source
     request = replace(
         request, source=source, format=form, text_only=False, column_names=config.headers or None
@@ -345,58 +346,35 @@ def _scripted(
     )
 
 
-def _format_of(config: AnalysisConfig) -> DatasetFormat:
-    """Return how the data is read by what the configuration says of it; nothing: captures."""
-    match config.dataset_type:
-        case None | "application/sagemakercapturejson":
-            return DatasetFormat("sagemakerCaptureJson", capture_indices=("endpointInput",))
-        case "text/csv":
-            return DatasetFormat("csv", header=not config.headers)
-        case "application/x-parquet":
-            return DatasetFormat("parquet")
-        case _:
-            return DatasetFormat("json")
-
-
 def _wanted(config: AnalysisConfig, columns: Columns, mistakes: Mistakes) -> Wanted:
-    def find(locator: Locator, place: str, names: Sequence[str]) -> str | None:
-        return find_column(locator, names, place, mistakes, config.headers)
-
-    def is_name(locator: Locator) -> bool:
-        return isinstance(locator, str) and not locator.isdecimal()
-
     names = columns.names
-    excluded = {
-        find(locator, f"excluded_columns[{number}]", names)
-        for number, locator in enumerate(config.excluded_columns)
-    }
-    join = config.joinsource_name_or_index
-    join_column = None if join is None else find(join, "joinsource_name_or_index", names)
-    features = tuple(name for name in columns.features if name not in (*excluded, join_column))
+    features = model_features(config, columns, mistakes)
+    join, place = config.joinsource_name_or_index, "joinsource_name_or_index"
     methods = config.methods or Methods()
-    shap = methods.shap or ShapConfig()
+    shap, pdp = methods.shap or ShapConfig(), methods.pdp
 
-    def among_features(locators: Sequence[Locator], place: str) -> set[str | None]:
-        return {
-            find(locator, f"{place}[{number}]", features if is_name(locator) else names)
-            for number, locator in enumerate(locators)
-        }
+    def among_features(locators: Sequence[Locator], place: str) -> tuple[str, ...]:
+        found = set()
+        for number, locator in enumerate(locators):
+            is_name = isinstance(locator, str) and not locator.isdecimal()
+            among = features if is_name else names
+            found.add(find_column(locator, among, f"{place}[{number}]", mistakes, config.headers))
+        return tuple(name for name in features if name in found)
 
-    reported = among_features(shap.features_to_explain, "methods.shap.features_to_explain")
-    asked = among_features(methods.pdp.features, "methods.pdp.features") if methods.pdp else ()
     if names and not features:
         mistakes.add(
             "no column is left to explain; leave some of label, predicted_label and excluded_columns out"
         )
-    predictor = config.predictor or PredictorConfig()
-    if predictor.content_type is None and config.dataset_type in _CONTENT_TYPES:
-        predictor = replace(predictor, content_type=config.dataset_type)  # type: ignore[arg-type]  # one of the three
-    reported_in_order, asked_in_order = (
-        tuple(name for name in features if name in some) for some in (reported, asked)
+    return Wanted(
+        columns=names,
+        features=features,
+        reported=among_features(shap.features_to_explain, "methods.shap.features_to_explain"),
+        join_column=find_column(join, names, place, mistakes, config.headers),
+        shap=shap,
+        predictor=predictor_of(config),
+        explain=methods.shap is not None or pdp is None,
+        pdp=pdp and replace(pdp, features=among_features(pdp.features, "methods.pdp.features")),
     )
-    explain = methods.shap is not None or methods.pdp is None
-    how = (shap, predictor, explain, methods.pdp, asked_in_order)
-    return Wanted(names, features, reported_in_order, join_column, *how)
 
 
 def arrange(settings: Settings, request: Dataset) -> tuple[Dataset, MakeAnalyzer]:
@@ -439,6 +417,10 @@ def _make_analyzer(
         unused = ()  # columns go by position, or the model refuses them
     if unused:
         notes = (*notes, f"{model.where} has no feature called {listing(unused)}; the attribution is 0.")
+    dependence = None
+    if wanted.pdp is not None and wanted.columns and not settings.validate_only:
+        some = sample_rows(plan, request, wanted.features, sampling.seed, MOST_DEPENDENCE_ROWS)
+        dependence = wanted.pdp, some
     return FeatureAttributionAnalyzer(
         rules=settings.rules,
         request=AttributionRequest(
@@ -462,17 +444,8 @@ def _make_analyzer(
         shortcut=open_shortcut(model, asked[0], sampling, wanted.features, rows),
         finish=asked[0].close,
         seed=sampling.seed,
-        dependence=_dependence(settings, request, wanted, plan),
+        dependence=dependence,
     )
-
-
-def _dependence(settings: Settings, request: Dataset, wanted: Wanted, plan: Plan) -> Dependence | None:
-    """Return the partial dependence that is wanted; none for a trial, or where there is no data."""
-    if wanted.pdp is None or settings.validate_only or not wanted.columns:
-        return None
-    rows = sample_rows(plan, request, wanted.features, wanted.shap.seed or 0, MOST_DEPENDENCE_ROWS)
-    resolution, most = wanted.pdp.grid_resolution, wanted.pdp.top_k_features
-    return Dependence(rows, resolution, wanted.pdp_features, most)
 
 
 def _baseline_rows(

@@ -411,7 +411,7 @@ def _feature_names(config: AnalysisConfig, width: int, mistakes: Mistakes) -> tu
     return unnamed
 
 
-_KINDS: dict[str, Kind] = {
+KINDS: dict[str, Kind] = {
     "text/csv": "csv",
     "application/jsonlines": "json",
     "application/json": "json",
@@ -446,7 +446,7 @@ def arrange_dataset(
         form = settings.dataset_format
     else:
         # The configuration of a monitor says nothing of the data, which are captures.
-        form = DatasetFormat(_KINDS[config.dataset_type] if config.dataset_type else "sagemakerMergeJson")
+        form = DatasetFormat(KINDS[config.dataset_type] if config.dataset_type else "sagemakerMergeJson")
     request = replace(
         request,
         source=config.dataset_uri or settings.dataset_source,
@@ -492,10 +492,7 @@ def ask_model(
 
     features = model_features(config, columns, mistakes)
     mistakes.stop_if_any()
-    predictor = config.predictor or PredictorConfig()
-    kind = config.dataset_type
-    if predictor.content_type is None and kind in ("text/csv", "application/json", "application/jsonlines"):
-        predictor = replace(predictor, content_type=kind)
+    predictor = predictor_of(config)
     first = first_batch(request)
     is_given = settings.model is not None or predictor.endpoint_name is not None
     model = open_model(
@@ -518,6 +515,14 @@ def ask_model(
     prediction = Prediction(name, features, ask, model.where, model.close)
     columns = replace(columns, predicted_label=name) if as_label else replace(columns, probability=name)
     return replace(request, prediction=prediction), columns
+
+
+def predictor_of(config: AnalysisConfig) -> PredictorConfig:
+    """Return how the model is asked: in the type of the dataset, unless the configuration says otherwise."""
+    predictor, kind = config.predictor or PredictorConfig(), config.dataset_type
+    if predictor.content_type is None and kind in ("text/csv", "application/json", "application/jsonlines"):
+        return replace(predictor, content_type=kind)
+    return predictor
 
 
 def _scores(model: Model, rows: pa.RecordBatch) -> pa.Array:
