@@ -625,7 +625,7 @@ def _feature_names(config: AnalysisConfig, width: int, mistakes: Mistakes) -> tu
     return unnamed
 
 
-_KINDS: dict[str, Kind] = {
+KINDS: dict[str, Kind] = {
     "text/csv": "csv",
     "application/jsonlines": "json",
     "application/json": "json",
@@ -660,7 +660,7 @@ def arrange_dataset(
         form = settings.dataset_format
     else:
         # The configuration of a monitor says nothing of the data, which are captures.
-        form = DatasetFormat(_KINDS[config.dataset_type] if config.dataset_type else "sagemakerMergeJson")
+        form = DatasetFormat(KINDS[config.dataset_type] if config.dataset_type else "sagemakerMergeJson")
     request = replace(
         request,
         source=config.dataset_uri or settings.dataset_source,

@@ -16,7 +16,7 @@ from analyzers.feature_attribution.documents import (
     AttributionStatistics,
     LabelAttributions,
 )
-from analyzers.feature_attribution.partial_dependence import Dependence, partial_dependence
+from analyzers.feature_attribution.partial_dependence import partial_dependence
 from analyzers.feature_attribution.summary import (
     Ask,
     AttributionRequest,
@@ -28,6 +28,7 @@ from analyzers.feature_attribution.summary import (
     summarize,
 )
 from analyzers.shared.rules import Rules, nothing_checked, why_unchecked
+from contract.analysis_config import PartialDependenceConfig
 from contract.api import Analyzer, Checker, Decision, Facts, Metric
 from contract.errors import DocumentError, wording
 from contract.wording import listing, number, several
@@ -159,7 +160,7 @@ class FeatureAttributionAnalyzer(
     finish
         Called when the model will not be asked again.
     dependence
-        The partial dependence that is wanted, None for none.
+        The partial dependence that is wanted, None for none, and the rows to ask about.
     """
 
     request: AttributionRequest
@@ -167,7 +168,7 @@ class FeatureAttributionAnalyzer(
     budget: Budget = field(default_factory=Budget, compare=False)
     shortcut: Shortcut | None = None
     finish: Callable[[], None] | None = None
-    dependence: Dependence | None = None
+    dependence: tuple[PartialDependenceConfig, pa.RecordBatch] | None = None
 
     def empty(self) -> AttributionSummary:
         """Return the identity of `merge`."""
@@ -188,9 +189,10 @@ class FeatureAttributionAnalyzer(
     def describe(self, summary: AttributionSummary) -> AttributionStatistics:
         """Turn a summary into the statistics document; the model is asked for partial dependence alone."""
         statistics = describe(summary, self.request, self.budget.spent)
-        if self.dependence is not None and self.dependence.rows.num_rows:
-            arguments = (self.dependence, self.request, statistics.labels, self.ask, self.budget)
-            statistics.dependence = partial_dependence(*arguments)
+        if self.dependence is not None and self.dependence[1].num_rows:
+            statistics.dependence = partial_dependence(
+                *self.dependence, self.request, statistics.labels, self.ask, self.budget
+            )
             statistics.notes += tuple(
                 wording("attributions.no_dependence", feature=one["feature_name"], why=one["error"])
                 for one in statistics.dependence

@@ -11,13 +11,15 @@ files of their own.
 
 from __future__ import annotations
 
+import csv
+import io
 import math
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from analyzers.feature_attribution.rows import plain_values
 from analyzers.shared import analysis_json
 from analyzers.shared.analysis_json import VERSION, figure, number_to_json, read_number
 from analyzers.shared.rules import SWITCH
@@ -39,43 +41,25 @@ from contract.schema import (
     write_document,
 )
 
-# The tables of feature-attribution jobs: CSV with a header, as Clarify writes it.
+# The tables of feature-attribution jobs.
 
 
 _ROWS_AT_ONCE = 65_536
-_SPECIAL = r'[,"\r\n]|^\s|\s$'
 
 
 def table_to_csv(table: pa.Table) -> bytes:
-    """Return a table as CSV: names in the first line, nothing for missing values.
+    """Return a table as CSV, as Clarify writes it: names in the first line, nothing for missing values.
 
-    Names and cells are quoted only where they hold a comma, a quote, a line end, or space at an end.
+    Names and cells are quoted only where they hold a comma, a quote or a line end.
     """
-    parts = [",".join(_cells(pa.array(table.column_names, pa.large_string())).to_pylist()).encode() + b"\n"]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(table.column_names)
     for batch in table.to_batches(max_chunksize=_ROWS_AT_ONCE):
-        cells = [_cells(column) for column in batch.columns]
-        if len(cells) == 1:
-            # An empty line is no row to most readers.
-            cells = [pc.if_else(pc.equal(cells[0], _text("")), _text('""'), cells[0])]
-        lines = pc.binary_join_element_wise(*cells, _text(",")) if cells else pa.nulls(0, pa.large_string())
-        parts.append("".join(f"{line}\n" for line in lines.to_pylist()).encode())
-    return b"".join(parts)
-
-
-def _cells(column: pa.Array) -> pa.Array:
-    """Return the values as the file shows them."""
-    if pa.types.is_dictionary(column.type):
-        column = column.dictionary_decode()
-    texts = column.cast(pa.large_string()).fill_null("")
-    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
-        return texts
-    doubled = pc.replace_substring(texts, '"', '""')
-    quoted = pc.binary_join_element_wise(_text('"'), doubled, _text('"'), _text(""))
-    return pc.if_else(pc.match_substring_regex(texts, _SPECIAL), quoted, texts)
-
-
-def _text(text: str) -> pa.Scalar:
-    return pa.scalar(text, pa.large_string())
+        # Arrow writes numbers with the fewest digits that give the same.
+        cells = (plain_values(column).cast(pa.string()).to_pylist() for column in batch.columns)
+        writer.writerows(zip(*cells, strict=True))
+    return text.getvalue().encode()
 
 
 ANALYSIS = "analysis.json"

@@ -21,7 +21,6 @@ from analyzers.feature_attribution.analyzer import FeatureAttributionAnalyzer
 from analyzers.feature_attribution.documents import BASELINE_ROWS
 from analyzers.feature_attribution.kernel import Sampling
 from analyzers.feature_attribution.partial_dependence import MOST_ROWS as MOST_DEPENDENCE_ROWS
-from analyzers.feature_attribution.partial_dependence import Dependence
 from analyzers.feature_attribution.rows import FeatureStream, cluster_baselines
 from analyzers.feature_attribution.summary import AttributionRequest, Budget
 from containers.feature_attribution.shortcut import open_shortcut
@@ -42,6 +41,7 @@ from contract.settings import Settings
 from contract.wording import listing, several
 from file_storage import storage
 from job_runner.clarify import (
+    KINDS,
     Columns,
     arrange_dataset,
     column_names,
@@ -441,7 +441,7 @@ class Wanted:
         How to ask the model.
     explain
         Whether Shapley values are asked for.
-    pdp, pdp_features
+    pdp
         Partial dependence, and of which columns; of those that are most important when there are none.
     """
 
@@ -453,7 +453,6 @@ class Wanted:
     predictor: PredictorConfig
     explain: bool = True
     pdp: PartialDependenceConfig | None = None
-    pdp_features: tuple[str, ...] = ()
 
 
 def arrange_attribution(
@@ -503,7 +502,11 @@ def _scripted(
     settings: Settings, config: AnalysisConfig, request: Dataset, mistakes: Mistakes
 ) -> tuple[Dataset, Columns]:
     """Arrange records whose columns a user's script names."""
-    form = settings.dataset_format if "dataset_format" in settings.given else _format_of(config)
+    form = settings.dataset_format
+    if "dataset_format" not in settings.given:
+        kind = KINDS.get(str(config.dataset_type), "sagemakerCaptureJson")
+        sides = ("endpointInput",) if kind in _CAPTURES else ()
+        form = DatasetFormat(kind, header=kind == "csv" and not config.headers, capture_indices=sides)
     source = config.dataset_uri or settings.dataset_source
     request = replace(
         request, source=source, format=form, text_only=False, column_names=config.headers or None
@@ -518,40 +521,32 @@ def _scripted(
     return request, Columns(names, label=label, predicted_label=predicted)
 
 
-def _format_of(config: AnalysisConfig) -> DatasetFormat:
-    """Return how the data is read by what the configuration says of it; nothing: captures."""
-    match config.dataset_type:
-        case None | "application/sagemakercapturejson":
-            return DatasetFormat("sagemakerCaptureJson", capture_indices=("endpointInput",))
-        case "text/csv":
-            return DatasetFormat("csv", header=not config.headers)
-        case "application/x-parquet":
-            return DatasetFormat("parquet")
-        case _:
-            return DatasetFormat("json")
-
-
 def _wanted(config: AnalysisConfig, columns: Columns, mistakes: Mistakes) -> Wanted:
     names = columns.names
     features, join_column = model_features(config, columns, mistakes)
     methods = config.methods or Methods()
-    shap = methods.shap or ShapConfig()
+    shap, pdp = methods.shap or ShapConfig(), methods.pdp
 
     def among_features(locators: Sequence[Locator], place: str) -> tuple[str, ...]:
         found = set()
         for number, locator in enumerate(locators):
             is_name = isinstance(locator, str) and not locator.isdecimal()
-            known = features if is_name else names
-            found.add(find_column(locator, known, f"{place}[{number}]", mistakes, config.headers))
+            among = features if is_name else names
+            found.add(find_column(locator, among, f"{place}[{number}]", mistakes, config.headers))
         return tuple(name for name in features if name in found)
 
-    reported = among_features(shap.features_to_explain, "methods.shap.features_to_explain")
-    asked = among_features(methods.pdp.features, "methods.pdp.features") if methods.pdp else ()
     if names and not features:
         mistakes.add("shap_rows.no_column", field="excluded_columns")
-    explain = methods.shap is not None or methods.pdp is None
-    how = (shap, predictor_of(config), explain, methods.pdp, asked)
-    return Wanted(names, features, reported, join_column, *how)
+    return Wanted(
+        columns=names,
+        features=features,
+        reported=among_features(shap.features_to_explain, "methods.shap.features_to_explain"),
+        join_column=join_column,
+        shap=shap,
+        predictor=predictor_of(config),
+        explain=methods.shap is not None or pdp is None,
+        pdp=pdp and replace(pdp, features=among_features(pdp.features, "methods.pdp.features")),
+    )
 
 
 def arrange(settings: Settings, request: Dataset) -> tuple[Dataset, MakeAnalyzer]:
@@ -594,6 +589,10 @@ def _make_analyzer(
         unused = ()  # columns go by position, or the model refuses them
     if unused:
         notes = (*notes, f"{model.where} has no feature called {listing(unused)}; the attribution is 0.")
+    dependence = None
+    if wanted.pdp is not None and wanted.columns and not settings.validate_only:
+        some = sample_rows(plan, request, wanted.features, sampling.seed, MOST_DEPENDENCE_ROWS)
+        dependence = wanted.pdp, some
     return FeatureAttributionAnalyzer(
         rules=settings.rules,
         request=AttributionRequest(
@@ -617,17 +616,8 @@ def _make_analyzer(
         shortcut=open_shortcut(model, asked[0], sampling, wanted.features, rows),
         finish=asked[0].close,
         seed=sampling.seed,
-        dependence=_dependence(settings, request, wanted, plan),
+        dependence=dependence,
     )
-
-
-def _dependence(settings: Settings, request: Dataset, wanted: Wanted, plan: Plan) -> Dependence | None:
-    """Return the partial dependence that is wanted; none for a trial, or where there is no data."""
-    if wanted.pdp is None or settings.validate_only or not wanted.columns:
-        return None
-    rows = sample_rows(plan, request, wanted.features, wanted.shap.seed or 0, MOST_DEPENDENCE_ROWS)
-    resolution, most = wanted.pdp.grid_resolution, wanted.pdp.top_k_features
-    return Dependence(rows, resolution, wanted.pdp_features, most)
 
 
 def _baseline_rows(
