@@ -11,7 +11,7 @@ import difflib
 import functools
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from typing import Any, Literal
 
@@ -206,6 +206,78 @@ _NAMES = {
 }
 
 
+@dataclass(frozen=True)
+class Level:
+    """The members that an object of a document may have, each with the level below it; ``*`` is any name.
+
+    `called` is what messages call such an object.
+    """
+
+    called: str
+    members: Mapping[str, Level | None]
+
+
+# Names that begin so are the user's own; how near a name must be to be taken for another.
+_OWN, _NEAR = "x-", 0.8
+
+
+def unused_members(value: Any, level: Level, mistakes: Mistakes) -> list[str]:
+    """Return the paths of members that have no effect; those nearly named like a known one are mistakes."""
+    return list(_unused(value, level, "", dict(_homes(level)), mistakes))
+
+
+def _homes(level: Level) -> Iterator[tuple[str, str]]:
+    """Yield every known name with the object it belongs into, the outermost last."""
+    for below in level.members.values():
+        yield from _homes(below) if below else ()
+    yield from ((name, level.called) for name in reversed([*level.members]) if name != "*")
+
+
+def _unused(
+    value: Any, level: Level, where: str, homes: Mapping[str, str], mistakes: Mistakes
+) -> Iterator[str]:
+    for name, member in value.items() if isinstance(value, dict) else ():
+        place, known = f"{where}.{name}".removeprefix("."), name if name in level.members else "*"
+        if known in level.members:
+            below = level.members[known]
+            if below is not None:
+                for inner, each in _objects(member, below, where, place):
+                    yield from _unused(each, below, inner, homes, mistakes)
+        elif name.startswith(_OWN):
+            continue
+        elif name in homes:
+            mistakes.add(f"{place} has no effect there; it belongs into {homes[name]}")
+        else:
+            # Of two spellings the first is shown, and what belongs here before what belongs elsewhere.
+            names = {_plain(one): one for one in reversed([*level.members, *homes])}
+            names |= {short: full for short, full in _SHORT.items() if full in homes}
+            close = difflib.get_close_matches(_plain(name), names, n=1, cutoff=_NEAR)
+            if not close:
+                yield place
+                continue
+            meant = names[close[0]]
+            elsewhere = "" if meant in level.members else f" in {homes[meant]}"
+            mistakes.add(f"{place} is unknown; did you mean {meant}{elsewhere}?")
+
+
+def _objects(value: Any, level: Level, where: str, place: str) -> Iterator[tuple[str, Any]]:
+    """Yield an object, or those of a list, with their paths: by their names, such as ``feature 'age'``."""
+    if not isinstance(value, list):
+        yield place, value
+        return
+    for at, each in enumerate(value):
+        name = each.get("name") if isinstance(each, dict) else None
+        called = f"{where}.{level.called.removeprefix('a ')} {name!r}".removeprefix(".")
+        yield called if name else f"{place}[{at}]", each
+
+
+_SHORT = {"min": "minimum", "max": "maximum"}
+
+
+def _plain(name: str) -> str:
+    return name.replace("_", "").replace("-", "").casefold()
+
+
 def features_have(value: dict[str, Any], *keys: str) -> bool:
     """Return whether any of the features of a document has one of `keys`."""
     features = value.get("features")
@@ -275,6 +347,12 @@ def _members(kind: Any) -> tuple[tuple[str, str, bool, Member], ...]:
         for one in fields(kind)
         if (how := one.metadata.get("member")) is not None
     )
+
+
+def level_of(kind: Any, called: str, **below: Level | None) -> Level:
+    """Return the level of the objects that are read as a dataclass, with those below some of its members."""
+    names = dict.fromkeys(how.inside[0] if how.inside else key for _, key, _, how in _members(kind))
+    return Level(called, {**names, **below})
 
 
 def _read(kind: Any, members: JsonObject) -> dict[str, Any]:

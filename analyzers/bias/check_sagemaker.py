@@ -102,18 +102,24 @@ def absent_groups(statistics: BiasStatistics, constraints: BiasConstraints) -> l
         if before is not None
     }
     why = next(iter(statistics.problems.values()), "").rstrip(".")
-    return [
-        Comparison(
-            f"{metric.name} of {name} {member.value_or_threshold}",
-            CHECK_TYPE,
-            State.UNDECIDED,
-            reason=why or f"the window has no metrics of the group {name} = {member.value_or_threshold}",
-            lost=True,
-        )
-        for name, member in constraints.groups()
-        for metric in member.metrics
-        if metric.value is not None and (id(member), metric.name) not in there
-    ]
+    known = {facet.facet for facet in statistics.facets}
+    found = []
+    for name, member in constraints.groups():
+        reason = why or f"the window has no metrics of the group {name} = {member.value_or_threshold}"
+        if name in known and not statistics.has_predictions:
+            reason = "no row has a prediction"
+        found += [
+            Comparison(
+                f"{metric.name} of {name} {member.value_or_threshold}",
+                CHECK_TYPE,
+                State.UNDECIDED,
+                reason=reason,
+                lost=True,
+            )
+            for metric in member.metrics
+            if metric.asks_for_something and (id(member), metric.name) not in there
+        ]
+    return found
 
 
 def _groups(

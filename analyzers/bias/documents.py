@@ -15,14 +15,16 @@ from typing import Any, Literal
 
 from analyzers.shared import analysis_json
 from analyzers.shared.analysis_json import VERSION, figure, range_to_json, read_range
-from analyzers.shared.rules import SWITCH
+from analyzers.shared.rules import SWITCH, read_unused
 from contract.api import Baseline, DocumentSet
 from contract.errors import DocumentError
 from contract.schema import (
     REQUIRED,
     JsonObject,
+    Level,
     Reader,
     count,
+    level_of,
     member,
     object_of,
     objects_of,
@@ -64,6 +66,11 @@ class MetricValue:
     threshold: float | None = figure()
     extra: dict[str, Any] = field(default_factory=dict)
     order: tuple[str, ...] = ()
+
+    @property
+    def asks_for_something(self) -> bool:
+        """Return whether there is anything that a later value could be held to."""
+        return self.value is not None or self.allowed is not None or self.threshold is not None
 
 
 # ``statistics.json`` of bias jobs: for every facet value, the counts that all metrics follow from.
@@ -275,6 +282,7 @@ class BiasConstraints:
     post: StageMetrics | None = member(object_of(StageMetrics), key=POST)
     pre: StageMetrics | None = member(object_of(StageMetrics), key=PRE)
     extra: dict[str, Any] = field(default_factory=dict)
+    unused: list[str] = field(default_factory=list, compare=False)
     order: tuple[str, ...] = ()
     where: str = "constraints.json"
 
@@ -296,6 +304,10 @@ class BiasConstraints:
             for name, members in stage.facets.items():
                 yield from ((name, member) for member in members)
 
+
+_GROUP = level_of(FacetMetrics, "a group", metrics=level_of(MetricValue, "a metric"))
+_STAGE = level_of(StageMetrics, "a stage", facets=Level("facets", {"*": _GROUP}))
+_FILE = Level("the file", {"version": None, "explanations": None, POST: _STAGE, PRE: _STAGE})
 
 BiasBaseline = Baseline[BiasStatistics, BiasConstraints]
 
@@ -352,9 +364,9 @@ def read_constraints(value: dict[str, Any], where: str) -> BiasConstraints:
     DocumentError
         Naming file and path, when a member is missing or of the wrong type, or there are no metrics of bias.
     """
-    members = JsonObject.of_file(value, where)
+    members, unused = JsonObject.of_file(value, where), read_unused(value, _FILE, where)
     members.raw("version")
-    document = read_document(BiasConstraints, members, where=where)
+    document = read_document(BiasConstraints, members, where=where, unused=unused)
     if not list(document.stages()):
         raise DocumentError.of("bias_documents.constraints", file=where, field="baseline_constraints")
     return document

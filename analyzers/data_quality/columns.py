@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from analyzers.data_quality.documents import (
     Constraints,
@@ -166,6 +166,12 @@ def comparisons(
                 )
             )
     return tuple(found)
+
+
+def unanswered(constraints: Constraints, reason: str, *, with_ranges: bool) -> tuple[Comparison, ...]:
+    """Return every comparison that the constraints ask for, not decided for a reason."""
+    every = comparisons(constraints, (), (), {}, with_ranges=with_ranges)
+    return tuple(replace(one, reason=reason) for one in every)
 
 
 def holds_dates(feature: FeatureStatistics | None) -> bool:

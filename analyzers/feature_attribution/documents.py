@@ -20,15 +20,17 @@ import pyarrow.compute as pc
 
 from analyzers.shared import analysis_json
 from analyzers.shared.analysis_json import VERSION, figure, number_to_json, read_number
-from analyzers.shared.rules import SWITCH
+from analyzers.shared.rules import SWITCH, read_unused
 from contract.api import Baseline, DocumentSet
 from contract.errors import DocumentError
 from contract.schema import (
     REQUIRED,
     JsonObject,
+    Level,
     Reader,
     count,
     in_order,
+    level_of,
     member,
     number,
     of_kind,
@@ -190,8 +192,15 @@ class AttributionConstraints:
     design: SamplingDesign = field(default_factory=SamplingDesign)
     further_explanations: dict[str, Any] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)
+    unused: list[str] = field(default_factory=list, compare=False)
     order: tuple[str, ...] = ()
     where: str = "constraints.json"
+
+
+_OF_LABEL = Level(KERNEL_SHAP, {"*": level_of(LabelAttributions, "a label", global_top_shap_text=None)})
+_EXPLANATIONS = {KERNEL_SHAP: _OF_LABEL, "sampling_design": level_of(SamplingDesign, "sampling_design")}
+_OTHERS = dict.fromkeys(("version", "pre_training_bias_metrics", "post_training_bias_metrics"))
+_FILE = Level("the file", {**_OTHERS, EXPLANATIONS: Level(EXPLANATIONS, {**_EXPLANATIONS, "pdp": None})})
 
 
 @dataclass
@@ -246,10 +255,10 @@ def read_constraints(value: dict[str, Any], where: str) -> AttributionConstraint
     DocumentError
         Naming file and path, when a member is missing or of the wrong type, or there are no values.
     """
-    members = JsonObject.of_file(value, where)
+    members, unused = JsonObject.of_file(value, where), read_unused(value, _FILE, where)
     members.raw("version")
     labels, design, further = _read_explanations(members, where)
-    return AttributionConstraints(labels, design, further, members.extra(), tuple(value), where)
+    return AttributionConstraints(labels, design, further, members.extra(), unused, tuple(value), where)
 
 
 def _read_explanations(

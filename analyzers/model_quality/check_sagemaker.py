@@ -87,7 +87,7 @@ def suggest(
         decided = before is not None and not is_own_value(constraint, before.value(name))
         threshold = constraint.threshold if decided or value is None else value
         metrics[name] = MetricConstraint(threshold, constraint.operator, constraint.extra)
-    return ModelQualityConstraints(statistics.problem_type, metrics, known.extra, known.order)
+    return ModelQualityConstraints(statistics.problem_type, metrics, known.extra, order=known.order)
 
 
 def is_own_value(constraint: MetricConstraint, value: float | None) -> bool:

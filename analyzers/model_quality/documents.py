@@ -12,15 +12,17 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from analyzers.shared.analysis_json import range_to_json, read_range
-from analyzers.shared.rules import SWITCH
+from analyzers.shared.rules import SWITCH, read_unused
 from contract.api import Baseline, DocumentSet
 from contract.errors import DocumentError
 from contract.schema import (
     REQUIRED,
     JsonObject,
+    Level,
     count,
     effect,
     in_order,
+    level_of,
     member,
     nested,
     numbers,
@@ -175,9 +177,17 @@ class ModelQualityConstraints:
     problem_type: ProblemType
     metrics: dict[str, MetricConstraint]
     extra: dict[str, Any] = field(default_factory=dict)
+    unused: list[str] = field(default_factory=list, compare=False)
     order: tuple[str, ...] = ()
     where: str = "constraints.json"
 
+
+# A change of the baseline's own value that somebody would act on, where monitoring_config says nothing else:
+# of shares and areas as Cohen's h, of errors and of what R² leaves unexplained as a ratio.
+LEAST_CHANGES = {"share_comparison_threshold": 0.03, "error_comparison_threshold": 0.02}
+
+_OF_METRIC = Level("metrics", {"*": level_of(MetricConstraint, "a metric")})
+_FILE = Level("the file", {"version": None, **dict.fromkeys(_CONSTRAINTS.values(), _OF_METRIC)})
 
 ModelQualityBaseline = Baseline[ModelQualityStatistics, ModelQualityConstraints]
 
@@ -276,10 +286,11 @@ def read_constraints(value: dict[str, Any], where: str) -> ModelQualityConstrain
     """
     file = JsonObject.of_file(value, where)
     problem_type, members = _problem_type(file, _CONSTRAINTS, "baseline_constraints", "constraints.json")
+    unused = read_unused(value, _FILE, where, *LEAST_CHANGES)
     file.number("version", 0.0)
     present = [name for name in members.members if members.raw(name) is not None]
     metrics = {name: read_document(MetricConstraint, members.within(name)) for name in present}
-    return ModelQualityConstraints(problem_type, metrics, file.extra(), tuple(value), where)
+    return ModelQualityConstraints(problem_type, metrics, file.extra(), unused, tuple(value), where)
 
 
 def constraints_to_json(document: ModelQualityConstraints) -> dict[str, Any]:

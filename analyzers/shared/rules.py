@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any, Literal, Protocol
 
 import numpy as np
 
 from contract.api import Baseline, Comparison, Decision, Violations
-from contract.errors import DocumentError
+from contract.errors import DocumentError, wording
+from contract.schema import Level, Mistakes, unused_members
+from contract.wording import listing
 
 Rules = Literal["sound", "sagemaker"]
 
@@ -38,6 +41,40 @@ def constraints_to_check[Statistics, Constraints](
 SWITCH = {"monitoring_config": {"evaluate_constraints": "Enabled"}}
 
 
+def read_unused(value: dict[str, Any], level: Level, where: str, *settings: str) -> list[str]:
+    """Return the members of a constraints.json that have no effect.
+
+    Parameters
+    ----------
+    value
+        The document.
+    level
+        What it may have besides ``monitoring_config``.
+    where
+        The file.
+    settings
+        Members of ``monitoring_config`` besides the switch.
+
+    Raises
+    ------
+    DocumentError
+        When members are nearly named like those that have one.
+    """
+    mistakes = Mistakes(where)
+    config = Level("monitoring_config", dict.fromkeys((*SWITCH["monitoring_config"], *settings)))
+    unused = unused_members(value, replace(level, members={**level.members, config.called: config}), mistakes)
+    mistakes.stop_if_any(DocumentError)
+    return unused
+
+
+def unused_notes(constraints: Switchable | None) -> list[str]:
+    """Return the note on members of a constraints.json that have no effect, if there are any."""
+    if constraints is None or not constraints.unused:
+        return []
+    names = listing(constraints.unused, 20)
+    return [wording("members.unused", file=constraints.where, names=names)]
+
+
 def is_switched_off(extra: Mapping[str, Any], where: str) -> bool:
     """Return whether a constraints.json says that nothing is to be checked.
 
@@ -64,6 +101,7 @@ class Switchable(Protocol):
     """A constraints.json that may say that nothing is to be checked."""
 
     extra: dict[str, Any]
+    unused: list[str]
     where: str
 
 
