@@ -147,8 +147,9 @@ def comparisons(
         for check in (check for check, is_asked in asked.items() if is_asked):
             drift = drifts.get(feature.name) if check is CheckType.BASELINE_DRIFT else None
             violation = violated.get((feature.name, check))
-            reason, lost = ("", False) if violation else _obstacle(pair, check, drift)
             moved = State.CHANGED if drift and feature.name in changed else State.HOLDS
+            is_told = violation is not None or moved is State.CHANGED
+            reason, lost = ("", False) if is_told else _obstacle(pair, check, drift)
             state = State.VIOLATED if violation else State.UNDECIDED if reason else moved
             found.append(
                 Comparison(
@@ -183,6 +184,8 @@ def _obstacle(pair: FeaturePair | None, check: CheckType, drift: Finding | None)
     """Return why a check cannot be decided, and whether only the window is to blame; empty where it can."""
     if pair is None:
         return "the window lacks columns", True
+    if drift is not None and drift.noise and (drift.limit or 0.0) < (drift.distance or 0.0) <= drift.noise:
+        return "there are too few rows to tell so large a drift from chance", False
     if check is CheckType.COMPLETENESS or drift is not None:
         return "", False
     known = pair.baseline

@@ -241,6 +241,15 @@ class ModelQualityAnalyzer(Analyzer[ModelQualitySummary, ModelQualityStatistics,
                 raise DocumentError.of(
                     "quality_documents.problem_type", file=file, found=found, expected=expected
                 )
+        known, now = baseline.statistics, statistics.positive_label
+        if known is not None and now and known.positive_label not in (None, now):
+            raise DocumentError.of(
+                "quality_documents.positive_label",
+                file=known.where,
+                field="positive_label",
+                then=known.positive_label,
+                now=now,
+            )
         notes = list(statistics.notes)
         if statistics.estimated:
             notes.append(_estimated(statistics.estimated))

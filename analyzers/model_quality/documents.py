@@ -118,6 +118,8 @@ class ModelQualityStatistics:
         Rows without a label.
     unpredicted_count
         Rows with a label and without a usable prediction.
+    positive_label
+        The label that counts as positive; None where there is none.
     estimated
         What was estimated for rows without a label, as JSON.
     calibration
@@ -139,6 +141,7 @@ class ModelQualityStatistics:
     curves: dict[str, dict[str, list[float]]] = field(default_factory=dict)
     unlabelled_count: int = member(count, 0, inside="dataset", written="if any", ours=True)
     unpredicted_count: int = member(count, 0, inside="dataset", written="if any", ours=True)
+    positive_label: str | None = member(of_kind(str), inside="dataset", ours=True)
     estimated: dict[str, Any] | None = member(of_kind(dict), ours=True)
     calibration: ScoreCalibration | None = member(nested(_calibration), key="score_calibration", ours=True)
     design_effect: float = member(effect, 1.0, ours=True)
