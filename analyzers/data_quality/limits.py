@@ -82,8 +82,8 @@ def _check_no_numbers(pair: FeaturePair, alpha: float) -> str | None:
         return None
     return (
         "Data type match requirement is not met. Expected data type: String. "
-        f"Of {present:,} values {numbers:,} are numbers, where {percent(usual)} of {known.num_present:,} were "
-        f"at the baseline; {chance(p_value)}."
+        f"Of {present:,} values {numbers:,} are numbers, where {percent(usual)} of {known.num_present:,} "
+        f"were at the baseline; {chance(p_value)}."
     )
 
 
@@ -152,7 +152,7 @@ def smallest_completeness_p_value(pair: FeaturePair) -> float:
 def _chance_of_more(
     before: tuple[int, int], now: tuple[int, int], found: Dependence, alpha: float, config: MonitoringConfig
 ) -> float:
-    """Return the p-value of a growing share of rows, given as (rows with it, all rows); 1 within the limit."""
+    """Return the p-value of a growing share, given as (rows with it, all rows); 1 within the limit."""
     effect, told = float(effect_size(before[0] / before[1], now[0] / now[1])), _evidence(before, now, found)
     if effect <= config.share_threshold(text=False) or told <= found.least_evidence(2.0 * alpha):
         return 1.0
@@ -197,8 +197,8 @@ def check_categories(pair: FeaturePair, alpha: float) -> str | None:
     of_rows = f" of {pair.baseline.num_present:,} rows" if pair.baseline else ""
     return (
         f"Only {percent(ratio)} of values are known, {percent(threshold)} are expected: "
-        f"{outside:,} of {present:,} are not among the {len(domains)} values{of_rows} of the baseline, such as "
-        f"{counted(unseen.items())}; {chance(p_value)}."
+        f"{outside:,} of {present:,} are not among the {len(domains)} values{of_rows} of the baseline, "
+        f"such as {counted(unseen.items())}; {chance(p_value)}."
     )
 
 
