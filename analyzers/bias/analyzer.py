@@ -282,7 +282,8 @@ class BiasAnalyzer(Analyzer[BiasSummary, BiasStatistics, BiasConstraints]):
         if constraints is None or why_unchecked(constraints, asks_for_any=True):
             return ()
         empty = BiasStatistics(0, "")
-        return tuple(replace(one, reason=reason) for one in absent_groups(empty, constraints))
+        asked = absent_groups(empty, constraints, is_sound=self.rules == "sound")
+        return tuple(replace(one, reason=reason) for one in asked)
 
     def facts(self, statistics: BiasStatistics) -> Facts:
         """Return the notes."""

@@ -75,7 +75,7 @@ def check_sagemaker(statistics: BiasStatistics, constraints: BiasConstraints) ->
         Violations(violations, {"version": "1.0"}),
         tuple(findings),
         tuple(notes),
-        (*comparisons, *absent_groups(statistics, constraints)),
+        (*comparisons, *absent_groups(statistics, constraints, is_sound=False)),
     )
 
 
@@ -93,7 +93,9 @@ def undecided_comparison(facet: FacetStatistics, name: str, reason: str, lost: b
     return Comparison(subject, CHECK_TYPE, State.UNDECIDED, reason=reason, lost=lost)
 
 
-def absent_groups(statistics: BiasStatistics, constraints: BiasConstraints) -> list[Comparison]:
+def absent_groups(
+    statistics: BiasStatistics, constraints: BiasConstraints, *, is_sound: bool
+) -> list[Comparison]:
     """Return the comparisons of groups and metrics that the baseline has and the window has not."""
     there = {
         (id(before), metric.name)
@@ -117,7 +119,8 @@ def absent_groups(statistics: BiasStatistics, constraints: BiasConstraints) -> l
                 lost=True,
             )
             for metric in member.metrics
-            if metric.asks_for_something and (id(member), metric.name) not in there
+            if (metric.asks_for_something if is_sound else metric.value is not None)
+            and (id(member), metric.name) not in there
         ]
     return found
 

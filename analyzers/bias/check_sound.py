@@ -20,7 +20,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import NormalDist
 
 import numpy as np
@@ -319,10 +319,10 @@ def hold(
         group = groups[id(facet)]
         limit = limit_of(constraint, None if group.known is None else group.known.metric(metric.name))
         lost = metric.value is None
+        if lost and not constraint.asks_for_something:
+            continue  # as at the baseline
         if not statistics.has_labels and metric.name not in WITHOUT_LABELS:
             undecided.append(undecided_comparison(facet, metric.name, "no row has a label", lost=True))
-        elif lost and not constraint.asks_for_something:
-            continue  # as at the baseline
         elif lost or limit is None:
             undefined.setdefault(group_text(facet), []).append(metric.name)
             reason = f"the baseline has no finite value of {metric.name}"
@@ -587,11 +587,17 @@ def check_sound(
     shown = [one for one in comparisons if one in violated]
     violations = [violation(one.group.facet, one.metric.name, _violation_text(one)) for one in shown]
     answers = [_comparison(one, finding, level) for one, finding in found.items()]
+    answers += [
+        replace(answer, subject=violation(one.group.facet, "GE", "").subject)
+        for answer in answers
+        for one in entropies[1:]
+        if answer.subject.startswith("GE of ")
+    ]
     return Decision(
         Violations(violations, {"version": "1.0"}),
         tuple(findings),
         (*unmatched(statistics, constraints), *notes),
-        (*answers, *undecided, *absent_groups(statistics, constraints)),
+        (*answers, *undecided, *absent_groups(statistics, constraints, is_sound=True)),
     )
 
 
