@@ -90,12 +90,12 @@ def _metrics(known: tuple[str, ...]) -> Callable[[JsonObject, str], Any]:
 
 def _baseline(members: JsonObject, key: str) -> Any:
     expected = "the URI of a file, or a list of rows, each a list of text, numbers and null, or an object"
-    return members.checked(key, _is_baseline, expected, "[[35, null, 0.5]]") or None
+    return members.checked(key, _is_baseline, expected, "[[35, null, 0.5]]")
 
 
 def _is_baseline(value: Any) -> bool:
     if not isinstance(value, list):
-        return isinstance(value, str | dict)
+        return isinstance(value, str | dict) and bool(value)
     are_cells = (
         isinstance(row, list) and all(cell is None or isinstance(cell, str | int | float) for cell in row)
         for row in value

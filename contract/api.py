@@ -127,6 +127,10 @@ class Checker[Statistics, Constraints](ABC):
     def check(self, statistics: Statistics, baseline: Baseline[Statistics, Constraints]) -> Decision:
         """Compare a window's statistics with the baseline."""
 
+    def unanswered(self, baseline: Baseline[Statistics, Constraints], reason: str) -> tuple[Comparison, ...]:
+        """Return what the baseline asks for, not decided for a reason: of a window without rows."""
+        return ()
+
     def with_error_share(self, share: float) -> Self:
         """Return a checker that spends this share of the false alarms a job may raise."""
         return self

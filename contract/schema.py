@@ -40,9 +40,13 @@ class Mistakes:
         self.where = where
         self.what = what
         self.found: list[Mistake] = []
+        # Names that were meant by others; whether all names of the document have been looked at.
+        self.meant: set[str] = set()
+        self.names_known = False
 
     def add(self, code: str, **members: Any) -> None:
         """Note a mistake by the code of its clause, which names the member `field` and the fix."""
+        self.meant |= {members["meant"]} if code == "members.near_miss" else set()
         self._note(code, str(members.get("field", "")), wording(code, **members))
 
     def _note(self, code: str, field: str, text: str) -> None:
@@ -113,7 +117,7 @@ class JsonObject:
 
     def note_missing(self, key: str) -> None:
         """Note that a member is missing, unless there is no object that could have it."""
-        if self.is_object:
+        if self.is_object and key not in self.mistakes.meant:
             self.note(key, "members.missing")
 
     def raw(self, key: str) -> Any:
@@ -190,9 +194,9 @@ class JsonObject:
     def note_near_misses(self, known: Iterable[str] = ()) -> None:
         """Note unknown members whose names are nearly known, or in `known`; ``x-`` begins a user's."""
         plain = {_plain(name): name for name in (*known, *self._known)}
-        for key in self.extra():
+        for key in () if self.mistakes.names_known else self.extra():
             close = difflib.get_close_matches(_plain(key), plain, n=1, cutoff=_NEAR)
-            if close and key not in known and not key.startswith("x-"):
+            if close and key not in known and not key.startswith(_OWN):
                 self.mistakes.forget("members.missing", self.place(plain[close[0]]))
                 self.note(key, "members.near_miss", meant=plain[close[0]], place="")
 
@@ -208,7 +212,8 @@ class JsonObject:
             self.note(key, "members.required", example=example)
 
 
-_NEAR = 0.8
+# Names that begin so are the user's own; how near a name must be to be taken for another.
+_OWN, _NEAR = "x-", 0.8
 
 
 def _plain(name: str) -> str:
@@ -236,6 +241,71 @@ _NAMES = {
     list: "a list",
     bool: "true or false",
 }
+
+
+@dataclass(frozen=True)
+class Level:
+    """The members that an object of a document may have, each with the level below it; ``*`` is any name.
+
+    `called` is what messages call such an object.
+    """
+
+    called: str
+    members: Mapping[str, Level | None]
+
+
+def unused_members(value: Any, level: Level, mistakes: Mistakes) -> list[str]:
+    """Return the paths of members that have no effect; those nearly named like a known one are mistakes."""
+    mistakes.names_known = True
+    return list(_unused(value, level, "", dict(_homes(level)), mistakes))
+
+
+def _homes(level: Level) -> Iterator[tuple[str, str]]:
+    """Yield every known name with the object it belongs into, the outermost last."""
+    for below in level.members.values():
+        yield from _homes(below) if below else ()
+    yield from ((name, level.called) for name in reversed([*level.members]) if name != "*")
+
+
+def _unused(
+    value: Any, level: Level, where: str, homes: Mapping[str, str], mistakes: Mistakes
+) -> Iterator[str]:
+    for name, member in value.items() if isinstance(value, dict) else ():
+        place, known = f"{where}.{name}".removeprefix("."), name if name in level.members else "*"
+        if known in level.members:
+            below = level.members[known]
+            if below is not None:
+                for inner, each in _objects(member, below, where, place):
+                    yield from _unused(each, below, inner, homes, mistakes)
+        elif name.startswith(_OWN):
+            continue
+        elif name in homes:
+            mistakes.add("members.misplaced", field=place, home=homes[name])
+        else:
+            # Of two spellings the first is shown, and what belongs here before what belongs elsewhere.
+            names = {_plain(one): one for one in reversed([*level.members, *homes])}
+            names |= {short: full for short, full in _SHORT.items() if full in homes}
+            close = difflib.get_close_matches(_plain(name), names, n=1, cutoff=_NEAR)
+            if not close:
+                yield place
+                continue
+            meant = names[close[0]]
+            elsewhere = "" if meant in level.members else f" in {homes[meant]}"
+            mistakes.add("members.near_miss", field=place, meant=meant, place=elsewhere)
+
+
+def _objects(value: Any, level: Level, where: str, place: str) -> Iterator[tuple[str, Any]]:
+    """Yield an object, or those of a list, with their paths: by their names, such as ``feature 'age'``."""
+    if not isinstance(value, list):
+        yield place, value
+        return
+    for at, each in enumerate(value):
+        name = each.get("name") if isinstance(each, dict) else None
+        called = f"{where}.{level.called.removeprefix('a ')} {name!r}".removeprefix(".")
+        yield called if name else f"{place}[{at}]", each
+
+
+_SHORT = {"min": "minimum", "max": "maximum"}
 
 
 def features_have(value: dict[str, Any], *keys: str) -> bool:
@@ -315,6 +385,12 @@ def _members(kind: Any) -> tuple[tuple[str, str, bool, Member], ...]:
         for one in fields(kind)
         if (how := one.metadata.get("member")) is not None
     )
+
+
+def level_of(kind: Any, called: str, **below: Level | None) -> Level:
+    """Return the level of the objects that are read as a dataclass, with those below some of its members."""
+    names = dict.fromkeys(how.inside[0] if how.inside else key for _, key, _, how in _members(kind))
+    return Level(called, {**names, **below})
 
 
 def _read(kind: Any, members: JsonObject) -> dict[str, Any]:

@@ -161,7 +161,9 @@ def _leave_threads(exit_code: int) -> int:
         if thread is not threading.current_thread() and not thread.daemon:
             thread.join(max(0.0, until - time.monotonic()))
             if thread.is_alive():
-                _log.warning(wording("process.thread", thread=thread.name))
+                # Of a call to a model that was given up the job has said why.
+                level = logging.DEBUG if thread.name.startswith("asking") else logging.WARNING
+                _log.log(level, wording("process.thread", thread=thread.name))
                 sys.stdout.flush()
                 _exit(exit_code)
     return exit_code

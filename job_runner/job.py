@@ -186,6 +186,7 @@ def _conclude(
             notes=(f"No rows in {where}, so nothing was checked.",),
             reason=f"there are no rows in {where}",
         )
+        decision = replace(decision, comparisons=analyzer.unanswered(compared, decision.reason))
         if rows:
             decision = analyzer.check(statistics, compared)
     return _Found(rows, statistics, constraints, compared, decision, analyzer.facts(statistics))
@@ -452,7 +453,12 @@ def _outcome(
     said = [kept] if kept else []
     if decision and decision.undecided and not is_empty:
         asked, open_ = len(decision.comparisons), len(decision.undecided)
-        members = {"asked": asked, "decided": asked - open_, "open": open_, "why": decision.why_undecided}
+        members = {
+            "asked": asked,
+            "decided": asked - open_,
+            "open": f"{open_:,} {'was' if open_ == 1 else 'were'}",
+            "why": decision.why_undecided,
+        }
         said.insert(0, wording("outcome.undecided", **members))
     if undelivered:
         missed = "; ".join(f"{parcel.address}: {parcel.reason}" for parcel in undelivered)

@@ -431,6 +431,11 @@ class SegmentedAnalyzer(api.Analyzer[SegmentedSummary, Statistics, Any]):
         self._give_up(left, {key: segment.rows for key, segment in left.segments.items()})
         return left
 
+    def unanswered(self, baseline: api.Baseline[Any, Any], reason: str) -> tuple[api.Comparison, ...]:
+        """Return what the baseline asks for of the whole."""
+        whole = whole_baseline(baseline)
+        return () if whole is None else self.inner.unanswered(whole, reason)
+
     def row_count(self, summary: SegmentedSummary) -> int:
         """Return how many rows were summarized."""
         return self.inner.row_count(summary.whole)

@@ -275,7 +275,7 @@ def _measure(
     if analysis.reading.labels is None and name not in WITHOUT_LABELS:
         return None, NO_LABELS
     if metric.table == "strata":
-        problem = _strata_problem(analysis)
+        problem = _strata_problem(analysis, counts.strata.get(name))
         if problem is not None or name not in counts.strata:
             return None, problem or NO_GROUP_VARIABLE
         table = counts.strata[name]
@@ -287,7 +287,7 @@ def _measure(
     return float(metric.function(table)), None
 
 
-def _strata_problem(analysis: _Analysis) -> str | None:
+def _strata_problem(analysis: _Analysis, counts: Floats | None) -> str | None:
     column = analysis.plan.request.group_variable
     if column is None:
         return NO_GROUP_VARIABLE
@@ -296,6 +296,8 @@ def _strata_problem(analysis: _Analysis) -> str | None:
         return groups.absent("group_variable", column, analysis.summary.names).message.rstrip(".")
     if summary.collapsed:
         return f"Group variable {shorten(column)!r} has more than {MOST_STRATA:,} distinct values"
+    if analysis.reading.leave_out and counts is not None and counts.sum() < 2.0 * len(counts):
+        return wording("bias_groups.strata", name=column, values=len(counts), rows=counts.sum())
     return None
 
 

@@ -10,21 +10,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from analyzers.shared import analysis_json
 from analyzers.shared.analysis_json import VERSION, figure, range_to_json, read_range
-from analyzers.shared.rules import SWITCH
+from analyzers.shared.rules import SWITCH, read_unused
 from contract.api import Baseline, DocumentSet
 from contract.errors import DocumentError
 from contract.schema import (
     REQUIRED,
     JsonObject,
     Kept,
+    Level,
     Reader,
     count,
     gathered,
+    level_of,
     member,
     object_of,
     objects_of,
@@ -64,6 +66,11 @@ class MetricValue(Kept):
     allowed: tuple[float, float] | None = member(read_range, write=range_to_json)
     standard_error: float | None = figure()
     threshold: float | None = figure()
+
+    @property
+    def asks_for_something(self) -> bool:
+        """Return whether there is anything that a later value could be held to."""
+        return self.value is not None or self.allowed is not None or self.threshold is not None
 
 
 # ``statistics.json`` of bias jobs: for every facet value, the counts that all metrics follow from.
@@ -266,6 +273,7 @@ class BiasConstraints(Kept):
 
     post: StageMetrics | None = member(object_of(StageMetrics), key=POST)
     pre: StageMetrics | None = member(object_of(StageMetrics), key=PRE)
+    unused: list[str] = field(default_factory=list, compare=False)
     where: str = "constraints.json"
 
     def stages(self) -> Iterator[tuple[Stage, StageMetrics]]:
@@ -286,6 +294,10 @@ class BiasConstraints(Kept):
             for name, members in stage.facets.items():
                 yield from ((name, member) for member in members)
 
+
+_GROUP = level_of(FacetMetrics, "a group", metrics=level_of(MetricValue, "a metric"))
+_STAGE = level_of(StageMetrics, "a stage", facets=Level("facets", {"*": _GROUP}))
+_FILE = Level("the file", {"version": None, "explanations": None, POST: _STAGE, PRE: _STAGE})
 
 BiasBaseline = Baseline[BiasStatistics, BiasConstraints]
 
@@ -343,8 +355,9 @@ def read_constraints(value: dict[str, Any], where: str) -> BiasConstraints:
         Naming file and path, when a member is missing or of the wrong type, or there are no metrics of bias.
     """
     with gathered(value, where) as members:
+        unused = read_unused(members, _FILE)
         members.raw("version")
-        document = read_document(BiasConstraints, members, known=SWITCH, where=where)
+        document = read_document(BiasConstraints, members, where=where, unused=unused)
     if not list(document.stages()):
         raise DocumentError.of("bias_documents.constraints", file=where, field="baseline_constraints")
     return document

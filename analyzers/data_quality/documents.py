@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import math
 from collections import Counter
@@ -19,6 +18,7 @@ from contract.schema import (
     REQUIRED,
     JsonObject,
     Kept,
+    Level,
     Mistakes,
     choice,
     count,
@@ -26,6 +26,7 @@ from contract.schema import (
     features_have,
     gathered,
     in_order,
+    level_of,
     member,
     nested,
     number,
@@ -35,6 +36,7 @@ from contract.schema import (
     of_kind,
     read_document,
     share,
+    unused_members,
     write_document,
 )
 
@@ -484,45 +486,19 @@ _ALIASES = {
     "comparion_method": "comparison_method",
 }
 
-# Where each member may stand, by level; the last of a level's words says so in a message.
-_FILE, _ONE, _NUMBERS, _TEXTS = "the file", "a feature", "num_constraints", "string_constraints"
+_CONFIG_NAMES: dict[str, Level | None] = dict.fromkeys((*vars(MonitoringConfig()), *_ALIASES))
 _CONFIG = f"monitoring_config, or {OVERRIDES} of a feature"
-_LEVELS: dict[str, tuple[str, ...]] = {
-    _FILE: ("version", "features", "monitoring_config"),
-    _ONE: ("name", "inferred_type", "completeness", "num_constraints", "string_constraints", *_BOTH),
-    _NUMBERS: ("is_non_negative", "minimum", "maximum", *_BOTH),
-    _TEXTS: ("domains", *_BOTH),
-    _CONFIG: (*vars(MonitoringConfig()), *_ALIASES, "distribution_constraints"),
-}
-_NEAR = 0.8
-# Names that begin so are the user's own.
-_OWN = "x-"
-
-
-def _look_for_unknown(value: Any, level: str, where: str, mistakes: Mistakes, unused: list[str]) -> None:
-    """Note members that have no effect where they stand: near misses as mistakes, the rest as unused."""
-    homes = {name: home for home, names in reversed(_LEVELS.items()) for name in names}
-    for name in value if isinstance(value, dict) else ():
-        if name in _LEVELS[level] or name.startswith(_OWN):
-            continue
-        if name in homes:
-            mistakes.add("members.misplaced", field=f"{where}.{name}", home=homes[name])
-            continue
-        # Of two spellings the first is shown, and what belongs here before what belongs elsewhere.
-        plain = {_plain(known): known for known in reversed((*_LEVELS[level], *homes))}
-        plain |= {"min": "minimum", "max": "maximum"}
-        close = difflib.get_close_matches(_plain(name), plain, n=1, cutoff=_NEAR)
-        if not close:
-            unused.append(f"{where}.{name}".removeprefix("."))
-            continue
-        meant = plain[close[0]]
-        place = "" if meant in _LEVELS[level] else f" in {homes[meant]}"
-        field = f"{where}.{name}".removeprefix(".")
-        mistakes.add("members.near_miss", field=field, meant=meant, place=place)
-
-
-def _plain(name: str) -> str:
-    return name.replace("_", "").replace("-", "").casefold()
+_IN_CONFIG = Level(_CONFIG, {**_CONFIG_NAMES, "distribution_constraints": Level(_CONFIG, _CONFIG_NAMES)})
+_OVERRIDDEN: dict[str, Level | None] = dict.fromkeys(_BOTH, _IN_CONFIG)
+_NUMBERS, _TEXTS = "num_constraints", "string_constraints"
+_FEATURE = level_of(
+    FeatureConstraints,
+    "a feature",
+    num_constraints=Level(_NUMBERS, dict.fromkeys(("is_non_negative", "minimum", "maximum")) | _OVERRIDDEN),
+    string_constraints=Level(_TEXTS, {"domains": None, **_OVERRIDDEN}),
+    **_OVERRIDDEN,
+)
+FILE = Level("the file", {"version": None, "features": _FEATURE, "monitoring_config": _IN_CONFIG})
 
 
 def read_constraints(value: dict[str, Any], where: str) -> Constraints:
@@ -537,9 +513,9 @@ def read_constraints(value: dict[str, Any], where: str) -> Constraints:
         raise DocumentError.of("data_quality_documents.no_constraints", file=where)
     if features_have(value, "numerical_statistics", "string_statistics"):
         raise DocumentError.of("data_quality_documents.statistics_for_constraints", file=where)
-    unused: list[str] = []
     with gathered(value, where) as members:
         mistakes = members.mistakes
+        unused = unused_members(value, FILE, mistakes)
         members.number("version", 0.0)
         features = [_read_constraints_of(each, mistakes, unused) for each in members.children("features")]
         document = read_document(
@@ -549,8 +525,7 @@ def read_constraints(value: dict[str, Any], where: str) -> Constraints:
         for name, times in names.items():
             if times > 1:
                 mistakes.add("data_quality_documents.feature_twice", field=f"feature {name!r}", count=times)
-        _look_for_unknown(value, _FILE, "", mistakes, unused)
-        _look_in_config(document.monitoring_config, "monitoring_config", mistakes, unused)
+        _refuse_twice(document.monitoring_config, "monitoring_config", mistakes)
         document.read_config(None, mistakes)
         # Of a feature only what its own overrides add, as the rest was said of the whole.
         for feature in features if not mistakes.found else ():
@@ -558,14 +533,11 @@ def read_constraints(value: dict[str, Any], where: str) -> Constraints:
     return document
 
 
-def _look_in_config(value: Any, where: str, mistakes: Mistakes, unused: list[str]) -> None:
-    _look_for_unknown(value, _CONFIG, where, mistakes, unused)
-    if isinstance(value, dict):
-        nested = value.get("distribution_constraints")
-        _look_for_unknown(nested, _CONFIG, f"{where}.distribution_constraints", mistakes, unused)
-        for name in value:
-            if isinstance(nested, dict) and name in nested:
-                mistakes.add("data_quality_documents.said_twice", field=f"{where}.{name}")
+def _refuse_twice(config: dict[str, Any], where: str, mistakes: Mistakes) -> None:
+    nested = config.get("distribution_constraints")
+    for name in config:
+        if isinstance(nested, dict) and name in nested:
+            mistakes.add("data_quality_documents.said_twice", field=f"{where}.{name}")
 
 
 def _read_constraints_of(members: JsonObject, mistakes: Mistakes, unused: list[str]) -> FeatureConstraints:
@@ -586,12 +558,9 @@ def _read_constraints_of(members: JsonObject, mistakes: Mistakes, unused: list[s
         mistakes.add("data_quality_documents.bounds", field=here, least=least, most=most)
     if feature.inferred_type == "String" and numeric.members:
         unused.append(f"{here}.{_NUMBERS}")
-    _look_for_unknown(numeric.members, _NUMBERS, f"{here}.{_NUMBERS}", mistakes, unused)
-    _look_for_unknown(string.members, _TEXTS, f"{here}.{_TEXTS}", mistakes, unused)
-    _look_for_unknown(members.members, _ONE, here, mistakes, unused)
     for holder in (members, numeric, string):
         for spelling in _BOTH:
-            _look_in_config(holder.get(spelling, dict, {}), f"{here}.{spelling}", mistakes, unused)
+            _refuse_twice(holder.get(spelling, dict, {}), f"{here}.{spelling}", mistakes)
     return feature
 
 
@@ -606,7 +575,7 @@ def _constraints_of_to_json(feature: FeatureConstraints) -> dict[str, Any]:
     for name, extra in ((_NUMBERS, feature.numeric_extra), (_TEXTS, feature.string_extra)):
         if extra or name in feature.order:
             written[name] = written.get(name, {}) | extra
-    own = {key: written[key] for key in _LEVELS[_ONE] if key in written}
+    own = {key: written[key] for key in _FEATURE.members if key in written}
     return in_order(own, written, feature.order)
 
 

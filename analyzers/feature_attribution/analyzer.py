@@ -27,9 +27,9 @@ from analyzers.feature_attribution.summary import (
     merge,
     summarize,
 )
-from analyzers.shared.rules import Rules, nothing_checked, why_unchecked
+from analyzers.shared.rules import Rules, nothing_checked, unused_notes, why_unchecked
 from contract.analysis_config import PartialDependenceConfig
-from contract.api import Analyzer, Checker, Decision, Facts, Metric
+from contract.api import Analyzer, Checker, Comparison, Decision, Facts, Metric
 from contract.errors import DocumentError, wording
 from contract.wording import listing, number, several
 
@@ -122,22 +122,32 @@ class AttributionChecker(Checker[AttributionStatistics, AttributionConstraints])
         if before is None or not statistics.labels:
             reason = reason or ("there is no baseline" if before is None else "no row was explained")
         if before is None or reason:
-            return nothing_checked(reason, statistics.notes, checks.document([]))
+            asked = self.unanswered(baseline, reason)
+            return nothing_checked(reason, statistics.notes, checks.document([]), asked)
         _require_comparable(before, statistics)
+        is_sound = self.rules == "sound"
         pairs = list(checks.pair_labels(before, statistics))
-        if self.rules == "sound":
+        if is_sound:
             decision = checks.check_sound(pairs, self.drift_limit, seed=self.seed)
         else:
             decision = checks.check_sagemaker(pairs)
-        others = checks.decision_of(checks.unpaired(before.labels, statistics.labels))
+        others = checks.decision_of(checks.unpaired(before.labels, statistics.labels, with_sizes=is_sound))
         notes = (
             *statistics.notes,
+            *unused_notes(baseline.constraints),
             *others.notes,
             *(note for pair in pairs for note in pair.notes),
             *_other_reference(before, statistics),
             *decision.notes,
         )
         return replace(decision, notes=notes, comparisons=(*decision.comparisons, *others.comparisons))
+
+    def unanswered(self, baseline: AttributionBaseline, reason: str) -> tuple[Comparison, ...]:
+        """Return what the baseline asks for, not decided for a reason."""
+        before = baseline.constraints or baseline.statistics
+        if before is None or why_unchecked(baseline.constraints, asks_for_any=True):
+            return ()
+        return tuple(checks.unanswered(before.labels, reason, with_sizes=self.rules == "sound"))
 
 
 @dataclass(frozen=True, kw_only=True)

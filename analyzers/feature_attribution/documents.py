@@ -22,17 +22,19 @@ import pyarrow as pa
 from analyzers.feature_attribution.rows import plain_values
 from analyzers.shared import analysis_json
 from analyzers.shared.analysis_json import VERSION, figure, number_to_json, read_number
-from analyzers.shared.rules import SWITCH
+from analyzers.shared.rules import SWITCH, read_unused
 from contract.api import Baseline, DocumentSet
 from contract.errors import DocumentError
 from contract.schema import (
     REQUIRED,
     JsonObject,
     Kept,
+    Level,
     Reader,
     count,
     gathered,
     in_order,
+    level_of,
     member,
     number,
     of_kind,
@@ -174,7 +176,14 @@ class AttributionConstraints(Kept):
     labels: dict[str, LabelAttributions]
     design: SamplingDesign = field(default_factory=SamplingDesign)
     further_explanations: dict[str, Any] = field(default_factory=dict)
+    unused: list[str] = field(default_factory=list, compare=False)
     where: str = "constraints.json"
+
+
+_OF_LABEL = Level(KERNEL_SHAP, {"*": level_of(LabelAttributions, "a label", global_top_shap_text=None)})
+_EXPLANATIONS = {KERNEL_SHAP: _OF_LABEL, "sampling_design": level_of(SamplingDesign, "sampling_design")}
+_OTHERS = dict.fromkeys(("version", "pre_training_bias_metrics", "post_training_bias_metrics"))
+_FILE = Level("the file", {**_OTHERS, EXPLANATIONS: Level(EXPLANATIONS, {**_EXPLANATIONS, "pdp": None})})
 
 
 @dataclass
@@ -231,11 +240,11 @@ def read_constraints(value: dict[str, Any], where: str) -> AttributionConstraint
         Naming file and path, when a member is missing or of the wrong type, or there are no values.
     """
     with gathered(value, where) as members:
+        unused = read_unused(members, _FILE)
         members.raw("version")
         labels, design, further = _read_explanations(members, where)
-        members.note_near_misses(SWITCH)
         extra = members.extra()
-    return AttributionConstraints(labels, design, further, where, extra=extra, order=tuple(value))
+    return AttributionConstraints(labels, design, further, unused, where, extra=extra, order=tuple(value))
 
 
 def _read_explanations(

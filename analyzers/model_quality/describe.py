@@ -454,6 +454,8 @@ def describe(summary: ModelQualitySummary, task: Task, *, rules: Rules, seed: in
         "MulticlassClassification": _describe_multiclass,
     }[task.problem_type]
     describe_type(_Run(summary, task, rules == "sound", np.random.default_rng(seed), statistics))
+    if task.problem_type == "BinaryClassification":
+        statistics.positive_label = task.positive
     statistics.unlabelled_count = summary.unlabelled
     statistics.unpredicted_count = summary.not_predicted
     statistics.evaluation_time = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"

@@ -12,17 +12,19 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from analyzers.shared.analysis_json import range_to_json, read_range
-from analyzers.shared.rules import SWITCH
+from analyzers.shared.rules import SWITCH, read_unused
 from contract.api import Baseline, DocumentSet
 from contract.errors import DocumentError
 from contract.schema import (
     REQUIRED,
     JsonObject,
     Kept,
+    Level,
     count,
     effect,
     gathered,
     in_order,
+    level_of,
     member,
     nested,
     numbers,
@@ -118,6 +120,8 @@ class ModelQualityStatistics(Kept):
         Rows without a label.
     unpredicted_count
         Rows with a label and without a usable prediction.
+    positive_label
+        The label that counts as positive; None where there is none.
     estimated
         What was estimated for rows without a label, as JSON.
     calibration
@@ -139,6 +143,7 @@ class ModelQualityStatistics(Kept):
     curves: dict[str, dict[str, list[float]]] = field(default_factory=dict)
     unlabelled_count: int = member(count, 0, inside="dataset", written="if any", ours=True)
     unpredicted_count: int = member(count, 0, inside="dataset", written="if any", ours=True)
+    positive_label: str | None = member(of_kind(str), inside="dataset", ours=True)
     estimated: dict[str, Any] | None = member(of_kind(dict), ours=True)
     calibration: ScoreCalibration | None = member(nested(_calibration), key="score_calibration", ours=True)
     design_effect: float = member(effect, 1.0, ours=True)
@@ -174,8 +179,16 @@ class ModelQualityConstraints(Kept):
 
     problem_type: ProblemType
     metrics: dict[str, MetricConstraint]
+    unused: list[str] = field(default_factory=list, compare=False)
     where: str = "constraints.json"
 
+
+# A change of the baseline's own value that somebody would act on, where monitoring_config says nothing else:
+# of shares and areas as Cohen's h, of errors and of what R² leaves unexplained as a ratio.
+LEAST_CHANGES = {"share_comparison_threshold": 0.03, "error_comparison_threshold": 0.02}
+
+_OF_METRIC = Level("metrics", {"*": level_of(MetricConstraint, "a metric")})
+_FILE = Level("the file", {"version": None, **dict.fromkeys(_CONSTRAINTS.values(), _OF_METRIC)})
 
 ModelQualityBaseline = Baseline[ModelQualityStatistics, ModelQualityConstraints]
 
@@ -274,12 +287,14 @@ def read_constraints(value: dict[str, Any], where: str) -> ModelQualityConstrain
         Naming file, metric and key, when a member is missing or unusable.
     """
     with gathered(value, where) as file:
+        unused = read_unused(file, _FILE, *LEAST_CHANGES)
         problem_type, members = _problem_type(file, _CONSTRAINTS, "baseline_constraints", "constraints.json")
         file.number("version", 0.0)
         present = [name for name in members.members if members.raw(name) is not None]
         metrics = {name: read_document(MetricConstraint, members.within(name)) for name in present}
-        file.note_near_misses(SWITCH)
-    return ModelQualityConstraints(problem_type, metrics, where, extra=file.extra(), order=tuple(value))
+    return ModelQualityConstraints(
+        problem_type, metrics, unused, where, extra=file.extra(), order=tuple(value)
+    )
 
 
 def constraints_to_json(document: ModelQualityConstraints) -> dict[str, Any]:

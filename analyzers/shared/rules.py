@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any, Literal, Protocol
 
 import numpy as np
 
 from analyzers.shared.significance import hypergeometric_tail
 from contract.api import PRESENCE_CHECK, Baseline, Comparison, Decision, State, Violation, Violations
-from contract.errors import DocumentError
-from contract.wording import chance, percent
+from contract.errors import DocumentError, wording
+from contract.schema import JsonObject, Level, unused_members
+from contract.wording import chance, listing, percent
 
 Rules = Literal["sound", "sagemaker"]
 
@@ -40,6 +42,31 @@ def constraints_to_check[Statistics, Constraints](
 SWITCH = {"monitoring_config": {"evaluate_constraints": "Enabled"}}
 
 
+def read_unused(file: JsonObject, level: Level, *settings: str) -> list[str]:
+    """Return the members of a constraints.json that have no effect; near misses are noted as mistakes.
+
+    Parameters
+    ----------
+    file
+        The document.
+    level
+        What it may have besides ``monitoring_config``.
+    settings
+        Members of ``monitoring_config`` besides the switch.
+    """
+    config = Level("monitoring_config", dict.fromkeys((*SWITCH["monitoring_config"], *settings)))
+    level = replace(level, members={**level.members, config.called: config})
+    return unused_members(file.members, level, file.mistakes)
+
+
+def unused_notes(constraints: Switchable | None) -> list[str]:
+    """Return the note on members of a constraints.json that have no effect, if there are any."""
+    if constraints is None or not constraints.unused:
+        return []
+    names = listing(constraints.unused, 20)
+    return [wording("members.unused", file=constraints.where, names=names)]
+
+
 def is_switched_off(extra: Mapping[str, Any], where: str) -> bool:
     """Return whether a constraints.json says that nothing is to be checked.
 
@@ -66,6 +93,7 @@ class Switchable(Protocol):
     """A constraints.json that may say that nothing is to be checked."""
 
     extra: dict[str, Any]
+    unused: list[str]
     where: str
 
 
@@ -206,4 +234,7 @@ def with_presence(
         rows=rows,
         baseline_rows=rows_before,
     )
-    return decision.with_tested(comparison, of, FALSE_ALARM_RATE * error_share)
+    with_it = decision.with_tested(comparison, of, FALSE_ALARM_RATE * error_share)
+    # That rows are complete decides nothing of what is in them.
+    is_violated = len(with_it.violations.violations) > len(decision.violations.violations)
+    return decision if decision.is_empty and not is_violated else with_it
