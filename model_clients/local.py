@@ -289,7 +289,7 @@ def open_lightgbm(content: bytes, where: str, threads: int) -> LocalModel:
 
     def load() -> Any:
         text = content.decode()
-        # Of parameters of training, LightGBM returns damaged ones from memory that is not its own, now and then.
+        # Asked for damaged parameters of training, LightGBM at times reads memory that is not its own.
         booster = lightgbm.Booster(model_str=_TRAINING.sub("", text))
         return booster, text
 
@@ -304,7 +304,7 @@ def open_lightgbm(content: bytes, where: str, threads: int) -> LocalModel:
     return _lightgbm_model(booster, where, threads, text)
 
 
-_TRAINING = re.compile(r"^parameters:\n.*?^end of parameters\n", re.MULTILINE | re.DOTALL)
+_TRAINING = re.compile(r"^parameters:.*?(^end of parameters|\Z)", re.MULTILINE | re.DOTALL)
 
 
 def _lightgbm_model(booster: Any, where: str, threads: int, text: str) -> LocalModel:
