@@ -287,21 +287,29 @@ def open_lightgbm(content: bytes, where: str, threads: int) -> LocalModel:
     """
     lightgbm = require("lightgbm", "lightgbm", where)
 
+    def load() -> Any:
+        text = content.decode()
+        # Asked for damaged parameters of training, LightGBM at times reads memory that is not its own.
+        booster = lightgbm.Booster(model_str=_TRAINING.sub("", text))
+        return booster, text
+
     def attempt() -> None:
         # Threads of the original do not exist in the copy, and LightGBM remembers how many it last used.
         lightgbm.basic._LIB.LGBM_SetMaxThreads(1)
-        copy = lightgbm.Booster(model_str=content.decode())
+        copy, _ = load()
         copy.predict(varied_rows(copy.num_feature()), num_threads=1)
 
     with _whole(where, "LightGBM", attempt, content, lightgbm.basic.LightGBMError, "model.txt"):
-        booster = lightgbm.Booster(model_str=content.decode())
-    return _lightgbm_model(booster, where, threads)
+        booster, text = load()
+    return _lightgbm_model(booster, where, threads, text)
 
 
-def _lightgbm_model(booster: Any, where: str, threads: int) -> LocalModel:
+_TRAINING = re.compile(r"^parameters:.*?(^end of parameters|\Z)", re.MULTILINE | re.DOTALL)
+
+
+def _lightgbm_model(booster: Any, where: str, threads: int, text: str) -> LocalModel:
     names = booster.feature_name()
     known = None if names == [f"Column_{number}" for number in range(len(names))] else names
-    text = booster.model_to_string(num_iteration=1)
     ranges = re.search(r"^feature_infos=(.*)$", text, re.MULTILINE)
     declared = re.search(r"^\[categorical_feature: ([\d,]+)\]", text, re.MULTILINE)
     # Codes that training saw of each categorical feature; none are written of one that was constant.
@@ -370,7 +378,7 @@ def open_pickled(content: bytes, where: str, allowed: bool) -> LocalModel:
     if type(model).__name__ == "Booster" and type(model).__module__.startswith("xgboost"):
         return _xgboost_model(model, where)
     if type(model).__name__ == "Booster" and type(model).__module__.startswith("lightgbm"):
-        return _lightgbm_model(model, where, 1)
+        return _lightgbm_model(model, where, 1, model.model_to_string(num_iteration=1))
     method = getattr(model, "predict_proba", None) or getattr(model, "predict", None)
     if not callable(method):
         raise ModelError.of("pickled_model.no_method", file=where, kind=type(model).__name__)

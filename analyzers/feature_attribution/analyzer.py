@@ -16,7 +16,7 @@ from analyzers.feature_attribution.documents import (
     AttributionStatistics,
     LabelAttributions,
 )
-from analyzers.feature_attribution.partial_dependence import partial_dependence
+from analyzers.feature_attribution.partial_dependence import Dependence, partial_dependence
 from analyzers.feature_attribution.summary import (
     Ask,
     AttributionRequest,
@@ -28,7 +28,6 @@ from analyzers.feature_attribution.summary import (
     summarize,
 )
 from analyzers.shared.rules import Rules, nothing_checked, unused_notes, why_unchecked
-from contract.analysis_config import PartialDependenceConfig
 from contract.api import Analyzer, Checker, Comparison, Decision, Facts, Metric
 from contract.errors import DocumentError, wording
 from contract.wording import listing, number, several
@@ -170,7 +169,7 @@ class FeatureAttributionAnalyzer(
     finish
         Called when the model will not be asked again.
     dependence
-        The partial dependence that is wanted, None for none, and the rows to ask about.
+        The partial dependence that is wanted, None for none.
     """
 
     request: AttributionRequest
@@ -178,7 +177,7 @@ class FeatureAttributionAnalyzer(
     budget: Budget = field(default_factory=Budget, compare=False)
     shortcut: Shortcut | None = None
     finish: Callable[[], None] | None = None
-    dependence: tuple[PartialDependenceConfig, pa.RecordBatch] | None = None
+    dependence: Dependence | None = None
 
     def empty(self) -> AttributionSummary:
         """Return the identity of `merge`."""
@@ -199,10 +198,9 @@ class FeatureAttributionAnalyzer(
     def describe(self, summary: AttributionSummary) -> AttributionStatistics:
         """Turn a summary into the statistics document; the model is asked for partial dependence alone."""
         statistics = describe(summary, self.request, self.budget.spent)
-        if self.dependence is not None and self.dependence[1].num_rows:
-            statistics.dependence = partial_dependence(
-                *self.dependence, self.request, statistics.labels, self.ask, self.budget
-            )
+        if self.dependence is not None and self.dependence.rows.num_rows:
+            arguments = (self.dependence, self.request, statistics.labels, self.ask, self.budget)
+            statistics.dependence = partial_dependence(*arguments)
             statistics.notes += tuple(
                 wording("attributions.no_dependence", feature=one["feature_name"], why=one["error"])
                 for one in statistics.dependence

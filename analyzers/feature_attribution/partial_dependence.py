@@ -7,6 +7,7 @@ scikit-learn calls the method ``brute``. Members are those that Clarify wrote.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,6 @@ import pyarrow.compute as pc
 from analyzers.feature_attribution.documents import LabelAttributions
 from analyzers.feature_attribution.rows import Floats, floats, is_number, plain_values
 from analyzers.feature_attribution.summary import Ask, AttributionRequest, Budget
-from contract.analysis_config import PartialDependenceConfig
 from contract.errors import ModelError, wording
 
 # Means over so many rows are within two hundredths of a standard deviation.
@@ -25,9 +25,28 @@ MOST_CATEGORIES = 100
 _ROWS_AT_ONCE = 65_536
 
 
+@dataclass(frozen=True)
+class Dependence:
+    """``methods.pdp``, for the data at hand.
+
+    Parameters
+    ----------
+    rows
+        Of the dataset; means are over these.
+    grid_resolution
+        Into how many buckets the range of a number is divided.
+    features
+        Whose dependence is wanted; none for the `top_k` with the largest attributions.
+    """
+
+    rows: pa.RecordBatch
+    grid_resolution: int = 15
+    features: tuple[str, ...] = ()
+    top_k: int = 10
+
+
 def partial_dependence(
-    wanted: PartialDependenceConfig,
-    rows: pa.RecordBatch,
+    wanted: Dependence,
     request: AttributionRequest,
     labels: dict[str, LabelAttributions],
     ask: Ask,
@@ -36,24 +55,11 @@ def partial_dependence(
     """Return one object per feature: its values, the share of rows near each, the mean answers per label.
 
     A feature that the model cannot be asked about, or for which no time is left, has the member ``error``.
-
-    Parameters
-    ----------
-    wanted
-        Its features are names of columns; none for those with the largest attributions.
-    rows
-        Of the dataset; means are over these.
-    request, labels
-        The attributions, and what they are called.
-    ask
-        The model.
-    budget
-        The time there is.
     """
     found: list[dict[str, Any]] = []
     failure = ""
-    for name in map(str, wanted.features or _largest(labels, wanted.top_k_features)):
-        column = plain_values(rows.column(name))
+    for name in wanted.features or _largest(labels, wanted.top_k):
+        column = plain_values(wanted.rows.column(name))
         kind = "numerical" if is_number(column.type) else "categorical"
         entry: dict[str, Any] = {"feature_name": name, "data_type": kind}
         found.append(entry)
@@ -64,7 +70,7 @@ def partial_dependence(
             entry["error"] = failure or wording("attributions.no_value_for_dependence")
             continue
         try:
-            means = _mean_answers(rows, name, values, ask)
+            means = _mean_answers(wanted.rows, name, values, ask)
         except ModelError as error:
             entry["error"] = error.message
             # A server that is gone would be waited for again.

@@ -21,6 +21,7 @@ from analyzers.feature_attribution.analyzer import FeatureAttributionAnalyzer
 from analyzers.feature_attribution.documents import BASELINE_ROWS
 from analyzers.feature_attribution.kernel import Sampling
 from analyzers.feature_attribution.partial_dependence import MOST_ROWS as MOST_DEPENDENCE_ROWS
+from analyzers.feature_attribution.partial_dependence import Dependence
 from analyzers.feature_attribution.rows import FeatureStream, cluster_baselines
 from analyzers.feature_attribution.summary import AttributionRequest, Budget
 from containers.feature_attribution.shortcut import open_shortcut
@@ -592,7 +593,8 @@ def _make_analyzer(
     dependence = None
     if wanted.pdp is not None and wanted.columns and not settings.validate_only:
         some = sample_rows(plan, request, wanted.features, sampling.seed, MOST_DEPENDENCE_ROWS)
-        dependence = wanted.pdp, some
+        asked_for = tuple(map(str, wanted.pdp.features))
+        dependence = Dependence(some, wanted.pdp.grid_resolution, asked_for, wanted.pdp.top_k_features)
     return FeatureAttributionAnalyzer(
         rules=settings.rules,
         request=AttributionRequest(

@@ -1,4 +1,4 @@
-"""The monitors below examples/: a planted change is found, a control is quiet, and mistakes are named."""
+"""The monitors below docs/examples/: a planted change is found, a control is quiet, and mistakes are named."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 from fixtures import ROOT
 from run_jobs import CSV, baseline_of, run_job
 
-EXAMPLES = str(ROOT / "examples")
+EXAMPLES = str(ROOT / "docs" / "examples")
 
 
 @pytest.fixture

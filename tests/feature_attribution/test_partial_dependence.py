@@ -19,9 +19,8 @@ from sklearn.ensemble import GradientBoostingClassifier, RandomForestRegressor
 from sklearn.inspection import partial_dependence as sklearn_dependence
 from sklearn.linear_model import LogisticRegression
 
-from analyzers.feature_attribution.partial_dependence import grid, partial_dependence
+from analyzers.feature_attribution.partial_dependence import Dependence, grid, partial_dependence
 from analyzers.feature_attribution.summary import AttributionRequest, Budget
-from contract.analysis_config import PartialDependenceConfig
 from contract.errors import ModelError
 
 FRAME = pd.DataFrame(
@@ -37,8 +36,8 @@ CLASSES = (FRAME.age / 20 + FRAME.member > 2.5).astype(int) + (FRAME.visits > 40
 def made(ask: Any, frame: pd.DataFrame = FRAME, **wanted: Any) -> list[dict[str, Any]]:
     rows = pa.RecordBatch.from_pandas(frame, preserve_index=False)
     request = AttributionRequest(tuple(frame.columns), rows.slice(0, 1))
-    dependence = PartialDependenceConfig(features=tuple(frame.columns), **wanted)
-    return partial_dependence(dependence, rows, request, {}, ask, Budget())
+    dependence = Dependence(rows, features=tuple(frame.columns), **wanted)
+    return partial_dependence(dependence, request, {}, ask, Budget())
 
 
 @pytest.mark.parametrize(
@@ -127,8 +126,7 @@ def test_no_time_is_left() -> None:
     time.sleep(0.001)
     rows = pa.RecordBatch.from_pandas(FRAME, preserve_index=False)
     request = AttributionRequest(tuple(FRAME.columns), rows)
-    wanted = PartialDependenceConfig(features=("age",))
-    (one,) = partial_dependence(wanted, rows, request, {}, lambda table: table, budget)
+    (one,) = partial_dependence(Dependence(rows, features=("age",)), request, {}, lambda table: table, budget)
     assert one["error"].startswith("max_runtime was over")
 
 

@@ -1,4 +1,4 @@
-"""The monitors below examples/ as images built from ours: a planted change is found, a control is quiet."""
+"""The monitors below docs/examples/ as images built from ours: a planted change is found, a control is quiet."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def built() -> Iterator[Callable[[str], str]]:
     def build(name: str) -> str:
         names.append(f"example-{name}")
         command = (DOCKER, "build", "--quiet", "--network=host", *arguments, "--target", name)
-        made = call(*command, "--tag", names[-1], "--file", ROOT / "examples" / "Dockerfile", ROOT)
+        made = call(*command, "--tag", names[-1], "--file", ROOT / "docs" / "examples" / "Dockerfile", ROOT)
         assert made.returncode == 0, made.stderr
         return names[-1]
 

@@ -1,6 +1,6 @@
 """Images in captures become columns that the data-quality monitor compares.
 
-Set record_preprocessor_script to this file, in an image that has Pillow (examples/Dockerfile). Of each
+Set record_preprocessor_script to this file, in an image that has Pillow (docs/examples/Dockerfile). Of each
 request it reads the image: its size, how bright it is, and how sharp (the deviation of the edges: low for a
 blurred one). Of the answer it takes the class with the highest score, if there are scores.
 """
