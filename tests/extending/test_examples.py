@@ -1,4 +1,4 @@
-"""The monitors below docs/examples/: a planted change is found, a control is quiet, and mistakes are named."""
+"""The monitors of docs/examples/: a planted change is found, a control is quiet, and mistakes are named."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The monitors below docs/examples/ as images built from ours: a planted change is found, a control is quiet."""
+"""The monitors of docs/examples/ as images built from ours: a planted change is found, a control quiet."""
 
 from __future__ import annotations
 
