@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import functools
 import io
 import logging
 import math
@@ -12,7 +13,6 @@ import pickle
 import re
 import resource
 import signal
-import struct
 import time
 import warnings
 import zipfile
@@ -484,11 +484,9 @@ class LinearModel:
         """Return the scores of rows, shape (rows, outputs)."""
         from scipy.special import expit, softmax
 
-        scores: NDArray[np.float64] = matrix @ self.weights + self.bias
-        if self.link == "logistic":
-            scores = expit(scores)
-        elif self.link == "softmax":
-            scores = softmax(scores, axis=1)
+        sums: NDArray[np.float64] = matrix @ self.weights + self.bias
+        links = {"logistic": expit, "softmax": functools.partial(softmax, axis=1)}
+        scores: NDArray[np.float64] = links.get(self.link, np.asarray)(sums)
         return scores
 
 
@@ -502,7 +500,7 @@ def open_linear_learner(content: bytes, where: str) -> LocalModel:
     """
     try:
         model = _read(content)
-    except (zipfile.BadZipFile, KeyError, ValueError, struct.error, IndexError, TypeError) as error:
+    except (zipfile.BadZipFile, KeyError, ValueError, IndexError, TypeError) as error:
         raise ModelError.of("model_file.linear_learner", file=where, reason=first_line(error)) from error
 
     def score(table: pa.RecordBatch) -> Any:
@@ -522,39 +520,35 @@ def _read(content: bytes) -> LinearModel:
         extras = orjson.loads(archive.read(_EXTRAS))
     weights = arrays["arg:fc0_weight"].astype(np.float64)
     bias = arrays["arg:fc0_bias"].astype(np.float64).reshape(-1)
-    kind = extras["predictor_type"]
-    if kind == "binary_classifier" and extras.get("loss_type") == "logistic":
+    kind, loss = extras["predictor_type"], extras.get("loss_type")
+    if kind == "binary_classifier" and loss == "logistic":
         return LinearModel(weights, bias, "logistic", float(extras["threshold"]))
-    if kind == "multiclass_classifier":
-        return LinearModel(weights, bias, "softmax")
-    if kind == "regressor":
-        return LinearModel(weights, bias, "identity")
-    raise ValueError(f"its predictor_type {kind} with loss {extras.get('loss_type')} is not supported")
+    if kind not in ("multiclass_classifier", "regressor"):
+        raise ValueError(f"its predictor_type {kind} with loss {loss} is not supported")
+    return LinearModel(weights, bias, "identity" if kind == "regressor" else "softmax")
 
 
 def _arrays(content: bytes) -> dict[str, NDArray[np.floating[Any]]]:
-    magic, _, count = struct.unpack_from("<QQQ", content, 0)
+    at = 0
+
+    def take(kind: str, count: int = 1) -> Any:
+        nonlocal at
+        if count * np.dtype(kind).itemsize > len(content) - at:
+            raise ValueError("it claims arrays that it does not hold")
+        found = np.frombuffer(content, kind, count, at)
+        at += found.nbytes
+        return found
+
+    magic, _, count = take("<u8", 3)
     if magic != _LIST:
         raise ValueError("its weights are not a list of MXNet arrays")
-    offset, arrays = 24, []
+    arrays = []
     for _ in range(count):
-        magic, storage, dimensions = struct.unpack_from("<IiI", content, offset)
+        magic, storage, dimensions = take("<u4", 3)
         if magic != _ARRAY or storage != 0 or dimensions > 4:
             raise ValueError("its weights are not dense MXNet arrays")
-        shape = struct.unpack_from(f"<{dimensions}Q", content, offset + 12)
-        offset += 12 + 8 * dimensions
-        _, _, element = struct.unpack_from("<iii", content, offset)
-        kind = np.dtype(_ELEMENTS[element])
-        size = math.prod(shape)
-        if size * kind.itemsize > len(content):
-            raise ValueError("it claims arrays that it does not hold")
-        arrays.append(np.frombuffer(content, kind, size, offset + 12).reshape(shape))
-        offset += 12 + size * kind.itemsize
-    (names,) = struct.unpack_from("<Q", content, offset)
-    offset += 8
-    named = {}
-    for array in arrays[:names]:
-        (length,) = struct.unpack_from("<Q", content, offset)
-        named[content[offset + 8 : offset + 8 + length].decode()] = array
-        offset += 8 + length
-    return named
+        shape = take("<u8", dimensions).tolist()
+        *_, element = take("<i4", 3).tolist()
+        arrays.append(take(_ELEMENTS[element], math.prod(shape)).reshape(shape))
+    names = [take("u1", int(*take("<u8"))).tobytes().decode() for _ in range(int(*take("<u8")))]
+    return dict(zip(names, arrays, strict=False))
