@@ -111,15 +111,10 @@ class LocalModel:
 
     def _ask(self, function: Callable[[pa.RecordBatch], Any], table: pa.RecordBatch) -> Any:
         columns = plain(select(table, self.names, self.count, self.where))
-        try:
+        say = _named_line if self.kind == "pickled" else first_line
+        # Libraries have errors of their own, pickled models any.
+        with ModelError.instead_of("model_answer.failed", Exception, problem=say, model=self.where):
             return function(columns)
-        except ModelError:
-            raise
-        except Exception as error:  # libraries have errors of their own, pickled models any
-            kind = f"{type(error).__name__}: " if self.kind == "pickled" else ""
-            raise ModelError.of(
-                "model_answer.failed", model=self.where, kind=kind, problem=first_line(error)
-            ) from error
 
 
 def first_line(error: Exception) -> str:
@@ -130,6 +125,10 @@ def first_line(error: Exception) -> str:
     if line.startswith("["):
         line = line.partition("] ")[2].partition(": ")[2] or line
     return " ".join(line.split()).rstrip(".")[:200] or type(error).__name__
+
+
+def _named_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {first_line(error)}"
 
 
 # A first try at a model file in a process of its own, with limits of time and memory.
@@ -344,11 +343,9 @@ def _whole(
     """Load a booster inside the block once an attempt elsewhere did no harm; `name` is what to save it as."""
     if reason := crash_of(attempt, len(content)):
         raise ModelError.of("model_file.harmful", file=where, library=library, reason=reason)
-    try:
+    told = {"file": where, "library": library, "name": name}
+    with ModelError.instead_of("model_file.damaged", failure, ValueError, TypeError, problem=first_line, **told):
         yield
-    except (failure, ValueError, TypeError) as error:
-        told = {"library": library, "reason": first_line(error), "name": name}
-        raise ModelError.of("model_file.damaged", file=where, **told) from error
 
 
 # Pickled models, which run whatever code their maker put in: only when the user says so.
@@ -366,15 +363,12 @@ def open_pickled(content: bytes, where: str, allowed: bool) -> LocalModel:
     """
     if not allowed:
         raise ModelError.of("pickled_model.not_allowed", file=where)
-    try:
+    # Unpickling runs code of the file's choice, which may raise anything.
+    with ModelError.instead_of("pickled_model.damaged", Exception, problem=_named_line, file=where):
         if where.endswith(".joblib"):
             model = require("joblib", "joblib", where).load(io.BytesIO(content))
         else:
             model = pickle.loads(content)  # noqa: S301 - the user has accepted the risk explicitly
-    except Exception as error:  # unpickling runs code of the file's choice, which may raise anything
-        raise ModelError.of(
-            "pickled_model.damaged", file=where, kind=type(error).__name__, problem=first_line(error)
-        ) from error
     if type(model).__name__ == "Booster" and type(model).__module__.startswith("xgboost"):
         return _xgboost_model(model, where)
     if type(model).__name__ == "Booster" and type(model).__module__.startswith("lightgbm"):
@@ -412,10 +406,8 @@ def open_catboost(content: bytes, where: str, threads: int) -> LocalModel:
     ModelError
         When the file is damaged, or catboost is not installed, as in the images.
     """
-    try:
+    with ModelError.instead_of("model_file.catboost", ImportError, file=where):
         import catboost
-    except ImportError as error:
-        raise ModelError.of("model_file.catboost", file=where) from error
 
     def load() -> Any:
         return catboost.CatBoost().load_model(blob=content)
@@ -498,10 +490,9 @@ def open_linear_learner(content: bytes, where: str) -> LocalModel:
     ModelError
         When it is damaged, or none.
     """
-    try:
+    wrong = (zipfile.BadZipFile, KeyError, ValueError, IndexError, TypeError)
+    with ModelError.instead_of("model_file.linear_learner", *wrong, problem=first_line, file=where):
         model = _read(content)
-    except (zipfile.BadZipFile, KeyError, ValueError, IndexError, TypeError) as error:
-        raise ModelError.of("model_file.linear_learner", file=where, reason=first_line(error)) from error
 
     def score(table: pa.RecordBatch) -> Any:
         return model.score(numeric_matrix(table, np.float64, where))

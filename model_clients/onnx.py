@@ -103,10 +103,9 @@ def _session(source: str | bytes, where: str, threads: int) -> Any:
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 4
-    try:
+    # ONNX Runtime has a class of its own for every status.
+    with ModelError.instead_of("onnx.damaged", Exception, problem=first_line, file=where):
         session = runtime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime has a class of its own for every status
-        raise ModelError.of("onnx.damaged", file=where, reason=first_line(error)) from error
     if odd := [tensor for tensor in session.get_inputs() if tensor.type not in _TYPES]:
         raise ModelError.of("onnx.input_type", file=where, input=odd[0].name, type=odd[0].type)
     return session
