@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import functools
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib import resources
@@ -110,13 +110,19 @@ class MonitorError(Exception):
         except MonitorError:
             raise
         except kinds as error:
-            told = {"problem": one_line, **members}
+            told = {"problem": _problem, **members}
             made = {name: value(error) if callable(value) else value for name, value in told.items()}
             raise cls.of(code, **made) from error
 
     def __reduce__(self) -> tuple[object, ...]:
         # Exceptions cross process and machine boundaries; keep the members when pickled.
         return type(self), (self.message,), self.__dict__
+
+
+def _problem(error: BaseException) -> str:
+    if isinstance(error, UnicodeDecodeError):
+        return "it is not UTF-8 text"
+    return one_line(getattr(error, "strerror", None) or error)  # without the path that follows in OSError
 
 
 class InputError(MonitorError):

@@ -110,10 +110,8 @@ def read_instant(name: str, text: str | None) -> datetime | None:
     """
     if text is None:
         return None
-    try:
+    with ConfigurationError.instead_of("setting.instant", ValueError, field=name, text=text):
         instant = datetime.fromisoformat(text.strip())
-    except ValueError:
-        raise ConfigurationError.of("setting.instant", field=name, text=text) from None
     return instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)
 
 

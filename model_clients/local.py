@@ -344,7 +344,9 @@ def _whole(
     if reason := crash_of(attempt, len(content)):
         raise ModelError.of("model_file.harmful", file=where, library=library, reason=reason)
     told = {"file": where, "library": library, "name": name}
-    with ModelError.instead_of("model_file.damaged", failure, ValueError, TypeError, problem=first_line, **told):
+    with ModelError.instead_of(
+        "model_file.damaged", failure, ValueError, TypeError, problem=first_line, **told
+    ):
         yield
 
 

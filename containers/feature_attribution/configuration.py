@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import logging
@@ -316,37 +317,27 @@ def rows_of_files(uri: str, shape: Shape, *, has_header: bool = False) -> pa.Rec
 
 def _read(path: str, shape: Shape, has_header: bool) -> pa.RecordBatch:
     data = storage.read_bytes(path, ConfigurationError)
+    told = {"field": _MEMBER, "file": path}
     if data[:4] == b"PAR1":
         from pyarrow import parquet
 
-        try:
+        with ConfigurationError.instead_of("shap_rows.parquet", pa.ArrowInvalid, OSError, **told):
             return _table(parquet.read_table(io.BytesIO(data)).to_pylist(), shape, path)
-        except (pa.ArrowInvalid, OSError) as error:
-            raise ConfigurationError.of("shap_rows.parquet", field=_MEMBER, file=path, why=error) from None
-    try:
+    with ConfigurationError.instead_of("shap_rows.encoding", UnicodeDecodeError, **told):
         text = data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise ConfigurationError.of("shap_rows.encoding", field=_MEMBER, file=path) from None
     if text.lstrip()[:1] in ("{", "["):
         return _table(_json_rows(text, path, shape), shape, path)
     return _csv(text, path, shape, has_header)
 
 
 def _json_rows(text: str, path: str, shape: Shape) -> list[Any]:
-    try:
+    with contextlib.suppress(orjson.JSONDecodeError):
         return _found(orjson.loads(text), shape)
-    except orjson.JSONDecodeError:
-        pass  # one record per line, perhaps
-    records = []
+    records = []  # one per line, perhaps
     for number, line in enumerate(text.splitlines(), start=1):
-        if not line.strip():
-            continue
-        try:
-            records.append(orjson.loads(line))
-        except orjson.JSONDecodeError as error:
-            raise ConfigurationError.of(
-                "shap_rows.json", field=_MEMBER, file=path, line=number, why=error
-            ) from None
+        told = {"field": _MEMBER, "file": path, "line": number}
+        with ConfigurationError.instead_of("shap_rows.json", orjson.JSONDecodeError, **told):
+            records += [orjson.loads(line)] if line.strip() else []
     return _found(records, shape)
 
 
