@@ -49,7 +49,11 @@ def uses() -> Iterator[tuple[str, str, set[str], bool]]:
                 if called == "topic":
                     for code in SENTENCES:
                         if code.startswith(f"{codes_of(node.args[0])[0]}."):
-                            yield str(path), code, set(), False
+                            # Of what is noticed while rows are read, `Said.add` gives those that are named.
+                            noticed = (
+                                {"what", "more", "count", "rows"} if code.startswith("reading.") else set()
+                            )
+                            yield str(path), code, noticed & members_of(SENTENCES[code]), False
                     continue
                 # Notes of a member have its key before the code, and name the field themselves.
                 is_note = called.endswith(("members.note", "self.note", "holder.note"))
