@@ -35,7 +35,7 @@ from contract.page import Source as Source
 from contract.settings import Program
 from contract.settings import Rules as Rules
 from contract.settings import Settings as Settings
-from contract.variables import Variable as Variable
+from contract.settings import Variable as Variable
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -255,7 +255,7 @@ class Monitor(Program):
     load_replay
         Returns how past windows are checked again; None where they cannot be.
     offers
-        Which shared variables it has (see `contract.variables.Offer`).
+        Which shared variables it has (see `contract.settings.Offer`).
 
     Notes
     -----

@@ -27,7 +27,7 @@ from job_runner.cluster.role import find_role
 
 if TYPE_CHECKING:
     from contract.api import Monitor
-    from job_runner.cluster.leader import Cluster
+    from job_runner.cluster.hosts import Cluster
 
 
 # What a console command arranges in a process of its own, before anything heavy is loaded.
@@ -192,7 +192,7 @@ def _run(settings: Settings, monitor: Monitor) -> tuple[int, str]:
     if role is None:
         return _run_here(settings, monitor)
     # Imported late, as what follows: only a job on several hosts loads Dask.
-    from job_runner.cluster.run import run_on_several_hosts
+    from job_runner.cluster.hosts import run_on_several_hosts
 
     return run_on_several_hosts(role, lambda cluster: _run_here(settings, monitor, cluster))
 

@@ -26,16 +26,15 @@ from analyzers.bias.documents import (
 )
 from analyzers.bias.explain import impact_findings
 from analyzers.bias.metrics import METRICS
-from analyzers.bias.request import BiasRequest
-from analyzers.bias.summary import BiasSummary, SummaryPlan
+from analyzers.bias.summary import BiasRequest, BiasSummary, SummaryPlan
 from analyzers.shared.cells import as_number, label_of
-from analyzers.shared.presence import with_presence
 from analyzers.shared.rules import (
     Rules,
     constraints_to_check,
     nothing_checked,
     unused_notes,
     why_unchecked,
+    with_presence,
 )
 from contract.api import PRESENCE_CHECK, Analyzer, Comparison, Decision, Facts, Metric, Violation, Violations
 from contract.errors import ConfigurationError, DatasetError, DocumentError

@@ -18,42 +18,10 @@ from analyzers.bias.metrics import METRICS, NO_GROUP_VARIABLE, WITHOUT_LABELS, q
 from analyzers.bias.resampling import Tables, spreads
 from analyzers.bias.summary import MOST_STRATA, BiasSummary, SummaryPlan
 from analyzers.shared.cells import Floats, label_of
-from contract.errors import wording
+from contract.errors import topic, wording
 from contract.wording import shorten
 
 # How good the whole model is, and how labels are distributed: what Clarify's report says besides.
-
-
-_MODEL_METRICS = (
-    ("Accuracy", "Proportion of inputs assigned the correct predicted label by the model."),
-    (
-        "Proportion of Positive Predictions in Labels",
-        "Proportion of input assigned in positive predicted label.",
-    ),
-    (
-        "Proportion of Negative Predictions in Labels",
-        "Proportion of input assigned the negative predicted label.",
-    ),
-    (
-        "True Positive Rate / Recall",
-        "Proportion of inputs with positive observed label correctly assigned the positive predicted label.",
-    ),
-    (
-        "True Negative Rate / Specificity",
-        "Proportion of inputs with negative observed label correctly assigned the negative predicted label.",
-    ),
-    (
-        "Acceptance Rate / Precision",
-        "Proportion of inputs with positive predicted label that actually have a positive observed label.",
-    ),
-    (
-        "Rejection Rate",
-        "Proportion of inputs with negative predicted label that actually have a negative observed label.",
-    ),
-    ("Conditional Acceptance", "Ratio between the positive observed labels and positive predicted labels."),
-    ("Conditional Rejection", "Ratio between the negative observed labels and negative predicted labels."),
-    ("F1 Score", "Harmonic mean of precision and recall."),
-)
 
 
 def model_metrics(counts: Floats) -> list[MetricValue]:
@@ -64,7 +32,9 @@ def model_metrics(counts: Floats) -> list[MetricValue]:
     counted = (tp + tn, tp + fp, tn + fn, tp, tn, tp, tn, tp + fn, tn + fp, 2.0 * precision * recall)
     of = (total, total, total, tp + fn, tn + fp, tp + fp, tn + fn, tp + fp, tn + fn, precision + recall)
     values = quotient(np.array(counted), np.array(of)).tolist()
-    return [MetricValue(*text, value) for text, value in zip(_MODEL_METRICS, values, strict=True)]
+    return [
+        MetricValue(*text, value) for text, value in zip(topic("model_metrics").items(), values, strict=True)
+    ]
 
 
 def _ratio(numerator: float, denominator: float) -> float:

@@ -21,9 +21,11 @@ from contract.errors import DocumentError
 from contract.schema import (
     REQUIRED,
     JsonObject,
+    Kept,
     Level,
     Reader,
     count,
+    gathered,
     level_of,
     member,
     object_of,
@@ -41,7 +43,7 @@ Table = list[list[list[int]]]
 
 
 @dataclass
-class MetricValue:
+class MetricValue(Kept):
     """One metric of one facet value.
 
     Parameters
@@ -64,8 +66,6 @@ class MetricValue:
     allowed: tuple[float, float] | None = member(read_range, write=range_to_json)
     standard_error: float | None = figure()
     threshold: float | None = figure()
-    extra: dict[str, Any] = field(default_factory=dict)
-    order: tuple[str, ...] = ()
 
     @property
     def asks_for_something(self) -> bool:
@@ -92,7 +92,7 @@ def _counts(axes: str, number: int | None = None) -> Reader:
     def read(members: JsonObject, key: str) -> Any:
         tables = members.get(key, list, None)
         if tables is not None and not _is_table(tables, (number or len(tables), 2, 2)):
-            members.note(key, f"must be counts by {axes}; give the file as a bias job wrote it")
+            members.note(key, "bias_documents.counts", axes=axes)
         return tables
 
     return read
@@ -112,7 +112,7 @@ def _best_to_json(best: tuple[str, list[MetricValue]]) -> dict[str, Any]:
 
 
 @dataclass
-class FacetStatistics:
+class FacetStatistics(Kept):
     """One facet value: how many rows, and every metric.
 
     Parameters
@@ -150,8 +150,6 @@ class FacetStatistics:
     pre: list[MetricValue] | None = member(objects_of(MetricValue), key="pre_training")
     post: list[MetricValue] | None = member(objects_of(MetricValue), key="post_training")
     against_best: tuple[str, list[MetricValue]] | None = member(_best, write=_best_to_json)
-    extra: dict[str, Any] = field(default_factory=dict)
-    order: tuple[str, ...] = ()
 
     def stages(self) -> Iterator[tuple[Stage, list[MetricValue]]]:
         """Yield the metrics of each stage there is, post-training first as Clarify writes them."""
@@ -166,7 +164,7 @@ class FacetStatistics:
 
 
 @dataclass
-class BiasStatistics:
+class BiasStatistics(Kept):
     """The whole of ``statistics.json``.
 
     Parameters
@@ -205,8 +203,6 @@ class BiasStatistics:
     problems: dict[str, str] = member(of_kind(dict), {}, written="if any")
     notes: list[str] = member(texts, [], written="if any")
     evidence: Any = None
-    extra: dict[str, Any] = field(default_factory=dict)
-    order: tuple[str, ...] = ()
     where: str = "statistics.json"
 
 
@@ -218,11 +214,11 @@ def read_statistics(value: dict[str, Any], where: str) -> BiasStatistics:
     DocumentError
         Naming file and path, when a member is missing or of the wrong type.
     """
-    members = JsonObject.of_file(value, where)
-    members.raw("version")
-    if members.child("dataset") is None or "facets" not in value:
-        raise DocumentError.of("bias_documents.statistics", file=where, field="baseline_statistics")
-    return read_document(BiasStatistics, members, where=where)
+    with gathered(value, where) as members:
+        members.raw("version")
+        if members.child("dataset") is None or "facets" not in value:
+            raise DocumentError.of("bias_documents.statistics", file=where, field="baseline_statistics")
+        return read_document(BiasStatistics, members, where=where)
 
 
 def statistics_to_json(document: BiasStatistics, with_extensions: bool = True) -> dict[str, Any]:
@@ -251,13 +247,11 @@ def _groups_to_json(facets: dict[str, list[FacetMetrics]]) -> dict[str, Any]:
 
 
 @dataclass
-class FacetMetrics:
+class FacetMetrics(Kept):
     """The metrics of one facet value against all other rows."""
 
     value_or_threshold: str = member(_group, REQUIRED)
     metrics: list[MetricValue] = member(objects_of(MetricValue), REQUIRED)
-    extra: dict[str, Any] = field(default_factory=dict)
-    order: tuple[str, ...] = ()
 
     def metric(self, name: str) -> MetricValue | None:
         """Return the metric called `name`, None when it is not there."""
@@ -265,25 +259,21 @@ class FacetMetrics:
 
 
 @dataclass
-class StageMetrics:
+class StageMetrics(Kept):
     """Pre-training or post-training metrics, by facet."""
 
     label: str = member(of_kind(str, ""), REQUIRED)
     facets: dict[str, list[FacetMetrics]] = member(_groups, REQUIRED, write=_groups_to_json)
     label_value_or_threshold: str = member(of_kind(str), "")
-    extra: dict[str, Any] = field(default_factory=dict)
-    order: tuple[str, ...] = ()
 
 
 @dataclass
-class BiasConstraints:
+class BiasConstraints(Kept):
     """``constraints.json`` or ``analysis.json``; other analyses in the file are kept in `extra`."""
 
     post: StageMetrics | None = member(object_of(StageMetrics), key=POST)
     pre: StageMetrics | None = member(object_of(StageMetrics), key=PRE)
-    extra: dict[str, Any] = field(default_factory=dict)
     unused: list[str] = field(default_factory=list, compare=False)
-    order: tuple[str, ...] = ()
     where: str = "constraints.json"
 
     def stages(self) -> Iterator[tuple[Stage, StageMetrics]]:
@@ -364,9 +354,10 @@ def read_constraints(value: dict[str, Any], where: str) -> BiasConstraints:
     DocumentError
         Naming file and path, when a member is missing or of the wrong type, or there are no metrics of bias.
     """
-    members, unused = JsonObject.of_file(value, where), read_unused(value, _FILE, where)
-    members.raw("version")
-    document = read_document(BiasConstraints, members, where=where, unused=unused)
+    with gathered(value, where) as members:
+        unused = read_unused(members, _FILE)
+        members.raw("version")
+        document = read_document(BiasConstraints, members, where=where, unused=unused)
     if not list(document.stages()):
         raise DocumentError.of("bias_documents.constraints", file=where, field="baseline_constraints")
     return document

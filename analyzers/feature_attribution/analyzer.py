@@ -10,11 +10,13 @@ import pyarrow as pa
 
 from analyzers.feature_attribution import check_sound as checks
 from analyzers.feature_attribution.documents import (
+    PARTIAL_DEPENDENCE,
     AttributionBaseline,
     AttributionConstraints,
     AttributionStatistics,
     LabelAttributions,
 )
+from analyzers.feature_attribution.partial_dependence import Dependence, partial_dependence
 from analyzers.feature_attribution.summary import (
     Ask,
     AttributionRequest,
@@ -103,7 +105,8 @@ class AttributionChecker(Checker[AttributionStatistics, AttributionConstraints])
                 sampling_errors={},
                 extra=dict(former.extra),
             )
-        return AttributionConstraints(labels=labels, design=statistics.design)
+        further = {PARTIAL_DEPENDENCE: statistics.dependence} if statistics.dependence else {}
+        return AttributionConstraints(labels, statistics.design, further)
 
     def check(self, statistics: AttributionStatistics, baseline: AttributionBaseline) -> Decision:
         """Compare a window's attributions with the baseline's, its statistics where it has no constraints.
@@ -165,6 +168,8 @@ class FeatureAttributionAnalyzer(
         Gives exact values without coalitions, where it can.
     finish
         Called when the model will not be asked again.
+    dependence
+        The partial dependence that is wanted, None for none.
     """
 
     request: AttributionRequest
@@ -172,6 +177,7 @@ class FeatureAttributionAnalyzer(
     budget: Budget = field(default_factory=Budget, compare=False)
     shortcut: Shortcut | None = None
     finish: Callable[[], None] | None = None
+    dependence: Dependence | None = None
 
     def empty(self) -> AttributionSummary:
         """Return the identity of `merge`."""
@@ -190,10 +196,19 @@ class FeatureAttributionAnalyzer(
         return summary.rows_read
 
     def describe(self, summary: AttributionSummary) -> AttributionStatistics:
-        """Turn a summary into the statistics document; the model is not asked again."""
+        """Turn a summary into the statistics document; the model is asked for partial dependence alone."""
+        statistics = describe(summary, self.request, self.budget.spent)
+        if self.dependence is not None and self.dependence.rows.num_rows:
+            arguments = (self.dependence, self.request, statistics.labels, self.ask, self.budget)
+            statistics.dependence = partial_dependence(*arguments)
+            statistics.notes += tuple(
+                wording("attributions.no_dependence", feature=one["feature_name"], why=one["error"])
+                for one in statistics.dependence
+                if "error" in one
+            )
         if self.finish is not None:
             self.finish()
-        return describe(summary, self.request, self.budget.spent)
+        return statistics
 
     def facts(self, statistics: AttributionStatistics) -> Facts:
         """Return the notes."""

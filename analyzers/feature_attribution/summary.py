@@ -60,6 +60,8 @@ class AttributionRequest:
         On how the request came about, for the statistics.
     model
         Its address or file, for a trial's report.
+    explain
+        Whether rows are explained; where not, they are counted.
     """
 
     features: tuple[str, ...]
@@ -74,6 +76,7 @@ class AttributionRequest:
     most_rows: int | None = None
     notes: tuple[str, ...] = ()
     model: str = "the model"
+    explain: bool = True
 
     @property
     def shown(self) -> tuple[str, ...]:
@@ -266,10 +269,10 @@ def summarize(
         position += WINDOW_ROWS * (1 + (block.num_rows - 1) // WINDOW_ROWS)
         if request.join_column is not None and request.keep_local:
             summary.joined.append(block.column(request.join_column))
-    if summary.rows < (request.most_rows or summary.rows + 1) and budget.is_over:
+    if not request.explain or (summary.rows < (request.most_rows or summary.rows + 1) and budget.is_over):
         stream.skip_rest()
     summary.rows_read = stream.rows_read
-    summary.partial = request.most_rows is None and summary.rows < stream.rows_read
+    summary.partial = request.explain and request.most_rows is None and summary.rows < stream.rows_read
     return summary
 
 
@@ -307,7 +310,7 @@ def _blocks(stream: FeatureStream, request: AttributionRequest, budget: Budget) 
     count = _FIRST_ROWS if budget.is_limited else _BLOCK_ROWS
     left = request.most_rows
     # However short the time, something is explained.
-    while not (budget.is_over and budget.explained):
+    while request.explain and not (budget.is_over and budget.explained):
         block = stream.take(count if left is None else min(count, left))
         if block is None:
             return

@@ -12,7 +12,6 @@ import pyarrow as pa
 
 from analyzers.model_quality.check_sagemaker import check_sagemaker, suggest
 from analyzers.model_quality.check_sound import check_sound
-from analyzers.model_quality.columns import Task
 from analyzers.model_quality.describe import Evidence, describe
 from analyzers.model_quality.documents import (
     ModelQualityBaseline,
@@ -21,17 +20,16 @@ from analyzers.model_quality.documents import (
     ProblemType,
     ScoreCalibration,
 )
-from analyzers.model_quality.probabilities import probabilities
-from analyzers.model_quality.scores import ScoreHistogram
-from analyzers.model_quality.summary import ModelQualitySummary, merge, summarize
+from analyzers.model_quality.scores import ScoreHistogram, probabilities
+from analyzers.model_quality.summary import ModelQualitySummary, Task, merge, summarize
 from analyzers.shared.cells import Floats, label_of
-from analyzers.shared.presence import with_presence
 from analyzers.shared.rules import (
     Rules,
     constraints_to_check,
     nothing_checked,
     unused_notes,
     why_unchecked,
+    with_presence,
 )
 from analyzers.shared.significance import sum_of_products
 from contract.api import PRESENCE_CHECK, Analyzer, Comparison, Decision, Facts, Metric, State, Violation
