@@ -34,9 +34,7 @@ from contract.errors import DatasetError, DocumentError
 RULES = st.sampled_from(["sound", "sagemaker"])
 
 
-def require_answers(
-    decision: Decision, asked: list[tuple[str, str]], checks: set[str], rules: str
-) -> None:
+def require_answers(decision: Decision, asked: list[tuple[str, str]], checks: set[str], rules: str) -> None:
     """Make sure that every comparison asked for is there once, with an answer or a reason."""
     found = [
         (one.subject, str(one.check)) for one in decision.comparisons if str(one.check) != PRESENCE_CHECK
