@@ -24,6 +24,7 @@ Tally = Counter[Noticed]
 SAID_OF: dict[str, tuple[str, str]] = {
     "type": ("types", "{0}"),
     "marker": ("missing", "{count} of {rows} cells of {0} hold {1!r} and count as missing"),
+    "flags": ("types", "some cells of {0} are {1}"),
     "undated": ("types", "{count} of {rows} cells of {0} are no dates, so it counts as text there"),
     "unexcluded": ("columns", "exclude_features_attribute names {0}, which is no column in {count} files"),
     "lacking": ("columns", "files without a column {0}, where it counts as missing: {count}"),
@@ -32,9 +33,16 @@ SAID_OF: dict[str, tuple[str, str]] = {
         "{0} has no name of its own, like a data frame's index; exclude_features_attribute leaves it out",
     ),
     "member": ("rows", "the {count} rows of {0} are its member {1}"),
+    "mixed": ("forms", "{0} is a value in some records, and an object or a list in {count} others"),
+    "forms": (
+        "forms",
+        "records have several forms: {count} have {1}, others {0} instead; each is missing beside the other",
+    ),
+    "members": ("forms", "objects name their member {0} twice, and the last value counts"),
     "glued": ("lines", "{count} records follow another one on the same line"),
     "table": ("rows", "{0} is a table of {count} rows as pandas writes it"),
     "labelled": ("labels", "{count} of {rows} rows have a label"),
+    "again": ("ids", "at least {count} rows have the {0} of an earlier one; each of them counts"),
     "shared": (
         "labels",
         "at least {count} times a label went to one more row or call of its id; give each an id of its own",

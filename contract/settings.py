@@ -150,6 +150,12 @@ class Settings:
         "texts",
         example="NA,unknown,-999",
     )
+    folder_columns: tuple[str, ...] = of_all(
+        "Folders such as region=eu that become columns: their names, separated by commas.",
+        "names",
+        "",
+        example="region",
+    )
     categorical_drift_method: Literal["LInfinity", "ChiSquared"] | None = setting(
         "How drift of text features is measured; copied into the suggested constraints.",
         needs="distributions",

@@ -383,6 +383,7 @@ def dataset_request(
         rows=settings.rows,
         label_places=LabelPlaces.of(settings),
         cells=_cell_rules(settings, files, baseline),
+        folders=settings.folder_columns,
         keys=RowKeys(settings.id_attribute, settings.time_attribute)
         if settings.id_attribute or settings.time_attribute
         else None,
@@ -424,6 +425,13 @@ def _summarize(
             paths += [settings.record_preprocessor_script, settings.model]
             summary = cluster.summarize(analyzer, plan.splits, [path for path in paths if path], noticed)
         request.said.add(noticed, analyzer.row_count(summary))
+        found = {about[-1] for about in noticed if about[0] == "marker"}
+        for marker in settings.missing_values or ():
+            if marker not in found and marker.casefold() not in ("", "nan"):
+                text = (
+                    f"missing_values lists {marker!r}, which no cell holds as text where it would be missing"
+                )
+                request.said.say("missing", text)
         for sentence in request.said.lines():
             _log.info("Reading %s", sentence)
         return summary

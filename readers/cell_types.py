@@ -35,19 +35,28 @@ PANDAS_MARKERS = (
 )
 # From this share of numbers on, a column is numbers, and the rest is what has gone wrong with it.
 MOSTLY = 0.9
+_HALF = 0.5
 
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$|^(?i:[+-]?(inf|infinity|nan))$"
 _CODE = r"^[+-]?0\d"
 _CURRENCY = r"[$€£¥₹]|USD|EUR|GBP|JPY|CHF|INR|CNY|kr"
 # Numbers as people write them: with a currency, a sign of percent, or separators of thousands and decimals.
 _AMOUNT = (
-    rf"^[-+(]?\s*(?:{_CURRENCY})?\s*[-+]?\d{{1,3}}(?:[ ,.'’\x{{a0}}\x{{202f}}]?\d{{3}})*(?:[.,]\d+)?"
+    rf"^[-+−(]?\s*(?:{_CURRENCY})?\s*[-+−]?\d{{1,3}}(?:[ ,.'’\x{{a0}}\x{{202f}}]?\d{{3}})*(?:[.,]\d+)?"
     rf"\s*(?:%|{_CURRENCY})?\)?$"
 )
-_OTHER_DATES = r"^(\d{1,2}[./-]\d{1,2}[./-](\d{4}|\d{2})|\d{4}[./]\d{1,2}[./]\d{1,2})([ T].*)?$"
+# Numbers with a unit; more than a few units are parts of codes, such as seats.
+_WITH_UNIT = r"^[-+−]?\d+(?:[.,]\d+)?\s?(?P<unit>[A-Za-zµ°%²³/]{1,6})$"
+_FEW_UNITS = 3
+_MONTH = r"(?i:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.?"
+_OTHER_DATES = (
+    r"^(\d{1,2}[./-]\d{1,2}[./-](\d{4}|\d{2})|\d{4}[./]\d{1,2}[./]\d{1,2}"
+    rf"|\d{{1,2}}\.?[ -]?{_MONTH}[ -]?(\d{{4}}|\d{{2}})|{_MONTH} \d{{1,2}},? \d{{4}})([ T,].*)?$"
+)
 _DATE = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?P<zone>Z|[+-]\d\d:?\d\d)?)?")
 _DATES = f"^(?:{_DATE.pattern.replace('?P<zone>', '?:')})$"
 _BOOLEAN = r"^(?i:true|false)$"
+_DIGIT = r"^[01](\.0)?$"
 _BOOLEAN_OR_DIGIT = r"^(?i:true|false|[01](\.0)?)$"
 _TIME = pa.timestamp("us")
 # Rows that tell what columns are.
@@ -109,17 +118,24 @@ def _require_order(batch: pa.RecordBatch, kinds: Mapping[str, ColumnKind], rules
     if (batch.schema.metadata or {}).get(b"positional") != b"true":
         return
     names = [name for name in batch.schema.names if name in rules.declared]
+    if is_turned(batch, rules):
+        raise DatasetError.of("cells.turned", field=names[-1])
     text = next((n for n in names if rules.declared[n].kind == "number" and kinds.get(n) == "text"), None)
     number = next((n for n in names if rules.declared[n].kind == "text" and kinds.get(n) == "number"), None)
     if text is not None and number is not None:
         raise DatasetError.of("cells.kinds_swapped", text=text, number=number)
-    if len(names) < len(batch.schema.names) or len(names) < _FEWEST_TO_TURN:
-        return
-    spans = [rules.declared[name].span for name in names]
-    if sum(not _within(column, span) for column, span in zip(batch.columns, spans, strict=True)) > 1 and all(
-        _within(column, span) for column, span in zip(batch.columns, [spans[-1], *spans[:-1]], strict=True)
-    ):
-        raise DatasetError.of("cells.turned", field=names[-1])
+
+
+def is_turned(batch: pa.RecordBatch, rules: CellRules) -> bool:
+    """Return whether some rows fit the baseline only with its last column first, as an answer stands."""
+    spans = [rules.declared[name].span for name in batch.schema.names if name in rules.declared]
+    if len(spans) < max(batch.num_columns, _FEWEST_TO_TURN):
+        return False
+
+    def unlike(spans: Sequence[tuple[float, float] | None]) -> int:
+        return sum(not _within(column, span) for column, span in zip(batch.columns, spans, strict=True))
+
+    return unlike(spans) > 1 and not unlike([spans[-1], *spans[:-1]])
 
 
 def _within(column: pa.Array, span: tuple[float, float] | None) -> bool:
@@ -138,6 +154,8 @@ def typed(batch: pa.RecordBatch, kinds: Mapping[str, ColumnKind], rules: CellRul
         declared = rules.declared.get(name)
         kind = declared.kind if declared else kinds.get(name)
         if kind == "number" and (types.is_integer(column.type) or types.is_floating(column.type)):
+            if rules.numbers and (found := _without_numbers(name, column, rules)) is not column:
+                changed[place] = found
             continue  # nearly always
         found = _column(name, column, kind, declared, rules)
         if found is not column:
@@ -187,12 +205,44 @@ def said_of_kinds(
                     f"{name} is text, as its dates can be read in two ways; write them as 2026-03-02 to have "
                     "dates"
                 )
+            elif units := _units(cells):
+                yield f"{name} is text, as its numbers have units ({units}); leave these out to have numbers"
+            else:
+                yield from _said_of_most(name, cells, rules)
         elif kind == "date" and textual:
             yield f"{name} is dates"
         elif kind == "number" and name not in rules.declared:
             share = min((_share(texts, _NUMBER) for texts in cells), default=1.0)
             if share < 1.0:
                 yield f"{name} is numbers, as {share:.1%} of its first cells are"
+                others = [
+                    texts.filter(pc.invert(pc.match_substring_regex(texts, _NUMBER))) for texts in cells
+                ]
+                written = [texts for texts in others if _any(texts, f"{_AMOUNT}|{_WITH_UNIT}")]
+                if written:
+                    yield f"cells of {name} such as {written[0][0].as_py()[:40]!r} count as text"
+
+
+def _units(cells: Sequence[pa.Array]) -> str:
+    """Return the units of numbers, where nearly all cells are such and their units are few."""
+    if not all(_share(texts, _WITH_UNIT) >= MOSTLY for texts in cells):
+        return ""
+    found = {unit for texts in cells for unit in _unit_of(texts) if unit}
+    return ", ".join(sorted(found)) if len(found) <= _FEW_UNITS else ""
+
+
+def _unit_of(texts: pa.Array) -> list[str | None]:
+    return list(pc.unique(pc.struct_field(pc.extract_regex(texts, _WITH_UNIT), "unit")).to_pylist())
+
+
+def _said_of_most(name: str, cells: Sequence[pa.Array], rules: CellRules) -> Iterator[str]:
+    """Yield that half of a column of text or more are numbers or dates, and what is not."""
+    texts = pa.concat_arrays(list(cells))
+    for what, pattern in (("numbers", _NUMBER), ("dates", _DATES)):
+        share = _share(texts, pattern)
+        if _HALF <= share < 1.0 and (what == "numbers" or rules.dates):
+            other = texts.filter(pc.invert(pc.match_substring_regex(texts, pattern)))[0].as_py()
+            yield f"{name} is text, as only {share:.1%} of its first cells are {what}, unlike {other[:40]!r}"
 
 
 def texts_in(value: Any) -> Iterator[str]:
@@ -247,6 +297,16 @@ def _kind(columns: list[pa.Array], rules: CellRules) -> ColumnKind | None:
     texts = [_present(column, rules.markers) for column in columns if _is_text(column.type)]
     if all(types.is_boolean(column.type) for column in plain) and all(map(_all_booleans, texts)):
         return "boolean" if plain or any(map(len, texts)) else "number"
+    is_one = any(types.is_boolean(column.type) for column in plain) or any(
+        _any(found, _BOOLEAN) for found in texts
+    )
+    if (
+        is_one
+        and not rules.like_pandas
+        and all(map(_are_digits, plain))
+        and all(_share(found, _BOOLEAN_OR_DIGIT) == 1.0 for found in texts)
+    ):
+        return "boolean"
     if not texts:
         return None if plain[0].type == pa.bool_() else "number"
     numbers = sum(len(column) - column.null_count for column in plain if not types.is_boolean(column.type))
@@ -258,6 +318,14 @@ def _kind(columns: list[pa.Array], rules: CellRules) -> ColumnKind | None:
     if rules.dates and not plain and all(_times(pc.unique(found)) is not None for found in texts):
         return "date"
     return "text"
+
+
+def _are_digits(column: pa.Array) -> bool:
+    """Return whether a column that is no text holds booleans, or 1 and 0 alone."""
+    is_number = types.is_integer(column.type) or types.is_floating(column.type)
+    return types.is_boolean(column.type) or (
+        is_number and pc.all(pc.or_(pc.equal(column, 0), pc.equal(column, 1))).as_py() is not False
+    )
 
 
 def _all_booleans(texts: pa.Array) -> bool:
@@ -320,13 +388,25 @@ def _without(name: str, column: pa.Array, markers: tuple[str, ...]) -> pa.Array:
     return kept.take(column.indices).dictionary_encode()
 
 
+def _without_numbers(name: str, column: pa.Array, rules: CellRules) -> pa.Array:
+    """Return a column of numbers without those that are listed as missing values, and count these."""
+    for marker, number in rules.numbers.items():
+        found = pc.equal(column, number)
+        if count := found.true_count:
+            notice("marker", name, marker, count=count)
+            column = pc.if_else(found, pa.scalar(None, column.type), column)
+    return column
+
+
 def _numbers(name: str, column: pa.Array, declared: Declared | None, rules: CellRules) -> pa.Array:
     column = _without(name, column, rules.markers)
     if declared is None and not rules.like_pandas and _any(_distinct(column), _CODE):
         return column  # codes; whoever summarizes knows them
     if _share(_distinct(column), _NUMBER) == 1.0:
         return _convert(column, _parse_numbers)
-    if declared is not None and _share(_distinct(column), _BOOLEAN) == 1.0:
+    if not rules.like_pandas and _share(_distinct(column), _BOOLEAN_OR_DIGIT) == 1.0:
+        if declared is None:
+            notice("flags", name, "true or false, and count as 1 and 0")
         return _convert(column, lambda texts: _truth(texts).cast(pa.int8()))
     return column
 
@@ -340,19 +420,19 @@ def _parse_numbers(texts: pa.Array) -> pa.Array:
 
 
 def _booleans(name: str, column: pa.Array, declared: Declared | None, rules: CellRules) -> pa.Array:
-    if _is_text(column.type):
-        column = _without(name, column, rules.markers)
-        if _share(_distinct(column), _BOOLEAN_OR_DIGIT if declared else _BOOLEAN) < 1.0:
-            return column
-        found = _convert(column, _truth)
-    elif types.is_boolean(column.type):
-        found = column
-    elif declared and not types.is_null(column.type):
-        if not pc.all(pc.or_(pc.equal(column, 0), pc.equal(column, 1))).as_py():
-            return column
-        found = pc.equal(column, 1)
-    else:
+    if types.is_null(column.type):
         return column
+    is_text = _is_text(column.type)
+    if is_text:
+        column = _without(name, column, rules.markers)
+    digits = _any(_distinct(column), _DIGIT) if is_text else not types.is_boolean(column.type)
+    if _share(_distinct(column), _BOOLEAN_OR_DIGIT) < 1.0 if is_text else not _are_digits(column):
+        return column
+    if digits and rules.like_pandas:
+        return column
+    if digits and declared is None:
+        notice("flags", name, "1 or 0, and count as true and false")
+    found = _convert(column, _truth) if is_text else pc.equal(column, 1) if digits else column
     if declared is None or declared.spelling in (None, ("false", "true")):
         return found
     spelling = pa.array(declared.spelling, pa.string())

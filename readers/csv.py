@@ -91,7 +91,7 @@ def csv_splits(
     whole_files
         Never cut a file into byte ranges.
     """
-    request = replace(request, dialect=_dialect(files, request))
+    request = _turned(files, replace(request, dialect=_dialect(files, request)))
 
     splits: list[FileSplit] = []
     head: CsvHead | None = None
@@ -102,6 +102,23 @@ def csv_splits(
             head = read_head(pieces[0].path, request)
         splits.append(FileSplit(pieces, functools.partial(read_csv, request=request, head=head)))
     return tuple(splits)
+
+
+def _turned(files: Sequence[SourceFile], request: Dataset) -> Dataset:
+    """Return the request with the baseline's last name first, where the answer is and the values fit."""
+    names, answers = request.column_names, request.format.answers
+    if answers is None or request.format.header or not names or request.cells is None:
+        return request
+    from readers.cell_types import is_turned
+
+    sample = csv_sample(files[0].path, request, _LOOKED_AT)
+    is_first = answers == "START" and sample is not None and is_turned(sample, request.cells)
+    order = f"begin with {names[-1]}, the last one" if is_first else "are in the order"
+    request.said.say("columns", f"output_columns_position is {answers}: columns {order} of the baseline")
+    if not is_first:
+        return request
+    dialect = replace(request.dialect or Dialect(), answer_first=True)
+    return replace(request, column_names=(names[-1], *names[:-1]), dialect=dialect)
 
 
 def _dialect(files: Sequence[SourceFile], request: Dataset) -> Dialect:
@@ -199,7 +216,7 @@ def read_head(
         except pa.ArrowInvalid:
             # Reading the rows in earnest meets the same error, and knows the line.
             columns.types = dict.fromkeys(columns.kept, pa.string() if columns.text_only else pa.null())
-    return CsvHead(columns, begin, given is not None)
+    return CsvHead(columns, begin, given is not None or dialect.answer_first)
 
 
 def _given_names(path: str, cells: list[str], request: Dataset) -> list[str] | None:
@@ -314,6 +331,9 @@ def _beginning(
             more = stream.read(len(data))
             complete = not more
             data += plain(dialect, more) if dialect else more
+        if not end and dialect and (opening := csv_records.unclosed_field(data)) is not None:
+            line, excerpt = _line_at(Segment(path, 0, data), opening)
+            raise DatasetError.of("csv.unclosed_quote", file=path, line=line, excerpt=excerpt)
     end = begin + end if end else len(data)
     return None if begin == len(data) else (data, begin, end, complete)
 

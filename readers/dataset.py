@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -21,6 +23,8 @@ POSITIONAL = {b"positional": b"true"}
 _INDEX = re.compile(r"__index_level_\d+__|Unnamed: \d+")
 _UNNAMED = re.compile(r"_c\d+")
 _MOST_SAID = 20
+# Members of records that are compared, and how many rows with both chance would have given.
+_MOST_MEMBERS, _SURELY_TOGETHER = 40, 10
 
 
 class NotSplittable(Exception):  # noqa: N818 - a request to plan anew, not an error a user sees
@@ -83,6 +87,61 @@ def say_odd_columns(files: Sequence[Sequence[str]], *, has_names: bool = False) 
     for name in counts:
         if _INDEX.fullmatch(name) or (has_names and _UNNAMED.fullmatch(name)):
             notice("index", name)
+
+
+def watched(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Yield rows of nested records; say where they have several forms, such as some wrapped in a member.
+
+    Two members that are often there, but never in one record, belong to records of two forms. So does a
+    member that is a value here, and an object or a list there.
+    """
+    rows, counts = 0, Counter[str]()
+    met: set[tuple[str, str]] = set()
+    unknown: set[str] = set()
+    seen: list[tuple[frozenset[str], frozenset[str]]] = []
+    for batch in batches:
+        yield batch
+        whole, partial = _members(batch)
+        rows += batch.num_rows
+        counts.update(dict.fromkeys(whole, batch.num_rows))
+        counts.update({name: int(mask.sum()) for name, mask in partial.items()})
+        looked_at = sorted(partial)
+        unknown.update(looked_at[_MOST_MEMBERS:])
+        for one, other in itertools.combinations(looked_at[:_MOST_MEMBERS], 2):
+            if (one, other) not in met and (partial[one] & partial[other]).any():
+                met.add((one, other))
+        seen.append((whole, whole.union(partial)))
+    odd = sorted(name for name, count in counts.items() if count < rows and name not in unknown)
+    said: set[str] = set()
+    for one, other in itertools.combinations(odd[:_MOST_MEMBERS], 2):
+        is_mixed = other == f"{one}."
+        often = counts[one] * counts[other] >= _SURELY_TOGETHER * rows and not said & {one, other}
+        if (often or is_mixed) and (one, other) not in met:
+            if any(
+                (one in whole and other in all_) or (other in whole and one in all_) for whole, all_ in seen
+            ):
+                continue
+            said |= {one, other}
+            names = (one,) if is_mixed else (one.rstrip("."), other.rstrip("."))
+            notice("mixed" if is_mixed else "forms", *names, count=counts[other])
+
+
+def _members(batch: pa.RecordBatch) -> tuple[frozenset[str], dict[str, npt.NDArray[np.bool_]]]:
+    """Return the members that all rows of a batch have, and of others in which rows they are.
+
+    What is below a member counts as that, with a point after its name.
+    """
+    whole: set[str] = set()
+    partial: dict[str, npt.NDArray[np.bool_]] = {}
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        first, point, _ = name.partition(".")
+        member = first + point
+        if not column.null_count:
+            whole.add(member)
+        elif column.null_count < batch.num_rows and member not in whole:
+            mask = column.is_valid().to_numpy(zero_copy_only=False)
+            partial[member] = partial[member] | mask if member in partial else mask
+    return frozenset(whole), {name: mask for name, mask in partial.items() if name not in whole}
 
 
 def positional_names(count: int, request: Dataset) -> tuple[list[str], set[int]]:

@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import PurePosixPath
+from urllib.parse import unquote
 
 from contract.errors import DatasetError
 from contract.reading import Said
@@ -27,6 +28,7 @@ _COMPRESSED = (".gz", ".bz2", ".zst")
 # Bytes that tell whether two files of one size are copies.
 _COPIED = 1 << 16
 _PARTITION = re.compile(r"(?<=/)(\w+)=([^/]*)(?=/)")
+_NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 _OF_DATES = ("year", "month", "day", "hour", "hr")
 _DATE = re.compile(r"\d{4}-?\d\d-?\d\d([T_-]\d\d)?")
 _DATED = re.compile(r"/\d{4}/\d{2}/\d{2}/\d{2}/")
@@ -60,8 +62,7 @@ def data_files(files: list[SourceFile], kind: str, said: Said) -> list[SourceFil
     if len(others) < len(kept):
         kept = [file for file in kept if file not in others]
     passed_over = [file for file in files if file not in kept]
-    _say_folders(kept, said)
-    _say_copies(kept, said)
+    say_copies(kept, said)
     if passed_over:
         names = ", ".join(_name(file) for file in passed_over[:_SHOWN])
         more = f" and {len(passed_over) - _SHOWN} more" if len(passed_over) > _SHOWN else ""
@@ -69,20 +70,35 @@ def data_files(files: list[SourceFile], kind: str, said: Said) -> list[SourceFil
     return kept
 
 
-def _say_folders(files: Sequence[SourceFile], said: Said) -> None:
-    """Say which folders tell values of a column, as Spark writes them."""
+def say_folders(files: Sequence[SourceFile], read: Sequence[str], said: Said) -> None:
+    """Say which folders tell values of a column, as Spark writes them, and are not `read` as one."""
     values: dict[str, set[str]] = {}
     for file in files:
         for name, value in _PARTITION.findall(file.path):
             values.setdefault(name, set()).add(value)
     for name, found in values.items():
         # One value may be a folder above the dataset; dates and hours select files of a window.
-        if len(found) > 1 and name not in _OF_DATES and not all(map(_DATE.fullmatch, found)):
+        is_date = name in _OF_DATES or all(map(_DATE.fullmatch, found))
+        if len(found) > 1 and name not in read and not is_date:
             shown = ", ".join(sorted(found)[:_SHOWN])
             said.say("columns", f"folders give {name} the values {shown}, which are not read as a column")
 
 
-def _say_copies(files: Sequence[SourceFile], said: Said) -> None:
+def folder_values(path: str, names: Sequence[str]) -> dict[str, str | None]:
+    """Return what the folders of a file say, None for what Spark writes where there is no value.
+
+    Raises
+    ------
+    DatasetError
+        When it lies in no such folder.
+    """
+    found = {name: unquote(value) for name, value in _PARTITION.findall(path)}
+    if absent := [name for name in names if name not in found]:
+        raise DatasetError.of("data_files.no_folder", file=path, field=absent[0])
+    return {name: None if found[name] == _NO_VALUE else found[name] for name in names}
+
+
+def say_copies(files: Sequence[SourceFile], said: Said) -> None:
     """Say which files seem to be there twice: all are read."""
     paths = {file.path for file in files}
     twice = [f for f in files if f.path.endswith(_COMPRESSED) and f.path.rpartition(".")[0] in paths]
@@ -92,7 +108,9 @@ def _say_copies(files: Sequence[SourceFile], said: Said) -> None:
     for file in same:
         first = beginnings.setdefault((file.size, first_bytes(file.path, _COPIED)), file)
         if first is not file:
-            said.say("files", f"{_name(file)} begins as {_name(first)} and is as long; both are read")
+            names = [_name(file), _name(first)]
+            names = names if len(set(names)) > 1 else [file.path, first.path]
+            said.say("files", f"{names[0]} begins as {names[1]} and is as long; both are read")
     for file in twice:
         said.say(
             "files", f"{_name(file)} lies beside a file of that name that is not compressed; both are read"

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 
 from contract.dataset import TRANSFORM_ID, TRANSFORM_TIME, ColumnKind, Dataset, Location, Plan, Split
@@ -22,8 +24,15 @@ from contract.window import folder_overlaps, path_span
 from contract.wording import several
 from file_storage import storage
 from file_storage.storage import SourceFile
-from readers.dataset import with_segments
-from readers.file_kind import data_files, require_kind, say_endpoints
+from readers.dataset import watched, with_segments
+from readers.file_kind import (
+    data_files,
+    folder_values,
+    require_kind,
+    say_copies,
+    say_endpoints,
+    say_folders,
+)
 from readers.inference_logs import log_of, refuse_log
 from readers.splitting import SMALL, FileRange, FileSplit, Pieces, Transform, each, first_bytes
 
@@ -68,7 +77,12 @@ def plan_dataset(request: Dataset, *, whole_files: bool = False) -> Plan:
     if not files:
         return Plan((), 0, small=True)
     index = _index(request)
-    splits = _typed(_splits(files, request, index, whole_files), request, index)
+    splits = _splits(files, request, index, whole_files)
+    if request.folders:
+        splits = tuple(part for split in splits for part in _parts_of_folders(split, request.folders))
+    splits = _typed(splits, request, index)
+    if request.folders:
+        splits = _with_folders(splits, request)
     return Plan(_extended(splits, request, whole_files), total, total < SMALL)
 
 
@@ -88,9 +102,11 @@ def files_of(request: Dataset) -> tuple[list[SourceFile], Dataset]:
         if files and (log := log_of(files, request)) is not None:
             return [log], request
         say_endpoints(files, said)
+        say_copies(files, said)
     scripted = request.preprocessor is not None and request.preprocessor.kind == "record"
     if not scripted:  # a script reads what it likes
         files = data_files(files, kind, said)
+        say_folders(files, request.folders, said)
     if kind not in CAPTURES:
         if kind in ("json", "parquet") and not (request.locations or request.preprocessor or request.keys):
             refuse_log(files, kind)
@@ -153,6 +169,35 @@ def _with_keys(files: Sequence[SourceFile], request: Dataset) -> Dataset:
         locations = replace(locations, others=(*locations.others, *further))
     exclude = tuple(name for name in request.exclude if name not in keys.names)
     return replace(request, keys=keys, locations=locations, exclude=exclude)
+
+
+def _parts_of_folders(split: FileSplit, names: Sequence[str]) -> Iterator[FileSplit]:
+    """Yield the parts of a split whose files lie in folders of the same values."""
+    for _, pieces in itertools.groupby(split.pieces, lambda piece: folder_values(piece.path, names)):
+        yield replace(split, pieces=tuple(pieces))
+
+
+def _with_folders(splits: Splits, request: Dataset) -> Splits:
+    """Return splits with a column for each folder that is to be one."""
+    from readers.cell_types import kinds_of, typed
+
+    every = [folder_values(split.pieces[0].path, request.folders) for split in splits]
+    values = pa.RecordBatch.from_pylist(every, pa.schema([(name, pa.string()) for name in request.folders]))
+    if request.cells is not None:
+        values = typed(values, kinds_of([values], request.cells), request.cells)
+    request.said.say("columns", f"folders give the columns {', '.join(request.folders)}")
+    return tuple(
+        split.then(each(functools.partial(_beside_folder, values=values.slice(at, 1))))
+        for at, split in enumerate(splits)
+    )
+
+
+def _beside_folder(batch: pa.RecordBatch, values: pa.RecordBatch) -> pa.RecordBatch:
+    for name, column in zip(values.schema.names, values.columns, strict=True):
+        if name in batch.schema.names:
+            raise DatasetError.of("data_files.folder_and_column", field=name)
+        batch = batch.append_column(name, column.take(pa.array(np.zeros(batch.num_rows, np.int8))))
+    return batch
 
 
 def _extended(splits: Splits, request: Dataset, whole_files: bool) -> Splits:
@@ -252,6 +297,8 @@ def _typed(splits: Splits, request: Dataset, index: LabelIndex | None) -> Splits
         known = frozenset(rules.declared if rules is not None else ())
         keyed = functools.partial(keyed_rows, keys=keys, window=request.window, index=index, known=known)
         splits = tuple(split.then(functools.partial(keyed, label=split.label)) for split in splits)
+    if request.format.kind in (*CAPTURES, "json") and request.preprocessor is None:
+        splits = _then(splits, watched)
     if rules is None:
         return splits
     from readers.cell_types import typed_rows

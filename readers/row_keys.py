@@ -18,7 +18,7 @@ from pyarrow import types
 from contract.dataset import TRANSFORM_ID, TRANSFORM_TIME, RowKeys
 from contract.errors import DatasetError
 from contract.reading import notice
-from contract.window import Window
+from contract.window import ZONED, Window
 from readers.cell_types import instants_of
 
 if TYPE_CHECKING:
@@ -35,7 +35,6 @@ _UNITS = ((1e11, 1e6), (1e14, 1e3), (1e17, 1.0), (np.inf, 1e-3))
 _DAY = 24 * 60 * 60 * 1_000_000
 # Beyond these years, numbers count something else than time since 1970, such as 20260302 or Excel's days.
 _FIRST, _LAST = 3_653 * _DAY, 120_530 * _DAY
-_ZONED = r"([zZ]|[+-]\d\d(:?\d\d)?)$"
 _DATE_LENGTH = len("2026-03-02")
 _LOOKED_AT = 1_000
 _SOME = 20
@@ -75,6 +74,9 @@ def keyed_rows(
             )
             found = batch.filter(pc.fill_null(inside, False))
         ids = None if identifier is None else found.column(identifier).cast(pa.string())
+        if ids is not None:
+            present = len(ids) - ids.null_count
+            notice("again", keys.identifier or "", count=present - pc.count_distinct(ids).as_py())
         names = enumerate(batch.schema.names)
         found = found.select([name for at, name in names if name in known or at not in (identifier, time)])
         yield found if index is None or ids is None else _labelled(found, ids, index)
@@ -106,12 +108,13 @@ def transform_keys(names: Sequence[str], records: Sequence[Sequence[str]]) -> Ro
     """
     if TRANSFORM_ID in names:
         return RowKeys(TRANSFORM_ID, TRANSFORM_TIME if TRANSFORM_TIME in names else None)
-    last = [row[-2:] for row in records]
-    if last and all(
-        len(cells) == len(("id", "time")) and _UUID.fullmatch(cells[0]) and _TIME.fullmatch(cells[1])
-        for cells in last
-    ):
-        return RowKeys(TRANSFORM_ID, TRANSFORM_TIME, trailing=True)
+    for at in (-2, 0):
+        pairs = [row[at:][:2] for row in records]
+        if pairs and all(
+            len(cells) == len(("id", "time")) and _UUID.fullmatch(cells[0]) and _TIME.fullmatch(cells[1])
+            for cells in pairs
+        ):
+            return RowKeys(TRANSFORM_ID, TRANSFORM_TIME, added_at=at)
     return None
 
 
@@ -165,7 +168,7 @@ def _require_whole_days(
     if types.is_timestamp(first.type):
         is_zoned = first.type.tz is not None
     else:
-        is_zoned = not is_text or is_short or pc.min(pc.match_substring_regex(first, _ZONED)).as_py()
+        is_zoned = not is_text or is_short or pc.min(pc.match_substring_regex(first, ZONED)).as_py()
     if not is_zoned:
         notice("zoneless", attribute)
     times = instants.drop_null().to_numpy()

@@ -256,6 +256,12 @@ def _say_other_than_csv(sides: Sequence[str], calls: Sequence[shapes.Call], requ
 
 def leave_out_headers(calls: Sequence[shapes.Call], request: Dataset) -> dict[str, str]:
     """Return by payload the line of names that its CSV begins with, and take it away from the calls."""
+    ids = [call.identifier for call in calls if call.identifier]
+    if again := len(ids) - len(set(ids)):
+        text = (
+            f"{again} of the first {len(ids)} calls have the eventId of an earlier one; each of them counts"
+        )
+        request.said.say("calls", text)
     sides = dict.fromkeys(side for call in calls for side in call.payloads if side != LABEL)
     headers: dict[str, str] = {}
     # The originals know no headers in payloads.
@@ -287,7 +293,9 @@ def first_calls(files: Sequence[SourceFile], sides: Sequence[str]) -> list[shape
                 continue  # reading the file in earnest reports it
             parts = {**record["captureData"], LABEL: record.get(LABEL)}
             payloads = {side: found for side in wanted if (found := _payload(parts.get(side))).values}
-            call = shapes.Call(payloads, functools.partial(block.place, line.number))
+            metadata = record.get("eventMetadata")
+            identifier = metadata.get("eventId") if isinstance(metadata, dict) else None
+            call = shapes.Call(payloads, functools.partial(block.place, line.number), str(identifier or ""))
             calls.append((len(line.data), call))
     # What is many times as long as the others is damage, and decides nothing.
     usual = sorted(size for size, _ in calls)[len(calls) // 2] if calls else 0
