@@ -63,6 +63,9 @@ _WORDS: dict[Shape, str] = {
     "columns": "a table written column by column",
 }
 
+# Sentences of one kind; more would hide the others.
+_MOST_SAID = 20
+
 _tally: ContextVar[Tally | None] = ContextVar("tally", default=None)
 
 
@@ -126,7 +129,15 @@ class Said:
 
     def add(self, tally: Tally, rows: int) -> None:
         """Say what was noticed while `rows` rows were read: see `SAID_OF` for the kinds."""
+        files = tally.pop(("file",), 0)
+        for what in [what for what in tally if what[0] == "file"]:
+            if lack := files - tally.pop(what):
+                tally["lacking", what[1]] += lack
+        kinds = Counter[str]()
         for (kind, *about), count in sorted(tally.items()):
+            kinds[kind] += 1
+            if kinds[kind] > _MOST_SAID:
+                continue
             subject, sentence = SAID_OF[kind]
             self.say(subject, sentence.format(*about, count=count, rows=rows))
 

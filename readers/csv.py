@@ -68,7 +68,7 @@ def read_csv(pieces: Pieces, request: Dataset, head: CsvHead | None = None) -> I
             found = head or read_head(piece.path, request, learnt)
             if found is not None:
                 say_unexcluded(found.columns.names, request.exclude)
-                files.append(found.columns.kept)
+                files += [found.columns.kept] if piece.start == 0 else []
                 columns = replace(found.columns, types=dict(found.columns.types))
                 yield from _piece_batches(piece, found, columns, request)
                 learnt[tuple(columns.names)] = columns.types

@@ -22,7 +22,6 @@ from contract.wording import several
 POSITIONAL = {b"positional": b"true"}
 _INDEX = re.compile(r"__index_level_\d+__|Unnamed: \d+")
 _UNNAMED = re.compile(r"_c\d+")
-_MOST_SAID = 20
 # Members of records that are compared, and how many rows with both chance would have given.
 _MOST_MEMBERS, _SURELY_TOGETHER = 40, 10
 
@@ -71,7 +70,7 @@ def say_unexcluded(names: list[str], exclude: tuple[str, ...]) -> None:
 
 
 def say_odd_columns(files: Sequence[Sequence[str]], *, has_names: bool = False) -> None:
-    """Count columns that only some files have, and those that look like the index of a data frame.
+    """Count the files with each column, and say which columns look like the index of a data frame.
 
     Parameters
     ----------
@@ -81,10 +80,9 @@ def say_odd_columns(files: Sequence[Sequence[str]], *, has_names: bool = False) 
         Whether a name such as ``_c0`` stands for an empty one in a header.
     """
     counts = Counter(name for names in files for name in names)
-    lacking = [name for name, count in counts.items() if count < len(files)]
-    for name in lacking[:_MOST_SAID]:
-        notice("lacking", name, count=len(files) - counts[name])
-    for name in counts:
+    notice("file", count=len(files))
+    for name, count in counts.items():
+        notice("file", name, count=count)
         if _INDEX.fullmatch(name) or (has_names and _UNNAMED.fullmatch(name)):
             notice("index", name)
 

@@ -41,7 +41,7 @@ def read_parquet(pieces: Pieces, request: Dataset) -> Iterator[pa.RecordBatch]:
             for batch in _piece_batches(piece, request):
                 names = batch.schema.names
                 yield batch
-            files.append(names)
+            files += [names] if not any(piece.row_groups[:1]) else []
         say_odd_columns(files)
 
     return joined(batches())

@@ -46,6 +46,8 @@ CAPTURE_SLACK = timedelta(hours=1)
 _SAMPLE = 1 << 16
 _LENGTHS = {timedelta(days=1): "day", timedelta(hours=1): "hour"}
 CAPTURES = ("sagemakerCaptureJson", "sagemakerMergeJson")
+_NESTED = (*CAPTURES, "json")
+_SHOWN = 5
 
 
 _log = logging.getLogger(__name__)
@@ -283,6 +285,8 @@ def _typed(splits: Splits, request: Dataset, index: LabelIndex | None) -> Splits
 
         samples = [_first_rows(splits[0], 0, request), _first_rows(splits[-1], -1, request)]
         batches = [batch for batch in samples if batch is not None and batch.num_rows]
+        if len(batches) > 1 and request.format.kind in _NESTED:
+            _say_other_form(*(set(batch.schema.names) for batch in batches), request)
         with contextlib.suppress(pa.ArrowInvalid):  # no UTF-8; reading in earnest names the place
             kinds = kinds_of(batches, rules) if batches else None
         if kinds is not None:
@@ -297,13 +301,21 @@ def _typed(splits: Splits, request: Dataset, index: LabelIndex | None) -> Splits
         known = frozenset(rules.declared if rules is not None else ())
         keyed = functools.partial(keyed_rows, keys=keys, window=request.window, index=index, known=known)
         splits = tuple(split.then(functools.partial(keyed, label=split.label)) for split in splits)
-    if request.format.kind in (*CAPTURES, "json") and request.preprocessor is None:
+    if request.format.kind in _NESTED and request.preprocessor is None:
         splits = _then(splits, watched)
     if rules is None:
         return splits
     from readers.cell_types import typed_rows
 
     return _then(splits, functools.partial(typed_rows, rules=rules, kinds=kinds))
+
+
+def _say_other_form(first: set[str], last: set[str], request: Dataset) -> None:
+    """Say so where the first rows have members that the last ones lack, and the other way round."""
+    gone, new = (sorted({name.partition(".")[0] for name in names}) for names in (first - last, last - first))
+    if gone and new:
+        there, instead = ", ".join(gone[:_SHOWN]), ", ".join(new[:_SHOWN])
+        request.said.say("forms", f"the first rows have {there}, and the last ones {instead} instead")
 
 
 def _first_rows(split: FileSplit, place: int, request: Dataset) -> pa.RecordBatch | None:

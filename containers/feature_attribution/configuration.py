@@ -398,6 +398,7 @@ def _make_analyzer(
         start=not settings.validate_only and rows != 0 and bool(plan.splits),
     )
     asked.append(Asking(model, budget, rows))
+    request.said.say("model", wording("headers.given", model=model.where, names=listing(wanted.features)))
     names = getattr(model, "names", None) or wanted.features
     unused = tuple(name for name in wanted.features if not {name, name.replace(" ", "_")} & set(names))
     if len(wanted.features) - len(unused) != len(names):

@@ -20,7 +20,7 @@ from contract.dataset_format import DatasetFormat, Kind
 from contract.errors import wording
 from contract.schema import Mistakes
 from contract.settings import Settings
-from contract.wording import several
+from contract.wording import listing, several
 from file_storage.storage import list_files
 from job_runner.clarify.columns import Columns, column_names, find_column, first_batch
 from readers.captures.envelope import LABEL
@@ -505,6 +505,7 @@ def ask_model(
         # No dry run, and no window without data, is worth an endpoint.
         start=not settings.validate_only and (is_given or bool(plan_dataset(request).splits)),
     )
+    request.said.say("model", wording("headers.given", model=model.where, names=listing(features)))
     as_label = predictor.probability is None and predictor.label is not None
     if not as_label and first is not None:
         try:  # more than one column is the class, and not the score of one
