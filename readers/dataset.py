@@ -7,9 +7,9 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -23,7 +23,7 @@ POSITIONAL = {b"positional": b"true"}
 _INDEX = re.compile(r"__index_level_\d+__|Unnamed: \d+")
 _UNNAMED = re.compile(r"_c\d+")
 # Members of records that are compared, and how many rows with both chance would have given.
-_MOST_MEMBERS, _SURELY_TOGETHER = 40, 10
+_MOST_MEMBERS, _SURELY_TOGETHER = 60, 10
 
 
 class NotSplittable(Exception):  # noqa: N818 - a request to plan anew, not an error a user sees
@@ -93,53 +93,37 @@ def watched(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     Two members that are often there, but never in one record, belong to records of two forms. So does a
     member that is a value here, and an object or a list there.
     """
-    rows, counts = 0, Counter[str]()
-    met: set[tuple[str, str]] = set()
-    unknown: set[str] = set()
-    seen: list[tuple[frozenset[str], frozenset[str]]] = []
+    rows, met = 0, Counter[tuple[str, str]]()
     for batch in batches:
         yield batch
-        whole, partial = _members(batch)
         rows += batch.num_rows
-        counts.update(dict.fromkeys(whole, batch.num_rows))
-        counts.update({name: int(mask.sum()) for name, mask in partial.items()})
-        looked_at = sorted(partial)
-        unknown.update(looked_at[_MOST_MEMBERS:])
-        for one, other in itertools.combinations(looked_at[:_MOST_MEMBERS], 2):
-            if (one, other) not in met and (partial[one] & partial[other]).any():
-                met.add((one, other))
-        seen.append((whole, whole.union(partial)))
-    odd = sorted(name for name, count in counts.items() if count < rows and name not in unknown)
+        there = _members(batch)
+        for pair in itertools.combinations_with_replacement(sorted(there)[:_MOST_MEMBERS], 2):
+            both = there[pair[0]] & there[pair[1]]
+            met[pair] += batch.num_rows if both is True else int(both.sum())
     said: set[str] = set()
-    for one, other in itertools.combinations(odd[:_MOST_MEMBERS], 2):
-        is_mixed = other == f"{one}."
-        often = counts[one] * counts[other] >= _SURELY_TOGETHER * rows and not said & {one, other}
-        if (often or is_mixed) and (one, other) not in met:
-            if any(
-                (one in whole and other in all_) or (other in whole and one in all_) for whole, all_ in seen
-            ):
-                continue
+    names = sorted({name for pair in met for name in pair})
+    for one, other in itertools.combinations(names[:_MOST_MEMBERS], 2):
+        count = met[other, other]
+        if met[one, other]:
+            continue
+        if other == f"{one}.":
+            notice("mixed", one, count=count)
+        elif met[one, one] * count >= _SURELY_TOGETHER * rows and not said & {one, other}:
             said |= {one, other}
-            names = (one,) if is_mixed else (one.rstrip("."), other.rstrip("."))
-            notice("mixed" if is_mixed else "forms", *names, count=counts[other])
+            notice("forms", one.rstrip("."), other.rstrip("."), count=count)
 
 
-def _members(batch: pa.RecordBatch) -> tuple[frozenset[str], dict[str, npt.NDArray[np.bool_]]]:
-    """Return the members that all rows of a batch have, and of others in which rows they are.
-
-    What is below a member counts as that, with a point after its name.
-    """
-    whole: set[str] = set()
-    partial: dict[str, npt.NDArray[np.bool_]] = {}
+def _members(batch: pa.RecordBatch) -> dict[str, Any]:
+    """Return in which rows each member is, True for all; with a point after its name, what is below it."""
+    there: dict[str, Any] = {}
     for name, column in zip(batch.schema.names, batch.columns, strict=True):
         first, point, _ = name.partition(".")
-        member = first + point
-        if not column.null_count:
-            whole.add(member)
-        elif column.null_count < batch.num_rows and member not in whole:
-            mask = column.is_valid().to_numpy(zero_copy_only=False)
-            partial[member] = partial[member] | mask if member in partial else mask
-    return frozenset(whole), {name: mask for name, mask in partial.items() if name not in whole}
+        known = there.get(first + point, False)
+        if known is not True and column.null_count < batch.num_rows:
+            mask = column.is_valid().to_numpy(zero_copy_only=False) if column.null_count else True
+            there[first + point] = mask | known
+    return there
 
 
 def positional_names(count: int, request: Dataset) -> tuple[list[str], set[int]]:
