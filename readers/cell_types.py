@@ -103,8 +103,7 @@ def require_like_baseline(
 def _require_dates(name: str, column: pa.Array, rules: CellRules) -> None:
     texts = _present(column, rules.markers) if _is_text(column.type) else column.drop_null().cast(pa.string())
     if _share(texts, _DATES) < MOSTLY:
-        other = texts.filter(pc.invert(pc.match_substring_regex(texts, _DATES)))[0].as_py()
-        raise DatasetError.of("cells.dates", field=name, other=other[:40])
+        raise DatasetError.of("cells.dates", field=name, other=_unlike(texts, _DATES)[0].as_py()[:40])
 
 
 def _require_order(batch: pa.RecordBatch, kinds: Mapping[str, ColumnKind], rules: CellRules) -> None:
@@ -182,67 +181,45 @@ def said_of_kinds(
 ) -> Iterator[str]:
     """Yield which columns of text are read as something else, and which columns of digits as text."""
     for name, kind in kinds.items():
-        if name in rules.declared:
-            kind = rules.declared[name].kind
-        textual = [
-            b.column(name) for b in batches if name in b.schema.names and _is_text(b.column(name).type)
-        ]
-        cells = [_present(column, rules.markers) for column in textual]
-        cells = [texts for texts in cells if len(texts)]
-        if kind == "text" and cells:
-            if all(_share(texts, _NUMBER) == 1.0 for texts in cells):
-                if any(_any(texts, _CODE) for texts in cells):
-                    yield f"{name} is text, because digits with leading zeros are codes"
-            elif name in rules.declared:
-                continue
-            elif all(_share(texts, _AMOUNT) >= MOSTLY for texts in cells):
-                yield (
-                    f"{name} is text, as its numbers have signs or separators; write them as 1234.5 to have "
-                    "numbers"
-                )
-            elif all(_share(texts, _OTHER_DATES) >= MOSTLY for texts in cells):
-                yield (
-                    f"{name} is text, as its dates can be read in two ways; write them as 2026-03-02 to have "
-                    "dates"
-                )
-            elif units := _units(cells):
-                yield f"{name} is text, as its numbers have units ({units}); leave these out to have numbers"
-            else:
-                yield from _said_of_most(name, cells, rules)
-        elif kind == "date" and textual:
+        is_known = name in rules.declared
+        columns = [batch.column(name) for batch in batches if name in batch.schema.names]
+        textual = [_present(column, rules.markers) for column in columns if _is_text(column.type)]
+        if not textual:
+            continue
+        texts = pa.chunked_array(textual).combine_chunks()
+        kind = rules.declared[name].kind if is_known else kind
+        if kind == "date":
             yield f"{name} is dates"
-        elif kind == "number" and name not in rules.declared:
-            share = min((_share(texts, _NUMBER) for texts in cells), default=1.0)
-            if share < 1.0:
-                yield f"{name} is numbers, as {share:.1%} of its first cells are"
-                others = [
-                    texts.filter(pc.invert(pc.match_substring_regex(texts, _NUMBER))) for texts in cells
-                ]
-                written = [texts for texts in others if _any(texts, f"{_AMOUNT}|{_WITH_UNIT}")]
-                if written:
-                    yield f"cells of {name} such as {written[0][0].as_py()[:40]!r} count as text"
+        elif kind == "text" and (reason := _reason_for_text(texts, rules, is_known=is_known)):
+            yield f"{name} is text, {reason}"
+        elif kind == "number" and not is_known and (others := _unlike(texts, _NUMBER)):
+            yield f"{name} is numbers, as {_share(texts, _NUMBER):.1%} of its first cells are"
+            if _any(others, f"{_AMOUNT}|{_WITH_UNIT}"):
+                yield f"cells of {name} such as {others[0].as_py()[:40]!r} count as text"
 
 
-def _units(cells: Sequence[pa.Array]) -> str:
-    """Return the units of numbers, where nearly all cells are such and their units are few."""
-    if not all(_share(texts, _WITH_UNIT) >= MOSTLY for texts in cells):
-        return ""
-    found = {unit for texts in cells for unit in _unit_of(texts) if unit}
-    return ", ".join(sorted(found)) if len(found) <= _FEW_UNITS else ""
-
-
-def _unit_of(texts: pa.Array) -> list[str | None]:
-    return list(pc.unique(pc.struct_field(pc.extract_regex(texts, _WITH_UNIT), "unit")).to_pylist())
-
-
-def _said_of_most(name: str, cells: Sequence[pa.Array], rules: CellRules) -> Iterator[str]:
-    """Yield that half of a column of text or more are numbers or dates, and what is not."""
-    texts = pa.concat_arrays(list(cells))
-    for what, pattern in (("numbers", _NUMBER), ("dates", _DATES)):
+def _reason_for_text(texts: pa.Array, rules: CellRules, *, is_known: bool) -> str | None:
+    """Return why cells that look like something else are text, None where they do not."""
+    if _share(texts, _NUMBER) == 1.0:
+        return "because digits with leading zeros are codes" if _any(texts, _CODE) else None
+    if is_known:
+        return None
+    if _share(texts, _AMOUNT) >= MOSTLY:
+        return "as its numbers have signs or separators; write them as 1234.5 to have numbers"
+    if _share(texts, _OTHER_DATES) >= MOSTLY:
+        return "as its dates can be read in two ways; write them as 2026-03-02 to have dates"
+    if _share(texts, _WITH_UNIT) >= MOSTLY:
+        units = pc.unique(pc.struct_field(pc.extract_regex(texts, _WITH_UNIT), "unit")).drop_null()
+        if len(units) <= _FEW_UNITS:
+            return (
+                f"as its numbers have units ({', '.join(units.to_pylist())}); leave these out to have numbers"
+            )
+    for what, pattern in {"numbers": _NUMBER, "dates": _DATES}.items():
         share = _share(texts, pattern)
         if _HALF <= share < 1.0 and (what == "numbers" or rules.dates):
-            other = texts.filter(pc.invert(pc.match_substring_regex(texts, pattern)))[0].as_py()
-            yield f"{name} is text, as only {share:.1%} of its first cells are {what}, unlike {other[:40]!r}"
+            other = _unlike(texts, pattern)[0].as_py()[:40]
+            return f"as only {share:.1%} of its first cells are {what}, unlike {other!r}"
+    return None
 
 
 def texts_in(value: Any) -> Iterator[str]:
@@ -285,6 +262,10 @@ def _share(texts: pa.Array, pattern: str) -> float:
     return float(pc.mean(pc.match_substring_regex(texts, pattern)).as_py()) if len(texts) else 1.0
 
 
+def _unlike(texts: pa.Array, pattern: str) -> pa.Array:
+    return texts.filter(pc.invert(pc.match_substring_regex(texts, pattern)))
+
+
 def _any(texts: pa.Array, pattern: str) -> bool:
     return bool(len(texts)) and bool(pc.any(pc.match_substring_regex(texts, pattern)).as_py())
 
@@ -322,10 +303,7 @@ def _kind(columns: list[pa.Array], rules: CellRules) -> ColumnKind | None:
 
 def _are_digits(column: pa.Array) -> bool:
     """Return whether a column that is no text holds booleans, or 1 and 0 alone."""
-    is_number = types.is_integer(column.type) or types.is_floating(column.type)
-    return types.is_boolean(column.type) or (
-        is_number and pc.all(pc.or_(pc.equal(column, 0), pc.equal(column, 1))).as_py() is not False
-    )
+    return types.is_boolean(column.type) or set(pc.unique(column.drop_null()).to_pylist()) <= {0, 1}
 
 
 def _all_booleans(texts: pa.Array) -> bool:
@@ -352,8 +330,7 @@ def _column(
         without = _without(name, column, rules.markers)
         found = _convert(without, _times)
         if found is without and len(texts := _present(without, ())):
-            odd = pc.invert(pc.match_substring_regex(texts, _DATES))
-            notice("undated", name, count=max(1, odd.true_count))
+            notice("undated", name, count=max(1, len(_unlike(texts, _DATES))))
         return found
     markers = rules.markers if rules.like_pandas else rules.markers_in_text(name)
     return _without(name, column, markers) if markers else column

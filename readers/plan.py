@@ -79,12 +79,15 @@ def plan_dataset(request: Dataset, *, whole_files: bool = False) -> Plan:
     if not files:
         return Plan((), 0, small=True)
     index = _index(request)
-    splits = _splits(files, request, index, whole_files)
-    if request.folders:
-        splits = tuple(part for split in splits for part in _parts_of_folders(split, request.folders))
+    splits = tuple(
+        replace(split, pieces=tuple(pieces))
+        for split in _splits(files, request, index, whole_files)
+        for _, pieces in itertools.groupby(
+            split.pieces, lambda piece: folder_values(piece.path, request.folders)
+        )
+    )
     splits = _typed(splits, request, index)
-    if request.folders:
-        splits = _with_folders(splits, request)
+    splits = _with_folders(splits, request) if request.folders else splits
     return Plan(_extended(splits, request, whole_files), total, total < SMALL)
 
 
@@ -171,12 +174,6 @@ def _with_keys(files: Sequence[SourceFile], request: Dataset) -> Dataset:
         locations = replace(locations, others=(*locations.others, *further))
     exclude = tuple(name for name in request.exclude if name not in keys.names)
     return replace(request, keys=keys, locations=locations, exclude=exclude)
-
-
-def _parts_of_folders(split: FileSplit, names: Sequence[str]) -> Iterator[FileSplit]:
-    """Yield the parts of a split whose files lie in folders of the same values."""
-    for _, pieces in itertools.groupby(split.pieces, lambda piece: folder_values(piece.path, names)):
-        yield replace(split, pieces=tuple(pieces))
 
 
 def _with_folders(splits: Splits, request: Dataset) -> Splits:
@@ -286,7 +283,7 @@ def _typed(splits: Splits, request: Dataset, index: LabelIndex | None) -> Splits
         samples = [_first_rows(splits[0], 0, request), _first_rows(splits[-1], -1, request)]
         batches = [batch for batch in samples if batch is not None and batch.num_rows]
         if len(batches) > 1 and request.format.kind in _NESTED:
-            _say_other_form(*(set(batch.schema.names) for batch in batches), request)
+            _say_other_form(set(batches[0].schema.names), set(batches[1].schema.names), request)
         with contextlib.suppress(pa.ArrowInvalid):  # no UTF-8; reading in earnest names the place
             kinds = kinds_of(batches, rules) if batches else None
         if kinds is not None:
