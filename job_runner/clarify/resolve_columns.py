@@ -355,7 +355,10 @@ def arrange_captures(
     features = settings.features_attribute or config.features
     variable = "features_attribute" if settings.features_attribute else "features"
     locations = ColumnPaths(features, with_classes(others, config), variable=variable)
-    return name_columns(replace(request, locations=locations), locations, config, mistakes)
+    # By their names a table written column by column is told from lists in one row.
+    names = tuple(name for name in config.headers if name != config.label) or None
+    request = replace(request, locations=locations, column_names=names)
+    return name_columns(request, locations, config, mistakes)
 
 
 def _csv_captures(
