@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from fixtures import ROOT
 from jobs.attribution_runs import attributions
 from jobs.attribution_runs import run as attribute
 from models.model_server import Answer, Request, serving
@@ -20,8 +21,8 @@ from run_jobs import Result, baseline_of, run_job
 from containers.bias.main import main as monitor_bias
 from containers.model_quality.main import main as monitor_model_quality
 
-CASES = Path(__file__).parent / "cases"
-CAPTURED = Path(__file__).parents[1] / "captures" / "cases"
+CASES = ROOT.parent / "shared" / "cases"
+pytestmark = pytest.mark.skipif(not CASES.exists(), reason="the shared cases are not beside the checkout")
 REQUESTS = '{"sagemakerCaptureJson":{"captureIndexNames":["endpointInput"]}}'
 
 
@@ -83,7 +84,7 @@ def lines_of(data: str) -> list[list[float]]:
 
 @pytest.fixture(scope="module")
 def batches() -> dict[str, list[list[float]]]:
-    found = records(CAPTURED / "flat_batches")
+    found = records(CASES / "flat_batches")
     return {
         one["eventMetadata"]["eventId"]: lines_of(one["captureData"]["endpointInput"]["data"])
         for one in found
@@ -91,7 +92,7 @@ def batches() -> dict[str, list[list[float]]]:
 
 
 def test_flat_batches_in_data_quality(tmp_path: Path) -> None:
-    result = run_job(tmp_path, CAPTURED / "flat_batches", dataset_format=CAPTURES)
+    result = run_job(tmp_path, CASES / "flat_batches", dataset_format=CAPTURES)
     assert rows_of(result) == 60
     means = [found["numerical_statistics"]["mean"] for found in features(result).values()]
     assert len(means) == 3
@@ -102,7 +103,7 @@ def test_flat_batches_in_model_quality(tmp_path: Path, batches: dict[str, list[l
     labels = {key: [round(sum(row), 3) for row in rows] for key, rows in batches.items()}
     result = quality(
         tmp_path,
-        CAPTURED / "flat_batches",
+        CASES / "flat_batches",
         dataset_format=CAPTURES,
         problem_type="Regression",
         inference_attribute="0",
@@ -127,7 +128,7 @@ def test_flat_batches_in_bias(tmp_path: Path, batches: dict[str, list[list[float
     }
     result = bias(
         tmp_path,
-        CAPTURED / "flat_batches",
+        CASES / "flat_batches",
         config,
         dataset_format=REQUESTS,
         ground_truth_source=label_calls(tmp_path / "labels", labels),
@@ -146,7 +147,7 @@ def test_flat_batches_in_attribution(
         "methods": {"shap": {"baseline": [[0.0, 0.0]]}},
         "predictor": {"content_type": "text/csv"},
     }
-    result = attribute(tmp_path, CAPTURED / "flat_batches", config, endpoint, dataset_format=REQUESTS)
+    result = attribute(tmp_path, CASES / "flat_batches", config, endpoint, dataset_format=REQUESTS)
     rows = np.array([row for each in batches.values() for row in each])
     assert len(rows) == 60
     assert result.document("statistics.json")["explained"]["rows"] == 60
@@ -157,7 +158,7 @@ def test_flat_batches_in_attribution(
 
 
 def test_one_row_of_two_lists(tmp_path: Path, endpoint: str) -> None:
-    source = CAPTURED / "one_row_two_lists"
+    source = CASES / "one_row_two_lists"
     result = run_job(tmp_path / "1", source, dataset_format=CAPTURES)
     assert (rows_of(result), len(features(result))) == (60, 4)
     labels = label_calls(tmp_path / "labels", {f"e{number}": [number % 2] for number in range(60)})
@@ -178,7 +179,7 @@ def test_one_row_of_two_lists(tmp_path: Path, endpoint: str) -> None:
 
 
 def test_a_table_written_column_by_column(tmp_path: Path) -> None:
-    source = CAPTURED / "columns_in_captures"
+    source = CASES / "columns_in_captures"
     result = run_job(tmp_path / "1", source, dataset_format=CAPTURES)
     assert (rows_of(result), list(features(result))) == (60, ["value", "longitude", "latitude"])
     tables = [json.loads(one["captureData"]["endpointInput"]["data"]) for one in records(source)]
