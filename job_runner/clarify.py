@@ -21,7 +21,7 @@ from contract.analysis_config import Kind as Purpose
 from contract.checklist import NotTriedError
 from contract.dataset import CellRules, ColumnPaths, Dataset, LabelPlaces, Location, Prediction, SegmentColumn
 from contract.dataset_format import DatasetFormat, Kind
-from contract.errors import ConfigurationError, wording
+from contract.errors import ConfigurationError
 from contract.schema import Mistakes, nearest
 from contract.settings import Settings
 from contract.wording import listing, several, some_of
@@ -719,7 +719,7 @@ def ask_model(
         # No dry run, and no window without data, is worth an endpoint.
         start=not settings.validate_only and (is_given or bool(plan_dataset(request).splits)),
     )
-    request.said.say("model", wording("headers.given", model=model.where, names=listing(features)))
+    request.said.say("reading.model", model=model.where, names=listing(features))
     as_label = predictor.probability is None and predictor.label is not None
     if not as_label and first is not None:
         try:  # more than one column is the class, and not the score of one

@@ -164,7 +164,7 @@ def _require_excluded(settings: Settings, request: Dataset) -> None:
     for text in missing_columns(replace(settings, segment_by=(), problem_type=None), names, names):
         if text.endswith("?"):
             raise DatasetError(text, field="exclude_features_attribute")
-        request.said.say("columns", text)
+        request.said.say("reading.excluded", text=text)
 
 
 def _conclude(
@@ -417,13 +417,10 @@ def _summarize(
             paths += [settings.record_preprocessor_script, settings.model]
             summary = cluster.summarize(analyzer, plan.splits, [path for path in paths if path], noticed)
         request.said.add(noticed, analyzer.row_count(summary))
-        found = {about[-1] for about in noticed if about[0] == "marker"}
+        found = {dict(members)["marker"] for code, *members in noticed if code == "reading.marker"}
         for marker in settings.missing_values or ():
             if marker not in found and marker.casefold() not in ("", "nan"):
-                text = (
-                    f"missing_values lists {marker!r}, which no cell holds as text where it would be missing"
-                )
-                request.said.say("missing", text)
+                request.said.say("reading.unlisted", marker=marker)
         for sentence in request.said.lines():
             _log.info("Reading %s", sentence)
         return summary

@@ -64,6 +64,9 @@ _FIRST_ROWS = 4096
 # Fewer columns say too little of their order.
 _FEWEST_TO_TURN = 3
 
+# Says the sentence of a code with its members.
+Say = Callable[..., None]
+
 
 def typed_rows(
     batches: Iterator[pa.RecordBatch], rules: CellRules, kinds: Mapping[str, ColumnKind] | None
@@ -75,8 +78,7 @@ def typed_rows(
                 first = batch.slice(0, _FIRST_ROWS)
                 kinds = kinds_of([first], rules)
                 require_like_baseline([first], kinds, rules)
-                for sentence in said_of_kinds([first], kinds, rules):
-                    notice("type", sentence)
+                say_kinds([first], kinds, rules, notice)
             found = typed(batch, kinds or {}, rules)
         except pa.ArrowInvalid:
             found = batch  # text that is no UTF-8; whoever decodes it names the place
@@ -176,10 +178,10 @@ def kinds_of(batches: Sequence[pa.RecordBatch], rules: CellRules) -> dict[str, C
     return kinds
 
 
-def said_of_kinds(
-    batches: Sequence[pa.RecordBatch], kinds: Mapping[str, ColumnKind], rules: CellRules
-) -> Iterator[str]:
-    """Yield which columns of text are read as something else, and which columns of digits as text."""
+def say_kinds(
+    batches: Sequence[pa.RecordBatch], kinds: Mapping[str, ColumnKind], rules: CellRules, say: Say
+) -> None:
+    """Say which columns of text are read as something else, and which columns of digits as text."""
     for name, kind in kinds.items():
         is_known = name in rules.declared
         columns = [batch.column(name) for batch in batches if name in batch.schema.names]
@@ -189,37 +191,44 @@ def said_of_kinds(
         texts = pa.chunked_array(textual).combine_chunks()
         kind = rules.declared[name].kind if is_known else kind
         if kind == "date":
-            yield f"{name} is dates"
-        elif kind == "text" and (reason := _reason_for_text(texts, rules, is_known=is_known)):
-            yield f"{name} is text, {reason}"
+            say("reading.dates", field=name)
+        elif kind == "text":
+            _say_why_text(name, texts, rules, say, is_known=is_known)
         elif kind == "number" and not is_known and (others := _unlike(texts, _NUMBER)):
-            yield f"{name} is numbers, as {_share(texts, _NUMBER):.1%} of its first cells are"
+            say("reading.numbers", field=name, share=_share(texts, _NUMBER))
             if _any(others, f"{_AMOUNT}|{_WITH_UNIT}"):
-                yield f"cells of {name} such as {others[0].as_py()[:40]!r} count as text"
+                say("reading.amounts", field=name, example=others[0].as_py()[:40])
 
 
-def _reason_for_text(texts: pa.Array, rules: CellRules, *, is_known: bool) -> str | None:
-    """Return why cells that look like something else are text, None where they do not."""
+def _say_why_text(name: str, texts: pa.Array, rules: CellRules, say: Say, *, is_known: bool) -> None:
+    """Say why cells that look like something else are text."""
     if _share(texts, _NUMBER) == 1.0:
-        return "because digits with leading zeros are codes" if _any(texts, _CODE) else None
+        if _any(texts, _CODE):
+            say("reading.codes", field=name)
+        return
     if is_known:
-        return None
+        return
     if _share(texts, _AMOUNT) >= MOSTLY:
-        return "as its numbers have signs or separators; write them as 1234.5 to have numbers"
-    if _share(texts, _OTHER_DATES) >= MOSTLY:
-        return "as its dates can be read in two ways; write them as 2026-03-02 to have dates"
-    if _share(texts, _WITH_UNIT) >= MOSTLY:
-        units = pc.unique(pc.struct_field(pc.extract_regex(texts, _WITH_UNIT), "unit")).drop_null()
-        if len(units) <= _FEW_UNITS:
-            return (
-                f"as its numbers have units ({', '.join(units.to_pylist())}); leave these out to have numbers"
-            )
-    for what, pattern in {"numbers": _NUMBER, "dates": _DATES}.items():
-        share = _share(texts, pattern)
-        if _HALF <= share < 1.0 and (what == "numbers" or rules.dates):
-            other = _unlike(texts, pattern)[0].as_py()[:40]
-            return f"as only {share:.1%} of its first cells are {what}, unlike {other!r}"
-    return None
+        say("reading.signs", field=name)
+    elif _share(texts, _OTHER_DATES) >= MOSTLY:
+        say("reading.dates_in_two_ways", field=name)
+    elif len(units := _units(texts)) in range(1, _FEW_UNITS + 1):
+        say("reading.units", field=name, units=", ".join(units))
+    else:
+        for what, pattern in {"numbers": _NUMBER, "dates": _DATES}.items():
+            share = _share(texts, pattern)
+            if _HALF <= share < 1.0 and (what == "numbers" or rules.dates):
+                example = _unlike(texts, pattern)[0].as_py()[:40]
+                say("reading.mostly", field=name, share=share, what=what, example=example)
+                return
+
+
+def _units(texts: pa.Array) -> list[str]:
+    """Return the units of numbers, none where hardly any number has one."""
+    if _share(texts, _WITH_UNIT) < MOSTLY:
+        return []
+    found = pc.struct_field(pc.extract_regex(texts, _WITH_UNIT), "unit")
+    return list(pc.unique(found).drop_null().to_pylist())
 
 
 def texts_in(value: Any) -> Iterator[str]:
@@ -330,7 +339,7 @@ def _column(
         without = _without(name, column, rules.markers)
         found = _convert(without, _times)
         if found is without and len(texts := _present(without, ())):
-            notice("undated", name, count=max(1, len(_unlike(texts, _DATES))))
+            notice("reading.undated", max(1, len(_unlike(texts, _DATES))), field=name)
         return found
     markers = rules.markers if rules.like_pandas else rules.markers_in_text(name)
     return _without(name, column, markers) if markers else column
@@ -356,12 +365,12 @@ def _without(name: str, column: pa.Array, markers: tuple[str, ...]) -> pa.Array:
         counts = pc.value_counts(trimmed.filter(found))
         for marker, count in zip(*(part.to_pylist() for part in counts.flatten()), strict=True):
             if marker:
-                notice("marker", name, marker, count=count)
+                notice("reading.marker", count, field=name, marker=marker)
         return kept
     occurrences = pc.value_counts(column.indices.drop_null())
     for code, count in zip(*(part.to_pylist() for part in occurrences.flatten()), strict=True):
         if found[code].as_py() and trimmed[code].as_py():
-            notice("marker", name, trimmed[code].as_py(), count=count)
+            notice("reading.marker", count, field=name, marker=trimmed[code].as_py())
     return kept.take(column.indices).dictionary_encode()
 
 
@@ -370,7 +379,7 @@ def _without_numbers(name: str, column: pa.Array, rules: CellRules) -> pa.Array:
     for marker, number in rules.numbers.items():
         found = pc.equal(column, number)
         if count := found.true_count:
-            notice("marker", name, marker, count=count)
+            notice("reading.marker", count, field=name, marker=marker)
             column = pc.if_else(found, pa.scalar(None, column.type), column)
     return column
 
@@ -383,7 +392,7 @@ def _numbers(name: str, column: pa.Array, declared: Declared | None, rules: Cell
         return _convert(column, _parse_numbers)
     if not rules.like_pandas and _share(_distinct(column), _BOOLEAN_OR_DIGIT) == 1.0:
         if declared is None:
-            notice("flags", name, "true or false, and count as 1 and 0")
+            notice("reading.flags", field=name)
         return _convert(column, lambda texts: _truth(texts).cast(pa.int8()))
     return column
 
@@ -408,7 +417,7 @@ def _booleans(name: str, column: pa.Array, declared: Declared | None, rules: Cel
     if digits and rules.like_pandas:
         return column
     if digits and declared is None:
-        notice("flags", name, "1 or 0, and count as true and false")
+        notice("reading.digits", field=name)
     found = _convert(column, _truth) if is_text else pc.equal(column, 1) if digits else column
     if declared is None or declared.spelling in (None, ("false", "true")):
         return found

@@ -114,7 +114,7 @@ def _turned(files: Sequence[SourceFile], request: Dataset) -> Dataset:
     sample = csv_sample(files[0].path, request, _LOOKED_AT)
     is_first = answers == "START" and sample is not None and is_turned(sample, request.cells)
     order = f"begin with {names[-1]}, the last one" if is_first else "are in the order"
-    request.said.say("columns", f"output_columns_position is {answers}: columns {order} of the baseline")
+    request.said.say("reading.answers", answers=answers, order=order)
     if not is_first:
         return request
     dialect = replace(request.dialect or Dialect(), answer_first=True)
@@ -141,9 +141,9 @@ def _dialect(files: Sequence[SourceFile], request: Dataset) -> Dialect:
             raise _other_separator(path, dialect, next(iter(found)), chosen)
     chosen = Dialect(chosen.separator, any(dialect.escaped for dialect in found.values()))
     if chosen.separator != ",":
-        request.said.say("separator", f"{NAMES[chosen.separator]} stand between cells")
+        request.said.say("reading.separator", separator=NAMES[chosen.separator])
     if chosen.escaped:
-        request.said.say("quotes", "quotes within cells are written with a backslash")
+        request.said.say("reading.backslash")
     return chosen
 
 
@@ -232,7 +232,7 @@ def _given_names(path: str, cells: list[str], request: Dataset) -> list[str] | N
     names = [name for name in found if name is not None]
     if len(names) == len(cells) == len(known) and len(set(names)) == len(names):
         order = "" if names == list(known.values()) else ", in another order"
-        request.said.say("header", f"the first line has the names that are given{order}")
+        request.said.say("reading.header", order=order)
         return names
     if 2 * len(names) > len(cells):
         unknown = [cell for cell, name in zip(cells, found, strict=True) if name is None]

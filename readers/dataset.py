@@ -66,7 +66,7 @@ def say_unexcluded(names: list[str], exclude: tuple[str, ...]) -> None:
     """Count what is to be left out and is no column."""
     for entry in exclude:
         if entry not in names and not re.fullmatch(r"(_c)?\d+", entry):
-            notice("unexcluded", entry)
+            notice("reading.unexcluded", field=entry)
 
 
 def say_odd_columns(files: Sequence[Sequence[str]], *, has_names: bool = False) -> None:
@@ -80,11 +80,11 @@ def say_odd_columns(files: Sequence[Sequence[str]], *, has_names: bool = False) 
         Whether a name such as ``_c0`` stands for an empty one in a header.
     """
     counts = Counter(name for names in files for name in names)
-    notice("file", count=len(files))
+    notice("file", len(files))
     for name, count in counts.items():
-        notice("file", name, count=count)
+        notice("file", count, field=name)
         if _INDEX.fullmatch(name) or (has_names and _UNNAMED.fullmatch(name)):
-            notice("index", name)
+            notice("reading.index", field=name)
 
 
 def watched(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -108,10 +108,10 @@ def watched(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         if met[one, other]:
             continue
         if other == f"{one}.":
-            notice("mixed", one, count=count)
+            notice("reading.mixed", count, field=one)
         elif met[one, one] * count >= _SURELY_TOGETHER * rows and not said & {one, other}:
             said |= {one, other}
-            notice("forms", one.rstrip("."), other.rstrip("."), count=count)
+            notice("reading.forms", count, field=one.rstrip("."), other=other.rstrip("."))
 
 
 def _members(batch: pa.RecordBatch) -> dict[str, Any]:

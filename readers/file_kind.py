@@ -11,6 +11,7 @@ from urllib.parse import unquote
 
 from contract.errors import DatasetError
 from contract.reading import Said
+from contract.wording import some_of
 from file_storage import storage
 from file_storage.storage import SourceFile
 from readers.splitting import UTF8_MARK, first_bytes
@@ -64,9 +65,7 @@ def data_files(files: list[SourceFile], kind: str, said: Said) -> list[SourceFil
     passed_over = [file for file in files if file not in kept]
     say_copies(kept, said)
     if passed_over:
-        names = ", ".join(_name(file) for file in passed_over[:_SHOWN])
-        more = f" and {len(passed_over) - _SHOWN} more" if len(passed_over) > _SHOWN else ""
-        said.say("files", f"passed over what is no data: {names}{more}")
+        said.say("reading.passed_over", names=some_of(list(map(_name, passed_over)), _SHOWN))
     return kept
 
 
@@ -81,7 +80,7 @@ def say_folders(files: Sequence[SourceFile], read: Sequence[str], said: Said) ->
         is_date = name in _OF_DATES or all(map(_DATE.fullmatch, found))
         if len(found) > 1 and name not in read and not is_date:
             shown = ", ".join(sorted(found)[:_SHOWN])
-            said.say("columns", f"folders give {name} the values {shown}, which are not read as a column")
+            said.say("reading.unread_folders", field=name, values=shown)
 
 
 def folder_values(path: str, names: Sequence[str]) -> dict[str, str | None]:
@@ -110,11 +109,9 @@ def say_copies(files: Sequence[SourceFile], said: Said) -> None:
         if first is not file:
             names = [_name(file), _name(first)]
             names = names if len(set(names)) > 1 else [file.path, first.path]
-            said.say("files", f"{names[0]} begins as {names[1]} and is as long; both are read")
+            said.say("reading.copy", file=names[0], other=names[1])
     for file in twice:
-        said.say(
-            "files", f"{_name(file)} lies beside a file of that name that is not compressed; both are read"
-        )
+        said.say("reading.compressed", file=_name(file))
 
 
 def say_endpoints(files: Sequence[SourceFile], said: Said) -> None:
@@ -122,10 +119,7 @@ def say_endpoints(files: Sequence[SourceFile], said: Said) -> None:
     above = {_DATED.split(file.path, maxsplit=1)[0] for file in files if _DATED.search(file.path)}
     if len(above) > 1:
         names = sorted("/".join(path.split("/")[-2:]) for path in above)
-        more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-        said.say(
-            "files", f"captures of {len(names)} endpoints or variants: {', '.join(names[:_SHOWN])}{more}"
-        )
+        said.say("reading.endpoints", count=len(names), names=some_of(names, _SHOWN))
 
 
 def require_kind(path: str, kind: str) -> None:
@@ -178,7 +172,7 @@ def _listed_in_manifests(files: list[SourceFile], said: Said) -> list[SourceFile
         there = [file for file in listed if file is not None]
         if listed and len(there) == len(listed):
             kept = [file for file in kept if file in there or not file.path.startswith(f"{folder}/")]
-            said.say("files", f"{manifest.path} lists the {len(there)} files of its folder")
+            said.say("reading.manifest", file=manifest.path, count=len(there))
     return kept
 
 

@@ -120,7 +120,7 @@ class _LineReader:
                 return finder.together({RECORD: records})
             ones = np.ones(batch.num_rows, np.int64)
             lines = data.count(b"\n") + (not data.endswith(b"\n"))
-            notice("glued", count=max(0, batch.num_rows - lines))
+            notice("reading.glued", count=max(0, batch.num_rows - lines))
             return Table(flatten_batch(batch), ones, ones[:0])
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
             # Reading line by line names the place of what is wrong.
@@ -142,7 +142,7 @@ class _LineReader:
                     raise
             if not all(isinstance(row, dict) for row in found):
                 raise _bad_line(place, line, "is not a JSON object")
-            notice("glued", count=len(found) - 1)
+            notice("reading.glued", count=len(found) - 1)
             rows += found
         ones = np.ones(len(rows), np.int64)
         return Table(rows_to_batch(rows), ones, ones[:0])
@@ -290,9 +290,9 @@ def _document_batches(path: str, request: Dataset) -> Iterator[pa.RecordBatch]:
         member = None if is_row else _member_with_rows(document)
         file = path.rpartition("/")[2]
         if table is not None:
-            notice("table", file, count=len(table))
+            notice("reading.table", file=file, count=len(table))
         elif member is not None and len(document) > 1:
-            notice("member", file, member, count=len(document[member]))
+            notice("reading.member", file=file, field=member, count=len(document[member]))
         elif _is_ragged(document) and not is_row:
             lengths = ", ".join(f"{name} {len(values)}" for name, values in document.items())
             raise DatasetError.of("json_files.ragged", file=path, lengths=lengths)
@@ -301,7 +301,7 @@ def _document_batches(path: str, request: Dataset) -> Iterator[pa.RecordBatch]:
             count = len(document[long[0]])
             raise DatasetError.of("json_files.several_lists", file=path, field=several, count=count)
         elif len(lists) == 1 and (long := _long_lists(document)) and len(document) > 1 and not is_row:
-            notice("member", file, long[0], count=len(lists[0]))
+            notice("reading.member", file=file, field=long[0], count=len(lists[0]))
         document = table or (lists[0] if len(lists) == 1 and not is_row else [document])
     if not _is_rows(document) and document != []:
         raise DatasetError.of("json_files.no_rows", file=path)

@@ -127,7 +127,7 @@ def _of_window(files: list[SourceFile], request: Dataset) -> tuple[list[SourceFi
     if window is None or not files:
         return files, request
     if request.keys is not None and request.keys.time is not None:
-        request.said.say("window", f"rows are selected by their time in {request.keys.time}")
+        request.said.say("reading.by_time", time=request.keys.time)
         return files, request
     spans = {file: path_span(file.path) for file in files}
     inside = []
@@ -141,7 +141,7 @@ def _of_window(files: list[SourceFile], request: Dataset) -> tuple[list[SourceFi
                 "windowed_rows.part_of_file", file=file.path, length=_LENGTHS[span.end - span.start]
             )
         inside.append(file)
-    request.said.say("window", "files are selected by the dates in their paths")
+    request.said.say("reading.by_date")
     return inside, request
 
 
@@ -164,7 +164,7 @@ def _with_keys(files: Sequence[SourceFile], request: Dataset) -> Dataset:
             names = [name for name in (TRANSFORM_ID, TRANSFORM_TIME) if f'"{name}"'.encode() in beginning]
             keys = transform_keys(names, ())
         if keys is not None:
-            request.said.say("ids", "id and time are those that batch transform adds, and no features")
+            request.said.say("reading.transform")
     if keys is None:
         return request
     locations = request.locations
@@ -184,7 +184,7 @@ def _with_folders(splits: Splits, request: Dataset) -> Splits:
     values = pa.RecordBatch.from_pylist(every, pa.schema([(name, pa.string()) for name in request.folders]))
     if request.cells is not None:
         values = typed(values, kinds_of([values], request.cells), request.cells)
-    request.said.say("columns", f"folders give the columns {', '.join(request.folders)}")
+    request.said.say("reading.folders", names=", ".join(request.folders))
     return tuple(
         split.then(each(functools.partial(_beside_folder, values=values.slice(at, 1))))
         for at, split in enumerate(splits)
@@ -278,7 +278,7 @@ def _typed(splits: Splits, request: Dataset, index: LabelIndex | None) -> Splits
     rules, keys = request.cells, request.keys
     kinds: dict[str, ColumnKind] | None = None
     if rules is not None and len(splits) > 1:  # else the first rows decide as they come
-        from readers.cell_types import kinds_of, require_like_baseline, said_of_kinds
+        from readers.cell_types import kinds_of, require_like_baseline, say_kinds
 
         samples = [_first_rows(splits[0], 0, request), _first_rows(splits[-1], -1, request)]
         batches = [batch for batch in samples if batch is not None and batch.num_rows]
@@ -290,8 +290,7 @@ def _typed(splits: Splits, request: Dataset, index: LabelIndex | None) -> Splits
             for name in keys.names if keys else ():
                 kinds.pop(name, None)
             require_like_baseline(batches, kinds, rules)
-            for sentence in said_of_kinds(batches, kinds, rules):
-                request.said.say("types", sentence)
+            say_kinds(batches, kinds, rules, request.said.say)
     if keys is not None and request.format.kind not in CAPTURES:
         from readers.row_keys import keyed_rows
 
@@ -312,7 +311,7 @@ def _say_other_form(first: set[str], last: set[str], request: Dataset) -> None:
     gone, new = (sorted({name.partition(".")[0] for name in names}) for names in (first - last, last - first))
     if gone and new:
         there, instead = ", ".join(gone[:_SHOWN]), ", ".join(new[:_SHOWN])
-        request.said.say("forms", f"the first rows have {there}, and the last ones {instead} instead")
+        request.said.say("reading.first_and_last", first=there, last=instead)
 
 
 def _first_rows(split: FileSplit, place: int, request: Dataset) -> pa.RecordBatch | None:
@@ -350,8 +349,7 @@ def _index(request: Dataset) -> LabelIndex | None:
     index = index_labels(source, request.label_places)
     _log.info("Read %s from %s, %d replaced later", several(index.records, "label"), source, index.duplicates)
     if index.duplicates:
-        said = f"{index.duplicates} of {index.records} labels were replaced by a later one of the same id"
-        request.said.say("labels", said)
+        request.said.say("reading.replaced", count=index.duplicates, records=index.records)
     return index
 
 

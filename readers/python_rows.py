@@ -60,7 +60,7 @@ def _note_repeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
     if len(value) < len(pairs):
         [(name, _)] = Counter(name for name, _ in pairs).most_common(1)
-        notice("members", name[:40])
+        notice("reading.members", field=name[:40])
     return value
 
 

@@ -19,6 +19,7 @@ from contract.dataset import TRANSFORM_ID, TRANSFORM_TIME, RowKeys
 from contract.errors import DatasetError
 from contract.reading import notice
 from contract.window import ZONED, Window
+from contract.wording import some_of
 from readers.cell_types import instants_of
 
 if TYPE_CHECKING:
@@ -76,11 +77,12 @@ def keyed_rows(
         ids = None if identifier is None else found.column(identifier).cast(pa.string())
         if ids is not None:
             present = len(ids) - ids.null_count
-            notice("again", keys.identifier or "", count=present - pc.count_distinct(ids).as_py())
+            again = present - pc.count_distinct(ids).as_py()
+            notice("reading.again", again, field=keys.identifier)
         names = enumerate(batch.schema.names)
         found = found.select([name for at, name in names if name in known or at not in (identifier, time)])
         yield found if index is None or ids is None else _labelled(found, ids, index)
-    notice("untimed", keys.time or "", count=without)
+    notice("reading.untimed", without, field=keys.time)
     if without > _MOST_WITHOUT * rows:
         raise DatasetError.of("windowed_rows.untimed", file=label, count=without, rows=rows, field=keys.time)
 
@@ -91,7 +93,7 @@ def _labelled(batch: pa.RecordBatch, ids: pa.StringArray, index: LabelIndex) -> 
     from readers.labels import labels_of
 
     data, encodings = labels_of(index, ids)
-    notice("labelled", count=len(data) - data.null_count)
+    notice("reading.labelled", count=len(data) - data.null_count)
     labelled, _ = with_label_columns(batch, Part(data, encodings), np.ones(len(ids), np.int64))
     return labelled
 
@@ -128,8 +130,7 @@ def _place(batch: pa.RecordBatch, attribute: str | None, setting: str) -> int | 
             return int(names.index(name))
     if attribute.isdecimal() and int(attribute) < len(names):
         return int(attribute)
-    more = len(names) - _SHOWN
-    shown = ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
+    shown = some_of(names, _SHOWN)
     raise DatasetError.of("tables.no_attribute", field=setting, attribute=attribute, columns=shown)
 
 
@@ -170,7 +171,7 @@ def _require_whole_days(
     else:
         is_zoned = not is_text or is_short or pc.min(pc.match_substring_regex(first, ZONED)).as_py()
     if not is_zoned:
-        notice("zoneless", attribute)
+        notice("reading.zoneless", field=attribute)
     times = instants.drop_null().to_numpy()
     edges = [_microseconds(window.start), _microseconds(window.end)]
     is_dates = len(times) >= (1 if is_short else _SOME) and not (times % _DAY).any()

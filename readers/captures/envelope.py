@@ -103,7 +103,7 @@ class Envelope:
         encoded = self.times.dictionary_encode()
         instants = [parse_instant(text) for text in encoded.dictionary.to_pylist()]
         if not pc.all(pc.match_substring_regex(encoded.dictionary, ZONED)).as_py():
-            notice("zoneless", "inferenceTime")
+            notice("reading.zoneless", field="inferenceTime")
         # -1 for no, 1 for yes, 0 for no readable time.
         verdicts = [0 if instant is None else 1 if window.contains(instant) else -1 for instant in instants]
         codes = encoded.indices.fill_null(len(instants)).to_numpy(zero_copy_only=False)
