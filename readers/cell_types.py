@@ -103,7 +103,7 @@ def require_like_baseline(
 
 
 def _require_dates(name: str, column: pa.Array, rules: CellRules) -> None:
-    texts = _present(column, rules.markers) if _is_text(column.type) else column.drop_null().cast(pa.string())
+    texts = _present(column, rules.markers)
     if _share(texts, _DATES) < MOSTLY:
         raise DatasetError.of("cells.dates", field=name, other=_unlike(texts, _DATES)[0].as_py()[:40])
 
@@ -258,8 +258,7 @@ def _distinct(column: pa.Array) -> pa.Array:
 
 def _present(column: pa.Array, markers: tuple[str, ...]) -> pa.Array:
     """Return the texts of all cells that have a value."""
-    texts = column.cast(pa.string()) if types.is_dictionary(column.type) else column
-    texts = pc.utf8_trim_whitespace(texts.drop_null())
+    texts = pc.utf8_trim_whitespace(column.cast(pa.string()).drop_null())
     return texts.filter(pc.invert(pc.match_substring_regex(texts, _any_of(markers))))
 
 
@@ -283,41 +282,25 @@ def _kind(columns: list[pa.Array], rules: CellRules) -> ColumnKind | None:
     """Return what the cells of one column are; None where they are no text and need no decision."""
     if not columns:
         return None
-    plain = [column for column in columns if not _is_text(column.type)]
-    texts = [_present(column, rules.markers) for column in columns if _is_text(column.type)]
-    if all(types.is_boolean(column.type) for column in plain) and all(map(_all_booleans, texts)):
-        return "boolean" if plain or any(map(len, texts)) else "number"
-    is_one = any(types.is_boolean(column.type) for column in plain) or any(
-        _any(found, _BOOLEAN) for found in texts
-    )
-    if (
-        is_one
-        and not rules.like_pandas
-        and all(map(_are_digits, plain))
-        and all(_share(found, _BOOLEAN_OR_DIGIT) == 1.0 for found in texts)
-    ):
+    is_text = [_is_text(column.type) for column in columns]
+    is_boolean = [types.is_boolean(column.type) for column in columns]
+    if not any(is_text + is_boolean):
+        return "number"
+    texts = pa.chunked_array([_present(column, rules.markers) for column in columns]).combine_chunks()
+    booleans = _BOOLEAN if rules.like_pandas else _BOOLEAN_OR_DIGIT
+    if _any(texts, _BOOLEAN) and _share(texts, booleans) == 1.0:
         return "boolean"
-    if not texts:
-        return None if plain[0].type == pa.bool_() else "number"
-    numbers = sum(len(column) - column.null_count for column in plain if not types.is_boolean(column.type))
-    cells = sum(map(len, texts)) + sum(len(column) - column.null_count for column in plain)
-    numbers += sum(round(_share(found, _NUMBER) * len(found)) for found in texts)
-    if numbers >= (1.0 if rules.like_pandas else MOSTLY) * cells:
-        codes = not rules.like_pandas and any(_any(found, _CODE) for found in texts)
-        return "text" if codes else "number"
-    if rules.dates and not plain and all(_times(pc.unique(found)) is not None for found in texts):
-        return "date"
-    return "text"
+    if not any(is_text):
+        return None if is_boolean[0] else "number"
+    if _share(texts, _NUMBER) >= (1.0 if rules.like_pandas else MOSTLY):
+        return "text" if not rules.like_pandas and _any(texts, _CODE) else "number"
+    is_dates = rules.dates and all(is_text) and _times(pc.unique(texts)) is not None
+    return "date" if is_dates else "text"
 
 
 def _are_digits(column: pa.Array) -> bool:
     """Return whether a column that is no text holds booleans, or 1 and 0 alone."""
     return types.is_boolean(column.type) or set(pc.unique(column.drop_null()).to_pylist()) <= {0, 1}
-
-
-def _all_booleans(texts: pa.Array) -> bool:
-    words = pc.unique(texts)
-    return len(words) <= 2 * 3 and _share(words, _BOOLEAN) == 1.0
 
 
 def _column(
@@ -360,18 +343,15 @@ def _without(name: str, column: pa.Array, markers: tuple[str, ...]) -> pa.Array:
     found = pc.match_substring_regex(trimmed, _any_of(markers))
     if not found.true_count:
         return column
-    kept = pc.if_else(found, pa.scalar(None, texts.type), texts)
-    if not types.is_dictionary(column.type):
-        counts = pc.value_counts(trimmed.filter(found))
-        for marker, count in zip(*(part.to_pylist() for part in counts.flatten()), strict=True):
-            if marker:
-                notice("reading.marker", count, field=name, marker=marker)
-        return kept
-    occurrences = pc.value_counts(column.indices.drop_null())
-    for code, count in zip(*(part.to_pylist() for part in occurrences.flatten()), strict=True):
-        if found[code].as_py() and trimmed[code].as_py():
-            notice("reading.marker", count, field=name, marker=trimmed[code].as_py())
-    return kept.take(column.indices).dictionary_encode()
+    nothing = pa.scalar(None, texts.type)
+    kept, marked = pc.if_else(found, nothing, texts), pc.if_else(found, trimmed, nothing)
+    if types.is_dictionary(column.type):
+        kept, marked = kept.take(column.indices).dictionary_encode(), marked.take(column.indices)
+    counts = pc.value_counts(marked.drop_null())
+    for marker, count in zip(*(part.to_pylist() for part in counts.flatten()), strict=True):
+        if marker:
+            notice("reading.marker", count, field=name, marker=marker)
+    return kept
 
 
 def _without_numbers(name: str, column: pa.Array, rules: CellRules) -> pa.Array:
