@@ -24,7 +24,7 @@ from readers.dataset import (
     NotSplittable,
     excluded_positions,
     positional_names,
-    require_excluded,
+    require_kept,
     say_odd_columns,
     say_unexcluded,
 )
@@ -200,9 +200,7 @@ def read_head(
             begin = end
         else:
             names, excluded = positional_names(len(cells), request)
-    require_excluded(path, names, request.exclude)
-    if len(excluded) == len(names):
-        raise DatasetError.of("tables.none_left", file=path)
+    require_kept(path, names, request.exclude, excluded)
     columns = csv_records.CsvColumns(names, excluded, request.text_only, (learnt or {}).get(tuple(names), {}))
     if request.cells is not None:
         kinds = {name: known.kind for name, known in request.cells.declared.items()}
@@ -331,9 +329,8 @@ def _beginning(
             more = stream.read(len(data))
             complete = not more
             data += plain(dialect, more) if dialect else more
-        if not end and dialect and (opening := csv_records.unclosed_field(data)) is not None:
-            line, excerpt = _line_at(Segment(path, 0, data), opening)
-            raise DatasetError.of("csv.unclosed_quote", file=path, line=line, excerpt=excerpt)
+        if not end and dialect:
+            csv_records.require_closed(path, data)
     end = begin + end if end else len(data)
     return None if begin == len(data) else (data, begin, end, complete)
 
@@ -374,11 +371,9 @@ def _piece_batches(
         if not piece.is_whole_file and not csv_records.lines_are_records(block.data):
             raise NotSplittable(f"{piece.path} has line breaks inside quoted fields")
         if (zero := block.data.find(b"\0")) >= 0:
-            line, _ = _line_at(block, zero)
+            line, _ = csv_records.line_at(piece.path, block.data, zero, block.offset)
             raise DatasetError.of("csv.zero_byte", file=piece.path, line=line)
-        if (opening := csv_records.unclosed_field(block.data)) is not None:
-            line, excerpt = _line_at(block, opening)
-            raise DatasetError.of("csv.unclosed_quote", file=piece.path, line=line, excerpt=excerpt)
+        csv_records.require_closed(piece.path, block.data, block.offset)
         try:
             table = _parsed(block.data, columns, request)
         except pa.ArrowInvalid as error:
@@ -392,18 +387,11 @@ def _piece_batches(
         yield pa.RecordBatch.from_pylist([], schema=schema)
 
 
-def _line_at(block: Segment, at: int) -> tuple[int, str]:
-    """Return number and beginning of the line that holds a byte of a block."""
-    start = block.data.rfind(b"\n", 0, at) + 1
-    line = splitting.lines_before(block.path, block.offset) + block.data.count(b"\n", 0, at) + 1
-    return line, block.data[start : start + 80].partition(b"\n")[0].decode(errors="replace")
-
-
 def _explained(error: pa.ArrowInvalid, piece: FileRange, block: Segment, request: Dataset) -> Exception:
     try:
         text = block.data.decode()
     except UnicodeDecodeError as problem:
-        line, excerpt = _line_at(block, problem.start)
+        line, excerpt = csv_records.line_at(piece.path, block.data, problem.start, block.offset)
         return DatasetError.of("data_files.utf8", file=piece.path, line=line, excerpt=excerpt)
     cells = re.search(r"Expected (\d+) columns, got (\d+)", str(error))
     if cells is None:

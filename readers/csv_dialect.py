@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from contract.dataset import MARKERS, Dialect
 from contract.errors import DatasetError
-from readers.csv_records import last_record_end, unclosed_field
+from readers.csv_records import last_record_end, require_closed
 from readers.splitting import UTF8_MARK
 
 SEPARATORS = (",", ";", "\t", "|")
@@ -112,11 +112,8 @@ def decide_dialect(path: str, beginning: bytes, separator: str | None, *, comple
     }
     if not even:
         for other in SEPARATORS[1:] if separator is None and complete else ():
-            written = plain(Dialect(other), beginning)
-            if ord(other) in beginning and (opening := unclosed_field(written)) is not None:
-                line, excerpt = beginning.count(b"\n", 0, opening) + 1, beginning[opening : opening + 80]
-                shown = excerpt.partition(b"\n")[0].decode(errors="replace")
-                raise DatasetError.of("csv.unclosed_quote", file=path, line=line, excerpt=shown)
+            if ord(other) in beginning:
+                require_closed(path, plain(Dialect(other), beginning), written=beginning)
         return next(iter(readings), Dialect(separator or ","))
     chosen = next(iter(even))  # commas first, and quotes written twice before escapes
     if separator is not None:

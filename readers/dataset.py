@@ -47,14 +47,16 @@ def excluded_positions(names: list[str], exclude: tuple[str, ...]) -> set[int]:
     return excluded | {number for number in numbers if number < len(names)}
 
 
-def require_excluded(path: str, names: list[str], exclude: tuple[str, ...]) -> None:
-    """Make sure that the columns to leave out by their position are there.
+def require_kept(path: str, names: list[str], exclude: tuple[str, ...], excluded: set[int]) -> None:
+    """Make sure that the columns to leave out by their position are there, and others as well.
 
     Raises
     ------
     DatasetError
         Naming the position and the number of columns.
     """
+    if names and len(excluded) == len(names):
+        raise DatasetError.of("tables.none_left", file=path)
     for entry in exclude:
         if entry not in names and entry.isdecimal() and int(entry) >= len(names):
             raise DatasetError.of(
@@ -154,15 +156,12 @@ def positional_names(count: int, request: Dataset) -> tuple[list[str], set[int]]
             excluded = {position + (position >= place) for position in excluded}
         return names, excluded
     generic = [f"_c{position}" for position in range(count)]
-    baseline = request.column_names
-    if baseline is not None and len(baseline) == count:
-        names = list(baseline)
-        return names, excluded_positions(names, request.exclude) | excluded_positions(
-            generic, request.exclude
-        )
+    baseline = list(request.column_names or ())
     excluded = excluded_positions(generic, request.exclude)
+    if len(baseline) == count:
+        return baseline, excluded | excluded_positions(baseline, request.exclude)
     kept = [position for position in range(count) if position not in excluded]
-    if baseline is not None and len(baseline) == len(kept):
+    if len(baseline) == len(kept):
         for position, name in zip(kept, baseline, strict=True):
             generic[position] = name
     return generic, excluded

@@ -29,7 +29,6 @@ from readers.file_kind import (
     data_files,
     folder_values,
     require_kind,
-    say_copies,
     say_endpoints,
     say_folders,
 )
@@ -107,7 +106,6 @@ def files_of(request: Dataset) -> tuple[list[SourceFile], Dataset]:
         if files and (log := log_of(files, request)) is not None:
             return [log], request
         say_endpoints(files, said)
-        say_copies(files, said)
     scripted = request.preprocessor is not None and request.preprocessor.kind == "record"
     if not scripted:  # a script reads what it likes
         files = data_files(files, kind, said)

@@ -109,17 +109,12 @@ def rows_to_batch(
 def _by_key(rows: Sequence[Mapping[str, Any] | None]) -> dict[str, list[Any]]:
     columns: dict[str, list[Any]] = {}
     for number, row in enumerate(rows):
-        if row is None:
-            continue
-        for key, value in row.items():
-            column = columns.get(key)
-            if column is None:
-                column = columns[key] = []
-            if len(column) < number:
-                column.extend([None] * (number - len(column)))
+        for key, value in (row or {}).items():
+            column = columns.setdefault(key, [])
+            column += [None] * (number - len(column))
             column.append(value)
     for column in columns.values():
-        column.extend([None] * (len(rows) - len(column)))
+        column += [None] * (len(rows) - len(column))
     return columns
 
 
