@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -94,7 +93,7 @@ def _document(
 
 
 def _labels(jobs: Jobs) -> dict[str, str]:
-    return {"app.kubernetes.io/name": jobs.monitor, "app.kubernetes.io/part-of": "model-monitor"}
+    return {"app.kubernetes.io/name": jobs.description.monitor, "app.kubernetes.io/part-of": "model-monitor"}
 
 
 def _container(jobs: Jobs, step: Step, common: Any) -> dict[str, Any]:
@@ -104,9 +103,9 @@ def _container(jobs: Jobs, step: Step, common: Any) -> dict[str, Any]:
     return {
         "image": step.image,
         "imagePullPolicy": "IfNotPresent",
-        **({"command": _literal(step.command)} if step.command else {}),
-        **({"args": _literal(step.arguments)} if step.arguments else {}),
-        "env": [{"name": name, "value": _literal([text])[0]} for name, text in variables.items()],
+        **({"command": [*map(_literal, step.command)]} if step.command else {}),
+        **({"args": [*map(_literal, step.arguments)]} if step.arguments else {}),
+        "env": [{"name": name, "value": _literal(text)} for name, text in variables.items()],
         **common["container"],
         "resources": {**common["container"]["resources"], "limits": limits},
     }
@@ -117,9 +116,9 @@ def _scratch(jobs: Jobs) -> list[dict[str, Any]]:
     return [{"name": "scratch", "emptyDir": {"sizeLimit": f"{jobs.resources.volume}Gi"}}]
 
 
-def _literal(texts: Iterable[str]) -> list[str]:
-    # Kubernetes puts a variable in place of $(NAME), unless there are two dollar signs.
-    return [text.replace("$(", "$$(") for text in texts]
+def _literal(text: str) -> str:
+    # Kubernetes puts a variable in place of $(NAME), and one dollar sign in place of two.
+    return text.replace("$", "$$")
 
 
 def _job(jobs: Jobs, common: Any) -> dict[str, Any]:
@@ -230,7 +229,9 @@ def _call(step: Step, seconds: int) -> str:
 def for_sagemaker(jobs: Jobs) -> str:
     """Return the template's text."""
     text = (Path(__file__).parent / "templates" / "sagemaker.yaml").read_text(encoding="utf-8")
-    document = yaml.safe_load(text.replace("<monitor>", jobs.monitor).replace("<prefix>", _prefix(jobs)))
+    document = yaml.safe_load(
+        text.replace("<monitor>", jobs.description.monitor).replace("<prefix>", _prefix(jobs))
+    )
     parameters = document["Parameters"]
     parameters["JobRole"]["Default"] = jobs.description.role
     if jobs.is_own:
@@ -317,6 +318,7 @@ def for_airflow(jobs: Jobs, operator: Literal["docker", "kubernetes"] = "docker"
     """Return the DAG's text, with DockerOperator or KubernetesPodOperator."""
     parts = ("image", "command", "arguments", "variables")
     steps = {step.name: {part: getattr(step, part) for part in parts} for step in jobs.steps}
+    written = json.dumps(steps, indent=4, ensure_ascii=False)
     environment = jinja2.Environment(  # noqa: S701 - it writes Python, not HTML
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
         keep_trailing_newline=True,
@@ -325,9 +327,9 @@ def for_airflow(jobs: Jobs, operator: Literal["docker", "kubernetes"] = "docker"
     )
     text = environment.get_template("airflow.py.jinja").render(
         operator=operator,
-        monitor=jobs.monitor,
+        monitor=jobs.description.monitor,
         resources=jobs.resources,
-        steps=json.dumps(steps, indent=4, ensure_ascii=False),
+        steps=_literal(written) if operator == "kubernetes" else written,
         name=json.dumps(jobs.name),
         schedule=None if jobs.cron is None else json.dumps(str(jobs.cron)),
         seconds=jobs.description.seconds,
