@@ -159,6 +159,17 @@ def test_once_is_a_job() -> None:
     assert (found["window"], found["end_time_offset"]) == ("PT5H", "-PT1H")
 
 
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [("kubernetes", "applied"), ("airflow", "trigger it"), ("sagemaker", "write the time")],
+)
+def test_once_says_what_is_left_to_do(target: str, said: str) -> None:
+    documents = [json.loads(Path(file).read_text()) for file in descriptions("data-quality")]
+    documents[0]["MonitoringScheduleConfig"]["ScheduleConfig"] = {"ScheduleExpression": "NOW"}
+    lines = piped("".join(map(json.dumps, documents)), target).splitlines()
+    assert said in next(line for line in lines if 'ScheduleExpression = "NOW": ' in line)
+
+
 def piped(text: str, target: str) -> str:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("sys.stdin", io.StringIO(text))
