@@ -128,15 +128,16 @@ def loads(data: bytes, where: str) -> dict[str, Any]:
         raise DocumentError.of("json.no_object", file=where, kind=type(value).__name__)
     if len(data) <= _EDITED:
         with contextlib.suppress(RecursionError, ValueError):
-            json.loads(data, object_pairs_hook=functools.partial(_require_once, where))
+            json.loads(data, object_pairs_hook=functools.partial(require_once, where))
     return value
 
 
-def _require_once(where: str, members: list[tuple[str, Any]]) -> None:
-    """Make sure that an object has no member twice, of which readers of JSON take the last in silence."""
+def require_once(where: str, members: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object that has no member twice, of which readers of JSON take the last in silence."""
     if len({name for name, _ in members}) < len(members):
         twice = Counter(name for name, _ in members).most_common(1)[0][0]
         raise DocumentError.of("json.twice", file=where, field=twice)
+    return dict(members)
 
 
 def _not_finite(data: bytes) -> str | None:

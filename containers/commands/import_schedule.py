@@ -50,8 +50,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--schedule-name", help="ask the service for this schedule's descriptions, with boto3"
     )
-    parser.add_argument("--captures", help="folder of captures: s3://BUCKET/PREFIX/ENDPOINT")
-    parser.add_argument("--baseline", help="folder of the baseline, where only its job's name is known")
+    parser.add_argument("--captures", type=_address, help="folder of captures: s3://BUCKET/PREFIX/ENDPOINT")
+    parser.add_argument(
+        "--baseline", type=_address, help="folder of the baseline, where only its job's name is known"
+    )
     parser.add_argument("--model", help="model to ask: address of a server, or a file, also on s3://")
     parser.add_argument("--image-prefix", default=defaults.image_prefix, help="default: %(default)s")
     parser.add_argument("--image-tag", default=defaults.image_tag, help="default: %(default)s")
@@ -72,6 +74,12 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _address(text: str) -> str:
+    if not text.startswith("s3://"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no address; write s3://BUCKET/PREFIX")
+    return text
+
+
 def _documents(given: argparse.Namespace) -> list[dict[str, Any]]:
     if given.schedule_name:
         if given.files:
@@ -87,7 +95,7 @@ def _text(name: str) -> str:
     if name == "-":
         return sys.stdin.read()
     with ConfigurationError.instead_of("command.file", OSError, UnicodeDecodeError, file=name):
-        return Path(name).read_text(encoding="utf-8")
+        return Path(name).read_text(encoding="utf-8-sig")
 
 
 def _write(given: argparse.Namespace) -> None:
