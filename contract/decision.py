@@ -74,10 +74,11 @@ def read_violations(value: dict[str, Any], where: str) -> Violations:
 def violations_to_json(document: Violations) -> dict[str, Any]:
     """Return the document as JSON values."""
     first = {key: document.extra[key] for key in _LEADING if key in document.extra}
-    return {**first, "violations": [_to_json(one) for one in document.violations], **document.extra}
+    return {**first, "violations": list(map(violation_to_json, document.violations)), **document.extra}
 
 
-def _to_json(violation: Violation) -> dict[str, Any]:
+def violation_to_json(violation: Violation) -> dict[str, Any]:
+    """Return one violation as JSON values."""
     members = {
         "feature_name": violation.feature_name,
         "constraint_check_type": violation.constraint_check_type,
