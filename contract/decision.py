@@ -290,7 +290,12 @@ def dump_comparisons(decision: Decision) -> bytes:
         "not_decided": len(decision.undecided),
         "because": decision.why_undecided or None,
         "comparisons": [
-            {name: member for name, member in vars(comparison).items() if member not in ("", None, False, {})}
+            # A figure of 0 says something, unlike False.
+            {
+                key: one
+                for key, one in vars(comparison).items()
+                if one not in ("", None, {}) and one is not False
+            }
             for comparison in decision.comparisons
             if not (comparison.segment and comparison.state is State.HOLDS)
         ],

@@ -135,6 +135,7 @@ def comparisons(
         if not config.evaluate_constraints:
             continue
         pair = by_name.get(feature.name)
+        sides = (pair.current, pair.baseline) if pair else (None, None)
         asked = {
             CheckType.DATA_TYPE: feature.inferred_type in _TYPED,
             CheckType.COMPLETENESS: feature.completeness is not None,
@@ -151,6 +152,8 @@ def comparisons(
             is_told = violation is not None or moved is State.CHANGED
             reason, lost = ("", False) if is_told else _obstacle(pair, check, drift)
             state = State.VIOLATED if violation else State.UNDECIDED if reason else moved
+            is_of_all = check is CheckType.COMPLETENESS
+            rows = [None if side is None else side.rows if is_of_all else side.num_present for side in sides]
             found.append(
                 Comparison(
                     feature.name,
@@ -159,11 +162,13 @@ def comparisons(
                     violation.description if violation else drift.text if drift else "",
                     reason=reason,
                     lost=lost,
+                    value=pair.current.completeness if pair and is_of_all else None,
+                    expected=feature.completeness if is_of_all else None,
                     effect=drift.distance if drift else None,
                     limit=drift.limit if drift else None,
                     noise=drift.noise if drift else None,
-                    rows=pair.current.num_present if pair else None,
-                    baseline_rows=pair.baseline.num_present if pair and pair.baseline else None,
+                    rows=rows[0],
+                    baseline_rows=rows[1],
                 )
             )
     return tuple(found)

@@ -290,6 +290,10 @@ def test_every_pair(
     comparisons = result.document("comparisons.json")
     metrics = (tmp_path / "metrics.prom").read_text(encoding="utf-8")
     decided, undecided = comparisons["decided"], comparisons["not_decided"]
+    for one in comparisons["comparisons"]:
+        if one["check"] in ("completeness_check", "presence_check"):
+            # Figures of 0 say something.
+            assert {"value", "rows"} <= one.keys()
     assert f'comparisons_decided{{monitor="{monitor}"}} {decided}.0' in metrics
     assert f'comparisons_undecided{{monitor="{monitor}"}} {undecided}.0' in metrics
     if end == NOTHING:
