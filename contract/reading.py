@@ -14,40 +14,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from contract.dataset_format import Shape
+from contract.errors import topic
 from contract.wording import several
 
 # What is noticed: the kind of it, then what it is about, such as ``("marker", column, text)``.
 Noticed = tuple[str, ...]
 Tally = Counter[Noticed]
-
-# Subject and sentence of each kind; ``{0}`` and so on are what it is about.
-SAID_OF: dict[str, tuple[str, str]] = {
-    "type": ("types", "{0}"),
-    "marker": ("missing", "{count} of {rows} cells of {0} hold {1!r} and count as missing"),
-    "undated": ("types", "{count} of {rows} cells of {0} are no dates, so it counts as text there"),
-    "unexcluded": ("columns", "exclude_features_attribute names {0}, which is no column in {count} files"),
-    "lacking": ("columns", "files without a column {0}, where it counts as missing: {count}"),
-    "index": (
-        "columns",
-        "{0} has no name of its own, like a data frame's index; exclude_features_attribute leaves it out",
-    ),
-    "member": ("rows", "the {count} rows of {0} are its member {1}"),
-    "glued": ("lines", "{count} records follow another one on the same line"),
-    "table": ("rows", "{0} is a table of {count} rows as pandas writes it"),
-    "labelled": ("labels", "{count} of {rows} rows have a label"),
-    "shared": (
-        "labels",
-        "at least {count} times a label went to one more row or call of its id; give each an id of its own",
-    ),
-    "unpaired": ("calls", "{count} calls have a {0} only and are left out"),
-    "repeated": ("calls", "{count} events came twice and count once"),
-    "failed": ("calls", "{count} calls failed, or were logged without payload, and are left out"),
-    "services": ("calls", "calls of several services or components are read together: {0}"),
-    "event": ("calls", "{count} events of the type {0} are no calls and are left out"),
-    "roles": ("calls", "no schema says which columns are predictions, so all belong to the request"),
-    "zoneless": ("window", "times in {0} name no time zone and are taken as UTC"),
-    "untimed": ("window", "{count} of {rows} rows have no readable time in {0} and are left out"),
-}
 
 _WORDS: dict[Shape, str] = {
     "row": "one row, or one for each line",
@@ -117,10 +89,11 @@ class Said:
             known.append(sentence)
 
     def add(self, tally: Tally, rows: int) -> None:
-        """Say what was noticed while `rows` rows were read: see `SAID_OF` for the kinds."""
+        """Say what was noticed while `rows` rows were read."""
         for (kind, *about), count in sorted(tally.items()):
-            subject, sentence = SAID_OF[kind]
-            self.say(subject, sentence.format(*about, count=count, rows=rows))
+            subject, _, sentence = topic("reading")[kind].partition(": ")
+            told = dict(zip(("what", "more"), about, strict=False))
+            self.say(subject, sentence.format(**told, count=count, rows=rows))
 
     def lines(self) -> Iterator[str]:
         """Yield all sentences, each with its subject."""

@@ -502,12 +502,10 @@ def read_settings(
 
 def message_file(arguments: Sequence[str], environment: Mapping[str, str]) -> str:
     """Return where the outcome goes, found even when the settings as a whole are unusable."""
-    for position, argument in enumerate(arguments):
-        if argument.startswith("--output-message-file="):
-            return argument.partition("=")[2]
-        if argument == "--output-message-file" and position + 1 < len(arguments):
-            return arguments[position + 1]
-    return environment.get("output_message_file") or DEFAULT_MESSAGE_FILE
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--output-message-file", nargs="?")
+    given: str | None = parser.parse_known_args(arguments)[0].output_message_file
+    return given or environment.get("output_message_file") or DEFAULT_MESSAGE_FILE
 
 
 def _collect(flags: Mapping[str, Any], environment: Mapping[str, str], program: Program) -> dict[str, str]:
