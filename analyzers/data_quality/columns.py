@@ -103,11 +103,23 @@ def pair_features(
     ]
 
 
+@dataclass(frozen=True)
+class Found:
+    """What is not as expected, in a sentence and in figures; a small change is no violation."""
+
+    text: str
+    value: float
+    expected: float
+    p_value: float | None = None
+    is_violation: bool = True
+
+
 def comparisons(
     constraints: Constraints,
     pairs: Iterable[FeaturePair],
     violations: Iterable[Violation],
     drifts: Mapping[str, Finding],
+    limits: Mapping[tuple[str, CheckType], Found] | None = None,
     *,
     changed: Collection[str] = (),
     with_ranges: bool = False,
@@ -122,6 +134,8 @@ def comparisons(
         What was found.
     drifts
         Drift that was measured, by feature.
+    limits
+        What else is not as expected, by feature and check.
     changed
         Features that moved beyond chance, within the limit or not.
     with_ranges
@@ -148,25 +162,32 @@ def comparisons(
         for check in (check for check, is_asked in asked.items() if is_asked):
             drift = drifts.get(feature.name) if check is CheckType.BASELINE_DRIFT else None
             violation = violated.get((feature.name, check))
-            moved = State.CHANGED if drift and feature.name in changed else State.HOLDS
+            limit = (limits or {}).get((feature.name, check))
+            moved = State.CHANGED if limit or (drift and feature.name in changed) else State.HOLDS
             is_told = violation is not None or moved is State.CHANGED
             reason, lost = ("", False) if is_told else _obstacle(pair, check, drift)
             state = State.VIOLATED if violation else State.UNDECIDED if reason else moved
             is_of_all = check is CheckType.COMPLETENESS
+            figures = (
+                (pair.current.completeness, feature.completeness) if pair and is_of_all else (None, None)
+            )
+            if limit is not None:
+                figures = limit.value, limit.expected
             rows = [None if side is None else side.rows if is_of_all else side.num_present for side in sides]
             found.append(
                 Comparison(
                     feature.name,
                     check,
                     state,
-                    violation.description if violation else drift.text if drift else "",
+                    violation.description if violation else told.text if (told := limit or drift) else "",
                     reason=reason,
                     lost=lost,
-                    value=pair.current.completeness if pair and is_of_all else None,
-                    expected=feature.completeness if is_of_all else None,
+                    value=figures[0],
+                    expected=figures[1],
                     effect=drift.distance if drift else None,
                     limit=drift.limit if drift else None,
                     noise=drift.noise if drift else None,
+                    p_value=limit.p_value if limit else None,
                     rows=rows[0],
                     baseline_rows=rows[1],
                 )
