@@ -155,7 +155,7 @@ def smallest_completeness_p_value(pair: FeaturePair) -> float:
 def _growth(
     before: tuple[int, int], now: tuple[int, int], found: Dependence, alpha: float, config: MonitoringConfig
 ) -> tuple[float, bool]:
-    """Return the p-value of a growing share, given as (rows with it, all rows), and whether that is too much."""
+    """Return the p-value of a growing share, given as (rows with it, all rows), and if that is too much."""
     effect, told = float(effect_size(before[0] / before[1], now[0] / now[1])), _evidence(before, now, found)
     has_grown = effect > 0.0 and told > found.least_evidence(2.0 * alpha)
     return math.exp(-told) if has_grown else 1.0, effect > config.share_threshold(text=False)
