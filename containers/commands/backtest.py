@@ -73,8 +73,8 @@ def add_replay(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--fail-on",
         choices=("alarms", "changes", "silenced"),
-        help="exit with code 3 when any window would alarm; when any starts to or falls silent; when any "
-        "falls silent",
+        help="exit with code 3 when any window would alarm; when any starts to, falls silent or is no "
+        "longer decided; when any falls silent",
     )
 
 
@@ -105,7 +105,7 @@ def _exit_code(backtest: Backtest, fail_on: str | None) -> int:
     occurred = {
         None: 0,
         "alarms": counts["alarms_after"],
-        "changes": counts["silenced"] + counts["alarming"],
+        "changes": sum(window.changes_verdict for window in backtest.windows),
         "silenced": counts["silenced"],
     }[fail_on]
     if occurred:

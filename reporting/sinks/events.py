@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import orjson
 
-from contract.api import Violations, violations_to_json
+from contract.decision import violation_to_json
 from contract.sink_addresses import SinkAddress
 from reporting.sinks import aws, delivery
 from reporting.sinks.delivery import NotDeliveredError
@@ -46,7 +46,7 @@ def cloud_event(report: RunSummary, most_bytes: int = MOST_BYTES) -> dict[str, A
 
 def event_data(report: RunSummary, most_bytes: int) -> dict[str, Any]:
     """Return what happened, with as many violations as fit into `most_bytes` of JSON."""
-    violations = violations_to_json(Violations(list(report.violations or ())))["violations"]
+    violations = list(map(violation_to_json, report.violations or ()))
     window = report.window
     data: dict[str, Any] = {
         "monitor": report.monitor,

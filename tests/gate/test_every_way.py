@@ -290,6 +290,10 @@ def test_every_pair(
     comparisons = result.document("comparisons.json")
     metrics = (tmp_path / "metrics.prom").read_text(encoding="utf-8")
     decided, undecided = comparisons["decided"], comparisons["not_decided"]
+    for one in comparisons["comparisons"]:
+        if one["check"] in ("completeness_check", "presence_check"):
+            # Figures of 0 say something.
+            assert {"value", "rows"} <= one.keys()
     assert f'comparisons_decided{{monitor="{monitor}"}} {decided}.0' in metrics
     assert f'comparisons_undecided{{monitor="{monitor}"}} {undecided}.0' in metrics
     if end == NOTHING:
@@ -305,3 +309,32 @@ def test_every_pair(
     assert (undecided > 0) == bool(because)
     assert ("No violations" in head) == (end in (PARTLY, OPEN, DECIDED))
     assert bool(result.violations) == (end == VIOLATED)
+
+
+def test_a_handful_of_rows_decides_nothing_of_a_model(tmp_path: Path, model: str) -> None:
+    settings = settings_of(tmp_path, "model-quality", model)
+    run_job(tmp_path, write(tmp_path / "first.csv", table(1)), output_path=tmp_path / "baseline", **settings)
+    before = (tmp_path / "baseline" / "statistics.json").read_bytes()
+    given = {"baseline_constraints": tmp_path / "baseline", "baseline_statistics": tmp_path / "baseline"}
+    result = run_job(
+        tmp_path,
+        write(tmp_path / "window.csv", [["1", "1", "0", "50"], ["0", "0", "1", "40"], ["1", "1", "1", "60"]]),
+        register_new_baseline=tmp_path / "baseline",
+        **settings | given,
+    )
+    assert result.exit_code == 5
+    assert "nothing could be decided, because the window has too few rows" in result.message
+    assert (tmp_path / "baseline" / "statistics.json").read_bytes() == before
+
+
+def test_a_threshold_that_no_share_reaches_is_refused(tmp_path: Path, model: str) -> None:
+    settings = settings_of(tmp_path, "model-quality", model)
+    source = write(tmp_path / "first.csv", table(1))
+    run_job(tmp_path, source, output_path=tmp_path / "baseline", **settings)
+    file = tmp_path / "baseline" / "constraints.json"
+    document = json.loads(file.read_text())
+    document["binary_classification_constraints"]["recall"]["threshold"] = 95
+    file.write_text(json.dumps(document))
+    result = run_job(tmp_path, source, baseline_constraints=file, **settings)
+    assert result.exit_code == 2
+    assert "the threshold of recall is 95" in result.message
