@@ -12,7 +12,6 @@ folder is given.
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -170,7 +169,3 @@ def _windows(given: argparse.Namespace, edit: Edit, monitors: Mapping[str, Monit
         raise ConfigurationError.of("command.no_window", of=of)
     require_one_schedule(windows, edit)
     return windows
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -128,7 +128,3 @@ def _compact(given: argparse.Namespace) -> None:
     older_than = parse_duration("--older-than", given.older_than, "P1D")
     done = compact(_history_of(given), older_than=older_than)
     print(f"Put {done.runs} runs from {done.files_before} files into {done.files_after}.")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -93,7 +93,3 @@ def _text(name: str) -> str:
 def _write(given: argparse.Namespace) -> None:
     options = Options(**{name: vars(given)[name] for name in vars(Options())})
     sys.stdout.write(WRITERS[given.to](make_jobs(combine(_documents(given)), options)))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

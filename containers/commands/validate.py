@@ -53,7 +53,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
         text = wording("command.no_monitor_named", monitors=", ".join(monitor_names()))
         return print_checklist([Line("FAIL", text)], sys.stdout)
     return run_command(find_monitor(name), ["--validate", *others])
-
-
-if __name__ == "__main__":
-    sys.exit(main())
