@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from contract.analysis_config import Locator, PredictorConfig
 from contract.errors import ConfigurationError, ModelError
-from contract.wording import one_line, several
+from contract.wording import several
 from file_storage.transport import (
     Channel,
     ChannelError,
@@ -431,30 +431,24 @@ class SageMakerChannel:
 
         limits: dict[str, Any] = {"connect_timeout": policy.timeout, "read_timeout": policy.timeout}
         limits |= {"max_pool_connections": policy.concurrency, "retries": {"total_max_attempts": 1}}
-        try:
+        with ModelError.instead_of("model_endpoint.no_client", BotoCoreError, model=self.where):
             self._client = aws_client("sagemaker-runtime", policy.timeout, **limits)
-        except BotoCoreError as error:
-            raise self._unusable(error) from error
 
     def send(self, body: bytes) -> Reply:
         """Send one request, see `Channel.send`."""
         from botocore import exceptions
 
-        try:
-            return Reply(200, self._client.invoke_endpoint(Body=body, **self._options)["Body"].read())
-        except exceptions.ClientError as error:
-            return _refusal(error.response)
-        except exceptions.HTTPClientError as error:
-            raise unanswered(error, self._timeout) from error
-        except exceptions.BotoCoreError as error:
-            raise self._unusable(error) from error
+        with ModelError.instead_of("model_endpoint.no_client", exceptions.BotoCoreError, model=self.where):
+            try:
+                return Reply(200, self._client.invoke_endpoint(Body=body, **self._options)["Body"].read())
+            except exceptions.ClientError as error:
+                return _refusal(error.response)
+            except exceptions.HTTPClientError as error:
+                raise unanswered(error, self._timeout) from error
 
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
-
-    def _unusable(self, error: Exception) -> ModelError:
-        return ModelError.of("model_endpoint.no_client", model=self.where, problem=one_line(error))
 
 
 def open_sagemaker(

@@ -153,7 +153,8 @@ def combine(documents: Sequence[dict[str, Any]]) -> Description:
             raise ConfigurationError.of(
                 "schedule_description.no_job_definition", name=named, kind=kind, call=_call(kind)
             )
-    job = _defined_job(definition, kind)
+    application = definition[f"{kind}AppSpecification"]
+    source = _member(definition, f"{kind}JobInput")
     timing = configuration.get("ScheduleConfig") or {"ScheduleExpression": DAILY}
     status = schedule.get("MonitoringScheduleStatus", "Scheduled")
     outputs = given.get("baseline-job", {}).get("ProcessingOutputConfig", {}).get("Outputs") or [{}]
@@ -169,7 +170,16 @@ def combine(documents: Sequence[dict[str, Any]]) -> Description:
             destination=given.get("endpoint", {}).get("DataCaptureConfig", {}).get("DestinationS3Uri"),
             made=outputs[0].get("S3Output", {}).get("S3Uri"),
             members=tuple(pair for name, document in given.items() for pair in scalars(document, name)),
-            **job,
+            baseline=definition.get(f"{kind}BaselineConfig") or {},
+            application=application,
+            source=source.get("EndpointInput") or source.get("BatchTransformInput") or {},
+            ground_truth=(source.get("GroundTruthS3Input") or {}).get("S3Uri"),
+            output=_member(definition, f"{kind}JobOutputConfig"),
+            cluster=_member(definition, "JobResources").get("ClusterConfig", {}),
+            network=definition.get("NetworkConfig") or {},
+            environment=application.get("Environment") or {},
+            role=_member(definition, "RoleArn"),
+            seconds=int((definition.get("StoppingCondition") or {}).get("MaxRuntimeInSeconds", 3600)),
         )
 
 
@@ -204,24 +214,6 @@ def ask_service(name: str) -> Iterator[dict[str, Any]]:
 
 def _call(kind: str) -> str:
     return f"describe{re.sub('([A-Z])', '-\\1', kind).lower()}-job-definition"
-
-
-def _defined_job(definition: dict[str, Any], kind: str) -> dict[str, Any]:
-    application = definition[f"{kind}AppSpecification"]
-    inputs = _member(definition, f"{kind}JobInput")
-    outputs = _member(definition, f"{kind}JobOutputConfig")
-    return {
-        "baseline": definition.get(f"{kind}BaselineConfig") or {},
-        "application": application,
-        "source": inputs.get("EndpointInput") or inputs.get("BatchTransformInput") or {},
-        "ground_truth": (inputs.get("GroundTruthS3Input") or {}).get("S3Uri"),
-        "output": outputs,
-        "cluster": _member(definition, "JobResources").get("ClusterConfig", {}),
-        "network": definition.get("NetworkConfig") or {},
-        "environment": application.get("Environment") or {},
-        "role": _member(definition, "RoleArn"),
-        "seconds": int((definition.get("StoppingCondition") or {}).get("MaxRuntimeInSeconds", 3600)),
-    }
 
 
 def _inline_definition(inline: dict[str, Any], kind: str) -> dict[str, Any]:
