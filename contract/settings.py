@@ -558,8 +558,14 @@ def _note_near_misses(environment: Mapping[str, str], program: Program, mistakes
         if name == meant and name not in names and (close := nearest(name, known, cutoff=0.84)):
             mistakes.add("setting.near_miss", field=name, meant=close)
         # A single word is too likely somebody else's.
-        if name != meant and "_" in name and meant in names and meant not in environment:
+        if "_" not in name or meant not in names:
+            continue
+        if name != meant and meant not in environment:
             _log.warning("Variable %s is set, but the name is lower-case: rename it to %s", name, meant)
+        # What the originals' variables say here and nowhere else is no news.
+        shared = VARIABLE_BY_NAME.get(name)
+        if shared and not shared.ignored and shared not in program.variables and environment[name].strip():
+            _log.warning("Variable %s is set, but has no effect in %s", name, program.program)
 
 
 def _note_unknown_arguments(arguments: list[str], program: Program, mistakes: Mistakes) -> None:
