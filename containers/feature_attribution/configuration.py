@@ -280,11 +280,9 @@ def rows_of_baseline_job(settings: Settings, shape: Shape) -> pa.RecordBatch | N
         if folder.endswith(".json"):
             folder = folder.rpartition("/")[0] or "."
         path = f"{folder}/{BASELINE_ROWS}"
-        try:
+        with contextlib.suppress(DocumentError):
             storage.read_bytes(path, DocumentError)
-        except DocumentError:
-            continue
-        return rows_of_files(path, shape, has_header=True)
+            return rows_of_files(path, shape, has_header=True)
     return None
 
 
