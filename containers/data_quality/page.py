@@ -9,7 +9,7 @@ from typing import Any
 
 from contract import page
 from contract.api import CheckType, Finding, Violation
-from contract.errors import topic
+from contract.errors import topic, wording
 from reporting.report.charts import distribution, segment_section, segment_text
 
 # How much a violation of each check matters.
@@ -72,12 +72,7 @@ def body(source: page.Source) -> page.Body:
         frozenset({2, 3, 4, 5, 6}),
         searchable=True,
     )
-    text = (
-        "The bar is the drift distance, from 0 (the same) to 1 (nothing in common); the shaded part is what "
-        "chance alone explains, the red line the threshold."
-        if then
-        else "What the data looks like; later windows are compared with it."
-    )
+    text = wording("page_text.drift" if then else "page_text.profile")
     sections = [page.Section("Features", text, tables=[table])]
     sections += segment_section(source)
     facts = [("Features", f"{len(now):,}")]

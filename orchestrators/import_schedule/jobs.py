@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Any
 
 from contract import __version__
-from contract.errors import ConfigurationError, topic
+from contract.errors import ConfigurationError, topic, wording
 from contract.window import parse_duration
 from orchestrators.import_schedule.describe import Description
 from orchestrators.import_schedule.fields import table
@@ -217,17 +217,12 @@ class Jobs:
         """Return the comment above a manifest: how to apply it, and what became of each member."""
         notes = [
             f"Was the monitoring schedule {self.description.name}.",
-            *([] if self.description.baseline else [_WITHOUT_BASELINE]),
+            *([] if self.description.baseline else [wording("job_definition.without_baseline")]),
             *topic("how_to_apply")[target].splitlines(),
             "",
             *table(self.description.members, target, self.said),
         ]
         return "".join(f"# {line}".rstrip() + "\n" for line in notes)
-
-
-_WITHOUT_BASELINE = (
-    "It had no baseline: it describes each window and suggests constraints, and checks nothing."
-)
 
 
 def make_jobs(description: Description, options: Options) -> Jobs:
