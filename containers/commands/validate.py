@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 from containers.commands import command_line
 from contract.checklist import Line, print_checklist
-from contract.errors import wording
+from contract.errors import ConfigurationError
 from job_runner.console import run_command
 
 
@@ -47,7 +47,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if analysis.upper() in command_line.find_monitor(name).analysis_types
     )
     name = given.monitor or next(served, None)
-    if name is None:
-        text = wording("command.no_monitor_named", monitors=", ".join(command_line.monitor_names()))
-        return print_checklist([Line("FAIL", text)], sys.stdout)
-    return run_command(command_line.find_monitor(name), ["--validate", *others])
+    try:
+        if name is None:
+            names = ", ".join(command_line.monitor_names())
+            raise ConfigurationError.of("command.no_monitor_named", monitors=names)
+        monitor = command_line.find_monitor(name)
+    except ConfigurationError as error:
+        return print_checklist([Line("FAIL", error.message)], sys.stdout)
+    return run_command(monitor, ["--validate", *others])
