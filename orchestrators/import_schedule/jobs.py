@@ -451,11 +451,9 @@ def _hours(member: str, text: str) -> int:
 
 def _resources(cluster: Mapping[str, Any]) -> Resources:
     instance = str(cluster.get("InstanceType", "ml.m5.xlarge"))
-    match = re.fullmatch(r"ml\.([a-z])\w*\.(\d*)(x?)large", instance)
-    if match:
+    processors, memory = 2, 4
+    if match := re.fullmatch(r"ml\.([a-z])\w*\.(\d*)(x?)large", instance):
         processors = 4 * int(match[2] or 1) if match[3] else 2
         memory = processors * _GIBIBYTES_PER_PROCESSOR.get(match[1], 4)
-    else:
-        processors, memory = 2, 4
     instances, volume = int(cluster.get("InstanceCount", 1)), int(cluster.get("VolumeSizeInGB", 20))
     return Resources(processors, memory * 1024, instance, instances, volume)
