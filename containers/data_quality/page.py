@@ -122,10 +122,7 @@ def _distance_cell(finding: Finding | None) -> page.Cell:
 
 def _cards(source: page.Source, chart: Callable[[str], page.Chart | None]) -> list[page.Card]:
     """Return one card per feature, of all rows or of a segment, heaviest first."""
-    groups: dict[tuple[str, str], list[Violation]] = {}
-    for violation in source.violations:
-        key = (violation.feature_name or violation.metric_name or "", segment_text(violation))
-        groups.setdefault(key, []).append(violation)
+    groups = source.grouped(lambda one: (one.feature_name or one.metric_name or "", segment_text(one)))
     findings = source.findings()
     cards = []
     for (name, where), group in groups.items():
