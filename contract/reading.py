@@ -11,21 +11,19 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from itertools import groupby, islice
 from typing import Any
 
 from contract.dataset_format import Shape
-from contract.errors import topic
+from contract.errors import topic, wording
 from contract.wording import several
 
-# What is noticed: the kind of it, then what it is about, such as ``("marker", column, text)``.
-Noticed = tuple[str, ...]
+# What is noticed: the code of its sentence, then the members of that, such as ``("field", "x")``.
+Noticed = tuple[Any, ...]
 Tally = Counter[Noticed]
 
-_WORDS: dict[Shape, str] = {
-    "row": "one row, or one for each line",
-    "list": "one row for each element of its list",
-    "columns": "a table written column by column",
-}
+# Sentences of one kind; more would hide the others.
+_MOST_SAID = 20
 
 _tally: ContextVar[Tally | None] = ContextVar("tally", default=None)
 
@@ -55,7 +53,8 @@ class CallRows:
 
     def text(self) -> str:
         """Return what was decided as a sentence."""
-        sides = "; ".join(f"{side}: {_WORDS[shape]}" for side, shape in self.shapes.items())
+        words = topic("rows_of_a_call")
+        sides = "; ".join(f"{side}: {words[shape]}" for side, shape in self.shapes.items())
         calls = several(self.calls, "call")
         return f"rows of a call, by {self.why} ({calls}, {self.of_several_rows} of several rows): {sides}"
 
@@ -82,18 +81,22 @@ class Said:
         }
         return (shapes if calls.shapes else {}) | (self.sentences if with_sentences else {})
 
-    def say(self, subject: str, sentence: str) -> None:
+    def say(self, code: str, **members: Any) -> None:
         """Add a sentence, unless it has been said."""
+        subject, _, sentence = wording(code, **members).partition(": ")
         known = self.sentences.setdefault(subject, [])
         if sentence not in known:
             known.append(sentence)
 
     def add(self, tally: Tally, rows: int) -> None:
         """Say what was noticed while `rows` rows were read."""
-        for (kind, *about), count in sorted(tally.items()):
-            subject, _, sentence = topic("reading")[kind].partition(": ")
-            told = dict(zip(("what", "more"), about, strict=False))
-            self.say(subject, sentence.format(**told, count=count, rows=rows))
+        files = tally.pop(("file",), 0)
+        lacking = {what[1][1]: files - tally.pop(what) for what in sorted(tally) if what[0] == "file"}
+        for name, count in islice(((name, count) for name, count in lacking.items() if count), _MOST_SAID):
+            self.say("reading.lacking", field=name, count=count)
+        for _, alike in groupby(sorted(tally.items()), key=lambda noticed: noticed[0][0]):
+            for (code, *members), count in islice(alike, _MOST_SAID):
+                self.say(code, **dict(members), count=count, rows=rows)
 
     def lines(self) -> Iterator[str]:
         """Yield all sentences, each with its subject."""
@@ -102,11 +105,11 @@ class Said:
                 yield f"{subject}: {sentence}"
 
 
-def notice(*what: str, count: int = 1) -> None:
+def notice(code: str, count: int = 1, **members: Any) -> None:
     """Count something while a split is read; nothing happens where nobody collects."""
     tally = _tally.get()
     if tally is not None and count:
-        tally[what] += count
+        tally[code, *members.items()] += count
 
 
 @contextmanager

@@ -245,6 +245,7 @@ class Settings:
     end_time_offset: str | None = of_all()
     exclude_features: tuple[str, ...] = of_scripted("names", "", name="exclude_features_attribute")
     missing_values: tuple[str, ...] | None = setting("texts")
+    folder_columns: tuple[str, ...] = of_all("names", "")
     categorical_drift_method: Literal["LInfinity", "ChiSquared"] | None = setting(needs="distributions")
     segment_by: tuple[str, ...] = setting("names", "", needs="segments")
 

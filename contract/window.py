@@ -13,6 +13,8 @@ _DURATION = re.compile(
     r"(?:T(?=\d)(?:(?P<hours>\d+)H)?(?:(?P<minutes>\d+)M)?(?:(?P<seconds>\d+)S)?)?)"
 )
 _CALENDAR = re.compile(r"[+-]?P[^T]*\d[YM]")
+# The end of a time that names its zone.
+ZONED = r"([zZ]|[+-]\d\d(:?\d\d)?)$"
 _DATE_FIELD = re.compile("%[YmdHM]")
 # Ways to say in a path when its rows are from, each with an hour or without.
 _DAY_PATHS = (

@@ -202,8 +202,8 @@ class ColumnSummary:
     """What is kept of one column; place i + 1 stands for ``values[i]``, place 0 for missing cells.
 
     Values are in the order of their first cell. `first` is the first cell of all, None when it is missing;
-    `missing_after` says how many values come before the first missing cell. `unusable` counts cells that should
-    be finite numbers and are not. Of scores, `outside` counts those that are no probabilities.
+    `missing_after` says how many values come before the first missing cell. `unusable` counts cells that
+    should be finite numbers and are not. Of scores, `outside` counts those that are no probabilities.
     """
 
     values: list[Kept] = field(default_factory=list)

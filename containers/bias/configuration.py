@@ -31,8 +31,8 @@ def arrange(settings: Settings, request: Dataset) -> tuple[Dataset, MakeAnalyzer
     segments = clarify.segment_columns(config, columns, mistakes)
     wanted = bias_request(settings, config, columns, mistakes)
     if columns.predicted_label is not None and columns.probability is not None:
-        used = {"used": columns.predicted_label, "unused": columns.probability}
-        request.said.say("columns", wording("bias_configuration.unused_scores", **used))
+        predicted, scores = columns.predicted_label, columns.probability
+        request.said.say("reading.scores", predicted=predicted, scores=scores)
     if request.cells is not None:
         listed = texts_in([wanted.label_values, *(facet.values for facet in wanted.facets)])
         within = (member for segment in segments for values in segment.segments for member in values)
