@@ -14,7 +14,7 @@ import functools
 import json
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -46,43 +46,23 @@ def java_double(value: float) -> str:
 
 def dumps(value: Any) -> bytes:
     """Serialise dicts, lists, strings, numbers, booleans, None and 1-D float arrays, as UTF-8."""
-    out: list[str] = []
-    _write(value, "", out)
-    return "".join(out).encode()
+    return _text(value, "").encode()
 
 
-def _write(value: Any, indent: str, out: list[str]) -> None:
+def _text(value: Any, indent: str) -> str:
     if isinstance(value, dict):
-        if not value:
-            out.append("{ }")
-            return
         inner = indent + "  "
-        lead = "{\n"
-        for key, member in value.items():
-            out.append(f"{lead}{inner}{_scalar(str(key))} : ")
-            _write(member, inner, out)
-            lead = ",\n"
-        out.append(f"\n{indent}}}")
-    elif isinstance(value, np.ndarray) or (isinstance(value, list) and value and isinstance(value[0], float)):
-        _write_floats(value, out)
-    elif isinstance(value, list | tuple):
-        lead = "[ "
-        for member in value:
-            out.append(lead)
-            _write(member, indent, out)
-            lead = ", "
-        out.append(" ]" if value else "[ ]")
-    else:
-        out.append(_scalar(value))
+        members = (f"{inner}{_scalar(str(key))} : {_text(member, inner)}" for key, member in value.items())
+        return "{\n" + ",\n".join(members) + f"\n{indent}}}" if value else "{ }"
+    items = value.tolist() if isinstance(value, np.ndarray) else value
+    if not isinstance(items, list | tuple):
+        return _scalar(items)
+    are_many = len(items) >= _MANY and isinstance(items[0], float)
+    texts = _texts_of_many(items) if are_many else [_text(item, indent) for item in items]
+    return f"[ {', '.join(texts)} ]" if texts else "[ ]"
 
 
-def _write_floats(values: Any, out: list[str]) -> None:
-    items = values.tolist() if isinstance(values, np.ndarray) else values
-    texts = [_scalar(item) for item in items] if len(items) < _MANY else _texts_of_many(items)
-    out.append("[ " + ", ".join(texts) + " ]" if items else "[ ]")
-
-
-def _texts_of_many(items: list[Any]) -> list[str]:
+def _texts_of_many(items: Sequence[Any]) -> list[str]:
     """Return what `_scalar` does for each item: a sketch has thousands, and nearly all print as in Java."""
     if set(map(type, items)) != {float}:
         return [_scalar(item) for item in items]

@@ -110,19 +110,18 @@ def _shared() -> dict[str, dict[str, str]]:
 
 
 def _switch(variable: Variable, text: str) -> bool:
-    words = {"enabled": True, "true": True, "1": True, "yes": True}
-    words |= {"disabled": False, "false": False, "0": False, "no": False}
-    if text.casefold() not in words:
+    is_on = text.casefold() in ("enabled", "true", "1", "yes")
+    if not is_on and text.casefold() not in ("disabled", "false", "0", "no"):
         raise ConfigurationError.of("setting.switch", field=variable.name, text=text)
-    return words[text.casefold()]
+    return is_on
 
 
 def _choice(variable: Variable, text: str) -> str:
-    choices = {choice.casefold(): choice for choice in variable.choices}
-    if text.casefold() not in choices:
+    found = next((choice for choice in variable.choices if choice.casefold() == text.casefold()), None)
+    if found is None:
         known = " or ".join(variable.choices)
         raise ConfigurationError.of("setting.choice", field=variable.name, text=text, known=known)
-    return choices[text.casefold()]
+    return found
 
 
 def _count(variable: Variable, text: str) -> int:

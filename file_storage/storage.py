@@ -22,7 +22,6 @@ import threading
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -670,7 +669,7 @@ def _write_durably(path: Path, content: bytes) -> None:
 _LEAST_BYTES = 1 << 16
 
 
-@contextmanager
+@contextlib.contextmanager
 def scratch_folder(prefix: str, purpose: str) -> Iterator[Path]:
     """Yield a new folder for temporary files that is removed at the end.
 
@@ -715,7 +714,7 @@ def find_scratch_folder(purpose: str) -> str:
         return tempfile.gettempdir()
 
 
-@contextmanager
+@contextlib.contextmanager
 def _naming_the_fix(purpose: str) -> Iterator[None]:
     try:
         yield

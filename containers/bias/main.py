@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from functools import partial
 from pkgutil import resolve_name
@@ -65,7 +64,3 @@ MONITOR = Monitor(
     load_replay=_replay,
 )
 main = partial(run_command, MONITOR)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -86,22 +86,14 @@ def _documents(given: argparse.Namespace) -> list[dict[str, Any]]:
             raise ConfigurationError.of("command.two_sources", field="--schedule-name")
         return list(ask_service(given.schedule_name))
     documents = []
-    for name in given.files or ["-"]:
-        documents += parse_documents(_text(name), "stdin" if name == "-" else name)
+    for file in given.files or ["-"]:
+        name = "stdin" if file == "-" else file
+        with ConfigurationError.instead_of("command.file", OSError, UnicodeDecodeError, file=name):
+            text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8-sig")
+        documents += parse_documents(text, name)
     return documents
-
-
-def _text(name: str) -> str:
-    if name == "-":
-        return sys.stdin.read()
-    with ConfigurationError.instead_of("command.file", OSError, UnicodeDecodeError, file=name):
-        return Path(name).read_text(encoding="utf-8-sig")
 
 
 def _write(given: argparse.Namespace) -> None:
     options = Options(**{name: vars(given)[name] for name in vars(Options())})
     sys.stdout.write(WRITERS[given.to](make_jobs(combine(_documents(given)), options)))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from functools import partial
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
@@ -66,7 +65,3 @@ MONITOR = Monitor(
     load_replay=_replay,
 )
 main = partial(run_command, MONITOR)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

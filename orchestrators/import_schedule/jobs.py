@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Any
 
 from contract import __version__
-from contract.errors import ConfigurationError, topic
+from contract.errors import ConfigurationError, topic, wording
 from contract.window import parse_duration
 from orchestrators.import_schedule.describe import Description
 from orchestrators.import_schedule.fields import table
@@ -214,17 +214,12 @@ class Jobs:
         """Return the comment above a manifest: how to apply it, and what became of each member."""
         notes = [
             f"Was the monitoring schedule {self.description.name}.",
-            *([] if self.description.baseline else [_WITHOUT_BASELINE]),
+            *([] if self.description.baseline else [wording("job_definition.without_baseline")]),
             *topic("how_to_apply")[target].splitlines(),
             "",
             *table(self.description.members, target, self.said),
         ]
         return "".join(f"# {line}".rstrip() + "\n" for line in notes)
-
-
-_WITHOUT_BASELINE = (
-    "It had no baseline: it describes each window and suggests constraints, and checks nothing."
-)
 
 
 def make_jobs(description: Description, options: Options) -> Jobs:
@@ -455,11 +450,9 @@ def _hours(member: str, text: str) -> int:
 
 def _resources(cluster: Mapping[str, Any]) -> Resources:
     instance = str(cluster.get("InstanceType", "ml.m5.xlarge"))
-    match = re.fullmatch(r"ml\.([a-z])\w*\.(\d*)(x?)large", instance)
-    if match:
+    processors, memory = 2, 4
+    if match := re.fullmatch(r"ml\.([a-z])\w*\.(\d*)(x?)large", instance):
         processors = 4 * int(match[2] or 1) if match[3] else 2
         memory = processors * _GIBIBYTES_PER_PROCESSOR.get(match[1], 4)
-    else:
-        processors, memory = 2, 4
     instances, volume = int(cluster.get("InstanceCount", 1)), int(cluster.get("VolumeSizeInGB", 20))
     return Resources(processors, memory * 1024, instance, instances, volume)

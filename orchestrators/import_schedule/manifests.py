@@ -12,7 +12,7 @@ import jinja2
 import yaml  # type: ignore[import-untyped] # it has no types of its own
 
 from contract.errors import ConfigurationError
-from orchestrators.import_schedule.jobs import MERGE, PLATFORM, Jobs, Step, unique_name
+from orchestrators.import_schedule.jobs import PLATFORM, Jobs, Step, unique_name
 
 # What every version of YAML reads as itself: no number, no date, nothing with a colon and a space.
 _PLAIN = re.compile(r"[A-Za-z_/][A-Za-z0-9_./-]*")
@@ -279,11 +279,9 @@ def _prefix(jobs: Jobs) -> str:
 def _joined_variables(jobs: Jobs) -> dict[str, str]:
     *before, last = jobs.steps
     variables = dict(last.variables)
-    for step in before:
-        if step.name == MERGE:
-            variables["dataset_source"] = step.variables["dataset_source"]
-            variables["ground_truth_source"] = step.variables["ground_truth_source"]
-            variables["dataset_format"] = variables["dataset_format"].replace("MergeJson", "CaptureJson")
+    for merging in before:
+        variables |= {name: merging.variables[name] for name in ("dataset_source", "ground_truth_source")}
+        variables["dataset_format"] = variables["dataset_format"].replace("MergeJson", "CaptureJson")
     kept = {name: text for name, text in jobs.description.environment.items() if name in PLATFORM}
     return {**variables, **kept}
 
