@@ -11,6 +11,7 @@ from urllib.parse import unquote
 
 from contract.errors import DatasetError
 from contract.reading import Said
+from contract.schema import suggestion
 from contract.wording import some_of
 from file_storage import storage
 from file_storage.storage import SourceFile
@@ -93,7 +94,8 @@ def folder_values(path: str, names: Sequence[str]) -> dict[str, str | None]:
     """
     found = {name: unquote(value) for name, value in _PARTITION.findall(path)}
     if absent := [name for name in names if name not in found]:
-        raise DatasetError.of("data_files.no_folder", file=path, field=absent[0])
+        hint = suggestion(absent[0], found)
+        raise DatasetError.of("data_files.no_folder", file=path, field=absent[0], hint=hint)
     return {name: None if found[name] == _NO_VALUE else found[name] for name in names}
 
 

@@ -344,6 +344,8 @@ def test_folders_that_cannot_be_columns_are_refused(tmp_path: Path) -> None:
     source = in_folders(tmp_path)
     absent = run_job(tmp_path / "1", source, folder_columns="city")
     assert (absent.exit_code, "no folder city=..." in absent.message) == (2, True)
+    misspelt = run_job(tmp_path / "4", source, folder_columns="regoin")
+    assert (misspelt.exit_code, "did you mean region?" in misspelt.message) == (2, True)
     twice = run_job(tmp_path / "2", source, folder_columns="region,x")
     assert twice.exit_code == 2
     csv_table(source / "region=eu/a.csv", "x,region", [[1, 2]] * 9)
