@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import json
 from pathlib import Path
@@ -373,3 +374,17 @@ def test_the_position_of_answers_is_honoured(tmp_path: Path, rows: int) -> None:
     for position in ("START", "END"):
         found = run_job(tmp_path / "o", same, dataset_format=told % position, **baseline_of(baseline))
         assert checks(found) == []
+
+
+def test_payloads_that_are_no_text_are_said(tmp_path: Path) -> None:
+    image = {"data": base64.b64encode(b"\x89PNG\xff\xfe").decode(), "encoding": "BASE64"}
+    answer = {"data": "0.5", "encoding": "CSV"}
+    call = {
+        "captureData": {"endpointInput": image, "endpointOutput": answer},
+        "eventMetadata": {"eventId": "e"},
+    }
+    source = json_lines(tmp_path / "d/a.jsonl", [call] * 50)
+    result = run_job(tmp_path, source, dataset_format=CAPTURES)
+    assert list(features(result)) == ["_c0"]
+    [sentence] = reading(result)["payloads"]
+    assert sentence.startswith("payloads that could not be decoded count as missing: 50, the first at")
