@@ -241,6 +241,7 @@ def _say_other_than_csv(sides: Sequence[str], calls: Sequence[shapes.Call], requ
     for side in sides:
         payloads = [call.payloads.get(side, shapes.NOTHING) for call in calls]
         texts = [payload.first_line for payload in payloads if payload.kind == shapes.CSV]
+        texts = [text for text in texts if text[:1] != '"']
         for what, pattern in _NOT_CSV.items():
             if texts and sum(bool(pattern.fullmatch(text)) for text in texts) >= _MOSTLY * len(texts):
                 request.said.say("reading.not_csv", side=side, what=what, example=texts[0][:_SHOWN])
