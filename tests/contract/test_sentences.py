@@ -50,13 +50,18 @@ def uses() -> Iterator[tuple[str, str, set[str], bool]]:
                 if called == "topic":
                     for code in SENTENCES:
                         if code.startswith(f"{codes_of(node.args[0])[0]}."):
-                            yield str(path), code, set(), False
+                            # Of what is noticed while rows are read, `Said.add` gives those that are named.
+                            noticed = (
+                                {"what", "more", "count", "rows"} if code.startswith("reading.") else set()
+                            )
+                            yield str(path), code, noticed & members_of(SENTENCES[code]), False
                     continue
                 # Notes of a member have its key before the code, and name the field themselves.
                 is_note = called.endswith(("members.note", "self.note", "holder.note"))
+                is_instead = called.endswith("error.instead_of")
                 is_read = called.endswith(("said.say", "self.say")) or called in ("say", "notice", "note")
                 is_other = called.endswith(("error.of", "wording", "mistakes.add"))
-                if not (is_note or is_read or is_other):
+                if not (is_note or is_instead or is_read or is_other):
                     continue
                 if is_read and not isinstance(node.args[0], ast.Constant):
                     continue  # the code that they were given
@@ -65,6 +70,8 @@ def uses() -> Iterator[tuple[str, str, set[str], bool]]:
                 given = {keyword.arg for keyword in node.keywords if keyword.arg}
                 given |= {"field"} if is_note else set()
                 for code in codes_of(node.args[1 if is_note else 0]):
+                    if is_instead:  # which gives the problem itself, where the sentence has it
+                        given |= {"problem"} & members_of(SENTENCES.get(code, ""))
                     if is_read and "." not in code:
                         continue  # counted, and said by others
                     counted = {"count", "rows", "place"} if called in ("notice", "note") else set()
