@@ -189,17 +189,13 @@ def read_head(
         if found.separator != dialect.separator:
             raise _other_separator(path, found, "the first file", dialect)
     given = _given_names(path, cells, request) if request.repeated_names else None
-    if given is not None:
-        names, begin = given, end
-        excluded = excluded_positions(names, request.exclude)
-    else:
+    if given is None:
         _require_header_as_said(path, cells, data[end : end + _LOOKED_AT], request)
-        if request.format.header:
-            names = _header_names(path, cells)
-            excluded = excluded_positions(names, request.exclude)
-            begin = end
-        else:
-            names, excluded = positional_names(len(cells), request)
+    if given is None and not request.format.header:
+        names, excluded = positional_names(len(cells), request)
+    else:
+        names, begin = given or _header_names(path, cells), end
+        excluded = excluded_positions(names, request.exclude)
     require_kept(path, names, request.exclude, excluded)
     columns = csv_records.CsvColumns(names, excluded, request.text_only, (learnt or {}).get(tuple(names), {}))
     if request.cells is not None:

@@ -231,7 +231,7 @@ class Gathered:
             data = b"".join(self._records)
             block = LineBlock((Segment("the records that the script returned", 0, data),), data)
             envelope = open_envelope(block, self._decoder.sides, labels=self._request.labels)
-            yield table_of(envelope, self._decoder, self._record_parser, Notes(""))
+            yield table_of(envelope, self._decoder, self._record_parser, Notes())
         self._mappings, self._lines, self._records = [], [], []
 
     def _add_record(self, record: dict[str, Any]) -> None:
