@@ -161,6 +161,14 @@ class Settings:
         example="carrier,origin",
         needs="segments",
     )
+    cluster_by: tuple[str, ...] = setting(
+        "Columns, separated by commas, that tell which rows belong together and so are not independent of "
+        "each other: customer, session, device.",
+        "names",
+        "",
+        example="customer_id",
+        needs="clusters",
+    )
 
     # Where predictions and labels are found.
     problem_type: Literal["Regression", "BinaryClassification", "MulticlassClassification"] | None = setting(
@@ -561,6 +569,8 @@ def _contradictions(values: Mapping[str, Any], program: Program) -> Iterator[str
         yield wording("settings.other_image", asked=asked)
     if values["segment_by"] and values["rules"] == "sagemaker":
         yield wording("settings.no_segments")
+    if values["cluster_by"] and values["rules"] == "sagemaker":
+        yield wording("settings.no_clusters")
     folder = values["register_new_baseline"]
     if folder is None:
         return

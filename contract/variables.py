@@ -24,6 +24,7 @@ Offer = Literal[
     "configuration",  # analysis_config.json, and a model to ask
     "problem",  # the kind of model is told by problem_type
     "distributions",  # drift of single columns
+    "clusters",  # decisions about rows that belong together
     "attributions",  # rows are explained
     "joining",  # captures and labels are joined, and nothing else
 ]

@@ -56,6 +56,8 @@ class BiasRequest:
     features
         The columns that make rows neighbours in the flip test; None takes all but the facet, the label and
         the prediction.
+    cluster_by
+        Columns that tell which rows belong together.
     """
 
     label: str
@@ -69,3 +71,4 @@ class BiasRequest:
     post_training: tuple[str, ...] | None = ALL_POST
     label_name: str = ""
     features: tuple[str, ...] | None = None
+    cluster_by: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""The rows that the flip test looks at: all of them while they are few, else a random sample."""
+"""Rows for the flip test and for their dependence: all of them while they are few, else a random sample."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import xxhash
 
 from analyzers.shared import row_sample
 from analyzers.shared.cells import Codes, Flags, Floats, floats, is_textual, read_numbers
+from analyzers.shared.row_sample import cluster_hashes
 
 # Cells and rows kept at most: 64 MB, and a search for neighbours of a minute or so.
 MOST_CELLS = 1 << 23
@@ -37,6 +38,8 @@ class SamplePlan:
         Whether text that is a number counts as one.
     seed
         Of the sampling.
+    cluster_by
+        Columns that tell which rows belong together.
     """
 
     features: tuple[str, ...] | None
@@ -44,6 +47,7 @@ class SamplePlan:
     places: tuple[str, ...]
     numeric_texts: bool
     seed: int
+    cluster_by: tuple[str, ...] = ()
 
 
 @dataclass
@@ -69,7 +73,8 @@ class RowSample(row_sample.RowSample):
         columns = {name: pa.array(self._feature(batch, name, plan).copy()) for name in self.names}
         for name in plan.places:
             columns[f"{_PLACE}{name}"] = pa.array(places[name].astype(np.int32))
-        self.add(pa.RecordBatch.from_pydict(columns), self.seed, self.rows_seen, run=1, is_new=True)
+        rows, clusters = pa.RecordBatch.from_pydict(columns), cluster_hashes(batch, plan.cluster_by)
+        self.add(rows, self.seed, self.rows_seen, is_new=True, clusters=clusters)
 
     def _feature(self, batch: pa.RecordBatch, name: str, plan: SamplePlan) -> Floats:
         if name in batch.schema.names and name not in self.not_numeric:
@@ -109,4 +114,4 @@ class RowSample(row_sample.RowSample):
         return np.concatenate([part.to_numpy() for part in parts] or [np.empty(0)]).astype(np.int64)
 
     def _most_rows(self) -> int:
-        return min(MOST_ROWS, MOST_CELLS // max(1, len(self.names or ())))
+        return min(MOST_ROWS, MOST_CELLS // len(self.names)) if self.names else super()._most_rows()

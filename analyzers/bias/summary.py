@@ -100,18 +100,20 @@ class SummaryPlan:
 
     @cached_property
     def sample(self) -> SamplePlan | None:
-        """Return what the flip test needs, None when it is not asked for."""
+        """Return what the flip test and the dependence of rows need, None where neither is asked for."""
         request = self.request
-        if self.prediction is None or "FT" not in (request.post_training or ()):
+        flips = self.prediction is not None and "FT" in (request.post_training or ())
+        if not flips and self.rules == "sagemaker":
             return None
         facets = [column for facet in request.facets for column in facet.columns]
         names = (request.label, request.predicted_label, request.probability)
         return SamplePlan(
-            features=request.features,
-            excluded=frozenset(name for name in names if name is not None),
-            places=tuple(dict.fromkeys((*facets, self.prediction))),
+            features=request.features if flips else (),
+            excluded=frozenset(name for name in (*names, *request.cluster_by) if name is not None),
+            places=tuple(dict.fromkeys((*facets, request.label, *filter(None, [self.prediction])))),
             numeric_texts=self.rules == "sound",
             seed=self.seed,
+            cluster_by=request.cluster_by,
         )
 
 
@@ -130,7 +132,7 @@ class BiasSummary:
     tables
         For each facet of the request, rows by the places of its axes; empty before the first row.
     sample
-        Rows for the flip test.
+        Rows in order, for the flip test and for how they depend on each other.
     """
 
     rows: int = 0

@@ -243,8 +243,8 @@ class Pair:
         Those of the baseline in its order, then those that only the window has.
     baseline, live
         Sizes of the attributions; a feature that one side lacks has zero there.
-    before
-        The baseline's document, for what a user allows.
+    before, after
+        The documents of both sides, for directions and what a user allows.
     notes
         On features that appeared, disappeared or have no value.
     """
@@ -254,6 +254,7 @@ class Pair:
     baseline: Attributions
     live: Attributions
     before: LabelAttributions
+    after: LabelAttributions
     notes: tuple[str, ...] = ()
 
 
@@ -335,6 +336,7 @@ def _pair(
         baseline=_attributions(baseline, features, rows[0]),
         live=_attributions(live, features, rows[1]),
         before=baseline,
+        after=live,
         notes=tuple(notes),
     )
 
@@ -416,6 +418,9 @@ FALSE_ALARM_RATE = 0.005
 DRIFT_THRESHOLD = 0.9
 MAGNITUDE_THRESHOLD = 2.0
 MAGNITUDE_CHECK = "feature_attribution_magnitude_check"
+DIRECTION_RATE = 0.001
+DIRECTION_THRESHOLD = 0.5
+DIRECTION_CHECK = "feature_attribution_direction_check"
 
 # A feature matters when it has this share of all attribution, at the baseline or in the window.
 MATTERS = 0.1
@@ -447,6 +452,7 @@ def check_sound(pairs: Sequence[Pair], drift_limit: float | None, *, seed: int) 
                 )
             yield from _order(pair, drift_limit, alpha, np.random.default_rng([seed, place]))
             yield from _sizes(pair, alpha)
+            yield from _directions(pair, DIRECTION_RATE / max(1, len(pairs)))
 
     decision = decision_of(outcomes())
     ordered = sorted(decision.findings, key=lambda one: (not one.violated, -(one.distance or 0.0)))
@@ -530,6 +536,44 @@ def _sizes(pair: Pair, alpha: float) -> Outcomes:
         then, now = (percent(round(float(share[place]), 4)) for share in shares)
         its_share = f"; its share went from {then} to {now}"
         yield from _size(pair, change, factor, pair.features[place], its_share, violated=is_new)
+
+
+def _directions(pair: Pair, alpha: float) -> Outcomes:
+    """Yield what there is to say of features that matter on both sides: whether their effect turned round."""
+    sides = pair.before, pair.after
+    watched = [
+        feature
+        for feature, then, now in zip(pair.features, pair.baseline.values, pair.live.values, strict=True)
+        if min(then / (pair.baseline.total or 1.0), now / (pair.live.total or 1.0)) >= MATTERS
+    ]
+    if watched and not all(side.directions for side in sides):
+        reason = wording("attributions.no_directions")
+        yield Comparison(pair.label, DIRECTION_CHECK, State.UNDECIDED, reason=reason)
+        return
+    quantile = NormalDist().inv_cdf(1.0 - alpha / (2.0 * max(1, len(watched))))
+    for feature in watched:
+        then, now = (side.directions.get(feature, 0.0) for side in sides)
+        error = math.hypot(*(side.direction_errors.get(feature, math.inf) for side in sides))
+        moved = abs(now - then)
+        turned = then * now < 0.0 and moved - quantile * error > DIRECTION_THRESHOLD
+        text = wording("attributions.turned" if turned else "attributions.direction", then=then, now=now)
+        yield Comparison(
+            feature,
+            DIRECTION_CHECK,
+            State.VIOLATED if turned else State.HOLDS,
+            text,
+            value=now,
+            expected=then,
+            effect=moved,
+            limit=DIRECTION_THRESHOLD,
+            rows=pair.live.rows,
+            baseline_rows=pair.baseline.rows,
+        )
+        if turned:
+            yield Finding(feature, text, moved, violated=True)
+            about = {"label": pair.label}
+            text = f"The effect of {feature} on {pair.label} turned round: {text}"
+            yield Violation(DIRECTION_CHECK, text, feature, metric_name=METRIC, extra=about)
 
 
 def _size(

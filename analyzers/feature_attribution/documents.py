@@ -134,6 +134,9 @@ class LabelAttributions:
         By feature, the part of the standard errors that more coalitions would lower; not in constraints.
     noise_floors
         By feature, what it would show without any influence, for the noise of coalitions alone.
+    directions, direction_errors
+        By feature, from 1 (cells above the baseline's always raise the answer) to -1 (they always lower it),
+        with standard errors; of what is no number, whether values of any kind do.
     """
 
     values: dict[str, float | None] = member(_values, REQUIRED, key="global_shap_values", write=_to_json)
@@ -141,6 +144,8 @@ class LabelAttributions:
     standard_errors: dict[str, float] = member(_numbers, {}, write=_to_json, written="if any", ours=True)
     sampling_errors: dict[str, float] = member(_numbers, {}, write=_to_json, written="if any", ours=True)
     noise_floors: dict[str, float] = member(_numbers, {}, write=_to_json, written="if any", ours=True)
+    directions: dict[str, float] = member(_numbers, {}, write=_to_json, written="if any", ours=True)
+    direction_errors: dict[str, float] = member(_numbers, {}, write=_to_json, written="if any", ours=True)
     total: float | None = figure(ours=True)
     total_standard_error: float | None = figure(ours=True)
     drift_threshold: float | None = member(_limit("a number from 0 to 1", 0.0, 1.0), ours=True)

@@ -144,6 +144,8 @@ class ModelQualityAnalyzer(Analyzer[ModelQualitySummary, ModelQualityStatistics,
         Of the resampling.
     error_share
         Share of the false-alarm rate that one check may spend.
+    cluster_by
+        Columns that tell which rows belong together, under sound rules.
 
     Raises
     ------
@@ -160,6 +162,7 @@ class ModelQualityAnalyzer(Analyzer[ModelQualitySummary, ModelQualityStatistics,
     positive_label: str | None = None
     seed: int = 0
     error_share: float = 1.0
+    cluster_by: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.problem_type is None:
@@ -311,6 +314,7 @@ class ModelQualityAnalyzer(Analyzer[ModelQualitySummary, ModelQualityStatistics,
             self.ground_truth_attribute,
             threshold=DEFAULT_THRESHOLD if threshold is None else threshold,
             positive=label_of(self.positive_label or "1", binary=is_binary),
+            cluster_by=self.cluster_by,
         )
 
     def _refuse(self, statistics: ModelQualityStatistics, *, is_baseline: bool) -> None:

@@ -34,6 +34,8 @@ class Task:
         Score from which, inclusive, a row without predicted label counts as predicted positive.
     positive
         The positive label, normalised.
+    cluster_by
+        Columns that tell which rows belong together.
     """
 
     problem_type: ProblemType
@@ -42,6 +44,7 @@ class Task:
     ground_truth: str | None
     threshold: float
     positive: str
+    cluster_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

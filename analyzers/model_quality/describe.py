@@ -25,7 +25,7 @@ from analyzers.model_quality.probabilities import calibrate, expected_calibratio
 from analyzers.model_quality.residuals import BUCKETS, Residuals, regression_metrics, regression_spreads
 from analyzers.model_quality.summary import NEGATIVE, ModelQualitySummary
 from analyzers.shared.cells import Codes, Floats, as_number
-from analyzers.shared.dependence import design_effect, is_dependent, quantile_groups, student_ratio
+from analyzers.shared.dependence import effect_of_numbers, student_ratio
 from analyzers.shared.row_sample import RowSample
 from analyzers.shared.rules import Rules
 from contract.errors import DatasetError, wording
@@ -477,15 +477,9 @@ def describe(summary: ModelQualitySummary, task: Task, *, rules: Rules, seed: in
 
 
 def _widen(statistics: ModelQualityStatistics, sample: RowSample) -> None:
-    """Widen intervals where rows clearly depend on those before them, and say so."""
-    found = []
-    for arrays in sample.columns().values():
-        values = np.concatenate([array.to_numpy(zero_copy_only=False) for array in arrays])
-        finite = values[np.isfinite(values)]
-        if finite.size:
-            found.append(design_effect(*quantile_groups(finite), cumulative=True))
-    effect, blocks = max(found, default=(1.0, 0))
-    if not is_dependent(effect, blocks):
+    """Widen intervals where rows clearly depend on those before them or belong together, and say so."""
+    effect, blocks = effect_of_numbers(sample)
+    if effect <= 1.0:
         return
     statistics.design_effect, statistics.blocks = effect, blocks
     rows = statistics.item_count

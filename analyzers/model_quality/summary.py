@@ -16,7 +16,7 @@ from analyzers.model_quality.probabilities import ProbabilitySums, add_up
 from analyzers.model_quality.residuals import Residuals
 from analyzers.model_quality.scores import ScoreHistogram
 from analyzers.shared.cells import Coded, Codes, Flags, Floats, Value, label_of, read_labels, read_numbers
-from analyzers.shared.row_sample import RowSample, seed_of
+from analyzers.shared.row_sample import RowSample, cluster_hashes, seed_of
 
 # Stands for the negative label in predictions made from scores, until all labels are known.
 NEGATIVE = "\0negative"
@@ -115,12 +115,17 @@ def summarize(batches: Iterable[pa.RecordBatch], task: Task) -> ModelQualitySumm
     return summary
 
 
-def _keep(summary: ModelQualitySummary, **columns: npt.NDArray[Any]) -> None:
-    rows = pa.RecordBatch.from_pydict(columns)
+def _keep(
+    summary: ModelQualitySummary, batch: pa.RecordBatch, task: Task, used: Flags, **columns: npt.NDArray[Any]
+) -> None:
+    """Keep how the rows `used` fared."""
+    rows = pa.RecordBatch.from_pydict({name: column[used] for name, column in columns.items()})
     if rows.num_rows:
         if summary.sample_seed is None:
             summary.sample_seed = seed_of(rows)
-        summary.sample.add(rows, summary.sample_seed, summary.sample.rows_seen)
+        clusters = cluster_hashes(batch, task.cluster_by)
+        clusters = None if clusters is None else clusters[used]
+        summary.sample.add(rows, summary.sample_seed, summary.sample.rows_seen, clusters=clusters)
 
 
 def _numbers(summary: ModelQualitySummary, batch: pa.RecordBatch, place: int, setting: str) -> Floats:
@@ -158,7 +163,7 @@ def _add_regression(
     summary.not_predicted += int((labelled & ~predicted).sum())
     used = labelled & predicted
     summary.residuals.add(labels[used], predictions[used])
-    _keep(summary, wrong=np.abs(labels - predictions)[used], label=labels[used])
+    _keep(summary, batch, task, used, wrong=np.abs(labels - predictions), label=labels)
 
 
 def _labels(batch: pa.RecordBatch, place: int | None, *, binary: bool) -> Coded:
@@ -189,8 +194,10 @@ def _add_binary(summary: ModelQualitySummary, batch: pa.RecordBatch, columns: Co
     labelled, has_prediction, used = _pair(summary, actual, predicted)
     positive = _is(actual, task.positive)
     wrong = positive != _is(predicted, task.positive)
-    loss = {} if scores is None else {"loss": np.abs(positive - scores)[used]}
-    _keep(summary, wrong=wrong[used].astype(np.float64), label=positive[used].astype(np.float64), **loss)
+    loss = {} if scores is None else {"loss": np.abs(positive - scores)}
+    _keep(
+        summary, batch, task, used, wrong=wrong.astype(np.float64), label=positive.astype(np.float64), **loss
+    )
     if scores is not None:
         scored = labelled & ~np.isnan(scores)
         summary.not_scored += int((used & ~scored).sum())
@@ -208,7 +215,7 @@ def _add_multiclass(
     predicted = read_labels(batch.column(columns.inference), binary=False)
     labelled, has_prediction, used = _pair(summary, actual, predicted)
     right = _places(predicted, actual.values) == actual.codes - 1
-    _keep(summary, wrong=(~right)[used].astype(np.float64))
+    _keep(summary, batch, task, used, wrong=(~right).astype(np.float64))
     if not columns.probabilities:
         return
     table = np.stack(

@@ -255,6 +255,8 @@ class Wanted:
         How to explain.
     predictor
         How to ask the model.
+    cluster_by
+        Tell which rows belong together; no features.
     """
 
     columns: tuple[str, ...]
@@ -263,6 +265,7 @@ class Wanted:
     join_column: str | None
     shap: ShapConfig
     predictor: PredictorConfig
+    cluster_by: tuple[str, ...] = ()
 
 
 def arrange_attribution(
@@ -286,7 +289,7 @@ def arrange_attribution(
         unasked = replace(config, predictor=None)
         named = _named_as_at_the_baseline(settings, unasked, request)
         request, columns = named or arrange_dataset(settings, unasked, request, mistakes)
-    wanted = _wanted(config, columns, mistakes)
+    wanted = _wanted(settings, config, columns, mistakes)
     mistakes.stop_if_any()
     log_other_methods(config, ("pre_training_bias", "post_training_bias", "pdp", "report"), _log)
     return request, wanted
@@ -341,7 +344,7 @@ def _format_of(config: AnalysisConfig) -> DatasetFormat:
             return DatasetFormat("json")
 
 
-def _wanted(config: AnalysisConfig, columns: Columns, mistakes: Mistakes) -> Wanted:
+def _wanted(settings: Settings, config: AnalysisConfig, columns: Columns, mistakes: Mistakes) -> Wanted:
     def find(locator: Locator, place: str, names: Sequence[str]) -> str | None:
         return find_column(locator, names, place, mistakes, config.headers)
 
@@ -355,7 +358,8 @@ def _wanted(config: AnalysisConfig, columns: Columns, mistakes: Mistakes) -> Wan
     }
     join = config.joinsource_name_or_index
     join_column = None if join is None else find(join, "joinsource_name_or_index", names)
-    features = tuple(name for name in columns.features if name not in (*excluded, join_column))
+    clusters = [find(name, "cluster_by", names) for name in settings.cluster_by]
+    features = tuple(name for name in columns.features if name not in (*excluded, join_column, *clusters))
     shap = (config.methods and config.methods.shap) or ShapConfig()
     reported = {
         find(locator, f"methods.shap.features_to_explain[{number}]", features if is_name(locator) else names)
@@ -369,7 +373,9 @@ def _wanted(config: AnalysisConfig, columns: Columns, mistakes: Mistakes) -> Wan
     if predictor.content_type is None and config.dataset_type in _CONTENT_TYPES:
         predictor = replace(predictor, content_type=config.dataset_type)  # type: ignore[arg-type]  # one of the three
     reported_in_order = tuple(name for name in features if name in reported)
-    return Wanted(names, features, reported_in_order, join_column, shap, predictor)
+    return Wanted(
+        names, features, reported_in_order, join_column, shap, predictor, tuple(filter(None, clusters))
+    )
 
 
 def arrange(settings: Settings, request: Dataset) -> tuple[Dataset, MakeAnalyzer]:
@@ -416,6 +422,7 @@ def _make_analyzer(
             label_headers=tuple(str(header) for header in wanted.predictor.label_headers),
             keep_local=shap.save_local_shap_values,
             join_column=wanted.join_column,
+            cluster_by=wanted.cluster_by,
             unused=unused,
             most_rows=1 if settings.validate_only else None,
             notes=notes,
