@@ -145,6 +145,13 @@ def _text_statistics(arrays: list[pa.Array], clusters: Integers | None) -> Sampl
     counts = np.bincount(codes, minlength=len(encoded.dictionary))
     places, found.next_repeated = _most_repeated(counts, codes.size)
     found.repeated = [(encoded.dictionary[place].as_py(), int(counts[place])) for place in places]
+    # Frequent values among many may come in runs that the others do not.
+    for most in (1, _TEXT_GROUPS - 1):
+        group_of = np.full(counts.size, min(most, len(places)))
+        group_of[places[:most]] = np.arange(min(most, len(places)))
+        known = design_effect(group_of[codes], most + 1, cumulative=False, clusters=clusters)
+        if is_dependent(*known):
+            found.design_effect, found.blocks = max((found.design_effect, found.blocks), known)
     # Clusters that come in no order are in a tenth as a whole.
     place = np.arange(codes.size) if clusters is None else clusters
     tenths = place * _TENTHS // (int(place.max()) + 1)
