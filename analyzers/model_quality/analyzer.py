@@ -29,8 +29,8 @@ from analyzers.shared.presence import with_presence
 from analyzers.shared.rules import Rules, constraints_to_check, nothing_checked, why_unchecked
 from analyzers.shared.significance import sum_of_products
 from contract.api import PRESENCE_CHECK, Analyzer, Comparison, Decision, Facts, Metric, State, Violation
-from contract.errors import ConfigurationError, DatasetError, DocumentError
-from contract.wording import listing, number
+from contract.errors import ConfigurationError, DatasetError, DocumentError, wording
+from contract.wording import listing, number, percent
 
 
 def _why_no_rows(statistics: ModelQualityStatistics) -> str:
@@ -60,6 +60,9 @@ ASSUMPTION = (
     "Estimated, not measured: assumes that a score means the same as at the baseline (no concept drift)."
 )
 
+# Scores beyond those that calibration has seen, from which share on the estimate says so.
+_MOST_BEYOND = 0.05
+
 
 def estimate(
     statistics: ModelQualityStatistics, unlabelled: ScoreHistogram, calibration: ScoreCalibration
@@ -85,9 +88,15 @@ def estimate(
     else:
         right = sum_of_products(chances, unlabelled.positives + unlabelled.negatives)
         values = {"accuracy": right / rows}
+    # Of the rows that calibration has seen, half an entry lies beyond the mean of the first and of the last.
+    every, seen = unlabelled.positives + unlabelled.negatives, calibration.scores
+    beyond = float(every[(unlabelled.scores < seen[0]) | (unlabelled.scores > seen[-1])].sum()) / rows
+    assumption = ASSUMPTION
+    if beyond > _MOST_BEYOND + 2.0 / len(seen):
+        assumption += " " + wording("quality_notes.beyond", share=percent(beyond), low=seen[0], high=seen[-1])
     return {
         "method": METHOD,
-        "assumption": ASSUMPTION,
+        "assumption": assumption,
         "item_count": rows,
         "metrics": {name: {"value": value} for name, value in values.items() if value is not None},
     }
