@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from analyzers.bias.analyzer import BiasAnalyzer
-from analyzers.bias.request import ALL_POST, BiasRequest, FacetRequest
+from analyzers.bias.summary import ALL_POST, BiasRequest, FacetRequest
 from analyzers.data_quality.analyzer import DataQualityAnalyzer
 from analyzers.feature_attribution.analyzer import FeatureAttributionAnalyzer
 from analyzers.feature_attribution.kernel import Sampling

@@ -226,7 +226,8 @@
     }
     drawing.append(svg("text", { x: left, y: height - 6, class: "quiet" }, points[0].name));
     if (points.length > 1) drawing.append(svg("text", { x: right, y: height - 6, "text-anchor": "end", class: "quiet" }, points[points.length - 1].name));
-    return [["run", chart.title, "verdict"], points.map((point) => [point.name, number(point.value), point.violated ? "violated" : ""])];
+    const rows = points.map((point) => [point.name, number(point.value), ...(chart.axis ? [] : [point.violated ? "violated" : ""])]);
+    return [chart.axis ? [chart.axis, chart.title] : ["run", chart.title, "verdict"], rows];
   }
 
   const KINDS = { histogram, bars, intervals, magnitudes, curve, trend };
