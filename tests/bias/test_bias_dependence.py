@@ -115,7 +115,8 @@ def test_what_is_left_has_the_whole_rate() -> None:
             replace(one, p_value=p_values.get(one.metric.name, 1.0), limit=replace(one.limit, decided=True))
             for one in _compare(groups[0], 0)
         ]
-        return {one.metric.name for one in _violated(groups, comparisons, FALSE_ALARM_RATE, 0)}
+        violated, _ = _violated(groups, comparisons, FALSE_ALARM_RATE, 0)
+        return {one.metric.name for one in violated}
 
     assert found(0.0) == {"DI", "AD"}
     assert found(1.0) == set()
