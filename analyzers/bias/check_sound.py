@@ -592,12 +592,9 @@ def check_sound(
     shown = [one for one in comparisons if one in violated]
     violations = [violation(one.group.facet, one.metric.name, _violation_text(one)) for one in shown]
     answers = [_comparison(one, finding, level) for one, finding in found.items()]
-    answers += [
-        replace(answer, subject=violation(one.group.facet, "GE", "").subject)
-        for answer in answers
-        for one in entropies[1:]
-        if answer.subject.startswith("GE of ")
-    ]
+    for one in entropies[1:]:
+        subject = violation(one.group.facet, "GE", "").subject
+        answers.append(replace(_comparison(entropies[0], found[entropies[0]], level), subject=subject))
     return Decision(
         Violations(violations, {"version": "1.0"}),
         tuple(findings),

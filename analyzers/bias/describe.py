@@ -18,7 +18,7 @@ from analyzers.bias.metrics import METRICS, NO_GROUP_VARIABLE, WITHOUT_LABELS, q
 from analyzers.bias.resampling import Tables, spreads
 from analyzers.bias.summary import MOST_STRATA, BiasSummary, SummaryPlan
 from analyzers.shared.cells import Floats, label_of
-from analyzers.shared.dependence import design_effect, is_dependent
+from analyzers.shared.dependence import dependence_note, design_effect, is_dependent
 from contract.errors import topic, wording
 from contract.wording import shorten
 
@@ -264,7 +264,7 @@ def _dependence(analysis: _Analysis, group: Group) -> tuple[float, int]:
     sample, plan, reading = analysis.summary.sample, analysis.plan, analysis.reading
     if sample is None or not sample.rows:
         return 1.0, 0
-    places = {name: sample.places_of(name) for name in plan.sample.places} if plan.sample else {}
+    places = {name: sample.places_of(name) for name in plan.sampled}
     inside = group.contains(places)
     known = np.logical_and.reduce([places[name] > 0 for name in group.columns])
     outcomes = np.zeros(sample.rows, dtype=np.int64)
@@ -284,8 +284,7 @@ def _dependence(analysis: _Analysis, group: Group) -> tuple[float, int]:
     found = [one for one in found if clusters is not None or is_dependent(*one)]
     effect, blocks = max(found, default=(1.0, 0))
     if effect > 1.0:
-        rows = int(known.sum())
-        analysis.note(wording("quality_notes.dependent", rows=rows, enough=max(1, round(rows / effect))))
+        analysis.note(dependence_note(int(known.sum()), effect))
     return effect, blocks
 
 

@@ -109,34 +109,6 @@ MOST_ROWS = 1_000_000
 _PLACE = "\0"
 
 
-@dataclass(frozen=True)
-class SamplePlan:
-    """Which columns to keep.
-
-    Parameters
-    ----------
-    features
-        Names; None takes every column of the first batch but `excluded`.
-    excluded
-        Never kept as features.
-    places
-        Columns whose places are kept with each row.
-    numeric_texts
-        Whether text that is a number counts as one.
-    seed
-        Of the sampling.
-    cluster_by
-        Columns that tell which rows belong together.
-    """
-
-    features: tuple[str, ...] | None
-    excluded: frozenset[str]
-    places: tuple[str, ...]
-    numeric_texts: bool
-    seed: int
-    cluster_by: tuple[str, ...] = ()
-
-
 @dataclass
 class RowSample(row_sample.RowSample):
     """Rows in order, for the flip test and their dependence: features, and places of facets and prediction.
@@ -148,25 +120,28 @@ class RowSample(row_sample.RowSample):
     not_numeric: frozenset[str] = frozenset()
     seed: int | None = None
 
-    def take_in(self, batch: pa.RecordBatch, places: Mapping[str, Codes], plan: SamplePlan) -> None:
+    def take_in(self, batch: pa.RecordBatch, places: Mapping[str, Codes], plan: SummaryPlan) -> None:
         """Add the rows of a batch."""
+        request = plan.request
         if self.names is None:
-            names = plan.features if plan.features is not None else tuple(batch.schema.names)
-            self.names = tuple(name for name in dict.fromkeys(names) if name not in plan.excluded)
+            known = batch.schema.names if request.features is None else request.features
+            left_out = (request.label, request.predicted_label, request.probability, *request.cluster_by)
+            names = dict.fromkeys(name for name in known if name not in left_out)
+            self.names = tuple(names) if plan.asks_for_flips else ()
         if self.seed is None:
             # Splits differ in their first rows, so that their rows get different priorities.
             head = repr((plan.seed, batch.num_rows, batch.slice(0, 64).to_pylist())).encode()
             self.seed = xxhash.xxh3_64_intdigest(head)
         columns = {name: pa.array(self._feature(batch, name, plan).copy()) for name in self.names}
-        for name in plan.places:
+        for name in plan.sampled:
             columns[f"{_PLACE}{name}"] = pa.array(places[name].astype(np.int32))
-        rows, clusters = pa.RecordBatch.from_pydict(columns), cluster_hashes(batch, plan.cluster_by)
+        rows, clusters = pa.RecordBatch.from_pydict(columns), cluster_hashes(batch, request.cluster_by)
         self.add(rows, self.seed, self.rows_seen, is_new=True, clusters=clusters)
 
-    def _feature(self, batch: pa.RecordBatch, name: str, plan: SamplePlan) -> Floats:
+    def _feature(self, batch: pa.RecordBatch, name: str, plan: SummaryPlan) -> Floats:
         if name in batch.schema.names and name not in self.not_numeric:
             numbers = read_numbers(batch.column(name))
-            if not numbers.unusable and (plan.numeric_texts or not is_textual(batch.column(name).type)):
+            if not numbers.unusable and (plan.rules == "sound" or not is_textual(batch.column(name).type)):
                 return numbers.values
             self.not_numeric |= {name}
         return np.full(batch.num_rows, np.nan)
@@ -282,23 +257,18 @@ class SummaryPlan:
         names = tuple(name for name in shared if name is not None)
         return tuple(tuple(dict.fromkeys((*names, *facet.columns))) for facet in self.request.facets)
 
+    @property
+    def asks_for_flips(self) -> bool:
+        """Return whether the flip test is asked for."""
+        return self.prediction is not None and "FT" in (self.request.post_training or ())
+
     @cached_property
-    def sample(self) -> SamplePlan | None:
-        """Return what the flip test and the dependence of rows need, None where neither is asked for."""
-        request = self.request
-        flips = self.prediction is not None and "FT" in (request.post_training or ())
-        if not flips and self.rules == "sagemaker":
-            return None
-        facets = [column for facet in request.facets for column in facet.columns]
-        names = (request.label, request.predicted_label, request.probability)
-        return SamplePlan(
-            features=request.features if flips else (),
-            excluded=frozenset(name for name in (*names, *request.cluster_by) if name is not None),
-            places=tuple(dict.fromkeys((*facets, request.label, *filter(None, [self.prediction])))),
-            numeric_texts=self.rules == "sound",
-            seed=self.seed,
-            cluster_by=request.cluster_by,
-        )
+    def sampled(self) -> tuple[str, ...]:
+        """Return the columns whose places are kept row by row; none where counts are all that is needed."""
+        if self.rules == "sagemaker" and not self.asks_for_flips:
+            return ()
+        facets = [column for facet in self.request.facets for column in facet.columns]
+        return tuple(dict.fromkeys((*facets, self.request.label, *filter(None, [self.prediction]))))
 
 
 @dataclass
@@ -340,7 +310,7 @@ def empty(plan: SummaryPlan) -> BiasSummary:
     return BiasSummary(
         columns={name: ColumnSummary() for name in plan.columns},
         tables=[np.zeros((1,) * len(axes)) for axes in plan.axes],
-        sample=None if plan.sample is None else RowSample(),
+        sample=RowSample() if plan.sampled else None,
     )
 
 
@@ -373,9 +343,9 @@ def _add(summary: BiasSummary, batch: pa.RecordBatch, plan: SummaryPlan, buffers
     for index, table in enumerate(tables):
         _add_cells(summary, index, table, lookups, plan)
     summary.rows += batch.num_rows
-    if summary.sample is not None and plan.sample is not None:
-        places = {name: lookups[name][coded[name].codes] for name in plan.sample.places}
-        summary.sample.take_in(batch, places, plan.sample)
+    if summary.sample is not None:
+        places = {name: lookups[name][coded[name].codes] for name in plan.sampled}
+        summary.sample.take_in(batch, places, plan)
 
 
 # Occupied cells of a batch: for each axis its codes, and the rows.

@@ -60,7 +60,7 @@ class Moments:
             drift = float(weighted.sum()) / rows
             squares = sum_of_products(deviations, weighted, scratch=weighted) - rows * drift * drift
         least, most = float(values.min()), float(values.max())
-        self._combine(Moments(rows, total, centre, squares, least, most, drift))
+        self.merge(Moments(rows, total, centre, squares, least, most, drift))
 
     def add_in_order(self, values: Floats) -> None:
         """Add a chunk with `total` summed value by value, to the last digit as the originals do."""
@@ -77,10 +77,8 @@ class Moments:
 
     def merge(self, other: Moments) -> None:
         """Add the values `other` stands for."""
-        if other.count:
-            self._combine(other)
-
-    def _combine(self, other: Moments) -> None:
+        if not other.count:
+            return
         count = self.count + other.count
         delta = other.centre - self.centre + (other.drift - self.drift)
         share = other.count / count

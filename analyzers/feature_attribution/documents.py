@@ -320,16 +320,10 @@ def statistics_to_json(document: AttributionStatistics, with_extensions: bool = 
     """Return the statistics as JSON values; all members are our own, so there is nothing to leave out."""
     explained = document.explained
     rate = explained.rows / explained.seconds if explained.seconds > 0.0 else 0.0
+    seconds = {"seconds": round(explained.seconds, 3), "rows_per_second": round(rate, 1)}
     return {
         "version": VERSION,
-        "explained": {
-            "rows": explained.rows,
-            "rows_read": explained.rows_read,
-            "model_rows": explained.model_rows,
-            "seconds": round(explained.seconds, 3),
-            "rows_per_second": round(rate, 1),
-            "partial": explained.partial,
-        },
+        "explained": write_document(explained) | seconds,
         EXPLANATIONS: {
             KERNEL_SHAP: _labels_to_json(document.labels),
             "sampling_design": write_document(document.design),

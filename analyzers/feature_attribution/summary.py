@@ -22,7 +22,7 @@ from analyzers.feature_attribution.documents import (
 )
 from analyzers.feature_attribution.kernel import WINDOW_ROWS, Explanation, Sampling, explain_windows
 from analyzers.feature_attribution.rows import FeatureStream, Floats
-from analyzers.shared.dependence import effect_of_numbers
+from analyzers.shared.dependence import dependence_note, effect_of_numbers
 from analyzers.shared.row_sample import RowSample, cluster_hashes
 from contract.errors import ModelError, wording
 from contract.wording import listing, number, several
@@ -388,8 +388,7 @@ def describe(
         effect, _ = effect_of_numbers(summary.sample)
         values = aggregate.describe(summary.totals, effect)
         if effect > 1.0:
-            told = {"rows": summary.rows, "enough": max(1, round(summary.rows / effect))}
-            notes.append(wording("quality_notes.dependent", **told))
+            notes.append(dependence_note(summary.rows, effect))
         names = request.label_names(len(summary.expected))
         labels = {
             name: _label(values, number, float(summary.expected[number]), request.shown)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -12,6 +13,7 @@ import pyarrow as pa
 
 from analyzers.model_quality.check_sagemaker import check_sagemaker, suggest
 from analyzers.model_quality.check_sound import check_sound
+from analyzers.model_quality.confusion import binary_metrics
 from analyzers.model_quality.describe import Evidence, describe
 from analyzers.model_quality.documents import (
     ModelQualityBaseline,
@@ -20,7 +22,7 @@ from analyzers.model_quality.documents import (
     ProblemType,
     ScoreCalibration,
 )
-from analyzers.model_quality.scores import ScoreHistogram, probabilities
+from analyzers.model_quality.scores import Cumulative, ScoreHistogram, probabilities
 from analyzers.model_quality.summary import ModelQualitySummary, Task, merge, summarize
 from analyzers.shared.cells import Floats, label_of
 from analyzers.shared.rules import (
@@ -102,34 +104,21 @@ def estimate(
         "method": METHOD,
         "assumption": assumption,
         "item_count": rows,
-        "metrics": {name: {"value": value} for name, value in values.items() if value is not None},
+        "metrics": {name: {"value": value} for name, value in values.items() if math.isfinite(value)},
     }
 
 
-def _binary(unlabelled: ScoreHistogram, chances: Floats) -> dict[str, float | None]:
+def _binary(unlabelled: ScoreHistogram, chances: Floats) -> dict[str, float]:
     predicted, rejected = unlabelled.positives * 1.0, unlabelled.negatives * 1.0
     found, missed = sum_of_products(chances, predicted), sum_of_products(chances, rejected)
     wrong, right = float(predicted.sum()) - found, float(rejected.sum()) - missed
-    return {
-        "accuracy": (found + right) / (found + missed + wrong + right),
-        "precision": _share(found, wrong),
-        "recall": _share(found, missed),
-        "f1": _share(2.0 * found, missed + wrong),
-        "auc": _area(chances, predicted + rejected),
-    }
-
-
-def _share(part: float, rest: float) -> float | None:
-    return part / (part + rest) if part + rest > 0.0 else None
-
-
-def _area(chances: Floats, rows: Floats) -> float | None:
-    positives, negatives = chances * rows, (1.0 - chances) * rows
-    pairs = positives.sum() * negatives.sum()
-    if pairs <= 0.0:
-        return None
-    below = np.cumsum(negatives) - negatives / 2.0
-    return sum_of_products(positives, below) / float(pairs)
+    metrics = binary_metrics(np.array([[found, missed, wrong, right]]))
+    values = {name: float(metrics[name][0]) for name in ("accuracy", "precision", "recall", "f1")}
+    rows = (predicted + rejected)[::-1]
+    points = Cumulative(np.cumsum(chances[::-1] * rows), np.cumsum((1.0 - chances[::-1]) * rows))
+    if points.true_positives[-1] > 0.0 and points.false_positives[-1] > 0.0:
+        values["auc"] = points.area
+    return values
 
 
 DEFAULT_THRESHOLD = 0.5

@@ -25,7 +25,7 @@ from analyzers.model_quality.residuals import BUCKETS, Residuals, regression_met
 from analyzers.model_quality.scores import calibrate, expected_calibration_error
 from analyzers.model_quality.summary import NEGATIVE, ModelQualitySummary, Task
 from analyzers.shared.cells import Codes, Floats, as_number
-from analyzers.shared.dependence import effect_of_numbers, student_ratio
+from analyzers.shared.dependence import dependence_note, effect_of_numbers, student_ratio
 from analyzers.shared.row_sample import RowSample
 from analyzers.shared.rules import Rules
 from contract.errors import DatasetError, wording
@@ -477,9 +477,7 @@ def _widen(statistics: ModelQualityStatistics, sample: RowSample) -> None:
     if effect <= 1.0:
         return
     statistics.design_effect, statistics.blocks = effect, blocks
-    rows = statistics.item_count
-    enough = max(1, round(rows / effect))
-    statistics.notes.append(wording("quality_notes.dependent", rows=rows, enough=enough))
+    statistics.notes.append(dependence_note(statistics.item_count, effect))
     factor = math.sqrt(effect) * student_ratio(intervals.Z_95, blocks)
     for name, metric in statistics.metrics.items():
         if metric.standard_deviation is not None:

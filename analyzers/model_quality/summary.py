@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from analyzers.model_quality.scores import ProbabilitySums, ScoreHistogram, add_
 from analyzers.shared.cells import Coded, Codes, Flags, Floats, Value, label_of, read_labels, read_numbers
 from analyzers.shared.row_sample import RowSample, cluster_hashes, seed_of
 from contract.errors import DatasetError
+from contract.schema import hint
 from contract.wording import listing
 
 # The column of labels in captures joined with ground truth.
@@ -135,19 +135,13 @@ def find_column(schema: pa.Schema, attribute: str, setting: str) -> int:
     if place is not None:
         return place
     names = list(schema.names)
-    said: dict[str, Any] = {
-        "field": setting,
-        "name": attribute,
-        "count": len(names),
-        "names": listing(names, 20),
-    }
+    counted = {"count": len(names), "names": listing(names, 20)}
+    said: dict[str, Any] = {"field": setting, "name": attribute, **counted}
     if _INDEX.fullmatch(attribute):
         raise DatasetError.of("quality_columns.index", last=len(names) - 1, **said)
     if _is_positional(schema):
         raise DatasetError.of("quality_columns.unnamed", **said)
-    close = difflib.get_close_matches(attribute, names, n=1)
-    hint = f"; did you mean {close[0]!r}?" if close else "."
-    raise DatasetError.of("quality_columns.unknown", hint=hint, **said)
+    raise DatasetError.of("quality_columns.unknown", hint=hint(attribute, names), **said)
 
 
 def _look_up(schema: pa.Schema, attribute: str) -> int | None:

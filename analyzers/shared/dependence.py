@@ -22,6 +22,7 @@ import numpy.typing as npt
 
 from analyzers.shared.row_sample import CLUSTER, RUN, RowSample
 from analyzers.shared.significance import student_quantile
+from contract.errors import wording
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -37,6 +38,11 @@ _FEWEST_DEGREES = 6
 def is_dependent(effect: float, blocks: int) -> bool:
     """Return whether a design effect is clearly above that of independent rows."""
     return blocks > 0 and effect > 1.0 + _CLEARLY * math.sqrt(2.0 / blocks)
+
+
+def dependence_note(rows: int, effect: float) -> str:
+    """Say that rows depend on each other, and how many independent ones they tell as much as."""
+    return wording("quality_notes.dependent", rows=rows, enough=max(1, round(rows / effect)))
 
 
 def student_ratio(deviations: float, blocks: int) -> float:
