@@ -292,7 +292,7 @@ def unanswered(labels: Labels, reason: str, *, with_sizes: bool) -> Iterator[Com
     """Yield what is asked for of labels of the baseline, not decided for a reason."""
     for name, label in labels.items():
         subjects = {name: CHECK_TYPE}
-        if with_sizes and _first(label.magnitude_threshold, MAGNITUDE_THRESHOLD) > 0.0:
+        if with_sizes and first(label.magnitude_threshold, MAGNITUDE_THRESHOLD) > 0.0:
             sizes = {feature: abs(value or 0.0) for feature, value in label.values.items()}
             least = MATTERS * sum(sizes.values())
             watched = [feature for feature, size in sizes.items() if size >= least > 0.0]
@@ -478,7 +478,7 @@ def check_sound(pairs: Sequence[Pair], drift_limit: float | None, *, seed: int) 
 
 
 def _order(pair: Pair, drift_limit: float | None, alpha: float, generator: np.random.Generator) -> Outcomes:
-    threshold = _first(drift_limit, pair.before.drift_threshold, DRIFT_THRESHOLD)
+    threshold = first(drift_limit, pair.before.drift_threshold, DRIFT_THRESHOLD)
     score = ndcg(pair.baseline.values, pair.live.values)
     if math.isnan(score):
         yield from _no_order(pair)
@@ -536,7 +536,7 @@ def _moved(pair: Pair) -> str:
 
 
 def _sizes(pair: Pair, alpha: float) -> Outcomes:
-    factor = _first(pair.before.magnitude_threshold, MAGNITUDE_THRESHOLD)
+    factor = first(pair.before.magnitude_threshold, MAGNITUDE_THRESHOLD)
     if factor == 0.0:
         return
     baseline, live = in_common(pair.baseline, pair.live, 1.0)
@@ -575,6 +575,9 @@ def _directions(pair: Pair, alpha: float) -> Outcomes:
         for feature, then, now in zip(pair.features, pair.baseline.values, pair.live.values, strict=True)
         if min(then / (pair.baseline.total or 1.0), now / (pair.live.total or 1.0)) >= MATTERS
     ]
+    limit = first(pair.before.direction_threshold, DIRECTION_THRESHOLD)
+    if limit == 0.0:
+        return
     if watched and not all(side.directions for side in sides):
         reason = wording("attributions.no_directions")
         yield Comparison(pair.label, DIRECTION_CHECK, State.UNDECIDED, reason=reason)
@@ -584,7 +587,7 @@ def _directions(pair: Pair, alpha: float) -> Outcomes:
         then, now = (side.directions.get(feature, 0.0) for side in sides)
         error = math.hypot(*(side.direction_errors.get(feature, math.inf) for side in sides))
         moved = abs(now - then)
-        turned = then * now < 0.0 and moved - quantile * error > DIRECTION_THRESHOLD
+        turned = then * now < 0.0 and moved - quantile * error > limit
         text = wording("attributions.turned" if turned else "attributions.direction", then=then, now=now)
         yield Comparison(
             feature,
@@ -594,7 +597,7 @@ def _directions(pair: Pair, alpha: float) -> Outcomes:
             value=now,
             expected=then,
             effect=moved,
-            limit=DIRECTION_THRESHOLD,
+            limit=limit,
             rows=pair.live.rows,
             baseline_rows=pair.baseline.rows,
         )
@@ -659,5 +662,6 @@ def _allowed(change: SizeChange, factor: float) -> str:
     )
 
 
-def _first(*limits: float | None) -> float:
+def first(*limits: float | None) -> float:
+    """Return the first limit that somebody set."""
     return next(limit for limit in limits if limit is not None)

@@ -3,8 +3,8 @@
 ``analysis.json`` has exactly Clarify's members: ``explanations.kernel_shap``, and for each label the
 ``global_shap_values`` and the ``expected_value``. ``constraints.json`` has the same shape; each label may
 also hold ``standard_errors``, ``noise_floors``, the ``total`` of the sizes of all values with its
-``total_standard_error``, and what a user allows: ``drift_threshold`` and ``magnitude_threshold``. Both are
-read as constraints.
+``total_standard_error``, and what a user allows: ``drift_threshold``, ``magnitude_threshold`` and
+``direction_threshold``. They are read as constraints.
 ``statistics.json`` says how the values came about. Values of single rows and the rows of the baseline are
 files of their own.
 """
@@ -119,6 +119,8 @@ class LabelAttributions(Kept):
         NDCG below which the order of features has drifted; None where nobody said.
     magnitude_threshold
         Factor by which sizes may grow or shrink; None where nobody said, 0 for any.
+    direction_threshold
+        By how much a direction that turns round may move; None where nobody said, 0 for any.
     sampling_errors
         By feature, the part of the standard errors that more coalitions would lower; not in constraints.
     noise_floors
@@ -141,6 +143,7 @@ class LabelAttributions(Kept):
     magnitude_threshold: float | None = member(
         _limit("a factor of 1 or more, or 0 for any", 1.0, math.inf), write=number_to_json, ours=True
     )
+    direction_threshold: float | None = member(_limit("a number up to 2, or 0 for any", 0.0, 2.0), ours=True)
 
 
 @dataclass(frozen=True)

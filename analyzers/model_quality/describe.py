@@ -91,6 +91,7 @@ class _Run:
 
 
 _ORIGINAL = ("mae", "mse", "rmse", "r2")
+_ENOUGH_DEGREES = 30.0  # with fewer, the errors that decide a mean may not have been seen yet
 
 
 def _describe_regression(run: _Run) -> None:
@@ -122,6 +123,9 @@ def _describe_regression(run: _Run) -> None:
             metric.interval = min(value, math.sqrt(low)), max(value, math.sqrt(high))
         else:
             run.put_mean(name, value, spread, intervals.loss_interval)
+    enough = min(_ENOUGH_DEGREES, residuals.rows / 10.0)
+    if few := [name for name, spread in spreads.items() if spread.degrees < enough]:
+        statistics.notes.append(wording("quality_notes.few_errors", names=listing(few)))
     if note := _other_unit(residuals, values["r2"]):
         statistics.notes.append(note)
     zeros = residuals.rows - int(residuals.relative_count.sum())
