@@ -109,7 +109,7 @@ def absent_groups(
     for name, member in constraints.groups():
         reason = why or f"the window has no metrics of the group {name} = {member.value_or_threshold}"
         if name in known and not statistics.has_predictions:
-            reason = "no row has a prediction"
+            reason = "no row has a usable prediction"
         group = FacetStatistics(name, member.value_or_threshold, [])
         found += [
             undecided_comparison(group, metric.name, reason, lost=True)
