@@ -30,7 +30,6 @@ from analyzers.data_quality.distance import (
     category_shift,
     homogeneity_p_value,
     numeric_distance,
-    share_at_or_below,
     shares_at,
     sketch_distribution,
 )
@@ -442,7 +441,7 @@ def _numeric_drift(
     if baseline is not None:
         distance, widest = numeric_distance(baseline, current)
         count, rank_error = baseline.count, baseline.rank_error + current.rank_error
-        shares = [percent(share_at_or_below(side, widest)) for side in (baseline, current)]
+        shares = [percent(float(shares_at(side, np.array([widest]))[0])) for side in (baseline, current)]
         where = f"share of values up to {number(widest)} {shares[0]} -> {shares[1]}"
         changes = tuple(changed_shares(pair, baseline, current, (1.0 - _DISTANCE_PART) * alpha))
     else:

@@ -20,6 +20,7 @@ import xxhash
 
 from analyzers.shared.cells import label_of
 from contract.errors import DatasetError
+from contract.schema import hint
 from contract.wording import listing
 
 RUN = 512
@@ -173,7 +174,8 @@ def _place_of(name: str, names: list[str]) -> int:
             return names.index(known)
     if name.isdecimal() and int(name) < len(names):
         return int(name)
-    raise DatasetError.of("clusters.absent", field="cluster_by", name=name, names=listing(names, 20))
+    said = {"names": listing(names, 20), "hint": hint(name, names)}
+    raise DatasetError.of("clusters.absent", field="cluster_by", name=name, **said)
 
 
 def seed_of(batch: pa.RecordBatch) -> int:

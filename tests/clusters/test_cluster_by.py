@@ -123,6 +123,7 @@ def test_a_column_that_is_not_there_is_named() -> None:
     with pytest.raises(DatasetError) as raised:
         cluster_hashes(pa.RecordBatch.from_pydict({"customer": [1]}), ("custmer",))
     assert raised.value.code == "clusters.absent"
+    assert "did you mean 'customer'?" in str(raised.value)
 
 
 def test_whole_clusters_are_sampled_in_whatever_splits_they_come(monkeypatch: pytest.MonkeyPatch) -> None:
