@@ -636,6 +636,12 @@ def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
     return folded[close[0]] if close else None
 
 
+def hint(name: str, known: Iterable[str]) -> str:
+    """Return the end of a sentence about an unknown name: the nearest known one, if any."""
+    close = nearest(name, known)
+    return f"; did you mean {close!r}?" if close else "."
+
+
 def suggestion(name: str, known: Iterable[str]) -> str:
     """Return the end of a clause about an unknown name: the nearest known one, or all of them."""
     names = list(dict.fromkeys(known))

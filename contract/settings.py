@@ -37,6 +37,7 @@ Offer = Literal[
     "configuration",  # analysis_config.json, and a model to ask
     "problem",  # the kind of model is told by problem_type
     "distributions",  # drift of single columns
+    "clusters",  # decisions about rows that belong together
     "attributions",  # rows are explained
     "joining",  # captures and labels are joined, and nothing else
 ]
@@ -248,6 +249,7 @@ class Settings:
     folder_columns: tuple[str, ...] = of_all("names", "")
     categorical_drift_method: Literal["LInfinity", "ChiSquared"] | None = setting(needs="distributions")
     segment_by: tuple[str, ...] = setting("names", "", needs="segments")
+    cluster_by: tuple[str, ...] = setting("names", "", needs="clusters")
 
     # Where predictions and labels are found.
     problem_type: Literal["Regression", "BinaryClassification", "MulticlassClassification"] | None = setting(
@@ -538,6 +540,8 @@ def _note_contradictions(values: Mapping[str, Any], program: Program, mistakes: 
         mistakes.add("settings.other_image", field="analysis_type", asked=asked)
     if values["segment_by"] and values["rules"] == "sagemaker":
         mistakes.add("settings.no_segments", field="segment_by")
+    if values["cluster_by"] and values["rules"] == "sagemaker":
+        mistakes.add("settings.no_clusters", field="cluster_by")
     folder, field = values["register_new_baseline"], "register_new_baseline"
     if folder is None:
         return

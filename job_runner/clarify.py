@@ -240,6 +240,9 @@ def missing_columns(settings: Settings, names: Sequence[str], kept: Sequence[str
     # Rows are divided by what is read, without what is left out.
     for name in settings.segment_by:
         find_column(name, kept, "segment_by", mistakes)
+    for name in settings.cluster_by:
+        if f"endpointInput_{name}" not in kept:
+            find_column(name, kept, "cluster_by", mistakes)
     for variable in ("inference_attribute", "probability_attribute", "ground_truth_attribute"):
         text = getattr(settings, variable)
         if text is None or settings.problem_type is None or not _PLAIN_NAME.fullmatch(text):

@@ -16,6 +16,7 @@ from analyzers.bias.resampling import Tables
 from analyzers.bias.summary import BiasSummary, SummaryPlan
 from analyzers.shared.cells import Codes, Flags, Floats, Value, as_number, label_of
 from contract.errors import DatasetError, wording
+from contract.schema import hint
 from contract.wording import listing, number, shorten
 
 
@@ -749,10 +750,10 @@ def _combinations(summary: BiasSummary, plan: SummaryPlan, facet: int, name: str
 
 def absent(role: str, column: str, names: tuple[str, ...]) -> ColumnError:
     """Return the error of a column that is missed, with the name that may be meant."""
-    close = difflib.get_close_matches(column, names, n=1)
-    hint = f"; did you mean {close[0]!r}?" if close else "."
     known = listing(list(names), 20)
-    return ColumnError.of("bias_groups.unknown", role=role, field=column, names=known, hint=hint)
+    return ColumnError.of(
+        "bias_groups.unknown", role=role, field=column, names=known, hint=hint(column, names)
+    )
 
 
 def read_thresholds(plan: SummaryPlan, label: str, facets: list[tuple[str, str]]) -> dict[str, bool]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
@@ -15,6 +14,7 @@ from analyzers.data_quality.documents import (
 )
 from contract.api import CheckType, Comparison, Finding, State, Violation
 from contract.errors import wording
+from contract.schema import nearest
 from contract.wording import listing
 
 # What the statistics of one feature say about its cells: their classes and their categories.
@@ -301,8 +301,5 @@ def _sentence(kind: CheckType, name: str, others: list[str]) -> str:
 
 def _closest(name: str, others: list[str]) -> str | None:
     folded = name.strip().casefold()
-    if alike := next((other for other in others if other.strip().casefold() == folded), None):
-        return alike
-    if len(others) * len(name) > _MOST_COMPARED:
-        return None
-    return next(iter(difflib.get_close_matches(name, others, n=1, cutoff=0.75)), None)
+    alike = next((other for other in others if other.strip().casefold() == folded), None)
+    return alike or (nearest(name, others, 0.75) if len(others) * len(name) <= _MOST_COMPARED else None)

@@ -68,6 +68,7 @@ def bias_request(
     if group is not None:
         group = clarify.find_column(group, columns.names, "group_variable", mistakes, config.headers)
     pre, post = _stages(config, columns, mistakes)
+    clusters = [clarify.find_column(name, columns.names, "cluster_by", mistakes) for name in settings.cluster_by]
     mistakes.stop_if_any()
     threshold = settings.probability_threshold
     return BiasRequest(
@@ -82,6 +83,7 @@ def bias_request(
         post_training=post,
         label_name=columns.label_name,
         features=columns.features or None,
+        cluster_by=tuple(filter(None, clusters)),
     )
 
 
@@ -94,11 +96,12 @@ def only_needed(
     if request.format.kind not in ("csv", "parquet") or request.prediction is not None:
         return request
     needed = {wanted.label, wanted.group_variable, wanted.predicted_label, wanted.probability}
-    needed |= {name for facet in wanted.facets for name in facet.columns} | set(settings.segment_by)
+    divided = (*settings.segment_by, *settings.cluster_by)
+    needed |= {name for facet in wanted.facets for name in facet.columns}.union(divided)
     needed |= {segment.source for segment in request.segments}
     unneeded = tuple(name for name in columns.names if name not in needed)
     # A name of digits would be taken for a position.
-    if any(name.isdecimal() for name in (*columns.names, *settings.segment_by)) or request.beside:
+    if any(name.isdecimal() for name in (*columns.names, *divided)) or request.beside:
         return request
     return replace(request, exclude=(*request.exclude, *unneeded))
 

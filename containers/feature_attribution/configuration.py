@@ -441,7 +441,7 @@ def _scripted(
 
 
 def _wanted(
-    config: AnalysisConfig, columns: clarify.Columns, mistakes: Mistakes
+    settings: Settings, config: AnalysisConfig, columns: clarify.Columns, mistakes: Mistakes
 ) -> tuple[AttributionRequest, PartialDependenceConfig | None]:
     """Return what to explain, as yet without baseline rows, and the features of partial dependence."""
     names = columns.names
@@ -457,6 +457,7 @@ def _wanted(
             found.add(clarify.find_column(locator, among, f"{place}[{number}]", mistakes, config.headers))
         return tuple(name for name in features if name in found)
 
+    clusters = [clarify.find_column(name, names, "cluster_by", mistakes) for name in settings.cluster_by]
     if names and not features:
         mistakes.add("shap_rows.no_column", field="excluded_columns")
     wanted = AttributionRequest(
@@ -469,6 +470,7 @@ def _wanted(
         keep_local=shap.save_local_shap_values,
         join_column=join_column,
         explain=methods.shap is not None or pdp is None,
+        cluster_by=tuple(filter(None, clusters)),
     )
     return wanted, pdp and replace(pdp, features=among_features(pdp.features, "methods.pdp.features"))
 
@@ -493,7 +495,7 @@ def arrange(settings: Settings, request: Dataset) -> tuple[Dataset, MakeAnalyzer
         unasked = replace(config, predictor=None)
         named = _named_as_at_the_baseline(settings, unasked, request)
         request, columns = named or clarify.arrange_dataset(settings, unasked, request, mistakes)
-    wanted, pdp = _wanted(config, columns, mistakes)
+    wanted, pdp = _wanted(settings, config, columns, mistakes)
     mistakes.stop_if_any()
     clarify.log_other_methods(config, ("pre_training_bias", "post_training_bias"), _log)
     return request, partial(_make_analyzer, config, request, columns.names, wanted, pdp)
