@@ -257,6 +257,16 @@ def open_input(path: str, error: type[InputError] = DatasetError) -> pa.NativeFi
         return pa.CompressedInputStream(file, codec) if codec else file
 
 
+def lines_before(path: str, offset: int) -> int:
+    """Return how many lines end before a byte of the (decompressed) file; for messages about errors."""
+    lines = 0
+    with reading(path), open_input(path) as stream:
+        while offset > 0 and (chunk := stream.read(min(offset, _CHUNK))):
+            lines += chunk.count(b"\n")
+            offset -= len(chunk)
+    return lines
+
+
 def compression(path: str, first_bytes: bytes) -> str | None:
     """Return how a file is compressed, None when it is not.
 

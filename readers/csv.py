@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from contract.dataset import Dataset, Dialect
 from contract.errors import DatasetError
-from file_storage.storage import SourceFile, open_input, reading
+from file_storage.storage import SourceFile, lines_before, open_input, reading
 from readers import csv_records, splitting
 from readers.csv_dialect import NAMES, decide_dialect, fold, header_evidence, plain, restore, restored_text
 from readers.dataset import (
@@ -402,7 +402,7 @@ def _explained(error: pa.ArrowInvalid, piece: FileRange, block: Segment, request
                 row = ",".join(found)
                 break
             place = reader.line_num + 1
-    line = splitting.lines_before(piece.path, block.offset) + place
+    line = lines_before(piece.path, block.offset) + place
     return DatasetError.of(
         "csv.cells",
         file=piece.path,

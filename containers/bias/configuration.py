@@ -68,7 +68,9 @@ def bias_request(
     if group is not None:
         group = clarify.find_column(group, columns.names, "group_variable", mistakes, config.headers)
     pre, post = _stages(config, columns, mistakes)
-    clusters = [clarify.find_column(name, columns.names, "cluster_by", mistakes) for name in settings.cluster_by]
+    clusters = [
+        clarify.find_column(name, columns.names, "cluster_by", mistakes) for name in settings.cluster_by
+    ]
     mistakes.stop_if_any()
     threshold = settings.probability_threshold
     return BiasRequest(
