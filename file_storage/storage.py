@@ -237,9 +237,7 @@ def open_random(path: str, error: type[InputError] = DatasetError) -> pa.NativeF
         Of the class `error`, naming the path and the cause.
     """
     with reading(path, error=error):
-        if is_s3(path):
-            return s3.open_random(path)
-        return pa.OSFile(path, "rb")
+        return s3.open_random(path) if is_s3(path) else pa.OSFile(path, "rb")
 
 
 def open_input(path: str, error: type[InputError] = DatasetError) -> pa.NativeFile:

@@ -213,10 +213,8 @@ def load_analysis_config(settings: Settings, kind: Purpose) -> AnalysisConfig:
     """
     path = storage.resolve_document(settings.analysis_config or "", (FILE_NAME,), "analysis_config")
     data = storage.read_bytes(path, ConfigurationError)
-    try:
+    with ConfigurationError.instead_of("json.broken", orjson.JSONDecodeError, file=path, cause=str):
         value = orjson.loads(data.removeprefix(b"\xef\xbb\xbf"))
-    except orjson.JSONDecodeError as error:
-        raise ConfigurationError.of("json.broken", file=path, cause=error) from None
     return read_analysis_config(value, path, kind)
 
 

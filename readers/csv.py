@@ -332,11 +332,9 @@ def _beginning(
 
 
 def _cells(path: str, record: bytes, dialect: Dialect) -> list[str]:
-    try:
+    excerpt = record[:80].decode(errors="replace")
+    with DatasetError.instead_of("data_files.utf8", UnicodeDecodeError, file=path, line=1, excerpt=excerpt):
         text = record.decode().rstrip("\r\n")
-    except UnicodeDecodeError:
-        excerpt = record[:80].decode(errors="replace")
-        raise DatasetError.of("data_files.utf8", file=path, line=1, excerpt=excerpt) from None
     cells = next(csv.reader(io.StringIO(text, newline="")))
     return cells if dialect == Dialect() else [restored_text(dialect, cell) for cell in cells]
 

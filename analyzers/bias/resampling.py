@@ -89,9 +89,7 @@ def to_scale(name: str, value: float) -> float:
     scale = scale_of(name)
     if scale == "ratio":
         return math.log(value) if value > 0.0 else -math.inf
-    if scale == "divergence":
-        return math.sqrt(abs(value))
-    return value
+    return math.sqrt(abs(value)) if scale == "divergence" else value
 
 
 def draw(tables: Tables, names: Iterable[str], size: int, generator: np.random.Generator) -> Draws:

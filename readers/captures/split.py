@@ -147,10 +147,8 @@ def table_of(envelope: Envelope, decoder: Decoder, parser: CellParser, notes: No
     """Return the rows of an envelope under their final names, labels last."""
     path = envelope.block.segments[0].path
     with notes.of(envelope) as note:
-        try:
+        with DatasetError.instead_of("captures.payloads", CellsError, file=path, error=str):
             table = decoder.table(envelope, parser, note)
-        except CellsError as error:
-            raise DatasetError.of("captures.payloads", file=path, error=error) from error
         note("reading.uneven", table.uneven.tolist())
         batch = decoder.layout.finish(table.batch)
         if envelope.labels is not None:
