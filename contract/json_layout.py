@@ -13,7 +13,6 @@ import contextlib
 import functools
 import json
 import math
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -21,6 +20,7 @@ import numpy as np
 import orjson
 
 from contract.errors import DocumentError
+from contract.schema import require_once
 
 # Java prints numbers as Python does from the first of these up to the second, others with an exponent.
 _LEAST_PLAIN, _LEAST_LARGE = 1e-3, 1e7
@@ -110,14 +110,6 @@ def loads(data: bytes, where: str) -> dict[str, Any]:
         with contextlib.suppress(RecursionError, ValueError):
             json.loads(data, object_pairs_hook=functools.partial(require_once, where))
     return value
-
-
-def require_once(where: str, members: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return an object that has no member twice, of which readers of JSON take the last in silence."""
-    if len({name for name, _ in members}) < len(members):
-        twice = Counter(name for name, _ in members).most_common(1)[0][0]
-        raise DocumentError.of("json.twice", file=where, field=twice)
-    return dict(members)
 
 
 def _not_finite(data: bytes) -> str | None:

@@ -12,6 +12,7 @@ import difflib
 import functools
 import json
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from typing import Any, Literal
@@ -654,3 +655,11 @@ def shown(value: Any) -> str:
     """Return a JSON value as text for a message, shortened."""
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
+
+
+def require_once(where: str, members: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object that has no member twice, of which readers of JSON take the last in silence."""
+    if len({name for name, _ in members}) < len(members):
+        twice = Counter(name for name, _ in members).most_common(1)[0][0]
+        raise DocumentError.of("json.twice", file=where, field=twice)
+    return dict(members)

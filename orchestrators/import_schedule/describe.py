@@ -11,8 +11,7 @@ from operator import attrgetter
 from typing import Any
 
 from contract.errors import ConfigurationError
-from contract.json_layout import require_once
-from contract.schema import Mistakes, shown
+from contract.schema import Mistakes, require_once, shown
 from orchestrators.import_schedule.fields import TYPES, Scalar, checked, scalars
 
 # What runs where nothing is said: once a day, at midnight.
