@@ -88,9 +88,7 @@ def _publish(folder: Path, whose: str, output: Path) -> list[str]:
     files = ("--publish-cloudwatch-metrics", "Enabled", "--cloudwatch-metrics-directory", f"{output}")
     own = output.parent / f"{whose}-own"
     times = ("--start-time", "2026-03-02T00:00:00Z", "--end-time", "2026-03-03T00:00:00Z")
-    return _table(
-        "monitor-data-quality", folder, whose, own, *more, *files, *times, *_baseline(folder)
-    )
+    return _table("monitor-data-quality", folder, whose, own, *more, *files, *times, *_baseline(folder))
 
 
 def _remember(folder: Path, whose: str, output: Path) -> list[str]:
