@@ -141,6 +141,12 @@ def find_column(
     return None
 
 
+def cluster_columns(settings: Settings, columns: Columns, mistakes: Mistakes) -> tuple[str, ...]:
+    """Return the columns of ``cluster_by``; those that are not in the data are noted."""
+    found = (find_column(name, columns.names, "cluster_by", mistakes) for name in settings.cluster_by)
+    return tuple(name for name in found if name)
+
+
 # What a configuration asks for that is another job's.
 
 

@@ -569,15 +569,15 @@ def _sizes(pair: Pair, alpha: float) -> Outcomes:
 
 def _directions(pair: Pair, alpha: float) -> Outcomes:
     """Yield what there is to say of features that matter on both sides: whether their effect turned round."""
+    limit = first(pair.before.direction_threshold, DIRECTION_THRESHOLD)
+    if limit == 0.0:
+        return
     sides = pair.before, pair.after
     watched = [
         feature
         for feature, then, now in zip(pair.features, pair.baseline.values, pair.live.values, strict=True)
         if min(then / (pair.baseline.total or 1.0), now / (pair.live.total or 1.0)) >= MATTERS
     ]
-    limit = first(pair.before.direction_threshold, DIRECTION_THRESHOLD)
-    if limit == 0.0:
-        return
     if watched and not all(side.directions for side in sides):
         reason = wording("attributions.no_directions")
         yield Comparison(pair.label, DIRECTION_CHECK, State.UNDECIDED, reason=reason)

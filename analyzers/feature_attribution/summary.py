@@ -21,7 +21,7 @@ from analyzers.feature_attribution.documents import (
     SamplingDesign,
 )
 from analyzers.feature_attribution.kernel import WINDOW_ROWS, Explanation, Sampling, explain_windows
-from analyzers.feature_attribution.rows import FeatureStream, Floats
+from analyzers.feature_attribution.rows import FeatureStream, Floats, floats, is_number
 from analyzers.shared.dependence import dependence_note, effect_of_numbers
 from analyzers.shared.row_sample import RowSample, cluster_hashes
 from contract.errors import ModelError, wording
@@ -306,10 +306,9 @@ def _signs(rows: pa.RecordBatch, baseline: pa.RecordBatch, features: tuple[str, 
     signs = np.ones((rows.num_rows, len(features)))
     for place, name in enumerate(features):
         column, known = rows.column(name), baseline.column(name)
-        if all(pa.types.is_integer(kind) or pa.types.is_floating(kind) for kind in (column.type, known.type)):
+        if is_number(column.type) and is_number(known.type):
             reference = pc.mean(known).as_py()
-            numbers = column.cast(pa.float64()).to_numpy(zero_copy_only=False)
-            signs[:, place] = np.nan_to_num(np.sign(numbers - (0.0 if reference is None else reference)))
+            signs[:, place] = np.nan_to_num(np.sign(floats(column) - (reference or 0.0)))
     return signs
 
 
@@ -318,7 +317,7 @@ def _ranges(rows: pa.RecordBatch) -> dict[str, tuple[float, float]]:
     numeric = {
         name: column
         for name, column in zip(rows.schema.names, rows.columns, strict=True)
-        if pa.types.is_integer(column.type) or pa.types.is_floating(column.type)
+        if is_number(column.type)
     }
     found = {name: pc.min_max(column).as_py() for name, column in numeric.items()}
     return {name: (each["min"], each["max"]) for name, each in found.items() if each["min"] is not None}

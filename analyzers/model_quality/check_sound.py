@@ -6,7 +6,6 @@ that are the same number in another form (recall, its complement; mse, rmse) sha
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -37,6 +36,7 @@ from analyzers.shared.cells import Floats
 from analyzers.shared.dependence import student_ratio
 from contract.api import Decision, Finding, State, Violation, Violations
 from contract.errors import DocumentError, wording
+from contract.schema import nearest
 from contract.wording import chance, number, several
 
 _LOSSES = frozenset(("mae", "mse", "rmse", "mape", "log_loss", "brier_score", "expected_calibration_error"))
@@ -464,8 +464,8 @@ def _refuse_unknown(statistics: ModelQualityStatistics, constraints: ModelQualit
             value = constraint.threshold
             raise DocumentError.of("quality_documents.range", file=constraints.where, field=name, value=value)
         if name not in known:
-            close = difflib.get_close_matches(name, sorted(known), n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(sorted(known))}."
+            close = nearest(name, known)
+            hint = f"did you mean {close!r}?" if close else f"known are {', '.join(sorted(known))}."
             raise DocumentError.of("quality_documents.metric", file=constraints.where, field=name, hint=hint)
 
 

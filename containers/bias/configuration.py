@@ -68,9 +68,7 @@ def bias_request(
     if group is not None:
         group = clarify.find_column(group, columns.names, "group_variable", mistakes, config.headers)
     pre, post = _stages(config, columns, mistakes)
-    clusters = [
-        clarify.find_column(name, columns.names, "cluster_by", mistakes) for name in settings.cluster_by
-    ]
+    clusters = clarify.cluster_columns(settings, columns, mistakes)
     mistakes.stop_if_any()
     threshold = settings.probability_threshold
     return BiasRequest(
@@ -85,7 +83,7 @@ def bias_request(
         post_training=post,
         label_name=columns.label_name,
         features=columns.features or None,
-        cluster_by=tuple(filter(None, clusters)),
+        cluster_by=clusters,
     )
 
 

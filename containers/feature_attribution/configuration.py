@@ -457,7 +457,7 @@ def _wanted(
             found.add(clarify.find_column(locator, among, f"{place}[{number}]", mistakes, config.headers))
         return tuple(name for name in features if name in found)
 
-    clusters = [clarify.find_column(name, names, "cluster_by", mistakes) for name in settings.cluster_by]
+    clusters = clarify.cluster_columns(settings, columns, mistakes)
     if names and not features:
         mistakes.add("shap_rows.no_column", field="excluded_columns")
     wanted = AttributionRequest(
@@ -470,7 +470,7 @@ def _wanted(
         keep_local=shap.save_local_shap_values,
         join_column=join_column,
         explain=methods.shap is not None or pdp is None,
-        cluster_by=tuple(filter(None, clusters)),
+        cluster_by=clusters,
     )
     return wanted, pdp and replace(pdp, features=among_features(pdp.features, "methods.pdp.features"))
 

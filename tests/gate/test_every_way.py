@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from captured_predictions import write_labels
 from captures.capture_data import part, record
 from captures.capture_data import write as write_records
+from gate.labelled_rows import BIAS, HEAD, Rows, all_of, table, write
 from models.model_server import Answer, Request, serving
 from run_jobs import run_job
 
@@ -24,21 +24,11 @@ from containers.data_quality.main import main as monitor_data_quality
 from containers.feature_attribution.main import main as monitor_feature_attribution
 from containers.model_quality.main import main as monitor_model_quality
 
-Rows = list[list[str]]
-HEAD = ["label", "prediction", "sex", "x"]
 COMMANDS = {
     "data-quality": monitor_data_quality,
     "model-quality": monitor_model_quality,
     "bias": monitor_bias,
     "feature-attribution": monitor_feature_attribution,
-}
-BIAS = {
-    "dataset_type": "text/csv",
-    "label": "label",
-    "predicted_label": "prediction",
-    "label_values_or_threshold": [1],
-    "facet": [{"name_or_index": "sex", "value_or_threshold": [0]}],
-    "methods": {"pre_training_bias": {"methods": ["DPL"]}, "post_training_bias": {"methods": ["DPPL", "RD"]}},
 }
 CAPTURED = {
     **{name: member for name, member in BIAS.items() if name != "predicted_label"},
@@ -51,24 +41,6 @@ ATTRIBUTION = {
     "methods": {"shap": {"baseline": [["0", "50.0"]]}},
     "predictor": {"content_type": "text/csv"},
 }
-
-
-def table(seed: int, rows: int = 600) -> Rows:
-    rng = np.random.default_rng(seed)
-    label, sex = rng.integers(0, 2, rows), rng.integers(0, 2, rows)
-    prediction = np.where(rng.random(rows) < 0.8, label, 1 - label)
-    x = rng.normal(50, 9, rows).round(2)
-    return [list(map(str, row)) for row in zip(label, prediction, sex, x, strict=True)]
-
-
-def write(file: Path, rows: Rows) -> Path:
-    file.write_text("\n".join(",".join(row) for row in [HEAD, *rows]) + "\n", encoding="utf-8")
-    return file
-
-
-def all_of(column: str, text: str) -> Callable[[Rows], Rows]:
-    place = HEAD.index(column)
-    return lambda rows: [[*row[:place], text, *row[place + 1 :]] for row in rows]
 
 
 @dataclass(frozen=True)
