@@ -115,11 +115,12 @@ def half_widths(baseline: Attributions, live: Attributions, alpha: float) -> Flo
     scale = live.total / baseline.total if baseline.total > 0.0 else 1.0
     baseline, live = in_common(baseline, live, scale)
     quantile = NormalDist().inv_cdf(1.0 - alpha / (2.0 * max(1, live.values.size)))
-    errors = np.hypot(
-        _widened(quantile, live.rows) * live.errors,
-        _widened(quantile, baseline.rows) * scale * baseline.errors,
-    )
-    # An infinite error times a total of zero.
+    # An infinite error times a total of zero, or no error times the scale of a total near zero.
+    with np.errstate(invalid="ignore"):
+        errors = np.hypot(
+            _widened(quantile, live.rows) * live.errors,
+            _widened(quantile, baseline.rows) * scale * baseline.errors,
+        )
     return np.asarray(np.nan_to_num(errors, nan=np.inf, posinf=np.inf))
 
 
@@ -295,7 +296,7 @@ def unanswered(labels: Labels, reason: str, *, with_sizes: bool) -> Iterator[Com
         if with_sizes and first(label.magnitude_threshold, MAGNITUDE_THRESHOLD) > 0.0:
             sizes = {feature: abs(value or 0.0) for feature, value in label.values.items()}
             least = MATTERS * sum(sizes.values())
-            watched = [feature for feature, size in sizes.items() if size >= least > 0.0]
+            watched = [feature for feature, size in sizes.items() if size > 0.0 and size >= least]
             subjects |= dict.fromkeys((f"{name} total", *watched), MAGNITUDE_CHECK)
         for subject, check in subjects.items():
             yield Comparison(subject, check, State.UNDECIDED, reason=reason, lost=True)
