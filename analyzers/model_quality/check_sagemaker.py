@@ -40,9 +40,6 @@ CONSTRAINED: dict[str, dict[str, Operator]] = {
 # Under sound rules also how good probabilities are, which no count of right answers shows.
 CONSTRAINED_LOSSES: dict[str, Operator] = {"log_loss": GREATER, "brier_score": GREATER}
 
-# Thresholds that people copy are rounded now and then.
-_SAME_NUMBER = 1e-5
-
 
 def suggest(
     statistics: ModelQualityStatistics, baseline: ModelQualityBaseline | None = None, *, sound: bool = True
@@ -82,9 +79,8 @@ def suggest(
 
 def is_own_value(constraint: MetricConstraint, value: float | None) -> bool:
     """Return whether the threshold is the baseline's own value rather than somebody's decision."""
-    return value is not None and math.isclose(
-        constraint.threshold, value, rel_tol=_SAME_NUMBER, abs_tol=_SAME_NUMBER
-    )
+    # Thresholds that people copy are rounded now and then.
+    return value is not None and math.isclose(constraint.threshold, value, rel_tol=1e-5, abs_tol=1e-5)
 
 
 # The originals report these four in camel case.
@@ -94,8 +90,6 @@ _REPORTED = {
     "false_positive_rate": "falsePositiveRate",
     "false_negative_rate": "falseNegativeRate",
 }
-# Not among the ten first violations recorded, although it was one; so it comes last.
-_LAST = "f0_5"
 
 
 def check_sagemaker(statistics: ModelQualityStatistics, constraints: ModelQualityConstraints) -> Decision:
@@ -104,7 +98,12 @@ def check_sagemaker(statistics: ModelQualityStatistics, constraints: ModelQualit
     A metric that is undefined in the window raises no violation.
     """
     violations, findings, comparisons = [], [], []
-    for name, reported in _in_order(constraints):
+    names = {_REPORTED.get(name, name): name for name in constraints.metrics}
+    ordered = list(names)
+    if len(names) > SMALL_MAP:
+        # f0_5 was not among the ten first violations recorded, although it was one; so it comes last.
+        ordered = sorted(category_order("", names), key=lambda name: name == "f0_5")
+    for name, reported in ((names[reported], reported) for reported in ordered):
         metric, constraint = statistics.metrics.get(name), constraints.metrics[name]
         if metric is None or metric.value is None:
             comparisons.append(undefined(name, constraint))
@@ -141,16 +140,6 @@ def undefined(name: str, constraint: MetricConstraint) -> Comparison:
     """Return the comparison of a metric that the window does not define: no positives, say."""
     reason = "the window does not define some metrics"
     return Comparison(name, constraint.operator, State.UNDECIDED, reason=reason, lost=True)
-
-
-def _in_order(constraints: ModelQualityConstraints) -> list[tuple[str, str]]:
-    names = {_REPORTED.get(name, name): name for name in constraints.metrics}
-    if len(names) > SMALL_MAP:
-        ordered = category_order("", names)
-        ordered.sort(key=lambda name: name == _LAST)
-    else:
-        ordered = list(names)
-    return [(names[reported], reported) for reported in ordered]
 
 
 def is_beyond(value: float, constraint: MetricConstraint) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,13 +13,7 @@ from contract.wording import listing
 
 MOST_CLASSES = 1000
 
-Confusion = dict[tuple[str, str], int]
-
-
-def add_counts[Key](counts: dict[Key, int], more: Mapping[Key, int]) -> None:
-    """Add to each count what another has."""
-    for key, count in more.items():
-        counts[key] = counts.get(key, 0) + count
+Confusion = Counter[tuple[str, str]]
 
 
 def count_pairs(confusion: Confusion, actual: Coded, predicted: Coded, rows: Codes) -> None:
@@ -34,8 +28,7 @@ def count_pairs(confusion: Confusion, actual: Coded, predicted: Coded, rows: Cod
     pairs = actual.codes[rows] * width + predicted.codes[rows]
     places, counts = np.unique(pairs, return_counts=True)
     for place, count in zip(places.tolist(), counts.tolist(), strict=True):
-        pair = str(actual.values[place // width - 1]), str(predicted.values[place % width - 1])
-        confusion[pair] = confusion.get(pair, 0) + count
+        confusion[str(actual.values[place // width - 1]), str(predicted.values[place % width - 1])] += count
     check_classes(confusion)
 
 
