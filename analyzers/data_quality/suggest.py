@@ -53,14 +53,12 @@ def suggest(
     categorical_drift_method
         ``LInfinity`` or ``ChiSquared``, written into ``monitoring_config``; None for the default.
     """
-    suggested = Constraints(
-        [_suggest_feature(feature, rules) for feature in statistics.features],
-        monitoring_config=default_monitoring_config(categorical_drift_method),
-    )
+    config = default_monitoring_config(categorical_drift_method)
     if rules == "sound":
-        suggested.monitoring_config["distribution_constraints"].update(
-            share_comparison_threshold=0.1, correlation_comparison_threshold=0.2
-        )
+        ours = {"share_comparison_threshold": 0.1, "correlation_comparison_threshold": 0.2}
+        config["distribution_constraints"] |= ours
+    features = [_suggest_feature(feature, rules) for feature in statistics.features]
+    suggested = Constraints(features, monitoring_config=config)
     if rules == "sagemaker" or baseline is None or baseline.constraints is None:
         return suggested
     untouched = suggest(baseline.statistics, rules=rules) if baseline.statistics else None
@@ -118,9 +116,8 @@ def domain_threshold(counts: list[int], sample: SampleStatistics | None = None) 
     rows = sum(counts)
     effect = sample.design_effect if sample else 1.0
     once = sum(count for count in counts if count < _ONCE * effect) / effect
-    twice = sum(count for count in counts if _ONCE * effect <= count < (1.0 + _ONCE) * effect) / (
-        2.0 * effect
-    )
+    pairs = sum(count for count in counts if _ONCE * effect <= count < (1.0 + _ONCE) * effect)
+    twice = pairs / (2.0 * effect)
     if sample and sample.fresh and sample.rows == rows and effect > _INDEPENDENT:
         once = max(once, sample.fresh / effect)
     bound = effect * max(
@@ -144,12 +141,9 @@ def _carry_over(suggested: Constraints, previous: Constraints, untouched: Constr
         else feature
         for feature in suggested.features
     ]
-    return Constraints(
-        features,
-        monitoring_config=copy.deepcopy(previous.monitoring_config) or suggested.monitoring_config,
-        extra=copy.deepcopy(previous.extra),
-        order=previous.order,
-    )
+    config = copy.deepcopy(previous.monitoring_config) or suggested.monitoring_config
+    extra = copy.deepcopy(previous.extra)
+    return Constraints(features, monitoring_config=config, extra=extra, order=previous.order)
 
 
 def _carry_over_feature(
