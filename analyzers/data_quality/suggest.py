@@ -8,9 +8,10 @@ override that a user can tighten to 1.0.
 from __future__ import annotations
 
 import copy
+import json
 import math
 from dataclasses import replace
-from typing import Any
+from importlib import resources
 
 from analyzers.data_quality.documents import (
     Constraints,
@@ -53,7 +54,9 @@ def suggest(
     categorical_drift_method
         ``LInfinity`` or ``ChiSquared``, written into ``monitoring_config``; None for the default.
     """
-    config = default_monitoring_config(categorical_drift_method)
+    config = json.loads(resources.files(__package__).joinpath("monitoring_config.json").read_text("utf-8"))
+    if categorical_drift_method:
+        config["distribution_constraints"]["categorical_drift_method"] = categorical_drift_method
     if rules == "sound":
         ours = {"share_comparison_threshold": 0.1, "correlation_comparison_threshold": 0.2}
         config["distribution_constraints"] |= ours
@@ -63,23 +66,6 @@ def suggest(
         return suggested
     untouched = suggest(baseline.statistics, rules=rules) if baseline.statistics else None
     return _carry_over(suggested, baseline.constraints, untouched)
-
-
-def default_monitoring_config(categorical_drift_method: str | None = None) -> dict[str, Any]:
-    """Return ``monitoring_config`` as the originals suggest it."""
-    return {
-        "evaluate_constraints": "Enabled",
-        "emit_metrics": "Enabled",
-        "datatype_check_threshold": 1.0,
-        "domain_content_threshold": 1.0,
-        "distribution_constraints": {
-            "perform_comparison": "Enabled",
-            "comparison_threshold": 0.1,
-            "comparison_method": "Robust",
-            "categorical_comparison_threshold": 0.1,
-            "categorical_drift_method": categorical_drift_method or "LInfinity",
-        },
-    }
 
 
 def _suggest_feature(feature: FeatureStatistics, rules: Rules) -> FeatureConstraints:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from analyzers.model_quality.documents import (
-    GREATER,
+    FACTS,
     LESS,
     MetricConstraint,
     MetricValue,
@@ -22,23 +22,7 @@ from contract.json_layout import java_double
 
 
 # Which direction is worse, for every metric that is constrained by itself, in the originals' order.
-CONSTRAINED: dict[str, dict[str, Operator]] = {
-    "Regression": {**dict.fromkeys(("mae", "mse", "rmse"), GREATER), "r2": LESS},
-    "BinaryClassification": {
-        **dict.fromkeys(
-            ("recall", "precision", "accuracy", "true_positive_rate", "true_negative_rate"), LESS
-        ),
-        **dict.fromkeys(("false_positive_rate", "false_negative_rate"), GREATER),
-        **dict.fromkeys(("auc", "f0_5", "f1", "f2"), LESS),
-    },
-    "MulticlassClassification": {
-        "accuracy": LESS,
-        **{f"weighted_{name}": LESS for name in ("recall", "precision", "f0_5", "f1", "f2")},
-    },
-}
-
-# Under sound rules also how good probabilities are, which no count of right answers shows.
-CONSTRAINED_LOSSES: dict[str, Operator] = {"log_loss": GREATER, "brier_score": GREATER}
+CONSTRAINED: dict[str, dict[str, Operator]] = FACTS["constrained"]
 
 
 def suggest(
@@ -58,7 +42,7 @@ def suggest(
     sound
         Whether sound rules apply.
     """
-    operators = {**CONSTRAINED[statistics.problem_type], **(CONSTRAINED_LOSSES if sound else {})}
+    operators = {**CONSTRAINED[statistics.problem_type], **(FACTS["losses"] if sound else {})}
     known = baseline.constraints if baseline is not None and sound else None
     if known is None:
         metrics = {
@@ -83,22 +67,13 @@ def is_own_value(constraint: MetricConstraint, value: float | None) -> bool:
     return value is not None and math.isclose(constraint.threshold, value, rel_tol=1e-5, abs_tol=1e-5)
 
 
-# The originals report these four in camel case.
-_REPORTED = {
-    "true_positive_rate": "truePositiveRate",
-    "true_negative_rate": "trueNegativeRate",
-    "false_positive_rate": "falsePositiveRate",
-    "false_negative_rate": "falseNegativeRate",
-}
-
-
 def check_sagemaker(statistics: ModelQualityStatistics, constraints: ModelQualityConstraints) -> Decision:
     """Compare a window with the constraints as the originals did.
 
     A metric that is undefined in the window raises no violation.
     """
     violations, findings, comparisons = [], [], []
-    names = {_REPORTED.get(name, name): name for name in constraints.metrics}
+    names = {FACTS["reported"].get(name, name): name for name in constraints.metrics}
     ordered = list(names)
     if len(names) > SMALL_MAP:
         # f0_5 was not among the ten first violations recorded, although it was one; so it comes last.

@@ -24,6 +24,7 @@ from analyzers.model_quality.check_sagemaker import (
 )
 from analyzers.model_quality.confusion import binary_cells, binary_metrics
 from analyzers.model_quality.documents import (
+    FACTS,
     LEAST_CHANGES,
     LESS,
     MetricConstraint,
@@ -297,23 +298,7 @@ _SETTLED = 0.02
 # Standard deviations about which decisions are made.
 _FAR = 4.0
 
-_SAME_TEST = {
-    "true_positive_rate": "recall",
-    "false_negative_rate": "recall",
-    "false_positive_rate": "true_negative_rate",
-    "rmse": "mse",
-    "weighted_recall": "accuracy",
-}
-_FURTHER_METRICS = (
-    "average_precision",
-    "log_loss",
-    "brier_score",
-    "expected_calibration_error",
-    "mape",
-    "top_2_accuracy",
-    "top_3_accuracy",
-    "top_5_accuracy",
-)
+_SAME_TEST: dict[str, str] = FACTS["same_test"]
 
 
 def check_sound(
@@ -454,7 +439,7 @@ def _least_changes(constraints: ModelQualityConstraints) -> list[float]:
 
 
 def _refuse_unknown(statistics: ModelQualityStatistics, constraints: ModelQualityConstraints) -> None:
-    known = {*CONSTRAINED[statistics.problem_type], *statistics.metrics, *_FURTHER_METRICS}
+    known = {*CONSTRAINED[statistics.problem_type], *statistics.metrics, *FACTS["further"]}
     for name, constraint in constraints.metrics.items():
         if constraint.threshold > 1.0 and not is_loss(name):
             value = constraint.threshold

@@ -11,10 +11,9 @@ from functools import partial
 import numpy as np
 
 from analyzers.model_quality import confusion, intervals, scores
-from analyzers.model_quality.check_sagemaker import CONSTRAINED
 from analyzers.model_quality.check_sound import widened
 from analyzers.model_quality.documents import (
-    CONFUSION_MATRIX,
+    FACTS,
     PR_CURVE,
     ROC_CURVE,
     MetricValue,
@@ -28,7 +27,7 @@ from analyzers.shared.cells import Codes, Floats, as_number
 from analyzers.shared.dependence import dependence_note, effect_of_numbers, student_ratio
 from analyzers.shared.row_sample import RowSample
 from analyzers.shared.rules import Rules
-from contract.errors import DatasetError, wording
+from contract.errors import DatasetError, topic, wording
 from contract.wording import listing, number
 
 CONSTANT = "_best_constant_classifier"
@@ -149,31 +148,12 @@ def _other_unit(residuals: Residuals, r2: float) -> str | None:
     return wording("quality_notes.unit", error=number(error), spread=number(spread), **texts)
 
 
-_BINARY_SHARES = ("recall", "precision", "accuracy")
-_BINARY_SCORES = ("f0_5", "f1", "f2")
-_CONSTANT_BINARY = (*_BINARY_SHARES, *_BINARY_SCORES)
-_BINARY_ORDER = (
-    CONFUSION_MATRIX,
-    *_BINARY_SHARES,
-    *(f"{name}{CONSTANT}" for name in _BINARY_SHARES),
-    "true_positive_rate",
-    "true_negative_rate",
-    "false_positive_rate",
-    "false_negative_rate",
-    ROC_CURVE,
-    PR_CURVE,
-    "auc",
-    *_BINARY_SCORES,
-    *(f"{name}{CONSTANT}" for name in _BINARY_SCORES),
-)
-
 _MOST_SUBSAMPLED_ROWS = 1_000_000_000  # what numpy's hypergeometric generator takes
 
 
 def _describe_binary(run: _Run) -> None:
     statistics, counts, positive = run.statistics, run.summary.confusion, run.task.positive
     statistics.item_count = sum(counts.values())
-    statistics.metric_order = _BINARY_ORDER
     if statistics.item_count:
         matrix = _binary_matrix(statistics, counts, positive)
         statistics.confusion_matrix = matrix
@@ -294,7 +274,8 @@ def _put_binary(run: _Run, cells: Codes) -> None:
     # The cells that a constant prediction leaves empty stay empty in every draw.
     kept = np.isin(np.arange(4), (0, 2) if constant[0] else (1, 3)).astype(np.float64)
     spread = confusion.binary_metrics(tables(constant, intervals.RESAMPLES) * kept)
-    run.put({name: constants[name] for name in _CONSTANT_BINARY}, spread, CONSTANT)
+    names = FACTS["constant"]["BinaryClassification"]
+    run.put({name: constants[name] for name in names}, spread, CONSTANT)
 
 
 def _put_scores(run: _Run) -> None:
@@ -354,18 +335,9 @@ def _put_probabilities(run: _Run) -> None:
         run.statistics.metrics["expected_calibration_error"] = MetricValue(error, deviation(errors))
 
 
-_CONSTANT_MULTICLASS = tuple(CONSTRAINED["MulticlassClassification"])
-_MULTICLASS_ORDER = (
-    CONFUSION_MATRIX,
-    *_CONSTANT_MULTICLASS,
-    *(f"{name}{CONSTANT}" for name in _CONSTANT_MULTICLASS),
-)
-
-
 def _describe_multiclass(run: _Run) -> None:
     statistics, counts = run.statistics, run.summary.confusion
     statistics.item_count = sum(counts.values())
-    statistics.metric_order = _MULTICLASS_ORDER
     if not statistics.item_count:
         return
     statistics.confusion_matrix = _matrix(counts, {label for pair in counts for label in pair})
@@ -413,11 +385,7 @@ def _put_classes(run: _Run, cells: confusion.Cells, suffix: str) -> None:
         metric.interval = intervals.share_interval(metric.value, metric.standard_deviation)
 
 
-_SETTING_OF_COLUMN = {
-    "inference_attribute": "predictions",
-    "probability_attribute": "scores",
-    "ground_truth_attribute": "labels",
-}
+_SETTING_OF_COLUMN = topic("quality_cells")
 
 
 @dataclass(frozen=True)
@@ -447,7 +415,8 @@ def describe(summary: ModelQualitySummary, task: Task, *, rules: Rules, seed: in
     seed
         Of the resampling.
     """
-    statistics = ModelQualityStatistics(problem_type=task.problem, item_count=0, metrics={})
+    order = tuple(FACTS["order"].get(task.problem, ()))
+    statistics = ModelQualityStatistics(problem_type=task.problem, metrics={}, metric_order=order)
     describe_type = {
         "Regression": _describe_regression,
         "BinaryClassification": _describe_binary,
