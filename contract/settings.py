@@ -295,6 +295,10 @@ class Settings:
     metric_time: datetime | None = setting(
         "Timestamp of published metrics, ISO 8601; default: start of the window.", "instant"
     )
+    model_name: str | None = setting(
+        "What people call the model: on pages, in the history and in events; default: the endpoint's name.",
+        example="flight-delay",
+    )
     sagemaker_endpoint_name: str | None = of_all("Endpoint name, a dimension of published metrics.")
     sagemaker_monitoring_schedule_name: str | None = of_all(
         "Schedule name, a dimension of published metrics."

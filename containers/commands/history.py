@@ -1,7 +1,8 @@
-"""The console command ``monitor-history``: list, show, export, compact and replay the runs there were.
+"""The console command ``monitor-history``: list, show, report, export, compact and replay past runs.
 
 monitor-history list --history-path s3://bucket/history --endpoint flights --since 2026-05-01
 monitor-history show last --history-path history
+monitor-history report --history-path history --output overview
 monitor-history export --history-path history --format parquet --table metrics --output metrics.parquet
 monitor-history compact --history-path history
 monitor-history replay --history-path history --baseline-constraints edited.json
@@ -41,6 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     for name, action, help_text in (
         ("list", _list, "one line per run"),
         ("show", _show, "everything about one run"),
+        ("report", _report, "pages to look at: all models at a glance, and the trends of each"),
         ("export", _export, "runs, violations, findings or metrics for other programs"),
         ("compact", _compact, "put old records into few files"),
     ):
@@ -58,6 +60,18 @@ def _parser() -> argparse.ArgumentParser:
             )
         else:
             add_selection(command)
+        if name == "report":
+            command.add_argument("--output", required=True, metavar="FOLDER", help="local or s3://")
+            command.add_argument(
+                "--windows", type=int, default=90, metavar="NUMBER", help="steps of time shown; default: 90"
+            )
+            command.add_argument(
+                "--link",
+                action="append",
+                default=[],
+                metavar="PATH=ADDRESS",
+                help="where the folders of runs are for readers, such as s3://bucket/out=https://host/out",
+            )
         if name == "export":
             command.add_argument("--format", choices=("csv", "jsonl", "parquet"), default="csv")
             command.add_argument(
@@ -107,6 +121,23 @@ def _show(given: argparse.Namespace) -> None:
     from reporting.history.tables import describe_run
 
     print(describe_run(run_named(_history_of(given), given.run)))
+
+
+def _report(given: argparse.Namespace) -> None:
+    from file_storage import storage
+    from reporting.history.read import read_runs
+    from reporting.report.overview import links_to, make_pages
+
+    if given.windows < 1:
+        raise ConfigurationError.of("setting.count", field="--windows", text=given.windows)
+    moved = [tuple(text.partition("=")[::2]) for text in given.link]
+    if wrong := [text for text, pair in zip(given.link, moved, strict=True) if not all(pair)]:
+        raise ConfigurationError.of("command.link", text=wrong[0])
+    runs = read_runs(_history_of(given), selection_of(given))
+    pages = make_pages(runs, links_to(given.output, runs, moved), given.windows)
+    storage.prepare_output(given.output, "--output")
+    storage.write_files_atomically(given.output, pages)
+    print(f"Wrote {len(pages)} pages about {len(runs)} runs to {given.output}; the first is index.html.")
 
 
 def _export(given: argparse.Namespace) -> None:

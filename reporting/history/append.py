@@ -20,7 +20,7 @@ from contract.masking import mask
 from contract.outcome import shorten
 from file_storage import storage
 from reporting.history import folder
-from reporting.history.record import MOST_DESCRIPTION, Compared, Run, RunFinding, run_to_json, told
+from reporting.history.record import MOST_DESCRIPTION, Compared, Run, found_in, run_to_json, told
 from reporting.sinks.delivery import Delivery, NotDeliveredError, Undelivered, deliver
 
 if TYPE_CHECKING:
@@ -86,10 +86,7 @@ def keep_run(
         ),
         why_undecided=(shorten(decision.why_undecided, MOST_DESCRIPTION) or None) if decision else None,
         metrics=tuple(map(_measured, report.metrics)),
-        findings=tuple(
-            RunFinding(one.subject, one.distance, one.violated)
-            for one in (decision.findings if decision else ())
-        ),
+        findings=tuple(map(found_in, decision.findings if decision else ())),
         compared=Compared(None, None, settings.baseline_constraints, settings.baseline_statistics),
         checking=told(
             {
@@ -146,6 +143,7 @@ def _run(settings: Settings, monitor: str, finished: datetime, seconds: float, *
         monitor=monitor,
         version=contract.__version__,
         rules=settings.rules,
+        model=settings.model_name,
         endpoint=settings.sagemaker_endpoint_name,
         schedule=settings.sagemaker_monitoring_schedule_name,
         window=(settings.window.start, settings.window.end) if settings.window else None,

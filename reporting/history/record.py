@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from contract.api import Metric, Violation, Violations, read_violations, violations_to_json
+from contract.api import Finding, Metric, Violation, Violations, read_violations, violations_to_json
 from contract.errors import DocumentError
 from contract.schema import (
     REQUIRED,
@@ -68,6 +69,11 @@ def _write_violations(violations: Iterable[Violation]) -> Any:
     return violations_to_json(Violations(list(violations)))["violations"]
 
 
+def _read_interval(members: JsonObject, key: str) -> tuple[float, float] | None:
+    ends = members.get(key, list, [])
+    return (float(ends[0]), float(ends[1])) if len(ends) == 2 else None
+
+
 def _read_metrics(members: JsonObject, key: str) -> tuple[Metric, ...]:
     return tuple(
         Metric(
@@ -75,10 +81,9 @@ def _read_metrics(members: JsonObject, key: str) -> tuple[Metric, ...]:
             value=each.number("value", None),
             statistic_values=each.get("statistic_values", dict, None),
             dimensions=each.get("dimensions", dict, {}),
-            interval=(float(ends[0]), float(ends[1])) if len(ends) == 2 else None,
+            interval=_read_interval(each, "interval"),
         )
         for each in members.children(key, [])
-        for ends in [each.get("interval", list, [])]
     )
 
 
@@ -100,11 +105,28 @@ _text = of_kind(str)
 
 @dataclass(frozen=True)
 class RunFinding:
-    """How far one feature or metric moved, whether or not it violates."""
+    """How far one feature or metric moved, whether or not it violates; members as those of `Finding`."""
 
     subject: str = member(_text, REQUIRED)
     distance: float | None = member(number)
     violated: bool = member(of_kind(bool), False, written="if any")
+    limit: float | None = member(number)
+    noise: float | None = member(number)
+    value: float | None = member(number)
+    expected: float | None = member(number)
+    interval: tuple[float, float] | None = member(_read_interval)
+
+
+def found_in(finding: Finding) -> RunFinding:
+    """Return a finding as a record keeps it: numbers of six digits, those that JSON cannot hold left out."""
+    figures = {
+        name: float(f"{value:.6g}")
+        for name in ("limit", "noise", "value", "expected")
+        if (value := getattr(finding, name)) is not None and math.isfinite(value)
+    }
+    ends = tuple(float(f"{end:.6g}") for end in finding.interval or () if math.isfinite(end))
+    interval = (ends[0], ends[1]) if len(ends) == 2 else None
+    return RunFinding(finding.subject, finding.distance, finding.violated, **figures, interval=interval)
 
 
 @dataclass(frozen=True)
@@ -129,6 +151,8 @@ class Run:
         ``data-quality``, ``model-quality``, ``bias`` or ``feature-attribution``.
     version
         Of the program.
+    model
+        What people call the model; None where nobody said.
     window
         Start and end; None where the run was about all of its data.
     seconds
@@ -165,6 +189,7 @@ class Run:
     monitor: str = member(_text, REQUIRED)
     version: str = member(_text, REQUIRED)
     rules: str = member(_text, REQUIRED)
+    model: str | None = member(_text)
     endpoint: str | None = member(_text)
     schedule: str | None = member(_text)
     window: tuple[datetime, datetime] | None = member(_read_window, write=_write_window)
@@ -195,6 +220,11 @@ class Run:
     def at(self) -> datetime:
         """Return the time that the run is about: the start of its window, else when it began."""
         return self.window[0] if self.window else self.started
+
+    @property
+    def about(self) -> str:
+        """Return the name of the model, else of its endpoint or schedule, else of its data."""
+        return self.model or self.endpoint or self.schedule or self.dataset_source
 
     @property
     def label_coverage(self) -> float | None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import jinja2
 import markupsafe
@@ -34,6 +36,7 @@ from contract.page import (
     short,
 )
 from reporting.history.read import read_runs
+from reporting.history.record import RunFinding, found_in
 from reporting.history.selection import Selection
 from reporting.report.charts import values_text
 
@@ -111,47 +114,70 @@ def _name(instant: datetime) -> str:
 
 
 def _section(runs: Sequence[Run], at: datetime, rows: int, source: Source) -> Section:
-    points = [(_name(run.at), len(run.violations or ()), run.rows) for run in runs]
-    points.append((_name(at), len(source.violations), rows))
+    counts = [(_name(run.at), len(run.violations or ()), run.rows) for run in runs]
+    counts.append((_name(at), len(source.violations), rows))
     charts = [
-        _trend("Violations", [(name, count, count > 0) for name, count, _ in points], zero=True),
-        _trend("Rows", [(name, amount, False) for name, _, amount in points], zero=True),
+        trend("Violations", [point(name, found, violated=found > 0) for name, found, _ in counts], zero=True),
+        trend("Rows", [point(name, amount) for name, _, amount in counts], zero=True),
     ]
-    found = source.findings()
     subjects = sorted(
-        (finding for finding in found.values() if finding.distance is not None),
+        (finding for finding in map(found_in, source.findings().values()) if finding.distance is not None),
         key=lambda finding: (not finding.violated, -(finding.distance or 0.0)),
     )
     for subject in subjects[:MOST_SUBJECTS]:
-        shows_value = subject.value is not None
-        past = [_past(run, subject.subject, shows_value) for run in runs]
-        now = (_name(at), subject.value if shows_value else subject.distance, subject.violated)
-        name = short(subject.subject, 80)
-        chart = _trend(name if shows_value else f"How far {name} moved", [*past, now])
-        chart["limit"] = subject.expected if shows_value else subject.limit
-        charts.append(chart)
+        past = [past_point(run, subject) for run in runs]
+        now = found_point(_name(at), subject, subject.value is not None)
+        charts.append(trend_of(subject, [*past, now]))
     text = f"This run, and {several(len(runs), 'run')} before it; red dots are violations."
     return Section("Trends", text, charts=charts)
 
 
-def _past(run: Run, subject: str, shows_value: bool) -> tuple[str, float | None, bool]:
-    finding = next((finding for finding in run.findings if finding.subject == subject), None)
-    value = next((metric.value for metric in run.metrics if metric.name == subject), None)
-    distance = finding.distance if finding else None
-    return _name(run.at), value if shows_value else distance, bool(finding and finding.violated)
+def trend_of(subject: RunFinding, points: list[Chart]) -> Chart:
+    """Return how the figure of a finding went: what was measured where it is known, else how far it moved."""
+    name = short(subject.subject, 80)
+    if subject.value is None:
+        return trend(f"How far {name} moved", points, limit=subject.limit, limit_name="limit", zero=True)
+    return trend(name, points, limit=subject.expected, limit_name="expected")
 
 
-def _trend(title: str, points: Sequence[tuple[str, Any, bool]], *, zero: bool = False) -> Chart:
-    return {
-        "kind": "trend",
-        "title": title,
-        "points": [
-            {"name": name, "value": None if value is None else float(f"{value:.6g}"), "violated": violated}
-            for name, value, violated in points
-        ],
-        "zero": zero,
-        "limit": None,
-    }
+def past_point(run: Run, subject: RunFinding) -> Chart:
+    """Return what a run found of a subject, and what it estimated for rows that waited for labels."""
+    shows_value, name = subject.value is not None, subject.subject
+    finding = next((one for one in run.findings if one.subject == name), RunFinding(name))
+    if shows_value:
+        kept = {metric.name: metric for metric in run.metrics if not metric.dimensions}
+        if finding.value is None and (known := kept.get(name)) is not None:  # a record of an older version
+            finding = replace(finding, value=known.value, interval=known.interval)
+        if (early := kept.get(f"estimated_{name}")) is not None:
+            return found_point(_name(run.at), finding, shows_value) | {"estimate": early.value}
+    return found_point(_name(run.at), finding, shows_value)
+
+
+def found_point(name: str, finding: RunFinding, shows_value: bool) -> Chart:
+    """Return what was measured, or how far it moved."""
+    value = finding.value if shows_value else finding.distance
+    return point(name, value, finding.interval if shows_value else None, violated=finding.violated)
+
+
+def point(
+    name: str, value: float | None, interval: tuple[float, float] | None = None, *, violated: bool = False
+) -> Chart:
+    """Return one run of a trend."""
+    bounds = [None if end is None else float(f"{end:.6g}") for end in (value, *(interval or ()))]
+    return {"name": name, "value": bounds[0], "violated": violated, "interval": bounds[1:] or None}
+
+
+def trend(
+    title: str,
+    points: Sequence[Chart],
+    *,
+    zero: bool = False,
+    limit: float | None = None,
+    limit_name: str = "limit",
+) -> Chart:
+    """Return how one figure went, the earliest run first."""
+    members = {"title": title, "points": points, "zero": zero, "limit": limit, "limitName": limit_name}
+    return {"kind": "trend", **members}
 
 
 NAME = "report.html"
@@ -195,6 +221,37 @@ def render(
     if settings.history_path is not None:
         add_trends(said, settings, monitor, rows, source)
     said.sections += _undecided_section(source)
+    level, verdict = _verdict(rows, source)
+    lead = monitor.lead
+    if titles := [card.title for card in said.cards[:MOST_NAMED]]:
+        rest = len(said.cards) - len(titles)
+        more = f" and {count(rest)} more" if rest > 0 else ""
+        lead = f"{lead} Most of all: {'; '.join(titles)}{more}."
+    said.notes = [short(note, 1000) for note in dict.fromkeys((*said.notes, *notes))]
+    said.facts = _facts(settings, rows, source) + said.facts
+    made = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    footer = (
+        f"Made {made} by {monitor.program} {contract.__version__} from "
+        f"{short(mask(settings.dataset_source), 300)}. "
+        "The files beside this page hold every number in full."
+    )
+    return fill_in(said, monitor.title, (level, verdict), lead if level == "violated" else "", footer)
+
+
+def fill_in(
+    said: Body, title: str, verdict: tuple[str, str], lead: str, footer: str, home: str = ""
+) -> bytes:
+    """Return a page, UTF-8.
+
+    Parameters
+    ----------
+    verdict
+        ``violated``, ``fine`` or ``plain``, and the sentence.
+    lead
+        What stands below it; may be empty.
+    home
+        The page over all models, where this is one of several.
+    """
     drawn = [card.chart for card in said.cards[:MOST_CARDS]]
     for section in said.sections:
         drawn += section.charts
@@ -202,30 +259,25 @@ def render(
     # A card's chart may stand in a table as well.
     charts = {id(chart): chart for chart in drawn if chart}
     places = {identity: place for place, identity in enumerate(charts)}
-    level, verdict = _verdict(rows, source)
-    lead = monitor.lead
-    if titles := [card.title for card in said.cards[:MOST_NAMED]]:
-        rest = len(said.cards) - len(titles)
-        more = f" and {count(rest)} more" if rest > 0 else ""
-        lead = f"{lead} Most of all: {'; '.join(titles)}{more}."
     script = _read("report.js")
     text = _template().render(
-        title=monitor.title,
-        level=level,
-        verdict=verdict,
-        lead=lead if level == "violated" else "",
-        facts=_facts(settings, rows, source) + said.facts,
+        title=title,
+        level=verdict[0],
+        verdict=verdict[1],
+        lead=lead,
+        home=home,
+        facts=said.facts,
         cards=said.cards[:MOST_CARDS],
         more_cards=said.cards[MOST_CARDS:],
         sections=said.sections,
-        notes=[short(note, 1000) for note in dict.fromkeys((*said.notes, *notes))],
+        notes=said.notes,
         place=lambda chart: places[id(chart)],
         data=_embedded(list(charts.values())),
         style=markupsafe.Markup(_read("report.css")),  # noqa: S704 - our own file
         script=markupsafe.Markup(script),  # noqa: S704 - our own file
         script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         version=contract.__version__,
-        footer=_footer(settings, monitor.program),
+        footer=footer,
     )
     return text.encode("utf-8", errors="replace")
 
@@ -263,6 +315,7 @@ def _about(one: Comparison) -> str:
     return short(f"{one.subject} in {values_text(one.segment)}" if one.segment else one.subject)
 
 
+@functools.cache
 def _template() -> jinja2.Template:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
@@ -327,16 +380,9 @@ def _facts(settings: Settings, rows: int, source: Source) -> list[tuple[str, str
         "Window (UTC)": f"{_name(window.start)} to {_name(window.end)}" if window else None,
         "Rows": count(rows),
         "Rows of the baseline": count(before) if isinstance(before, int) else None,
+        "Model": short(settings.model_name) if settings.model_name else None,
         "Endpoint": short(endpoint) if endpoint else None,
         "Schedule": short(schedule) if schedule else None,
         "Rules": settings.rules,
     }
     return [(name, text) for name, text in facts.items() if text is not None]
-
-
-def _footer(settings: Settings, program: str) -> str:
-    made = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    return (
-        f"Made {made} by {program} {contract.__version__} from {short(mask(settings.dataset_source), 300)}. "
-        "The files beside this page hold every number in full."
-    )

@@ -52,6 +52,7 @@ def event_data(report: RunSummary, most_bytes: int) -> dict[str, Any]:
         "monitor": report.monitor,
         "endpoint": report.endpoint,
         "schedule": report.schedule,
+        **({"model": report.model} if report.model else {}),
         "window": {"start": _text(window.start), "end": _text(window.end)} if window else None,
         "dataset_source": report.dataset_source,
         "output_path": report.output_path,

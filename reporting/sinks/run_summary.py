@@ -52,6 +52,7 @@ class RunSummary:
     digest: str
     decided: int | None = None
     undecided: int | None = None
+    model: str | None = None
 
     @property
     def instant(self) -> datetime:
@@ -101,6 +102,7 @@ def report_of(
         digest=digest_of(settings, monitor.program, documents),
         decided=len(decision.comparisons) - len(decision.undecided) if decision else None,
         undecided=len(decision.undecided) if decision else None,
+        model=settings.model_name,
     )
 
 
