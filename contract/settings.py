@@ -11,7 +11,7 @@ import functools
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Any, Literal, NoReturn, get_args, get_origin, get_type_hints
 
 import contract
@@ -21,7 +21,7 @@ from contract.masking import learn, mask
 from contract.schema import Mistakes, nearest
 from contract.sink_addresses import SinkAddress
 from contract.variables import Kind, Variable
-from contract.window import Window, fill_in_start, resolve_window
+from contract.window import Window, fill_in_start, folders_of, resolve_window
 
 Rules = Literal["sound", "sagemaker"]
 DEFAULT_MESSAGE_FILE = "/opt/ml/output/message"
@@ -132,6 +132,20 @@ class Settings:
         " last full hour.",
         example="PT1H",
         needs=None,
+    )
+    each_window: bool = setting(
+        "Analyse each window from start_time to end_time by itself, in one pass over the data; window is"
+        " then the length of each.",
+        default="Disabled",
+    )
+    time_zone: tzinfo | None = setting(
+        "Time zone of days and weeks, and of times without an offset: its IANA name; default: UTC.",
+        "zone",
+        example="America/New_York",
+        needs=None,
+    )
+    gate_on: Literal["all", "last"] = setting(
+        "Which of the windows of each_window the exit code is about.", default="all"
     )
     start_time_offset: str | None = of_all(
         "ISO 8601 duration added to the start of the window.", example="-P3D"
@@ -514,7 +528,10 @@ def read_settings(
     mistakes.add(*_contradictions(values, program))
     names = ("start_time", "end_time", "window", "start_time_offset", "end_time_offset")
     times = {name: values[name] for name in names}
-    values["window"] = mistakes.attempt(resolve_window, **times, now=now or datetime.now(UTC))
+    each, zone = values["each_window"], values["time_zone"] or UTC
+    values["window"] = mistakes.attempt(
+        resolve_window, **times, now=now or datetime.now(UTC), each=each, zone=zone
+    )
     # Commands without the setting read captures.
     values["dataset_format"] = values["dataset_format"] or DatasetFormat("sagemakerCaptureJson")
     if values["fail_on_undecided"] is None:
@@ -522,7 +539,11 @@ def read_settings(
         values["fail_on_undecided"] = is_gate
     # Without its window, which is among the mistakes already, a path has nothing to be filled in with.
     if values["output_path"] and not mistakes.texts:
-        values["output_path"] = mistakes.attempt(fill_in_start, values["output_path"], values["window"])
+        path, window = values["output_path"], values["window"]
+        if each:
+            mistakes.attempt(folders_of, path, window.each(), zone)
+        else:
+            values["output_path"] = mistakes.attempt(fill_in_start, path, window, zone)
     mistakes.stop_if_any()
     return Settings(**values, validate_only=flags.validate, given=given, own=own)
 
@@ -568,6 +589,8 @@ def _contradictions(values: Mapping[str, Any], program: Program) -> Iterator[str
     folder = values["register_new_baseline"]
     if folder is None:
         return
+    if values["each_window"]:
+        yield wording("new_baseline.each_window")
     if folder.endswith(".json"):
         yield wording("new_baseline.is_file", folder=folder)
     elif folder.rstrip("/") == (values["output_path"] or "").rstrip("/"):

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from contract.dataset_format import parse_dataset_format, parse_rows
 from contract.errors import ConfigurationError
 from contract.sink_addresses import parse_sinks
-from contract.window import parse_duration, read_instant
+from contract.window import parse_duration, read_instant, read_zone
 
 # What a command offers. Shared variables say which of these they need, never which command.
 Offer = Literal[
@@ -29,7 +29,7 @@ Offer = Literal[
 ]
 Kind = (
     Literal["text", "switch", "choice", "count", "share", "seconds"]
-    | Literal["instant", "names", "texts", "sinks", "format", "rows"]
+    | Literal["instant", "zone", "names", "texts", "sinks", "format", "rows"]
 )
 
 
@@ -152,6 +152,7 @@ _READERS: dict[Kind, Callable[[Variable, str], Any]] = {
     "share": _share,
     "seconds": _seconds,
     "instant": lambda variable, text: read_instant(variable.name, text),
+    "zone": lambda variable, text: read_zone(variable.name, text),
     "names": _names,
     "texts": _texts,
     "sinks": lambda variable, text: parse_sinks(variable.name, text),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import time
 from collections.abc import Callable, Mapping
@@ -106,7 +107,9 @@ def run(settings: Settings, monitor: Monitor, cluster: Cluster | None = None) ->
     """
     started = time.monotonic()
     s3.encrypt_with(settings.output_kms_key)
-    storage.prepare_output(settings.output_path)
+    several_windows = settings.window.each() if settings.window else ()
+    if not several_windows:
+        storage.prepare_output(settings.output_path)
     sinks = publishing.open_sinks(settings)
     settings = monitor.adjusted(settings)
     files = load_documents(settings, monitor)
@@ -119,12 +122,37 @@ def run(settings: Settings, monitor: Monitor, cluster: Cluster | None = None) ->
     if settings.post_analytics_processor_script:
         load_postprocessor(settings.post_analytics_processor_script)
     request, make = monitor.arranged(settings, request)
-    plan, analyzer, summary = _summarize(settings, make, request, cluster)
-    _require_excluded(settings, request)
-    rows = analyzer.row_count(summary)
-    _tell_rows(settings, plan, rows, time.monotonic() - started)
+    make = functools.partial(make_analyzer, make=make)
+    job = Job(settings, monitor, files, baseline, request, sinks, started)
+    if several_windows:
+        from job_runner.windows import run_windows
 
-    found = _conclude(settings, analyzer, summary, baseline, plan)
+        return run_windows(job, make, cluster)
+    plan, analyzer, summary = summarize(settings, make, request, cluster)
+    _require_excluded(settings, request)
+    return finish(job, plan, analyzer, summary)
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a job knows before it reads: its settings, and what they led to; `started` is monotonic."""
+
+    settings: Settings
+    monitor: Monitor
+    files: DocumentSet[Any, Any]
+    baseline: AnyBaseline | None
+    request: Dataset
+    sinks: publishing.Sinks | None
+    started: float
+
+
+def finish(job: Job, plan: Plan, analyzer: AnyAnalyzer, summary: Any) -> Outcome:
+    """Conclude from the summary of a window, write its files, and tell others."""
+    settings, monitor, files, request = job.settings, job.monitor, job.files, job.request
+    rows = analyzer.row_count(summary)
+    _tell_rows(settings, plan, rows, time.monotonic() - job.started)
+
+    found = _conclude(settings, analyzer, summary, job.baseline, plan)
     if settings.history_path is not None and found.decision is not None and settings.rules == "sound":
         found = replace(found, decision=_with_label_coverage(settings, monitor, found.facts, found.decision))
     documents = _documents(settings, files, found, request.said)
@@ -138,9 +166,9 @@ def run(settings: Settings, monitor: Monitor, cluster: Cluster | None = None) ->
 
     # From here on others are told, which may take its time: whatever becomes of it, the files are there.
     published = analyzer.metrics(found.statistics, found.compared, found.decision)
-    seconds = time.monotonic() - started
+    seconds = time.monotonic() - job.started
     report = report_of(settings, monitor, rows, seconds, published, found.decision, contents)
-    undelivered = publishing.publish(report, settings, sinks)
+    undelivered = publishing.publish(report, settings, job.sinks)
     no_baseline = {VIOLATIONS, COMPARISONS, *files.not_in_baseline}
     baseline_files = {name: content for name, content in contents.items() if name not in no_baseline}
     kept = register_baseline_if_decided(settings, found.decision, baseline_files)
@@ -321,7 +349,7 @@ def load_documents(settings: Settings, monitor: Monitor) -> DocumentSet[Any, Any
     return segmented_documents(documents)
 
 
-def make_analyzer(settings: Settings, make: MakeAnalyzer, plan: Plan) -> AnyAnalyzer:
+def make_analyzer(settings: Settings, plan: Plan, make: MakeAnalyzer) -> AnyAnalyzer:
     """Return the monitor's analyzer, repeated by segment when the settings ask for it."""
     analyzer = make(settings, plan)
     if not settings.segment_by:
@@ -374,7 +402,7 @@ def dataset_request(
         source=settings.dataset_source,
         format=settings.dataset_format,
         text_only=settings.rules == "sagemaker",
-        window=settings.window,
+        window=settings.window and replace(settings.window, edges=()),
         column_names=files.column_names(baseline) if baseline else None,
         exclude=settings.exclude_features,
         preprocessor=preprocessor,
@@ -408,11 +436,12 @@ def _cell_rules(
     )
 
 
-def _summarize(
+def summarize(
     settings: Settings, make: MakeAnalyzer, request: Dataset, cluster: Cluster | None
 ) -> tuple[Plan, AnyAnalyzer, Any]:
+    """Read the data and return how, the analyzer, and its summary."""
     plan = plan_dataset(request)
-    analyzer = make_analyzer(settings, make, plan)
+    analyzer = make(settings, plan)
 
     def summarized(plan: Plan) -> Any:
         noticed = Tally()
@@ -475,13 +504,21 @@ def _outcome(
         text = wording("outcome.violated", violations=violations)
     else:
         text = wording("outcome.holds")
+    exit_code = exit_code_of(settings, decision, undelivered)
+    return Outcome(exit_code, " ".join([text, *said]), decision, files, found.notes)
+
+
+def exit_code_of(
+    settings: Settings, decision: Decision | None, undelivered: tuple[Undelivered, ...] = ()
+) -> int:
+    """Return the exit code that the settings ask for."""
+    violations = len(decision.violations.violations) if decision else 0
     ends = {
         EXIT_VIOLATIONS: settings.fail_on_violations and violations > 0,
         EXIT_UNDECIDED: settings.fail_on_undecided and decision is not None and decision.fails_gate,
         EXIT_NOT_DELIVERED: settings.fail_on_sink_error and len(undelivered) > 0,
     }
-    exit_code = next((code for code, is_so in ends.items() if is_so), EXIT_COMPLETED)
-    return Outcome(exit_code, " ".join([text, *said]), decision, files, found.notes)
+    return next((code for code, is_so in ends.items() if is_so), EXIT_COMPLETED)
 
 
 # The on-demand gate: what passed its check becomes the baseline, and the one before is kept.

@@ -24,7 +24,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import types
 
-from contract.dataset import CellRules, ColumnKind, Declared
+from contract.dataset import WINDOW, CellRules, ColumnKind, Declared
 from contract.errors import DatasetError
 from contract.reading import notice
 
@@ -108,6 +108,7 @@ def _require_order(batch: pa.RecordBatch, kinds: Mapping[str, ColumnKind], rules
     """
     if (batch.schema.metadata or {}).get(b"positional") != b"true":
         return
+    batch = batch.drop_columns([WINDOW]) if WINDOW in batch.schema.names else batch
     names = [name for name in batch.schema.names if name in rules.declared]
     text = next((n for n in names if rules.declared[n].kind == "number" and kinds.get(n) == "text"), None)
     number = next((n for n in names if rules.declared[n].kind == "text" and kinds.get(n) == "number"), None)

@@ -127,11 +127,20 @@ def _read_files(paths: Iterable[str]) -> dict[str, Run] | None:
     """Return the runs in files by name, None when one is no longer there: its records are in another."""
     runs: dict[str, Run] = {}
     for path in paths:
-        content = folder.read_if_there(path)
-        if content is None:
-            return None
-        runs.update((run.run, run) for run in parse_records(content, path))
+        # A file is written once: a job about many windows reads each of them once.
+        if (records := _records.get(path)) is None:
+            content = folder.read_if_there(path)
+            if content is None:
+                return None
+            records = parse_records(content, path)
+            if len(_records) < _MOST_KEPT:
+                _records[path] = records
+        runs.update((run.run, run) for run in records)
     return runs
+
+
+_MOST_KEPT = 10_000
+_records: dict[str, list[Run]] = {}
 
 
 def name_time(path: str) -> datetime | None:

@@ -91,8 +91,8 @@ def report_of(
         endpoint=settings.sagemaker_endpoint_name,
         schedule=settings.sagemaker_monitoring_schedule_name,
         window=settings.window,
-        dataset_source=_for_others(settings.dataset_source),
-        output_path=_for_others(settings.output_path),
+        dataset_source=for_others(settings.dataset_source),
+        output_path=for_others(settings.output_path),
         rows=rows,
         seconds=seconds,
         finished=datetime.now(UTC),
@@ -128,7 +128,8 @@ def digest_of(settings: Settings, program: str, documents: Mapping[str, bytes]) 
     return found.hexdigest()[:32]
 
 
-def _for_others(location: str) -> str:
+def for_others(location: str) -> str:
+    """Return a path as records and events have it."""
     # Who gets an event works in another folder.
     return mask(location) if "://" in location else str(Path(location).absolute())
 

@@ -1,0 +1,214 @@
+"""Many windows in one pass: each is summarized by itself, and finished as a job about it alone would be.
+
+Windows that follow each other are read together, up to `MOST_TOGETHER`: memory stays bounded, and a killed
+job has little to do again. Where rows carry no time (files dated by their paths), where a script makes the
+rows, or where a model explains them, windows are read one by one, each from its own files.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from datetime import UTC
+from typing import TYPE_CHECKING
+
+import orjson
+import pyarrow as pa
+
+from contract import json_layout
+from contract.api import AnyAnalyzer, Comparison, Decision, MakeAnalyzer, State, read_violations
+from contract.dataset import WINDOW, Plan
+from contract.errors import DatasetError, MonitorError, wording
+from contract.outcome import EXIT_COMPLETED, EXIT_NOT_DELIVERED, EXIT_UNDECIDED, EXIT_VIOLATIONS
+from contract.settings import Settings
+from contract.window import Window, folders_of
+from contract.wording import several, some_of
+from file_storage import storage
+from job_runner import job as jobs
+from job_runner.segments import SegmentedAnalyzer, SegmentedSummary
+from readers.plan import CAPTURES, files_of
+from readers.splitting import SMALL
+from reporting.sinks import run_summary
+
+if TYPE_CHECKING:
+    from job_runner.cluster.leader import Cluster
+
+MOST_TOGETHER = 100
+_MOST_NAMED = 5
+_WORST_FIRST = (EXIT_VIOLATIONS, EXIT_UNDECIDED, EXIT_NOT_DELIVERED, EXIT_COMPLETED)
+
+_log = logging.getLogger(__name__)
+
+
+class WindowedAnalyzer(SegmentedAnalyzer):
+    """An analyzer whose segments are the windows, without a summary of all rows together."""
+
+    def summarize(self, batches: Iterable[pa.RecordBatch]) -> SegmentedSummary:
+        """Summarize the rows of each window, in their order."""
+        summary = self.empty()
+        for _ in self._divide(batches, summary):
+            pass  # each is summarized on its way
+        return summary
+
+    def row_count(self, summary: SegmentedSummary) -> int:
+        """Return how many rows were summarized."""
+        return sum(segment.rows for segment in summary.segments.values())
+
+    def _own_rows(self, rows: pa.RecordBatch) -> pa.RecordBatch:
+        return rows.drop_columns([WINDOW])
+
+
+def run_windows(job: jobs.Job, make: MakeAnalyzer, cluster: Cluster | None) -> jobs.Outcome:
+    """Finish every window of the job's settings that is not finished yet."""
+    settings = job.settings
+    assert settings.window is not None  # noqa: S101 - for mypy: there are several
+    windows = settings.window.each()
+    folders = folders_of(settings.output_path, windows, settings.time_zone or UTC)
+    of = {
+        window: replace(job, settings=_settings_of(settings, window, folder))
+        for window, folder in zip(windows, folders, strict=True)
+    }
+    decisions = _finished(of)
+    codes = {window: jobs.exit_code_of(settings, decision) for window, decision in decisions.items()}
+    if decisions:
+        _log.warning(wording("windows.there", windows=several(len(decisions), "window"), of=len(windows)))
+    _, known = files_of(replace(job.request, window=replace(settings.window, edges=())))
+    is_told = known.format.kind in CAPTURES or (known.keys is not None and known.keys.time is not None)
+    one_by_one = not is_told or settings.record_preprocessor_script or "attributions" in job.monitor.offers
+    remaining = [window for window in windows if window not in decisions]
+    for together in _stretches(remaining, 1 if one_by_one else MOST_TOGETHER):
+        # What is said of reading these is not said of others.
+        request = replace(job.request, window=together, said=copy.deepcopy(job.request.said))
+        for window, plan, analyzer, summary in _read(replace(job, request=request), make, cluster):
+            own = replace(of[window], request=request, started=time.monotonic())
+            if not settings.is_monitoring and not analyzer.row_count(summary):
+                _log.warning(wording("windows.no_rows", name=_name(window, settings)))
+                continue
+            storage.prepare_output(own.settings.output_path)
+            outcome = jobs.finish(own, plan, analyzer, summary)
+            decisions[window], codes[window] = outcome.decision, outcome.exit_code
+            _log.info("%s: %s", _name(window, settings), outcome.message)
+    if not decisions:
+        found = "row in any window"
+        raise DatasetError.of("rows.none_for_baseline", file=settings.dataset_source, found=found)
+    asked = [codes[window] for window in windows if window in codes]
+    code = min(asked[-1:] if settings.gate_on == "last" else asked, key=_WORST_FIRST.index)
+    message = _message(settings, {window: decisions[window] for window in windows if window in decisions})
+    return jobs.Outcome(code, message, files=(several(len(decisions), "folder"),))
+
+
+def _settings_of(settings: Settings, window: Window, folder: str) -> Settings:
+    """Return the settings of a job about one window alone."""
+    times = {"start_time": window.start.isoformat(), "end_time": window.end.isoformat()}
+    given = {name: text for name, text in settings.given.items() if name not in ("window", "each_window")}
+    given |= {**times, "output_path": folder}
+    return replace(settings, window=window, output_path=folder, given=given)
+
+
+def _stretches(windows: Iterable[Window], most: int) -> Iterator[Window]:
+    """Yield windows that follow each other without a gap as one, at most so many."""
+    together: list[Window] = []
+    for window in [*windows, None]:
+        if together and (window is None or len(together) == most or together[-1].end != window.start):
+            yield Window(together[0].start, together[-1].end, tuple(one.start for one in together))
+            together = []
+        together += [window] if window else []
+
+
+def _read(
+    job: jobs.Job, make: MakeAnalyzer, cluster: Cluster | None
+) -> Iterator[tuple[Window, Plan, AnyAnalyzer, object]]:
+    """Yield each window's summary, and the analyzer that made it, after one pass over the rows of all."""
+    together = job.request.window
+    assert together is not None  # noqa: S101 - for mypy
+    windows, inner = together.each(), []
+    if len(windows) == 1:
+        alone = replace(job.request, window=windows[0])
+        yield windows[0], *jobs.summarize(job.settings, make, alone, cluster)
+        return
+
+    def make_windowed(settings: Settings, plan: Plan) -> AnyAnalyzer:
+        # What a window is by itself decides, as in a job about it alone.
+        plan = replace(plan, small=plan.total_bytes < SMALL * len(windows))
+        inner.append(make(settings, plan))
+        return WindowedAnalyzer(inner[-1], (WINDOW,), most=len(windows))
+
+    plan, _, summaries = jobs.summarize(job.settings, make_windowed, job.request, cluster)
+    for place, window in enumerate(windows):
+        found = summaries.segments.pop((str(place),), None)
+        yield window, plan, inner[-1], found.summary if found else inner[-1].empty()
+
+
+def _finished(of: Mapping[Window, jobs.Job]) -> dict[Window, Decision | None]:
+    """Return what was decided of windows whose files are all there, and whose record, where any is kept.
+
+    A window of which nothing was decided is not among them: its labels may have come since.
+    """
+    settings, monitor = next(iter(of.values())).settings, next(iter(of.values())).monitor
+    recorded = None
+    if settings.history_path is not None:
+        from reporting.history.read import read_runs
+        from reporting.history.selection import Selection
+
+        try:
+            runs = read_runs(settings.history_path, Selection(monitor.name))
+        except MonitorError:
+            runs = []  # there is no history yet
+        recorded = {(run.window, run.output_path) for run in runs}
+    wanted = {jobs.STATISTICS, jobs.CONSTRAINTS} | ({jobs.REPORT} if settings.report else set())
+    if settings.is_monitoring:
+        wanted |= {jobs.VIOLATIONS} | ({jobs.COMPARISONS} if settings.rules == "sound" else set())
+    found: dict[Window, Decision | None] = {}
+    for window, job in of.items():
+        folder = job.settings.output_path
+        try:
+            names = {file.path.rpartition("/")[2] for file in storage.list_files(folder)}
+        except DatasetError:
+            continue
+        is_recorded = (
+            recorded is None or ((window.start, window.end), run_summary.for_others(folder)) in recorded
+        )
+        if is_recorded and wanted <= names:
+            decision = _decision_in(folder, settings.rules) if settings.is_monitoring else None
+            if decision is None or not decision.is_empty:
+                found[window] = decision
+    return found
+
+
+def _decision_in(folder: str, rules: str) -> Decision:
+    """Return what the files of a window say was decided."""
+    path = f"{folder}/{jobs.VIOLATIONS}"
+    violations = read_violations(json_layout.loads(storage.read_bytes(path), path), path)
+    if rules == "sagemaker":  # which tells no comparisons
+        return Decision(violations, comparisons=(Comparison("", "", State.HOLDS),))
+    told = orjson.loads(storage.read_bytes(f"{folder}/{jobs.COMPARISONS}"))["comparisons"]
+    comparisons = tuple(Comparison(**{**one, "state": State(one["state"])}) for one in told)
+    return Decision(violations, comparisons=comparisons)
+
+
+def _name(window: Window, settings: Settings) -> str:
+    return f"{window.start.astimezone(settings.time_zone or UTC):%Y-%m-%d %H:%M}"
+
+
+def _message(settings: Settings, decisions: Mapping[Window, Decision | None]) -> str:
+    """Return how many windows ended how, and name those that alarm."""
+    counts, alarms, total = Counter(("violated", "open", "fine", "described")), [], 0
+    for window, decision in decisions.items():
+        violations = decision.violations.violations if decision else []
+        total += len(violations)
+        if violations:
+            subjects = some_of(list(dict.fromkeys(one.subject for one in violations)), 3)
+            alarms.append(f"{_name(window, settings)} ({subjects})")
+        is_open = decision is not None and decision.is_empty
+        counts[
+            "described" if decision is None else "violated" if violations else "open" if is_open else "fine"
+        ] += 1
+    said = [wording("outcome.violated", violations=total) if total else wording("outcome.holds")]
+    states = {state: count - 1 for state, count in counts.items()}
+    said.append(wording("windows.ended", windows=several(len(decisions), "window"), **states))
+    said += [wording("windows.alarms", alarms=some_of(alarms, _MOST_NAMED))] if alarms else []
+    return " ".join(said)
