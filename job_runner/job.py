@@ -105,11 +105,31 @@ def run(settings: Settings, monitor: Monitor, cluster: Cluster | None = None) ->
     MonitorError
         When the job cannot complete; nothing has been written then, or only whole files.
     """
+    job = prepare(settings, monitor)
+    storage.prepare_output(settings.output_path)
+    plan, analyzer, summary = summarize(job.settings, job.make, job.request, cluster)
+    _require_excluded(job.settings, job.request)
+    return finish(job, plan, analyzer, summary)
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a job knows before it reads: its settings, and what they led to; `started` is monotonic."""
+
+    settings: Settings
+    monitor: Monitor
+    files: DocumentSet[Any, Any]
+    baseline: AnyBaseline | None
+    request: Dataset
+    make: MakeAnalyzer
+    sinks: publishing.Sinks | None
+    started: float
+
+
+def prepare(settings: Settings, monitor: Monitor) -> Job:
+    """Read what the settings name besides the data; their mistakes show before the work."""
     started = time.monotonic()
     s3.encrypt_with(settings.output_kms_key)
-    several_windows = settings.window.each() if settings.window else ()
-    if not several_windows:
-        storage.prepare_output(settings.output_path)
     sinks = publishing.open_sinks(settings)
     settings = monitor.adjusted(settings)
     files = load_documents(settings, monitor)
@@ -123,27 +143,7 @@ def run(settings: Settings, monitor: Monitor, cluster: Cluster | None = None) ->
         load_postprocessor(settings.post_analytics_processor_script)
     request, make = monitor.arranged(settings, request)
     make = functools.partial(make_analyzer, make=make)
-    job = Job(settings, monitor, files, baseline, request, sinks, started)
-    if several_windows:
-        from job_runner.windows import run_windows
-
-        return run_windows(job, make, cluster)
-    plan, analyzer, summary = summarize(settings, make, request, cluster)
-    _require_excluded(settings, request)
-    return finish(job, plan, analyzer, summary)
-
-
-@dataclass(frozen=True)
-class Job:
-    """What a job knows before it reads: its settings, and what they led to; `started` is monotonic."""
-
-    settings: Settings
-    monitor: Monitor
-    files: DocumentSet[Any, Any]
-    baseline: AnyBaseline | None
-    request: Dataset
-    sinks: publishing.Sinks | None
-    started: float
+    return Job(settings, monitor, files, baseline, request, make, sinks, started)
 
 
 def finish(job: Job, plan: Plan, analyzer: AnyAnalyzer, summary: Any) -> Outcome:

@@ -20,7 +20,7 @@ import orjson
 import pyarrow as pa
 
 from contract import json_layout
-from contract.api import AnyAnalyzer, Comparison, Decision, MakeAnalyzer, State, read_violations
+from contract.api import AnyAnalyzer, Comparison, Decision, Monitor, State, read_violations
 from contract.dataset import WINDOW, Plan
 from contract.errors import DatasetError, MonitorError, wording
 from contract.outcome import EXIT_COMPLETED, EXIT_NOT_DELIVERED, EXIT_UNDECIDED, EXIT_VIOLATIONS
@@ -62,12 +62,14 @@ class WindowedAnalyzer(SegmentedAnalyzer):
         return rows.drop_columns([WINDOW])
 
 
-def run_windows(job: jobs.Job, make: MakeAnalyzer, cluster: Cluster | None) -> jobs.Outcome:
-    """Finish every window of the job's settings that is not finished yet."""
+def run(settings: Settings, monitor: Monitor, cluster: Cluster | None = None) -> jobs.Outcome:
+    """Finish every window that is not finished yet; parameters are those of a job about one."""
+    job = jobs.prepare(settings, monitor)
     settings = job.settings
     assert settings.window is not None  # noqa: S101 - for mypy: there are several
     windows = settings.window.each()
     folders = folders_of(settings.output_path, windows, settings.time_zone or UTC)
+    storage.prepare_output(folders[0].rpartition("/")[0] or ".")
     of = {
         window: replace(job, settings=_settings_of(settings, window, folder))
         for window, folder in zip(windows, folders, strict=True)
@@ -83,7 +85,7 @@ def run_windows(job: jobs.Job, make: MakeAnalyzer, cluster: Cluster | None) -> j
     for together in _stretches(remaining, 1 if one_by_one else MOST_TOGETHER):
         # What is said of reading these is not said of others.
         request = replace(job.request, window=together, said=copy.deepcopy(job.request.said))
-        for window, plan, analyzer, summary in _read(replace(job, request=request), make, cluster):
+        for window, plan, analyzer, summary in _read(replace(job, request=request), cluster):
             own = replace(of[window], request=request, started=time.monotonic())
             if not settings.is_monitoring and not analyzer.row_count(summary):
                 _log.warning(wording("windows.no_rows", name=_name(window, settings)))
@@ -119,22 +121,20 @@ def _stretches(windows: Iterable[Window], most: int) -> Iterator[Window]:
         together += [window] if window else []
 
 
-def _read(
-    job: jobs.Job, make: MakeAnalyzer, cluster: Cluster | None
-) -> Iterator[tuple[Window, Plan, AnyAnalyzer, object]]:
+def _read(job: jobs.Job, cluster: Cluster | None) -> Iterator[tuple[Window, Plan, AnyAnalyzer, object]]:
     """Yield each window's summary, and the analyzer that made it, after one pass over the rows of all."""
     together = job.request.window
     assert together is not None  # noqa: S101 - for mypy
     windows, inner = together.each(), []
     if len(windows) == 1:
         alone = replace(job.request, window=windows[0])
-        yield windows[0], *jobs.summarize(job.settings, make, alone, cluster)
+        yield windows[0], *jobs.summarize(job.settings, job.make, alone, cluster)
         return
 
     def make_windowed(settings: Settings, plan: Plan) -> AnyAnalyzer:
         # What a window is by itself decides, as in a job about it alone.
         plan = replace(plan, small=plan.total_bytes < SMALL * len(windows))
-        inner.append(make(settings, plan))
+        inner.append(job.make(settings, plan))
         return WindowedAnalyzer(inner[-1], (WINDOW,), most=len(windows))
 
     plan, _, summaries = jobs.summarize(job.settings, make_windowed, job.request, cluster)
