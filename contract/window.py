@@ -237,13 +237,11 @@ def folders_of(path: str, windows: Sequence[Window], zone: tzinfo) -> list[str]:
     ConfigurationError
         When the path gives two windows one folder.
     """
-    if _DATE_FIELD.search(path):
-        folders = [fill_in_start(path, window, zone) for window in windows]
-    else:
-        starts = [window.start.astimezone(zone) for window in windows]
-        form = "%Y-%m-%d" if all(start.time() == time() for start in starts) else "%Y-%m-%dT%H%M%SZ"
-        named = starts if form == "%Y-%m-%d" else [window.start for window in windows]
-        folders = [f"{path.rstrip('/')}/{start.strftime(form)}" for start in named]
+    if not _DATE_FIELD.search(path):
+        is_days = all(window.start.astimezone(zone).time() == time() for window in windows)
+        path = f"{path.rstrip('/')}/%Y-%m-%d{'' if is_days else 'T%H%MZ'}"
+        zone = zone if is_days else UTC
+    folders = [fill_in_start(path, window, zone) for window in windows]
     if len(set(folders)) < len(folders):
         raise ConfigurationError.of("window.one_folder", field="output_path", path=path)
     return folders

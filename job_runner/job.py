@@ -108,7 +108,7 @@ def run(settings: Settings, monitor: Monitor, cluster: Cluster | None = None) ->
     job = prepare(settings, monitor)
     storage.prepare_output(settings.output_path)
     plan, analyzer, summary = summarize(job.settings, job.make, job.request, cluster)
-    _require_excluded(job.settings, job.request)
+    require_excluded(job.settings, job.request)
     return finish(job, plan, analyzer, summary)
 
 
@@ -196,7 +196,7 @@ def finish(job: Job, plan: Plan, analyzer: AnyAnalyzer, summary: Any) -> Outcome
     return _outcome(settings, found, written, (*undelivered, *unrecorded), kept) if unrecorded else outcome
 
 
-def _require_excluded(settings: Settings, request: Dataset) -> None:
+def require_excluded(settings: Settings, request: Dataset) -> None:
     """Make sure that columns to leave out are not merely misspelt; those that are not there are said."""
     if not settings.exclude_features or request.preprocessor is not None:
         return

@@ -10,7 +10,6 @@ from __future__ import annotations
 import copy
 import logging
 import time
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC
@@ -66,14 +65,13 @@ def run(settings: Settings, monitor: Monitor, cluster: Cluster | None = None) ->
     """Finish every window that is not finished yet; parameters are those of a job about one."""
     job = jobs.prepare(settings, monitor)
     settings = job.settings
+    jobs.require_excluded(settings, job.request)
     assert settings.window is not None  # noqa: S101 - for mypy: there are several
     windows = settings.window.each()
     folders = folders_of(settings.output_path, windows, settings.time_zone or UTC)
     storage.prepare_output(folders[0].rpartition("/")[0] or ".")
-    of = {
-        window: replace(job, settings=_settings_of(settings, window, folder))
-        for window, folder in zip(windows, folders, strict=True)
-    }
+    alone = [_settings_of(settings, *place) for place in zip(windows, folders, strict=True)]
+    of = {window: replace(job, settings=own) for window, own in zip(windows, alone, strict=True)}
     decisions = _finished(of)
     codes = {window: jobs.exit_code_of(settings, decision) for window, decision in decisions.items()}
     if decisions:
@@ -95,8 +93,7 @@ def run(settings: Settings, monitor: Monitor, cluster: Cluster | None = None) ->
             decisions[window], codes[window] = outcome.decision, outcome.exit_code
             _log.info("%s: %s", _name(window, settings), outcome.message)
     if not decisions:
-        found = "row in any window"
-        raise DatasetError.of("rows.none_for_baseline", file=settings.dataset_source, found=found)
+        raise DatasetError.of("rows.none_for_baseline", file=settings.dataset_source, found="row in a window")
     asked = [codes[window] for window in windows if window in codes]
     code = min(asked[-1:] if settings.gate_on == "last" else asked, key=_WORST_FIRST.index)
     message = _message(settings, {window: decisions[window] for window in windows if window in decisions})
@@ -169,10 +166,8 @@ def _finished(of: Mapping[Window, jobs.Job]) -> dict[Window, Decision | None]:
             names = {file.path.rpartition("/")[2] for file in storage.list_files(folder)}
         except DatasetError:
             continue
-        is_recorded = (
-            recorded is None or ((window.start, window.end), run_summary.for_others(folder)) in recorded
-        )
-        if is_recorded and wanted <= names:
+        record = (window.start, window.end), run_summary.for_others(folder)
+        if wanted <= names and (recorded is None or record in recorded):
             decision = _decision_in(folder, settings.rules) if settings.is_monitoring else None
             if decision is None or not decision.is_empty:
                 found[window] = decision
@@ -196,19 +191,23 @@ def _name(window: Window, settings: Settings) -> str:
 
 def _message(settings: Settings, decisions: Mapping[Window, Decision | None]) -> str:
     """Return how many windows ended how, and name those that alarm."""
-    counts, alarms, total = Counter(("violated", "open", "fine", "described")), [], 0
-    for window, decision in decisions.items():
-        violations = decision.violations.violations if decision else []
-        total += len(violations)
-        if violations:
-            subjects = some_of(list(dict.fromkeys(one.subject for one in violations)), 3)
-            alarms.append(f"{_name(window, settings)} ({subjects})")
-        is_open = decision is not None and decision.is_empty
-        counts[
-            "described" if decision is None else "violated" if violations else "open" if is_open else "fine"
-        ] += 1
-    said = [wording("outcome.violated", violations=total) if total else wording("outcome.holds")]
-    states = {state: count - 1 for state, count in counts.items()}
-    said.append(wording("windows.ended", windows=several(len(decisions), "window"), **states))
-    said += [wording("windows.alarms", alarms=some_of(alarms, _MOST_NAMED))] if alarms else []
-    return " ".join(said)
+    known = {window: decision for window, decision in decisions.items() if decision is not None}
+    found = {window: decision.violations.violations for window, decision in known.items()}
+    is_open = sum(decision.is_empty for decision in known.values())
+    alarms = {
+        _name(window, settings): some_of(list(dict.fromkeys(one.subject for one in violations)), 3)
+        for window, violations in found.items()
+        if violations
+    }
+    states = {"open": is_open, "violated": len(alarms), "described": len(decisions) - len(known)}
+    states["fine"] = len(known) - is_open - len(alarms)
+    if alarms:
+        first = wording("outcome.violated", violations=sum(map(len, found.values())))
+    elif states["fine"]:
+        first = wording("outcome.holds")
+    else:
+        reasons = filter(None, (decision.why_undecided for decision in known.values()))
+        first = wording("outcome.empty", why=next(reasons, "nothing was compared"))
+    said = [first, wording("windows.ended", windows=several(len(decisions), "window"), **states)]
+    texts = [f"{name} ({subjects})" for name, subjects in alarms.items()]
+    return " ".join([*said, wording("windows.alarms", alarms=some_of(texts, _MOST_NAMED))] if texts else said)

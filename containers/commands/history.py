@@ -62,15 +62,13 @@ def _parser() -> argparse.ArgumentParser:
             add_selection(command)
         if name == "report":
             command.add_argument("--output", required=True, metavar="FOLDER", help="local or s3://")
-            command.add_argument(
-                "--windows", type=int, default=90, metavar="NUMBER", help="steps of time shown; default: 90"
-            )
+            command.add_argument("--windows", type=int, default=90, metavar="NUMBER", help="default: 90")
             command.add_argument(
                 "--link",
                 action="append",
                 default=[],
                 metavar="PATH=ADDRESS",
-                help="where the folders of runs are for readers, such as s3://bucket/out=https://host/out",
+                help="where folders of runs are",
             )
         if name == "export":
             command.add_argument("--format", choices=("csv", "jsonl", "parquet"), default="csv")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
+
+import numpy as np
 
 from contract.api import Finding, Metric, Violation, Violations, read_violations, violations_to_json
 from contract.errors import DocumentError
@@ -96,10 +97,6 @@ def _read_findings(members: JsonObject, key: str) -> tuple[RunFinding, ...]:
     return tuple(objects_of(RunFinding)(members, key) or ())
 
 
-def _write_findings(findings: Iterable[RunFinding]) -> list[dict[str, Any]]:
-    return [write_document(one) for one in findings]
-
-
 _text = of_kind(str)
 
 
@@ -118,15 +115,10 @@ class RunFinding:
 
 
 def found_in(finding: Finding) -> RunFinding:
-    """Return a finding as a record keeps it: numbers of six digits, those that JSON cannot hold left out."""
-    figures = {
-        name: float(f"{value:.6g}")
-        for name in ("limit", "noise", "value", "expected")
-        if (value := getattr(finding, name)) is not None and math.isfinite(value)
-    }
-    ends = tuple(float(f"{end:.6g}") for end in finding.interval or () if math.isfinite(end))
-    interval = (ends[0], ends[1]) if len(ends) == 2 else None
-    return RunFinding(finding.subject, finding.distance, finding.violated, **figures, interval=interval)
+    """Return a finding as a record keeps it: without figures that JSON cannot hold."""
+    figures = {name: vars(finding)[name] for name in ("limit", "noise", "value", "expected", "interval")}
+    known = {name: found for name, found in figures.items() if found is not None and np.isfinite(found).all()}
+    return RunFinding(finding.subject, finding.distance, finding.violated, **known)
 
 
 @dataclass(frozen=True)
@@ -209,7 +201,9 @@ class Run:
     undecided: int | None = member(count)
     why_undecided: str | None = member(_text)
     metrics: tuple[Metric, ...] = member(_read_metrics, (), write=_write_metrics)
-    findings: tuple[RunFinding, ...] = member(_read_findings, (), write=_write_findings)
+    findings: tuple[RunFinding, ...] = member(
+        _read_findings, (), write=lambda found: [*map(write_document, found)]
+    )
     compared: Compared = member(object_of(Compared), Compared(), key="baseline")
     checking: Mapping[str, Any] = member(of_kind(dict), {}, key="check", write=dict)
     statistics: str | None = member(_text)

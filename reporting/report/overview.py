@@ -27,7 +27,7 @@ _FEW = 10
 UNDECIDED, SILENT, VIOLATED = 1, 2, 3
 # How a step of time went, the one that needs a look first.
 STATES = ("violated", "undecided", "fine", "none")
-_IN_WORDS = {"violated": "violated", "undecided": "not decided", "fine": "without violations"}
+_IN_WORDS = dict(zip(STATES, ("violated", "not decided", "without violations", "without a run"), strict=True))
 _STEPS = {timedelta(hours=1): "hours", timedelta(days=1): "days", timedelta(weeks=1): "weeks"}
 _MONDAY = datetime(1970, 1, 5, tzinfo=UTC)
 
@@ -230,11 +230,7 @@ def _strip_cell(steps: list[str], link: str) -> Cell:
         strip[state] = strip.get(state, "") + f"M{place} 5h{length}"
         place += length
     counts = Counter(steps)
-    words = [
-        f"{counts[state]} {text}"
-        for state, text in (_IN_WORDS | {"none": "without a run"}).items()
-        if counts[state]
-    ]
+    words = [f"{counts[state]} {text}" for state, text in _IN_WORDS.items() if counts[state]]
     return Cell(", ".join(words), counts["violated"], link=link, strip=strip)
 
 
@@ -242,11 +238,8 @@ def _page_of(name: str, tracks: list[Track], link: Link, facts: list[tuple[str, 
     page = "models/page.html"
     sections = [_section(track, link, page) for track in tracks]
     bad = [track for track in tracks if track.need[0] == VIOLATED]
-    text = (
-        f"{several(len(bad), 'monitor')} of {len(tracks)} found violations last"
-        if bad
-        else "No violations now"
-    )
+    every = several(len(tracks), "monitor")
+    text = f"{len(bad)} of {every} found violations last" if bad else "No violations now"
     lead = "; ".join(track.in_words for track in bad)
     level = "violated" if bad else "plain" if any(track.need[0] for track in tracks) else "fine"
     body = Body([], sections, [("Model", short(name)), *facts])
@@ -255,15 +248,11 @@ def _page_of(name: str, tracks: list[Track], link: Link, facts: list[tuple[str, 
 
 def _section(track: Track, link: Link, page: str) -> Section:
     runs = track.runs
-    told: dict[str, RunFinding] = {}
-    for run in runs:
-        told |= {
-            one.subject: one for one in run.findings if one.distance is not None or one.value is not None
-        }
-    violated = Counter(one.subject for run in runs for one in run.findings if one.violated)
-    subjects = sorted(
-        told.values(), key=lambda one: (one.violated, violated[one.subject], _excess(one)), reverse=True
-    )
+    findings = [one for run in runs for one in run.findings]
+    told = {one.subject: one for one in findings if one.distance is not None or one.value is not None}
+    violated = Counter(one.subject for one in findings if one.violated)
+    subjects = list(told.values())
+    subjects.sort(key=lambda one: (one.violated, violated[one.subject], _excess(one)), reverse=True)
     charts = [trend_of(one, [past_point(run, one) for run in runs]) for one in subjects[:MOST_TRENDS]]
     coverage = [(window_text(run), run.label_coverage) for run in runs]
     if any(share is not None for _, share in coverage):
@@ -285,14 +274,9 @@ def _section(track: Track, link: Link, page: str) -> Section:
     columns = ["window (UTC)", "verdict", "what, how much, how sure", "rows", "labels"]
     table = Table("One row per window, the latest first.", columns, rows, frozenset({3, 4}), searchable=True)
     left = len(subjects) - MOST_TRENDS
-    more = (
-        f" The {MOST_TRENDS} that violated or moved most; {several(left, 'other')} did less."
-        if left > 0
-        else ""
-    )
-    return Section(
-        track.title, f"{several(len(runs), 'run')}; red dots are violations.{more}", charts, [table]
-    )
+    text = f"{several(len(runs), 'run')}; red dots are violations."
+    text += f" Those of {several(left, 'subject')} that moved less are left out." if left > 0 else ""
+    return Section(track.title, text, charts, [table])
 
 
 def _time(instant: datetime) -> str:

@@ -176,8 +176,8 @@ def trend(
     limit_name: str = "limit",
 ) -> Chart:
     """Return how one figure went, the earliest run first."""
-    members = {"title": title, "points": points, "zero": zero, "limit": limit, "limitName": limit_name}
-    return {"kind": "trend", **members}
+    about = {"kind": "trend", "title": title, "points": points, "zero": zero}
+    return {**about, "limit": limit, "limitName": limit_name}
 
 
 NAME = "report.html"
